@@ -1,0 +1,287 @@
+//! Identity: who an agent is, and the one place where its session name, directory, address and bead id are formed.
+//!
+//! The identity is the agent's `BD_ACTOR` form (`deacon`, `gastown/witness`, `gastown/polecats/Toast`); that is what is
+//! printed, logged and keyed by. Facts from Gas Town 0.2.6 to 0.3 (`internal/session/names.go`, `internal/config/env.go`,
+//! `gt` observed in January 2026). Names become paths, session names and arguments, so only [`RigName`] and [`AgentName`]
+//! that passed the check exist. This module must not look at the disk.
+
+use std::{fmt, str::FromStr};
+
+use crate::town::settings::Naming;
+
+/// Why a name from a file is not used.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{kind} name {name:?} is not usable: {reason}")]
+pub struct BadName {
+    /// `rig` or `agent`.
+    pub kind: &'static str,
+    /// The name, cut to 80 characters.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+fn check(kind: &'static str, name: &str) -> Result<(), BadName> {
+    let bad = |reason| Err(BadName { kind, name: name.chars().take(80).collect(), reason });
+    let Some(first) = name.chars().next() else {
+        return bad("it is empty");
+    };
+    if name.len() > 64 {
+        return bad("it is longer than 64 characters");
+    }
+    if !first.is_ascii_alphanumeric() {
+        return bad("it must begin with a letter or digit");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
+        return bad("only letters, digits, '.', '_' and '-' are allowed");
+    }
+    Ok(())
+}
+
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $type:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = BadName;
+
+            fn from_str(name: &str) -> Result<Self, BadName> {
+                check($kind, name).map(|()| $type(name.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+checked_name!(
+    /// A rig's name: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`.
+    RigName,
+    "rig"
+);
+checked_name!(
+    /// A polecat's or crew member's name, by the same rule.
+    AgentName,
+    "agent"
+);
+
+/// What an agent is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The town's coordinator.
+    Mayor,
+    /// The town's patroller, whose heartbeat file shows progress.
+    Deacon,
+    /// The short-lived agent that looks at the deacon.
+    Boot,
+    /// Watches a rig's polecats.
+    Witness,
+    /// Works a rig's merge queue.
+    Refinery,
+    /// A rig's human-managed workspace.
+    Crew,
+    /// A rig's worker.
+    Polecat,
+}
+
+impl Role {
+    /// The role as `GT_ROLE`, settings and role beads spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Mayor => "mayor",
+            Role::Deacon => "deacon",
+            Role::Boot => "boot",
+            Role::Witness => "witness",
+            Role::Refinery => "refinery",
+            Role::Crew => "crew",
+            Role::Polecat => "polecat",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which agent. Its [`Display`](fmt::Display) is the `BD_ACTOR` form.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Identity {
+    /// `mayor`.
+    Mayor,
+    /// `deacon`.
+    Deacon,
+    /// `deacon-boot`.
+    Boot,
+    /// `<rig>/witness`.
+    Witness(RigName),
+    /// `<rig>/refinery`.
+    Refinery(RigName),
+    /// `<rig>/crew/<name>`.
+    Crew(RigName, AgentName),
+    /// `<rig>/polecats/<name>`.
+    Polecat(RigName, AgentName),
+}
+
+impl Identity {
+    /// Its role.
+    pub fn role(&self) -> Role {
+        match self {
+            Identity::Mayor => Role::Mayor,
+            Identity::Deacon => Role::Deacon,
+            Identity::Boot => Role::Boot,
+            Identity::Witness(_) => Role::Witness,
+            Identity::Refinery(_) => Role::Refinery,
+            Identity::Crew(..) => Role::Crew,
+            Identity::Polecat(..) => Role::Polecat,
+        }
+    }
+
+    /// Its rig; town-level agents have none.
+    pub fn rig(&self) -> Option<&RigName> {
+        match self {
+            Identity::Mayor | Identity::Deacon | Identity::Boot => None,
+            Identity::Witness(rig)
+            | Identity::Refinery(rig)
+            | Identity::Crew(rig, _)
+            | Identity::Polecat(rig, _) => Some(rig),
+        }
+    }
+
+    /// Its own name, for polecats and crew.
+    pub fn name(&self) -> Option<&AgentName> {
+        match self {
+            Identity::Crew(_, name) | Identity::Polecat(_, name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Its tmux session under a naming scheme; `prefix` is the rig's bead prefix without its trailing `-` (used by
+    /// [`Naming::Prefix`] only). tmux turns `.` and `:` into `_`, so we do it first.
+    pub fn session(&self, naming: Naming, prefix: &str) -> String {
+        let lead = |rig: &RigName| match naming {
+            Naming::Rig => format!("gt-{rig}"),
+            Naming::Prefix => prefix.to_owned(),
+        };
+        let name = match self {
+            Identity::Mayor => "hq-mayor".to_owned(),
+            Identity::Deacon => "hq-deacon".to_owned(),
+            Identity::Boot => match naming {
+                Naming::Rig => "gt-boot".to_owned(),
+                Naming::Prefix => "hq-boot".to_owned(),
+            },
+            Identity::Witness(rig) => format!("{}-witness", lead(rig)),
+            Identity::Refinery(rig) => format!("{}-refinery", lead(rig)),
+            Identity::Crew(rig, name) => format!("{}-crew-{name}", lead(rig)),
+            Identity::Polecat(rig, name) => format!("{}-{name}", lead(rig)),
+        };
+        name.replace(['.', ':'], "_")
+    }
+
+    /// Its mail address; boot has none.
+    pub fn mail_address(&self) -> Option<String> {
+        match self {
+            Identity::Mayor => Some("mayor/".to_owned()),
+            Identity::Deacon => Some("deacon/".to_owned()),
+            Identity::Boot => None,
+            Identity::Witness(rig) => Some(format!("{rig}/witness")),
+            Identity::Refinery(rig) => Some(format!("{rig}/refinery")),
+            Identity::Crew(rig, name) | Identity::Polecat(rig, name) => Some(format!("{rig}/{name}")),
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::Mayor => f.write_str("mayor"),
+            Identity::Deacon => f.write_str("deacon"),
+            Identity::Boot => f.write_str("deacon-boot"),
+            Identity::Witness(rig) => write!(f, "{rig}/witness"),
+            Identity::Refinery(rig) => write!(f, "{rig}/refinery"),
+            Identity::Crew(rig, name) => write!(f, "{rig}/crew/{name}"),
+            Identity::Polecat(rig, name) => write!(f, "{rig}/polecats/{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rig(name: &str) -> RigName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn names_accept_and_refuse() {
+        let long = "a".repeat(65);
+        let longest = "a".repeat(64);
+        for (name, ok) in [
+            ("gastown", true),
+            ("a-b.c_d", true),
+            ("9lives", true),
+            (longest.as_str(), true),
+            ("", false),
+            ("../evil", false),
+            (".hidden", false),
+            ("-flag", false),
+            ("a b", false),
+            ("a/b", false),
+            ("é", false),
+            (long.as_str(), false),
+        ] {
+            assert_eq!(name.parse::<RigName>().is_ok(), ok, "{name:?}");
+            assert_eq!(name.parse::<AgentName>().is_ok(), ok, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn sessions_follow_the_scheme() {
+        let toast = Identity::Polecat(rig("gastown"), "Toast".parse().unwrap());
+        let max = Identity::Crew(rig("my.rig"), "max".parse().unwrap());
+        for (identity, by_rig, by_prefix) in [
+            (Identity::Mayor, "hq-mayor", "hq-mayor"),
+            (Identity::Deacon, "hq-deacon", "hq-deacon"),
+            (Identity::Boot, "gt-boot", "hq-boot"),
+            (Identity::Witness(rig("a-b")), "gt-a-b-witness", "gt-witness"),
+            (Identity::Refinery(rig("gastown")), "gt-gastown-refinery", "gt-refinery"),
+            (toast, "gt-gastown-Toast", "gt-Toast"),
+            (max, "gt-my_rig-crew-max", "gt-crew-max"),
+        ] {
+            assert_eq!(identity.session(Naming::Rig, "gt"), by_rig);
+            assert_eq!(identity.session(Naming::Prefix, "gt"), by_prefix);
+        }
+    }
+
+    #[test]
+    fn identity_is_the_bd_actor_form() {
+        let name: AgentName = "Toast".parse().unwrap();
+        for (identity, text, address) in [
+            (Identity::Mayor, "mayor", Some("mayor/")),
+            (Identity::Deacon, "deacon", Some("deacon/")),
+            (Identity::Boot, "deacon-boot", None),
+            (Identity::Witness(rig("r")), "r/witness", Some("r/witness")),
+            (Identity::Refinery(rig("r")), "r/refinery", Some("r/refinery")),
+            (Identity::Crew(rig("r"), name.clone()), "r/crew/Toast", Some("r/Toast")),
+            (Identity::Polecat(rig("r"), name), "r/polecats/Toast", Some("r/Toast")),
+        ] {
+            assert_eq!(identity.to_string(), text);
+            assert_eq!(identity.mail_address().as_deref(), address);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Processes: the port through which the supervisor sees the processes in a session's panes, and ends them.
+//!
+//! It must not know what an agent is; it reports process trees and ends the ones it is told to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+
+pub mod table;
+
+/// One process of a pane's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// How long it has been running.
+    pub age: Duration,
+    /// The names it may be known by, without doubles: its `comm`, the base name of its executable, the base name of
+    /// `argv[0]`; those that could be read.
+    pub names: Vec<String>,
+}
+
+/// Why the process table could not be read.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("the process table could not be read: {0}")]
+pub struct ProcessesError(pub String);
+
+/// How the end of a process tree went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Processes that ended on TERM.
+    pub asked: usize,
+    /// Processes that had to be killed.
+    pub forced: usize,
+}
+
+/// The port.
+#[async_trait]
+pub trait Processes: Send + Sync {
+    /// For each root that exists, the root first and then all its descendants, those that left its process group or
+    /// terminal included (same kernel session as the root). A root that does not exist is left out; zombies
+    /// (ended, not reaped) are left out.
+    async fn trees(&self, roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError>;
+
+    /// Ends the trees of these roots, deepest first: TERM, up to `grace` for all together, then KILL.
+    /// Processes that end meanwhile are no error; a pid that was reused since it was read is never signalled.
+    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError>;
+}

@@ -1,0 +1,151 @@
+//! Sessions: the port through which the supervisor sees and touches the sessions that agents run in.
+//!
+//! The port is small and mechanical: it lists, creates, ends, types and reads. It must not decide anything — whether a
+//! session may be ended is the owner's business — and it must not start a server unless a session is to be created.
+//! The real adapter is [`tmux`]; the simulation has a scripted one.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+pub mod tmux;
+
+/// One session as the server shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its exact name, as the server has it.
+    pub name: String,
+    /// The server's own id for it (`$5`), never given twice by one server.
+    pub id: String,
+    /// When it was created (tmux knows whole seconds).
+    pub created: Timestamp,
+    /// All its panes, in all its windows, in the server's order.
+    pub panes: Vec<Pane>,
+}
+
+/// One pane of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pane {
+    /// The server's id for it (`%7`).
+    pub id: String,
+    /// The process tmux started in it.
+    pub pid: u32,
+    /// True when that process has ended and the pane was kept (`remain-on-exit`).
+    pub dead: bool,
+    /// The exit status of a dead pane's process, where the server tells it.
+    pub exit_status: Option<i32>,
+}
+
+/// What a new session is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its exact name; must already be free of `.` and `:`.
+    pub name: String,
+    /// The directory its first process starts in.
+    pub directory: PathBuf,
+    /// Variables of its environment (`new-session -e`), in order of name.
+    pub environment: BTreeMap<String, String>,
+    /// The shell command line its first pane runs.
+    pub command: String,
+}
+
+/// A key that can be pressed in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// Carriage return.
+    Enter,
+    /// Escape.
+    Escape,
+    /// Cursor down.
+    Down,
+}
+
+/// One server-wide key binding that acts in this town's sessions only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyBinding {
+    /// The key table, `prefix` or `root`.
+    pub table: &'static str,
+    /// The key as tmux names it (`n`, `MouseDown1StatusRight`).
+    pub key: &'static str,
+    /// A format that is true (`1`) in the sessions the binding is for, for instance `#{m/r:^(gt|hq)-,#{session_name}}`.
+    pub only_if: String,
+    /// What to do there: a tmux command line.
+    pub then: String,
+    /// What tmux does with this key by default, done everywhere else: a tmux command line.
+    pub otherwise: String,
+}
+
+/// Why the sessions could not be asked.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum SessionsError {
+    /// The named session does not exist (any more).
+    #[error("session {0} does not exist")]
+    NoSuchSession(String),
+    /// A session of this name exists already.
+    #[error("session {0} exists already")]
+    Duplicate(String),
+    /// The tool is not installed, or too old to be used at all.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Everything else: the command that failed and what the server said, or that it did not answer in time.
+    #[error("{command}: {reason}")]
+    Failed {
+        /// The tmux command that was given.
+        command: String,
+        /// What went wrong, in the server's words where it spoke.
+        reason: String,
+    },
+}
+
+/// The port. Every call is bounded in time by the adapter and answers with an error instead of hanging.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// All sessions of the server but the supervisor's own, with their panes, ordered by name.
+    ///
+    /// A server that does not run, or runs empty, is an empty list, not an error.
+    async fn list(&self) -> Result<Vec<Session>, SessionsError>;
+
+    /// The one session of exactly this name; `None` when there is none (or no server).
+    async fn find(&self, name: &str) -> Result<Option<Session>, SessionsError>;
+
+    /// Creates a detached session, starting the server when there is none, and returns it as created.
+    /// [`SessionsError::Duplicate`] when somebody else was faster.
+    async fn create(&self, new: &NewSession) -> Result<Session, SessionsError>;
+
+    /// Ends exactly this session. One that is gone already is no error.
+    async fn kill(&self, name: &str) -> Result<(), SessionsError>;
+
+    /// Types `text` literally into the session's active pane, whatever its length or content; no Enter after it.
+    async fn paste(&self, name: &str, text: &str) -> Result<(), SessionsError>;
+
+    /// Presses one key in the session's active pane.
+    async fn press(&self, name: &str, key: Key) -> Result<(), SessionsError>;
+
+    /// The last `lines` lines of the active pane's screen and history, oldest first, without trailing blanks.
+    async fn capture(&self, name: &str, lines: u16) -> Result<Vec<String>, SessionsError>;
+
+    /// Sets session options, in order, in one go (`status-style`, `mouse`, …).
+    async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError>;
+
+    /// Takes away what would bring a killed pane back: `remain-on-exit` off and the `pane-died` hook unset.
+    async fn disarm(&self, name: &str) -> Result<(), SessionsError>;
+
+    /// One variable of the session's environment; `None` when it is not set there.
+    async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError>;
+
+    /// Binds keys, server-wide. Binding the same keys again is harmless.
+    async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError>;
+
+    /// A counter that moves whenever something about the set of sessions may have changed: a session or pane was born
+    /// or ended, the server went away or came back. A hint to look again, never the truth.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Which incarnation of the server is spoken to; moves when another server answers than before. Key bindings and
+    /// session ids hold for one incarnation.
+    fn server_generation(&self) -> u64;
+
+    /// Says good-bye: takes the supervisor's own session away and closes the connection. At most 200 ms.
+    async fn close(&self);
+}
