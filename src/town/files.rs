@@ -2,10 +2,26 @@
 //!
 //! It must not know what the files mean. Every write replaces the file as a whole, so that a reader sees the old or the
 //! new content, never half of it.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that touches the town's files")]
 
-use std::{io, path::Path};
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
+use fs4::{FileExt, TryLockError};
+
+use super::root::{Kind, Probe};
+
+/// The most that is read of one file.
+pub const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// How long the lock of a file that is appended to is waited for; its other holders keep it for one write.
+const APPEND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether somebody else holds the advisory lock (`flock(2)`) of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,4 +61,308 @@ pub trait Files: Send + Sync {
 
     /// Probes the lock of a file with a shared lock that is let go at once; never creates or deletes the file.
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState>;
+}
+
+/// The real disk. Each call runs on tokio's blocking pool; dropping the future lets the call finish there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || work(&path)).await.map_err(io::Error::other)?
+}
+
+#[async_trait]
+impl Files for Disk {
+    async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        blocking(path, read).await
+    }
+
+    async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+        let content = content.to_vec();
+        blocking(path, move |path| replace(path, &content, mode)).await
+    }
+
+    async fn append_line(&self, path: &Path, line: &str, mode: u32) -> io::Result<()> {
+        let line = line.to_owned();
+        blocking(path, move |path| append_line(path, line, mode)).await
+    }
+
+    async fn set_aside(&self, path: &Path, suffix: &str) -> io::Result<()> {
+        let target = suffixed(path, suffix);
+        blocking(path, move |path| fs::rename(path, target)).await
+    }
+
+    async fn exists(&self, path: &Path) -> io::Result<bool> {
+        blocking(path, |path| path.try_exists()).await
+    }
+
+    async fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        blocking(path, |path| kind(path).map(|kind| kind == Kind::Directory)).await
+    }
+
+    async fn create_dir(&self, path: &Path) -> io::Result<()> {
+        blocking(path, |path| fs::create_dir_all(path)).await
+    }
+
+    async fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        blocking(path, list).await
+    }
+
+    async fn probe_lock(&self, path: &Path) -> io::Result<LockState> {
+        blocking(path, probe_lock).await
+    }
+}
+
+impl Probe for Disk {
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        kind(path)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+}
+
+/// Reads a file at once, at most [`LARGEST`] bytes of it. Meant for the start, before there is a runtime.
+///
+/// Anything but a regular file is an error: a pipe somebody put there would be waited for without end.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB"));
+    }
+    Ok(content)
+}
+
+/// Replaces a file at once, as [`Files::replace`] does. A symbolic link is replaced by the file, not followed.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not the path of a file"));
+    };
+    fs::create_dir_all(dir)?;
+    let prefix = format!(".{}.", name.to_string_lossy());
+    let mut temporary = tempfile::Builder::new().prefix(&prefix).suffix(".tmp").tempfile_in(dir)?;
+    temporary.write_all(content)?;
+    // Set once more on the open file, because the umask does not apply to what others rely on.
+    temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
+    line.push('\n');
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .open(suffixed(path, "lock"))?;
+    let deadline = Instant::now() + APPEND_PATIENCE;
+    loop {
+        match FileExt::try_lock(&lock) {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let reason = format!("somebody else has held {}.lock for 2s", path.display());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    let mut file = OpenOptions::new().append(true).create(true).mode(mode).open(path)?;
+    let written = file.write(line.as_bytes())?;
+    if written < line.len() {
+        return Err(io::Error::new(
+            io::ErrorKind::WriteZero,
+            format!("only {written} bytes of the line fitted"),
+        ));
+    }
+    Ok(())
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+fn kind(path: &Path) -> io::Result<Kind> {
+    match fs::metadata(path) {
+        Ok(data) if data.is_dir() => Ok(Kind::Directory),
+        Ok(_) => Ok(Kind::File),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Kind::Missing)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn list(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn probe_lock(path: &Path) -> io::Result<LockState> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Free),
+        Err(error) => return Err(error),
+    };
+    match FileExt::try_lock_shared(&file) {
+        Ok(()) => FileExt::unlock(&file).map(|()| LockState::Free),
+        Err(TryLockError::WouldBlock) => Ok(LockState::Held),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[tokio::test]
+    async fn replaces_as_a_whole_with_its_mode_and_leaves_nothing_behind() {
+        let town = tempfile::tempdir().unwrap();
+        let path = town.path().join("a/b/state.json");
+        for (content, bits) in [("one", 0o644), ("two two", 0o600), ("", 0o666)] {
+            Disk.replace(&path, content.as_bytes(), bits).await.unwrap();
+            assert_eq!(Disk.read(&path).await.unwrap(), content.as_bytes());
+            assert_eq!(mode(&path), bits);
+            assert_eq!(Disk.list(path.parent().unwrap()).await.unwrap(), ["state.json"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_replace_keeps_the_old_and_leaves_nothing_behind() {
+        let town = tempfile::tempdir().unwrap();
+        let path = town.path().join("state.json");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("in it"), "x").unwrap();
+        assert!(Disk.replace(&path, b"new", 0o644).await.is_err());
+        assert_eq!(Disk.list(town.path()).await.unwrap(), ["state.json"]);
+        fs::write(town.path().join("file"), "").unwrap();
+        assert!(Disk.replace(&town.path().join("file/state.json"), b"new", 0o644).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_link_is_replaced_not_followed() {
+        let town = tempfile::tempdir().unwrap();
+        let (link, target) = (town.path().join("link"), town.path().join("target"));
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        Disk.replace(&link, b"new", 0o644).await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_an_error_and_not_waited_for() {
+        let town = tempfile::tempdir().unwrap();
+        assert!(Disk.read(town.path()).await.is_err(), "a directory");
+        let pipe = town.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(Disk.read(&pipe).await.unwrap_err().to_string(), "it is not a regular file");
+        let missing = Disk.read(&town.path().join("missing")).await.unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let large = town.path().join("large");
+        File::create(&large).unwrap().set_len(LARGEST + 1).unwrap();
+        assert_eq!(Disk.read(&large).await.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[tokio::test]
+    async fn lines_appended_side_by_side_stay_whole() {
+        let town = tempfile::tempdir().unwrap();
+        let path = town.path().join(".events.jsonl");
+        let lines: Vec<_> = (0..20).map(|n| format!("{n:02}").repeat(2000)).collect();
+        let appended = lines.iter().map(|line| Disk.append_line(&path, line, 0o644));
+        futures::future::join_all(appended).await.into_iter().for_each(|result| result.unwrap());
+        let mut found: Vec<_> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+        found.sort();
+        assert_eq!(found, lines);
+        assert_eq!(mode(&path) & 0o600, 0o600);
+        assert!(town.path().join(".events.jsonl.lock").exists());
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_never_let_go_is_an_error() {
+        let town = tempfile::tempdir().unwrap();
+        let path = town.path().join("log");
+        let holder = File::create(town.path().join("log.lock")).unwrap();
+        FileExt::lock(&holder).unwrap();
+        let error = Disk.append_line(&path, "x", 0o644).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn locks_are_probed_without_taking_or_making_them() {
+        let town = tempfile::tempdir().unwrap();
+        let path = town.path().join("shutdown.lock");
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Free, "missing");
+        assert!(!path.exists());
+        let holder = File::create(&path).unwrap();
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Free, "there, but nobody holds it");
+        FileExt::lock_shared(&holder).unwrap();
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Free, "another probe");
+        FileExt::unlock(&holder).unwrap();
+        FileExt::lock(&holder).unwrap();
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Held, "held");
+        drop(holder);
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Free, "let go");
+        assert!(
+            Disk.probe_lock(&town.path().join("shutdown.lock/x")).await.is_err(),
+            "could not be found out"
+        );
+    }
+
+    #[tokio::test]
+    async fn looks_and_moves() {
+        let town = tempfile::tempdir().unwrap();
+        let file = town.path().join("state.json");
+        fs::write(&file, "x").unwrap();
+        fs::write(town.path().join("state.json.corrupt"), "older").unwrap();
+        assert!(Disk.exists(&file).await.unwrap() && !Disk.is_dir(&file).await.unwrap());
+        assert!(Disk.is_dir(town.path()).await.unwrap());
+        Disk.set_aside(&file, "corrupt").await.unwrap();
+        assert!(!Disk.exists(&file).await.unwrap());
+        assert_eq!(fs::read_to_string(town.path().join("state.json.corrupt")).unwrap(), "x");
+        let deep = town.path().join("a/b");
+        Disk.create_dir(&deep).await.unwrap();
+        Disk.create_dir(&deep).await.unwrap();
+        assert_eq!(Disk.list(town.path()).await.unwrap(), ["a", "state.json.corrupt"]);
+        assert!(!Disk.is_dir(&town.path().join("state.json.corrupt/x")).await.unwrap());
+    }
+
+    #[test]
+    fn finds_a_real_town_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let town = dir.path().canonicalize().unwrap().join("town");
+        fs::create_dir_all(town.join("mayor")).unwrap();
+        fs::write(town.join("mayor/town.json"), "{}").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&town, &link).unwrap();
+        let root = crate::town::root::find(Some(&link), &|_| None, Path::new("/"), &Disk).unwrap();
+        assert_eq!(root, town);
+    }
 }

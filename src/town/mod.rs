@@ -1,6 +1,26 @@
 //! The town on disk: where its root is, and every file in it that the supervisor reads or writes.
 //!
-//! Parsing is pure and takes bytes; only [`files`] (and, for the process itself, [`lock`] and [`log`]) touch the disk.
+//! Parsing is pure and takes bytes; only [`files`], [`watch`] and, for the process itself, [`lock`], [`pid`] and [`log`]
+//! touch the disk.
 
+pub mod agent_state;
+pub mod boot_status;
+pub mod daemon_state;
+pub mod deacon_file;
+pub mod environment;
+pub mod events;
 pub mod files;
+pub mod go_time;
+pub mod lock;
+pub mod log;
+pub mod paths;
+pub mod pid;
+pub mod reading;
+pub mod restart_state;
+pub mod rig_config;
+pub mod rigs;
+pub mod root;
+pub mod routes;
 pub mod settings;
+pub mod watch;
+pub mod wisp;

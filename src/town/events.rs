@@ -1,0 +1,88 @@
+//! Events: one line of the raw event log `.events.jsonl`.
+//!
+//! The line of Gas Town 0.2.6 to 0.3 (`internal/events/events.go`). It forms the line; appending it under the log's lock
+//! is [`Files::append_line`](super::files::Files::append_line)'s part.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// Who gets to see an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// The raw log only.
+    Audit,
+    /// The feed.
+    Feed,
+    /// Either.
+    Both,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// When; written in UTC with whole seconds.
+    #[serde(serialize_with = "whole_seconds")]
+    pub ts: Timestamp,
+    source: &'static str,
+    /// What happened (`session_death`).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Who did it.
+    pub actor: String,
+    /// The particulars.
+    pub payload: Map<String, Value>,
+    /// Who gets to see it.
+    pub visibility: Visibility,
+}
+
+impl Event {
+    /// An event of ours: actor `daemon`, visibility `feed`. `payload` must be a JSON object; anything else becomes an
+    /// empty one.
+    pub fn ours(ts: Timestamp, kind: impl Into<String>, payload: Value) -> Self {
+        let payload = match payload {
+            Value::Object(payload) => payload,
+            _ => Map::new(),
+        };
+        Event {
+            ts,
+            source: "gt",
+            kind: kind.into(),
+            actor: "daemon".to_owned(),
+            payload,
+            visibility: Visibility::Feed,
+        }
+    }
+
+    /// The line, without its newline.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn whole_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_line_has_gts_shape() {
+        let ts = "2026-11-22T12:45:16.987-08:00".parse().unwrap();
+        let payload = json!({"session": "gt-r-Toast", "reason": "crashed (exit 137)\nnow", "agent": "r/polecats/Toast"});
+        assert_eq!(
+            Event::ours(ts, "session_death", payload).line(),
+            concat!(
+                r#"{"ts":"2026-11-22T20:45:16Z","source":"gt","type":"session_death","actor":"daemon","#,
+                r#""payload":{"session":"gt-r-Toast","reason":"crashed (exit 137)\nnow","agent":"r/polecats/Toast"},"#,
+                r#""visibility":"feed"}"#
+            )
+        );
+        assert!(Event::ours(ts, "x", json!(7)).line().contains(r#""payload":{}"#));
+    }
+}

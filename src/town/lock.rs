@@ -1,0 +1,140 @@
+//! The daemon lock: `daemon/daemon.lock`, which alone decides who supervises the town.
+//!
+//! An exclusive `flock(2)`, as Gas Town 0.2.6 to 0.3 takes and probes it. Held for life and never deleted: a deleted lock
+//! file would let a second supervisor lock a new one. The PID file is only read for the message.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that takes the daemon's lock")]
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use fs4::{FileExt, TryLockError};
+
+use super::{paths::TownPaths, pid};
+
+/// How long a taken lock is tried again: others probe it by taking it for a moment.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The lock, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct DaemonLock {
+    _file: File,
+}
+
+/// Why the lock is not ours.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another supervisor (or the original daemon) holds it.
+    #[error("already running ({})", match .pid { Some(pid) => format!("PID {pid}"), None => "PID unknown".to_owned() })]
+    AlreadyRunning {
+        /// Who, by the PID file.
+        pid: Option<u32>,
+    },
+    /// The lock file could not be opened or locked.
+    #[error(
+        "{path} cannot be locked: {source}; check the owner and permissions of the town's daemon directory"
+    )]
+    Unusable {
+        /// The file or its directory.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+}
+
+/// Takes the lock, trying for `patience` (normally [`PATIENCE`]); creates `daemon/` and the file when missing.
+/// Blocks the thread meanwhile.
+pub fn acquire(town: &TownPaths, patience: Duration) -> Result<DaemonLock, LockError> {
+    let path = town.daemon_lock();
+    let unusable = |source| LockError::Unusable { path: path.clone(), source };
+    fs::create_dir_all(town.daemon_dir()).map_err(unusable)?;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o644);
+    let file = options.open(&path).map_err(unusable)?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match FileExt::try_lock(&file) {
+            Ok(()) => return Ok(DaemonLock { _file: file }),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::AlreadyRunning { pid: pid::read(&town.pid_file()) });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn town() -> (tempfile::TempDir, TownPaths) {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = TownPaths::new(dir.path());
+        (dir, paths)
+    }
+
+    #[test]
+    fn the_second_is_told_who_the_first_is() {
+        let (_dir, town) = town();
+        let held = acquire(&town, PATIENCE).unwrap();
+        for (pid_file, message) in [
+            (None, "already running (PID unknown)"),
+            (Some("4711"), "already running (PID 4711)"),
+            (Some("4711\n"), "already running (PID 4711)"),
+            (Some("junk"), "already running (PID unknown)"),
+        ] {
+            if let Some(content) = pid_file {
+                fs::write(town.pid_file(), content).unwrap();
+            }
+            let error = acquire(&town, Duration::ZERO).unwrap_err();
+            assert_eq!(error.to_string(), message, "{pid_file:?}");
+        }
+        drop(held);
+        assert!(town.daemon_lock().exists(), "never deleted");
+        acquire(&town, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_momentary_probe_does_not_turn_us_away() {
+        let (_dir, town) = town();
+        let probe = acquire(&town, PATIENCE).unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                tell.send(()).unwrap();
+                let taken = acquire(&town, Duration::from_secs(30));
+                assert!(taken.is_ok(), "{taken:?}");
+            });
+            told.recv().unwrap();
+            drop(probe);
+        });
+    }
+
+    #[test]
+    fn of_ten_exactly_one_gets_it() {
+        let (_dir, town) = town();
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let racers: Vec<_> =
+                (0..10).map(|_| scope.spawn(|| acquire(&town, Duration::from_millis(50)))).collect();
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+        });
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    }
+
+    #[test]
+    fn an_unusable_place_is_named() {
+        let (dir, town) = town();
+        fs::write(dir.path().join("daemon"), "a file").unwrap();
+        let error = acquire(&town, PATIENCE).unwrap_err().to_string();
+        assert!(error.contains("daemon/daemon.lock cannot be locked: "), "{error}");
+    }
+}

@@ -1,0 +1,120 @@
+//! One log line: `2006/01/02 15:04:05 text key=value`, and `Warning: ` or `Error: ` before the text of such events.
+//!
+//! The form of Go's `log` package, which `gt daemon logs` and people's scripts read. One event is one line, whatever is
+//! in it: an agent's output quoted in a message must not forge a line or move the cursor of who reads it.
+
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
+
+use jiff::Zoned;
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, time::FormatTime},
+    registry::LookupSpan,
+};
+
+/// What time it is, in the zone it is to be shown in.
+pub type Clock = Arc<dyn Fn() -> Zoned + Send + Sync>;
+
+/// Forms lines.
+#[derive(Clone)]
+pub struct LineFormat {
+    now: Clock,
+}
+
+impl LineFormat {
+    /// Lines stamped by this clock.
+    pub fn new(now: Clock) -> Self {
+        LineFormat { now }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for LineFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let level = match *event.metadata().level() {
+            Level::ERROR => "Error: ",
+            Level::WARN => "Warning: ",
+            _ => "",
+        };
+        writeln!(writer, "{} {level}{}{}", stamp(&(self.now)()), text.message, text.fields)
+    }
+}
+
+/// The time of a line in Go's form.
+pub fn stamp(time: &Zoned) -> String {
+    time.strftime("%Y/%m/%d %H:%M:%S").to_string()
+}
+
+/// The time of a line in JSON: RFC 3339 in UTC.
+pub struct Rfc3339(pub Clock);
+
+impl FormatTime for Rfc3339 {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", (self.0)().timestamp())
+    }
+}
+
+/// An event's message and its other fields, made harmless.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Text {
+    fn add(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            escape(&mut self.message, value);
+            return;
+        }
+        let _ = write!(self.fields, " {}=", field.name());
+        if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {
+            let mut quoted = String::new();
+            escape(&mut quoted, &value.replace('"', "\\\""));
+            let _ = write!(self.fields, "\"{quoted}\"");
+        } else {
+            escape(&mut self.fields, value);
+        }
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.add(field, &value.to_string());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format!("{value:?}"));
+    }
+}
+
+fn escape(into: &mut String, text: &str) {
+    for c in text.chars() {
+        // U+2028 and U+2029 are line ends to some readers; the others turn the direction of what follows.
+        if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            into.extend(c.escape_default());
+        } else {
+            into.push(c);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A log file that is rotated by size and survives a full disk.
+//!
+//! `daemon.log` becomes `daemon.log.1`, that `.2`, and so on; at most `keep` of them stay. A line that cannot be written
+//! is dropped and counted: told once where the complaint goes, and once in the log when it can be written again.
+//! Writing never fails, loops or panics.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that writes the log file")]
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Where it is told that the log cannot be written; must not block.
+pub type Complain = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The file; clones are the same file.
+#[derive(Clone)]
+pub struct RotatingFile {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    path: PathBuf,
+    max_bytes: u64,
+    keep: u32,
+    complain: Complain,
+    file: Option<File>,
+    size: u64,
+    /// The last write was cut short in the middle of a line.
+    torn: bool,
+    trouble: Option<Trouble>,
+}
+
+struct Trouble {
+    reason: String,
+    lost: u64,
+}
+
+impl RotatingFile {
+    /// Opens the file, creating it with mode 0600. One that cannot be opened is complained about and tried again with
+    /// each line.
+    pub fn open(path: PathBuf, max_bytes: u64, keep: u32, complain: Complain) -> Self {
+        let mut state =
+            State { path, max_bytes, keep, complain, file: None, size: 0, torn: false, trouble: None };
+        if let Err(error) = state.ensure_open() {
+            state.failed(&error, 0);
+        }
+        RotatingFile { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Writes one line, which ends with its newline.
+    pub fn write_line(&self, line: &[u8]) {
+        self.locked().write_line(line);
+    }
+
+    /// Opens the file anew.
+    pub fn reopen(&self) {
+        let mut state = self.locked();
+        (state.file, state.torn) = (None, false);
+        if let Err(error) = state.ensure_open() {
+            state.failed(&error, 0);
+        }
+    }
+
+    /// Changes the limits.
+    pub fn set_limits(&self, max_bytes: u64, keep: u32) {
+        let mut state = self.locked();
+        (state.max_bytes, state.keep) = (max_bytes, keep);
+    }
+
+    /// What is wrong now.
+    pub fn trouble(&self) -> Option<String> {
+        let state = self.locked();
+        let Trouble { reason, lost } = state.trouble.as_ref()?;
+        Some(format!("{} cannot be written: {reason}; lines lost so far: {lost}", state.path.display()))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn write_line(&mut self, line: &[u8]) {
+        let result = self.ensure_open().and_then(|()| {
+            self.rotate_for(line.len() as u64)?;
+            self.tell_of_losses(line)?;
+            self.put(line)
+        });
+        if let Err(error) = result {
+            self.failed(&error, 1);
+        }
+    }
+
+    fn ensure_open(&mut self) -> io::Result<()> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        let data = file.metadata()?;
+        if data.is_file() && data.permissions().mode() & 0o777 != 0o600 {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        (self.size, self.file) = (data.len(), Some(file));
+        Ok(())
+    }
+
+    fn rotate_for(&mut self, more: u64) -> io::Result<()> {
+        if self.size == 0 || self.size.saturating_add(more) <= self.max_bytes {
+            return Ok(());
+        }
+        // Somebody may have truncated it; only its real size counts.
+        self.size = self.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|data| data.len()))?;
+        if self.size == 0 || self.size.saturating_add(more) <= self.max_bytes {
+            return Ok(());
+        }
+        rotate(&self.path, self.keep)?;
+        (self.file, self.torn) = (None, false);
+        self.ensure_open()
+    }
+
+    /// Before the first line that fits again: how many did not.
+    fn tell_of_losses(&mut self, next: &[u8]) -> io::Result<()> {
+        let Some(Trouble { reason, lost }) = &self.trouble else { return Ok(()) };
+        if *lost > 0 {
+            // The time stamp of the line that follows is as good as any.
+            let stamp = next.get(..20).map(String::from_utf8_lossy).unwrap_or_default();
+            let text = format!("{stamp}Warning: log lines lost before this one: {lost} ({reason})\n");
+            self.put(text.as_bytes())?;
+        }
+        self.trouble = None;
+        Ok(())
+    }
+
+    fn put(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut whole = Vec::new();
+        let mut rest = line;
+        if self.torn {
+            whole.push(b'\n');
+            whole.extend_from_slice(line);
+            rest = &whole;
+        }
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    self.size += written as u64;
+                    self.torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, error: &io::Error, lost: u64) {
+        let reason = error.to_string();
+        match &mut self.trouble {
+            Some(trouble) => {
+                trouble.lost += lost;
+                trouble.reason = reason;
+            }
+            None => {
+                let path = self.path.display();
+                (self.complain)(&format!(
+                    "{path} cannot be written: {reason}; log lines are dropped until it can (free space or check its permissions)"
+                ));
+                self.trouble = Some(Trouble { reason, lost });
+            }
+        }
+    }
+}
+
+/// Makes room for a new file: each rotated one moves on, the oldest goes.
+fn rotate(path: &Path, keep: u32) -> io::Result<()> {
+    let numbered = |n: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{n}"));
+        PathBuf::from(name)
+    };
+    if keep == 0 {
+        return fs::remove_file(path);
+    }
+    for n in (1..keep).rev() {
+        match fs::rename(numbered(n), numbered(n + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, numbered(1))
+}
+
+impl Write for &RotatingFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_line(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for RotatingFile {
+    type Writer = &'a RotatingFile;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl fmt::Debug for RotatingFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatingFile").field("path", &self.locked().path).finish_non_exhaustive()
+    }
+}

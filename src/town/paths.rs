@@ -1,0 +1,202 @@
+//! Paths: where each file of a town is, the one place that spells them.
+//!
+//! As Gas Town 0.2.6 to 0.3 lays a town out. Only checked names go in, so that no path leaves the town. It must not
+//! look at the disk; where the truth is "the first that exists", the candidates are returned in order.
+
+use std::path::{Path, PathBuf};
+
+use crate::agent::identity::{AgentName, RigName, Role};
+
+/// The paths of one town.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TownPaths {
+    root: PathBuf,
+}
+
+macro_rules! town_files {
+    ($($(#[$doc:meta])* $name:ident = $path:literal;)*) => {
+        $($(#[$doc])* pub fn $name(&self) -> PathBuf { self.root.join($path) })*
+    };
+}
+
+impl TownPaths {
+    /// The paths of the town whose root (absolute) this is.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        TownPaths { root: root.into() }
+    }
+
+    /// The town's root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path as it is shown to people: relative to the root where it lies in the town.
+    pub fn shown<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+
+    town_files! {
+        /// The directory of the daemon's files.
+        daemon_dir = "daemon";
+        /// The lock that alone decides who is the daemon.
+        daemon_lock = "daemon/daemon.lock";
+        /// The PID file.
+        pid_file = "daemon/daemon.pid";
+        /// The state file that `gt daemon status` reads.
+        state = "daemon/state.json";
+        /// The log.
+        daemon_log = "daemon/daemon.log";
+        /// The restart policy's memory.
+        restart_state = "daemon/restart_state.json";
+        /// Our own state; mode 0700.
+        supervisor_dir = "daemon/supervisor";
+        /// Held by `gt down` while it takes the town down.
+        shutdown_lock = "daemon/shutdown.lock";
+        /// What makes a directory a town.
+        town_json = "mayor/town.json";
+        /// The list of rigs.
+        rigs = "mayor/rigs.json";
+        /// The patrol settings shared with `gt`; never written by us.
+        daemon_json = "mayor/daemon.json";
+        /// Our settings.
+        supervisor_json = "settings/supervisor.json";
+        /// The town's settings.
+        town_settings = "settings/config.json";
+        /// The town's own agent presets.
+        agent_presets = "settings/agents.json";
+        /// The directory of the rigs' operational states.
+        wisp_dir = ".beads-wisp/config";
+        /// Which bead prefix belongs to which rig.
+        routes = ".beads/routes.jsonl";
+        /// The deacon's directory.
+        deacon_dir = "deacon";
+        /// The deacon's heartbeat.
+        deacon_heartbeat = "deacon/heartbeat.json";
+        /// Says whether the deacon is paused.
+        deacon_paused = ".runtime/deacon/paused.json";
+        /// Boot's directory.
+        boot_dir = "deacon/dogs/boot";
+        /// Boot's status.
+        boot_status = "deacon/dogs/boot/.boot-status.json";
+        /// The emergency stop of the whole town (Gas Town 1.0).
+        estop = "ESTOP";
+        /// The raw event log.
+        events = ".events.jsonl";
+        /// The curated feed.
+        feed = ".feed.jsonl";
+    }
+
+    /// A rig's directory.
+    pub fn rig(&self, rig: &RigName) -> PathBuf {
+        self.root.join(rig.as_str())
+    }
+
+    /// A rig's settings.
+    pub fn rig_settings(&self, rig: &RigName) -> PathBuf {
+        self.rig(rig).join("settings/config.json")
+    }
+
+    /// A rig's own agent presets.
+    pub fn rig_agent_presets(&self, rig: &RigName) -> PathBuf {
+        self.rig(rig).join("settings/agents.json")
+    }
+
+    /// A rig's identity, with its default branch.
+    pub fn rig_config(&self, rig: &RigName) -> PathBuf {
+        self.rig(rig).join("config.json")
+    }
+
+    /// A rig's operational state.
+    pub fn wisp(&self, rig: &RigName) -> PathBuf {
+        self.wisp_dir().join(format!("{rig}.json"))
+    }
+
+    /// The emergency stop of one rig (Gas Town 1.0).
+    pub fn estop_rig(&self, rig: &RigName) -> PathBuf {
+        self.root.join(format!("ESTOP.{rig}"))
+    }
+
+    /// Where `gt` notes whether a rig's witness or refinery runs: `<rig>/.runtime/<role>.json`.
+    pub fn agent_state(&self, rig: &RigName, role: Role) -> PathBuf {
+        self.rig(rig).join(".runtime").join(format!("{role}.json"))
+    }
+
+    /// Where the witness works: the first of these that is a directory.
+    pub fn witness_dirs(&self, rig: &RigName) -> [PathBuf; 3] {
+        let dir = self.rig(rig);
+        [dir.join("witness/rig"), dir.join("witness"), dir]
+    }
+
+    /// The refinery's worktree: the first of these that is a directory, the second being the legacy one.
+    pub fn refinery_dirs(&self, rig: &RigName) -> [PathBuf; 2] {
+        let dir = self.rig(rig);
+        [dir.join("refinery/rig"), dir.join("mayor/rig")]
+    }
+
+    /// The directory of a rig's polecats.
+    pub fn polecats(&self, rig: &RigName) -> PathBuf {
+        self.rig(rig).join("polecats")
+    }
+
+    /// A polecat's worktree: the first of these that is a directory, new layout before old.
+    pub fn polecat_dirs(&self, rig: &RigName, name: &AgentName) -> [PathBuf; 2] {
+        let dir = self.polecats(rig).join(name.as_str());
+        [dir.join(rig.as_str()), dir]
+    }
+
+    /// A crew member's directory.
+    pub fn crew(&self, rig: &RigName, name: &AgentName) -> PathBuf {
+        self.rig(rig).join("crew").join(name.as_str())
+    }
+
+    /// Where an agent that works in `directory` notes its conversation id.
+    pub fn session_id(directory: &Path) -> PathBuf {
+        directory.join(".runtime/session_id")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_where_gas_town_has_them() {
+        let town = TownPaths::new("/t");
+        let rig: RigName = "r-1".parse().unwrap();
+        let name: AgentName = "Toast".parse().unwrap();
+        for (path, expected) in [
+            (town.daemon_lock(), "daemon/daemon.lock"),
+            (town.pid_file(), "daemon/daemon.pid"),
+            (town.state(), "daemon/state.json"),
+            (town.daemon_log(), "daemon/daemon.log"),
+            (town.restart_state(), "daemon/restart_state.json"),
+            (town.supervisor_dir(), "daemon/supervisor"),
+            (town.shutdown_lock(), "daemon/shutdown.lock"),
+            (town.rigs(), "mayor/rigs.json"),
+            (town.daemon_json(), "mayor/daemon.json"),
+            (town.supervisor_json(), "settings/supervisor.json"),
+            (town.town_settings(), "settings/config.json"),
+            (town.agent_presets(), "settings/agents.json"),
+            (town.rig_settings(&rig), "r-1/settings/config.json"),
+            (town.rig_agent_presets(&rig), "r-1/settings/agents.json"),
+            (town.rig_config(&rig), "r-1/config.json"),
+            (town.wisp(&rig), ".beads-wisp/config/r-1.json"),
+            (town.routes(), ".beads/routes.jsonl"),
+            (town.deacon_heartbeat(), "deacon/heartbeat.json"),
+            (town.deacon_paused(), ".runtime/deacon/paused.json"),
+            (town.boot_status(), "deacon/dogs/boot/.boot-status.json"),
+            (town.agent_state(&rig, Role::Witness), "r-1/.runtime/witness.json"),
+            (town.agent_state(&rig, Role::Refinery), "r-1/.runtime/refinery.json"),
+            (town.estop_rig(&rig), "ESTOP.r-1"),
+            (town.events(), ".events.jsonl"),
+            (town.witness_dirs(&rig)[2].clone(), "r-1"),
+            (town.refinery_dirs(&rig)[1].clone(), "r-1/mayor/rig"),
+            (town.polecat_dirs(&rig, &name)[0].clone(), "r-1/polecats/Toast/r-1"),
+            (town.crew(&rig, &name), "r-1/crew/Toast"),
+        ] {
+            assert_eq!(path, Path::new("/t").join(expected));
+            assert_eq!(town.shown(&path), Path::new(expected));
+        }
+        assert_eq!(town.shown(Path::new("/elsewhere")), Path::new("/elsewhere"));
+    }
+}

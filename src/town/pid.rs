@@ -1,0 +1,87 @@
+//! The PID file: `daemon/daemon.pid`, by which `gt` finds the daemon it is to signal.
+//!
+//! Decimal digits without a newline, because Gas Town 0.2.6 to 0.3 reads no other form. It proves nothing: the lock does.
+//! Nothing may be signalled because of what it says.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that keeps the PID file")]
+
+use std::{fs, io, path::Path};
+
+use super::files;
+
+/// Writes the file, mode 0644, replacing what is there.
+pub fn write(path: &Path, pid: u32) -> io::Result<()> {
+    files::replace(path, pid.to_string().as_bytes(), 0o644)
+}
+
+/// Writes it again when it is gone or holds something else; returns whether it had to. Only the holder of the lock may
+/// call this.
+pub fn keep(path: &Path, pid: u32) -> io::Result<bool> {
+    if read(path) == Some(pid) {
+        return Ok(false);
+    }
+    write(path, pid).map(|()| true)
+}
+
+/// Removes it if it still holds `pid`.
+pub fn remove(path: &Path, pid: u32) -> io::Result<()> {
+    if read(path) != Some(pid) {
+        return Ok(());
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The process it names; `None` when it cannot be read or holds anything but digits.
+pub fn read(path: &Path) -> Option<u32> {
+    let content = files::read(path).ok()?;
+    let digits = content.trim_ascii();
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn digits_without_newline_and_mode_0644() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daemon/daemon.pid");
+        write(&path, 4711).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"4711");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn kept_and_removed_only_while_it_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daemon.pid");
+        for (name, content, read_as) in [
+            ("gone", None, None),
+            ("ours", Some("4711"), Some(4711)),
+            ("another's", Some("12"), Some(12)),
+            ("junk", Some("x"), None),
+            ("empty", Some(""), None),
+            ("signed", Some("+4711"), None),
+            ("too large", Some("99999999999"), None),
+        ] {
+            let put = || match content {
+                Some(content) => fs::write(&path, content).unwrap(),
+                None => drop(fs::remove_file(&path)),
+            };
+            put();
+            assert_eq!(read(&path), read_as, "{name}");
+            remove(&path, 4711).unwrap();
+            assert_eq!(path.exists(), content.is_some() && read_as != Some(4711), "{name}: removed");
+            put();
+            assert_eq!(keep(&path, 4711).unwrap(), read_as != Some(4711), "{name}: kept");
+            assert_eq!(fs::read(&path).unwrap(), b"4711", "{name}");
+        }
+    }
+}

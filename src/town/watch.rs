@@ -1,0 +1,219 @@
+//! Watching directories: a counter that moves when something in them was created, written, renamed or removed.
+//!
+//! A hint to look again, never the truth: the operating system may drop events, and what changed is not told. Reading a
+//! file never moves it. Not recursive; nothing polls.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::watch;
+
+/// Why directories cannot be watched. Everything still works without, only later.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The operating system gives no watcher.
+    #[error("files cannot be watched ({0}); changes are noticed at the next heartbeat")]
+    NoWatcher(notify::Error),
+    /// One directory cannot be watched.
+    #[error("{path} cannot be watched ({source}); changes there are noticed at the next heartbeat")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: notify::Error,
+    },
+}
+
+/// A set of watched directories.
+#[derive(Debug)]
+pub struct DirectoryWatch {
+    watcher: RecommendedWatcher,
+    /// With the file identity that is watched: a directory that was replaced has to be watched anew.
+    watched: BTreeMap<PathBuf, Identity>,
+    changes: watch::Sender<u64>,
+}
+
+impl DirectoryWatch {
+    /// Watches nothing yet.
+    pub fn new() -> Result<Self, WatchError> {
+        Self::observed(|_| ())
+    }
+
+    /// As [`new`](Self::new); `observe` sees each change before the counter moves.
+    fn observed(observe: impl Fn(&notify::Result<Event>) + Send + 'static) -> Result<Self, WatchError> {
+        let changes = watch::Sender::new(0_u64);
+        let tell = changes.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // An error means that events were lost: look again.
+            if event.as_ref().map_or(true, |event| is_change(event.kind)) {
+                observe(&event);
+                tell.send_modify(|count| *count = count.wrapping_add(1));
+            }
+        })
+        .map_err(WatchError::NoWatcher)?;
+        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), changes })
+    }
+
+    /// The counter.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Watches exactly these directories from now on. Those that do not exist are left out until the next call finds
+    /// them; the others that cannot be watched are returned.
+    pub fn retarget(&mut self, directories: &[PathBuf]) -> Vec<WatchError> {
+        let wanted: BTreeMap<_, _> =
+            directories.iter().filter_map(|path| Some((path.clone(), identity(path)?))).collect();
+        for (path, old) in std::mem::take(&mut self.watched) {
+            if wanted.get(&path) == Some(&old) {
+                self.watched.insert(path, old);
+            } else {
+                // Fails when the directory is gone, and its watch with it.
+                let _ = self.watcher.unwatch(&path);
+            }
+        }
+        let mut failed = Vec::new();
+        for (path, identity) in wanted {
+            if self.watched.contains_key(&path) {
+                continue;
+            }
+            match self.watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.watched.insert(path, identity)),
+                Err(source) => failed.push(WatchError::Directory { path, source }),
+            }
+        }
+        failed
+    }
+}
+
+fn is_change(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Access(_))
+}
+
+/// Device, inode and, because inodes are used again, when it was made.
+type Identity = (u64, u64, Option<SystemTime>);
+
+/// Which directory this is; `None` for what is none.
+fn identity(path: &Path) -> Option<Identity> {
+    let data = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
+    Some((data.dev(), data.ino(), data.created().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// A watch, and the paths of all changes it was told of, in order.
+    struct Told {
+        watch: DirectoryWatch,
+        paths: mpsc::UnboundedReceiver<PathBuf>,
+    }
+
+    impl Told {
+        fn new() -> Self {
+            let (tell, paths) = mpsc::unbounded_channel();
+            let watch = DirectoryWatch::observed(move |event| {
+                event.as_ref().unwrap().paths.iter().for_each(|path| tell.send(path.clone()).unwrap());
+            });
+            Told { watch: watch.unwrap(), paths }
+        }
+
+        /// What was told until a change of `path` was.
+        async fn until(&mut self, path: &Path) -> Vec<PathBuf> {
+            let mut before = Vec::new();
+            let wait = async {
+                while let Some(told) = self.paths.recv().await {
+                    if told == path {
+                        return;
+                    }
+                    before.push(told);
+                }
+            };
+            tokio::time::timeout(DEADLINE, wait)
+                .await
+                .unwrap_or_else(|_| panic!("{} not told", path.display()));
+            before
+        }
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_change_moves_the_counter() {
+        type Act = fn(&Path);
+        let acts: [(&str, Act); 4] = [
+            ("create", |dir| fs::create_dir(dir.join("new")).unwrap()),
+            ("modify", |dir| fs::write(dir.join("old"), "22").unwrap()),
+            ("replace", |dir| crate::town::files::replace(&dir.join("old"), b"3", 0o644).unwrap()),
+            ("remove", |dir| fs::remove_file(dir.join("old")).unwrap()),
+        ];
+        for (name, act) in acts {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("old"), "1").unwrap();
+            let mut watch = DirectoryWatch::new().unwrap();
+            let mut changes = watch.changes();
+            assert!(watch.retarget(&[dir.path().to_owned()]).is_empty());
+            act(dir.path());
+            let moved = tokio::time::timeout(DEADLINE, changes.changed()).await;
+            assert!(moved.is_ok(), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, marker) = (dir.path().join("f"), dir.path().join("marker"));
+        fs::write(&file, "1").unwrap();
+        let mut told = Told::new();
+        assert!(told.watch.retarget(&[dir.path().to_owned()]).is_empty());
+        fs::read(&file).unwrap();
+        fs::read_dir(dir.path()).unwrap().for_each(drop);
+        fs::create_dir(&marker).unwrap();
+        assert_eq!(told.until(&marker).await, Vec::<PathBuf>::new());
+    }
+
+    #[tokio::test]
+    async fn follows_directories_that_appear_are_replaced_or_no_longer_wanted() {
+        let town = tempfile::tempdir().unwrap();
+        let dirs = [town.path().join("a"), town.path().join("b")];
+        fs::create_dir(&dirs[0]).unwrap();
+        let mut told = Told::new();
+        assert!(told.watch.retarget(&dirs).is_empty(), "a missing one is no error");
+
+        fs::create_dir(&dirs[1]).unwrap();
+        assert!(told.watch.retarget(&dirs).is_empty());
+        fs::create_dir(dirs[1].join("appeared")).unwrap();
+        told.until(&dirs[1].join("appeared")).await;
+
+        fs::remove_dir_all(&dirs[1]).unwrap();
+        fs::create_dir(&dirs[1]).unwrap();
+        assert!(told.watch.retarget(&dirs).is_empty());
+        fs::create_dir(dirs[1].join("replaced")).unwrap();
+        told.until(&dirs[1].join("replaced")).await;
+
+        assert!(told.watch.retarget(&dirs[1..]).is_empty());
+        fs::create_dir(dirs[0].join("unwanted")).unwrap();
+        fs::create_dir(dirs[1].join("wanted")).unwrap();
+        let before = told.until(&dirs[1].join("wanted")).await;
+        assert!(!before.contains(&dirs[0].join("unwanted")), "{before:?}");
+    }
+
+    #[test]
+    fn a_file_is_not_watched() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut watch = DirectoryWatch::new().unwrap();
+        assert!(watch.retarget(&[file.path().to_owned()]).is_empty());
+        assert!(watch.watched.is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! Wisp: `.beads-wisp/config/<rig>.json`, in which `gt rig park` notes that a rig is not to be worked in.
+//!
+//! `{"rig":…,"values":{…},"blocked":[…]}` as Gas Town 0.2.6 to 0.3 writes it; a key in `blocked` reads as unset. This file
+//! is one half of whether a rig is operational (labels, emergency stops and the shutdown lock are others'); what it says
+//! is unknown when it cannot be read, whatever it said before.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::reading::{self, FileProblem, Reading};
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WispConfig {
+    /// `values.status`, unless blocked: `parked`, `docked`, or something that means nothing here.
+    pub status: Option<String>,
+    /// Whether `auto_restart` is in `blocked`.
+    pub auto_restart_blocked: bool,
+    /// `values.auto_restart`, unless blocked or not a boolean.
+    pub auto_restart: Option<bool>,
+}
+
+/// Whether a rig may be worked in, as far as this file knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Operational {
+    /// Yes.
+    Yes,
+    /// No, for this reason (`rig is parked`).
+    No(String),
+    /// It could not be found out.
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default, deserialize_with = "reading::null_as_default")]
+    values: BTreeMap<String, Value>,
+    #[serde(default, deserialize_with = "reading::null_as_default")]
+    blocked: Vec<String>,
+}
+
+/// Reads the file's content.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<WispConfig, FileProblem> {
+    let advise = |problem: FileProblem| {
+        problem.advise("nothing is started in this rig until it is correct or gone (`gt rig park` and `unpark` rewrite it)")
+    };
+    let file: File = reading::json(path, bytes).map_err(advise)?;
+    let blocked = |key: &str| file.blocked.iter().any(|name| name == key);
+    let value = |key: &str| file.values.get(key).filter(|_| !blocked(key));
+    let status = match value("status") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(status)) => Some(status.clone()),
+        Some(_) => {
+            let problem = FileProblem::whole(path, "expected a string such as \"parked\"");
+            return Err(advise(problem.about("values.status")));
+        }
+    };
+    Ok(WispConfig {
+        status,
+        auto_restart_blocked: blocked("auto_restart"),
+        auto_restart: value("auto_restart").and_then(Value::as_bool),
+    })
+}
+
+/// Whether the rig may be worked in. A missing file means yes.
+pub fn operational(wisp: &Reading<WispConfig>) -> Operational {
+    let config = match wisp {
+        Reading::Missing => return Operational::Yes,
+        Reading::Bad(problem) => return Operational::Unknown(problem.to_string()),
+        Reading::Good(config) => config,
+    };
+    match config.status.as_deref() {
+        Some(status @ ("parked" | "docked")) => Operational::No(format!("rig is {status}")),
+        _ if config.auto_restart_blocked => Operational::No("auto_restart is blocked".to_owned()),
+        _ if config.auto_restart == Some(false) => Operational::No("auto_restart is disabled".to_owned()),
+        _ => Operational::Yes,
+    }
+}
+
+/// The warning that belongs to a missing file, in the words of the original; to be told once.
+pub fn warning(wisp: &Reading<WispConfig>, rig: &str) -> Option<String> {
+    matches!(wisp, Reading::Missing)
+        .then(|| format!("no wisp config for {rig} - parked state may have been lost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::reading::broken_json;
+
+    fn read(bytes: &[u8]) -> Reading<WispConfig> {
+        Reading::of(Path::new("w.json"), Ok(bytes.to_vec()), parse)
+    }
+
+    fn no(reason: &str) -> Operational {
+        Operational::No(reason.to_owned())
+    }
+
+    #[test]
+    fn real_files() {
+        let parked = include_bytes!("../../tests/fixtures/rig/wisp.parked.json");
+        let unparked = include_bytes!("../../tests/fixtures/rig/wisp.unparked.json");
+        assert_eq!(operational(&read(parked)), no("rig is parked"));
+        assert_eq!(operational(&read(unparked)), Operational::Yes);
+    }
+
+    #[test]
+    fn the_rule() {
+        for (text, expected) in [
+            ("{}", Operational::Yes),
+            (r#"{"values":null,"blocked":null}"#, Operational::Yes),
+            (r#"{"values":{"status":"parked"}}"#, no("rig is parked")),
+            (r#"{"values":{"status":"docked"}}"#, no("rig is docked")),
+            (r#"{"values":{"status":"active"}}"#, Operational::Yes),
+            (r#"{"values":{"status":null}}"#, Operational::Yes),
+            (r#"{"values":{"status":"parked"},"blocked":["status"]}"#, Operational::Yes),
+            (r#"{"values":{"status":7},"blocked":["status"]}"#, Operational::Yes),
+            (r#"{"values":{},"blocked":["auto_restart"]}"#, no("auto_restart is blocked")),
+            (r#"{"values":{"auto_restart":true},"blocked":["auto_restart"]}"#, no("auto_restart is blocked")),
+            (r#"{"values":{"auto_restart":false}}"#, no("auto_restart is disabled")),
+            (r#"{"values":{"auto_restart":true}}"#, Operational::Yes),
+            (r#"{"values":{"auto_restart":"false"}}"#, Operational::Yes),
+            (r#"{"values":{"auto_restart":0}}"#, Operational::Yes),
+            (r#"{"values":{"status":"parked"},"blocked":["auto_restart"]}"#, no("rig is parked")),
+            (
+                r#"{"values":{"status":"parked","auto_restart":false},"blocked":["status"]}"#,
+                no("auto_restart is disabled"),
+            ),
+            (r#"{"values":{"other":[1,{}]},"blocked":["other"],"more":1}"#, Operational::Yes),
+        ] {
+            assert_eq!(operational(&read(text.as_bytes())), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn unreadable_is_unknown_and_missing_is_yes() {
+        let others = [
+            ("status a number", r#"{"values":{"status":7}}"#),
+            ("values a list", r#"{"values":[]}"#),
+            ("blocked a string", r#"{"blocked":"status"}"#),
+            ("blocked numbers", r#"{"blocked":[7]}"#),
+        ];
+        let others = others.map(|(name, text)| (name, text.as_bytes().to_vec()));
+        for (name, bytes) in broken_json().into_iter().chain(others) {
+            let Operational::Unknown(reason) = operational(&read(&bytes)) else { panic!("{name}") };
+            assert!(reason.starts_with("w.json:"), "{name}: {reason}");
+            assert_eq!(warning(&read(&bytes), "r"), None, "{name}");
+        }
+        assert_eq!(operational(&Reading::Missing), Operational::Yes);
+        let words = "no wisp config for gastown - parked state may have been lost";
+        assert_eq!(warning(&Reading::Missing, "gastown").as_deref(), Some(words));
+    }
+}
