@@ -1,0 +1,175 @@
+//! Environment: the variables an agent's session is created with, and those it must not inherit.
+//!
+//! Facts from Gas Town 0.2.6 to 0.3 (`internal/config/env.go`, `internal/session/`). What a variable means is the
+//! business of `gt` and of the agent; nothing here may read our own environment.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    identity::{Identity, Role},
+    program::AgentProgram,
+};
+
+/// The variables by which Gas Town and the agent programs tell who they run as. The supervisor drops them from its own
+/// environment at its start, as it may itself have been started inside an agent's session.
+pub const INHERITED: [&str; 16] = [
+    "GT_ROLE",
+    "GT_RIG",
+    "GT_CREW",
+    "GT_POLECAT",
+    "GT_DOG_NAME",
+    "GT_SESSION",
+    "GT_AGENT",
+    "BD_ACTOR",
+    "GIT_AUTHOR_NAME",
+    "BEADS_AGENT_NAME",
+    "BEADS_DIR",
+    "CLAUDECODE",
+    "CLAUDE_CODE",
+    "BD_AGENT_MODE",
+    "TMUX",
+    "TMUX_PANE",
+];
+
+/// The environment of an agent, beyond what its tmux server hands down. A town path that is not UTF-8 is taken lossily,
+/// as tmux takes text only.
+pub fn environment(identity: &Identity, town: &Path, program: &AgentProgram) -> BTreeMap<String, String> {
+    let role = identity.role();
+    let mut variables = BTreeMap::new();
+    let mut set = |variable: &str, value: &str| {
+        variables.insert(variable.to_owned(), value.to_owned());
+    };
+    set("GT_ROLE", role.as_str());
+    set("GT_ROOT", &town.to_string_lossy());
+    set("BD_ACTOR", &identity.to_string());
+    set("GIT_AUTHOR_NAME", &author(identity));
+    set("GT_PROCESS_NAMES", &program.process_names.join(","));
+    if let Some(variable) = &program.session_id_env {
+        set("GT_SESSION_ID_ENV", variable);
+    }
+    if let Some(rig) = identity.rig() {
+        set("GT_RIG", rig.as_str());
+    }
+    match identity {
+        Identity::Polecat(rig, name) => {
+            set("GT_POLECAT", name.as_str());
+            set("BEADS_AGENT_NAME", &format!("{rig}/{name}"));
+        }
+        Identity::Crew(rig, name) => {
+            set("GT_CREW", name.as_str());
+            set("BEADS_AGENT_NAME", &format!("{rig}/{name}"));
+        }
+        Identity::Refinery(_) => set("GT_REFINERY", "1"),
+        _ => {}
+    }
+    if matches!(role, Role::Polecat | Role::Refinery) {
+        set("BEADS_NO_DAEMON", "1");
+    }
+    variables
+}
+
+fn author(identity: &Identity) -> String {
+    match identity {
+        Identity::Boot => "boot".to_owned(),
+        Identity::Polecat(_, name) | Identity::Crew(_, name) => name.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The variables to take away from what the tmux server would hand down, given what the agent's session sets.
+///
+/// `TMUX` and `TMUX_PANE` stay: in a pane they are never inherited but made by its own server for this very pane, and
+/// `gt handoff` needs them.
+pub fn to_unset(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
+    let made_by_tmux = ["TMUX", "TMUX_PANE"];
+    INHERITED
+        .into_iter()
+        .filter(|variable| !environment.contains_key(*variable) && !made_by_tmux.contains(variable))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::program::provider::preset;
+
+    fn identity(role: Role) -> Identity {
+        let rig = || "gastown".parse().unwrap();
+        match role {
+            Role::Mayor => Identity::Mayor,
+            Role::Deacon => Identity::Deacon,
+            Role::Boot => Identity::Boot,
+            Role::Witness => Identity::Witness(rig()),
+            Role::Refinery => Identity::Refinery(rig()),
+            Role::Crew => Identity::Crew(rig(), "max".parse().unwrap()),
+            Role::Polecat => Identity::Polecat(rig(), "Toast".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn each_role_has_its_own() {
+        for (role, own) in [
+            (Role::Mayor, "BD_ACTOR=mayor GIT_AUTHOR_NAME=mayor GT_ROLE=mayor"),
+            (Role::Deacon, "BD_ACTOR=deacon GIT_AUTHOR_NAME=deacon GT_ROLE=deacon"),
+            (Role::Boot, "BD_ACTOR=deacon-boot GIT_AUTHOR_NAME=boot GT_ROLE=boot"),
+            (
+                Role::Witness,
+                "BD_ACTOR=gastown/witness GIT_AUTHOR_NAME=gastown/witness GT_RIG=gastown GT_ROLE=witness",
+            ),
+            (
+                Role::Refinery,
+                "BD_ACTOR=gastown/refinery BEADS_NO_DAEMON=1 GIT_AUTHOR_NAME=gastown/refinery GT_REFINERY=1 \
+                 GT_RIG=gastown GT_ROLE=refinery",
+            ),
+            (
+                Role::Crew,
+                "BD_ACTOR=gastown/crew/max BEADS_AGENT_NAME=gastown/max GIT_AUTHOR_NAME=max GT_CREW=max \
+                 GT_RIG=gastown GT_ROLE=crew",
+            ),
+            (
+                Role::Polecat,
+                "BD_ACTOR=gastown/polecats/Toast BEADS_AGENT_NAME=gastown/Toast BEADS_NO_DAEMON=1 \
+                 GIT_AUTHOR_NAME=Toast GT_POLECAT=Toast GT_RIG=gastown GT_ROLE=polecat",
+            ),
+        ] {
+            let mut got = environment(&identity(role), Path::new("/t"), &preset("claude").unwrap());
+            assert_eq!(got.remove("GT_ROOT").as_deref(), Some("/t"), "{role}");
+            assert_eq!(got.remove("GT_PROCESS_NAMES").as_deref(), Some("node,claude"), "{role}");
+            assert_eq!(got.remove("GT_SESSION_ID_ENV").as_deref(), Some("CLAUDE_SESSION_ID"), "{role}");
+            let got: Vec<String> = got.iter().map(|(variable, value)| format!("{variable}={value}")).collect();
+            assert_eq!(got.join(" "), own, "{role}");
+        }
+    }
+
+    #[test]
+    fn the_program_shows() {
+        for (name, variable, process_names) in [
+            ("codex", None, "codex"),
+            ("gemini", Some("GEMINI_SESSION_ID"), "gemini"),
+            ("cursor", None, "cursor-agent"),
+        ] {
+            let got = environment(&Identity::Deacon, Path::new("/t"), &preset(name).unwrap());
+            assert_eq!(got.get("GT_SESSION_ID_ENV").map(String::as_str), variable, "{name}");
+            assert_eq!(got["GT_PROCESS_NAMES"], process_names, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_is_taken_away() {
+        let program = preset("claude").unwrap();
+        for (role, kept) in [
+            (Role::Deacon, &["GT_ROLE", "BD_ACTOR", "GIT_AUTHOR_NAME"][..]),
+            (Role::Witness, &["GT_ROLE", "BD_ACTOR", "GIT_AUTHOR_NAME", "GT_RIG"]),
+            (
+                Role::Polecat,
+                &["GT_ROLE", "BD_ACTOR", "GIT_AUTHOR_NAME", "GT_RIG", "GT_POLECAT", "BEADS_AGENT_NAME"],
+            ),
+        ] {
+            let unset = to_unset(&environment(&identity(role), Path::new("/t"), &program));
+            for variable in INHERITED {
+                let stays = kept.contains(&variable) || variable.starts_with("TMUX");
+                assert_eq!(!unset.contains(&variable), stays, "{role}: {variable}");
+            }
+        }
+    }
+}

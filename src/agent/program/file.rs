@@ -1,0 +1,467 @@
+//! The files that say which agents there are: `settings/config.json` and `settings/agents.json` of the town and of each
+//! rig.
+//!
+//! They are Gas Town's (0.2.6 to 0.3) and shared with it, so they are read leniently: unknown keys are normal, and an
+//! entry of the wrong type is a problem of that entry alone. Only a file that is no JSON object at all is an error. It
+//! must not open files; the caller names them in front of what is reported here.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{Description, Hooks, Provider};
+
+/// A file that could not be used at all.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("line {line}, column {column}: {reason}")]
+pub struct ProgramFileError {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in bytes.
+    pub column: usize,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// What a file says, and what in it was passed over: one text for each entry, with its key, line and column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parsed<T> {
+    /// The usable part.
+    pub value: T,
+    /// The rest.
+    pub problems: Vec<String>,
+}
+
+/// The agents of a town's `settings/config.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TownConfig {
+    /// `default_agent`.
+    pub default_agent: Option<String>,
+    /// `agents`: by name.
+    pub agents: BTreeMap<String, Description>,
+    /// `role_agents`: the name of an agent for a role.
+    pub role_agents: BTreeMap<String, String>,
+}
+
+/// The agents of a rig's `settings/config.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RigConfig {
+    /// `agent`.
+    pub agent: Option<String>,
+    /// `runtime`: a whole description in place of a name.
+    pub runtime: Option<Description>,
+    /// `agents`: by name.
+    pub agents: BTreeMap<String, Description>,
+    /// `role_agents`: the name of an agent for a role.
+    pub role_agents: BTreeMap<String, String>,
+}
+
+/// Reads a town's `settings/config.json`.
+pub fn parse_town(bytes: &[u8]) -> Result<Parsed<TownConfig>, ProgramFileError> {
+    let mut reader = Reader::new(bytes)?;
+    let value = TownConfig {
+        default_agent: reader.name("default_agent"),
+        agents: reader.descriptions(Reader::nested),
+        role_agents: reader.names("role_agents"),
+    };
+    Ok(Parsed { value, problems: reader.problems })
+}
+
+/// Reads a rig's `settings/config.json`.
+pub fn parse_rig(bytes: &[u8]) -> Result<Parsed<RigConfig>, ProgramFileError> {
+    let mut reader = Reader::new(bytes)?;
+    let runtime = reader.top.get("runtime").copied();
+    let value = RigConfig {
+        agent: reader.name("agent"),
+        runtime: runtime.and_then(|raw| reader.described("runtime", raw, Reader::nested)),
+        agents: reader.descriptions(Reader::nested),
+        role_agents: reader.names("role_agents"),
+    };
+    Ok(Parsed { value, problems: reader.problems })
+}
+
+/// Reads a `settings/agents.json`, of the town or of a rig: `{"version":1,"agents":{"<name>":{…}}}`.
+pub fn parse_agents(bytes: &[u8]) -> Result<Parsed<BTreeMap<String, Description>>, ProgramFileError> {
+    let mut reader = Reader::new(bytes)?;
+    let value = reader.descriptions(Reader::flat);
+    Ok(Parsed { value, problems: reader.problems })
+}
+
+/// An entry of `agents` or `runtime` in a `config.json`.
+#[derive(Deserialize)]
+struct Nested {
+    provider: Option<String>,
+    command: Option<String>,
+    args: Option<Vec<String>>,
+    initial_prompt: Option<String>,
+    prompt_mode: Option<String>,
+    session: Option<SessionPart>,
+    hooks: Option<HooksPart>,
+    tmux: Option<TmuxPart>,
+}
+
+#[derive(Deserialize, Default)]
+struct SessionPart {
+    session_id_env: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct HooksPart {
+    provider: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct TmuxPart {
+    process_names: Option<Vec<String>>,
+    ready_prompt_prefix: Option<String>,
+    ready_delay_ms: Option<u64>,
+}
+
+/// An entry of `agents.json`. Its other keys (`resume_flag`, `resume_style`, …) are about resuming a conversation,
+/// which is `gt`'s part.
+#[derive(Deserialize)]
+struct Flat {
+    command: Option<String>,
+    args: Option<Vec<String>>,
+    process_names: Option<Vec<String>>,
+    session_id_env: Option<String>,
+    supports_hooks: Option<bool>,
+}
+
+type Read<'a> = fn(&mut Reader<'a>, &str, &'a RawValue) -> Option<Description>;
+
+struct Reader<'a> {
+    text: &'a str,
+    top: BTreeMap<String, &'a RawValue>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, ProgramFileError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let (line, column) = position(bytes, error.valid_up_to());
+            ProgramFileError { line, column, reason: "it is not UTF-8 text".to_owned() }
+        })?;
+        let top = serde_json::from_str(text).map_err(|error| ProgramFileError {
+            line: error.line().max(1),
+            column: error.column().max(1),
+            reason: reason(&error),
+        })?;
+        Ok(Reader { text, top, problems: Vec::new() })
+    }
+
+    /// A top-level text; empty is unset.
+    fn name(&mut self, key: &str) -> Option<String> {
+        let raw = self.top.get(key).copied()?;
+        self.typed::<Option<String>>(key, raw).flatten().filter(|name| !name.is_empty())
+    }
+
+    /// A top-level object of texts; empty ones are unset.
+    fn names(&mut self, key: &str) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for (name, raw) in self.entries(key) {
+            let text = self.typed::<Option<String>>(&format!("{key}.{name}"), raw).flatten();
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                names.insert(name, text);
+            }
+        }
+        names
+    }
+
+    fn descriptions(&mut self, read: Read<'a>) -> BTreeMap<String, Description> {
+        let mut descriptions = BTreeMap::new();
+        for (name, raw) in self.entries("agents") {
+            if let Some(description) = self.described(&format!("agents.{name}"), raw, read) {
+                descriptions.insert(name, description);
+            }
+        }
+        descriptions
+    }
+
+    fn entries(&mut self, key: &str) -> BTreeMap<String, &'a RawValue> {
+        let Some(raw) = self.top.get(key).copied() else {
+            return BTreeMap::new();
+        };
+        // Not through `typed`: the entries borrow from the text.
+        match serde_json::from_str::<Option<BTreeMap<String, &'a RawValue>>>(raw.get()) {
+            Ok(entries) => entries.unwrap_or_default(),
+            Err(error) => {
+                self.problem(key, raw, &error);
+                BTreeMap::new()
+            }
+        }
+    }
+
+    fn described(&mut self, path: &str, raw: &'a RawValue, read: Read<'a>) -> Option<Description> {
+        if raw.get() == "null" {
+            return None;
+        }
+        if !raw.get().starts_with('{') {
+            self.told(path, raw, "an agent is described by an object");
+            return None;
+        }
+        let description = read(self, path, raw)?;
+        if let Some(fault) = description.fault() {
+            self.told(path, raw, &fault);
+            return None;
+        }
+        Some(description)
+    }
+
+    fn nested(&mut self, path: &str, raw: &'a RawValue) -> Option<Description> {
+        let entry: Nested = self.typed(path, raw)?;
+        let tmux = entry.tmux.unwrap_or_default();
+        Some(Description {
+            provider: self.provider(path, raw, entry.provider),
+            command: set(entry.command),
+            args: entry.args,
+            initial_prompt: entry.initial_prompt,
+            takes_prompt: self.prompt_mode(path, raw, entry.prompt_mode),
+            session_id_env: entry.session.unwrap_or_default().session_id_env,
+            hooks: set(entry.hooks.unwrap_or_default().provider).map(|name| match name.as_str() {
+                "claude" => Hooks::Claude,
+                "none" => Hooks::None,
+                _ => Hooks::Own,
+            }),
+            process_names: tmux.process_names,
+            ready_prompt_prefix: tmux.ready_prompt_prefix,
+            ready_delay: tmux.ready_delay_ms.map(Duration::from_millis),
+        })
+    }
+
+    fn flat(&mut self, path: &str, raw: &'a RawValue) -> Option<Description> {
+        let entry: Flat = self.typed(path, raw)?;
+        let command = set(entry.command);
+        // Such an entry names no provider: a program nobody knows has no prompt or hooks of claude's.
+        let provider =
+            command.as_deref().map(|command| Provider::of_command(command).unwrap_or(Provider::Generic));
+        Some(Description {
+            hooks: entry.supports_hooks.map(|has| match (has, provider) {
+                (true, None | Some(Provider::Claude)) => Hooks::Claude,
+                (true, _) => Hooks::Own,
+                (false, _) => Hooks::None,
+            }),
+            provider,
+            command,
+            args: entry.args,
+            process_names: entry.process_names,
+            session_id_env: entry.session_id_env,
+            ..Description::default()
+        })
+    }
+
+    fn provider(&mut self, path: &str, raw: &RawValue, name: Option<String>) -> Option<Provider> {
+        let name = set(name)?;
+        let known = Provider::named(&name);
+        if known.is_none() {
+            self.told(path, raw, &format!("provider {name:?} is not known and treated as \"generic\""));
+        }
+        Some(known.unwrap_or(Provider::Generic))
+    }
+
+    fn prompt_mode(&mut self, path: &str, raw: &RawValue, mode: Option<String>) -> Option<bool> {
+        match set(mode)?.as_str() {
+            "arg" => Some(true),
+            "none" => Some(false),
+            other => {
+                self.told(path, raw, &format!("prompt_mode {other:?} is neither \"arg\" nor \"none\""));
+                None
+            }
+        }
+    }
+
+    fn typed<T: DeserializeOwned>(&mut self, path: &str, raw: &RawValue) -> Option<T> {
+        let mut json = serde_json::Deserializer::from_str(raw.get());
+        match serde_path_to_error::deserialize(&mut json) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let inner = error.path().to_string();
+                let path = if inner == "." { path.to_owned() } else { format!("{path}.{inner}") };
+                self.problem(&path, raw, error.inner());
+                None
+            }
+        }
+    }
+
+    /// Tells of an error found while reading `raw` by itself: its position is moved to where `raw` stands.
+    fn problem(&mut self, path: &str, raw: &RawValue, error: &serde_json::Error) {
+        let (mut line, mut column) = self.place(raw);
+        match error.line() {
+            0 | 1 => column += error.column().saturating_sub(1),
+            further => {
+                line += further - 1;
+                column = error.column();
+            }
+        }
+        self.problems.push(format!("{path}: {} (line {line}, column {column})", reason(error)));
+    }
+
+    fn told(&mut self, path: &str, raw: &RawValue, what: &str) {
+        let (line, column) = self.place(raw);
+        self.problems.push(format!("{path}: {what} (line {line}, column {column})"));
+    }
+
+    fn place(&self, raw: &RawValue) -> (usize, usize) {
+        let offset = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        position(self.text.as_bytes(), offset)
+    }
+}
+
+/// Line and column, from 1, of a byte.
+fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
+    let before = &bytes[..offset.min(bytes.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    (line, column)
+}
+
+/// An error's text without its own " at line 1 column 2".
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
+}
+
+fn set(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_town_file() {
+        let parsed = parse_town(
+            br#"{"type":"town-settings","version":1,"default_agent":"fast","cli_theme":"dark",
+                "role_agents":{"witness":"codex","mayor":""},
+                "agents":{"fast":{"provider":"codex","command":"/opt/fast","args":["-x"],"initial_prompt":"hi",
+                  "prompt_mode":"arg","session":{"session_id_env":"FAST_ID","config_dir_env":"X"},
+                  "hooks":{"provider":"none","dir":".x"},
+                  "tmux":{"process_names":["fast"],"ready_prompt_prefix":"% ","ready_delay_ms":250}}}}"#,
+        )
+        .unwrap();
+        assert_eq!(parsed.problems, Vec::<String>::new());
+        assert_eq!(parsed.value.default_agent.as_deref(), Some("fast"));
+        assert_eq!(parsed.value.role_agents, BTreeMap::from([("witness".into(), "codex".into())]));
+        assert_eq!(
+            parsed.value.agents["fast"],
+            Description {
+                provider: Some(Provider::Codex),
+                command: Some("/opt/fast".into()),
+                args: Some(vec!["-x".into()]),
+                initial_prompt: Some("hi".into()),
+                takes_prompt: Some(true),
+                session_id_env: Some("FAST_ID".into()),
+                hooks: Some(Hooks::None),
+                process_names: Some(vec!["fast".into()]),
+                ready_prompt_prefix: Some("% ".into()),
+                ready_delay: Some(Duration::from_millis(250)),
+            }
+        );
+    }
+
+    #[test]
+    fn a_rig_file_has_an_agent_or_a_runtime() {
+        let parsed =
+            parse_rig(br#"{"agent":"codex","runtime":{"command":"aider","args":[]},"merge_queue":{}}"#).unwrap();
+        assert_eq!(parsed.problems, Vec::<String>::new());
+        assert_eq!(parsed.value.agent.as_deref(), Some("codex"));
+        let runtime = parsed.value.runtime.unwrap();
+        assert_eq!((runtime.command.as_deref(), runtime.args), (Some("aider"), Some(Vec::new())));
+    }
+
+    #[test]
+    fn agents_json_is_flat() {
+        let parsed = parse_agents(
+            br#"{"version":1,"agents":{
+                "aider":{"command":"aider","args":["--yes"],"process_names":["aider"],"session_id_env":"AID",
+                         "resume_flag":"--resume","resume_style":"flag","supports_hooks":true},
+                "claude":{"args":["--model","opus"],"supports_hooks":true},
+                "bare":{"command":"/usr/bin/claude","supports_hooks":false},
+                "gone":null}}"#,
+        )
+        .unwrap();
+        assert_eq!(parsed.problems, Vec::<String>::new());
+        let of = |name: &str| parsed.value[name].program(name);
+        let aider = of("aider");
+        assert_eq!((aider.provider, aider.hooks), (Provider::Generic, Hooks::Own));
+        assert_eq!(aider.session_id_env.as_deref(), Some("AID"));
+        assert_eq!((of("claude").command.as_str(), of("claude").hooks), ("claude", Hooks::Claude));
+        assert_eq!(of("claude").args, ["--model", "opus"]);
+        assert_eq!((of("bare").provider, of("bare").hooks), (Provider::Claude, Hooks::None));
+        assert!(!parsed.value.contains_key("gone"));
+    }
+
+    #[test]
+    fn a_bad_entry_is_its_own_problem() {
+        for (case, file, problem) in [
+            (
+                "args is a text",
+                "{\"agents\":{\n  \"a\": {\"args\": \"-x\"},\n  \"good\": {}}}",
+                "agents.a.args: invalid type: string \"-x\", expected a sequence (line 2, column 20)",
+            ),
+            (
+                "an entry is a number",
+                "{\"agents\":{\"a\":7,\"good\":{}}}",
+                "agents.a: an agent is described by an object (line 1, column 16)",
+            ),
+            (
+                "an entry is a list",
+                "{\"agents\":{\"a\":[\"claude\"],\"good\":{}}}",
+                "agents.a: an agent is described by an object (line 1, column 16)",
+            ),
+            (
+                "negative delay",
+                "{\"agents\":{\"a\":{\"tmux\":{\"ready_delay_ms\":-1}},\"good\":{}}}",
+                "agents.a.tmux.ready_delay_ms: invalid value: integer `-1`, expected u64 (line 1, column 43)",
+            ),
+            (
+                "generic without command",
+                "{\"agents\":{\"a\":{\"provider\":\"generic\"},\"good\":{}}}",
+                "agents.a: provider \"generic\" needs a \"command\" (line 1, column 16)",
+            ),
+            (
+                "role is a list",
+                "{\"role_agents\":{\"witness\":[]},\"agents\":{\"good\":{}}}",
+                "role_agents.witness: invalid type: sequence, expected a string (line 1, column 27)",
+            ),
+            (
+                "default is a number",
+                "{\"default_agent\":1,\"agents\":{\"good\":{}}}",
+                "default_agent: invalid type: integer `1`, expected a string (line 1, column 18)",
+            ),
+            (
+                "roles is a text",
+                "{\"role_agents\":\"x\",\"agents\":{\"good\":{}}}",
+                "role_agents: invalid type: string \"x\", expected a map (line 1, column 18)",
+            ),
+        ] {
+            let parsed = parse_town(file.as_bytes()).unwrap();
+            assert_eq!(parsed.problems, [problem], "{case}");
+            assert_eq!(parsed.value.agents.into_keys().collect::<Vec<_>>(), ["good"], "{case}");
+        }
+    }
+
+    #[test]
+    fn odd_values_are_told_and_the_entry_is_kept() {
+        let file = br#"{"agents":{"a":{"provider":"foo","command":"foo","prompt_mode":"stdin"}}}"#;
+        let parsed = parse_town(file).unwrap();
+        assert_eq!(parsed.problems.len(), 2, "{:?}", parsed.problems);
+        assert_eq!(parsed.value.agents["a"].provider, Some(Provider::Generic));
+    }
+
+    #[test]
+    fn a_file_that_is_no_object_is_an_error_with_its_place() {
+        for (case, bytes, line, column) in [
+            ("empty", &b""[..], 1, 1),
+            ("cut", b"{\"agents\":\n{\"a\":{", 2, 6),
+            ("a list", b"[]", 1, 1),
+            ("not UTF-8", b"{\n\"a\xff\":1}", 2, 3),
+            ("two values", b"{} {}", 1, 4),
+        ] {
+            let error = parse_town(bytes).unwrap_err();
+            assert_eq!((error.line, error.column), (line, column), "{case}: {error}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Program: which program an agent is, and what is known about it.
+//!
+//! Gas Town lets a town and each rig name their own agents; [`file`] reads those files into [`description`]s, [`provider`] holds
+//! what is built in, [`resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3 (`internal/config/agents.go`,
+//! `loader.go`, `types.go`) and the files `settings/config.json`, `settings/agents.json`, `<rig>/settings/config.json`,
+//! `<rig>/settings/agents.json`. Nothing here may look at the disk or at `PATH`: bytes and answers are handed in.
+
+use std::time::Duration;
+
+pub mod description;
+pub mod file;
+pub mod provider;
+pub mod resolve;
+
+pub use description::Description;
+pub use file::{Parsed, ProgramFileError, RigConfig, TownConfig, parse_agents, parse_rig, parse_town};
+pub use provider::Provider;
+pub use resolve::{Resolution, Sources, resolve};
+
+/// One agent program, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentProgram {
+    /// The name it was found under (`claude`, `my-codex`; `runtime` for one given in place).
+    pub name: String,
+    /// The program: a bare name to look up on `PATH`, or a path.
+    pub command: String,
+    /// Its arguments, without the initial prompt.
+    pub args: Vec<String>,
+    /// The prompt to pass as the last argument; `None` when there is none or this program takes none (`prompt_mode`).
+    pub initial_prompt: Option<String>,
+    /// The variable that carries its conversation id (`CLAUDE_SESSION_ID`).
+    pub session_id_env: Option<String>,
+    /// How it calls Gas Town by itself.
+    pub hooks: Hooks,
+    /// The names its process may have, as `GT_PROCESS_NAMES` lists them; never empty.
+    pub process_names: Vec<String>,
+    /// Which program it is underneath, as far as known.
+    pub provider: Provider,
+    /// How to tell that it takes input.
+    pub ready: Ready,
+}
+
+/// How an agent calls `gt` at its start and around its prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hooks {
+    /// By `.claude/settings.json`, which the supervisor writes when it is missing.
+    Claude,
+    /// By hooks of its own, which somebody else sets up.
+    Own,
+    /// Not at all: it is told by a nudge what hooks would have done.
+    None,
+}
+
+/// How to tell that an agent takes input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// A line of its screen begins with one of these.
+    Prompt(Vec<String>),
+    /// So long after its process appeared.
+    Delay(Duration),
+}

@@ -1,0 +1,223 @@
+//! Texts: what is typed into an agent's session, word for word as Gas Town 0.2.6 to 0.3 says it.
+//!
+//! Agents and their prompts know these lines (`internal/session/startup.go`, `internal/daemon/`), so they must not be
+//! reworded. Sending them is somebody else's part.
+
+use jiff::Zoned;
+
+use super::{
+    identity::{Identity, Role},
+    program::Hooks,
+};
+
+/// What a deacon whose heartbeat is stale is asked.
+pub const HEALTH_CHECK: &str = "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness";
+
+/// What a polecat that was just spawned is told when it is ready.
+pub const BEGIN: &str = "Begin.";
+
+/// Why an agent is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It is to run, and does not: its ordinary start.
+    Patrol,
+    /// Somebody asked for a restart or a cycle.
+    Lifecycle,
+    /// A polecat's session died with work on its hook.
+    Crash,
+}
+
+/// The nudges of a start, in order: the stand-in for hooks where there are none, the start-up line, and — after a
+/// pause (`start.settle`) — the propulsion line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// For agents without hooks.
+    pub instead_of_hooks: Option<&'static str>,
+    /// Who wakes it and why.
+    pub start_up: String,
+    /// What it is to do first.
+    pub propulsion: String,
+}
+
+/// What an agent is told at its start, `at` the local time; boot is told nothing (its command line says it).
+pub fn opening(
+    identity: &Identity,
+    occasion: Occasion,
+    at: &Zoned,
+    hooks: Hooks,
+    session_id: Option<&str>,
+) -> Option<Opening> {
+    let propulsion = propulsion(identity.role(), session_id)?;
+    Some(Opening {
+        instead_of_hooks: (hooks == Hooks::None).then(|| instead_of_hooks(identity.role())),
+        start_up: start_up(identity, occasion, at),
+        propulsion,
+    })
+}
+
+/// The start-up line: `[GAS TOWN] <recipient> <- <sender> • <local minute> • <topic>`.
+pub fn start_up(identity: &Identity, occasion: Occasion, at: &Zoned) -> String {
+    let (sender, topic) = match (occasion, identity.role()) {
+        (Occasion::Lifecycle, _) => ("deacon", "lifecycle-restart"),
+        (Occasion::Crash, _) => ("daemon", "restart"),
+        (Occasion::Patrol, Role::Witness | Role::Refinery) => ("deacon", "patrol"),
+        (Occasion::Patrol, _) => ("daemon", "patrol"),
+    };
+    let minute = at.strftime("%Y-%m-%dT%H:%M");
+    let line = format!("[GAS TOWN] {identity} <- {sender} • {minute} • {topic}");
+    match occasion {
+        Occasion::Crash => {
+            format!("{line}\n\nRun `gt prime` now for full context, then check your hook and mail.")
+        }
+        Occasion::Patrol | Occasion::Lifecycle => line,
+    }
+}
+
+/// The propulsion line of a role, with the conversation's id when it is known; boot has none.
+pub fn propulsion(role: Role, session_id: Option<&str>) -> Option<String> {
+    let line = match role {
+        Role::Polecat | Role::Crew => "Run `gt hook` to check your hook and begin work.",
+        Role::Witness => "Run `gt prime` to check patrol status and begin work.",
+        Role::Refinery => "Run `gt prime` to check MQ status and begin patrol.",
+        Role::Deacon => "Run `gt prime` to check patrol status and begin heartbeat cycle.",
+        Role::Mayor => "Run `gt prime` to check mail and begin coordination.",
+        Role::Boot => return None,
+    };
+    Some(match session_id {
+        Some(id) => format!("{line} [session:{id}]"),
+        None => line.to_owned(),
+    })
+}
+
+/// What an agent without hook support is told in place of its start hook.
+pub fn instead_of_hooks(role: Role) -> &'static str {
+    match role {
+        Role::Deacon | Role::Witness | Role::Refinery | Role::Polecat => {
+            "gt prime && gt mail check --inject && gt nudge deacon session-started"
+        }
+        Role::Mayor | Role::Boot | Role::Crew => "gt prime && gt nudge deacon session-started",
+    }
+}
+
+/// The conversation id in the content of `<workdir>/.runtime/session_id`: its first line.
+///
+/// It is typed into a session, so only printable ASCII without blanks or brackets, at most 128 characters, is an id;
+/// anything else counts as none.
+pub fn session_id(content: &[u8]) -> Option<String> {
+    let line = content.split(|byte| *byte == b'\n').next()?.trim_ascii();
+    let plain = line.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'[' | b']'));
+    (plain && (1..=128).contains(&line.len())).then(|| String::from_utf8_lossy(line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at() -> Zoned {
+        "2026-01-16T09:05:59+01:00[Europe/Berlin]".parse().unwrap()
+    }
+
+    fn identity(text: &str) -> Identity {
+        let rig = || "gastown".parse().unwrap();
+        match text {
+            "mayor" => Identity::Mayor,
+            "deacon" => Identity::Deacon,
+            "boot" => Identity::Boot,
+            "witness" => Identity::Witness(rig()),
+            "refinery" => Identity::Refinery(rig()),
+            "crew" => Identity::Crew(rig(), "max".parse().unwrap()),
+            _ => Identity::Polecat(rig(), "Toast".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn start_up_lines() {
+        for (who, occasion, line) in [
+            ("deacon", Occasion::Patrol, "[GAS TOWN] deacon <- daemon • 2026-01-16T09:05 • patrol"),
+            ("witness", Occasion::Patrol, "[GAS TOWN] gastown/witness <- deacon • 2026-01-16T09:05 • patrol"),
+            ("refinery", Occasion::Patrol, "[GAS TOWN] gastown/refinery <- deacon • 2026-01-16T09:05 • patrol"),
+            ("mayor", Occasion::Lifecycle, "[GAS TOWN] mayor <- deacon • 2026-01-16T09:05 • lifecycle-restart"),
+            ("deacon", Occasion::Lifecycle, "[GAS TOWN] deacon <- deacon • 2026-01-16T09:05 • lifecycle-restart"),
+            (
+                "polecat",
+                Occasion::Lifecycle,
+                "[GAS TOWN] gastown/polecats/Toast <- deacon • 2026-01-16T09:05 • lifecycle-restart",
+            ),
+            (
+                "polecat",
+                Occasion::Crash,
+                "[GAS TOWN] gastown/polecats/Toast <- daemon • 2026-01-16T09:05 • restart\n\nRun `gt prime` now \
+                 for full context, then check your hook and mail.",
+            ),
+        ] {
+            assert_eq!(start_up(&identity(who), occasion, &at()), line, "{who} {occasion:?}");
+        }
+    }
+
+    #[test]
+    fn propulsion_lines() {
+        for (role, line) in [
+            (Role::Polecat, "Run `gt hook` to check your hook and begin work."),
+            (Role::Crew, "Run `gt hook` to check your hook and begin work."),
+            (Role::Witness, "Run `gt prime` to check patrol status and begin work."),
+            (Role::Refinery, "Run `gt prime` to check MQ status and begin patrol."),
+            (Role::Deacon, "Run `gt prime` to check patrol status and begin heartbeat cycle."),
+            (Role::Mayor, "Run `gt prime` to check mail and begin coordination."),
+        ] {
+            assert_eq!(propulsion(role, None).as_deref(), Some(line), "{role}");
+            assert_eq!(propulsion(role, Some("a-1")), Some(format!("{line} [session:a-1]")), "{role}");
+        }
+        assert_eq!(propulsion(Role::Boot, None), None);
+    }
+
+    #[test]
+    fn an_opening_holds_what_is_said_in_order() {
+        let with_mail = "gt prime && gt mail check --inject && gt nudge deacon session-started";
+        let without_mail = "gt prime && gt nudge deacon session-started";
+        for (who, hooks, first) in [
+            ("deacon", Hooks::Claude, None),
+            ("deacon", Hooks::Own, None),
+            ("deacon", Hooks::None, Some(with_mail)),
+            ("witness", Hooks::None, Some(with_mail)),
+            ("refinery", Hooks::None, Some(with_mail)),
+            ("polecat", Hooks::None, Some(with_mail)),
+            ("crew", Hooks::None, Some(without_mail)),
+            ("mayor", Hooks::None, Some(without_mail)),
+        ] {
+            let identity = identity(who);
+            let opening = opening(&identity, Occasion::Patrol, &at(), hooks, Some("x")).unwrap();
+            assert_eq!(opening.instead_of_hooks, first, "{who} {hooks:?}");
+            assert_eq!(opening.start_up, start_up(&identity, Occasion::Patrol, &at()));
+            assert_eq!(Some(opening.propulsion), propulsion(identity.role(), Some("x")));
+        }
+        assert_eq!(opening(&Identity::Boot, Occasion::Patrol, &at(), Hooks::None, None), None);
+    }
+
+    #[test]
+    fn fixed_lines() {
+        assert_eq!(HEALTH_CHECK, "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness");
+        assert_eq!(BEGIN, "Begin.");
+    }
+
+    #[test]
+    fn session_ids() {
+        let longest = "a".repeat(128);
+        let too_long = "a".repeat(129);
+        for (case, content, id) in [
+            ("plain", "0c4e-11\n", Some("0c4e-11")),
+            ("with a second line", " 0c4e \r\n2026-01-16T09:05:59Z\n", Some("0c4e")),
+            ("longest", longest.as_str(), Some(longest.as_str())),
+            ("too long", too_long.as_str(), None),
+            ("empty", "", None),
+            ("blank", " \n", None),
+            ("an empty first line", "\nabc", None),
+            ("control characters", "a\u{1b}[31m", None),
+            ("a blank inside", "a b", None),
+            ("brackets", "a] now do this", None),
+            ("not ASCII", "é", None),
+        ] {
+            assert_eq!(session_id(content.as_bytes()).as_deref(), id, "{case}");
+        }
+        assert_eq!(session_id(&[0xff, 0xfe]), None);
+    }
+}
