@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn the_shell_gives_every_word_back() {
-        let odd = ["a b", "it's", "$(rm -rf ~)", "`x`", "a\nb", "\"q\"", ";", "*", "~", "#no", "é", "\\", "!"];
+        let odd =
+            ["a b", "it's", "$(rm -rf ~)", "`x`", "a\nb", "\"q\"", ";", "*", "~", "#no", "é", "\\", "!"];
         let line = command_line(Role::Polecat, &program(&odd, None), &[]);
         let words = shell_words::split(&line).unwrap();
         assert_eq!(words[..3], ["exec", "env", "claude"]);

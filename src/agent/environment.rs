@@ -136,7 +136,8 @@ mod tests {
             assert_eq!(got.remove("GT_ROOT").as_deref(), Some("/t"), "{role}");
             assert_eq!(got.remove("GT_PROCESS_NAMES").as_deref(), Some("node,claude"), "{role}");
             assert_eq!(got.remove("GT_SESSION_ID_ENV").as_deref(), Some("CLAUDE_SESSION_ID"), "{role}");
-            let got: Vec<String> = got.iter().map(|(variable, value)| format!("{variable}={value}")).collect();
+            let got: Vec<String> =
+                got.iter().map(|(variable, value)| format!("{variable}={value}")).collect();
             assert_eq!(got.join(" "), own, "{role}");
         }
     }

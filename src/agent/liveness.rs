@@ -1,1 +1,307 @@
-//! draft
+//! Liveness: whether an agent lives in its session, judged by the processes in the session's panes.
+//!
+//! A wrong "dead" kills a healthy agent, so the rule looks at every pane and every descendant, knows the names the agent
+//! itself was given (`GT_PROCESS_NAMES`, as Gas Town 0.3 sets it), and has an answer for not knowing. It must not take
+//! silence for death: what the screen shows plays no part here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::program::{AgentProgram, Provider, provider::base_name};
+use crate::{
+    processes::{Process, ProcessesError},
+    sessions::Pane,
+};
+
+/// The kernel keeps so many bytes of a process's name (`comm`; `TASK_COMM_LEN` is 16 with the closing zero).
+const COMM_BYTES: usize = 15;
+
+/// Whether an agent lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Liveness {
+    /// A process with one of its names runs in some pane.
+    Alive,
+    /// Not yet, but a pane is so young that it may still come.
+    Starting,
+    /// All panes were looked at, and it runs in none.
+    Dead,
+    /// It could not be found out, and why.
+    Unknown(String),
+}
+
+/// The names an agent's process may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessNames {
+    names: BTreeSet<String>,
+    /// Claude's own installer names the executable by its version.
+    or_version: bool,
+}
+
+impl ProcessNames {
+    /// The names of a program, and those in its session's `GT_PROCESS_NAMES` (comma separated) when it has that.
+    ///
+    /// Programs that npm installs run as a script of `node`, so for those that counts too: what runs in the pane was
+    /// started as the agent and nothing else.
+    pub fn new(program: &AgentProgram, of_session: Option<&str>) -> Self {
+        let of_session = of_session.unwrap_or_default().split(',').map(str::trim);
+        let given = program.process_names.iter().map(String::as_str).chain(of_session);
+        let mut names: BTreeSet<String> =
+            given.map(base_name).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let providers: Vec<Provider> =
+            names.iter().filter_map(|name| Provider::of_command(name)).chain([program.provider]).collect();
+        let or_version = providers.contains(&Provider::Claude);
+        if or_version {
+            names.insert("claude".to_owned());
+        }
+        if providers.iter().any(|provider| provider.runs_in_node()) {
+            names.insert("node".to_owned());
+        }
+        ProcessNames { names, or_version }
+    }
+
+    /// Whether a process of this name (its `comm`, or its executable or `argv[0]` with or without directory) is the
+    /// agent's.
+    pub fn matches(&self, name: &str) -> bool {
+        let name = base_name(name);
+        self.names.iter().any(|expected| name == expected || name == cut(expected))
+            || (self.or_version && is_version(name))
+    }
+}
+
+/// A name as the kernel keeps it.
+fn cut(name: &str) -> &str {
+    let mut end = name.len().min(COMM_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+/// Whether a name is a version number: three numbers with dots, and perhaps a suffix after `-` or `+`
+/// (`2.0.76`, `2.1.0-beta.1`).
+fn is_version(name: &str) -> bool {
+    let numbers = name.split(['-', '+']).next().unwrap_or_default();
+    let mut parts = 0;
+    let all_digits = numbers.split('.').all(|part| {
+        parts += 1;
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    all_digits && parts == 3
+}
+
+/// Whether an agent lives in a session with these panes.
+///
+/// `trees` is the process table's answer for the panes' processes (a process that is not in it has ended), `expected`
+/// the agent's names, and `start_timeout` how young a pane's process may be for the agent still to come.
+pub fn liveness(
+    panes: &[Pane],
+    trees: Result<&BTreeMap<u32, Vec<Process>>, &ProcessesError>,
+    expected: &ProcessNames,
+    start_timeout: Duration,
+) -> Liveness {
+    let trees = match trees {
+        Ok(trees) => trees,
+        Err(error) => return Liveness::Unknown(error.to_string()),
+    };
+    let running: Vec<&[Process]> = panes
+        .iter()
+        .filter(|pane| !pane.dead)
+        .filter_map(|pane| trees.get(&pane.pid))
+        .map(Vec::as_slice)
+        .collect();
+    let processes = || running.iter().copied().flatten();
+    if processes().any(|process| process.names.iter().any(|name| expected.matches(name))) {
+        return Liveness::Alive;
+    }
+    let youngest = running.iter().filter_map(|tree| tree.first()).map(|root| root.age).min();
+    if youngest.is_some_and(|age| age < start_timeout) {
+        return Liveness::Starting;
+    }
+    match processes().find(|process| process.names.is_empty()) {
+        Some(process) => Liveness::Unknown(format!("the name of process {} could not be read", process.pid)),
+        None => Liveness::Dead,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::program::{Description, provider::preset};
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    const OLD: u64 = 3600;
+
+    fn pane(pid: u32) -> Pane {
+        Pane { id: format!("%{pid}"), pid, dead: false, exit_status: None }
+    }
+
+    /// A process of an age in seconds with names separated by blanks.
+    fn process(age: u64, names: &str) -> Process {
+        Process {
+            pid: 1000 + age as u32,
+            age: Duration::from_secs(age),
+            names: names.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The answer for panes given as process trees; `None` is a pane whose process has vanished.
+    fn judged(trees: &[Option<Vec<Process>>], expected: &ProcessNames) -> Liveness {
+        let panes: Vec<Pane> = (1..=trees.len()).map(|pid| pane(pid as u32)).collect();
+        let found = trees.iter().zip(1..).filter_map(|(tree, pid)| Some((pid, tree.clone()?))).collect();
+        liveness(&panes, Ok(&found), expected, TIMEOUT)
+    }
+
+    fn names(program: &str, of_session: Option<&str>) -> ProcessNames {
+        ProcessNames::new(&preset(program).unwrap(), of_session)
+    }
+
+    #[test]
+    fn one_pane() {
+        let shell = || process(OLD, "bash");
+        for (case, program, of_session, tree, expected) in [
+            ("claude itself", "claude", None, vec![process(OLD, "claude")], Liveness::Alive),
+            ("claude as node", "claude", None, vec![process(OLD, "node")], Liveness::Alive),
+            ("claude as a version", "claude", None, vec![process(OLD, "2.0.76")], Liveness::Alive),
+            ("node below a shell", "claude", None, vec![shell(), process(OLD, "node")], Liveness::Alive),
+            (
+                "far below",
+                "claude",
+                None,
+                vec![shell(), process(OLD, "sh"), process(OLD, "claude")],
+                Liveness::Alive,
+            ),
+            (
+                "only argv[0] tells",
+                "codex",
+                None,
+                vec![process(OLD, "MainThread node20 /opt/x/codex")],
+                Liveness::Alive,
+            ),
+            ("codex by its own name", "codex", None, vec![process(OLD, "codex")], Liveness::Alive),
+            ("gemini is a script of node", "gemini", None, vec![process(OLD, "node")], Liveness::Alive),
+            ("cursor is not", "cursor", None, vec![process(OLD, "node")], Liveness::Dead),
+            ("codex where claude is set", "claude", None, vec![process(OLD, "codex")], Liveness::Dead),
+            ("its session says codex", "claude", Some("codex"), vec![process(OLD, "codex")], Liveness::Alive),
+            (
+                "its session says more",
+                "codex",
+                Some("aider, my-agent"),
+                vec![process(OLD, "my-agent")],
+                Liveness::Alive,
+            ),
+            ("its session says nothing", "codex", Some(" , "), vec![process(OLD, "bash")], Liveness::Dead),
+            (
+                "its session says claude",
+                "cursor",
+                Some("claude"),
+                vec![process(OLD, "2.1.3")],
+                Liveness::Alive,
+            ),
+            ("a version is nobody else", "codex", None, vec![process(OLD, "2.0.76")], Liveness::Dead),
+            ("zombie shell", "claude", None, vec![shell()], Liveness::Dead),
+            ("shell with other work", "claude", None, vec![shell(), process(OLD, "vim")], Liveness::Dead),
+            ("a name that only begins so", "claude", None, vec![process(OLD, "claudette")], Liveness::Dead),
+            ("young shell", "claude", None, vec![process(59, "bash")], Liveness::Starting),
+            ("shell just too old", "claude", None, vec![process(60, "bash")], Liveness::Dead),
+            ("old shell, young child", "claude", None, vec![shell(), process(1, "vim")], Liveness::Dead),
+            ("young agent", "claude", None, vec![process(0, "claude")], Liveness::Alive),
+            (
+                "a nameless process",
+                "claude",
+                None,
+                vec![shell(), process(OLD, "")],
+                Liveness::Unknown("the name of process 4600 could not be read".into()),
+            ),
+            (
+                "nameless beside the agent",
+                "claude",
+                None,
+                vec![process(OLD, ""), process(OLD, "node")],
+                Liveness::Alive,
+            ),
+            ("young and nameless", "claude", None, vec![process(1, "")], Liveness::Starting),
+        ] {
+            assert_eq!(judged(&[Some(tree)], &names(program, of_session)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn several_panes() {
+        let claude = names("claude", None);
+        let agent = || Some(vec![process(OLD, "claude")]);
+        let shell = |age| Some(vec![process(age, "bash")]);
+        for (case, panes, expected) in [
+            ("split, agent first", vec![agent(), shell(5)], Liveness::Alive),
+            ("split, agent last", vec![shell(OLD), shell(OLD), agent()], Liveness::Alive),
+            ("agent gone, user's shell stays", vec![None, shell(OLD)], Liveness::Dead),
+            ("agent gone, a fresh shell", vec![shell(OLD), shell(5)], Liveness::Starting),
+            ("every process has ended", vec![None, None], Liveness::Dead),
+            ("no panes", vec![], Liveness::Dead),
+        ] {
+            assert_eq!(judged(&panes, &claude), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_kept_dead_pane_has_no_process() {
+        // Its pid may belong to somebody else by now.
+        let kept = Pane { dead: true, exit_status: Some(1), ..pane(1) };
+        let trees = BTreeMap::from([(1, vec![process(1, "claude")])]);
+        assert_eq!(liveness(&[kept], Ok(&trees), &names("claude", None), TIMEOUT), Liveness::Dead);
+    }
+
+    #[test]
+    fn no_process_table_is_unknown() {
+        let error = ProcessesError("/proc is not mounted".into());
+        assert_eq!(
+            liveness(&[pane(1)], Err(&error), &names("claude", None), TIMEOUT),
+            Liveness::Unknown("the process table could not be read: /proc is not mounted".into())
+        );
+    }
+
+    #[test]
+    fn long_names_are_known_by_what_the_kernel_keeps() {
+        let mine = Description {
+            command: Some("/opt/my-very-long-agent-name".into()),
+            provider: Some(Provider::Generic),
+            ..Description::default()
+        };
+        let expected = ProcessNames::new(&mine.program("mine"), None);
+        for (name, matches) in [
+            ("my-very-long-agent-name", true),
+            ("my-very-long-ag", true),
+            ("my-very-long-a", false),
+            ("my-very-long-age", false),
+            ("my-very-long-agent-name-2", false),
+            ("node", false),
+        ] {
+            assert_eq!(expected.matches(name), matches, "{name}");
+        }
+        let umlauts = Description { process_names: Some(vec!["ääääääää".into()]), ..mine };
+        assert!(
+            ProcessNames::new(&umlauts.program("mine"), None).matches("äääääää"),
+            "cut between characters"
+        );
+    }
+
+    #[test]
+    fn versions() {
+        for (name, version) in [
+            ("2.0.76", true),
+            ("10.20.30", true),
+            ("2.1.0-beta.1", true),
+            ("2.1.0+7", true),
+            ("2.0", false),
+            ("2.0.76.1", false),
+            ("2..76", false),
+            ("v2.0.76", false),
+            ("2.0.x", false),
+            ("", false),
+            ("-", false),
+        ] {
+            assert_eq!(is_version(name), version, "{name:?}");
+        }
+    }
+}

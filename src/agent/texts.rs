@@ -135,9 +135,21 @@ mod tests {
         for (who, occasion, line) in [
             ("deacon", Occasion::Patrol, "[GAS TOWN] deacon <- daemon • 2026-01-16T09:05 • patrol"),
             ("witness", Occasion::Patrol, "[GAS TOWN] gastown/witness <- deacon • 2026-01-16T09:05 • patrol"),
-            ("refinery", Occasion::Patrol, "[GAS TOWN] gastown/refinery <- deacon • 2026-01-16T09:05 • patrol"),
-            ("mayor", Occasion::Lifecycle, "[GAS TOWN] mayor <- deacon • 2026-01-16T09:05 • lifecycle-restart"),
-            ("deacon", Occasion::Lifecycle, "[GAS TOWN] deacon <- deacon • 2026-01-16T09:05 • lifecycle-restart"),
+            (
+                "refinery",
+                Occasion::Patrol,
+                "[GAS TOWN] gastown/refinery <- deacon • 2026-01-16T09:05 • patrol",
+            ),
+            (
+                "mayor",
+                Occasion::Lifecycle,
+                "[GAS TOWN] mayor <- deacon • 2026-01-16T09:05 • lifecycle-restart",
+            ),
+            (
+                "deacon",
+                Occasion::Lifecycle,
+                "[GAS TOWN] deacon <- deacon • 2026-01-16T09:05 • lifecycle-restart",
+            ),
             (
                 "polecat",
                 Occasion::Lifecycle,

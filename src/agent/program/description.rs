@@ -53,9 +53,10 @@ impl Description {
             // env(1), which starts it, would take it for one of its own words.
             return Some(format!("command {command:?} may not begin with '-' or contain '='"));
         }
-        let words = self.args.iter().flatten().chain(&self.initial_prompt).map(String::as_str);
+        let lists = self.args.iter().chain(&self.process_names).flatten();
+        let words = lists.chain(&self.initial_prompt).chain(&self.session_id_env).map(String::as_str);
         if std::iter::once(command).chain(words).any(|word| word.contains('\0')) {
-            return Some("a NUL character cannot be part of a command line".to_owned());
+            return Some("a NUL character cannot be part of a command line or an environment".to_owned());
         }
         None
     }
@@ -82,7 +83,8 @@ impl Description {
     }
 
     fn process_names(&self, provider: Provider, command: &str) -> Vec<String> {
-        let given = self.process_names.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty());
+        let given =
+            self.process_names.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty());
         let given: Vec<String> = given.map(str::to_owned).collect();
         if !given.is_empty() {
             return given;
@@ -252,5 +254,7 @@ mod tests {
         assert!(fault(&|d| d.command = Some("A=b".into())).unwrap().contains("A=b"));
         assert!(fault(&|d| d.args = Some(vec!["a\0b".into()])).unwrap().contains("NUL"));
         assert!(fault(&|d| d.initial_prompt = Some("a\0b".into())).unwrap().contains("NUL"));
+        assert!(fault(&|d| d.process_names = Some(vec!["a\0b".into()])).unwrap().contains("NUL"));
+        assert!(fault(&|d| d.session_id_env = Some("a\0b".into())).unwrap().contains("NUL"));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod description;
 pub mod file;
+mod json;
 pub mod provider;
 pub mod resolve;
 
@@ -56,6 +57,6 @@ pub enum Hooks {
 pub enum Ready {
     /// A line of its screen begins with one of these.
     Prompt(Vec<String>),
-    /// So long after its process appeared.
+    /// So long after its process appeared; as a person wrote it, so the start's own limit must bound it.
     Delay(Duration),
 }

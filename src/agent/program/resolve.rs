@@ -73,8 +73,9 @@ fn by_role(
                 "{file}: role_agents.{role} names {name:?}, whose program {:?} is not on PATH; passed over",
                 program.command
             )),
-            None => reports
-                .push(format!("{file}: role_agents.{role} names {name:?}, which is no known agent; passed over")),
+            None => reports.push(format!(
+                "{file}: role_agents.{role} names {name:?}, which is no known agent; passed over"
+            )),
         }
     }
     None
@@ -89,9 +90,9 @@ fn by_default(
         return runtime.program("runtime");
     }
     let of_rig = rig.and_then(|rig| rig.config.agent.as_ref());
-    let named = of_rig
-        .map(|name| ("<rig>/settings/config.json: agent", name))
-        .or_else(|| town.config.default_agent.as_ref().map(|name| ("settings/config.json: default_agent", name)));
+    let named = of_rig.map(|name| ("<rig>/settings/config.json: agent", name)).or_else(|| {
+        town.config.default_agent.as_ref().map(|name| ("settings/config.json: default_agent", name))
+    });
     let claude = || find("claude", rig, town).unwrap_or_else(provider::claude);
     let Some((key, name)) = named else {
         return claude();

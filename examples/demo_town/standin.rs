@@ -1,0 +1,345 @@
+//! The stand-ins: one binary that plays an agent, `gt` or `bd`, by the name it is called by.
+//!
+//! For the demo, the tests on real tmux and the benchmark. An agent shows a prompt, takes what is typed, and — being the
+//! deacon — writes heartbeats; a hundred of them cost nothing while idle. Must not use the supervisor's own code: a stand-in
+//! that shares its mistakes proves nothing.
+//!
+//! What it can be told to do:
+//!
+//! | by | effect |
+//! | --- | --- |
+//! | `STANDIN_DELAY_MS` | the prompt appears only after so many milliseconds |
+//! | `STANDIN_NO_PROMPT` (set, not empty) | the prompt never appears |
+//! | `STANDIN_DIALOG` (set, not empty) | claude's permissions question comes first: Down and Enter go on, Enter alone exits 1 |
+//! | file `<GT_ROOT>/demo/hang-<actor>` | while it exists: no heartbeat, no answer, no log |
+//! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
+//!
+//! `<actor>` is `BD_ACTOR` with `-` for `/`. Each line an agent receives is appended to
+//! `<GT_ROOT>/demo/received-<actor>.log`; `gt` and `bd` append their arguments to `<town>/demo/commands.log`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a stand-in is a program of its own, not part of the supervisor"
+)]
+
+use std::{
+    env,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    termios::{OptionalActions, tcgetattr, tcsetattr},
+};
+
+/// Plays what `name` — the base name the binary was called by — stands for, and returns its exit code; `None` for any
+/// other name.
+pub fn play(name: &str, args: &[String]) -> Option<i32> {
+    match name {
+        "claude" | "codex" | "gemini" | "cursor-agent" | "auggie" | "amp" | "opencode" => {
+            Some(Agent::new().run())
+        }
+        "gt" | "bd" => Some(command(name, args)),
+        _ => None,
+    }
+}
+
+/// `gt` and `bd`: note the call, print what the real ones print when there is nothing to tell.
+fn command(name: &str, args: &[String]) -> i32 {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    // tmux asks for this every few seconds in every session that is looked at.
+    if words.first() != Some(&"status-line")
+        && let Some(town) = town()
+    {
+        append(&town.join("demo/commands.log"), &format!("{name} {}\n", shell_words::join(&words)));
+    }
+    match (name, words.as_slice()) {
+        ("gt", ["mail", "inbox", ..]) if words.contains(&"--json") => println!("null"),
+        ("bd", ["version", ..]) => println!("bd version 0.47.2"),
+        _ => {}
+    }
+    0
+}
+
+/// The town: `GT_ROOT`, or the nearest directory upwards that holds `mayor/town.json`.
+fn town() -> Option<PathBuf> {
+    if let Some(root) = env::var_os("GT_ROOT").filter(|root| !root.is_empty()) {
+        return Some(root.into());
+    }
+    let here = env::current_dir().ok()?;
+    here.ancestors().find(|directory| directory.join("mayor/town.json").exists()).map(Path::to_owned)
+}
+
+/// Appends with one write, so that lines of several processes do not mix. A full disk is nobody's business here.
+fn append(path: &Path, text: &str) {
+    if let Some(directory) = path.parent() {
+        let _ = fs::create_dir_all(directory);
+    }
+    if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path) {
+        let _ = file.write_all(text.as_bytes());
+    }
+}
+
+/// An agent at its terminal. TERM and HUP end it by their default action.
+struct Agent {
+    actor: String,
+    root: Option<PathBuf>,
+    deacon: bool,
+    cycle: u64,
+    keys: Keys,
+    dialog: Dialog,
+}
+
+/// The permissions question.
+#[derive(PartialEq)]
+enum Dialog {
+    /// Not asked, or answered.
+    None,
+    /// Shown; the selection is still on "No, exit".
+    No,
+    /// Shown; the selection is on "Yes".
+    Yes,
+}
+
+impl Agent {
+    fn new() -> Self {
+        let variable = |name: &str| env::var(name).unwrap_or_default();
+        let root = Some(PathBuf::from(variable("GT_ROOT"))).filter(|root| !root.as_os_str().is_empty());
+        Agent {
+            actor: variable("BD_ACTOR").replace('/', "-"),
+            root,
+            deacon: variable("GT_ROLE") == "deacon",
+            cycle: 0,
+            keys: Keys::default(),
+            dialog: if variable("STANDIN_DIALOG").is_empty() { Dialog::None } else { Dialog::No },
+        }
+    }
+
+    fn run(mut self) -> i32 {
+        if let Some(code) = self.demo("exit").and_then(|path| fs::read_to_string(path).ok()) {
+            return code.trim().parse().unwrap_or(1);
+        }
+        raw_terminal();
+        if let Some(delay) = env::var("STANDIN_DELAY_MS").ok().and_then(|text| text.parse().ok()) {
+            thread::sleep(Duration::from_millis(delay));
+        }
+        match self.dialog {
+            Dialog::None => self.greet(),
+            _ => show(
+                "WARNING: running in Bypass Permissions mode\r\n\r\n❯ 1. No, exit\r\n  2. Yes, I accept\r\n",
+            ),
+        }
+        self.serve()
+    }
+
+    /// Says that it takes input: bracketed paste on, as the real ones have it, and the prompt.
+    fn greet(&self) {
+        show("\x1b[?2004h");
+        self.prompt();
+    }
+
+    fn prompt(&self) {
+        if env::var("STANDIN_NO_PROMPT").unwrap_or_default().is_empty() {
+            show("> ");
+        }
+    }
+
+    /// Waits for keys until the terminal is gone; the deacon also for its next heartbeat.
+    fn serve(&mut self) -> i32 {
+        let mut beat_at = self.deacon.then(Instant::now);
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(at) = beat_at
+                && at <= Instant::now()
+            {
+                self.heartbeat();
+                beat_at = Some(Instant::now() + Duration::from_secs(1));
+            }
+            match readable(beat_at) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => return 1,
+            }
+            // Past the standard library's buffer, which `poll` cannot see into.
+            match rustix::io::read(io::stdin(), &mut buffer) {
+                Ok(0) | Err(_) => return 0,
+                Ok(count) => {
+                    for byte in &buffer[..count] {
+                        if let Some(code) = self.key(*byte) {
+                            return code;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one byte of input; `Some` ends the agent.
+    fn key(&mut self, byte: u8) -> Option<i32> {
+        match self.keys.take(byte)? {
+            Event::Interrupt => return Some(130),
+            Event::Down if self.dialog == Dialog::No => self.dialog = Dialog::Yes,
+            Event::Down => {}
+            Event::Message(text) => match self.dialog {
+                Dialog::No => return Some(1),
+                Dialog::Yes => {
+                    self.dialog = Dialog::None;
+                    show("\x1b[2J\x1b[H");
+                    self.greet();
+                }
+                Dialog::None => self.received(&text),
+            },
+        }
+        None
+    }
+
+    fn received(&self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        if text.is_empty() || self.hangs() {
+            return;
+        }
+        if let Some(root) = &self.root {
+            append(&root.join(format!("demo/received-{}.log", self.actor)), &format!("{text}\n"));
+        }
+        show(&format!("{}\r\n", text.replace('\n', "\r\n")));
+        self.prompt();
+    }
+
+    fn hangs(&self) -> bool {
+        self.demo("hang").is_some_and(|path| path.exists())
+    }
+
+    /// `<GT_ROOT>/demo/<what>-<actor>`.
+    fn demo(&self, what: &str) -> Option<PathBuf> {
+        self.root.as_ref().map(|root| root.join(format!("demo/{what}-{}", self.actor)))
+    }
+
+    fn heartbeat(&mut self) {
+        let Some(root) = self.root.as_ref().filter(|_| !self.hangs()) else { return };
+        self.cycle += 1;
+        let beat = format!(
+            "{{\"timestamp\":\"{}\",\"cycle\":{},\"last_action\":\"patrol\",\"healthy_agents\":0,\
+             \"unhealthy_agents\":0}}\n",
+            jiff::Timestamp::now(),
+            self.cycle
+        );
+        let path = root.join("deacon/heartbeat.json");
+        let half = root.join("deacon/.heartbeat.json.standin");
+        let _ = fs::create_dir_all(root.join("deacon"));
+        let _ = fs::write(&half, beat).and_then(|()| fs::rename(&half, &path));
+    }
+}
+
+/// What the keys amount to.
+enum Event {
+    /// Enter, and what was typed before it.
+    Message(Vec<u8>),
+    /// Cursor down.
+    Down,
+    /// Ctrl-C.
+    Interrupt,
+}
+
+/// The bytes of a terminal, taken one by one.
+#[derive(Default)]
+struct Keys {
+    typed: Vec<u8>,
+    state: KeyState,
+}
+
+#[derive(Default)]
+enum KeyState {
+    #[default]
+    Plain,
+    /// After an escape: the Escape key, or the beginning of a sequence.
+    Escape,
+    /// Inside `ESC [ …` or `ESC O …`.
+    Sequence(Vec<u8>),
+    /// Between the marks of a bracketed paste: everything is text.
+    Paste,
+}
+
+const PASTE_END: &[u8] = b"\x1b[201~";
+
+impl Keys {
+    fn take(&mut self, byte: u8) -> Option<Event> {
+        match &mut self.state {
+            KeyState::Paste => {
+                self.typed.push(byte);
+                if self.typed.ends_with(PASTE_END) {
+                    self.typed.truncate(self.typed.len() - PASTE_END.len());
+                    self.state = KeyState::Plain;
+                }
+                None
+            }
+            KeyState::Sequence(sequence) => {
+                sequence.push(byte);
+                if !(0x40..=0x7e).contains(&byte) {
+                    return None;
+                }
+                let down = byte == b'B';
+                self.state = if sequence == b"200~" { KeyState::Paste } else { KeyState::Plain };
+                down.then_some(Event::Down)
+            }
+            KeyState::Escape if matches!(byte, b'[' | b'O') => {
+                self.state = KeyState::Sequence(Vec::new());
+                None
+            }
+            KeyState::Escape | KeyState::Plain => {
+                self.state = KeyState::Plain;
+                self.plain(byte)
+            }
+        }
+    }
+
+    fn plain(&mut self, byte: u8) -> Option<Event> {
+        match byte {
+            b'\r' => return Some(Event::Message(std::mem::take(&mut self.typed))),
+            0x03 => return Some(Event::Interrupt),
+            0x1b => self.state = KeyState::Escape,
+            0x7f => {
+                self.typed.pop();
+            }
+            byte => self.typed.push(byte),
+        }
+        None
+    }
+}
+
+/// No echo, no line editing, no signals from keys. Standard input that is no terminal stays as it is.
+fn raw_terminal() {
+    let input = io::stdin();
+    if let Ok(mut modes) = tcgetattr(&input) {
+        modes.make_raw();
+        let _ = tcsetattr(&input, OptionalActions::Now, &modes);
+    }
+}
+
+/// Waits until there is input (true) or the moment has come (false); without a moment, as long as it takes.
+fn readable(until: Option<Instant>) -> Result<bool, Errno> {
+    let timeout = until.map(|until| {
+        let left = until.saturating_duration_since(Instant::now());
+        // Rounded up to a millisecond: poll must not return just before the moment, and then again and again.
+        Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: i64::from(left.subsec_millis() + 1).min(999) * 1_000_000,
+        }
+    });
+    let input = io::stdin();
+    let mut fds = [PollFd::new(&input, PollFlags::IN)];
+    match poll(&mut fds, timeout.as_ref()) {
+        Ok(count) => Ok(count > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn show(text: &str) {
+    let mut screen = io::stdout();
+    let _ = screen.write_all(text.as_bytes());
+    let _ = screen.flush();
+}
