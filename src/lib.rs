@@ -1,9 +1,142 @@
-//! draft
+//! `gastown-supervisor` keeps a *Gas Town* alive: a workspace where many AI coding agents work side by side, each in its
+//! own tmux session.
+//!
+//! # Theory of operation
+//!
+//! There are two kinds of supervision, and they are never confused. **Actors** are tasks of this process; a supervisor
+//! actor restarts one that crashes. **Agents** are processes in tmux sessions; actors watch them and restart them by rule.
+//! The crash of an actor never starts, ends or doubles an agent: a restarted actor observes first.
+//!
+//! ```text
+//! root ── session watch          looks at everything: on a hint, at a heartbeat, every minute
+//!      ├─ deacon                 owns the deacon: keeps it running and making progress
+//!      ├─ boot                   spawns the short agent that looks at the deacon
+//!      └─ rig supervisor (each)  ── witness   owns the rig's witness
+//!                                └─ refinery  owns the rig's refinery
+//! ```
+//!
+//! Each agent has exactly one owner ([`agent::owner`]), and only the owner starts, nudges or ends it. What it does is
+//! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third
+//! answer, on which nothing is done. Rules are plain functions (`rules.rs`), actors move messages (`actor.rs`), effects
+//! live behind ports: [`sessions::Sessions`], [`processes::Processes`], [`commands::Commands`],
+//! [`town::files::Files`], [`clock::Clock`].
+
+use std::time::Duration;
+
+use ractor::Actor;
+use tokio::sync::mpsc;
+
 pub mod agent;
+pub mod boot;
 pub mod clock;
 pub mod commands;
+pub mod deacon;
+pub mod deps;
 pub mod go_duration;
+pub mod ledger;
 pub mod problems;
 pub mod processes;
+pub mod rig;
 pub mod sessions;
 pub mod town;
+pub mod tree;
+pub mod work;
+
+use tree::{
+    budget::{self, Budget},
+    chores,
+    part::STOP_GRACE,
+    root::{Root, RootMsg, RootPlan, running_line},
+};
+
+/// What the process is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// TERM, INT: stop, leaving all agents alive.
+    Stop,
+    /// USR1: look at everything at once.
+    LookNow,
+    /// USR2: read the restart state again.
+    RereadRestartState,
+    /// HUP: read the settings again.
+    Reload,
+}
+
+/// Why the supervisor cannot go on.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum RunError {
+    /// The root crashed more often than its budget allows.
+    #[error("the root actor crashed too often: {0}")]
+    RootCrashed(String),
+}
+
+/// Runs the tree until it is told to stop. Agents are left alive; the actors are gone when it returns.
+///
+/// `root_up` is told the root whenever one was made, so that tests and status can ask it.
+pub async fn run(
+    plan: RootPlan,
+    mut signals: mpsc::Receiver<Signal>,
+    root_up: impl Fn(ractor::ActorRef<RootMsg>),
+) -> Result<(), RunError> {
+    let deps = plan.deps.clone();
+    chores::write_state(&deps, plan.process, true, None, 0).await;
+    if let Some(histories) = chores::read_restart_state(&deps).await {
+        deps.restarts.replace(histories);
+    }
+    let mut crashes = Vec::new();
+    loop {
+        match run_root(&plan, &mut signals, &root_up).await {
+            RootEnd::Stopped => return Ok(()),
+            RootEnd::Crashed(why) => {
+                match budget::crashed(&mut crashes, deps.now().mono, Budget::default()) {
+                    budget::Verdict::Restart => tracing::error!("the root actor crashed, restarted: {why}"),
+                    budget::Verdict::Park(_) => return Err(RunError::RootCrashed(why)),
+                }
+            }
+        }
+    }
+}
+
+enum RootEnd {
+    Stopped,
+    Crashed(String),
+}
+
+async fn run_root(
+    plan: &RootPlan,
+    signals: &mut mpsc::Receiver<Signal>,
+    root_up: &impl Fn(ractor::ActorRef<RootMsg>),
+) -> RootEnd {
+    let spawned = Actor::spawn(None, Root, plan.clone()).await;
+    let (root, mut ended) = match spawned {
+        Ok(spawned) => spawned,
+        Err(error) => return RootEnd::Crashed(error.to_string()),
+    };
+    tracing::info!("{}", running_line(plan.deps.settings().heartbeat.interval));
+    root_up(root.clone());
+    loop {
+        let signal = tokio::select! {
+            biased;
+            signal = signals.recv() => signal.unwrap_or(Signal::Stop),
+            _ = &mut ended => return RootEnd::Crashed("it ended unasked".to_owned()),
+        };
+        let told = match signal {
+            Signal::Stop => break,
+            Signal::LookNow => root.cast(RootMsg::LookNow),
+            Signal::RereadRestartState => root.cast(RootMsg::RereadRestartState),
+            Signal::Reload => root.cast(RootMsg::Reload),
+        };
+        if told.is_err() {
+            return RootEnd::Crashed("it takes no messages".to_owned());
+        }
+    }
+    // Ask, wait, kill, wait: the root stops its children in its own ending, twice a grace at most for each level.
+    root.stop(None);
+    let limit: Duration = STOP_GRACE * 5;
+    if tokio::time::timeout(limit, &mut ended).await.is_err() {
+        tracing::warn!("the root actor did not stop within {limit:?}, killed");
+        root.kill();
+        let _ = tokio::time::timeout(STOP_GRACE, ended).await;
+    }
+    RootEnd::Stopped
+}

@@ -5,12 +5,27 @@
 //! ended. The roles' own folders add only their guards; nothing here may know one rig from another.
 
 pub mod appearance;
+pub mod bindings;
 pub mod command_line;
+pub mod confirmation;
 pub mod environment;
 pub mod hooks;
 pub mod identity;
+pub mod kill;
+pub mod lifecycle;
 pub mod liveness;
+pub mod nudge;
+pub mod observe;
+pub mod owner;
+pub mod permission;
 pub mod place;
+pub mod presync;
 pub mod program;
+pub mod programs;
 pub mod readiness;
+pub mod restart;
+pub mod restart_ledger;
+pub mod spec;
+pub mod start;
+pub mod start_slots;
 pub mod texts;

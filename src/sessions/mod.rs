@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub mod actor;
+pub mod sweep;
 pub mod tmux;
 
 /// One session as the server shows it.

@@ -9,11 +9,68 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
+use async_trait::async_trait;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
+
+/// The port: who tells that something in the town's directories changed.
+#[async_trait]
+pub trait Hints: Send + Sync {
+    /// A counter that moves with each change.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Watches exactly these directories from now on, those that exist. Returns why some cannot be watched.
+    async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
+}
+
+/// The operating system's hints; without them, changes are seen at the heartbeat.
+pub struct SystemHints {
+    watch: Result<Arc<Mutex<DirectoryWatch>>, String>,
+    /// Kept for the receivers when there is nothing to watch with: it never moves.
+    still: watch::Sender<u64>,
+}
+
+impl SystemHints {
+    /// Watches nothing yet.
+    pub fn new() -> Self {
+        let watch = DirectoryWatch::new().map(|watch| Arc::new(Mutex::new(watch)));
+        SystemHints { watch: watch.map_err(|error| error.to_string()), still: watch::Sender::new(0) }
+    }
+}
+
+impl Default for SystemHints {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Hints for SystemHints {
+    fn changes(&self) -> watch::Receiver<u64> {
+        match &self.watch {
+            Ok(watch) => watch.lock().unwrap_or_else(PoisonError::into_inner).changes(),
+            Err(_) => self.still.subscribe(),
+        }
+    }
+
+    async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String> {
+        let watch = match &self.watch {
+            Ok(watch) => watch.clone(),
+            Err(why) => return Some(why.clone()),
+        };
+        tokio::task::spawn_blocking(move || {
+            let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            watch.retarget(&directories).first().map(ToString::to_string)
+        })
+        .await
+        .ok()
+        .flatten()
+    }
+}
 
 /// Why directories cannot be watched. Everything still works without, only later.
 #[derive(Debug, thiserror::Error)]

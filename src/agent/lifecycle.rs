@@ -1,0 +1,715 @@
+//! The lifecycle: the one state machine of every agent the supervisor keeps running.
+//!
+//! Events go in — what was seen, how a start ended, that a replacement is wanted — and a [`Step`] comes out: what to do
+//! next, and what there is to tell. The state holds the data of that state only. Everything else people are told about
+//! an agent (status, log, events, mails) is a projection of the transitions made here, so that confirmation, backoff,
+//! gate, hold and crash loop live in one place for all roles.
+//!
+//! It must not wait, read a clock, or touch anything: `now`, the policy and the jitter are handed in.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    confirmation::{Observation, Permission, SecondLook, SessionKey, Sighting, StateFile, judge},
+    restart::{self, RestartHistory, Verdict},
+};
+use crate::{clock::Now, town::settings::Restart as Policy};
+
+/// How long after a start that could not be made (no program, tmux refused) it is looked at again.
+const START_RETRY: Duration = Duration::from_secs(30);
+
+/// Where an agent is in its life.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// Not looked at yet since the supervisor (or its actor) began.
+    Unseen,
+    /// Not running, and not to be started now.
+    Absent {
+        /// Why not ("rig is parked").
+        why: String,
+    },
+    /// A start of ours is under way.
+    Starting {
+        /// Since when.
+        since: Now,
+        /// What was ordered.
+        order: StartOrder,
+    },
+    /// Its session is there with an agent in it (or one that is just coming up).
+    Alive {
+        /// When it was first seen so.
+        since: Now,
+        /// Which session.
+        session: SessionKey,
+        /// Whether the state file said `stopped` when it was last seen alive.
+        said_stopped: bool,
+    },
+    /// It looks dead; the second look is due.
+    Confirming {
+        /// When that was noticed.
+        noticed: Now,
+        /// When the second look is due.
+        due: Now,
+        /// What was noticed, in a few words.
+        what: String,
+        /// What it was before; `None` when it was never seen alive.
+        before: Option<Life>,
+    },
+    /// To be started, but not before a certain time.
+    Waiting {
+        /// When.
+        until: Timestamp,
+        /// Whether that start counts as a restart.
+        counted: bool,
+        /// Why it waits.
+        why: String,
+    },
+    /// Stopped by hand: left alone for a while.
+    Held {
+        /// How long.
+        until: Timestamp,
+        /// Whether its rig was seen closed meanwhile; that it opens again ends the hold.
+        gate_closed: bool,
+    },
+    /// Restarted too often: left alone until the next trial.
+    CrashLoop {
+        /// When the next trial start is due.
+        trial_at: Timestamp,
+    },
+}
+
+/// The life that seems to have ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Life {
+    /// Its session.
+    pub session: SessionKey,
+    /// Whether the state file said `stopped` while it was alive.
+    pub said_stopped: bool,
+}
+
+/// Why a start is made, and how it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nobody saw it end: the supervisor's first start, or one after a gate or hold. Not counted.
+    Fresh,
+    /// It died; this is its n-th restart since it was last stable.
+    Restart(u32),
+    /// A trial after a crash loop.
+    Trial,
+}
+
+/// A start to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartOrder {
+    /// How it counts.
+    pub attempt: Attempt,
+    /// An agent that is alive and must be replaced by this start.
+    pub replace: Option<Replacement>,
+}
+
+/// A live agent to be ended and started again in one step: the only way the supervisor ends a live one by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Exactly this incarnation of its session.
+    pub session: SessionKey,
+    /// Why, for the log.
+    pub why: String,
+    /// The reason still holds only while the deacon's heartbeat file has this timestamp.
+    pub heartbeat: Timestamp,
+}
+
+/// How a start ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartEnd {
+    /// The agent is up and has been told to begin.
+    Up {
+        /// Its session.
+        session: SessionKey,
+        /// How long the start took.
+        took: Duration,
+    },
+    /// An agent was there already; nothing was done.
+    Found(SessionKey),
+    /// Not allowed (any more); what runs was left running.
+    Refused(String),
+    /// It could not be found out whether to start; nothing was done.
+    Unclear(String),
+    /// No session could be made: the program is missing, tmux refused.
+    Impossible(String),
+    /// A session was made, but no agent appeared in it in time.
+    NeverAppeared(String),
+    /// The session ended during the start.
+    Ended(SessionKey),
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Something was seen in passing: a sweep, a heartbeat. It nominates, it never kills.
+    Seen(Observation),
+    /// The look that a [`Decision::LookAgain`] asked for.
+    Looked(Observation),
+    /// The start under way ended.
+    StartEnded(StartEnd),
+    /// The agent is alive but makes no progress: it should be replaced.
+    Replace {
+        /// Why, for the log.
+        why: String,
+        /// The deacon's heartbeat that is too old.
+        heartbeat: Timestamp,
+        /// Whether the supervisor may act.
+        permission: Permission,
+    },
+    /// The restart state was changed from outside (the file, a signal): take this history.
+    Remembered(RestartHistory),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub enum Decision {
+    /// Nothing; timers stay as they are.
+    Leave,
+    /// Look at the agent afresh after this time and report it as [`Event::Looked`]. Replaces an earlier timer.
+    LookAgain(Duration),
+    /// Make this start and report it as [`Event::StartEnded`].
+    Start(StartOrder),
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// One line for the log: the state changed, or why it stays.
+    Told(String),
+    /// The restart history changed and should be kept.
+    Keep(RestartHistory),
+    /// A start of ours succeeded.
+    Started {
+        /// How it counted.
+        attempt: Attempt,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A crash loop began.
+    CrashLoop {
+        /// Restarts before it was held.
+        restarts: u32,
+        /// When the next trial is due.
+        until: Timestamp,
+    },
+}
+
+/// The answer to an event.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Step {
+    /// What to do.
+    pub decision: Decision,
+    /// What to tell, in order.
+    pub notices: Vec<Notice>,
+}
+
+/// What is handed in with every event.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The moment.
+    pub now: Now,
+    /// The restart policy in force.
+    pub policy: &'a Policy,
+    /// After how long the second look is taken (`restart.confirm`, `polecats.confirm`).
+    pub confirm: Duration,
+    /// From 0 to 1, for the policy's jitter.
+    pub jitter: f64,
+}
+
+/// One agent's lifecycle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lifecycle {
+    state: State,
+    history: RestartHistory,
+    /// Why the last look told nothing, while that lasts.
+    doubt: Option<String>,
+    /// When the last start ended (monotonic): what was seen before that is about another world.
+    settled_at: Duration,
+}
+
+impl Lifecycle {
+    /// An agent that has not been looked at yet.
+    pub fn new(history: RestartHistory) -> Self {
+        Lifecycle { state: State::Unseen, history, doubt: None, settled_at: Duration::ZERO }
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Its restarts.
+    pub fn history(&self) -> &RestartHistory {
+        &self.history
+    }
+
+    /// Why the last look told nothing; `None` when it told something.
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
+    /// Takes one event and says what follows.
+    pub fn apply(&mut self, event: Event, around: Surroundings<'_>) -> Step {
+        let mut notices = Vec::new();
+        let decision = match event {
+            Event::Seen(seen) => self.seen(&seen, false, around, &mut notices),
+            Event::Looked(seen) => self.seen(&seen, true, around, &mut notices),
+            Event::StartEnded(end) => self.start_ended(end, around, &mut notices),
+            Event::Replace { why, heartbeat, permission } => {
+                self.replace(why, heartbeat, &permission, around, &mut notices)
+            }
+            Event::Remembered(history) => self.remembered(history, around, &mut notices),
+        };
+        Step { decision, notices }
+    }
+
+    fn seen(
+        &mut self,
+        seen: &Observation,
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        if matches!(self.state, State::Starting { .. }) || seen.begun.mono < self.settled_at {
+            return Decision::Leave; // a start looks for itself, and reports
+        }
+        match &seen.sighting {
+            Sighting::Unknown(why) => {
+                self.doubt = Some(why.clone());
+                self.unclear(asked_for, around)
+            }
+            Sighting::Alive(key) | Sighting::Starting(key) => {
+                self.doubt = None;
+                self.alive(key, seen, around, notices)
+            }
+            Sighting::Absent => self.missing(seen, asked_for, "session is gone", around, notices),
+            Sighting::Dead(_) => {
+                self.missing(seen, asked_for, "session is there, but its agent has ended", around, notices)
+            }
+        }
+    }
+
+    /// Nothing could be seen: nothing is done, but what was waiting for this look looks again.
+    fn unclear(&self, asked_for: bool, around: Surroundings<'_>) -> Decision {
+        match (&self.state, asked_for) {
+            (State::Unseen | State::Absent { .. } | State::Alive { .. }, _) | (_, false) => Decision::Leave,
+            _ => Decision::LookAgain(around.confirm.max(Duration::from_secs(5))),
+        }
+    }
+
+    fn alive(
+        &mut self,
+        key: &SessionKey,
+        seen: &Observation,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let said_stopped = seen.state_file == StateFile::Stopped;
+        if restart::lived(
+            &mut self.history,
+            around.now.wall,
+            around.now.age_of(key.created),
+            around.policy,
+        ) {
+            notices.push(Notice::Keep(self.history.clone()));
+        }
+        match &mut self.state {
+            State::Alive { session, said_stopped: before, .. } if session == key => {
+                *before = said_stopped;
+                return Decision::Leave;
+            }
+            State::Alive { .. } => notices.push(told("runs in a new session, not started by the supervisor")),
+            State::Unseen => notices.push(told("is running, taken over as it is")),
+            State::Confirming { .. } => notices.push(told("is back by itself, nothing done")),
+            _ => notices.push(told("was started by somebody else, nothing done")),
+        }
+        self.state = State::Alive { since: around.now, session: key.clone(), said_stopped };
+        Decision::Leave
+    }
+
+    fn missing(
+        &mut self,
+        seen: &Observation,
+        asked_for: bool,
+        what: &str,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        self.doubt = match &seen.permission {
+            Permission::Unknown(why) => Some(why.clone()),
+            _ => None,
+        };
+        let zombie = matches!(seen.sighting, Sighting::Dead(_));
+        match self.state.clone() {
+            State::Alive { session, said_stopped, .. } => {
+                self.noticed(what, Some(Life { session, said_stopped }), around, notices)
+            }
+            State::Unseen | State::Absent { .. } if zombie && seen.permission == Permission::Allowed => {
+                self.noticed(what, None, around, notices)
+            }
+            State::Unseen | State::Absent { .. } => self.idle(seen, around, notices),
+            State::Confirming { before, due, .. } => {
+                if around.now < due {
+                    return Decision::Leave;
+                }
+                if !asked_for {
+                    return Decision::LookAgain(Duration::ZERO);
+                }
+                self.second_look(seen, before, around, notices)
+            }
+            State::Waiting { until, counted, .. } => {
+                self.waiting(seen, until, counted, asked_for, around, notices)
+            }
+            State::Held { until, gate_closed } => {
+                self.held(seen, until, gate_closed, asked_for, around, notices)
+            }
+            State::CrashLoop { trial_at } => self.crash_loop(seen, trial_at, asked_for, around, notices),
+            State::Starting { .. } => Decision::Leave,
+        }
+    }
+
+    fn noticed(
+        &mut self,
+        what: &str,
+        before: Option<Life>,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        notices.push(told(format!("{what}; making sure for {:?}", around.confirm)));
+        self.state = State::Confirming {
+            noticed: around.now,
+            due: Now { mono: around.now.mono + around.confirm, wall: around.now.wall },
+            what: what.to_owned(),
+            before,
+        };
+        Decision::LookAgain(around.confirm)
+    }
+
+    /// Not running, and nobody saw it end.
+    fn idle(
+        &mut self,
+        seen: &Observation,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        match &seen.permission {
+            Permission::Unknown(_) => Decision::Leave,
+            Permission::Denied(why) => self.absent(why, notices),
+            Permission::Allowed => {
+                let verdict = restart::without_death(&self.history, around.now.wall, around.policy);
+                self.follow(verdict, false, None, around, notices)
+            }
+        }
+    }
+
+    fn second_look(
+        &mut self,
+        seen: &Observation,
+        before: Option<Life>,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let said_stopped = before.as_ref().is_some_and(|life| life.said_stopped);
+        match judge(seen, said_stopped || before.is_none()) {
+            SecondLook::Back(key) => self.alive(&key, seen, around, notices),
+            SecondLook::Unclear(why) => {
+                self.doubt = Some(why);
+                Decision::LookAgain(around.confirm.max(Duration::from_secs(5)))
+            }
+            SecondLook::Unwanted(why) => self.absent(&why, notices),
+            SecondLook::StoppedByHand => {
+                let until = later(around.now.wall, around.policy.deliberate_hold);
+                notices.push(told(format!(
+                    "was stopped by hand; left alone for {}",
+                    crate::go_duration::format(around.policy.deliberate_hold)
+                )));
+                self.state = State::Held { until, gate_closed: false };
+                Decision::LookAgain(around.policy.deliberate_hold)
+            }
+            SecondLook::Death => match before {
+                Some(life) => {
+                    let lived = around.now.age_of(life.session.created);
+                    self.died(lived, around, notices)
+                }
+                None => self.idle(seen, around, notices),
+            },
+        }
+    }
+
+    /// It ended and nobody meant it to.
+    fn died(
+        &mut self,
+        lived: Duration,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let verdict =
+            restart::after_death(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
+        notices.push(Notice::Keep(self.history.clone()));
+        self.follow(verdict, true, None, around, notices)
+    }
+
+    /// Does what the restart policy says.
+    fn follow(
+        &mut self,
+        verdict: Verdict,
+        counted: bool,
+        replace: Option<Replacement>,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        match verdict {
+            Verdict::Now => self.start(counted, false, replace, around, notices),
+            Verdict::Trial => self.start(true, true, replace, around, notices),
+            Verdict::At(until) => {
+                let why = format!("restart {} waits", self.history.restart_count + 1);
+                notices.push(told(format!("{why} until {}", at_second(until))));
+                self.state = State::Waiting { until, counted, why };
+                Decision::LookAgain(time_until(until, around.now))
+            }
+            Verdict::CrashLoop { trial_at, news } => {
+                if news {
+                    notices.push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                }
+                notices.push(told(format!(
+                    "held after {} restarts; next trial at {}",
+                    self.history.restart_count,
+                    at_second(trial_at)
+                )));
+                self.state = State::CrashLoop { trial_at };
+                Decision::LookAgain(time_until(trial_at, around.now))
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        counted: bool,
+        trial: bool,
+        replace: Option<Replacement>,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let attempt = match (counted, trial) {
+            (_, true) => Attempt::Trial,
+            (true, false) => Attempt::Restart(self.history.restart_count + 1),
+            (false, false) => Attempt::Fresh,
+        };
+        if counted {
+            restart::restarted(&mut self.history, around.now.wall, around.policy);
+            notices.push(Notice::Keep(self.history.clone()));
+        }
+        let order = StartOrder { attempt, replace };
+        self.state = State::Starting { since: around.now, order: order.clone() };
+        Decision::Start(order)
+    }
+
+    fn absent(&mut self, why: &str, notices: &mut Vec<Notice>) -> Decision {
+        if !matches!(&self.state, State::Absent { why: before } if before == why) {
+            notices.push(told(format!("is not running, left so: {why}")));
+            self.state = State::Absent { why: why.to_owned() };
+        }
+        Decision::Leave
+    }
+
+    fn waiting(
+        &mut self,
+        seen: &Observation,
+        until: Timestamp,
+        counted: bool,
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        match &seen.permission {
+            Permission::Denied(why) => self.absent(why, notices),
+            Permission::Unknown(_) => self.unclear(asked_for, around),
+            Permission::Allowed if around.now.wall >= until => {
+                self.start(counted, false, None, around, notices)
+            }
+            Permission::Allowed if asked_for => Decision::LookAgain(time_until(until, around.now)),
+            Permission::Allowed => Decision::Leave,
+        }
+    }
+
+    fn held(
+        &mut self,
+        seen: &Observation,
+        until: Timestamp,
+        gate_closed: bool,
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let over = match (&seen.permission, gate_closed) {
+            (Permission::Denied(_), _) => {
+                self.state = State::Held { until, gate_closed: true };
+                return Decision::Leave;
+            }
+            (Permission::Unknown(_), _) => return self.unclear(asked_for, around),
+            (Permission::Allowed, true) => "its rig is operational again",
+            _ if seen.state_file == StateFile::Running => "Gas Town says it should run",
+            _ if around.now.wall >= until => "the time is over",
+            _ if asked_for => return Decision::LookAgain(time_until(until, around.now)),
+            _ => return Decision::Leave,
+        };
+        notices.push(told(format!("was left alone after being stopped by hand; {over}")));
+        self.idle(seen, around, notices)
+    }
+
+    fn crash_loop(
+        &mut self,
+        seen: &Observation,
+        trial_at: Timestamp,
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        match &seen.permission {
+            Permission::Denied(why) => self.absent(why, notices),
+            Permission::Unknown(_) => self.unclear(asked_for, around),
+            Permission::Allowed if around.now.wall >= trial_at => {
+                self.start(true, true, None, around, notices)
+            }
+            Permission::Allowed if asked_for => Decision::LookAgain(time_until(trial_at, around.now)),
+            Permission::Allowed => Decision::Leave,
+        }
+    }
+
+    fn start_ended(
+        &mut self,
+        end: StartEnd,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let State::Starting { since, order } = self.state.clone() else {
+            return Decision::Leave; // a start that was overtaken
+        };
+        self.settled_at = around.now.mono;
+        match end {
+            StartEnd::Up { session, took } => {
+                notices.push(Notice::Started { attempt: order.attempt, took });
+                self.state = State::Alive { since: around.now, session, said_stopped: false };
+                Decision::Leave
+            }
+            StartEnd::Found(session) => {
+                notices.push(told("is running already, nothing done"));
+                self.state = State::Alive { since: around.now, session, said_stopped: false };
+                Decision::Leave
+            }
+            StartEnd::Refused(why) => self.absent(&why, notices),
+            StartEnd::Unclear(why) | StartEnd::Impossible(why) => {
+                let until = later(around.now.wall, START_RETRY);
+                self.state = State::Waiting { until, counted: false, why };
+                Decision::LookAgain(START_RETRY)
+            }
+            StartEnd::NeverAppeared(why) => {
+                notices.push(told(format!("start failed: {why}")));
+                self.died(Duration::ZERO, around, notices)
+            }
+            StartEnd::Ended(session) => {
+                self.state = State::Alive { since, session: session.clone(), said_stopped: false };
+                let life = Life { session, said_stopped: false };
+                self.noticed("session ended while it was being started", Some(life), around, notices)
+            }
+        }
+    }
+
+    fn replace(
+        &mut self,
+        why: String,
+        heartbeat: Timestamp,
+        permission: &Permission,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let State::Alive { session, .. } = self.state.clone() else {
+            return Decision::Leave; // it is being looked after already
+        };
+        if *permission != Permission::Allowed {
+            return Decision::Leave;
+        }
+        let lived = around.now.age_of(session.created);
+        let before = self.history.clone();
+        let verdict =
+            restart::to_replace(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
+        if self.history != before {
+            notices.push(Notice::Keep(self.history.clone()));
+        }
+        match verdict {
+            Verdict::Now | Verdict::Trial => {
+                notices.push(told(format!("{why}; replacing it")));
+                self.follow(verdict, true, Some(Replacement { session, why, heartbeat }), around, notices)
+            }
+            // It stays alive: a kill made in order to start again is made only if the start is allowed now.
+            Verdict::CrashLoop { trial_at, news: true } => {
+                notices.push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                Decision::Leave
+            }
+            Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
+        }
+    }
+
+    fn remembered(
+        &mut self,
+        history: RestartHistory,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        if self.history == history {
+            return Decision::Leave;
+        }
+        self.history = history;
+        match self.state {
+            State::Waiting { .. } | State::CrashLoop { .. } => {
+                notices.push(told("restart state was changed from outside"));
+                let until =
+                    match restart::without_death(&self.history, around.now.wall, around.policy) {
+                        Verdict::Now => around.now.wall,
+                        Verdict::At(until) => until,
+                        Verdict::Trial => {
+                            self.state = State::CrashLoop { trial_at: around.now.wall };
+                            return Decision::LookAgain(Duration::ZERO);
+                        }
+                        Verdict::CrashLoop { trial_at, .. } => {
+                            self.state = State::CrashLoop { trial_at };
+                            return Decision::LookAgain(time_until(trial_at, around.now));
+                        }
+                    };
+                self.state = State::Waiting { until, counted: false, why: "restart state was changed".into() };
+                Decision::LookAgain(time_until(until, around.now))
+            }
+            _ => Decision::Leave,
+        }
+    }
+}
+
+fn told(text: impl Into<String>) -> Notice {
+    Notice::Told(text.into())
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| time.checked_add(by).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// How long until a wall-clock time; a little past it, so that the timer never fires just before.
+fn time_until(until: Timestamp, now: Now) -> Duration {
+    let left = Duration::try_from(until.duration_since(now.wall)).unwrap_or_default();
+    if left.is_zero() { left } else { left + Duration::from_millis(1) }
+}
+
+fn at_second(time: Timestamp) -> String {
+    // UTC to the second: a rule has no time zone.
+    Timestamp::from_second(time.as_second()).map_or_else(|_| time.to_string(), |time| time.to_string())
+}

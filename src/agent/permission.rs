@@ -1,0 +1,200 @@
+//! Permission: may anything be started, nudged or ended here, now?
+//!
+//! The operational gate and the switches in one answer: the emergency stop, `gt down` at work, the rig parked or docked,
+//! the patrol disabled, the deacon paused. What could not be read is unknown, and unknown permits nothing. It is asked
+//! afresh for each decision and again right before each act, as the files belong to others. It must not act.
+
+use std::{io, path::Path};
+
+use super::{
+    confirmation::{Permission, StateFile},
+    identity::Role,
+    spec::AgentSpec,
+};
+use crate::{
+    deps::Deps,
+    town::{
+        agent_state::{self, AgentState},
+        deacon_file,
+        files::LockState,
+        reading::Reading,
+        settings::Patrols,
+        wisp::{self, Operational},
+    },
+};
+
+/// One thing that may stand in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    None,
+    Denied(String),
+    Unknown(String),
+}
+
+/// The answer to all of them: a denial beats an unknown, an unknown beats nothing.
+fn combine(obstacles: impl IntoIterator<Item = Obstacle>) -> Permission {
+    let mut unknown = None;
+    for obstacle in obstacles {
+        match obstacle {
+            Obstacle::None => {}
+            Obstacle::Denied(why) => return Permission::Denied(why),
+            Obstacle::Unknown(why) => unknown = unknown.or(Some(why)),
+        }
+    }
+    unknown.map_or(Permission::Allowed, Permission::Unknown)
+}
+
+/// Asks everything that may stand in the way of this agent.
+pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
+    let switch = switch(&deps.settings().patrols, spec);
+    if let Obstacle::Denied(why) = switch {
+        return Permission::Denied(why);
+    }
+    let paths = &deps.paths;
+    let mut obstacles = vec![
+        present(deps, &paths.estop(), "emergency stop of the town (ESTOP)").await,
+        shutdown_lock(deps).await,
+    ];
+    if let Some(rig) = spec.identity.rig() {
+        obstacles.push(present(deps, &paths.estop_rig(rig), "emergency stop of the rig (ESTOP)").await);
+        obstacles.push(rig_gate(deps, spec).await);
+    }
+    if spec.pausable() {
+        obstacles.push(pause(deps).await);
+    }
+    combine(obstacles)
+}
+
+/// What Gas Town wrote down about a witness or refinery.
+pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
+    let (true, Some(rig)) = (spec.has_state_file(), spec.identity.rig()) else {
+        return StateFile::Silent;
+    };
+    let path = deps.paths.agent_state(rig, spec.identity.role());
+    match Reading::of(&path, deps.files.read(&path).await, agent_state::parse) {
+        Reading::Good(AgentState::Stopped) => StateFile::Stopped,
+        Reading::Good(AgentState::Running) => StateFile::Running,
+        _ => StateFile::Silent,
+    }
+}
+
+fn switch(patrols: &Patrols, spec: &AgentSpec) -> Obstacle {
+    let rig = spec.identity.rig().map_or("", |rig| rig.as_str());
+    let (patrol, on) = match spec.patrol() {
+        None => return Obstacle::None,
+        Some(Role::Witness) => ("witness", patrols.witness.covers(rig)),
+        Some(Role::Refinery) => ("refinery", patrols.refinery.covers(rig)),
+        Some(_) => ("deacon", patrols.deacon.enabled),
+    };
+    if on {
+        Obstacle::None
+    } else {
+        Obstacle::Denied(format!("the {patrol} patrol is switched off in mayor/daemon.json"))
+    }
+}
+
+async fn present(deps: &Deps, path: &Path, what: &str) -> Obstacle {
+    match deps.files.exists(path).await {
+        Ok(false) => Obstacle::None,
+        Ok(true) => Obstacle::Denied(what.to_owned()),
+        Err(error) => Obstacle::Unknown(format!("{}: {error}", deps.paths.shown(path).display())),
+    }
+}
+
+/// While somebody else holds it, `gt down` is taking the town down; that the file is there alone means nothing.
+async fn shutdown_lock(deps: &Deps) -> Obstacle {
+    let path = deps.paths.shutdown_lock();
+    match deps.files.probe_lock(&path).await {
+        Ok(LockState::Free) => Obstacle::None,
+        Ok(LockState::Held) => Obstacle::Denied("gt down is taking the town down".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Obstacle::None,
+        Err(error) => Obstacle::Unknown(format!("{}: {error}", deps.paths.shown(&path).display())),
+    }
+}
+
+async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
+    let Some(rig) = spec.identity.rig() else {
+        return Obstacle::None;
+    };
+    let path = deps.paths.wisp(rig);
+    let reading = Reading::of(&path, deps.files.read(&path).await, wisp::parse);
+    let key = format!("rig/{rig}/wisp");
+    match (reading.problem(), wisp::warning(&reading, rig.as_str())) {
+        (Some(problem), _) => {
+            deps.problems.report(key, problem.to_string());
+        }
+        (None, Some(warning)) => {
+            deps.problems.report(key, warning);
+        }
+        (None, None) => {
+            deps.problems.clear(&key);
+        }
+    }
+    match wisp::operational(&reading) {
+        Operational::Yes => Obstacle::None,
+        Operational::No(why) => Obstacle::Denied(why),
+        Operational::Unknown(why) => Obstacle::Unknown(why),
+    }
+}
+
+/// An unreadable pause file could say "paused": unknown.
+async fn pause(deps: &Deps) -> Obstacle {
+    let path = deps.paths.deacon_paused();
+    let key = "deacon/paused";
+    match Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_pause) {
+        Reading::Bad(problem) => {
+            let why = problem.to_string();
+            deps.problems.report(key, why.clone());
+            Obstacle::Unknown(why)
+        }
+        Reading::Good(pause) if pause.paused => {
+            deps.problems.clear(key);
+            let reason = pause.reason.filter(|reason| !reason.is_empty());
+            Obstacle::Denied(reason.map_or("deacon is paused".to_owned(), |why| format!("deacon is paused: {why}")))
+        }
+        Reading::Good(_) | Reading::Missing => {
+            deps.problems.clear(key);
+            Obstacle::None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::settings::Patrol;
+
+    #[test]
+    fn a_denial_beats_an_unknown_beats_nothing() {
+        let denied = || Obstacle::Denied("no".into());
+        let unknown = |why: &str| Obstacle::Unknown(why.into());
+        for (name, obstacles, expected) in [
+            ("nothing", vec![], Permission::Allowed),
+            ("all clear", vec![Obstacle::None, Obstacle::None], Permission::Allowed),
+            ("unknown", vec![Obstacle::None, unknown("a"), unknown("b")], Permission::Unknown("a".into())),
+            ("denied", vec![unknown("a"), denied(), Obstacle::None], Permission::Denied("no".into())),
+        ] {
+            assert_eq!(combine(obstacles), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_switches_govern_their_patrols() {
+        use crate::agent::identity::Identity;
+        let off = Patrol { enabled: false, rigs: None };
+        let only_a = Patrol { enabled: true, rigs: Some(vec!["a".into()]) };
+        let patrols = Patrols { deacon: off.clone(), witness: only_a, refinery: Patrol::default() };
+        let rig = |name: &str| name.parse().unwrap();
+        for (identity, on) in [
+            (Identity::Deacon, false),
+            (Identity::Boot, false),
+            (Identity::Mayor, true),
+            (Identity::Witness(rig("a")), true),
+            (Identity::Witness(rig("b")), false),
+            (Identity::Refinery(rig("b")), true),
+        ] {
+            let spec = AgentSpec { session: String::new(), identity };
+            assert_eq!(switch(&patrols, &spec) == Obstacle::None, on, "{}", spec.identity);
+        }
+    }
+}

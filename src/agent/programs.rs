@@ -1,0 +1,94 @@
+//! Programs: reads a town's agent settings and finds the program of an agent, through the ports.
+//!
+//! The choice itself is [`program::resolve`]'s; here are only the four files and `PATH`. What is wrong with a file is
+//! reported once per change, and the rest of it is used.
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
+
+use super::{
+    program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
+    spec::AgentSpec,
+};
+use crate::{deps::Deps, town::reading::Reading};
+
+/// The program of this agent, by the files as they are now.
+pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
+    let paths = &deps.paths;
+    let town = Sources {
+        config: read(deps, &paths.town_settings(), parse_town).await,
+        agents: read(deps, &paths.agent_presets(), parse_agents).await,
+    };
+    let rig = match spec.identity.rig() {
+        None => None,
+        Some(rig) => Some(Sources {
+            config: read(deps, &paths.rig_settings(rig), parse_rig).await,
+            agents: read(deps, &paths.rig_agent_presets(rig), parse_agents).await,
+        }),
+    };
+    let resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
+    let key = match spec.identity.rig() {
+        Some(rig) => format!("rig/{rig}/{}/program", spec.identity),
+        None => format!("{}/program", spec.identity),
+    };
+    if resolution.reports.is_empty() {
+        deps.problems.clear(&key);
+    } else {
+        deps.problems.report(key, format!("{}: {}", spec.identity, resolution.reports.join("; ")));
+    }
+    resolution
+}
+
+/// `PATH` can only be asked asynchronously, and the rule asks in the middle: what it asked about is looked up, and it is
+/// run again until it asks nothing new.
+async fn resolve_with_path(
+    deps: &Deps,
+    spec: &AgentSpec,
+    town: &Sources<super::program::TownConfig>,
+    rig: Option<&Sources<super::program::RigConfig>>,
+) -> Resolution {
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    loop {
+        let (resolution, asked) = {
+            let asked = RefCell::new(Vec::new());
+            let resolution = resolve(spec.identity.role(), rig, town, &|command| {
+                known.get(command).copied().unwrap_or_else(|| {
+                    asked.borrow_mut().push(command.to_owned());
+                    false
+                })
+            });
+            (resolution, asked.into_inner())
+        };
+        if asked.is_empty() {
+            return resolution;
+        }
+        for command in asked {
+            let found = deps.commands.locate(&command).await.is_some();
+            known.insert(command, found);
+        }
+    }
+}
+
+async fn read<T: Default>(
+    deps: &Deps,
+    path: &Path,
+    parse: impl Fn(&[u8]) -> Result<Parsed<T>, ProgramFileError>,
+) -> T {
+    let shown = deps.paths.shown(path).display().to_string();
+    let key = format!("file/{shown}");
+    let reading = Reading::of(path, deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
+    let (value, problem) = match reading {
+        Reading::Missing => (T::default(), None),
+        Reading::Bad(problem) => (T::default(), Some(problem.to_string())),
+        Reading::Good(Err(error)) => (T::default(), Some(format!("{shown}: {error}; it is not used"))),
+        Reading::Good(Ok(parsed)) if parsed.problems.is_empty() => (parsed.value, None),
+        Reading::Good(Ok(parsed)) => {
+            let problems = parsed.problems.join("; ");
+            (parsed.value, Some(format!("{shown}: {problems}; the rest of it is used")))
+        }
+    };
+    match problem {
+        Some(problem) => deps.problems.report(key, problem),
+        None => deps.problems.clear(&key),
+    };
+    value
+}

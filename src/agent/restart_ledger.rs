@@ -1,0 +1,60 @@
+//! The restart ledger: every agent's restart history, in memory for all owners and on disk for the next supervisor.
+//!
+//! It survives the crash of any actor, so that a crashed owner cannot lose a backoff or a crash loop. Owners note changes
+//! here at once; writing `daemon/restart_state.json` is the root's work, told by [`changed`](RestartLedger::changed).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{identity::Identity, restart::RestartHistory};
+
+/// The shared ledger.
+#[derive(Debug, Clone)]
+pub struct RestartLedger {
+    histories: Arc<Mutex<BTreeMap<String, RestartHistory>>>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+impl RestartLedger {
+    /// A ledger with what the file held, by identity.
+    pub fn new(histories: BTreeMap<String, RestartHistory>) -> Self {
+        RestartLedger {
+            histories: Arc::new(Mutex::new(histories)),
+            changed: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// What is remembered of this agent.
+    pub fn recall(&self, identity: &Identity) -> RestartHistory {
+        self.locked().get(&identity.to_string()).cloned().unwrap_or_default()
+    }
+
+    /// Remembers this of this agent.
+    pub fn keep(&self, identity: &Identity, history: &RestartHistory) {
+        self.locked().insert(identity.to_string(), history.clone());
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Takes over what somebody wrote into the file. Agents it does not name have no history any more.
+    pub fn replace(&self, histories: BTreeMap<String, RestartHistory>) {
+        *self.locked() = histories;
+    }
+
+    /// Everything, by identity.
+    pub fn all(&self) -> BTreeMap<String, RestartHistory> {
+        self.locked().clone()
+    }
+
+    /// Moves with every change an owner made.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, RestartHistory>> {
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,33 @@
+//! The agent spec: what an owner must know of its agent, and what stands guard over it. OTP's child spec, for agents.
+
+use super::identity::{Identity, Role};
+
+/// One agent to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSpec {
+    /// Who it is.
+    pub identity: Identity,
+    /// The exact name of its session.
+    pub session: String,
+}
+
+impl AgentSpec {
+    /// The patrol switch in `mayor/daemon.json` that governs it; boot goes by the deacon's.
+    pub fn patrol(&self) -> Option<Role> {
+        match self.identity.role() {
+            Role::Deacon | Role::Boot => Some(Role::Deacon),
+            role @ (Role::Witness | Role::Refinery) => Some(role),
+            Role::Mayor | Role::Crew | Role::Polecat => None,
+        }
+    }
+
+    /// Whether the deacon's pause file holds it.
+    pub fn pausable(&self) -> bool {
+        matches!(self.identity.role(), Role::Deacon | Role::Boot)
+    }
+
+    /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for it.
+    pub fn has_state_file(&self) -> bool {
+        matches!(self.identity.role(), Role::Witness | Role::Refinery)
+    }
+}

@@ -1,0 +1,386 @@
+//! Start: the one way an agent is started, from the first look to the first words typed to it.
+//!
+//! A step that fails after the session was created is logged and passed over; whether to start at all is asked again
+//! right before it happens. A start is given up when its session ends or its permission is withdrawn; what runs is left
+//! running. It must not decide what a failed start means — that is the [`lifecycle`](super::lifecycle)'s part.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio::sync::Notify;
+
+use super::{
+    appearance, bindings, command_line,
+    confirmation::{Permission, SessionKey, Sighting},
+    environment, hooks,
+    identity::Role,
+    kill,
+    lifecycle::{Attempt, Replacement, StartEnd, StartOrder},
+    nudge, observe, permission, place, presync,
+    program::{AgentProgram, Ready},
+    programs, readiness,
+    spec::AgentSpec,
+    texts::{self, Occasion},
+};
+use crate::{
+    deps::Deps,
+    sessions::{Key, NewSession, Session, SessionsError},
+    town::{agent_state, deacon_file, reading::Reading},
+};
+
+/// Between two looks at a screen.
+const SCREEN_POLL: Duration = Duration::from_millis(250);
+/// Between Down and Enter in the permissions dialog.
+const DIALOG_STEP: Duration = Duration::from_millis(200);
+
+/// One start under way.
+struct Start<'a> {
+    deps: &'a Deps,
+    spec: &'a AgentSpec,
+    order: &'a StartOrder,
+    /// Moves when something may have happened to the session.
+    pulse: &'a Notify,
+}
+
+/// A step that ends the start.
+type Step<T> = Result<T, StartEnd>;
+
+/// Starts an agent. Takes from a few milliseconds to some minutes; may be dropped at any point.
+pub async fn start(deps: &Deps, spec: &AgentSpec, order: &StartOrder, pulse: &Notify) -> StartEnd {
+    let start = Start { deps, spec, order, pulse };
+    start.run().await.unwrap_or_else(|end| end)
+}
+
+impl Start<'_> {
+    async fn run(&self) -> Step<StartEnd> {
+        let slot = self.deps.start_slots.acquire(self.deps.settings().start.max_concurrent).await;
+        let began = self.deps.now();
+        self.permitted().await?;
+        let program = self.program().await?;
+        self.clear_the_way().await?;
+        let directory = self.directory().await?;
+        if self.order.attempt != Attempt::Fresh && place::is_worktree(self.spec.identity.role()) {
+            presync::presync(self.deps, self.spec, &directory).await;
+        }
+        self.hook_settings(&program).await;
+        self.permitted().await?;
+        let session = self.create(&program, directory.clone()).await?;
+        let key = kill::key(&session);
+        self.write_state_file().await;
+        if self.spec.identity.role() == Role::Boot {
+            return Ok(self.up(key, began));
+        }
+        self.dress().await;
+        self.agent_appears(&key, &program).await?;
+        drop(slot);
+        self.answer_dialog(&key, &program).await?;
+        self.ready(&key, &program).await?;
+        self.open(&key, &program, directory).await?;
+        Ok(self.up(key, began))
+    }
+
+    fn up(&self, session: SessionKey, began: crate::clock::Now) -> StartEnd {
+        StartEnd::Up { session, took: self.deps.now().since(began) }
+    }
+
+    async fn permitted(&self) -> Step<()> {
+        match permission::ask(self.deps, self.spec).await {
+            Permission::Allowed => Ok(()),
+            Permission::Denied(why) => Err(StartEnd::Refused(why)),
+            Permission::Unknown(why) => Err(StartEnd::Unclear(why)),
+        }
+    }
+
+    /// Step 1: somebody there already? A zombie is ended, and so is exactly the agent that is to be replaced.
+    async fn clear_the_way(&self) -> Step<()> {
+        let key = match observe::look_at_session(self.deps, self.spec).await {
+            Sighting::Absent => return Ok(()),
+            Sighting::Unknown(why) => return Err(StartEnd::Unclear(why)),
+            Sighting::Alive(key) | Sighting::Starting(key) => {
+                self.still_to_be_replaced(&key).await?;
+                key
+            }
+            Sighting::Dead(key) => {
+                tracing::info!("{}: ending what is left in {}", self.spec.identity, self.spec.session);
+                key
+            }
+        };
+        match kill::kill(self.deps, &self.spec.session, &key).await {
+            Ok(_) => Ok(()),
+            Err(why) => Err(StartEnd::Unclear(format!("{} could not be ended: {why}", self.spec.session))),
+        }
+    }
+
+    /// The reason for ending a live agent must hold to the last moment.
+    async fn still_to_be_replaced(&self, key: &SessionKey) -> Step<()> {
+        match &self.order.replace {
+            Some(Replacement { session, heartbeat, why }) if session == key => {
+                let path = self.deps.paths.deacon_heartbeat();
+                match Reading::of(&path, self.deps.files.read(&path).await, deacon_file::parse_heartbeat) {
+                    Reading::Good(file) if file.timestamp == *heartbeat => {
+                        tracing::warn!("{}: ending it: {why}", self.spec.identity);
+                        Ok(())
+                    }
+                    _ => Err(StartEnd::Found(key.clone())), // it moved, or cannot be read: leave it
+                }
+            }
+            _ => Err(StartEnd::Found(key.clone())),
+        }
+    }
+
+    async fn program(&self) -> Step<AgentProgram> {
+        let resolution = programs::find(self.deps, self.spec).await;
+        if resolution.on_path {
+            Ok(resolution.program)
+        } else {
+            Err(StartEnd::Impossible(format!(
+                "its program {:?} is not on PATH; install it or name another agent in settings/config.json",
+                resolution.program.command
+            )))
+        }
+    }
+
+    async fn directory(&self) -> Step<PathBuf> {
+        let files = &self.deps.files;
+        let role = self.spec.identity.role();
+        let candidates = place::candidates(&self.spec.identity, self.deps.paths.root());
+        for directory in &candidates {
+            if place::is_created(role) {
+                return match files.create_dir(directory).await {
+                    Ok(()) => Ok(directory.clone()),
+                    Err(error) => Err(StartEnd::Impossible(format!(
+                        "its directory {} cannot be created: {error}",
+                        directory.display()
+                    ))),
+                };
+            }
+            match files.is_dir(directory).await {
+                Ok(true) => return Ok(directory.clone()),
+                Ok(false) => {}
+                Err(error) => {
+                    return Err(StartEnd::Unclear(format!("{}: {error}", directory.display())));
+                }
+            }
+        }
+        let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
+        Err(StartEnd::Impossible(format!("its directory {first} does not exist")))
+    }
+
+    async fn hook_settings(&self, program: &AgentProgram) {
+        let path = match (program.hooks, hooks::settings_path(&self.spec.identity, self.deps.paths.root())) {
+            (super::program::Hooks::Claude, Some(path)) => path,
+            _ => return,
+        };
+        if self.deps.files.exists(&path).await.unwrap_or(true) {
+            return;
+        }
+        if let Err(error) =
+            self.deps.files.replace(&path, hooks::settings_json().as_bytes(), hooks::MODE).await
+        {
+            self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+        }
+    }
+
+    /// Step 3.
+    async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
+        let identity = &self.spec.identity;
+        let environment = environment::environment(identity, self.deps.paths.root(), program);
+        let unset = environment::to_unset(&environment);
+        let command = command_line::command_line(identity.role(), program, &unset);
+        let new = NewSession { name: self.spec.session.clone(), directory, environment, command };
+        match self.deps.sessions.create(&new).await {
+            Ok(session) => {
+                let why = match (&self.order.replace, self.order.attempt) {
+                    (Some(replacement), _) => replacement.why.clone(),
+                    (None, Attempt::Fresh) => "it was not running".to_owned(),
+                    (None, Attempt::Restart(n)) => format!("it died; restart {n}"),
+                    (None, Attempt::Trial) => "trial after a crash loop".to_owned(),
+                };
+                tracing::info!("{identity}: starting {} in session {}: {why}", program.name, new.name);
+                Ok(session)
+            }
+            Err(SessionsError::Duplicate(_)) => {
+                // Somebody else was faster: not a failure.
+                match observe::look_at_session(self.deps, self.spec).await {
+                    Sighting::Alive(key) | Sighting::Starting(key) => Err(StartEnd::Found(key)),
+                    _ => Err(StartEnd::Unclear("somebody else made its session at the same moment".into())),
+                }
+            }
+            Err(error) => Err(StartEnd::Impossible(error.to_string())),
+        }
+    }
+
+    async fn write_state_file(&self) {
+        let (true, Some(rig)) = (self.spec.has_state_file(), self.spec.identity.rig()) else {
+            return;
+        };
+        let path = self.deps.paths.agent_state(rig, self.spec.identity.role());
+        let before = self.deps.files.read(&path).await.ok();
+        let content = agent_state::started(before.as_deref(), rig, self.deps.now().wall);
+        if let Err(error) = self.deps.files.replace(&path, &content, 0o644).await {
+            self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+        }
+    }
+
+    /// Step 4: how it looks to the people who attach to it.
+    async fn dress(&self) {
+        let options = appearance::options(&self.spec.identity, &self.spec.session);
+        if let Err(error) = self.deps.sessions.set_options(&self.spec.session, &options).await {
+            self.passed_over(&error.to_string());
+        }
+        if let Err(error) = bindings::bind(self.deps).await {
+            self.passed_over(&error.to_string());
+        }
+    }
+
+    /// Step 5: an agent's process must appear in time.
+    async fn agent_appears(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
+        let limit = self.deps.settings().start.timeout;
+        let mut pause = Duration::from_millis(25);
+        let appears = async {
+            loop {
+                match observe::look_at_session(self.deps, self.spec).await {
+                    Sighting::Alive(seen) if seen == *key => return Ok(()),
+                    Sighting::Alive(seen) => return Err(StartEnd::Found(seen)),
+                    Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
+                    Sighting::Starting(_) | Sighting::Dead(_) | Sighting::Unknown(_) => {}
+                }
+                self.wait(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        };
+        tokio::time::timeout(limit, appears).await.unwrap_or_else(|_| {
+            Err(StartEnd::NeverAppeared(format!(
+                "no {} process in session {} within {}",
+                program.process_names.join("/"),
+                self.spec.session,
+                crate::go_duration::format(limit)
+            )))
+        })
+    }
+
+    /// Claude asks once whether it may go without permissions.
+    async fn answer_dialog(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
+        if !program.process_names.iter().any(|name| name == "claude") {
+            return Ok(());
+        }
+        let session = &self.spec.session;
+        let shown = async {
+            loop {
+                if readiness::shows_permissions_dialog(&self.screen(key).await?) {
+                    return Ok(());
+                }
+                self.wait(SCREEN_POLL).await;
+            }
+        };
+        match tokio::time::timeout(self.deps.settings().start.dialog_wait, shown).await {
+            Err(_) => Ok(()), // it did not ask
+            Ok(Err(end)) => Err(end),
+            Ok(Ok(())) => {
+                for keystroke in [Key::Down, Key::Enter] {
+                    if let Err(error) = self.deps.sessions.press(session, keystroke).await {
+                        self.passed_over(&error.to_string());
+                    }
+                    tokio::time::sleep(DIALOG_STEP).await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Step 6: until it takes input, or long enough; then it is told all the same.
+    async fn ready(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
+        let limit = self.deps.settings().start.timeout;
+        let ready = async {
+            match &program.ready {
+                Ready::Delay(delay) => self.stay(key, *delay).await,
+                Ready::Prompt(prompts) => loop {
+                    if readiness::shows_prompt(&self.screen(key).await?, prompts) {
+                        return Ok(());
+                    }
+                    self.wait(SCREEN_POLL).await;
+                },
+            }
+        };
+        tokio::time::timeout(limit, ready).await.unwrap_or(Ok(()))
+    }
+
+    /// Step 7: tells it who wakes it, and what to do first.
+    async fn open(&self, key: &SessionKey, program: &AgentProgram, directory: PathBuf) -> Step<()> {
+        let path = crate::town::paths::TownPaths::session_id(&directory);
+        let session_id =
+            self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
+        let occasion = match self.order.attempt {
+            Attempt::Restart(_) | Attempt::Trial if self.spec.identity.role() == Role::Polecat => Occasion::Crash,
+            _ => Occasion::Patrol,
+        };
+        let at = self.deps.now().wall.to_zoned(self.deps.clock.zone());
+        let identity = &self.spec.identity;
+        let Some(opening) = texts::opening(identity, occasion, &at, program.hooks, session_id.as_deref()) else {
+            return Ok(());
+        };
+        if let Some(line) = opening.instead_of_hooks {
+            self.say(key, line).await?;
+        }
+        self.say(key, &opening.start_up).await?;
+        self.stay(key, self.deps.settings().start.settle).await?;
+        self.say(key, &opening.propulsion).await
+    }
+
+    async fn say(&self, key: &SessionKey, text: &str) -> Step<()> {
+        self.still_there(key).await?;
+        if let Err(error) = nudge::nudge(self.deps, &self.spec.session, text).await {
+            self.passed_over(&format!("nudge was not delivered: {error}"));
+        }
+        Ok(())
+    }
+
+    /// Waits, giving up when the session ends or the permission is withdrawn.
+    async fn stay(&self, key: &SessionKey, time: Duration) -> Step<()> {
+        let over = tokio::time::sleep(time);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => return self.still_there(key).await,
+                () = self.pulse.notified() => self.still_there(key).await?,
+            }
+        }
+    }
+
+    async fn still_there(&self, key: &SessionKey) -> Step<()> {
+        match observe::look_at_session(self.deps, self.spec).await {
+            Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
+            Sighting::Alive(seen) | Sighting::Starting(seen) | Sighting::Dead(seen) if seen != *key => {
+                return Err(StartEnd::Found(seen));
+            }
+            Sighting::Dead(seen) => return Err(StartEnd::Ended(seen)),
+            Sighting::Alive(_) | Sighting::Starting(_) | Sighting::Unknown(_) => {}
+        }
+        match permission::ask(self.deps, self.spec).await {
+            // What runs is left running.
+            Permission::Denied(_) => Err(StartEnd::Found(key.clone())),
+            Permission::Allowed | Permission::Unknown(_) => Ok(()),
+        }
+    }
+
+    async fn screen(&self, key: &SessionKey) -> Step<Vec<String>> {
+        match self.deps.sessions.capture(&self.spec.session, 30).await {
+            Ok(lines) => Ok(lines),
+            Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// A pause that ends early when something may have happened.
+    async fn wait(&self, time: Duration) {
+        tokio::select! {
+            biased;
+            () = self.pulse.notified() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    fn passed_over(&self, what: &str) {
+        tracing::warn!("{}: during its start: {what}", self.spec.identity);
+    }
+}

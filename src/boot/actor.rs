@@ -1,0 +1,312 @@
+//! Boot's actor: spawns a boot agent when a heartbeat's look says so, and stands in for it in degraded mode.
+//!
+//! Boot is meant to end by itself, so its session is never repaired between heartbeats and its end is no death. It must
+//! not touch the deacon: what boot cannot do, the deacon's own actor is asked for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::rules::{self, BootSession, Decision, Look};
+use crate::{
+    agent::{
+        confirmation::{Permission, Sighting},
+        kill, observe, permission,
+        lifecycle::{Attempt, StartEnd, StartOrder},
+        owner::AgentSnapshot,
+        spec::AgentSpec,
+        start,
+    },
+    clock::Now,
+    deacon::{actor::read_heartbeat, rules::HeartbeatFile},
+    deps::Deps,
+    sessions::sweep::{Glimpse, Sweep},
+    town::boot_status::BootStatus,
+    tree::part::{Answers, Beat, Report, Word},
+    work::{Post, Work},
+};
+
+/// What boot's actor hears.
+#[derive(Debug)]
+pub enum BootMsg {
+    /// From the root.
+    Word(Word),
+    /// From the root: whether the deacon is held.
+    DeaconHeld(bool),
+    /// From its look at a heartbeat.
+    Looked(u64, Option<Found>),
+    /// From a spawn under way.
+    Spawned(StartEnd),
+    /// From the mechanical triage: its status was written.
+    Triaged,
+    /// From anybody: how is your agent?
+    Probe(RpcReplyPort<AgentSnapshot>),
+}
+
+/// What a heartbeat's look found.
+#[derive(Debug)]
+pub struct Found {
+    permission: Permission,
+    glimpse: Glimpse,
+    deacon_heartbeat: HeartbeatFile,
+    /// In degraded mode: whether the deacon's session is there.
+    deacon_session: Glimpse,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Boot;
+
+/// What boot's actor is made with.
+#[derive(Debug, Clone)]
+pub struct BootPlan {
+    /// Boot itself.
+    pub boot: AgentSpec,
+    /// The deacon it looks at.
+    pub deacon: AgentSpec,
+}
+
+/// Its state.
+pub struct BootState {
+    deps: Arc<Deps>,
+    plan: BootPlan,
+    work: Work<BootMsg>,
+    answers: Answers,
+    deacon_held: bool,
+    last_spawn: Option<Now>,
+    spawning: bool,
+    since: Timestamp,
+    state: (&'static str, Option<String>),
+}
+
+impl Actor for Boot {
+    type Msg = BootMsg;
+    type State = BootState;
+    type Arguments = (Arc<Deps>, BootPlan, Answers);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<BootMsg>,
+        (deps, plan, answers): Self::Arguments,
+    ) -> Result<BootState, ActorProcessingErr> {
+        let post: Post<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let since = deps.now().wall;
+        Ok(BootState {
+            deps,
+            plan,
+            work: Work::new(post),
+            answers,
+            deacon_held: false,
+            last_spawn: None,
+            spawning: false,
+            since,
+            state: ("unknown", Some("not looked at yet".to_owned())),
+        })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<BootMsg>,
+        message: BootMsg,
+        state: &mut BootState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            BootMsg::Word(Word::Heartbeat(beat)) => state.look(beat),
+            BootMsg::Word(_) | BootMsg::Triaged => {}
+            BootMsg::DeaconHeld(held) => state.deacon_held = held,
+            BootMsg::Looked(number, found) => state.looked(number, found),
+            BootMsg::Spawned(end) => state.spawned(end),
+            BootMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+        }
+        Ok(())
+    }
+}
+
+impl BootState {
+    fn look(&mut self, beat: Beat) {
+        let (deps, plan, number) = (self.deps.clone(), self.plan.clone(), beat.number);
+        self.work.spawn(
+            async move { BootMsg::Looked(number, Some(find(&deps, &plan, &beat.sweep).await)) },
+            BootMsg::Looked(number, None),
+        );
+    }
+
+    fn looked(&mut self, number: u64, found: Option<Found>) {
+        if let Some(found) = found
+            && !self.spawning
+        {
+            let unavailable = matches!(found.glimpse, Glimpse::Unknown(_));
+            if self.deps.degraded || unavailable {
+                self.triage(&found);
+            } else {
+                self.decide(&found);
+            }
+        }
+        (self.answers)(Report::Looked { number, part: "boot".to_owned(), delegated: Vec::new() });
+    }
+
+    fn not_wanted(&self, permission: &Permission) -> Option<String> {
+        match permission {
+            Permission::Denied(why) | Permission::Unknown(why) => Some(why.clone()),
+            Permission::Allowed => self.deacon_held.then(|| "the deacon is held".to_owned()),
+        }
+    }
+
+    fn decide(&mut self, found: &Found) {
+        let now = self.deps.now();
+        let look = Look {
+            not_wanted: self.not_wanted(&found.permission),
+            session: match &found.glimpse {
+                Glimpse::Absent => BootSession::Missing,
+                Glimpse::Present(session, _) => BootSession::Present(now.age_of(session.created)),
+                Glimpse::Unknown(why) => BootSession::Unknown(why.clone()),
+            },
+            since_spawn: self.last_spawn.map(|last| now.since(last)),
+            deacon_heartbeat_age: match found.deacon_heartbeat {
+                HeartbeatFile::At(beat) => Some(now.age_of(beat)),
+                HeartbeatFile::Unknown => None,
+            },
+        };
+        match rules::decide(&look, &self.deps.settings().boot) {
+            Decision::Leave(why) => {
+                let state = if look.session == BootSession::Missing { "absent" } else { "alive" };
+                self.enter(state, Some(why));
+            }
+            Decision::Spawn => self.spawn(false, now),
+            Decision::Replace => self.spawn(true, now),
+        }
+    }
+
+    fn spawn(&mut self, replace: bool, now: Now) {
+        self.last_spawn = Some(now);
+        self.spawning = true;
+        self.enter("starting", None);
+        let (deps, boot) = (self.deps.clone(), self.plan.boot.clone());
+        self.work.spawn(
+            async move { BootMsg::Spawned(spawn(&deps, &boot, replace).await) },
+            BootMsg::Spawned(StartEnd::Unclear("the spawn was cut short by a fault of ours".to_owned())),
+        );
+    }
+
+    fn spawned(&mut self, end: StartEnd) {
+        self.spawning = false;
+        let key = "deacon-boot/start";
+        match end {
+            StartEnd::Up { .. } | StartEnd::Found(_) => {
+                self.deps.problems.clear(key);
+                self.enter("alive", None);
+            }
+            StartEnd::Refused(why) => self.enter("absent", Some(why)),
+            StartEnd::Unclear(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
+                self.deps.problems.report(key, format!("boot cannot be spawned, the deacon is checked directly: {why}"));
+                self.enter("absent", Some(why));
+                (self.answers)(Report::CheckDeacon);
+            }
+            StartEnd::Ended(_) => self.enter("absent", Some("it ended".to_owned())),
+        }
+    }
+
+    /// What boot would have done, done by rule.
+    fn triage(&mut self, found: &Found) {
+        if !self.deps.settings().boot.enabled {
+            return self.enter("absent", Some("boot is disabled".to_owned()));
+        }
+        if let Some(why) = self.not_wanted(&found.permission) {
+            return self.enter("absent", Some(why));
+        }
+        let now = self.deps.now().wall;
+        let mut status = BootStatus {
+            running: false,
+            started_at: Some(now),
+            completed_at: Some(now),
+            last_action: Some("nothing".to_owned()),
+            target: None,
+            error: None,
+        };
+        match &found.deacon_session {
+            Glimpse::Present(..) => {}
+            Glimpse::Absent => {
+                (status.last_action, status.target) = (Some("start".to_owned()), Some("deacon".to_owned()));
+                (self.answers)(Report::CheckDeacon);
+            }
+            Glimpse::Unknown(why) => {
+                (status.last_action, status.error) = (Some("error".to_owned()), Some(why.clone()));
+            }
+        }
+        self.enter("absent", Some("degraded: triage is done without an agent".to_owned()));
+        let deps = self.deps.clone();
+        self.work.spawn(
+            async move {
+                write_status(&deps, &status).await;
+                BootMsg::Triaged
+            },
+            BootMsg::Triaged,
+        );
+    }
+
+    fn enter(&mut self, state: &'static str, reason: Option<String>) {
+        if self.state.0 != state {
+            self.since = self.deps.now().wall;
+        }
+        self.state = (state, reason);
+    }
+
+    fn snapshot(&self) -> AgentSnapshot {
+        AgentSnapshot {
+            identity: self.plan.boot.identity.to_string(),
+            role: self.plan.boot.identity.role().to_string(),
+            rig: None,
+            session: self.plan.boot.session.clone(),
+            state: self.state.0,
+            since: self.since,
+            restarts: 0,
+            backoff_until: None,
+            reason: self.state.1.clone(),
+            recent: Vec::new(),
+        }
+    }
+}
+
+async fn find(deps: &Deps, plan: &BootPlan, sweep: &Arc<Sweep>) -> Found {
+    Found {
+        permission: permission::ask(deps, &plan.boot).await,
+        glimpse: sweep.glimpse(&plan.boot.session),
+        deacon_heartbeat: read_heartbeat(deps).await,
+        deacon_session: sweep.glimpse(&plan.deacon.session),
+    }
+}
+
+/// Ends the old one when there is one, right after looking that it is still there, and starts a new one.
+async fn spawn(deps: &Deps, boot: &AgentSpec, replace: bool) -> StartEnd {
+    if replace {
+        let old = match observe::look_at_session(deps, boot).await {
+            Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key) => Some(key),
+            Sighting::Absent => None,
+            Sighting::Unknown(why) => return StartEnd::Unclear(why),
+        };
+        let max_age = deps.settings().boot.max_age;
+        if let Some(old) = old.filter(|old| deps.now().age_of(old.created) >= max_age) {
+            match permission::ask(deps, boot).await {
+                Permission::Denied(why) => return StartEnd::Refused(why),
+                Permission::Unknown(why) => return StartEnd::Unclear(why),
+                Permission::Allowed => {}
+            }
+            tracing::info!("deacon-boot: is older than {}, replacing it", crate::go_duration::format(max_age));
+            if let Err(why) = kill::kill(deps, &boot.session, &old).await {
+                return StartEnd::Unclear(why);
+            }
+        }
+    }
+    let order = StartOrder { attempt: Attempt::Fresh, replace: None };
+    start::start(deps, boot, &order, &tokio::sync::Notify::new()).await
+}
+
+async fn write_status(deps: &Deps, status: &BootStatus) {
+    let path = deps.paths.boot_status();
+    let key = "deacon-boot/status";
+    match deps.files.replace(&path, &status.to_bytes(), 0o644).await {
+        Ok(()) => deps.problems.clear(key),
+        Err(error) => deps.problems.report(key, format!("{}: {error}", deps.paths.shown(&path).display())),
+    };
+}

@@ -1,0 +1,4 @@
+//! Boot: the short agent that looks at the deacon now and then.
+
+pub mod actor;
+pub mod rules;

@@ -1,0 +1,119 @@
+//! Boot's rule: whether this heartbeat spawns a boot agent.
+//!
+//! Boot is a short AI session that looks at the deacon; each one costs tokens, so an idle town must not get one every
+//! three minutes. Nothing here may act.
+
+use std::time::Duration;
+
+use crate::town::settings::Boot as Settings;
+
+/// What a heartbeat found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Why the deacon is not to be looked after: paused, held, patrol disabled, gate closed. `None`: it is.
+    pub not_wanted: Option<String>,
+    /// The age of boot's session.
+    pub session: BootSession,
+    /// How long ago boot was last spawned; `None` when this supervisor never did.
+    pub since_spawn: Option<Duration>,
+    /// The age of the deacon's heartbeat; `None` when it is not known.
+    pub deacon_heartbeat_age: Option<Duration>,
+}
+
+/// What is known of boot's session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BootSession {
+    /// There is none.
+    Missing,
+    /// There is one of this age.
+    Present(Duration),
+    /// It could not be found out.
+    Unknown(String),
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Nothing, and why.
+    Leave(String),
+    /// Start one.
+    Spawn,
+    /// End the one that is too old, and start one.
+    Replace,
+}
+
+/// Decides for one heartbeat.
+pub fn decide(look: &Look, settings: &Settings) -> Decision {
+    let leave = |why: &str| Decision::Leave(why.to_owned());
+    if !settings.enabled {
+        return leave("boot is disabled");
+    }
+    if let Some(why) = &look.not_wanted {
+        return Decision::Leave(why.clone());
+    }
+    let replace = match &look.session {
+        BootSession::Unknown(why) => return Decision::Leave(why.clone()),
+        BootSession::Present(age) if *age < settings.max_age => return leave("boot is at work"),
+        BootSession::Present(_) => true,
+        BootSession::Missing => false,
+    };
+    if look.since_spawn.is_some_and(|since| since < settings.cooldown) {
+        return leave("boot was spawned a short while ago");
+    }
+    if look.deacon_heartbeat_age.is_some_and(|age| age < settings.skip_when_fresher_than) {
+        return leave("the deacon's heartbeat is fresh");
+    }
+    if replace { Decision::Replace } else { Decision::Spawn }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid() {
+        let minutes = |n| Duration::from_secs(n * 60);
+        let usual = Look {
+            not_wanted: None,
+            session: BootSession::Missing,
+            since_spawn: None,
+            deacon_heartbeat_age: None,
+        };
+        let leave = |why: &str| Decision::Leave(why.into());
+        let fresh = "the deacon's heartbeat is fresh";
+        let soon = "boot was spawned a short while ago";
+        for (name, look, expected) in [
+            ("first", usual.clone(), Decision::Spawn),
+            ("paused", Look { not_wanted: Some("paused".into()), ..usual.clone() }, leave("paused")),
+            (
+                "at work",
+                Look { session: BootSession::Present(minutes(9)), ..usual.clone() },
+                leave("boot is at work"),
+            ),
+            ("too old", Look { session: BootSession::Present(minutes(10)), ..usual.clone() }, Decision::Replace),
+            (
+                "unknown",
+                Look { session: BootSession::Unknown("tmux".into()), ..usual.clone() },
+                leave("tmux"),
+            ),
+            ("cooldown", Look { since_spawn: Some(Duration::from_secs(119)), ..usual.clone() }, leave(soon)),
+            ("cooled down", Look { since_spawn: Some(minutes(2)), ..usual.clone() }, Decision::Spawn),
+            ("fresh", Look { deacon_heartbeat_age: Some(Duration::from_secs(299)), ..usual.clone() }, leave(fresh)),
+            ("not fresh", Look { deacon_heartbeat_age: Some(minutes(5)), ..usual.clone() }, Decision::Spawn),
+            (
+                "too old, but the deacon is well",
+                Look {
+                    session: BootSession::Present(minutes(20)),
+                    deacon_heartbeat_age: Some(minutes(1)),
+                    ..usual.clone()
+                },
+                leave(fresh),
+            ),
+        ] {
+            assert_eq!(decide(&look, &Settings::default()), expected, "{name}");
+        }
+        let off = Settings { enabled: false, ..Settings::default() };
+        assert_eq!(decide(&usual, &off), leave("boot is disabled"));
+    }
+}

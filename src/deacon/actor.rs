@@ -1,0 +1,224 @@
+//! The deacon's actor: owns the deacon and walks its progress ladder.
+//!
+//! The lifecycle keeps it running; this adds the heartbeat file: a stale one is answered with a nudge, a stuck one with a
+//! kill and start in one step. It must not judge progress itself — that is [`rules`](super::rules)'s part.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::rules::{HeartbeatFile, Look, Progress, Verdict};
+use crate::{
+    agent::{
+        confirmation::{Observation, Permission, Sighting},
+        lifecycle::{Event, StartEnd, State},
+        nudge,
+        owner::{AgentSnapshot, Owner, OwnerEvent},
+        spec::AgentSpec,
+        texts,
+    },
+    deps::Deps,
+    go_duration,
+    sessions::sweep::Sweep,
+    town::{deacon_file, reading::Reading},
+    tree::part::{Answers, Report, Word},
+    work::{Post, Work},
+};
+
+/// What the deacon's actor hears.
+#[derive(Debug)]
+pub enum DeaconMsg {
+    /// From the root.
+    Word(Word),
+    /// From the root, for boot: look now, boot cannot.
+    CheckNow,
+    /// From its owner's tasks and timers.
+    Owner(OwnerEvent),
+    /// From its own look; with the heartbeat it answers, if one asked for it.
+    Looked(Option<u64>, Option<(Observation, HeartbeatFile)>),
+    /// From its timer: progress falls due. One of an earlier generation does nothing.
+    ProgressDue(u64),
+    /// From a nudge that was typed, or not.
+    Nudged,
+    /// From anybody: how is your agent?
+    Probe(RpcReplyPort<AgentSnapshot>),
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Deacon;
+
+/// Its state.
+pub struct DeaconState {
+    deps: Arc<Deps>,
+    owner: Owner,
+    progress: Progress,
+    work: Work<DeaconMsg>,
+    timer: u64,
+    answers: Answers,
+    held: bool,
+}
+
+impl Actor for Deacon {
+    type Msg = DeaconMsg;
+    type State = DeaconState;
+    type Arguments = (Arc<Deps>, AgentSpec, Answers);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<DeaconMsg>,
+        (deps, spec, answers): Self::Arguments,
+    ) -> Result<DeaconState, ActorProcessingErr> {
+        let post: Post<DeaconMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let owner_post = post.clone();
+        let owner =
+            Owner::new(deps.clone(), spec, Arc::new(move |event| owner_post(DeaconMsg::Owner(event))));
+        let progress = Progress::default();
+        Ok(DeaconState { deps, owner, progress, work: Work::new(post), timer: 0, answers, held: false })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<DeaconMsg>,
+        message: DeaconMsg,
+        state: &mut DeaconState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            DeaconMsg::Word(word) => state.heard(word),
+            DeaconMsg::CheckNow => state.look(None, None),
+            DeaconMsg::Owner(event) => state.owner_told(event),
+            DeaconMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
+            DeaconMsg::ProgressDue(generation) if generation == state.timer => state.look(None, None),
+            DeaconMsg::ProgressDue(_) | DeaconMsg::Nudged => {}
+            DeaconMsg::Probe(reply) => drop(reply.send(state.owner.snapshot())),
+        }
+        state.tell_whether_held();
+        Ok(())
+    }
+}
+
+impl DeaconState {
+    fn heard(&mut self, word: Word) {
+        match word {
+            Word::Heartbeat(beat) => {
+                self.owner.wake_start();
+                self.look(Some(beat.sweep), Some(beat.number));
+            }
+            Word::Swept(sweep) => {
+                self.owner.wake_start();
+                if self.owner.is_news(&sweep) {
+                    self.look(Some(sweep), None);
+                }
+            }
+            Word::TownChanged => {
+                self.owner.wake_start();
+                self.look(None, None);
+            }
+            Word::RestartStateChanged => self.owner.recall(),
+        }
+    }
+
+    fn look(&mut self, sweep: Option<Arc<Sweep>>, heartbeat: Option<u64>) {
+        let look = self.owner.look(sweep);
+        let deps = self.deps.clone();
+        self.work.spawn(
+            async move {
+                let seen = look.await;
+                DeaconMsg::Looked(heartbeat, Some((seen, read_heartbeat(&deps).await)))
+            },
+            DeaconMsg::Looked(heartbeat, None),
+        );
+    }
+
+    fn owner_told(&mut self, event: OwnerEvent) {
+        let started = matches!(&event, OwnerEvent::StartEnded(StartEnd::Up { .. }));
+        self.owner.handle(event);
+        if started {
+            self.progress.started(self.deps.now(), &self.deps.settings().deacon);
+            self.look(None, None);
+        }
+    }
+
+    fn looked(&mut self, heartbeat: Option<u64>, seen: Option<(Observation, HeartbeatFile)>) {
+        if let Some((seen, file)) = seen {
+            self.owner.apply(Event::Seen(seen.clone()));
+            self.check_progress(&seen, file);
+        }
+        if let Some(number) = heartbeat {
+            (self.answers)(Report::Looked { number, part: "deacon".to_owned(), delegated: Vec::new() });
+        }
+    }
+
+    fn check_progress(&mut self, seen: &Observation, file: HeartbeatFile) {
+        let (settings, now) = (self.deps.settings(), self.deps.now());
+        let alive_in = match (self.owner.state(), &seen.sighting) {
+            (State::Alive { .. }, Sighting::Alive(key)) => Some(key.clone()),
+            _ => None,
+        };
+        let paused = seen.permission != Permission::Allowed;
+        let look = Look { alive_in, paused, file };
+        let verdict = self.progress.judge(&look, now, &settings.deacon);
+        let ahead = "deacon/heartbeat_ahead";
+        if !matches!(verdict, Verdict::FromTheFuture(_)) {
+            self.deps.problems.clear(ahead);
+        }
+        match (verdict, &look.file) {
+            (Verdict::Nudge { age }, _) => self.nudge(age),
+            (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
+                let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
+                self.owner.apply(Event::Replace { why, heartbeat: *beat, permission: seen.permission.clone() });
+            }
+            (Verdict::FromTheFuture(beat), _) => {
+                let text = format!("deacon/heartbeat.json says {beat}, which is ahead of the clock; taken as fresh");
+                self.deps.problems.report(ahead, text);
+            }
+            (Verdict::Leave | Verdict::Stuck { .. }, _) => {}
+        }
+        self.timer += 1;
+        if let Some(after) = self.progress.next_look(&look, now, &settings.deacon) {
+            self.work.after(after, DeaconMsg::ProgressDue(self.timer));
+        }
+    }
+
+    fn nudge(&mut self, age: std::time::Duration) {
+        tracing::info!("deacon: its heartbeat is {} old, nudging it", go_duration::format_minutes(age));
+        let (deps, spec) = (self.deps.clone(), self.owner.spec().clone());
+        self.work.spawn(
+            async move {
+                if let Err(error) = nudge::nudge(&deps, &spec.session, texts::HEALTH_CHECK).await {
+                    tracing::warn!("deacon: nudge was not delivered: {error}");
+                }
+                DeaconMsg::Nudged
+            },
+            DeaconMsg::Nudged,
+        );
+    }
+
+    fn tell_whether_held(&mut self) {
+        let held = matches!(self.owner.state(), State::Held { .. } | State::CrashLoop { .. });
+        if held != self.held {
+            self.held = held;
+            (self.answers)(Report::DeaconHeld(held));
+        }
+    }
+}
+
+/// Missing or unreadable is unknown; what is wrong with it is reported once.
+pub async fn read_heartbeat(deps: &Deps) -> HeartbeatFile {
+    let path = deps.paths.deacon_heartbeat();
+    let key = "deacon/heartbeat";
+    match Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_heartbeat) {
+        Reading::Good(file) => {
+            deps.problems.clear(key);
+            HeartbeatFile::At(file.timestamp)
+        }
+        Reading::Missing => {
+            deps.problems.clear(key);
+            HeartbeatFile::Unknown
+        }
+        Reading::Bad(problem) => {
+            deps.problems.report(key, problem.to_string());
+            HeartbeatFile::Unknown
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The deacon's progress ladder: what an old heartbeat file means, and when to look at it again.
+//!
+//! The deacon writes `deacon/heartbeat.json` while it patrols. Fresh is fine, stale is answered with a nudge, stuck with a
+//! restart in one step. An old file says nothing shortly after a start, a pause or a sleep of the machine: then the grace
+//! runs. Gas Town's own daemon starts the deacon and kills it in the same tick for lack of it.
+//! Nothing here may act; it only judges.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{agent::confirmation::SessionKey, clock::Now, town::settings::Deacon as Settings};
+
+/// A jump of the wall clock against the monotonic one from which on the machine is taken to have slept.
+const SLEPT: SignedDuration = SignedDuration::from_secs(60);
+
+/// What `deacon/heartbeat.json` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeartbeatFile {
+    /// Its timestamp.
+    At(Timestamp),
+    /// Missing or unreadable: unknown, whatever was there before.
+    Unknown,
+}
+
+/// What to do about the deacon's progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Nothing is wrong, or nothing can be told.
+    Leave,
+    /// Its timestamp lies ahead: counts as fresh, worth reporting.
+    FromTheFuture(Timestamp),
+    /// Stale: nudge it.
+    Nudge {
+        /// How old the heartbeat is.
+        age: Duration,
+    },
+    /// Stuck: replace it.
+    Stuck {
+        /// How old the heartbeat is.
+        age: Duration,
+    },
+}
+
+/// What is remembered between looks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    /// An old heartbeat says nothing before this (monotonic).
+    grace_until: Option<Duration>,
+    session: Option<SessionKey>,
+    was_paused: bool,
+    last_look: Option<Now>,
+    /// The heartbeat that was nudged about, and when that was last (monotonic).
+    nudged: Option<(Timestamp, Duration)>,
+}
+
+/// What one look at the deacon found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// The session it is alive in; `None` when it is not alive, or that is unknown.
+    pub alive_in: Option<SessionKey>,
+    /// Whether it is paused (or otherwise not to be touched).
+    pub paused: bool,
+    /// The file.
+    pub file: HeartbeatFile,
+}
+
+impl Progress {
+    /// Judges one look; a nudge is counted as given.
+    pub fn judge(&mut self, look: &Look, now: Now, settings: &Settings) -> Verdict {
+        self.note_grace(look, now, settings);
+        let (Some(_), false, HeartbeatFile::At(beat)) = (&look.alive_in, look.paused, &look.file) else {
+            return Verdict::Leave;
+        };
+        if *beat > now.wall {
+            return Verdict::FromTheFuture(*beat);
+        }
+        if self.nudged.is_some_and(|(about, _)| about != *beat) {
+            self.nudged = None; // it moved: the stale period is over
+        }
+        if self.grace_until.is_some_and(|until| now.mono < until) {
+            return Verdict::Leave;
+        }
+        let age = now.age_of(*beat);
+        if age > settings.stuck_after {
+            return Verdict::Stuck { age };
+        }
+        if age < settings.stale_after
+            || self.nudged.is_some_and(|(_, when)| now.mono < when + settings.nudge_every)
+        {
+            return Verdict::Leave;
+        }
+        self.nudged = Some((*beat, now.mono));
+        Verdict::Nudge { age }
+    }
+
+    /// How long until the next look can matter; `None` when only a change can make it matter.
+    pub fn next_look(&self, look: &Look, now: Now, settings: &Settings) -> Option<Duration> {
+        let (Some(_), false, HeartbeatFile::At(beat)) = (&look.alive_in, look.paused, &look.file) else {
+            return None;
+        };
+        let age = now.age_of(*beat);
+        let until_age = |limit: Duration| limit.saturating_sub(age);
+        let step = if age < settings.stale_after {
+            until_age(settings.stale_after)
+        } else if age <= settings.stuck_after {
+            let next_nudge = self
+                .nudged
+                .map_or(settings.nudge_every, |(_, when)| (when + settings.nudge_every).saturating_sub(now.mono));
+            until_age(settings.stuck_after).min(next_nudge)
+        } else {
+            settings.nudge_every // stuck, but may not be replaced yet
+        };
+        let grace = self.grace_until.map_or(Duration::ZERO, |until| until.saturating_sub(now.mono));
+        // A future timestamp makes `age` zero, which waits `stale_after`: good enough. One second more than due, so
+        // that the look never comes just before.
+        Some(step.max(grace) + Duration::from_secs(1))
+    }
+
+    /// We started it ourselves: an old heartbeat is the old deacon's.
+    pub fn started(&mut self, now: Now, settings: &Settings) {
+        self.extend_grace(now, settings);
+    }
+
+    fn note_grace(&mut self, look: &Look, now: Now, settings: &Settings) {
+        let new_session = look.alive_in.is_some() && look.alive_in != self.session;
+        let pause_ended = self.was_paused && !look.paused;
+        let slept = self.last_look.is_some_and(|last| {
+            let wall = now.wall.duration_since(last.wall);
+            let mono = SignedDuration::try_from(now.since(last)).unwrap_or(SignedDuration::MAX);
+            (wall - mono).abs() > SLEPT
+        });
+        if new_session || pause_ended || slept {
+            self.extend_grace(now, settings);
+        }
+        if new_session {
+            self.session = look.alive_in.clone();
+        }
+        self.was_paused = look.paused;
+        self.last_look = Some(now);
+    }
+
+    fn extend_grace(&mut self, now: Now, settings: &Settings) {
+        self.grace_until = Some(now.mono + settings.grace);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(n: u32) -> SessionKey {
+        SessionKey { id: format!("${n}"), created: Timestamp::UNIX_EPOCH }
+    }
+
+    fn at(minutes: u64) -> Now {
+        let seconds = minutes * 60;
+        Now {
+            mono: Duration::from_secs(seconds),
+            wall: Timestamp::from_second(1_800_000_000 + seconds as i64).unwrap(),
+        }
+    }
+
+    fn look(beat: Now) -> Look {
+        Look { alive_in: Some(session(1)), paused: false, file: HeartbeatFile::At(beat.wall) }
+    }
+
+    /// A deacon known for a long time, past every grace.
+    fn known() -> Progress {
+        let mut progress = Progress::default();
+        let _ = progress.judge(&look(at(0)), at(0), &Settings::default());
+        progress
+    }
+
+    #[test]
+    fn the_ladder() {
+        let minutes = |n| Duration::from_secs(n * 60);
+        for (name, age, expected) in [
+            ("fresh", 0, Verdict::Leave),
+            ("not yet stale", 14, Verdict::Leave),
+            ("stale", 15, Verdict::Nudge { age: minutes(15) }),
+            ("still stale", 30, Verdict::Nudge { age: minutes(30) }),
+            ("stuck", 31, Verdict::Stuck { age: minutes(31) }),
+        ] {
+            let now = at(1000);
+            let got = known().judge(&look(at(1000 - age)), now, &Settings::default());
+            assert_eq!(got, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing() {
+        let settings = Settings::default();
+        let old = at(0);
+        for (name, seen) in [
+            ("not alive", Look { alive_in: None, ..look(old) }),
+            ("paused", Look { paused: true, ..look(old) }),
+            ("file unknown", Look { file: HeartbeatFile::Unknown, ..look(old) }),
+            ("another session, just seen", Look { alive_in: Some(session(2)), ..look(old) }),
+        ] {
+            assert_eq!(known().judge(&seen, at(1000), &settings), Verdict::Leave, "{name}");
+        }
+        assert_eq!(Progress::default().judge(&look(old), at(1000), &settings), Verdict::Leave, "first sight");
+    }
+
+    #[test]
+    fn grace_ends() {
+        let settings = Settings::default();
+        let mut progress = Progress::default();
+        assert_eq!(progress.judge(&look(at(0)), at(1000), &settings), Verdict::Leave);
+        assert_eq!(progress.judge(&look(at(0)), at(1004), &settings), Verdict::Leave);
+        assert!(matches!(progress.judge(&look(at(0)), at(1005), &settings), Verdict::Stuck { .. }));
+    }
+
+    #[test]
+    fn our_own_start_a_pause_and_a_sleep_give_grace() {
+        let settings = Settings::default();
+        let mut progress = known();
+        progress.started(at(1000), &settings);
+        assert_eq!(progress.judge(&look(at(0)), at(1004), &settings), Verdict::Leave, "own start");
+
+        let mut progress = known();
+        let _ = progress.judge(&Look { paused: true, ..look(at(0)) }, at(1000), &settings);
+        assert_eq!(progress.judge(&look(at(0)), at(1001), &settings), Verdict::Leave, "pause ended");
+
+        let mut progress = known();
+        let slept = Now { mono: Duration::from_secs(60), wall: at(500).wall };
+        assert_eq!(progress.judge(&look(at(0)), slept, &settings), Verdict::Leave, "slept");
+    }
+
+    #[test]
+    fn nudges_come_at_most_every_five_minutes_and_end_when_it_moves() {
+        let settings = Settings::default();
+        let mut progress = known();
+        let beat = at(980);
+        assert!(matches!(progress.judge(&look(beat), at(1000), &settings), Verdict::Nudge { .. }));
+        assert_eq!(progress.judge(&look(beat), at(1004), &settings), Verdict::Leave);
+        assert!(matches!(progress.judge(&look(beat), at(1005), &settings), Verdict::Nudge { .. }));
+        // Moved, and stale again at once: a new period, a new nudge.
+        assert!(matches!(progress.judge(&look(at(990)), at(1006), &settings), Verdict::Nudge { .. }));
+    }
+
+    #[test]
+    fn a_time_ahead_is_fresh_and_reported() {
+        let got = known().judge(&look(at(1010)), at(1000), &Settings::default());
+        assert_eq!(got, Verdict::FromTheFuture(at(1010).wall));
+    }
+
+    #[test]
+    fn the_next_look_is_when_something_falls_due() {
+        let settings = Settings::default();
+        let minutes = |n: u64| Duration::from_secs(n * 60 + 1);
+        for (name, age, expected) in [
+            ("fresh: when it turns stale", 0, minutes(15)),
+            ("soon stale", 14, minutes(1)),
+            ("stale, to be nudged", 20, minutes(5)),
+            ("soon stuck", 28, minutes(2)),
+            ("stuck, not replaced yet", 40, minutes(5)),
+        ] {
+            let seen = look(at(1000 - age));
+            assert_eq!(known().next_look(&seen, at(1000), &settings), Some(expected), "{name}");
+        }
+        let gone = Look { alive_in: None, ..look(at(0)) };
+        assert_eq!(known().next_look(&gone, at(1000), &settings), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Deps: the ports and shared registers one supervisor works with, handed to every actor.
+//!
+//! What is here is either a port, an immutable fact about the town, or a register that survives the crash of any actor.
+//! It must not grow decisions.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::{
+    agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
+    clock::{Clock, Now},
+    commands::Commands,
+    problems::Problems,
+    processes::Processes,
+    sessions::Sessions,
+    town::{files::Files, paths::TownPaths, settings::Settings},
+};
+
+/// Everything an actor needs from outside.
+#[derive(Clone)]
+pub struct Deps {
+    /// Sessions.
+    pub sessions: Arc<dyn Sessions>,
+    /// Processes.
+    pub processes: Arc<dyn Processes>,
+    /// Commands.
+    pub commands: Arc<dyn Commands>,
+    /// Files.
+    pub files: Arc<dyn Files>,
+    /// Clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter.
+    pub dice: Dice,
+    /// Where things are in this town.
+    pub paths: TownPaths,
+    /// The settings in force; only the root replaces them.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// What is wrong now.
+    pub problems: Problems,
+    /// The restart histories of all agents.
+    pub restarts: RestartLedger,
+    /// Places for starts.
+    pub start_slots: StartSlots,
+    /// Whose turn it is to type into a session.
+    pub turns: Turns,
+    /// Which tmux server has this town's key bindings.
+    pub bindings: Bindings,
+    /// `GT_DEGRADED=true`: boot does mechanical triage.
+    pub degraded: bool,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl Deps {
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+}
+
+/// Chance, from a seed, so that a simulation can be run twice.
+#[derive(Debug, Clone)]
+pub struct Dice(Arc<Mutex<fastrand::Rng>>);
+
+impl Dice {
+    /// Dice that fall the same way for the same seed.
+    pub fn seeded(seed: u64) -> Self {
+        Dice(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
+    }
+
+    /// Dice that fall differently each time.
+    pub fn fresh() -> Self {
+        Dice(Arc::new(Mutex::new(fastrand::Rng::new())))
+    }
+
+    /// A number from 0 to 1.
+    pub fn roll(&self) -> f64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}

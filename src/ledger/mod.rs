@@ -1,0 +1,6 @@
+//! The ledger: what the supervisor asks of and tells through Gas Town's own programs.
+//!
+//! Recovery must never depend on them: they may be down when they are needed most.
+
+pub mod events;
+pub mod mail;

@@ -1,0 +1,6 @@
+//! A rig: one project inside the town, with its witness and refinery.
+//!
+//! [`supervisor`] stands over what a rig has; [`patrol`] owns its witness or its refinery, which are kept alike.
+
+pub mod patrol;
+pub mod supervisor;

@@ -1,0 +1,208 @@
+//! The session watch: decides when everything is looked at, and passes on what was seen.
+//!
+//! It sweeps when the sessions port hints at a change, when a heartbeat asks, and every `tmux.sweep` in any case; one
+//! sweep at a time, hints in between end in one more. It must not judge what a sweep shows: its supervisor passes each
+//! one on to the owners.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::sweep::{Sweep, sweep};
+use crate::{
+    deps::Deps,
+    go_duration,
+    work::{Post, Work},
+};
+
+/// Between the beginnings of two sweeps that were only hinted at: a burst of changes is one look, not hundreds.
+const LEAST_GAP: Duration = Duration::from_millis(100);
+
+/// A sweep that takes longer has failed; every question to tmux has its own limit below this.
+const SWEEP_LIMIT: Duration = Duration::from_secs(15);
+
+/// What the session watch hears.
+#[derive(Debug)]
+pub enum WatchMsg {
+    /// From its supervisor: sweep now, for this heartbeat.
+    SweepFor(u64),
+    /// From its supervisor: something in the town changed, look soon.
+    Hint,
+    /// From the port's change counter.
+    Changed,
+    /// From its timer; one of an earlier generation does nothing.
+    Due(u64),
+    /// From its task.
+    Swept(Box<Sweep>),
+    /// From anybody: how are you?
+    Probe(RpcReplyPort<WatchSnapshot>),
+}
+
+/// What it tells its supervisor.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What was seen.
+    pub sweep: Arc<Sweep>,
+    /// The heartbeat it was made for.
+    pub for_heartbeat: Option<u64>,
+}
+
+/// What a probe shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSnapshot {
+    /// Sweeps made since it began.
+    pub sweeps: u64,
+    /// Whether one is under way.
+    pub sweeping: bool,
+    /// Sessions in the last one; `None` when the last one failed, or none was made.
+    pub sessions: Option<usize>,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct SessionWatch;
+
+/// Its state.
+pub struct WatchState {
+    deps: Arc<Deps>,
+    tell: Post<Seen>,
+    work: Work<WatchMsg>,
+    timer: u64,
+    sweeps: u64,
+    /// The heartbeat waiting for the sweep that is under way, if one is.
+    sweeping: Option<Option<u64>>,
+    /// Another sweep is wanted after this one.
+    again: Option<Option<u64>>,
+    last_began: Option<Duration>,
+    sessions: Option<usize>,
+}
+
+impl Actor for SessionWatch {
+    type Msg = WatchMsg;
+    type State = WatchState;
+    type Arguments = (Arc<Deps>, Post<Seen>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<WatchMsg>,
+        (deps, tell): Self::Arguments,
+    ) -> Result<WatchState, ActorProcessingErr> {
+        let post: Post<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let mut work = Work::new(post.clone());
+        let mut changes = deps.sessions.changes();
+        work.run(async move {
+            while changes.changed().await.is_ok() {
+                post(WatchMsg::Changed);
+            }
+        });
+        let mut state = WatchState {
+            deps,
+            tell,
+            work,
+            timer: 0,
+            sweeps: 0,
+            sweeping: None,
+            again: None,
+            last_began: None,
+            sessions: None,
+        };
+        // A restarted watch observes first; after the very first start the first heartbeat asks anyway.
+        state.arm(Duration::ZERO);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<WatchMsg>,
+        message: WatchMsg,
+        state: &mut WatchState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            WatchMsg::SweepFor(number) => state.want(Some(number)),
+            WatchMsg::Hint | WatchMsg::Changed => state.hinted(),
+            WatchMsg::Due(generation) if generation == state.timer => state.want(None),
+            WatchMsg::Due(_) => {}
+            WatchMsg::Swept(sweep) => state.swept(*sweep),
+            WatchMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+        }
+        Ok(())
+    }
+}
+
+impl WatchState {
+    /// A hint: look soon, but not more often than every so often.
+    fn hinted(&mut self) {
+        if self.sweeping.is_some() {
+            self.again.get_or_insert(None);
+            return;
+        }
+        let since = self.last_began.map(|began| self.deps.now().mono.saturating_sub(began));
+        match since {
+            Some(since) if since < LEAST_GAP => self.arm(LEAST_GAP - since),
+            _ => self.want(None),
+        }
+    }
+
+    fn want(&mut self, for_heartbeat: Option<u64>) {
+        if self.sweeping.is_some() {
+            self.again = Some(for_heartbeat.or(self.again.flatten()));
+            return;
+        }
+        self.sweeping = Some(for_heartbeat);
+        self.timer += 1;
+        let now = self.deps.now();
+        self.last_began = Some(now.mono);
+        let deps = self.deps.clone();
+        let failed = move |why: String| {
+            WatchMsg::Swept(Box::new(Sweep { begun: now, sessions: Err(why), trees: Ok(Default::default()) }))
+        };
+        let panicked = failed("a sweep panicked".to_owned());
+        self.work.spawn(
+            async move {
+                let sweep = sweep(&*deps.sessions, &*deps.processes, now);
+                match tokio::time::timeout(SWEEP_LIMIT, sweep).await {
+                    Ok(sweep) => WatchMsg::Swept(Box::new(sweep)),
+                    Err(_) => failed(format!(
+                        "sessions were not listed within {}",
+                        go_duration::format(SWEEP_LIMIT)
+                    )),
+                }
+            },
+            panicked,
+        );
+    }
+
+    fn swept(&mut self, sweep: Sweep) {
+        self.sweeps += 1;
+        match &sweep.sessions {
+            Ok(sessions) => {
+                self.sessions = Some(sessions.len());
+                self.deps.problems.clear("sessions");
+            }
+            Err(why) => {
+                self.sessions = None;
+                self.deps.problems.report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
+            }
+        }
+        let for_heartbeat = self.sweeping.take().flatten();
+        (self.tell)(Seen { sweep: Arc::new(sweep), for_heartbeat });
+        match self.again.take() {
+            Some(Some(number)) => self.want(Some(number)),
+            Some(None) => self.hinted(),
+            None => self.arm(self.deps.settings().tmux.sweep),
+        }
+    }
+
+    fn arm(&mut self, after: Duration) {
+        self.timer += 1;
+        self.work.after(after, WatchMsg::Due(self.timer));
+    }
+
+    fn snapshot(&self) -> WatchSnapshot {
+        WatchSnapshot {
+            sweeps: self.sweeps,
+            sweeping: self.sweeping.is_some(),
+            sessions: self.sessions,
+        }
+    }
+}

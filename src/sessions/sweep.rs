@@ -1,0 +1,97 @@
+//! The sweep: one look at all sessions and the processes in them. It is the truth; events only hint at it.
+//!
+//! One question to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
+//! sees: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Session, Sessions};
+use crate::{
+    clock::Now,
+    processes::{Process, Processes, ProcessesError},
+};
+
+/// The process trees of panes, by the pane process's id; or why they could not be read.
+pub type Trees = Result<BTreeMap<u32, Vec<Process>>, ProcessesError>;
+
+/// What one look at everything showed.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// When it was begun: what was born later is not in it.
+    pub begun: Now,
+    /// All sessions by name, or why they could not be listed.
+    pub sessions: Result<BTreeMap<String, Session>, String>,
+    /// The processes in them.
+    pub trees: Trees,
+}
+
+/// What one look showed of one session.
+#[derive(Debug, Clone)]
+pub enum Glimpse {
+    /// There is none.
+    Absent,
+    /// There it is, with the processes in its panes.
+    Present(Session, Arc<Trees>),
+    /// It could not be found out.
+    Unknown(String),
+}
+
+impl Sweep {
+    /// What it shows of one session.
+    pub fn glimpse(self: &Arc<Self>, name: &str) -> Glimpse {
+        match &self.sessions {
+            Err(why) => Glimpse::Unknown(why.clone()),
+            Ok(sessions) => match sessions.get(name) {
+                None => Glimpse::Absent,
+                Some(session) => {
+                    let trees = match &self.trees {
+                        Err(why) => Err(why.clone()),
+                        Ok(trees) => Ok(session
+                            .panes
+                            .iter()
+                            .filter_map(|pane| Some((pane.pid, trees.get(&pane.pid)?.clone())))
+                            .collect()),
+                    };
+                    Glimpse::Present(session.clone(), Arc::new(trees))
+                }
+            },
+        }
+    }
+}
+
+/// Looks at everything.
+pub async fn sweep(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) -> Sweep {
+    match sessions.list().await {
+        Err(error) => Sweep { begun: now, sessions: Err(error.to_string()), trees: Ok(BTreeMap::new()) },
+        Ok(list) => {
+            let trees = trees(processes, &list).await;
+            let sessions = list.into_iter().map(|session| (session.name.clone(), session)).collect();
+            Sweep { begun: now, sessions: Ok(sessions), trees }
+        }
+    }
+}
+
+/// Looks at one session afresh.
+pub async fn glimpse(sessions: &dyn Sessions, processes: &dyn Processes, name: &str) -> Glimpse {
+    match sessions.find(name).await {
+        Err(error) => Glimpse::Unknown(error.to_string()),
+        Ok(None) => Glimpse::Absent,
+        Ok(Some(session)) => {
+            let trees = trees(processes, std::slice::from_ref(&session)).await;
+            Glimpse::Present(session, Arc::new(trees))
+        }
+    }
+}
+
+async fn trees(processes: &dyn Processes, sessions: &[Session]) -> Trees {
+    let roots: Vec<u32> = sessions
+        .iter()
+        .flat_map(|session| &session.panes)
+        .filter(|pane| !pane.dead)
+        .map(|pane| pane.pid)
+        .collect();
+    if roots.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    processes.trees(&roots).await
+}

@@ -1,0 +1,171 @@
+//! Children: one-for-one supervision, used by every actor that has others under it.
+//!
+//! Knows which child is which incarnation, and what an ending means: expected, to be restarted, or to be parked. It does
+//! not spawn — the supervisor does, as each child is spawned differently — and it must never let one child's trouble
+//! reach another. An actor's crash says nothing about agents: nothing here may start, end or touch one.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use ractor::{ActorCell, ActorId};
+
+use super::budget::{self, Budget};
+
+/// The children of one supervisor: `K` names them, `R` is how they are spoken to.
+#[derive(Debug)]
+pub struct Children<K, R> {
+    entries: BTreeMap<K, Child<R>>,
+    budget: Budget,
+}
+
+#[derive(Debug)]
+struct Child<R> {
+    running: Option<Incarnation<R>>,
+    restarts: u32,
+    history: Vec<Duration>,
+    parked: Option<String>,
+}
+
+#[derive(Debug)]
+struct Incarnation<R> {
+    actor: R,
+    cell: ActorCell,
+}
+
+/// What follows when an actor ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Ending<K> {
+    /// It is no child any more, or an earlier incarnation.
+    Stranger,
+    /// Spawn this child again now.
+    Restart(K),
+    /// It used its budget up; spawn it again after this time, unless it was removed meanwhile.
+    Parked(K, Duration),
+}
+
+/// One child, as a probe shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether an incarnation of it runs.
+    pub running: bool,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// Why it is parked, if it is.
+    pub parked: Option<String>,
+}
+
+impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
+    /// No children yet.
+    pub fn new(budget: Budget) -> Self {
+        Children { entries: BTreeMap::new(), budget }
+    }
+
+    /// A new incarnation of `key` runs.
+    pub fn started(&mut self, key: K, actor: R, cell: ActorCell) {
+        let child = self.entries.entry(key).or_insert_with(|| Child {
+            running: None,
+            restarts: 0,
+            history: Vec::new(),
+            parked: None,
+        });
+        child.running = Some(Incarnation { actor, cell });
+        child.parked = None;
+    }
+
+    /// Whether this child is known (running, or parked).
+    pub fn contains(&self, key: &K) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// The running incarnation of a child.
+    pub fn get(&self, key: &K) -> Option<&R> {
+        Some(&self.entries.get(key)?.running.as_ref()?.actor)
+    }
+
+    /// All running children in order of name.
+    pub fn running(&self) -> impl Iterator<Item = (&K, &R)> {
+        self.entries.iter().filter_map(|(key, child)| Some((key, &child.running.as_ref()?.actor)))
+    }
+
+    /// The names of all children.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.entries.keys()
+    }
+
+    /// Forgets a child and hands its actor over to be stopped.
+    pub fn remove(&mut self, key: &K) -> Option<ActorCell> {
+        Some(self.entries.remove(key)?.running?.cell)
+    }
+
+    /// Forgets all children and hands their actors over, in order of name.
+    pub fn remove_all(&mut self) -> Vec<ActorCell> {
+        std::mem::take(&mut self.entries)
+            .into_values()
+            .filter_map(|child| Some(child.running?.cell))
+            .collect()
+    }
+
+    /// An actor ended unasked, for this reason.
+    pub fn ended(&mut self, actor: ActorId, why: &str, now: Duration) -> Ending<K> {
+        let Some((key, child)) = self
+            .entries
+            .iter_mut()
+            .find(|(_, child)| child.running.as_ref().is_some_and(|it| it.cell.get_id() == actor))
+        else {
+            return Ending::Stranger;
+        };
+        child.running = None;
+        match budget::crashed(&mut child.history, now, self.budget) {
+            budget::Verdict::Restart => {
+                child.restarts += 1;
+                Ending::Restart(key.clone())
+            }
+            budget::Verdict::Park(park_for) => {
+                child.parked = Some(why.to_owned());
+                Ending::Parked(key.clone(), park_for)
+            }
+        }
+    }
+
+    /// Whether a parked child is still waiting to be tried again; counts the trial as a restart.
+    pub fn unpark(&mut self, key: &K) -> bool {
+        match self.entries.get_mut(key) {
+            Some(child) if child.running.is_none() => {
+                child.restarts += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// All children, for a probe.
+    pub fn status(&self) -> Vec<ChildStatus> {
+        self.entries
+            .iter()
+            .map(|(key, child)| ChildStatus {
+                name: key.to_string(),
+                running: child.running.is_some(),
+                restarts: child.restarts,
+                parked: child.parked.clone(),
+            })
+            .collect()
+    }
+}
+
+/// Stops actors in the OTP way, all at once: ask, wait for `grace`, kill, wait. Bounded by twice the grace.
+pub async fn stop_all(cells: Vec<ActorCell>, grace: Duration) {
+    for cell in &cells {
+        cell.stop(None);
+    }
+    futures::future::join_all(cells.iter().map(|cell| async move {
+        if cell.wait(Some(grace)).await.is_err() {
+            tracing::warn!("actor {} did not stop within {grace:?}, killed", cell.get_id());
+            cell.kill();
+            // Bounded as well: a kill takes effect at the actor's next await.
+            let _ = cell.wait(Some(grace)).await;
+        }
+    }))
+    .await;
+}

@@ -1,0 +1,132 @@
+//! Chores: the files that tell others about this process, kept as they must be — state, PID and restart state.
+//!
+//! A disk that is full or a directory that is gone is reported once and tried again; nothing stops because of it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use jiff::Timestamp;
+
+use crate::{
+    agent::restart::RestartHistory,
+    deps::Deps,
+    town::{
+        daemon_state::DaemonState,
+        reading::Reading,
+        restart_state::{self, RestartEntry, RestartState},
+    },
+};
+
+/// What stays the same about this process while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+}
+
+/// Writes `daemon/state.json`, which `gt daemon status` reads.
+pub async fn write_state(
+    deps: &Deps,
+    process: Process,
+    running: bool,
+    last_heartbeat: Option<Timestamp>,
+    heartbeat_count: u64,
+) {
+    let state = DaemonState {
+        running,
+        pid: process.pid,
+        started_at: Some(process.started_at),
+        last_heartbeat,
+        heartbeat_count,
+    };
+    write(deps, &deps.paths.state(), &state.to_bytes()).await;
+}
+
+/// Writes the PID file again when somebody deleted it or it does not name us; we hold the lock, so it is ours.
+pub async fn keep_pid_file(deps: &Deps, pid: u32) {
+    let path = deps.paths.pid_file();
+    let ours = pid.to_string();
+    match deps.files.read(&path).await {
+        Ok(content) if content == ours.as_bytes() => {}
+        _ => {
+            tracing::info!("PID file was gone or not ours, written again");
+            write(deps, &path, ours.as_bytes()).await;
+        }
+    }
+}
+
+/// Reads `daemon/restart_state.json`. One that does not parse is kept beside it and started afresh; one that cannot be
+/// read at all leaves what is known.
+pub async fn read_restart_state(deps: &Deps) -> Option<BTreeMap<String, RestartHistory>> {
+    let path = deps.paths.restart_state();
+    let key = "file/daemon/restart_state.json";
+    match deps.files.read(&path).await {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(BTreeMap::new()),
+        Err(error) => {
+            deps.problems.report(key, format!("daemon/restart_state.json cannot be read: {error}"));
+            None
+        }
+        Ok(bytes) => match Reading::of(&path, Ok(bytes), restart_state::parse) {
+            Reading::Good(state) => {
+                deps.problems.clear(key);
+                Some(state.agents.into_iter().map(|(agent, entry)| (agent, history(entry))).collect())
+            }
+            Reading::Missing => Some(BTreeMap::new()),
+            Reading::Bad(problem) => {
+                deps.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
+                if let Err(error) = deps.files.set_aside(&path, "corrupt").await {
+                    tracing::warn!("daemon/restart_state.json could not be set aside: {error}");
+                }
+                Some(BTreeMap::new())
+            }
+        },
+    }
+}
+
+/// Writes `daemon/restart_state.json` whenever an owner changed something. Never ends by itself.
+pub async fn keep_restart_state(deps: &Deps) {
+    let mut changed = deps.restarts.changed();
+    while changed.changed().await.is_ok() {
+        write_restart_state(deps).await;
+    }
+}
+
+/// Writes `daemon/restart_state.json` as it is known now.
+pub async fn write_restart_state(deps: &Deps) {
+    let agents = deps.restarts.all().into_iter().map(|(agent, history)| (agent, entry(history))).collect();
+    let state = RestartState { agents, ..RestartState::default() };
+    write(deps, &deps.paths.restart_state(), &state.to_bytes()).await;
+}
+
+async fn write(deps: &Deps, path: &Path, content: &[u8]) {
+    let shown = deps.paths.shown(path).display().to_string();
+    let key = format!("write/{shown}");
+    match deps.files.replace(path, content, 0o644).await {
+        Ok(()) => deps.problems.clear(&key),
+        Err(error) => {
+            deps.problems.report(key, format!("{shown} cannot be written: {error}; it is tried again with each change"))
+        }
+    };
+}
+
+fn history(entry: RestartEntry) -> RestartHistory {
+    RestartHistory {
+        last_restart: entry.last_restart,
+        restart_count: entry.restart_count,
+        backoff_until: entry.backoff_until,
+        crash_loop_since: entry.crash_loop_since,
+        recent: entry.recent,
+    }
+}
+
+fn entry(history: RestartHistory) -> RestartEntry {
+    RestartEntry {
+        last_restart: history.last_restart,
+        restart_count: history.restart_count,
+        backoff_until: history.backoff_until,
+        crash_loop_since: history.crash_loop_since,
+        recent: history.recent,
+        ..RestartEntry::default()
+    }
+}

@@ -1,0 +1,15 @@
+//! The tree: the root supervisor, the heartbeat, one-for-one restarts and the ordered shutdown of the actors.
+//!
+//! Two kinds of supervision, never confused: actors are tasks of this process and are restarted here when they crash;
+//! agents are processes in tmux sessions and are the owners' business. An actor's crash never starts, ends or doubles an
+//! agent.
+
+pub mod budget;
+pub mod children;
+pub mod chores;
+pub mod heartbeat;
+pub mod part;
+pub mod rigs_plan;
+pub mod root;
+pub mod snapshot;
+pub mod town_reading;

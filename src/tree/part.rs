@@ -1,0 +1,60 @@
+//! Part: what the root and the parts of the town say to each other.
+//!
+//! Every part hears the same few things — a heartbeat, a sweep, new settings — and answers the root in the same words.
+//! A part holds a way to answer, never a reference to a sibling: siblings are reached through the root.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::RpcReplyPort;
+
+use super::heartbeat::PartName;
+use crate::{agent::owner::AgentSnapshot, sessions::sweep::Sweep, work::Post};
+
+/// How long an actor has for its last handler before it is killed.
+pub const STOP_GRACE: Duration = Duration::from_millis(50);
+
+/// What a part hears from above.
+#[derive(Debug, Clone)]
+pub enum Word {
+    /// From the root: look again, decide, and answer this heartbeat.
+    Heartbeat(Beat),
+    /// From the root: everything was looked at.
+    Swept(Arc<Sweep>),
+    /// From the root: the settings or files of the town changed; what was decided by them may be different now.
+    TownChanged,
+    /// From the root: `daemon/restart_state.json` was changed by somebody else.
+    RestartStateChanged,
+}
+
+/// One heartbeat.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Its number; goes back with the answer.
+    pub number: u64,
+    /// The sweep it began with.
+    pub sweep: Arc<Sweep>,
+}
+
+/// What a part tells the root.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// It has looked and begun what it decided; the parts in `delegated` answer for themselves.
+    Looked {
+        /// The heartbeat's number.
+        number: u64,
+        /// Who answers.
+        part: PartName,
+        /// Parts it passed the heartbeat on to.
+        delegated: Vec<PartName>,
+    },
+    /// From the deacon: whether it is held (by hand or for restarting too often), so that boot leaves it alone.
+    DeaconHeld(bool),
+    /// From boot: it could not be spawned, or the town is degraded; the deacon should be looked at directly.
+    CheckDeacon,
+}
+
+/// How a part answers the root.
+pub type Answers = Post<Report>;
+
+/// The reply port of a probe for the agents an actor owns.
+pub type AgentsReply = RpcReplyPort<Vec<AgentSnapshot>>;

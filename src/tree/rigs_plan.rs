@@ -1,0 +1,100 @@
+//! Which rigs are supervised: those of `mayor/rigs.json` whose agents have sessions of their own.
+//!
+//! tmux turns `.` into `_`, so `a.b` and `a_b` would share a session; then neither is supervised and both are reported,
+//! as one of them would sooner or later be taken for the other.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    agent::identity::{Identity, RigName},
+    rig::supervisor::RigPlan,
+    town::{rigs::Rigs, routes::Routes, settings::Naming},
+};
+
+/// The rigs to supervise, and for each one left out the key of a problem and its text.
+pub fn plan(rigs: &Rigs, routes: &Routes, naming: Naming) -> (Vec<RigPlan>, Vec<(String, String)>) {
+    let mut problems: Vec<(String, String)> = rigs
+        .refused
+        .iter()
+        .map(|bad| (format!("rigs/{}", bad.name), format!("mayor/rigs.json: {bad}; it is not supervised")))
+        .collect();
+    let plans: Vec<RigPlan> = rigs
+        .rigs
+        .iter()
+        .map(|rig| RigPlan { name: rig.name.clone(), prefix: rigs.prefix(&rig.name, routes).to_owned() })
+        .collect();
+    let mut taken: BTreeMap<String, Vec<RigName>> = BTreeMap::new();
+    for rig in &plans {
+        for session in sessions(rig, naming) {
+            taken.entry(session).or_default().push(rig.name.clone());
+        }
+    }
+    let (kept, clashing): (Vec<RigPlan>, Vec<RigPlan>) = plans.into_iter().partition(|rig| {
+        sessions(rig, naming).iter().all(|session| taken.get(session).is_none_or(|who| who.len() == 1))
+    });
+    problems.extend(clashing.into_iter().map(|rig| {
+        let text = format!(
+            "rig {}: another rig's agents would have the same session names; neither is supervised, rename one",
+            rig.name
+        );
+        (format!("rigs/{}", rig.name), text)
+    }));
+    (kept, problems)
+}
+
+fn sessions(rig: &RigPlan, naming: Naming) -> [String; 2] {
+    [Identity::Witness(rig.name.clone()), Identity::Refinery(rig.name.clone())]
+        .map(|identity| identity.session(naming, &rig.prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::town::{rigs, routes};
+
+    fn names(json: &str, naming: Naming) -> (Vec<String>, Vec<String>) {
+        let rigs = rigs::parse(Path::new("rigs.json"), json.as_bytes()).unwrap();
+        let (plans, problems) = plan(&rigs, &routes::parse(b""), naming);
+        (
+            plans.into_iter().map(|rig| rig.name.to_string()).collect(),
+            problems.into_iter().map(|(key, _)| key).collect(),
+        )
+    }
+
+    #[test]
+    fn clashing_and_unusable_rigs_are_left_out() {
+        let rig = |name: &str, prefix: &str| format!(r#""{name}":{{"beads":{{"prefix":"{prefix}"}}}}"#);
+        let town = |rigs: &[String]| format!(r#"{{"version":1,"rigs":{{{}}}}}"#, rigs.join(","));
+        for (case, json, naming, kept, left_out) in [
+            ("plain", town(&[rig("a", "a"), rig("b", "b")]), Naming::Rig, vec!["a", "b"], vec![]),
+            (
+                "same session",
+                town(&[rig("a.b", "x"), rig("a_b", "y"), rig("c", "c")]),
+                Naming::Rig,
+                vec!["c"],
+                vec!["rigs/a.b", "rigs/a_b"],
+            ),
+            (
+                "same prefix matters only where it names sessions",
+                town(&[rig("a", "x"), rig("b", "x")]),
+                Naming::Rig,
+                vec!["a", "b"],
+                vec![],
+            ),
+            (
+                "same prefix in the other scheme",
+                town(&[rig("a", "x"), rig("b", "x")]),
+                Naming::Prefix,
+                vec![],
+                vec!["rigs/a", "rigs/b"],
+            ),
+            ("evil", town(&[rig("../evil", "x"), rig("a", "a")]), Naming::Rig, vec!["a"], vec!["rigs/../evil"]),
+        ] {
+            let got = names(&json, naming);
+            assert_eq!(got.0, kept, "{case}");
+            assert_eq!(got.1, left_out, "{case}");
+        }
+    }
+}

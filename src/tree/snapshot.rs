@@ -1,0 +1,93 @@
+//! Snapshot: how the whole town is, gathered by asking every actor.
+//!
+//! Actors answer a probe at once, whatever they are doing; one that does not within the limit is named, not waited for.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use ractor::{ActorRef, RpcReplyPort, rpc::CallResult};
+
+use super::{
+    children::ChildStatus,
+    root::{RootMsg, RootSnapshot},
+};
+use crate::{
+    agent::owner::AgentSnapshot, boot::actor::BootMsg, deacon::actor::DeaconMsg, rig::patrol::PatrolMsg,
+    rig::supervisor::RigMsg,
+};
+
+/// How the town is.
+#[derive(Debug, Clone)]
+pub struct TownSnapshot {
+    /// Heartbeats completed since the start.
+    pub heartbeats: u64,
+    /// When the last one was.
+    pub last_heartbeat: Option<Timestamp>,
+    /// The parts that were late in it.
+    pub late: Vec<String>,
+    /// All actors under the root, those of rigs as `<rig>/<name>`.
+    pub actors: Vec<ChildStatus>,
+    /// All agents, ordered by identity.
+    pub agents: Vec<AgentSnapshot>,
+    /// What is wrong now.
+    pub problems: BTreeMap<String, String>,
+    /// Actors that did not answer in time.
+    pub silent: Vec<String>,
+}
+
+/// Asks the root and everything under it; `None` when the root does not answer within the limit.
+pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnapshot> {
+    let at_root = ask(root, RootMsg::Probe, limit).await?;
+    let RootSnapshot { heartbeats, last_heartbeat, late, mut actors, problems, deacon, boot, rigs, .. } = at_root;
+    let mut silent = Vec::new();
+    let mut agents = Vec::new();
+    let (deacon, boot, rigs) = futures::join!(
+        async { Some(ask(&deacon?, DeaconMsg::Probe, limit).await.ok_or("deacon")) },
+        async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
+        futures::future::join_all(rigs.into_iter().map(|(name, rig)| async move {
+            (name, ask(&rig, RigMsg::Probe, limit).await)
+        })),
+    );
+    for answer in [deacon, boot].into_iter().flatten() {
+        match answer {
+            Ok(agent) => agents.push(agent),
+            Err(name) => silent.push(name.to_owned()),
+        }
+    }
+    let mut patrols = Vec::new();
+    for (name, answer) in rigs {
+        match answer {
+            None => silent.push(format!("rig {name}")),
+            Some(rig) => {
+                actors.extend(
+                    rig.actors.into_iter().map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
+                );
+                patrols.extend(rig.patrols.into_iter().map(|patrol| (name.clone(), patrol)));
+            }
+        }
+    }
+    let answers = futures::future::join_all(
+        patrols.into_iter().map(|(rig, patrol)| async move { (rig, ask(&patrol, PatrolMsg::Probe, limit).await) }),
+    )
+    .await;
+    for (rig, answer) in answers {
+        match answer {
+            Some(agent) => agents.push(agent),
+            None => silent.push(format!("a patrol of rig {rig}")),
+        }
+    }
+    agents.sort_by(|a, b| a.identity.cmp(&b.identity));
+    Some(TownSnapshot { heartbeats, last_heartbeat, late, actors, agents, problems, silent })
+}
+
+/// Asks one actor; `None` when it did not answer within the limit, or is gone.
+pub async fn ask<M: ractor::Message, T: Send + 'static>(
+    actor: &ActorRef<M>,
+    question: impl FnOnce(RpcReplyPort<T>) -> M,
+    limit: Duration,
+) -> Option<T> {
+    match actor.call(question, Some(limit)).await {
+        Ok(CallResult::Success(answer)) => Some(answer),
+        _ => None,
+    }
+}
