@@ -73,7 +73,9 @@ impl FileProblem {
 
     /// The same problem, about this key; an empty one is none.
     pub fn about(mut self, key: &str) -> Self {
-        self.key = (!key.is_empty() && key != ".").then(|| shorten(key));
+        // serde_path_to_error calls a key it has not read to its end `?`.
+        let key = key.strip_suffix('?').unwrap_or(key).trim_end_matches('.');
+        self.key = (!key.is_empty()).then(|| shorten(key));
         self
     }
 

@@ -6,7 +6,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+mod document;
 pub mod read;
+mod values;
 
 /// The settings in force. Replaced as a whole when the files change.
 #[derive(Debug, Clone, PartialEq, Default)]

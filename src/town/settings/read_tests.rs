@@ -1,0 +1,400 @@
+//! Tests of the settings files: grids of what is accepted, refused, and which file wins.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use super::*;
+use crate::town::{
+    reading::broken_json,
+    settings::{LogLevel, Naming},
+};
+
+const OURS: &str = "settings/supervisor.json";
+const SHARED: &str = "mayor/daemon.json";
+
+fn ours(text: &str) -> Result<Settings, String> {
+    let read = resolve(Some((Path::new(OURS), text.as_bytes())), None);
+    read.map(|resolved| resolved.settings).map_err(|error| error.to_string())
+}
+
+fn shared(text: &str) -> (Settings, Vec<String>) {
+    let read = resolve(None, Some((Path::new(SHARED), text.as_bytes()))).unwrap();
+    (read.settings, read.problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    assert_eq!(ours(include_str!("../../../tests/fixtures/settings/defaults.json")), Ok(Settings::default()));
+    assert_eq!(ours("{}"), Ok(Settings::default()));
+    assert_eq!(resolve(None, None).unwrap(), Resolved { settings: Settings::default(), problems: vec![] });
+}
+
+/// For every documented key: a different value is accepted and changes something. Catches a key that is accepted but
+/// goes nowhere, or two keys read into one place.
+#[test]
+fn every_documented_key_takes_effect_on_its_own() {
+    let defaults: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/fixtures/settings/defaults.json")).unwrap();
+    let mut seen = BTreeMap::new();
+    for (section, keys) in defaults.as_object().unwrap() {
+        for (key, default) in keys.as_object().unwrap() {
+            // Keys that must not pass another one take one of the shorter durations.
+            let flipped = format!("{}", default != true);
+            let taken: Vec<_> = [
+                "\"7h\"",
+                "\"7m\"",
+                "\"7s\"",
+                "\"prefix\"",
+                "\"debug\"",
+                "\"/x\"",
+                "[\"x\"]",
+                "77",
+                "3.25",
+                &flipped,
+            ]
+            .iter()
+            .filter_map(|value| ours(&format!("{{\"{section}\":{{\"{key}\":{value}}}}}")).ok())
+            .filter(|settings| *settings != Settings::default())
+            .collect();
+            let name = format!("{section}.{key}");
+            assert!(!taken.is_empty(), "{name} has no effect");
+            let changed = format!("{:?}", taken[0]);
+            assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
+        }
+    }
+    assert_eq!(seen.len(), 62);
+}
+
+#[test]
+fn mistakes_in_ours_name_key_line_and_column() {
+    for (name, text, expected) in [
+        (
+            "unknown section",
+            "{\"hartbeat\": {}}",
+            "settings/supervisor.json:1:2: hartbeat: unknown key; the keys here are boot, ",
+        ),
+        (
+            "unknown key",
+            "{\n \"heartbeat\": {\"intervall\": \"3m\"}}",
+            "settings/supervisor.json:2:16: heartbeat.intervall: unknown key; the keys here are deadline, interval",
+        ),
+        (
+            "a key of the shared file",
+            "{\"patrols\": {}}",
+            "settings/supervisor.json:1:2: patrols: unknown key",
+        ),
+        ("section of wrong type", "{\"kill\": 7}", "settings/supervisor.json:1:10: kill: expected an object"),
+        ("null section", "{\"kill\": null}", "settings/supervisor.json:1:10: kill: expected an object"),
+        (
+            "duration a number",
+            "{\"kill\": {\"grace\": 7}}",
+            "settings/supervisor.json:1:20: kill.grace: expected a duration in quotes such as \"90s\", found 7",
+        ),
+        (
+            "duration null",
+            "{\"kill\": {\"grace\": null}}",
+            "settings/supervisor.json:1:20: kill.grace: expected a duration in quotes",
+        ),
+        (
+            "bad duration",
+            "{\"kill\": {\n\t\"grace\": \"2 s\"}}",
+            "settings/supervisor.json:2:11: kill.grace: \"2 s\": the unit is missing or unknown",
+        ),
+        (
+            "negative duration",
+            "{\"kill\": {\"grace\": \"-2s\"}}",
+            "settings/supervisor.json:1:20: kill.grace: \"-2s\": a duration cannot be negative",
+        ),
+        (
+            "overlong duration",
+            "{\"kill\": {\"grace\": \"100000h\"}}",
+            "settings/supervisor.json:1:20: kill.grace: \"100000h\": the longest duration is 87600h",
+        ),
+        (
+            "zero interval",
+            "{\"heartbeat\": {\"interval\": \"0s\"}}",
+            "settings/supervisor.json:1:28: heartbeat.interval: it must be more than zero",
+        ),
+        (
+            "multiplier below 1",
+            "{\"restart\": {\"multiplier\": 0.5}}",
+            "settings/supervisor.json:1:28: restart.multiplier: expected a number of at least 1, found 0.5",
+        ),
+        (
+            "multiplier a string",
+            "{\"restart\": {\"multiplier\": \"2\"}}",
+            "settings/supervisor.json:1:28: restart.multiplier: expected a number",
+        ),
+        ("multiplier not finite", "{\"restart\": {\"multiplier\": 1e999}}", "settings/supervisor.json:1:"),
+        (
+            "crash_loop_count 0",
+            "{\"restart\": {\"crash_loop_count\": 0}}",
+            "settings/supervisor.json:1:34: restart.crash_loop_count: expected a whole number from 1 to 1000000, found 0",
+        ),
+        (
+            "max_concurrent 0",
+            "{\"start\": {\"max_concurrent\": 0}}",
+            "settings/supervisor.json:1:30: start.max_concurrent: expected",
+        ),
+        (
+            "max_concurrent -1",
+            "{\"start\": {\"max_concurrent\": -1}}",
+            "settings/supervisor.json:1:30: start.max_concurrent: expected",
+        ),
+        (
+            "max_concurrent 1.5",
+            "{\"start\": {\"max_concurrent\": 1.5}}",
+            "settings/supervisor.json:1:30: start.max_concurrent: expected",
+        ),
+        (
+            "threshold 0",
+            "{\"deaths\": {\"threshold\": 0}}",
+            "settings/supervisor.json:1:26: deaths.threshold: expected",
+        ),
+        (
+            "max_bytes 0",
+            "{\"log\": {\"max_bytes\": 0}}",
+            "settings/supervisor.json:1:23: log.max_bytes: expected",
+        ),
+        (
+            "level",
+            "{\"log\": {\"level\": \"loud\"}}",
+            "settings/supervisor.json:1:19: log.level: expected \"error\",",
+        ),
+        (
+            "naming",
+            "{\"tmux\": {\"naming\": null}}",
+            "settings/supervisor.json:1:21: tmux.naming: expected \"rig\" or",
+        ),
+        (
+            "empty program",
+            "{\"commands\": {\"bd\": \" \"}}",
+            "settings/supervisor.json:1:21: commands.bd: it must not be empty",
+        ),
+        (
+            "socket name a path",
+            "{\"tmux\": {\"socket_name\": \"a/b\"}}",
+            "settings/supervisor.json:1:26: tmux.socket_name: a socket name",
+        ),
+        (
+            "socket path relative",
+            "{\"tmux\": {\"socket_path\": \"a/b\"}}",
+            "settings/supervisor.json:1:26: tmux.socket_path: it must be",
+        ),
+        (
+            "switch",
+            "{\"boot\": {\"enabled\": \"yes\"}}",
+            "settings/supervisor.json:1:22: boot.enabled: expected true or false",
+        ),
+        (
+            "patterns",
+            "{\"usage_limit\": {\"patterns\": [7]}}",
+            "settings/supervisor.json:1:30: usage_limit.patterns: expected a string",
+        ),
+        (
+            "given twice",
+            "{\"kill\": {\"grace\": \"1s\", \"gr\\u0061ce\": \"2s\"}}",
+            "settings/supervisor.json:1:26: kill.grace: the key is given twice",
+        ),
+        (
+            "section given twice",
+            "{\"kill\": {}, \"kill\": {}}",
+            "settings/supervisor.json:1:14: kill: the key is given twice",
+        ),
+        (
+            "stuck before stale",
+            "{\"deacon\": {\"stuck_after\": \"1m\"}}",
+            "settings/supervisor.json:1:28: deacon.stuck_after: stuck_after must not be less than stale_after",
+        ),
+        (
+            "backoff above its bound",
+            "{\"restart\": {\"initial_backoff\": \"20m\"}}",
+            "settings/supervisor.json:1:33: restart.initial_backoff: max_backoff must not be less than initial_backoff",
+        ),
+        ("trailing garbage", "{}\n!", "settings/supervisor.json:2:1: trailing characters"),
+        ("trailing comma", "{\"kill\": {},}", "settings/supervisor.json:1:13: key must be a string"),
+        ("comment", "{ // no\n}", "settings/supervisor.json:1:3: "),
+        ("empty", "", "settings/supervisor.json:1:1: it is empty"),
+        ("cut", "{\"kill\": {\"grace\": \"1", "settings/supervisor.json:1:21: EOF while parsing a string"),
+    ] {
+        let error = ours(text).expect_err(name);
+        assert!(error.starts_with(expected), "{name}: {error}");
+        assert_eq!(error.lines().count(), 1, "{name}: {error}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_order() {
+    let error =
+        ours("{\"x\": 1,\n\"kill\": {\"grace\": 7},\n\"boot\": {\"y\": 1, \"max_age\": \"0\"}}").unwrap_err();
+    let places: Vec<_> =
+        error.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" ")).collect();
+    let at = |place: &str| format!("settings/supervisor.json:{place}");
+    assert_eq!(places, [at("1:2 x"), at("2:19 kill.grace"), at("3:10 boot.y"), at("3:29 boot.max_age")]);
+}
+
+#[test]
+fn values_at_their_bounds_are_accepted() {
+    for text in [
+        r#"{"kill":{"grace":"0"},"start":{"settle":"0s","max_concurrent":1},"restart":{"confirm":"0s","multiplier":1}}"#,
+        r#"{"log":{"keep":0,"max_bytes":1},"usage_limit":{"patterns":[]},"boot":{"cooldown":"87600h"}}"#,
+        r#"{"deacon":{"stale_after":"1m","stuck_after":"1m"},"deaths":{"threshold":1}}"#,
+    ] {
+        assert!(ours(text).is_ok(), "{text}: {:?}", ours(text));
+    }
+}
+
+#[test]
+fn some_values_arrive() {
+    let text = r#"{"tmux":{"socket_name":"gt","socket_path":"/run/t","naming":"prefix"},
+        "usage_limit":{"patterns":["limit reached"]},"log":{"level":"debug"},"notify":{"command":"mail me"}}"#;
+    let settings = ours(text).unwrap();
+    assert_eq!(settings.tmux.socket_name.as_deref(), Some("gt"));
+    assert_eq!(settings.tmux.socket_path, Some(PathBuf::from("/run/t")));
+    assert_eq!((settings.tmux.naming, settings.log.level), (Naming::Prefix, LogLevel::Debug));
+    assert_eq!(settings.usage_limit.patterns, Some(vec!["limit reached".to_owned()]));
+    assert_eq!(settings.notify.command.as_deref(), Some("mail me"));
+}
+
+#[test]
+fn broken_files() {
+    for (name, bytes) in broken_json() {
+        let read = |path: &'static str| Some((Path::new(path), bytes.as_slice()));
+        let error = resolve(read(OURS), None).expect_err(name).to_string();
+        assert!(error.starts_with("settings/supervisor.json:") && error.len() < 600, "{name}: {error}");
+        let resolved = resolve(None, read(SHARED)).expect(name);
+        assert_eq!(resolved.settings, Settings::default(), "{name}");
+        assert_eq!(resolved.problems.len(), 1, "{name}");
+        let problem = resolved.problems[0].to_string();
+        assert!(problem.starts_with("mayor/daemon.json:") && problem.len() < 600, "{name}: {problem}");
+    }
+    let deep = format!("{{\"kill\":{{\"grace\":{}{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(ours(&deep).unwrap_err().contains("kill.grace: it is nested too deeply"));
+}
+
+#[test]
+fn the_shared_file_is_read_leniently() {
+    let text = include_str!("../../../tests/fixtures/settings/daemon.json");
+    assert_eq!(shared(text), (Settings::default(), vec![]), "as gt doctor writes it");
+
+    let (settings, problems) = shared(
+        r#"{"heartbeat":{"enabled":false,"interval":"5m"},"unknown":7,
+            "patrols":{"witness":{"enabled":false},"refinery":{"rigs":["a","b"],"interval":7},"deacon":{"rigs":[]},
+                "restart_tracker":{"initial_backoff":1000000000,"max_backoff":"5m","backoff_multiplier":3,
+                    "crash_loop_window":"1h","crash_loop_count":9,"stability_period":60000000000}},
+            "env":{"A":"1","B":""}}"#,
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let mut expected = Settings::default();
+    expected.heartbeat.interval = Duration::from_secs(300);
+    expected.patrols.witness.enabled = false;
+    expected.patrols.refinery.rigs = Some(vec!["a".into(), "b".into()]);
+    expected.restart.initial_backoff = Duration::from_secs(1);
+    expected.restart.max_backoff = Duration::from_secs(300);
+    expected.restart.multiplier = 3.0;
+    expected.restart.crash_loop_window = Duration::from_secs(3600);
+    expected.restart.crash_loop_count = 9;
+    expected.restart.stable_after = Duration::from_secs(60);
+    expected.env = BTreeMap::from([("A".into(), "1".into()), ("B".into(), String::new())]);
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn what_is_wrong_in_the_shared_file_has_its_default_and_the_rest_counts() {
+    for (name, wrong, begin) in [
+        (
+            "interval",
+            r#""heartbeat":{"interval":180}"#,
+            "mayor/daemon.json:1:26: heartbeat.interval: expected a duration",
+        ),
+        (
+            "interval zero",
+            r#""heartbeat":{"interval":"0s"}"#,
+            "mayor/daemon.json:1:26: heartbeat.interval: it must be",
+        ),
+        ("heartbeat", r#""heartbeat":null"#, "mayor/daemon.json:1:14: heartbeat: expected an object"),
+        (
+            "enabled",
+            r#""patrols":{"witness":{"enabled":"no"}}"#,
+            "mayor/daemon.json:1:34: patrols.witness.enabled: expected true",
+        ),
+        (
+            "rigs",
+            r#""patrols":{"witness":{"rigs":"a"}}"#,
+            "mayor/daemon.json:1:31: patrols.witness.rigs: expected a list",
+        ),
+        (
+            "patrol",
+            r#""patrols":{"witness":false}"#,
+            "mayor/daemon.json:1:23: patrols.witness: expected an object",
+        ),
+        (
+            "negative",
+            r#""patrols":{"restart_tracker":{"initial_backoff":-5}}"#,
+            "mayor/daemon.json:1:50: patrols.restart_tracker.initial_backoff: expected a whole number of nanoseconds",
+        ),
+        (
+            "multiplier",
+            r#""patrols":{"restart_tracker":{"backoff_multiplier":0}}"#,
+            "mayor/daemon.json:1:53: patrols.restart_tracker.backoff_multiplier: expected a number of at least 1",
+        ),
+        (
+            "bounds crossed",
+            r#""patrols":{"restart_tracker":{"max_backoff":"1s"}}"#,
+            "mayor/daemon.json:1:46: patrols.restart_tracker.max_backoff: max_backoff must not",
+        ),
+    ] {
+        let (settings, problems) = shared(&format!("{{{wrong},\"env\":{{\"A\":\"1\"}}}}"));
+        assert_eq!(problems.len(), 1, "{name}: {problems:?}");
+        assert!(problems[0].starts_with(begin), "{name}: {}", problems[0]);
+        assert!(
+            problems[0].ends_with("; correct it; until then its default applies"),
+            "{name}: {}",
+            problems[0]
+        );
+        let expected = Settings { env: BTreeMap::from([("A".into(), "1".into())]), ..Settings::default() };
+        assert_eq!(settings, expected, "{name}");
+    }
+    let (settings, problems) = shared(r#"{"env":{"A":1,"":"x","B=C":"x","D":"\u0000","E":"ok"}}"#);
+    assert_eq!((settings.env.len(), problems.len()), (1, 4));
+}
+
+#[test]
+fn ours_beats_shared_beats_default_for_each_key() {
+    let shared = r#"{"heartbeat":{"interval":"5m"},
+        "patrols":{"restart_tracker":{"initial_backoff":"11s","crash_loop_count":9}}}"#;
+    for (name, ours, interval, deadline, backoff, count) in [
+        ("shared alone", "{}", 300, 60, 11, 9),
+        (
+            "ours wins",
+            r#"{"heartbeat":{"interval":"7m"},"restart":{"initial_backoff":"12s"}}"#,
+            420,
+            60,
+            12,
+            9,
+        ),
+        (
+            "another key of ours",
+            r#"{"heartbeat":{"deadline":"9s"},"restart":{"crash_loop_count":2}}"#,
+            300,
+            9,
+            11,
+            2,
+        ),
+    ] {
+        let both =
+            resolve(Some((Path::new(OURS), ours.as_bytes())), Some((Path::new(SHARED), shared.as_bytes())));
+        let settings = both.unwrap().settings;
+        assert_eq!(settings.heartbeat.interval, Duration::from_secs(interval), "{name}");
+        assert_eq!(settings.heartbeat.deadline, Duration::from_secs(deadline), "{name}");
+        assert_eq!(settings.restart.initial_backoff, Duration::from_secs(backoff), "{name}");
+        assert_eq!(settings.restart.crash_loop_count, count, "{name}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(ours: Vec<u8>, shared in "\\PC*") {
+        let _ = resolve(Some((Path::new(OURS), &ours)), None);
+        let _ = resolve(None, Some((Path::new(SHARED), shared.as_bytes())));
+    }
+}
