@@ -313,12 +313,7 @@ impl Lifecycle {
         notices: &mut Vec<Notice>,
     ) -> Decision {
         let said_stopped = seen.state_file == StateFile::Stopped;
-        if restart::lived(
-            &mut self.history,
-            around.now.wall,
-            around.now.age_of(key.created),
-            around.policy,
-        ) {
+        if restart::lived(&mut self.history, around.now.wall, around.now.age_of(key.created), around.policy) {
             notices.push(Notice::Keep(self.history.clone()));
         }
         match &mut self.state {
@@ -394,12 +389,7 @@ impl Lifecycle {
     }
 
     /// Not running, and nobody saw it end.
-    fn idle(
-        &mut self,
-        seen: &Observation,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    fn idle(&mut self, seen: &Observation, around: Surroundings<'_>, notices: &mut Vec<Notice>) -> Decision {
         match &seen.permission {
             Permission::Unknown(_) => Decision::Leave,
             Permission::Denied(why) => self.absent(why, notices),
@@ -445,12 +435,7 @@ impl Lifecycle {
     }
 
     /// It ended and nobody meant it to.
-    fn died(
-        &mut self,
-        lived: Duration,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    fn died(&mut self, lived: Duration, around: Surroundings<'_>, notices: &mut Vec<Notice>) -> Decision {
         let verdict =
             restart::after_death(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
         notices.push(Notice::Keep(self.history.clone()));
@@ -671,20 +656,20 @@ impl Lifecycle {
         match self.state {
             State::Waiting { .. } | State::CrashLoop { .. } => {
                 notices.push(told("restart state was changed from outside"));
-                let until =
-                    match restart::without_death(&self.history, around.now.wall, around.policy) {
-                        Verdict::Now => around.now.wall,
-                        Verdict::At(until) => until,
-                        Verdict::Trial => {
-                            self.state = State::CrashLoop { trial_at: around.now.wall };
-                            return Decision::LookAgain(Duration::ZERO);
-                        }
-                        Verdict::CrashLoop { trial_at, .. } => {
-                            self.state = State::CrashLoop { trial_at };
-                            return Decision::LookAgain(time_until(trial_at, around.now));
-                        }
-                    };
-                self.state = State::Waiting { until, counted: false, why: "restart state was changed".into() };
+                let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
+                    Verdict::Now => around.now.wall,
+                    Verdict::At(until) => until,
+                    Verdict::Trial => {
+                        self.state = State::CrashLoop { trial_at: around.now.wall };
+                        return Decision::LookAgain(Duration::ZERO);
+                    }
+                    Verdict::CrashLoop { trial_at, .. } => {
+                        self.state = State::CrashLoop { trial_at };
+                        return Decision::LookAgain(time_until(trial_at, around.now));
+                    }
+                };
+                self.state =
+                    State::Waiting { until, counted: false, why: "restart state was changed".into() };
                 Decision::LookAgain(time_until(until, around.now))
             }
             _ => Decision::Leave,
@@ -697,10 +682,7 @@ fn told(text: impl Into<String>) -> Notice {
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(by)
-        .ok()
-        .and_then(|by| time.checked_add(by).ok())
-        .unwrap_or(Timestamp::MAX)
+    jiff::SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// How long until a wall-clock time; a little past it, so that the timer never fires just before.

@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 use super::{
     confirmation::Observation,
     lifecycle::{Attempt, Decision, Event, Lifecycle, Notice, StartEnd, StartOrder, State, Surroundings},
-    observe, spec::AgentSpec, start,
+    observe,
+    spec::AgentSpec,
+    start,
 };
 use crate::{
     clock::Now,

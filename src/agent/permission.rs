@@ -150,7 +150,9 @@ async fn pause(deps: &Deps) -> Obstacle {
         Reading::Good(pause) if pause.paused => {
             deps.problems.clear(key);
             let reason = pause.reason.filter(|reason| !reason.is_empty());
-            Obstacle::Denied(reason.map_or("deacon is paused".to_owned(), |why| format!("deacon is paused: {why}")))
+            Obstacle::Denied(
+                reason.map_or("deacon is paused".to_owned(), |why| format!("deacon is paused: {why}")),
+            )
         }
         Reading::Good(_) | Reading::Missing => {
             deps.problems.clear(key);

@@ -61,7 +61,12 @@ async fn default_branch(deps: &Deps, spec: &AgentSpec) -> String {
     }
 }
 
-async fn git(deps: &Deps, directory: &Path, arguments: &[&str], limit: Duration) -> Result<Printed, CommandError> {
+async fn git(
+    deps: &Deps,
+    directory: &Path,
+    arguments: &[&str],
+    limit: Duration,
+) -> Result<Printed, CommandError> {
     run(deps, &deps.settings().commands.git, directory, arguments, limit).await
 }
 

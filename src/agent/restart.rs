@@ -102,7 +102,8 @@ pub fn to_replace(
     policy: &Policy,
     jitter: f64,
 ) -> Verdict {
-    if lived < policy.stable_after && (history.crash_loop_since.is_some() || history.backoff_until.is_some()) {
+    if lived < policy.stable_after && (history.crash_loop_since.is_some() || history.backoff_until.is_some())
+    {
         return without_death(history, now, policy);
     }
     after_death(history, now, lived, policy, jitter)
@@ -122,8 +123,7 @@ pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, poli
     let before = history.clone();
     if lived >= policy.stable_after {
         *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };
-    } else if lived >= ALIVE_AGAIN
-        && history.crash_loop_since.is_some_and(|since| born(now, lived) >= since)
+    } else if lived >= ALIVE_AGAIN && history.crash_loop_since.is_some_and(|since| born(now, lived) >= since)
     {
         // Younger than the crash loop and alive again: the trial start held.
         history.crash_loop_since = None;
@@ -223,10 +223,8 @@ mod tests {
             recent: vec![at(-400), at(-300), at(-200), at(-100), at(-10)],
             ..Default::default()
         };
-        let waiting =
-            RestartHistory { restart_count: 2, backoff_until: Some(at(60)), ..Default::default() };
-        let from_the_future =
-            RestartHistory { backoff_until: Some(at(1_000_000)), ..Default::default() };
+        let waiting = RestartHistory { restart_count: 2, backoff_until: Some(at(60)), ..Default::default() };
+        let from_the_future = RestartHistory { backoff_until: Some(at(1_000_000)), ..Default::default() };
         let loop_from_the_future =
             RestartHistory { crash_loop_since: Some(at(1_000_000)), ..Default::default() };
         for (name, history, now, expected) in [

@@ -22,10 +22,7 @@ pub struct RestartLedger {
 impl RestartLedger {
     /// A ledger with what the file held, by identity.
     pub fn new(histories: BTreeMap<String, RestartHistory>) -> Self {
-        RestartLedger {
-            histories: Arc::new(Mutex::new(histories)),
-            changed: Arc::new(watch::Sender::new(0)),
-        }
+        RestartLedger { histories: Arc::new(Mutex::new(histories)), changed: Arc::new(watch::Sender::new(0)) }
     }
 
     /// What is remembered of this agent.

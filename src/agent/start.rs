@@ -310,12 +310,15 @@ impl Start<'_> {
         let session_id =
             self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
         let occasion = match self.order.attempt {
-            Attempt::Restart(_) | Attempt::Trial if self.spec.identity.role() == Role::Polecat => Occasion::Crash,
+            Attempt::Restart(_) | Attempt::Trial if self.spec.identity.role() == Role::Polecat => {
+                Occasion::Crash
+            }
             _ => Occasion::Patrol,
         };
         let at = self.deps.now().wall.to_zoned(self.deps.clock.zone());
         let identity = &self.spec.identity;
-        let Some(opening) = texts::opening(identity, occasion, &at, program.hooks, session_id.as_deref()) else {
+        let Some(opening) = texts::opening(identity, occasion, &at, program.hooks, session_id.as_deref())
+        else {
             return Ok(());
         };
         if let Some(line) = opening.instead_of_hooks {

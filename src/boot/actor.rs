@@ -12,9 +12,11 @@ use super::rules::{self, BootSession, Decision, Look};
 use crate::{
     agent::{
         confirmation::{Permission, Sighting},
-        kill, observe, permission,
+        kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
+        observe,
         owner::AgentSnapshot,
+        permission,
         spec::AgentSpec,
         start,
     },
@@ -199,7 +201,9 @@ impl BootState {
             }
             StartEnd::Refused(why) => self.enter("absent", Some(why)),
             StartEnd::Unclear(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
-                self.deps.problems.report(key, format!("boot cannot be spawned, the deacon is checked directly: {why}"));
+                self.deps
+                    .problems
+                    .report(key, format!("boot cannot be spawned, the deacon is checked directly: {why}"));
                 self.enter("absent", Some(why));
                 (self.answers)(Report::CheckDeacon);
             }
@@ -292,7 +296,10 @@ async fn spawn(deps: &Deps, boot: &AgentSpec, replace: bool) -> StartEnd {
                 Permission::Unknown(why) => return StartEnd::Unclear(why),
                 Permission::Allowed => {}
             }
-            tracing::info!("deacon-boot: is older than {}, replacing it", crate::go_duration::format(max_age));
+            tracing::info!(
+                "deacon-boot: is older than {}, replacing it",
+                crate::go_duration::format(max_age)
+            );
             if let Err(why) = kill::kill(deps, &boot.session, &old).await {
                 return StartEnd::Unclear(why);
             }

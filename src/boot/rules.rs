@@ -91,7 +91,11 @@ mod tests {
                 Look { session: BootSession::Present(minutes(9)), ..usual.clone() },
                 leave("boot is at work"),
             ),
-            ("too old", Look { session: BootSession::Present(minutes(10)), ..usual.clone() }, Decision::Replace),
+            (
+                "too old",
+                Look { session: BootSession::Present(minutes(10)), ..usual.clone() },
+                Decision::Replace,
+            ),
             (
                 "unknown",
                 Look { session: BootSession::Unknown("tmux".into()), ..usual.clone() },
@@ -99,7 +103,11 @@ mod tests {
             ),
             ("cooldown", Look { since_spawn: Some(Duration::from_secs(119)), ..usual.clone() }, leave(soon)),
             ("cooled down", Look { since_spawn: Some(minutes(2)), ..usual.clone() }, Decision::Spawn),
-            ("fresh", Look { deacon_heartbeat_age: Some(Duration::from_secs(299)), ..usual.clone() }, leave(fresh)),
+            (
+                "fresh",
+                Look { deacon_heartbeat_age: Some(Duration::from_secs(299)), ..usual.clone() },
+                leave(fresh),
+            ),
             ("not fresh", Look { deacon_heartbeat_age: Some(minutes(5)), ..usual.clone() }, Decision::Spawn),
             (
                 "too old, but the deacon is well",

@@ -166,10 +166,15 @@ impl DeaconState {
             (Verdict::Nudge { age }, _) => self.nudge(age),
             (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
                 let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
-                self.owner.apply(Event::Replace { why, heartbeat: *beat, permission: seen.permission.clone() });
+                self.owner.apply(Event::Replace {
+                    why,
+                    heartbeat: *beat,
+                    permission: seen.permission.clone(),
+                });
             }
             (Verdict::FromTheFuture(beat), _) => {
-                let text = format!("deacon/heartbeat.json says {beat}, which is ahead of the clock; taken as fresh");
+                let text =
+                    format!("deacon/heartbeat.json says {beat}, which is ahead of the clock; taken as fresh");
                 self.deps.problems.report(ahead, text);
             }
             (Verdict::Leave | Verdict::Stuck { .. }, _) => {}

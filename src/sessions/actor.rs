@@ -181,7 +181,9 @@ impl WatchState {
             }
             Err(why) => {
                 self.sessions = None;
-                self.deps.problems.report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
+                self.deps
+                    .problems
+                    .report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
             }
         }
         let for_heartbeat = self.sweeping.take().flatten();
@@ -199,10 +201,6 @@ impl WatchState {
     }
 
     fn snapshot(&self) -> WatchSnapshot {
-        WatchSnapshot {
-            sweeps: self.sweeps,
-            sweeping: self.sweeping.is_some(),
-            sessions: self.sessions,
-        }
+        WatchSnapshot { sweeps: self.sweeps, sweeping: self.sweeping.is_some(), sessions: self.sessions }
     }
 }

@@ -49,11 +49,8 @@ mod tests {
 
     #[test]
     fn the_grid_of_crash_times() {
-        let budget = Budget {
-            restarts: 2,
-            window: Duration::from_secs(10),
-            park_for: Duration::from_secs(99),
-        };
+        let budget =
+            Budget { restarts: 2, window: Duration::from_secs(10), park_for: Duration::from_secs(99) };
         let park = Verdict::Park(Duration::from_secs(99));
         for (name, crashes, last) in [
             ("first", vec![0], Verdict::Restart),

@@ -104,9 +104,9 @@ async fn write(deps: &Deps, path: &Path, content: &[u8]) {
     let key = format!("write/{shown}");
     match deps.files.replace(path, content, 0o644).await {
         Ok(()) => deps.problems.clear(&key),
-        Err(error) => {
-            deps.problems.report(key, format!("{shown} cannot be written: {error}; it is tried again with each change"))
-        }
+        Err(error) => deps
+            .problems
+            .report(key, format!("{shown} cannot be written: {error}; it is tried again with each change")),
     };
 }
 

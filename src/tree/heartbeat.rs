@@ -122,11 +122,7 @@ impl Heartbeat {
     }
 
     fn complete(&mut self, now: Now) -> Complete {
-        self.late = self
-            .running
-            .take()
-            .map(|running| running.waiting_for)
-            .unwrap_or_default();
+        self.late = self.running.take().map(|running| running.waiting_for).unwrap_or_default();
         self.count += 1;
         self.last = Some(now.wall);
         Complete { number: self.count, late: self.late.clone() }

@@ -90,7 +90,13 @@ mod tests {
                 vec![],
                 vec!["rigs/a", "rigs/b"],
             ),
-            ("evil", town(&[rig("../evil", "x"), rig("a", "a")]), Naming::Rig, vec!["a"], vec!["rigs/../evil"]),
+            (
+                "evil",
+                town(&[rig("../evil", "x"), rig("a", "a")]),
+                Naming::Rig,
+                vec!["a"],
+                vec!["rigs/../evil"],
+            ),
         ] {
             let got = names(&json, naming);
             assert_eq!(got.0, kept, "{case}");

@@ -294,7 +294,8 @@ impl RootState {
             }
             RootChild::Boot => {
                 let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
-                let (actor, _) = Actor::spawn_linked(None, Boot, (deps.clone(), plan, answers), above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Boot, (deps.clone(), plan, answers), above).await?;
                 let _ = actor.cast(BootMsg::DeaconHeld(self.deacon_held));
                 (ChildRef::Boot(actor.clone()), actor.get_cell())
             }
@@ -384,7 +385,9 @@ impl RootState {
             || settings.tmux.naming != before.tmux.naming
             || settings.commands.tmux != before.commands.tmux;
         if needs_restart {
-            tracing::warn!("tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start");
+            tracing::warn!(
+                "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start"
+            );
         }
         self.plan.settings.send_replace(settings);
         if !before.heartbeat.interval.is_zero() {
@@ -398,7 +401,8 @@ impl RootState {
         myself: &ActorRef<RootMsg>,
         plans: Vec<RigPlan>,
     ) -> Result<(), ActorProcessingErr> {
-        let wanted: BTreeMap<RigName, RigPlan> = plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
+        let wanted: BTreeMap<RigName, RigPlan> =
+            plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
         let changed: Vec<RigName> = self
             .rigs
             .iter()
@@ -409,12 +413,17 @@ impl RootState {
             let cell = self.children.remove(&RootChild::Rig(name.clone()));
             self.work.run(async move { stop_all(cell.into_iter().collect(), STOP_GRACE).await });
             if !wanted.contains_key(&name) {
-                tracing::info!("rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone");
+                tracing::info!(
+                    "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
+                );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
             }
         }
-        let new: Vec<RigName> =
-            wanted.keys().filter(|name| !self.children.contains(&RootChild::Rig((*name).clone()))).cloned().collect();
+        let new: Vec<RigName> = wanted
+            .keys()
+            .filter(|name| !self.children.contains(&RootChild::Rig((*name).clone())))
+            .cloned()
+            .collect();
         self.rigs = wanted;
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.bindings.set_prefixes(prefixes);
@@ -425,7 +434,9 @@ impl RootState {
         let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
         self.work.run(async move {
             match hints.retarget(watched(&deps, &names)).await {
-                Some(why) => deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only")),
+                Some(why) => {
+                    deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
+                }
                 None => deps.problems.clear("watch"),
             };
         });
@@ -543,7 +554,9 @@ impl RootState {
                 (_, ChildRef::SessionWatch(actor)) => snapshot.session_watch = Some(actor.clone()),
                 (_, ChildRef::Deacon(actor)) => snapshot.deacon = Some(actor.clone()),
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
-                (RootChild::Rig(name), ChildRef::Rig(actor)) => snapshot.rigs.push((name.clone(), actor.clone())),
+                (RootChild::Rig(name), ChildRef::Rig(actor)) => {
+                    snapshot.rigs.push((name.clone(), actor.clone()))
+                }
                 (_, ChildRef::Rig(_)) => {}
             }
         }

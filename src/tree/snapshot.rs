@@ -38,15 +38,16 @@ pub struct TownSnapshot {
 /// Asks the root and everything under it; `None` when the root does not answer within the limit.
 pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnapshot> {
     let at_root = ask(root, RootMsg::Probe, limit).await?;
-    let RootSnapshot { heartbeats, last_heartbeat, late, mut actors, problems, deacon, boot, rigs, .. } = at_root;
+    let RootSnapshot { heartbeats, last_heartbeat, late, mut actors, problems, deacon, boot, rigs, .. } =
+        at_root;
     let mut silent = Vec::new();
     let mut agents = Vec::new();
     let (deacon, boot, rigs) = futures::join!(
         async { Some(ask(&deacon?, DeaconMsg::Probe, limit).await.ok_or("deacon")) },
         async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
-        futures::future::join_all(rigs.into_iter().map(|(name, rig)| async move {
-            (name, ask(&rig, RigMsg::Probe, limit).await)
-        })),
+        futures::future::join_all(
+            rigs.into_iter().map(|(name, rig)| async move { (name, ask(&rig, RigMsg::Probe, limit).await) })
+        ),
     );
     for answer in [deacon, boot].into_iter().flatten() {
         match answer {
@@ -60,14 +61,18 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
             None => silent.push(format!("rig {name}")),
             Some(rig) => {
                 actors.extend(
-                    rig.actors.into_iter().map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
+                    rig.actors
+                        .into_iter()
+                        .map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
                 );
                 patrols.extend(rig.patrols.into_iter().map(|patrol| (name.clone(), patrol)));
             }
         }
     }
     let answers = futures::future::join_all(
-        patrols.into_iter().map(|(rig, patrol)| async move { (rig, ask(&patrol, PatrolMsg::Probe, limit).await) }),
+        patrols
+            .into_iter()
+            .map(|(rig, patrol)| async move { (rig, ask(&patrol, PatrolMsg::Probe, limit).await) }),
     )
     .await;
     for (rig, answer) in answers {

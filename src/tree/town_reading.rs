@@ -3,7 +3,7 @@
 //! Settings, rigs and routes. What cannot be used is reported once per change, and the last good version stays in force;
 //! a `rigs.json` that does not parse must never look like a town without rigs.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
 use super::rigs_plan;
 use crate::{
@@ -11,7 +11,9 @@ use crate::{
     deps::Deps,
     rig::supervisor::RigPlan,
     town::{
-        reading::{LastGood, Reading},
+        files::Files,
+        paths::TownPaths,
+        reading::{FileProblem, LastGood, Reading},
         rigs::{self, Rigs},
         routes::{self, Routes},
         settings::{Settings, read},
@@ -21,15 +23,23 @@ use crate::{
 /// What one reading gave.
 #[derive(Debug)]
 pub struct TownReading {
-    settings: Result<Settings, String>,
-    settings_notes: Option<String>,
+    settings: SettingsReading,
     rigs: Reading<Rigs>,
     routes: Routes,
+}
+
+/// The two settings files, as the disk gave them.
+#[derive(Debug)]
+pub struct SettingsReading {
+    ours: (PathBuf, io::Result<Vec<u8>>),
+    shared: (PathBuf, io::Result<Vec<u8>>),
 }
 
 /// The last good version of everything.
 #[derive(Debug)]
 pub struct Town {
+    /// `mayor/daemon.json` as it last was when it could be read as JSON at all.
+    shared: Option<Vec<u8>>,
     rigs: LastGood<Rigs>,
     routes: Routes,
     told: BTreeSet<String>,
@@ -37,31 +47,82 @@ pub struct Town {
 
 /// Reads the files.
 pub async fn read_town(deps: &Deps) -> TownReading {
-    let (ours, shared) = (deps.paths.supervisor_json(), deps.paths.daemon_json());
-    let resolved = read::resolve(
-        (&ours, deps.files.read(&ours).await),
-        (&shared, deps.files.read(&shared).await),
-    );
     let rigs_path = deps.paths.rigs();
     TownReading {
-        settings: resolved.settings.map_err(|problem| problem.to_string()),
-        settings_notes: (!resolved.notes.is_empty())
-            .then(|| resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        settings: read_settings(&*deps.files, &deps.paths).await,
         rigs: Reading::of(&rigs_path, deps.files.read(&rigs_path).await, rigs::parse),
         routes: routes::parse(&deps.files.read(&deps.paths.routes()).await.unwrap_or_default()),
     }
 }
 
+/// Reads the settings files only.
+pub async fn read_settings(files: &dyn Files, paths: &TownPaths) -> SettingsReading {
+    let (ours, shared) = (paths.supervisor_json(), paths.daemon_json());
+    SettingsReading {
+        ours: (paths.shown(&ours).to_owned(), files.read(&ours).await),
+        shared: (paths.shown(&shared).to_owned(), files.read(&shared).await),
+    }
+}
+
+impl SettingsReading {
+    /// The settings these files mean, and what is wrong with the shared one. `good` is the shared file's last good
+    /// content, which stands in for one that cannot be read as JSON at all, and is brought up to date.
+    pub fn resolve(self, good: &mut Option<Vec<u8>>) -> (Result<Settings, String>, Option<String>) {
+        let mut notes = Vec::new();
+        let (shared_path, shared) = self.shared;
+        match shared {
+            Ok(bytes) if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() => {
+                *good = Some(bytes)
+            }
+            Ok(bytes) => {
+                // Only for its words: every key of it would fall back to the default.
+                if let Ok(resolved) = read::resolve(None, Some((&shared_path, &bytes))) {
+                    notes.extend(resolved.problems);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => *good = None,
+            Err(error) => notes.push(FileProblem::unreadable(&shared_path, &error)),
+        }
+        let (ours_path, ours) = self.ours;
+        let ours = match ours {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                return (Err(FileProblem::unreadable(&ours_path, &error).to_string()), text(&notes));
+            }
+        };
+        let resolved = read::resolve(
+            ours.as_deref().map(|bytes| (ours_path.as_path(), bytes)),
+            good.as_deref().map(|bytes| (shared_path.as_path(), bytes)),
+        );
+        let settings = resolved.map(|resolved| {
+            notes.extend(resolved.problems);
+            resolved.settings
+        });
+        (settings.map_err(|error| error.to_string()), text(&notes))
+    }
+}
+
+fn text(problems: &[FileProblem]) -> Option<String> {
+    (!problems.is_empty()).then(|| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
 impl Town {
     /// Nothing read yet.
     pub fn new() -> Self {
-        Town { rigs: LastGood::new(Rigs::default()), routes: Routes::default(), told: BTreeSet::new() }
+        Town {
+            shared: None,
+            rigs: LastGood::new(Rigs::default()),
+            routes: Routes::default(),
+            told: BTreeSet::new(),
+        }
     }
 
     /// Takes in a reading: the settings that are new, if any, and the rigs to supervise.
     pub fn update(&mut self, reading: TownReading, deps: &Deps) -> (Option<Arc<Settings>>, Vec<RigPlan>) {
-        tell(deps, "settings/shared", reading.settings_notes);
-        let settings = match reading.settings {
+        let (settings, notes) = reading.settings.resolve(&mut self.shared);
+        tell(deps, "settings/shared", notes);
+        let settings = match settings {
             Ok(settings) => {
                 tell(deps, "settings/ours", None);
                 (settings != *deps.settings()).then(|| Arc::new(settings))
@@ -73,8 +134,13 @@ impl Town {
         };
         self.routes = reading.routes;
         let missing = matches!(reading.rigs, Reading::Missing);
-        let problem = self.rigs.update(reading.rigs).map(|it| format!("{it}; the last good list stays in force"));
-        tell(deps, "rigs", problem.or_else(|| missing.then(|| "mayor/rigs.json is missing: a town without rigs".into())));
+        let problem =
+            self.rigs.update(reading.rigs).map(|it| format!("{it}; the last good list stays in force"));
+        tell(
+            deps,
+            "rigs",
+            problem.or_else(|| missing.then(|| "mayor/rigs.json is missing: a town without rigs".into())),
+        );
         let naming = settings.as_ref().map_or_else(|| deps.settings().tmux.naming, |new| new.tmux.naming);
         let (plans, left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming);
         let keys: BTreeSet<String> = left_out.iter().map(|(key, _)| key.clone()).collect();
