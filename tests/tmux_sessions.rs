@@ -444,6 +444,23 @@ async fn a_killed_client_is_replaced_at_the_next_call() {
     assert_eq!(server.must(&["list-clients"]).lines().count(), 1);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_client_does_not_outlive_us() {
+    let server = Server::new();
+    let config = server.config(true);
+    // A supervisor that ends without a word: its thread is gone, its pipes stay open.
+    let supervisor = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tmux = Tmux::new(config);
+        runtime.block_on(tmux.create(&session("gt-a"))).unwrap();
+        std::mem::forget((tmux, runtime));
+    });
+    until("the supervisor ends", async || supervisor.is_finished().then_some(())).await;
+    until("the client is killed", async || server.must(&["list-clients"]).is_empty().then_some(())).await;
+    assert_eq!(server.names(), ["_supervisor", "gt-a"], "the sessions stay");
+}
+
 #[tokio::test]
 async fn dropping_it_leaves_no_client_behind() {
     let server = Server::new();

@@ -111,8 +111,9 @@ mod tests {
     #[test]
     fn members_grid() {
         let gone = Row { ended: true, ..row(10, 1, 10) };
+        type Case = (&'static str, Vec<Row>, &'static [(u32, usize)]);
         #[rustfmt::skip]
-        let cases: [(&str, Vec<Row>, &[(u32, usize)]); 9] = [
+        let cases: [Case; 9] = [
             ("alone", vec![row(10, 1, 10), row(11, 1, 11)], &[(10, 0)]),
             ("child and grandchild", vec![row(12, 11, 10), row(11, 10, 10), row(10, 1, 10)], &[(10, 0), (11, 1), (12, 2)]),
             ("child with a session of its own", vec![row(10, 1, 10), row(11, 10, 11)], &[(10, 0), (11, 1)]),

@@ -3,6 +3,7 @@
 //! The kernel tells the end of a process within a few milliseconds (pidfd), sooner than tmux does, and also where tmux
 //! says nothing: a pane that is kept after its process ended, one of several panes. What the kernel does not tell — a
 //! session ended around a process that goes on — tmux's notices do. Where there is no pidfd, notices and sweeps are all.
+#![allow(clippy::disallowed_methods, reason = "its test ends a real process")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

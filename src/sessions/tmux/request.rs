@@ -195,7 +195,7 @@ mod tests {
         let Request::Command(words) = &requests[0] else { panic!("{requests:?}") };
         assert_eq!(
             words.last().map(String::as_str),
-            Some(r#"exec env 'A=1 ;' B= sh -c 'exec agent '\''x;'\'''"#)
+            Some(r#"exec env 'A=1 ;' 'B=' sh -c 'exec agent '\''x;'\'''"#)
         );
         assert!(!words.contains(&"-e".to_owned()));
         assert_eq!(requests[1].line(), r#"set-environment -t =gt-a: A "1 ;""#);
