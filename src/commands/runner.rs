@@ -1,1 +1,220 @@
-//! draft
+//! The runner: the adapter behind [`Commands`] that starts real programs.
+//!
+//! Each command leads a process group of its own, which is killed as a whole at the limit and whenever the call is
+//! dropped. It must not interpret what a program prints.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that runs commands")]
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io::ErrorKind,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStdin},
+    time::timeout,
+};
+
+use super::{Command, CommandError, Commands, Printed};
+
+/// How much of each output is held.
+const MAX_OUTPUT: usize = 16 << 20;
+/// How long after the command's end its output may stay open, held by something it left behind.
+const AFTER_EXIT: Duration = Duration::from_millis(200);
+/// How much of standard error an error tells, in characters.
+const STDERR_SHOWN: usize = 500;
+
+/// Runs programs of the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Runner {
+    environment: BTreeMap<String, String>,
+}
+
+impl Runner {
+    /// A runner whose commands get these variables on top of our own environment, for instance `BD_ACTOR=daemon`.
+    pub fn new(environment: BTreeMap<String, String>) -> Self {
+        Runner { environment }
+    }
+
+    fn spawn(&self, command: &Command, line: &str) -> Result<Child, CommandError> {
+        let mut process = tokio::process::Command::new(&command.program);
+        process
+            .args(&command.arguments)
+            .current_dir(&command.directory)
+            .envs(&self.environment)
+            .envs(&command.environment)
+            .stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        process.spawn().map_err(|error| self.not_started(command, line, &error))
+    }
+
+    /// "Not found" is what the system says of a missing program, a missing directory and a missing interpreter.
+    fn not_started(&self, command: &Command, line: &str, error: &std::io::Error) -> CommandError {
+        let reason = match error.kind() {
+            ErrorKind::NotFound if !command.directory.is_dir() => "the directory does not exist".to_owned(),
+            ErrorKind::NotFound => match self.find(&command.program, command.environment.get("PATH")) {
+                Some(path) => format!("{}: its interpreter (first line) is missing", path.display()),
+                None => {
+                    return CommandError::NotFound {
+                        program: command.program.clone(),
+                        line: line.to_owned(),
+                    };
+                }
+            },
+            _ => error.to_string(),
+        };
+        CommandError::NotStarted { line: line.to_owned(), directory: command.directory.clone(), reason }
+    }
+
+    fn find(&self, program: &str, path: Option<&String>) -> Option<PathBuf> {
+        if program.contains('/') {
+            return executable(Path::new(program)).then(|| PathBuf::from(program));
+        }
+        let own = || self.environment.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+        let path = path.map(OsString::from).or_else(own)?;
+        std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| executable(file))
+    }
+}
+
+fn executable(file: &Path) -> bool {
+    file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[async_trait]
+impl Commands for Runner {
+    async fn run(&self, command: Command) -> Result<Printed, CommandError> {
+        let line = command.line();
+        let mut child = self.spawn(&command, &line)?;
+        let mut group = Group::of(&child);
+        match timeout(command.limit, complete(&mut child, &mut group, command.input)).await {
+            Ok(Ok((status, printed))) => outcome(line, status, printed),
+            Ok(Err(Broken::TooMuch)) => Err(CommandError::TooMuchOutput { line, bytes: MAX_OUTPUT }),
+            Ok(Err(Broken::Io(error))) => Err(CommandError::Failed {
+                line,
+                status: "its output could not be read".to_owned(),
+                code: None,
+                stdout: Vec::new(),
+                stderr: error.to_string(),
+            }),
+            Err(_) => Err(CommandError::TimedOut { line, limit: command.limit }),
+        }
+    }
+
+    async fn locate(&self, program: &str) -> Option<PathBuf> {
+        let found = self.find(program, None)?;
+        std::path::absolute(found).ok()
+    }
+}
+
+/// The process group of a running command; killed as a whole on drop unless it was let go.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Group {
+        Group(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    /// The command has ended and nothing of it holds its output: what it left on purpose (a daemon) may stay.
+    fn let_go(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // ESRCH: it ended meanwhile.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Why a command's output was not read to its end.
+enum Broken {
+    TooMuch,
+    Io(std::io::Error),
+}
+
+/// Feeds the input, reads both outputs and waits for the end.
+async fn complete(
+    child: &mut Child,
+    group: &mut Group,
+    input: Option<Vec<u8>>,
+) -> Result<(ExitStatus, Printed), Broken> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut printed = Printed::default();
+    let (feed, out, err) =
+        (feed(stdin, input), read(stdout, &mut printed.stdout), read(stderr, &mut printed.stderr));
+    let mut streams = Box::pin(async { tokio::try_join!(out, err, feed) });
+    let mut waiting = Box::pin(child.wait());
+    let status = tokio::select! {
+        biased;
+        closed = &mut streams => {
+            closed?;
+            drop(streams);
+            let status = waiting.await.map_err(Broken::Io)?;
+            group.let_go();
+            return Ok((status, printed));
+        }
+        status = &mut waiting => status.map_err(Broken::Io)?,
+    };
+    // It ended, but something it started may hold its output open.
+    if let Ok(closed) = timeout(AFTER_EXIT, &mut streams).await {
+        closed?;
+        group.let_go();
+    }
+    drop(streams);
+    Ok((status, printed))
+}
+
+async fn feed(stdin: Option<ChildStdin>, input: Option<Vec<u8>>) -> Result<(), Broken> {
+    if let (Some(mut stdin), Some(input)) = (stdin, input) {
+        // A program need not read its input: a closed pipe is no failure of the command.
+        let _ = stdin.write_all(&input).await;
+    }
+    Ok(())
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> Result<(), Broken> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    let mut chunk = vec![0; 16 << 10];
+    loop {
+        match stream.read(&mut chunk).await.map_err(Broken::Io)? {
+            0 => return Ok(()),
+            more if into.len() + more > MAX_OUTPUT => return Err(Broken::TooMuch),
+            more => into.extend_from_slice(&chunk[..more]),
+        }
+    }
+}
+
+fn outcome(line: String, status: ExitStatus, printed: Printed) -> Result<Printed, CommandError> {
+    if status.success() {
+        return Ok(printed);
+    }
+    let told = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    };
+    let (code, stderr) = (status.code(), last_words(&printed.stderr));
+    Err(CommandError::Failed { line, status: told, code, stdout: printed.stdout, stderr })
+}
+
+/// The end of standard error on one line.
+fn last_words(stderr: &[u8]) -> String {
+    let tail = &stderr[stderr.len().saturating_sub(4 * STDERR_SHOWN)..];
+    let text = String::from_utf8_lossy(tail);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let skip = words.chars().count().saturating_sub(STDERR_SHOWN);
+    words.chars().skip(skip).collect()
+}

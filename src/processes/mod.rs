@@ -6,7 +6,25 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 
+#[cfg(target_os = "linux")]
+mod linux;
+pub mod pidfd;
+#[cfg(any(test, not(target_os = "linux")))]
+mod portable;
 pub mod table;
+mod target;
+mod tree;
+
+#[cfg(target_os = "linux")]
+use linux as source;
+#[cfg(not(target_os = "linux"))]
+use portable as source;
+
+/// The base name of a program's path; the mark Linux puts on one that was replaced while it runs is taken off.
+fn base_name(path: &str) -> Option<String> {
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+}
 
 /// One process of a pane's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]

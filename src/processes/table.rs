@@ -1,1 +1,116 @@
-//! draft
+//! The real process table: the adapter behind [`Processes`].
+//!
+//! Surveys run on the blocking pool and nothing is kept between them. Waiting is asynchronous, so that dropping a call
+//! ends it at once (what was asked to end by then may end, but nothing more is signalled).
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that reads and ends processes")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use rustix::process::Signal;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    Ended, Process, Processes, ProcessesError, source,
+    target::Target,
+    tree::{Forest, Member},
+};
+
+/// How long to wait for processes to vanish after KILL; one that hangs in the kernel can take for ever.
+const AFTER_KILL: Duration = Duration::from_millis(500);
+
+/// The operating system's process table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemProcesses;
+
+impl SystemProcesses {
+    /// The table of the machine we run on.
+    pub fn new() -> Self {
+        SystemProcesses
+    }
+}
+
+#[async_trait]
+impl Processes for SystemProcesses {
+    async fn trees(&self, roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError> {
+        if roots.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let roots = roots.to_vec();
+        blocking(move || read_trees(&roots)).await
+    }
+
+    async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
+        let deadline = Instant::now() + grace;
+        let asked = targets(roots).await?;
+        for target in &asked {
+            target.signal(Signal::TERM);
+        }
+        let _ = timeout_at(deadline, join_all(asked.iter().map(Target::ended))).await;
+        let stubborn = asked.iter().filter(|target| target.lives()).count();
+        // A fresh look: what was started meanwhile, or lost its parent, has to go too.
+        let mut rest = targets(roots).await?;
+        let known: BTreeSet<u32> = rest.iter().map(Target::pid).collect();
+        let ended = asked.len() - stubborn;
+        rest.extend(asked.into_iter().filter(|target| !known.contains(&target.pid()) && target.lives()));
+        for target in &rest {
+            target.signal(Signal::KILL);
+        }
+        let _ = timeout(AFTER_KILL, join_all(rest.iter().map(Target::ended))).await;
+        Ok(Ended { asked: ended, forced: rest.len() })
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProcessesError> + Send + 'static,
+) -> Result<T, ProcessesError> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| ProcessesError(format!("the survey was cut short: {error}")))?
+}
+
+fn read_trees(roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError> {
+    let rows = source::survey()?;
+    let forest = Forest::new(&rows);
+    let trees: BTreeMap<u32, Vec<Member<'_>>> =
+        roots.iter().filter(|root| forest.lives(**root)).map(|root| (*root, forest.members(*root))).collect();
+    let pids: BTreeSet<u32> = trees.values().flatten().map(|member| member.row.pid).collect();
+    let names = source::names(&pids.into_iter().collect::<Vec<_>>());
+    let process = |member: &Member<'_>| {
+        let known = names.get(&member.row.pid).cloned().unwrap_or_default();
+        let mut all: Vec<String> = Vec::with_capacity(3);
+        for name in std::iter::once(member.row.comm.clone()).chain(known) {
+            if !name.is_empty() && !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        Process { pid: member.row.pid, age: member.row.age, names: all }
+    };
+    Ok(trees.iter().map(|(root, members)| (*root, members.iter().map(process).collect())).collect())
+}
+
+/// Everything in these trees that may be signalled, deepest first.
+async fn targets(roots: &[u32]) -> Result<Vec<Target>, ProcessesError> {
+    let roots = roots.to_vec();
+    let marked = blocking(move || {
+        let rows = source::survey()?;
+        let forest = Forest::new(&rows);
+        let mut marked: BTreeMap<u32, (usize, u64)> = BTreeMap::new();
+        for member in roots.iter().flat_map(|root| forest.members(*root)) {
+            let entry = marked.entry(member.row.pid).or_insert((member.depth, member.row.born));
+            entry.0 = entry.0.max(member.depth);
+        }
+        Ok(marked)
+    })
+    .await?;
+    let mut marked: Vec<_> = marked.into_iter().collect();
+    marked.sort_by_key(|(_, (depth, _))| std::cmp::Reverse(*depth));
+    Ok(marked.into_iter().filter_map(|(pid, (_, born))| Target::hold(pid, born)).collect())
+}

@@ -1,1 +1,288 @@
-//! draft
+//! tmux: the real adapter behind [`Sessions`].
+//!
+//! Everything goes over one control-mode connection to the server; where that is not to be had, over one subprocess a
+//! request. Nothing is remembered of the sessions: each answer is the server's own. It must not decide what may be
+//! started, typed or ended, never starts a server except to create a session in it, and names sessions exactly.
+//!
+//! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long
+//! as the process (a current-thread runtime), because the kernel ends the control client with the thread that made it.
+//! Facts here are of tmux 3.3a, observed, unless said otherwise.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+pub use self::program::Socket;
+use self::{
+    deaths::Deaths,
+    link::{Link, Purpose, Trouble},
+    list::{FORMAT, Listed, parse},
+    request::Request,
+    target::{OWN_SESSION, exact},
+    version::Ability,
+    words::{Meaning, meaning},
+};
+use super::{Key, KeyBinding, NewSession, Session, Sessions, SessionsError};
+
+mod control;
+mod deaths;
+mod dies_with_us;
+mod link;
+mod list;
+mod program;
+mod protocol;
+mod quote;
+mod request;
+mod subprocess;
+mod target;
+mod version;
+mod words;
+
+/// How tmux is to be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TmuxConfig {
+    /// The program: a path, or a name looked up on `PATH`.
+    pub program: PathBuf,
+    /// Which server.
+    pub socket: Socket,
+    /// How long an answer may take before the connection is given up.
+    pub command_limit: Duration,
+    /// False: never a control connection, only subprocesses (as with tmux 3.0 and 3.1).
+    pub control: bool,
+}
+
+impl TmuxConfig {
+    /// The usual way to use this server: `tmux` from `PATH`, over a control connection, 5 s for an answer.
+    pub fn new(socket: Socket) -> Self {
+        TmuxConfig { program: "tmux".into(), socket, command_limit: Duration::from_secs(5), control: true }
+    }
+}
+
+/// One tmux server.
+#[derive(Debug)]
+pub struct Tmux {
+    link: Link,
+    deaths: Deaths,
+    changes: watch::Sender<u64>,
+    buffers: AtomicU64,
+}
+
+impl Tmux {
+    /// The adapter for a server; does nothing until it is asked something.
+    pub fn new(config: TmuxConfig) -> Self {
+        let changes = watch::Sender::new(0);
+        Tmux {
+            link: Link::new(config, changes.clone()),
+            deaths: Deaths::new(changes.clone()),
+            changes,
+            buffers: AtomicU64::new(0),
+        }
+    }
+
+    /// Carries out requests that concern the session of this name.
+    async fn for_session(
+        &self,
+        name: &str,
+        requests: &[Request],
+        purpose: Purpose,
+    ) -> Result<String, SessionsError> {
+        self.link.run(requests, purpose).await.map_err(|trouble| error(trouble, requests, Some(name)))
+    }
+
+    fn read(&self, printed: &str) -> Listed {
+        let listed = parse(printed);
+        if let Some(server) = listed.server {
+            self.link.answered(server);
+        }
+        listed
+    }
+
+    fn next_buffer(&self) -> String {
+        let number = self.buffers.fetch_add(1, Ordering::Relaxed);
+        format!("{OWN_SESSION}-{}-{number}", std::process::id())
+    }
+
+    async fn creation(&self, new: &NewSession, target: &str) -> Result<Vec<Request>, SessionsError> {
+        let requests = vec![request::new_session(new, FORMAT)];
+        match self.link.ability().await {
+            Ok(Ability::Control) => Ok(requests),
+            Ok(_) => Ok(request::new_session_without_e(new, FORMAT, target)),
+            Err(trouble) => Err(error(trouble, &requests, Some(&new.name))),
+        }
+    }
+}
+
+fn living_processes(listed: &Listed) -> BTreeSet<u32> {
+    let panes = listed.sessions.iter().flat_map(|session| &session.panes);
+    let server = listed.server.map(|(pid, _)| pid);
+    panes.filter(|pane| !pane.dead).map(|pane| pane.pid).chain(server).collect()
+}
+
+fn target(name: &str) -> Result<String, SessionsError> {
+    exact(name).ok_or_else(|| SessionsError::NoSuchSession(name.to_owned()))
+}
+
+fn error(trouble: Trouble, requests: &[Request], name: Option<&str>) -> SessionsError {
+    let first = || requests.first().map(Request::shown).unwrap_or_default();
+    let failed = |command: String, reason: String| SessionsError::Failed { command, reason };
+    match (trouble, name) {
+        (Trouble::Unavailable(text), _) => SessionsError::Unavailable(text),
+        (Trouble::NoServer, Some(name)) => SessionsError::NoSuchSession(name.to_owned()),
+        (Trouble::NoServer, None) => failed(first(), "no tmux server is running".to_owned()),
+        (Trouble::TimedOut, _) => failed(first(), "tmux did not answer in time".to_owned()),
+        (Trouble::Gone(text), _) if text.is_empty() => {
+            failed(first(), "the connection to the tmux server ended".to_owned())
+        }
+        (Trouble::Gone(text), _) => failed(first(), format!("no connection to the tmux server: {text}")),
+        (Trouble::Refused { request, text }, name) => match (meaning(&text), name) {
+            (Meaning::Missing | Meaning::Empty, Some(name)) => SessionsError::NoSuchSession(name.to_owned()),
+            (Meaning::Duplicate, Some(name)) => SessionsError::Duplicate(name.to_owned()),
+            _ => failed(request, text),
+        },
+    }
+}
+
+#[async_trait]
+impl Sessions for Tmux {
+    async fn list(&self) -> Result<Vec<Session>, SessionsError> {
+        let requests = [Request::of(["list-panes", "-a", "-F", FORMAT])];
+        let listed = match self.link.run(&requests, Purpose::Repeatable).await {
+            Ok(printed) => self.read(&printed),
+            Err(Trouble::NoServer) => Listed::default(),
+            Err(Trouble::Refused { text, .. }) if meaning(&text) == Meaning::Empty => Listed::default(),
+            Err(trouble) => return Err(error(trouble, &requests, None)),
+        };
+        self.deaths.watch_exactly(&living_processes(&listed));
+        Ok(listed.sessions)
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<Session>, SessionsError> {
+        let Some(target) = exact(name) else { return Ok(None) };
+        let requests = [Request::of(["list-panes", "-s", "-F", FORMAT, "-t", &target])];
+        match self.for_session(name, &requests, Purpose::Repeatable).await {
+            Ok(printed) => {
+                let listed = self.read(&printed);
+                self.deaths.watch_too(living_processes(&listed));
+                Ok(listed.sessions.into_iter().find(|session| session.name == name))
+            }
+            Err(SessionsError::NoSuchSession(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, new: &NewSession) -> Result<Session, SessionsError> {
+        let unusable =
+            |command: String, reason: &str| SessionsError::Failed { command, reason: reason.to_owned() };
+        let Some(target) = exact(&new.name) else {
+            let command = format!("tmux new-session -s {:?}", new.name);
+            return Err(unusable(command, "no session can have this name"));
+        };
+        let requests = self.creation(new, &target).await?;
+        let printed = self.for_session(&new.name, &requests, Purpose::Create).await?;
+        let listed = self.read(&printed);
+        self.deaths.watch_too(living_processes(&listed));
+        listed
+            .sessions
+            .into_iter()
+            .next()
+            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not tell what it created"))
+    }
+
+    async fn kill(&self, name: &str) -> Result<(), SessionsError> {
+        let Some(target) = exact(name) else { return Ok(()) };
+        let requests = [Request::of(["kill-session", "-t", &target])];
+        match self.for_session(name, &requests, Purpose::Repeatable).await {
+            Ok(_) | Err(SessionsError::NoSuchSession(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn paste(&self, name: &str, text: &str) -> Result<(), SessionsError> {
+        let target = target(name)?;
+        if text.bytes().all(|byte| byte == 0) {
+            // tmux has no empty buffers; still tell whether the session is there.
+            let there = [Request::of(["has-session", "-t", &target])];
+            return self.for_session(name, &there, Purpose::Repeatable).await.map(drop);
+        }
+        let buffer = self.next_buffer();
+        let outcome = self.for_session(name, &request::paste(&target, &buffer, text), Purpose::Once).await;
+        if outcome.is_err() {
+            // It may have been filled and not used; if it was not, there is nothing to say about it.
+            let _ = self.link.run(&[Request::of(["delete-buffer", "-b", &buffer])], Purpose::Once).await;
+        }
+        outcome.map(drop)
+    }
+
+    async fn press(&self, name: &str, key: Key) -> Result<(), SessionsError> {
+        self.for_session(name, &request::press(&target(name)?, key), Purpose::Once).await.map(drop)
+    }
+
+    async fn capture(&self, name: &str, lines: u16) -> Result<Vec<String>, SessionsError> {
+        let (target, start) = (target(name)?, format!("-{lines}"));
+        let requests = [Request::of(["capture-pane", "-p", "-t", &target, "-S", &start])];
+        let printed = self.for_session(name, &requests, Purpose::Repeatable).await?;
+        let screen: Vec<&str> = printed.trim_end().lines().collect();
+        let skip = screen.len().saturating_sub(usize::from(lines));
+        Ok(screen.into_iter().skip(skip).map(str::to_owned).collect())
+    }
+
+    async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError> {
+        let target = target(name)?;
+        let set = |(option, value): &(&'static str, String)| {
+            Request::of(["set-option", "-t", &target, option, value.as_str()])
+        };
+        let requests: Vec<Request> = options.iter().map(set).collect();
+        if requests.is_empty() {
+            return Ok(());
+        }
+        self.for_session(name, &requests, Purpose::Repeatable).await.map(drop)
+    }
+
+    async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
+        let session = self.find(name).await?.ok_or_else(|| SessionsError::NoSuchSession(name.to_owned()))?;
+        let requests = request::disarm(session.panes.iter().map(|pane| pane.id.as_str()));
+        self.for_session(name, &requests, Purpose::Repeatable).await.map(drop)
+    }
+
+    async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError> {
+        let requests = [Request::of(["show-environment", "-t", &target(name)?, variable])];
+        match self.for_session(name, &requests, Purpose::Repeatable).await {
+            // A variable that is to be removed is shown as `-NAME`.
+            Ok(line) => {
+                let value = line.strip_prefix(variable).and_then(|rest| rest.strip_prefix('='));
+                Ok(value.map(|value| value.strip_suffix('\n').unwrap_or(value).to_owned()))
+            }
+            Err(SessionsError::Failed { reason, .. }) if meaning(&reason) == Meaning::UnknownVariable => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError> {
+        let requests: Vec<Request> = bindings.iter().map(request::bind_key).collect();
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.link.run(&requests, Purpose::Repeatable).await;
+        outcome.map(drop).map_err(|trouble| error(trouble, &requests, None))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn server_generation(&self) -> u64 {
+        self.link.generation()
+    }
+
+    async fn close(&self) {
+        self.link.close().await;
+    }
+}

@@ -1,0 +1,84 @@
+//! The process table of any system, by way of the `sysinfo` crate; used where there is no `/proc` as Linux has it.
+//!
+//! It keeps nothing between two readings.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sysinfo::{
+    Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
+};
+
+use super::{ProcessesError, base_name, tree::Row};
+
+fn read(which: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Result<System, ProcessesError> {
+    let mut system = System::new().map_err(|error| ProcessesError(format!("{error:?}")))?;
+    system.refresh_processes_specifics(which, true, what);
+    Ok(system)
+}
+
+fn cheap() -> ProcessRefreshKind {
+    ProcessRefreshKind::nothing().without_tasks()
+}
+
+/// Everything that runs now.
+pub fn survey() -> Result<Vec<Row>, ProcessesError> {
+    Ok(read(ProcessesToUpdate::All, cheap())?.processes().values().map(row).collect())
+}
+
+fn row(entry: &Entry) -> Row {
+    Row {
+        pid: entry.pid().as_u32(),
+        parent: entry.parent().map_or(0, Pid::as_u32),
+        session: entry.session_id().map_or(0, Pid::as_u32),
+        born: entry.start_time(),
+        age: Duration::from_secs(entry.run_time()),
+        comm: entry.name().to_string_lossy().into_owned(),
+        ended: has_ended(entry),
+    }
+}
+
+fn has_ended(entry: &Entry) -> bool {
+    matches!(entry.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
+}
+
+/// When the living process of this id began, in the unit of [`Row::born`]; `None` when there is none.
+pub fn born(pid: u32) -> Option<u64> {
+    let pid = Pid::from_u32(pid);
+    let system = read(ProcessesToUpdate::Some(&[pid]), cheap()).ok()?;
+    system.process(pid).filter(|entry| !has_ended(entry)).map(Entry::start_time)
+}
+
+/// Base names of executable and `argv[0]` of these processes, where they may be read.
+pub fn names(pids: &[u32]) -> BTreeMap<u32, Vec<String>> {
+    let wanted: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
+    let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always);
+    let Ok(system) = read(ProcessesToUpdate::Some(&wanted), what) else {
+        return BTreeMap::new();
+    };
+    system.processes().iter().map(|(pid, entry)| (pid.as_u32(), names_of(entry))).collect()
+}
+
+fn names_of(entry: &Entry) -> Vec<String> {
+    let program = entry.exe().and_then(|path| base_name(&path.to_string_lossy()));
+    let called = entry.cmd().first().and_then(|word| base_name(&word.to_string_lossy()));
+    program.into_iter().chain(called).collect()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::super::linux;
+    use super::*;
+
+    #[test]
+    fn sees_ourselves_as_proc_does() {
+        let me = std::process::id();
+        let find = |rows: Vec<Row>| rows.into_iter().find(|row| row.pid == me).expect("we run");
+        let (here, there) = (find(survey().expect("survey")), find(linux::survey().expect("survey")));
+        assert_eq!((here.parent, here.session, here.ended), (there.parent, there.session, there.ended));
+        assert_eq!(here.comm, there.comm);
+        assert_eq!(names(&[me])[&me], linux::names(&[me])[&me]);
+        assert_eq!(born(me), Some(here.born));
+        assert_eq!(linux::born(me), Some(there.born));
+        assert!(born(u32::MAX / 2).is_none());
+    }
+}

@@ -1,0 +1,101 @@
+//! One process that is to end: it is signalled only while it is the very process that was surveyed, never when its id
+//! was given to another one since.
+#![allow(clippy::disallowed_methods, reason = "part of the adapter that ends processes")]
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{pidfd::PidFd, source};
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// A process that was surveyed and is still the same one.
+#[derive(Debug)]
+pub struct Target {
+    pid: Pid,
+    born: u64,
+    hold: Option<PidFd>,
+}
+
+impl Target {
+    /// Takes hold of a surveyed process; `None` when it ended, its id was reused, or it must never be signalled (the
+    /// system's first process and ourselves).
+    pub fn hold(pid: u32, born: u64) -> Option<Target> {
+        if pid <= 1 || pid == std::process::id() {
+            return None;
+        }
+        // First the hold, then the comparison: what is held now cannot be exchanged any more.
+        let hold = PidFd::open(pid);
+        let target = Target { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, born, hold };
+        target.lives().then_some(target)
+    }
+
+    /// Its id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_pid().unsigned_abs()
+    }
+
+    /// Whether it still runs.
+    pub fn lives(&self) -> bool {
+        source::born(self.pid()) == Some(self.born)
+    }
+
+    /// Sends a signal; false when it has ended or may not be signalled.
+    pub fn signal(&self, signal: Signal) -> bool {
+        match &self.hold {
+            Some(hold) => hold.signal(signal),
+            None => self.lives() && kill_process(self.pid, signal).is_ok(),
+        }
+    }
+
+    /// Resolves when it has ended.
+    pub async fn ended(&self) {
+        match &self.hold {
+            Some(hold) => hold.ended().await,
+            None => {
+                while self.lives() {
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_may_not_be_held() {
+        let me = std::process::id();
+        let own = source::born(me).expect("we run");
+        assert!(Target::hold(0, 0).is_none(), "no process");
+        assert!(Target::hold(1, source::born(1).unwrap_or(0)).is_none(), "the system's first");
+        assert!(Target::hold(me, own).is_none(), "ourselves");
+    }
+
+    #[tokio::test]
+    async fn a_reused_id_is_not_held() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let born = source::born(child.id()).expect("it runs");
+        assert!(Target::hold(child.id(), born).is_some());
+        assert!(Target::hold(child.id(), born - 1).is_none(), "the id was another's before");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert!(Target::hold(child.id(), born).is_none(), "gone");
+    }
+
+    #[tokio::test]
+    async fn without_a_firm_hold_it_still_ends_what_it_should() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let born = source::born(child.id()).expect("it runs");
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("pid")).expect("pid");
+        let reused = Target { pid, born: born - 1, hold: None };
+        assert!(!reused.signal(Signal::KILL), "another process now");
+        let target = Target { pid, born, hold: None };
+        assert!(target.lives() && target.signal(Signal::TERM));
+        tokio::time::timeout(Duration::from_secs(10), target.ended()).await.expect("it ends");
+        child.wait().expect("wait");
+    }
+}

@@ -1,0 +1,43 @@
+//! The program: how a tmux process of ours is started.
+//!
+//! Every one is told its socket (`$TMUX` would override the default one), gets our environment without what would reach
+//! the user's sessions through a server it starts, and has a process group of its own, so that Ctrl-C in our terminal
+//! does not take it away before we have said good-bye.
+#![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
+
+use std::{path::PathBuf, process::Stdio};
+
+use tokio::process::Command;
+
+/// Which tmux server is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Socket {
+    /// The user's default server (`-L default`).
+    Default,
+    /// A socket of this name in tmux's directory (`-L`).
+    Name(String),
+    /// The socket at this path (`-S`).
+    Path(PathBuf),
+}
+
+/// A tmux command line up to its socket; arguments are still to be added. `-u`: names and screens in UTF-8 whatever our
+/// locale is.
+pub fn tmux(program: &PathBuf, socket: &Socket) -> Command {
+    let mut command = Command::new(program);
+    command.arg("-u");
+    match socket {
+        Socket::Default => command.args(["-L", "default"]),
+        Socket::Name(name) => command.arg("-L").arg(name),
+        Socket::Path(path) => command.arg("-S").arg(path),
+    };
+    for variable in ["TMUX", "TMUX_PANE", "BD_ACTOR"] {
+        command.env_remove(variable);
+    }
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .process_group(0);
+    command
+}

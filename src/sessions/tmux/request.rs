@@ -1,0 +1,211 @@
+//! Requests: the tmux commands we give, in the two forms they are given in. Pure.
+//!
+//! Over the control connection a request is one line of tmux's command language; without it, words of a subprocess's
+//! argument list. Text of a paste cannot be a word there (tmux takes 16 KB of arguments), so it goes in by standard
+//! input.
+
+use super::quote::{literal, quote, word};
+use crate::sessions::{Key, KeyBinding, NewSession};
+
+/// How much of a command is shown in an error.
+const SHOWN: usize = 120;
+
+/// One tmux command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// A command and its arguments.
+    Command(Vec<String>),
+    /// A paste buffer of this name gets this text.
+    Buffer {
+        /// Its name.
+        name: String,
+        /// What it holds from now on.
+        text: String,
+    },
+    /// The active pane of this target leaves copy mode or whatever mode a user left it in.
+    LeaveMode {
+        /// The session's exact target.
+        target: String,
+    },
+}
+
+impl Request {
+    /// A command of these words.
+    pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Request {
+        Request::Command(words.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The request as one line for the control connection, without a newline.
+    pub fn line(&self) -> String {
+        let words = |words: &[&str]| words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+        match self {
+            Request::Command(all) => words(&all.iter().map(String::as_str).collect::<Vec<_>>()),
+            Request::Buffer { name, text } => words(&["set-buffer", "-b", name, "--", text]),
+            // One answer to one line: no `if-shell`, whose inner command answers too.
+            Request::LeaveMode { target } => words(&["copy-mode", "-q", "-t", target]),
+        }
+    }
+
+    /// The request as words of an argument list.
+    pub fn words(&self) -> Vec<String> {
+        match self {
+            Request::Command(words) => words.iter().map(|text| word(text)).collect(),
+            Request::Buffer { name, .. } => ["load-buffer", "-b", name, "-"].map(str::to_owned).into(),
+            // `copy-mode -q` is not there before tmux 3.2.
+            Request::LeaveMode { target } => {
+                let leave = format!("send-keys -t {} -X cancel", quote(target));
+                ["if-shell", "-F", "-t", target, "#{pane_in_mode}", &leave].map(str::to_owned).into()
+            }
+        }
+    }
+
+    /// What goes into standard input when the request is given as words.
+    pub fn input(&self) -> Option<String> {
+        match self {
+            Request::Buffer { text, .. } => Some(text.replace('\0', "")),
+            _ => None,
+        }
+    }
+
+    /// The request for messages, cut to a readable length.
+    pub fn shown(&self) -> String {
+        let line = match self {
+            Request::Buffer { name, text } => format!("set-buffer -b {name} ({} bytes)", text.len()),
+            other => other.line(),
+        };
+        match line.char_indices().nth(SHOWN) {
+            Some((at, _)) => format!("tmux {}…", &line[..at]),
+            None => format!("tmux {line}"),
+        }
+    }
+}
+
+/// Creates a detached session; `format` tells what to print of it. Detached sessions are 80x24 by default, too narrow
+/// for the screens of agents, whose prompts and dialogs are read back line by line: 200x50, until somebody attaches.
+pub fn new_session(new: &NewSession, format: &str) -> Request {
+    let directory = literal(&new.directory.to_string_lossy());
+    let name = literal(&new.name);
+    let mut words: Vec<String> =
+        ["new-session", "-d", "-P", "-F", format, "-x", "200", "-y", "50", "-s", &name, "-c", &directory]
+            .map(str::to_owned)
+            .into();
+    for (variable, value) in &new.environment {
+        words.extend(["-e".to_owned(), format!("{variable}={value}")]);
+    }
+    words.push(new.command.clone());
+    Request::Command(words)
+}
+
+/// Creates a detached session where `new-session -e` is missing (before tmux 3.2): the first process gets its variables
+/// from `env`, later ones from the session, which learns them right after.
+pub fn new_session_without_e(new: &NewSession, format: &str, target: &str) -> Vec<Request> {
+    let pairs = new.environment.iter().map(|(variable, value)| format!("{variable}={value}"));
+    let words = ["exec", "env"].map(str::to_owned).into_iter().chain(pairs);
+    let command = shell_words::join(words.chain(["sh", "-c", &new.command].map(str::to_owned)));
+    let bare = NewSession { environment: Default::default(), command, ..new.clone() };
+    let set = |(variable, value): (&String, &String)| {
+        Request::of(["set-environment", "-t", target, variable.as_str(), value.as_str()])
+    };
+    std::iter::once(new_session(&bare, format)).chain(new.environment.iter().map(set)).collect()
+}
+
+/// Types a text into the active pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
+/// for it; `-r`: newlines stay newlines; `-d`: the buffer goes away.
+pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
+    vec![
+        Request::LeaveMode { target: target.to_owned() },
+        Request::Buffer { name: buffer.to_owned(), text: text.to_owned() },
+        Request::of(["paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", target]),
+    ]
+}
+
+/// Presses a key in the active pane. In copy mode the key would go to the mode and be lost.
+pub fn press(target: &str, key: Key) -> Vec<Request> {
+    let key = match key {
+        Key::Enter => "Enter",
+        Key::Escape => "Escape",
+        Key::Down => "Down",
+    };
+    vec![Request::LeaveMode { target: target.to_owned() }, Request::of(["send-keys", "-t", target, key])]
+}
+
+/// Makes sure that no pane comes back or stays after its process ended. The pane's own option beats whatever window,
+/// session or server say.
+pub fn disarm<'a>(panes: impl IntoIterator<Item = &'a str>) -> Vec<Request> {
+    let one = |pane: &str| {
+        [
+            Request::of(["set-option", "-p", "-t", pane, "remain-on-exit", "off"]),
+            Request::of(["set-hook", "-u", "-p", "-t", pane, "pane-died"]),
+            Request::of(["set-hook", "-u", "-w", "-t", pane, "pane-died"]),
+        ]
+    };
+    panes.into_iter().flat_map(one).collect()
+}
+
+/// Binds a key that acts in some sessions and does what tmux does by default in all others.
+pub fn bind_key(binding: &KeyBinding) -> Request {
+    let KeyBinding { table, key, only_if, then, otherwise } = binding;
+    Request::of(["bind-key", "-T", table, key, "if-shell", "-F", only_if, then, otherwise])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn new() -> NewSession {
+        NewSession {
+            name: "gt-a".into(),
+            directory: "/t/#(x)".into(),
+            environment: BTreeMap::from([("A".into(), "1 ;".into()), ("B".into(), "".into())]),
+            command: "exec agent 'x;'".into(),
+        }
+    }
+
+    #[test]
+    fn lines_grid() {
+        let paste = paste("=gt-a:", "b1", "$x\n;");
+        #[rustfmt::skip]
+        let cases = [
+            (new_session(&new(), "#{pid}"), r##"new-session -d -P -F "#{pid}" -x 200 -y 50 -s gt-a -c "/t/##(x)" -e "A=1 ;" -e B= "exec agent 'x;'""##),
+            (paste[0].clone(), "copy-mode -q -t =gt-a:"),
+            (paste[1].clone(), r#"set-buffer -b b1 -- "\044x\012;""#),
+            (paste[2].clone(), "paste-buffer -p -r -d -b b1 -t =gt-a:"),
+            (press("=gt-a:", Key::Down)[1].clone(), "send-keys -t =gt-a: Down"),
+            (disarm(["%1"])[0].clone(), r#"set-option -p -t "%1" remain-on-exit off"#),
+        ];
+        for (request, wanted) in cases {
+            assert_eq!(request.line(), wanted);
+        }
+    }
+
+    #[test]
+    fn words_grid() {
+        let paste = paste("=gt-a:", "b1", "$x\n\0;");
+        assert_eq!(paste[0].words()[5], "send-keys -t =gt-a: -X cancel");
+        assert_eq!(paste[1].words(), ["load-buffer", "-b", "b1", "-"]);
+        assert_eq!(paste[1].input().as_deref(), Some("$x\n;"));
+        assert!(new_session(&new(), "").words().contains(&"A=1 \\;".to_owned()));
+    }
+
+    #[test]
+    fn before_3_2_the_environment_goes_another_way() {
+        let requests = new_session_without_e(&new(), "f", "=gt-a:");
+        let Request::Command(words) = &requests[0] else { panic!("{requests:?}") };
+        assert_eq!(
+            words.last().map(String::as_str),
+            Some(r#"exec env 'A=1 ;' 'B=' sh -c 'exec agent '\''x;'\'''"#)
+        );
+        assert!(!words.contains(&"-e".to_owned()));
+        assert_eq!(requests[1].line(), r#"set-environment -t =gt-a: A "1 ;""#);
+        assert_eq!(requests.len(), 3);
+    }
+
+    #[test]
+    fn long_requests_are_shown_short() {
+        let shown = Request::of(["display-message", &"é".repeat(500)]).shown();
+        assert!(shown.ends_with('…') && shown.chars().count() < 140);
+        assert_eq!(paste("=a:", "b", "secret")[1].shown(), "tmux set-buffer -b b (6 bytes)");
+    }
+}

@@ -1,0 +1,62 @@
+//! Subprocesses: requests carried out by one run of the tmux program, where a control connection is not to be had.
+//!
+//! However many requests, they are one subprocess, chained with `;`. It must not be used once per session.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::Command,
+    time::timeout,
+};
+
+use super::{protocol::MAX_ANSWER, request::Request};
+
+/// How a run ended badly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bad {
+    /// tmux refused one of the requests; in its words.
+    Refused(String),
+    /// It did not end in time and was killed.
+    TimedOut,
+}
+
+/// Carries out requests in order up to the first that is refused, and returns what they printed. `tmux` is the command
+/// line up to the socket.
+pub async fn run(mut tmux: Command, requests: &[Request], limit: Duration) -> Result<String, Bad> {
+    for (index, request) in requests.iter().enumerate() {
+        if index > 0 {
+            tmux.arg(";");
+        }
+        tmux.args(request.words());
+    }
+    let input: String = requests.iter().filter_map(Request::input).collect();
+    timeout(limit, complete(tmux, input)).await.unwrap_or(Err(Bad::TimedOut))
+}
+
+async fn complete(mut tmux: Command, input: String) -> Result<String, Bad> {
+    let failed = |error: std::io::Error| Bad::Refused(error.to_string());
+    let mut child = tmux.spawn().map_err(failed)?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A tmux that refuses the request does not read.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        }
+    };
+    let ((), printed, complaint) = tokio::join!(feed, read(stdout), read(stderr));
+    let status = child.wait().await.map_err(failed)?;
+    match status.success() {
+        true => Ok(printed),
+        false if complaint.trim().is_empty() => Err(Bad::Refused(format!("tmux ended with {status}"))),
+        false => Err(Bad::Refused(complaint.trim().to_owned())),
+    }
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        let _ = stream.take(MAX_ANSWER as u64).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

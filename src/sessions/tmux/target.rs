@@ -1,0 +1,35 @@
+//! Targets: how one exact session is named to tmux.
+//!
+//! A bare name also matches any session it is a prefix of (`kill-session -t gt-a` ends `gt-a-b`), and `=NAME` without
+//! the colon is still matched by prefix in some commands and refused in others (tmux 3.3a). Only `=NAME:` is exact
+//! everywhere.
+
+/// The supervisor's own session, which holds its control connection.
+pub const OWN_SESSION: &str = "_supervisor";
+
+/// The exact target of a session, for every command. `None` when no session can have this name: tmux replaces `.` and
+/// `:`, and a leading `$` would be read as an id.
+pub fn exact(name: &str) -> Option<String> {
+    let possible = !name.is_empty() && !name.starts_with('$') && !name.contains(['.', ':', '\0']);
+    possible.then(|| format!("={name}:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_grid() {
+        let cases = [
+            ("gt-a-witness", Some("=gt-a-witness:")),
+            ("with blank", Some("=with blank:")),
+            ("", None),
+            ("$1", None),
+            ("a.b", None),
+            ("a:b", None),
+        ];
+        for (name, wanted) in cases {
+            assert_eq!(exact(name).as_deref(), wanted, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What tests on real tmux share: a private server that is gone when the test is, however it ends.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests run real programs"
+)]
+#![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use gastown_supervisor::sessions::{
+    NewSession,
+    tmux::{Socket, Tmux, TmuxConfig},
+};
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A private tmux socket in a directory of its own. Whatever server runs there is killed on drop.
+pub struct Server {
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// A socket on which no server runs.
+    pub fn new() -> Server {
+        // Not the test's target directory: the path of a socket may have 107 bytes.
+        Server { dir: tempfile::Builder::new().prefix("gts").tempdir_in("/tmp").unwrap() }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("s")
+    }
+
+    /// A directory for the test's files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn config(&self, control: bool) -> TmuxConfig {
+        TmuxConfig { control, ..TmuxConfig::new(Socket::Path(self.socket())) }
+    }
+
+    pub fn tmux(&self, control: bool) -> Tmux {
+        Tmux::new(self.config(control))
+    }
+
+    /// Runs tmux on this socket as a person would, without starting a server for commands that need none.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(self.socket()).args(["-f", "/dev/null"]).args(arguments).env_remove("TMUX");
+        command.output().expect("tmux is installed")
+    }
+
+    /// As [`Server::run`], and what it printed; it must succeed.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// True when a server answers.
+    pub fn runs(&self) -> bool {
+        self.run(&["-N", "show-options", "-s"]).status.success()
+    }
+
+    /// The names of all sessions, our own included; none when no server runs.
+    pub fn names(&self) -> Vec<String> {
+        let output = self.run(&["-N", "list-sessions", "-F", "#{session_name}"]);
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.must(&["-N", "display-message", "-p", "#{pid}"]).parse().unwrap()
+    }
+
+    /// Kills the server with SIGKILL.
+    pub fn kill_hard(&self) {
+        kill(self.pid());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.run(&["-N", "kill-server"]);
+    }
+}
+
+/// SIGKILL to one process.
+pub fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// A session to be created with nothing special about it.
+pub fn session(name: &str) -> NewSession {
+    command(name, "exec sleep 600")
+}
+
+/// A session whose pane runs this.
+pub fn command(name: &str, command: &str) -> NewSession {
+    NewSession {
+        name: name.into(),
+        directory: "/tmp".into(),
+        environment: BTreeMap::new(),
+        command: command.into(),
+    }
+}
+
+/// Looks again until the answer is there; fails the test, naming what did not happen, after [`PATIENCE`].
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = look().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
