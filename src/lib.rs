@@ -132,7 +132,7 @@ async fn run_root(
     }
     // Ask, wait, kill, wait: the root stops its children in its own ending, twice a grace at most for each level.
     root.stop(None);
-    let limit: Duration = STOP_GRACE * 5;
+    let limit: Duration = STOP_GRACE * 4;
     if tokio::time::timeout(limit, &mut ended).await.is_err() {
         tracing::warn!("the root actor did not stop within {limit:?}, killed");
         root.kill();

@@ -9,27 +9,7 @@ use super::{
     identity::{Identity, Role},
     program::AgentProgram,
 };
-
-/// The variables by which Gas Town and the agent programs tell who they run as. The supervisor drops them from its own
-/// environment at its start, as it may itself have been started inside an agent's session.
-pub const INHERITED: [&str; 16] = [
-    "GT_ROLE",
-    "GT_RIG",
-    "GT_CREW",
-    "GT_POLECAT",
-    "GT_DOG_NAME",
-    "GT_SESSION",
-    "GT_AGENT",
-    "BD_ACTOR",
-    "GIT_AUTHOR_NAME",
-    "BEADS_AGENT_NAME",
-    "BEADS_DIR",
-    "CLAUDECODE",
-    "CLAUDE_CODE",
-    "BD_AGENT_MODE",
-    "TMUX",
-    "TMUX_PANE",
-];
+use crate::town::environment::DROPPED;
 
 /// The environment of an agent, beyond what its tmux server hands down. A town path that is not UTF-8 is taken lossily,
 /// as tmux takes text only.
@@ -82,7 +62,7 @@ fn author(identity: &Identity) -> String {
 /// `gt handoff` needs them.
 pub fn to_unset(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
     let made_by_tmux = ["TMUX", "TMUX_PANE"];
-    INHERITED
+    DROPPED
         .into_iter()
         .filter(|variable| !environment.contains_key(*variable) && !made_by_tmux.contains(variable))
         .collect()
@@ -167,7 +147,7 @@ mod tests {
             ),
         ] {
             let unset = to_unset(&environment(&identity(role), Path::new("/t"), &program));
-            for variable in INHERITED {
+            for variable in DROPPED {
                 let stays = kept.contains(&variable) || variable.starts_with("TMUX");
                 assert_eq!(!unset.contains(&variable), stays, "{role}: {variable}");
             }

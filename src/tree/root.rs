@@ -261,6 +261,14 @@ impl Actor for Root {
 
     async fn post_stop(&self, _: ActorRef<RootMsg>, state: &mut RootState) -> Result<(), ActorProcessingErr> {
         stop_all(state.children.remove_all(), STOP_GRACE * 2).await;
+        let (deps, process) = (&state.plan.deps, state.plan.process);
+        let (last, count) = (state.heartbeat.last(), state.heartbeat.count());
+        let farewell = async {
+            chores::write_restart_state(deps).await;
+            chores::write_state(deps, process, false, last, count).await;
+        };
+        // A disk that hangs is the last resort's business.
+        let _ = tokio::time::timeout(STOP_GRACE, farewell).await;
         Ok(())
     }
 }

@@ -1,0 +1,53 @@
+//! The real adapters, put together for one town.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use gastown_supervisor::{
+    agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
+    clock::SystemClock,
+    commands::{Commands, runner::Runner},
+    deps::{Deps, Dice},
+    problems::Problems,
+    processes::table::SystemProcesses,
+    sessions::tmux::{Socket, Tmux, TmuxConfig},
+    town::{files::Disk, paths::TownPaths, settings::Settings},
+};
+use tokio::sync::watch;
+
+/// The ports of this town on this machine.
+pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Deps {
+    let in_force = settings.borrow().clone();
+    let runner = Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]));
+    // Resolved once; when it is not there, the adapter says so each time it is asked.
+    let program =
+        runner.locate(&in_force.commands.tmux).await.unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
+    let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
+    Deps {
+        sessions: Arc::new(Tmux::new(tmux)),
+        processes: Arc::new(SystemProcesses::new()),
+        commands: Arc::new(runner),
+        files: Arc::new(Disk),
+        clock: Arc::new(SystemClock::new()),
+        dice: Dice::fresh(),
+        paths,
+        settings,
+        problems: Problems::new(),
+        restarts: RestartLedger::new(BTreeMap::new()),
+        start_slots: StartSlots::new(),
+        turns: Turns::default(),
+        bindings: Bindings::default(),
+        degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
+    }
+}
+
+/// Which tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.
+fn socket(settings: &Settings) -> Socket {
+    if let Some(path) = &settings.tmux.socket_path {
+        return Socket::Path(path.clone());
+    }
+    let name = settings.tmux.socket_name.clone().or_else(|| std::env::var("GT_TMUX_SOCKET").ok());
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => Socket::Name(name),
+        None => Socket::Default,
+    }
+}
