@@ -1,6 +1,7 @@
 //! The process table of Linux, read from `/proc`.
 //!
-//! Chosen over `sysinfo` because it needs less than half the time: 900 processes in 22 ms against 59 ms (unoptimised).
+//! Chosen over `sysinfo` because it needs half the time: measured unoptimised on two cores,
+//! 1771 processes in 50 ms, against 59 ms for 921.
 //! It keeps nothing between two readings.
 
 use std::{collections::BTreeMap, time::Duration};
