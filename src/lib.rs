@@ -37,6 +37,7 @@ pub mod ledger;
 pub mod problems;
 pub mod processes;
 pub mod rig;
+pub mod service;
 pub mod sessions;
 pub mod town;
 pub mod tree;

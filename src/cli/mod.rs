@@ -6,10 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod adapters;
-mod last_resort;
 mod run;
-mod signals;
 
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use gastown_supervisor::{
+use tokio::sync::watch;
+
+use crate::{
     agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
     clock::SystemClock,
     commands::{Commands, runner::Runner},
@@ -12,15 +14,16 @@ use gastown_supervisor::{
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, paths::TownPaths, settings::Settings},
 };
-use tokio::sync::watch;
 
 /// The ports of this town on this machine.
 pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Deps {
     let in_force = settings.borrow().clone();
     let runner = Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]));
     // Resolved once; when it is not there, the adapter says so each time it is asked.
-    let program =
-        runner.locate(&in_force.commands.tmux).await.unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
+    let program = runner
+        .locate(&in_force.commands.tmux)
+        .await
+        .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
     Deps {
         sessions: Arc::new(Tmux::new(tmux)),

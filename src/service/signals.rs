@@ -2,8 +2,9 @@
 
 use std::io;
 
-use gastown_supervisor::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use crate::Signal;
 
 /// The signals that mean something to us.
 pub struct Signals {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gastown_supervisor::town::{daemon_state::DaemonState, files, paths::TownPaths, pid};
+use crate::town::{daemon_state::DaemonState, files, paths::TownPaths, pid};
 
 /// From the signal until we leave in any case.
 const LIMIT: Duration = Duration::from_millis(350);

@@ -1,0 +1,243 @@
+//! The service: one process that supervises one town, from the lock to the last line of the log.
+//!
+//! It puts the real adapters together and belongs to the whole process: its signals, its log and, as the
+//! [last resort](last_resort), its end are taken over. The order matters to others: the lock decides who is the daemon,
+//! the PID file follows at once because `gt` looks for it 200 ms after a start, and only then comes anything slow. At the
+//! end everything is taken back within 400 ms. It must not decide anything about an agent, and prints nothing.
+#![allow(clippy::disallowed_methods, reason = "the process's own start time")]
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::{mpsc, watch};
+
+use self::signals::Signals;
+use crate::{
+    RunError, Signal,
+    deps::Deps,
+    town::{
+        daemon_state::DaemonState,
+        files::Disk,
+        lock::{self, DaemonLock, LockError},
+        log::{self, AlreadyInstalled, LogConfig, LogFormat, LogHandle},
+        paths::TownPaths,
+        pid,
+        root::{self, RootError},
+        settings::Settings,
+        watch::SystemHints,
+    },
+    tree::{chores::Process, root::RootPlan, town_reading},
+};
+
+mod adapters;
+mod last_resort;
+mod signals;
+
+/// How long the last lines have to reach standard error.
+const FLUSH: Duration = Duration::from_millis(30);
+
+/// How long tmux has to hear good-bye.
+const CLOSE: Duration = Duration::from_millis(150);
+
+/// What a service is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceOptions {
+    /// The town's directory; `None`: `GT_TOWN_ROOT`, `GT_ROOT`, or the town around the working directory.
+    pub town: Option<PathBuf>,
+    /// How the log looks on standard error; `daemon/daemon.log` always has plain lines.
+    pub foreground: LogFormat,
+}
+
+/// Why a town cannot be supervised, or not any more. The text contains its cause.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There is none to start from.
+    #[error("the working directory cannot be found out: {0}")]
+    WorkingDirectory(io::Error),
+    /// No town, or not a town.
+    #[error(transparent)]
+    Town(#[from] RootError),
+    /// The operating system gives no event queue.
+    #[error("the event loop cannot be made: {0}")]
+    EventLoop(io::Error),
+    /// The operating system gives no signals.
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+    /// Another one supervises this town, or the lock cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Taking the lock was cut short by a fault of ours.
+    #[error("taking the lock was cut short: {0}")]
+    LockCutShort(tokio::task::JoinError),
+    /// Nobody could find us.
+    #[error("{path} cannot be written: {source}")]
+    PidFile {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// What is wrong in `settings/supervisor.json`.
+    #[error("{0}")]
+    Settings(String),
+    /// The process logs elsewhere already.
+    #[error(transparent)]
+    Log(#[from] AlreadyInstalled),
+    /// The actors could not be kept up.
+    #[error(transparent)]
+    Tree(#[from] RunError),
+}
+
+/// Supervises a town until TERM or INT; the agents stay alive. An error is why it could not run.
+///
+/// To be called once in a process, from its first thread, after the variables in
+/// [`environment::DROPPED`](crate::town::environment::DROPPED) were removed.
+pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
+    let cwd = std::env::current_dir().map_err(ServiceError::WorkingDirectory)?;
+    let env = |name: &str| std::env::var(name).ok();
+    let town = root::find(options.town.as_deref(), &env, &cwd, &Disk)?;
+    // One thread: what runs here is what the simulation runs, and the thread that spawns the tmux client must live as
+    // long as the process, because the client dies with it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServiceError::EventLoop)?;
+    let outcome = runtime.block_on(hold_town(TownPaths::new(town), options.foreground));
+    // A disk that hangs must not keep us here.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn hold_town(paths: TownPaths, foreground: LogFormat) -> Result<(), ServiceError> {
+    let mut signals = Signals::register().map_err(ServiceError::Signals)?;
+    let Some(lock) = take_lock(&paths, &mut signals).await? else {
+        return Ok(()); // told to stop before it began
+    };
+    let process = Process { pid: std::process::id(), started_at: Timestamp::now() };
+    let path = paths.pid_file();
+    pid::write(&path, process.pid).map_err(|source| ServiceError::PidFile { path, source })?;
+    let outcome = supervise(&paths, process, foreground, signals).await;
+    let _ = pid::remove(&paths.pid_file(), process.pid);
+    drop(lock);
+    outcome
+}
+
+/// Waits for the lock, but not when told to stop meanwhile.
+async fn take_lock(paths: &TownPaths, signals: &mut Signals) -> Result<Option<DaemonLock>, ServiceError> {
+    let taking = paths.clone();
+    let mut taken = tokio::task::spawn_blocking(move || lock::acquire(&taking, lock::PATIENCE));
+    loop {
+        tokio::select! {
+            biased;
+            lock = &mut taken => return Ok(Some(lock.map_err(ServiceError::LockCutShort)??)),
+            signal = signals.next() => if signal == Signal::Stop { return Ok(None) },
+        }
+    }
+}
+
+/// Everything between the PID file and its removal.
+async fn supervise(
+    paths: &TownPaths,
+    process: Process,
+    foreground: LogFormat,
+    mut signals: Signals,
+) -> Result<(), ServiceError> {
+    let (settings, notes) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
+    // Whoever called tells what is wrong with the settings.
+    let foreground = settings.is_ok().then_some(foreground);
+    let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
+    tracing::info!("Daemon starting (PID {})", process.pid);
+    let settings = match settings {
+        Ok(settings) => Arc::new(settings),
+        Err(problem) => {
+            tracing::info!("Daemon startup failed (PID {}): {problem}", process.pid);
+            return Err(ServiceError::Settings(problem));
+        }
+    };
+    if let Some(notes) = notes {
+        tracing::warn!("{notes}");
+    }
+    let (settings_in_force, settings) = watch::channel(settings);
+    let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
+    let plan = RootPlan {
+        deps: deps.clone(),
+        settings: Arc::new(settings_in_force),
+        hints: Arc::new(SystemHints::new()),
+        process,
+    };
+    let (to_tree, from_outside) = mpsc::channel(16);
+    let listening = listen(&mut signals, to_tree, &log, &deps, settings, process);
+    let outcome = tokio::select! {
+        biased;
+        outcome = crate::run(plan, from_outside, |_| ()) => outcome,
+        never = listening => match never {},
+    };
+    let _ = tokio::time::timeout(CLOSE, deps.sessions.close()).await;
+    tracing::info!("Daemon stopped");
+    log.flush(FLUSH);
+    Ok(outcome?)
+}
+
+fn install_log(
+    paths: &TownPaths,
+    settings: &Settings,
+    foreground: Option<LogFormat>,
+) -> Result<LogHandle, AlreadyInstalled> {
+    log::install(&LogConfig {
+        path: paths.daemon_log(),
+        max_bytes: settings.log.max_bytes,
+        keep: settings.log.keep,
+        level: settings.log.level,
+        foreground,
+        zone: TimeZone::system(),
+    })
+}
+
+/// Passes signals on to the tree and keeps the log as the settings want it. Never ends by itself.
+async fn listen(
+    signals: &mut Signals,
+    tree: mpsc::Sender<Signal>,
+    log: &LogHandle,
+    deps: &Deps,
+    mut settings: watch::Receiver<Arc<Settings>>,
+    process: Process,
+) -> std::convert::Infallible {
+    let mut last_resort = None;
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => {
+                match signal {
+                    Signal::Stop if last_resort.is_some() => {
+                        // The second one leaves at once; the PID file is all that must not stay.
+                        let _ = pid::remove(&deps.paths.pid_file(), process.pid);
+                        std::process::exit(0);
+                    }
+                    Signal::Stop => {
+                        tracing::info!("Daemon shutting down");
+                        last_resort = Some(last_resort::arm(deps.paths.clone(), stopped(process)));
+                    }
+                    Signal::Reload => log.reopen(),
+                    Signal::LookNow | Signal::RereadRestartState => {}
+                }
+                let _ = tree.try_send(signal);
+            }
+            Ok(()) = settings.changed() => {
+                let log_settings = settings.borrow_and_update().log.clone();
+                log.set_level(log_settings.level);
+                log.set_limits(log_settings.max_bytes, log_settings.keep);
+            }
+        }
+    }
+}
+
+/// What `daemon/state.json` says of a daemon that stopped; `gt` reads no more of it then.
+fn stopped(process: Process) -> DaemonState {
+    DaemonState {
+        running: false,
+        pid: process.pid,
+        started_at: Some(process.started_at),
+        last_heartbeat: None,
+        heartbeat_count: 0,
+    }
+}
