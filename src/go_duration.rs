@@ -122,8 +122,12 @@ fn decimal(value: u128, one: u128, unit: &str) -> String {
     format!("{whole}.{}{unit}", fraction.trim_end_matches('0'))
 }
 
-/// The duration rounded to the whole minute (half a minute counts up), in Go's form: `31m0s`, `0s`. For ages.
+/// An age in Go's form: rounded to the whole minute (half a minute counts up), `31m0s`; below a minute, where that would
+/// say nothing, to the second before, `4s`.
 pub fn format_minutes(duration: Duration) -> String {
+    if duration < Duration::from_secs(60) {
+        return format(Duration::from_secs(duration.as_secs()));
+    }
     let minutes = duration.as_secs() / 60 + u64::from(duration.as_secs() % 60 >= 30);
     format(Duration::from_secs(minutes.saturating_mul(60)))
 }
@@ -213,11 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_rounded_to_the_minute() {
+    fn ages_are_rounded_to_the_minute_from_one_minute_on() {
         for (seconds, text) in [
             (0, "0s"),
-            (29, "0s"),
-            (30, "1m0s"),
+            (29, "29s"),
+            (59, "59s"),
+            (60, "1m0s"),
+            (90, "2m0s"),
             (31 * 60 + 29, "31m0s"),
             (31 * 60 + 30, "32m0s"),
             (3599, "1h0m0s"),
