@@ -1,14 +1,126 @@
-//! A throwaway town to watch; not written yet, but the stand-ins it is populated with are.
+//! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own, the supervisor keeping them
+//! alive while things go wrong, and everything gone at the end. `cargo run --release --example demo_town`
+//!
+//! One binary plays everybody, by the name it is called by: the agents, `gt` and `bd` ([`standin`]), the supervisor
+//! (the library, as its own command runs it), and otherwise the one who tells the [`story`]. Nothing outside the town's
+//! directory in `/tmp` is touched.
+#![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod standin;
+mod story;
+mod supervisor;
+mod telling;
+mod tmux;
+mod town;
 
-fn main() {
-    let mut words = std::env::args();
+use std::{env, io, process::ExitCode};
+
+use anyhow::{Context, bail};
+use gastown_supervisor::{
+    service::{self, ServiceOptions},
+    town::log::LogFormat,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{story::Story, telling::Telling, town::Town};
+
+const USAGE: &str = "\
+Shows the supervisor at work in a throwaway town, for about 30 seconds, and cleans up.
+
+Usage: cargo run --release --example demo_town [-- --keep]
+
+  --keep  leave the town running afterwards, and say how to look into it and how to end it
+";
+
+fn main() -> ExitCode {
+    let mut words = env::args();
     let called_by = words.next().unwrap_or_default();
     let name = called_by.rsplit('/').next().unwrap_or_default();
-    let args: Vec<String> = words.collect();
-    if let Some(code) = standin::play(name, &args) {
+    let words: Vec<String> = words.collect();
+    if let Some(code) = standin::play(name, &words) {
         std::process::exit(code);
     }
-    println!("not written yet");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match (name, words.as_slice()) {
+        ("gastown-supervisor", words) => supervise(words),
+        (_, []) => show(false),
+        (_, ["--keep"]) => show(true),
+        (_, ["--help" | "-h"]) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; whoever did has cleaned the environment.
+fn supervise(words: &[&str]) -> anyhow::Result<()> {
+    let ["run", "--town", town, "--log-format", "json"] = words else {
+        bail!("called as the supervisor in another way than the demo does");
+    };
+    let options = ServiceOptions { town: Some(town.into()), foreground: LogFormat::Json };
+    service::serve(options).map_err(anyhow::Error::msg)
+}
+
+/// Shows everything, and cleans up whatever happens.
+fn show(keep: bool) -> anyhow::Result<()> {
+    let version = tmux::version()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupted = Interrupted::register().context("signals cannot be received")?;
+        let telling = Telling::begin();
+        let town = Town::build(&story::RIGS, story::settings())?;
+        telling.plain(&format!(
+            "A throwaway town in {}: two rigs, five stand-in agents, a server of its own ({version}).",
+            town.root().display()
+        ));
+        let mut story = Story::new(town, telling);
+        let outcome = tokio::select! {
+            biased;
+            signal = interrupted.next() => Err(anyhow::anyhow!("ended by {signal}")),
+            outcome = story.play() => outcome.map_err(|error| story.explained(error)),
+        };
+        match outcome {
+            Ok(()) if keep => story.keep(),
+            outcome => {
+                let cleaned = story.clean_up();
+                outcome.and(cleaned)
+            }
+        }
+    })
+}
+
+/// The signals that end us; from now on they let us clean up first.
+struct Interrupted {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Interrupted {
+    fn register() -> io::Result<Self> {
+        Ok(Interrupted {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "TERM",
+            _ = self.hangup.recv() => "HUP",
+        }
+    }
 }

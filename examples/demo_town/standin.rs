@@ -12,6 +12,7 @@
 //! | `STANDIN_NO_PROMPT` (set, not empty) | the prompt never appears |
 //! | `STANDIN_DIALOG` (set, not empty) | claude's permissions question comes first: Down and Enter go on, Enter alone exits 1 |
 //! | file `<GT_ROOT>/demo/hang-<actor>` | while it exists: no heartbeat, no answer, no log |
+//! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
 //!
 //! `<actor>` is `BD_ACTOR` with `-` for `/`. Each line an agent receives is appended to
@@ -218,8 +219,12 @@ impl Agent {
         self.root.as_ref().map(|root| root.join(format!("demo/{what}-{}", self.actor)))
     }
 
+    fn dozes(&self) -> bool {
+        self.demo("doze").is_some_and(|path| path.exists())
+    }
+
     fn heartbeat(&mut self) {
-        let Some(root) = self.root.as_ref().filter(|_| !self.hangs()) else { return };
+        let Some(root) = self.root.as_ref().filter(|_| !self.hangs() && !self.dozes()) else { return };
         self.cycle += 1;
         let beat = format!(
             "{{\"timestamp\":\"{}\",\"cycle\":{},\"last_action\":\"patrol\",\"healthy_agents\":0,\

@@ -1,0 +1,290 @@
+//! The story: what goes wrong in the town, and what the supervisor does about it. Each line is told only after the thing
+//! was seen to happen; what is not seen in time ends the story.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use jiff::Timestamp;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    supervisor::{Line, Supervisor, alive, last_words, signal},
+    telling::{Telling, shown},
+    town::Town,
+};
+
+/// The town's rigs.
+pub const RIGS: [&str; 2] = ["harbor", "mill"];
+
+/// The agents, and the sessions they run in.
+const AGENTS: [(&str, &str); 5] = [
+    ("deacon", "hq-deacon"),
+    ("harbor/witness", "gt-harbor-witness"),
+    ("harbor/refinery", "gt-harbor-refinery"),
+    ("mill/witness", "gt-mill-witness"),
+    ("mill/refinery", "gt-mill-refinery"),
+];
+
+/// How long anything may take that should take a few seconds.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Only the deacon's patience is shorter than usual (15 and 30 minutes), and boot stays away: an AI that looks at the
+/// deacon has nothing to do here.
+pub fn settings() -> Value {
+    json!({
+        "boot": {"enabled": false},
+        "deacon": {"stale_after": "4s", "stuck_after": "8s", "grace": "3s"},
+    })
+}
+
+/// The town on the stage. Dropping it ends the supervisor first, then the town.
+#[derive(Debug)]
+pub struct Story {
+    supervisor: Option<Supervisor>,
+    town: Town,
+    telling: Telling,
+}
+
+impl Story {
+    /// Nothing has happened yet.
+    pub fn new(town: Town, telling: Telling) -> Self {
+        Story { supervisor: None, town, telling }
+    }
+
+    /// Plays it to the end. An error is what did not happen.
+    pub async fn play(&mut self) -> anyhow::Result<()> {
+        self.a_town_stands_up().await?;
+        self.an_agent_is_killed().await?;
+        self.the_deacon_dozes_off().await?;
+        self.a_rig_is_parked().await?;
+        self.the_supervisor_comes_and_goes().await
+    }
+
+    async fn a_town_stands_up(&mut self) -> anyhow::Result<()> {
+        let telling = self.telling;
+        telling.scene("Nothing runs. The supervisor is started.");
+        let pid = self.start_supervisor()?;
+        telling.say(&format!("gastown-supervisor run (PID {pid})"));
+        for (agent, _) in AGENTS {
+            self.until(0, agent, ": started in").await?;
+        }
+        self.all_run()?;
+        let names: Vec<&str> = AGENTS.iter().map(|(agent, _)| *agent).collect();
+        telling.say(&format!("all five agents are up: {}", names.join(", ")));
+        telling
+            .more("each in a tmux session of its own, at its prompt, told who woke it and what to do first");
+        Ok(())
+    }
+
+    async fn an_agent_is_killed(&mut self) -> anyhow::Result<()> {
+        let (agent, session) = AGENTS[1];
+        let before = self.all_run()?;
+        let from = self.said()?;
+        self.telling.scene("An agent dies.");
+        let killed = Timestamp::now();
+        signal(before[session], Signal::KILL);
+        self.telling.say(&format!("{agent} is killed: kill -9 {}", before[session]));
+        let noticed = self.until(from, agent, "making sure for 1s").await?;
+        self.telling.say(&format!(
+            "noticed after {}; a second look in 1 s makes sure that nobody meant it",
+            shown(since(killed, noticed.at))
+        ));
+        let created = self.until(from, agent, ": starting claude in session").await?;
+        self.telling.say(&format!("a new session runs {} after the kill", shown(since(killed, created.at))));
+        self.until(from, agent, ": started in").await?;
+        let after = self.all_run()?;
+        ensure!(after[session] != before[session], "{session} is still the old one");
+        self.others_untouched(session, &before, &after)?;
+        self.telling
+            .say(&format!("{agent} is at work again (PID {}); the others noticed nothing", after[session]));
+        Ok(())
+    }
+
+    async fn the_deacon_dozes_off(&mut self) -> anyhow::Result<()> {
+        let (agent, session) = AGENTS[0];
+        let (before, from) = (self.all_run()?, self.said()?);
+        let doze = self.town.root().join("demo/doze-deacon");
+        let received = self.town.root().join("demo/received-deacon.log");
+        let health_check = "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness";
+        self.telling.scene(
+            "The deacon lives, but does nothing any more (old after 4 s here, 15 minutes by default).",
+        );
+        fs::write(&doze, "").context("the deacon cannot be told to doze")?;
+        self.telling.say("the deacon writes no heartbeat from now on");
+        let nudged = self.until(from, agent, "nudging it").await?;
+        self.telling.say(&told(&nudged));
+        wait_for("the nudge arrives in the deacon's session", || contains(&received, health_check)).await?;
+        self.telling.say(&format!("arrived in its session: \"{health_check}\""));
+        let ended = self.until(from, agent, ": ending it: ").await?;
+        self.telling.say(&told(&ended));
+        let woken = Timestamp::now();
+        fs::remove_file(&doze).context("the next deacon cannot be told to stay awake")?;
+        self.until(from, agent, ": started in").await?;
+        let after = self.all_run()?;
+        ensure!(after[session] != before[session], "{session} is still the old one");
+        self.others_untouched(session, &before, &after)?;
+        let heartbeat = self.town.root().join("deacon/heartbeat.json");
+        wait_for("the new deacon writes heartbeats", || beat(&heartbeat).is_some_and(|at| at > woken))
+            .await?;
+        self.telling.say(&format!("a new deacon (PID {}) writes heartbeats", after[session]));
+        Ok(())
+    }
+
+    async fn a_rig_is_parked(&mut self) -> anyhow::Result<()> {
+        let (agent, session) = AGENTS[3];
+        let (before, from) = (self.all_run()?, self.said()?);
+        self.telling.scene("A rig is parked: what ends there is left alone.");
+        self.town.set_status("mill", Some("parked"))?;
+        signal(before[session], Signal::KILL);
+        self.telling.say(&format!("gt rig park mill; then {agent} is killed: kill -9 {}", before[session]));
+        let left = self.until(from, agent, "left so: rig is parked").await?;
+        let now = self.town.tmux().sessions();
+        ensure!(!now.contains_key(session), "{session} was started in a parked rig");
+        self.others_untouched(session, &before, &now)?;
+        self.telling.say(&told(&left));
+        let (unparked, from) = (Timestamp::now(), self.said()?);
+        self.town.set_status("mill", None)?;
+        self.telling.say("gt rig unpark mill");
+        let created = self.until(from, agent, ": starting claude in session").await?;
+        self.until(from, agent, ": started in").await?;
+        self.all_run()?;
+        self.telling.say(&format!(
+            "{agent} is at work again, its session was there after {}",
+            shown(since(unparked, created.at))
+        ));
+        Ok(())
+    }
+
+    async fn the_supervisor_comes_and_goes(&mut self) -> anyhow::Result<()> {
+        let before = self.all_run()?;
+        self.telling.scene("The supervisor stops and starts; the agents do not notice.");
+        let mut supervisor = self.supervisor.take().context("no supervisor runs")?;
+        let (status, took) = supervisor.stop().await?;
+        ensure!(status.success(), "the supervisor ended with {status}");
+        ensure!(self.town.tmux().sessions() == before, "sessions changed when the supervisor stopped");
+        ensure!(before.values().all(|pid| alive(*pid)), "agents ended with the supervisor");
+        self.telling.say(&format!("stopped {} after TERM; all five agents live on", shown(took)));
+        let pid = self.start_supervisor()?;
+        for (agent, _) in AGENTS {
+            self.until(0, agent, ": is running, taken over as it is").await?;
+        }
+        self.until(0, "Heartbeat complete", "(#1)").await?;
+        ensure!(self.all_run()? == before, "sessions changed when the supervisor started again");
+        let lines = self.supervisor.as_mut().map(|it| it.lines(0).to_vec()).unwrap_or_default();
+        ensure!(!lines.iter().any(|line| line.text.contains(": starting ")), "an agent was started again");
+        self.telling
+            .say(&format!("started again (PID {pid}): all five taken over as they are, none restarted"));
+        Ok(())
+    }
+
+    /// An error with the supervisor's own last words.
+    pub fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        anyhow::anyhow!("{error:#}\n\nThe end of daemon/daemon.log:\n{}", last_words(self.town.root()))
+    }
+
+    /// Ends everything. An error when something of it is still there.
+    pub fn clean_up(mut self) -> anyhow::Result<()> {
+        self.telling.plain("");
+        drop(self.supervisor.take());
+        let pids = self.town.tmux().sessions();
+        let root = self.town.root().to_owned();
+        drop(self.town);
+        let left: Vec<u32> = pids.into_values().filter(|pid| alive(*pid)).collect();
+        ensure!(left.is_empty(), "these processes could not be ended: {left:?}");
+        ensure!(!root.exists(), "{} could not be removed", root.display());
+        self.telling.say("cleaned up: supervisor stopped, tmux server ended, directory removed");
+        Ok(())
+    }
+
+    /// Leaves everything running, and says how to go on.
+    pub fn keep(self) -> anyhow::Result<()> {
+        let socket = self.town.tmux().socket().display().to_string();
+        let pid = self.supervisor.context("no supervisor runs")?.keep();
+        let root = self.town.keep().display().to_string();
+        self.telling.plain(&format!(
+            "\nThe town is left running, with its supervisor (PID {pid}).\n\
+             \n  look at an agent   tmux -S {socket} attach -t =hq-deacon    (leave with Ctrl-b d)\
+             \n  list them          tmux -S {socket} list-sessions\
+             \n  follow the log     tail -f {root}/daemon/daemon.log\
+             \n  stop supervising   kill {pid}    (the agents live on)\
+             \n  end and clean up   kill {pid}; sleep 1; tmux -S {socket} kill-server; rm -r {root}"
+        ));
+        Ok(())
+    }
+
+    fn start_supervisor(&mut self) -> anyhow::Result<u32> {
+        let program = self.town.bin().join("gastown-supervisor");
+        let supervisor = Supervisor::start(&program, &self.town, &[])?;
+        Ok(self.supervisor.insert(supervisor).pid())
+    }
+
+    fn said(&mut self) -> anyhow::Result<usize> {
+        Ok(self.supervisor.as_mut().context("no supervisor runs")?.said())
+    }
+
+    /// Waits until the supervisor says something about this agent.
+    async fn until(&mut self, from: usize, who: &str, what: &str) -> anyhow::Result<Line> {
+        let supervisor = self.supervisor.as_mut().context("no supervisor runs")?;
+        let fits = |text: &str| text.starts_with(who) && text.contains(what);
+        supervisor.until(from, &format!("the log says {who:?} … {what:?}"), LIMIT, fits).await
+    }
+
+    /// Every agent's session, each with a living process; an error when one is missing.
+    fn all_run(&self) -> anyhow::Result<BTreeMap<String, u32>> {
+        let sessions = self.town.tmux().sessions();
+        for (agent, session) in AGENTS {
+            match sessions.get(session) {
+                Some(pid) if alive(*pid) => {}
+                _ => bail!("{agent} does not run in its session {session}"),
+            }
+        }
+        Ok(sessions)
+    }
+
+    fn others_untouched(
+        &self,
+        but: &str,
+        before: &BTreeMap<String, u32>,
+        after: &BTreeMap<String, u32>,
+    ) -> anyhow::Result<()> {
+        for (agent, session) in AGENTS.iter().filter(|(_, session)| *session != but) {
+            ensure!(before.get(*session) == after.get(*session), "{agent} was touched, for no reason");
+        }
+        Ok(())
+    }
+}
+
+/// A log line, marked as one.
+fn told(line: &Line) -> String {
+    format!("the log: \"{}\"", line.text)
+}
+
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+fn contains(path: &Path, text: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|content| content.contains(text))
+}
+
+/// When the deacon's last heartbeat was.
+fn beat(path: &Path) -> Option<Timestamp> {
+    let file: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    file.get("timestamp")?.as_str()?.parse().ok()
+}
+
+/// Looks again until it holds; an error when it does not in time.
+async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        ensure!(Instant::now() < deadline, "this did not happen within {LIMIT:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}

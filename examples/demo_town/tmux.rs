@@ -1,0 +1,92 @@
+//! A tmux server of one's own, on a socket in the town's directory. The user's server is never touched.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+
+use crate::supervisor::{alive, signal, wait_gone};
+
+/// How long the server and its agents have to end when they are told to.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The server; there need not be one yet.
+#[derive(Debug)]
+pub struct Tmux {
+    socket: PathBuf,
+}
+
+/// What `tmux -V` says (`tmux 3.3a`); an error, with what to do, when it is not installed.
+pub fn version() -> anyhow::Result<String> {
+    let output = Command::new("tmux").arg("-V").output();
+    match output {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        _ => bail!(
+            "tmux is not installed: install it (apt-get install tmux, or brew install tmux) and run this again"
+        ),
+    }
+}
+
+impl Tmux {
+    /// The server of this socket.
+    pub fn new(socket: PathBuf) -> Self {
+        Tmux { socket }
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Runs a command in the server, without starting one, and returns what it printed.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new("tmux")
+            .arg("-N")
+            .arg("-S")
+            .arg(&self.socket)
+            .args(arguments)
+            .env_remove("TMUX")
+            .stdin(Stdio::null())
+            .output()
+            .context("tmux cannot be run")?;
+        if !output.status.success() {
+            bail!("tmux {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    /// The agents' sessions with the process in their pane; the supervisor's own session is left out. None when no
+    /// server runs.
+    pub fn sessions(&self) -> BTreeMap<String, u32> {
+        let listed = self.run(&["list-panes", "-a", "-F", "#{pane_pid} #{session_name}"]).unwrap_or_default();
+        let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+        pairs
+            .filter(|(_, name)| *name != "_supervisor")
+            .filter_map(|(pid, name)| Some((name.to_owned(), pid.parse().ok()?)))
+            .collect()
+    }
+
+    /// Ends the server with everything in it, and waits until it is gone.
+    pub fn end(&self) {
+        let server = self.run(&["display-message", "-p", "#{pid}"]).ok().and_then(|pid| pid.parse().ok());
+        let everybody: Vec<u32> = self.sessions().into_values().chain(server).collect();
+        let _ = self.run(&["kill-server"]);
+        wait_gone(&everybody, PATIENCE);
+        for pid in everybody.into_iter().filter(|pid| alive(*pid)) {
+            signal(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

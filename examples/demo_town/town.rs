@@ -1,0 +1,104 @@
+//! A throwaway town: a directory with two settings files, its rigs, the stand-ins' programs, and a tmux server. All of
+//! it is gone when it is dropped.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::tmux::Tmux;
+
+/// The programs this binary plays when it is called by these names.
+const PROGRAMS: [&str; 4] = ["claude", "gt", "bd", "gastown-supervisor"];
+
+/// The town. First the tmux server goes, then the directory.
+#[derive(Debug)]
+pub struct Town {
+    tmux: Tmux,
+    directory: TempDir,
+}
+
+impl Town {
+    /// A town with these rigs and these settings (`settings/supervisor.json`; the tmux socket is added).
+    pub fn build(rigs: &[&str], mut settings: Value) -> anyhow::Result<Town> {
+        // Not the user's temporary directory: the path of a socket may have no more than some 100 bytes.
+        let directory = tempfile::Builder::new().prefix("demo-town-").tempdir_in("/tmp");
+        let directory = directory.context("no directory can be made in /tmp")?;
+        let town = Town { tmux: Tmux::new(directory.path().join("tmux")), directory };
+        settings["tmux"]["socket_path"] = json!(town.tmux.socket());
+        town.write("settings/supervisor.json", &settings)?;
+        town.write("mayor/town.json", &json!({"type": "town", "version": 1, "name": "demo"}))?;
+        let entry = |rig: &&str| ((*rig).to_owned(), json!({"git_url": "", "beads": {"prefix": rig}}));
+        let listed: serde_json::Map<String, Value> = rigs.iter().map(entry).collect();
+        town.write("mayor/rigs.json", &json!({"version": 1, "rigs": listed}))?;
+        for rig in rigs {
+            fs::create_dir_all(town.root().join(rig).join("witness"))?;
+            fs::create_dir_all(town.root().join(rig).join("refinery/rig"))?;
+            town.set_status(rig, None)?;
+        }
+        for directory in ["demo", "home", ".runtime/deacon"] {
+            fs::create_dir_all(town.root().join(directory))?;
+        }
+        town.link_programs()?;
+        Ok(town)
+    }
+
+    /// The town's directory.
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its tmux server.
+    pub fn tmux(&self) -> &Tmux {
+        &self.tmux
+    }
+
+    /// The directory that comes first on the `PATH` of everything in the town.
+    pub fn bin(&self) -> PathBuf {
+        self.root().join("bin")
+    }
+
+    /// `PATH` in the town.
+    pub fn path(&self) -> String {
+        format!("{}:{}", self.bin().display(), env::var("PATH").unwrap_or_default())
+    }
+
+    /// Notes a rig's status as `gt rig park` and `gt rig unpark` do.
+    pub fn set_status(&self, rig: &str, status: Option<&str>) -> anyhow::Result<()> {
+        let values = status.map_or(json!({}), |status| json!({ "status": status }));
+        let wisp = json!({"rig": rig, "values": values, "blocked": []});
+        self.write(&format!(".beads-wisp/config/{rig}.json"), &wisp)
+    }
+
+    /// Writes a file of the town as Gas Town's tools do: whole, or not at all.
+    pub fn write(&self, name: &str, content: &Value) -> anyhow::Result<()> {
+        let path = self.root().join(name);
+        let half = path.with_extension("half");
+        let write = || {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(&half, format!("{content:#}\n"))?;
+            fs::rename(&half, &path)
+        };
+        write().with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// Leaves everything as it is, and returns the directory.
+    pub fn keep(self) -> PathBuf {
+        std::mem::forget(self.tmux);
+        self.directory.keep()
+    }
+
+    fn link_programs(&self) -> anyhow::Result<()> {
+        let program = env::current_exe().context("the path of this program cannot be found out")?;
+        fs::create_dir_all(self.bin())?;
+        for name in PROGRAMS {
+            symlink(&program, self.bin().join(name))?;
+        }
+        Ok(())
+    }
+}
