@@ -13,6 +13,7 @@ use crate::{
     commands::Commands,
     problems::Problems,
     processes::Processes,
+    rig::dock::Docked,
     sessions::Sessions,
     town::{files::Files, paths::TownPaths, settings::Settings},
 };
@@ -46,6 +47,8 @@ pub struct Deps {
     pub turns: Turns,
     /// Which tmux server has this town's key bindings.
     pub bindings: Bindings,
+    /// Which rigs are docked, by their beads.
+    pub docked: Docked,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }

@@ -9,6 +9,7 @@ use gastown_supervisor::{
     deps::{Deps, Dice},
     problems::Problems,
     processes::table::SystemProcesses,
+    rig::dock::Docked,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, paths::TownPaths, settings::Settings},
 };
@@ -19,8 +20,10 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
     let in_force = settings.borrow().clone();
     let runner = Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]));
     // Resolved once; when it is not there, the adapter says so each time it is asked.
-    let program =
-        runner.locate(&in_force.commands.tmux).await.unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
+    let program = runner
+        .locate(&in_force.commands.tmux)
+        .await
+        .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
     Deps {
         sessions: Arc::new(Tmux::new(tmux)),
@@ -36,6 +39,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         start_slots: StartSlots::new(),
         turns: Turns::default(),
         bindings: Bindings::default(),
+        docked: Docked::default(),
         degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
     }
 }

@@ -3,11 +3,7 @@
 //! The order matters to others: the lock decides who is the daemon, the PID file follows at once because `gt` looks for it
 //! 200 ms after a start, and only then comes anything slow. At the end everything is taken back within 400 ms.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -207,4 +203,3 @@ fn stopped(process: Process) -> DaemonState {
         heartbeat_count: 0,
     }
 }
-

@@ -27,7 +27,10 @@ use crate::{
     deacon::actor::{Deacon, DeaconMsg},
     deps::Deps,
     go_duration,
-    rig::supervisor::{RigMsg, RigPlan, RigSupervisor},
+    rig::{
+        dock,
+        supervisor::{RigMsg, RigPlan, RigSupervisor},
+    },
     sessions::actor::{Seen, SessionWatch, WatchMsg},
     town::{settings::Settings, watch::Hints},
     work::{Post, Work},
@@ -57,6 +60,8 @@ pub enum RootMsg {
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
+    /// From its task: which rigs are docked, or nothing when `bd` could not say.
+    DockedRead(Option<BTreeMap<RigName, String>>),
     /// From the session watch.
     Seen(Seen),
     /// From a part.
@@ -165,6 +170,8 @@ pub struct RootState {
     heartbeat: Heartbeat,
     timer: u64,
     deacon_held: bool,
+    /// `bd` is being asked which rigs are docked; it may take its time, and is not asked twice at once.
+    reading_docked: bool,
     work: Work<RootMsg>,
     post: Post<RootMsg>,
 }
@@ -189,6 +196,7 @@ impl Actor for Root {
             heartbeat: Heartbeat::default(),
             timer: 0,
             deacon_held: false,
+            reading_docked: false,
             work: Work::new(post.clone()),
             post,
         };
@@ -208,7 +216,10 @@ impl Actor for Root {
         match message {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
             RootMsg::RereadRestartState => state.read_restart_state(),
-            RootMsg::LookNow => state.hint_sweep(),
+            RootMsg::LookNow => {
+                state.hint_sweep();
+                state.read_town(None);
+            }
             RootMsg::HeartbeatDue(generation) if generation == state.timer => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::Deadline(number) => {
@@ -217,6 +228,7 @@ impl Actor for Root {
             }
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
+            RootMsg::DockedRead(docked) => state.docked_read(docked),
             RootMsg::Seen(seen) => state.seen(seen),
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
@@ -376,6 +388,7 @@ impl RootState {
         }
         match heartbeat {
             Some(number) => {
+                self.read_docked();
                 if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
                     let _ = watch.cast(WatchMsg::SweepFor(number));
                 }
@@ -383,6 +396,26 @@ impl RootState {
             None => self.tell_all(&Word::TownChanged),
         }
         Ok(())
+    }
+
+    fn read_docked(&mut self) {
+        if self.reading_docked {
+            return;
+        }
+        self.reading_docked = true;
+        let deps = self.plan.deps.clone();
+        let rigs: Vec<RigPlan> = self.rigs.values().cloned().collect();
+        self.work.spawn(
+            async move { RootMsg::DockedRead(dock::read(&deps, &rigs).await) },
+            RootMsg::DockedRead(None),
+        );
+    }
+
+    fn docked_read(&mut self, docked: Option<BTreeMap<RigName, String>>) {
+        self.reading_docked = false;
+        if docked.is_some_and(|docked| self.plan.deps.docked.update(docked)) {
+            self.tell_all(&Word::TownChanged);
+        }
     }
 
     fn put_in_force(&mut self, settings: Arc<Settings>) {
