@@ -3,7 +3,12 @@
 //! It restarts an actor that crashes, parks one that crashes too often, follows the town as rigs come and go, and stops
 //! everything in order. It owns no agent and decides nothing about one.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -68,6 +73,8 @@ pub enum RootMsg {
     Report(Report),
     /// From its timer: a parked child's time is over.
     TryAgain(RootChild),
+    /// From its task: the actors of a rig that vanished or changed are gone.
+    RigStopped(RigName),
     /// From its timer.
     PidCheckDue,
     /// From anybody: how are you, and who is under you?
@@ -166,6 +173,8 @@ pub struct RootState {
     plan: RootPlan,
     children: Children<RootChild, ChildRef>,
     rigs: BTreeMap<RigName, RigPlan>,
+    /// Rigs whose actors are still ending: their agents get no second owner before the first is gone.
+    stopping: BTreeSet<RigName>,
     town: Town,
     heartbeat: Heartbeat,
     timer: u64,
@@ -192,6 +201,7 @@ impl Actor for Root {
             plan,
             children: Children::new(Budget::default()),
             rigs: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             town: Town::new(),
             heartbeat: Heartbeat::default(),
             timer: 0,
@@ -235,6 +245,10 @@ impl Actor for Root {
                 if state.children.unpark(&child) {
                     state.spawn(&myself, child).await?;
                 }
+            }
+            RootMsg::RigStopped(name) => {
+                state.stopping.remove(&name);
+                state.spawn_rig(&myself, name).await?;
             }
             RootMsg::PidCheckDue => state.check_pid_file(),
             RootMsg::Probe(reply) => drop(reply.send(state.snapshot())),
@@ -308,6 +322,8 @@ impl RootState {
                 (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
             }
             RootChild::Deacon => {
+                // A new one has not found out yet whether it is held; it will say so.
+                self.reported(Report::DeaconHeld(false));
                 let arguments = (deps.clone(), spec(Identity::Deacon), answers);
                 let (actor, _) = Actor::spawn_linked(None, Deacon, arguments, above).await?;
                 (ChildRef::Deacon(actor.clone()), actor.get_cell())
@@ -419,21 +435,9 @@ impl RootState {
     }
 
     fn put_in_force(&mut self, settings: Arc<Settings>) {
-        let before = self.plan.deps.settings();
         tracing::info!("Settings changed, in force now");
-        let needs_restart = settings.tmux.socket_name != before.tmux.socket_name
-            || settings.tmux.socket_path != before.tmux.socket_path
-            || settings.tmux.naming != before.tmux.naming
-            || settings.commands.tmux != before.commands.tmux;
-        if needs_restart {
-            tracing::warn!(
-                "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start"
-            );
-        }
         self.plan.settings.send_replace(settings);
-        if !before.heartbeat.interval.is_zero() {
-            self.arm_heartbeat();
-        }
+        self.arm_heartbeat();
     }
 
     /// Rigs that appeared get their actors, those that vanished lose them; their sessions are left alone.
@@ -452,7 +456,15 @@ impl RootState {
             .collect();
         for name in changed {
             let cell = self.children.remove(&RootChild::Rig(name.clone()));
-            self.work.run(async move { stop_all(cell.into_iter().collect(), STOP_GRACE).await });
+            self.stopping.insert(name.clone());
+            let stopped = name.clone();
+            self.work.spawn(
+                async move {
+                    stop_all(cell.into_iter().collect(), STOP_GRACE * 2).await;
+                    RootMsg::RigStopped(stopped)
+                },
+                RootMsg::RigStopped(name.clone()),
+            );
             if !wanted.contains_key(&name) {
                 tracing::info!(
                     "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
@@ -460,18 +472,13 @@ impl RootState {
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
             }
         }
-        let new: Vec<RigName> = wanted
-            .keys()
-            .filter(|name| !self.children.contains(&RootChild::Rig((*name).clone())))
-            .cloned()
-            .collect();
         self.rigs = wanted;
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.bindings.set_prefixes(prefixes);
-        for name in &new {
-            self.spawn(myself, RootChild::Rig(name.clone())).await?;
-        }
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();
+        for name in &names {
+            self.spawn_rig(myself, name.clone()).await?;
+        }
         let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
         self.work.run(async move {
             match hints.retarget(watched(&deps, &names)).await {
@@ -481,6 +488,20 @@ impl RootState {
                 None => deps.problems.clear("watch"),
             };
         });
+        Ok(())
+    }
+
+    /// Gives a rig its actors, unless it has them, is not wanted, or still has old ones.
+    async fn spawn_rig(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+        name: RigName,
+    ) -> Result<(), ActorProcessingErr> {
+        let child = RootChild::Rig(name.clone());
+        if self.rigs.contains_key(&name) && !self.stopping.contains(&name) && !self.children.contains(&child)
+        {
+            self.spawn(myself, child).await?;
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::{
         reading::{FileProblem, LastGood, Reading},
         rigs::{self, Rigs},
         routes::{self, Routes},
-        settings::{Settings, read},
+        settings::{Settings, Tmux, read},
     },
 };
 
@@ -125,7 +125,7 @@ impl Town {
         let settings = match settings {
             Ok(settings) => {
                 tell(deps, "settings/ours", None);
-                (settings != *deps.settings()).then(|| Arc::new(settings))
+                changed(settings, deps)
             }
             Err(problem) => {
                 tell(deps, "settings/ours", Some(format!("{problem}; the last good settings stay in force")));
@@ -153,6 +153,20 @@ impl Town {
         self.told = keys;
         (settings, plans)
     }
+}
+
+/// The settings to put in force, if they differ from those that are. Which tmux server and how sessions are named stays
+/// for life: half of the agents would otherwise be looked for in another place.
+fn changed(mut settings: Settings, deps: &Deps) -> Option<Arc<Settings>> {
+    let in_force = deps.settings();
+    let read = (settings.tmux.clone(), settings.commands.tmux.clone());
+    settings.tmux = Tmux { sweep: settings.tmux.sweep, ..in_force.tmux.clone() };
+    settings.commands.tmux.clone_from(&in_force.commands.tmux);
+    let kept = (settings.tmux.clone(), settings.commands.tmux.clone()) != read;
+    let note =
+        "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start";
+    tell(deps, "settings/next_start", kept.then(|| note.to_owned()));
+    (settings != *in_force).then(|| Arc::new(settings))
 }
 
 impl Default for Town {
