@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::{
-    agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
+    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
     clock::{Clock, Now},
     commands::Commands,
     problems::Problems,
     processes::Processes,
-    rig::dock::Docked,
+    rig::docked::Docked,
     sessions::Sessions,
     town::{files::Files, paths::TownPaths, settings::Settings},
 };

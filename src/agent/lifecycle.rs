@@ -167,12 +167,15 @@ impl Lifecycle {
                 self.second_look(seen, before, around, notices)
             }
             State::Waiting { until, counted, .. } => {
-                self.waiting(seen, until, counted, asked_for, around, notices)
+                let attempt = self.attempt(counted);
+                self.until(seen, (until, attempt), asked_for, around, notices)
+            }
+            State::CrashLoop { trial_at } => {
+                self.until(seen, (trial_at, Attempt::Trial), asked_for, around, notices)
             }
             State::Held { until, gate_closed } => {
                 self.held(seen, until, gate_closed, asked_for, around, notices)
             }
-            State::CrashLoop { trial_at } => self.crash_loop(seen, trial_at, asked_for, around, notices),
             State::Starting { .. } => Decision::Leave,
         }
     }
@@ -258,8 +261,8 @@ impl Lifecycle {
         notices: &mut Vec<Notice>,
     ) -> Decision {
         match verdict {
-            Verdict::Now => self.start(counted, false, replace, around, notices),
-            Verdict::Trial => self.start(true, true, replace, around, notices),
+            Verdict::Now => self.start(self.attempt(counted), replace, around, notices),
+            Verdict::Trial => self.start(Attempt::Trial, replace, around, notices),
             Verdict::At(until) => {
                 let why = format!("restart {} waits", self.history.restart_count + 1);
                 notices.push(told(format!("{why} until {}", at_second(until))));
@@ -281,20 +284,19 @@ impl Lifecycle {
         }
     }
 
+    /// How the next start counts.
+    fn attempt(&self, counted: bool) -> Attempt {
+        if counted { Attempt::Restart(self.history.restart_count + 1) } else { Attempt::Fresh }
+    }
+
     fn start(
         &mut self,
-        counted: bool,
-        trial: bool,
+        attempt: Attempt,
         replace: Option<Replacement>,
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        let attempt = match (counted, trial) {
-            (_, true) => Attempt::Trial,
-            (true, false) => Attempt::Restart(self.history.restart_count + 1),
-            (false, false) => Attempt::Fresh,
-        };
-        if counted {
+        if attempt != Attempt::Fresh {
             restart::restarted(&mut self.history, around.now.wall, around.policy);
             notices.push(Notice::Keep(self.history.clone()));
         }
@@ -311,22 +313,21 @@ impl Lifecycle {
         Decision::Leave
     }
 
-    fn waiting(
+    /// Waiting for a time to come; then a start is made.
+    fn until(
         &mut self,
         seen: &Observation,
-        until: Timestamp,
-        counted: bool,
+        due: (Timestamp, Attempt),
         asked_for: bool,
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
+        let (time, attempt) = due;
         match &seen.permission {
             Permission::Denied(why) => self.absent(why, notices),
             Permission::Unknown(_) => self.unclear(asked_for, around),
-            Permission::Allowed if around.now.wall >= until => {
-                self.start(counted, false, None, around, notices)
-            }
-            Permission::Allowed if asked_for => Decision::LookAgain(time_until(until, around.now)),
+            Permission::Allowed if around.now.wall >= time => self.start(attempt, None, around, notices),
+            Permission::Allowed if asked_for => Decision::LookAgain(time_until(time, around.now)),
             Permission::Allowed => Decision::Leave,
         }
     }
@@ -354,25 +355,6 @@ impl Lifecycle {
         };
         notices.push(told(format!("was left alone after being stopped by hand; {over}")));
         self.idle(seen, around, notices)
-    }
-
-    fn crash_loop(
-        &mut self,
-        seen: &Observation,
-        trial_at: Timestamp,
-        asked_for: bool,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
-        match &seen.permission {
-            Permission::Denied(why) => self.absent(why, notices),
-            Permission::Unknown(_) => self.unclear(asked_for, around),
-            Permission::Allowed if around.now.wall >= trial_at => {
-                self.start(true, true, None, around, notices)
-            }
-            Permission::Allowed if asked_for => Decision::LookAgain(time_until(trial_at, around.now)),
-            Permission::Allowed => Decision::Leave,
-        }
     }
 
     fn start_ended(

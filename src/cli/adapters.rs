@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use gastown_supervisor::{
-    agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
+    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
     clock::SystemClock,
     commands::{Commands, runner::Runner},
     deps::{Deps, Dice},
     problems::Problems,
     processes::table::SystemProcesses,
-    rig::dock::Docked,
+    rig::docked::Docked,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, paths::TownPaths, settings::Settings},
 };

@@ -3,10 +3,7 @@
 //! Read ahead at each heartbeat and kept; a start never waits for `bd`. A read that failed leaves the last answer, and
 //! until there is one a rig counts as unlabelled.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use super::supervisor::RigPlan;
 use crate::{
@@ -14,27 +11,6 @@ use crate::{
     deps::Deps,
     ledger::beads::{self, Bead},
 };
-
-/// The rigs whose bead says that they are not to be touched, and in which words.
-#[derive(Debug, Clone, Default)]
-pub struct Docked {
-    rigs: Arc<Mutex<BTreeMap<RigName, String>>>,
-}
-
-impl Docked {
-    /// Why this rig is not operational by its bead's label; `None` when nothing says so.
-    pub fn why(&self, rig: &RigName) -> Option<String> {
-        self.rigs.lock().unwrap_or_else(PoisonError::into_inner).get(rig).cloned()
-    }
-
-    /// Takes in a new answer; returns whether it differs from the last.
-    pub fn update(&self, rigs: BTreeMap<RigName, String>) -> bool {
-        let mut known = self.rigs.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *known != rigs;
-        *known = rigs;
-        changed
-    }
-}
 
 /// Asks `bd` for the beads of all rigs, with one call for the whole town. `None` when it could not say; that is reported
 /// once as long as it lasts.

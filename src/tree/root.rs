@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{
     budget::Budget,
-    children::{ChildStatus, Children, Ending, stop_all},
+    children::{ChildStatus, Children, Ending, ending, stop_all},
     chores::{self, Process},
     heartbeat::{Complete, Heartbeat},
     part::{Answers, Beat, Report, STOP_GRACE, Word},
@@ -262,12 +262,8 @@ impl Actor for Root {
         event: SupervisionEvent,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let (actor, why) = match event {
-            SupervisionEvent::ActorTerminated(actor, _, why) => {
-                (actor.get_id(), why.unwrap_or_else(|| "it ended".to_owned()))
-            }
-            SupervisionEvent::ActorFailed(actor, error) => (actor.get_id(), error.to_string()),
-            _ => return Ok(()),
+        let Some((actor, why)) = ending(event) else {
+            return Ok(());
         };
         let now = state.plan.deps.now().mono;
         match state.children.ended(actor, &why, now) {
