@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -18,9 +17,9 @@ use super::{
     budget::Budget,
     children::{ChildStatus, Children, Ending, ending, stop_all},
     chores::{self, Process},
-    heartbeat::{Complete, Heartbeat},
-    part::{Answers, Beat, Report, STOP_GRACE, Word},
-    town_reading::{Town, TownReading, read_town, watched},
+    heartbeat::Heartbeat,
+    part::{Answers, Report, STOP_GRACE, Word},
+    town_reading::{Town, TownReading},
 };
 use crate::{
     agent::{
@@ -32,14 +31,18 @@ use crate::{
     deacon::actor::{Deacon, DeaconMsg},
     deps::Deps,
     go_duration,
-    rig::{
-        dock,
-        supervisor::{RigMsg, RigPlan, RigSupervisor},
-    },
+    rig::supervisor::{RigMsg, RigPlan, RigSupervisor},
     sessions::actor::{Seen, SessionWatch, WatchMsg},
     town::{settings::Settings, watch::Hints},
     work::{Post, Work},
 };
+
+mod beating;
+mod child;
+mod following;
+
+use child::ChildRef;
+pub use child::RootChild;
 
 /// How often it is looked whether somebody deleted the PID file.
 const PID_CHECK: Duration = Duration::from_secs(5);
@@ -79,51 +82,6 @@ pub enum RootMsg {
     PidCheckDue,
     /// From anybody: how are you, and who is under you?
     Probe(RpcReplyPort<RootSnapshot>),
-}
-
-/// The root's children.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RootChild {
-    /// Looks at all sessions.
-    SessionWatch,
-    /// Owns the deacon.
-    Deacon,
-    /// Spawns boot.
-    Boot,
-    /// Stands over a rig.
-    Rig(RigName),
-}
-
-impl fmt::Display for RootChild {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RootChild::SessionWatch => f.write_str("sessions"),
-            RootChild::Deacon => f.write_str("deacon"),
-            RootChild::Boot => f.write_str("boot"),
-            RootChild::Rig(rig) => write!(f, "rig {rig}"),
-        }
-    }
-}
-
-#[derive(Debug)]
-enum ChildRef {
-    SessionWatch(ActorRef<WatchMsg>),
-    Deacon(ActorRef<DeaconMsg>),
-    Boot(ActorRef<BootMsg>),
-    Rig(ActorRef<RigMsg>),
-}
-
-impl ChildRef {
-    /// Passes a word on to a part; the session watch is none.
-    fn hear(&self, word: Word) {
-        // A message to an actor that just crashed is lost; its successor looks for itself.
-        let _ = match self {
-            ChildRef::SessionWatch(_) => Ok(()),
-            ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
-            ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
-            ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),
-        };
-    }
 }
 
 /// What a probe shows.
@@ -365,215 +323,6 @@ impl RootState {
         });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);
         self.work.after(Duration::ZERO, RootMsg::HeartbeatDue(self.timer));
-    }
-
-    fn begin_heartbeat(&mut self) {
-        let deps = &self.plan.deps;
-        if let Some(number) = self.heartbeat.begin(deps.now()) {
-            tracing::info!("Heartbeat starting (recovery-focused)");
-            let deadline = deps.settings().heartbeat.deadline;
-            self.work.after(deadline, RootMsg::Deadline(number));
-            self.read_town(Some(number));
-        }
-    }
-
-    fn read_town(&mut self, heartbeat: Option<u64>) {
-        let deps = self.plan.deps.clone();
-        self.work.spawn(
-            async move { RootMsg::TownRead(heartbeat, Some(Box::new(read_town(&deps).await))) },
-            RootMsg::TownRead(heartbeat, None),
-        );
-    }
-
-    async fn town_read(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        heartbeat: Option<u64>,
-        reading: Option<Box<TownReading>>,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some(reading) = reading {
-            let (settings, plans) = self.town.update(*reading, &self.plan.deps);
-            if let Some(settings) = settings {
-                self.put_in_force(settings);
-            }
-            self.follow_rigs(myself, plans).await?;
-        }
-        match heartbeat {
-            Some(number) => {
-                self.read_docked();
-                if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
-                    let _ = watch.cast(WatchMsg::SweepFor(number));
-                }
-            }
-            None => self.tell_all(&Word::TownChanged),
-        }
-        Ok(())
-    }
-
-    fn read_docked(&mut self) {
-        if self.reading_docked {
-            return;
-        }
-        self.reading_docked = true;
-        let deps = self.plan.deps.clone();
-        let rigs: Vec<RigPlan> = self.rigs.values().cloned().collect();
-        self.work.spawn(
-            async move { RootMsg::DockedRead(dock::read(&deps, &rigs).await) },
-            RootMsg::DockedRead(None),
-        );
-    }
-
-    fn docked_read(&mut self, docked: Option<BTreeMap<RigName, String>>) {
-        self.reading_docked = false;
-        if docked.is_some_and(|docked| self.plan.deps.docked.update(docked)) {
-            self.tell_all(&Word::TownChanged);
-        }
-    }
-
-    fn put_in_force(&mut self, settings: Arc<Settings>) {
-        tracing::info!("Settings changed, in force now");
-        self.plan.settings.send_replace(settings);
-        self.arm_heartbeat();
-    }
-
-    /// Rigs that appeared get their actors, those that vanished lose them; their sessions are left alone.
-    async fn follow_rigs(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        plans: Vec<RigPlan>,
-    ) -> Result<(), ActorProcessingErr> {
-        let wanted: BTreeMap<RigName, RigPlan> =
-            plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
-        let changed: Vec<RigName> = self
-            .rigs
-            .iter()
-            .filter(|(name, plan)| wanted.get(*name) != Some(plan))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in changed {
-            let cell = self.children.remove(&RootChild::Rig(name.clone()));
-            self.stopping.insert(name.clone());
-            let stopped = name.clone();
-            self.work.spawn(
-                async move {
-                    stop_all(cell.into_iter().collect(), STOP_GRACE * 2).await;
-                    RootMsg::RigStopped(stopped)
-                },
-                RootMsg::RigStopped(name.clone()),
-            );
-            if !wanted.contains_key(&name) {
-                tracing::info!(
-                    "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
-                );
-                self.plan.deps.problems.forget(&format!("rig/{name}/"));
-            }
-        }
-        self.rigs = wanted;
-        let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
-        self.plan.deps.bindings.set_prefixes(prefixes);
-        let names: Vec<RigName> = self.rigs.keys().cloned().collect();
-        for name in &names {
-            self.spawn_rig(myself, name.clone()).await?;
-        }
-        let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
-        self.work.run(async move {
-            match hints.retarget(watched(&deps, &names)).await {
-                Some(why) => {
-                    deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
-                }
-                None => deps.problems.clear("watch"),
-            };
-        });
-        Ok(())
-    }
-
-    /// Gives a rig its actors, unless it has them, is not wanted, or still has old ones.
-    async fn spawn_rig(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        name: RigName,
-    ) -> Result<(), ActorProcessingErr> {
-        let child = RootChild::Rig(name.clone());
-        if self.rigs.contains_key(&name) && !self.stopping.contains(&name) && !self.children.contains(&child)
-        {
-            self.spawn(myself, child).await?;
-        }
-        Ok(())
-    }
-
-    fn seen(&mut self, seen: Seen) {
-        let Some(number) = seen.for_heartbeat else {
-            return self.tell_all(&Word::Swept(seen.sweep));
-        };
-        let parts: Vec<String> = self
-            .children
-            .running()
-            .filter(|(child, _)| **child != RootChild::SessionWatch)
-            .map(|(child, _)| child.to_string())
-            .collect();
-        let complete = self.heartbeat.asked(number, parts, self.plan.deps.now());
-        self.tell_all(&Word::Heartbeat(Beat { number, sweep: seen.sweep }));
-        self.complete(complete);
-    }
-
-    fn reported(&mut self, report: Report) {
-        match report {
-            Report::Looked { number, part, delegated } => {
-                let complete = self.heartbeat.answered(number, &part, delegated, self.plan.deps.now());
-                self.complete(complete);
-            }
-            Report::DeaconHeld(held) => {
-                self.deacon_held = held;
-                if let Some(ChildRef::Boot(boot)) = self.children.get(&RootChild::Boot) {
-                    let _ = boot.cast(BootMsg::DeaconHeld(held));
-                }
-            }
-            Report::CheckDeacon => {
-                if let Some(ChildRef::Deacon(deacon)) = self.children.get(&RootChild::Deacon) {
-                    let _ = deacon.cast(DeaconMsg::CheckNow);
-                }
-            }
-        }
-    }
-
-    fn complete(&mut self, complete: Option<Complete>) {
-        let Some(Complete { number, late }) = complete else {
-            return;
-        };
-        let problems = &self.plan.deps.problems;
-        if late.is_empty() {
-            problems.clear("heartbeat/late");
-        } else {
-            let late = late.into_iter().collect::<Vec<_>>().join(", ");
-            problems.report("heartbeat/late", format!("late in the heartbeat: {late}"));
-        }
-        tracing::info!("Heartbeat complete (#{number})");
-        let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
-        self.work.run(async move { chores::write_state(&deps, process, true, last, number).await });
-        self.arm_heartbeat();
-    }
-
-    fn arm_heartbeat(&mut self) {
-        let deps = &self.plan.deps;
-        let due = self.heartbeat.next_in(deps.settings().heartbeat.interval, deps.now());
-        self.timer += 1;
-        self.work.after(due, RootMsg::HeartbeatDue(self.timer));
-    }
-
-    fn read_restart_state(&mut self) {
-        let deps = self.plan.deps.clone();
-        self.work.spawn(
-            async move { RootMsg::RestartStateRead(chores::read_restart_state(&deps).await) },
-            RootMsg::RestartStateRead(None),
-        );
-    }
-
-    fn restart_state_read(&mut self, histories: Option<BTreeMap<String, RestartHistory>>) {
-        if let Some(histories) = histories {
-            tracing::info!("Restart state read again");
-            self.plan.deps.restarts.replace(histories);
-            self.tell_all(&Word::RestartStateChanged);
-        }
     }
 
     fn check_pid_file(&mut self) {
