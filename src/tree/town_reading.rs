@@ -194,3 +194,63 @@ fn tell(deps: &Deps, key: &str, problem: Option<String>) {
         None => deps.problems.clear(key),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn reading(ours: Option<&str>, shared: Option<&str>) -> SettingsReading {
+        let read = |content: Option<&str>| {
+            content.map(|text| text.as_bytes().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        SettingsReading {
+            ours: ("settings/supervisor.json".into(), read(ours)),
+            shared: ("mayor/daemon.json".into(), read(shared)),
+        }
+    }
+
+    fn interval(settings: &Result<Settings, String>) -> Option<u64> {
+        settings.as_ref().ok().map(|settings| settings.heartbeat.interval.as_secs())
+    }
+
+    #[test]
+    fn the_shared_file_breaks_and_heals() {
+        let mut good = None;
+        for (name, shared, expected, told) in [
+            ("missing", None, 180, false),
+            ("good", Some(r#"{"heartbeat":{"interval":"60s"}}"#), 60, false),
+            ("half-written keeps the last good one", Some(r#"{"heartbeat":{"inter"#), 60, true),
+            ("a bad value falls back alone", Some(r#"{"heartbeat":{"interval":"soon"}}"#), 180, true),
+            ("good again", Some(r#"{"heartbeat":{"interval":"90s"}}"#), 90, false),
+            ("removed", None, 180, false),
+        ] {
+            let (settings, notes) = reading(None, shared).resolve(&mut good);
+            assert_eq!(interval(&settings), Some(expected), "{name}");
+            assert_eq!(notes.is_some(), told, "{name}: {notes:?}");
+        }
+    }
+
+    #[test]
+    fn our_file_beats_the_shared_one_and_its_mistakes_are_errors() {
+        let shared = Some(r#"{"heartbeat":{"interval":"60s"}}"#);
+        let (settings, _) = reading(Some(r#"{"heartbeat":{"interval":"7s"}}"#), shared).resolve(&mut None);
+        assert_eq!(settings.unwrap().heartbeat.interval, Duration::from_secs(7));
+        let (settings, _) = reading(Some("{\n \"hart\": 1}"), shared).resolve(&mut None);
+        let problem = settings.unwrap_err();
+        assert!(problem.contains("settings/supervisor.json:2:2") && problem.contains("hart"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_missing_file() {
+        let denied = || Err(io::ErrorKind::PermissionDenied.into());
+        let mut good = Some(br#"{"heartbeat":{"interval":"60s"}}"#.to_vec());
+        let both = SettingsReading { shared: ("mayor/daemon.json".into(), denied()), ..reading(None, None) };
+        let (settings, notes) = both.resolve(&mut good);
+        assert_eq!((interval(&settings), notes.is_some()), (Some(60), true));
+        let ours =
+            SettingsReading { ours: ("settings/supervisor.json".into(), denied()), ..reading(None, None) };
+        assert!(ours.resolve(&mut None).0.is_err());
+    }
+}
