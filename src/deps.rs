@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::{
-    agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
+    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
     clock::{Clock, Now},
     commands::Commands,
     problems::Problems,
     processes::Processes,
+    rig::docked::Docked,
     sessions::Sessions,
     town::{files::Files, paths::TownPaths, settings::Settings},
 };
@@ -46,6 +47,8 @@ pub struct Deps {
     pub turns: Turns,
     /// Which tmux server has this town's key bindings.
     pub bindings: Bindings,
+    /// Which rigs are docked, by their beads.
+    pub docked: Docked,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }

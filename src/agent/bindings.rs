@@ -1,11 +1,8 @@
-//! Key bindings: bound once for each tmux server, by whichever start comes first.
+//! Key bindings: which tmux server has this town's, so that they are bound once for each.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::appearance;
-use crate::{deps::Deps, sessions::SessionsError};
-
-/// Whether the server that answers now has this town's bindings.
+/// What is bound where.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {
     inner: Arc<Mutex<Inner>>,
@@ -25,20 +22,15 @@ impl Bindings {
             *inner = Inner { prefixes, bound_on: None };
         }
     }
-}
 
-/// Binds the keys unless this server has them.
-pub async fn bind(deps: &Deps) -> Result<(), SessionsError> {
-    let server = deps.sessions.server_generation();
-    let prefixes = {
-        let inner = deps.bindings.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.bound_on == Some(server) {
-            return Ok(());
-        }
-        inner.prefixes.clone()
-    };
-    let bindings = appearance::key_bindings(deps.settings().tmux.naming, &prefixes);
-    deps.sessions.bind_keys(&bindings).await?;
-    deps.bindings.inner.lock().unwrap_or_else(PoisonError::into_inner).bound_on = Some(server);
-    Ok(())
+    /// The prefixes to bind keys for on this incarnation of the server; `None` when it has its bindings.
+    pub fn missing_on(&self, server: u64) -> Option<Vec<String>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        (inner.bound_on != Some(server)).then(|| inner.prefixes.clone())
+    }
+
+    /// This incarnation of the server has them now.
+    pub fn bound_on(&self, server: u64) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).bound_on = Some(server);
+    }
 }

@@ -15,214 +15,20 @@ use super::{
     confirmation::{Observation, Permission, SecondLook, SessionKey, Sighting, StateFile, judge},
     restart::{self, RestartHistory, Verdict},
 };
-use crate::{clock::Now, town::settings::Restart as Policy};
+use crate::clock::Now;
+
+mod order;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use order::{Attempt, Replacement, StartEnd, StartOrder};
+pub use state::{Life, State};
+pub use step::{Decision, Event, Notice, Step, Surroundings};
 
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
 const START_RETRY: Duration = Duration::from_secs(30);
-
-/// Where an agent is in its life.
-#[derive(Debug, Clone, PartialEq)]
-pub enum State {
-    /// Not looked at yet since the supervisor (or its actor) began.
-    Unseen,
-    /// Not running, and not to be started now.
-    Absent {
-        /// Why not ("rig is parked").
-        why: String,
-    },
-    /// A start of ours is under way.
-    Starting {
-        /// Since when.
-        since: Now,
-        /// What was ordered.
-        order: StartOrder,
-    },
-    /// Its session is there with an agent in it (or one that is just coming up).
-    Alive {
-        /// When it was first seen so.
-        since: Now,
-        /// Which session.
-        session: SessionKey,
-        /// Whether the state file said `stopped` when it was last seen alive.
-        said_stopped: bool,
-    },
-    /// It looks dead; the second look is due.
-    Confirming {
-        /// When that was noticed.
-        noticed: Now,
-        /// When the second look is due.
-        due: Now,
-        /// What was noticed, in a few words.
-        what: String,
-        /// What it was before; `None` when it was never seen alive.
-        before: Option<Life>,
-    },
-    /// To be started, but not before a certain time.
-    Waiting {
-        /// When.
-        until: Timestamp,
-        /// Whether that start counts as a restart.
-        counted: bool,
-        /// Why it waits.
-        why: String,
-    },
-    /// Stopped by hand: left alone for a while.
-    Held {
-        /// How long.
-        until: Timestamp,
-        /// Whether its rig was seen closed meanwhile; that it opens again ends the hold.
-        gate_closed: bool,
-    },
-    /// Restarted too often: left alone until the next trial.
-    CrashLoop {
-        /// When the next trial start is due.
-        trial_at: Timestamp,
-    },
-}
-
-/// The life that seems to have ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Life {
-    /// Its session.
-    pub session: SessionKey,
-    /// Whether the state file said `stopped` while it was alive.
-    pub said_stopped: bool,
-}
-
-/// Why a start is made, and how it counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt {
-    /// Nobody saw it end: the supervisor's first start, or one after a gate or hold. Not counted.
-    Fresh,
-    /// It died; this is its n-th restart since it was last stable.
-    Restart(u32),
-    /// A trial after a crash loop.
-    Trial,
-}
-
-/// A start to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartOrder {
-    /// How it counts.
-    pub attempt: Attempt,
-    /// An agent that is alive and must be replaced by this start.
-    pub replace: Option<Replacement>,
-}
-
-/// A live agent to be ended and started again in one step: the only way the supervisor ends a live one by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replacement {
-    /// Exactly this incarnation of its session.
-    pub session: SessionKey,
-    /// Why, for the log.
-    pub why: String,
-    /// The reason still holds only while the deacon's heartbeat file has this timestamp.
-    pub heartbeat: Timestamp,
-}
-
-/// How a start ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StartEnd {
-    /// The agent is up and has been told to begin.
-    Up {
-        /// Its session.
-        session: SessionKey,
-        /// How long the start took.
-        took: Duration,
-    },
-    /// An agent was there already; nothing was done.
-    Found(SessionKey),
-    /// Not allowed (any more); what runs was left running.
-    Refused(String),
-    /// It could not be found out whether to start; nothing was done.
-    Unclear(String),
-    /// No session could be made: the program is missing, tmux refused.
-    Impossible(String),
-    /// A session was made, but no agent appeared in it in time.
-    NeverAppeared(String),
-    /// The session ended during the start.
-    Ended(SessionKey),
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// Something was seen in passing: a sweep, a heartbeat. It nominates, it never kills.
-    Seen(Observation),
-    /// The look that a [`Decision::LookAgain`] asked for.
-    Looked(Observation),
-    /// The start under way ended.
-    StartEnded(StartEnd),
-    /// The agent is alive but makes no progress: it should be replaced.
-    Replace {
-        /// Why, for the log.
-        why: String,
-        /// The deacon's heartbeat that is too old.
-        heartbeat: Timestamp,
-        /// Whether the supervisor may act.
-        permission: Permission,
-    },
-    /// The restart state was changed from outside (the file, a signal): take this history.
-    Remembered(RestartHistory),
-}
-
-/// What to do next.
-#[derive(Debug, Clone, PartialEq)]
-#[must_use]
-pub enum Decision {
-    /// Nothing; timers stay as they are.
-    Leave,
-    /// Look at the agent afresh after this time and report it as [`Event::Looked`]. Replaces an earlier timer.
-    LookAgain(Duration),
-    /// Make this start and report it as [`Event::StartEnded`].
-    Start(StartOrder),
-}
-
-/// Something worth telling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// One line for the log: the state changed, or why it stays.
-    Told(String),
-    /// The restart history changed and should be kept.
-    Keep(RestartHistory),
-    /// A start of ours succeeded.
-    Started {
-        /// How it counted.
-        attempt: Attempt,
-        /// How long it took.
-        took: Duration,
-    },
-    /// A crash loop began.
-    CrashLoop {
-        /// Restarts before it was held.
-        restarts: u32,
-        /// When the next trial is due.
-        until: Timestamp,
-    },
-}
-
-/// The answer to an event.
-#[derive(Debug, Clone, PartialEq)]
-#[must_use]
-pub struct Step {
-    /// What to do.
-    pub decision: Decision,
-    /// What to tell, in order.
-    pub notices: Vec<Notice>,
-}
-
-/// What is handed in with every event.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The moment.
-    pub now: Now,
-    /// The restart policy in force.
-    pub policy: &'a Policy,
-    /// After how long the second look is taken (`restart.confirm`, `polecats.confirm`).
-    pub confirm: Duration,
-    /// From 0 to 1, for the policy's jitter.
-    pub jitter: f64,
-}
 
 /// One agent's lifecycle.
 #[derive(Debug, Clone, PartialEq)]
@@ -361,12 +167,15 @@ impl Lifecycle {
                 self.second_look(seen, before, around, notices)
             }
             State::Waiting { until, counted, .. } => {
-                self.waiting(seen, until, counted, asked_for, around, notices)
+                let attempt = self.attempt(counted);
+                self.until(seen, (until, attempt), asked_for, around, notices)
+            }
+            State::CrashLoop { trial_at } => {
+                self.until(seen, (trial_at, Attempt::Trial), asked_for, around, notices)
             }
             State::Held { until, gate_closed } => {
                 self.held(seen, until, gate_closed, asked_for, around, notices)
             }
-            State::CrashLoop { trial_at } => self.crash_loop(seen, trial_at, asked_for, around, notices),
             State::Starting { .. } => Decision::Leave,
         }
     }
@@ -452,8 +261,8 @@ impl Lifecycle {
         notices: &mut Vec<Notice>,
     ) -> Decision {
         match verdict {
-            Verdict::Now => self.start(counted, false, replace, around, notices),
-            Verdict::Trial => self.start(true, true, replace, around, notices),
+            Verdict::Now => self.start(self.attempt(counted), replace, around, notices),
+            Verdict::Trial => self.start(Attempt::Trial, replace, around, notices),
             Verdict::At(until) => {
                 let why = format!("restart {} waits", self.history.restart_count + 1);
                 notices.push(told(format!("{why} until {}", at_second(until))));
@@ -475,20 +284,19 @@ impl Lifecycle {
         }
     }
 
+    /// How the next start counts.
+    fn attempt(&self, counted: bool) -> Attempt {
+        if counted { Attempt::Restart(self.history.restart_count + 1) } else { Attempt::Fresh }
+    }
+
     fn start(
         &mut self,
-        counted: bool,
-        trial: bool,
+        attempt: Attempt,
         replace: Option<Replacement>,
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        let attempt = match (counted, trial) {
-            (_, true) => Attempt::Trial,
-            (true, false) => Attempt::Restart(self.history.restart_count + 1),
-            (false, false) => Attempt::Fresh,
-        };
-        if counted {
+        if attempt != Attempt::Fresh {
             restart::restarted(&mut self.history, around.now.wall, around.policy);
             notices.push(Notice::Keep(self.history.clone()));
         }
@@ -505,22 +313,21 @@ impl Lifecycle {
         Decision::Leave
     }
 
-    fn waiting(
+    /// Waiting for a time to come; then a start is made.
+    fn until(
         &mut self,
         seen: &Observation,
-        until: Timestamp,
-        counted: bool,
+        due: (Timestamp, Attempt),
         asked_for: bool,
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
+        let (time, attempt) = due;
         match &seen.permission {
             Permission::Denied(why) => self.absent(why, notices),
             Permission::Unknown(_) => self.unclear(asked_for, around),
-            Permission::Allowed if around.now.wall >= until => {
-                self.start(counted, false, None, around, notices)
-            }
-            Permission::Allowed if asked_for => Decision::LookAgain(time_until(until, around.now)),
+            Permission::Allowed if around.now.wall >= time => self.start(attempt, None, around, notices),
+            Permission::Allowed if asked_for => Decision::LookAgain(time_until(time, around.now)),
             Permission::Allowed => Decision::Leave,
         }
     }
@@ -548,25 +355,6 @@ impl Lifecycle {
         };
         notices.push(told(format!("was left alone after being stopped by hand; {over}")));
         self.idle(seen, around, notices)
-    }
-
-    fn crash_loop(
-        &mut self,
-        seen: &Observation,
-        trial_at: Timestamp,
-        asked_for: bool,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
-        match &seen.permission {
-            Permission::Denied(why) => self.absent(why, notices),
-            Permission::Unknown(_) => self.unclear(asked_for, around),
-            Permission::Allowed if around.now.wall >= trial_at => {
-                self.start(true, true, None, around, notices)
-            }
-            Permission::Allowed if asked_for => Decision::LookAgain(time_until(trial_at, around.now)),
-            Permission::Allowed => Decision::Leave,
-        }
     }
 
     fn start_ended(

@@ -29,3 +29,4 @@ pub mod spec;
 pub mod start;
 pub mod start_slots;
 pub mod texts;
+pub mod turns;

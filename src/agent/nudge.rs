@@ -3,11 +3,7 @@
 //! Pasted literally, a moment later Escape (leaves a vi mode), then Enter. Two nudges to one session never interleave:
 //! they take turns. It must not decide whether to nudge.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use crate::{
     deps::Deps,
@@ -17,25 +13,6 @@ use crate::{
 /// Enter is tried so often, this far apart, when tmux reports an error.
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
-
-/// Who may type into which session now.
-#[derive(Debug, Clone, Default)]
-pub struct Turns {
-    sessions: Arc<Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>>,
-}
-
-impl Turns {
-    /// Waits until nobody else types into this session, first come first served.
-    async fn take(&self, session: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn = {
-            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            // Turns nobody waits for are forgotten, so that the map does not grow with every session that ever was.
-            sessions.retain(|name, turn| name == session || Arc::strong_count(turn) > 1);
-            sessions.entry(session.to_owned()).or_default().clone()
-        };
-        turn.lock_owned().await
-    }
-}
 
 /// Types `text` and Enter into the session. The caller has made sure that an agent lives in it.
 pub async fn nudge(deps: &Deps, session: &str, text: &str) -> Result<(), SessionsError> {

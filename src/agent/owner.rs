@@ -187,6 +187,9 @@ impl Owner {
         for notice in step.notices {
             self.notice(notice, now);
         }
+        if self.lifecycle.history().crash_loop_since.is_none() {
+            self.deps.problems.clear(&self.problem_key("crash_loop"));
+        }
         match step.decision {
             Decision::Leave => {}
             Decision::LookAgain(after) => {
@@ -234,7 +237,6 @@ impl Owner {
         let text = format!("started in {:.1}s{which}", took.as_secs_f64());
         tracing::info!("{}: {text}", self.spec.identity);
         self.remember(now, text);
-        self.deps.problems.clear(&self.problem_key("crash_loop"));
         let attempt = match attempt {
             Attempt::Fresh => return,
             Attempt::Restart(n) => n,

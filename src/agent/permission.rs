@@ -131,7 +131,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         }
     }
     match wisp::operational(&reading) {
-        Operational::Yes => Obstacle::None,
+        Operational::Yes => deps.docked.why(rig).map_or(Obstacle::None, Obstacle::Denied),
         Operational::No(why) => Obstacle::Denied(why),
         Operational::Unknown(why) => Obstacle::Unknown(why),
     }

@@ -1,7 +1,7 @@
 //! Programs: reads a town's agent settings and finds the program of an agent, through the ports.
 //!
-//! The choice itself is [`program::resolve`]'s; here are only the four files and `PATH`. What is wrong with a file is
-//! reported once per change, and the rest of it is used.
+//! The choice itself is made by [`resolve`](super::program::resolve()); here are only the four files and `PATH`. What is
+//! wrong with a file is reported once per change, and the rest of it is used.
 
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 

@@ -62,7 +62,7 @@ pub fn after_death(
     jitter: f64,
 ) -> Verdict {
     if lived >= policy.stable_after {
-        *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };
+        begin_afresh(history);
     }
     history.recent.retain(|restart| within(*restart, now, policy.crash_loop_window));
     history.backoff_until = None;
@@ -122,7 +122,7 @@ pub fn restarted(history: &mut RestartHistory, now: Timestamp, policy: &Policy) 
 pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, policy: &Policy) -> bool {
     let before = history.clone();
     if lived >= policy.stable_after {
-        *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };
+        begin_afresh(history);
     } else if lived >= ALIVE_AGAIN && history.crash_loop_since.is_some_and(|since| born(now, lived) >= since)
     {
         // Younger than the crash loop and alive again: the trial start held.
@@ -130,6 +130,11 @@ pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, poli
         history.recent.clear();
     }
     *history != before
+}
+
+/// It lived long: only when it was restarted last is still of interest.
+fn begin_afresh(history: &mut RestartHistory) {
+    *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };
 }
 
 fn hold(history: &mut RestartHistory, now: Timestamp, policy: &Policy, news: bool) -> Verdict {

@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use tokio::sync::Notify;
 
 use super::{
-    appearance, bindings, command_line,
+    appearance, command_line,
     confirmation::{Permission, SessionKey, Sighting},
     environment, hooks,
     identity::Role,
@@ -227,8 +227,13 @@ impl Start<'_> {
         if let Err(error) = self.deps.sessions.set_options(&self.spec.session, &options).await {
             self.passed_over(&error.to_string());
         }
-        if let Err(error) = bindings::bind(self.deps).await {
-            self.passed_over(&error.to_string());
+        let server = self.deps.sessions.server_generation();
+        if let Some(prefixes) = self.deps.bindings.missing_on(server) {
+            let bindings = appearance::key_bindings(self.deps.settings().tmux.naming, &prefixes);
+            match self.deps.sessions.bind_keys(&bindings).await {
+                Ok(()) => self.deps.bindings.bound_on(server),
+                Err(error) => self.passed_over(&error.to_string()),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -35,16 +36,18 @@ const STDERR_SHOWN: usize = 500;
 #[derive(Debug, Clone, Default)]
 pub struct Runner {
     environment: BTreeMap<String, String>,
+    /// Where bare names were found, so that a later change of `PATH`'s directories does not change what is run.
+    resolved: Arc<Mutex<BTreeMap<String, PathBuf>>>,
 }
 
 impl Runner {
     /// A runner whose commands get these variables on top of our own environment, for instance `BD_ACTOR=daemon`.
     pub fn new(environment: BTreeMap<String, String>) -> Self {
-        Runner { environment }
+        Runner { environment, resolved: Arc::default() }
     }
 
     fn spawn(&self, command: &Command, line: &str) -> Result<Child, CommandError> {
-        let mut process = tokio::process::Command::new(&command.program);
+        let mut process = tokio::process::Command::new(self.resolve(command));
         process
             .args(&command.arguments)
             .current_dir(&command.directory)
@@ -56,6 +59,21 @@ impl Runner {
             .process_group(0)
             .kill_on_drop(true);
         process.spawn().map_err(|error| self.not_started(command, line, &error))
+    }
+
+    /// Looked up once; again only when it is no longer there. What is not found is left to fail by its name.
+    fn resolve(&self, command: &Command) -> PathBuf {
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = resolved.get(&command.program).filter(|path| executable(path)) {
+            return path.clone();
+        }
+        match self.find(&command.program, command.environment.get("PATH")) {
+            Some(path) => {
+                resolved.insert(command.program.clone(), path.clone());
+                path
+            }
+            None => PathBuf::from(&command.program),
+        }
     }
 
     /// "Not found" is what the system says of a missing program, a missing directory and a missing interpreter.

@@ -2,5 +2,6 @@
 //!
 //! Recovery must never depend on them: they may be down when they are needed most.
 
+pub mod beads;
 pub mod events;
 pub mod mail;

@@ -2,5 +2,7 @@
 //!
 //! [`supervisor`] stands over what a rig has; [`patrol`] owns its witness or its refinery, which are kept alike.
 
+pub mod dock;
+pub mod docked;
 pub mod patrol;
 pub mod supervisor;

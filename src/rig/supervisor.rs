@@ -15,7 +15,7 @@ use crate::{
     deps::Deps,
     tree::{
         budget::Budget,
-        children::{ChildStatus, Children, Ending, stop_all},
+        children::{ChildStatus, Children, Ending, ending, stop_all},
         part::{Answers, Beat, Report, STOP_GRACE, Word},
     },
     work::{Post, Work},
@@ -132,12 +132,8 @@ impl Actor for RigSupervisor {
         event: SupervisionEvent,
         state: &mut RigState,
     ) -> Result<(), ActorProcessingErr> {
-        let (actor, why) = match event {
-            SupervisionEvent::ActorTerminated(actor, _, why) => {
-                (actor.get_id(), why.unwrap_or_else(|| "it ended".to_owned()))
-            }
-            SupervisionEvent::ActorFailed(actor, error) => (actor.get_id(), error.to_string()),
-            _ => return Ok(()),
+        let Some((actor, why)) = ending(event) else {
+            return Ok(());
         };
         let key = |child: &RigChild| format!("rig/{}/actor/{child}", state.plan.name);
         match state.children.ended(actor, &why, state.deps.now().mono) {

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    agent::{bindings::Bindings, nudge::Turns, restart_ledger::RestartLedger, start_slots::StartSlots},
+    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
     clock::SystemClock,
     commands::{Commands, runner::Runner},
     deps::{Deps, Dice},
     problems::Problems,
     processes::table::SystemProcesses,
+    rig::docked::Docked,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, paths::TownPaths, settings::Settings},
 };
@@ -39,6 +40,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         start_slots: StartSlots::new(),
         turns: Turns::default(),
         bindings: Bindings::default(),
+        docked: Docked::default(),
         degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
     }
 }

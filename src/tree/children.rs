@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use ractor::{ActorCell, ActorId};
+use ractor::{ActorCell, ActorId, SupervisionEvent};
 
 use super::budget::{self, Budget};
 
@@ -151,6 +151,17 @@ impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
                 parked: child.parked.clone(),
             })
             .collect()
+    }
+}
+
+/// Which actor ended and why; `None` for events that are no ending.
+pub fn ending(event: SupervisionEvent) -> Option<(ActorId, String)> {
+    match event {
+        SupervisionEvent::ActorTerminated(actor, _, why) => {
+            Some((actor.get_id(), why.unwrap_or_else(|| "it ended".to_owned())))
+        }
+        SupervisionEvent::ActorFailed(actor, error) => Some((actor.get_id(), error.to_string())),
+        _ => None,
     }
 }
 

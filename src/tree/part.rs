@@ -5,10 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ractor::RpcReplyPort;
-
 use super::heartbeat::PartName;
-use crate::{agent::owner::AgentSnapshot, sessions::sweep::Sweep, work::Post};
+use crate::{sessions::sweep::Sweep, work::Post};
 
 /// How long an actor has for its last handler before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_millis(50);
@@ -55,6 +53,3 @@ pub enum Report {
 
 /// How a part answers the root.
 pub type Answers = Post<Report>;
-
-/// The reply port of a probe for the agents an actor owns.
-pub type AgentsReply = RpcReplyPort<Vec<AgentSnapshot>>;

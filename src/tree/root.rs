@@ -3,7 +3,11 @@
 //! It restarts an actor that crashes, parks one that crashes too often, follows the town as rigs come and go, and stops
 //! everything in order. It owns no agent and decides nothing about one.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -11,11 +15,11 @@ use tokio::sync::watch;
 
 use super::{
     budget::Budget,
-    children::{ChildStatus, Children, Ending, stop_all},
+    children::{ChildStatus, Children, Ending, ending, stop_all},
     chores::{self, Process},
-    heartbeat::{Complete, Heartbeat},
-    part::{Answers, Beat, Report, STOP_GRACE, Word},
-    town_reading::{Town, TownReading, read_town, watched},
+    heartbeat::Heartbeat,
+    part::{Answers, Report, STOP_GRACE, Word},
+    town_reading::{Town, TownReading},
 };
 use crate::{
     agent::{
@@ -32,6 +36,13 @@ use crate::{
     town::{settings::Settings, watch::Hints},
     work::{Post, Work},
 };
+
+mod beating;
+mod child;
+mod following;
+
+use child::ChildRef;
+pub use child::RootChild;
 
 /// How often it is looked whether somebody deleted the PID file.
 const PID_CHECK: Duration = Duration::from_secs(5);
@@ -57,61 +68,20 @@ pub enum RootMsg {
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
+    /// From its task: which rigs are docked, or nothing when `bd` could not say.
+    DockedRead(Option<BTreeMap<RigName, String>>),
     /// From the session watch.
     Seen(Seen),
     /// From a part.
     Report(Report),
     /// From its timer: a parked child's time is over.
     TryAgain(RootChild),
+    /// From its task: the actors of a rig that vanished or changed are gone.
+    RigStopped(RigName),
     /// From its timer.
     PidCheckDue,
     /// From anybody: how are you, and who is under you?
     Probe(RpcReplyPort<RootSnapshot>),
-}
-
-/// The root's children.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RootChild {
-    /// Looks at all sessions.
-    SessionWatch,
-    /// Owns the deacon.
-    Deacon,
-    /// Spawns boot.
-    Boot,
-    /// Stands over a rig.
-    Rig(RigName),
-}
-
-impl fmt::Display for RootChild {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RootChild::SessionWatch => f.write_str("sessions"),
-            RootChild::Deacon => f.write_str("deacon"),
-            RootChild::Boot => f.write_str("boot"),
-            RootChild::Rig(rig) => write!(f, "rig {rig}"),
-        }
-    }
-}
-
-#[derive(Debug)]
-enum ChildRef {
-    SessionWatch(ActorRef<WatchMsg>),
-    Deacon(ActorRef<DeaconMsg>),
-    Boot(ActorRef<BootMsg>),
-    Rig(ActorRef<RigMsg>),
-}
-
-impl ChildRef {
-    /// Passes a word on to a part; the session watch is none.
-    fn hear(&self, word: Word) {
-        // A message to an actor that just crashed is lost; its successor looks for itself.
-        let _ = match self {
-            ChildRef::SessionWatch(_) => Ok(()),
-            ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
-            ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
-            ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),
-        };
-    }
 }
 
 /// What a probe shows.
@@ -161,10 +131,14 @@ pub struct RootState {
     plan: RootPlan,
     children: Children<RootChild, ChildRef>,
     rigs: BTreeMap<RigName, RigPlan>,
+    /// Rigs whose actors are still ending: their agents get no second owner before the first is gone.
+    stopping: BTreeSet<RigName>,
     town: Town,
     heartbeat: Heartbeat,
     timer: u64,
     deacon_held: bool,
+    /// `bd` is being asked which rigs are docked; it may take its time, and is not asked twice at once.
+    reading_docked: bool,
     work: Work<RootMsg>,
     post: Post<RootMsg>,
 }
@@ -185,10 +159,12 @@ impl Actor for Root {
             plan,
             children: Children::new(Budget::default()),
             rigs: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             town: Town::new(),
             heartbeat: Heartbeat::default(),
             timer: 0,
             deacon_held: false,
+            reading_docked: false,
             work: Work::new(post.clone()),
             post,
         };
@@ -208,7 +184,10 @@ impl Actor for Root {
         match message {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
             RootMsg::RereadRestartState => state.read_restart_state(),
-            RootMsg::LookNow => state.hint_sweep(),
+            RootMsg::LookNow => {
+                state.hint_sweep();
+                state.read_town(None);
+            }
             RootMsg::HeartbeatDue(generation) if generation == state.timer => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::Deadline(number) => {
@@ -217,12 +196,17 @@ impl Actor for Root {
             }
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
+            RootMsg::DockedRead(docked) => state.docked_read(docked),
             RootMsg::Seen(seen) => state.seen(seen),
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
                 if state.children.unpark(&child) {
                     state.spawn(&myself, child).await?;
                 }
+            }
+            RootMsg::RigStopped(name) => {
+                state.stopping.remove(&name);
+                state.spawn_rig(&myself, name).await?;
             }
             RootMsg::PidCheckDue => state.check_pid_file(),
             RootMsg::Probe(reply) => drop(reply.send(state.snapshot())),
@@ -236,12 +220,8 @@ impl Actor for Root {
         event: SupervisionEvent,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let (actor, why) = match event {
-            SupervisionEvent::ActorTerminated(actor, _, why) => {
-                (actor.get_id(), why.unwrap_or_else(|| "it ended".to_owned()))
-            }
-            SupervisionEvent::ActorFailed(actor, error) => (actor.get_id(), error.to_string()),
-            _ => return Ok(()),
+        let Some((actor, why)) = ending(event) else {
+            return Ok(());
         };
         let now = state.plan.deps.now().mono;
         match state.children.ended(actor, &why, now) {
@@ -296,6 +276,8 @@ impl RootState {
                 (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
             }
             RootChild::Deacon => {
+                // A new one has not found out yet whether it is held; it will say so.
+                self.reported(Report::DeaconHeld(false));
                 let arguments = (deps.clone(), spec(Identity::Deacon), answers);
                 let (actor, _) = Actor::spawn_linked(None, Deacon, arguments, above).await?;
                 (ChildRef::Deacon(actor.clone()), actor.get_cell())
@@ -341,189 +323,6 @@ impl RootState {
         });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);
         self.work.after(Duration::ZERO, RootMsg::HeartbeatDue(self.timer));
-    }
-
-    fn begin_heartbeat(&mut self) {
-        let deps = &self.plan.deps;
-        if let Some(number) = self.heartbeat.begin(deps.now()) {
-            tracing::info!("Heartbeat starting (recovery-focused)");
-            let deadline = deps.settings().heartbeat.deadline;
-            self.work.after(deadline, RootMsg::Deadline(number));
-            self.read_town(Some(number));
-        }
-    }
-
-    fn read_town(&mut self, heartbeat: Option<u64>) {
-        let deps = self.plan.deps.clone();
-        self.work.spawn(
-            async move { RootMsg::TownRead(heartbeat, Some(Box::new(read_town(&deps).await))) },
-            RootMsg::TownRead(heartbeat, None),
-        );
-    }
-
-    async fn town_read(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        heartbeat: Option<u64>,
-        reading: Option<Box<TownReading>>,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some(reading) = reading {
-            let (settings, plans) = self.town.update(*reading, &self.plan.deps);
-            if let Some(settings) = settings {
-                self.put_in_force(settings);
-            }
-            self.follow_rigs(myself, plans).await?;
-        }
-        match heartbeat {
-            Some(number) => {
-                if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
-                    let _ = watch.cast(WatchMsg::SweepFor(number));
-                }
-            }
-            None => self.tell_all(&Word::TownChanged),
-        }
-        Ok(())
-    }
-
-    fn put_in_force(&mut self, settings: Arc<Settings>) {
-        let before = self.plan.deps.settings();
-        tracing::info!("Settings changed, in force now");
-        let needs_restart = settings.tmux.socket_name != before.tmux.socket_name
-            || settings.tmux.socket_path != before.tmux.socket_path
-            || settings.tmux.naming != before.tmux.naming
-            || settings.commands.tmux != before.commands.tmux;
-        if needs_restart {
-            tracing::warn!(
-                "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start"
-            );
-        }
-        self.plan.settings.send_replace(settings);
-        if !before.heartbeat.interval.is_zero() {
-            self.arm_heartbeat();
-        }
-    }
-
-    /// Rigs that appeared get their actors, those that vanished lose them; their sessions are left alone.
-    async fn follow_rigs(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        plans: Vec<RigPlan>,
-    ) -> Result<(), ActorProcessingErr> {
-        let wanted: BTreeMap<RigName, RigPlan> =
-            plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
-        let changed: Vec<RigName> = self
-            .rigs
-            .iter()
-            .filter(|(name, plan)| wanted.get(*name) != Some(plan))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in changed {
-            let cell = self.children.remove(&RootChild::Rig(name.clone()));
-            self.work.run(async move { stop_all(cell.into_iter().collect(), STOP_GRACE).await });
-            if !wanted.contains_key(&name) {
-                tracing::info!(
-                    "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
-                );
-                self.plan.deps.problems.forget(&format!("rig/{name}/"));
-            }
-        }
-        let new: Vec<RigName> = wanted
-            .keys()
-            .filter(|name| !self.children.contains(&RootChild::Rig((*name).clone())))
-            .cloned()
-            .collect();
-        self.rigs = wanted;
-        let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
-        self.plan.deps.bindings.set_prefixes(prefixes);
-        for name in &new {
-            self.spawn(myself, RootChild::Rig(name.clone())).await?;
-        }
-        let names: Vec<RigName> = self.rigs.keys().cloned().collect();
-        let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
-        self.work.run(async move {
-            match hints.retarget(watched(&deps, &names)).await {
-                Some(why) => {
-                    deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
-                }
-                None => deps.problems.clear("watch"),
-            };
-        });
-        Ok(())
-    }
-
-    fn seen(&mut self, seen: Seen) {
-        let Some(number) = seen.for_heartbeat else {
-            return self.tell_all(&Word::Swept(seen.sweep));
-        };
-        let parts: Vec<String> = self
-            .children
-            .running()
-            .filter(|(child, _)| **child != RootChild::SessionWatch)
-            .map(|(child, _)| child.to_string())
-            .collect();
-        let complete = self.heartbeat.asked(number, parts, self.plan.deps.now());
-        self.tell_all(&Word::Heartbeat(Beat { number, sweep: seen.sweep }));
-        self.complete(complete);
-    }
-
-    fn reported(&mut self, report: Report) {
-        match report {
-            Report::Looked { number, part, delegated } => {
-                let complete = self.heartbeat.answered(number, &part, delegated, self.plan.deps.now());
-                self.complete(complete);
-            }
-            Report::DeaconHeld(held) => {
-                self.deacon_held = held;
-                if let Some(ChildRef::Boot(boot)) = self.children.get(&RootChild::Boot) {
-                    let _ = boot.cast(BootMsg::DeaconHeld(held));
-                }
-            }
-            Report::CheckDeacon => {
-                if let Some(ChildRef::Deacon(deacon)) = self.children.get(&RootChild::Deacon) {
-                    let _ = deacon.cast(DeaconMsg::CheckNow);
-                }
-            }
-        }
-    }
-
-    fn complete(&mut self, complete: Option<Complete>) {
-        let Some(Complete { number, late }) = complete else {
-            return;
-        };
-        let problems = &self.plan.deps.problems;
-        if late.is_empty() {
-            problems.clear("heartbeat/late");
-        } else {
-            let late = late.into_iter().collect::<Vec<_>>().join(", ");
-            problems.report("heartbeat/late", format!("late in the heartbeat: {late}"));
-        }
-        tracing::info!("Heartbeat complete (#{number})");
-        let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
-        self.work.run(async move { chores::write_state(&deps, process, true, last, number).await });
-        self.arm_heartbeat();
-    }
-
-    fn arm_heartbeat(&mut self) {
-        let deps = &self.plan.deps;
-        let due = self.heartbeat.next_in(deps.settings().heartbeat.interval, deps.now());
-        self.timer += 1;
-        self.work.after(due, RootMsg::HeartbeatDue(self.timer));
-    }
-
-    fn read_restart_state(&mut self) {
-        let deps = self.plan.deps.clone();
-        self.work.spawn(
-            async move { RootMsg::RestartStateRead(chores::read_restart_state(&deps).await) },
-            RootMsg::RestartStateRead(None),
-        );
-    }
-
-    fn restart_state_read(&mut self, histories: Option<BTreeMap<String, RestartHistory>>) {
-        if let Some(histories) = histories {
-            tracing::info!("Restart state read again");
-            self.plan.deps.restarts.replace(histories);
-            self.tell_all(&Word::RestartStateChanged);
-        }
     }
 
     fn check_pid_file(&mut self) {

@@ -16,7 +16,7 @@ use crate::{
         reading::{FileProblem, LastGood, Reading},
         rigs::{self, Rigs},
         routes::{self, Routes},
-        settings::{Settings, read},
+        settings::{Settings, Tmux, read},
     },
 };
 
@@ -125,7 +125,7 @@ impl Town {
         let settings = match settings {
             Ok(settings) => {
                 tell(deps, "settings/ours", None);
-                (settings != *deps.settings()).then(|| Arc::new(settings))
+                changed(settings, deps)
             }
             Err(problem) => {
                 tell(deps, "settings/ours", Some(format!("{problem}; the last good settings stay in force")));
@@ -155,6 +155,20 @@ impl Town {
     }
 }
 
+/// The settings to put in force, if they differ from those that are. Which tmux server and how sessions are named stays
+/// for life: half of the agents would otherwise be looked for in another place.
+fn changed(mut settings: Settings, deps: &Deps) -> Option<Arc<Settings>> {
+    let in_force = deps.settings();
+    let read = (settings.tmux.clone(), settings.commands.tmux.clone());
+    settings.tmux = Tmux { sweep: settings.tmux.sweep, ..in_force.tmux.clone() };
+    settings.commands.tmux.clone_from(&in_force.commands.tmux);
+    let kept = (settings.tmux.clone(), settings.commands.tmux.clone()) != read;
+    let note =
+        "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start";
+    tell(deps, "settings/next_start", kept.then(|| note.to_owned()));
+    (settings != *in_force).then(|| Arc::new(settings))
+}
+
 impl Default for Town {
     fn default() -> Self {
         Self::new()
@@ -179,4 +193,64 @@ fn tell(deps: &Deps, key: &str, problem: Option<String>) {
         Some(text) => deps.problems.report(key, text),
         None => deps.problems.clear(key),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn reading(ours: Option<&str>, shared: Option<&str>) -> SettingsReading {
+        let read = |content: Option<&str>| {
+            content.map(|text| text.as_bytes().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        SettingsReading {
+            ours: ("settings/supervisor.json".into(), read(ours)),
+            shared: ("mayor/daemon.json".into(), read(shared)),
+        }
+    }
+
+    fn interval(settings: &Result<Settings, String>) -> Option<u64> {
+        settings.as_ref().ok().map(|settings| settings.heartbeat.interval.as_secs())
+    }
+
+    #[test]
+    fn the_shared_file_breaks_and_heals() {
+        let mut good = None;
+        for (name, shared, expected, told) in [
+            ("missing", None, 180, false),
+            ("good", Some(r#"{"heartbeat":{"interval":"60s"}}"#), 60, false),
+            ("half-written keeps the last good one", Some(r#"{"heartbeat":{"inter"#), 60, true),
+            ("a bad value falls back alone", Some(r#"{"heartbeat":{"interval":"soon"}}"#), 180, true),
+            ("good again", Some(r#"{"heartbeat":{"interval":"90s"}}"#), 90, false),
+            ("removed", None, 180, false),
+        ] {
+            let (settings, notes) = reading(None, shared).resolve(&mut good);
+            assert_eq!(interval(&settings), Some(expected), "{name}");
+            assert_eq!(notes.is_some(), told, "{name}: {notes:?}");
+        }
+    }
+
+    #[test]
+    fn our_file_beats_the_shared_one_and_its_mistakes_are_errors() {
+        let shared = Some(r#"{"heartbeat":{"interval":"60s"}}"#);
+        let (settings, _) = reading(Some(r#"{"heartbeat":{"interval":"7s"}}"#), shared).resolve(&mut None);
+        assert_eq!(settings.unwrap().heartbeat.interval, Duration::from_secs(7));
+        let (settings, _) = reading(Some("{\n \"hart\": 1}"), shared).resolve(&mut None);
+        let problem = settings.unwrap_err();
+        assert!(problem.contains("settings/supervisor.json:2:2") && problem.contains("hart"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_missing_file() {
+        let denied = || Err(io::ErrorKind::PermissionDenied.into());
+        let mut good = Some(br#"{"heartbeat":{"interval":"60s"}}"#.to_vec());
+        let both = SettingsReading { shared: ("mayor/daemon.json".into(), denied()), ..reading(None, None) };
+        let (settings, notes) = both.resolve(&mut good);
+        assert_eq!((interval(&settings), notes.is_some()), (Some(60), true));
+        let ours =
+            SettingsReading { ours: ("settings/supervisor.json".into(), denied()), ..reading(None, None) };
+        assert!(ours.resolve(&mut None).0.is_err());
+    }
 }

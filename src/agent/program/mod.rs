@@ -1,7 +1,7 @@
 //! Program: which program an agent is, and what is known about it.
 //!
-//! Gas Town lets a town and each rig name their own agents; [`file`] reads those files into [`description`]s, [`provider`] holds
-//! what is built in, [`resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3 (`internal/config/agents.go`,
+//! Gas Town lets a town and each rig name their own agents; [`mod@file`] reads those files into [`description`]s, [`provider`] holds
+//! what is built in, [`mod@resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3 (`internal/config/agents.go`,
 //! `loader.go`, `types.go`) and the files `settings/config.json`, `settings/agents.json`, `<rig>/settings/config.json`,
 //! `<rig>/settings/agents.json`. Nothing here may look at the disk or at `PATH`: bytes and answers are handed in.
 

@@ -1,6 +1,6 @@
 //! The log: `daemon/daemon.log` in the line form Gas Town's tools expect, and standard error in the foreground.
 //!
-//! [`line`] forms a line, [`rotating`] keeps the file, [`foreground`] keeps a slow terminal from holding us up. A log
+//! [`mod@line`] forms a line, [`rotating`] keeps the file, [`foreground`] keeps a slow terminal from holding us up. A log
 //! that cannot be written costs the line, never the supervisor. Nothing in here may log by `tracing`: it would call
 //! itself.
 

@@ -1,0 +1,62 @@
+//! A start: how it is ordered, and how it may end.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::agent::confirmation::SessionKey;
+
+/// Why a start is made, and how it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nobody saw it end: the supervisor's first start, or one after a gate or hold. Not counted.
+    Fresh,
+    /// It died; this is its n-th restart since it was last stable.
+    Restart(u32),
+    /// A trial after a crash loop.
+    Trial,
+}
+
+/// A start to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartOrder {
+    /// How it counts.
+    pub attempt: Attempt,
+    /// An agent that is alive and must be replaced by this start.
+    pub replace: Option<Replacement>,
+}
+
+/// A live agent to be ended and started again in one step: the only way the supervisor ends a live one by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Exactly this incarnation of its session.
+    pub session: SessionKey,
+    /// Why, for the log.
+    pub why: String,
+    /// The reason still holds only while the deacon's heartbeat file has this timestamp.
+    pub heartbeat: Timestamp,
+}
+
+/// How a start ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartEnd {
+    /// The agent is up and has been told to begin.
+    Up {
+        /// Its session.
+        session: SessionKey,
+        /// How long the start took.
+        took: Duration,
+    },
+    /// An agent was there already; nothing was done.
+    Found(SessionKey),
+    /// Not allowed (any more); what runs was left running.
+    Refused(String),
+    /// It could not be found out whether to start; nothing was done.
+    Unclear(String),
+    /// No session could be made: the program is missing, tmux refused.
+    Impossible(String),
+    /// A session was made, but no agent appeared in it in time.
+    NeverAppeared(String),
+    /// The session ended during the start.
+    Ended(SessionKey),
+}

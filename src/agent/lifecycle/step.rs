@@ -1,0 +1,95 @@
+//! One step of the lifecycle: what goes in and what comes out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::order::{Attempt, StartEnd, StartOrder};
+use crate::{
+    agent::{
+        confirmation::{Observation, Permission},
+        restart::RestartHistory,
+    },
+    clock::Now,
+    town::settings::Restart as Policy,
+};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Something was seen in passing: a sweep, a heartbeat. It nominates, it never kills.
+    Seen(Observation),
+    /// The look that a [`Decision::LookAgain`] asked for.
+    Looked(Observation),
+    /// The start under way ended.
+    StartEnded(StartEnd),
+    /// The agent is alive but makes no progress: it should be replaced.
+    Replace {
+        /// Why, for the log.
+        why: String,
+        /// The deacon's heartbeat that is too old.
+        heartbeat: Timestamp,
+        /// Whether the supervisor may act.
+        permission: Permission,
+    },
+    /// The restart state was changed from outside (the file, a signal): take this history.
+    Remembered(RestartHistory),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub enum Decision {
+    /// Nothing; timers stay as they are.
+    Leave,
+    /// Look at the agent afresh after this time and report it as [`Event::Looked`]. Replaces an earlier timer.
+    LookAgain(Duration),
+    /// Make this start and report it as [`Event::StartEnded`].
+    Start(StartOrder),
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// One line for the log: the state changed, or why it stays.
+    Told(String),
+    /// The restart history changed and should be kept.
+    Keep(RestartHistory),
+    /// A start of ours succeeded.
+    Started {
+        /// How it counted.
+        attempt: Attempt,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A crash loop began.
+    CrashLoop {
+        /// Restarts before it was held.
+        restarts: u32,
+        /// When the next trial is due.
+        until: Timestamp,
+    },
+}
+
+/// The answer to an event.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Step {
+    /// What to do.
+    pub decision: Decision,
+    /// What to tell, in order.
+    pub notices: Vec<Notice>,
+}
+
+/// What is handed in with every event.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The moment.
+    pub now: Now,
+    /// The restart policy in force.
+    pub policy: &'a Policy,
+    /// After how long the second look is taken (`restart.confirm`, `polecats.confirm`).
+    pub confirm: Duration,
+    /// From 0 to 1, for the policy's jitter.
+    pub jitter: f64,
+}

@@ -1,0 +1,55 @@
+//! The root's children: what they are called, and how each is spoken to.
+
+use std::fmt;
+
+use ractor::ActorRef;
+
+use crate::{
+    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, rig::supervisor::RigMsg,
+    sessions::actor::WatchMsg, tree::part::Word,
+};
+
+/// The root's children.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RootChild {
+    /// Looks at all sessions.
+    SessionWatch,
+    /// Owns the deacon.
+    Deacon,
+    /// Spawns boot.
+    Boot,
+    /// Stands over a rig.
+    Rig(RigName),
+}
+
+impl fmt::Display for RootChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RootChild::SessionWatch => f.write_str("sessions"),
+            RootChild::Deacon => f.write_str("deacon"),
+            RootChild::Boot => f.write_str("boot"),
+            RootChild::Rig(rig) => write!(f, "rig {rig}"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum ChildRef {
+    SessionWatch(ActorRef<WatchMsg>),
+    Deacon(ActorRef<DeaconMsg>),
+    Boot(ActorRef<BootMsg>),
+    Rig(ActorRef<RigMsg>),
+}
+
+impl ChildRef {
+    /// Passes a word on to a part; the session watch is none.
+    pub(super) fn hear(&self, word: Word) {
+        // A message to an actor that just crashed is lost; its successor looks for itself.
+        let _ = match self {
+            ChildRef::SessionWatch(_) => Ok(()),
+            ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
+            ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
+            ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),
+        };
+    }
+}

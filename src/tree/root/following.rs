@@ -1,0 +1,161 @@
+//! The root and its town: following the files that say what there is and how it is to be treated.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ractor::{ActorProcessingErr, ActorRef};
+
+use super::{RootChild, RootMsg, RootState, child::ChildRef};
+use crate::{
+    agent::{identity::RigName, restart::RestartHistory},
+    rig::{dock, supervisor::RigPlan},
+    sessions::actor::WatchMsg,
+    town::settings::Settings,
+    tree::{
+        children::stop_all,
+        chores,
+        part::{STOP_GRACE, Word},
+        town_reading::{TownReading, read_town, watched},
+    },
+};
+
+impl RootState {
+    pub(super) fn read_town(&mut self, heartbeat: Option<u64>) {
+        let deps = self.plan.deps.clone();
+        self.work.spawn(
+            async move { RootMsg::TownRead(heartbeat, Some(Box::new(read_town(&deps).await))) },
+            RootMsg::TownRead(heartbeat, None),
+        );
+    }
+
+    pub(super) async fn town_read(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+        heartbeat: Option<u64>,
+        reading: Option<Box<TownReading>>,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(reading) = reading {
+            let (settings, plans) = self.town.update(*reading, &self.plan.deps);
+            if let Some(settings) = settings {
+                self.put_in_force(settings);
+            }
+            self.follow_rigs(myself, plans).await?;
+        }
+        match heartbeat {
+            Some(number) => {
+                self.read_docked();
+                if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
+                    let _ = watch.cast(WatchMsg::SweepFor(number));
+                }
+            }
+            None => self.tell_all(&Word::TownChanged),
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_docked(&mut self) {
+        if self.reading_docked {
+            return;
+        }
+        self.reading_docked = true;
+        let deps = self.plan.deps.clone();
+        let rigs: Vec<RigPlan> = self.rigs.values().cloned().collect();
+        self.work.spawn(
+            async move { RootMsg::DockedRead(dock::read(&deps, &rigs).await) },
+            RootMsg::DockedRead(None),
+        );
+    }
+
+    pub(super) fn docked_read(&mut self, docked: Option<BTreeMap<RigName, String>>) {
+        self.reading_docked = false;
+        if docked.is_some_and(|docked| self.plan.deps.docked.update(docked)) {
+            self.tell_all(&Word::TownChanged);
+        }
+    }
+
+    pub(super) fn put_in_force(&mut self, settings: Arc<Settings>) {
+        tracing::info!("Settings changed, in force now");
+        self.plan.settings.send_replace(settings);
+        self.arm_heartbeat();
+    }
+
+    /// Rigs that appeared get their actors, those that vanished lose them; their sessions are left alone.
+    pub(super) async fn follow_rigs(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+        plans: Vec<RigPlan>,
+    ) -> Result<(), ActorProcessingErr> {
+        let wanted: BTreeMap<RigName, RigPlan> =
+            plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
+        let changed: Vec<RigName> = self
+            .rigs
+            .iter()
+            .filter(|(name, plan)| wanted.get(*name) != Some(plan))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in changed {
+            let cell = self.children.remove(&RootChild::Rig(name.clone()));
+            self.stopping.insert(name.clone());
+            let stopped = name.clone();
+            self.work.spawn(
+                async move {
+                    stop_all(cell.into_iter().collect(), STOP_GRACE * 2).await;
+                    RootMsg::RigStopped(stopped)
+                },
+                RootMsg::RigStopped(name.clone()),
+            );
+            if !wanted.contains_key(&name) {
+                tracing::info!(
+                    "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
+                );
+                self.plan.deps.problems.forget(&format!("rig/{name}/"));
+            }
+        }
+        self.rigs = wanted;
+        let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
+        self.plan.deps.bindings.set_prefixes(prefixes);
+        let names: Vec<RigName> = self.rigs.keys().cloned().collect();
+        for name in &names {
+            self.spawn_rig(myself, name.clone()).await?;
+        }
+        let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
+        self.work.run(async move {
+            match hints.retarget(watched(&deps, &names)).await {
+                Some(why) => {
+                    deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
+                }
+                None => deps.problems.clear("watch"),
+            };
+        });
+        Ok(())
+    }
+
+    /// Gives a rig its actors, unless it has them, is not wanted, or still has old ones.
+    pub(super) async fn spawn_rig(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+        name: RigName,
+    ) -> Result<(), ActorProcessingErr> {
+        let child = RootChild::Rig(name.clone());
+        if self.rigs.contains_key(&name) && !self.stopping.contains(&name) && !self.children.contains(&child)
+        {
+            self.spawn(myself, child).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_restart_state(&mut self) {
+        let deps = self.plan.deps.clone();
+        self.work.spawn(
+            async move { RootMsg::RestartStateRead(chores::read_restart_state(&deps).await) },
+            RootMsg::RestartStateRead(None),
+        );
+    }
+
+    pub(super) fn restart_state_read(&mut self, histories: Option<BTreeMap<String, RestartHistory>>) {
+        if let Some(histories) = histories {
+            tracing::info!("Restart state read again");
+            self.plan.deps.restarts.replace(histories);
+            self.tell_all(&Word::RestartStateChanged);
+        }
+    }
+}
