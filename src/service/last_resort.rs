@@ -1,35 +1,71 @@
-//! The last resort: a thread that ends the process when an orderly shutdown takes too long.
+//! The last resort: ends the process when an orderly shutdown takes too long.
 //!
-//! Whoever stops us sends TERM, waits 500 ms and sends KILL. A disk or a tool that hangs must not keep us from leaving
-//! the files as they should be before that.
+//! Whoever stops us sends TERM, waits 500 ms and sends KILL. A disk or a tool that hangs — also one that hangs the thread
+//! the actors run on — must not keep us from leaving the files as they should be before that. So this needs nothing of
+//! the rest: it runs on threads of its own.
+#![allow(clippy::disallowed_methods, reason = "a thread whose only work is to wait and then to leave")]
 
 use std::{
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    sync::{Arc, OnceLock, mpsc::channel},
+    thread,
     time::Duration,
 };
 
-use crate::town::{daemon_state::DaemonState, files, paths::TownPaths, pid};
+use crate::{
+    town::{daemon_state::DaemonState, files, paths::TownPaths, pid},
+    tree::chores::Process,
+};
 
 /// From the signal until we leave in any case.
 const LIMIT: Duration = Duration::from_millis(350);
 
-/// Begins to count. Dropping what is returned calls it off.
-pub fn arm(paths: TownPaths, state: DaemonState) -> Sender<()> {
-    let (call_off, called_off) = channel::<()>();
-    std::thread::spawn(move || {
-        if called_off.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            // Both may hang as well, so each in a thread of its own that nobody waits for long.
-            let pid = state.pid;
-            let pid_file = paths.pid_file();
-            let state_file = paths.state();
-            let tidy = std::thread::spawn(move || {
-                let _ = pid::remove(&pid_file, pid);
-                let _ = files::replace(&state_file, &state.to_bytes(), 0o644);
+/// How long putting the files right may take; the disk may be what hangs.
+const TIDY: Duration = Duration::from_millis(30);
+
+/// What has to be put right before leaving.
+#[derive(Debug, Clone, Default)]
+pub struct LastResort {
+    /// Set once we hold the lock; before that nothing in the town is ours.
+    presence: Arc<OnceLock<(TownPaths, Process)>>,
+}
+
+impl LastResort {
+    /// From now on the PID file and the state file of this town are ours.
+    pub fn hold(&self, paths: TownPaths, process: Process) {
+        let _ = self.presence.set((paths, process));
+    }
+
+    /// Begins to count: when the process has not ended by itself in time, it leaves.
+    pub fn arm(&self) {
+        let it = self.clone();
+        thread::spawn(move || {
+            thread::sleep(LIMIT);
+            it.leave();
+        });
+    }
+
+    /// Leaves at once.
+    pub fn leave(&self) -> ! {
+        if let Some((paths, process)) = self.presence.get().cloned() {
+            let (done, is_done) = channel();
+            thread::spawn(move || {
+                let _ = pid::remove(&paths.pid_file(), process.pid);
+                let _ = files::replace(&paths.state(), &stopped(process).to_bytes(), 0o644);
+                let _ = done.send(());
             });
-            let _ = called_off.recv_timeout(Duration::from_millis(30));
-            drop(tidy);
-            std::process::exit(0);
+            let _ = is_done.recv_timeout(TIDY);
         }
-    });
-    call_off
+        std::process::exit(0);
+    }
+}
+
+/// What `daemon/state.json` says of a daemon that stopped; `gt` reads no more of it then.
+fn stopped(process: Process) -> DaemonState {
+    DaemonState {
+        running: false,
+        pid: process.pid,
+        started_at: Some(process.started_at),
+        last_heartbeat: None,
+        heartbeat_count: 0,
+    }
 }

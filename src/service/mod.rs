@@ -11,12 +11,10 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::{mpsc, watch};
 
-use self::signals::Signals;
+use self::{last_resort::LastResort, signals::Signals};
 use crate::{
     RunError, Signal,
-    deps::Deps,
     town::{
-        daemon_state::DaemonState,
         files::Disk,
         lock::{self, DaemonLock, LockError},
         log::{self, AlreadyInstalled, LogConfig, LogFormat, LogHandle},
@@ -109,13 +107,15 @@ pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
 }
 
 async fn hold_town(paths: TownPaths, foreground: LogFormat) -> Result<(), ServiceError> {
-    let mut signals = Signals::register().map_err(ServiceError::Signals)?;
+    let last_resort = LastResort::default();
+    let mut signals = Signals::register(last_resort.clone()).map_err(ServiceError::Signals)?;
     let Some(lock) = take_lock(&paths, &mut signals).await? else {
         return Ok(()); // told to stop before it began
     };
     let process = Process { pid: std::process::id(), started_at: Timestamp::now() };
     let path = paths.pid_file();
     pid::write(&path, process.pid).map_err(|source| ServiceError::PidFile { path, source })?;
+    last_resort.hold(paths.clone(), process);
     let outcome = supervise(&paths, process, foreground, signals).await;
     let _ = pid::remove(&paths.pid_file(), process.pid);
     drop(lock);
@@ -166,7 +166,7 @@ async fn supervise(
         process,
     };
     let (to_tree, from_outside) = mpsc::channel(16);
-    let listening = listen(&mut signals, to_tree, &log, &deps, settings, process);
+    let listening = listen(&mut signals, to_tree, &log, settings);
     let outcome = tokio::select! {
         biased;
         outcome = crate::run(plan, from_outside, |_| ()) => outcome,
@@ -198,25 +198,14 @@ async fn listen(
     signals: &mut Signals,
     tree: mpsc::Sender<Signal>,
     log: &LogHandle,
-    deps: &Deps,
     mut settings: watch::Receiver<Arc<Settings>>,
-    process: Process,
 ) -> std::convert::Infallible {
-    let mut last_resort = None;
     loop {
         tokio::select! {
             biased;
             signal = signals.next() => {
                 match signal {
-                    Signal::Stop if last_resort.is_some() => {
-                        // The second one leaves at once; the PID file is all that must not stay.
-                        let _ = pid::remove(&deps.paths.pid_file(), process.pid);
-                        std::process::exit(0);
-                    }
-                    Signal::Stop => {
-                        tracing::info!("Daemon shutting down");
-                        last_resort = Some(last_resort::arm(deps.paths.clone(), stopped(process)));
-                    }
+                    Signal::Stop => tracing::info!("Daemon shutting down"),
                     Signal::Reload => log.reopen(),
                     Signal::LookNow | Signal::RereadRestartState => {}
                 }
@@ -228,16 +217,5 @@ async fn listen(
                 log.set_limits(log_settings.max_bytes, log_settings.keep);
             }
         }
-    }
-}
-
-/// What `daemon/state.json` says of a daemon that stopped; `gt` reads no more of it then.
-fn stopped(process: Process) -> DaemonState {
-    DaemonState {
-        running: false,
-        pid: process.pid,
-        started_at: Some(process.started_at),
-        last_heartbeat: None,
-        heartbeat_count: 0,
     }
 }

@@ -1,41 +1,53 @@
 //! Signals of the operating system, as the supervisor's own.
+//!
+//! They are taken on a thread of their own, so that a stop is heard even when the actors' thread is stuck.
 
-use std::io;
+use std::{io, thread};
 
-use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
+    iterator::Signals as Raw,
+};
+use tokio::sync::mpsc;
 
+use super::last_resort::LastResort;
 use crate::Signal;
 
 /// The signals that mean something to us.
+#[derive(Debug)]
 pub struct Signals {
-    terminate: Stream,
-    interrupt: Stream,
-    look: Stream,
-    reread: Stream,
-    reload: Stream,
+    taken: mpsc::UnboundedReceiver<Signal>,
 }
 
 impl Signals {
-    /// From now on these signals are ours.
-    pub fn register() -> io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            look: signal(SignalKind::user_defined1())?,
-            reread: signal(SignalKind::user_defined2())?,
-            reload: signal(SignalKind::hangup())?,
-        })
+    /// From now on these signals are ours. The first stop arms the last resort, the second leaves at once.
+    pub fn register(last_resort: LastResort) -> io::Result<Self> {
+        let mut raw = Raw::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP])?;
+        let (take, taken) = mpsc::unbounded_channel();
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut stopping = false;
+            for number in raw.forever() {
+                let signal = match number {
+                    SIGUSR1 => Signal::LookNow,
+                    SIGUSR2 => Signal::RereadRestartState,
+                    SIGHUP => Signal::Reload,
+                    _ if stopping => last_resort.leave(),
+                    _ => {
+                        stopping = true;
+                        last_resort.arm();
+                        Signal::Stop
+                    }
+                };
+                // Nobody listens any more: the process is about to end.
+                let _ = take.send(signal);
+            }
+        })?;
+        Ok(Signals { taken })
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Signal {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => Signal::Stop,
-            _ = self.interrupt.recv() => Signal::Stop,
-            _ = self.reload.recv() => Signal::Reload,
-            _ = self.reread.recv() => Signal::RereadRestartState,
-            _ = self.look.recv() => Signal::LookNow,
-        }
+        // The thread lives as long as the process; if it could end, stopping would be the safe meaning.
+        self.taken.recv().await.unwrap_or(Signal::Stop)
     }
 }
