@@ -187,6 +187,9 @@ impl Owner {
         for notice in step.notices {
             self.notice(notice, now);
         }
+        if self.is_alive() {
+            self.forget_start_problems();
+        }
         match step.decision {
             Decision::Leave => {}
             Decision::LookAgain(after) => {
@@ -287,6 +290,14 @@ impl Owner {
                 self.deps.problems.clear(&key);
             }
             StartEnd::Refused(_) | StartEnd::NeverAppeared(_) | StartEnd::Ended(_) => {}
+        }
+    }
+
+    /// Whoever started it: it runs, so that nothing hinders its start any more.
+    fn forget_start_problems(&self) {
+        self.deps.problems.clear(&self.problem_key("start"));
+        if self.lifecycle.history().crash_loop_since.is_none() {
+            self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
     }
 
