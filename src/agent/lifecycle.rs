@@ -89,6 +89,21 @@ pub struct Life {
     pub said_stopped: bool,
 }
 
+/// What an owner knew, for the one that takes its place when it crashes: without it, an agent stopped by hand or just
+/// about to be confirmed dead would be started because an actor crashed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Memory {
+    /// It was last seen alive so, and its end is not confirmed yet.
+    Lived(Life),
+    /// It was stopped by hand, as in [`State::Held`].
+    Held {
+        /// How long it is left alone.
+        until: Timestamp,
+        /// Whether its rig was seen closed meanwhile.
+        gate_closed: bool,
+    },
+}
+
 /// Why a start is made, and how it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
@@ -239,6 +254,32 @@ impl Lifecycle {
     /// An agent that has not been looked at yet.
     pub fn new(history: RestartHistory) -> Self {
         Lifecycle { state: State::Unseen, history, doubt: None, settled_at: Duration::ZERO }
+    }
+
+    /// An agent that an earlier owner looked after: what it knew is gone on from. It is observed first all the same.
+    pub fn resumed(history: RestartHistory, memory: Option<Memory>, now: Now) -> Self {
+        let state = match memory {
+            None => State::Unseen,
+            Some(Memory::Held { until, gate_closed }) => State::Held { until, gate_closed },
+            Some(Memory::Lived(Life { session, said_stopped })) => {
+                State::Alive { since: now, session, said_stopped }
+            }
+        };
+        Lifecycle { state, ..Lifecycle::new(history) }
+    }
+
+    /// What whoever takes over must know.
+    pub fn memory(&self) -> Option<Memory> {
+        match &self.state {
+            State::Alive { session, said_stopped, .. } => {
+                Some(Memory::Lived(Life { session: session.clone(), said_stopped: *said_stopped }))
+            }
+            State::Confirming { before, .. } => before.clone().map(Memory::Lived),
+            State::Held { until, gate_closed } => {
+                Some(Memory::Held { until: *until, gate_closed: *gate_closed })
+            }
+            _ => None,
+        }
     }
 
     /// Where it is.
