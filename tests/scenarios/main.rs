@@ -9,3 +9,4 @@
 mod world;
 
 mod lives;
+mod seeds;

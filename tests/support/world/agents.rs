@@ -130,8 +130,7 @@ impl World {
         let appears = now + state.some(&nature.appears);
         let prompts = appears + state.some(&nature.prompts);
         let wall = wall_at(now, state.wall_offset);
-        let condition =
-            if state.chance(nature.never_appears) { Condition::Never } else { Condition::Well };
+        let condition = if state.chance(nature.never_appears) { Condition::Never } else { Condition::Well };
         let created = Timestamp::from_second(wall.as_second()).unwrap();
         let typed = Vec::new();
         let session =
@@ -221,7 +220,8 @@ impl World {
         let mut state = self.state();
         if let Some(session) = state.sessions.get_mut(name).filter(|it| it.live()) {
             session.condition = if hangs { Condition::Hung } else { Condition::Well };
-            state.note(now, true, || format!("the agent in {name} {}", if hangs { "hangs" } else { "wakes" }));
+            state
+                .note(now, true, || format!("the agent in {name} {}", if hangs { "hangs" } else { "wakes" }));
         }
     }
 

@@ -20,7 +20,8 @@ impl Commands for World {
         };
         self.provoke(&command.directory);
         let begun = self.time();
-        self.state().note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
+        self.state()
+            .note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
         pause(if hangs { command.limit } else { takes.min(command.limit) }).await;
         let now = self.time();
         if hangs || takes >= command.limit {

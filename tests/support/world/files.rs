@@ -66,15 +66,25 @@ impl World {
         loud: bool,
         act: impl FnOnce(&World) -> io::Result<T> + Send,
     ) -> io::Result<T> {
-        let probability = self.state().weather.disk;
+        // What `gt` notes about an agent is spared: unreadable, it says nothing by rule, and a death is a death.
+        let spared = at.parent().is_some_and(|directory| directory.ends_with(".runtime"));
+        let probability = if spared { 0.0 } else { self.state().weather.disk };
         let fate = self.fate(call, FILE_CAP, probability);
         self.arrive(call, &fate).await;
         let answer = if fate.fails { Err(io::Error::other("input/output error")) } else { act(self) };
         let now = self.time();
-        self.state().note(now, loud || answer.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::NotFound), || {
-            let outcome = answer.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned());
-            format!("{call} {} -> {outcome} (+{:?})", at.strip_prefix(super::TOWN).unwrap_or(at).display(), fate.after)
-        });
+        self.state().note(
+            now,
+            loud || answer.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::NotFound),
+            || {
+                let outcome = answer.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned());
+                format!(
+                    "{call} {} -> {outcome} (+{:?})",
+                    at.strip_prefix(super::TOWN).unwrap_or(at).display(),
+                    fate.after
+                )
+            },
+        );
         pause(fate.after).await;
         answer
     }
@@ -87,7 +97,10 @@ fn missing<T>() -> io::Result<T> {
 #[async_trait]
 impl Files for World {
     async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.disk("read", path, false, |world| world.state().files.get(path).cloned().map_or_else(missing, Ok)).await
+        self.disk("read", path, false, |world| {
+            world.state().files.get(path).cloned().map_or_else(missing, Ok)
+        })
+        .await
     }
 
     async fn replace(&self, path: &Path, content: &[u8], _: u32) -> io::Result<()> {

@@ -256,6 +256,7 @@ impl World {
         let mut state = self.state();
         state.wall_offset += by;
         state.jumped_at = Some(now);
+        state.unhold_all(); // a hold is over at a time of the wall clock
         state.note(now, true, || format!("the wall clock jumps by {by:?}"));
     }
 

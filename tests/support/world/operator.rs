@@ -19,6 +19,11 @@ impl World {
                 self.write(&wisp, &format!(r#"{{"rig":"{rig}","values":{{}},"blocked":[]}}"#));
             }
         }
+        // A rig that goes and comes back begins anew.
+        let before = self.text("mayor/rigs.json").unwrap_or_default();
+        let stay: Vec<&str> =
+            rigs.iter().copied().filter(|rig| before.contains(&format!("\"{rig}\""))).collect();
+        self.state().unhold_but(&stay);
         self.write("mayor/rigs.json", &format!(r#"{{"version":1,"rigs":{{{}}}}}"#, entries.join(",")));
     }
 

@@ -74,7 +74,7 @@ impl State {
 
     /// Looks which gates are closed now, and remembers since when.
     pub fn look_at_gates(&mut self, now: Duration) {
-        let mut gates = vec![Gate::Estop, Gate::Lock, Gate::Pause];
+        let mut all = vec![Gate::Estop, Gate::Lock, Gate::Pause];
         let wisps = path(".beads-wisp/config");
         let rigs: Vec<String> = self
             .files
@@ -83,15 +83,13 @@ impl State {
             .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
             .collect();
         for rig in rigs {
-            gates.extend([Gate::EstopRig(rig.clone()), Gate::Rig(rig)]);
+            all.extend([Gate::EstopRig(rig.clone()), Gate::Rig(rig)]);
         }
-        for gate in gates {
+        for gate in all {
             if !self.is_closed(&gate) {
-                if self.watch.closed.remove(&gate).is_some()
-                    && let Gate::Rig(rig) = &gate
-                {
-                    let rig = rig.clone();
-                    self.watch.held.retain(|session, _| rig_of(session) != Some(&rig));
+                if self.watch.closed.remove(&gate).is_some() {
+                    // What becomes operational again is not held any more.
+                    self.watch.held.retain(|session, _| !gates(session).contains(&gate));
                 }
             } else if !self.watch.closed.contains_key(&gate) {
                 self.watch.closed.insert(gate.clone(), now);
@@ -167,7 +165,10 @@ impl State {
         if let Some(until) = self.watch.held.get(name).copied()
             && now < until
         {
-            self.violated(now, format!("create {name}, which was stopped by hand, {:?} too early", until - now));
+            self.violated(
+                now,
+                format!("create {name}, which was stopped by hand, {:?} too early", until - now),
+            );
         }
     }
 
@@ -260,6 +261,11 @@ impl State {
     /// It need not be left alone any more.
     pub fn unhold(&mut self, session: &str) {
         self.watch.held.remove(session);
+    }
+
+    /// Only these rigs' agents are still held.
+    pub fn unhold_but(&mut self, rigs: &[&str]) {
+        self.watch.held.retain(|session, _| rig_of(session).is_none_or(|rig| rigs.contains(&rig)));
     }
 
     /// The supervisor has nobody left who remembers.

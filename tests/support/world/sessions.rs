@@ -11,7 +11,12 @@ use super::{
 
 fn shown(name: &str, session: &FakeSession) -> Session {
     let pane = Pane { id: format!("%{}", session.id), pid: session.pid, dead: false, exit_status: None };
-    Session { name: name.to_owned(), id: format!("${}", session.id), created: session.created, panes: vec![pane] }
+    Session {
+        name: name.to_owned(),
+        id: format!("${}", session.id),
+        created: session.created,
+        panes: vec![pane],
+    }
 }
 
 fn failed(command: &str) -> SessionsError {
@@ -43,11 +48,7 @@ impl World {
         answer
     }
 
-    fn on_session<T>(
-        &self,
-        name: &str,
-        act: impl FnOnce(&mut FakeSession) -> T,
-    ) -> Result<T, SessionsError> {
+    fn on_session<T>(&self, name: &str, act: impl FnOnce(&mut FakeSession) -> T) -> Result<T, SessionsError> {
         self.state().sessions.get_mut(name).map(act).ok_or_else(|| gone(name))
     }
 }
@@ -78,9 +79,14 @@ impl Sessions for World {
         let fate = self.fate("create", SESSION_CAP, probability);
         let asked = self.time();
         self.state().may_create(asked, &new.name);
-        self.state().note(asked, true, || format!("create {} (+{:?} +{:?})", new.name, fate.before, fate.after));
+        self.state()
+            .note(asked, true, || format!("create {} (+{:?} +{:?})", new.name, fate.before, fate.after));
         let _in_flight = rules::InFlight::begin(self, &new.name);
-        self.arrive("create", &super::weather::Fate { before: super::Duration::ZERO, after: fate.after, fails: false }).await;
+        self.arrive(
+            "create",
+            &super::weather::Fate { before: super::Duration::ZERO, after: fate.after, fails: false },
+        )
+        .await;
         let (tell, told) = oneshot::channel();
         let (name, environment) = (new.name.clone(), new.environment.clone());
         // A call that fails may have done its work all the same.

@@ -28,7 +28,11 @@ pub fn simulate<T, F: Future<Output = T>>(seed: u64, story: impl FnOnce(World) -
         tokio::spawn(world.clone().live());
         let result = story(world.clone()).await;
         let violations = world.state().violations.clone();
-        assert!(violations.is_empty(), "the supervisor did what it must never do:\n{}", violations.join("\n\n"));
+        assert!(
+            violations.is_empty(),
+            "the supervisor did what it must never do:\n{}",
+            violations.join("\n\n")
+        );
         result
     });
     drop(teller);

@@ -7,7 +7,10 @@ use std::{
 
 use gastown_supervisor::{
     RunError, Signal,
-    agent::{bindings::Bindings, nudge::Turns, owner::AgentSnapshot, restart_ledger::RestartLedger, start_slots::StartSlots},
+    agent::{
+        bindings::Bindings, nudge::Turns, owner::AgentSnapshot, restart_ledger::RestartLedger,
+        start_slots::StartSlots,
+    },
     deps::{Deps, Dice},
     problems::Problems,
     rig::supervisor::RigMsg,
@@ -135,7 +138,10 @@ impl Supervisor {
             if agent.is_some_and(|agent| agent.state == state) {
                 return;
             }
-            assert!(self.world.time() - begun <= limit, "{identity} is not {state} after {limit:?}: {agent:#?}");
+            assert!(
+                self.world.time() - begun <= limit,
+                "{identity} is not {state} after {limit:?}: {agent:#?}"
+            );
             tokio::time::sleep(millis(50)).await;
         }
     }
