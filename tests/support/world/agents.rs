@@ -246,6 +246,11 @@ impl World {
         self.hint_sessions();
     }
 
+    /// Something tells that sessions may have changed.
+    pub fn hint(&self) {
+        self.hint_sessions();
+    }
+
     /// Tells that sessions changed, a little later, or forgets to.
     pub(super) fn hint_sessions(&self) {
         let mut state = self.state();
