@@ -3,7 +3,10 @@
 //! What is here is either a port, an immutable fact about the town, or a register that survives the crash of any actor.
 //! It must not grow decisions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::watch;
 
@@ -59,7 +62,43 @@ impl std::fmt::Debug for Deps {
     }
 }
 
+/// The ports alone.
+pub struct Ports {
+    /// Sessions.
+    pub sessions: Arc<dyn Sessions>,
+    /// Processes.
+    pub processes: Arc<dyn Processes>,
+    /// Commands.
+    pub commands: Arc<dyn Commands>,
+    /// Files.
+    pub files: Arc<dyn Files>,
+    /// Clocks.
+    pub clock: Arc<dyn Clock>,
+}
+
 impl Deps {
+    /// These ports for this town, with empty registers; not degraded.
+    pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
+        let Ports { sessions, processes, commands, files, clock } = ports;
+        Deps {
+            sessions,
+            processes,
+            commands,
+            files,
+            clock,
+            dice,
+            paths,
+            settings,
+            problems: Problems::new(),
+            restarts: RestartLedger::new(BTreeMap::new()),
+            start_slots: StartSlots::new(),
+            turns: Turns::default(),
+            bindings: Bindings::default(),
+            docked: Docked::default(),
+            degraded: false,
+        }
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()

@@ -24,7 +24,7 @@ mod step;
 mod tests;
 
 pub use order::{Attempt, Replacement, StartEnd, StartOrder};
-pub use state::{Life, State};
+pub use state::{Life, Memory, State};
 pub use step::{Decision, Event, Notice, Step, Surroundings};
 
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
@@ -45,6 +45,32 @@ impl Lifecycle {
     /// An agent that has not been looked at yet.
     pub fn new(history: RestartHistory) -> Self {
         Lifecycle { state: State::Unseen, history, doubt: None, settled_at: Duration::ZERO }
+    }
+
+    /// An agent that an earlier owner looked after: what it knew is gone on from. It is observed first all the same.
+    pub fn resumed(history: RestartHistory, memory: Option<Memory>, now: Now) -> Self {
+        let state = match memory {
+            None => State::Unseen,
+            Some(Memory::Held { until, gate_closed }) => State::Held { until, gate_closed },
+            Some(Memory::Lived(Life { session, said_stopped })) => {
+                State::Alive { since: now, session, said_stopped }
+            }
+        };
+        Lifecycle { state, ..Lifecycle::new(history) }
+    }
+
+    /// What whoever takes over must know.
+    pub fn memory(&self) -> Option<Memory> {
+        match &self.state {
+            State::Alive { session, said_stopped, .. } => {
+                Some(Memory::Lived(Life { session: session.clone(), said_stopped: *said_stopped }))
+            }
+            State::Confirming { before, .. } => before.clone().map(Memory::Lived),
+            State::Held { until, gate_closed } => {
+                Some(Memory::Held { until: *until, gate_closed: *gate_closed })
+            }
+            _ => None,
+        }
     }
 
     /// Where it is.

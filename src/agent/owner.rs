@@ -85,9 +85,10 @@ impl Owner {
     /// An owner that has not looked yet; its tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: Post<OwnerEvent>) -> Self {
         let history = deps.restarts.recall(&spec.identity);
+        let memory = deps.restarts.memory(&spec.identity);
         let state_since = deps.now();
         Owner {
-            lifecycle: Lifecycle::new(history),
+            lifecycle: Lifecycle::resumed(history, memory, state_since),
             spec: Arc::new(spec),
             work: Work::new(post),
             timer: 0,
@@ -180,6 +181,7 @@ impl Owner {
                 jitter: self.deps.dice.roll(),
             },
         );
+        self.deps.restarts.remember(&self.spec.identity, self.lifecycle.memory());
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;
             self.timer += 1; // what the old state waited for does not matter any more
@@ -189,6 +191,9 @@ impl Owner {
         }
         if self.lifecycle.history().crash_loop_since.is_none() {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
+        }
+        if self.is_alive() {
+            self.forget_start_problems();
         }
         match step.decision {
             Decision::Leave => {}
@@ -289,6 +294,14 @@ impl Owner {
                 self.deps.problems.clear(&key);
             }
             StartEnd::Refused(_) | StartEnd::NeverAppeared(_) | StartEnd::Ended(_) => {}
+        }
+    }
+
+    /// Whoever started it: it runs, so that nothing hinders its start any more.
+    fn forget_start_problems(&self) {
+        self.deps.problems.clear(&self.problem_key("start"));
+        if self.lifecycle.history().crash_loop_since.is_none() {
+            self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
     }
 

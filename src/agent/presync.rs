@@ -51,13 +51,15 @@ async fn default_branch(deps: &Deps, spec: &AgentSpec) -> String {
         return rig_config::DEFAULT_BRANCH.to_owned();
     };
     let path = deps.paths.rig_config(rig);
-    match Reading::of(&path, deps.files.read(&path).await, rig_config::parse) {
+    let key = format!("rig/{rig}/config");
+    let reading = Reading::of(&path, deps.files.read(&path).await, rig_config::parse);
+    match reading.problem() {
+        Some(problem) => deps.problems.report(key, problem.to_string()),
+        None => deps.problems.clear(&key),
+    };
+    match reading {
         Reading::Good(branch) => branch,
-        Reading::Missing => rig_config::DEFAULT_BRANCH.to_owned(),
-        Reading::Bad(problem) => {
-            deps.problems.report(format!("rig/{rig}/config"), problem.to_string());
-            rig_config::DEFAULT_BRANCH.to_owned()
-        }
+        Reading::Missing | Reading::Bad(_) => rig_config::DEFAULT_BRANCH.to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The restart ledger: every agent's restart history, in memory for all owners and on disk for the next supervisor.
 //!
-//! It survives the crash of any actor, so that a crashed owner cannot lose a backoff or a crash loop. Owners note changes
-//! here at once; writing `daemon/restart_state.json` is the root's work, told by [`changed`](RestartLedger::changed).
+//! It survives the crash of any actor, so that a crashed owner cannot lose a backoff or a crash loop, nor — in memory
+//! only — what it knew of its agent's life. Owners note changes here at once; writing `daemon/restart_state.json` is the root's work, told by [`changed`](RestartLedger::changed).
 
 use std::{
     collections::BTreeMap,
@@ -10,19 +10,28 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{identity::Identity, restart::RestartHistory};
+use super::{
+    identity::{Identity, RigName},
+    lifecycle::Memory,
+    restart::RestartHistory,
+};
 
 /// The shared ledger.
 #[derive(Debug, Clone)]
 pub struct RestartLedger {
     histories: Arc<Mutex<BTreeMap<String, RestartHistory>>>,
+    memories: Arc<Mutex<BTreeMap<Identity, Memory>>>,
     changed: Arc<watch::Sender<u64>>,
 }
 
 impl RestartLedger {
     /// A ledger with what the file held, by identity.
     pub fn new(histories: BTreeMap<String, RestartHistory>) -> Self {
-        RestartLedger { histories: Arc::new(Mutex::new(histories)), changed: Arc::new(watch::Sender::new(0)) }
+        RestartLedger {
+            histories: Arc::new(Mutex::new(histories)),
+            memories: Arc::default(),
+            changed: Arc::new(watch::Sender::new(0)),
+        }
     }
 
     /// What is remembered of this agent.
@@ -44,6 +53,26 @@ impl RestartLedger {
     /// Everything, by identity.
     pub fn all(&self) -> BTreeMap<String, RestartHistory> {
         self.locked().clone()
+    }
+
+    /// What the last owner of this agent knew of it; nothing when it never had one.
+    pub fn memory(&self, identity: &Identity) -> Option<Memory> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(identity).cloned()
+    }
+
+    /// Remembers this for the next owner of this agent.
+    pub fn remember(&self, identity: &Identity, memory: Option<Memory>) {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        match memory {
+            Some(memory) => drop(memories.insert(identity.clone(), memory)),
+            None => drop(memories.remove(identity)),
+        }
+    }
+
+    /// A rig is no longer supervised: what happens to its agents meanwhile is not ours to judge later.
+    pub fn forget_rig(&self, rig: &RigName) {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.retain(|identity, _| identity.rig() != Some(rig));
     }
 
     /// Moves with every change an owner made.

@@ -32,6 +32,9 @@ const SCREEN_POLL: Duration = Duration::from_millis(250);
 /// Between Down and Enter in the permissions dialog.
 const DIALOG_STEP: Duration = Duration::from_millis(200);
 
+/// Between two looks when it is not known whether the agent may be typed to.
+const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
+
 /// One start under way.
 struct Start<'a> {
     deps: &'a Deps,
@@ -335,11 +338,25 @@ impl Start<'_> {
     }
 
     async fn say(&self, key: &SessionKey, text: &str) -> Step<()> {
-        self.still_there(key).await?;
+        if !self.may_speak(key).await? {
+            self.passed_over("not told what to do, as it is not known whether it may be");
+            return Ok(());
+        }
         if let Err(error) = nudge::nudge(self.deps, &self.spec.session, text).await {
             self.passed_over(&format!("nudge was not delivered: {error}"));
         }
         Ok(())
+    }
+
+    /// Unknown permits nothing, also not a nudge; mostly it is known again a moment later.
+    async fn may_speak(&self, key: &SessionKey) -> Step<bool> {
+        let known = async {
+            while !self.still_there(key).await? {
+                self.wait(UNKNOWN_RETRY).await;
+            }
+            Ok(true)
+        };
+        tokio::time::timeout(self.deps.settings().start.timeout, known).await.unwrap_or(Ok(false))
     }
 
     /// Waits, giving up when the session ends or the permission is withdrawn.
@@ -349,25 +366,28 @@ impl Start<'_> {
         loop {
             tokio::select! {
                 biased;
-                () = &mut over => return self.still_there(key).await,
-                () = self.pulse.notified() => self.still_there(key).await?,
+                () = &mut over => return self.still_there(key).await.map(drop),
+                () = self.pulse.notified() => drop(self.still_there(key).await?),
             }
         }
     }
 
-    async fn still_there(&self, key: &SessionKey) -> Step<()> {
-        match observe::look_at_session(self.deps, self.spec).await {
+    /// Whether it is known that the session is still there and may still be touched; that it is not ends the start.
+    async fn still_there(&self, key: &SessionKey) -> Step<bool> {
+        let seen = match observe::look_at_session(self.deps, self.spec).await {
             Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
             Sighting::Alive(seen) | Sighting::Starting(seen) | Sighting::Dead(seen) if seen != *key => {
                 return Err(StartEnd::Found(seen));
             }
             Sighting::Dead(seen) => return Err(StartEnd::Ended(seen)),
-            Sighting::Alive(_) | Sighting::Starting(_) | Sighting::Unknown(_) => {}
-        }
+            Sighting::Alive(_) | Sighting::Starting(_) => true,
+            Sighting::Unknown(_) => false,
+        };
         match permission::ask(self.deps, self.spec).await {
             // What runs is left running.
             Permission::Denied(_) => Err(StartEnd::Found(key.clone())),
-            Permission::Allowed | Permission::Unknown(_) => Ok(()),
+            Permission::Allowed => Ok(seen),
+            Permission::Unknown(_) => Ok(false),
         }
     }
 

@@ -29,6 +29,9 @@ use crate::{
     work::{Post, Work},
 };
 
+/// The problem of a spawn that failed.
+const START_PROBLEM: &str = "deacon-boot/start";
+
 /// What boot's actor hears.
 #[derive(Debug)]
 pub enum BootMsg {
@@ -172,6 +175,9 @@ impl BootState {
         };
         match rules::decide(&look, &self.deps.settings().boot) {
             Decision::Leave(why) => {
+                if look.since_spawn.is_none_or(|since| since >= self.deps.settings().boot.cooldown) {
+                    self.deps.problems.clear(START_PROBLEM); // it is not wanted any more, or was made by somebody else
+                }
                 let state = if look.session == BootSession::Missing { "absent" } else { "alive" };
                 self.enter(state, Some(why));
             }
@@ -193,17 +199,17 @@ impl BootState {
 
     fn spawned(&mut self, end: StartEnd) {
         self.spawning = false;
-        let key = "deacon-boot/start";
         match end {
             StartEnd::Up { .. } | StartEnd::Found(_) => {
-                self.deps.problems.clear(key);
+                self.deps.problems.clear(START_PROBLEM);
                 self.enter("alive", None);
             }
             StartEnd::Refused(why) => self.enter("absent", Some(why)),
             StartEnd::Unclear(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
-                self.deps
-                    .problems
-                    .report(key, format!("boot cannot be spawned, the deacon is checked directly: {why}"));
+                self.deps.problems.report(
+                    START_PROBLEM,
+                    format!("boot cannot be spawned, the deacon is checked directly: {why}"),
+                );
                 self.enter("absent", Some(why));
                 (self.answers)(Report::CheckDeacon);
             }

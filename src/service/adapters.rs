@@ -5,13 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
     clock::SystemClock,
     commands::{Commands, runner::Runner},
-    deps::{Deps, Dice},
-    problems::Problems,
+    deps::{Deps, Dice, Ports},
     processes::table::SystemProcesses,
-    rig::docked::Docked,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, paths::TownPaths, settings::Settings},
 };
@@ -26,23 +23,15 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
-    Deps {
+    let ports = Ports {
         sessions: Arc::new(Tmux::new(tmux)),
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(runner),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
-        dice: Dice::fresh(),
-        paths,
-        settings,
-        problems: Problems::new(),
-        restarts: RestartLedger::new(BTreeMap::new()),
-        start_slots: StartSlots::new(),
-        turns: Turns::default(),
-        bindings: Bindings::default(),
-        docked: Docked::default(),
-        degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
-    }
+    };
+    let degraded = std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true");
+    Deps { degraded, ..Deps::new(ports, Dice::fresh(), paths, settings) }
 }
 
 /// Which tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.

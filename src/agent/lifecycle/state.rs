@@ -73,3 +73,18 @@ pub struct Life {
     /// Whether the state file said `stopped` while it was alive.
     pub said_stopped: bool,
 }
+
+/// What an owner knew, for the one that takes its place when it crashes: without it, an agent stopped by hand or just
+/// about to be confirmed dead would be started because an actor crashed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Memory {
+    /// It was last seen alive so, and its end is not confirmed yet.
+    Lived(Life),
+    /// It was stopped by hand, as in [`State::Held`].
+    Held {
+        /// How long it is left alone.
+        until: Timestamp,
+        /// Whether its rig was seen closed meanwhile.
+        gate_closed: bool,
+    },
+}

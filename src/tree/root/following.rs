@@ -108,6 +108,7 @@ impl RootState {
                     "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
                 );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
+                self.plan.deps.restarts.forget_rig(&name);
             }
         }
         self.rigs = wanted;

@@ -1,0 +1,54 @@
+//! The whole tree on a simulated town: no real time, no real tmux, no disk.
+//!
+//! Named stories, one for each thing a town goes through, and seeded ones in which everything goes wrong. A seed that
+//! fails prints the end of its trace and how to run it alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "tests keep tasks of their own")]
+
+#[path = "../support/world/mod.rs"]
+mod world;
+
+mod actors;
+mod crash_loops;
+mod deacon;
+mod lives;
+mod operators;
+mod seeds;
+mod stopping;
+mod unknown;
+
+use std::time::Duration;
+
+use world::*;
+
+/// A town with these rigs whose agents are all up and told what to do, and its supervisor.
+async fn town(world: &World, rigs: &[&str]) -> Supervisor {
+    world.set_rigs(rigs);
+    let supervisor = world.supervisor().await;
+    all_up(world, rigs, mins(2)).await;
+    world.pass(secs(20)).await;
+    for rig in rigs {
+        for (role, session) in [("witness", witness(rig)), ("refinery", refinery(rig))] {
+            let agent = supervisor.agent(&format!("{rig}/{role}")).await;
+            assert_eq!(agent.state, "alive", "{agent:#?}");
+            assert_eq!(world.state().session(&session).typed.len(), 2, "woken and told what to do");
+        }
+    }
+    supervisor
+}
+
+/// Waits until the deacon and all agents of these rigs are there.
+async fn all_up(world: &World, rigs: &[&str], limit: Duration) {
+    let since = world.time();
+    world
+        .until("all agents", limit, |state| {
+            let up = |session: &str| state.appeared(session, since + limit);
+            up(DEACON) && rigs.iter().all(|rig| up(&witness(rig)) && up(&refinery(rig)))
+        })
+        .await;
+}
+
+/// How often the supervisor made and ended sessions so far.
+fn deeds(world: &World) -> usize {
+    world.state().deeds.len()
+}

@@ -1,0 +1,265 @@
+//! The agents of the world: how they come up, work, hang and end.
+
+use std::{collections::BTreeMap, ops::Range, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{BOOT, DEACON, State, World, millis, wall_at};
+
+/// How agents behave.
+#[derive(Debug, Clone)]
+pub struct Nature {
+    /// Until the agent's process is there, in milliseconds.
+    pub appears: Range<u64>,
+    /// Until it shows a prompt after that, in milliseconds.
+    pub prompts: Range<u64>,
+    /// Between two heartbeats of the deacon, in milliseconds.
+    pub beats: Range<u64>,
+    /// How long boot works, in milliseconds.
+    pub boot_works: Range<u64>,
+    /// That an agent never appears in its session.
+    pub never_appears: f64,
+    /// That an agent is of the kind that dies soon, and after how many milliseconds.
+    pub frail: f64,
+    /// See `frail`.
+    pub frail_lives: Range<u64>,
+    /// That an agent which ends leaves a shell behind instead of ending its session.
+    pub leaves_shell: f64,
+    /// Sessions whose agents end two seconds after they were told what to do.
+    pub doomed: Vec<String>,
+    /// That a deacon which hangs wakes when it is nudged.
+    pub wakes_on_nudge: f64,
+}
+
+impl Default for Nature {
+    fn default() -> Self {
+        Nature {
+            appears: 300..301,
+            prompts: 700..701,
+            beats: 60_000..60_001,
+            boot_works: 60_000..60_001,
+            never_appears: 0.0,
+            frail: 0.0,
+            frail_lives: 1_000..120_000,
+            leaves_shell: 0.0,
+            doomed: Vec::new(),
+            wakes_on_nudge: 0.0,
+        }
+    }
+}
+
+/// Who made a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The supervisor.
+    Supervisor,
+    /// Somebody else.
+    Operator,
+}
+
+/// What runs in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Its agent, at work or coming up.
+    Well,
+    /// Its agent, without progress.
+    Hung,
+    /// Only a shell: its agent has ended.
+    Zombie,
+    /// Something that never becomes an agent.
+    Never,
+}
+
+/// One session.
+#[derive(Debug, Clone)]
+pub struct FakeSession {
+    /// The server's number for it.
+    pub id: u64,
+    /// What the server says when it was created: whole seconds of the wall clock.
+    pub created: Timestamp,
+    /// When it was made (monotonic).
+    pub born: Duration,
+    /// When its process appears (monotonic).
+    pub appears: Duration,
+    /// When it shows its prompt (monotonic).
+    pub prompts: Duration,
+    /// Its pane's process.
+    pub pid: u32,
+    /// Who made it.
+    pub by: By,
+    /// What runs in it.
+    pub condition: Condition,
+    /// Its environment.
+    pub environment: BTreeMap<String, String>,
+    /// What was typed into it, with times.
+    pub typed: Vec<(Duration, String)>,
+}
+
+impl FakeSession {
+    /// Whether an agent lives in it, or is coming up.
+    pub fn live(&self) -> bool {
+        matches!(self.condition, Condition::Well | Condition::Hung)
+    }
+}
+
+impl State {
+    /// Whether an agent lives (or comes up) in this session.
+    pub fn lives(&self, session: &str) -> bool {
+        self.sessions.get(session).is_some_and(FakeSession::live)
+    }
+
+    /// Whether its process is there.
+    pub fn appeared(&self, session: &str, now: Duration) -> bool {
+        self.sessions.get(session).is_some_and(|it| it.live() && it.appears <= now)
+    }
+}
+
+impl World {
+    /// A new session with an agent in it, unless there is one of this name.
+    pub fn begin(&self, name: &str, by: By, environment: BTreeMap<String, String>) -> Option<FakeSession> {
+        let now = self.time();
+        let mut state = self.state();
+        if state.sessions.contains_key(name) {
+            return None;
+        }
+        if state.sessions.is_empty() {
+            state.generation += 1;
+        }
+        let nature = state.nature.clone();
+        let (id, pid) = (state.number(), state.number() as u32);
+        let appears = now + state.some(&nature.appears);
+        let prompts = appears + state.some(&nature.prompts);
+        let wall = wall_at(now, state.wall_offset);
+        let condition = if state.chance(nature.never_appears) { Condition::Never } else { Condition::Well };
+        let created = Timestamp::from_second(wall.as_second()).unwrap();
+        let typed = Vec::new();
+        let session =
+            FakeSession { id, created, born: now, appears, prompts, pid, by, condition, environment, typed };
+        state.sessions.insert(name.to_owned(), session.clone());
+        state.note(now, true, || format!("session {name} is there (${id}, by {by:?}, {condition:?})"));
+        let frail = state.chance(nature.frail).then(|| state.some(&nature.frail_lives));
+        let boot = (name == BOOT).then(|| state.some(&nature.boot_works));
+        drop(state);
+        self.hint_sessions();
+        for lives in [frail, boot].into_iter().flatten() {
+            let name = name.to_owned();
+            self.after(lives, move |world| world.end_agent(&name, id));
+        }
+        if name == DEACON {
+            self.next_beat(id, prompts - now);
+        }
+        Some(session)
+    }
+
+    /// What an agent does when it was typed to.
+    pub(super) fn was_told(&self, name: &str, text: &str) {
+        let mut state = self.state();
+        if text.starts_with("HEALTH_CHECK") {
+            let wakes = state.nature.wakes_on_nudge;
+            if state.chance(wakes) {
+                drop(state);
+                self.hang_agent(name, false);
+            }
+        } else if text.starts_with("Run `gt prime`") && state.nature.doomed.iter().any(|it| it == name) {
+            let Some(id) = state.sessions.get(name).map(|it| it.id) else { return };
+            drop(state);
+            let name = name.to_owned();
+            self.after(super::secs(2), move |world| world.end_agent(&name, id));
+        }
+    }
+
+    fn next_beat(&self, id: u64, wait: Duration) {
+        let beats = self.state().nature.beats.clone();
+        let interval = self.state().some(&beats);
+        self.after(wait + interval, move |world| {
+            let condition =
+                world.state().sessions.get(DEACON).filter(|it| it.id == id).map(|it| it.condition);
+            match condition {
+                Some(Condition::Well) => world.beat(),
+                Some(Condition::Hung) => {}
+                _ => return,
+            }
+            world.next_beat(id, Duration::ZERO);
+        });
+    }
+
+    /// The deacon writes its heartbeat.
+    pub fn beat(&self) {
+        let wall = self.wall();
+        let now = self.time();
+        self.state().beat_at = Some(now);
+        self.write("deacon/heartbeat.json", &format!(r#"{{"timestamp":"{wall}","cycle":1}}"#));
+    }
+
+    /// This incarnation's agent ends by itself; perhaps its shell stays.
+    fn end_agent(&self, name: &str, id: u64) {
+        let there = self.state().sessions.get(name).is_some_and(|it| it.id == id && it.live());
+        if there {
+            let zombie = self.state().nature.leaves_shell;
+            let zombie = self.state().chance(zombie);
+            self.crash_agent(name, zombie);
+        }
+    }
+
+    /// The agent of this session ends; its session with it, unless a shell stays behind.
+    pub fn crash_agent(&self, name: &str, leaves_shell: bool) {
+        if !leaves_shell {
+            return self.end_session(name, "its agent ended");
+        }
+        let now = self.time();
+        let mut state = self.state();
+        if let Some(session) = state.sessions.get_mut(name) {
+            session.condition = Condition::Zombie;
+            state.note(now, true, || format!("the agent in {name} ends, a shell stays"));
+        }
+    }
+
+    /// The agent goes on living without doing anything, or wakes up.
+    pub fn hang_agent(&self, name: &str, hangs: bool) {
+        let now = self.time();
+        let mut state = self.state();
+        if let Some(session) = state.sessions.get_mut(name).filter(|it| it.live()) {
+            session.condition = if hangs { Condition::Hung } else { Condition::Well };
+            state
+                .note(now, true, || format!("the agent in {name} {}", if hangs { "hangs" } else { "wakes" }));
+        }
+    }
+
+    /// A session ends with everything in it.
+    pub fn end_session(&self, name: &str, why: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        if state.sessions.remove(name).is_some() {
+            state.note(now, true, || format!("session {name} is gone: {why}"));
+            drop(state);
+            self.hint_sessions();
+        }
+    }
+
+    /// The tmux server dies, and every session with it.
+    pub fn kill_server(&self) {
+        let now = self.time();
+        let mut state = self.state();
+        state.sessions.clear();
+        state.note(now, true, || "the tmux server dies".to_owned());
+        drop(state);
+        self.hint_sessions();
+    }
+
+    /// Something tells that sessions may have changed.
+    pub fn hint(&self) {
+        self.hint_sessions();
+    }
+
+    /// Tells that sessions changed, a little later, or forgets to.
+    pub(super) fn hint_sessions(&self) {
+        let mut state = self.state();
+        let lost = state.weather.hints;
+        if state.chance(lost) {
+            return;
+        }
+        let delay = if state.weather.slow > 0.0 { state.some(&(1..40)) } else { millis(5) };
+        drop(state);
+        self.after(delay, |world| world.0.sessions_changed.send_modify(|count| *count += 1));
+    }
+}

@@ -1,0 +1,47 @@
+//! The clocks and the hints of the world.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use gastown_supervisor::{
+    clock::{Clock, Now},
+    town::watch::Hints,
+};
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+
+use super::{World, wall_at};
+
+/// What a panic injected into the supervisor says; [`simulate`](super::simulate) keeps it from the terminal.
+pub const INJECTED: &str = "injected fault: the clock panics";
+
+impl Clock for World {
+    fn now(&self) -> Now {
+        let mono = self.time();
+        let mut state = self.state();
+        if let Some(left) = state.clock_panics_in {
+            state.clock_panics_in = left.checked_sub(1);
+            if left == 0 {
+                state.note(mono, true, || INJECTED.to_owned());
+                drop(state);
+                panic!("{INJECTED}");
+            }
+        }
+        Now { mono, wall: wall_at(mono, state.wall_offset) }
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+}
+
+#[async_trait]
+impl Hints for World {
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.files_changed.subscribe()
+    }
+
+    async fn retarget(&self, _: Vec<PathBuf>) -> Option<String> {
+        None
+    }
+}

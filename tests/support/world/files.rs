@@ -1,0 +1,178 @@
+//! The files of the world.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use gastown_supervisor::town::files::{Files, LockState};
+
+use super::{
+    World, millis, path,
+    weather::{FILE_CAP, pause},
+};
+
+impl World {
+    /// Somebody writes a file of the town.
+    pub fn write(&self, relative: &str, content: &str) {
+        self.put(relative, Some(content.as_bytes().to_vec()));
+    }
+
+    /// Somebody removes a file of the town.
+    pub fn remove(&self, relative: &str) {
+        self.put(relative, None);
+    }
+
+    fn put(&self, relative: &str, content: Option<Vec<u8>>) {
+        let now = self.time();
+        let full = path(relative);
+        let mut state = self.state();
+        state.note(now, false, || format!("somebody writes {relative}"));
+        match content {
+            Some(content) => drop(state.files.insert(full, content)),
+            None => drop(state.files.remove(&full)),
+        }
+        state.look_at_gates(now);
+        let watched = ["mayor/", "settings/", ".beads-wisp/config/", ".runtime/deacon/"]
+            .iter()
+            .any(|directory| relative.starts_with(directory));
+        let lost = state.weather.hints;
+        if !watched || state.chance(lost) {
+            return;
+        }
+        drop(state);
+        self.after(millis(5), |world| world.0.files_changed.send_modify(|count| *count += 1));
+    }
+
+    /// The content of a file of the town.
+    pub fn text(&self, relative: &str) -> Option<String> {
+        let state = self.state();
+        state.files.get(&path(relative)).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Makes a directory of the town.
+    pub fn directory(&self, relative: &str) {
+        let mut state = self.state();
+        for part in path(relative).ancestors() {
+            state.directories.insert(part.to_owned());
+        }
+    }
+
+    async fn disk<T>(
+        &self,
+        call: &'static str,
+        at: &Path,
+        loud: bool,
+        act: impl FnOnce(&World) -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        // What `gt` notes about an agent is spared: unreadable, it says nothing by rule, and a death is a death.
+        let spared = at.parent().is_some_and(|directory| directory.ends_with(".runtime"));
+        let probability = if spared { 0.0 } else { self.state().weather.disk };
+        let fate = self.fate(call, FILE_CAP, probability);
+        self.arrive(call, &fate).await;
+        let answer = if fate.fails { Err(io::Error::other("input/output error")) } else { act(self) };
+        let now = self.time();
+        self.state().note(
+            now,
+            loud || answer.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::NotFound),
+            || {
+                let outcome = answer.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned());
+                format!(
+                    "{call} {} -> {outcome} (+{:?})",
+                    at.strip_prefix(super::TOWN).unwrap_or(at).display(),
+                    fate.after
+                )
+            },
+        );
+        pause(fate.after).await;
+        answer
+    }
+}
+
+fn missing<T>() -> io::Result<T> {
+    Err(io::ErrorKind::NotFound.into())
+}
+
+#[async_trait]
+impl Files for World {
+    async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.disk("read", path, false, |world| {
+            world.state().files.get(path).cloned().map_or_else(missing, Ok)
+        })
+        .await
+    }
+
+    async fn replace(&self, path: &Path, content: &[u8], _: u32) -> io::Result<()> {
+        self.disk("replace", path, false, |world| {
+            let now = world.time();
+            let mut state = world.state();
+            state.files.insert(path.to_owned(), content.to_vec());
+            state.look_at_gates(now);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn append_line(&self, path: &Path, line: &str, _: u32) -> io::Result<()> {
+        self.disk("append", path, true, |world| {
+            let mut state = world.state();
+            let file = state.files.entry(path.to_owned()).or_default();
+            file.extend_from_slice(line.as_bytes());
+            file.push(b'\n');
+            Ok(())
+        })
+        .await
+    }
+
+    async fn set_aside(&self, path: &Path, suffix: &str) -> io::Result<()> {
+        self.disk("set aside", path, true, |world| {
+            let mut state = world.state();
+            let Some(content) = state.files.remove(path) else { return missing() };
+            state.files.insert(PathBuf::from(format!("{}.{suffix}", path.display())), content);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.disk("exists", path, false, |world| {
+            let state = world.state();
+            Ok(state.files.contains_key(path) || state.directories.contains(path))
+        })
+        .await
+    }
+
+    async fn is_dir(&self, path: &Path) -> io::Result<bool> {
+        self.disk("is dir", path, false, |world| Ok(world.state().directories.contains(path))).await
+    }
+
+    async fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk("create dir", path, false, |world| {
+            world.state().directories.insert(path.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.disk("list dir", path, false, |world| {
+            let state = world.state();
+            let all = state.files.keys().chain(&state.directories);
+            let mut names: Vec<String> = all
+                .filter(|it| it.parent() == Some(path))
+                .filter_map(|it| Some(it.file_name()?.to_string_lossy().into_owned()))
+                .collect();
+            names.sort();
+            Ok(names)
+        })
+        .await
+    }
+
+    async fn probe_lock(&self, path: &Path) -> io::Result<LockState> {
+        self.disk("probe lock", path, false, |world| {
+            Ok(if world.state().lock_held { LockState::Held } else { LockState::Free })
+        })
+        .await
+    }
+}

@@ -1,0 +1,311 @@
+//! The world: a whole town behind the supervisor's ports, made of one seed.
+//!
+//! Sessions, processes, files, commands and both clocks are views of one state, so that they can never contradict each
+//! other by accident: a killed process takes its session away, a parked rig is a file, a hung deacon writes no heartbeat.
+//! Everything runs on tokio's paused clock on one thread, every chance comes from the world's own dice, and whatever
+//! crosses a port is noted; the same seed gives the same notes. The world also watches the supervisor: what it must never
+//! do is checked inside the call that would do it ([`rules`]).
+#![allow(dead_code, reason = "shared by test crates that each use a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "the world keeps its own tasks")]
+
+mod agents;
+mod clock;
+mod commands;
+mod files;
+mod operator;
+mod processes;
+mod rules;
+mod sessions;
+mod simulate;
+mod supervisor;
+mod trace;
+mod weather;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+pub use agents::{By, Condition, FakeSession};
+pub use simulate::simulate;
+pub use supervisor::Supervisor;
+pub use weather::Weather;
+
+/// Where the town lies.
+pub const TOWN: &str = "/town";
+/// The deacon's session.
+pub const DEACON: &str = "hq-deacon";
+/// Boot's session.
+pub const BOOT: &str = "gt-boot";
+
+/// So many seconds.
+pub const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// So many minutes.
+pub const fn mins(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// So many milliseconds.
+pub const fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The session of a rig's witness.
+pub fn witness(rig: &str) -> String {
+    format!("gt-{rig}-witness")
+}
+
+/// The session of a rig's refinery.
+pub fn refinery(rig: &str) -> String {
+    format!("gt-{rig}-refinery")
+}
+
+/// The world. Clones are the same world.
+#[derive(Clone)]
+pub struct World(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    origin: Instant,
+    /// Moves when the set of sessions may have changed.
+    sessions_changed: watch::Sender<u64>,
+    /// Moves when watched files may have changed.
+    files_changed: watch::Sender<u64>,
+    /// Something was put on the agenda.
+    agenda_changed: Notify,
+    /// A call that hangs may go on.
+    released: Notify,
+}
+
+type Deed = Box<dyn FnOnce(&World) + Send>;
+
+/// All there is.
+pub struct State {
+    /// Chance.
+    pub rng: fastrand::Rng,
+    /// How reliable the ports are.
+    pub weather: Weather,
+    /// How agents behave.
+    pub nature: agents::Nature,
+    /// Running sessions by name.
+    pub sessions: BTreeMap<String, FakeSession>,
+    /// Which tmux server this is.
+    pub generation: u64,
+    /// Files by path.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Directories that are there.
+    pub directories: BTreeSet<PathBuf>,
+    /// Whether `gt down` holds its lock.
+    pub lock_held: bool,
+    /// What is on `PATH`.
+    pub programs: BTreeSet<String>,
+    /// How far the wall clock was set or jumped, beyond the monotonic one.
+    pub wall_offset: SignedDuration,
+    /// When it did so last (monotonic).
+    pub jumped_at: Option<Duration>,
+    /// When the deacon last wrote its heartbeat (monotonic).
+    pub beat_at: Option<Duration>,
+    /// Calls that hang until released.
+    pub hanging: BTreeSet<&'static str>,
+    /// Calls that fail.
+    pub failing: BTreeSet<&'static str>,
+    /// How long `git` takes.
+    pub git_takes: Duration,
+    /// The clock panics at its n-th next reading.
+    pub clock_panics_in: Option<u32>,
+    /// Whether operators act at the worst moments.
+    pub adversary: bool,
+    /// What crossed the ports.
+    pub trace: Vec<trace::Line>,
+    /// Mails sent: recipient and subject.
+    pub mails: Vec<(Duration, String, String)>,
+    /// What the supervisor did that matters, in order.
+    pub deeds: Vec<(Duration, rules::Deed)>,
+    /// What the supervisor must never do and did.
+    pub violations: Vec<String>,
+    watch: rules::Watch,
+    agenda: BTreeMap<(Duration, u64), Deed>,
+    next: u64,
+}
+
+impl World {
+    /// A town without rigs, where the sun shines.
+    pub fn new(seed: u64) -> Self {
+        let state = State {
+            rng: fastrand::Rng::with_seed(seed),
+            weather: Weather::default(),
+            nature: agents::Nature::default(),
+            sessions: BTreeMap::new(),
+            generation: 1,
+            files: BTreeMap::new(),
+            directories: BTreeSet::new(),
+            lock_held: false,
+            programs: ["claude", "git", "gt", "bd"].map(str::to_owned).into(),
+            wall_offset: SignedDuration::ZERO,
+            jumped_at: None,
+            beat_at: None,
+            hanging: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            git_takes: millis(200),
+            clock_panics_in: None,
+            adversary: false,
+            trace: Vec::new(),
+            mails: Vec::new(),
+            deeds: Vec::new(),
+            violations: Vec::new(),
+            watch: rules::Watch::default(),
+            agenda: BTreeMap::new(),
+            next: 100,
+        };
+        let world = World(Arc::new(Shared {
+            state: Mutex::new(state),
+            origin: Instant::now(),
+            sessions_changed: watch::Sender::new(0),
+            files_changed: watch::Sender::new(0),
+            agenda_changed: Notify::new(),
+            released: Notify::new(),
+        }));
+        world.write("mayor/town.json", "{}");
+        world.write("daemon/daemon.pid", "4242");
+        world.set_rigs(&[]);
+        world
+    }
+
+    /// The state, for a moment; never across an await.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Virtual time since the world began.
+    pub fn time(&self) -> Duration {
+        self.0.origin.elapsed()
+    }
+
+    /// What the wall clock shows.
+    pub fn wall(&self) -> Timestamp {
+        let offset = self.state().wall_offset;
+        wall_at(self.time(), offset)
+    }
+
+    /// Lets something happen after a while.
+    pub fn after(&self, delay: Duration, deed: impl FnOnce(&World) + Send + 'static) {
+        let due = self.time() + delay;
+        let mut state = self.state();
+        state.next += 1;
+        let key = (due, state.next);
+        state.agenda.insert(key, Box::new(deed));
+        drop(state);
+        self.0.agenda_changed.notify_one();
+    }
+
+    /// Does what is on the agenda, each thing in its time. Never ends.
+    async fn live(self) {
+        loop {
+            let now = self.time();
+            let next = self.state().agenda.first_key_value().map(|(key, _)| *key);
+            match next {
+                Some(key) if key.0 <= now => {
+                    let deed = self.state().agenda.remove(&key);
+                    if let Some(deed) = deed {
+                        deed(&self);
+                    }
+                }
+                Some((due, _)) => {
+                    let at = self.0.origin + due;
+                    tokio::select! {
+                        biased;
+                        () = self.0.agenda_changed.notified() => {}
+                        () = tokio::time::sleep_until(at) => {}
+                    }
+                }
+                None => self.0.agenda_changed.notified().await,
+            }
+        }
+    }
+
+    /// Waits until something holds of the world; fails with `what` when it does not within `limit` of virtual time.
+    pub async fn until(&self, what: &str, limit: Duration, mut holds: impl FnMut(&State) -> bool) {
+        let begun = self.time();
+        let step = (limit / 2000).clamp(millis(1), millis(100));
+        while !holds(&self.state()) {
+            assert!(self.time() - begun <= limit, "waited {limit:?} for {what}");
+            tokio::time::sleep(step).await;
+        }
+    }
+
+    /// Lets virtual time pass.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// The machine sleeps: the wall clock goes on, nothing else does. Negative: somebody sets the clock back.
+    pub fn jump(&self, by: SignedDuration) {
+        let now = self.time();
+        let mut state = self.state();
+        state.wall_offset += by;
+        state.jumped_at = Some(now);
+        state.unhold_all(); // a hold is over at a time of the wall clock
+        state.note(now, true, || format!("the wall clock jumps by {by:?}"));
+    }
+
+    /// From now on calls of this name hang, until [`release`](Self::release)d.
+    pub fn hang(&self, call: &'static str) {
+        self.state().hanging.insert(call);
+    }
+
+    /// Calls of this name answer again.
+    pub fn release(&self, call: &'static str) {
+        self.state().hanging.remove(call);
+        self.0.released.notify_waiters();
+    }
+
+    /// From now on calls of this name fail, or no more.
+    pub fn fail(&self, call: &'static str, fails: bool) {
+        let mut state = self.state();
+        if fails {
+            state.failing.insert(call);
+        } else {
+            state.failing.remove(call);
+        }
+    }
+}
+
+impl State {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// True with this probability; draws nothing when that is zero.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.rng.f64() < probability
+    }
+
+    /// A duration in a range of milliseconds.
+    pub fn some(&mut self, range: &std::ops::Range<u64>) -> Duration {
+        if range.end <= range.start + 1 { millis(range.start) } else { millis(self.rng.u64(range.clone())) }
+    }
+}
+
+/// The wall clock at a moment of virtual time.
+pub fn wall_at(time: Duration, offset: SignedDuration) -> Timestamp {
+    let base: Timestamp = "2026-02-02T08:00:00Z".parse().unwrap();
+    base + SignedDuration::try_from(time).unwrap() + offset
+}
+
+/// A path of the town.
+pub fn path(relative: impl AsRef<Path>) -> PathBuf {
+    Path::new(TOWN).join(relative)
+}

@@ -1,0 +1,185 @@
+//! The people of the world and their `gt`: what they do to a town, in the order the real commands do it.
+//!
+//! Offsets as they were measured with Gas Town 0.2.6; `pace` stretches them for a slow machine.
+
+use std::{path::Path, time::Duration};
+
+use super::{By, World, millis, refinery, rules, secs, witness};
+
+impl World {
+    /// The town has exactly these rigs, all operational unless they were parked before.
+    pub fn set_rigs(&self, rigs: &[&str]) {
+        let entries: Vec<String> =
+            rigs.iter().map(|rig| format!(r#""{rig}":{{"beads":{{"prefix":"{rig}-"}}}}"#)).collect();
+        for rig in rigs {
+            self.directory(&format!("{rig}/witness"));
+            self.directory(&format!("{rig}/refinery/rig"));
+            let wisp = format!(".beads-wisp/config/{rig}.json");
+            if self.text(&wisp).is_none() {
+                self.write(&wisp, &format!(r#"{{"rig":"{rig}","values":{{}},"blocked":[]}}"#));
+            }
+        }
+        // A rig that goes and comes back begins anew.
+        let before = self.text("mayor/rigs.json").unwrap_or_default();
+        let stay: Vec<&str> =
+            rigs.iter().copied().filter(|rig| before.contains(&format!("\"{rig}\""))).collect();
+        self.state().unhold_but(&stay);
+        self.write("mayor/rigs.json", &format!(r#"{{"version":1,"rigs":{{{}}}}}"#, entries.join(",")));
+    }
+
+    /// `mayor/rigs.json` is being written: for a while only half of it is there.
+    pub fn write_rigs_slowly(&self, time: Duration) {
+        let whole = self.text("mayor/rigs.json").unwrap_or_default();
+        self.write("mayor/rigs.json", &whole[..whole.len() / 2]);
+        self.after(time, move |world| world.write("mayor/rigs.json", &whole));
+    }
+
+    /// Notes what `gt` notes about a witness or refinery.
+    pub fn write_agent_state(&self, session: &str, to: &str) {
+        if let Some(rig) = rules::rig_of(session) {
+            let role = if session.ends_with("-witness") { "witness" } else { "refinery" };
+            self.write(
+                &format!("{rig}/.runtime/{role}.json"),
+                &format!(r#"{{"rig_name":"{rig}","state":"{to}"}}"#),
+            );
+        }
+        if to == "running" {
+            self.state().unhold(session);
+        }
+    }
+
+    fn write_wisp(&self, rig: &str, values: &str) {
+        self.write(
+            &format!(".beads-wisp/config/{rig}.json"),
+            &format!(r#"{{"rig":"{rig}","values":{{{values}}},"blocked":[]}}"#),
+        );
+    }
+
+    fn say(&self, what: &str) {
+        let now = self.time();
+        self.state().note(now, true, || format!("OPERATOR {what}"));
+    }
+
+    /// `gt rig park`: kills first and says so afterwards.
+    pub fn park(&self, rig: &str, pace: u32) {
+        self.say(&format!("gt rig park {rig}"));
+        let step = |at: u64| millis(at) * pace;
+        for (session, dies, noted) in [(witness(rig), 50, 54), (refinery(rig), 71, 78)] {
+            let name = session.clone();
+            self.after(step(dies), move |world| world.end_session(&name, "gt rig park"));
+            self.after(step(noted), move |world| world.write_agent_state(&session, "stopped"));
+        }
+        let rig = rig.to_owned();
+        self.after(step(78), move |world| world.write_wisp(&rig, r#""status":"parked""#));
+    }
+
+    /// `gt rig unpark`; it leaves `stopped` behind.
+    pub fn unpark(&self, rig: &str) {
+        self.say(&format!("gt rig unpark {rig}"));
+        self.write_wisp(rig, "");
+    }
+
+    /// `gt witness stop` and its like: kills, and notes `stopped` so long before (or after) it.
+    pub fn stop_agent(&self, session: &str, noted_before: Duration, noted_after: Duration) {
+        self.say(&format!("stops {session} by hand"));
+        let (stopped, name) = (session.to_owned(), session.to_owned());
+        let held = session.to_owned();
+        let run_on = self.text(&state_file(session)).is_none_or(|text| !text.contains("stopped"));
+        self.after(noted_before, move |world| {
+            let there = world.state().lives(&name);
+            world.end_session(&name, "stopped by hand");
+            if there && run_on {
+                let until = world.time() + rules::HOLD;
+                world.state().hold(&held, until);
+            }
+        });
+        let noted = if noted_before.is_zero() { noted_after } else { Duration::ZERO };
+        self.after(noted, move |world| world.write_agent_state(&stopped, "stopped"));
+    }
+
+    /// `gt witness restart`: notes `stopped`, kills, starts again.
+    pub fn restart_agent(&self, session: &str) {
+        self.say(&format!("restarts {session}"));
+        let name = || session.to_owned();
+        let (a, b, c, d) = (name(), name(), name(), name());
+        self.after(millis(55), move |world| world.write_agent_state(&a, "stopped"));
+        self.after(millis(63), move |world| world.end_session(&b, "restarted by hand"));
+        self.after(millis(195), move |world| world.start_agent(&c));
+        self.after(millis(250), move |world| world.write_agent_state(&d, "running"));
+    }
+
+    /// `gt up`, for one agent: starts it unless its session is there.
+    pub fn start_agent(&self, session: &str) {
+        let environment = [("GT_PROCESS_NAMES".to_owned(), "claude".to_owned())].into();
+        if self.begin(session, By::Operator, environment).is_some() {
+            self.state().unhold(session);
+        }
+    }
+
+    /// `gt down` takes its lock, or lets it go.
+    pub fn hold_lock(&self, held: bool) {
+        self.say(if held { "gt down takes its lock" } else { "gt down lets its lock go" });
+        let now = self.time();
+        let mut state = self.state();
+        state.lock_held = held;
+        state.look_at_gates(now);
+    }
+
+    /// `gt down` and, once it is through, nothing: all sessions end while the lock is held.
+    pub fn take_down(&self, time: Duration) {
+        self.hold_lock(true);
+        let names: Vec<String> = self.state().sessions.keys().cloned().collect();
+        for (name, at) in names.into_iter().zip(1..) {
+            self.after(millis(40 * at), move |world| world.end_session(&name, "gt down"));
+        }
+        self.after(time, |world| world.hold_lock(false));
+    }
+
+    /// `gt deacon pause`, or `resume`.
+    pub fn pause_deacon(&self, paused: bool) {
+        self.say(if paused { "gt deacon pause" } else { "gt deacon resume" });
+        let file = ".runtime/deacon/paused.json";
+        self.write(file, &format!(r#"{{"paused":{paused},"reason":"maintenance"}}"#));
+    }
+
+    /// An operator who comes at the worst moment: while a start brings its worktree up to date.
+    pub(super) fn provoke(&self, directory: &Path) {
+        let now = self.time();
+        let mut state = self.state();
+        let rig = directory.strip_prefix(super::TOWN).ok().and_then(|it| it.components().next());
+        let Some(rig) = rig.map(|it| it.as_os_str().to_string_lossy().into_owned()) else { return };
+        let until = now + state.git_takes.max(secs(120));
+        state.was_busy(&rig, until);
+        if !state.adversary || !state.chance(0.15) {
+            return;
+        }
+        let (soon, later) = (state.some(&(0..2_000)), state.some(&(20_000..200_000)));
+        let locks = state.rng.bool();
+        drop(state);
+        if locks {
+            self.after(soon, |world| world.hold_lock(true));
+            self.after(soon + later, |world| world.hold_lock(false));
+        } else {
+            let again = rig.clone();
+            self.after(soon, move |world| world.park(&rig, 1));
+            self.after(soon + later, move |world| world.unpark(&again));
+        }
+    }
+
+    /// An operator who starts an agent in the very moment the supervisor has ended its session.
+    pub(super) fn provoke_after_end(&self, session: &str) {
+        let mut state = self.state();
+        if !state.adversary || !state.chance(0.3) {
+            return;
+        }
+        let soon = state.some(&(0..3_000));
+        drop(state);
+        let session = session.to_owned();
+        self.after(soon, move |world| world.start_agent(&session));
+    }
+}
+
+fn state_file(session: &str) -> String {
+    let role = if session.ends_with("-witness") { "witness" } else { "refinery" };
+    rules::rig_of(session).map(|rig| format!("{rig}/.runtime/{role}.json")).unwrap_or_default()
+}

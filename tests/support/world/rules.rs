@@ -1,0 +1,322 @@
+//! What the supervisor must never do, checked inside the call that would do it.
+//!
+//! Each rule allows for what nobody can avoid: between the moment a question was answered and the act that follows, the
+//! world may change. That window is no longer than the longest single calls that lie in between, which are counted at
+//! each rule; in good weather calls take no time and the window is zero.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    BOOT, By, DEACON, State, World, mins, path, secs, wall_at,
+    weather::{FILE_CAP, SESSION_CAP},
+};
+
+/// Something the supervisor did that matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// It made this session.
+    Created(String),
+    /// It ended the processes of this session.
+    Ended(String),
+}
+
+/// What stands in the way of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// `ESTOP`.
+    Estop,
+    /// `daemon/shutdown.lock` is held.
+    Lock,
+    /// `ESTOP.<rig>`.
+    EstopRig(String),
+    /// The rig is parked, or its wisp file cannot be read.
+    Rig(String),
+    /// The deacon is paused, or its pause file cannot be read.
+    Pause,
+}
+
+/// What the rules remember.
+#[derive(Debug, Default)]
+pub struct Watch {
+    closed: BTreeMap<Gate, Duration>,
+    creating: BTreeMap<String, u32>,
+    /// The last answer to "is there a session of this name": when, and whether an agent lived in it.
+    found: BTreeMap<String, (Duration, bool)>,
+    /// Sessions stopped by hand, and until when they are to be left alone.
+    held: BTreeMap<String, Duration>,
+    /// When the last command in a rig's directories ended.
+    busy: BTreeMap<String, Duration>,
+}
+
+/// The rig a session belongs to.
+pub fn rig_of(session: &str) -> Option<&str> {
+    let name = session.strip_prefix("gt-")?;
+    name.strip_suffix("-witness").or_else(|| name.strip_suffix("-refinery"))
+}
+
+/// The gates of a session's agent, in the order the supervisor asks for them.
+fn gates(session: &str) -> Vec<Gate> {
+    match rig_of(session) {
+        None => vec![Gate::Estop, Gate::Lock, Gate::Pause],
+        Some(rig) => vec![Gate::Estop, Gate::Lock, Gate::EstopRig(rig.into()), Gate::Rig(rig.into())],
+    }
+}
+
+impl State {
+    /// Something the supervisor must never do.
+    pub fn violated(&mut self, now: Duration, what: String) {
+        self.note(now, true, || format!("VIOLATION: {what}"));
+        let tail = self.tail(60);
+        self.violations.push(format!("{what}\n{tail}"));
+    }
+
+    /// Looks which gates are closed now, and remembers since when.
+    pub fn look_at_gates(&mut self, now: Duration) {
+        let mut all = vec![Gate::Estop, Gate::Lock, Gate::Pause];
+        let wisps = path(".beads-wisp/config");
+        let rigs: Vec<String> = self
+            .files
+            .keys()
+            .filter(|file| file.parent() == Some(&wisps))
+            .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
+            .collect();
+        for rig in rigs {
+            all.extend([Gate::EstopRig(rig.clone()), Gate::Rig(rig)]);
+        }
+        for gate in all {
+            if !self.is_closed(&gate) {
+                if self.watch.closed.remove(&gate).is_some() {
+                    // What becomes operational again is not held any more.
+                    self.watch.held.retain(|session, _| !gates(session).contains(&gate));
+                }
+            } else if !self.watch.closed.contains_key(&gate) {
+                self.watch.closed.insert(gate.clone(), now);
+                self.note(now, true, || format!("gate closed: {gate:?}"));
+            }
+        }
+    }
+
+    fn is_closed(&self, gate: &Gate) -> bool {
+        let json = |file: &str| {
+            let bytes = self.files.get(&path(file))?;
+            Some(serde_json::from_slice::<serde_json::Value>(bytes))
+        };
+        match gate {
+            Gate::Estop => self.files.contains_key(&path("ESTOP")),
+            Gate::EstopRig(rig) => self.files.contains_key(&path(format!("ESTOP.{rig}"))),
+            Gate::Lock => self.lock_held,
+            Gate::Pause => match json(".runtime/deacon/paused.json") {
+                None => false,
+                Some(Err(_)) => true,
+                Some(Ok(file)) => file["paused"] == true,
+            },
+            Gate::Rig(rig) => match json(&format!(".beads-wisp/config/{rig}.json")) {
+                None => false,
+                Some(Err(_)) => true,
+                Some(Ok(file)) => matches!(file["values"]["status"].as_str(), Some("parked" | "docked")),
+            },
+        }
+    }
+
+    /// The longest unavoidable delays: nothing while no call was ever slow.
+    fn window(&self, files: u32, sessions: u32) -> Duration {
+        if self.weather.was_bad { FILE_CAP * files + SESSION_CAP * sessions } else { Duration::ZERO }
+    }
+
+    /// No act while a gate is closed for longer than the answer about it can have been on its way: the gates are asked
+    /// one after the other, so that the first one's answer is as old as all questions together, the last one's as old as
+    /// its own; `slack` is what lies between the last question and the act.
+    fn check_gates(&mut self, now: Duration, act: &str, session: &str, slack: Duration) {
+        let gates = gates(session);
+        let count = gates.len() as u32;
+        for (at, gate) in gates.into_iter().enumerate() {
+            let window = self.window(count - at as u32, 0) + slack;
+            if let Some(since) = self.watch.closed.get(&gate)
+                && *since + window < now
+            {
+                let long = now - *since;
+                self.violated(now, format!("{act} {session} while {gate:?} is closed for {long:?}"));
+            }
+        }
+    }
+
+    /// A question about one session was answered.
+    pub fn answered_find(&mut self, now: Duration, name: &str) {
+        let lives = self.lives(name);
+        self.watch.found.insert(name.to_owned(), (now, lives));
+    }
+
+    /// A session is to be made.
+    pub fn may_create(&mut self, now: Duration, name: &str) {
+        if self.watch.creating.get(name).is_some_and(|count| *count > 0) {
+            self.violated(now, format!("{name} is being created already"));
+        }
+        self.check_gates(now, "create", name, Duration::ZERO);
+        // Told that an agent lives there, and yet: only while a command ran in between (which brings the worktree up to
+        // date and may take minutes) can somebody else have been that much faster.
+        if let (Some((told, true)), true) = (self.watch.found.get(name).copied(), self.lives(name)) {
+            let busy = rig_of(name).and_then(|rig| self.watch.busy.get(rig)).copied().unwrap_or_default();
+            if told + self.window(4, 1) < now && busy < told {
+                self.violated(now, format!("create {name}, whose agent was seen alive {:?} ago", now - told));
+            }
+        }
+        if let Some(until) = self.watch.held.get(name).copied()
+            && now < until
+        {
+            self.violated(
+                now,
+                format!("create {name}, which was stopped by hand, {:?} too early", until - now),
+            );
+        }
+    }
+
+    /// More than so many starts within a quarter of an hour are a storm: five restarts, a first start, and two that
+    /// followed from a gate or hold.
+    pub fn check_storm(&mut self, now: Duration, name: &str) {
+        let recent = self.deeds.iter().rev().take_while(|(at, _)| *at + mins(15) > now);
+        let count = recent.filter(|(_, deed)| *deed == Deed::Created(name.to_owned())).count();
+        if count > 8 {
+            self.violated(now, format!("{name} was created {count} times within 15 minutes"));
+        }
+    }
+
+    /// The processes of a session are to be ended. A live agent may be ended only when it is a deacon without progress or
+    /// a boot that is too old.
+    pub fn may_end(&mut self, now: Duration, name: &str) {
+        // Between the question whether it may act and the act: the deacon's heartbeat, the session, its hooks.
+        let slack = self.window(1, 2);
+        self.check_gates(now, "end", name, slack);
+        if self.lives(name)
+            && let Some(why) = self.must_live(now, name)
+        {
+            self.violated(now, format!("end {name}, which lives: {why}"));
+        }
+    }
+
+    /// A session is to be killed by its name; whoever asked looked one call ago at best.
+    pub fn may_kill_session(&mut self, now: Duration, asked: Duration, name: &str) {
+        let Some(session) = self.sessions.get(name) else { return };
+        let just_made = session.born + self.window(0, 1) >= asked;
+        if session.live()
+            && !just_made
+            && let Some(why) = self.must_live(now, name)
+        {
+            self.violated(now, format!("kill {name}, in which an agent lives: {why}"));
+        }
+    }
+
+    fn must_live(&self, now: Duration, name: &str) -> Option<String> {
+        let session = self.sessions.get(name)?;
+        let wall = wall_at(now, self.wall_offset);
+        let age = |then: Timestamp| Duration::try_from(wall.duration_since(then)).unwrap_or_default();
+        match name {
+            BOOT if age(session.created) >= mins(10) => None,
+            BOOT => Some(format!("boot is {:?} old", age(session.created))),
+            DEACON => self.deacon_must_live(now, wall, session.born),
+            _ => Some("nothing allows it".to_owned()),
+        }
+    }
+
+    fn deacon_must_live(&self, now: Duration, wall: Timestamp, born: Duration) -> Option<String> {
+        let grace = mins(5);
+        if now < born + grace {
+            return Some(format!("it is {:?} old", now - born));
+        }
+        let Some(beat_at) = self.beat_at else {
+            return Some("it never wrote a heartbeat".to_owned());
+        };
+        let bytes = self.files.get(&path("deacon/heartbeat.json"))?;
+        let file: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        let beat: Timestamp = file["timestamp"].as_str()?.parse().ok()?;
+        let by_wall = wall.duration_since(beat) > SignedDuration::from_mins(30);
+        let awake = self.jumped_at.is_none_or(|jump| jump + grace <= now);
+        // It may have come back to life after the last look at its file.
+        let just_moved = beat_at + self.window(1, 2) >= now;
+        let stuck = now - beat_at > mins(30) || (by_wall && awake);
+        (!stuck && !just_moved).then(|| format!("its heartbeat is {:?} old", now - beat_at))
+    }
+
+    /// Something is to be typed.
+    pub fn may_type(&mut self, now: Duration, name: &str, text: &str) {
+        let slack = self.window(1, 0);
+        self.check_gates(now, "type to", name, slack);
+        let woken = |it: &super::FakeSession| it.typed.iter().any(|(_, text)| text.starts_with("[GAS TOWN]"));
+        if text.starts_with("[GAS TOWN]") && self.sessions.get(name).is_some_and(woken) {
+            self.violated(now, format!("{name} is woken a second time"));
+        }
+    }
+
+    /// A command ran in this rig.
+    pub fn was_busy(&mut self, rig: &str, until: Duration) {
+        self.watch.busy.insert(rig.to_owned(), until);
+    }
+
+    /// Somebody stopped this agent by hand; the supervisor must leave it alone for a while.
+    pub fn hold(&mut self, session: &str, until: Duration) {
+        self.watch.held.insert(session.to_owned(), until);
+    }
+
+    /// It need not be left alone any more.
+    pub fn unhold(&mut self, session: &str) {
+        self.watch.held.remove(session);
+    }
+
+    /// Only these rigs' agents are still held.
+    pub fn unhold_but(&mut self, rigs: &[&str]) {
+        self.watch.held.retain(|session, _| rig_of(session).is_none_or(|rig| rigs.contains(&rig)));
+    }
+
+    /// The supervisor has nobody left who remembers.
+    pub fn unhold_all(&mut self) {
+        self.watch.held.clear();
+    }
+
+    /// How often the supervisor made this session.
+    pub fn created(&self, session: &str) -> Vec<Duration> {
+        self.did(&Deed::Created(session.to_owned()))
+    }
+
+    /// How often the supervisor ended the processes of this session.
+    pub fn ended(&self, session: &str) -> Vec<Duration> {
+        self.did(&Deed::Ended(session.to_owned()))
+    }
+
+    fn did(&self, what: &Deed) -> Vec<Duration> {
+        self.deeds.iter().filter(|(_, deed)| deed == what).map(|(at, _)| *at).collect()
+    }
+
+    /// The session, which must be there.
+    pub fn session(&self, name: &str) -> &super::FakeSession {
+        self.sessions.get(name).unwrap_or_else(|| panic!("{name} is not there"))
+    }
+
+    /// Live agents the supervisor made, by session.
+    pub fn made_by_supervisor(&self) -> Vec<String> {
+        let ours = self.sessions.iter().filter(|(_, it)| it.by == By::Supervisor && it.live());
+        ours.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// A creation under way, until it is dropped.
+pub struct InFlight(World, String);
+
+impl InFlight {
+    /// One begins.
+    pub fn begin(world: &World, name: &str) -> Self {
+        *world.state().watch.creating.entry(name.to_owned()).or_default() += 1;
+        InFlight(world.clone(), name.to_owned())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(count) = self.0.state().watch.creating.get_mut(&self.1) {
+            *count -= 1;
+        }
+    }
+}
+
+/// After this a hold of the supervisor is over in any case; a little less than its setting, for what is uncertain.
+pub const HOLD: Duration = secs(9 * 60 + 30);

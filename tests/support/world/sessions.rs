@@ -1,0 +1,184 @@
+//! The sessions of the world, as tmux shows them.
+
+use async_trait::async_trait;
+use gastown_supervisor::sessions::{Key, KeyBinding, NewSession, Pane, Session, Sessions, SessionsError};
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    By, FakeSession, World, rules,
+    weather::{SESSION_CAP, pause},
+};
+
+fn shown(name: &str, session: &FakeSession) -> Session {
+    let pane = Pane { id: format!("%{}", session.id), pid: session.pid, dead: false, exit_status: None };
+    Session {
+        name: name.to_owned(),
+        id: format!("${}", session.id),
+        created: session.created,
+        panes: vec![pane],
+    }
+}
+
+fn failed(command: &str) -> SessionsError {
+    SessionsError::Failed { command: command.to_owned(), reason: "the server did not answer".to_owned() }
+}
+
+fn gone(name: &str) -> SessionsError {
+    SessionsError::NoSuchSession(name.to_owned())
+}
+
+impl World {
+    async fn tmux<T: Send>(
+        &self,
+        call: &'static str,
+        about: &str,
+        loud: bool,
+        act: impl FnOnce(&World) -> Result<T, SessionsError> + Send,
+    ) -> Result<T, SessionsError> {
+        let probability = self.state().weather.fail;
+        let fate = self.fate(call, SESSION_CAP, probability);
+        self.arrive(call, &fate).await;
+        let answer = if fate.fails { Err(failed(call)) } else { act(self) };
+        let now = self.time();
+        self.state().note(now, loud || fate.fails || !fate.after.is_zero(), || {
+            let outcome = answer.as_ref().err().map_or_else(|| "ok".to_owned(), ToString::to_string);
+            format!("{call} {about} -> {outcome} (+{:?})", fate.after)
+        });
+        pause(fate.after).await;
+        answer
+    }
+
+    fn on_session<T>(&self, name: &str, act: impl FnOnce(&mut FakeSession) -> T) -> Result<T, SessionsError> {
+        self.state().sessions.get_mut(name).map(act).ok_or_else(|| gone(name))
+    }
+}
+
+#[async_trait]
+impl Sessions for World {
+    async fn list(&self) -> Result<Vec<Session>, SessionsError> {
+        let answer = |world: &World| {
+            let state = world.state();
+            Ok(state.sessions.iter().map(|(name, session)| shown(name, session)).collect())
+        };
+        self.tmux("list", "", false, answer).await
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<Session>, SessionsError> {
+        let answer = |world: &World| {
+            let now = world.time();
+            let mut state = world.state();
+            state.answered_find(now, name);
+            Ok(state.sessions.get(name).map(|session| shown(name, session)))
+        };
+        self.tmux("find", name, false, answer).await
+    }
+
+    /// What was asked of tmux happens, also when whoever asked is gone before it does.
+    async fn create(&self, new: &NewSession) -> Result<Session, SessionsError> {
+        let probability = self.state().weather.fail;
+        let fate = self.fate("create", SESSION_CAP, probability);
+        let asked = self.time();
+        self.state().may_create(asked, &new.name);
+        self.state()
+            .note(asked, true, || format!("create {} (+{:?} +{:?})", new.name, fate.before, fate.after));
+        let _in_flight = rules::InFlight::begin(self, &new.name);
+        self.arrive(
+            "create",
+            &super::weather::Fate { before: super::Duration::ZERO, after: fate.after, fails: false },
+        )
+        .await;
+        let (tell, told) = oneshot::channel();
+        let (name, environment) = (new.name.clone(), new.environment.clone());
+        // A call that fails may have done its work all the same.
+        let lost = fate.fails && self.state().rng.bool();
+        self.after(fate.before, move |world| {
+            let made = if lost { None } else { world.begin(&name, By::Supervisor, environment) };
+            let now = world.time();
+            let mut state = world.state();
+            match &made {
+                Some(_) => state.deeds.push((now, rules::Deed::Created(name.clone()))),
+                None => state.note(now, true, || format!("create {name}: nothing was made")),
+            }
+            state.check_storm(now, &name);
+            drop(state);
+            let _ = tell.send(made.map(|session| shown(&name, &session)));
+        });
+        let made = told.await.unwrap_or_default();
+        pause(fate.after).await;
+        match made {
+            _ if fate.fails => Err(failed("new-session")),
+            Some(session) => Ok(session),
+            None => Err(SessionsError::Duplicate(new.name.clone())),
+        }
+    }
+
+    async fn kill(&self, name: &str) -> Result<(), SessionsError> {
+        let asked = self.time();
+        let act = |world: &World| {
+            let now = world.time();
+            world.state().may_kill_session(now, asked, name);
+            world.end_session(name, "the supervisor killed it");
+            Ok(())
+        };
+        self.tmux("kill", name, true, act).await
+    }
+
+    async fn paste(&self, name: &str, text: &str) -> Result<(), SessionsError> {
+        let asked = self.time();
+        self.state().may_type(asked, name, text);
+        let act = |world: &World| {
+            let now = world.time();
+            world.on_session(name, |session| session.typed.push((now, text.to_owned())))
+        };
+        let short: String = text.chars().take(40).collect();
+        let typed = self.tmux("paste", &format!("{name} {short:?}"), true, act).await;
+        if typed.is_ok() {
+            self.was_told(name, text);
+        }
+        typed
+    }
+
+    async fn press(&self, name: &str, key: Key) -> Result<(), SessionsError> {
+        self.tmux("press", &format!("{name} {key:?}"), false, |world| world.on_session(name, |_| ())).await
+    }
+
+    async fn capture(&self, name: &str, _: u16) -> Result<Vec<String>, SessionsError> {
+        self.tmux("capture", name, false, |world| {
+            let now = world.time();
+            world.on_session(name, |session| {
+                let ready = session.live() && session.prompts <= now;
+                if ready { vec!["> ".to_owned()] } else { Vec::new() }
+            })
+        })
+        .await
+    }
+
+    async fn set_options(&self, name: &str, _: &[(&'static str, String)]) -> Result<(), SessionsError> {
+        self.tmux("set_options", name, false, |world| world.on_session(name, |_| ())).await
+    }
+
+    async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
+        self.tmux("disarm", name, false, |world| world.on_session(name, |_| ())).await
+    }
+
+    async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError> {
+        self.tmux("environment", name, false, |world| {
+            world.on_session(name, |session| session.environment.get(variable).cloned())
+        })
+        .await
+    }
+
+    async fn bind_keys(&self, _: &[KeyBinding]) -> Result<(), SessionsError> {
+        self.tmux("bind_keys", "", false, |_| Ok(())).await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.sessions_changed.subscribe()
+    }
+
+    fn server_generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    async fn close(&self) {}
+}

@@ -1,0 +1,191 @@
+//! A supervisor on a world: the real tree with the world behind its ports.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use gastown_supervisor::{
+    RunError, Signal,
+    agent::owner::AgentSnapshot,
+    deps::{Deps, Dice, Ports},
+    rig::supervisor::RigMsg,
+    town::{paths::TownPaths, settings::Settings},
+    tree::{
+        chores::Process,
+        root::{RootMsg, RootPlan, RootSnapshot},
+        snapshot::{self, TownSnapshot},
+        town_reading::read_settings,
+    },
+};
+use ractor::{ActorCell, ActorRef};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use super::{TOWN, World, millis, secs};
+
+type RootSlot = Arc<Mutex<Option<ActorRef<RootMsg>>>>;
+
+/// A supervisor that runs.
+pub struct Supervisor {
+    world: World,
+    /// Its ports and registers.
+    pub deps: Arc<Deps>,
+    /// What it is told from outside.
+    pub signals: mpsc::Sender<Signal>,
+    root: RootSlot,
+    run: JoinHandle<Result<(), RunError>>,
+}
+
+impl World {
+    /// The ports and registers of a supervisor with the settings this town has.
+    pub async fn deps(&self) -> (Arc<Deps>, watch::Sender<Arc<Settings>>) {
+        let paths = TownPaths::new(TOWN);
+        let (settings, _) = read_settings(self, &paths).await.resolve(&mut None);
+        let (put, settings) = watch::channel(Arc::new(settings.unwrap_or_default()));
+        let seed = self.state().rng.u64(..);
+        let ports = Ports {
+            sessions: Arc::new(self.clone()),
+            processes: Arc::new(self.clone()),
+            commands: Arc::new(self.clone()),
+            files: Arc::new(self.clone()),
+            clock: Arc::new(self.clone()),
+        };
+        let deps = Deps::new(ports, Dice::seeded(seed), paths, settings);
+        (Arc::new(deps), put)
+    }
+
+    /// The plan of a root.
+    pub async fn plan(&self) -> RootPlan {
+        let (deps, put) = self.deps().await;
+        let process = Process { pid: 4242, started_at: self.wall() };
+        RootPlan { deps, settings: Arc::new(put), hints: Arc::new(self.clone()), process }
+    }
+
+    /// Starts a supervisor.
+    pub async fn supervisor(&self) -> Supervisor {
+        let plan = self.plan().await;
+        let deps = plan.deps.clone();
+        let (signals, heard) = mpsc::channel(8);
+        let root = RootSlot::default();
+        let slot = root.clone();
+        let up = move |root| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
+        let run = tokio::spawn(async move { gastown_supervisor::run(plan, heard, up).await });
+        Supervisor { world: self.clone(), deps, signals, root, run }
+    }
+}
+
+impl Supervisor {
+    /// Its root, the one that runs now.
+    pub async fn root(&self) -> ActorRef<RootMsg> {
+        for _ in 0..1000 {
+            let root = self.root.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match root {
+                Some(root) if root.get_status() <= ractor::ActorStatus::Running => return root,
+                _ => tokio::time::sleep(millis(1)).await,
+            }
+        }
+        panic!("there is no root");
+    }
+
+    /// How the town is; every actor must answer within a virtual second. One that ended in this very moment is asked
+    /// again in its next incarnation.
+    pub async fn snapshot(&self) -> TownSnapshot {
+        let begun = self.world.time();
+        let mut last = None;
+        while self.world.time() - begun < millis(900) {
+            let root = self.root().await;
+            last = snapshot::take(&root, millis(900)).await;
+            match &last {
+                Some(town) if town.silent.is_empty() => break,
+                _ => tokio::time::sleep(millis(10)).await,
+            }
+        }
+        let took = self.world.time() - begun;
+        let town = last.unwrap_or_else(|| panic!("the root did not answer a probe"));
+        assert!(town.silent.is_empty(), "these did not answer a probe: {:?}", town.silent);
+        assert!(took <= secs(1), "a probe was answered after {took:?}");
+        town
+    }
+
+    /// One agent, by identity.
+    pub async fn agent(&self, identity: &str) -> AgentSnapshot {
+        let town = self.snapshot().await;
+        let agent = town.agents.iter().find(|agent| agent.identity == identity);
+        agent.cloned().unwrap_or_else(|| panic!("no agent {identity} in {town:#?}"))
+    }
+
+    /// Waits until an agent is in this state.
+    pub async fn until_agent(&self, identity: &str, state: &str, limit: Duration) {
+        let begun = self.world.time();
+        loop {
+            let town = self.snapshot().await;
+            let agent = town.agents.iter().find(|agent| agent.identity == identity);
+            if agent.is_some_and(|agent| agent.state == state) {
+                return;
+            }
+            assert!(
+                self.world.time() - begun <= limit,
+                "{identity} is not {state} after {limit:?}: {agent:#?}"
+            );
+            tokio::time::sleep(millis(50)).await;
+        }
+    }
+
+    /// The actor of this name: `root`, `sessions`, `deacon`, `boot`, `rig R`, `R/witness`, `R/refinery`.
+    pub async fn actor(&self, name: &str) -> Option<ActorCell> {
+        let root = self.root().await;
+        if name == "root" {
+            return Some(root.get_cell());
+        }
+        let town: RootSnapshot = snapshot::ask(&root, RootMsg::Probe, secs(1)).await?;
+        let rig = |name: &str| town.rigs.iter().find(|(rig, _)| rig.as_str() == name).map(|(_, rig)| rig);
+        match name {
+            "sessions" => Some(town.session_watch?.get_cell()),
+            "deacon" => Some(town.deacon?.get_cell()),
+            "boot" => Some(town.boot?.get_cell()),
+            _ => match (name.strip_prefix("rig "), name.split_once('/')) {
+                (Some(name), _) => Some(rig(name)?.get_cell()),
+                (None, Some((name, role))) => {
+                    let snapshot = snapshot::ask(rig(name)?, RigMsg::Probe, secs(1)).await?;
+                    let running = snapshot.actors.iter().filter(|child| child.running);
+                    let at = running.map(|child| child.name.as_str()).position(|child| child == role)?;
+                    Some(snapshot.patrols.get(at)?.get_cell())
+                }
+                (None, None) => None,
+            },
+        }
+    }
+
+    /// Kills an actor, as if it had crashed.
+    pub async fn crash(&self, name: &str) {
+        let now = self.world.time();
+        self.world.state().note(now, true, || format!("actor {name} crashes"));
+        if let Some(cell) = self.actor(name).await {
+            cell.kill();
+        }
+    }
+
+    /// Tells it to stop and waits for its end; how long that took.
+    pub async fn stop(self) -> Duration {
+        let begun = self.world.time();
+        self.signals.send(Signal::Stop).await.expect("it listens");
+        self.run.await.expect("it does not panic").expect("it stops in order");
+        self.world.time() - begun
+    }
+
+    /// Ends it as KILL does: nothing is said, nothing is waited for.
+    pub async fn vanish(self) {
+        self.run.abort();
+        let root = self.root().await;
+        root.kill();
+        tokio::time::sleep(millis(1)).await;
+    }
+
+    /// Whether it gave up.
+    pub fn ended(&self) -> bool {
+        self.run.is_finished()
+    }
+}

@@ -1,0 +1,82 @@
+//! The trace: everything that crossed the ports, with virtual time, and what the supervisor logged meanwhile.
+
+use std::{io, time::Duration};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{State, World};
+
+/// One line.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// When, in virtual time.
+    pub at: Duration,
+    /// What.
+    pub what: String,
+    /// Worth showing when something failed; reads of files are not.
+    pub loud: bool,
+    /// A log line of the supervisor: not part of what is compared, as it names actors by numbers.
+    pub log: bool,
+}
+
+impl State {
+    /// Notes something.
+    pub fn note(&mut self, at: Duration, loud: bool, what: impl FnOnce() -> String) {
+        self.trace.push(Line { at, what: what(), loud, log: false });
+    }
+
+    /// The last lines worth showing.
+    pub fn tail(&self, count: usize) -> String {
+        let mut lines: Vec<String> = self
+            .trace
+            .iter()
+            .rev()
+            .filter(|line| line.loud)
+            .take(count)
+            .map(|line| format!("{:>10} ms  {}", line.at.as_millis(), line.what))
+            .collect();
+        lines.reverse();
+        lines.join("\n")
+    }
+}
+
+impl World {
+    /// What is compared between two runs of a seed.
+    pub fn trace(&self) -> Vec<String> {
+        let state = self.state();
+        let lines = state.trace.iter().filter(|line| !line.log);
+        lines.map(|line| format!("{} {}", line.at.as_micros(), line.what)).collect()
+    }
+
+    /// Log lines that contain `text`, with their times.
+    pub fn logged(&self, text: &str) -> Vec<Duration> {
+        let state = self.state();
+        let lines = state.trace.iter().filter(|line| line.log && line.what.contains(text));
+        lines.map(|line| line.at).collect()
+    }
+}
+
+/// Writes the supervisor's log into the trace.
+#[derive(Clone)]
+pub struct LogWriter(pub World);
+
+impl io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let what = format!("    log: {}", String::from_utf8_lossy(bytes).trim_end());
+        let at = self.0.time();
+        self.0.state().trace.push(Line { at, what, loud: true, log: true });
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = LogWriter;
+
+    fn make_writer(&'a self) -> LogWriter {
+        self.clone()
+    }
+}
