@@ -193,17 +193,34 @@ impl Lifecycle {
                 self.second_look(seen, before, around, notices)
             }
             State::Waiting { until, counted, .. } => {
+                let until =
+                    self.not_too_late(until, restart::longest(around.policy).max(START_RETRY), around);
                 let attempt = self.attempt(counted);
                 self.until(seen, (until, attempt), asked_for, around, notices)
             }
             State::CrashLoop { trial_at } => {
+                let trial_at = self.not_too_late(trial_at, around.policy.retry_crash_loop_after, around);
                 self.until(seen, (trial_at, Attempt::Trial), asked_for, around, notices)
             }
             State::Held { until, gate_closed } => {
+                let until = self.not_too_late(until, around.policy.deliberate_hold, around);
                 self.held(seen, until, gate_closed, asked_for, around, notices)
             }
             State::Starting { .. } => Decision::Leave,
         }
+    }
+
+    /// A time that lies further ahead than it can ever have been set comes from a clock that was set back since; what
+    /// waits for it must still end some day. Keeps and returns the nearer one.
+    fn not_too_late(&mut self, at: Timestamp, longest: Duration, around: Surroundings<'_>) -> Timestamp {
+        let nearer = at.min(later(around.now.wall, longest));
+        if let State::Waiting { until: at, .. }
+        | State::Held { until: at, .. }
+        | State::CrashLoop { trial_at: at } = &mut self.state
+        {
+            *at = nearer;
+        }
+        nearer
     }
 
     fn noticed(

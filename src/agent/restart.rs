@@ -150,7 +150,8 @@ fn delay(count: u32, policy: &Policy, jitter: f64) -> Duration {
     Duration::from_secs_f64(seconds.min(policy.max_backoff.as_secs_f64()))
 }
 
-fn longest(policy: &Policy) -> Duration {
+/// The longest delay before a restart.
+pub fn longest(policy: &Policy) -> Duration {
     policy.max_backoff.max(policy.initial_backoff)
 }
 

@@ -31,6 +31,8 @@ use crate::{
 
 /// The problem of a spawn that failed.
 const START_PROBLEM: &str = "deacon-boot/start";
+/// The problem of its program, looked for at a spawn only.
+const PROGRAM_PROBLEM: &str = "deacon-boot/program";
 
 /// What boot's actor hears.
 #[derive(Debug)]
@@ -176,7 +178,9 @@ impl BootState {
         match rules::decide(&look, &self.deps.settings().boot) {
             Decision::Leave(why) => {
                 if look.since_spawn.is_none_or(|since| since >= self.deps.settings().boot.cooldown) {
-                    self.deps.problems.clear(START_PROBLEM); // it is not wanted any more, or was made by somebody else
+                    // It is not wanted any more, or was made by somebody else.
+                    self.deps.problems.clear(START_PROBLEM);
+                    self.deps.problems.clear(PROGRAM_PROBLEM);
                 }
                 let state = if look.session == BootSession::Missing { "absent" } else { "alive" };
                 self.enter(state, Some(why));

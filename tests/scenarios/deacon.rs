@@ -38,6 +38,7 @@ fn a_deacon_that_hangs_is_nudged_and_then_replaced_in_one_step() {
 fn a_deacon_that_answers_a_nudge_lives() {
     simulate(41, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
+        world.pass(mins(2)).await;
         world.state().nature.wakes_on_nudge = 1.0;
         world.hang_agent(DEACON, true);
         world.pass(mins(60)).await;
@@ -95,6 +96,7 @@ fn after_the_machine_slept_nobody_is_killed() {
 fn a_deacon_that_overslept_is_still_found_out() {
     simulate(45, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
+        world.pass(mins(2)).await;
         world.hang_agent(DEACON, true);
         world.jump(SignedDuration::from_hours(9));
         world.pass(mins(4)).await;

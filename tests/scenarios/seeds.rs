@@ -86,7 +86,7 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
 /// Asks every actor how it is, at odd moments, for as long as it lives.
 async fn probes(world: World, supervisor: &Supervisor) {
     loop {
-        let pause = world.state().rng.u64(1_000..60_000);
+        let pause = world.state().rng.u64(2_000..90_000);
         world.pass(millis(pause)).await;
         supervisor.snapshot().await;
     }

@@ -25,6 +25,8 @@ pub struct Nature {
     pub frail_lives: Range<u64>,
     /// That an agent which ends leaves a shell behind instead of ending its session.
     pub leaves_shell: f64,
+    /// Sessions whose agents never appear.
+    pub stillborn: Vec<String>,
     /// Sessions whose agents end two seconds after they were told what to do.
     pub doomed: Vec<String>,
     /// That a deacon which hangs wakes when it is nudged.
@@ -42,6 +44,7 @@ impl Default for Nature {
             frail: 0.0,
             frail_lives: 1_000..120_000,
             leaves_shell: 0.0,
+            stillborn: Vec::new(),
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
         }
@@ -130,7 +133,8 @@ impl World {
         let appears = now + state.some(&nature.appears);
         let prompts = appears + state.some(&nature.prompts);
         let wall = wall_at(now, state.wall_offset);
-        let condition = if state.chance(nature.never_appears) { Condition::Never } else { Condition::Well };
+        let never = nature.stillborn.iter().any(|it| it == name) || state.chance(nature.never_appears);
+        let condition = if never { Condition::Never } else { Condition::Well };
         let created = Timestamp::from_second(wall.as_second()).unwrap();
         let typed = Vec::new();
         let session =

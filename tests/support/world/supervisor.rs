@@ -130,7 +130,7 @@ impl Supervisor {
                 self.world.time() - begun <= limit,
                 "{identity} is not {state} after {limit:?}: {agent:#?}"
             );
-            tokio::time::sleep(millis(50)).await;
+            tokio::time::sleep((limit / 500).clamp(millis(20), secs(1))).await;
         }
     }
 

@@ -1,0 +1,65 @@
+//! The owner of the deacon.
+
+use std::sync::Arc;
+
+use gastown_supervisor::{
+    agent::{identity::Identity, restart::RestartHistory},
+    deacon::actor::{Deacon, DeaconMsg},
+    deps::Deps,
+    tree::{part::Word, snapshot::ask},
+};
+use ractor::{Actor, ActorRef};
+
+use crate::{Told, beat, spec, town, world::*};
+
+async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<DeaconMsg> {
+    let arguments = (deps.clone(), spec(Identity::Deacon), told.answers());
+    Actor::spawn(None, Deacon, arguments).await.unwrap().0
+}
+
+#[test]
+fn looks_at_once_when_boot_cannot() {
+    simulate(110, |world| async move {
+        let (deps, told) = (town(&world).await, Told::default());
+        let deacon = spawn(&deps, &told).await;
+        deacon.cast(DeaconMsg::CheckNow).unwrap();
+        world.until("the deacon", secs(5), |state| state.lives(DEACON)).await;
+        assert!(told.looked().is_empty(), "no heartbeat asked");
+    });
+}
+
+#[test]
+fn tells_when_it_is_held_and_when_no_more() {
+    simulate(111, |world| async move {
+        let (deps, told) = (town(&world).await, Told::default());
+        let held = RestartHistory { crash_loop_since: Some(world.wall()), ..RestartHistory::default() };
+        deps.restarts.keep(&Identity::Deacon, &held);
+        let deacon = spawn(&deps, &told).await;
+        deacon.cast(DeaconMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        world.pass(secs(1)).await;
+        assert_eq!(told.held(), [true]);
+        deps.restarts.replace(Default::default()); // clear-backoff
+        deacon.cast(DeaconMsg::Word(Word::RestartStateChanged)).unwrap();
+        world.until("its start", secs(1), |state| state.lives(DEACON)).await;
+        assert_eq!(told.held(), [true, false]);
+    });
+}
+
+#[test]
+fn a_probe_is_answered_while_it_nudges() {
+    simulate(112, |world| async move {
+        let (deps, told) = (town(&world).await, Told::default());
+        world.start_agent(DEACON);
+        let deacon = spawn(&deps, &told).await;
+        deacon.cast(DeaconMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        world.pass(mins(3)).await;
+        world.hang_agent(DEACON, true);
+        world.hang("paste");
+        world.pass(mins(20)).await; // long stale by now
+        let agent = ask(&deacon, DeaconMsg::Probe, millis(1)).await.unwrap();
+        assert_eq!(agent.state, "alive");
+        deacon.cast(DeaconMsg::Word(Word::Heartbeat(beat(&deps, 2).await))).unwrap();
+        world.pass(millis(10)).await;
+        assert_eq!(told.looked().len(), 2, "and a heartbeat too");
+    });
+}

@@ -1,0 +1,81 @@
+//! Each actor alone: spoken to by messages, with the simulated town behind its ports.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "tests keep tasks of their own")]
+
+#[path = "../support/world/mod.rs"]
+mod world;
+
+mod boot;
+mod deacon;
+mod patrol;
+mod rig;
+mod root;
+mod session_watch;
+
+use std::sync::{Arc, Mutex};
+
+use gastown_supervisor::{
+    agent::{identity::Identity, spec::AgentSpec},
+    deps::Deps,
+    sessions::sweep::{Sweep, sweep},
+    town::settings::Naming,
+    tree::part::{Answers, Beat, Report},
+};
+
+use world::World;
+
+/// What a part told the root.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<Report>>>);
+
+impl Told {
+    /// Where it tells it.
+    fn answers(&self) -> Answers {
+        let told = self.0.clone();
+        Arc::new(move |report| told.lock().unwrap().push(report))
+    }
+
+    /// The heartbeats that were answered, with by whom.
+    fn looked(&self) -> Vec<(u64, String)> {
+        let told = self.0.lock().unwrap();
+        told.iter()
+            .filter_map(|report| match report {
+                Report::Looked { number, part, .. } => Some((*number, part.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Whether the deacon is held, as it was told.
+    fn held(&self) -> Vec<bool> {
+        let told = self.0.lock().unwrap();
+        told.iter()
+            .filter_map(|it| if let Report::DeaconHeld(held) = it { Some(*held) } else { None })
+            .collect()
+    }
+
+    /// How often the deacon was to be looked at directly.
+    fn check_deacon(&self) -> usize {
+        self.0.lock().unwrap().iter().filter(|report| matches!(report, Report::CheckDeacon)).count()
+    }
+}
+
+fn spec(identity: Identity) -> AgentSpec {
+    let session = identity.session(Naming::Rig, "");
+    AgentSpec { identity, session }
+}
+
+/// A town with rig `r`, and the ports of a supervisor.
+async fn town(world: &World) -> Arc<Deps> {
+    world.set_rigs(&["r"]);
+    world.deps().await.0
+}
+
+async fn look(deps: &Deps) -> Arc<Sweep> {
+    Arc::new(sweep(&*deps.sessions, &*deps.processes, deps.now()).await)
+}
+
+/// A heartbeat with a look at everything as it is now.
+async fn beat(deps: &Deps, number: u64) -> Beat {
+    Beat { number, sweep: look(deps).await }
+}

@@ -1,0 +1,100 @@
+//! The root of the tree.
+
+use gastown_supervisor::tree::{
+    root::{Root, RootMsg, RootPlan, RootSnapshot},
+    snapshot::ask,
+};
+use ractor::{Actor, ActorRef};
+
+use crate::world::*;
+
+async fn spawn(world: &World) -> (ActorRef<RootMsg>, RootPlan) {
+    world.set_rigs(&["r"]);
+    let plan = world.plan().await;
+    (Actor::spawn(None, Root, plan.clone()).await.unwrap().0, plan)
+}
+
+async fn probe(root: &ActorRef<RootMsg>) -> RootSnapshot {
+    ask(root, RootMsg::Probe, millis(1)).await.unwrap()
+}
+
+#[test]
+fn a_heartbeat_at_once_and_every_three_minutes() {
+    simulate(150, |world| async move {
+        let (root, _plan) = spawn(&world).await;
+        for beats in 1..=5 {
+            world.pass(secs(1)).await;
+            assert_eq!(probe(&root).await.heartbeats, beats);
+            let state = world.text("daemon/state.json").unwrap();
+            assert!(state.contains(&format!("\"heartbeat_count\": {beats}")), "{state}");
+            world.pass(mins(3) - secs(1)).await;
+        }
+    });
+}
+
+#[test]
+fn never_two_heartbeats_at_a_time() {
+    simulate(151, |world| async move {
+        let (root, _plan) = spawn(&world).await;
+        world.pass(secs(10)).await;
+        world.hang("list");
+        world.pass(mins(3)).await;
+        assert_eq!(probe(&root).await.waiting_for, ["sessions"]);
+        world.pass(mins(1)).await;
+        let town = probe(&root).await;
+        assert_eq!(town.heartbeats, 2, "complete: a look that hangs is unknown after a while");
+        assert!(town.problems.contains_key("sessions"));
+    });
+}
+
+#[test]
+fn a_pid_file_that_somebody_deleted_is_back_within_five_seconds() {
+    simulate(152, |world| async move {
+        let (_root, plan) = spawn(&world).await;
+        world.pass(secs(7)).await;
+        for act in [None, Some("1"), Some("4242\n")] {
+            match act {
+                None => world.remove("daemon/daemon.pid"),
+                Some(content) => world.write("daemon/daemon.pid", content),
+            }
+            world.pass(millis(5_100)).await;
+            assert_eq!(world.text("daemon/daemon.pid"), Some(plan.process.pid.to_string()), "{act:?}");
+        }
+    });
+}
+
+#[test]
+fn children_follow_the_rigs() {
+    simulate(153, |world| async move {
+        let (root, _plan) = spawn(&world).await;
+        world.pass(secs(1)).await;
+        for rigs in [&["r", "s"][..], &["s"], &[], &["r"]] {
+            world.set_rigs(rigs);
+            world.pass(secs(1)).await;
+            let town = probe(&root).await;
+            let names: Vec<&str> = town.actors.iter().map(|actor| actor.name.as_str()).collect();
+            let mut expected: Vec<String> = ["boot", "deacon", "sessions"].map(str::to_owned).to_vec();
+            expected.extend(rigs.iter().map(|rig| format!("rig {rig}")));
+            let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+            names.sort();
+            expected.sort();
+            assert_eq!(names, expected);
+        }
+    });
+}
+
+#[test]
+fn a_child_that_crashes_is_restarted_alone() {
+    simulate(154, |world| async move {
+        let (root, _plan) = spawn(&world).await;
+        world.pass(secs(1)).await;
+        let before = probe(&root).await;
+        before.deacon.as_ref().unwrap().kill();
+        world.pass(millis(10)).await;
+        let after = probe(&root).await;
+        assert_ne!(after.deacon.unwrap().get_id(), before.deacon.unwrap().get_id());
+        assert_eq!(after.boot.unwrap().get_id(), before.boot.unwrap().get_id());
+        let restarts: Vec<u32> = after.actors.iter().map(|actor| actor.restarts).collect();
+        assert_eq!(restarts.iter().sum::<u32>(), 1);
+    });
+}
