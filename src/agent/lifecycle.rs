@@ -159,6 +159,10 @@ impl Lifecycle {
             _ => notices.push(told("was started by somebody else, nothing done")),
         }
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped };
+        if said_stopped {
+            // Whoever started it may be about to write `running`: what the file says of a life is known a moment later.
+            return Decision::LookAgain(around.confirm);
+        }
         Decision::Leave
     }
 

@@ -119,6 +119,7 @@ impl Actor for RigSupervisor {
             RigMsg::TryAgain(child) => {
                 if state.children.unpark(&child) {
                     state.spawn(&myself, child).await?;
+                    (state.answers)(Report::ActorRestarted);
                 }
             }
             RigMsg::Probe(reply) => drop(reply.send(state.snapshot())),
@@ -141,6 +142,7 @@ impl Actor for RigSupervisor {
             Ending::Restart(child) => {
                 tracing::warn!("actor {}/{child} crashed ({why}), restarted", state.plan.name);
                 state.spawn(&myself, child).await?;
+                (state.answers)(Report::ActorRestarted);
             }
             Ending::Parked(child, park_for) => {
                 let name = &state.plan.name;

@@ -48,7 +48,9 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     let path = deps.paths.pid_file();
     let ours = pid.to_string();
     match deps.files.read(&path).await {
-        Ok(content) if content == ours.as_bytes() => {}
+        Ok(content) if content == ours.as_bytes() => {
+            deps.problems.clear(&write_key(deps, &path));
+        }
         _ => {
             tracing::info!("PID file was gone or not ours, written again");
             write(deps, &path, ours.as_bytes()).await;
@@ -101,13 +103,17 @@ pub async fn write_restart_state(deps: &Deps) {
 
 async fn write(deps: &Deps, path: &Path, content: &[u8]) {
     let shown = deps.paths.shown(path).display().to_string();
-    let key = format!("write/{shown}");
+    let key = write_key(deps, path);
     match deps.files.replace(path, content, 0o644).await {
         Ok(()) => deps.problems.clear(&key),
         Err(error) => deps
             .problems
             .report(key, format!("{shown} cannot be written: {error}; it is tried again with each change")),
     };
+}
+
+fn write_key(deps: &Deps, path: &Path) -> String {
+    format!("write/{}", deps.paths.shown(path).display())
 }
 
 fn history(entry: RestartEntry) -> RestartHistory {

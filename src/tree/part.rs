@@ -47,6 +47,8 @@ pub enum Report {
     },
     /// From the deacon: whether it is held (by hand or for restarting too often), so that boot leaves it alone.
     DeaconHeld(bool),
+    /// From a rig: one of its actors was restarted and has not looked yet.
+    ActorRestarted,
     /// From boot: it could not be spawned, or the town is degraded; the deacon should be looked at directly.
     CheckDeacon,
 }

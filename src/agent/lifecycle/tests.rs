@@ -417,3 +417,16 @@ fn a_backoff_in_the_file_is_kept_to_by_the_next_supervisor() {
     let then = look_again(&mut lifecycle, "gone", 151);
     assert_eq!(outcome(&lifecycle, &then), "starting, start", "and it is not counted");
 }
+
+#[test]
+fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
+    // `gt witness restart` writes `stopped`, starts the session, and writes `running` 55 ms later.
+    let mut lifecycle = given("confirming");
+    let back = look(&mut lifecycle, "another+stopped", 100);
+    assert_eq!(outcome(&lifecycle, &back), "alive, look in 1");
+    let then = look_again(&mut lifecycle, "another+running", 101);
+    assert_eq!(outcome(&lifecycle, &then), "alive, leave");
+    let _ = look(&mut lifecycle, "gone+stopped", 200);
+    let stopped = look_again(&mut lifecycle, "gone+stopped", 201);
+    assert_eq!(outcome(&lifecycle, &stopped), "held, look in 600");
+}

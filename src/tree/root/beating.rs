@@ -50,6 +50,7 @@ impl RootState {
                     let _ = boot.cast(BootMsg::DeaconHeld(held));
                 }
             }
+            Report::ActorRestarted => self.hint_sweep(),
             Report::CheckDeacon => {
                 if let Some(ChildRef::Deacon(deacon)) = self.children.get(&RootChild::Deacon) {
                     let _ = deacon.cast(DeaconMsg::CheckNow);
