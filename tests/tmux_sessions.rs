@@ -210,7 +210,7 @@ async fn a_user_left_the_pane_in_copy_mode(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
     let file = create_recorder(&server, &tmux, "gt-typed").await;
-    let mut wanted = Vec::new();
+    let mut wanted: Vec<u8> = Vec::new();
     for (text, key, bytes) in [("one", Key::Enter, b"one\r".as_slice()), ("two", Key::Down, b"two\x1b[B")] {
         server.must(&["copy-mode", "-t", "=gt-typed:"]);
         tmux.paste("gt-typed", text).await.unwrap();

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_grid() {
-        let minutes = |n| Duration::from_secs(n * 60);
+        let minutes = |n: u64| Duration::from_secs(n * 60);
         let usual = Look {
             not_wanted: None,
             session: BootSession::Missing,

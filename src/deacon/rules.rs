@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_ladder() {
-        let minutes = |n| Duration::from_secs(n * 60);
+        let minutes = |n: u64| Duration::from_secs(n * 60);
         for (name, age, expected) in [
             ("fresh", 0, Verdict::Leave),
             ("not yet stale", 14, Verdict::Leave),
