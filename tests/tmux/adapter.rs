@@ -1,12 +1,4 @@
 //! The tmux adapter on real tmux servers with private sockets, over a control connection and without.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests run real programs"
-)]
-
-mod support;
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +11,8 @@ use gastown_supervisor::sessions::{
     Key, KeyBinding, NewSession, Session, Sessions, SessionsError,
     tmux::{Socket, Tmux, TmuxConfig},
 };
-use support::{PATIENCE, Server, command, session, until};
+
+use crate::support::{self, PATIENCE, Server, command, session, until};
 
 fn names(sessions: &[Session]) -> Vec<&str> {
     sessions.iter().map(|session| session.name.as_str()).collect()

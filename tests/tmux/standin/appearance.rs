@@ -6,7 +6,7 @@ use gastown_supervisor::{
     town::settings::Naming,
 };
 
-use crate::{text, tmux::Tmux, wait_for};
+use super::{text, tmux::Tmux, wait_for};
 
 fn bind(tmux: &Tmux, binding: &KeyBinding) {
     let condition = ["if-shell", "-F", &binding.only_if, &binding.then, &binding.otherwise];
