@@ -108,9 +108,8 @@ impl Progress {
         let step = if age < settings.stale_after {
             until_age(settings.stale_after)
         } else if age <= settings.stuck_after {
-            let next_nudge = self
-                .nudged
-                .map_or(again, |(_, when)| (when + settings.nudge_every).saturating_sub(now.mono));
+            let next_nudge =
+                self.nudged.map_or(again, |(_, when)| (when + settings.nudge_every).saturating_sub(now.mono));
             until_age(settings.stuck_after).min(next_nudge)
         } else {
             again // stuck, but may not be replaced yet
