@@ -208,7 +208,11 @@ impl Actor for Root {
         match message {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
             RootMsg::RereadRestartState => state.read_restart_state(),
-            RootMsg::LookNow => state.hint_sweep(),
+            RootMsg::LookNow => {
+                state.hint_sweep();
+                // What was left alone for a reason is looked at again too.
+                state.read_town(None);
+            }
             RootMsg::HeartbeatDue(generation) if generation == state.timer => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::Deadline(number) => {
