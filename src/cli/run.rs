@@ -103,7 +103,8 @@ async fn supervise(
     format: Format,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let (settings, notes) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
+    // What is wrong with the shared file is told by the root, which reads it again at once and watches it.
+    let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
     let foreground = match (&settings, format) {
         (Err(_), _) => None, // what is wrong is printed by `main`
         (Ok(_), Format::Human) => Some(LogFormat::Human),
@@ -115,9 +116,6 @@ async fn supervise(
         Ok(settings) => Arc::new(settings),
         Err(problem) => return Err(startup_failed(process, anyhow::Error::msg(problem))),
     };
-    if let Some(notes) = notes {
-        tracing::warn!("{notes}");
-    }
     let (settings_in_force, settings) = watch::channel(settings);
     let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
     let plan = RootPlan {
@@ -174,10 +172,9 @@ async fn listen(
             biased;
             signal = signals.next() => {
                 match signal {
+                    // The second one leaves at once.
                     Signal::Stop if last_resort.is_some() => {
-                        // The second one leaves at once; the PID file is all that must not stay.
-                        let _ = pid::remove(&deps.paths.pid_file(), process.pid);
-                        std::process::exit(0);
+                        last_resort::leave(deps.paths.clone(), stopped(process));
                     }
                     Signal::Stop => {
                         tracing::info!("Daemon shutting down");
