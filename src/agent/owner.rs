@@ -114,6 +114,13 @@ impl Owner {
         matches!(self.state(), State::Alive { .. })
     }
 
+    /// How long its next restart still has to wait, and a moment more; `None` when it has not to.
+    pub fn backoff_left(&self, now: Now) -> Option<Duration> {
+        let until = self.lifecycle.history().backoff_until?;
+        let left = Duration::try_from(until.duration_since(now.wall)).ok()?;
+        (!left.is_zero()).then(|| left + Duration::from_millis(1))
+    }
+
     /// A look at the agent as a sweep shows it, to be run as a task. With `None` it looks afresh.
     pub fn look(&self, sweep: Option<Arc<Sweep>>) -> impl Future<Output = Observation> + Send + 'static {
         let (deps, spec) = (self.deps.clone(), self.spec.clone());

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
+pub mod group;
 pub mod runner;
 
 /// A command to run.

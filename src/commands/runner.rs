@@ -16,14 +16,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin},
     time::timeout,
 };
 
-use super::{Command, CommandError, Commands, Printed};
+use super::{Command, CommandError, Commands, Printed, group::Group};
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;
@@ -131,29 +130,6 @@ impl Commands for Runner {
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         let found = self.find(program, None)?;
         std::path::absolute(found).ok()
-    }
-}
-
-/// The process group of a running command; killed as a whole on drop unless it was let go.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Group {
-        Group(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
-    }
-
-    /// The command has ended and nothing of it holds its output: what it left on purpose (a daemon) may stay.
-    fn let_go(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // ESRCH: it ended meanwhile.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 

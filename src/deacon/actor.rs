@@ -181,6 +181,8 @@ impl DeaconState {
         }
         self.timer += 1;
         if let Some(after) = self.progress.next_look(&look, now, &settings.deacon) {
+            // A replacement that has to wait falls due when its wait is over.
+            let after = self.owner.backoff_left(now).map_or(after, |left| after.min(left));
             self.work.after(after, DeaconMsg::ProgressDue(self.timer));
         }
     }

@@ -102,17 +102,18 @@ impl Progress {
         };
         let age = now.age_of(*beat);
         let until_age = |limit: Duration| limit.saturating_sub(age);
+        let grace = self.grace_until.map_or(Duration::ZERO, |until| until.saturating_sub(now.mono));
+        // What an old heartbeat was not answered with because of the grace falls due when that is over.
+        let again = if grace.is_zero() { settings.nudge_every } else { grace };
         let step = if age < settings.stale_after {
             until_age(settings.stale_after)
         } else if age <= settings.stuck_after {
-            let next_nudge = self.nudged.map_or(settings.nudge_every, |(_, when)| {
-                (when + settings.nudge_every).saturating_sub(now.mono)
-            });
+            let next_nudge =
+                self.nudged.map_or(again, |(_, when)| (when + settings.nudge_every).saturating_sub(now.mono));
             until_age(settings.stuck_after).min(next_nudge)
         } else {
-            settings.nudge_every // stuck, but may not be replaced yet
+            again // stuck, but may not be replaced yet
         };
-        let grace = self.grace_until.map_or(Duration::ZERO, |until| until.saturating_sub(now.mono));
         // A future timestamp makes `age` zero, which waits `stale_after`: good enough. One second more than due, so
         // that the look never comes just before.
         Some(step.max(grace) + Duration::from_secs(1))
@@ -263,5 +264,18 @@ mod tests {
         }
         let gone = Look { alive_in: None, ..look(at(0)) };
         assert_eq!(known().next_look(&gone, at(1000), &settings), None);
+    }
+
+    #[test]
+    fn in_its_grace_an_old_heartbeat_falls_due_when_that_is_over() {
+        // A grace that is shorter than the time between two nudges.
+        let settings = Settings { grace: Duration::from_secs(120), ..Settings::default() };
+        for (name, age) in [("stale", 20), ("stuck", 40)] {
+            let seen = look(at(1000 - age));
+            let mut progress = Progress::default();
+            assert_eq!(progress.judge(&seen, at(1000), &settings), Verdict::Leave, "{name}");
+            let next = progress.next_look(&seen, at(1000), &settings);
+            assert_eq!(next, Some(Duration::from_secs(121)), "{name}");
+        }
     }
 }

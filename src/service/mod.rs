@@ -142,7 +142,8 @@ async fn supervise(
     foreground: LogFormat,
     mut signals: Signals,
 ) -> Result<(), ServiceError> {
-    let (settings, notes) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
+    // What is wrong with the shared file is told by the root, which reads it again at once and watches it.
+    let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
     // Whoever called tells what is wrong with the settings.
     let foreground = settings.is_ok().then_some(foreground);
     let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
@@ -154,9 +155,6 @@ async fn supervise(
             return Err(ServiceError::Settings(problem));
         }
     };
-    if let Some(notes) = notes {
-        tracing::warn!("{notes}");
-    }
     let (settings_in_force, settings) = watch::channel(settings);
     let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
     let plan = RootPlan {

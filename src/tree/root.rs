@@ -186,6 +186,7 @@ impl Actor for Root {
             RootMsg::RereadRestartState => state.read_restart_state(),
             RootMsg::LookNow => {
                 state.hint_sweep();
+                // What was left alone for a reason is looked at again too.
                 state.read_town(None);
             }
             RootMsg::HeartbeatDue(generation) if generation == state.timer => state.begin_heartbeat(),

@@ -8,6 +8,11 @@
 )]
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
+pub mod process;
+pub mod standin;
+pub mod supervisor;
+pub mod town;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -91,7 +96,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let asked = self.run(&["-N", "display-message", "-p", "#{pid}"]);
+        let Ok(pid) = String::from_utf8_lossy(&asked.stdout).trim().parse() else { return };
+        let server = process::Identified::of(pid);
         let _ = self.run(&["-N", "kill-server"]);
+        // Its agents write into the test's directory, which is about to be removed.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while server.lives() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if server.lives() {
+            kill(pid);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     request::Request,
     target::OWN_SESSION,
 };
+use crate::commands::group::Group;
 
 /// How much of standard error is kept.
 const MAX_STDERR: u64 = 4 << 10;
@@ -88,6 +89,8 @@ impl Connection {
         else {
             return Err(Lost::Gone("tmux was started without pipes".to_owned()));
         };
+        // What is installed as tmux may be a script that starts the real one.
+        let group = Group::of(&child);
         let (outgoing, queue) = mpsc::unbounded_channel();
         let (end, ended) = watch::channel(None);
         let (first, ready) = oneshot::channel();
@@ -100,7 +103,7 @@ impl Connection {
             locked(&waiting).take();
             end.send_replace(Some(reason));
             bump(&changes);
-            reap(child).await;
+            reap(child, group).await;
         });
         let mut connection = Connection { outgoing, ended, _tasks: tasks };
         match timeout(limit, ready).await {
@@ -206,7 +209,8 @@ fn deliver(answer: Answer, first: &mut Option<oneshot::Sender<Answer>>, waiting:
     }
 }
 
-async fn reap(mut child: Child) {
+async fn reap(mut child: Child, group: Group) {
+    drop(group);
     let _ = child.start_kill();
     let _ = child.wait().await;
 }

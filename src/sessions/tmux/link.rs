@@ -96,6 +96,9 @@ pub struct Link {
     attempts: tokio::sync::Mutex<Attempts>,
     seen: Mutex<Seen>,
     closed: AtomicBool,
+    /// An attempt to connect began and did not come to its end, as whoever made it was dropped meanwhile; whether it
+    /// was to start a server.
+    unfinished: Mutex<Option<bool>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -112,6 +115,7 @@ impl Link {
             attempts: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
             closed: AtomicBool::new(false),
+            unfinished: Mutex::default(),
         }
     }
 
@@ -159,18 +163,35 @@ impl Link {
     /// carried out any more after this.
     pub async fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        let Some(connection) = locked(&self.current).take() else { return };
+        let connection = locked(&self.current).take();
+        let unfinished = *locked(&self.unfinished);
         let farewell = async {
-            let target = format!("={OWN_SESSION}:");
-            let users = Request::of(["display-message", "-p", "-t", &target, "#{session_attached}"]);
-            let users = connection.ask(&[users], FAREWELL).await.ok()?.pop()?.text.ok()?;
-            if users == "1" {
-                connection.ask(&[Request::of(["kill-session", "-t", &target])], FAREWELL).await.ok()?;
+            match (connection, unfinished) {
+                (Some(connection), _) => drop(leave(&connection).await),
+                (None, Some(may_have_started)) => self.take_back(may_have_started).await,
+                (None, None) => {}
             }
-            Some(())
         };
         // The next supervisor uses the session again if this fails.
         let _ = timeout(FAREWELL, farewell).await;
+    }
+
+    /// An attempt to connect that was cut short may have made our session all the same, and even a server for it.
+    async fn take_back(&self, may_have_started: bool) {
+        loop {
+            match self.connect(false).await {
+                Ok(connection) => {
+                    // The client that was cut short still counts for a moment.
+                    while leave(&connection).await == Some(false) {
+                        sleep(RETRY / 20).await;
+                    }
+                    return;
+                }
+                // A server that is just starting has our session before it has its socket.
+                Err(Trouble::NoServer) if may_have_started => sleep(RETRY / 20).await,
+                Err(_) => return,
+            }
+        }
     }
 
     fn living(&self) -> Option<Arc<Connection>> {
@@ -205,7 +226,10 @@ impl Link {
 
     async fn attempt(&self, attempts: &mut Attempts, may_start: bool) -> Result<Way, Trouble> {
         let began = Instant::now();
-        let trouble = match self.connect(may_start).await {
+        *locked(&self.unfinished) = Some(may_start);
+        let outcome = self.connect(may_start).await;
+        *locked(&self.unfinished) = None;
+        let trouble = match outcome {
             Ok(connection) => {
                 *attempts = Attempts { ability: attempts.ability, ..Attempts::default() };
                 let connection = Arc::new(connection);
@@ -329,4 +353,16 @@ impl Link {
         attempts.ability = Some(able);
         Ok(able)
     }
+}
+
+/// Takes our own session away; false when somebody else uses it too, and it was left. `None`: the server does not answer.
+async fn leave(connection: &Connection) -> Option<bool> {
+    let target = format!("={OWN_SESSION}:");
+    let users = Request::of(["display-message", "-p", "-t", &target, "#{session_attached}"]);
+    let users = connection.ask(&[users], FAREWELL).await.ok()?.pop()?.text.ok()?;
+    if users != "1" {
+        return Some(false);
+    }
+    connection.ask(&[Request::of(["kill-session", "-t", &target])], FAREWELL).await.ok()?;
+    Some(true)
 }

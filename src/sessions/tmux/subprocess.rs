@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{protocol::MAX_ANSWER, request::Request};
+use crate::commands::group::Group;
 
 /// How a run ended badly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub async fn run(mut tmux: Command, requests: &[Request], limit: Duration) -> Re
 async fn complete(mut tmux: Command, input: String) -> Result<String, Bad> {
     let failed = |error: std::io::Error| Bad::Refused(error.to_string());
     let mut child = tmux.spawn().map_err(failed)?;
+    // What is installed as tmux may be a script that starts the real one.
+    let mut group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -46,6 +49,7 @@ async fn complete(mut tmux: Command, input: String) -> Result<String, Bad> {
     };
     let ((), printed, complaint) = tokio::join!(feed, read(stdout), read(stderr));
     let status = child.wait().await.map_err(failed)?;
+    group.let_go();
     match status.success() {
         true => Ok(printed),
         false if complaint.trim().is_empty() => Err(Bad::Refused(format!("tmux ended with {status}"))),

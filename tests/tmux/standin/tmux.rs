@@ -18,7 +18,7 @@ impl Tmux {
     /// A directory for a server that starts with its first session; `variables` are in its global environment.
     pub fn new(variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let bin = crate::support::bin_directory(directory.path());
+        let bin = crate::support::standin::bin_directory(directory.path());
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Tmux { directory, path, variables: variables.iter().map(own).collect() }

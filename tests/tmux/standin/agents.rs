@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{text, tmux::Tmux, wait_for};
+use super::{text, tmux::Tmux, wait_for};
 
 fn shows_prompt(tmux: &Tmux, session: &str) -> bool {
     tmux.screen(session).iter().any(|line| line == ">")

@@ -1,12 +1,4 @@
 //! The tmux adapter on real tmux servers with private sockets, over a control connection and without.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests run real programs"
-)]
-
-mod support;
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +11,8 @@ use gastown_supervisor::sessions::{
     Key, KeyBinding, NewSession, Session, Sessions, SessionsError,
     tmux::{Socket, Tmux, TmuxConfig},
 };
-use support::{PATIENCE, Server, command, session, until};
+
+use crate::support::{self, PATIENCE, Server, command, session, until};
 
 fn names(sessions: &[Session]) -> Vec<&str> {
     sessions.iter().map(|session| session.name.as_str()).collect()
@@ -210,7 +203,7 @@ async fn a_user_left_the_pane_in_copy_mode(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
     let file = create_recorder(&server, &tmux, "gt-typed").await;
-    let mut wanted = Vec::new();
+    let mut wanted: Vec<u8> = Vec::new();
     for (text, key, bytes) in [("one", Key::Enter, b"one\r".as_slice()), ("two", Key::Down, b"two\x1b[B")] {
         server.must(&["copy-mode", "-t", "=gt-typed:"]);
         tmux.paste("gt-typed", text).await.unwrap();

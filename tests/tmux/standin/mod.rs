@@ -1,14 +1,10 @@
 //! The stand-ins do what the real agents, `gt` and `bd` are relied on for, and tmux accepts what sessions are dressed in.
 //!
 //! On a real tmux with a private socket; nothing here touches the user's own server.
-#![allow(clippy::disallowed_methods, reason = "tests run programs and touch the disk")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 mod agents;
 mod appearance;
 mod commands;
-#[path = "../support/standin.rs"]
-mod support;
 mod tmux;
 
 use std::{

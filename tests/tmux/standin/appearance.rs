@@ -6,7 +6,7 @@ use gastown_supervisor::{
     town::settings::Naming,
 };
 
-use crate::{text, tmux::Tmux, wait_for};
+use super::{text, tmux::Tmux, wait_for};
 
 fn bind(tmux: &Tmux, binding: &KeyBinding) {
     let condition = ["if-shell", "-F", &binding.only_if, &binding.then, &binding.otherwise];
@@ -38,6 +38,8 @@ fn options_are_accepted_and_expand() {
 
 /// A person's client: the inner session as seen from a pane of an outer server, whose keys can be pressed.
 fn client(inner: &Tmux, outer: &Tmux, session: &str) {
+    // On a busy machine keys arrive together, which tmux takes for pasted text instead of a binding.
+    inner.run(&["set-option", "-g", "assume-paste-time", "0"]);
     let socket = inner.town().join("socket");
     let attach = format!("env -u TMUX tmux -S '{}' attach -t '={session}'", socket.display());
     outer.agent(session, "crew", "r/crew/me", &attach);

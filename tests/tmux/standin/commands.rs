@@ -2,7 +2,8 @@
 
 use std::{fs, process::Command};
 
-use crate::{support::bin_directory, text};
+use super::text;
+use crate::support::standin::bin_directory;
 
 #[test]
 fn answers_and_notes() {

@@ -1,0 +1,32 @@
+//! The process group of a program we run: what it started goes with it.
+//!
+//! A program that is killed alone leaves its own children behind. For programs that were made the leader of a group only;
+//! it must not be used for any other process.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Child;
+
+/// The group a running program leads; killed as a whole on drop unless it was let go.
+#[derive(Debug)]
+pub struct Group(Option<Pid>);
+
+impl Group {
+    /// The group of a program that was started with `process_group(0)` and not waited for yet.
+    pub fn of(child: &Child) -> Group {
+        Group(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
+    }
+
+    /// The program has ended: what it left on purpose (a daemon) may stay.
+    pub fn let_go(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // ESRCH: it ended meanwhile.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}

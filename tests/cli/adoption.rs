@@ -1,0 +1,86 @@
+//! The next supervisor takes over what runs: nothing is restarted, whatever ended the last one.
+
+use rustix::process::Signal;
+
+use crate::{among_others, support::town::Town};
+
+const SESSIONS: [&str; 5] =
+    ["gt-alpha-refinery", "gt-alpha-witness", "gt-beta-refinery", "gt-beta-witness", "hq-deacon"];
+const AGENTS: [&str; 5] = ["deacon", "alpha/witness", "alpha/refinery", "beta/witness", "beta/refinery"];
+
+#[test]
+fn after_a_stop_and_after_a_kill_everything_runs_on() {
+    std::thread::scope(|scope| {
+        for with in [Signal::TERM, Signal::KILL] {
+            scope.spawn(move || {
+                let _among = among_others();
+                let town = Town::new(&["alpha", "beta"]);
+                let mut first = town.start();
+                town.wait_started(&AGENTS);
+                let incarnations = || SESSIONS.map(|name| town.incarnation(name).expect(name));
+                let told = || AGENTS.map(|agent| town.received(agent));
+                let before = (incarnations(), told());
+                let own =
+                    town.server.must(&["display-message", "-p", "-t", "=_supervisor:", "#{session_id}"]);
+                first.stop(with);
+                assert_eq!(incarnations(), before.0, "{with:?}");
+                let left_behind = town.server.names().contains(&"_supervisor".to_owned());
+                assert_eq!(left_behind, with == Signal::KILL, "{with:?}");
+                if with == Signal::KILL {
+                    assert_eq!(town.text("daemon/daemon.pid"), first.pid().to_string(), "nobody tidied");
+                }
+
+                let mut second = town.start_and_beat();
+                for agent in AGENTS {
+                    town.wait_logged(&format!(" {agent}: is running, taken over as it is"));
+                }
+                if with == Signal::KILL {
+                    let now =
+                        town.server.must(&["display-message", "-p", "-t", "=_supervisor:", "#{session_id}"]);
+                    assert_eq!(now, own, "its session is used again");
+                }
+                assert_eq!(town.text("daemon/daemon.pid"), second.pid().to_string());
+                // It looks after them: one that dies is repaired, the others stay.
+                town.server.must(&["kill-session", "-t", "=gt-beta-witness:"]);
+                town.wait_replaced("gt-beta-witness", &before.0[3]);
+                town.wait("its start", || town.started("beta/witness") == 2);
+                let now = incarnations();
+                for at in [0, 1, 2, 4] {
+                    assert_eq!(now[at], before.0[at], "{with:?}: {}", SESSIONS[at]);
+                }
+                for (agent, (earlier, later)) in AGENTS.iter().zip(before.1.iter().zip(told())) {
+                    assert!(
+                        *agent == "beta/witness" || *earlier == later,
+                        "{agent} was told something: {later}"
+                    );
+                }
+                second.stop(Signal::TERM);
+                assert_eq!(town.server.names(), SESSIONS, "{with:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_backoff_survives_the_supervisor() {
+    let _among = among_others();
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    let mut first = town.start();
+    town.wait_started(&["alpha/witness"]);
+    for started in [2, 2] {
+        let before = town.incarnation("gt-alpha-witness").unwrap();
+        crate::support::process::signal(before.1, Signal::KILL);
+        town.wait("its end", || town.incarnation("gt-alpha-witness").as_ref() != Some(&before));
+        town.wait("what follows", || {
+            town.started("alpha/witness") == started && town.incarnation("gt-alpha-witness").is_some()
+                || town.logged("restart 2 waits until") == 1
+        });
+    }
+    town.wait_logged("restart 2 waits until");
+    first.stop(Signal::TERM);
+    let mut second = town.start_and_beat();
+    town.wait("the wait to be kept to", || town.logged("alpha/witness: restart 2 waits until") == 2);
+    assert_eq!(town.incarnation("gt-alpha-witness"), None);
+    second.stop(Signal::TERM);
+}

@@ -1,0 +1,37 @@
+//! The binary from outside: what it does to the town's files, to signals, to a second one, and to bad input.
+//!
+//! Each test has a town and a tmux socket of its own. Tests that measure time run alone.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests run real programs"
+)]
+
+mod adoption;
+mod bad_files;
+mod environment;
+mod files;
+mod log;
+mod refusals;
+mod reload;
+mod shutdown_lock;
+mod stopping;
+#[path = "../support/mod.rs"]
+mod support;
+mod tools;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+static QUIET: RwLock<()> = RwLock::new(());
+
+/// Held by a test that measures nothing.
+fn among_others() -> RwLockReadGuard<'static, ()> {
+    QUIET.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that measures time: no other test of this binary runs meanwhile.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    QUIET.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,78 @@
+//! The supervisor's process as a test sees it: started, signalled, waited for; killed with the test.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Signal, kill_process};
+
+use super::{PATIENCE, process::raw};
+
+/// The built binary.
+pub fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_gastown-supervisor")
+}
+
+/// A supervisor under test.
+pub struct Supervisor {
+    child: Child,
+    stderr: PathBuf,
+}
+
+impl Supervisor {
+    /// Starts it; its standard error goes to a file in this directory.
+    pub fn spawn(mut command: Command, directory: &Path) -> Supervisor {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let stderr = directory.join(format!("stderr.{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr).unwrap());
+        Supervisor { child: command.spawn().unwrap(), stderr }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal; the process has not been waited for, so its id is its own.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(raw(self.pid()), signal).unwrap();
+    }
+
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the supervisor did not end; it said:\n{}", self.stderr());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Signals it and waits; how it ended and how long that took.
+    pub fn stop(&mut self, with: Signal) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        self.signal(with);
+        (self.wait(), began.elapsed())
+    }
+
+    /// What it said on standard error.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

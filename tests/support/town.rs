@@ -1,0 +1,303 @@
+//! A throwaway town with stand-in agents on a tmux socket of its own; everything of it is gone when the test is.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+
+use super::{PATIENCE, Server, process, standin, supervisor::Supervisor};
+
+/// Names what belongs to one town in the environment of its processes.
+pub const MARK: &str = "GTS_TEST_TOWN";
+
+/// The town, its tmux socket, its home and its `bin`.
+pub struct Town {
+    pub server: Server,
+    root: PathBuf,
+    mark: String,
+    path: String,
+}
+
+impl Town {
+    /// A town with these rigs, quick settings, boot off, and no supervisor yet.
+    pub fn new(rigs: &[&str]) -> Town {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let server = Server::new();
+        let base = fs::canonicalize(server.dir()).unwrap();
+        let bin = standin::bin_directory(&base);
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let mark = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let town = Town { root: base.join("town"), server, mark, path };
+        fs::create_dir_all(base.join("home")).unwrap();
+        town.put("mayor/town.json", r#"{"type":"town","version":1,"name":"test"}"#);
+        town.put("mayor/daemon.json", "{}");
+        town.put("demo/.keep", "");
+        town.rigs(rigs);
+        town.settings(json!({}));
+        town
+    }
+
+    /// The town's directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The directory with the stand-ins, first on `PATH`.
+    pub fn bin(&self) -> PathBuf {
+        self.root.parent().unwrap().join("bin")
+    }
+
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Puts a file in place at once, as Gas Town does.
+    pub fn put(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        let directory = path.parent().unwrap();
+        fs::create_dir_all(directory).unwrap();
+        let half = directory.join(".half-written-by-a-test");
+        fs::write(&half, content).unwrap();
+        fs::rename(half, path).unwrap();
+    }
+
+    pub fn remove(&self, path: impl AsRef<Path>) {
+        fs::remove_file(self.path(path)).unwrap();
+    }
+
+    /// A file's text; empty when it is not there.
+    pub fn text(&self, path: impl AsRef<Path>) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(path)).unwrap_or_default()).into_owned()
+    }
+
+    pub fn json(&self, path: impl AsRef<Path>) -> Value {
+        serde_json::from_str(&self.text(path)).unwrap_or(Value::Null)
+    }
+
+    pub fn mode(&self, path: impl AsRef<Path>) -> u32 {
+        fs::metadata(self.path(path)).unwrap().permissions().mode() & 0o7777
+    }
+
+    /// Makes these the town's rigs, with directories and a "not parked" file each.
+    pub fn rigs(&self, names: &[&str]) {
+        let mut rigs = serde_json::Map::new();
+        for name in names {
+            fs::create_dir_all(self.path(name).join("witness")).unwrap();
+            fs::create_dir_all(self.path(name).join("refinery/rig")).unwrap();
+            self.wisp(name, None);
+            rigs.insert((*name).to_owned(), json!({"git_url": "x", "beads": {"prefix": format!("{name}-")}}));
+        }
+        self.put("mayor/rigs.json", json!({"version": 1, "rigs": rigs}).to_string());
+    }
+
+    /// What `gt rig park` (`Some("parked")`) and `unpark` (`None`) write.
+    pub fn wisp(&self, rig: &str, status: Option<&str>) {
+        let values = status.map_or(json!({}), |status| json!({"status": status}));
+        let file = json!({"rig": rig, "values": values, "blocked": []});
+        self.put(format!(".beads-wisp/config/{rig}.json"), file.to_string());
+    }
+
+    /// The test settings with these on top.
+    pub fn settings(&self, changes: Value) {
+        self.put("settings/supervisor.json", self.settings_text(changes));
+    }
+
+    pub fn settings_text(&self, changes: Value) -> String {
+        let mut settings = json!({
+            "tmux": {"socket_path": self.server.socket()},
+            "start": {"settle": "50ms", "dialog_wait": "50ms"},
+            "nudge": {"paste_settle": "40ms", "escape_settle": "20ms"},
+            "kill": {"grace": "500ms"},
+            "restart": {"confirm": "200ms"},
+            "boot": {"enabled": false},
+        });
+        merge(&mut settings, changes);
+        format!("{settings:#}")
+    }
+
+    /// Only what is asked for runs: the others of deacon, witness and refinery are switched off.
+    pub fn patrols(&self, on: &[&str]) {
+        let switch = |name: &str| json!({"enabled": on.contains(&name)});
+        let patrols =
+            json!({"deacon": switch("deacon"), "witness": switch("witness"), "refinery": switch("refinery")});
+        self.put("mayor/daemon.json", json!({"patrols": patrols}).to_string());
+    }
+
+    /// Puts a program of the test's own under this name first on `PATH`.
+    pub fn program(&self, name: &str, script: &str) {
+        let path = self.bin().join(name);
+        let _ = fs::remove_file(&path);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The supervisor's command line for this town, with an environment that holds nothing but what a test gives.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(super::supervisor::binary());
+        command
+            .args(["run", "--town"])
+            .arg(&self.root)
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", self.root.parent().unwrap().join("home"))
+            .env("SHELL", "/bin/sh")
+            .env("LC_ALL", "C.UTF-8")
+            .env(MARK, &self.mark)
+            .current_dir("/");
+        command
+    }
+
+    /// Runs tmux as a person of this town would: a server it starts finds the stand-ins.
+    pub fn tmux(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.arg("-S").arg(self.server.socket()).args(["-f", "/dev/null"]).args(arguments);
+        command.env_remove("TMUX").env("PATH", &self.path).env(MARK, &self.mark);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Starts the supervisor.
+    pub fn start(&self) -> Supervisor {
+        Supervisor::spawn(self.command(), self.root.parent().unwrap())
+    }
+
+    /// Starts the supervisor and waits until its first heartbeat is complete.
+    pub fn start_and_beat(&self) -> Supervisor {
+        let beats = self.log().matches("Heartbeat complete (#1)").count();
+        let supervisor = self.start();
+        self.wait("the first heartbeat", || self.log().matches("Heartbeat complete (#1)").count() > beats);
+        supervisor
+    }
+
+    pub fn log(&self) -> String {
+        self.text("daemon/daemon.log")
+    }
+
+    /// The texts of the log's lines, without their times.
+    pub fn log_texts(&self) -> Vec<String> {
+        self.log().lines().map(|line| line.get(20..).unwrap_or(line).to_owned()).collect()
+    }
+
+    /// How often a line of the log contains this.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until `holds`; fails with what did not happen and the log.
+    pub fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        self.wait_some(what, || holds().then_some(()));
+    }
+
+    /// Waits until `look` gives an answer.
+    pub fn wait_some<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(answer) = look() {
+                return answer;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{what} did not happen within {PATIENCE:?}; sessions: {:?}; the log:\n{}",
+                self.server.names(),
+                self.log()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    pub fn wait_logged(&self, text: &str) {
+        self.wait(&format!("the log line {text:?}"), || self.logged(text) > 0);
+    }
+
+    /// Waits for this many whole heartbeats from now.
+    pub fn wait_beats(&self, count: usize) {
+        // One that is under way may have looked before now.
+        let complete = || self.logged("Heartbeat complete (#");
+        let enough = complete() + count + 1;
+        self.wait("some heartbeats", || complete() >= enough);
+    }
+
+    /// The town's agents' sessions, our own session left out.
+    pub fn sessions(&self) -> Vec<String> {
+        self.server.names().into_iter().filter(|name| name != "_supervisor").collect()
+    }
+
+    /// The process of the first pane of a session.
+    pub fn pane(&self, session: &str) -> Option<u32> {
+        let target = format!("={session}:");
+        let output = self.server.run(&["-N", "list-panes", "-s", "-t", &target, "-F", "#{pane_pid}"]);
+        String::from_utf8_lossy(&output.stdout).lines().next()?.parse().ok()
+    }
+
+    /// A session's id and first pane's process: what changes when it is replaced.
+    pub fn incarnation(&self, session: &str) -> Option<(String, u32)> {
+        let target = format!("={session}:");
+        let output =
+            self.server.run(&["-N", "list-panes", "-s", "-t", &target, "-F", "#{session_id} #{pane_pid}"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (id, pid) = text.lines().next()?.split_once(' ')?;
+        Some((id.to_owned(), pid.parse().ok()?))
+    }
+
+    /// What an agent was told, by its identity.
+    pub fn received(&self, identity: &str) -> String {
+        self.text(format!("demo/received-{}.log", identity.replace('/', "-")))
+    }
+
+    /// How often the supervisor has finished starting this agent.
+    pub fn started(&self, identity: &str) -> usize {
+        self.logged(&format!(" {identity}: started in "))
+    }
+
+    /// Waits until these agents (by identity) have been started once, to their last words.
+    pub fn wait_started(&self, identities: &[&str]) {
+        for identity in identities {
+            self.wait(&format!("the start of {identity}"), || self.started(identity) > 0);
+        }
+    }
+
+    /// Waits until another incarnation of this session runs the stand-in named `comm`; returns its process.
+    pub fn wait_replaced(&self, session: &str, before: &(String, u32)) -> u32 {
+        self.wait_some(&format!("a new {session}"), || {
+            self.incarnation(session).filter(|now| now != before).map(|(_, pid)| pid)
+        })
+    }
+
+    /// The processes of this town that run besides its tmux server and what runs in that.
+    pub fn stray(&self) -> Vec<(u32, Vec<String>)> {
+        let mut ours = process::marked(MARK, &self.mark);
+        if let Ok(server) = self.try_server_pid() {
+            for pid in process::tree(server) {
+                ours.remove(&pid);
+            }
+        }
+        ours.into_iter().map(|pid| (pid, process::command_line(pid))).collect()
+    }
+
+    fn try_server_pid(&self) -> Result<u32, std::num::ParseIntError> {
+        let output = self.server.run(&["-N", "display-message", "-p", "#{pid}"]);
+        String::from_utf8_lossy(&output.stdout).trim().parse()
+    }
+}
+
+fn merge(into: &mut Value, changes: Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, change) in changes {
+                merge(into.entry(key).or_insert(Value::Null), change);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}

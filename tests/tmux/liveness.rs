@@ -1,0 +1,155 @@
+//! Who counts as alive: agents their user changed the window of are left alone, shells their agents left are replaced.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{
+    process::{self, Guarded},
+    town::Town,
+};
+
+/// A town of one witness, looked at every second, where a pane is old after one.
+fn watched() -> Town {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"heartbeat": {"interval": "1s"}, "start": {"timeout": "1s"}}));
+    town
+}
+
+const WITNESS: &str = "gt-alpha-witness";
+
+#[test]
+fn a_session_its_user_changed_is_left_alone() {
+    let town = watched();
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation(WITNESS).unwrap();
+    let target = format!("={WITNESS}:");
+    town.server.must(&["split-window", "-t", &target, "exec sh"]);
+    town.server.must(&["new-window", "-t", &target, "exec sh"]);
+    town.server.must(&["rename-window", "-t", &target, "node claude"]);
+    town.server.must(&["copy-mode", "-t", &format!("{target}0.0")]);
+    town.wait_beats(3);
+    assert_eq!(town.incarnation(WITNESS).unwrap(), before);
+    let panes = || town.server.must(&["list-panes", "-s", "-t", &target]).lines().count();
+    assert_eq!(panes(), 3);
+    // The user closes what they opened again: still the same agent.
+    town.server.must(&["kill-window", "-t", &target]);
+    town.wait_beats(2);
+    assert_eq!((town.incarnation(WITNESS).unwrap(), panes()), (before, 2));
+    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (1, 0));
+}
+
+#[test]
+fn an_agent_swapped_to_another_pane_is_found_there() {
+    let town = watched();
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let agent = Guarded::of(town.pane(WITNESS).unwrap());
+    let target = format!("={WITNESS}:");
+    town.server.must(&["split-window", "-t", &target, "exec sh"]);
+    town.server.must(&["break-pane", "-d", "-s", &format!("{target}0.0")]);
+    town.wait_beats(3);
+    assert!(agent.lives());
+    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (1, 0));
+}
+
+#[test]
+fn only_the_users_shell_is_left() {
+    let town = watched();
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation(WITNESS).unwrap();
+    town.server.must(&["split-window", "-t", &format!("={WITNESS}:"), "exec sh"]);
+    town.server.must(&["kill-pane", "-t", &format!("={WITNESS}:0.0")]);
+    town.wait("a new session", || town.incarnation(WITNESS).is_some_and(|(id, _)| id != before.0));
+    town.wait("its start", || town.started("alpha/witness") == 2);
+    assert_eq!(process::comm(town.pane(WITNESS).unwrap()), "claude");
+}
+
+#[test]
+fn codex_is_left_alone() {
+    let town = watched();
+    town.put("settings/config.json", r#"{"default_agent":"codex"}"#);
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation(WITNESS).unwrap();
+    assert_eq!(process::comm(before.1), "codex");
+    town.wait_beats(3);
+    assert_eq!(town.incarnation(WITNESS).unwrap(), before);
+    assert_eq!((town.started("alpha/witness"), town.logged("has ended")), (1, 0));
+}
+
+#[test]
+fn an_agent_somebody_else_started_is_taken_over_by_what_its_session_says() {
+    // The town's agent is claude, but somebody runs codex here and says so.
+    let town = watched();
+    let codex = town.bin().join("codex");
+    town.tmux(&["new-session", "-d", "-s", WITNESS, "-e", "GT_PROCESS_NAMES=codex", codex.to_str().unwrap()]);
+    let before = town.incarnation(WITNESS).unwrap();
+    town.wait("codex", || process::comm(before.1) == "codex");
+    let _supervisor = town.start_and_beat();
+    town.wait_beats(3);
+    assert_eq!(town.incarnation(WITNESS).unwrap(), before);
+    assert_eq!((town.started("alpha/witness"), town.logged("taken over as it is")), (0, 1));
+}
+
+#[test]
+fn a_shell_that_was_there_before_us_is_replaced() {
+    let town = watched();
+    town.tmux(&["new-session", "-d", "-s", WITNESS, "exec sh"]);
+    let before = town.incarnation(WITNESS).unwrap();
+    let _supervisor = town.start();
+    town.wait_replaced(WITNESS, &before);
+    town.wait_started(&["alpha/witness"]);
+    assert_eq!(process::comm(town.pane(WITNESS).unwrap()), "claude");
+}
+
+#[test]
+fn an_agent_that_ended_below_a_shell_is_replaced() {
+    let town = watched();
+    let claude = town.bin().join("claude");
+    // As Gas Town itself starts it: the shell survives.
+    town.tmux(&["new-session", "-d", "-s", WITNESS, &format!("{}; exec sh", claude.display())]);
+    let before = town.incarnation(WITNESS).unwrap();
+    let agent = town.wait_some("the agent below the shell", || {
+        process::tree(before.1).into_iter().find(|pid| process::comm(*pid) == "claude")
+    });
+    let _supervisor = town.start_and_beat();
+    town.wait_beats(2);
+    assert_eq!(town.incarnation(WITNESS).unwrap(), before, "alive below its shell");
+    process::signal(agent, Signal::KILL);
+    town.wait_replaced(WITNESS, &before);
+    town.wait_started(&["alpha/witness"]);
+    assert!(town.logged("its agent has ended") > 0);
+}
+
+/// Ignores what it is asked to end by, and so do the processes it started: a child, a grandchild, and one that left
+/// the kernel session.
+const STUBBORN: &str = r#"trap '' TERM HUP INT
+(trap '' TERM HUP INT; (trap '' TERM HUP; while :; do sleep 1; done) & while :; do sleep 1; done) &
+setsid sh -c "trap '' TERM HUP; while :; do sleep 1; done" &
+printf '> '
+while :; do sleep 1; done"#;
+
+#[test]
+fn an_agent_that_ignores_term_and_hup_is_replaced_with_all_it_started() {
+    let town = Town::new(&[]);
+    town.settings(json!({"deacon": {"stale_after": "1s", "stuck_after": "2s", "grace": "2s"}}));
+    town.program("claude", STUBBORN);
+    town.put("deacon/heartbeat.json", r#"{"timestamp":"2026-01-16T12:00:00Z","cycle":1}"#);
+    let _supervisor = town.start();
+    town.wait_started(&["deacon"]);
+    let before = town.incarnation("hq-deacon").unwrap();
+    // The agent, its child, grandchild and the one with a session of its own; their `sleep`s come and go.
+    let stubborn = || {
+        let scripts = process::tree(before.1).into_iter().filter(|pid| process::comm(*pid) != "sleep");
+        scripts.map(Guarded::of).collect::<Vec<_>>()
+    };
+    let all = town.wait_some("all its processes", || Some(stubborn()).filter(|all| all.len() == 4));
+    let kernel_sessions = process::kernel_sessions(&all);
+    assert!(kernel_sessions > 1, "one has left the kernel session");
+    town.wait_replaced("hq-deacon", &before);
+    assert!(all.iter().all(|process| !process.lives()), "none of the old ones is left");
+    assert!(town.logged("did not end on TERM and were killed") > 0);
+}

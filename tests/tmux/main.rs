@@ -1,0 +1,21 @@
+//! Agents on a real tmux: the adapter, the stand-ins that play the agents, and the supervisor that keeps them.
+//!
+//! Each test has a town and a tmux socket of its own; nothing here touches the user's server.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests run real programs"
+)]
+
+mod adapter;
+mod deacon;
+mod deaths;
+mod gate;
+mod liveness;
+mod nudge;
+mod standin;
+mod start;
+#[path = "../support/mod.rs"]
+mod support;

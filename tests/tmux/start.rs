@@ -1,0 +1,247 @@
+//! How an agent is started: where, with what around it, and what it is told.
+
+use std::collections::BTreeMap;
+
+use gastown_supervisor::town::environment::DROPPED;
+use serde_json::json;
+
+use crate::support::{process, supervisor::Supervisor, town::Town};
+
+/// A start-up line with its minute made plain.
+fn without_minute(line: &str) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    for word in &mut words {
+        let digits =
+            word.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect::<Vec<_>>();
+        if digits == b"0000-00-00T00:00" {
+            *word = "MINUTE";
+        }
+    }
+    words.join(" ")
+}
+
+fn told(town: &Town, identity: &str) -> Vec<String> {
+    town.received(identity).lines().map(without_minute).collect()
+}
+
+#[test]
+fn a_witness_step_by_step() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"start": {"dialog_wait": "10s"}}));
+    let before =
+        r#"{"rig_name":"alpha","state":"stopped","monitored_polecats":["Toast"],"config":{"max":4}}"#;
+    town.put("alpha/.runtime/witness.json", before);
+    town.put("alpha/witness/.runtime/session_id", "abc-123\nold\n");
+    let mut command = town.command();
+    command.env("STANDIN_DIALOG", "1");
+    let _supervisor = Supervisor::spawn(command, town.server.dir());
+    town.wait_started(&["alpha/witness"]);
+
+    // The pane's process is the agent: no shell in between, none left behind.
+    let agent = town.pane("gt-alpha-witness").unwrap();
+    assert_eq!(process::comm(agent), "claude");
+    assert_eq!(process::command_line(agent), ["claude", "--dangerously-skip-permissions"]);
+    assert_eq!(process::tree(agent).len(), 1);
+    assert!(process::tree(town.server.pid()).contains(&agent));
+    assert_eq!(process::directory(agent), town.path("alpha/witness"));
+
+    let options = [
+        ("status-style", "bg=#722f37,fg=#f5f5dc"),
+        ("status-left-length", "25"),
+        ("status-left", "🦉 alpha/witness "),
+        ("status-right-length", "80"),
+        ("status-right", "#(gt status-line --session=gt-alpha-witness 2>/dev/null) %H:%M"),
+        ("status-interval", "5"),
+        ("mouse", "on"),
+    ];
+    for (option, value) in options {
+        let shown = town.server.must(&["-u", "show-options", "-v", "-t", "=gt-alpha-witness:", option]);
+        assert_eq!(shown, value.trim_end(), "{option}");
+    }
+    for (key, bound) in [("n", "gt cycle next"), ("p", "gt cycle prev"), ("a", "gt feed --window")] {
+        let shown = town.server.must(&["list-keys", "-T", "prefix", key]);
+        assert!(shown.contains(bound), "{key}: {shown}");
+    }
+
+    let file = town.json("alpha/.runtime/witness.json");
+    assert_eq!((&file["state"], &file["monitored_polecats"][0]), (&json!("running"), &json!("Toast")));
+    assert_eq!((&file["config"]["max"], file["started_at"].is_string()), (&json!(4), true));
+
+    // The dialog was answered with yes: its Down and Enter are not among what the agent took for input.
+    assert_eq!(
+        told(&town, "alpha/witness"),
+        [
+            "[GAS TOWN] alpha/witness <- deacon • MINUTE • patrol",
+            "Run `gt prime` to check patrol status and begin work. [session:abc-123]",
+        ]
+    );
+}
+
+#[test]
+fn hook_settings_are_written_once() {
+    let town = Town::new(&["alpha"]);
+    town.put("alpha/refinery/.claude/settings.json", "{\"mine\": true}");
+    let _supervisor = town.start();
+    town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
+    for directory in ["deacon", "alpha/witness"] {
+        let path = format!("{directory}/.claude/settings.json");
+        assert_eq!(town.mode(&path), 0o600, "{path}");
+        let start = &town.json(&path)["hooks"]["SessionStart"][0]["hooks"][0]["command"];
+        assert!(start.as_str().unwrap().ends_with("gt nudge deacon session-started"), "{path}: {start}");
+    }
+    assert_eq!(town.text("alpha/refinery/.claude/settings.json"), "{\"mine\": true}");
+    let changed = "{\"changed by\": \"its owner\"}";
+    town.put("alpha/witness/.claude/settings.json", changed);
+    let before = town.incarnation("gt-alpha-witness").unwrap();
+    process::signal(before.1, rustix::process::Signal::KILL);
+    town.wait("the restart", || town.started("alpha/witness") == 2);
+    assert_eq!(town.text("alpha/witness/.claude/settings.json"), changed);
+}
+
+#[test]
+fn each_role_has_its_own_environment_and_no_one_elses() {
+    let town = Town::new(&["alpha"]);
+    town.settings(json!({"boot": {"enabled": true}}));
+    let mut command = town.command();
+    for variable in DROPPED {
+        command.env(variable, "of-another-agent");
+    }
+    let _supervisor = Supervisor::spawn(command, town.server.dir());
+    town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
+    town.wait("boot", || town.pane("gt-boot").is_some_and(|pid| process::comm(pid) == "claude"));
+    let common = |role: &str, actor: &str, author: &str| {
+        BTreeMap::from(
+            [
+                ("GT_ROLE", role),
+                ("GT_ROOT", town.root().to_str().unwrap()),
+                ("BD_ACTOR", actor),
+                ("GIT_AUTHOR_NAME", author),
+                ("GT_SESSION_ID_ENV", "CLAUDE_SESSION_ID"),
+                ("GT_PROCESS_NAMES", "node,claude"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )
+    };
+    let cases: [(&str, BTreeMap<String, String>, &[(&str, &str)]); 4] = [
+        ("hq-deacon", common("deacon", "deacon", "deacon"), &[]),
+        ("gt-boot", common("boot", "deacon-boot", "boot"), &[]),
+        ("gt-alpha-witness", common("witness", "alpha/witness", "alpha/witness"), &[("GT_RIG", "alpha")]),
+        (
+            "gt-alpha-refinery",
+            common("refinery", "alpha/refinery", "alpha/refinery"),
+            &[("GT_RIG", "alpha"), ("GT_REFINERY", "1"), ("BEADS_NO_DAEMON", "1")],
+        ),
+    ];
+    for (session, mut expected, own) in cases {
+        expected.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let given = process::environment(town.pane(session).unwrap());
+        // Made by tmux for this very pane.
+        let socket = town.server.socket();
+        assert!(given["TMUX"].starts_with(socket.to_str().unwrap()), "{session}: {}", given["TMUX"]);
+        assert!(given["TMUX_PANE"].starts_with('%'), "{session}");
+        let gas_town =
+            |name: &str| ["GT_", "BD_", "BEADS_", "GIT_", "CLAUDE"].iter().any(|lead| name.starts_with(lead));
+        let found: BTreeMap<_, _> = given.into_iter().filter(|(name, _)| gas_town(name)).collect();
+        assert_eq!(found, expected, "{session}");
+    }
+}
+
+#[test]
+fn boot_is_told_by_its_command_line_only() {
+    let town = Town::new(&[]);
+    town.settings(json!({"boot": {"enabled": true}, "heartbeat": {"interval": "1s"}}));
+    let _supervisor = town.start();
+    town.wait("boot", || town.pane("gt-boot").is_some_and(|pid| process::comm(pid) == "claude"));
+    let boot = town.incarnation("gt-boot").unwrap();
+    let line = ["claude", "--dangerously-skip-permissions", "gt boot triage"];
+    assert_eq!(process::command_line(boot.1), line);
+    assert_eq!(process::directory(boot.1), town.path("deacon/dogs/boot"));
+    town.wait_started(&["deacon"]);
+    town.wait_beats(2);
+    assert_eq!(town.received("deacon-boot"), "", "boot gets no nudge");
+    assert_eq!(town.incarnation("gt-boot").unwrap(), boot, "young, so left at work");
+}
+
+#[test]
+fn codex_is_told_what_its_hooks_would_have_done() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness", "refinery"]);
+    town.put("settings/config.json", r#"{"default_agent":"codex"}"#);
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness", "alpha/refinery"]);
+    for (identity, session, propulsion) in [
+        ("alpha/witness", "gt-alpha-witness", "Run `gt prime` to check patrol status and begin work."),
+        ("alpha/refinery", "gt-alpha-refinery", "Run `gt prime` to check MQ status and begin patrol."),
+    ] {
+        let agent = town.pane(session).unwrap();
+        assert_eq!(process::command_line(agent), ["codex", "--yolo"], "{identity}");
+        assert_eq!(process::environment(agent)["GT_PROCESS_NAMES"], "codex", "{identity}");
+        assert!(!process::environment(agent).contains_key("GT_SESSION_ID_ENV"), "{identity}");
+        let instead = "gt prime && gt mail check --inject && gt nudge deacon session-started";
+        let start_up = format!("[GAS TOWN] {identity} <- deacon • MINUTE • patrol");
+        assert_eq!(told(&town, identity), [instead, &start_up, propulsion], "{identity}");
+    }
+    assert!(!town.path("alpha/witness/.claude/settings.json").exists(), "hook settings are claude's");
+}
+
+/// An agent of somebody's own: known by its process name, takes lines.
+const OWN_AGENT: &str = r#"printf 'ready\n'
+while IFS= read -r line; do printf '%s\n' "$line" >> "$GT_ROOT/demo/own.log"; done"#;
+
+#[test]
+fn an_agent_of_ones_own_is_known_by_its_process_name() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"heartbeat": {"interval": "1s"}, "start": {"timeout": "2s"}}));
+    town.program("my-agent", OWN_AGENT);
+    town.put(
+        "settings/agents.json",
+        r#"{"version":1,"agents":{"mine":{"command":"my-agent","args":["--mode","a b"],"process_names":["my-agent"],"supports_hooks":false}}}"#,
+    );
+    town.put("alpha/settings/config.json", r#"{"role_agents":{"witness":"mine"}}"#);
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation("gt-alpha-witness").unwrap();
+    assert_eq!(process::comm(before.1), "my-agent");
+    let words = process::command_line(before.1);
+    assert_eq!(words[words.len() - 2..], ["--mode", "a b"]);
+    town.wait("its first words", || town.text("demo/own.log").contains("begin work."));
+    // Older than the start's limit, and known by its own name alone: left in peace.
+    town.wait_beats(3);
+    assert_eq!(town.incarnation("gt-alpha-witness").unwrap(), before);
+    assert_eq!((town.started("alpha/witness"), town.logged("has ended")), (1, 0));
+}
+
+#[test]
+fn an_agent_that_never_shows_its_prompt_is_told_all_the_same() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"start": {"timeout": "1s"}}));
+    let mut command = town.command();
+    command.env("STANDIN_NO_PROMPT", "1");
+    let _supervisor = Supervisor::spawn(command, town.server.dir());
+    town.wait_started(&["alpha/witness"]);
+    assert_eq!(told(&town, "alpha/witness").len(), 2);
+}
+
+#[test]
+fn a_start_whose_agent_never_appears_counts_as_a_death() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"start": {"timeout": "1s"}}));
+    // Another program than the one it is known by.
+    town.put(
+        "settings/agents.json",
+        r#"{"version":1,"agents":{"mine":{"command":"codex","process_names":["something-else"]}}}"#,
+    );
+    town.put("settings/config.json", r#"{"default_agent":"mine"}"#);
+    let _supervisor = town.start();
+    town.wait_logged(
+        "alpha/witness: start failed: no something-else process in session gt-alpha-witness within 1s",
+    );
+    town.wait("the restart", || {
+        town.json("daemon/restart_state.json")["agents"]["alpha/witness"]["restart_count"] == 1
+    });
+    assert_eq!(town.started("alpha/witness"), 0);
+}
