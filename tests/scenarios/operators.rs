@@ -140,10 +140,8 @@ fn a_gate_that_closes_during_a_start_silences_it_and_leaves_what_runs() {
         world.pass(secs(5)).await;
         world.hold_lock(true);
         world.pass(mins(3)).await;
-        let state = world.state();
-        assert!(state.lives(&witness("r")), "left running");
-        assert_eq!(state.session(&witness("r")).typed.len(), 0, "and not typed to");
-        drop(state);
+        assert!(world.state().lives(&witness("r")), "left running");
+        assert_eq!(world.state().session(&witness("r")).typed.len(), 0, "and not typed to");
         assert_eq!(supervisor.agent("r/witness").await.state, "alive");
     });
 }

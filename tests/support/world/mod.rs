@@ -37,6 +37,7 @@ use tokio::{
 
 pub use agents::{By, Condition, FakeSession};
 pub use simulate::simulate;
+#[allow(unused_imports, reason = "not every test runs a whole supervisor")]
 pub use supervisor::Supervisor;
 pub use weather::Weather;
 
