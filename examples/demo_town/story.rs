@@ -142,7 +142,10 @@ impl Story {
         self.telling.scene("A rig is parked: what ends there is left alone.");
         self.town.set_status("mill", Some("parked"))?;
         signal(before[session], Signal::KILL);
-        self.telling.say(&format!("gt rig park mill; then {agent} is killed: kill -9 {}", before[session]));
+        self.telling.say(&format!(
+            "mill is parked, as gt rig park notes it; then {agent} is killed: kill -9 {}",
+            before[session]
+        ));
         let left = self.until(from, agent, "left so: rig is parked").await?;
         let now = self.town.tmux().sessions();
         ensure!(!now.contains_key(session), "{session} was started in a parked rig");
@@ -150,7 +153,7 @@ impl Story {
         self.telling.say(&told(&left));
         let (unparked, from) = (Timestamp::now(), self.said()?);
         self.town.set_status("mill", None)?;
-        self.telling.say("gt rig unpark mill");
+        self.telling.say("mill is unparked, as gt rig unpark notes it");
         let created = self.until(from, agent, ": starting claude in session").await?;
         self.until(from, agent, ": started in").await?;
         self.all_run()?;

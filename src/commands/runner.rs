@@ -46,7 +46,11 @@ impl Runner {
     }
 
     fn spawn(&self, command: &Command, line: &str) -> Result<Child, CommandError> {
-        let mut process = tokio::process::Command::new(self.resolve(command));
+        let Some(program) = self.resolve(command) else {
+            // Not even tried: a program that is not installed must not cost a process each time it would be of use.
+            return Err(self.not_started(command, line, &ErrorKind::NotFound.into()));
+        };
+        let mut process = tokio::process::Command::new(program);
         process
             .args(&command.arguments)
             .current_dir(&command.directory)
@@ -60,18 +64,19 @@ impl Runner {
         process.spawn().map_err(|error| self.not_started(command, line, &error))
     }
 
-    /// Looked up once; again only when it is no longer there. What is not found is left to fail by its name.
-    fn resolve(&self, command: &Command) -> PathBuf {
+    /// Looked up once; again only when it is no longer there. `None` for a bare name that is nowhere on `PATH`; a path is
+    /// left to fail by itself.
+    fn resolve(&self, command: &Command) -> Option<PathBuf> {
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = resolved.get(&command.program).filter(|path| executable(path)) {
-            return path.clone();
+            return Some(path.clone());
         }
         match self.find(&command.program, command.environment.get("PATH")) {
             Some(path) => {
                 resolved.insert(command.program.clone(), path.clone());
-                path
+                Some(path)
             }
-            None => PathBuf::from(&command.program),
+            None => command.program.contains('/').then(|| PathBuf::from(&command.program)),
         }
     }
 

@@ -1,0 +1,100 @@
+//! The figures of the README, measured on this machine: `cargo bench --bench figures`
+//!
+//! The supervisor's own command against real tmux servers of the benchmark's own, in throwaway towns; this binary plays
+//! the agents, with the demo's stand-ins, which are ready at once. Nothing is asserted: a figure that is missed is shown
+//! as missed. Each figure is the whole of its module; what they share is the demo's.
+#![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
+
+mod cold;
+mod heartbeat;
+mod idle;
+mod machine;
+mod process;
+mod stage;
+#[path = "../../examples/demo_town/standin.rs"]
+mod standin;
+mod stop;
+#[allow(dead_code, reason = "shared with the demo, which uses all of it")]
+#[path = "../../examples/demo_town/supervisor.rs"]
+mod supervisor;
+mod table;
+#[allow(dead_code, reason = "shared with the demo, which uses all of it")]
+#[path = "../../examples/demo_town/tmux.rs"]
+mod tmux;
+#[allow(dead_code, reason = "shared with the demo, which uses all of it")]
+#[path = "../../examples/demo_town/town.rs"]
+mod town;
+
+use std::{env, process::ExitCode};
+
+use self::table::Row;
+
+const USAGE: &str = "\
+Measures the figures of the README; takes about five minutes.
+
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle]]
+
+  --quick    fewer runs and a shorter idle time: a minute and a half, and less to be trusted
+  cold       20 rigs come up
+  heartbeat  one heartbeat with 441 sessions
+  stop       TERM during six starts
+  idle       what the supervisor costs while nothing happens
+";
+
+const FIGURES: [&str; 4] = ["cold", "heartbeat", "stop", "idle"];
+
+fn main() -> ExitCode {
+    let mut words = env::args();
+    let called_by = words.next().unwrap_or_default();
+    let name = called_by.rsplit('/').next().unwrap_or_default();
+    let words: Vec<String> = words.collect();
+    if let Some(code) = standin::play(name, &words) {
+        std::process::exit(code);
+    }
+    // `cargo bench` says so; `cargo test --all-targets` does not, and must not wait for this.
+    if !words.iter().any(|word| word == "--bench") {
+        println!("nothing measured: the figures are for `cargo bench --bench figures`");
+        return ExitCode::SUCCESS;
+    }
+    let quick = words.iter().any(|word| word == "--quick");
+    let wanted: Vec<&str> =
+        words.iter().map(String::as_str).filter(|word| !matches!(*word, "--bench" | "--quick")).collect();
+    if wanted.iter().any(|word| !FIGURES.contains(word)) {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    let wanted = if wanted.is_empty() { FIGURES.to_vec() } else { wanted };
+    match measure(&wanted, quick) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let measuring = async {
+            machine::show()?;
+            let mut rows: Vec<Row> = Vec::new();
+            for figure in wanted {
+                eprintln!("measuring: {figure} …");
+                rows.extend(match *figure {
+                    "cold" => cold::measure(quick).await?,
+                    "heartbeat" => heartbeat::measure(quick).await?,
+                    "stop" => stop::measure(quick).await?,
+                    _ => idle::measure(quick).await?,
+                });
+            }
+            table::show(&rows);
+            Ok(())
+        };
+        tokio::select! {
+            // Dropping what is being measured ends it.
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("ended by Ctrl-C"),
+            outcome = measuring => outcome,
+        }
+    })
+}

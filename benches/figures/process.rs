@@ -1,0 +1,87 @@
+//! What the kernel counts about a process (Linux: `/proc`).
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+
+/// What a process used within some time.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    time: Duration,
+    cpu: Duration,
+    switches: u64,
+    /// Its resident memory at the end, in KiB.
+    pub resident_kib: u64,
+}
+
+impl Usage {
+    /// Looks at all threads of a process every second for so long; what a thread did since the last look before its end
+    /// is not seen.
+    pub async fn over(pid: u32, time: Duration) -> anyhow::Result<Usage> {
+        let before = threads(pid)?;
+        let mut last = before.clone();
+        let began = Instant::now();
+        while began.elapsed() < time {
+            tokio::time::sleep(Duration::from_secs(1).min(time)).await;
+            last.extend(threads(pid)?);
+        }
+        let time = began.elapsed();
+        let (mut cpu, mut switches) = (0, 0);
+        for (thread, (cpu_after, switches_after)) in last {
+            let (cpu_before, switches_before) = before.get(&thread).copied().unwrap_or_default();
+            cpu += cpu_after.saturating_sub(cpu_before);
+            switches += switches_after.saturating_sub(switches_before);
+        }
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let resident_kib = number(&status, "VmRSS:").context("the kernel does not tell the memory")?;
+        Ok(Usage { time, cpu: Duration::from_nanos(cpu), switches, resident_kib })
+    }
+
+    /// Of one core.
+    pub fn cpu_percent(&self) -> f64 {
+        100.0 * self.cpu.as_secs_f64() / self.time.as_secs_f64()
+    }
+
+    /// How often it went to sleep by itself.
+    pub fn switches_per_second(&self) -> f64 {
+        self.switches as f64 / self.time.as_secs_f64()
+    }
+}
+
+/// Nanoseconds of CPU and voluntary context switches of each thread.
+fn threads(pid: u32) -> anyhow::Result<BTreeMap<String, (u64, u64)>> {
+    let path = format!("/proc/{pid}/task");
+    let listed = fs::read_dir(&path).with_context(|| format!("{path} cannot be read (this needs Linux)"))?;
+    let mut threads = BTreeMap::new();
+    for entry in listed {
+        let thread = entry?.path();
+        // One that has just ended is left out.
+        let (Ok(schedstat), Ok(status)) =
+            (fs::read_to_string(thread.join("schedstat")), fs::read_to_string(thread.join("status")))
+        else {
+            continue;
+        };
+        let cpu = schedstat.split_whitespace().next().and_then(|word| word.parse().ok());
+        if let (Some(cpu), Some(switches)) = (cpu, number(&status, "voluntary_ctxt_switches:")) {
+            threads.insert(thread.display().to_string(), (cpu, switches));
+        }
+    }
+    ensure!(!threads.is_empty(), "the kernel tells nothing about the threads of process {pid}");
+    Ok(threads)
+}
+
+fn number(status: &str, key: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The page faults of all children the process has waited for: each child has some, so it tells whether there was one.
+pub fn faults_of_waited_for(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, which may hold anything, ends with the last parenthesis; from there it is the ninth word.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(8)?.parse().ok()
+}

@@ -1,0 +1,91 @@
+//! The stage: a town with so many rigs and its supervisor, the very command that cargo built.
+
+use std::{fmt::Write, fs, path::Path, time::Duration};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    supervisor::{Supervisor, last_words},
+    town::Town,
+};
+
+/// How long a town may take to stand.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A town and who supervises it; the supervisor ends first.
+#[derive(Debug)]
+pub struct Stage {
+    /// The supervisor, which runs.
+    pub supervisor: Supervisor,
+    /// The town.
+    pub town: Town,
+}
+
+impl Stage {
+    /// Builds a town and starts its supervisor; `variables` are in the environment of both and of the agents.
+    pub fn set(rigs: usize, settings: Value, variables: &[(&str, &str)]) -> anyhow::Result<Stage> {
+        Stage::supervise(town(rigs, settings)?, variables)
+    }
+
+    /// Starts the supervisor of a town.
+    pub fn supervise(town: Town, variables: &[(&str, &str)]) -> anyhow::Result<Stage> {
+        let program = Path::new(env!("CARGO_BIN_EXE_gastown-supervisor"));
+        Ok(Stage { supervisor: Supervisor::start(program, &town, variables)?, town })
+    }
+
+    /// Waits until the log has so many lines with this in them, and returns the time of the last.
+    pub async fn says(&mut self, times: usize, what: &str) -> anyhow::Result<jiff::Timestamp> {
+        let seen = std::cell::Cell::new(0);
+        let mut from = 0;
+        loop {
+            let fits = |text: &str| text.contains(what);
+            let line = self.supervisor.until(from, &format!("{times} times {what:?}"), LIMIT, fits).await;
+            let line = line.map_err(|error| {
+                anyhow::anyhow!("{error:#}\n\nThe end of the log:\n{}", last_words(self.town.root()))
+            })?;
+            seen.set(seen.get() + 1);
+            if seen.get() == times {
+                return Ok(line.at);
+            }
+            let lines = self.supervisor.lines(from);
+            from += lines.iter().position(|line| line.text.contains(what)).unwrap_or_default() + 1;
+        }
+    }
+
+    /// Waits until so many agents have been started and told what to do.
+    pub async fn stands(&mut self, agents: usize) -> anyhow::Result<()> {
+        self.says(agents, ": started in ").await.map(drop)
+    }
+}
+
+/// A town with rigs `r01`, `r02`, …, without boot and without `bd`.
+pub fn town(rigs: usize, mut settings: Value) -> anyhow::Result<Town> {
+    let names: Vec<String> = (1..=rigs).map(|number| format!("r{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    settings["boot"] = json!({"enabled": false});
+    settings["commands"]["bd"] = json!("no-bd-in-this-town");
+    Town::build(&names, settings)
+}
+
+/// Makes further sessions with a stand-in in each, polecats by name, in a server that runs.
+pub fn fill(town: &Town, polecats: impl Iterator<Item = (String, usize)>) -> anyhow::Result<()> {
+    let (mut lines, mut count) = (String::new(), 0);
+    let before = town.tmux().sessions().len();
+    let (root, claude) = (town.root().display(), town.bin().join("claude"));
+    for (rig, number) in polecats {
+        writeln!(
+            lines,
+            "new-session -d -s gt-{rig}-p{number:02} -e GT_ROLE=polecat -e BD_ACTOR={rig}/polecats/p{number:02} \
+             -e GT_ROOT={root} 'exec {}'",
+            claude.display()
+        )?;
+        count += 1;
+    }
+    let path = town.root().join("further-sessions.conf");
+    fs::write(&path, lines).with_context(|| format!("{} cannot be written", path.display()))?;
+    town.tmux().run(&["source-file", &path.display().to_string()])?;
+    let there = town.tmux().sessions().len() - before;
+    ensure!(there == count, "of {count} further sessions only {there} are there");
+    Ok(())
+}
