@@ -93,14 +93,16 @@ mod tests {
 
     #[test]
     fn what_bd_prints() {
-        let fixture = |name: &str| {
-            std::fs::read(format!("{}/tests/fixtures/bd/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-        };
+        macro_rules! fixture {
+            ($name:literal) => {
+                include_bytes!(concat!("../../tests/fixtures/bd/", $name)).to_vec()
+            };
+        }
         for (name, printed, expected) in [
-            ("one of two", fixture("show_multi_one_missing.stdout"), Ok(vec!["hq-mayor"])),
-            ("missing, direct", fixture("show_missing_direct.stdout"), Ok(vec![])),
-            ("missing, through the bd daemon", fixture("show_missing_daemon.stdout"), Ok(vec![])),
-            ("a docked rig", fixture("rigbead.after-dock.json"), Ok(vec!["gt-rig-gastown"])),
+            ("one of two", fixture!("show_multi_one_missing.stdout"), Ok(vec!["hq-mayor"])),
+            ("missing, direct", fixture!("show_missing_direct.stdout"), Ok(vec![])),
+            ("missing, through the bd daemon", fixture!("show_missing_daemon.stdout"), Ok(vec![])),
+            ("a docked rig", fixture!("rigbead.after-dock.json"), Ok(vec!["gt-rig-gastown"])),
             ("text before", b"Syncing...\n[{\"id\":\"a\"}]".to_vec(), Ok(vec!["a"])),
             ("envelope", br#"{"schema_version":1,"data":[{"id":"a"}]}"#.to_vec(), Ok(vec!["a"])),
             ("another error", br#"{"error":"database is locked"}"#.to_vec(), Err(())),

@@ -1,7 +1,7 @@
 //! The service: one process that supervises one town, from the lock to the last line of the log.
 //!
 //! It puts the real adapters together and belongs to the whole process: its signals, its log and, as the
-//! [last resort](last_resort), its end are taken over. The order matters to others: the lock decides who is the daemon,
+//! last resort, its end are taken over. The order matters to others: the lock decides who is the daemon,
 //! the PID file follows at once because `gt` looks for it 200 ms after a start, and only then comes anything slow. At the
 //! end everything is taken back within 400 ms. It must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
