@@ -23,7 +23,13 @@ pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Resul
     if ended.forced > 0 {
         tracing::info!("{session}: {} processes did not end on TERM and were killed", ended.forced);
     }
-    deps.sessions.kill(session).await.map_err(|error| error.to_string())?;
+    // Mostly the session ended with its processes, and while they were given time somebody may have begun a new one.
+    match deps.sessions.find(session).await.map_err(|error| error.to_string())? {
+        Some(left) if key(&left) == *incarnation => {
+            deps.sessions.kill(session).await.map_err(|error| error.to_string())?;
+        }
+        _ => {}
+    }
     Ok(true)
 }
 

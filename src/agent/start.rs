@@ -103,6 +103,7 @@ impl Start<'_> {
                 key
             }
             Sighting::Dead(key) => {
+                self.permitted().await?; // once more, as the look may have taken a while
                 tracing::info!("{}: ending what is left in {}", self.spec.identity, self.spec.session);
                 key
             }
@@ -117,6 +118,9 @@ impl Start<'_> {
     async fn still_to_be_replaced(&self, key: &SessionKey) -> Step<()> {
         match &self.order.replace {
             Some(Replacement { session, heartbeat, why }) if session == key => {
+                if self.permitted().await.is_err() {
+                    return Err(StartEnd::Found(key.clone())); // what runs is left running
+                }
                 let path = self.deps.paths.deacon_heartbeat();
                 match Reading::of(&path, self.deps.files.read(&path).await, deacon_file::parse_heartbeat) {
                     Reading::Good(file) if file.timestamp == *heartbeat => {

@@ -35,6 +35,53 @@ fn a_deacon_that_hangs_is_nudged_and_then_replaced_in_one_step() {
 }
 
 #[test]
+fn whoever_starts_a_deacon_while_it_is_being_replaced_keeps_it() {
+    simulate(54, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.pass(mins(2)).await;
+        world.hang_agent(DEACON, true);
+        world.until("its end", mins(35), |state| !state.ended(DEACON).is_empty()).await;
+        world.pass(millis(500)).await; // its processes get two seconds
+        world.start_agent(DEACON);
+        world.pass(mins(30)).await;
+        assert_eq!(world.state().session(DEACON).by, By::Operator);
+        assert_eq!(world.state().created(DEACON).len(), 1);
+        assert_eq!(supervisor.agent("deacon").await.state, "alive");
+    });
+}
+
+#[test]
+fn a_deacon_paused_or_awake_at_the_last_moment_is_not_ended() {
+    type Act = fn(&World);
+    let acts: [(&str, Act); 3] = [
+        ("paused", |world| world.pause_deacon(true)),
+        ("lock", |world| world.hold_lock(true)),
+        ("awake", |world| world.beat()),
+    ];
+    for (name, act) in acts {
+        simulate(55, |world| async move {
+            let supervisor = town(&world, &["r"]).await;
+            world.pass(mins(2)).await;
+            world.hang_agent(DEACON, true);
+            let stuck = world.state().beat_at.unwrap() + mins(30) - world.time();
+            world.pass(stuck - secs(20)).await;
+            world.hang_after(1, "find"); // it was decided, and is looked at once more
+            world.pass(mins(1)).await;
+            assert_eq!(
+                supervisor.agent("deacon").await.state,
+                "starting",
+                "{name}: it is about to be replaced"
+            );
+            act(&world);
+            world.pass(millis(1)).await;
+            world.release("find");
+            world.pass(mins(10)).await;
+            assert_eq!(world.state().ended(DEACON).len(), 0, "{name}");
+        });
+    }
+}
+
+#[test]
 fn a_deacon_that_answers_a_nudge_lives() {
     simulate(41, |world| async move {
         let _supervisor = town(&world, &["r"]).await;

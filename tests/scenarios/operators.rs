@@ -131,6 +131,25 @@ fn a_gate_that_closes_while_the_worktree_is_brought_up_to_date_stops_the_start()
 }
 
 #[test]
+fn what_is_left_of_an_agent_is_not_cleared_away_after_the_gate_closed() {
+    simulate(33, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.pass(mins(2)).await;
+        world.crash_agent(&witness("r"), true);
+        world.hang_after(1, "find"); // the second look is the last that gets through
+        world.hint();
+        world.pass(secs(5)).await;
+        assert_eq!(supervisor.agent("r/witness").await.state, "starting");
+        world.write_wisp("r", r#""status":"parked""#);
+        world.pass(millis(1)).await;
+        world.release("find");
+        world.pass(mins(10)).await;
+        assert_eq!(world.state().ended(&witness("r")).len(), 0);
+        assert_eq!(supervisor.agent("r/witness").await.reason.as_deref(), Some("rig is parked"));
+    });
+}
+
+#[test]
 fn a_gate_that_closes_during_a_start_silences_it_and_leaves_what_runs() {
     simulate(26, |world| async move {
         let supervisor = town(&world, &["r"]).await;

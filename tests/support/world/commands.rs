@@ -16,7 +16,11 @@ impl Commands for World {
             let bad = state.weather.commands;
             let (hangs, fails) = (state.chance(bad / 3.0), state.chance(bad));
             let takes = if command.program == "git" { state.git_takes } else { super::millis(50) };
-            (hangs || state.hanging.contains("command"), fails || state.failing.contains("command"), takes)
+            (
+                hangs || state.hanging.contains_key("command"),
+                fails || state.failing.contains("command"),
+                takes,
+            )
         };
         self.provoke(&command.directory);
         let begun = self.time();

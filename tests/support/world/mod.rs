@@ -118,8 +118,8 @@ pub struct State {
     pub jumped_at: Option<Duration>,
     /// When the deacon last wrote its heartbeat (monotonic).
     pub beat_at: Option<Duration>,
-    /// Calls that hang until released.
-    pub hanging: BTreeSet<&'static str>,
+    /// Calls that hang until released, with how many of them get through before.
+    pub hanging: BTreeMap<&'static str, u32>,
     /// Calls that fail.
     pub failing: BTreeSet<&'static str>,
     /// How long `git` takes.
@@ -157,7 +157,7 @@ impl World {
             wall_offset: SignedDuration::ZERO,
             jumped_at: None,
             beat_at: None,
-            hanging: BTreeSet::new(),
+            hanging: BTreeMap::new(),
             failing: BTreeSet::new(),
             git_takes: millis(200),
             clock_panics_in: None,
@@ -263,7 +263,12 @@ impl World {
 
     /// From now on calls of this name hang, until [`release`](Self::release)d.
     pub fn hang(&self, call: &'static str) {
-        self.state().hanging.insert(call);
+        self.hang_after(0, call);
+    }
+
+    /// So many more calls of this name get through; then they hang.
+    pub fn hang_after(&self, count: u32, call: &'static str) {
+        self.state().hanging.insert(call, count);
     }
 
     /// Calls of this name answer again.

@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{By, World, millis, refinery, rules, secs, witness};
+use super::{By, Condition, World, millis, refinery, rules, secs, witness};
 
 impl World {
     /// The town has exactly these rigs, all operational unless they were parked before.
@@ -48,7 +48,8 @@ impl World {
         }
     }
 
-    fn write_wisp(&self, rig: &str, values: &str) {
+    /// Writes the `values` of a rig's wisp file.
+    pub fn write_wisp(&self, rig: &str, values: &str) {
         self.write(
             &format!(".beads-wisp/config/{rig}.json"),
             &format!(r#"{{"rig":"{rig}","values":{{{values}}},"blocked":[]}}"#),
@@ -150,9 +151,44 @@ impl World {
         let Some(rig) = rig.map(|it| it.as_os_str().to_string_lossy().into_owned()) else { return };
         let until = now + state.git_takes.max(secs(120));
         state.was_busy(&rig, until);
-        if !state.adversary || !state.chance(0.15) {
+        if state.adversary && state.chance(0.15) {
+            drop(state);
+            self.close_soon(rig);
+        }
+    }
+
+    /// An operator who comes while what is left of an agent, or a deacon without progress, is about to be ended.
+    pub(super) fn provoke_before_end(&self, session: &str) {
+        let mut state = self.state();
+        if !state.adversary {
             return;
         }
+        let condition = state.sessions.get(session).map(|it| it.condition);
+        match (condition, rules::rig_of(session)) {
+            (Some(Condition::Zombie | Condition::Never), Some(rig)) if state.chance(0.1) => {
+                drop(state);
+                self.close_soon(rig.to_owned());
+            }
+            (Some(Condition::Hung), None) if state.chance(0.02) => {
+                let (soon, later) = (state.some(&(0..6_000)), state.some(&(20_000..200_000)));
+                let wakes = state.rng.bool();
+                drop(state);
+                if wakes {
+                    self.after(soon, |world| {
+                        world.hang_agent(super::DEACON, false);
+                        world.beat();
+                    });
+                } else {
+                    self.after(soon, |world| world.pause_deacon(true));
+                    self.after(soon + later, |world| world.pause_deacon(false));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn close_soon(&self, rig: String) {
+        let mut state = self.state();
         let (soon, later) = (state.some(&(0..2_000)), state.some(&(20_000..200_000)));
         let locks = state.rng.bool();
         drop(state);

@@ -70,6 +70,7 @@ impl Sessions for World {
             state.answered_find(now, name);
             Ok(state.sessions.get(name).map(|session| shown(name, session)))
         };
+        self.provoke_before_end(name);
         self.tmux("find", name, false, answer).await
     }
 

@@ -72,8 +72,13 @@ impl World {
     pub(super) async fn arrive(&self, call: &'static str, fate: &Fate) {
         loop {
             let released = self.0.released.notified();
-            if !self.state().hanging.contains(call) {
-                break;
+            match self.state().hanging.get_mut(call) {
+                None => break,
+                Some(0) => {}
+                Some(left) => {
+                    *left -= 1;
+                    break;
+                }
             }
             released.await;
         }
