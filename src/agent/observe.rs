@@ -2,7 +2,7 @@
 //!
 //! A look never decides and never changes anything. What could not be asked is in it as unknown.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     confirmation::{Observation, SessionKey, Sighting},
@@ -19,8 +19,28 @@ use crate::{
     },
 };
 
+/// The names under which an agent was last looked for. One that is found under them is alive, whatever the settings say by
+/// now, so a heartbeat reads no settings for agents that are well.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNames(Arc<Mutex<Option<ProcessNames>>>);
+
+impl KnownNames {
+    fn get(&self) -> Option<ProcessNames> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, names: ProcessNames) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
+    }
+}
+
 /// Looks at an agent: as the sweep shows it, or afresh when there is none.
-pub async fn observe(deps: &Deps, spec: &AgentSpec, sweep: Option<Arc<Sweep>>) -> Observation {
+pub async fn observe(
+    deps: &Deps,
+    spec: &AgentSpec,
+    sweep: Option<Arc<Sweep>>,
+    known: &KnownNames,
+) -> Observation {
     let (begun, glimpse) = match sweep {
         Some(sweep) => (sweep.begun, sweep.glimpse(&spec.session)),
         None => {
@@ -30,7 +50,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, sweep: Option<Arc<Sweep>>) -
     };
     Observation {
         begun,
-        sighting: sighting(deps, spec, glimpse).await,
+        sighting: sighting(deps, spec, glimpse, known).await,
         permission: permission::ask(deps, spec).await,
         state_file: permission::state_file(deps, spec).await,
     }
@@ -39,7 +59,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, sweep: Option<Arc<Sweep>>) -
 /// Looks at the agent's session only, afresh.
 pub async fn look_at_session(deps: &Deps, spec: &AgentSpec) -> Sighting {
     let glimpse = sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
-    sighting(deps, spec, glimpse).await
+    sighting(deps, spec, glimpse, &KnownNames::default()).await
 }
 
 /// Whether a session of a sweep has no process left that could be an agent at all: worth a full look. Cheap, and says
@@ -63,14 +83,21 @@ fn is_shell(name: &str) -> bool {
     matches!(name, "sh" | "bash" | "zsh" | "fish" | "dash" | "ksh")
 }
 
-async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse) -> Sighting {
+async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Sighting {
     let (session, trees) = match glimpse {
         Glimpse::Absent => return Sighting::Absent,
         Glimpse::Unknown(why) => return Sighting::Unknown(why),
         Glimpse::Present(session, trees) => (session, trees),
     };
+    if let Some(names) = known.get()
+        && let alive @ Sighting::Alive(_) = judge(deps, &session, &trees, &names)
+    {
+        return alive;
+    }
     let program = programs::find(deps, spec).await.program;
-    let first = judge(deps, &session, &trees, &ProcessNames::new(&program, None));
+    let names = ProcessNames::new(&program, None);
+    let first = judge(deps, &session, &trees, &names);
+    known.set(names);
     let Sighting::Dead(_) = first else {
         return first;
     };

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{
     confirmation::Observation,
     lifecycle::{Attempt, Decision, Event, Lifecycle, Notice, StartEnd, StartOrder, State, Surroundings},
-    observe,
+    observe::{self, KnownNames},
     spec::AgentSpec,
     start,
 };
@@ -75,6 +75,7 @@ pub struct Owner {
     lifecycle: Lifecycle,
     work: Work<OwnerEvent>,
     timer: u64,
+    known: KnownNames,
     /// Tells the start under way that something changed: it looks whether its session and permission are still there.
     pulse: Arc<Notify>,
     state_since: Now,
@@ -92,6 +93,7 @@ impl Owner {
             spec: Arc::new(spec),
             work: Work::new(post),
             timer: 0,
+            known: KnownNames::default(),
             pulse: Arc::new(Notify::new()),
             state_since,
             recent: VecDeque::new(),
@@ -123,8 +125,8 @@ impl Owner {
 
     /// A look at the agent as a sweep shows it, to be run as a task. With `None` it looks afresh.
     pub fn look(&self, sweep: Option<Arc<Sweep>>) -> impl Future<Output = Observation> + Send + 'static {
-        let (deps, spec) = (self.deps.clone(), self.spec.clone());
-        async move { observe::observe(&deps, &spec, sweep).await }
+        let (deps, spec, known) = (self.deps.clone(), self.spec.clone(), self.known.clone());
+        async move { observe::observe(&deps, &spec, sweep, &known).await }
     }
 
     /// Something may have happened: a start under way looks whether it may go on.
