@@ -12,7 +12,7 @@ use crate::{
 
 fn town(rigs: &[&str]) -> Town {
     let town = Town::new(rigs);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     town
 }
 

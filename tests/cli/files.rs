@@ -144,7 +144,7 @@ fn the_state_file_tells_of_start_heartbeats_and_end() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     // The first heartbeat waits for a tmux that says nothing.
     town.program("tmux", "exec sleep 600");
     let mut supervisor = town.start();

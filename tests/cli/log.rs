@@ -89,7 +89,7 @@ fn it_is_rotated_by_size_and_bounded() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}, "log": {"max_bytes": 150, "keep": 2}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "log": {"max_bytes": 150, "keep": 2}}));
     let mut supervisor = town.start();
     town.wait("the fifth heartbeat", || town.json("daemon/state.json")["heartbeat_count"] == 5);
     supervisor.stop(Signal::TERM);
@@ -110,7 +110,7 @@ fn hup_opens_it_anew() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     let supervisor = town.start_and_beat();
     fs::rename(town.path("daemon/daemon.log"), town.path("daemon/moved.log")).unwrap();
     let moved = || town.text("daemon/moved.log").matches("Heartbeat complete").count();

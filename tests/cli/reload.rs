@@ -20,7 +20,7 @@ fn hup_puts_changed_settings_in_force() {
     town.remove("settings/supervisor.json");
     symlink(town.path("elsewhere/settings.json"), town.path("settings/supervisor.json")).unwrap();
     let supervisor = town.start_and_beat();
-    town.put("elsewhere/settings.json", town.settings_text(json!({"heartbeat": {"interval": "1s"}})));
+    town.put("elsewhere/settings.json", town.settings_text(json!({"heartbeat": {"interval": "500ms"}})));
     supervisor.signal(Signal::HUP);
     town.wait_logged("Settings changed, in force now");
     town.wait_logged("Heartbeat complete (#3)");
@@ -32,7 +32,7 @@ fn a_changed_file_is_enough() {
     let town = Town::new(&[]);
     town.patrols(&[]);
     let supervisor = town.start_and_beat();
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     town.wait_logged("Heartbeat complete (#3)");
     assert_eq!(town.logged("Settings changed, in force now"), 1);
     // The shared file too; ours beats it where both say something.
@@ -47,7 +47,7 @@ fn a_broken_change_leaves_the_last_good_settings_in_force() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     let supervisor = town.start_and_beat();
     for (broken, told) in [
         (
@@ -64,7 +64,7 @@ fn a_broken_change_leaves_the_last_good_settings_in_force() {
         assert_eq!(town.logged(told), 1, "told once: {}", town.log());
     }
     assert_eq!(town.logged("the last good settings stay in force"), 3, "{}", town.log());
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     town.wait("all to be well", || town.logged("Resolved: settings/supervisor.json:1:15") == 1);
 }
 

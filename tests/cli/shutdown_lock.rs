@@ -22,7 +22,7 @@ fn hold(town: &Town) -> File {
 
 fn town() -> Town {
     let town = Town::new(&["alpha"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     town
 }
 

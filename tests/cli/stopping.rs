@@ -167,7 +167,7 @@ fn while_a_command_and_a_stubborn_agent_keep_it_waiting() {
     let _alone = alone();
     let town = Town::new(&["alpha"]);
     town.settings(
-        json!({"kill": {"grace": "1m"}, "heartbeat": {"interval": "1s"}, "start": {"timeout": "1s"}}),
+        json!({"kill": {"grace": "1m"}, "heartbeat": {"interval": "500ms"}, "start": {"timeout": "1s"}}),
     );
     // The refinery's presync asks git; the witness's session holds a shell that does not end on TERM.
     town.program("git", "sleep 600 & sleep 600");

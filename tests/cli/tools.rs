@@ -8,10 +8,10 @@ use crate::{
     support::{supervisor::Supervisor, town::Town},
 };
 
-/// A town whose heartbeats come every second.
+/// A town whose heartbeats come twice a second.
 fn town() -> Town {
     let town = Town::new(&["alpha"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     town
 }
 
@@ -87,7 +87,7 @@ fn gt_bd_and_git_that_are_missing() {
     }
     town.settings(json!({
         "commands": {"gt": "no-such-gt", "bd": "no-such-bd", "git": "no-such-git"},
-        "heartbeat": {"interval": "1s"},
+        "heartbeat": {"interval": "500ms"},
     }));
     let mut supervisor = town.start();
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);

@@ -15,7 +15,7 @@ fn pause(town: &Town, paused: bool) {
 #[test]
 fn a_server_that_is_down_stays_down_while_nothing_may_start() {
     let town = Town::new(&["alpha", "beta"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}, "boot": {"enabled": true, "cooldown": "0s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "boot": {"enabled": true, "cooldown": "0s"}}));
     let _supervisor = town.start();
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery", "beta/witness", "beta/refinery"]);
     town.wisp("alpha", Some("parked"));
@@ -37,7 +37,7 @@ fn a_server_that_is_down_stays_down_while_nothing_may_start() {
 #[test]
 fn a_supervisor_with_nothing_to_start_starts_no_server() {
     let town = Town::new(&["alpha"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     town.wisp("alpha", Some("parked"));
     pause(&town, true);
     let mut supervisor = town.start_and_beat();
@@ -71,7 +71,7 @@ fn parked_and_unparked() {
 fn what_runs_in_a_parked_rig_is_left_running() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     let _supervisor = town.start();
     town.wait_started(&["alpha/witness"]);
     let before = town.incarnation(WITNESS).unwrap();
@@ -92,7 +92,7 @@ fn stopped_by_hand() {
             scope.spawn(move || {
                 let town = Town::new(&["alpha"]);
                 town.patrols(&["witness"]);
-                town.settings(json!({"restart": {"confirm": "500ms"}, "heartbeat": {"interval": "1s"}}));
+                town.settings(json!({"restart": {"confirm": "500ms"}, "heartbeat": {"interval": "500ms"}}));
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);
                 acts.iter().for_each(|act| act(&town));
@@ -112,7 +112,7 @@ fn stopped_by_hand() {
 fn a_rig_that_opens_again_ends_the_hold() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
     let _supervisor = town.start();
     town.wait_started(&["alpha/witness"]);
     // `unpark` leaves `stopped` behind.

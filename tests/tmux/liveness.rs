@@ -8,11 +8,11 @@ use crate::support::{
     town::Town,
 };
 
-/// A town of one witness, looked at every second, where a pane is old after one.
+/// A town of one witness, looked at twice a second, where a pane is old after one second.
 fn watched() -> Town {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}, "start": {"timeout": "1s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "start": {"timeout": "1s"}}));
     town
 }
 

@@ -150,7 +150,7 @@ fn each_role_has_its_own_environment_and_no_one_elses() {
 #[test]
 fn boot_is_told_by_its_command_line_only() {
     let town = Town::new(&[]);
-    town.settings(json!({"boot": {"enabled": true}, "heartbeat": {"interval": "1s"}}));
+    town.settings(json!({"boot": {"enabled": true}, "heartbeat": {"interval": "500ms"}}));
     let _supervisor = town.start();
     town.wait("boot", || town.pane("gt-boot").is_some_and(|pid| process::comm(pid) == "claude"));
     let boot = town.incarnation("gt-boot").unwrap();
@@ -193,7 +193,7 @@ while IFS= read -r line; do printf '%s\n' "$line" >> "$GT_ROOT/demo/own.log"; do
 fn an_agent_of_ones_own_is_known_by_its_process_name() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
-    town.settings(json!({"heartbeat": {"interval": "1s"}, "start": {"timeout": "2s"}}));
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "start": {"timeout": "2s"}}));
     town.program("my-agent", OWN_AGENT);
     town.put(
         "settings/agents.json",
