@@ -246,7 +246,7 @@ pub struct Lifecycle {
     history: RestartHistory,
     /// Why the last look told nothing, while that lasts.
     doubt: Option<String>,
-    /// When the last start ended (monotonic): what was seen before that is about another world.
+    /// When the last start ended, or the newest look taken in was begun (monotonic): an older look is about another world.
     settled_at: Duration,
 }
 
@@ -319,8 +319,15 @@ impl Lifecycle {
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        if matches!(self.state, State::Starting { .. }) || seen.begun.mono < self.settled_at {
+        if matches!(self.state, State::Starting { .. }) {
             return Decision::Leave; // a start looks for itself, and reports
+        }
+        if seen.begun.mono < self.settled_at {
+            // Looks may overtake each other. What waits for this one still needs one.
+            return if asked_for { Decision::LookAgain(Duration::ZERO) } else { Decision::Leave };
+        }
+        if !matches!(seen.sighting, Sighting::Unknown(_)) {
+            self.settled_at = seen.begun.mono;
         }
         match &seen.sighting {
             Sighting::Unknown(why) => {
