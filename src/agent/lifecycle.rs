@@ -20,6 +20,9 @@ use crate::{clock::Now, town::settings::Restart as Policy};
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
 const START_RETRY: Duration = Duration::from_secs(30);
 
+/// How long after a session was started by somebody else its state file is looked at again, if it says `stopped`.
+const STATE_FILE_SETTLES: Duration = Duration::from_secs(5);
+
 /// Where an agent is in its life.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
@@ -375,7 +378,9 @@ impl Lifecycle {
             _ => notices.push(told("was started by somebody else, nothing done")),
         }
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped };
-        Decision::Leave
+        // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not
+        // be what a later stop by hand is judged by.
+        if said_stopped { Decision::LookAgain(STATE_FILE_SETTLES) } else { Decision::Leave }
     }
 
     fn missing(
