@@ -51,15 +51,13 @@ async fn default_branch(deps: &Deps, spec: &AgentSpec) -> String {
         return rig_config::DEFAULT_BRANCH.to_owned();
     };
     let path = deps.paths.rig_config(rig);
-    let key = format!("rig/{rig}/config");
-    let reading = Reading::of(&path, deps.files.read(&path).await, rig_config::parse);
-    match reading.problem() {
-        Some(problem) => deps.problems.report(key, problem.to_string()),
-        None => deps.problems.clear(&key),
-    };
-    match reading {
+    match Reading::of(&path, deps.files.read(&path).await, rig_config::parse) {
         Reading::Good(branch) => branch,
-        Reading::Missing | Reading::Bad(_) => rig_config::DEFAULT_BRANCH.to_owned(),
+        Reading::Missing => rig_config::DEFAULT_BRANCH.to_owned(),
+        Reading::Bad(problem) => {
+            tracing::warn!("{}: before its restart: {problem}", spec.identity);
+            rig_config::DEFAULT_BRANCH.to_owned()
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// The problem of a restart state that cannot be read; over when it was written again.
+const UNREADABLE: &str = "file/daemon/restart_state.json";
+
 /// What stays the same about this process while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
@@ -48,7 +51,9 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     let path = deps.paths.pid_file();
     let ours = pid.to_string();
     match deps.files.read(&path).await {
-        Ok(content) if content == ours.as_bytes() => {}
+        Ok(content) if content == ours.as_bytes() => {
+            deps.problems.clear(&write_problem("daemon/daemon.pid"));
+        }
         _ => {
             tracing::info!("PID file was gone or not ours, written again");
             write(deps, &path, ours.as_bytes()).await;
@@ -60,7 +65,7 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
 /// read at all leaves what is known.
 pub async fn read_restart_state(deps: &Deps) -> Option<BTreeMap<String, RestartHistory>> {
     let path = deps.paths.restart_state();
-    let key = "file/daemon/restart_state.json";
+    let key = UNREADABLE;
     match deps.files.read(&path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(BTreeMap::new()),
         Err(error) => {
@@ -96,18 +101,30 @@ pub async fn keep_restart_state(deps: &Deps) {
 pub async fn write_restart_state(deps: &Deps) {
     let agents = deps.restarts.all().into_iter().map(|(agent, history)| (agent, entry(history))).collect();
     let state = RestartState { agents, ..RestartState::default() };
-    write(deps, &deps.paths.restart_state(), &state.to_bytes()).await;
+    if write(deps, &deps.paths.restart_state(), &state.to_bytes()).await {
+        deps.problems.clear(UNREADABLE);
+    }
 }
 
-async fn write(deps: &Deps, path: &Path, content: &[u8]) {
+fn write_problem(shown: &str) -> String {
+    format!("write/{shown}")
+}
+
+/// Whether it could be written; that it could not is reported once.
+async fn write(deps: &Deps, path: &Path, content: &[u8]) -> bool {
     let shown = deps.paths.shown(path).display().to_string();
-    let key = format!("write/{shown}");
+    let key = write_problem(&shown);
     match deps.files.replace(path, content, 0o644).await {
-        Ok(()) => deps.problems.clear(&key),
-        Err(error) => deps
-            .problems
-            .report(key, format!("{shown} cannot be written: {error}; it is tried again with each change")),
-    };
+        Ok(()) => {
+            deps.problems.clear(&key);
+            true
+        }
+        Err(error) => {
+            let text = format!("{shown} cannot be written: {error}; it is tried again with each change");
+            deps.problems.report(key, text);
+            false
+        }
+    }
 }
 
 fn history(entry: RestartEntry) -> RestartHistory {
