@@ -21,7 +21,7 @@ use crate::{clock::Now, town::settings::Restart as Policy};
 const START_RETRY: Duration = Duration::from_secs(30);
 
 /// How long after a session was started by somebody else its state file is looked at again, if it says `stopped`.
-const STATE_FILE_SETTLES: Duration = Duration::from_secs(5);
+const STATE_FILE_SETTLES: Duration = Duration::from_secs(1);
 
 /// Where an agent is in its life.
 #[derive(Debug, Clone, PartialEq)]
