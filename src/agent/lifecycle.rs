@@ -30,6 +30,9 @@ pub use step::{Decision, Event, Notice, Step, Surroundings};
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
 const START_RETRY: Duration = Duration::from_secs(30);
 
+/// How long after a session was started by somebody else its state file is looked at again, if it says `stopped`.
+const STATE_FILE_SETTLES: Duration = Duration::from_secs(1);
+
 /// One agent's lifecycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lifecycle {
@@ -37,7 +40,7 @@ pub struct Lifecycle {
     history: RestartHistory,
     /// Why the last look told nothing, while that lasts.
     doubt: Option<String>,
-    /// When the last start ended (monotonic): what was seen before that is about another world.
+    /// When the last start ended, or the newest look taken in was begun (monotonic): an older look is about another world.
     settled_at: Duration,
 }
 
@@ -110,8 +113,15 @@ impl Lifecycle {
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        if matches!(self.state, State::Starting { .. }) || seen.begun.mono < self.settled_at {
+        if matches!(self.state, State::Starting { .. }) {
             return Decision::Leave; // a start looks for itself, and reports
+        }
+        if seen.begun.mono < self.settled_at {
+            // Looks may overtake each other. What waits for this one still needs one.
+            return if asked_for { Decision::LookAgain(Duration::ZERO) } else { Decision::Leave };
+        }
+        if !matches!(seen.sighting, Sighting::Unknown(_)) {
+            self.settled_at = seen.begun.mono;
         }
         match &seen.sighting {
             Sighting::Unknown(why) => {
@@ -159,11 +169,9 @@ impl Lifecycle {
             _ => notices.push(told("was started by somebody else, nothing done")),
         }
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped };
-        if said_stopped {
-            // Whoever started it may be about to write `running`: what the file says of a life is known a moment later.
-            return Decision::LookAgain(around.confirm);
-        }
-        Decision::Leave
+        // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not
+        // be what a later stop by hand is judged by.
+        if said_stopped { Decision::LookAgain(STATE_FILE_SETTLES) } else { Decision::Leave }
     }
 
     fn missing(

@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// The problem of a restart state that cannot be read; over when it was written again.
+const UNREADABLE: &str = "file/daemon/restart_state.json";
+
 /// What stays the same about this process while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
@@ -62,7 +65,7 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
 /// read at all leaves what is known.
 pub async fn read_restart_state(deps: &Deps) -> Option<BTreeMap<String, RestartHistory>> {
     let path = deps.paths.restart_state();
-    let key = "file/daemon/restart_state.json";
+    let key = UNREADABLE;
     match deps.files.read(&path).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(BTreeMap::new()),
         Err(error) => {
@@ -98,18 +101,26 @@ pub async fn keep_restart_state(deps: &Deps) {
 pub async fn write_restart_state(deps: &Deps) {
     let agents = deps.restarts.all().into_iter().map(|(agent, history)| (agent, entry(history))).collect();
     let state = RestartState { agents, ..RestartState::default() };
-    write(deps, &deps.paths.restart_state(), &state.to_bytes()).await;
+    if write(deps, &deps.paths.restart_state(), &state.to_bytes()).await {
+        deps.problems.clear(UNREADABLE);
+    }
 }
 
-async fn write(deps: &Deps, path: &Path, content: &[u8]) {
+/// Whether it could be written; that it could not is reported once.
+async fn write(deps: &Deps, path: &Path, content: &[u8]) -> bool {
     let shown = deps.paths.shown(path).display().to_string();
     let key = write_key(deps, path);
     match deps.files.replace(path, content, 0o644).await {
-        Ok(()) => deps.problems.clear(&key),
-        Err(error) => deps
-            .problems
-            .report(key, format!("{shown} cannot be written: {error}; it is tried again with each change")),
-    };
+        Ok(()) => {
+            deps.problems.clear(&key);
+            true
+        }
+        Err(error) => {
+            let text = format!("{shown} cannot be written: {error}; it is tried again with each change");
+            deps.problems.report(key, text);
+            false
+        }
+    }
 }
 
 fn write_key(deps: &Deps, path: &Path) -> String {

@@ -99,3 +99,27 @@ fn a_look_older_than_the_start_says_nothing() {
         assert_eq!(world.state().created(&witness("r")).len(), 1);
     });
 }
+
+#[test]
+fn a_look_that_was_overtaken_is_not_believed() {
+    simulate(104, |world| async move {
+        let (deps, told) = (town(&world).await, Told::default());
+        world.start_agent(&witness("r"));
+        world.pass(secs(2)).await;
+        let patrol = spawn(&deps, &told).await;
+        patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        world.pass(secs(1)).await;
+        let overtaken = beat(&deps, 1).await;
+        world.stop_agent(&witness("r"), millis(0), millis(1));
+        world.pass(millis(5)).await;
+        patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        world.pass(millis(5)).await;
+        assert_eq!(state(&patrol).await, "confirming");
+        patrol.cast(PatrolMsg::Word(Word::Heartbeat(overtaken))).unwrap(); // which shows it alive
+        world.pass(millis(5)).await;
+        assert_eq!(state(&patrol).await, "confirming");
+        assert_eq!(told.looked().len(), 1, "answered all the same");
+        world.pass(secs(2)).await;
+        assert_eq!(state(&patrol).await, "held");
+    });
+}

@@ -191,6 +191,19 @@ fn a_restart_by_hand_is_left_to_whoever_does_it() {
 }
 
 #[test]
+fn stopped_by_hand_soon_after_a_restart_by_hand() {
+    simulate(34, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.restart_agent(&witness("r"));
+        world.pass(secs(20)).await;
+        world.stop_agent(&witness("r"), millis(0), millis(9));
+        supervisor.until_agent("r/witness", "held", secs(3)).await;
+        world.pass(mins(9)).await;
+        assert_eq!(world.state().created(&witness("r")).len(), 1);
+    });
+}
+
+#[test]
 fn somebody_else_is_faster_at_the_very_last_moment() {
     simulate(29, |world| async move {
         let supervisor = town(&world, &["r"]).await;

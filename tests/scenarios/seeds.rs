@@ -2,7 +2,8 @@
 //!
 //! In the first part agents die and hang, ports are slow and fail, operators do what operators do, actors crash, the
 //! machine sleeps. What the supervisor must never do is checked by the world at each call. After that the weather is
-//! good, and the town must be as it should be. `SEED=n` runs one seed only.
+//! good, and the town must be as it should be. `SEED=n` runs one seed only, `SEEDS=100..200` other ones
+//! (`SEEDS=100..200 cargo test --test scenarios storms_00`).
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -192,9 +193,15 @@ async fn live(world: World, storm_length: Duration, calm: Duration) {
 }
 
 fn seeds(range: std::ops::Range<u64>) -> Vec<u64> {
-    match std::env::var("SEED").ok().and_then(|text| text.parse().ok()) {
+    let asked = |name| std::env::var(name).ok();
+    let others = || {
+        let text = asked("SEEDS")?;
+        let (from, to) = text.split_once("..")?;
+        Some((from.parse().ok()?..to.parse().ok()?).collect())
+    };
+    match asked("SEED").and_then(|text| text.parse().ok()) {
         Some(seed) => vec![seed],
-        None => range.collect(),
+        None => others().unwrap_or_else(|| range.collect()),
     }
 }
 

@@ -163,6 +163,10 @@ impl Supervisor {
     pub async fn crash(&self, name: &str) {
         let now = self.world.time();
         self.world.state().note(now, true, || format!("actor {name} crashes"));
+        if name == "root" {
+            // Over the root is no actor any more, and so nothing that could catch a panic.
+            self.world.state().clock_panics_in = None;
+        }
         if let Some(cell) = self.actor(name).await {
             cell.kill();
         }
