@@ -48,6 +48,11 @@ impl Problems {
         self.locked().retain(|key, _| !key.starts_with(prefix));
     }
 
+    /// Whether anything whose key begins with `prefix` is wrong.
+    pub fn any(&self, prefix: &str) -> bool {
+        self.locked().keys().any(|key| key.starts_with(prefix))
+    }
+
     /// Everything that is wrong now: key and text, ordered by key.
     pub fn open(&self) -> BTreeMap<String, String> {
         self.locked().clone()
@@ -78,6 +83,7 @@ mod tests {
         let problems = Problems::new();
         problems.report("rig/a/gate", "x");
         problems.report("rig/ab/gate", "y");
+        assert!(problems.any("rig/a/") && !problems.any("rig/b"));
         problems.forget("rig/a/");
         assert_eq!(problems.open().into_keys().collect::<Vec<_>>(), ["rig/ab/gate"]);
     }

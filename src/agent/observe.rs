@@ -89,7 +89,9 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
         Glimpse::Unknown(why) => return Sighting::Unknown(why),
         Glimpse::Present(session, trees) => (session, trees),
     };
-    if let Some(names) = known.get()
+    // A broken settings file is read again by every look, so that it is seen when it is mended.
+    if !programs::are_in_trouble(deps, spec)
+        && let Some(names) = known.get()
         && let alive @ Sighting::Alive(_) = judge(deps, &session, &trees, &names)
     {
         return alive;

@@ -11,6 +11,22 @@ use super::{
 };
 use crate::{deps::Deps, town::reading::Reading};
 
+/// Begins the keys of the problems these files have.
+const TROUBLE: &str = "agents/";
+
+/// Whether one of these files was found broken, or this agent's program was not the one asked for, and it is not yet known
+/// to be well again.
+pub fn are_in_trouble(deps: &Deps, spec: &AgentSpec) -> bool {
+    deps.problems.any(TROUBLE) || deps.problems.any(&program_key(spec))
+}
+
+fn program_key(spec: &AgentSpec) -> String {
+    match spec.identity.rig() {
+        Some(rig) => format!("rig/{rig}/{}/program", spec.identity),
+        None => format!("{}/program", spec.identity),
+    }
+}
+
 /// The program of this agent, by the files as they are now.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let paths = &deps.paths;
@@ -26,10 +42,7 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
         }),
     };
     let resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
-    let key = match spec.identity.rig() {
-        Some(rig) => format!("rig/{rig}/{}/program", spec.identity),
-        None => format!("{}/program", spec.identity),
-    };
+    let key = program_key(spec);
     if resolution.reports.is_empty() {
         deps.problems.clear(&key);
     } else {
@@ -74,7 +87,7 @@ async fn read<T: Default>(
     parse: impl Fn(&[u8]) -> Result<Parsed<T>, ProgramFileError>,
 ) -> T {
     let shown = deps.paths.shown(path).display().to_string();
-    let key = format!("file/{shown}");
+    let key = format!("{TROUBLE}{shown}");
     let reading = Reading::of(path, deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
     let (value, problem) = match reading {
         Reading::Missing => (T::default(), None),

@@ -10,7 +10,7 @@ mod run;
 
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
