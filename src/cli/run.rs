@@ -177,8 +177,9 @@ async fn listen(
                         last_resort::leave(deps.paths.clone(), stopped(process));
                     }
                     Signal::Stop => {
-                        tracing::info!("Daemon shutting down");
+                        // First of all: even the log may hang.
                         last_resort = Some(last_resort::arm(deps.paths.clone(), stopped(process)));
+                        tracing::info!("Daemon shutting down");
                     }
                     Signal::Reload => log.reopen(),
                     Signal::LookNow | Signal::RereadRestartState => {}
