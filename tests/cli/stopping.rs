@@ -1,13 +1,15 @@
 //! Stopping: in every phase soon enough for `gt`, which sends KILL after half a second, and leaving nothing but the agents.
 
 use std::{
-    fs::File,
-    process::ExitStatus,
+    fs::{File, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, OFlags, flock},
     process::Signal,
 };
 use serde_json::json;
@@ -183,6 +185,28 @@ fn while_a_command_and_a_stubborn_agent_keep_it_waiting() {
     stops(&town, &mut supervisor, Signal::TERM, "a kill and a command under way");
     let left = process::Guarded::of(town.pane("gt-alpha-witness").unwrap());
     assert!(left.lives(), "what was not ended is left alive");
+}
+
+#[test]
+fn while_the_log_does_not_take_its_lines() {
+    let _alone = alone();
+    let town = Town::new(&[]);
+    town.put("daemon/.keep", "");
+    let log = town.path("daemon/daemon.log");
+    assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+    let mut pipe = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(&log)
+        .unwrap();
+    let mut supervisor = town.start();
+    town.wait("the deacon's start", || supervisor.stderr().contains("deacon: started in"));
+    // Nobody reads any more, as on a disk that hangs.
+    while pipe.write(&[b'x'; 512]).is_ok() {}
+    while pipe.write(b"x").is_ok() {}
+    let status = stops(&town, &mut supervisor, Signal::TERM, "a log that hangs");
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]

@@ -75,9 +75,11 @@ impl Town {
         fs::remove_file(self.path(path)).unwrap();
     }
 
-    /// A file's text; empty when it is not there.
+    /// A file's text; empty when there is none, or something that has no end.
     pub fn text(&self, path: impl AsRef<Path>) -> String {
-        String::from_utf8_lossy(&fs::read(self.path(path)).unwrap_or_default()).into_owned()
+        let path = self.path(path);
+        let content = if path.is_file() { fs::read(path).unwrap_or_default() } else { Vec::new() };
+        String::from_utf8_lossy(&content).into_owned()
     }
 
     pub fn json(&self, path: impl AsRef<Path>) -> Value {

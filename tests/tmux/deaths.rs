@@ -13,16 +13,20 @@ fn restarts(town: &Town, identity: &str) -> i64 {
 
 #[test]
 fn only_the_one_whose_name_is_meant() {
-    let town = Town::new(&["a", "a-b"]);
+    let town = Town::new(&["a", "a-b", "a-witness"]);
     town.patrols(&["witness"]);
     let _supervisor = town.start();
-    town.wait_started(&["a/witness", "a-b/witness"]);
-    let (before, other) =
-        (town.incarnation("gt-a-witness").unwrap(), town.incarnation("gt-a-b-witness").unwrap());
+    town.wait_started(&["a/witness", "a-b/witness", "a-witness/witness"]);
+    let before = town.incarnation("gt-a-witness").unwrap();
+    let others =
+        || ["gt-a-b-witness", "gt-a-witness-witness"].map(|name| town.incarnation(name).expect(name));
+    let untouched = others();
+    let told = town.received("a-witness/witness");
     town.server.must(&["kill-session", "-t", "=gt-a-witness:"]);
     town.wait_replaced("gt-a-witness", &before);
     town.wait("its start", || town.started("a/witness") == 2);
-    assert_eq!(town.incarnation("gt-a-b-witness").unwrap(), other);
+    assert_eq!(others(), untouched);
+    assert_eq!(town.received("a-witness/witness"), told, "what was meant for another went to it");
     town.wait("the restart on disk", || restarts(&town, "a/witness") == 1);
     assert_eq!(restarts(&town, "a-b/witness"), 0);
     assert_eq!(town.started("a-b/witness"), 1);
@@ -44,7 +48,8 @@ fn however_it_ended_it_is_restarted_once_after_making_sure() {
             scope.spawn(move || {
                 let town = Town::new(&["alpha"]);
                 town.patrols(&["witness"]);
-                town.settings(json!({"restart": {"confirm": "700ms"}}));
+                // Heartbeats within that time see it gone too; the second look comes no earlier for it.
+                town.settings(json!({"restart": {"confirm": "700ms"}, "heartbeat": {"interval": "100ms"}}));
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);
                 let before = town.incarnation("gt-alpha-witness").unwrap();

@@ -92,11 +92,13 @@ fn stopped_by_hand() {
             scope.spawn(move || {
                 let town = Town::new(&["alpha"]);
                 town.patrols(&["witness"]);
-                town.settings(json!({"restart": {"confirm": "500ms"}, "heartbeat": {"interval": "500ms"}}));
+                // No look comes between the two acts.
+                town.settings(json!({"restart": {"confirm": "500ms"}}));
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);
                 acts.iter().for_each(|act| act(&town));
                 town.wait_logged("alpha/witness: was stopped by hand; left alone for 10m0s");
+                town.settings(json!({"heartbeat": {"interval": "500ms"}}));
                 town.wait_beats(2);
                 assert_eq!(town.incarnation(WITNESS), None, "{how}: {}", town.log());
                 assert_eq!(town.text("alpha/.runtime/witness.json"), stopped, "{how}: theirs is not touched");

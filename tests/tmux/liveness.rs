@@ -95,6 +95,21 @@ fn an_agent_somebody_else_started_is_taken_over_by_what_its_session_says() {
 }
 
 #[test]
+fn a_start_of_somebody_elses_is_waited_for() {
+    let town = watched();
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
+    // `gt` has made the session, its agent comes a little later.
+    let claude = town.bin().join("claude");
+    town.tmux(&["new-session", "-d", "-s", WITNESS, &format!("sleep 2; exec {}", claude.display())]);
+    let before = town.incarnation(WITNESS).unwrap();
+    let _supervisor = town.start_and_beat();
+    town.wait("their agent", || process::comm(before.1) == "claude");
+    town.wait_beats(2);
+    assert_eq!(town.incarnation(WITNESS).unwrap(), before);
+    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (0, 0));
+}
+
+#[test]
 fn a_shell_that_was_there_before_us_is_replaced() {
     let town = watched();
     town.tmux(&["new-session", "-d", "-s", WITNESS, "exec sh"]);

@@ -101,7 +101,36 @@ fn hook_settings_are_written_once() {
 
 #[test]
 fn each_role_has_its_own_environment_and_no_one_elses() {
+    each_role_has_its_own_environment(|_| ());
+}
+
+#[test]
+fn what_the_tmux_server_would_hand_down_is_taken_away() {
+    each_role_has_its_own_environment(|town| {
+        // Somebody else's server, started inside some agent's session.
+        let mut command = std::process::Command::new("tmux");
+        command.arg("-S").arg(town.server.socket()).args([
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-s",
+            "mine",
+        ]);
+        let path = format!("{}:{}", town.bin().display(), std::env::var("PATH").unwrap());
+        command.env_clear().env("PATH", path).env("GTS_TEST", "1").env("LC_ALL", "C.UTF-8");
+        for variable in DROPPED.into_iter().filter(|variable| !variable.starts_with("TMUX")) {
+            command.env(variable, "of-the-server");
+        }
+        assert!(command.status().unwrap().success());
+        let handed_down = process::environment(town.pane("mine").unwrap());
+        assert_eq!(handed_down["GT_CREW"], "of-the-server");
+    });
+}
+
+fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
     let town = Town::new(&["alpha"]);
+    prepare(&town);
     town.settings(json!({"boot": {"enabled": true}}));
     let mut command = town.command();
     for variable in DROPPED {
