@@ -35,7 +35,7 @@ mod signals;
 const FLUSH: Duration = Duration::from_millis(30);
 
 /// How long tmux has to hear good-bye.
-const CLOSE: Duration = Duration::from_millis(150);
+const CLOSE: Duration = Duration::from_millis(220);
 
 /// What a service is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -148,6 +148,6 @@ pub trait Sessions: Send + Sync {
     /// session ids hold for one incarnation.
     fn server_generation(&self) -> u64;
 
-    /// Says good-bye: takes the supervisor's own session away and closes the connection. At most 200 ms.
+    /// Says good-bye: takes the supervisor's own session away and closes the connection. At most about 200 ms.
     async fn close(&self);
 }

@@ -65,7 +65,14 @@ fn within_the_first_moments() {
         std::thread::sleep(Duration::from_millis(after));
         let phase = format!("{after} ms after its start");
         let status = stops(&town, &mut supervisor, Signal::TERM, &phase);
-        assert!(!has_own_session(&town), "{phase}: {:?}", town.server.names());
+        if has_own_session(&town) {
+            // A tmux server that was just starting may make our session when we are gone already; then the next
+            // supervisor uses it, and takes it away.
+            let mut next = town.start();
+            town.wait("the next one's heartbeat", || town.log().contains("Heartbeat complete (#1)"));
+            stops(&town, &mut next, Signal::TERM, "the next one");
+            assert!(!has_own_session(&town), "{phase}: {:?}", town.server.names());
+        }
         // Before it has asked for signals, the system ends it.
         assert!(status.success() || after == 0 || town.log().is_empty(), "{phase}: {status}");
     }

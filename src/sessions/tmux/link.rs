@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// The longest time without an attempt to connect while control connections keep failing.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// How long taking our own session away may take.
-const FAREWELL: Duration = Duration::from_millis(150);
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
