@@ -152,7 +152,8 @@ fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         )
     };
-    let cases: [(&str, BTreeMap<String, String>, &[(&str, &str)]); 4] = [
+    type Case<'a> = (&'a str, BTreeMap<String, String>, &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 4] = [
         ("hq-deacon", common("deacon", "deacon", "deacon"), &[]),
         ("gt-boot", common("boot", "deacon-boot", "boot"), &[]),
         ("gt-alpha-witness", common("witness", "alpha/witness", "alpha/witness"), &[("GT_RIG", "alpha")]),
