@@ -301,7 +301,8 @@ async fn a_server_killed_hard_and_everything_back(control: bool) {
     changes.mark_unchanged();
     server.kill_hard();
     tokio::time::timeout(PATIENCE, changes.changed()).await.expect("the end is told").unwrap();
-    until("the server counts as gone", async || tmux.list().await.unwrap().is_empty().then_some(())).await;
+    // One that is asked while it dies may end in an error: unknown, not an empty town.
+    until("the server counts as gone", async || tmux.list().await.ok()?.is_empty().then_some(())).await;
     assert!(!server.runs(), "looking did not start it again");
     for name in ["gt-a", "gt-b"] {
         tmux.create(&session(name)).await.unwrap();

@@ -34,7 +34,8 @@ fn only_the_one_whose_name_is_meant() {
 
 #[test]
 fn however_it_ended_it_is_restarted_once_after_making_sure() {
-    let ends: [(&str, fn(&Town, u32)); 4] = [
+    type End = fn(&Town, u32);
+    let ends: [(&str, End); 4] = [
         ("kill -9", |_, agent| process::signal(agent, Signal::KILL)),
         ("exit", |town, _| drop(town.server.must(&["send-keys", "-t", "=gt-alpha-witness:", "C-c"]))),
         ("kill-session", |town, _| drop(town.server.must(&["kill-session", "-t", "=gt-alpha-witness:"]))),

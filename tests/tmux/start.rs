@@ -131,7 +131,7 @@ fn what_the_tmux_server_would_hand_down_is_taken_away() {
 fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
     let town = Town::new(&["alpha"]);
     prepare(&town);
-    town.settings(json!({"boot": {"enabled": true}}));
+    town.settings(json!({"boot": {"enabled": true, "skip_when_fresher_than": "0s"}}));
     let mut command = town.command();
     for variable in DROPPED {
         command.env(variable, "of-another-agent");
@@ -152,7 +152,8 @@ fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         )
     };
-    let cases: [(&str, BTreeMap<String, String>, &[(&str, &str)]); 4] = [
+    type Case<'a> = (&'a str, BTreeMap<String, String>, &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 4] = [
         ("hq-deacon", common("deacon", "deacon", "deacon"), &[]),
         ("gt-boot", common("boot", "deacon-boot", "boot"), &[]),
         ("gt-alpha-witness", common("witness", "alpha/witness", "alpha/witness"), &[("GT_RIG", "alpha")]),
@@ -179,7 +180,10 @@ fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
 #[test]
 fn boot_is_told_by_its_command_line_only() {
     let town = Town::new(&[]);
-    town.settings(json!({"boot": {"enabled": true}, "heartbeat": {"interval": "500ms"}}));
+    town.settings(json!({
+        "boot": {"enabled": true, "skip_when_fresher_than": "0s"},
+        "heartbeat": {"interval": "500ms"},
+    }));
     let _supervisor = town.start();
     town.wait("boot", || town.pane("gt-boot").is_some_and(|pid| process::comm(pid) == "claude"));
     let boot = town.incarnation("gt-boot").unwrap();
