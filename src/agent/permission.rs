@@ -71,7 +71,7 @@ pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
         return StateFile::Silent;
     };
     let path = deps.paths.agent_state(rig, spec.identity.role());
-    match Reading::of(&path, deps.files.read(&path).await, agent_state::parse) {
+    match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, agent_state::parse) {
         Reading::Good(AgentState::Stopped) => StateFile::Stopped,
         Reading::Good(AgentState::Running) => StateFile::Running,
         _ => StateFile::Silent,
@@ -117,7 +117,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         return Obstacle::None;
     };
     let path = deps.paths.wisp(rig);
-    let reading = Reading::of(&path, deps.files.read(&path).await, wisp::parse);
+    let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
     let key = format!("rig/{rig}/wisp");
     match (reading.problem(), wisp::warning(&reading, rig.as_str())) {
         (Some(problem), _) => {
@@ -141,7 +141,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
 async fn pause(deps: &Deps) -> Obstacle {
     let path = deps.paths.deacon_paused();
     let key = "deacon/paused";
-    match Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_pause) {
+    match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, deacon_file::parse_pause) {
         Reading::Bad(problem) => {
             let why = problem.to_string();
             deps.problems.report(key, why.clone());

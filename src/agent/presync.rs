@@ -51,7 +51,7 @@ async fn default_branch(deps: &Deps, spec: &AgentSpec) -> String {
         return rig_config::DEFAULT_BRANCH.to_owned();
     };
     let path = deps.paths.rig_config(rig);
-    match Reading::of(&path, deps.files.read(&path).await, rig_config::parse) {
+    match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, rig_config::parse) {
         Reading::Good(branch) => branch,
         Reading::Missing => rig_config::DEFAULT_BRANCH.to_owned(),
         Reading::Bad(problem) => {

@@ -88,11 +88,13 @@ async fn read<T: Default>(
 ) -> T {
     let shown = deps.paths.shown(path).display().to_string();
     let key = format!("{TROUBLE}{shown}");
-    let reading = Reading::of(path, deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
+    let reading = Reading::of(Path::new(&shown), deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
     let (value, problem) = match reading {
         Reading::Missing => (T::default(), None),
         Reading::Bad(problem) => (T::default(), Some(problem.to_string())),
-        Reading::Good(Err(error)) => (T::default(), Some(format!("{shown}: {error}; it is not used"))),
+        Reading::Good(Err(ProgramFileError { line, column, reason })) => {
+            (T::default(), Some(format!("{shown}:{line}:{column}: {reason}; it is not used")))
+        }
         Reading::Good(Ok(parsed)) if parsed.problems.is_empty() => (parsed.value, None),
         Reading::Good(Ok(parsed)) => {
             let problems = parsed.problems.join("; ");

@@ -122,7 +122,11 @@ impl Start<'_> {
                     return Err(StartEnd::Found(key.clone())); // what runs is left running
                 }
                 let path = self.deps.paths.deacon_heartbeat();
-                match Reading::of(&path, self.deps.files.read(&path).await, deacon_file::parse_heartbeat) {
+                match Reading::of(
+                    self.deps.paths.shown(&path),
+                    self.deps.files.read(&path).await,
+                    deacon_file::parse_heartbeat,
+                ) {
                     Reading::Good(file) if file.timestamp == *heartbeat => {
                         tracing::warn!("{}: ending it: {why}", self.spec.identity);
                         Ok(())

@@ -214,7 +214,7 @@ impl DeaconState {
 pub async fn read_heartbeat(deps: &Deps) -> HeartbeatFile {
     let path = deps.paths.deacon_heartbeat();
     let key = "deacon/heartbeat";
-    match Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_heartbeat) {
+    match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, deacon_file::parse_heartbeat) {
         Reading::Good(file) => {
             deps.problems.clear(key);
             HeartbeatFile::At(file.timestamp)

@@ -72,7 +72,7 @@ pub async fn read_restart_state(deps: &Deps) -> Option<BTreeMap<String, RestartH
             deps.problems.report(key, format!("daemon/restart_state.json cannot be read: {error}"));
             None
         }
-        Ok(bytes) => match Reading::of(&path, Ok(bytes), restart_state::parse) {
+        Ok(bytes) => match Reading::of(deps.paths.shown(&path), Ok(bytes), restart_state::parse) {
             Reading::Good(state) => {
                 deps.problems.clear(key);
                 Some(state.agents.into_iter().map(|(agent, entry)| (agent, history(entry))).collect())

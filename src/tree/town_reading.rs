@@ -50,7 +50,7 @@ pub async fn read_town(deps: &Deps) -> TownReading {
     let rigs_path = deps.paths.rigs();
     TownReading {
         settings: read_settings(&*deps.files, &deps.paths).await,
-        rigs: Reading::of(&rigs_path, deps.files.read(&rigs_path).await, rigs::parse),
+        rigs: Reading::of(deps.paths.shown(&rigs_path), deps.files.read(&rigs_path).await, rigs::parse),
         routes: routes::parse(&deps.files.read(&deps.paths.routes()).await.unwrap_or_default()),
     }
 }
