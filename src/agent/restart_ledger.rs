@@ -1,7 +1,8 @@
 //! The restart ledger: every agent's restart history, in memory for all owners and on disk for the next supervisor.
 //!
 //! It survives the crash of any actor, so that a crashed owner cannot lose a backoff or a crash loop, nor — in memory
-//! only — what it knew of its agent's life. Owners note changes here at once; writing `daemon/restart_state.json` is the root's work, told by [`changed`](RestartLedger::changed).
+//! only — what it knew of its agent's life. Owners note changes here at once; writing `daemon/restart_state.json` is the
+//! root's work, told by [`changed`](RestartLedger::changed).
 
 use std::{
     collections::BTreeMap,

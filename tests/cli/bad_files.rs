@@ -103,9 +103,9 @@ fn at_the_start() {
                 town.put(".beads/routes.jsonl", "{\"prefix\":\n# junk\n\u{1}");
             },
             &[
-                "Warning: settings/config.json: line 1, column 18: ",
-                "Warning: settings/agents.json: line 1, column 1: ",
-                "Warning: alpha/settings/config.json: line 1, column 1: ",
+                "Warning: settings/config.json:1:18: ",
+                "Warning: settings/agents.json:1:1: ",
+                "Warning: alpha/settings/config.json:1:1: ",
             ],
             &["gt-alpha-refinery", "gt-alpha-witness", "hq-deacon"],
         ),
