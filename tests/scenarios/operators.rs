@@ -150,6 +150,27 @@ fn what_is_left_of_an_agent_is_not_cleared_away_after_the_gate_closed() {
 }
 
 #[test]
+fn what_took_the_place_of_a_dead_agent_is_not_cleared_away() {
+    simulate(35, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.pass(mins(2)).await;
+        world.crash_agent(&witness("r"), true);
+        world.hang_after(2, "find"); // the second look and the start's look get through, the one at the end does not
+        world.hint();
+        world.pass(secs(5)).await;
+        assert_eq!(supervisor.agent("r/witness").await.state, "starting");
+        world.end_session(&witness("r"), "somebody clears it away");
+        world.start_agent(&witness("r"));
+        world.pass(secs(2)).await;
+        world.release("find");
+        world.pass(mins(10)).await;
+        assert_eq!(world.state().ended(&witness("r")).len(), 0);
+        assert_eq!(world.state().session(&witness("r")).by, By::Operator);
+        assert_eq!(supervisor.agent("r/witness").await.state, "alive");
+    });
+}
+
+#[test]
 fn a_gate_that_closes_during_a_start_silences_it_and_leaves_what_runs() {
     simulate(26, |world| async move {
         let supervisor = town(&world, &["r"]).await;

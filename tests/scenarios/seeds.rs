@@ -14,10 +14,10 @@ use crate::world::*;
 const RIGS: [&str; 3] = ["alpha", "a-b", "beta"];
 
 /// How long everything goes wrong.
-const STORM: Duration = mins(60);
+const STORM: Duration = mins(50);
 /// How long nothing does, before the town is judged: a crash loop is tried again after 30 minutes, a deacon that hangs is
 /// stuck after 30 and may then have to wait for both.
-const CALM: Duration = mins(75);
+const CALM: Duration = mins(70);
 
 /// Something that goes wrong.
 async fn mischief(world: &World, supervisor: &Supervisor) {

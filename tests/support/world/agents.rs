@@ -56,6 +56,8 @@ impl Default for Nature {
 pub enum By {
     /// The supervisor.
     Supervisor,
+    /// The supervisor too, but whoever asked for it was gone when it was made.
+    Orphan,
     /// Somebody else.
     Operator,
 }

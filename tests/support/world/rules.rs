@@ -153,6 +153,10 @@ impl State {
         if self.watch.creating.get(name).is_some_and(|count| *count > 0) {
             self.violated(now, format!("{name} is being created already"));
         }
+        // An owner knows what it made. Only what its predecessor had asked for can come into being behind its back.
+        if self.sessions.get(name).is_some_and(|it| it.live() && it.by == By::Supervisor) {
+            self.violated(now, format!("{name} is created once more, and lives"));
+        }
         self.check_gates(now, "create", name, Duration::ZERO);
         // Told that an agent lives there, and yet: only while a command ran in between (which brings the worktree up to
         // date and may take minutes) can somebody else have been that much faster.

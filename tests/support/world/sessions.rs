@@ -93,7 +93,8 @@ impl Sessions for World {
         // A call that fails may have done its work all the same.
         let lost = fate.fails && self.state().rng.bool();
         self.after(fate.before, move |world| {
-            let made = if lost { None } else { world.begin(&name, By::Supervisor, environment) };
+            let by = if tell.is_closed() { By::Orphan } else { By::Supervisor };
+            let made = if lost { None } else { world.begin(&name, by, environment) };
             let now = world.time();
             let mut state = world.state();
             match &made {
