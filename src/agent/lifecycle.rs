@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     confirmation::{Observation, Permission, SecondLook, SessionKey, Sighting, StateFile, judge},
-    restart::{self, RestartHistory, Verdict},
+    restart::{self, RestartHistory, Verdict, later},
 };
 use crate::clock::Now;
 
@@ -522,10 +522,6 @@ impl Lifecycle {
 
 fn told(text: impl Into<String>) -> Notice {
     Notice::Told(text.into())
-}
-
-fn later(time: Timestamp, by: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// How long until a wall-clock time; a little past it, so that the timer never fires just before.

@@ -1,32 +1,23 @@
 //! Place: the directory an agent works in.
 //!
-//! Layouts of Gas Town 0.2.6 to 0.3, the older ones after the newer. Which of the candidates exists is the caller's
+//! The paths are spelled in [`TownPaths`]; here is which of them a role has. Which of the candidates exists is the caller's
 //! question; nothing here looks at the disk.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::identity::{Identity, Role};
+use crate::town::paths::TownPaths;
 
 /// The directories an agent may work in, never empty; the first that exists is taken.
-pub fn candidates(identity: &Identity, town: &Path) -> Vec<PathBuf> {
-    let below = |parts: &[&str]| parts.iter().fold(town.to_owned(), |path, part| path.join(part));
+pub fn candidates(identity: &Identity, town: &TownPaths) -> Vec<PathBuf> {
     match identity {
-        Identity::Mayor => vec![town.to_owned()],
-        Identity::Deacon => vec![below(&["deacon"])],
-        Identity::Boot => vec![below(&["deacon", "dogs", "boot"])],
-        Identity::Witness(rig) => {
-            let rig = rig.as_str();
-            vec![below(&[rig, "witness", "rig"]), below(&[rig, "witness"]), below(&[rig])]
-        }
-        Identity::Refinery(rig) => {
-            let rig = rig.as_str();
-            vec![below(&[rig, "refinery", "rig"]), below(&[rig, "mayor", "rig"])]
-        }
-        Identity::Crew(rig, name) => vec![below(&[rig.as_str(), "crew", name.as_str()])],
-        Identity::Polecat(rig, name) => {
-            let (rig, name) = (rig.as_str(), name.as_str());
-            vec![below(&[rig, "polecats", name, rig]), below(&[rig, "polecats", name])]
-        }
+        Identity::Mayor => vec![town.root().to_owned()],
+        Identity::Deacon => vec![town.deacon_dir()],
+        Identity::Boot => vec![town.boot_dir()],
+        Identity::Witness(rig) => town.witness_dirs(rig).into(),
+        Identity::Refinery(rig) => town.refinery_dirs(rig).into(),
+        Identity::Crew(rig, name) => vec![town.crew(rig, name)],
+        Identity::Polecat(rig, name) => town.polecat_dirs(rig, name).into(),
     }
 }
 
@@ -58,7 +49,7 @@ mod tests {
             (Identity::Polecat(rig(), name()), &["/t/r/polecats/n/r", "/t/r/polecats/n"], false, true),
         ] {
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
-            assert_eq!(candidates(&identity, Path::new("/t")), expected, "{identity}");
+            assert_eq!(candidates(&identity, &TownPaths::new("/t")), expected, "{identity}");
             assert_eq!(is_created(identity.role()), created, "{identity}");
             assert_eq!(is_worktree(identity.role()), worktree, "{identity}");
         }

@@ -160,7 +160,8 @@ fn within(then: Timestamp, now: Timestamp, window: Duration) -> bool {
     then <= now && later(then, window) > now
 }
 
-fn later(time: Timestamp, by: Duration) -> Timestamp {
+/// A time and a duration added; the end of time when there is no such time.
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 

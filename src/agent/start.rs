@@ -153,7 +153,7 @@ impl Start<'_> {
     async fn directory(&self) -> Step<PathBuf> {
         let files = &self.deps.files;
         let role = self.spec.identity.role();
-        let candidates = place::candidates(&self.spec.identity, self.deps.paths.root());
+        let candidates = place::candidates(&self.spec.identity, &self.deps.paths);
         for directory in &candidates {
             if place::is_created(role) {
                 return match files.create_dir(directory).await {
