@@ -14,6 +14,8 @@ use crate::{
     agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
     clock::{Clock, Now},
     commands::Commands,
+    deaths::register::DeathRegister,
+    operator::register::Operations,
     problems::Problems,
     processes::Processes,
     rig::docked::Docked,
@@ -52,6 +54,10 @@ pub struct Deps {
     pub bindings: Bindings,
     /// Which rigs are docked, by their beads.
     pub docked: Docked,
+    /// Gas Town's commands seen at work.
+    pub operations: Operations,
+    /// Confirmed deaths, and the pace of restarts after many.
+    pub deaths: DeathRegister,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }
@@ -95,6 +101,8 @@ impl Deps {
             turns: Turns::default(),
             bindings: Bindings::default(),
             docked: Docked::default(),
+            operations: Operations::default(),
+            deaths: DeathRegister::default(),
             degraded: false,
         }
     }

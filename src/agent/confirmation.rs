@@ -54,6 +54,24 @@ pub enum StateFile {
     Silent,
 }
 
+/// Whether there is anything for the agent to do, so that it is missed when it is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assignment {
+    /// It is wanted whether it has work or not: deacon, witness, refinery.
+    Standing,
+    /// It was not asked, as nothing hangs on it now.
+    NotAsked,
+    /// There is work on its hook, and everything says that it should be at it.
+    Hooked {
+        /// The bead on its hook.
+        hook: String,
+    },
+    /// It is not to be started now, and why in a few words ("no work on its hook").
+    None(String),
+    /// It could not be found out, and why.
+    Unknown(String),
+}
+
 /// Everything seen of one agent at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {

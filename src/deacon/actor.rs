@@ -110,6 +110,7 @@ impl DeaconState {
                     self.look(Some(sweep), None);
                 }
             }
+            Word::Died(_) => {}
             Word::TownChanged => {
                 self.owner.wake_start();
                 self.look(None, None);

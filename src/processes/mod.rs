@@ -2,7 +2,7 @@
 //!
 //! It must not know what an agent is; it reports process trees and ends the ones it is told to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
@@ -38,6 +38,25 @@ pub struct Process {
     pub names: Vec<String>,
 }
 
+/// A running command, as far as it takes to tell who runs it and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its process's id.
+    pub pid: u32,
+    /// When the process began, in the unit of the reader: only good for telling a reused id.
+    pub born: u64,
+    /// The ids of its ancestors, the parent first, as far as they could be followed; then its kernel session's id.
+    pub ancestors: Vec<u32>,
+    /// The kernel's short name for it (`comm`).
+    pub comm: String,
+    /// The path of its executable, where it could be read.
+    pub executable: Option<PathBuf>,
+    /// Its arguments, `argv[0]` first.
+    pub arguments: Vec<String>,
+    /// Its working directory, where it could be read.
+    pub directory: Option<PathBuf>,
+}
+
 /// Why the process table could not be read.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("the process table could not be read: {0}")]
@@ -59,6 +78,14 @@ pub trait Processes: Send + Sync {
     /// terminal included (same kernel session as the root). A root that does not exist is left out; zombies
     /// (ended, not reaped) are left out.
     async fn trees(&self, roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError>;
+
+    /// The processes that run a program of this base name: by `comm`, executable or `argv[0]`. With `young`, only those
+    /// that began within this time; that is cheaper.
+    async fn invocations(
+        &self,
+        program: &str,
+        young: Option<Duration>,
+    ) -> Result<Vec<Invocation>, ProcessesError>;
 
     /// Ends the trees of these roots, deepest first: TERM, up to `grace` for all together, then KILL.
     /// Processes that end meanwhile are no error; a pid that was reused since it was read is never signalled.

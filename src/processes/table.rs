@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Ended, Process, Processes, ProcessesError, source,
+    Ended, Invocation, Process, Processes, ProcessesError, source,
     target::Target,
     tree::{Forest, Member},
 };
@@ -45,6 +45,14 @@ impl Processes for SystemProcesses {
         }
         let roots = roots.to_vec();
         blocking(move || read_trees(&roots)).await
+    }
+
+    async fn invocations(
+        &self,
+        _program: &str,
+        _young: Option<Duration>,
+    ) -> Result<Vec<Invocation>, ProcessesError> {
+        Ok(Vec::new())
     }
 
     async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {

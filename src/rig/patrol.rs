@@ -93,6 +93,7 @@ impl PatrolState {
                     self.look_on(look);
                 }
             }
+            Word::Died(_) => {}
             Word::TownChanged => {
                 self.owner.wake_start();
                 if !self.owner.is_alive() {

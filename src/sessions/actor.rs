@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::sweep::{Sweep, sweep};
+use super::{
+    death::Death,
+    sweep::{Sweep, sweep},
+};
 use crate::{
     deps::Deps,
     go_duration,
@@ -40,6 +43,15 @@ pub enum WatchMsg {
 
 /// What it tells its supervisor.
 #[derive(Debug, Clone)]
+pub enum Told {
+    /// Everything was looked at.
+    Seen(Seen),
+    /// A session ended, or something in it.
+    Died(Death),
+}
+
+/// One look at everything.
+#[derive(Debug, Clone)]
 pub struct Seen {
     /// What was seen.
     pub sweep: Arc<Sweep>,
@@ -65,7 +77,7 @@ pub struct SessionWatch;
 /// Its state.
 pub struct WatchState {
     deps: Arc<Deps>,
-    tell: Post<Seen>,
+    tell: Post<Told>,
     work: Work<WatchMsg>,
     timer: u64,
     sweeps: u64,
@@ -80,7 +92,7 @@ pub struct WatchState {
 impl Actor for SessionWatch {
     type Msg = WatchMsg;
     type State = WatchState;
-    type Arguments = (Arc<Deps>, Post<Seen>);
+    type Arguments = (Arc<Deps>, Post<Told>);
 
     async fn pre_start(
         &self,
@@ -187,7 +199,7 @@ impl WatchState {
             }
         }
         let for_heartbeat = self.sweeping.take().flatten();
-        (self.tell)(Seen { sweep: Arc::new(sweep), for_heartbeat });
+        (self.tell)(Told::Seen(Seen { sweep: Arc::new(sweep), for_heartbeat }));
         match self.again.take() {
             Some(Some(number)) => self.want(Some(number)),
             Some(None) => self.hinted(),

@@ -8,9 +8,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 pub mod actor;
+pub mod death;
 pub mod sweep;
 pub mod tmux;
 
@@ -38,6 +39,33 @@ pub struct Pane {
     pub dead: bool,
     /// The exit status of a dead pane's process, where the server tells it.
     pub exit_status: Option<i32>,
+}
+
+/// Something in a session ended, as the kernel or the server told it. A hint, and perhaps one of several for one death.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The session's exact name; empty when it was the server.
+    pub session: String,
+    /// The server's id for the session (`$5`); empty when it was the server.
+    pub id: String,
+    /// What ended.
+    pub of: EndOf,
+}
+
+/// What ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndOf {
+    /// The process tmux started in a pane.
+    Process {
+        /// Its id.
+        pid: u32,
+        /// Its exit status as a shell tells it (128 and the signal's number), where it could be had.
+        exit: Option<i32>,
+    },
+    /// A window, by the server's id for it (`@3`), with whatever ran in it.
+    Window(String),
+    /// The server, and every session with it.
+    Server,
 }
 
 /// What a new session is to be.
@@ -143,6 +171,10 @@ pub trait Sessions: Send + Sync {
     /// A counter that moves whenever something about the set of sessions may have changed: a session or pane was born
     /// or ended, the server went away or came back. A hint to look again, never the truth.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// The ends of panes' processes, windows and of the server, as they are told. Of those nobody listened to, and those
+    /// that were not told, the next list shows the outcome.
+    fn ends(&self) -> broadcast::Receiver<End>;
 
     /// Which incarnation of the server is spoken to; moves when another server answers than before. Key bindings and
     /// session ids hold for one incarnation.

@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::heartbeat::PartName;
-use crate::{sessions::sweep::Sweep, work::Post};
+use crate::{
+    sessions::{death::Death, sweep::Sweep},
+    work::Post,
+};
 
 /// How long an actor has for its last handler before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_millis(50);
@@ -18,6 +21,8 @@ pub enum Word {
     Heartbeat(Beat),
     /// From the root: everything was looked at.
     Swept(Arc<Sweep>),
+    /// From the root: a session ended, or something in it. Passed on to whoever owns it, and to nobody else.
+    Died(Death),
     /// From the root: the settings or files of the town changed; what was decided by them may be different now.
     TownChanged,
     /// From the root: `daemon/restart_state.json` was changed by somebody else.

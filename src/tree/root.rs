@@ -32,7 +32,7 @@ use crate::{
     deps::Deps,
     go_duration,
     rig::supervisor::{RigMsg, RigPlan, RigSupervisor},
-    sessions::actor::{Seen, SessionWatch, WatchMsg},
+    sessions::actor::{SessionWatch, Told, WatchMsg},
     town::{settings::Settings, watch::Hints},
     work::{Post, Work},
 };
@@ -71,7 +71,7 @@ pub enum RootMsg {
     /// From its task: which rigs are docked, or nothing when `bd` could not say.
     DockedRead(Option<BTreeMap<RigName, String>>),
     /// From the session watch.
-    Seen(Seen),
+    Watched(Told),
     /// From a part.
     Report(Report),
     /// From its timer: a parked child's time is over.
@@ -198,7 +198,8 @@ impl Actor for Root {
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
             RootMsg::DockedRead(docked) => state.docked_read(docked),
-            RootMsg::Seen(seen) => state.seen(seen),
+            RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
+            RootMsg::Watched(Told::Died(death)) => state.tell_all(&Word::Died(death)),
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
                 if state.children.unpark(&child) {
@@ -272,7 +273,7 @@ impl RootState {
         let (actor, cell): (ChildRef, ActorCell) = match &child {
             RootChild::SessionWatch => {
                 let post = self.post.clone();
-                let tell: Post<Seen> = Arc::new(move |seen| post(RootMsg::Seen(seen)));
+                let tell: Post<Told> = Arc::new(move |told| post(RootMsg::Watched(told)));
                 let (actor, _) = Actor::spawn_linked(None, SessionWatch, (deps.clone(), tell), above).await?;
                 (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
             }

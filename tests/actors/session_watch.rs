@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use gastown_supervisor::{
     deps::Deps,
-    sessions::actor::{Seen, SessionWatch, WatchMsg},
+    sessions::actor::{Seen, SessionWatch, Told, WatchMsg},
     tree::snapshot::ask,
 };
 use ractor::{Actor, ActorRef};
@@ -16,7 +16,11 @@ type Seens = Arc<Mutex<Vec<Seen>>>;
 async fn spawn(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Seens) {
     let seen = Seens::default();
     let tell = seen.clone();
-    let post: gastown_supervisor::work::Post<Seen> = Arc::new(move |it| tell.lock().unwrap().push(it));
+    let post: gastown_supervisor::work::Post<Told> = Arc::new(move |told| {
+        if let Told::Seen(it) = told {
+            tell.lock().unwrap().push(it);
+        }
+    });
     let (watch, _) = Actor::spawn(None, SessionWatch, (deps.clone(), post)).await.unwrap();
     (watch, seen)
 }

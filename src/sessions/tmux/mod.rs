@@ -16,7 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 pub use self::program::Socket;
 use self::{
@@ -28,7 +28,7 @@ use self::{
     version::Ability,
     words::{Meaning, meaning},
 };
-use super::{Key, KeyBinding, NewSession, Session, Sessions, SessionsError};
+use super::{End, Key, KeyBinding, NewSession, Session, Sessions, SessionsError};
 
 mod control;
 mod deaths;
@@ -43,6 +43,9 @@ mod subprocess;
 mod target;
 mod version;
 mod words;
+
+/// So many ends are kept for a listener that is busy; one that misses some looks at everything.
+const ENDS_KEPT: usize = 1024;
 
 /// How tmux is to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,7 @@ pub struct Tmux {
     link: Link,
     deaths: Deaths,
     changes: watch::Sender<u64>,
+    ends: broadcast::Sender<End>,
     buffers: AtomicU64,
 }
 
@@ -81,6 +85,7 @@ impl Tmux {
             link: Link::new(config, changes.clone()),
             deaths: Deaths::new(changes.clone()),
             changes,
+            ends: broadcast::Sender::new(ENDS_KEPT),
             buffers: AtomicU64::new(0),
         }
     }
@@ -276,6 +281,10 @@ impl Sessions for Tmux {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    fn ends(&self) -> broadcast::Receiver<End> {
+        self.ends.subscribe()
     }
 
     fn server_generation(&self) -> u64 {

@@ -29,9 +29,10 @@ use std::{
     time::Duration,
 };
 
+use gastown_supervisor::sessions::End;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, broadcast, watch},
     time::Instant,
 };
 
@@ -82,6 +83,8 @@ struct Shared {
     origin: Instant,
     /// Moves when the set of sessions may have changed.
     sessions_changed: watch::Sender<u64>,
+    /// Tells ends of sessions.
+    ends: broadcast::Sender<End>,
     /// Moves when watched files may have changed.
     files_changed: watch::Sender<u64>,
     /// Something was put on the agenda.
@@ -174,6 +177,7 @@ impl World {
             state: Mutex::new(state),
             origin: Instant::now(),
             sessions_changed: watch::Sender::new(0),
+            ends: broadcast::Sender::new(1024),
             files_changed: watch::Sender::new(0),
             agenda_changed: Notify::new(),
             released: Notify::new(),

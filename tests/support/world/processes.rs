@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use gastown_supervisor::processes::{Ended, Process, Processes, ProcessesError};
+use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError};
 
 use super::{
     Condition, World, rules,
@@ -40,6 +40,10 @@ impl Processes for World {
         });
         pause(fate.after).await;
         answer
+    }
+
+    async fn invocations(&self, _: &str, _: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
+        Ok(Vec::new())
     }
 
     async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {

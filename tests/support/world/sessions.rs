@@ -1,8 +1,10 @@
 //! The sessions of the world, as tmux shows them.
 
 use async_trait::async_trait;
-use gastown_supervisor::sessions::{Key, KeyBinding, NewSession, Pane, Session, Sessions, SessionsError};
-use tokio::sync::{oneshot, watch};
+use gastown_supervisor::sessions::{
+    End, Key, KeyBinding, NewSession, Pane, Session, Sessions, SessionsError,
+};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
     By, FakeSession, World, rules,
@@ -176,6 +178,10 @@ impl Sessions for World {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.sessions_changed.subscribe()
+    }
+
+    fn ends(&self) -> broadcast::Receiver<End> {
+        self.0.ends.subscribe()
     }
 
     fn server_generation(&self) -> u64 {

@@ -1,0 +1,4 @@
+//! Deaths: the window in which several sessions' deaths become one alert.
+
+pub mod register;
+pub mod rules;
