@@ -4,9 +4,18 @@
 //! supervisor takes a second look before it acts. This is the pure judgement of that look; when it is taken and what
 //! follows from it is the [`lifecycle`](super::lifecycle)'s part.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use crate::clock::Now;
+use super::identity::Identity;
+use crate::{clock::Now, operator::rules::Operation};
+
+/// So long at most a death waits for the end of a command of Gas Town that was at work when it was noticed.
+pub const OPERATION_LIMIT: Duration = Duration::from_secs(180);
+
+/// So long a polecat whose worktree is gone is taken to be on its way out.
+pub const REMOVAL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which incarnation of a session: a new session of the same name is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,17 +81,61 @@ pub enum Assignment {
     Unknown(String),
 }
 
+/// Whether the directory an agent works in is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Worktree {
+    /// It is, or nothing hangs on it.
+    There,
+    /// It is gone: somebody may be removing the agent for good.
+    Gone,
+    /// It could not be found out, and why.
+    Unknown(String),
+}
+
+/// Gas Town's commands that change agents, seen at work in this town.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AtWork {
+    /// At work at the moment of the look.
+    pub running: Vec<Operation>,
+    /// Seen within the last ten seconds: those at work, and those that were.
+    pub recent: Vec<Operation>,
+}
+
 /// Everything seen of one agent at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// When the look was begun: what changed later is not in it.
     pub begun: Now,
+    /// When the end that led to this look was noticed; the look's own beginning when none was.
+    pub noticed: Now,
     /// The agent and its session.
     pub sighting: Sighting,
     /// Whether the supervisor may act.
     pub permission: Permission,
     /// What Gas Town wrote down about it.
     pub state_file: StateFile,
+    /// Who may have done something to it; or why that could not be seen. Asked only when it is not alive.
+    pub at_work: Result<AtWork, String>,
+    /// Whether there is anything for it to do.
+    pub assignment: Assignment,
+    /// Whether its directory is there.
+    pub worktree: Worktree,
+    /// The line on its last screen that tells of a usage limit, if there is one.
+    pub usage_limit: Option<String>,
+}
+
+/// What is known when the second look is judged: all of it from the first.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstLook<'a> {
+    /// Whose end it would be.
+    pub identity: &'a Identity,
+    /// How long ago it was noticed.
+    pub ago: Duration,
+    /// The commands of Gas Town that were at work when it was noticed, or had been just before.
+    pub involved: &'a [Operation],
+    /// The state file said `stopped` already when the agent was last seen alive, so that the word says nothing about
+    /// this end.
+    pub said_stopped: bool,
 }
 
 /// What the second look showed.
@@ -91,79 +144,74 @@ pub struct Observation {
 pub enum SecondLook {
     /// It is back, or another one took its place.
     Back(SessionKey),
+    /// A command of Gas Town that may have done it is still at work: look again when it has ended.
+    AtWork(String),
     /// Nobody wants it to run now, and why.
     Unwanted(String),
-    /// Somebody stopped it by hand.
-    StoppedByHand,
+    /// Somebody stopped it by hand, and how that is known.
+    StoppedByHand(String),
+    /// Its worktree is gone: it is probably being removed.
+    BeingRemoved,
+    /// It reached a usage limit and ended; the line that says so.
+    UsageLimit(String),
     /// It ended, and nobody meant it to.
     Death,
     /// It cannot be told yet, and why.
     Unclear(String),
 }
 
-/// Judges the second look. `said_stopped_when_alive`: the state file said `stopped` already when the agent was last seen
-/// alive, so that the word says nothing about this end.
-pub fn judge(seen: &Observation, said_stopped_when_alive: bool) -> SecondLook {
+/// Judges the second look.
+pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
     match &seen.sighting {
         Sighting::Alive(key) | Sighting::Starting(key) => return SecondLook::Back(key.clone()),
         Sighting::Unknown(why) => return SecondLook::Unclear(why.clone()),
         Sighting::Absent | Sighting::Dead(_) => {}
+    }
+    match &seen.at_work {
+        Err(why) => return SecondLook::Unclear(why.clone()),
+        Ok(at_work) if first.ago < OPERATION_LIMIT => {
+            if let Some(operation) = first.involved.iter().find(|it| is_one_of(it, &at_work.running)) {
+                return SecondLook::AtWork(operation.line.clone());
+            }
+        }
+        Ok(_) => {}
     }
     match &seen.permission {
         Permission::Denied(why) => return SecondLook::Unwanted(why.clone()),
         Permission::Unknown(why) => return SecondLook::Unclear(why.clone()),
         Permission::Allowed => {}
     }
-    if seen.state_file == StateFile::Stopped && !said_stopped_when_alive {
-        SecondLook::StoppedByHand
-    } else {
-        SecondLook::Death
+    if let Some(operation) = first.involved.iter().find(|it| it.stops(first.identity)) {
+        return SecondLook::StoppedByHand(format!("`{}`", operation.line));
     }
+    if seen.state_file == StateFile::Stopped && !first.said_stopped {
+        return SecondLook::StoppedByHand("Gas Town noted that it is stopped".to_owned());
+    }
+    left_to_do(seen, first.ago)
+}
+
+/// Nobody stopped it. Is there anything to be missed?
+fn left_to_do(seen: &Observation, ago: Duration) -> SecondLook {
+    match (&seen.worktree, &seen.assignment) {
+        (_, Assignment::None(why)) => return SecondLook::Unwanted(why.clone()),
+        (Worktree::Gone, _) if ago < REMOVAL_LIMIT => return SecondLook::BeingRemoved,
+        (Worktree::Unknown(why), _) => return SecondLook::Unclear(why.clone()),
+        (Worktree::Gone | Worktree::There, _) => {}
+    }
+    match &seen.assignment {
+        Assignment::None(why) | Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
+        Assignment::NotAsked => SecondLook::Unclear("its work was not asked for".to_owned()),
+        Assignment::Standing | Assignment::Hooked { .. } => match &seen.usage_limit {
+            Some(line) => SecondLook::UsageLimit(line.clone()),
+            None => SecondLook::Death,
+        },
+    }
+}
+
+fn is_one_of(operation: &Operation, running: &[Operation]) -> bool {
+    running.iter().any(|it| it.pid == operation.pid && it.born == operation.born)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key() -> SessionKey {
-        SessionKey { id: "$1".into(), created: Timestamp::UNIX_EPOCH }
-    }
-
-    #[test]
-    fn the_grid_of_the_second_look() {
-        use Permission::{Allowed, Denied};
-        use StateFile::{Running, Silent, Stopped};
-        let parked = || Denied("rig is parked".into());
-        let dark = || Permission::Unknown("wisp".into());
-        for (name, sighting, permission, file, before, expected) in [
-            ("gone", Sighting::Absent, Allowed, Running, false, SecondLook::Death),
-            ("zombie", Sighting::Dead(key()), Allowed, Running, false, SecondLook::Death),
-            ("gone, no file", Sighting::Absent, Allowed, Silent, false, SecondLook::Death),
-            ("stopped by gt", Sighting::Absent, Allowed, Stopped, false, SecondLook::StoppedByHand),
-            ("said so long before", Sighting::Absent, Allowed, Stopped, true, SecondLook::Death),
-            (
-                "parked",
-                Sighting::Absent,
-                parked(),
-                Stopped,
-                false,
-                SecondLook::Unwanted("rig is parked".into()),
-            ),
-            ("back", Sighting::Alive(key()), parked(), Stopped, false, SecondLook::Back(key())),
-            ("coming back", Sighting::Starting(key()), Allowed, Running, false, SecondLook::Back(key())),
-            ("gate unknown", Sighting::Absent, dark(), Stopped, false, SecondLook::Unclear("wisp".into())),
-            (
-                "tmux silent",
-                Sighting::Unknown("tmux".into()),
-                Allowed,
-                Stopped,
-                false,
-                SecondLook::Unclear("tmux".into()),
-            ),
-        ] {
-            let begun = Now { mono: Default::default(), wall: Timestamp::UNIX_EPOCH };
-            let seen = Observation { begun, sighting, permission, state_file: file };
-            assert_eq!(judge(&seen, before), expected, "{name}");
-        }
-    }
-}
+#[path = "confirmation/tests.rs"]
+mod tests;

@@ -4,8 +4,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+
 use super::{
-    confirmation::{Observation, SessionKey, Sighting},
+    confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
+    identity::Role,
     kill::key,
     liveness::{Liveness, ProcessNames, liveness},
     permission, programs,
@@ -13,8 +16,10 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    operator::rules::Operation,
     sessions::{
         Session, SessionsError,
+        death::Death,
         sweep::{self, Glimpse, Sweep, Trees},
     },
 };
@@ -34,25 +39,71 @@ impl KnownNames {
     }
 }
 
-/// Looks at an agent: as the sweep shows it, or afresh when there is none.
-pub async fn observe(
-    deps: &Deps,
-    spec: &AgentSpec,
-    sweep: Option<Arc<Sweep>>,
-    known: &KnownNames,
-) -> Observation {
-    let (begun, glimpse) = match sweep {
+/// How an agent is to be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct How {
+    /// As this sweep shows it; afresh when there is none.
+    pub sweep: Option<Arc<Sweep>>,
+    /// The look on which something is done: who is at work is asked first, so that everything else was seen after they
+    /// ended, and the agent's work is asked for.
+    pub thorough: bool,
+    /// What was told of its end, if something was.
+    pub death: Option<Death>,
+    /// Whether it has work, where that is known already.
+    pub assignment: Option<Assignment>,
+    /// When it was last seen alive.
+    pub seen_alive: Option<Timestamp>,
+}
+
+/// Looks at an agent.
+pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames) -> Observation {
+    let began = deps.now();
+    let asked_first = if how.thorough { Some(deps.operations.look(deps).await) } else { None };
+    let (begun, glimpse) = match &how.sweep {
         Some(sweep) => (sweep.begun, sweep.glimpse(&spec.session)),
-        None => {
-            let begun = deps.now();
-            (begun, sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await)
-        }
+        None => (began, sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await),
     };
-    Observation {
+    let panes = panes(&how, &glimpse);
+    let sighting = sighting(deps, spec, glimpse, known).await;
+    let mut seen = Observation {
         begun,
-        sighting: sighting(deps, spec, glimpse, known).await,
-        permission: permission::ask(deps, spec).await,
-        state_file: permission::state_file(deps, spec).await,
+        noticed: how.death.as_ref().map_or(begun, |death| death.noticed),
+        permission: Permission::Allowed,
+        state_file: StateFile::Silent,
+        at_work: Ok(AtWork::default()),
+        assignment: how.assignment.clone().unwrap_or(unasked(spec)),
+        worktree: Worktree::There,
+        usage_limit: None,
+        sighting,
+    };
+    let missing = matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_));
+    if missing {
+        let running = match asked_first {
+            Some(running) => running,
+            None => deps.operations.look(deps).await,
+        };
+        let recent = deps.operations.recent(deps.now());
+        let outside = |list: Vec<Operation>| list.into_iter().filter(|it| !it.is_inside(&panes)).collect();
+        seen.at_work = running
+            .map(|running| AtWork { running: outside(running), recent: outside(recent) })
+            .map_err(|error| error.to_string());
+    }
+    seen.permission = permission::ask(deps, spec).await;
+    seen.state_file = permission::state_file(deps, spec).await;
+    seen
+}
+
+/// Before its work was asked for.
+fn unasked(spec: &AgentSpec) -> Assignment {
+    if spec.identity.role() == Role::Polecat { Assignment::NotAsked } else { Assignment::Standing }
+}
+
+/// The pane processes of the session that ended, or of what is left of it: what runs below them ends with it, or did.
+fn panes(how: &How, glimpse: &Glimpse) -> Vec<u32> {
+    let told = how.death.iter().flat_map(|death| death.panes.iter().copied());
+    match glimpse {
+        Glimpse::Present(session, _) => told.chain(session.panes.iter().map(|pane| pane.pid)).collect(),
+        _ => told.collect(),
     }
 }
 

@@ -10,18 +10,22 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    confirmation::Observation,
-    lifecycle::{Attempt, Decision, Event, Lifecycle, Notice, StartEnd, StartOrder, State, Surroundings},
-    observe::{self, KnownNames},
+    confirmation::{Assignment, Observation},
+    identity::Role,
+    lifecycle::{
+        Attempt, Decision, Event, Lifecycle, Notice, Obituary, StartEnd, StartOrder, State, Surroundings,
+    },
+    observe::{self, How, KnownNames},
     spec::AgentSpec,
     start,
 };
 use crate::{
     clock::Now,
+    deaths::rules::ConfirmedDeath,
     deps::Deps,
     go_duration,
     ledger::{events, mail},
-    sessions::sweep::Sweep,
+    sessions::{death::Death, sweep::Sweep},
     town::events::Event as TownEvent,
     work::{Post, Work},
 };
@@ -36,6 +40,8 @@ pub enum OwnerEvent {
     TimerDue(u64),
     /// From the look the timer asked for.
     Looked(u64, Observation),
+    /// From the look that a death asked for.
+    Glanced(Observation),
     /// From the start under way.
     StartEnded(StartEnd),
     /// A task ended that nobody waits for.
@@ -63,8 +69,21 @@ pub struct AgentSnapshot {
     pub backoff_until: Option<Timestamp>,
     /// Why it is in this state, where there is a reason.
     pub reason: Option<String>,
+    /// The last end of it that nobody meant.
+    pub last_end: Option<End>,
     /// Its last transitions, oldest first.
     pub recent: Vec<(Timestamp, String)>,
+}
+
+/// An end that nobody meant.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct End {
+    /// When it was noticed.
+    pub noticed: Timestamp,
+    /// When it was confirmed.
+    pub confirmed: Timestamp,
+    /// What is known of it ("crashed (exit 137)").
+    pub reason: String,
 }
 
 /// One agent and the work on it.
@@ -79,6 +98,12 @@ pub struct Owner {
     /// Tells the start under way that something changed: it looks whether its session and permission are still there.
     pulse: Arc<Notify>,
     state_since: Now,
+    /// What was told of its last end.
+    last_death: Option<Death>,
+    /// When it was last seen alive.
+    seen_alive: Option<Timestamp>,
+    /// The last end that was confirmed to be one.
+    last_end: Option<End>,
     recent: VecDeque<(Timestamp, String)>,
 }
 
@@ -96,6 +121,9 @@ impl Owner {
             known: KnownNames::default(),
             pulse: Arc::new(Notify::new()),
             state_since,
+            last_death: None,
+            seen_alive: None,
+            last_end: None,
             recent: VecDeque::new(),
             deps,
         }
@@ -125,8 +153,33 @@ impl Owner {
 
     /// A look at the agent as a sweep shows it, to be run as a task. With `None` it looks afresh.
     pub fn look(&self, sweep: Option<Arc<Sweep>>) -> impl Future<Output = Observation> + Send + 'static {
+        self.observe(How { sweep, ..How::default() })
+    }
+
+    /// A look that brings along what is known of the agent's work.
+    pub fn look_knowing(
+        &self,
+        sweep: Option<Arc<Sweep>>,
+        assignment: Assignment,
+    ) -> impl Future<Output = Observation> + Send + 'static {
+        self.observe(How { sweep, assignment: Some(assignment), ..How::default() })
+    }
+
+    fn observe(&self, how: How) -> impl Future<Output = Observation> + Send + 'static {
         let (deps, spec, known) = (self.deps.clone(), self.spec.clone(), self.known.clone());
-        async move { observe::observe(&deps, &spec, sweep, &known).await }
+        let how = How { death: self.last_death.clone(), seen_alive: self.seen_alive, ..how };
+        async move { observe::observe(&deps, &spec, how, &known).await }
+    }
+
+    /// Something in its session ended: it is looked at, at once.
+    pub fn died(&mut self, death: Death) {
+        self.wake_start();
+        let alive_there = matches!(self.state(), State::Alive { session, .. } if session.id == death.id);
+        self.last_death = Some(death);
+        if alive_there {
+            let look = self.look(None);
+            self.work.spawn(async move { OwnerEvent::Glanced(look.await) }, OwnerEvent::Done);
+        }
     }
 
     /// Something may have happened: a start under way looks whether it may go on.
@@ -152,7 +205,7 @@ impl Owner {
     pub fn handle(&mut self, event: OwnerEvent) {
         match event {
             OwnerEvent::TimerDue(generation) if generation == self.timer => {
-                let look = self.look(None);
+                let look = self.observe(How { thorough: true, ..How::default() });
                 self.work.spawn(
                     async move { OwnerEvent::Looked(generation, look.await) },
                     // The look panicked: ask again a little later.
@@ -162,6 +215,7 @@ impl Owner {
             OwnerEvent::Looked(generation, seen) if generation == self.timer => {
                 self.apply(Event::Looked(seen));
             }
+            OwnerEvent::Glanced(seen) => self.apply(Event::Seen(seen)),
             OwnerEvent::StartEnded(end) => {
                 self.tell_start_problem(&end);
                 self.apply(Event::StartEnded(end));
@@ -181,12 +235,19 @@ impl Owner {
         let settings = self.deps.settings();
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
+        let confirm = match self.spec.identity.role() {
+            Role::Polecat => settings.polecats.confirm,
+            _ => settings.restart.confirm,
+        };
         let step = self.lifecycle.apply(
             event,
             Surroundings {
                 now,
+                identity: &self.spec.identity,
                 policy: &settings.restart,
-                confirm: settings.restart.confirm,
+                confirm,
+                retry_limited: settings.usage_limit.retry_every,
+                pace: self.deps.deaths.pace(now),
                 jitter: self.deps.dice.roll(),
             },
         );
@@ -202,6 +263,7 @@ impl Owner {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
         if self.is_alive() {
+            self.seen_alive = Some(now.wall);
             self.forget_start_problems();
         }
         match step.decision {
@@ -230,6 +292,9 @@ impl Owner {
                 self.remember(now, text);
             }
             Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
+            Notice::Died(obituary) => self.tell_died(&obituary, now),
+            Notice::StoppedByHand => self.deps.docked.read_again(),
+            Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
             Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
             Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),
         }
@@ -240,6 +305,36 @@ impl Owner {
             self.recent.pop_front();
         }
         self.recent.push_back((now.wall, text));
+    }
+
+    fn tell_died(&mut self, obituary: &Obituary, now: Now) {
+        let told = self
+            .last_death
+            .clone()
+            .filter(|death| obituary.session.as_ref().is_some_and(|session| session.id == death.id));
+        let exit = told.as_ref().and_then(|death| death.exit);
+        let with_server = told.is_some_and(|death| death.with_server);
+        let reason = match exit {
+            _ if with_server => "tmux server died".to_owned(),
+            _ if obituary.left_session => "agent gone, shell left".to_owned(),
+            Some(exit) => format!("crashed (exit {exit})"),
+            None => "crashed".to_owned(),
+        };
+        let identity = self.spec.identity.clone();
+        tracing::warn!("{identity}: died: {reason}");
+        let payload = serde_json::json!({
+            "session": self.spec.session,
+            "agent": identity.to_string(),
+            "reason": reason,
+            "caller": "daemon",
+        });
+        self.append(TownEvent::ours(now.wall, "session_death", payload));
+        if obituary.session.is_some() {
+            let (session, noticed) = (self.spec.session.clone(), obituary.noticed);
+            let death = ConfirmedDeath { agent: identity, session, noticed, exit, with_server };
+            self.deps.deaths.record(death, now, &self.deps.settings().deaths);
+        }
+        self.last_end = Some(End { noticed: obituary.noticed.wall, confirmed: now.wall, reason });
     }
 
     fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
@@ -334,6 +429,7 @@ impl Owner {
             restarts: self.lifecycle.history().restart_count,
             backoff_until: self.lifecycle.history().backoff_until,
             reason,
+            last_end: self.last_end.clone(),
             recent: self.recent.iter().cloned().collect(),
         }
     }
@@ -357,7 +453,7 @@ fn describe(state: &State, doubt: Option<&str>) -> (&'static str, Option<String>
         State::Alive { .. } => ("alive", None),
         State::Confirming { what, .. } => ("confirming", Some(what.clone())),
         State::Waiting { why, .. } => ("waiting", Some(why.clone())),
-        State::Held { .. } => ("held", Some("stopped by hand".to_owned())),
+        State::Held { why, .. } => ("held", Some(format!("stopped by hand: {why}"))),
         State::CrashLoop { trial_at } => ("crash_loop", Some(format!("next trial at {trial_at}"))),
     };
     (name, doubt.map(str::to_owned).or(reason))

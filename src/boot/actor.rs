@@ -277,6 +277,7 @@ impl BootState {
             restarts: 0,
             backoff_until: None,
             reason: self.state.1.clone(),
+            last_end: None,
             recent: Vec::new(),
         }
     }

@@ -110,7 +110,7 @@ impl DeaconState {
                     self.look(Some(sweep), None);
                 }
             }
-            Word::Died(_) => {}
+            Word::Died(death) => self.owner.died(death),
             Word::TownChanged => {
                 self.owner.wake_start();
                 self.look(None, None);

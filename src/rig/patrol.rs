@@ -93,7 +93,7 @@ impl PatrolState {
                     self.look_on(look);
                 }
             }
-            Word::Died(_) => {}
+            Word::Died(death) => self.owner.died(death),
             Word::TownChanged => {
                 self.owner.wake_start();
                 if !self.owner.is_alive() {

@@ -13,6 +13,7 @@ use crate::{
         spec::AgentSpec,
     },
     deps::Deps,
+    sessions::death::Death,
     tree::{
         budget::Budget,
         children::{ChildStatus, Children, Ending, ending, stop_all},
@@ -111,6 +112,7 @@ impl Actor for RigSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RigMsg::Word(Word::Heartbeat(beat)) => state.pass_on(&beat),
+            RigMsg::Word(Word::Died(death)) => state.died(death),
             RigMsg::Word(word) => {
                 for (_, patrol) in state.children.running() {
                     let _ = patrol.cast(PatrolMsg::Word(word.clone()));
@@ -163,14 +165,27 @@ impl Actor for RigSupervisor {
 }
 
 impl RigState {
-    async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
+    /// The agent that a child owns.
+    fn spec(&self, child: RigChild) -> AgentSpec {
         let rig = self.plan.name.clone();
         let identity = match child {
             RigChild::Witness => Identity::Witness(rig),
             RigChild::Refinery => Identity::Refinery(rig),
         };
         let session = identity.session(self.deps.settings().tmux.naming, &self.plan.prefix);
-        let arguments = (self.deps.clone(), AgentSpec { identity, session }, self.answers.clone());
+        AgentSpec { identity, session }
+    }
+
+    /// Passes a death on to the owner of the session, if it is one of this rig's.
+    fn died(&self, death: Death) {
+        let owner = self.children.running().find(|(child, _)| self.spec(**child).session == death.session);
+        if let Some((_, patrol)) = owner {
+            let _ = patrol.cast(PatrolMsg::Word(Word::Died(death)));
+        }
+    }
+
+    async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
+        let arguments = (self.deps.clone(), self.spec(child), self.answers.clone());
         let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, myself.get_cell()).await?;
         self.deps.problems.clear(&format!("rig/{}/actor/{child}", self.plan.name));
         let cell = actor.get_cell();

@@ -68,6 +68,8 @@ pub enum RootMsg {
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
+    /// From an owner, through the register: a rig may have been docked just now.
+    DockedWanted,
     /// From its task: which rigs are docked, or nothing when `bd` could not say.
     DockedRead(Option<BTreeMap<RigName, String>>),
     /// From the session watch.
@@ -197,9 +199,10 @@ impl Actor for Root {
             }
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
+            RootMsg::DockedWanted => state.read_docked(),
             RootMsg::DockedRead(docked) => state.docked_read(docked),
             RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
-            RootMsg::Watched(Told::Died(death)) => state.tell_all(&Word::Died(death)),
+            RootMsg::Watched(Told::Died(death)) => state.died(death),
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
                 if state.children.unpark(&child) {
@@ -321,6 +324,12 @@ impl RootState {
                 tokio::time::sleep(SETTLE).await;
                 changes.mark_unchanged();
                 post(RootMsg::TownMayHaveChanged);
+            }
+        });
+        let (post, mut wanted) = (self.post.clone(), self.plan.deps.docked.wanted());
+        self.work.run(async move {
+            while wanted.changed().await.is_ok() {
+                post(RootMsg::DockedWanted);
             }
         });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::order::StartOrder;
-use crate::{agent::confirmation::SessionKey, clock::Now};
+use crate::{agent::confirmation::SessionKey, clock::Now, operator::rules::Operation};
 
 /// Where an agent is in its life.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +41,8 @@ pub enum State {
         what: String,
         /// What it was before; `None` when it was never seen alive.
         before: Option<Life>,
+        /// The commands of Gas Town that were at work then, or had been just before.
+        involved: Vec<Operation>,
     },
     /// To be started, but not before a certain time.
     Waiting {
@@ -48,6 +50,8 @@ pub enum State {
         until: Timestamp,
         /// Whether that start counts as a restart.
         counted: bool,
+        /// Whether it has had its turn among restarts that are paced, or needs none.
+        paced: bool,
         /// Why it waits.
         why: String,
     },
@@ -55,8 +59,10 @@ pub enum State {
     Held {
         /// How long.
         until: Timestamp,
-        /// Whether its rig was seen closed meanwhile; that it opens again ends the hold.
-        gate_closed: bool,
+        /// Why it is held, for people.
+        why: String,
+        /// What has been seen since; a change of it ends the hold.
+        since: HeldSince,
     },
     /// Restarted too often: left alone until the next trial.
     CrashLoop {
@@ -72,6 +78,17 @@ pub struct Life {
     pub session: SessionKey,
     /// Whether the state file said `stopped` while it was alive.
     pub said_stopped: bool,
+    /// The commands of Gas Town that were at work when an end of it was noticed and not judged yet.
+    pub involved: Vec<Operation>,
+}
+
+/// What has been seen of an agent since it was stopped by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldSince {
+    /// Its gate was seen closed; that it opens again ends the hold.
+    pub gate_closed: bool,
+    /// The state file was seen to say something else than `running`; that it says so again ends the hold.
+    pub not_running: bool,
 }
 
 /// What an owner knew, for the one that takes its place when it crashes: without it, an agent stopped by hand or just
@@ -84,7 +101,9 @@ pub enum Memory {
     Held {
         /// How long it is left alone.
         until: Timestamp,
-        /// Whether its rig was seen closed meanwhile.
-        gate_closed: bool,
+        /// Why, for people.
+        why: String,
+        /// What has been seen since.
+        since: HeldSince,
     },
 }

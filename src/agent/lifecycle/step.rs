@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::order::{Attempt, StartEnd, StartOrder};
 use crate::{
     agent::{
-        confirmation::{Observation, Permission},
+        confirmation::{Observation, Permission, SessionKey},
+        identity::Identity,
         restart::RestartHistory,
     },
     clock::Now,
@@ -62,6 +63,12 @@ pub enum Notice {
         /// How long it took.
         took: Duration,
     },
+    /// It died, and nobody meant it to; told once, when it is confirmed.
+    Died(Obituary),
+    /// It was stopped by hand.
+    StoppedByHand,
+    /// A restart takes its turn while restarts are paced.
+    TurnTaken,
     /// A crash loop began.
     CrashLoop {
         /// Restarts before it was held.
@@ -69,6 +76,19 @@ pub enum Notice {
         /// When the next trial is due.
         until: Timestamp,
     },
+}
+
+/// What is told of a death.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obituary {
+    /// Which session it had; `None` when it was never seen alive, so that nobody knows when it ended.
+    pub session: Option<SessionKey>,
+    /// When it was noticed.
+    pub noticed: Now,
+    /// True when its session is still there, with something else in it.
+    pub left_session: bool,
+    /// The work on its hook, for those that have one.
+    pub hook: Option<String>,
 }
 
 /// The answer to an event.
@@ -86,10 +106,16 @@ pub struct Step {
 pub struct Surroundings<'a> {
     /// The moment.
     pub now: Now,
+    /// Whose lifecycle it is.
+    pub identity: &'a Identity,
     /// The restart policy in force.
     pub policy: &'a Policy,
     /// After how long the second look is taken (`restart.confirm`, `polecats.confirm`).
     pub confirm: Duration,
+    /// After how long one that ended at a usage limit is tried again (`usage_limit.retry_every`).
+    pub retry_limited: Duration,
+    /// How long a restart has to wait for its turn after a mass death; zero when it may be made at once.
+    pub pace: Duration,
     /// From 0 to 1, for the policy's jitter.
     pub jitter: f64,
 }

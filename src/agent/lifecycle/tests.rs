@@ -1,7 +1,14 @@
 //! The lifecycle as grids: state × what was seen, and the ways a start ends.
 
 use super::*;
-use crate::town::settings::Restart as Policy;
+use crate::{
+    agent::{
+        confirmation::{Assignment, AtWork, Permission, Worktree},
+        identity::Identity,
+    },
+    operator::rules::{Effect, Operation},
+    town::settings::Restart as Policy,
+};
 
 const T0: i64 = 1_800_000_000;
 
@@ -37,12 +44,59 @@ fn seen(what: &str, now: Now) -> Observation {
         _ if what.contains("+running") => StateFile::Running,
         _ => StateFile::Silent,
     };
-    Observation { begun: now, sighting, permission, state_file }
+    let assignment = match what {
+        _ if what.contains("+hooked") => Assignment::Hooked { hook: "gt-1".into() },
+        _ if what.contains("+idle") => Assignment::None("no work on its hook".into()),
+        _ if what.contains("+bead?") => Assignment::Unknown("bd".into()),
+        _ if what.contains("+unasked") => Assignment::NotAsked,
+        _ => Assignment::Standing,
+    };
+    let running: Vec<Operation> = what.contains("+sling").then(sling).into_iter().collect();
+    let at_work = Ok(AtWork { recent: running.clone(), running });
+    let worktree = if what.contains("+treeless") { Worktree::Gone } else { Worktree::There };
+    let usage_limit = what.contains("+limited").then(|| "limit reached".to_owned());
+    let noticed = now;
+    Observation {
+        begun: now,
+        noticed,
+        sighting,
+        permission,
+        state_file,
+        at_work,
+        assignment,
+        worktree,
+        usage_limit,
+    }
+}
+
+/// `gt sling`, at work.
+fn sling() -> Operation {
+    Operation {
+        pid: 7,
+        born: 1,
+        ancestors: Vec::new(),
+        effect: Effect::Changes,
+        line: "gt sling gt-1 r".into(),
+        arguments: vec!["sling".into(), "gt-1".into(), "r".into()],
+    }
 }
 
 fn step(lifecycle: &mut Lifecycle, event: Event, now: Now) -> Step {
+    paced_step(lifecycle, event, now, Duration::ZERO)
+}
+
+fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration) -> Step {
     let policy = Policy::default();
-    lifecycle.apply(event, Surroundings { now, policy: &policy, confirm: policy.confirm, jitter: 0.0 })
+    let around = Surroundings {
+        now,
+        identity: &Identity::Witness("r".parse().unwrap()),
+        policy: &policy,
+        confirm: policy.confirm,
+        retry_limited: Duration::from_secs(900),
+        pace,
+        jitter: 0.0,
+    };
+    lifecycle.apply(event, around)
 }
 
 fn look(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
@@ -56,9 +110,26 @@ fn look_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
 /// A lifecycle in the named state at second 100.
 fn given(state: &str) -> Lifecycle {
     let mut it = Lifecycle::new(RestartHistory::default());
-    let life = Life { session: session(1), said_stopped: false };
-    let confirming =
-        |before| State::Confirming { noticed: at(99), due: at(100), what: "session is gone".into(), before };
+    let life = Life { session: session(1), said_stopped: false, involved: Vec::new() };
+    let suspected = |before, involved| State::Confirming {
+        noticed: at(99),
+        due: at(100),
+        what: "session is gone".into(),
+        before,
+        involved,
+    };
+    let confirming = |before| suspected(before, Vec::new());
+    let waiting = |second, counted| State::Waiting {
+        until: at(second).wall,
+        counted,
+        paced: false,
+        why: "restart 2 waits".into(),
+    };
+    let held = |second, gate_closed| State::Held {
+        until: at(second).wall,
+        why: "`gt deacon stop`".into(),
+        since: HeldSince { gate_closed, not_running: true },
+    };
     it.state = match state {
         "unseen" => State::Unseen,
         "absent" => State::Absent { why: "rig is parked".into() },
@@ -72,17 +143,24 @@ fn given(state: &str) -> Lifecycle {
             due: at(101),
             what: "session is gone".into(),
             before: Some(life),
+            involved: Vec::new(),
         },
         "confirming, due" => confirming(Some(life)),
+        "confirming, due, sling at work" => suspected(Some(life), vec![sling()]),
+        "confirming, due, stopped" => {
+            let stop = Operation { effect: Effect::Stops, line: "gt witness stop r".into(), ..sling() };
+            suspected(Some(life), vec![stop])
+        }
         "confirming, due, said stopped" => confirming(Some(Life { said_stopped: true, ..life })),
         "confirming, due, never alive" => confirming(None),
-        "waiting" => State::Waiting { until: at(130).wall, counted: true, why: "restart 2 waits".into() },
-        "waiting, due" => {
-            State::Waiting { until: at(100).wall, counted: true, why: "restart 2 waits".into() }
+        "waiting" => waiting(130, true),
+        "waiting, due" => waiting(100, true),
+        "held" => held(700, false),
+        "held, was parked" => held(700, true),
+        "held, due" => held(100, false),
+        "held, said running all along" => {
+            State::Held { until: at(700).wall, why: "`gt shutdown`".into(), since: HeldSince::default() }
         }
-        "held" => State::Held { until: at(700).wall, gate_closed: false },
-        "held, was parked" => State::Held { until: at(700).wall, gate_closed: true },
-        "held, due" => State::Held { until: at(100).wall, gate_closed: false },
         "crash loop" => State::CrashLoop { trial_at: at(1900).wall },
         "crash loop, due" => State::CrashLoop { trial_at: at(100).wall },
         other => panic!("{other}"),
@@ -131,6 +209,12 @@ fn seen_in_passing() {
                 ("zombie+gate?", "unseen, leave"),
                 ("dark", "unseen, leave"),
                 ("alive+parked", "alive, leave"),
+                ("gone+hooked", "confirming, look in 1"),
+                ("gone+idle", "absent, leave"),
+                ("zombie+idle", "absent, leave"),
+                ("gone+bead?", "unseen, leave"),
+                ("gone+unasked", "unseen, leave"),
+                ("zombie+unasked", "unseen, leave"),
             ],
         ),
         (
@@ -143,6 +227,11 @@ fn seen_in_passing() {
                 ("zombie", "confirming, look in 1"),
                 ("zombie+parked", "absent, leave"),
                 ("dark", "absent, leave"),
+                ("gone+hooked", "confirming, look in 1"),
+                ("gone+hooked+parked", "absent, leave"),
+                ("gone+idle", "absent, leave"),
+                ("gone+bead?", "absent, leave"),
+                ("gone+unasked", "absent, leave"),
             ],
         ),
         (
@@ -201,7 +290,17 @@ fn seen_in_passing() {
                 ("dark", "waiting, leave"),
             ],
         ),
-        ("waiting, due", &[("gone", "starting, restart 1"), ("gone+gate?", "waiting, leave")]),
+        (
+            "waiting, due",
+            &[
+                ("gone", "starting, restart 1"),
+                ("gone+gate?", "waiting, leave"),
+                ("gone+hooked", "starting, restart 1"),
+                ("gone+idle", "absent, leave"),
+                ("gone+bead?", "waiting, leave"),
+                ("gone+unasked", "waiting, look in 0"),
+            ],
+        ),
         (
             "held",
             &[
@@ -222,7 +321,17 @@ fn seen_in_passing() {
                 ("gone+stopped+gate?", "held, leave"),
             ],
         ),
-        ("held, due", &[("gone+stopped", "starting, start"), ("gone+parked", "held, leave")]),
+        (
+            "held, due",
+            &[
+                ("gone+stopped", "starting, start"),
+                ("gone+parked", "held, leave"),
+                ("gone+unasked", "held, look in 0"),
+                ("gone+hooked", "confirming, look in 1"),
+                ("gone+idle", "absent, leave"),
+            ],
+        ),
+        ("held, said running all along", &[("gone+running", "held, leave"), ("gone+stopped", "held, leave")]),
         (
             "crash loop",
             &[
@@ -261,7 +370,27 @@ fn looked_at_because_it_fell_due() {
                 ("alive", "alive, leave"),
                 ("another", "alive, leave"),
                 ("young", "alive, leave"),
+                ("gone+hooked", "starting, restart 1"),
+                ("zombie+hooked", "starting, restart 1"),
+                ("gone+idle", "absent, leave"),
+                ("gone+bead?", "confirming, look in 5"),
+                ("gone+hooked+treeless", "confirming, look in 5"),
+                ("gone+limited", "waiting, look in 900"),
+                ("gone+sling", "starting, restart 1"),
             ],
+        ),
+        (
+            "confirming, due, sling at work",
+            &[
+                ("gone+sling", "confirming, look in 0"),
+                ("gone", "starting, restart 1"),
+                ("alive+sling", "alive, leave"),
+                ("gone+idle", "absent, leave"),
+            ],
+        ),
+        (
+            "confirming, due, stopped",
+            &[("gone", "held, look in 600"), ("gone+parked", "absent, leave"), ("another", "alive, leave")],
         ),
         ("confirming, due, said stopped", &[("gone+stopped", "starting, restart 1")]),
         (
@@ -270,6 +399,7 @@ fn looked_at_because_it_fell_due() {
                 ("zombie", "starting, start"),
                 ("gone+stopped", "starting, start"),
                 ("zombie+parked", "absent, leave"),
+                ("gone+hooked", "starting, start"),
             ],
         ),
         (
@@ -305,7 +435,7 @@ fn how_a_start_ends() {
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 30"),
         ("impossible", StartEnd::Impossible("no program".into()), "waiting, look in 30"),
         ("never appeared", StartEnd::NeverAppeared("60 s".into()), "starting, restart 1"),
-        ("ended", StartEnd::Ended(session(3)), "confirming, look in 1"),
+        ("ended", StartEnd::Ended(session(3)), "alive, look in 0"),
     ] {
         let mut lifecycle = given("starting");
         let step = step(&mut lifecycle, Event::StartEnded(end.clone()), at(100));
@@ -429,4 +559,85 @@ fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
     let _ = look(&mut lifecycle, "gone+stopped", 200);
     let stopped = look_again(&mut lifecycle, "gone+stopped", 201);
     assert_eq!(outcome(&lifecycle, &stopped), "held, look in 600");
+}
+
+#[test]
+fn a_death_is_told_once_when_it_is_confirmed() {
+    type Case<'a> = (&'a str, &'a str, Option<(Option<&'a str>, Option<&'a str>, bool)>);
+    let cases: [Case<'_>; 8] = [
+        ("confirming, due", "gone", Some((Some("$1"), None, false))),
+        ("confirming, due", "zombie", Some((Some("$1"), None, true))),
+        ("confirming, due", "gone+hooked", Some((Some("$1"), Some("gt-1"), false))),
+        ("confirming, due, never alive", "gone+hooked", Some((None, Some("gt-1"), false))),
+        ("confirming, due, never alive", "zombie", None),
+        ("confirming, due", "gone+parked", None),
+        ("confirming, due", "gone+limited", None),
+        ("confirming, due, stopped", "gone", None),
+    ];
+    for (state, what, expected) in cases {
+        let mut lifecycle = given(state);
+        let step = look_again(&mut lifecycle, what, 100);
+        let told: Vec<_> = step
+            .notices
+            .iter()
+            .filter_map(|notice| match notice {
+                Notice::Died(it) => Some(it.clone()),
+                _ => None,
+            })
+            .collect();
+        assert!(told.iter().all(|it| it.noticed == at(99)), "as of when it was noticed");
+        let told: Vec<_> = told
+            .iter()
+            .map(|it| (it.session.as_ref().map(|key| key.id.as_str()), it.hook.as_deref(), it.left_session))
+            .collect();
+        assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{state}, {what}");
+    }
+}
+
+#[test]
+fn a_restart_waits_for_its_turn_once() {
+    let pace = Duration::from_secs(20);
+    let gone = |second| Event::Looked(seen("gone", at(second)));
+    let mut lifecycle = given("confirming, due");
+    let first = paced_step(&mut lifecycle, gone(100), at(100), pace);
+    assert_eq!(outcome(&lifecycle, &first), "waiting, look in 20");
+    assert!(first.notices.contains(&Notice::TurnTaken));
+    let then = paced_step(&mut lifecycle, gone(120), at(120), pace);
+    assert_eq!(outcome(&lifecycle, &then), "starting, restart 1", "it has had its turn");
+    assert!(!then.notices.contains(&Notice::TurnTaken));
+    let mut free = given("confirming, due");
+    let at_once = paced_step(&mut free, gone(100), at(100), Duration::ZERO);
+    assert_eq!(outcome(&free, &at_once), "starting, restart 1");
+    assert!(at_once.notices.contains(&Notice::TurnTaken), "so that the next one comes later");
+}
+
+#[test]
+fn who_was_at_work_is_remembered_by_the_next_owner() {
+    let mut lifecycle = given("alive");
+    let _ = look(&mut lifecycle, "gone+sling", 100);
+    let memory = lifecycle.memory();
+    let mut next = Lifecycle::resumed(RestartHistory::default(), memory, at(101));
+    let first = look(&mut next, "gone", 102);
+    assert_eq!(outcome(&next, &first), "confirming, look in 1");
+    let still = look_again(&mut next, "gone+sling", 103);
+    assert_eq!(outcome(&next, &still), "confirming, look in 0", "it is still waited for");
+    let ended = look_again(&mut next, "gone", 104);
+    assert_eq!(outcome(&next, &ended), "starting, restart 1");
+}
+
+#[test]
+fn the_second_look_is_due_from_when_the_end_was_noticed() {
+    let mut lifecycle = given("alive");
+    let earlier = Now { mono: at(100).mono - Duration::from_millis(400), ..at(100) };
+    let observation = Observation { noticed: earlier, ..seen("gone", at(100)) };
+    let step = step(&mut lifecycle, Event::Seen(observation), at(100));
+    assert_eq!(step.decision, Decision::LookAgain(Duration::from_millis(600)));
+}
+
+#[test]
+fn a_hold_that_is_over_says_so_when_the_file_changes_to_running() {
+    let mut lifecycle = given("held, said running all along");
+    let _ = look(&mut lifecycle, "gone+stopped", 200);
+    let running = look(&mut lifecycle, "gone+running", 300);
+    assert_eq!(outcome(&lifecycle, &running), "starting, start");
 }

@@ -2,9 +2,10 @@
 
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
 use crate::{
+    agent::identity::Identity,
     boot::actor::BootMsg,
     deacon::actor::DeaconMsg,
-    sessions::actor::Seen,
+    sessions::{actor::Seen, death::Death},
     tree::{
         chores,
         heartbeat::Complete,
@@ -36,6 +37,21 @@ impl RootState {
         let complete = self.heartbeat.asked(number, parts, self.plan.deps.now());
         self.tell_all(&Word::Heartbeat(Beat { number, sweep: seen.sweep }));
         self.complete(complete);
+    }
+
+    /// Passes a death on to whoever owns the session. Which polecats a rig has only the rig knows.
+    pub(super) fn died(&self, death: Death) {
+        let naming = self.plan.deps.settings().tmux.naming;
+        for (child, part) in self.children.running() {
+            let theirs = match child {
+                RootChild::Deacon => death.session == Identity::Deacon.session(naming, ""),
+                RootChild::Rig(_) => true,
+                _ => false,
+            };
+            if theirs {
+                part.hear(Word::Died(death.clone()));
+            }
+        }
     }
 
     pub(super) fn reported(&mut self, report: Report) {

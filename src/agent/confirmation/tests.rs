@@ -1,0 +1,163 @@
+//! The grid of the second look: what is seen × who was at work × what the files say.
+
+use super::*;
+use crate::operator::rules::Effect;
+
+fn key() -> SessionKey {
+    SessionKey { id: "$1".into(), created: Timestamp::UNIX_EPOCH }
+}
+
+fn operation(pid: u32, effect: Effect, line: &str) -> Operation {
+    let arguments = line.split(' ').skip(1).map(str::to_owned).collect();
+    Operation { pid, born: 1, ancestors: Vec::new(), effect, line: line.to_owned(), arguments }
+}
+
+/// A second look, by words: the session, then whatever is not as usual.
+fn seen(words: &str) -> Observation {
+    let has = |word: &str| words.split(' ').any(|it| it == word);
+    let sighting = match words.split(' ').next().unwrap() {
+        "gone" => Sighting::Absent,
+        "zombie" => Sighting::Dead(key()),
+        "back" => Sighting::Alive(key()),
+        "coming" => Sighting::Starting(key()),
+        "dark" => Sighting::Unknown("tmux".into()),
+        other => panic!("{other}"),
+    };
+    Observation {
+        begun: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+        noticed: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+        sighting,
+        permission: match () {
+            () if has("parked") => Permission::Denied("rig is parked".into()),
+            () if has("gate?") => Permission::Unknown("wisp".into()),
+            () => Permission::Allowed,
+        },
+        state_file: match () {
+            () if has("stopped") => StateFile::Stopped,
+            () if has("silent") => StateFile::Silent,
+            () => StateFile::Running,
+        },
+        at_work: if has("table?") {
+            Err("table".into())
+        } else {
+            let stranger = has("stranger").then(|| operation(9, Effect::Stops, "gt shutdown"));
+            let mut running: Vec<Operation> = stranger.into_iter().collect();
+            if has("working") {
+                running.extend([7, 8].map(|pid| operation(pid, Effect::Changes, "gt x")));
+            }
+            Ok(AtWork { recent: running.clone(), running })
+        },
+        assignment: match () {
+            () if has("hooked") => Assignment::Hooked { hook: "gt-1".into() },
+            () if has("idle") => Assignment::None("no work on its hook".into()),
+            () if has("bead?") => Assignment::Unknown("bd".into()),
+            () if has("unasked") => Assignment::NotAsked,
+            () => Assignment::Standing,
+        },
+        worktree: match () {
+            () if has("treeless") => Worktree::Gone,
+            () if has("tree?") => Worktree::Unknown("disk".into()),
+            () => Worktree::There,
+        },
+        usage_limit: has("limited").then(|| "limit reached".to_owned()),
+    }
+}
+
+/// What was judged, in a word and its reason.
+fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool) -> String {
+    let identity = Identity::Witness("r".parse().unwrap());
+    let ago = Duration::from_secs(seconds);
+    match judge(&seen(words), FirstLook { identity: &identity, ago, involved, said_stopped }) {
+        SecondLook::Back(_) => "back".into(),
+        SecondLook::AtWork(line) => format!("wait: {line}"),
+        SecondLook::Unwanted(why) => format!("unwanted: {why}"),
+        SecondLook::StoppedByHand(_) => "stopped".into(),
+        SecondLook::BeingRemoved => "being removed".into(),
+        SecondLook::UsageLimit(_) => "limit".into(),
+        SecondLook::Death => "death".into(),
+        SecondLook::Unclear(why) => format!("unclear: {why}"),
+    }
+}
+
+#[test]
+fn nobody_at_work() {
+    for (words, expected) in [
+        ("gone", "death"),
+        ("gone silent", "death"),
+        ("zombie", "death"),
+        ("gone stopped", "stopped"),
+        ("zombie stopped", "stopped"),
+        ("gone parked", "unwanted: rig is parked"),
+        ("gone parked stopped", "unwanted: rig is parked"),
+        ("gone gate?", "unclear: wisp"),
+        ("gone gate? stopped", "unclear: wisp"),
+        ("gone table?", "unclear: table"),
+        ("back", "back"),
+        ("back parked stopped table?", "back"),
+        ("coming idle treeless", "back"),
+        ("dark stopped", "unclear: tmux"),
+        ("gone hooked", "death"),
+        ("zombie hooked", "death"),
+        ("gone idle", "unwanted: no work on its hook"),
+        ("gone bead?", "unclear: bd"),
+        ("gone unasked", "unclear: its work was not asked for"),
+        ("gone hooked treeless", "being removed"),
+        ("gone idle treeless", "unwanted: no work on its hook"),
+        ("gone bead? treeless", "being removed"),
+        ("gone hooked tree?", "unclear: disk"),
+        ("gone hooked treeless parked", "unwanted: rig is parked"),
+        ("gone limited", "limit"),
+        ("gone hooked limited", "limit"),
+        ("gone idle limited", "unwanted: no work on its hook"),
+        ("gone stopped limited", "stopped"),
+        ("gone stranger", "death"),
+    ] {
+        assert_eq!(judged(words, 1, &[], false), expected, "{words}");
+    }
+}
+
+#[test]
+fn a_word_that_was_there_before_says_nothing() {
+    assert_eq!(judged("gone stopped", 1, &[], true), "death");
+    assert_eq!(judged("gone stopped parked", 1, &[], true), "unwanted: rig is parked");
+}
+
+#[test]
+fn somebody_at_work() {
+    let changes = [operation(7, Effect::Changes, "gt sling gt-1 r")];
+    let stops = [operation(7, Effect::Stops, "gt rig stop r")];
+    let reused = [Operation { born: 2, ..operation(7, Effect::Changes, "gt sling gt-1 r") }];
+    type Case<'a> = (&'a str, &'a [Operation], &'a str, u64, &'a str);
+    let cases: &[Case<'_>] = &[
+        ("changes, at it", &changes, "gone working", 1, "wait: gt sling gt-1 r"),
+        ("changes, at it, back", &changes, "back working", 1, "back"),
+        ("changes, at it for too long", &changes, "gone working", 180, "death"),
+        ("changes, almost too long", &changes, "gone working", 179, "wait: gt sling gt-1 r"),
+        ("changes, ended", &changes, "gone", 1, "death"),
+        ("changes, its process id was reused", &reused, "gone working", 1, "death"),
+        ("changes, ended, noted as stopped", &changes, "gone stopped", 1, "stopped"),
+        ("changes, ended, work is done", &changes, "gone idle", 1, "unwanted: no work on its hook"),
+        ("changes, table dark", &changes, "gone table?", 1, "unclear: table"),
+        ("stops, at it", &stops, "gone working", 1, "wait: gt rig stop r"),
+        ("stops, at it, gate closed by now", &stops, "gone working parked", 1, "wait: gt rig stop r"),
+        ("stops, ended", &stops, "gone", 1, "stopped"),
+        ("stops, at it for too long", &stops, "gone working", 180, "stopped"),
+        ("stops, ended, gate closed", &stops, "gone parked", 1, "unwanted: rig is parked"),
+        ("stops, ended, gate dark", &stops, "gone gate?", 1, "unclear: wisp"),
+        ("stops, ended, and it is back", &stops, "coming", 1, "back"),
+        ("stops, ended, word was there before", &stops, "gone stopped", 1, "stopped"),
+        ("another began later", &changes, "gone stranger", 1, "death"),
+    ];
+    for (name, involved, words, seconds, expected) in cases {
+        let said_stopped = name.contains("word was there before");
+        assert_eq!(judged(words, *seconds, involved, said_stopped), *expected, "{name}");
+    }
+}
+
+#[test]
+fn a_worktree_that_is_gone_is_waited_for_a_minute() {
+    for (seconds, expected) in [(0, "being removed"), (59, "being removed"), (60, "death"), (300, "death")] {
+        assert_eq!(judged("gone hooked treeless", seconds, &[], false), expected, "{seconds}");
+    }
+    assert_eq!(judged("gone idle treeless", 60, &[], false), "unwanted: no work on its hook");
+}

@@ -1,0 +1,330 @@
+//! An agent's end: noticed, judged at the second look, and what is left to do where nothing runs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Attempt, Decision, HeldSince, LONGEST_TURN, Life, Lifecycle, Notice, Obituary, State, Surroundings,
+    UNCLEAR_RETRY, WHILE_AT_WORK, time_until, told,
+};
+use crate::{
+    agent::{
+        confirmation::{
+            Assignment, FirstLook, Observation, Permission, SecondLook, Sighting, StateFile, judge,
+        },
+        restart::{self, later},
+    },
+    clock::Now,
+    operator::rules::Operation,
+};
+
+/// A suspicion that an agent ended, taken out of its state.
+struct Suspicion {
+    noticed: Now,
+    what: String,
+    before: Option<Life>,
+    involved: Vec<Operation>,
+}
+
+impl Lifecycle {
+    pub(super) fn missing(
+        &mut self,
+        seen: &Observation,
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        self.doubt = match &seen.permission {
+            Permission::Unknown(why) => Some(why.clone()),
+            _ => None,
+        };
+        match self.state.clone() {
+            State::Alive { session, said_stopped, .. } => {
+                let life = Life { session, said_stopped, involved: std::mem::take(&mut self.suspects) };
+                self.noticed(seen, Some(life), around, notices)
+            }
+            State::Unseen | State::Absent { .. } => self.idle(seen, asked_for, around, notices),
+            State::Confirming { noticed, due, what, before, involved } => {
+                if around.now < due {
+                    return Decision::Leave;
+                }
+                if !asked_for {
+                    return Decision::LookAgain(Duration::ZERO);
+                }
+                let suspicion = Suspicion { noticed, what, before, involved };
+                self.second_look(seen, suspicion, around, notices)
+            }
+            State::Waiting { until, counted, paced, .. } => {
+                let longest = restart::longest(around.policy).max(LONGEST_TURN).max(around.retry_limited);
+                let until = self.not_too_late(until, longest, around);
+                let attempt = self.attempt(counted);
+                self.until(seen, (until, attempt, paced), asked_for, around, notices)
+            }
+            State::CrashLoop { trial_at } => {
+                let trial_at = self.not_too_late(trial_at, around.policy.retry_crash_loop_after, around);
+                self.until(seen, (trial_at, Attempt::Trial, true), asked_for, around, notices)
+            }
+            State::Held { until, why, since } => {
+                let until = self.not_too_late(until, around.policy.deliberate_hold, around);
+                self.held(seen, (until, why, since), asked_for, around, notices)
+            }
+            State::Starting { .. } => Decision::Leave,
+        }
+    }
+
+    /// A time that lies further ahead than it can ever have been set comes from a clock that was set back since; what
+    /// waits for it must still end some day. Keeps and returns the nearer one.
+    fn not_too_late(&mut self, at: Timestamp, longest: Duration, around: Surroundings<'_>) -> Timestamp {
+        let nearer = at.min(later(around.now.wall, longest));
+        if let State::Waiting { until: at, .. }
+        | State::Held { until: at, .. }
+        | State::CrashLoop { trial_at: at } = &mut self.state
+        {
+            *at = nearer;
+        }
+        nearer
+    }
+
+    /// It looks dead. Who was at work at this moment is noted, and it is looked at again a little later.
+    fn noticed(
+        &mut self,
+        seen: &Observation,
+        before: Option<Life>,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let what = match seen.sighting {
+            Sighting::Dead(_) => "session is there, but its agent has ended",
+            _ => "session is gone",
+        };
+        notices.push(told(format!("{what}; making sure for {:?}", around.confirm)));
+        let mut involved = before.as_ref().map(|life| life.involved.clone()).unwrap_or_default();
+        involved.extend(seen.at_work.iter().flat_map(|at_work| at_work.recent.clone()));
+        let noticed = seen.noticed.min(around.now);
+        let left = around.confirm.saturating_sub(around.now.since(noticed));
+        self.state = State::Confirming {
+            noticed,
+            due: Now { mono: around.now.mono + left, wall: around.now.wall },
+            what: what.to_owned(),
+            before,
+            involved,
+        };
+        Decision::LookAgain(left)
+    }
+
+    /// Not running, and nobody saw it end.
+    pub(super) fn idle(
+        &mut self,
+        seen: &Observation,
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        match (&seen.permission, &seen.assignment) {
+            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => {
+                self.absent(why, notices)
+            }
+            (Permission::Unknown(_), _) => Decision::Leave,
+            (Permission::Allowed, Assignment::Unknown(why)) => {
+                self.doubt = Some(why.clone());
+                self.unclear(asked_for, around)
+            }
+            (Permission::Allowed, Assignment::NotAsked) => Decision::Leave,
+            (Permission::Allowed, Assignment::Standing) if !matches!(seen.sighting, Sighting::Dead(_)) => {
+                self.start_unless_held(around, notices)
+            }
+            // What is left of it may still be somebody's; who has work may just be about to come up.
+            (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
+                self.noticed(seen, None, around, notices)
+            }
+        }
+    }
+
+    /// Only what its history still holds stands in the way.
+    fn start_unless_held(&mut self, around: Surroundings<'_>, notices: &mut Vec<Notice>) -> Decision {
+        let verdict = restart::without_death(&self.history, around.now.wall, around.policy);
+        self.follow(verdict, false, None, around, notices)
+    }
+
+    fn second_look(
+        &mut self,
+        seen: &Observation,
+        suspicion: Suspicion,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let Suspicion { noticed, before, involved, .. } = &suspicion;
+        let first = FirstLook {
+            identity: around.identity,
+            ago: around.now.since(*noticed),
+            involved,
+            said_stopped: before.as_ref().is_none_or(|life| life.said_stopped),
+        };
+        match judge(seen, first) {
+            SecondLook::Back(key) => self.alive(&key, seen, around, notices),
+            SecondLook::Unclear(why) => {
+                self.doubt = Some(why);
+                Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY))
+            }
+            SecondLook::AtWork(line) => {
+                self.wait_on(suspicion, format!("waiting for `{line}` to end"), notices);
+                Decision::LookAgain(WHILE_AT_WORK)
+            }
+            SecondLook::BeingRemoved => {
+                self.wait_on(suspicion, "its worktree is gone, perhaps it is being removed".into(), notices);
+                Decision::LookAgain(UNCLEAR_RETRY)
+            }
+            SecondLook::Unwanted(why) => self.absent(&why, notices),
+            SecondLook::StoppedByHand(why) => self.hold(seen, why, around, notices),
+            SecondLook::UsageLimit(line) => {
+                let until = later(around.now.wall, around.retry_limited);
+                let why = format!("ended at a usage limit ({line})");
+                notices.push(told(format!("{why}; tried again in {}", shown(around.retry_limited))));
+                self.state = State::Waiting { until, counted: false, paced: true, why };
+                Decision::LookAgain(time_until(until, around.now))
+            }
+            SecondLook::Death => self.died_at(seen, suspicion, around, notices),
+        }
+    }
+
+    /// Stays where it is, and says why when that is news.
+    fn wait_on(&mut self, suspicion: Suspicion, why: String, notices: &mut Vec<Notice>) {
+        if let State::Confirming { what, .. } = &mut self.state
+            && *what != why
+        {
+            notices.push(told(format!("{}; {why}", suspicion.what)));
+            *what = why;
+        }
+    }
+
+    fn hold(
+        &mut self,
+        seen: &Observation,
+        why: String,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let time = around.policy.deliberate_hold;
+        notices.push(told(format!("was stopped by hand ({why}); left alone for {}", shown(time))));
+        notices.push(Notice::StoppedByHand);
+        let since = HeldSince { gate_closed: false, not_running: seen.state_file != StateFile::Running };
+        self.state = State::Held { until: later(around.now.wall, time), why, since };
+        Decision::LookAgain(time)
+    }
+
+    /// It ended and nobody meant it to.
+    fn died_at(
+        &mut self,
+        seen: &Observation,
+        suspicion: Suspicion,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let Suspicion { noticed, before, involved, .. } = suspicion;
+        let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
+        if let Some(late) = involved.iter().find(|it| running.iter().any(|now| now.pid == it.pid)) {
+            notices.push(told(format!("`{}` is still at work, not waited for any longer", late.line)));
+        }
+        let hook = match &seen.assignment {
+            Assignment::Hooked { hook } => Some(hook.clone()),
+            _ => None,
+        };
+        let session = before.map(|life| life.session);
+        if session.is_some() || hook.is_some() {
+            let left_session = matches!(seen.sighting, Sighting::Dead(_));
+            let session = session.clone();
+            notices.push(Notice::Died(Obituary { session, noticed, left_session, hook }));
+        }
+        match session {
+            Some(session) => self.died(around.now.age_of(session.created), around, notices),
+            None => self.start_unless_held(around, notices),
+        }
+    }
+
+    pub(super) fn died(
+        &mut self,
+        lived: Duration,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let verdict =
+            restart::after_death(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
+        notices.push(Notice::Keep(self.history.clone()));
+        self.follow(verdict, true, None, around, notices)
+    }
+
+    pub(super) fn absent(&mut self, why: &str, notices: &mut Vec<Notice>) -> Decision {
+        if !matches!(&self.state, State::Absent { why: before } if before == why) {
+            notices.push(told(format!("is not running, left so: {why}")));
+            self.state = State::Absent { why: why.to_owned() };
+        }
+        Decision::Leave
+    }
+
+    /// Waiting for a time to come; then a start is made.
+    fn until(
+        &mut self,
+        seen: &Observation,
+        due: (Timestamp, Attempt, bool),
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let (time, attempt, paced) = due;
+        match (&seen.permission, &seen.assignment) {
+            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => {
+                self.absent(why, notices)
+            }
+            (Permission::Unknown(_), _) => self.unclear(asked_for, around),
+            (Permission::Allowed, _) if around.now.wall < time => match asked_for {
+                true => Decision::LookAgain(time_until(time, around.now)),
+                false => Decision::Leave,
+            },
+            (Permission::Allowed, Assignment::Unknown(why)) => {
+                self.doubt = Some(why.clone());
+                self.unclear(asked_for, around)
+            }
+            (Permission::Allowed, Assignment::NotAsked) if !asked_for => Decision::LookAgain(Duration::ZERO),
+            (Permission::Allowed, Assignment::NotAsked) => self.unclear(asked_for, around),
+            (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
+                self.start(attempt, None, paced, around, notices)
+            }
+        }
+    }
+
+    fn held(
+        &mut self,
+        seen: &Observation,
+        hold: (Timestamp, String, HeldSince),
+        asked_for: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let (until, why, mut since) = hold;
+        let opened = since.gate_closed;
+        let says_running_again = since.not_running && seen.state_file == StateFile::Running;
+        since.not_running |= seen.state_file != StateFile::Running;
+        since.gate_closed |= matches!(seen.permission, Permission::Denied(_));
+        self.state = State::Held { until, why, since };
+        let over = match &seen.permission {
+            Permission::Denied(_) => return Decision::Leave,
+            Permission::Unknown(_) => return self.unclear(asked_for, around),
+            Permission::Allowed if opened => "its rig is operational again",
+            _ if says_running_again => "Gas Town says it should run",
+            _ if around.now.wall >= until => "the time is over",
+            _ if asked_for => return Decision::LookAgain(time_until(until, around.now)),
+            _ => return Decision::Leave,
+        };
+        if seen.assignment == Assignment::NotAsked {
+            return Decision::LookAgain(Duration::ZERO);
+        }
+        notices.push(told(format!("was left alone after being stopped by hand; {over}")));
+        self.state = State::Absent { why: "it was stopped by hand".to_owned() };
+        self.idle(seen, asked_for, around, notices)
+    }
+}
+
+fn shown(time: Duration) -> String {
+    crate::go_duration::format(time)
+}

@@ -1,0 +1,194 @@
+//! An agent's starts: what the restart policy lets follow, and how a start ends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Attempt, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd, StartOrder, State,
+    Surroundings, at_second, time_until, told,
+};
+use crate::agent::{
+    confirmation::Permission,
+    restart::{self, RestartHistory, Verdict, later},
+};
+
+impl Lifecycle {
+    /// Does what the restart policy says.
+    pub(super) fn follow(
+        &mut self,
+        verdict: Verdict,
+        counted: bool,
+        replace: Option<Replacement>,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        match verdict {
+            Verdict::Now => self.start(self.attempt(counted), replace, false, around, notices),
+            Verdict::Trial => self.start(Attempt::Trial, replace, true, around, notices),
+            Verdict::At(until) => {
+                let why = format!("restart {} waits", self.history.restart_count + 1);
+                notices.push(told(format!("{why} until {}", at_second(until))));
+                self.state = State::Waiting { until, counted, paced: false, why };
+                Decision::LookAgain(time_until(until, around.now))
+            }
+            Verdict::CrashLoop { trial_at, news } => {
+                if news {
+                    notices.push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                }
+                notices.push(told(format!(
+                    "held after {} restarts; next trial at {}",
+                    self.history.restart_count,
+                    at_second(trial_at)
+                )));
+                self.state = State::CrashLoop { trial_at };
+                Decision::LookAgain(time_until(trial_at, around.now))
+            }
+        }
+    }
+
+    /// How the next start counts.
+    pub(super) fn attempt(&self, counted: bool) -> Attempt {
+        if counted { Attempt::Restart(self.history.restart_count + 1) } else { Attempt::Fresh }
+    }
+
+    /// `paced`: its turn among the restarts after a mass death has come, or it needs none.
+    pub(super) fn start(
+        &mut self,
+        attempt: Attempt,
+        replace: Option<Replacement>,
+        paced: bool,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        if !paced && matches!(attempt, Attempt::Restart(_)) {
+            notices.push(Notice::TurnTaken);
+            if !around.pace.is_zero() {
+                let why = "restarts are paced after a mass death".to_owned();
+                notices.push(told(format!("{why}; its turn is in {:.1?}", around.pace)));
+                let until = later(around.now.wall, around.pace);
+                self.state = State::Waiting { until, counted: true, paced: true, why };
+                return Decision::LookAgain(around.pace);
+            }
+        }
+        if attempt != Attempt::Fresh {
+            restart::restarted(&mut self.history, around.now.wall, around.policy);
+            notices.push(Notice::Keep(self.history.clone()));
+        }
+        let order = StartOrder { attempt, replace };
+        self.state = State::Starting { since: around.now, order: order.clone() };
+        Decision::Start(order)
+    }
+
+    pub(super) fn start_ended(
+        &mut self,
+        end: StartEnd,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let State::Starting { since, order } = self.state.clone() else {
+            return Decision::Leave; // a start that was overtaken
+        };
+        self.settled_at = around.now.mono;
+        match end {
+            StartEnd::Up { session, took } => {
+                notices.push(Notice::Started { attempt: order.attempt, took });
+                self.state = State::Alive { since: around.now, session, said_stopped: false };
+                Decision::Leave
+            }
+            StartEnd::Found(session) => {
+                notices.push(told("is running already, nothing done"));
+                self.state = State::Alive { since: around.now, session, said_stopped: false };
+                Decision::Leave
+            }
+            StartEnd::Refused(why) => self.absent(&why, notices),
+            StartEnd::Unclear(why) | StartEnd::Impossible(why) => {
+                let until = later(around.now.wall, START_RETRY);
+                self.state = State::Waiting { until, counted: false, paced: true, why };
+                Decision::LookAgain(START_RETRY)
+            }
+            StartEnd::NeverAppeared(why) => {
+                notices.push(told(format!("start failed: {why}")));
+                self.died(Duration::ZERO, around, notices)
+            }
+            StartEnd::Ended(session) => {
+                notices.push(told("session ended while it was being started"));
+                self.state = State::Alive { since, session, said_stopped: false };
+                // Looked at afresh: who was at work is seen only now.
+                Decision::LookAgain(Duration::ZERO)
+            }
+        }
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        why: String,
+        heartbeat: Timestamp,
+        permission: &Permission,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let State::Alive { session, .. } = self.state.clone() else {
+            return Decision::Leave; // it is being looked after already
+        };
+        if *permission != Permission::Allowed {
+            return Decision::Leave;
+        }
+        let lived = around.now.age_of(session.created);
+        let before = self.history.clone();
+        let verdict =
+            restart::to_replace(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
+        if self.history != before {
+            notices.push(Notice::Keep(self.history.clone()));
+        }
+        match verdict {
+            Verdict::Now | Verdict::Trial => {
+                notices.push(told(format!("{why}; replacing it")));
+                self.follow(verdict, true, Some(Replacement { session, why, heartbeat }), around, notices)
+            }
+            // It stays alive: a kill made in order to start again is made only if the start is allowed now.
+            Verdict::CrashLoop { trial_at, news: true } => {
+                notices.push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                Decision::Leave
+            }
+            Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
+        }
+    }
+
+    pub(super) fn remembered(
+        &mut self,
+        history: RestartHistory,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        if self.history == history {
+            return Decision::Leave;
+        }
+        self.history = history;
+        match self.state {
+            State::Waiting { .. } | State::CrashLoop { .. } => {
+                notices.push(told("restart state was changed from outside"));
+                let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
+                    Verdict::Now => around.now.wall,
+                    Verdict::At(until) => until,
+                    Verdict::Trial => {
+                        self.state = State::CrashLoop { trial_at: around.now.wall };
+                        return Decision::LookAgain(Duration::ZERO);
+                    }
+                    Verdict::CrashLoop { trial_at, .. } => {
+                        self.state = State::CrashLoop { trial_at };
+                        return Decision::LookAgain(time_until(trial_at, around.now));
+                    }
+                };
+                self.state = State::Waiting {
+                    until,
+                    counted: false,
+                    paced: true,
+                    why: "restart state was changed".into(),
+                };
+                Decision::LookAgain(time_until(until, around.now))
+            }
+            _ => Decision::Leave,
+        }
+    }
+}
