@@ -155,7 +155,7 @@ impl Lifecycle {
             }
             Sighting::Alive(key) | Sighting::Starting(key) => {
                 self.doubt = None;
-                self.alive(key, seen, around, notices)
+                self.alive(key, seen, asked_for, around, notices)
             }
             Sighting::Absent | Sighting::Dead(_) => self.missing(seen, asked_for, around, notices),
         }
@@ -173,6 +173,7 @@ impl Lifecycle {
         &mut self,
         key: &SessionKey,
         seen: &Observation,
+        asked_for: bool,
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
@@ -183,6 +184,10 @@ impl Lifecycle {
         self.suspects.clear();
         match &mut self.state {
             State::Alive { session, said_stopped: before, .. } if session == key => {
+                // `gt` writes the word a moment before it kills: only one that stays says nothing about a later end.
+                if said_stopped && !*before && !asked_for {
+                    return Decision::LookAgain(STATE_FILE_SETTLES);
+                }
                 *before = said_stopped;
                 return Decision::Leave;
             }

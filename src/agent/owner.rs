@@ -33,6 +33,9 @@ use crate::{
 /// So many of an agent's last transitions are kept for a probe.
 const REMEMBERED: usize = 50;
 
+/// An owner that takes the place of a crashed one looks afresh after this long.
+const AFTER_A_CRASH: Duration = Duration::from_secs(1);
+
 /// What an owner's tasks and timers tell it.
 #[derive(Debug)]
 pub enum OwnerEvent {
@@ -113,10 +116,16 @@ impl Owner {
         let history = deps.restarts.recall(&spec.identity);
         let memory = deps.restarts.memory(&spec.identity);
         let state_since = deps.now();
+        let lifecycle = Lifecycle::resumed(history, memory, state_since);
+        let mut work = Work::new(post);
+        if lifecycle.state() != &State::Unseen {
+            // What an earlier owner waited for is gone with it.
+            work.after(AFTER_A_CRASH, OwnerEvent::TimerDue(0));
+        }
         Owner {
-            lifecycle: Lifecycle::resumed(history, memory, state_since),
+            lifecycle,
             spec: Arc::new(spec),
-            work: Work::new(post),
+            work,
             timer: 0,
             known: KnownNames::default(),
             pulse: Arc::new(Notify::new()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Attempt, Decision, HeldSince, LONGEST_TURN, Life, Lifecycle, Notice, Obituary, State, Surroundings,
-    UNCLEAR_RETRY, WHILE_AT_WORK, time_until, told,
+    Attempt, Decision, HeldSince, LONGEST_TURN, Life, Lifecycle, Notice, Obituary, START_RETRY, State,
+    Surroundings, UNCLEAR_RETRY, WHILE_AT_WORK, time_until, told,
 };
 use crate::{
     agent::{
@@ -56,7 +56,10 @@ impl Lifecycle {
                 self.second_look(seen, suspicion, around, notices)
             }
             State::Waiting { until, counted, paced, .. } => {
-                let longest = restart::longest(around.policy).max(LONGEST_TURN).max(around.retry_limited);
+                let longest = match paced {
+                    true => LONGEST_TURN.max(around.retry_limited),
+                    false => restart::longest(around.policy).max(START_RETRY),
+                };
                 let until = self.not_too_late(until, longest, around);
                 let attempt = self.attempt(counted);
                 self.until(seen, (until, attempt, paced), asked_for, around, notices)
@@ -162,7 +165,7 @@ impl Lifecycle {
             said_stopped: before.as_ref().is_none_or(|life| life.said_stopped),
         };
         match judge(seen, first) {
-            SecondLook::Back(key) => self.alive(&key, seen, around, notices),
+            SecondLook::Back(key) => self.alive(&key, seen, true, around, notices),
             SecondLook::Unclear(why) => {
                 self.doubt = Some(why);
                 Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY))

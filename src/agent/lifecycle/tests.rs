@@ -641,3 +641,19 @@ fn a_hold_that_is_over_says_so_when_the_file_changes_to_running() {
     let running = look(&mut lifecycle, "gone+running", 300);
     assert_eq!(outcome(&lifecycle, &running), "starting, start");
 }
+
+#[test]
+fn a_word_written_just_before_the_kill_is_not_taken_for_an_old_one() {
+    let mut lifecycle = given("alive");
+    let just_before = look(&mut lifecycle, "alive+stopped", 100);
+    assert_eq!(outcome(&lifecycle, &just_before), "alive, look in 1");
+    let _ = look(&mut lifecycle, "gone+stopped", 101);
+    let judged = look_again(&mut lifecycle, "gone+stopped", 102);
+    assert_eq!(outcome(&lifecycle, &judged), "held, look in 600");
+    let mut lifecycle = given("alive");
+    let _ = look(&mut lifecycle, "alive+stopped", 100);
+    let _ = look_again(&mut lifecycle, "alive+stopped", 101);
+    let _ = look(&mut lifecycle, "gone+stopped", 200);
+    let judged = look_again(&mut lifecycle, "gone+stopped", 201);
+    assert_eq!(outcome(&lifecycle, &judged), "starting, restart 1", "it lived on with the word");
+}
