@@ -88,6 +88,7 @@ impl Owner {
         let history = deps.restarts.recall(&spec.identity);
         let memory = deps.restarts.memory(&spec.identity);
         let state_since = deps.now();
+        deps.claims.claim(&spec.identity, &spec.session);
         Owner {
             lifecycle: Lifecycle::resumed(history, memory, state_since),
             spec: Arc::new(spec),
