@@ -11,10 +11,14 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
+    agent::{
+        bindings::Bindings, claims::Claims, restart_ledger::RestartLedger, start_slots::StartSlots,
+        turns::Turns,
+    },
     clock::{Clock, Now},
     commands::Commands,
     deaths::register::DeathRegister,
+    ledger::turn::LedgerTurn,
     operator::register::Operations,
     problems::Problems,
     processes::Processes,
@@ -52,6 +56,10 @@ pub struct Deps {
     pub turns: Turns,
     /// Which tmux server has this town's key bindings.
     pub bindings: Bindings,
+    /// Which agent claims which session's name.
+    pub claims: Claims,
+    /// Whose turn it is to run `bd`.
+    pub ledger_turn: LedgerTurn,
     /// Which rigs are docked, by their beads.
     pub docked: Docked,
     /// Gas Town's commands seen at work.
@@ -86,6 +94,7 @@ impl Deps {
     /// These ports for this town, with empty registers; not degraded.
     pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
         let Ports { sessions, processes, commands, files, clock } = ports;
+        let problems = Problems::new();
         Deps {
             sessions,
             processes,
@@ -95,7 +104,9 @@ impl Deps {
             dice,
             paths,
             settings,
-            problems: Problems::new(),
+            claims: Claims::new(problems.clone()),
+            ledger_turn: LedgerTurn::default(),
+            problems,
             restarts: RestartLedger::new(BTreeMap::new()),
             start_slots: StartSlots::new(),
             turns: Turns::default(),

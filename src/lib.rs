@@ -36,6 +36,7 @@ pub mod deps;
 pub mod go_duration;
 pub mod ledger;
 pub mod operator;
+pub mod polecat;
 pub mod problems;
 pub mod processes;
 pub mod rig;

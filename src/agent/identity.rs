@@ -192,6 +192,26 @@ impl Identity {
         name.replace(['.', ':'], "_")
     }
 
+    /// The ids its agent bead may have, most likely first; boot has none. `prefix` is the rig's bead prefix without its
+    /// trailing `-`. Gas Town 0.2.6 to 0.3 repeats a prefix that is the rig's name (`ff-ff-witness`), 1.0 does not
+    /// (`ff-witness`): look the first up, then the second.
+    pub fn agent_beads(&self, prefix: &str) -> Vec<String> {
+        let (rig, what) = match self {
+            Identity::Mayor => return vec!["hq-mayor".to_owned()],
+            Identity::Deacon => return vec!["hq-deacon".to_owned()],
+            Identity::Boot => return Vec::new(),
+            Identity::Witness(rig) => (rig, "witness".to_owned()),
+            Identity::Refinery(rig) => (rig, "refinery".to_owned()),
+            Identity::Crew(rig, name) => (rig, format!("crew-{name}")),
+            Identity::Polecat(rig, name) => (rig, format!("polecat-{name}")),
+        };
+        let mut ids = vec![format!("{prefix}-{rig}-{what}")];
+        if prefix == rig.as_str() {
+            ids.push(format!("{prefix}-{what}"));
+        }
+        ids
+    }
+
     /// Its mail address; boot has none.
     pub fn mail_address(&self) -> Option<String> {
         match self {
@@ -266,6 +286,34 @@ mod tests {
             assert_eq!(identity.session(Naming::Rig, "gt"), by_rig);
             assert_eq!(identity.session(Naming::Prefix, "gt"), by_prefix);
         }
+    }
+
+    #[test]
+    fn agent_beads_as_gas_town_builds_them() {
+        let text = include_str!("../../tests/fixtures/bd/agent_ids.json");
+        let cases: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut seen = 0;
+        for (version, which) in [("seed_2026-01-16", 0), ("head_2026-04-30", 1)] {
+            for case in cases[version].as_array().unwrap() {
+                let word = |at: usize| case[at].as_str().unwrap();
+                let (prefix, of) = word(1).split_once('|').unwrap_or_default();
+                let name = || word(2).parse().unwrap();
+                let identity = match word(0) {
+                    "mayor" => Identity::Mayor,
+                    "deacon" => Identity::Deacon,
+                    "witness" => Identity::Witness(rig(of)),
+                    "refinery" => Identity::Refinery(rig(of)),
+                    "crew" => Identity::Crew(rig(of), name()),
+                    "polecat" => Identity::Polecat(rig(of), name()),
+                    _ => continue, // no agents of ours
+                };
+                assert_eq!(identity.agent_beads(prefix)[which], word(3), "{version}: {case}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 13, "all that are agents of ours");
+        assert_eq!(Identity::Boot.agent_beads("gt"), Vec::<String>::new());
+        assert_eq!(Identity::Witness(rig("gastown")).agent_beads("gt").len(), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod appearance;
 pub mod bindings;
+pub mod claims;
 pub mod command_line;
 pub mod confirmation;
 pub mod environment;

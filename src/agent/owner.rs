@@ -122,6 +122,7 @@ impl Owner {
             // What an earlier owner waited for is gone with it.
             work.after(AFTER_A_CRASH, OwnerEvent::TimerDue(0));
         }
+        deps.claims.claim(&spec.identity, &spec.session);
         Owner {
             lifecycle,
             spec: Arc::new(spec),

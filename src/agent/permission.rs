@@ -1,7 +1,7 @@
 //! Permission: may anything be started, nudged or ended here, now?
 //!
 //! The operational gate and the switches in one answer: the emergency stop, `gt down` at work, the rig parked or docked,
-//! the patrol disabled, the deacon paused. What could not be read is unknown, and unknown permits nothing. It is asked
+//! the patrol disabled, the deacon paused, another agent of the same session name. What could not be read is unknown, and unknown permits nothing. It is asked
 //! afresh for each decision and again right before each act, as the files belong to others. It must not act.
 
 use std::{io, path::Path};
@@ -48,6 +48,9 @@ fn combine(obstacles: impl IntoIterator<Item = Obstacle>) -> Permission {
 pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
     let switch = switch(&deps.settings().patrols, spec);
     if let Obstacle::Denied(why) = switch {
+        return Permission::Denied(why);
+    }
+    if let Some(why) = deps.claims.contested(&spec.session) {
         return Permission::Denied(why);
     }
     let paths = &deps.paths;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::{commands::Command, deps::Deps};
 
-/// Sends a mail as the daemon. Failures are reported once as long as they last.
-pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) {
+/// Sends a mail as the daemon, and returns whether it is known to have been sent. Failures are reported once as long as
+/// they last.
+pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) -> bool {
     let settings = deps.settings();
     let mut environment = settings.env.clone();
     // `gt mail send` takes the sender from the role.
@@ -26,9 +27,11 @@ pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) {
     match sent {
         Ok(_) => {
             deps.problems.clear("mail/send");
+            true
         }
         Err(error) => {
             deps.problems.report("mail/send", format!("mail to {to} ({subject}) was not sent: {error}"));
+            false
         }
     }
 }

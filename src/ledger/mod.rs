@@ -2,6 +2,10 @@
 //!
 //! Recovery must never depend on them: they may be down when they are needed most.
 
+pub mod agents;
 pub mod beads;
+pub mod crash;
 pub mod events;
 pub mod mail;
+pub mod show_output;
+pub mod turn;

@@ -56,6 +56,7 @@ mod tests {
         let bead = |id: &str, labels: &[&str]| Bead {
             id: id.into(),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            ..Bead::default()
         };
         for (name, beads, expected) in [
             ("no bead", vec![], None),

@@ -144,9 +144,14 @@ impl TownPaths {
         [dir.join(rig.as_str()), dir]
     }
 
+    /// The directory of a rig's crew.
+    pub fn crews(&self, rig: &RigName) -> PathBuf {
+        self.rig(rig).join("crew")
+    }
+
     /// A crew member's directory.
     pub fn crew(&self, rig: &RigName, name: &AgentName) -> PathBuf {
-        self.rig(rig).join("crew").join(name.as_str())
+        self.crews(rig).join(name.as_str())
     }
 
     /// Where an agent that works in `directory` notes its conversation id.

@@ -1,0 +1,267 @@
+//! What `bd show --json` prints, read into beads. Pure; it must survive any bytes.
+//!
+//! Shapes of `bd` 0.47 to 1.0. An id that does not exist is told in three ways, all one outcome here: it is left out and
+//! told on standard error (exit code 0); the whole call fails with an error object that names it, when `bd` goes through
+//! its daemon (`cmd/bd/show.go`, 0.47); or, when none of the ids exists, an error object names none (1.0). A database that
+//! could not be read is told in the first way too, so that standard error is read before an id counts as missing.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::beads::Bead;
+use crate::town::go_time;
+
+/// What was printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// These beads; ids that do not exist are left out.
+    Beads(Vec<Bead>),
+    /// At least one of the ids does not exist, and nothing is said of the others.
+    OneIsMissing,
+}
+
+/// Reads both outputs. An error says that nothing is known, and why.
+pub fn parse(stdout: &[u8], stderr: &str) -> Result<Shown, String> {
+    if let Some(trouble) = trouble(stderr) {
+        return Err(format!("bd show: {trouble}"));
+    }
+    let Some(json) = json_part(stdout) else {
+        return Ok(Shown::Beads(Vec::new()));
+    };
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Output {
+        Beads(Vec<Row>),
+        Enveloped { data: Vec<Row> },
+        Error { error: String },
+    }
+    match serde_json::from_slice(json) {
+        Ok(Output::Beads(rows) | Output::Enveloped { data: rows }) => {
+            Ok(Shown::Beads(rows.into_iter().map(Row::bead).collect()))
+        }
+        Ok(Output::Error { error }) if !says_not_found(&error) => Err(format!("bd show: {error}")),
+        Ok(Output::Error { error }) if error.contains("resolving ID") => Ok(Shown::OneIsMissing),
+        Ok(Output::Error { .. }) => Ok(Shown::Beads(Vec::new())),
+        Err(error) => Err(format!("bd show printed something else than beads: {error}")),
+    }
+}
+
+/// Whether an output holds anything that could be JSON.
+pub fn has_json(stdout: &[u8]) -> bool {
+    json_part(stdout).is_some()
+}
+
+/// Some versions print text first.
+fn json_part(stdout: &[u8]) -> Option<&[u8]> {
+    let start = stdout.iter().position(|byte| matches!(byte, b'[' | b'{'))?;
+    Some(&stdout[start..])
+}
+
+/// Why an id was left out, when that is not because it does not exist. `stderr` may have its lines joined.
+fn trouble(stderr: &str) -> Option<String> {
+    let told = stderr.split("Error fetching ").skip(1);
+    let bad = told.filter(|text| !says_not_found(text)).map(|text| text.lines().next().unwrap_or(text));
+    bad.map(|text| format!("Error fetching {}", text.trim())).next()
+}
+
+/// Ids are also matched by parts of them; one that fits several beads is none of them.
+fn says_not_found(error: &str) -> bool {
+    ["no issue found", "no issues found", "ambiguous ID"].iter().any(|text| error.contains(text))
+}
+
+/// A bead as it is printed: what is empty is left out.
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    status: Option<String>,
+    issue_type: Option<String>,
+    labels: Option<Vec<String>>,
+    description: Option<String>,
+    assignee: Option<String>,
+    updated_at: Option<serde_json::Value>,
+    hook_bead: Option<String>,
+    agent_state: Option<String>,
+}
+
+impl Row {
+    fn bead(self) -> Bead {
+        let description = self.description.unwrap_or_default();
+        // `show` prints a column that holds something in every version that has it, so one that is not printed says
+        // nothing, and the description's line is what there is: of 0.47 for the state, of 1.0 for both.
+        let field = |column: Option<String>, key: &str| match column {
+            Some(value) => set(&value),
+            None => line(&description, key),
+        };
+        Bead {
+            hook_bead: field(self.hook_bead, "hook_bead"),
+            agent_state: field(self.agent_state, "agent_state"),
+            id: self.id,
+            status: self.status.unwrap_or_default(),
+            issue_type: self.issue_type.unwrap_or_default(),
+            labels: self.labels.unwrap_or_default(),
+            assignee: self.assignee.filter(|name| !name.is_empty()),
+            updated_at: self.updated_at.as_ref().and_then(time),
+            description,
+        }
+    }
+}
+
+fn time(value: &serde_json::Value) -> Option<Timestamp> {
+    go_time::parse(value.as_str()?).ok().flatten()
+}
+
+/// A value that is set: `null` and nothing are not.
+fn set(value: &str) -> Option<String> {
+    let value = value.trim();
+    (!value.is_empty() && value != "null").then(|| value.to_owned())
+}
+
+/// The value of the last line `key: value`, if it is set.
+fn line(description: &str, key: &str) -> Option<String> {
+    let lines = description.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.filter(|(found, _)| found.trim().eq_ignore_ascii_case(key)).last()?;
+    set(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/fixtures/bd/", $name)).to_vec()
+        };
+    }
+
+    fn beads(name: &str, stdout: &[u8]) -> Vec<Bead> {
+        match parse(stdout, "") {
+            Ok(Shown::Beads(beads)) => beads,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn which_beads_were_printed() {
+        const MULTI: &str = include_str!("../../tests/fixtures/bd/show_multi_one_missing.stderr");
+        const DIRECT: &str = include_str!("../../tests/fixtures/bd/show_missing_direct.stderr");
+        const MANY: &str = include_str!("../../tests/fixtures/bd/show_partial_ambiguous.stderr");
+        const STALE: &str = include_str!("../../tests/fixtures/bd/show_stale_jsonl.stderr");
+        let missing = Some("one is missing");
+        let locked =
+            r#"Error fetching gt-a: no issue found matching "gt-a" Error fetching gt-b: database is locked"#;
+        let table = "Error fetching gt-a: search issues: Error 1146 (HY000): table not found: issues";
+        for (name, stdout, stderr, expected) in [
+            ("one of two", fixture!("show_multi_one_missing.stdout"), MULTI, Ok(vec!["hq-mayor"])),
+            ("missing, direct", fixture!("show_missing_direct.stdout"), DIRECT, Ok(vec![])),
+            ("missing, no prefix", fixture!("show_missing_direct_noprefix.stdout"), "", Ok(vec![])),
+            ("missing, through the daemon", fixture!("show_missing_daemon.stdout"), "", Err(missing)),
+            ("missing, 1.0", fixture!("v1.0_show_missing.stdout"), DIRECT, Ok(vec![])),
+            ("a part of an id", fixture!("show_partial.stdout"), "", Ok(vec!["gt-gastown-polecat-nux"])),
+            ("a part of many ids", fixture!("show_partial_ambiguous.stdout"), MANY, Ok(vec![])),
+            ("ambiguous", b"".to_vec(), "Error fetching gt-a: ambiguous ID \"gt-a\" matches 2", Ok(vec![])),
+            ("a rig", fixture!("rigbead.after-dock.json"), "", Ok(vec!["gt-rig-gastown"])),
+            ("warnings beside", fixture!("show_stale_jsonl.stdout"), STALE, Ok(vec!["gt-gastown-witness"])),
+            ("out of sync", fixture!("show_stale_noimport.stdout"), "", Err(None)),
+            ("text before", b"Syncing...\n[{\"id\":\"a\"}]".to_vec(), "", Ok(vec!["a"])),
+            ("envelope", br#"{"schema_version":1,"data":[{"id":"a"}]}"#.to_vec(), "", Ok(vec!["a"])),
+            ("nulls", br#"[{"id":"a","labels":null,"hook_bead":null}]"#.to_vec(), "", Ok(vec!["a"])),
+            ("another error", br#"{"error":"database is locked"}"#.to_vec(), "", Err(None)),
+            ("left out for another reason", b"".to_vec(), locked, Err(None)),
+            ("1.0, no table", fixture!("v1.0_show_missing.stdout"), table, Err(None)),
+            ("half", b"[1,2".to_vec(), "", Err(None)),
+            ("a bead without id", b"[{}]".to_vec(), "", Err(None)),
+            ("a status that is none", br#"[{"id":"a","status":7}]"#.to_vec(), "", Err(None)),
+            ("no JSON at all", b"hello".to_vec(), "", Ok(vec![])),
+        ] {
+            let got = parse(&stdout, stderr);
+            let ids = got.as_ref().map_err(|_| None).and_then(|shown| match shown {
+                Shown::Beads(beads) => Ok(beads.iter().map(|bead| bead.id.as_str()).collect::<Vec<_>>()),
+                Shown::OneIsMissing => Err(missing),
+            });
+            assert_eq!(ids, expected, "{name}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn hook_and_state_as_recorded() {
+        for (name, stdout, hook, state) in [
+            ("hooked", fixture!("show_polecat_hooked.stdout"), Some("gt-o78"), Some("working")),
+            ("no hook", fixture!("show_polecat_no_hook.stdout"), None, Some("idle")),
+            ("slung", fixture!("polecat.hooked.json"), Some("gt-lj9"), Some("spawning")),
+            ("done", fixture!("polecat.done.json"), None, Some("closed")),
+            ("nuked", fixture!("polecat.nuked.json"), None, Some("closed")),
+            ("closed", fixture!("show_closed_agent.stdout"), None, Some("idle")),
+            ("auto-created", fixture!("show_agent_autocreated.stdout"), None, Some("working")),
+            ("list, 0.49", fixture!("v0.49_list_agent_rig_gastown.json"), Some("gt-o78"), Some("working")),
+            ("1.0", fixture!("v1.0_show_agent.json"), Some("gt-o78"), Some("working")),
+            ("work", fixture!("show_non_agent.stdout"), None, None),
+        ] {
+            let bead = &beads(name, &stdout)[0];
+            assert_eq!((bead.hook_bead.as_deref(), bead.agent_state.as_deref()), (hook, state), "{name}");
+            assert!(bead.updated_at.is_some() && !bead.status.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn columns_beat_lines_and_lines_are_read_leniently() {
+        for (name, column, description, expected) in [
+            ("column only", Some("b"), "", Some("b")),
+            ("column beats line", Some("b"), "hook_bead: a", Some("b")),
+            ("an empty column beats it too", Some(""), "hook_bead: a", None),
+            ("null in the column", Some("null"), "hook_bead: a", None),
+            ("line only", None, "words\n\nhook_bead: a\nother: x", Some("a")),
+            ("case and blanks", None, "  Hook_Bead :  a  ", Some("a")),
+            ("the last wins", None, "hook_bead: a\nhook_bead: b", Some("b")),
+            ("the last unsets", None, "hook_bead: a\nhook_bead: null", None),
+            ("empty", None, "hook_bead:", None),
+            ("another key", None, "old_hook_bead: a", None),
+            ("windows", None, "hook_bead: a\r\nx: y\r\n", Some("a")),
+            ("neither", None, "", None),
+        ] {
+            let mut printed = serde_json::json!([{"id": "x", "description": description}]);
+            if let Some(column) = column {
+                printed[0]["hook_bead"] = column.into();
+            }
+            let bead = &beads(name, printed.to_string().as_bytes())[0];
+            assert_eq!(bead.hook_bead.as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn times_with_any_fraction_and_offset() {
+        for (printed, expected) in [
+            (r#""2026-11-22T20:44:10Z""#, Some("2026-11-22T20:44:10Z")),
+            (r#""2026-11-22T20:44:10.305574201Z""#, Some("2026-11-22T20:44:10.305574201Z")),
+            (r#""2026-11-22T20:44:10.5-08:00""#, Some("2026-11-23T04:44:10.5Z")),
+            (r#""0001-01-01T00:00:00Z""#, None),
+            (r#""yesterday""#, None),
+            ("17", None),
+            ("null", None),
+        ] {
+            let text = format!(r#"[{{"id":"x","updated_at":{printed}}}]"#);
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(beads(printed, text.as_bytes())[0].updated_at, expected, "{printed}");
+        }
+    }
+
+    #[test]
+    fn labels_are_read() {
+        let printed = include_bytes!("../../tests/fixtures/bd/rigbead.after-dock.json");
+        assert_eq!(beads("dock", printed)[0].labels, ["gt:rig", "status:docked"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_survived(stdout: Vec<u8>, stderr: String) {
+            let _ = parse(&stdout, &stderr);
+        }
+
+        #[test]
+        fn any_damage_to_a_real_output_is_survived(at in 0usize..700, with: Vec<u8>) {
+            let mut printed = fixture!("show_polecat_hooked.stdout");
+            let at = at.min(printed.len());
+            printed.splice(at..(at + with.len()).min(printed.len()), with);
+            let _ = parse(&printed, "");
+        }
+    }
+}

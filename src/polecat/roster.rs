@@ -1,0 +1,84 @@
+//! Which polecats a rig has, and whether one has a worktree: by the directories `gt` made for them (0.2.6 to 0.3).
+//!
+//! It looks and says what is there. What could not be looked at is said to be unknown, never to be missing.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    agent::identity::{AgentName, RigName},
+    deps::Deps,
+};
+
+/// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of their names.
+/// Without that directory there are none. Names that cannot be used are reported, once as long as they are there, and
+/// skipped. An error says that it is not known which there are.
+pub async fn list(deps: &Deps, rig: &RigName) -> Result<Vec<AgentName>, String> {
+    names(deps, &deps.paths.polecats(rig), &format!("rig/{rig}/polecats/names")).await
+}
+
+/// The crew of a rig, by the directories in `<rig>/crew/` in the same way: they have sessions too, whose names no polecat
+/// may have.
+pub async fn crew(deps: &Deps, rig: &RigName) -> Result<Vec<AgentName>, String> {
+    names(deps, &deps.paths.crews(rig), &format!("rig/{rig}/crew/names")).await
+}
+
+async fn names(deps: &Deps, directory: &Path, problem: &str) -> Result<Vec<AgentName>, String> {
+    let failed = |path: &Path, error: io::Error| format!("{}: {error}", deps.paths.shown(path).display());
+    let entries = match deps.files.list(directory).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(directory, error)),
+    };
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for entry in entries.into_iter().filter(|entry| !entry.starts_with('.')) {
+        let path = directory.join(&entry);
+        match (entry.parse(), deps.files.is_dir(&path).await) {
+            (_, Ok(false)) => {}
+            (Ok(name), Ok(true)) => good.push(name),
+            (Err(why), Ok(true)) => bad.push(format!("{why}")),
+            (_, Err(error)) => return Err(failed(&path, error)),
+        }
+    }
+    if bad.is_empty() {
+        deps.problems.clear(problem);
+    } else {
+        let shown = deps.paths.shown(directory).display();
+        deps.problems.report(problem, format!("{shown}: {}; not supervised, rename them", bad.join("; ")));
+    }
+    Ok(good)
+}
+
+/// Whether a polecat has a directory to work in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Worktree {
+    /// This one.
+    There(PathBuf),
+    /// None.
+    Gone,
+    /// It could not be looked, and why.
+    Unknown(String),
+}
+
+/// Looks for a polecat's worktree: `<rig>/polecats/<name>/<rig>`, or else `<rig>/polecats/<name>` where that is a worktree
+/// itself, as before 0.2. `gt` goes by its `.git` too (`clonePath` in `internal/polecat/manager.go`), and so must we: the
+/// directory is also there when the new worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
+pub async fn worktree(deps: &Deps, rig: &RigName, name: &AgentName) -> Worktree {
+    let [new, old] = deps.paths.polecat_dirs(rig, name);
+    let unknown = |path: &Path, error: io::Error| {
+        Worktree::Unknown(format!("{}: {error}", deps.paths.shown(path).display()))
+    };
+    match deps.files.is_dir(&new).await {
+        Ok(true) => return Worktree::There(new),
+        Ok(false) => {}
+        Err(error) => return unknown(&new, error),
+    }
+    let git = old.join(".git");
+    match deps.files.exists(&git).await {
+        Ok(true) => Worktree::There(old),
+        Ok(false) => Worktree::Gone,
+        Err(error) => unknown(&git, error),
+    }
+}
