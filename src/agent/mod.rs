@@ -31,3 +31,4 @@ pub mod start;
 pub mod start_slots;
 pub mod texts;
 pub mod turns;
+pub mod workplace;

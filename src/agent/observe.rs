@@ -17,6 +17,7 @@ use super::{
 use crate::{
     deps::Deps,
     operator::rules::Operation,
+    polecat::{roster, work},
     sessions::{
         Session, SessionsError,
         death::Death,
@@ -77,7 +78,9 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         sighting,
     };
     let missing = matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_));
-    if missing {
+    // Where nothing is to be done in any case, it does not matter who did it.
+    let nothing_to_do = matches!(seen.assignment, Assignment::None(_) | Assignment::Unknown(_));
+    if missing && !nothing_to_do {
         let running = match asked_first {
             Some(running) => running,
             None => deps.operations.look(deps).await,
@@ -90,7 +93,22 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     }
     seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
+    if missing && how.thorough && spec.identity.role() == Role::Polecat {
+        seen.worktree = worktree(deps, spec).await;
+        seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
+    }
     seen
+}
+
+async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
+    let (Some(rig), Some(name)) = (spec.identity.rig(), spec.identity.name()) else {
+        return Worktree::There;
+    };
+    match roster::worktree(deps, rig, name).await {
+        roster::Worktree::There(_) => Worktree::There,
+        roster::Worktree::Gone => Worktree::Gone,
+        roster::Worktree::Unknown(why) => Worktree::Unknown(why),
+    }
 }
 
 /// Before its work was asked for.

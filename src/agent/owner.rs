@@ -12,23 +12,19 @@ use tokio::sync::Notify;
 use super::{
     confirmation::{Assignment, Observation},
     identity::Role,
-    lifecycle::{
-        Attempt, Decision, Event, Lifecycle, Notice, Obituary, StartEnd, StartOrder, State, Surroundings,
-    },
+    lifecycle::{Attempt, Decision, Event, Lifecycle, StartEnd, StartOrder, State, Surroundings},
     observe::{self, How, KnownNames},
     spec::AgentSpec,
     start,
 };
 use crate::{
     clock::Now,
-    deaths::rules::ConfirmedDeath,
     deps::Deps,
-    go_duration,
-    ledger::{events, mail},
     sessions::{death::Death, sweep::Sweep},
-    town::events::Event as TownEvent,
     work::{Post, Work},
 };
+
+mod telling;
 
 /// So many of an agent's last transitions are kept for a probe.
 const REMEMBERED: usize = 50;
@@ -105,6 +101,8 @@ pub struct Owner {
     last_death: Option<Death>,
     /// When it was last seen alive.
     seen_alive: Option<Timestamp>,
+    /// The work on its hook, as last seen, for a polecat.
+    hook: Option<String>,
     /// The last end that was confirmed to be one.
     last_end: Option<End>,
     recent: VecDeque<(Timestamp, String)>,
@@ -133,6 +131,7 @@ impl Owner {
             state_since,
             last_death: None,
             seen_alive: None,
+            hook: None,
             last_end: None,
             recent: VecDeque::new(),
             deps,
@@ -154,6 +153,11 @@ impl Owner {
         matches!(self.state(), State::Alive { .. })
     }
 
+    /// When it was last seen alive.
+    pub fn seen_alive(&self) -> Option<Timestamp> {
+        self.seen_alive
+    }
+
     /// How long its next restart still has to wait, and a moment more; `None` when it has not to.
     pub fn backoff_left(&self, now: Now) -> Option<Duration> {
         let until = self.lifecycle.history().backoff_until?;
@@ -167,12 +171,8 @@ impl Owner {
     }
 
     /// A look that brings along what is known of the agent's work.
-    pub fn look_knowing(
-        &self,
-        sweep: Option<Arc<Sweep>>,
-        assignment: Assignment,
-    ) -> impl Future<Output = Observation> + Send + 'static {
-        self.observe(How { sweep, assignment: Some(assignment), ..How::default() })
+    pub fn look_knowing(&self, assignment: Assignment) -> impl Future<Output = Observation> + Send + 'static {
+        self.observe(How { assignment: Some(assignment), ..How::default() })
     }
 
     fn observe(&self, how: How) -> impl Future<Output = Observation> + Send + 'static {
@@ -249,6 +249,11 @@ impl Owner {
             Role::Polecat => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
+        if let Event::Seen(Observation { assignment: Assignment::Hooked { hook }, .. })
+        | Event::Looked(Observation { assignment: Assignment::Hooked { hook }, .. }) = &event
+        {
+            self.hook = Some(hook.clone());
+        }
         let step = self.lifecycle.apply(
             event,
             Surroundings {
@@ -292,138 +297,6 @@ impl Owner {
             async move { OwnerEvent::StartEnded(start::start(&deps, &spec, &order, &pulse).await) },
             OwnerEvent::StartEnded(StartEnd::Unclear("the start was cut short by a fault of ours".into())),
         );
-    }
-
-    fn notice(&mut self, notice: Notice, now: Now) {
-        let identity = &self.spec.identity;
-        match notice {
-            Notice::Told(text) => {
-                tracing::info!("{identity}: {text}");
-                self.remember(now, text);
-            }
-            Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
-            Notice::Died(obituary) => self.tell_died(&obituary, now),
-            Notice::StoppedByHand => self.deps.docked.read_again(),
-            Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
-            Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
-            Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),
-        }
-    }
-
-    fn remember(&mut self, now: Now, text: String) {
-        if self.recent.len() == REMEMBERED {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((now.wall, text));
-    }
-
-    fn tell_died(&mut self, obituary: &Obituary, now: Now) {
-        let told = self
-            .last_death
-            .clone()
-            .filter(|death| obituary.session.as_ref().is_some_and(|session| session.id == death.id));
-        let exit = told.as_ref().and_then(|death| death.exit);
-        let with_server = told.is_some_and(|death| death.with_server);
-        let reason = match exit {
-            _ if with_server => "tmux server died".to_owned(),
-            _ if obituary.left_session => "agent gone, shell left".to_owned(),
-            Some(exit) => format!("crashed (exit {exit})"),
-            None => "crashed".to_owned(),
-        };
-        let identity = self.spec.identity.clone();
-        tracing::warn!("{identity}: died: {reason}");
-        let payload = serde_json::json!({
-            "session": self.spec.session,
-            "agent": identity.to_string(),
-            "reason": reason,
-            "caller": "daemon",
-        });
-        self.append(TownEvent::ours(now.wall, "session_death", payload));
-        if obituary.session.is_some() {
-            let (session, noticed) = (self.spec.session.clone(), obituary.noticed);
-            let death = ConfirmedDeath { agent: identity, session, noticed, exit, with_server };
-            self.deps.deaths.record(death, now, &self.deps.settings().deaths);
-        }
-        self.last_end = Some(End { noticed: obituary.noticed.wall, confirmed: now.wall, reason });
-    }
-
-    fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
-        let which = match attempt {
-            Attempt::Fresh => String::new(),
-            Attempt::Restart(n) => format!(" (restart {n})"),
-            Attempt::Trial => " (trial after a crash loop)".to_owned(),
-        };
-        let text = format!("started in {:.1}s{which}", took.as_secs_f64());
-        tracing::info!("{}: {text}", self.spec.identity);
-        self.remember(now, text);
-        let attempt = match attempt {
-            Attempt::Fresh => return,
-            Attempt::Restart(n) => n,
-            Attempt::Trial => self.lifecycle.history().restart_count,
-        };
-        let payload = serde_json::json!({
-            "agent": self.spec.identity.to_string(),
-            "session": self.spec.session,
-            "took": format!("{:.1}s", took.as_secs_f64()),
-            "attempt": attempt,
-        });
-        self.append(TownEvent::ours(now.wall, "agent_restarted", payload));
-    }
-
-    fn tell_crash_loop(&mut self, restarts: u32, until: Timestamp, now: Now) {
-        let identity = self.spec.identity.to_string();
-        let text = format!(
-            "{identity} was restarted {restarts} times within {} and is held; it is tried again in {}",
-            go_duration::format(self.deps.settings().restart.crash_loop_window),
-            go_duration::format(self.deps.settings().restart.retry_crash_loop_after),
-        );
-        self.deps.problems.report(self.problem_key("crash_loop"), text.clone());
-        let payload = serde_json::json!({
-            "agent": identity,
-            "session": self.spec.session,
-            "restarts": restarts,
-            "until": until.to_string(),
-        });
-        self.append(TownEvent::ours(now.wall, "crash_loop", payload));
-        let deps = self.deps.clone();
-        self.work.run(async move {
-            let subject = format!("CRASH_LOOP: {identity} held after {restarts} restarts");
-            mail::send(&deps, "mayor/", &subject, &text).await;
-        });
-    }
-
-    fn append(&mut self, event: TownEvent) {
-        let deps = self.deps.clone();
-        self.work.run(async move { events::append(&deps, &event).await });
-    }
-
-    /// A start that could not be made is a problem as long as it lasts; it is told once.
-    fn tell_start_problem(&self, end: &StartEnd) {
-        let key = self.problem_key("start");
-        match end {
-            StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
-                self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));
-            }
-            StartEnd::Up { .. } | StartEnd::Found(_) => {
-                self.deps.problems.clear(&key);
-            }
-            StartEnd::Refused(_) | StartEnd::NeverAppeared(_) | StartEnd::Ended(_) => {}
-        }
-    }
-
-    /// Whoever started it: it runs, so that nothing hinders its start any more.
-    fn forget_start_problems(&self) {
-        self.deps.problems.clear(&self.problem_key("start"));
-        if self.lifecycle.history().crash_loop_since.is_none() {
-            self.deps.problems.clear(&self.problem_key("crash_loop"));
-        }
-    }
-
-    fn problem_key(&self, what: &str) -> String {
-        match self.spec.identity.rig() {
-            Some(rig) => format!("rig/{rig}/{}/{what}", self.spec.identity),
-            None => format!("{}/{what}", self.spec.identity),
-        }
     }
 
     /// What a probe shows.

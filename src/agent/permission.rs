@@ -198,7 +198,7 @@ mod tests {
             (Identity::Witness(rig("b")), false),
             (Identity::Refinery(rig("b")), true),
         ] {
-            let spec = AgentSpec { session: String::new(), identity };
+            let spec = AgentSpec { session: String::new(), identity, prefix: String::new() };
             assert_eq!(switch(&patrols, &spec) == Obstacle::None, on, "{}", spec.identity);
         }
     }

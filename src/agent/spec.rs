@@ -9,6 +9,8 @@ pub struct AgentSpec {
     pub identity: Identity,
     /// The exact name of its session.
     pub session: String,
+    /// The prefix of its rig's beads, without the trailing `-`; empty for those of no rig.
+    pub prefix: String,
 }
 
 impl AgentSpec {

@@ -20,6 +20,7 @@ use super::{
     programs, readiness,
     spec::AgentSpec,
     texts::{self, Occasion},
+    workplace,
 };
 use crate::{
     deps::Deps,
@@ -60,8 +61,11 @@ impl Start<'_> {
         self.permitted().await?;
         let program = self.program().await?;
         self.clear_the_way().await?;
-        let directory = self.directory().await?;
-        if self.order.attempt != Attempt::Fresh && place::is_worktree(self.spec.identity.role()) {
+        let directory = workplace::find(self.deps, &self.spec.identity).await?;
+        // A polecat is only ever started because it crashed, whether that was seen or not.
+        let role = self.spec.identity.role();
+        let again = self.order.attempt != Attempt::Fresh || role == Role::Polecat;
+        if again && place::is_worktree(role) {
             presync::presync(self.deps, self.spec, &directory).await;
         }
         self.hook_settings(&program).await;
@@ -148,32 +152,6 @@ impl Start<'_> {
                 resolution.program.command
             )))
         }
-    }
-
-    async fn directory(&self) -> Step<PathBuf> {
-        let files = &self.deps.files;
-        let role = self.spec.identity.role();
-        let candidates = place::candidates(&self.spec.identity, &self.deps.paths);
-        for directory in &candidates {
-            if place::is_created(role) {
-                return match files.create_dir(directory).await {
-                    Ok(()) => Ok(directory.clone()),
-                    Err(error) => Err(StartEnd::Impossible(format!(
-                        "its directory {} cannot be created: {error}",
-                        directory.display()
-                    ))),
-                };
-            }
-            match files.is_dir(directory).await {
-                Ok(true) => return Ok(directory.clone()),
-                Ok(false) => {}
-                Err(error) => {
-                    return Err(StartEnd::Unclear(format!("{}: {error}", directory.display())));
-                }
-            }
-        }
-        let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
-        Err(StartEnd::Impossible(format!("its directory {first} does not exist")))
     }
 
     async fn hook_settings(&self, program: &AgentProgram) {
@@ -325,10 +303,8 @@ impl Start<'_> {
         let path = crate::town::paths::TownPaths::session_id(&directory);
         let session_id =
             self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
-        let occasion = match self.order.attempt {
-            Attempt::Restart(_) | Attempt::Trial if self.spec.identity.role() == Role::Polecat => {
-                Occasion::Crash
-            }
+        let occasion = match self.spec.identity.role() {
+            Role::Polecat => Occasion::Crash,
             _ => Occasion::Patrol,
         };
         let at = self.deps.now().wall.to_zoned(self.deps.clock.zone());

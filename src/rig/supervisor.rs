@@ -1,6 +1,6 @@
 //! The rig supervisor: stands over a rig's actors, restarts one that crashes, and passes on what the root says.
 //!
-//! It owns no agent. Polecat health and whatever else a rig gets joins its children here.
+//! It owns no agent. Whatever else a rig gets joins its children here.
 
 use std::{fmt, sync::Arc};
 
@@ -13,7 +13,9 @@ use crate::{
         spec::AgentSpec,
     },
     deps::Deps,
+    polecat::actor::{HealthMsg, PolecatHealth},
     sessions::death::Death,
+    town::settings::Naming,
     tree::{
         budget::Budget,
         children::{ChildStatus, Children, Ending, ending, stop_all},
@@ -36,6 +38,8 @@ pub enum RigMsg {
 /// The children a rig has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RigChild {
+    /// The owner of all polecats.
+    Polecats,
     /// The owner of the refinery.
     Refinery,
     /// The owner of the witness.
@@ -45,9 +49,27 @@ pub enum RigChild {
 impl fmt::Display for RigChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            RigChild::Polecats => "polecats",
             RigChild::Refinery => "refinery",
             RigChild::Witness => "witness",
         })
+    }
+}
+
+/// How each child is spoken to.
+#[derive(Debug)]
+enum ChildRef {
+    Patrol(ActorRef<PatrolMsg>),
+    Polecats(ActorRef<HealthMsg>),
+}
+
+impl ChildRef {
+    fn hear(&self, word: Word) {
+        // A message to an actor that just crashed is lost; its successor looks for itself.
+        let _ = match self {
+            ChildRef::Patrol(actor) => actor.cast(PatrolMsg::Word(word)).map_err(drop),
+            ChildRef::Polecats(actor) => actor.cast(HealthMsg::Word(word)).map_err(drop),
+        };
     }
 }
 
@@ -60,6 +82,24 @@ pub struct RigPlan {
     pub prefix: String,
 }
 
+impl RigPlan {
+    /// What is to be known of its witness, refinery, or one of its polecats.
+    pub fn spec(&self, identity: Identity, naming: Naming) -> AgentSpec {
+        let session = identity.session(naming, &self.prefix);
+        AgentSpec { identity, session, prefix: self.prefix.clone() }
+    }
+
+    /// Whether a session may be one of this rig's polecats': by the beginning of its name, which another rig's agents may
+    /// share, and by being none of the agents known otherwise.
+    pub fn may_be_a_polecats(&self, session: &str, naming: Naming) -> bool {
+        let witness = Identity::Witness(self.name.clone()).session(naming, &self.prefix);
+        let refinery = Identity::Refinery(self.name.clone()).session(naming, &self.prefix);
+        let begin = witness.strip_suffix("witness").unwrap_or(&witness);
+        let rest = session.strip_prefix(begin).filter(|rest| !rest.is_empty());
+        rest.is_some_and(|rest| session != witness && session != refinery && !rest.starts_with("crew-"))
+    }
+}
+
 /// What a probe shows.
 #[derive(Debug, Clone)]
 pub struct RigSnapshot {
@@ -69,6 +109,8 @@ pub struct RigSnapshot {
     pub actors: Vec<ChildStatus>,
     /// The owners that run, to be probed themselves.
     pub patrols: Vec<ActorRef<PatrolMsg>>,
+    /// The owner of its polecats, if it runs.
+    pub polecats: Option<ActorRef<HealthMsg>>,
 }
 
 /// The actor.
@@ -80,7 +122,7 @@ pub struct RigState {
     deps: Arc<Deps>,
     plan: RigPlan,
     answers: Answers,
-    children: Children<RigChild, ActorRef<PatrolMsg>>,
+    children: Children<RigChild, ChildRef>,
     work: Work<RigMsg>,
 }
 
@@ -98,7 +140,7 @@ impl Actor for RigSupervisor {
         let post: Post<RigMsg> = Arc::new(move |message| drop(itself.cast(message)));
         let children = Children::new(Budget::default());
         let mut state = RigState { deps, plan, answers, children, work: Work::new(post) };
-        for child in [RigChild::Witness, RigChild::Refinery] {
+        for child in [RigChild::Witness, RigChild::Refinery, RigChild::Polecats] {
             state.spawn(&myself, child).await?;
         }
         Ok(state)
@@ -114,8 +156,8 @@ impl Actor for RigSupervisor {
             RigMsg::Word(Word::Heartbeat(beat)) => state.pass_on(&beat),
             RigMsg::Word(Word::Died(death)) => state.died(death),
             RigMsg::Word(word) => {
-                for (_, patrol) in state.children.running() {
-                    let _ = patrol.cast(PatrolMsg::Word(word.clone()));
+                for (_, child) in state.children.running() {
+                    child.hear(word.clone());
                 }
             }
             RigMsg::TryAgain(child) => {
@@ -165,30 +207,43 @@ impl Actor for RigSupervisor {
 }
 
 impl RigState {
-    /// The agent that a child owns.
-    fn spec(&self, child: RigChild) -> AgentSpec {
+    /// The one agent that a patrol owns.
+    fn spec(&self, child: RigChild) -> Option<AgentSpec> {
         let rig = self.plan.name.clone();
         let identity = match child {
             RigChild::Witness => Identity::Witness(rig),
             RigChild::Refinery => Identity::Refinery(rig),
+            RigChild::Polecats => return None,
         };
-        let session = identity.session(self.deps.settings().tmux.naming, &self.plan.prefix);
-        AgentSpec { identity, session }
+        Some(self.plan.spec(identity, self.deps.settings().tmux.naming))
     }
 
     /// Passes a death on to the owner of the session, if it is one of this rig's.
     fn died(&self, death: Death) {
-        let owner = self.children.running().find(|(child, _)| self.spec(**child).session == death.session);
-        if let Some((_, patrol)) = owner {
-            let _ = patrol.cast(PatrolMsg::Word(Word::Died(death)));
+        let naming = self.deps.settings().tmux.naming;
+        let owner = self.children.running().find(|(child, _)| match self.spec(**child) {
+            Some(spec) => spec.session == death.session,
+            None => self.plan.may_be_a_polecats(&death.session, naming),
+        });
+        if let Some((_, child)) = owner {
+            child.hear(Word::Died(death));
         }
     }
 
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
-        let arguments = (self.deps.clone(), self.spec(child), self.answers.clone());
-        let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, myself.get_cell()).await?;
+        let (deps, answers, above) = (self.deps.clone(), self.answers.clone(), myself.get_cell());
+        let (actor, cell) = match self.spec(child) {
+            Some(spec) => {
+                let (actor, _) = Actor::spawn_linked(None, Patrol, (deps, spec, answers), above).await?;
+                (ChildRef::Patrol(actor.clone()), actor.get_cell())
+            }
+            None => {
+                let arguments = (deps, self.plan.clone(), answers);
+                let (actor, _) = Actor::spawn_linked(None, PolecatHealth, arguments, above).await?;
+                (ChildRef::Polecats(actor.clone()), actor.get_cell())
+            }
+        };
         self.deps.problems.clear(&format!("rig/{}/actor/{child}", self.plan.name));
-        let cell = actor.get_cell();
         self.children.started(child, actor, cell);
         Ok(())
     }
@@ -198,8 +253,8 @@ impl RigState {
         let rig = &self.plan.name;
         let delegated = self.children.running().map(|(child, _)| format!("{rig}/{child}")).collect();
         (self.answers)(Report::Looked { number: beat.number, part: format!("rig {rig}"), delegated });
-        for (_, patrol) in self.children.running() {
-            let _ = patrol.cast(PatrolMsg::Word(Word::Heartbeat(beat.clone())));
+        for (_, child) in self.children.running() {
+            child.hear(Word::Heartbeat(beat.clone()));
         }
     }
 
@@ -207,7 +262,18 @@ impl RigState {
         RigSnapshot {
             name: self.plan.name.clone(),
             actors: self.children.status(),
-            patrols: self.children.running().map(|(_, patrol)| patrol.clone()).collect(),
+            patrols: self
+                .children
+                .running()
+                .filter_map(|(_, child)| match child {
+                    ChildRef::Patrol(patrol) => Some(patrol.clone()),
+                    ChildRef::Polecats(_) => None,
+                })
+                .collect(),
+            polecats: self.children.running().find_map(|(_, child)| match child {
+                ChildRef::Polecats(polecats) => Some(polecats.clone()),
+                ChildRef::Patrol(_) => None,
+            }),
         }
     }
 }

@@ -271,7 +271,7 @@ impl RootState {
         let answers = self.answers();
         let spec = |identity: Identity| {
             let session = identity.session(deps.settings().tmux.naming, "");
-            AgentSpec { identity, session }
+            AgentSpec { identity, session, prefix: String::new() }
         };
         let (actor, cell): (ChildRef, ActorCell) = match &child {
             RootChild::SessionWatch => {

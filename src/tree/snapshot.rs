@@ -12,8 +12,8 @@ use super::{
     root::{RootMsg, RootSnapshot},
 };
 use crate::{
-    agent::owner::AgentSnapshot, boot::actor::BootMsg, deacon::actor::DeaconMsg, rig::patrol::PatrolMsg,
-    rig::supervisor::RigMsg,
+    agent::owner::AgentSnapshot, boot::actor::BootMsg, deacon::actor::DeaconMsg, polecat::actor::HealthMsg,
+    rig::patrol::PatrolMsg, rig::supervisor::RigMsg,
 };
 
 /// How the town is.
@@ -55,7 +55,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
             Err(name) => silent.push(name.to_owned()),
         }
     }
-    let mut patrols = Vec::new();
+    let (mut patrols, mut polecats) = (Vec::new(), Vec::new());
     for (name, answer) in rigs {
         match answer {
             None => silent.push(format!("rig {name}")),
@@ -65,6 +65,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
                         .into_iter()
                         .map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
                 );
+                polecats.extend(rig.polecats.map(|polecats| (name.clone(), polecats)));
                 patrols.extend(rig.patrols.into_iter().map(|patrol| (name.clone(), patrol)));
             }
         }
@@ -79,6 +80,18 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         match answer {
             Some(agent) => agents.push(agent),
             None => silent.push(format!("a patrol of rig {rig}")),
+        }
+    }
+    let answers = futures::future::join_all(
+        polecats
+            .into_iter()
+            .map(|(rig, polecats)| async move { (rig, ask(&polecats, HealthMsg::Probe, limit).await) }),
+    )
+    .await;
+    for (rig, answer) in answers {
+        match answer {
+            Some(polecats) => agents.extend(polecats),
+            None => silent.push(format!("the polecats of rig {rig}")),
         }
     }
     agents.sort_by(|a, b| a.identity.cmp(&b.identity));

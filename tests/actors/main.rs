@@ -62,7 +62,7 @@ impl Told {
 
 fn spec(identity: Identity) -> AgentSpec {
     let session = identity.session(Naming::Rig, "");
-    AgentSpec { identity, session }
+    AgentSpec { identity, session, prefix: String::new() }
 }
 
 /// A town with rig `r`, and the ports of a supervisor.

@@ -1,0 +1,195 @@
+//! What an owner tells of its agent: log lines, events, mails, problems — all of them projections of the lifecycle's notices.
+//!
+//! It decides nothing, and nothing waits for what it tells.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{End, Owner, REMEMBERED};
+use crate::{
+    agent::{
+        identity::{Identity, Role},
+        lifecycle::{Attempt, Notice, Obituary, StartEnd},
+        restart,
+    },
+    clock::Now,
+    deaths::rules::ConfirmedDeath,
+    go_duration,
+    ledger::{crash, events, mail},
+    polecat::texts,
+    town::events::Event as TownEvent,
+};
+
+impl Owner {
+    pub(super) fn notice(&mut self, notice: Notice, now: Now) {
+        let identity = &self.spec.identity;
+        match notice {
+            Notice::Told(text) => {
+                tracing::info!("{identity}: {text}");
+                self.remember(now, text);
+            }
+            Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
+            Notice::Died(obituary) => self.tell_died(&obituary, now),
+            Notice::StoppedByHand => self.deps.docked.read_again(),
+            Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
+            Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
+            Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),
+        }
+    }
+
+    fn remember(&mut self, now: Now, text: String) {
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now.wall, text));
+    }
+
+    fn tell_died(&mut self, obituary: &Obituary, now: Now) {
+        let told = self
+            .last_death
+            .clone()
+            .filter(|death| obituary.session.as_ref().is_some_and(|session| session.id == death.id));
+        let exit = told.as_ref().and_then(|death| death.exit);
+        let with_server = told.is_some_and(|death| death.with_server);
+        let reason = match exit {
+            _ if with_server => "tmux server died".to_owned(),
+            _ if obituary.left_session => "agent gone, shell left".to_owned(),
+            Some(exit) => format!("crashed (exit {exit})"),
+            None => "crashed".to_owned(),
+        };
+        let identity = self.spec.identity.clone();
+        tracing::warn!("{identity}: died: {reason}");
+        let lived = obituary.session.as_ref().map(|session| now.age_of(session.created));
+        if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
+            self.deps.restarts.seen_well(&identity);
+        }
+        self.tell_crash(obituary.hook.as_deref(), exit);
+        let payload = serde_json::json!({
+            "session": self.spec.session,
+            "agent": identity.to_string(),
+            "reason": reason,
+            "caller": "daemon",
+        });
+        self.append(TownEvent::ours(now.wall, "session_death", payload));
+        if obituary.session.is_some() {
+            let (session, noticed) = (self.spec.session.clone(), obituary.noticed);
+            let death = ConfirmedDeath { agent: identity, session, noticed, exit, with_server };
+            self.deps.deaths.record(death, now, &self.deps.settings().deaths);
+        }
+        self.last_end = Some(End { noticed: obituary.noticed.wall, confirmed: now.wall, reason });
+    }
+
+    /// A polecat's crash is told as Gas Town tells it.
+    fn tell_crash(&mut self, hook: Option<&str>, exit: Option<i32>) {
+        let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, hook) else { return };
+        let (session, agent) = (self.spec.session.clone(), format!("{rig}/{name}"));
+        tracing::warn!("{}", texts::crash_detected(rig, name, hook, &session));
+        let deps = self.deps.clone();
+        self.work.run(async move {
+            let _ = crash::log(&deps, &agent, &session, exit).await;
+        });
+    }
+
+    /// A polecat that crashed and is not brought back is told to its witness, once for this piece of work until it is
+    /// seen well again.
+    fn tell_not_brought_back(&mut self, error: &str) {
+        let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, &self.hook) else { return };
+        let identity = self.spec.identity.clone();
+        if !self.deps.restarts.begin_telling(&identity, hook) {
+            return;
+        }
+        let (to, subject) = (format!("{rig}/witness"), texts::crashed_subject(rig, name));
+        let (body, deps) = (texts::crashed_body(name, hook, error), self.deps.clone());
+        self.work.run(async move {
+            if !mail::send(&deps, &to, &subject, &body).await {
+                deps.restarts.seen_well(&identity); // so that the next failure tells it
+            }
+        });
+    }
+
+    fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
+        let which = match attempt {
+            Attempt::Fresh => String::new(),
+            Attempt::Restart(n) => format!(" (restart {n})"),
+            Attempt::Trial => " (trial after a crash loop)".to_owned(),
+        };
+        let text = format!("started in {:.1}s{which}", took.as_secs_f64());
+        tracing::info!("{}: {text}", self.spec.identity);
+        self.remember(now, text);
+        let attempt = match attempt {
+            Attempt::Fresh => return,
+            Attempt::Restart(n) => n,
+            Attempt::Trial => self.lifecycle.history().restart_count,
+        };
+        let payload = serde_json::json!({
+            "agent": self.spec.identity.to_string(),
+            "session": self.spec.session,
+            "took": format!("{:.1}s", took.as_secs_f64()),
+            "attempt": attempt,
+        });
+        self.append(TownEvent::ours(now.wall, "agent_restarted", payload));
+    }
+
+    fn tell_crash_loop(&mut self, restarts: u32, until: Timestamp, now: Now) {
+        let identity = self.spec.identity.to_string();
+        let text = format!(
+            "{identity} was restarted {restarts} times within {} and is held; it is tried again in {}",
+            go_duration::format(self.deps.settings().restart.crash_loop_window),
+            go_duration::format(self.deps.settings().restart.retry_crash_loop_after),
+        );
+        self.deps.problems.report(self.problem_key("crash_loop"), text.clone());
+        let payload = serde_json::json!({
+            "agent": identity,
+            "session": self.spec.session,
+            "restarts": restarts,
+            "until": until.to_string(),
+        });
+        self.append(TownEvent::ours(now.wall, "crash_loop", payload));
+        if self.spec.identity.role() == Role::Polecat {
+            return self.tell_not_brought_back(&text);
+        }
+        let deps = self.deps.clone();
+        self.work.run(async move {
+            let subject = format!("CRASH_LOOP: {identity} held after {restarts} restarts");
+            mail::send(&deps, "mayor/", &subject, &text).await;
+        });
+    }
+
+    fn append(&mut self, event: TownEvent) {
+        let deps = self.deps.clone();
+        self.work.run(async move { events::append(&deps, &event).await });
+    }
+
+    /// A start that could not be made is a problem as long as it lasts; it is told once.
+    pub(super) fn tell_start_problem(&mut self, end: &StartEnd) {
+        let key = self.problem_key("start");
+        match end {
+            StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
+                self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));
+            }
+            StartEnd::Up { .. } | StartEnd::Found(_) => {
+                self.deps.problems.clear(&key);
+            }
+            StartEnd::Refused(_) | StartEnd::NeverAppeared(_) | StartEnd::Ended(_) => {}
+        }
+        if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) = end {
+            self.tell_not_brought_back(why);
+        }
+    }
+
+    /// Whoever started it: it runs, so that nothing hinders its start any more.
+    pub(super) fn forget_start_problems(&self) {
+        self.deps.problems.clear(&self.problem_key("start"));
+        if self.lifecycle.history().crash_loop_since.is_none() {
+            self.deps.problems.clear(&self.problem_key("crash_loop"));
+        }
+    }
+
+    pub(super) fn problem_key(&self, what: &str) -> String {
+        match self.spec.identity.rig() {
+            Some(rig) => format!("rig/{rig}/{}/{what}", self.spec.identity),
+            None => format!("{}/{what}", self.spec.identity),
+        }
+    }
+}

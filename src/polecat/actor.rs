@@ -1,0 +1,343 @@
+//! Polecat health: the actor that owns all polecats of one rig.
+//!
+//! A polecat is kept only while it has work: one that lives is watched like any other agent, one that does not is asked
+//! about in its bead. At each heartbeat one question to `bd` nominates, for the whole rig, those that have work and do not
+//! live; the owner of each then makes sure and reads its beads again before anything is done. It must not start a polecat
+//! that has no work, and never waits for `bd` with anything but that polecat's restart.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::{roster, work};
+use crate::{
+    agent::{
+        confirmation::{Assignment, Observation},
+        identity::{AgentName, Identity},
+        lifecycle::{Event, State},
+        owner::{AgentSnapshot, Owner, OwnerEvent},
+    },
+    deps::Deps,
+    rig::supervisor::RigPlan,
+    sessions::{death::Death, sweep::Sweep},
+    tree::part::{Answers, Report, Word},
+    work::{Post, Work},
+};
+
+/// What polecat health hears.
+#[derive(Debug)]
+pub enum HealthMsg {
+    /// From its rig.
+    Word(Word),
+    /// From the tasks and timers of one polecat's owner.
+    Owner(AgentName, OwnerEvent),
+    /// From its own listing of the rig's polecats, or nothing when that was cut short.
+    Listed(Wanted, Option<Result<Vec<AgentName>, String>>),
+    /// From its own looks; with the heartbeat they answer, if one asked for them.
+    Looked(Option<u64>, Vec<(AgentName, Observation)>),
+    /// From its question to `bd`: who has work, by the agent beads alone.
+    Nominated(Option<BTreeMap<Identity, Assignment>>),
+    /// From anybody: how are your polecats?
+    Probe(RpcReplyPort<Vec<AgentSnapshot>>),
+}
+
+/// What a listing was made for.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// A heartbeat, with its sweep.
+    Beat(u64, Arc<Sweep>),
+    /// A change in the town: those that do not live are looked at again.
+    Change,
+    /// A session nobody knows yet.
+    Stranger(Arc<Sweep>),
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct PolecatHealth;
+
+/// Its state.
+pub struct HealthState {
+    deps: Arc<Deps>,
+    rig: RigPlan,
+    polecats: BTreeMap<AgentName, Owner>,
+    /// Sessions that look like a polecat's and are not, as far as is known.
+    strangers: BTreeSet<String>,
+    /// `bd` is being asked; whether it should be asked again after that.
+    nominating: Option<bool>,
+    work: Work<HealthMsg>,
+    post: Post<HealthMsg>,
+    answers: Answers,
+}
+
+impl Actor for PolecatHealth {
+    type Msg = HealthMsg;
+    type State = HealthState;
+    type Arguments = (Arc<Deps>, RigPlan, Answers);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<HealthMsg>,
+        (deps, rig, answers): Self::Arguments,
+    ) -> Result<HealthState, ActorProcessingErr> {
+        let post: Post<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let mut state = HealthState {
+            deps,
+            rig,
+            polecats: BTreeMap::new(),
+            strangers: BTreeSet::new(),
+            nominating: None,
+            work: Work::new(post.clone()),
+            post,
+            answers,
+        };
+        // One that takes the place of a crashed one knows nobody yet.
+        state.list(Wanted::Change);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<HealthMsg>,
+        message: HealthMsg,
+        state: &mut HealthState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            HealthMsg::Word(word) => state.heard(word),
+            HealthMsg::Owner(name, event) => {
+                if let Some(owner) = state.polecats.get_mut(&name) {
+                    owner.handle(event);
+                }
+            }
+            HealthMsg::Listed(wanted, listed) => state.listed(wanted, listed),
+            HealthMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
+            HealthMsg::Nominated(nominated) => state.nominated(nominated),
+            HealthMsg::Probe(reply) => {
+                drop(reply.send(state.polecats.values().map(Owner::snapshot).collect()))
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HealthState {
+    fn heard(&mut self, word: Word) {
+        match word {
+            Word::Heartbeat(beat) => {
+                self.wake_starts();
+                self.list(Wanted::Beat(beat.number, beat.sweep));
+            }
+            Word::Swept(sweep) => {
+                self.wake_starts();
+                self.look_at_news(&sweep);
+                self.look_for_strangers(sweep);
+            }
+            Word::Died(death) => self.died(death),
+            Word::TownChanged => {
+                self.wake_starts();
+                self.list(Wanted::Change);
+            }
+            Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
+        }
+    }
+
+    fn wake_starts(&self) {
+        self.polecats.values().for_each(Owner::wake_start);
+    }
+
+    fn died(&mut self, death: Death) {
+        let owner = self.polecats.values_mut().find(|owner| owner.spec().session == death.session);
+        if let Some(owner) = owner {
+            owner.died(death);
+        }
+    }
+
+    fn list(&mut self, wanted: Wanted) {
+        let (deps, rig, again) = (self.deps.clone(), self.rig.name.clone(), wanted.clone());
+        self.work.spawn(
+            async move { HealthMsg::Listed(wanted, Some(roster::list(&deps, &rig).await)) },
+            HealthMsg::Listed(again, None),
+        );
+    }
+
+    fn listed(&mut self, wanted: Wanted, listed: Option<Result<Vec<AgentName>, String>>) {
+        let key = format!("rig/{}/polecats/list", self.rig.name);
+        match listed {
+            Some(Ok(names)) => {
+                self.deps.problems.clear(&key);
+                self.follow(names);
+            }
+            // Those that are known are looked after all the same.
+            Some(Err(why)) => {
+                self.deps
+                    .problems
+                    .report(key, format!("the polecats of {} are not known: {why}", self.rig.name));
+            }
+            None => {}
+        }
+        match wanted {
+            Wanted::Beat(number, sweep) => {
+                self.look(Some(number), Some(sweep), |owner, sweep| {
+                    !is_idle(owner) || sweep.is_some_and(|sweep| shows(sweep, owner))
+                });
+                self.nominate();
+            }
+            Wanted::Change => {
+                self.look(None, None, |owner, _| !is_idle(owner) && !owner.is_alive());
+                self.nominate();
+            }
+            Wanted::Stranger(sweep) => self.look_at_news(&sweep),
+        }
+    }
+
+    /// Those that appeared get an owner; those that vanished lose it once nothing is going on with them.
+    fn follow(&mut self, names: Vec<AgentName>) {
+        let there: BTreeSet<AgentName> = names.into_iter().collect();
+        let gone: Vec<AgentName> = self
+            .polecats
+            .iter()
+            .filter(|(name, owner)| !there.contains(*name) && may_be_let_go(owner))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.polecats.remove(&name);
+            let identity = Identity::Polecat(self.rig.name.clone(), name);
+            self.deps.claims.release(&identity);
+            self.deps.restarts.remember(&identity, None);
+            self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
+        }
+        for name in there {
+            if !self.polecats.contains_key(&name) {
+                let owner = self.owner(&name);
+                self.polecats.insert(name, owner);
+            }
+        }
+    }
+
+    fn owner(&self, name: &AgentName) -> Owner {
+        let identity = Identity::Polecat(self.rig.name.clone(), name.clone());
+        let spec = self.rig.spec(identity, self.deps.settings().tmux.naming);
+        let (post, name) = (self.post.clone(), name.clone());
+        let post = Arc::new(move |event| post(HealthMsg::Owner(name.clone(), event)));
+        Owner::new(self.deps.clone(), spec, post)
+    }
+
+    /// Looks at those for whom it is worth it, all side by side.
+    fn look(
+        &mut self,
+        heartbeat: Option<u64>,
+        sweep: Option<Arc<Sweep>>,
+        worth: impl Fn(&Owner, Option<&Sweep>) -> bool,
+    ) {
+        let looks: Vec<_> = self
+            .polecats
+            .iter()
+            .filter(|(_, owner)| worth(owner, sweep.as_deref()))
+            .map(|(name, owner)| {
+                let (name, look) = (name.clone(), owner.look(sweep.clone()));
+                async move { (name, look.await) }
+            })
+            .collect();
+        self.work.spawn(
+            async move { HealthMsg::Looked(heartbeat, futures::future::join_all(looks).await) },
+            HealthMsg::Looked(heartbeat, Vec::new()),
+        );
+    }
+
+    fn look_at_news(&mut self, sweep: &Arc<Sweep>) {
+        let news = |owner: &Owner| owner.is_news(sweep) && (!is_idle(owner) || shows(sweep, owner));
+        if self.polecats.values().any(news) {
+            self.look(None, Some(sweep.clone()), |owner, _| news(owner));
+        }
+    }
+
+    /// A session of a polecat that was made since the last listing.
+    fn look_for_strangers(&mut self, sweep: Arc<Sweep>) {
+        let Ok(sessions) = &sweep.sessions else { return };
+        let naming = self.deps.settings().tmux.naming;
+        let known: BTreeSet<&str> =
+            self.polecats.values().map(|owner| owner.spec().session.as_str()).collect();
+        let strangers: BTreeSet<String> = sessions
+            .keys()
+            .filter(|name| self.rig.may_be_a_polecats(name, naming) && !known.contains(name.as_str()))
+            .cloned()
+            .collect();
+        let new = !strangers.is_subset(&self.strangers);
+        self.strangers = strangers;
+        if new {
+            self.list(Wanted::Stranger(sweep));
+        }
+    }
+
+    fn looked(&mut self, heartbeat: Option<u64>, seen: Vec<(AgentName, Observation)>) {
+        for (name, seen) in seen {
+            if let Some(owner) = self.polecats.get_mut(&name) {
+                owner.apply(Event::Seen(seen));
+            }
+        }
+        if let Some(number) = heartbeat {
+            let part = format!("{}/polecats", self.rig.name);
+            (self.answers)(Report::Looked { number, part, delegated: Vec::new() });
+        }
+    }
+
+    /// Asks `bd` who of those that do not live has work, one question at a time.
+    fn nominate(&mut self) {
+        if self.nominating.is_some() {
+            self.nominating = Some(true);
+            return;
+        }
+        let idle: BTreeMap<Identity, Option<Timestamp>> = self
+            .polecats
+            .values()
+            .filter(|owner| is_idle(owner))
+            .map(|owner| (owner.spec().identity.clone(), owner.seen_alive()))
+            .collect();
+        if idle.is_empty() {
+            return;
+        }
+        self.nominating = Some(false);
+        let (deps, prefix) = (self.deps.clone(), self.rig.prefix.clone());
+        self.work.spawn(
+            async move { HealthMsg::Nominated(Some(work::nominate(&deps, &prefix, &idle).await)) },
+            HealthMsg::Nominated(None),
+        );
+    }
+
+    fn nominated(&mut self, nominated: Option<BTreeMap<Identity, Assignment>>) {
+        let looks: Vec<_> = self
+            .polecats
+            .iter()
+            .filter(|(_, owner)| is_idle(owner))
+            .filter_map(|(name, owner)| {
+                let assignment = nominated.as_ref()?.get(&owner.spec().identity)?.clone();
+                let (name, look) = (name.clone(), owner.look_knowing(assignment));
+                Some(async move { (name, look.await) })
+            })
+            .collect();
+        self.work.spawn(
+            async move { HealthMsg::Looked(None, futures::future::join_all(looks).await) },
+            HealthMsg::Looked(None, Vec::new()),
+        );
+        if self.nominating.take() == Some(true) {
+            self.nominate();
+        }
+    }
+}
+
+/// Nothing runs there and nothing is going on: whether there should, its bead says.
+fn is_idle(owner: &Owner) -> bool {
+    matches!(owner.state(), State::Unseen | State::Absent { .. })
+}
+
+fn may_be_let_go(owner: &Owner) -> bool {
+    is_idle(owner) || matches!(owner.state(), State::Held { .. } | State::CrashLoop { .. })
+}
+
+fn shows(sweep: &Sweep, owner: &Owner) -> bool {
+    sweep.sessions.as_ref().is_ok_and(|sessions| sessions.contains_key(&owner.spec().session))
+}
