@@ -185,6 +185,10 @@ impl Owner {
     pub fn died(&mut self, death: Death) {
         self.wake_start();
         let alive_there = matches!(self.state(), State::Alive { session, .. } if session.id == death.id);
+        if alive_there {
+            let exit = death.exit.map(|exit| format!(" (exit {exit})")).unwrap_or_default();
+            tracing::info!("{}: its session or a process of it ended{exit}", self.spec.identity);
+        }
         self.last_death = Some(death);
         if alive_there {
             let look = self.look(None);
