@@ -15,8 +15,12 @@
 //! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
 //!
+//! | file `<town>/demo/beads/<id>.json` | `bd show <id>` prints it; it holds one bead as `bd` prints it, without the list around it |
+//!
 //! `<actor>` is `BD_ACTOR` with `-` for `/`. Each line an agent receives is appended to
-//! `<GT_ROOT>/demo/received-<actor>.log`; `gt` and `bd` append their arguments to `<town>/demo/commands.log`.
+//! `<GT_ROOT>/demo/received-<actor>.log`; `gt` and `bd` append their arguments to `<town>/demo/commands.log`,
+//! and `gt mail send` and `gt log crash` also to `<town>/demo/mail.log` and `<town>/demo/crashes.log`: the arguments after
+//! these words, one JSON array a line.
 #![allow(
     clippy::disallowed_methods,
     reason = "a stand-in is a program of its own, not part of the supervisor"
@@ -53,17 +57,43 @@ pub fn play(name: &str, args: &[String]) -> Option<i32> {
 fn command(name: &str, args: &[String]) -> i32 {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     // tmux asks for this every few seconds in every session that is looked at.
-    if words.first() != Some(&"status-line")
-        && let Some(town) = town()
-    {
-        append(&town.join("demo/commands.log"), &format!("{name} {}\n", shell_words::join(&words)));
+    if words.first() == Some(&"status-line") {
+        return 0;
     }
+    let demo = town().map(|town| town.join("demo"));
+    let note = |file: &str, line: String| {
+        if let Some(demo) = &demo {
+            append(&demo.join(file), &format!("{line}\n"));
+        }
+    };
+    note("commands.log", format!("{name} {}", shell_words::join(&words)));
     match (name, words.as_slice()) {
+        ("gt", ["mail", "send", rest @ ..]) => note("mail.log", serde_json::json!(rest).to_string()),
+        ("gt", ["log", "crash", rest @ ..]) => note("crashes.log", serde_json::json!(rest).to_string()),
+        ("bd", ["show", rest @ ..]) => show_beads(demo.as_deref(), rest),
         ("gt", ["mail", "inbox", ..]) if words.contains(&"--json") => println!("null"),
         ("bd", ["version", ..]) => println!("bd version 0.47.2"),
         _ => {}
     }
     0
+}
+
+/// Prints beads as `bd` 0.47 does without its daemon: those that are there; the others are told on standard error.
+fn show_beads(demo: Option<&Path>, words: &[&str]) {
+    let mut beads = Vec::new();
+    for id in words.iter().filter(|word| !word.starts_with("--")) {
+        let file = demo.map(|demo| demo.join("beads").join(format!("{id}.json")));
+        match file.map(fs::read) {
+            Some(Ok(bytes)) => match serde_json::from_slice::<serde_json::Value>(&bytes) {
+                Ok(bead) => beads.push(bead),
+                Err(error) => eprintln!("Error fetching {id}: {error}"),
+            },
+            _ => eprintln!("Error fetching {id}: no issue found matching {id:?}"),
+        }
+    }
+    if !beads.is_empty() {
+        println!("{:#}", serde_json::Value::Array(beads));
+    }
 }
 
 /// The town: `GT_ROOT`, or the nearest directory upwards that holds `mayor/town.json`.

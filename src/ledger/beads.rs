@@ -1,7 +1,7 @@
 //! Beads: reading issues through `bd show` (0.47 to 1.0).
 //!
 //! `bd` is asked beside everything else and never waited for by what can go on without it. A missing id is no error; how
-//! `bd` says so is read in [`show_output`](super::show_output).
+//! `bd` says so is read in [`show_output`].
 
 use jiff::Timestamp;
 

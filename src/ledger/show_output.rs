@@ -119,7 +119,7 @@ fn set(value: &str) -> Option<String> {
 /// The value of the last line `key: value`, if it is set.
 fn line(description: &str, key: &str) -> Option<String> {
     let lines = description.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = lines.filter(|(found, _)| found.trim().eq_ignore_ascii_case(key)).last()?;
+    let (_, value) = lines.rev().find(|(found, _)| found.trim().eq_ignore_ascii_case(key))?;
     set(value)
 }
 

@@ -1,6 +1,6 @@
 //! What work a polecat has, asked of `bd`: its agent bead, and the bead on its hook.
 //!
-//! It asks; [`rules`](super::rules) judge. Nothing is kept: each call reads afresh.
+//! It asks; [`rules`] judge. Nothing is kept: each call reads afresh.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,9 @@ mod world;
 
 mod boot;
 mod deacon;
+mod ledger;
 mod patrol;
+mod polecats;
 mod rig;
 mod root;
 mod session_watch;

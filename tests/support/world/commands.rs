@@ -24,6 +24,8 @@ impl Commands for World {
         };
         self.provoke(&command.directory);
         let begun = self.time();
+        let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+        let _one = (command.program == "bd" && words.first() == Some(&"show")).then(|| OneRead::begin(self));
         self.state()
             .note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
         pause(if hangs { command.limit } else { takes.min(command.limit) }).await;
@@ -37,10 +39,22 @@ impl Commands for World {
             let stderr = "it failed".to_owned();
             return Err(CommandError::Failed { line, status, code: Some(1), stdout: Vec::new(), stderr });
         }
-        if command.program == "gt" && command.arguments.starts_with(&["mail".into(), "send".into()]) {
-            let word = |at: usize| command.arguments.get(at).cloned().unwrap_or_default();
-            let mail = (now, word(2), word(4));
-            self.state().mails.push(mail);
+        match (command.program.as_str(), words.as_slice()) {
+            ("gt", ["mail", "send", to, "-s", subject, ..]) => {
+                self.state().mails.push((now, (*to).to_owned(), (*subject).to_owned()));
+            }
+            ("gt", ["log", "crash", ..]) => {
+                self.state().crash_logs.push((now, command.arguments[2..].to_vec()));
+            }
+            ("bd", ["show", ..]) => {
+                let (code, stdout, stderr) = self.state().bd_show(&command.arguments[1..]);
+                let (stdout, status) = (stdout.into_bytes(), format!("exit code {code}"));
+                return match code {
+                    0 => Ok(Printed { stdout, stderr: stderr.into_bytes() }),
+                    _ => Err(CommandError::Failed { line, status, code: Some(code), stdout, stderr }),
+                };
+            }
+            _ => {}
         }
         Ok(Printed::default())
     }
@@ -48,5 +62,26 @@ impl Commands for World {
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         let state = self.state();
         state.programs.contains(program).then(|| PathBuf::from("/bin").join(program))
+    }
+}
+
+/// One read of beads under way, until it is dropped: two must never overlap.
+struct OneRead(World);
+
+impl OneRead {
+    fn begin(world: &World) -> Self {
+        let now = world.time();
+        let mut state = world.state();
+        state.bd_reads += 1;
+        if state.bd_reads > 1 {
+            state.violated(now, "two runs of bd at the same time".to_owned());
+        }
+        OneRead(world.clone())
+    }
+}
+
+impl Drop for OneRead {
+    fn drop(&mut self) {
+        self.0.state().bd_reads -= 1;
     }
 }

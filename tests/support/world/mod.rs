@@ -14,6 +14,7 @@ mod clock;
 mod commands;
 mod files;
 mod operator;
+mod polecats;
 mod processes;
 mod rules;
 mod sessions;
@@ -37,6 +38,8 @@ use tokio::{
 };
 
 pub use agents::{By, Condition, FakeSession};
+#[allow(unused_imports, reason = "not every test has polecats")]
+pub use polecats::{Polecat, agent_bead, polecat};
 pub use simulate::simulate;
 #[allow(unused_imports, reason = "not every test runs a whole supervisor")]
 pub use supervisor::Supervisor;
@@ -135,6 +138,16 @@ pub struct State {
     pub trace: Vec<trace::Line>,
     /// Mails sent: recipient and subject.
     pub mails: Vec<(Duration, String, String)>,
+    /// What `bd` knows, by id: each bead as `bd show` prints it.
+    pub beads: BTreeMap<String, serde_json::Value>,
+    /// Whether `bd` goes through its daemon, where one missing id fails a whole call.
+    pub bd_daemon: bool,
+    /// Runs of `bd show` under way.
+    bd_reads: u32,
+    /// The polecats there ever were, by session.
+    pub polecats: BTreeMap<String, Polecat>,
+    /// Crashes told with `gt log crash`: the arguments after it.
+    pub crash_logs: Vec<(Duration, Vec<String>)>,
     /// What the supervisor did that matters, in order.
     pub deeds: Vec<(Duration, rules::Deed)>,
     /// What the supervisor must never do and did.
@@ -167,6 +180,11 @@ impl World {
             adversary: false,
             trace: Vec::new(),
             mails: Vec::new(),
+            beads: BTreeMap::new(),
+            bd_daemon: false,
+            bd_reads: 0,
+            polecats: BTreeMap::new(),
+            crash_logs: Vec::new(),
             deeds: Vec::new(),
             violations: Vec::new(),
             watch: rules::Watch::default(),

@@ -164,10 +164,10 @@ impl World {
             return;
         }
         let condition = state.sessions.get(session).map(|it| it.condition);
-        match (condition, rules::rig_of(session)) {
+        match (condition, state.rig_of(session)) {
             (Some(Condition::Zombie | Condition::Never), Some(rig)) if state.chance(0.1) => {
                 drop(state);
-                self.close_soon(rig.to_owned());
+                self.close_soon(rig);
             }
             (Some(Condition::Hung), None) if state.chance(0.02) => {
                 let (soon, later) = (state.some(&(0..6_000)), state.some(&(20_000..200_000)));

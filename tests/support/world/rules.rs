@@ -46,25 +46,33 @@ pub struct Watch {
     found: BTreeMap<String, (Duration, bool)>,
     /// Sessions stopped by hand, and until when they are to be left alone.
     held: BTreeMap<String, Duration>,
+    /// Polecats without work that wants them: since when, and why.
+    unwanted: BTreeMap<String, (Duration, String)>,
     /// When the last command in a rig's directories ended.
     busy: BTreeMap<String, Duration>,
 }
 
-/// The rig a session belongs to.
+/// The rig a witness's or refinery's session belongs to.
 pub fn rig_of(session: &str) -> Option<&str> {
     let name = session.strip_prefix("gt-")?;
     name.strip_suffix("-witness").or_else(|| name.strip_suffix("-refinery"))
 }
 
-/// The gates of a session's agent, in the order the supervisor asks for them.
-fn gates(session: &str) -> Vec<Gate> {
-    match rig_of(session) {
-        None => vec![Gate::Estop, Gate::Lock, Gate::Pause],
-        Some(rig) => vec![Gate::Estop, Gate::Lock, Gate::EstopRig(rig.into()), Gate::Rig(rig.into())],
-    }
-}
-
 impl State {
+    /// The rig a session belongs to, a polecat's too.
+    pub fn rig_of(&self, session: &str) -> Option<String> {
+        let polecat = || self.polecats.get(session).map(|polecat| polecat.rig.clone());
+        rig_of(session).map(str::to_owned).or_else(polecat)
+    }
+
+    /// The gates of a session's agent, in the order the supervisor asks for them.
+    fn gates(&self, session: &str) -> Vec<Gate> {
+        match self.rig_of(session) {
+            None => vec![Gate::Estop, Gate::Lock, Gate::Pause],
+            Some(rig) => vec![Gate::Estop, Gate::Lock, Gate::EstopRig(rig.clone()), Gate::Rig(rig)],
+        }
+    }
+
     /// Something the supervisor must never do.
     pub fn violated(&mut self, now: Duration, what: String) {
         self.note(now, true, || format!("VIOLATION: {what}"));
@@ -89,7 +97,9 @@ impl State {
             if !self.is_closed(&gate) {
                 if self.watch.closed.remove(&gate).is_some() {
                     // What becomes operational again is not held any more.
-                    self.watch.held.retain(|session, _| !gates(session).contains(&gate));
+                    let mut held = std::mem::take(&mut self.watch.held);
+                    held.retain(|session, _| !self.gates(session).contains(&gate));
+                    self.watch.held = held;
                 }
             } else if !self.watch.closed.contains_key(&gate) {
                 self.watch.closed.insert(gate.clone(), now);
@@ -129,7 +139,7 @@ impl State {
     /// one after the other, so that the first one's answer is as old as all questions together, the last one's as old as
     /// its own; `slack` is what lies between the last question and the act.
     fn check_gates(&mut self, now: Duration, act: &str, session: &str, slack: Duration) {
-        let gates = gates(session);
+        let gates = self.gates(session);
         let count = gates.len() as u32;
         for (at, gate) in gates.into_iter().enumerate() {
             let window = self.window(count - at as u32, 0) + slack;
@@ -158,10 +168,11 @@ impl State {
             self.violated(now, format!("{name} is created once more, and lives"));
         }
         self.check_gates(now, "create", name, Duration::ZERO);
+        self.check_wanted(now, name);
         // Told that an agent lives there, and yet: only while a command ran in between (which brings the worktree up to
         // date and may take minutes) can somebody else have been that much faster.
         if let (Some((told, true)), true) = (self.watch.found.get(name).copied(), self.lives(name)) {
-            let busy = rig_of(name).and_then(|rig| self.watch.busy.get(rig)).copied().unwrap_or_default();
+            let busy = self.busy_until(name).unwrap_or_default();
             if told + self.window(4, 1) < now && busy < told {
                 self.violated(now, format!("create {name}, whose agent was seen alive {:?} ago", now - told));
             }
@@ -173,6 +184,37 @@ impl State {
                 now,
                 format!("create {name}, which was stopped by hand, {:?} too early", until - now),
             );
+        }
+    }
+
+    fn busy_until(&self, session: &str) -> Option<Duration> {
+        self.watch.busy.get(&self.rig_of(session)?).copied()
+    }
+
+    /// Looks which polecats have no work that wants them, and remembers since when.
+    pub fn look_at_beads(&mut self, now: Duration) {
+        let sessions: Vec<String> = self.polecats.keys().cloned().collect();
+        for session in sessions {
+            match self.unwanted(&session) {
+                None => drop(self.watch.unwanted.remove(&session)),
+                Some(why) if !self.watch.unwanted.contains_key(&session) => {
+                    self.note(now, true, || format!("{session} is not wanted: {why}"));
+                    self.watch.unwanted.insert(session, (now, why));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// No polecat is made whose beads said for a while that it is not wanted. Between the answer of `bd` and the act lie
+    /// the questions of the gates, and perhaps a command that brings the worktree up to date and may take minutes.
+    fn check_wanted(&mut self, now: Duration, session: &str) {
+        let slack = secs(1) + self.window(8, 3);
+        if let Some((since, why)) = self.watch.unwanted.get(session).cloned()
+            && since + slack < now
+            && self.busy_until(session).is_none_or(|busy| busy < since)
+        {
+            self.violated(now, format!("create {session}, {:?} after its beads said: {why}", now - since));
         }
     }
 
@@ -269,7 +311,9 @@ impl State {
 
     /// Only these rigs' agents are still held.
     pub fn unhold_but(&mut self, rigs: &[&str]) {
-        self.watch.held.retain(|session, _| rig_of(session).is_none_or(|rig| rigs.contains(&rig)));
+        let mut held = std::mem::take(&mut self.watch.held);
+        held.retain(|session, _| self.rig_of(session).is_none_or(|rig| rigs.contains(&rig.as_str())));
+        self.watch.held = held;
     }
 
     /// The supervisor has nobody left who remembers.

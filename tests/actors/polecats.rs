@@ -1,0 +1,226 @@
+//! What is known of a rig's polecats: which there are, their work, their worktrees, and who may have their sessions.
+
+use std::collections::BTreeMap;
+
+use gastown_supervisor::{
+    agent::{
+        confirmation::{Assignment, Permission},
+        identity::{Identity, RigName},
+        permission,
+        spec::AgentSpec,
+    },
+    deps::Deps,
+    polecat::{
+        roster::{self, Worktree},
+        work,
+    },
+    town::settings::Naming,
+};
+
+use crate::{spec, town, world::*};
+
+fn r() -> RigName {
+    "r".parse().unwrap()
+}
+
+fn identity(name: &str) -> Identity {
+    Identity::Polecat(r(), name.parse().unwrap())
+}
+
+async fn assignment(deps: &Deps, name: &str) -> Assignment {
+    work::read(deps, &spec(identity(name)), "r", None).await
+}
+
+#[test]
+fn work_is_read_afresh() {
+    simulate(210, |world| async move {
+        let deps = town(&world).await;
+        world.add_polecat("r", "Toast", "r-1");
+        let wanted = Assignment::Hooked { hook: "r-1".into() };
+        assert_eq!(assignment(&deps, "Toast").await, wanted);
+        assert_eq!(world.state().bd_shows(), 2, "its agent bead, and the bead on its hook");
+        let agent = agent_bead("r", "Toast");
+        for (name, change, expected) in [
+            ("stuck", "stuck", "its agent bead says `stuck`"),
+            ("spawning", "spawning", "it is being spawned"),
+        ] {
+            world.set_state("r", "Toast", change);
+            assert_eq!(assignment(&deps, "Toast").await, Assignment::None(expected.into()), "{name}");
+        }
+        let updated = world.wall();
+        world.pass(secs(1)).await;
+        let seen = work::read(&deps, &spec(identity("Toast")), "r", Some(world.wall())).await;
+        assert_eq!(seen, wanted, "seen alive since {updated}");
+        world.pass(mins(5)).await;
+        assert_eq!(assignment(&deps, "Toast").await, wanted, "nobody is spawning it any more");
+        world.set_state("r", "Toast", "");
+        assert_eq!(assignment(&deps, "Toast").await, wanted, "`idle`, by its description");
+        world.close_bead("r-1");
+        let none = |text: &str| Assignment::None(text.to_owned());
+        assert_eq!(assignment(&deps, "Toast").await, none("r-1, which is on its hook, is closed"));
+        world.delete_bead("r-1");
+        assert_eq!(assignment(&deps, "Toast").await, none("r-1, which is on its hook, does not exist"));
+        world.unhook("r", "Toast");
+        assert_eq!(assignment(&deps, "Toast").await, none("no work on its hook"));
+        world.close_bead(&agent);
+        assert_eq!(assignment(&deps, "Toast").await, none("its agent bead is closed"));
+        world.delete_bead(&agent);
+        assert_eq!(assignment(&deps, "Toast").await, none("it has no agent bead"));
+    });
+}
+
+#[test]
+fn what_bd_cannot_say_is_unknown() {
+    simulate(211, |world| async move {
+        let deps = town(&world).await;
+        world.add_polecat("r", "Toast", "r-1");
+        world.add_polecat("r", "odd", "r-2");
+        world.edit_bead(&agent_bead("r", "odd"), |bead| bead["hook_bead"] = "--help".into());
+        let got = assignment(&deps, "odd").await;
+        assert!(matches!(got, Assignment::Unknown(_)), "a hook that is no id: {got:?}");
+        world.fail("command", true);
+        let got = assignment(&deps, "Toast").await;
+        assert!(matches!(got, Assignment::Unknown(_)), "{got:?}");
+        let all = work::nominate(&deps, "r", &BTreeMap::from([(identity("Toast"), None)])).await;
+        assert!(matches!(all[&identity("Toast")], Assignment::Unknown(_)), "{all:?}");
+        let witness = spec(Identity::Witness(r()));
+        assert_eq!(work::read(&deps, &witness, "r", None).await, Assignment::Standing);
+    });
+}
+
+#[test]
+fn many_are_nominated_by_their_agent_beads_alone() {
+    simulate(212, |world| async move {
+        let deps = town(&world).await;
+        for name in ["a", "b", "c"] {
+            world.add_polecat("r", name, "r-1");
+        }
+        world.unhook("r", "b");
+        world.close_bead("r-1");
+        // As 1.0 names it, where the prefix is the rig's name.
+        let mut collapsed = world.state().beads[&agent_bead("r", "c")].clone();
+        world.delete_bead(&agent_bead("r", "c"));
+        collapsed["id"] = "r-polecat-c".into();
+        world.put_bead(collapsed);
+        let polecats = ["a", "b", "c", "ghost"].map(|name| (identity(name), None));
+        for (prefix, daemon, calls) in [("r", false, 2), ("r", true, 4)] {
+            world.state().bd_daemon = daemon;
+            let before = world.state().bd_shows();
+            let got = work::nominate(&deps, prefix, &BTreeMap::from(polecats.clone())).await;
+            let hooked = || Assignment::Hooked { hook: "r-1".into() };
+            let none = |text: &str| Assignment::None(text.to_owned());
+            let expected = [hooked(), none("no work on its hook"), hooked(), none("it has no agent bead")];
+            assert_eq!(got.into_values().collect::<Vec<_>>(), expected);
+            assert_eq!(world.state().bd_shows() - before, calls, "through the daemon: {daemon}");
+        }
+        let c = assignment(&deps, "c").await;
+        assert_eq!(c, Assignment::None("r-1, which is on its hook, is closed".into()), "the second id");
+        assert!(work::nominate(&deps, "r", &BTreeMap::new()).await.is_empty());
+    });
+}
+
+#[test]
+fn the_roster_is_the_directories() {
+    simulate(213, |world| async move {
+        let deps = town(&world).await;
+        let names = async || {
+            let names = roster::list(&deps, &r()).await?;
+            Ok::<_, String>(names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(names().await.unwrap(), [""; 0], "no directory at all");
+        for name in ["nux", "Toast", "x.y"] {
+            world.add_polecat("r", name, "");
+        }
+        world.directory("r/polecats/.claude");
+        world.directory("r/polecats/-rf");
+        world.write("r/polecats/notes.txt", "no directory");
+        assert_eq!(names().await.unwrap(), ["Toast", "nux", "x.y"]);
+        let key = "rig/r/polecats/names";
+        assert!(deps.problems.open()[key].contains("\"-rf\""), "{:?}", deps.problems.open());
+        names().await.unwrap();
+        assert_eq!(world.logged("-rf").len(), 1, "told once");
+        world.remove_directory("r/polecats/-rf");
+        names().await.unwrap();
+        assert!(!deps.problems.any(key));
+        world.directory("r/crew/max");
+        assert_eq!(roster::crew(&deps, &r()).await.unwrap()[0].as_str(), "max");
+        for call in ["list dir", "is dir"] {
+            world.fail(call, true);
+            let error = names().await.unwrap_err();
+            assert!(error.starts_with("r/polecats"), "{error}");
+            world.fail(call, false);
+        }
+    });
+}
+
+#[test]
+fn a_worktree_is_there_or_gone_or_unknown() {
+    simulate(214, |world| async move {
+        let deps = town(&world).await;
+        let at = async |name: &str| roster::worktree(&deps, &r(), &name.parse().unwrap()).await;
+        world.add_polecat("r", "Toast", "");
+        assert_eq!(at("Toast").await, Worktree::There(path("r/polecats/Toast/r")));
+        world.remove_directory("r/polecats/Toast/r");
+        assert_eq!(
+            at("Toast").await,
+            Worktree::Gone,
+            "half of a nuke: the directory around it is still there"
+        );
+        world.remove_worktree("r", "Toast");
+        assert_eq!(at("Toast").await, Worktree::Gone);
+        world.directory("r/polecats/old");
+        world.write("r/polecats/old/.git", "gitdir: elsewhere");
+        assert_eq!(at("old").await, Worktree::There(path("r/polecats/old")));
+        for call in ["is dir", "exists"] {
+            world.fail(call, true);
+            assert!(matches!(at("old").await, Worktree::Unknown(_)), "{call}");
+            world.fail(call, false);
+        }
+    });
+}
+
+#[test]
+fn two_agents_of_one_session_are_both_left_alone() {
+    simulate(215, |world| async move {
+        let deps = town(&world).await;
+        let claim = |identity: Identity| {
+            let session = identity.session(Naming::Rig, "r");
+            deps.claims.claim(&identity, &session);
+            AgentSpec { identity, session }
+        };
+        let (witness, polecat, other) =
+            (claim(Identity::Witness(r())), claim(identity("witness")), claim(identity("Toast")));
+        for spec in [&witness, &polecat] {
+            let Permission::Denied(why) = permission::ask(&deps, spec).await else { panic!("{spec:?}") };
+            assert_eq!(why, "two agents would have session gt-r-witness: r/witness and r/polecats/witness");
+        }
+        assert_eq!(permission::ask(&deps, &other).await, Permission::Allowed);
+        assert_eq!(deps.problems.open().into_keys().collect::<Vec<_>>(), ["claims/gt-r-witness"]);
+        deps.claims.release(&polecat.identity);
+        assert_eq!(permission::ask(&deps, &witness).await, Permission::Allowed);
+        assert!(deps.problems.open().is_empty());
+    });
+}
+
+#[test]
+fn the_world_sees_when_a_polecat_is_made_that_nobody_wants() {
+    simulate(216, |world| async move {
+        town(&world).await;
+        world.add_polecat("r", "Toast", "r-1");
+        let made = |world: &World| {
+            let now = world.time();
+            let mut state = world.state();
+            state.may_create(now, &polecat("r", "Toast"));
+            std::mem::take(&mut state.violations)
+        };
+        assert_eq!(made(&world), [""; 0], "wanted");
+        world.close_bead("r-1");
+        assert_eq!(made(&world), [""; 0], "closed in this very moment");
+        world.pass(secs(2)).await;
+        assert!(made(&world)[0].contains("r-1 is closed"));
+        world.edit_bead("r-1", |bead| bead["status"] = "hooked".into());
+        world.write_wisp("r", r#""status":"parked""#);
+        world.pass(millis(1)).await;
+        assert!(made(&world)[0].contains("Rig(\"r\") is closed"), "a polecat belongs to its rig");
+    });
+}

@@ -1,0 +1,192 @@
+//! The polecats of the world: their directories and beads, and what `gt` and `bd` do to them.
+//!
+//! A bead is kept as `bd` 0.47 prints it, columns and description apart, so that the supervisor reads what it would read
+//! of the real one. The prefix of a rig's beads is the rig's name, whose ids repeat it (`r-r-polecat-Toast`).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{State, World, path};
+
+/// Whose session it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Polecat {
+    /// Its rig.
+    pub rig: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The session of a polecat.
+pub fn polecat(rig: &str, name: &str) -> String {
+    format!("gt-{rig}-{name}").replace('.', "_")
+}
+
+/// The id of a polecat's agent bead.
+pub fn agent_bead(rig: &str, name: &str) -> String {
+    format!("{rig}-{rig}-polecat-{name}")
+}
+
+impl World {
+    /// A polecat with its worktree and its agent bead, `working` on `hook`, whose bead is made when there is none. With an
+    /// empty hook it has nothing to do. It has no session yet.
+    pub fn add_polecat(&self, rig: &str, name: &str, hook: &str) {
+        self.directory(&format!("{rig}/polecats/{name}/{rig}"));
+        let owner = Polecat { rig: rig.to_owned(), name: name.to_owned() };
+        self.state().polecats.insert(polecat(rig, name), owner);
+        let id = agent_bead(rig, name);
+        // As `gt` makes it: the description is written once and does not follow the columns.
+        let description = format!(
+            "Polecat {name} in {rig}\n\nrole_type: polecat\nrig: {rig}\nagent_state: idle\nhook_bead: null\nrole_bead: null"
+        );
+        let bead = json!({"id": id, "title": format!("Polecat {name} in {rig}"), "description": description,
+            "status": "open", "priority": 2, "issue_type": "agent", "created_at": "", "updated_at": "",
+            "labels": ["gt:agent"]});
+        self.put_bead(bead);
+        self.set_state(rig, name, "working");
+        if !hook.is_empty() {
+            self.hook(rig, name, hook);
+        }
+    }
+
+    /// Work is put on a polecat's hook.
+    pub fn hook(&self, rig: &str, name: &str, hook: &str) {
+        if !self.state().beads.contains_key(hook) {
+            self.put_bead(
+                json!({"id": hook, "title": "Fix it", "status": "hooked", "priority": 2, "issue_type": "task",
+                "assignee": format!("{rig}/polecats/{name}"), "created_at": "", "updated_at": ""}),
+            );
+        }
+        self.edit_bead(&agent_bead(rig, name), |bead| bead["hook_bead"] = hook.into());
+    }
+
+    /// A polecat's hook is emptied (`bd slot clear`): what is empty is not printed.
+    pub fn unhook(&self, rig: &str, name: &str) {
+        self.edit_bead(&agent_bead(rig, name), |bead| remove(bead, "hook_bead"));
+    }
+
+    /// An agent's state (`bd agent state`); an empty one is not printed.
+    pub fn set_state(&self, rig: &str, name: &str, to: &str) {
+        self.edit_bead(&agent_bead(rig, name), |bead| match to {
+            "" => remove(bead, "agent_state"),
+            to => bead["agent_state"] = to.into(),
+        });
+    }
+
+    /// A bead is closed, an agent's or a piece of work.
+    pub fn close_bead(&self, id: &str) {
+        self.edit_bead(id, |bead| bead["status"] = "closed".into());
+    }
+
+    /// A bead is there, made now.
+    pub fn put_bead(&self, mut bead: Value) {
+        let id = bead["id"].as_str().expect("a bead has an id").to_owned();
+        bead["created_at"] = self.wall().to_string().into();
+        self.state().beads.insert(id.clone(), bead);
+        self.edit_bead(&id, |_| {});
+    }
+
+    /// A bead is no more.
+    pub fn delete_bead(&self, id: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        state.beads.remove(id);
+        state.look_at_beads(now);
+    }
+
+    /// A bead is changed, now.
+    pub fn edit_bead(&self, id: &str, edit: impl FnOnce(&mut Value)) {
+        let (now, wall) = (self.time(), self.wall());
+        let mut state = self.state();
+        let bead = state.beads.get_mut(id).unwrap_or_else(|| panic!("there is no bead {id}"));
+        edit(bead);
+        bead["updated_at"] = wall.to_string().into();
+        let shown = bead.to_string();
+        state.note(now, false, || format!("bead {shown}"));
+        state.look_at_beads(now);
+    }
+
+    /// A polecat's worktree and directory are removed.
+    pub fn remove_worktree(&self, rig: &str, name: &str) {
+        self.remove_directory(&format!("{rig}/polecats/{name}"));
+    }
+
+    /// A directory is removed with all in it.
+    pub fn remove_directory(&self, relative: &str) {
+        let (now, gone) = (self.time(), path(relative));
+        let mut state = self.state();
+        state.directories.retain(|it| !it.starts_with(&gone));
+        state.files.retain(|it, _| !it.starts_with(&gone));
+        state.note(now, true, || format!("directory {relative} is removed"));
+    }
+}
+
+fn remove(bead: &mut Value, key: &str) {
+    if let Some(bead) = bead.as_object_mut() {
+        bead.shift_remove(key);
+    }
+}
+
+impl State {
+    /// Why this polecat is not to be made, by its beads; the guard for one that is being spawned is left out, as it depends
+    /// on what the supervisor saw.
+    pub fn unwanted(&self, session: &str) -> Option<String> {
+        let Polecat { rig, name } = self.polecats.get(session)?;
+        let Some(agent) = self.beads.get(&agent_bead(rig, name)) else {
+            return Some("no agent bead".to_owned());
+        };
+        let state = agent["agent_state"].as_str().unwrap_or_default();
+        let Some(hook) = agent["hook_bead"].as_str() else {
+            return Some("no hook".to_owned());
+        };
+        if agent["status"] == "closed"
+            || ["done", "nuked", "closed", "stuck", "awaiting-gate"].contains(&state)
+        {
+            return Some(format!("agent bead {}, state {state}", agent["status"]));
+        }
+        match self.beads.get(hook) {
+            Some(work) if work["status"] != "closed" => None,
+            _ => Some(format!("{hook} is closed or missing")),
+        }
+    }
+
+    /// What `bd show <words>` prints: exit code, standard output and standard error.
+    pub fn bd_show(&self, words: &[String]) -> (i32, String, String) {
+        let (flags, ids): (Vec<&str>, Vec<&str>) =
+            words.iter().map(String::as_str).partition(|word| word.starts_with("--"));
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.resolve(id) {
+                Some(bead) => found.push(bead),
+                None => missing.push(id),
+            }
+        }
+        if let (Some(id), true, false) = (missing.first(), self.bd_daemon, flags.contains(&"--no-daemon")) {
+            let why = format!("failed to resolve ID: no issue found matching {id:?}");
+            let error = json!({"error": format!("resolving ID {id}: operation failed: {why}")});
+            return (1, format!("{error:#}\n"), String::new());
+        }
+        let told = missing.iter().map(|id| format!("Error fetching {id}: no issue found matching {id:?}\n"));
+        let printed = if found.is_empty() { String::new() } else { format!("{:#}\n", json!(found)) };
+        (0, printed, told.collect())
+    }
+
+    /// A bead by its id, or by the beginning of one that is the only one to begin so.
+    fn resolve(&self, id: &str) -> Option<&Value> {
+        let alike = || self.beads.iter().filter(|(other, _)| other.starts_with(id)).map(|(_, bead)| bead);
+        self.beads.get(id).or_else(|| alike().next().filter(|_| alike().count() == 1))
+    }
+
+    /// How often `bd show` was run.
+    pub fn bd_shows(&self) -> usize {
+        let runs = self.trace.iter().filter(|line| line.what.starts_with("run `bd show"));
+        runs.count()
+    }
+
+    /// Crashes told of this session, with when.
+    pub fn crashes_of(&self, session: &str) -> Vec<Duration> {
+        let told = self.crash_logs.iter().filter(|(_, words)| words.iter().any(|word| word == session));
+        told.map(|(at, _)| *at).collect()
+    }
+}
