@@ -35,6 +35,8 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
             }
         },
     }
+    // Not beside another `bd`; one that hangs holds its turn no longer than its own limit.
+    let _turn = deps.ledger_turn.take().await;
     if let Err(error) = run(deps, &tools.bd, directory, &["sync"], tools.timeout).await {
         passed_over(&error);
     }

@@ -17,7 +17,7 @@ use super::{roster, work};
 use crate::{
     agent::{
         confirmation::{Assignment, Observation},
-        identity::{AgentName, Identity},
+        identity::{AgentName, Identity, RigName},
         lifecycle::{Event, State},
         owner::{AgentSnapshot, Owner, OwnerEvent},
     },
@@ -36,13 +36,22 @@ pub enum HealthMsg {
     /// From the tasks and timers of one polecat's owner.
     Owner(AgentName, OwnerEvent),
     /// From its own listing of the rig's polecats, or nothing when that was cut short.
-    Listed(Wanted, Option<Result<Vec<AgentName>, String>>),
+    Listed(Wanted, Option<Result<Roster, String>>),
     /// From its own looks; with the heartbeat they answer, if one asked for them.
     Looked(Option<u64>, Vec<(AgentName, Observation)>),
     /// From its question to `bd`: who has work, by the agent beads alone.
     Nominated(Option<BTreeMap<Identity, Assignment>>),
     /// From anybody: how are your polecats?
     Probe(RpcReplyPort<Vec<AgentSnapshot>>),
+}
+
+/// Who there is in a rig, by the directories.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    /// Its polecats.
+    pub polecats: Vec<AgentName>,
+    /// Its crew, whose sessions no polecat may have.
+    pub crew: Vec<AgentName>,
 }
 
 /// What a listing was made for.
@@ -65,6 +74,7 @@ pub struct HealthState {
     deps: Arc<Deps>,
     rig: RigPlan,
     polecats: BTreeMap<AgentName, Owner>,
+    crew: BTreeSet<Identity>,
     /// Sessions that look like a polecat's and are not, as far as is known.
     strangers: BTreeSet<String>,
     /// `bd` is being asked; whether it should be asked again after that.
@@ -89,6 +99,7 @@ impl Actor for PolecatHealth {
             deps,
             rig,
             polecats: BTreeMap::new(),
+            crew: BTreeSet::new(),
             strangers: BTreeSet::new(),
             nominating: None,
             work: Work::new(post.clone()),
@@ -159,17 +170,18 @@ impl HealthState {
     fn list(&mut self, wanted: Wanted) {
         let (deps, rig, again) = (self.deps.clone(), self.rig.name.clone(), wanted.clone());
         self.work.spawn(
-            async move { HealthMsg::Listed(wanted, Some(roster::list(&deps, &rig).await)) },
+            async move { HealthMsg::Listed(wanted, Some(read_roster(&deps, &rig).await)) },
             HealthMsg::Listed(again, None),
         );
     }
 
-    fn listed(&mut self, wanted: Wanted, listed: Option<Result<Vec<AgentName>, String>>) {
+    fn listed(&mut self, wanted: Wanted, listed: Option<Result<Roster, String>>) {
         let key = format!("rig/{}/polecats/list", self.rig.name);
         match listed {
-            Some(Ok(names)) => {
+            Some(Ok(roster)) => {
                 self.deps.problems.clear(&key);
-                self.follow(names);
+                self.claim_crew(roster.crew);
+                self.follow(roster.polecats);
             }
             // Those that are known are looked after all the same.
             Some(Err(why)) => {
@@ -192,6 +204,20 @@ impl HealthState {
             }
             Wanted::Stranger(sweep) => self.look_at_news(&sweep),
         }
+    }
+
+    fn claim_crew(&mut self, crew: Vec<AgentName>) {
+        let rig = &self.rig.name;
+        let there: BTreeSet<Identity> =
+            crew.into_iter().map(|name| Identity::Crew(rig.clone(), name)).collect();
+        for identity in self.crew.difference(&there) {
+            self.deps.claims.release(identity);
+        }
+        for identity in &there {
+            let session = self.rig.spec(identity.clone(), self.deps.settings().tmux.naming).session;
+            self.deps.claims.claim(identity, &session);
+        }
+        self.crew = there;
     }
 
     /// Those that appeared get an owner; those that vanished lose it once nothing is going on with them.
@@ -327,6 +353,10 @@ impl HealthState {
             self.nominate();
         }
     }
+}
+
+async fn read_roster(deps: &Deps, rig: &RigName) -> Result<Roster, String> {
+    Ok(Roster { polecats: roster::list(deps, rig).await?, crew: roster::crew(deps, rig).await? })
 }
 
 /// Nothing runs there and nothing is going on: whether there should, its bead says.

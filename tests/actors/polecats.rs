@@ -186,7 +186,7 @@ fn two_agents_of_one_session_are_both_left_alone() {
         let claim = |identity: Identity| {
             let session = identity.session(Naming::Rig, "r");
             deps.claims.claim(&identity, &session);
-            AgentSpec { identity, session }
+            AgentSpec { identity, session, prefix: "r".into() }
         };
         let (witness, polecat, other) =
             (claim(Identity::Witness(r())), claim(identity("witness")), claim(identity("Toast")));

@@ -109,6 +109,7 @@ impl RootState {
                 );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
                 self.plan.deps.restarts.forget_rig(&name);
+                self.plan.deps.claims.forget_rig(&name);
             }
         }
         self.rigs = wanted;

@@ -150,7 +150,11 @@ impl Supervisor {
                 (Some(name), _) => Some(rig(name)?.get_cell()),
                 (None, Some((name, role))) => {
                     let snapshot = snapshot::ask(rig(name)?, RigMsg::Probe, secs(1)).await?;
-                    let running = snapshot.actors.iter().filter(|child| child.running);
+                    if role == "polecats" {
+                        return Some(snapshot.polecats?.get_cell());
+                    }
+                    let patrols = snapshot.actors.iter().filter(|child| child.name != "polecats");
+                    let running = patrols.filter(|child| child.running);
                     let at = running.map(|child| child.name.as_str()).position(|child| child == role)?;
                     Some(snapshot.patrols.get(at)?.get_cell())
                 }
