@@ -134,7 +134,7 @@ mod tests {
     const OLD: u64 = 3600;
 
     fn pane(pid: u32) -> Pane {
-        Pane { id: format!("%{pid}"), pid, dead: false, exit_status: None }
+        Pane { id: format!("%{pid}"), window: "@1".to_owned(), pid, dead: false, exit_status: None }
     }
 
     /// A process of an age in seconds with names separated by blanks.

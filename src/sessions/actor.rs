@@ -1,15 +1,19 @@
 //! The session watch: decides when everything is looked at, and passes on what was seen.
 //!
 //! It sweeps when the sessions port hints at a change, when a heartbeat asks, and every `tmux.sweep` in any case; one
-//! sweep at a time, hints in between end in one more. It must not judge what a sweep shows: its supervisor passes each
-//! one on to the owners.
+//! sweep at a time, hints in between end in one more. Each death is told once, at once: when the port tells of an end, or
+//! by the sweep that misses something, before that sweep. It must not judge what a sweep shows or a death means: its
+//! supervisor passes each one on to the owners.
 
 use std::{sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{
+    End, Sessions,
     death::Death,
+    roster::Roster,
     sweep::{Sweep, sweep},
 };
 use crate::{
@@ -33,6 +37,8 @@ pub enum WatchMsg {
     Hint,
     /// From the port's change counter.
     Changed,
+    /// From the port: something ended.
+    Ended(End),
     /// From its timer; one of an earlier generation does nothing.
     Due(u64),
     /// From its task.
@@ -68,6 +74,8 @@ pub struct WatchSnapshot {
     pub sweeping: bool,
     /// Sessions in the last one; `None` when the last one failed, or none was made.
     pub sessions: Option<usize>,
+    /// Deaths told since it began.
+    pub deaths: u64,
 }
 
 /// The actor.
@@ -87,6 +95,9 @@ pub struct WatchState {
     again: Option<Option<u64>>,
     last_began: Option<Duration>,
     sessions: Option<usize>,
+    /// Empty after a crash: of what it never saw, it tells no death; the owners see from the sweep what is missing.
+    roster: Roster,
+    deaths: u64,
 }
 
 impl Actor for SessionWatch {
@@ -101,12 +112,7 @@ impl Actor for SessionWatch {
     ) -> Result<WatchState, ActorProcessingErr> {
         let post: Post<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
-        let mut changes = deps.sessions.changes();
-        work.run(async move {
-            while changes.changed().await.is_ok() {
-                post(WatchMsg::Changed);
-            }
-        });
+        listen(&*deps.sessions, &mut work, post);
         let mut state = WatchState {
             deps,
             tell,
@@ -117,6 +123,8 @@ impl Actor for SessionWatch {
             again: None,
             last_began: None,
             sessions: None,
+            roster: Roster::default(),
+            deaths: 0,
         };
         // A restarted watch observes first; after the very first start the first heartbeat asks anyway.
         state.arm(Duration::ZERO);
@@ -132,6 +140,7 @@ impl Actor for SessionWatch {
         match message {
             WatchMsg::SweepFor(number) => state.want(Some(number)),
             WatchMsg::Hint | WatchMsg::Changed => state.hinted(),
+            WatchMsg::Ended(end) => state.ended(&end),
             WatchMsg::Due(generation) if generation == state.timer => state.want(None),
             WatchMsg::Due(_) => {}
             WatchMsg::Swept(sweep) => state.swept(*sweep),
@@ -141,7 +150,42 @@ impl Actor for SessionWatch {
     }
 }
 
+/// Passes on what the port tells by itself.
+fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: Post<WatchMsg>) {
+    let (mut changes, mut ends) = (sessions.changes(), sessions.ends());
+    let post_ends = post.clone();
+    work.run(async move {
+        while changes.changed().await.is_ok() {
+            post(WatchMsg::Changed);
+        }
+    });
+    work.run(async move {
+        loop {
+            match ends.recv().await {
+                Ok(end) => post_ends(WatchMsg::Ended(end)),
+                // The sweep shows what those it missed told.
+                Err(RecvError::Lagged(_)) => post_ends(WatchMsg::Hint),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
 impl WatchState {
+    /// Something ended: the death is told at once, and everything is looked at.
+    fn ended(&mut self, end: &End) {
+        let deaths = self.roster.ended(end, self.deps.now());
+        self.tell_deaths(deaths);
+        self.hinted();
+    }
+
+    fn tell_deaths(&mut self, deaths: Vec<Death>) {
+        for death in deaths {
+            self.deaths += 1;
+            (self.tell)(Told::Died(death));
+        }
+    }
+
     /// A hint: look soon, but not more often than every so often.
     fn hinted(&mut self) {
         if self.sweeping.is_some() {
@@ -172,7 +216,10 @@ impl WatchState {
         self.work.spawn(
             async move {
                 let sweep = sweep(&*deps.sessions, &*deps.processes, now);
-                match tokio::time::timeout(SWEEP_LIMIT, sweep).await {
+                let swept = tokio::time::timeout(SWEEP_LIMIT, sweep).await;
+                // Ends told meanwhile are heard before what they led to is seen.
+                tokio::task::yield_now().await;
+                match swept {
                     Ok(sweep) => WatchMsg::Swept(Box::new(sweep)),
                     Err(_) => failed(format!(
                         "sessions were not listed within {}",
@@ -198,6 +245,8 @@ impl WatchState {
                     .report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
             }
         }
+        let deaths = self.roster.swept(&sweep, self.deps.now());
+        self.tell_deaths(deaths);
         let for_heartbeat = self.sweeping.take().flatten();
         (self.tell)(Told::Seen(Seen { sweep: Arc::new(sweep), for_heartbeat }));
         match self.again.take() {
@@ -213,6 +262,11 @@ impl WatchState {
     }
 
     fn snapshot(&self) -> WatchSnapshot {
-        WatchSnapshot { sweeps: self.sweeps, sweeping: self.sweeping.is_some(), sessions: self.sessions }
+        WatchSnapshot {
+            sweeps: self.sweeps,
+            sweeping: self.sweeping.is_some(),
+            sessions: self.sessions,
+            deaths: self.deaths,
+        }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, watch};
 
 pub mod actor;
 pub mod death;
+pub mod roster;
 pub mod sweep;
 pub mod tmux;
 
@@ -33,6 +34,8 @@ pub struct Session {
 pub struct Pane {
     /// The server's id for it (`%7`).
     pub id: String,
+    /// The server's id for its window (`@3`).
+    pub window: String,
     /// The process tmux started in it.
     pub pid: u32,
     /// True when that process has ended and the pane was kept (`remain-on-exit`).

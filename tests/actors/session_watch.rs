@@ -4,7 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use gastown_supervisor::{
     deps::Deps,
-    sessions::actor::{Seen, SessionWatch, Told, WatchMsg},
+    sessions::{
+        End, EndOf,
+        actor::{Seen, SessionWatch, Told, WatchMsg},
+        death::Death,
+    },
     tree::snapshot::ask,
 };
 use ractor::{Actor, ActorRef};
@@ -95,5 +99,147 @@ fn a_look_that_hangs_has_failed_after_a_while() {
         world.pass(mins(1)).await;
         assert!(seen.lock().unwrap().last().unwrap().sweep.sessions.is_ok());
         assert!(deps.problems.open().is_empty());
+    });
+}
+
+/// Everything a watch told, in order.
+type Heard = Arc<Mutex<Vec<Told>>>;
+
+async fn listen(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Heard) {
+    let heard = Heard::default();
+    let tell = heard.clone();
+    let post: gastown_supervisor::work::Post<Told> = Arc::new(move |told| tell.lock().unwrap().push(told));
+    let (watch, _) = Actor::spawn(None, SessionWatch, (deps.clone(), post)).await.unwrap();
+    (watch, heard)
+}
+
+fn deaths(heard: &Heard) -> Vec<Death> {
+    let heard = heard.lock().unwrap();
+    heard
+        .iter()
+        .filter_map(|told| if let Told::Died(death) = told { Some(death.clone()) } else { None })
+        .collect()
+}
+
+/// An end in a session that runs now.
+fn end(world: &World, name: &str, of: impl FnOnce(&FakeSession) -> EndOf) -> End {
+    let session = world.state().sessions[name].clone();
+    End { session: name.to_owned(), id: format!("${}", session.id), of: of(&session) }
+}
+
+fn process(session: &FakeSession) -> EndOf {
+    EndOf::Process { pid: session.pid, exit: Some(3) }
+}
+
+fn window(session: &FakeSession) -> EndOf {
+    EndOf::Window(format!("@{}", session.id))
+}
+
+#[test]
+fn a_death_is_one_message_whoever_tells_it() {
+    simulate(144, |world| async move {
+        let deps = town(&world).await;
+        let (watch, heard) = listen(&deps).await;
+        let (name, other) = (witness("r"), refinery("r"));
+        for name in [&name, &other] {
+            world.start_agent(name);
+        }
+        world.pass(secs(1)).await;
+        let session = world.state().sessions[&name].clone();
+        let (died, closed) = (end(&world, &name, process), end(&world, &name, window));
+        world.tell_end(millis(1), died.clone());
+        world.tell_end(millis(9), closed.clone());
+        let at = world.time();
+        world.pass(millis(1)).await;
+        world.end_session(&name, "its agent ended"); // which is told too
+        world.pass(secs(1)).await;
+        world.tell_end(millis(1), closed);
+        world.tell_end(millis(1), died);
+        world.pass(mins(3)).await;
+        let deaths = deaths(&heard);
+        assert_eq!(deaths.len(), 1, "{deaths:?}");
+        let death = &deaths[0];
+        assert_eq!((&death.session, &death.id), (&name, &format!("${}", session.id)));
+        assert_eq!((death.exit, death.with_server, &death.panes), (Some(3), false, &vec![session.pid]));
+        assert_eq!(death.noticed.mono, at + millis(1), "when it was told, not when it was looked at");
+        assert_eq!(ask(&watch, WatchMsg::Probe, millis(1)).await.unwrap().deaths, 1);
+    });
+}
+
+#[test]
+fn an_end_that_nothing_tells_is_told_by_the_sweep_before_itself() {
+    simulate(145, |world| async move {
+        let deps = town(&world).await;
+        let (_watch, heard) = listen(&deps).await;
+        world.start_agent(&witness("r"));
+        world.pass(secs(1)).await;
+        world.state().weather.hints = 1.0;
+        world.end_session(&witness("r"), "nobody notices");
+        world.pass(secs(30)).await;
+        assert_eq!(deaths(&heard), []);
+        world.fail("list", true);
+        world.pass(mins(2)).await;
+        assert_eq!(deaths(&heard), [], "what could not be looked at did not die");
+        world.fail("list", false);
+        world.pass(mins(3)).await;
+        let found = deaths(&heard);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let heard = heard.lock().unwrap();
+        let at = heard.iter().position(|told| matches!(told, Told::Died(_))).unwrap();
+        let Told::Seen(seen) = &heard[at + 1] else { panic!("nothing was seen after it") };
+        assert!(!seen.sweep.sessions.as_ref().unwrap().contains_key(&witness("r")));
+        assert_eq!(found[0].noticed.mono, seen.sweep.begun.mono);
+    });
+}
+
+#[test]
+fn with_the_server_all_sessions_die_once_and_at_once() {
+    simulate(146, |world| async move {
+        let deps = town(&world).await;
+        let (_watch, heard) = listen(&deps).await;
+        let names = [DEACON.to_owned(), refinery("r"), witness("r")];
+        for name in &names {
+            world.start_agent(name);
+        }
+        world.pass(secs(1)).await;
+        world.kill_server();
+        world.pass(mins(3)).await;
+        let mut found = deaths(&heard);
+        found.sort_by(|one, other| one.session.cmp(&other.session));
+        let mut wanted = names.to_vec();
+        wanted.sort();
+        assert_eq!(found.iter().map(|death| death.session.clone()).collect::<Vec<_>>(), wanted);
+        assert!(
+            found.iter().all(|death| death.with_server && death.noticed == found[0].noticed),
+            "{found:?}"
+        );
+        // The next server's sessions have lives of their own.
+        world.start_agent(&witness("r"));
+        world.pass(secs(1)).await;
+        world.end_session(&witness("r"), "again");
+        world.pass(secs(1)).await;
+        assert_eq!(deaths(&heard).len(), 4);
+        assert!(!deaths(&heard)[3].with_server);
+    });
+}
+
+#[test]
+fn what_was_respawned_can_die_again_once_it_was_seen() {
+    simulate(147, |world| async move {
+        let deps = town(&world).await;
+        let (_watch, heard) = listen(&deps).await;
+        let name = witness("r");
+        world.start_agent(&name);
+        world.pass(secs(1)).await;
+        for life in 1..=3 {
+            let died = end(&world, &name, process);
+            world.tell_end(millis(0), died);
+            world.pass(millis(20)).await;
+            // Another process in the same pane.
+            world.state().sessions.get_mut(&name).unwrap().pid += 1000;
+            world.hint();
+            world.pass(secs(1)).await;
+            assert_eq!(deaths(&heard).len(), life);
+        }
     });
 }

@@ -19,3 +19,4 @@ mod standin;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;

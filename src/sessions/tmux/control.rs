@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     dies_with_us::dies_with_us,
+    herald::Herald,
     protocol::{Answer, Event, Parser},
     request::Request,
     target::OWN_SESSION,
@@ -68,13 +69,13 @@ impl std::fmt::Debug for Outgoing {
 
 impl Connection {
     /// Connects: attaches to our own session, creating it when it is not there, and waits for the first answer. `tmux`
-    /// is the command line up to the socket; a server is started only if `may_start`. `changes` is counted up by
-    /// whatever may have changed the sessions, the end of the connection included.
+    /// is the command line up to the socket; a server is started only if `may_start`. The herald tells what
+    /// the server notices, and that the connection ended: which is a change, not the end of the server.
     pub async fn open(
         mut tmux: Command,
         may_start: bool,
         limit: Duration,
-        changes: watch::Sender<u64>,
+        herald: Herald,
     ) -> Result<Connection, Lost> {
         if !may_start {
             tmux.arg("-N");
@@ -98,11 +99,11 @@ impl Connection {
         let mut tasks = JoinSet::new();
         tasks.spawn(write(stdin, queue, waiting.clone()));
         tasks.spawn(async move {
-            let reason = listen(stdout, stderr, first, &waiting, &changes).await;
+            let reason = listen(stdout, stderr, first, &waiting, &herald).await;
             // Whoever waits learns it by the drop of their sender.
             locked(&waiting).take();
             end.send_replace(Some(reason));
-            bump(&changes);
+            herald.changed();
             reap(child, group).await;
         });
         let mut connection = Connection { outgoing, ended, _tasks: tasks };
@@ -148,11 +149,6 @@ impl Connection {
     }
 }
 
-/// Counts a change.
-pub fn bump(changes: &watch::Sender<u64>) {
-    changes.send_modify(|count| *count = count.wrapping_add(1));
-}
-
 async fn write(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<Outgoing>, waiting: Waiting) {
     while let Some(Outgoing { mut line, answer }) = queue.recv().await {
         match locked(&waiting).as_mut() {
@@ -172,7 +168,7 @@ async fn listen(
     stderr: impl AsyncRead + Unpin,
     first: oneshot::Sender<Answer>,
     waiting: &Waiting,
-    changes: &watch::Sender<u64>,
+    herald: &Herald,
 ) -> String {
     let mut first = Some(first);
     let mut parser = Parser::new();
@@ -181,7 +177,8 @@ async fn listen(
     'reading: while let Ok(size @ 1..) = stdout.read(&mut chunk).await {
         for event in parser.feed(&chunk[..size]) {
             match event {
-                Event::Changed => bump(changes),
+                Event::Changed => herald.changed(),
+                Event::WindowClosed(window) => herald.window_closed(&window),
                 Event::Exit(reason) => {
                     farewell = reason;
                     break 'reading;

@@ -13,14 +13,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     TmuxConfig,
-    control::{Connection, Lost, bump},
+    control::{Connection, Lost},
+    herald::Herald,
     list::Server,
     program::tmux,
     request::Request,
@@ -91,7 +89,7 @@ struct Seen {
 #[derive(Debug)]
 pub struct Link {
     config: TmuxConfig,
-    changes: watch::Sender<u64>,
+    herald: Herald,
     current: Mutex<Option<Arc<Connection>>>,
     attempts: tokio::sync::Mutex<Attempts>,
     seen: Mutex<Seen>,
@@ -107,10 +105,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Link {
     /// A link that is not made yet.
-    pub fn new(config: TmuxConfig, changes: watch::Sender<u64>) -> Self {
+    pub fn new(config: TmuxConfig, herald: Herald) -> Self {
         Link {
             config,
-            changes,
+            herald,
             current: Mutex::default(),
             attempts: tokio::sync::Mutex::default(),
             seen: Mutex::default(),
@@ -237,7 +235,7 @@ impl Link {
                 if !self.closed.load(Ordering::SeqCst) {
                     *locked(&self.current) = Some(connection.clone());
                 }
-                bump(&self.changes);
+                self.herald.changed();
                 return Ok(Way::Control(connection));
             }
             Err(trouble) => trouble,
@@ -262,7 +260,7 @@ impl Link {
         let limit = self.config.command_limit;
         let command = tmux(&self.config.program, &self.config.socket);
         let connection =
-            Connection::open(command, may_start, limit, self.changes.clone()).await.map_err(lost)?;
+            Connection::open(command, may_start, limit, self.herald.clone()).await.map_err(lost)?;
         let setup = [
             Request::of(["refresh-client", "-f", "no-output,ignore-size"]),
             Request::of(["set-option", "-t", &format!("={OWN_SESSION}:"), "detach-on-destroy", "off"]),
@@ -311,7 +309,7 @@ impl Link {
         let mut current = locked(&self.current);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
             *current = None;
-            bump(&self.changes);
+            self.herald.changed();
         }
     }
 

@@ -9,7 +9,7 @@ use super::target::OWN_SESSION;
 use crate::sessions::{Pane, Session};
 
 /// The `-F` format of `list-panes` and `new-session -P`: one line a pane.
-pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{session_name}";
+pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{session_name}";
 
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
 pub type Server = (u32, i64);
@@ -19,6 +19,8 @@ pub type Server = (u32, i64);
 pub struct Listed {
     /// Who answered; `None` when there was no line to tell.
     pub server: Option<Server>,
+    /// The process of our own session, where it was listed.
+    pub own: Option<u32>,
     /// The sessions, ordered by name, without our own.
     pub sessions: Vec<Session>,
 }
@@ -29,6 +31,7 @@ pub fn parse(text: &str) -> Listed {
     for (server, session) in text.lines().filter_map(line) {
         listed.server = Some(server);
         if session.name == OWN_SESSION {
+            listed.own = session.panes.first().filter(|pane| !pane.dead).map(|pane| pane.pid);
             continue;
         }
         match listed.sessions.iter_mut().rfind(|known| known.id == session.id) {
@@ -41,20 +44,21 @@ pub fn parse(text: &str) -> Listed {
 }
 
 fn line(line: &str) -> Option<(Server, Session)> {
-    let mut fields = line.splitn(9, ':');
+    let mut fields = line.splitn(10, ':');
     let mut field = || fields.next();
     let server = (field()?.parse().ok()?, field()?.parse().ok()?);
     let id = field()?.to_owned();
     let created = Timestamp::from_second(field()?.parse().ok()?).ok()?;
+    let window = field()?.to_owned();
     let pane = field()?.to_owned();
     let pid = field()?.parse().ok()?;
     let dead = field()? == "1";
     let exit_status = field()?.parse().ok().filter(|_| dead);
     let name = field().filter(|name| !name.is_empty())?.to_owned();
-    if !id.starts_with('$') || !pane.starts_with('%') {
+    if !id.starts_with('$') || !window.starts_with('@') || !pane.starts_with('%') {
         return None;
     }
-    let panes = vec![Pane { id: pane, pid, dead, exit_status }];
+    let panes = vec![Pane { id: pane, window, pid, dead, exit_status }];
     Some((server, Session { name, id, created, panes }))
 }
 
@@ -67,31 +71,39 @@ mod tests {
     #[test]
     fn groups_panes_sorts_names_and_leaves_our_own_out() {
         let listed = parse(
-            "7:1700000000:$0:1700000000:%0:70:0::_supervisor\n\
-             7:1700000000:$2:1700000002:%3:73:0::gt-b\n\
-             7:1700000000:$1:1700000001:%1:71:0::gt-a b\n\
-             7:1700000000:$1:1700000001:%2:72:1:3:gt-a b\n",
+            "7:1700000000:$0:1700000000:@0:%0:70:0::_supervisor\n\
+             7:1700000000:$2:1700000002:@3:%3:73:0::gt-b\n\
+             7:1700000000:$1:1700000001:@1:%1:71:0::gt-a b\n\
+             7:1700000000:$1:1700000001:@1:%2:72:1:3:gt-a b\n",
         );
         assert_eq!(listed.server, Some((7, 1_700_000_000)));
+        assert_eq!(listed.own, Some(70));
         let told: Vec<_> =
             listed.sessions.iter().map(|session| (session.name.as_str(), session.panes.len())).collect();
         assert_eq!(told, [("gt-a b", 2), ("gt-b", 1)]);
         let second = &listed.sessions[0].panes[1];
         assert_eq!(
-            (second.id.as_str(), second.pid, second.dead, second.exit_status),
-            ("%2", 72, true, Some(3))
+            (second.id.as_str(), second.window.as_str(), second.pid, second.dead, second.exit_status),
+            ("%2", "@1", 72, true, Some(3))
         );
         assert_eq!(listed.sessions[0].created.as_second(), 1_700_000_001);
     }
 
     #[test]
     fn junk_is_passed_over() {
-        let junk =
-            ["", "no", "7:1:$1:x:%1:7:0::n", "7:1:1:1:%1:7:0::n", "7:1:$1:1:1:7:0::n", "7:1:$1:1:%1:-7:0::n"];
+        let junk = [
+            "",
+            "no",
+            "7:1:$1:x:@1:%1:7:0::n",
+            "7:1:1:1:@1:%1:7:0::n",
+            "7:1:$1:1:@1:1:7:0::n",
+            "7:1:$1:1:1:%1:7:0::n",
+            "7:1:$1:1:@1:%1:-7:0::n",
+        ];
         for line in junk.iter().chain(&[
-            "7:1:$1:1:%1:7:0:",
-            "7:1:$1:1:%1:7:0::",
-            "7:1:$1:9223372036854775807:%1:7:0::n",
+            "7:1:$1:1:@1:%1:7:0:",
+            "7:1:$1:1:@1:%1:7:0::",
+            "7:1:$1:9223372036854775807:@1:%1:7:0::n",
         ]) {
             assert_eq!(parse(line), Listed::default(), "{line:?}");
         }

@@ -9,7 +9,6 @@
 //! Facts here are of tmux 3.3a, observed, unless said otherwise.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -21,6 +20,7 @@ use tokio::sync::{broadcast, watch};
 pub use self::program::Socket;
 use self::{
     deaths::Deaths,
+    herald::Herald,
     link::{Link, Purpose, Trouble},
     list::{FORMAT, Listed, parse},
     request::Request,
@@ -33,6 +33,8 @@ use super::{End, Key, KeyBinding, NewSession, Session, Sessions, SessionsError};
 mod control;
 mod deaths;
 mod dies_with_us;
+mod herald;
+mod kernel;
 mod link;
 mod list;
 mod program;
@@ -43,9 +45,6 @@ mod subprocess;
 mod target;
 mod version;
 mod words;
-
-/// So many ends are kept for a listener that is busy; one that misses some looks at everything.
-const ENDS_KEPT: usize = 1024;
 
 /// How tmux is to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,20 +71,18 @@ impl TmuxConfig {
 pub struct Tmux {
     link: Link,
     deaths: Deaths,
-    changes: watch::Sender<u64>,
-    ends: broadcast::Sender<End>,
+    herald: Herald,
     buffers: AtomicU64,
 }
 
 impl Tmux {
     /// The adapter for a server; does nothing until it is asked something.
     pub fn new(config: TmuxConfig) -> Self {
-        let changes = watch::Sender::new(0);
+        let herald = Herald::new();
         Tmux {
-            link: Link::new(config, changes.clone()),
-            deaths: Deaths::new(changes.clone()),
-            changes,
-            ends: broadcast::Sender::new(ENDS_KEPT),
+            link: Link::new(config, herald.clone()),
+            deaths: Deaths::new(herald.clone()),
+            herald,
             buffers: AtomicU64::new(0),
         }
     }
@@ -123,12 +120,6 @@ impl Tmux {
     }
 }
 
-fn living_processes(listed: &Listed) -> BTreeSet<u32> {
-    let panes = listed.sessions.iter().flat_map(|session| &session.panes);
-    let server = listed.server.map(|(pid, _)| pid);
-    panes.filter(|pane| !pane.dead).map(|pane| pane.pid).chain(server).collect()
-}
-
 fn target(name: &str) -> Result<String, SessionsError> {
     exact(name).ok_or_else(|| SessionsError::NoSuchSession(name.to_owned()))
 }
@@ -159,11 +150,14 @@ impl Sessions for Tmux {
         let requests = [Request::of(["list-panes", "-a", "-F", FORMAT])];
         let listed = match self.link.run(&requests, Purpose::Repeatable).await {
             Ok(printed) => self.read(&printed),
-            Err(Trouble::NoServer) => Listed::default(),
+            Err(Trouble::NoServer) => {
+                self.deaths.last_breath().await;
+                Listed::default()
+            }
             Err(Trouble::Refused { text, .. }) if meaning(&text) == Meaning::Empty => Listed::default(),
             Err(trouble) => return Err(error(trouble, &requests, None)),
         };
-        self.deaths.watch_exactly(&living_processes(&listed));
+        self.deaths.watch_exactly(&listed);
         Ok(listed.sessions)
     }
 
@@ -173,7 +167,7 @@ impl Sessions for Tmux {
         match self.for_session(name, &requests, Purpose::Repeatable).await {
             Ok(printed) => {
                 let listed = self.read(&printed);
-                self.deaths.watch_too(living_processes(&listed));
+                self.deaths.watch_too(&listed);
                 Ok(listed.sessions.into_iter().find(|session| session.name == name))
             }
             Err(SessionsError::NoSuchSession(_)) => Ok(None),
@@ -191,7 +185,7 @@ impl Sessions for Tmux {
         let requests = self.creation(new, &target).await?;
         let printed = self.for_session(&new.name, &requests, Purpose::Create).await?;
         let listed = self.read(&printed);
-        self.deaths.watch_too(living_processes(&listed));
+        self.deaths.watch_too(&listed);
         listed
             .sessions
             .into_iter()
@@ -280,11 +274,11 @@ impl Sessions for Tmux {
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.herald.changes()
     }
 
     fn ends(&self) -> broadcast::Receiver<End> {
-        self.ends.subscribe()
+        self.herald.ends()
     }
 
     fn server_generation(&self) -> u64 {

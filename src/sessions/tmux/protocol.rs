@@ -28,6 +28,8 @@ pub enum Event {
     Answer(Answer),
     /// Sessions or windows were born, renamed or ended.
     Changed,
+    /// The window with this id (`@3`) was closed, or taken out of a session.
+    WindowClosed(String),
     /// The connection ends, for this reason (often empty).
     Exit(String),
 }
@@ -103,15 +105,23 @@ impl Parser {
                 None
             }
             b"%exit" => Some(Event::Exit(String::from_utf8_lossy(rest).trim().to_owned())),
-            b"%sessions-changed"
-            | b"%session-renamed"
-            | b"%window-add"
-            | b"%window-close"
-            | b"%unlinked-window-add"
-            | b"%unlinked-window-close" => Some(Event::Changed),
+            b"%window-close" | b"%unlinked-window-close" => Some(match window_id(rest) {
+                Some(window) => Event::WindowClosed(window),
+                None => Event::Changed,
+            }),
+            b"%sessions-changed" | b"%session-renamed" | b"%window-add" | b"%unlinked-window-add" => {
+                Some(Event::Changed)
+            }
             _ => None,
         }
     }
+}
+
+/// The id at the beginning of a notice's rest.
+fn window_id(rest: &[u8]) -> Option<String> {
+    let (id, _) = split_word(rest);
+    let number = id.strip_prefix(b"@").filter(|number| !number.is_empty())?;
+    number.iter().all(u8::is_ascii_digit).then(|| String::from_utf8_lossy(id).into_owned())
 }
 
 fn finish_block(block: Block, ok: bool) -> Event {
@@ -166,7 +176,7 @@ mod tests {
     #[test]
     fn streams_grid() {
         #[rustfmt::skip]
-        let cases: [(&str, &str, Vec<Event>); 10] = [
+        let cases: [(&str, &str, Vec<Event>); 11] = [
             ("as tmux 3.3a begins", "%begin 1795389906 259 0\n%end 1795389906 259 0\n%window-add @0\n%sessions-changed\n%session-changed $0 _supervisor\n",
                 vec![answer(false, Ok("")), Event::Changed, Event::Changed]),
             ("an answer", "%begin 1 2 1\na\n\nb\n%end 1 2 1\n", vec![answer(true, Ok("a\n\nb"))]),
@@ -178,7 +188,9 @@ mod tests {
             ("ends that nothing began", "%end 1 2 1\n%error 1 2 1\n", vec![]),
             ("a broken begin", "%begin x 2 1\n%exit\n", vec![Event::Exit(String::new())]),
             ("exit with a reason", "%exit server exited unexpectedly\n", vec![Event::Exit("server exited unexpectedly".into())]),
-            ("unknown lines and output", "%output %1 abc\nhello\n\n%new-thing 1\n%unlinked-window-renamed @1 sh\n%unlinked-window-close @1\n", vec![Event::Changed]),
+            ("unknown lines and output", "%output %1 abc\nhello\n\n%new-thing 1\n%unlinked-window-renamed @1 sh\n%unlinked-window-close @1\n", vec![Event::WindowClosed("@1".into())]),
+            ("windows that close", "%window-close @12\n%unlinked-window-close @3 x\n%window-close\n%window-close 3\n%window-close @\n%window-close @x\n",
+                vec![Event::WindowClosed("@12".into()), Event::WindowClosed("@3".into()), Event::Changed, Event::Changed, Event::Changed, Event::Changed]),
         ];
         for (name, stream, wanted) in cases {
             assert_eq!(all(stream), wanted, "{name}");

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
+use gastown_supervisor::sessions::{End, EndOf};
 use jiff::Timestamp;
 
 use super::{BOOT, DEACON, State, World, millis, wall_at};
@@ -235,10 +236,11 @@ impl World {
     pub fn end_session(&self, name: &str, why: &str) {
         let now = self.time();
         let mut state = self.state();
-        if state.sessions.remove(name).is_some() {
+        if let Some(session) = state.sessions.remove(name) {
             state.note(now, true, || format!("session {name} is gone: {why}"));
             drop(state);
             self.hint_sessions();
+            self.tell_ends(name, &session);
         }
     }
 
@@ -247,9 +249,44 @@ impl World {
         let now = self.time();
         let mut state = self.state();
         state.sessions.clear();
+        // What is told of the old server's sessions from now on belongs to nothing.
+        state.generation += 1;
         state.note(now, true, || "the tmux server dies".to_owned());
+        let lost = state.weather.hints;
+        let told = !state.chance(lost);
         drop(state);
         self.hint_sessions();
+        if told {
+            self.tell_end(millis(2), End { session: String::new(), id: String::new(), of: EndOf::Server });
+        }
+    }
+
+    /// Tells an end after a while, if the same server still runs then.
+    pub fn tell_end(&self, after: Duration, end: End) {
+        let generation = self.state().generation;
+        self.after(after, move |world| {
+            if world.state().generation == generation {
+                let _ = world.0.ends.send(end);
+            }
+        });
+    }
+
+    /// Tells the ends in a session that is gone: of its process, as the kernel does, and sometimes of its window, as tmux
+    /// does; each may be lost.
+    fn tell_ends(&self, name: &str, session: &FakeSession) {
+        let mut state = self.state();
+        let lost = state.weather.hints;
+        let (process, window) = (!state.chance(lost), state.rng.bool() && !state.chance(lost));
+        let exit = state.rng.bool().then_some(1);
+        let later = state.some(&(1..60));
+        drop(state);
+        let end = |of| End { session: name.to_owned(), id: format!("${}", session.id), of };
+        if process {
+            self.tell_end(millis(2), end(EndOf::Process { pid: session.pid, exit }));
+        }
+        if window {
+            self.tell_end(later, end(EndOf::Window(format!("@{}", session.id))));
+        }
     }
 
     /// Something tells that sessions may have changed.

@@ -12,7 +12,8 @@ use super::{
 };
 
 fn shown(name: &str, session: &FakeSession) -> Session {
-    let pane = Pane { id: format!("%{}", session.id), pid: session.pid, dead: false, exit_status: None };
+    let (id, window) = (format!("%{}", session.id), format!("@{}", session.id));
+    let pane = Pane { id, window, pid: session.pid, dead: false, exit_status: None };
     Session {
         name: name.to_owned(),
         id: format!("${}", session.id),

@@ -1,0 +1,259 @@
+//! Whatever ends, and whatever is told of it in whatever order: one death for each life.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+/// What happens. Numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Happens {
+    /// A session is born with so many panes in its one window.
+    Birth(u8),
+    /// A window opens in a session.
+    OpenWindow(u8),
+    /// A pane's process ends, told or not; kept dead if said.
+    ProcessEnds { which: u8, told: bool, kept: bool },
+    /// A session ends around its processes; whether its windows' ends and its processes' are told.
+    SessionEnds { which: u8, windows: bool, processes: bool },
+    /// A dead pane gets a new process.
+    Respawn(u8),
+    /// The server ends, and is told to have.
+    ServerEnds,
+    /// One of the ends that were not delivered yet is.
+    Delivered(u8),
+    /// A sweep begins.
+    SweepBegins,
+    /// It lists.
+    Listed,
+    /// It is done; failed, if said.
+    Swept(bool),
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    use Happens::*;
+    prop_oneof![
+        2 => (1u8..4).prop_map(Birth),
+        1 => any::<u8>().prop_map(OpenWindow),
+        4 => (any::<u8>(), any::<bool>(), any::<bool>())
+            .prop_map(|(which, told, kept)| ProcessEnds { which, told, kept }),
+        2 => (any::<u8>(), any::<bool>(), any::<bool>())
+            .prop_map(|(which, windows, processes)| SessionEnds { which, windows, processes }),
+        2 => any::<u8>().prop_map(Respawn),
+        1 => Just(ServerEnds),
+        6 => any::<u8>().prop_map(Delivered),
+        4 => Just(SweepBegins),
+        4 => Just(Listed),
+        4 => any::<bool>().prop_map(Swept),
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Pane {
+    pid: u32,
+    window: u32,
+    dead: bool,
+}
+
+/// What became known of one session.
+#[derive(Debug, Default)]
+struct Life {
+    /// Times at which sweeps began that showed a living process in it.
+    seen_living: Vec<u64>,
+    told: Vec<u64>,
+    /// A sweep showed it.
+    shown: bool,
+    /// It was heard that something lived in it.
+    heard_of: bool,
+}
+
+/// tmux, and who listens to it.
+#[derive(Debug, Default)]
+struct World {
+    clock: u64,
+    numbers: u32,
+    sessions: BTreeMap<u32, Vec<Pane>>,
+    pending: Vec<End>,
+    sweep: Option<(u64, Option<BTreeMap<u32, Vec<Pane>>>)>,
+    roster: Roster,
+    lives: BTreeMap<u32, Life>,
+}
+
+impl World {
+    fn number(&mut self) -> u32 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn chosen(&self, which: u8) -> Option<u32> {
+        self.sessions.keys().nth(usize::from(which) % self.sessions.len().max(1)).copied()
+    }
+
+    fn will_be_told(&mut self, id: u32, of: EndOf) {
+        self.pending.push(end(&format!("gt-{id}"), &format!("${id}"), of));
+    }
+
+    fn heard(&mut self, deaths: Vec<Death>) {
+        for death in deaths {
+            let id: u32 = death.id[1..].parse().unwrap();
+            let life = self.lives.get_mut(&id).expect("one that lived");
+            if let Some(last) = life.told.last() {
+                let again = life.seen_living.iter().any(|begun| begun > last);
+                assert!(again, "two deaths of ${id} without a life in between: {death:?}");
+            }
+            life.told.push(self.clock);
+        }
+    }
+
+    fn happen(&mut self, what: &Happens) {
+        self.clock += 1;
+        match what {
+            Happens::Birth(panes) => {
+                let (id, window) = (self.number(), self.number());
+                let panes = (0..*panes).map(|_| Pane { pid: self.number(), window, dead: false }).collect();
+                self.sessions.insert(id, panes);
+                self.lives.insert(id, Life::default());
+            }
+            Happens::OpenWindow(which) => {
+                let Some(id) = self.chosen(*which) else { return };
+                let pane = Pane { window: self.number(), pid: self.number(), dead: false };
+                self.sessions.entry(id).or_default().push(pane);
+            }
+            Happens::ProcessEnds { which, told, kept } => self.process_ends(*which, *told, *kept),
+            Happens::SessionEnds { which, windows, processes } => {
+                self.session_ends(*which, *windows, *processes);
+            }
+            Happens::Respawn(which) => {
+                let pid = self.number();
+                let Some(id) = self.chosen(*which) else { return };
+                if let Some(pane) = self.sessions.entry(id).or_default().iter_mut().find(|pane| pane.dead) {
+                    (pane.pid, pane.dead) = (pid, false);
+                }
+            }
+            Happens::ServerEnds => {
+                // Of a server that ended, the adapter tells nothing else any more.
+                self.pending.clear();
+                self.sessions.clear();
+                let deaths = self.roster.ended(&end("", "", EndOf::Server), at(self.clock));
+                assert!(deaths.iter().all(|death| death.with_server));
+                self.heard(deaths);
+            }
+            Happens::Delivered(which) => {
+                if !self.pending.is_empty() {
+                    let end = self.pending.remove(usize::from(*which) % self.pending.len());
+                    let life = self.lives.entry(end.id[1..].parse().unwrap()).or_default();
+                    life.heard_of |= !life.shown || matches!(end.of, EndOf::Process { .. });
+                    let deaths = self.roster.ended(&end, at(self.clock));
+                    self.heard(deaths);
+                }
+            }
+            Happens::SweepBegins => self.sweep = Some((self.clock, None)),
+            Happens::Listed => {
+                let sessions = self.sessions.clone();
+                if let Some((_, listed @ None)) = &mut self.sweep {
+                    *listed = Some(sessions);
+                }
+            }
+            Happens::Swept(failed) => self.swept(*failed),
+        }
+    }
+
+    fn process_ends(&mut self, which: u8, told: bool, kept: bool) {
+        let Some(id) = self.chosen(which) else { return };
+        let panes = self.sessions.entry(id).or_default();
+        let living = panes.iter().filter(|pane| !pane.dead).count();
+        let Some(at) = panes.iter().position(|pane| !pane.dead) else { return };
+        let at = (at + usize::from(which) % living.max(1)) % panes.len();
+        let Pane { pid, window, dead } = panes[at].clone();
+        if dead {
+            return;
+        }
+        panes[at].dead = true;
+        let mut closed = false;
+        if !kept {
+            panes.remove(at);
+            closed = !panes.iter().any(|pane| pane.window == window);
+        }
+        if panes.is_empty() {
+            self.sessions.remove(&id);
+        }
+        if told {
+            self.will_be_told(id, EndOf::Process { pid, exit: None });
+        }
+        if closed {
+            self.will_be_told(id, EndOf::Window(format!("@{window}")));
+        }
+    }
+
+    fn session_ends(&mut self, which: u8, windows: bool, processes: bool) {
+        let Some(id) = self.chosen(which) else { return };
+        let panes = self.sessions.remove(&id).unwrap_or_default();
+        if windows {
+            for window in panes.iter().map(|pane| pane.window).collect::<BTreeSet<_>>() {
+                self.will_be_told(id, EndOf::Window(format!("@{window}")));
+            }
+        }
+        if processes {
+            for pane in panes.iter().filter(|pane| !pane.dead) {
+                self.will_be_told(id, EndOf::Process { pid: pane.pid, exit: None });
+            }
+        }
+    }
+
+    fn swept(&mut self, failed: bool) {
+        let Some((begun, Some(listed))) = self.sweep.take() else { return };
+        let shown: Vec<Session> = listed.iter().map(|(id, panes)| shown(*id, panes)).collect();
+        let mut seen = sweep(begun, &shown);
+        if failed {
+            seen.sessions = Err("no answer".into());
+        }
+        let deaths = self.roster.swept(&seen, at(self.clock));
+        assert!(!failed || deaths.is_empty(), "a sweep that failed told {deaths:?}");
+        self.heard(deaths);
+        for (id, panes) in listed.iter().filter(|_| !failed) {
+            let life = self.lives.entry(*id).or_default();
+            life.shown = true;
+            if panes.iter().any(|pane| !pane.dead) {
+                life.seen_living.push(begun);
+                life.heard_of = true;
+            }
+        }
+    }
+}
+
+fn shown(id: u32, panes: &[Pane]) -> Session {
+    let windows: Vec<String> = panes.iter().map(|pane| format!("@{}", pane.window)).collect();
+    let panes: Vec<_> = panes
+        .iter()
+        .zip(&windows)
+        .map(|(pane, window)| (pane.pid, window.as_str(), pane.dead.then_some(0)))
+        .collect();
+    session(&format!("gt-{id}"), &format!("${id}"), &panes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #[test]
+    fn every_life_that_was_heard_of_ends_in_one_death(story in vec(happens(), 0..80)) {
+        let mut world = World::default();
+        for what in &story {
+            world.happen(what);
+        }
+        // What is on its way arrives, and two sweeps show what is left.
+        while !world.pending.is_empty() {
+            world.happen(&Happens::Delivered(0));
+        }
+        for _ in 0..2 {
+            for what in [Happens::SweepBegins, Happens::Listed, Happens::Swept(false)] {
+                world.happen(&what);
+            }
+        }
+        for (id, life) in &world.lives {
+            if life.heard_of && !world.sessions.contains_key(id) {
+                prop_assert!(!life.told.is_empty(), "${id} is gone and was never told: {life:?}");
+                let first = life.told[0];
+                let lived_again = life.seen_living.iter().any(|begun| *begun > first);
+                prop_assert!(lived_again || life.told.len() == 1, "${id}: {life:?}");
+            }
+        }
+    }
+}

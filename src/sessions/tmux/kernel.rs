@@ -1,0 +1,79 @@
+//! What the kernel still tells of a process that has ended and was not reaped yet. Linux only; elsewhere nothing.
+//!
+//! Its parent reaps it at any moment, so there is not always an answer, and no answer says nothing. Where `/proc` may not
+//! be read for this process (it changed its user), the kernel shows 0 for its exit status.
+#![allow(clippy::disallowed_methods, reason = "part of the tmux adapter; its test ends real processes")]
+
+use crate::processes::pidfd::PidFd;
+
+/// Set by the kernel (Linux, `PF_EXITING`) as soon as a process begins to end: before its terminals are closed, and long
+/// before it is a zombie.
+#[cfg(target_os = "linux")]
+const EXITING: u32 = 0x4;
+
+/// How a process that has ended did so, as a shell tells it. `hold` is the hold on this process.
+#[cfg(target_os = "linux")]
+pub fn exit_status(pid: u32, hold: &PidFd) -> Option<i32> {
+    let stat = stat(pid)?;
+    // Nothing is signalled, as it has ended; but that it could be means that its number was not given away since.
+    let still_its = || hold.signal(rustix::process::Signal::CONT);
+    (stat.state == 'Z' && still_its()).then(|| stat.exit_code.map(of_wait_status)).flatten()
+}
+
+/// Whether this process is ending or has ended. Where `/proc` cannot be read, nothing is said to be.
+#[cfg(target_os = "linux")]
+pub fn is_ending(pid: u32) -> bool {
+    match stat(pid) {
+        Some(stat) => stat.flags & EXITING != 0 || stat.state == 'Z',
+        None => stat(std::process::id()).is_some(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn stat(pid: u32) -> Option<procfs::process::Stat> {
+    use procfs::FromRead;
+    procfs::process::Stat::from_file(format!("/proc/{pid}/stat")).ok()
+}
+
+/// What a shell makes of a wait status: the exit code, or 128 and the number of the signal.
+#[cfg(target_os = "linux")]
+fn of_wait_status(status: i32) -> i32 {
+    match status & 0x7f {
+        0 => (status >> 8) & 0xff,
+        signal => 128 + signal,
+    }
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn exit_status(_pid: u32, _hold: &PidFd) -> Option<i32> {
+    None
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn is_ending(_pid: u32) -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_was_not_reaped_tells_how_it_ended() {
+        for (script, told) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -HUP $$", 129)] {
+            // It waits until it is held.
+            let mut command = std::process::Command::new("sh");
+            let command = command.args(["-c", &format!("read line; {script}")]);
+            let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("sh");
+            let (pid, hold) = (child.id(), PidFd::open(child.id()).expect("pidfd"));
+            assert_eq!((exit_status(pid, &hold), is_ending(pid)), (None, false), "{script}: it lives");
+            drop(child.stdin.take());
+            hold.ended().await;
+            assert_eq!((exit_status(pid, &hold), is_ending(pid)), (Some(told), true), "{script}");
+            child.wait().expect("wait");
+            assert_eq!((exit_status(pid, &hold), is_ending(pid)), (None, true), "{script}: reaped");
+        }
+    }
+}
