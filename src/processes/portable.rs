@@ -2,13 +2,13 @@
 //!
 //! It keeps nothing between two readings.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
 };
 
-use super::{ProcessesError, base_name, tree::Row};
+use super::{ProcessesError, base_name, invocation::Invocation, tree::Row};
 
 fn read(which: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Result<System, ProcessesError> {
     let mut system = System::new().map_err(|error| ProcessesError(format!("{error:?}")))?;
@@ -23,6 +23,43 @@ fn cheap() -> ProcessRefreshKind {
 /// Everything that runs now.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     Ok(read(ProcessesToUpdate::All, cheap())?.processes().values().map(row).collect())
+}
+
+/// What runs now and began within this time, to the second.
+pub fn young(young: Duration) -> Result<Vec<Row>, ProcessesError> {
+    let mut rows = survey()?;
+    rows.retain(|row| row.age <= young);
+    Ok(rows)
+}
+
+/// The process of this id: its parent and its kernel session.
+pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
+    let pid = Pid::from_u32(pid);
+    let system = read(ProcessesToUpdate::Some(&[pid]), cheap()).ok()?;
+    system.process(pid).map(row).map(|row| (row.parent, row.session))
+}
+
+/// Those of these processes that run this program, without their ancestors.
+pub fn invocations(rows: &[Row], program: &str) -> Vec<Invocation> {
+    let wanted: Vec<Pid> = rows.iter().map(|row| Pid::from_u32(row.pid)).collect();
+    let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always).with_cwd(UpdateKind::Always);
+    let Ok(system) = read(ProcessesToUpdate::Some(&wanted), what) else {
+        return Vec::new();
+    };
+    let found = rows.iter().filter_map(|row| {
+        let entry = system.process(Pid::from_u32(row.pid)).filter(|entry| entry.start_time() == row.born)?;
+        let invocation = Invocation {
+            pid: row.pid,
+            born: row.born,
+            ancestors: Vec::new(),
+            comm: entry.name().to_string_lossy().into_owned(),
+            executable: entry.exe().map(Path::to_owned),
+            arguments: entry.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+            directory: entry.cwd().map(Path::to_owned),
+        };
+        invocation.given_to(program).is_some().then_some(invocation)
+    });
+    found.collect()
 }
 
 fn row(entry: &Entry) -> Row {
@@ -79,6 +116,26 @@ mod tests {
         assert_eq!(names(&[me])[&me], linux::names(&[me])[&me]);
         assert_eq!(born(me), Some(here.born));
         assert_eq!(linux::born(me), Some(there.born));
+        assert_eq!(parent_and_session(me), linux::parent_and_session(me));
         assert!(born(u32::MAX / 2).is_none());
+    }
+
+    #[test]
+    fn sees_commands_as_proc_does() {
+        let me = std::process::id();
+        let own = |rows: Vec<Row>| rows.into_iter().filter(|row| row.pid == me).collect::<Vec<_>>();
+        let (here, there) = (own(survey().expect("survey")), own(linux::survey().expect("survey")));
+        let called = std::env::current_exe().expect("our path");
+        let name = called.file_name().expect("its name").to_str().expect("text");
+        let (here, there) = (invocations(&here, name), linux::invocations(&there, name));
+        // Each reader has a unit of its own for the beginning.
+        let there: Vec<_> = there.into_iter().map(|it| Invocation { born: here[0].born, ..it }).collect();
+        assert_eq!(here, there);
+        assert_eq!(here[0].directory, std::env::current_dir().ok());
+        assert!(invocations(&own(survey().expect("survey")), "gt").is_empty());
+        let young = |rows: Result<Vec<Row>, ProcessesError>| own(rows.expect("survey")).len();
+        let (long, short) = (Duration::from_secs(3600), Duration::ZERO);
+        assert_eq!((young(super::young(long)), young(linux::young(long))), (1, 1));
+        assert_eq!(young(linux::young(short)), 0);
     }
 }
