@@ -1,6 +1,6 @@
 //! The operator watch: sees to it that Gas Town's commands are seen while they are at work, and when each one ended.
 //!
-//! When the program begins it glances at the youngest processes, twice, because the new one's name comes some
+//! When the program begins it glances at the youngest processes, three times, because the new one's name comes some
 //! milliseconds after its file was opened. While a command that changes agents runs it looks once a second and waits for
 //! its end. Everything it finds out goes into the [register](super::register::Operations), from where owners take it.
 //! It must not judge what a command means, and it acts on nothing.
@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// After a beginning, so long until a glance: to the first one the process usually has its name.
-const GLANCES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(30)];
+const GLANCES: [Duration; 3] =
+    [Duration::from_millis(5), Duration::from_millis(15), Duration::from_millis(30)];
 /// Glances fall on multiples of this, so that a burst of beginnings is not a burst of glances.
 const GRID: Duration = Duration::from_millis(5);
 /// Between two looks at everything while a command runs.

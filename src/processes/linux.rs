@@ -15,7 +15,7 @@ use procfs::{
 use super::{ProcessesError, base_name, invocation::Invocation, tree::Row};
 
 /// A command line is read this far; agents are handed prompts of any length.
-const LINE: u64 = 16 * 1024;
+const LINE: usize = 16 * 1024;
 /// Process ids are given out in order, but the order of their beginnings may be out by some: so many older ones in a row
 /// are the end of the young ones.
 const OLDER: usize = 8;
@@ -29,25 +29,31 @@ pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     Ok(stats.filter_map(|stat| row(stat, uptime)).collect())
 }
 
-/// What runs now and began within this time.
-///
-/// Ids are given out in order, so the newest are looked at until they are too old: nothing else is opened. One that was
-/// given an id of its own choice (`clone3`) may be missed.
-pub fn young(young: Duration) -> Result<Vec<Row>, ProcessesError> {
+/// The ids of all processes, the newest first.
+fn pids() -> Result<Vec<u32>, ProcessesError> {
     let entries = fs::read_dir("/proc").map_err(|error| ProcessesError(format!("/proc: {error}")))?;
     let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
     let mut pids: Vec<u32> = entries.filter_map(|entry| number(entry.ok()?)).collect();
-    // Read after the list: whatever is in the list was given out before.
+    // Ids are given out in order, and anew from the lowest after the highest possible: what is above the latest is older
+    // than all below it. Read after the list, so that whatever is in the list was given out before.
     let load = procfs::LoadAverage::current().map_err(|error| failed("/proc/loadavg", error))?;
+    pids.sort_unstable_by_key(|pid| std::cmp::Reverse((*pid <= load.latest_pid, *pid)));
+    Ok(pids)
+}
+
+/// The ids of those that began within this time.
+///
+/// The newest are looked at until they are too old; nothing else is opened. One that was given an id of its own choice
+/// (`clone3`) may be missed.
+fn young(young: Duration) -> Result<Vec<u32>, ProcessesError> {
+    let pids = pids()?;
     let uptime = uptime()?;
-    // After the highest possible id they begin anew, so what is above the latest is older than all below it.
-    pids.sort_by_key(|pid| std::cmp::Reverse((*pid <= load.latest_pid, *pid)));
     let mut found = Vec::new();
     let mut older = 0;
     for row in pids.into_iter().filter_map(|pid| row(stat(pid)?, uptime)) {
         if row.age <= young {
             older = 0;
-            found.push(row);
+            found.push(row.pid);
         } else {
             older += 1;
             if older == OLDER {
@@ -114,44 +120,47 @@ fn names_of(pid: u32) -> Vec<String> {
     program.into_iter().chain(called).collect()
 }
 
-/// Those of these processes that run this program, without their ancestors.
-pub fn invocations(rows: &[Row], program: &str) -> Vec<Invocation> {
-    rows.iter().filter_map(|row| invocation(row, program)).collect()
+/// The processes that run this program, without their ancestors; with `young`, those that began within this time.
+pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
+    let pids = match young {
+        Some(within) => self::young(within)?,
+        None => pids()?,
+    };
+    let mut buffer = vec![0; LINE];
+    Ok(pids.into_iter().filter_map(|pid| invocation(pid, program, &mut buffer)).collect())
 }
 
-fn invocation(row: &Row, program: &str) -> Option<Invocation> {
-    const KERNEL_THREADS: u32 = 2;
-    if row.parent == KERNEL_THREADS {
+/// First the arguments are read, then the names: when the process becomes another program in between, the names are the
+/// new one's, and never do the new one's arguments stand beside the old one's name.
+fn invocation(pid: u32, program: &str, buffer: &mut [u8]) -> Option<Invocation> {
+    let length = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.read(buffer).ok()?;
+    let line = buffer.get(..length)?;
+    if line.is_empty() {
+        return None; // a zombie, a kernel thread, or in the middle of becoming another program
+    }
+    let words = line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0);
+    let executable = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let runs_it = executable.as_deref().is_some_and(|path| is(path.as_os_str().as_encoded_bytes(), program));
+    // A script stands second or third.
+    if !runs_it && !words.clone().take(3).any(|word| is(word, program)) {
         return None;
     }
-    let link = |name: &str| fs::read_link(format!("/proc/{}/{name}", row.pid)).ok();
-    // First the arguments, then the names: when the process becomes another program in between, the names are the new
-    // one's, and never do the new one's arguments stand beside the old one's name.
-    let arguments = arguments(row.pid)?;
-    let mut invocation = Invocation {
-        pid: row.pid,
-        born: row.born,
+    let stat = stat(pid).filter(|stat| !has_ended(stat))?;
+    let invocation = Invocation {
+        pid,
+        born: stat.starttime,
         ancestors: Vec::new(),
-        comm: row.comm.clone(),
-        executable: link("exe"),
-        arguments,
-        directory: None,
+        comm: stat.comm,
+        executable,
+        arguments: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
+        directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
     };
-    invocation.given_to(program)?;
-    invocation.comm =
-        fs::read_to_string(format!("/proc/{}/comm", row.pid)).ok()?.trim_end_matches('\n').to_owned();
-    invocation.given_to(program)?;
-    invocation.directory = link("cwd");
-    // The id may have been given to another one since the survey.
-    (born(row.pid)? == row.born).then_some(invocation)
+    invocation.given_to(program).is_some().then_some(invocation)
 }
 
-fn arguments(pid: u32) -> Option<Vec<String>> {
-    let mut line = Vec::new();
-    fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.take(LINE).read_to_end(&mut line).ok()?;
-    if line.is_empty() {
-        return Some(Vec::new()); // in the middle of exec, or a kernel thread
-    }
-    let words = line.strip_suffix(b"\0").unwrap_or(&line).split(|byte| *byte == 0);
-    Some(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+/// Whether this path, or one to a file that was replaced, may end in this name: asked of every process, so it costs
+/// nothing.
+fn is(path: &[u8], program: &str) -> bool {
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    path.rsplit(|byte| *byte == b'/').next() == Some(program.as_bytes())
 }

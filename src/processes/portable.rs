@@ -25,13 +25,6 @@ pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     Ok(read(ProcessesToUpdate::All, cheap())?.processes().values().map(row).collect())
 }
 
-/// What runs now and began within this time, to the second.
-pub fn young(young: Duration) -> Result<Vec<Row>, ProcessesError> {
-    let mut rows = survey()?;
-    rows.retain(|row| row.age <= young);
-    Ok(rows)
-}
-
 /// The process of this id: its parent and its kernel session.
 pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
     let pid = Pid::from_u32(pid);
@@ -39,27 +32,27 @@ pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
     system.process(pid).map(row).map(|row| (row.parent, row.session))
 }
 
-/// Those of these processes that run this program, without their ancestors.
-pub fn invocations(rows: &[Row], program: &str) -> Vec<Invocation> {
-    let wanted: Vec<Pid> = rows.iter().map(|row| Pid::from_u32(row.pid)).collect();
+/// The processes that run this program, without their ancestors; with `young`, those that began within this time, to the
+/// second.
+pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
     let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always).with_cwd(UpdateKind::Always);
-    let Ok(system) = read(ProcessesToUpdate::Some(&wanted), what) else {
-        return Vec::new();
-    };
-    let found = rows.iter().filter_map(|row| {
-        let entry = system.process(Pid::from_u32(row.pid)).filter(|entry| entry.start_time() == row.born)?;
-        let invocation = Invocation {
-            pid: row.pid,
-            born: row.born,
-            ancestors: Vec::new(),
-            comm: entry.name().to_string_lossy().into_owned(),
-            executable: entry.exe().map(Path::to_owned),
-            arguments: entry.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-            directory: entry.cwd().map(Path::to_owned),
-        };
-        invocation.given_to(program).is_some().then_some(invocation)
-    });
-    found.collect()
+    let system = read(ProcessesToUpdate::All, what)?;
+    let living = system.processes().values().filter(|entry| !has_ended(entry));
+    let wanted =
+        living.filter(|entry| young.is_none_or(|young| Duration::from_secs(entry.run_time()) <= young));
+    Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
+}
+
+fn invocation(entry: &Entry) -> Invocation {
+    Invocation {
+        pid: entry.pid().as_u32(),
+        born: entry.start_time(),
+        ancestors: Vec::new(),
+        comm: entry.name().to_string_lossy().into_owned(),
+        executable: entry.exe().map(Path::to_owned),
+        arguments: entry.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        directory: entry.cwd().map(Path::to_owned),
+    }
 }
 
 fn row(entry: &Entry) -> Row {
@@ -123,19 +116,21 @@ mod tests {
     #[test]
     fn sees_commands_as_proc_does() {
         let me = std::process::id();
-        let own = |rows: Vec<Row>| rows.into_iter().filter(|row| row.pid == me).collect::<Vec<_>>();
-        let (here, there) = (own(survey().expect("survey")), own(linux::survey().expect("survey")));
+        let own = |found: Result<Vec<Invocation>, ProcessesError>| {
+            found.expect("survey").into_iter().filter(|it| it.pid == me).collect::<Vec<_>>()
+        };
         let called = std::env::current_exe().expect("our path");
         let name = called.file_name().expect("its name").to_str().expect("text");
-        let (here, there) = (invocations(&here, name), linux::invocations(&there, name));
+        let (here, there) = (own(invocations(name, None)), own(linux::invocations(name, None)));
+        assert_eq!(here[0].directory, std::env::current_dir().ok());
         // Each reader has a unit of its own for the beginning.
         let there: Vec<_> = there.into_iter().map(|it| Invocation { born: here[0].born, ..it }).collect();
         assert_eq!(here, there);
-        assert_eq!(here[0].directory, std::env::current_dir().ok());
-        assert!(invocations(&own(survey().expect("survey")), "gt").is_empty());
-        let young = |rows: Result<Vec<Row>, ProcessesError>| own(rows.expect("survey")).len();
-        let (long, short) = (Duration::from_secs(3600), Duration::ZERO);
-        assert_eq!((young(super::young(long)), young(linux::young(long))), (1, 1));
-        assert_eq!(young(linux::young(short)), 0);
+        for (program, young, count) in
+            [("gt", None, 0), (name, Some(Duration::from_secs(3600)), 1), (name, Some(Duration::ZERO), 0)]
+        {
+            assert_eq!(own(linux::invocations(program, young)).len(), count, "{program} {young:?}");
+        }
+        assert_eq!(own(invocations(name, Some(Duration::from_secs(3600)))).len(), 1);
     }
 }

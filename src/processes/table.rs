@@ -116,12 +116,8 @@ fn read_trees(roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesErr
 }
 
 fn read_invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
-    let mut rows = match young {
-        Some(young) => source::young(young)?,
-        None => source::survey()?,
-    };
-    rows.retain(|row| !row.ended && row.pid != std::process::id());
-    let mut found = source::invocations(&rows, program);
+    let mut found = source::invocations(program, young)?;
+    found.retain(|invocation| invocation.pid != std::process::id());
     for invocation in &mut found {
         invocation.ancestors = ancestors(invocation.pid);
     }

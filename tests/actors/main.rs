@@ -7,6 +7,7 @@ mod world;
 
 mod boot;
 mod deacon;
+mod operator;
 mod patrol;
 mod rig;
 mod root;

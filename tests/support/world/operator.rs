@@ -133,13 +133,15 @@ impl World {
         let pid = u32::try_from(state.number()).unwrap();
         state.note(begins, true, || format!("OPERATOR `{line}` (PID {pid}) for {lasts:?}"));
         let (leader, inside) = (below.unwrap_or(shell), below.filter(|pane| *pane != OWN));
+        let arguments = shell_words::split(line).unwrap();
+        let program = arguments[0].clone();
         let invocation = Invocation {
             pid,
             born: u64::try_from(begins.as_millis()).unwrap() / 10,
             ancestors: vec![leader, 1, leader],
-            comm: "gt".to_owned(),
-            executable: Some("/bin/gt".into()),
-            arguments: shell_words::split(line).unwrap(),
+            comm: program.clone(),
+            executable: Some(Path::new("/bin").join(program)),
+            arguments,
             directory: Some(directory.to_owned()),
         };
         state.invocations.retain(|it| it.ends > begins);
