@@ -19,7 +19,7 @@ use crate::{
     commands::Commands,
     deaths::register::DeathRegister,
     ledger::turn::LedgerTurn,
-    operator::register::Operations,
+    operator::{beginnings::Beginnings, register::Operations},
     problems::Problems,
     processes::Processes,
     rig::docked::Docked,
@@ -40,6 +40,8 @@ pub struct Deps {
     pub files: Arc<dyn Files>,
     /// Clocks.
     pub clock: Arc<dyn Clock>,
+    /// Who tells that Gas Town's program begins.
+    pub beginnings: Arc<dyn Beginnings>,
     /// Jitter.
     pub dice: Dice,
     /// Where things are in this town.
@@ -88,12 +90,14 @@ pub struct Ports {
     pub files: Arc<dyn Files>,
     /// Clocks.
     pub clock: Arc<dyn Clock>,
+    /// Who tells that Gas Town's program begins.
+    pub beginnings: Arc<dyn Beginnings>,
 }
 
 impl Deps {
     /// These ports for this town, with empty registers; not degraded.
     pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        let Ports { sessions, processes, commands, files, clock } = ports;
+        let Ports { sessions, processes, commands, files, clock, beginnings } = ports;
         let problems = Problems::new();
         Deps {
             sessions,
@@ -101,6 +105,7 @@ impl Deps {
             commands,
             files,
             clock,
+            beginnings,
             dice,
             paths,
             settings,

@@ -8,11 +8,16 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use gastown_supervisor::processes::{Ended, Process, Processes, table::SystemProcesses};
+use gastown_supervisor::{
+    operator::beginnings::{Beginnings, SystemBeginnings},
+    processes::{Ended, Invocation, Process, Processes, table::SystemProcesses},
+};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 /// A shell that leads a session of its own, as a pane's process does; its group is killed on drop.
@@ -193,4 +198,234 @@ async fn a_survey_of_hundreds_is_quick() {
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
     let ended = SystemProcesses::new().end_trees(&[pane.pid()], Duration::from_secs(20)).await.unwrap();
     assert_eq!(ended, Ended { asked: 301, forced: 0 });
+}
+
+/// A program of its own name for each test, so that tests do not see each other's.
+struct Program {
+    directory: tempfile::TempDir,
+    name: &'static str,
+}
+
+impl Program {
+    fn new(name: &'static str) -> Program {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("bin")).unwrap();
+        std::fs::create_dir(directory.path().join("town")).unwrap();
+        Program { directory, name }
+    }
+
+    /// What runs is a copy of `sleep`.
+    fn copied(name: &'static str) -> Program {
+        let program = Program::new(name);
+        std::fs::copy("/bin/sleep", program.path()).unwrap();
+        program
+    }
+
+    fn scripted(name: &'static str, script: &str) -> Program {
+        let program = Program::new(name);
+        std::fs::write(program.path(), script).unwrap();
+        std::fs::set_permissions(program.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        program
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("bin").join(self.name)
+    }
+
+    fn town(&self) -> PathBuf {
+        self.directory.path().canonicalize().unwrap().join("town")
+    }
+
+    fn pane(&self, script: &str) -> Pane {
+        Pane::run(
+            &format!("cd {}; {script}", self.town().display())
+                .replace("PROGRAM", self.path().to_str().unwrap()),
+        )
+    }
+
+    async fn look(&self, young: Option<Duration>) -> Vec<Invocation> {
+        SystemProcesses::new().invocations(self.name, young).await.unwrap()
+    }
+
+    /// Looks until this many are seen with all they are known by.
+    async fn see(&self, count: usize) -> Vec<Invocation> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let found = self.look(None).await;
+            let complete = |it: &Invocation| it.given_to(self.name).is_some_and(|words| !words.is_empty());
+            if found.len() == count && found.iter().all(complete) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{count} of {}: {found:?}", self.name);
+        }
+    }
+}
+
+fn given<'a>(invocation: &'a Invocation, program: &Program) -> Vec<&'a str> {
+    invocation.given_to(program.name).unwrap().iter().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_command_is_seen_with_its_arguments_directory_and_ancestors() {
+    let program = Program::copied("gt-seen");
+    let mut pane = program.pane("PROGRAM 60 & echo $!; wait");
+    let pid = pane.number();
+    let found = program.see(1).await;
+    assert_eq!(found[0].pid, pid);
+    assert_eq!(given(&found[0], &program), ["60"]);
+    assert_eq!(found[0].directory, Some(program.town()));
+    assert_eq!(found[0].executable.as_deref().map(Path::to_owned), program.path().canonicalize().ok());
+    let ancestors = &found[0].ancestors;
+    assert_eq!((ancestors[0], *ancestors.last().unwrap()), (pane.pid(), pane.pid()), "parent and session");
+    assert!(ancestors.contains(&std::process::id()), "the pane's own parent: {ancestors:?}");
+    assert_eq!(program.look(Some(Duration::from_secs(3600))).await, found, "it is young");
+    assert_eq!(program.look(Some(Duration::ZERO)).await, [], "not that young");
+}
+
+#[tokio::test]
+async fn a_command_whose_shell_ended_keeps_its_session() {
+    let program = Program::copied("gt-orphan");
+    let mut pane = program.pane("PROGRAM 60 & echo $!");
+    let pid = pane.number();
+    waitid(WaitId::Pid(raw(pane.pid())), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+    let found = program.see(1).await;
+    assert_eq!((found[0].pid, found[0].ancestors.last()), (pid, Some(&pane.pid())));
+    assert_ne!(found[0].ancestors[0], pane.pid(), "its parent has ended");
+}
+
+#[tokio::test]
+async fn a_command_in_a_directory_that_is_gone() {
+    let program = Program::copied("gt-gone");
+    let _pane = program.pane("mkdir x; cd x; PROGRAM 60 & wait");
+    program.see(1).await;
+    std::fs::remove_dir(program.town().join("x")).unwrap();
+    std::fs::remove_file(program.path()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let (directory, executable) = loop {
+        let found = program.see(1).await.remove(0);
+        let shown = |path: Option<PathBuf>| path.unwrap().display().to_string();
+        let (directory, executable) = (shown(found.directory), shown(found.executable));
+        if directory.contains("(deleted)") && executable.contains("(deleted)") || Instant::now() > deadline {
+            break (directory, executable);
+        }
+    };
+    assert_eq!(directory, format!("{} (deleted)", program.town().join("x").display()));
+    assert!(executable.ends_with("/gt-gone (deleted)"), "{executable}");
+}
+
+#[tokio::test]
+async fn scripts_and_other_names_of_the_program() {
+    let script = Program::scripted("gt-script", "#!/bin/sh -e\nsleep 60\n");
+    let _pane = script.pane("PROGRAM rig park & wait");
+    assert_eq!(given(&script.see(1).await[0], &script), ["rig", "park"]);
+    let script = Program::scripted("gt-envscript", "#!/usr/bin/env bash\nsleep 60 # not exec\necho\n");
+    let _pane = script.pane("PROGRAM down & wait");
+    assert_eq!(given(&script.see(1).await[0], &script), ["down"]);
+    let program = Program::copied("gt-other");
+    let _pane = program.pane("bash -c 'exec -a else PROGRAM 60' & ln -s PROGRAM linked; ./linked 61 & wait");
+    let found = program.see(2).await;
+    let mut words: Vec<_> = found.iter().flat_map(|it| given(it, &program)).collect();
+    words.sort_unstable();
+    assert_eq!(words, ["60", "61"]);
+}
+
+#[tokio::test]
+async fn neither_zombies_nor_we_ourselves_run_a_command() {
+    let program = Program::copied("gt-zombie");
+    let mut child = Command::new(program.path()).arg("0").spawn().unwrap();
+    waitid(WaitId::Pid(raw(child.id())), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+    assert_eq!(program.look(None).await, []);
+    assert_eq!(program.look(Some(Duration::from_secs(60))).await, []);
+    child.wait().unwrap();
+    let own = std::env::current_exe().unwrap();
+    let found = SystemProcesses::new().invocations(own.file_name().unwrap().to_str().unwrap(), None).await;
+    assert!(!found.unwrap().iter().any(|it| it.pid == std::process::id()));
+    assert_eq!(SystemProcesses::new().own(), std::process::id());
+}
+
+#[tokio::test]
+async fn the_end_of_a_command_is_told() {
+    let program = Program::copied("gt-ended");
+    let mut child = Command::new(program.path()).arg("60").spawn().unwrap();
+    let found = program.see(1).await.remove(0);
+    let table = SystemProcesses::new();
+    let mut ended = table.ended(found.pid, found.born);
+    assert!(futures::poll!(ended.as_mut()).is_pending(), "it runs");
+    child.kill().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("told");
+    child.wait().unwrap();
+    table.ended(found.pid, found.born).await; // at once
+    table.ended(std::process::id(), 0).await; // another process has that id
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn that_a_program_begins_is_told_and_then_it_is_seen() {
+    let program = Program::copied("gt-begins");
+    let link = program.town().join("link");
+    std::os::unix::fs::symlink(program.path(), &link).unwrap();
+    let beginnings = SystemBeginnings::new();
+    let mut begun = beginnings.begun();
+    let missing = program.town().join("missing");
+    for round in 0..3 {
+        // A link is followed; what is not there is left out.
+        assert_eq!(beginnings.watch(vec![link.clone(), missing.clone()]).await, None);
+        begun.mark_unchanged();
+        let mut child = Command::new(program.path()).arg("60").spawn().unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(10), begun.changed());
+        told.await.expect("told of the beginning").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !program.look(Some(Duration::from_secs(30))).await.iter().any(|it| it.pid == child.id()) {
+            assert!(Instant::now() < deadline, "not seen in round {round}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // An upgrade: another file takes its place. That moves the counter too, so that it is watched anew.
+        begun.mark_unchanged();
+        let new = program.town().join("new");
+        std::fs::copy("/bin/sleep", &new).unwrap();
+        std::fs::rename(&new, program.path()).unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(10), begun.changed());
+        told.await.expect("told of the upgrade").unwrap();
+    }
+}
+
+/// What looking costs, and how soon after its beginning a command can be seen. Run with `--ignored --nocapture`.
+#[tokio::test]
+#[ignore = "it measures, and has nothing to say about right or wrong"]
+async fn the_cost_of_looks() {
+    let program = Program::copied("gt-cost");
+    let beginnings = SystemBeginnings::new();
+    let mut begun = beginnings.begun();
+    assert_eq!(beginnings.watch(vec![program.path()]).await, None);
+    for more in [0, 400, 1600] {
+        let script =
+            format!("i=0; while [ $i -lt {more} ]; do sleep 60 & i=$((i+1)); done; echo ready; wait");
+        let mut pane = Pane::run(&script);
+        assert_eq!(pane.line(), "ready");
+        let mut times: Vec<(Duration, Duration)> = Vec::new();
+        for _ in 0..20 {
+            begun.mark_unchanged();
+            let began = Instant::now();
+            let mut child = Command::new(program.path()).arg("60").spawn().unwrap();
+            begun.changed().await.unwrap();
+            let told = began.elapsed();
+            while !program.look(Some(Duration::from_secs(2))).await.iter().any(|it| it.pid == child.id()) {}
+            times.push((told, began.elapsed()));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        times.sort_unstable();
+        eprintln!("told and seen after: median {:?}, worst {:?}", times[10], times[19]);
+        let _one = program.pane("PROGRAM 60 & wait");
+        program.see(1).await;
+        let rows = SystemProcesses::new().trees(&[1]).await.unwrap()[&1].len();
+        for (name, young) in [("all", None), ("young", Some(Duration::from_secs(2)))] {
+            let began = Instant::now();
+            for _ in 0..50 {
+                program.look(young).await;
+            }
+            eprintln!("{rows} processes, {name}: {:?} a look", began.elapsed() / 50);
+        }
+    }
 }

@@ -1,19 +1,117 @@
 //! The register of Gas Town's commands seen at work: those that run, and those that ran a moment ago.
+//!
+//! A register and not an actor's state: owners ask it in the moment of a death, and it survives the crash of any actor.
 
-use crate::{clock::Now, deps::Deps, operator::rules::Operation, processes::ProcessesError};
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    noted::Noted,
+    rules::{Operation, PROGRAM},
+};
+use crate::{clock::Now, deps::Deps, processes::ProcessesError};
+
+/// How old a process may be to be shown by a glance.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// A look that takes longer has failed; a process table answers in milliseconds.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// The register, shared by all owners; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
-pub struct Operations {}
+pub struct Operations(Arc<Register>);
+
+#[derive(Debug, Default)]
+struct Register {
+    noted: Mutex<Noted>,
+    /// How many looks at everything have begun.
+    begun: AtomicU64,
+    /// Held by the one who looks, so that there is one look at a time; holds the last answer and its look's number.
+    turn: tokio::sync::Mutex<Option<(u64, Answer)>>,
+}
+
+type Answer = Result<Vec<Operation>, ProcessesError>;
 
 impl Operations {
     /// Looks at the process table, and returns those at work now. What was seen is kept for a while.
-    pub async fn look(&self, _deps: &Deps) -> Result<Vec<Operation>, ProcessesError> {
-        Ok(Vec::new())
+    ///
+    /// The look began after this was called, and callers that wait at the same time share one. It fails when the process
+    /// table cannot be read, or not within five seconds.
+    pub async fn look(&self, deps: &Deps) -> Result<Vec<Operation>, ProcessesError> {
+        let before = self.0.begun.load(Ordering::SeqCst);
+        let mut turn = self.0.turn.lock().await;
+        if let Some((_, answer)) = turn.as_ref().filter(|(number, _)| *number > before) {
+            return answer.clone();
+        }
+        // When this call is dropped half-way, the next in turn finds no answer and looks for itself.
+        let number = self.0.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let began = deps.now().mono;
+        let answer = survey(deps, None).await.map(|found| {
+            let mut noted = self.noted();
+            noted.note(&found, true, began);
+            let whole = noted.running();
+            whole.into_iter().filter(|it| found.iter().any(|one| one.pid == it.pid)).collect()
+        });
+        *turn = Some((number, answer.clone()));
+        answer
     }
 
-    /// Those seen at work within the last ten seconds, by the last looks.
-    pub fn recent(&self, _now: Now) -> Vec<Operation> {
-        Vec::new()
+    /// Looks at the youngest processes only, which costs little, and returns the commands that are new.
+    pub async fn glance(&self, deps: &Deps) -> Result<Vec<Operation>, ProcessesError> {
+        let began = deps.now().mono;
+        let found = survey(deps, Some(YOUNG)).await?;
+        Ok(self.noted().note(&found, false, began))
     }
+
+    /// Notes that a process has just ended.
+    pub fn ended(&self, pid: u32, born: u64, now: Now) {
+        self.noted().ended(pid, born, now.mono);
+    }
+
+    /// Those at work at the last look.
+    pub fn running(&self) -> Vec<Operation> {
+        self.noted().running()
+    }
+
+    /// Those seen at work within the last ten seconds, and those at work at the last look.
+    pub fn recent(&self, now: Now) -> Vec<Operation> {
+        self.noted().recent(now.mono)
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The names Gas Town's program may have: its own, and that of the one in the settings.
+pub(super) fn programs(deps: &Deps) -> Vec<String> {
+    let settings = deps.settings();
+    let name = Path::new(&settings.commands.gt).file_name().map(|name| name.to_string_lossy().into_owned());
+    let other = name.filter(|name| name != PROGRAM);
+    std::iter::once(PROGRAM.to_owned()).chain(other).collect()
+}
+
+async fn survey(deps: &Deps, young: Option<Duration>) -> Answer {
+    tokio::time::timeout(LIMIT, async {
+        let mut found: Vec<Operation> = Vec::new();
+        for program in programs(deps) {
+            let invocations = deps.processes.invocations(&program, young).await?;
+            let operations =
+                invocations.iter().filter_map(|it| Operation::by(&program, it, deps.paths.root()));
+            for operation in operations.filter(|it| !it.is_child_of(deps.processes.own())) {
+                if !found.iter().any(|known| known.pid == operation.pid) {
+                    found.push(operation);
+                }
+            }
+        }
+        Ok(found)
+    })
+    .await
+    .unwrap_or_else(|_| Err(ProcessesError(format!("no answer within {LIMIT:?}"))))
 }

@@ -2,10 +2,11 @@
 //!
 //! It must not know what an agent is; it reports process trees and ends the ones it is told to.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 
+mod invocation;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod pidfd;
@@ -19,6 +20,8 @@ mod tree;
 use linux as source;
 #[cfg(not(target_os = "linux"))]
 use portable as source;
+
+pub use invocation::Invocation;
 
 /// The base name of a program's path; the mark Linux puts on one that was replaced while it runs is taken off.
 fn base_name(path: &str) -> Option<String> {
@@ -36,25 +39,6 @@ pub struct Process {
     /// The names it may be known by, without doubles: its `comm`, the base name of its executable, the base name of
     /// `argv[0]`; those that could be read.
     pub names: Vec<String>,
-}
-
-/// A running command, as far as it takes to tell who runs it and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invocation {
-    /// Its process's id.
-    pub pid: u32,
-    /// When the process began, in the unit of the reader: only good for telling a reused id.
-    pub born: u64,
-    /// The ids of its ancestors, the parent first, as far as they could be followed; then its kernel session's id.
-    pub ancestors: Vec<u32>,
-    /// The kernel's short name for it (`comm`).
-    pub comm: String,
-    /// The path of its executable, where it could be read.
-    pub executable: Option<PathBuf>,
-    /// Its arguments, `argv[0]` first.
-    pub arguments: Vec<String>,
-    /// Its working directory, where it could be read.
-    pub directory: Option<PathBuf>,
 }
 
 /// Why the process table could not be read.
@@ -79,13 +63,20 @@ pub trait Processes: Send + Sync {
     /// (ended, not reaped) are left out.
     async fn trees(&self, roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError>;
 
-    /// The processes that run a program of this base name: by `comm`, executable or `argv[0]`. With `young`, only those
-    /// that began within this time; that is cheaper.
+    /// The id of our own process.
+    fn own(&self) -> u32;
+
+    /// The processes that run a program of this base name ([`Invocation::given_to`]), by id; neither ourselves nor
+    /// zombies. With `young`, only those that began within this time; what that costs does not grow with the number of
+    /// processes.
     async fn invocations(
         &self,
         program: &str,
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError>;
+
+    /// Resolves when the process of this id that began then ([`Invocation::born`]) has ended; at once when it has.
+    async fn ended(&self, pid: u32, born: u64);
 
     /// Ends the trees of these roots, deepest first: TERM, up to `grace` for all together, then KILL.
     /// Processes that end meanwhile are no error; a pid that was reused since it was read is never signalled.

@@ -2,13 +2,13 @@
 //!
 //! It keeps nothing between two readings.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
 };
 
-use super::{ProcessesError, base_name, tree::Row};
+use super::{ProcessesError, base_name, invocation::Invocation, tree::Row};
 
 fn read(which: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Result<System, ProcessesError> {
     let mut system = System::new().map_err(|error| ProcessesError(format!("{error:?}")))?;
@@ -23,6 +23,36 @@ fn cheap() -> ProcessRefreshKind {
 /// Everything that runs now.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     Ok(read(ProcessesToUpdate::All, cheap())?.processes().values().map(row).collect())
+}
+
+/// The process of this id: its parent and its kernel session.
+pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
+    let pid = Pid::from_u32(pid);
+    let system = read(ProcessesToUpdate::Some(&[pid]), cheap()).ok()?;
+    system.process(pid).map(row).map(|row| (row.parent, row.session))
+}
+
+/// The processes that run this program, without their ancestors; with `young`, those that began within this time, to the
+/// second.
+pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
+    let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always).with_cwd(UpdateKind::Always);
+    let system = read(ProcessesToUpdate::All, what)?;
+    let living = system.processes().values().filter(|entry| !has_ended(entry));
+    let wanted =
+        living.filter(|entry| young.is_none_or(|young| Duration::from_secs(entry.run_time()) <= young));
+    Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
+}
+
+fn invocation(entry: &Entry) -> Invocation {
+    Invocation {
+        pid: entry.pid().as_u32(),
+        born: entry.start_time(),
+        ancestors: Vec::new(),
+        comm: entry.name().to_string_lossy().into_owned(),
+        executable: entry.exe().map(Path::to_owned),
+        arguments: entry.cmd().iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        directory: entry.cwd().map(Path::to_owned),
+    }
 }
 
 fn row(entry: &Entry) -> Row {
@@ -79,6 +109,28 @@ mod tests {
         assert_eq!(names(&[me])[&me], linux::names(&[me])[&me]);
         assert_eq!(born(me), Some(here.born));
         assert_eq!(linux::born(me), Some(there.born));
+        assert_eq!(parent_and_session(me), linux::parent_and_session(me));
         assert!(born(u32::MAX / 2).is_none());
+    }
+
+    #[test]
+    fn sees_commands_as_proc_does() {
+        let me = std::process::id();
+        let own = |found: Result<Vec<Invocation>, ProcessesError>| {
+            found.expect("survey").into_iter().filter(|it| it.pid == me).collect::<Vec<_>>()
+        };
+        let called = std::env::current_exe().expect("our path");
+        let name = called.file_name().expect("its name").to_str().expect("text");
+        let (here, there) = (own(invocations(name, None)), own(linux::invocations(name, None)));
+        assert_eq!(here[0].directory, std::env::current_dir().ok());
+        // Each reader has a unit of its own for the beginning.
+        let there: Vec<_> = there.into_iter().map(|it| Invocation { born: here[0].born, ..it }).collect();
+        assert_eq!(here, there);
+        for (program, young, count) in
+            [("gt", None, 0), (name, Some(Duration::from_secs(3600)), 1), (name, Some(Duration::ZERO), 0)]
+        {
+            assert_eq!(own(linux::invocations(program, young)).len(), count, "{program} {young:?}");
+        }
+        assert_eq!(own(invocations(name, Some(Duration::from_secs(3600)))).len(), 1);
     }
 }

@@ -47,12 +47,23 @@ impl Processes for SystemProcesses {
         blocking(move || read_trees(&roots)).await
     }
 
+    fn own(&self) -> u32 {
+        std::process::id()
+    }
+
     async fn invocations(
         &self,
-        _program: &str,
-        _young: Option<Duration>,
+        program: &str,
+        young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError> {
-        Ok(Vec::new())
+        let program = program.to_owned();
+        blocking(move || read_invocations(&program, young)).await
+    }
+
+    async fn ended(&self, pid: u32, born: u64) {
+        if let Some(target) = Target::hold(pid, born) {
+            target.ended().await;
+        }
     }
 
     async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
@@ -102,6 +113,30 @@ fn read_trees(roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesErr
         Process { pid: member.row.pid, age: member.row.age, names: all }
     };
     Ok(trees.iter().map(|(root, members)| (*root, members.iter().map(process).collect())).collect())
+}
+
+fn read_invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
+    let mut found = source::invocations(program, young)?;
+    found.retain(|invocation| invocation.pid != std::process::id());
+    for invocation in &mut found {
+        invocation.ancestors = ancestors(invocation.pid);
+    }
+    found.sort_by_key(|invocation| invocation.pid);
+    Ok(found)
+}
+
+/// The parent, its parent and so on; then the kernel session. Few processes are asked for, so each is read anew.
+fn ancestors(pid: u32) -> Vec<u32> {
+    let mut ancestors: Vec<u32> = Vec::new();
+    let Some((mut parent, session)) = source::parent_and_session(pid) else {
+        return ancestors;
+    };
+    while parent != 0 && parent != pid && !ancestors.contains(&parent) {
+        ancestors.push(parent);
+        parent = source::parent_and_session(parent).map_or(0, |(parent, _)| parent);
+    }
+    ancestors.push(session);
+    ancestors
 }
 
 /// Everything in these trees that may be signalled, deepest first.

@@ -8,6 +8,7 @@ use crate::{
     clock::SystemClock,
     commands::{Commands, runner::Runner},
     deps::{Deps, Dice, Ports},
+    operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, paths::TownPaths, settings::Settings},
@@ -29,6 +30,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         commands: Arc::new(runner),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
+        beginnings: Arc::new(SystemBeginnings::new()),
     };
     let degraded = std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true");
     Deps { degraded, ..Deps::new(ports, Dice::fresh(), paths, settings) }

@@ -31,6 +31,7 @@ use crate::{
     deacon::actor::{Deacon, DeaconMsg},
     deps::Deps,
     go_duration,
+    operator::actor::{OperatorMsg, OperatorWatch},
     rig::supervisor::{RigMsg, RigPlan, RigSupervisor},
     sessions::actor::{SessionWatch, Told, WatchMsg},
     town::{settings::Settings, watch::Hints},
@@ -103,6 +104,8 @@ pub struct RootSnapshot {
     pub problems: BTreeMap<String, String>,
     /// The session watch, if it runs.
     pub session_watch: Option<ActorRef<WatchMsg>>,
+    /// The operator watch, if it runs.
+    pub operator_watch: Option<ActorRef<OperatorMsg>>,
     /// The deacon's actor, if it runs.
     pub deacon: Option<ActorRef<DeaconMsg>>,
     /// Boot's actor, if it runs.
@@ -170,7 +173,7 @@ impl Actor for Root {
             work: Work::new(post.clone()),
             post,
         };
-        for child in [RootChild::SessionWatch, RootChild::Deacon, RootChild::Boot] {
+        for child in [RootChild::SessionWatch, RootChild::OperatorWatch, RootChild::Deacon, RootChild::Boot] {
             state.spawn(&myself, child).await?;
         }
         state.begin_chores();
@@ -280,6 +283,10 @@ impl RootState {
                 let (actor, _) = Actor::spawn_linked(None, SessionWatch, (deps.clone(), tell), above).await?;
                 (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
             }
+            RootChild::OperatorWatch => {
+                let (actor, _) = Actor::spawn_linked(None, OperatorWatch, deps.clone(), above).await?;
+                (ChildRef::OperatorWatch(actor.clone()), actor.get_cell())
+            }
             RootChild::Deacon => {
                 // A new one has not found out yet whether it is held; it will say so.
                 self.reported(Report::DeaconHeld(false));
@@ -363,6 +370,7 @@ impl RootState {
             actors: self.children.status(),
             problems: self.plan.deps.problems.open(),
             session_watch: None,
+            operator_watch: None,
             deacon: None,
             boot: None,
             rigs: Vec::new(),
@@ -370,6 +378,7 @@ impl RootState {
         for (child, actor) in self.children.running() {
             match (child, actor) {
                 (_, ChildRef::SessionWatch(actor)) => snapshot.session_watch = Some(actor.clone()),
+                (_, ChildRef::OperatorWatch(actor)) => snapshot.operator_watch = Some(actor.clone()),
                 (_, ChildRef::Deacon(actor)) => snapshot.deacon = Some(actor.clone()),
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {

@@ -8,6 +8,7 @@ mod world;
 mod boot;
 mod deacon;
 mod ledger;
+mod operator;
 mod patrol;
 mod polecats;
 mod rig;

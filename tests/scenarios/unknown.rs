@@ -28,19 +28,33 @@ fn a_tmux_that_does_not_answer_starts_and_ends_nothing() {
 
 #[test]
 fn a_death_is_not_acted_on_before_it_can_be_seen_again() {
-    for call in ["find", "list"] {
+    for calls in [&["find"][..], &["find", "list"], &["invocations"]] {
         simulate(91, |world| async move {
             let supervisor = town(&world, &["r"]).await;
             world.pass(mins(2)).await;
-            world.fail(call, true);
+            for call in calls {
+                world.fail(call, true);
+            }
             world.crash_agent(&witness("r"), false);
             world.pass(mins(10)).await;
-            assert_eq!(world.state().created(&witness("r")).len(), 1, "{call}");
-            world.fail(call, false);
+            assert_eq!(world.state().created(&witness("r")).len(), 1, "{calls:?}");
+            for call in calls {
+                world.fail(call, false);
+            }
             world.until("its restart", mins(4), |state| state.created(&witness("r")).len() == 2).await;
             assert!(!supervisor.ended());
         });
     }
+}
+
+#[test]
+fn a_death_that_was_told_needs_no_list_of_all() {
+    simulate(93, |world| async move {
+        let _supervisor = town(&world, &["r"]).await;
+        world.fail("list", true);
+        world.crash_agent(&witness("r"), false);
+        world.until("its restart", secs(2), |state| state.created(&witness("r")).len() == 2).await;
+    });
 }
 
 #[test]

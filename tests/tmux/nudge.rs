@@ -7,6 +7,7 @@ use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
     deps::{Deps, Dice, Ports},
+    operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::{NewSession, SessionsError},
     town::{files::Disk, paths::TownPaths, settings::Settings},
@@ -24,6 +25,7 @@ fn deps(town: &Town) -> Deps {
         commands: Arc::new(Runner::new(BTreeMap::new())),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
+        beginnings: Arc::new(SystemBeginnings::new()),
     };
     Deps::new(ports, Dice::fresh(), TownPaths::new(town.root()), in_force)
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use ractor::ActorRef;
 
 use crate::{
-    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, rig::supervisor::RigMsg,
-    sessions::actor::WatchMsg, tree::part::Word,
+    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, operator::actor::OperatorMsg,
+    rig::supervisor::RigMsg, sessions::actor::WatchMsg, tree::part::Word,
 };
 
 /// The root's children.
@@ -14,6 +14,8 @@ use crate::{
 pub enum RootChild {
     /// Looks at all sessions.
     SessionWatch,
+    /// Sees Gas Town's commands at work.
+    OperatorWatch,
     /// Owns the deacon.
     Deacon,
     /// Spawns boot.
@@ -22,10 +24,18 @@ pub enum RootChild {
     Rig(RigName),
 }
 
+impl RootChild {
+    /// Whether it is a part, which answers heartbeats; the watches are not.
+    pub(super) fn is_part(&self) -> bool {
+        !matches!(self, RootChild::SessionWatch | RootChild::OperatorWatch)
+    }
+}
+
 impl fmt::Display for RootChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RootChild::SessionWatch => f.write_str("sessions"),
+            RootChild::OperatorWatch => f.write_str("operator"),
             RootChild::Deacon => f.write_str("deacon"),
             RootChild::Boot => f.write_str("boot"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
@@ -36,17 +46,22 @@ impl fmt::Display for RootChild {
 #[derive(Debug)]
 pub(super) enum ChildRef {
     SessionWatch(ActorRef<WatchMsg>),
+    OperatorWatch(ActorRef<OperatorMsg>),
     Deacon(ActorRef<DeaconMsg>),
     Boot(ActorRef<BootMsg>),
     Rig(ActorRef<RigMsg>),
 }
 
 impl ChildRef {
-    /// Passes a word on to a part; the session watch is none.
+    /// Passes a word on to a part. The watches are none; some words tell the operator watch to check what it watches.
     pub(super) fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
             ChildRef::SessionWatch(_) => Ok(()),
+            ChildRef::OperatorWatch(actor) => match word {
+                Word::TownChanged | Word::Heartbeat(_) => actor.cast(OperatorMsg::Locate).map_err(drop),
+                _ => Ok(()),
+            },
             ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
             ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
             ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),

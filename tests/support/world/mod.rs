@@ -13,7 +13,7 @@ mod agents;
 mod clock;
 mod commands;
 mod files;
-mod operator;
+pub mod operator;
 mod polecats;
 mod processes;
 mod rules;
@@ -88,6 +88,8 @@ struct Shared {
     sessions_changed: watch::Sender<u64>,
     /// Tells ends of sessions.
     ends: broadcast::Sender<End>,
+    /// Moves when `gt` begins.
+    gt_begun: watch::Sender<u64>,
     /// Moves when watched files may have changed.
     files_changed: watch::Sender<u64>,
     /// Something was put on the agenda.
@@ -118,6 +120,8 @@ pub struct State {
     pub lock_held: bool,
     /// What is on `PATH`.
     pub programs: BTreeSet<String>,
+    /// The commands that run outside of sessions, or inside of one.
+    pub invocations: Vec<operator::FakeInvocation>,
     /// How far the wall clock was set or jumped, beyond the monotonic one.
     pub wall_offset: SignedDuration,
     /// When it did so last (monotonic).
@@ -170,6 +174,7 @@ impl World {
             directories: BTreeSet::new(),
             lock_held: false,
             programs: ["claude", "git", "gt", "bd"].map(str::to_owned).into(),
+            invocations: Vec::new(),
             wall_offset: SignedDuration::ZERO,
             jumped_at: None,
             beat_at: None,
@@ -196,6 +201,7 @@ impl World {
             origin: Instant::now(),
             sessions_changed: watch::Sender::new(0),
             ends: broadcast::Sender::new(1024),
+            gt_begun: watch::Sender::new(0),
             files_changed: watch::Sender::new(0),
             agenda_changed: Notify::new(),
             released: Notify::new(),

@@ -4,7 +4,50 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{By, Condition, World, millis, refinery, rules, secs, witness};
+use async_trait::async_trait;
+use gastown_supervisor::{operator::beginnings::Beginnings, processes::Invocation};
+use tokio::sync::watch;
+
+use super::{By, Condition, State, World, millis, refinery, rules, secs, witness};
+
+/// The supervisor's own process id.
+pub const OWN: u32 = 4242;
+
+/// A command that runs for a while.
+#[derive(Debug, Clone)]
+pub struct FakeInvocation {
+    /// As the process table shows it.
+    pub invocation: Invocation,
+    /// When it begins (monotonic).
+    pub begins: Duration,
+    /// When it ends by itself.
+    pub ends: Duration,
+    /// The pane's process of the session it runs in, if it does: it ends with that.
+    pub inside: Option<u32>,
+}
+
+impl FakeInvocation {
+    /// Whether it is at work.
+    pub fn runs(&self, state: &State, now: Duration) -> bool {
+        let outlived = self.inside.is_none_or(|pane| state.sessions.values().any(|it| it.pid == pane));
+        self.begins <= now && now < self.ends && outlived
+    }
+}
+
+#[async_trait]
+impl Beginnings for World {
+    fn begun(&self) -> watch::Receiver<u64> {
+        self.0.gt_begun.subscribe()
+    }
+
+    async fn watch(&self, programs: Vec<std::path::PathBuf>) -> Option<String> {
+        let state = self.state();
+        state
+            .failing
+            .contains("beginnings")
+            .then(|| format!("{programs:?} cannot be watched (no watches left)"))
+    }
+}
 
 impl World {
     /// The town has exactly these rigs, all operational unless they were parked before.
@@ -59,6 +102,62 @@ impl World {
     fn say(&self, what: &str) {
         let now = self.time();
         self.state().note(now, true, || format!("OPERATOR {what}"));
+    }
+
+    /// Somebody runs this command line here for so long; its process id. What it does to the town is not done by this.
+    pub fn gt(&self, line: &str, directory: impl AsRef<Path>, lasts: Duration) -> u32 {
+        self.run(line, directory.as_ref(), lasts, None)
+    }
+
+    /// As [`gt`](Self::gt), typed in a session: it ends with the session at the latest. No session, no command.
+    pub fn gt_in(
+        &self,
+        session: &str,
+        line: &str,
+        directory: impl AsRef<Path>,
+        lasts: Duration,
+    ) -> Option<u32> {
+        let pane = self.state().sessions.get(session).map(|it| it.pid)?;
+        Some(self.run(line, directory.as_ref(), lasts, Some(pane)))
+    }
+
+    /// A command that we run ourselves.
+    pub fn gt_of_ours(&self, line: &str, directory: impl AsRef<Path>, lasts: Duration) -> u32 {
+        self.run(line, directory.as_ref(), lasts, Some(OWN))
+    }
+
+    fn run(&self, line: &str, directory: &Path, lasts: Duration, below: Option<u32>) -> u32 {
+        let begins = self.time();
+        let mut state = self.state();
+        let shell = u32::try_from(state.number()).unwrap();
+        let pid = u32::try_from(state.number()).unwrap();
+        state.note(begins, true, || format!("OPERATOR `{line}` (PID {pid}) for {lasts:?}"));
+        let (leader, inside) = (below.unwrap_or(shell), below.filter(|pane| *pane != OWN));
+        let arguments = shell_words::split(line).unwrap();
+        let program = arguments[0].clone();
+        let invocation = Invocation {
+            pid,
+            born: u64::try_from(begins.as_millis()).unwrap() / 10,
+            ancestors: vec![leader, 1, leader],
+            comm: program.clone(),
+            executable: Some(Path::new("/bin").join(program)),
+            arguments,
+            directory: Some(directory.to_owned()),
+        };
+        state.invocations.retain(|it| it.ends > begins);
+        state.invocations.push(FakeInvocation { invocation, begins, ends: begins + lasts, inside });
+        let hints = state.weather.hints;
+        let lost = state.chance(hints);
+        drop(state);
+        if !lost {
+            self.0.gt_begun.send_modify(|count| *count += 1);
+        }
+        pid
+    }
+
+    /// `gt` begins and is nothing that is looked for, as it does all the time.
+    pub fn gt_begins(&self) {
+        self.0.gt_begun.send_modify(|count| *count += 1);
     }
 
     /// `gt rig park`: kills first and says so afterwards.

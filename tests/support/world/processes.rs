@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError};
 
 use super::{
-    Condition, World, rules,
+    Condition, World,
+    operator::{FakeInvocation, OWN},
+    rules,
     weather::{TABLE_CAP, pause},
 };
 
@@ -42,8 +44,47 @@ impl Processes for World {
         answer
     }
 
-    async fn invocations(&self, _: &str, _: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
-        Ok(Vec::new())
+    fn own(&self) -> u32 {
+        OWN
+    }
+
+    async fn invocations(
+        &self,
+        program: &str,
+        young: Option<Duration>,
+    ) -> Result<Vec<Invocation>, ProcessesError> {
+        let probability = self.state().weather.fail;
+        let fate = self.fate("invocations", TABLE_CAP, probability);
+        self.arrive("invocations", &fate).await;
+        let now = self.time();
+        let answer = if fate.fails {
+            Err(ProcessesError("it is not mounted".to_owned()))
+        } else {
+            let state = self.state();
+            let there = state.invocations.iter().filter(|it| it.runs(&state, now));
+            let young = there.filter(|it| young.is_none_or(|young| now.saturating_sub(it.begins) <= young));
+            let named = young.filter(|it| it.invocation.given_to(program).is_some());
+            Ok(named.map(|it| it.invocation.clone()).collect())
+        };
+        let found = answer.as_ref().map_or(0, Vec::len);
+        self.state().note(now, fate.fails || found > 0, || {
+            let outcome = if fate.fails { "fails".to_owned() } else { format!("{found}") };
+            let which = if young.is_some() { "young " } else { "" };
+            format!("{which}processes of {program} -> {outcome} (+{:?})", fate.after)
+        });
+        pause(fate.after).await;
+        answer
+    }
+
+    async fn ended(&self, pid: u32, born: u64) {
+        let is_it = |it: &&FakeInvocation| (it.invocation.pid, it.invocation.born) == (pid, born);
+        let runs = || {
+            let state = self.state();
+            state.invocations.iter().find(is_it).is_some_and(|it| it.runs(&state, self.time()))
+        };
+        while runs() {
+            pause(super::millis(5)).await;
+        }
     }
 
     async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {

@@ -52,6 +52,7 @@ impl World {
             commands: Arc::new(self.clone()),
             files: Arc::new(self.clone()),
             clock: Arc::new(self.clone()),
+            beginnings: Arc::new(self.clone()),
         };
         let deps = Deps::new(ports, Dice::seeded(seed), paths, settings);
         (Arc::new(deps), put)
@@ -134,7 +135,7 @@ impl Supervisor {
         }
     }
 
-    /// The actor of this name: `root`, `sessions`, `deacon`, `boot`, `rig R`, `R/witness`, `R/refinery`.
+    /// The actor of this name: `root`, `sessions`, `operator`, `deacon`, `boot`, `rig R`, `R/witness`, `R/refinery`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
         if name == "root" {
@@ -144,6 +145,7 @@ impl Supervisor {
         let rig = |name: &str| town.rigs.iter().find(|(rig, _)| rig.as_str() == name).map(|(_, rig)| rig);
         match name {
             "sessions" => Some(town.session_watch?.get_cell()),
+            "operator" => Some(town.operator_watch?.get_cell()),
             "deacon" => Some(town.deacon?.get_cell()),
             "boot" => Some(town.boot?.get_cell()),
             _ => match (name.strip_prefix("rig "), name.split_once('/')) {

@@ -1,0 +1,75 @@
+//! The allowance: how much of the machine looking may cost. Pure.
+//!
+//! Agents run `gt` all the time, and every time it is looked whether somebody changes the town. Each look has to be paid
+//! for with twenty times its length, of which a second may be owed: a lone command is looked for at once, and however
+//! many begin, looking takes no more than a twentieth of one processor.
+
+use std::time::Duration;
+
+/// A look is paid for with so many times its length.
+const SHARE: u32 = 20;
+/// So much may be owed.
+const CREDIT: Duration = Duration::from_secs(1);
+/// No look costs less: waking up and passing messages is not measured.
+const LEAST: Duration = Duration::from_micros(250);
+
+/// The account. Times are monotonic.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    /// When everything is paid for.
+    settled: Duration,
+}
+
+impl Allowance {
+    /// How long the next look has to wait; zero when it may be made now.
+    pub fn wait(&self, now: Duration) -> Duration {
+        self.settled.saturating_sub(now + CREDIT)
+    }
+
+    /// Notes that a look that ended now took so long.
+    pub fn spent(&mut self, took: Duration, now: Duration) {
+        self.settled = self.settled.max(now) + took.max(LEAST).saturating_mul(SHARE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_few_looks_wait_for_nothing() {
+        let mut allowance = Allowance::default();
+        for n in 0..20 {
+            assert_eq!(allowance.wait(ms(n)), Duration::ZERO, "look {n}");
+            allowance.spent(ms(2), ms(n));
+        }
+    }
+
+    #[test]
+    fn looks_without_end_cost_a_twentieth() {
+        for took in [ms(0), ms(1), ms(3), ms(20), ms(400)] {
+            let (mut allowance, mut now, mut cost) = (Allowance::default(), ms(7_000), Duration::ZERO);
+            while now < ms(107_000) {
+                now += allowance.wait(now).max(took).max(Duration::from_micros(100));
+                allowance.spent(took, now);
+                cost += took.max(LEAST);
+            }
+            // The credit is used once.
+            assert!(cost <= ms(100_000) / SHARE + CREDIT / SHARE + took, "{cost:?} in looks of {took:?}");
+            assert!(cost >= ms(90_000) / SHARE, "it is also used: {cost:?} in looks of {took:?}");
+        }
+    }
+
+    #[test]
+    fn rest_pays_for_no_more_than_the_credit() {
+        let mut allowance = Allowance::default();
+        allowance.spent(ms(1), ms(0));
+        let later = ms(1_000_000);
+        allowance.spent(ms(100), later);
+        assert_eq!(allowance.wait(later), ms(1000));
+    }
+}

@@ -1,0 +1,214 @@
+//! What was seen of Gas Town's commands, and for how long it is remembered. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::rules::Operation;
+
+/// A command may be gone some milliseconds after it killed a session, so it is remembered this long.
+pub const REMEMBERED: Duration = Duration::from_secs(10);
+
+/// More are not remembered; nobody runs so many, and a table of them would help nobody.
+const MOST: usize = 256;
+
+/// A process, and when it began, so that a reused id is another one.
+type Key = (u32, u64);
+
+/// The commands that were seen. Times are monotonic.
+#[derive(Debug, Default)]
+pub struct Noted {
+    entries: BTreeMap<Key, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    operation: Operation,
+    /// The last moment it was known to be running.
+    seen: Duration,
+    /// True from when it was known not to run any more.
+    over: bool,
+}
+
+impl Noted {
+    /// Notes what a look found that began at `began`. After a look at everything (`all`), what it did not show has
+    /// ended, unless it was seen by a look that began later. Returns those new here.
+    pub fn note(&mut self, found: &[Operation], all: bool, began: Duration) -> Vec<Operation> {
+        let whole: Vec<&Operation> = found.iter().filter(|it| !self.is_part(it, found)).collect();
+        if all {
+            let missing = |key: &Key| !whole.iter().any(|it| key_of(it) == *key);
+            for (key, entry) in &mut self.entries {
+                entry.over |= entry.seen < began && missing(key);
+            }
+        }
+        let mut new = Vec::new();
+        for operation in whole {
+            match self.entries.get_mut(&key_of(operation)) {
+                // It was told that it ended, after this look began.
+                Some(entry) if entry.over && began <= entry.seen => {}
+                Some(entry) => {
+                    // Its ancestors may have ended since; whose child it was is what they tell.
+                    let ancestors = std::mem::take(&mut entry.operation.ancestors);
+                    entry.operation = Operation { ancestors, ..operation.clone() };
+                    (entry.seen, entry.over) = (entry.seen.max(began), false);
+                }
+                None => {
+                    let entry = Entry { operation: operation.clone(), seen: began, over: false };
+                    self.entries.insert(key_of(operation), entry);
+                    new.push(operation.clone());
+                }
+            }
+        }
+        self.forget(began);
+        new
+    }
+
+    /// Notes that a process that ran until `now` has ended.
+    pub fn ended(&mut self, pid: u32, born: u64, now: Duration) {
+        if let Some(entry) = self.entries.get_mut(&(pid, born)).filter(|entry| !entry.over) {
+            (entry.seen, entry.over) = (entry.seen.max(now), true);
+        }
+    }
+
+    /// Those running, as far as is known.
+    pub fn running(&self) -> Vec<Operation> {
+        self.entries.values().filter(|entry| !entry.over).map(|entry| entry.operation.clone()).collect()
+    }
+
+    /// Those running, and those that ran within the time things are remembered.
+    pub fn recent(&self, now: Duration) -> Vec<Operation> {
+        let recent = self.entries.values().filter(|entry| entry.is_recent(now));
+        recent.map(|entry| entry.operation.clone()).collect()
+    }
+
+    fn is_part(&self, operation: &Operation, found: &[Operation]) -> bool {
+        let known = self.entries.values().filter(|entry| !entry.over).map(|entry| &entry.operation);
+        found.iter().chain(known).any(|other| operation.is_part_of(other))
+    }
+
+    fn forget(&mut self, now: Duration) {
+        self.entries.retain(|_, entry| entry.is_recent(now));
+        while self.entries.len() > MOST {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| (!entry.over, entry.seen));
+            let Some(key) = oldest.map(|(key, _)| *key) else { break };
+            self.entries.remove(&key);
+        }
+    }
+}
+
+impl Entry {
+    fn is_recent(&self, now: Duration) -> bool {
+        !self.over || now.saturating_sub(self.seen) <= REMEMBERED
+    }
+}
+
+fn key_of(operation: &Operation) -> Key {
+    (operation.pid, operation.born)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::rules::Effect;
+
+    fn operation(pid: u32, born: u64, ancestors: &[u32]) -> Operation {
+        Operation {
+            pid,
+            born,
+            ancestors: ancestors.to_vec(),
+            effect: Effect::Stops,
+            line: "gt down".to_owned(),
+            arguments: vec!["down".to_owned()],
+        }
+    }
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// What happens, at a millisecond.
+    enum Step {
+        /// A look at everything that began then found these.
+        Look(u64, &'static [u32]),
+        /// A look at the young only.
+        Glance(u64, &'static [u32]),
+        /// Told that this one ended.
+        Ended(u64, u32),
+    }
+    use Step::{Ended, Glance, Look};
+
+    #[test]
+    fn history_grid() {
+        #[rustfmt::skip]
+        let cases: [(&str, &[Step], u64, &[u32], &[u32]); 15] = [
+            // what                                    happened                                           then  running  recent
+            ("nothing was ever seen",                  &[],                                               0,    &[],     &[]),
+            ("it runs",                                &[Look(0, &[5])],                                  9,    &[5],    &[5]),
+            ("it runs for long",                       &[Look(0, &[5]), Look(90_000, &[5])],              95_000, &[5],  &[5]),
+            ("nobody has looked for long",             &[Look(0, &[5])],                                  90_000, &[5],  &[5]),
+            ("gone a moment ago",                      &[Look(0, &[5]), Look(100, &[])],                  200,  &[],     &[5]),
+            ("gone, at the last moment",               &[Look(0, &[5]), Look(100, &[])],                  10_000, &[],   &[5]),
+            ("gone for long",                          &[Look(0, &[5]), Look(100, &[])],                  10_001, &[],   &[]),
+            ("the young do not show it",               &[Look(0, &[5]), Glance(100, &[6])],               200,  &[5, 6], &[5, 6]),
+            ("told that it ended",                     &[Look(0, &[5]), Ended(5_000, 5)],                 15_000, &[],   &[5]),
+            ("told that it ended, long ago",           &[Look(0, &[5]), Ended(5_000, 5)],                 15_001, &[],   &[]),
+            ("told twice",                             &[Look(0, &[5]), Ended(100, 5), Ended(9_000, 5)],  10_200, &[],   &[]),
+            ("told of a stranger",                     &[Ended(100, 7)],                                  200,  &[],     &[]),
+            ("an older look comes in late",            &[Glance(50, &[5]), Look(40, &[])],                100,  &[5],    &[5]),
+            ("an older look comes after its end",      &[Look(0, &[5]), Ended(50, 5), Look(40, &[5])],    100,  &[],     &[5]),
+            ("taken for ended, and seen again",        &[Look(0, &[5]), Look(50, &[]), Look(60, &[5])],   100,  &[5],    &[5]),
+        ];
+        for (name, steps, then, running, recent) in cases {
+            let mut noted = Noted::default();
+            for step in steps {
+                let found =
+                    |pids: &[u32]| pids.iter().map(|pid| operation(*pid, 1, &[1])).collect::<Vec<_>>();
+                match step {
+                    Look(at, pids) => drop(noted.note(&found(pids), true, ms(*at))),
+                    Glance(at, pids) => drop(noted.note(&found(pids), false, ms(*at))),
+                    Ended(at, pid) => noted.ended(*pid, 1, ms(*at)),
+                }
+            }
+            let pids = |operations: Vec<Operation>| operations.iter().map(|it| it.pid).collect::<Vec<_>>();
+            assert_eq!(pids(noted.running()), running, "{name}: running");
+            assert_eq!(pids(noted.recent(ms(then))), recent, "{name}: recent");
+        }
+    }
+
+    #[test]
+    fn its_first_ancestors_are_kept() {
+        let mut noted = Noted::default();
+        assert_eq!(noted.note(&[operation(5, 1, &[4, 3, 3])], true, ms(0)).len(), 1);
+        assert!(noted.note(&[operation(5, 1, &[1, 3])], true, ms(100)).is_empty(), "known already");
+        assert_eq!(noted.running()[0].ancestors, [4, 3, 3]);
+    }
+
+    #[test]
+    fn a_reused_id_is_another_one() {
+        let mut noted = Noted::default();
+        noted.note(&[operation(5, 1, &[1])], true, ms(0));
+        assert_eq!(noted.note(&[operation(5, 2, &[1])], true, ms(100)).len(), 1);
+        assert_eq!((noted.running().len(), noted.recent(ms(100)).len()), (1, 2));
+    }
+
+    #[test]
+    fn the_moment_between_fork_and_exec_is_no_second_command() {
+        let mut noted = Noted::default();
+        let (parent, child) = (operation(5, 1, &[1]), operation(6, 2, &[5, 1]));
+        noted.note(&[parent.clone(), child.clone()], true, ms(0));
+        assert_eq!(noted.running(), [parent]);
+        assert!(noted.note(&[child], false, ms(10)).is_empty(), "its parent is known");
+        let other = Operation { arguments: vec!["stop".to_owned()], ..operation(7, 3, &[5, 1]) };
+        assert_eq!(noted.note(&[other], false, ms(20)).len(), 1, "a command of its own");
+    }
+
+    #[test]
+    fn there_is_a_bound_and_those_that_run_are_kept() {
+        let mut noted = Noted::default();
+        noted.note(&[operation(1, 1, &[1])], false, ms(0));
+        for pid in 2..2000 {
+            noted.note(&[operation(pid, 1, &[1])], false, ms(pid.into()));
+            noted.ended(pid, 1, ms(pid.into()));
+        }
+        assert_eq!(noted.recent(ms(2000)).len(), MOST);
+        assert_eq!(noted.running()[0].pid, 1);
+    }
+}

@@ -1,0 +1,127 @@
+//! The words of Gas Town's command line, and how one is taken apart without knowing the flags of every command. Pure.
+//!
+//! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), their lines as seen in the process table.
+
+use super::rules::Effect;
+use crate::agent::identity::Role;
+
+/// Words that take agents down to stay down.
+const STOPS: [&str; 5] = ["shutdown", "down", "stop", "park", "dock"];
+
+/// Words on whose way sessions may be killed.
+#[rustfmt::skip]
+const CHANGES: [&str; 20] = [
+    "nuke", "remove", "restart", "reboot", "handoff", "done", "kill", "force-kill", "up", "start", "boot", "triage",
+    "sling", "spawn", "doctor", "land", "refresh", "rename", "at", "attach",
+];
+
+/// Commands whose words are text or names for somebody, and that never end a session.
+#[rustfmt::skip]
+const TALK: [&str; 12] = [
+    "mail", "nudge", "broadcast", "escalate", "notify", "log", "help", "prime", "hook", "status-line", "completion",
+    "commit",
+];
+
+/// Flags that never have a value of their own.
+#[rustfmt::skip]
+const SWITCHES: [&str; 20] = [
+    "--force", "-f", "--all", "-a", "--yes", "-y", "--verbose", "-v", "--quiet", "-q", "--polecats", "--nuclear",
+    "--graceful", "--cleanup-orphans", "--json", "--fix", "--no-convoy", "--create", "--nuke", "--",
+];
+
+/// Flags with which nothing is done.
+const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
+
+/// What a word does to agents; `None` for one that is not known to change them.
+pub fn effect(word: &str) -> Option<Effect> {
+    if STOPS.contains(&word) {
+        Some(Effect::Stops)
+    } else {
+        CHANGES.contains(&word).then_some(Effect::Changes)
+    }
+}
+
+/// The roles that a command's first word speaks of; `None` when it is none of the words for roles.
+pub fn roles(noun: &str) -> Option<&'static [Role]> {
+    Some(match noun {
+        "mayor" | "may" => &[Role::Mayor],
+        "deacon" | "dea" => &[Role::Deacon],
+        "boot" => &[Role::Boot],
+        "witness" => &[Role::Witness],
+        "refinery" | "ref" => &[Role::Refinery],
+        "polecat" | "polecats" => &[Role::Polecat],
+        "crew" => &[Role::Crew],
+        "session" | "sess" => &[Role::Polecat, Role::Crew, Role::Witness, Role::Refinery],
+        "rig" | "rigs" => &[Role::Witness, Role::Refinery, Role::Polecat, Role::Crew],
+        "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => &[],
+        _ => return None,
+    })
+}
+
+/// A command line, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words<'a> {
+    /// What it does.
+    pub effect: Effect,
+    /// Its first word.
+    pub first: &'a str,
+    /// The roles it is about; `None` when it does not say.
+    pub roles: Option<&'static [Role]>,
+    /// True for a word that is a command of its own and about the whole town (`gt down`).
+    pub whole_town: bool,
+    /// What follows the words and is nothing but a name.
+    pub names: Vec<&'a str>,
+    /// What follows a flag that is not known, and may be its value or a name.
+    pub perhaps: Vec<&'a str>,
+}
+
+/// Takes the arguments after the program's name apart; `None` when they change no agent.
+pub fn read(arguments: &[String]) -> Option<Words<'_>> {
+    if arguments.iter().any(|word| IDLE.contains(&word.as_str())) {
+        return None;
+    }
+    let mut words: Vec<&str> = Vec::with_capacity(2);
+    let (mut names, mut perhaps) = (Vec::new(), Vec::new());
+    let mut after_flag = false;
+    for word in arguments.iter().map(String::as_str).filter(|word| !word.is_empty()) {
+        if word.starts_with('-') {
+            after_flag = !word.contains('=') && !SWITCHES.contains(&word);
+            continue;
+        }
+        // Before the words are complete, what follows a flag is its value unless it is a word itself.
+        match (words.len() < 2 && !is_object(&words), after_flag) {
+            (true, true) if !is_word(word) => {}
+            (true, _) => words.push(word),
+            (false, true) => perhaps.push(word),
+            (false, false) => names.push(word),
+        }
+        after_flag = false;
+    }
+    let (first, second) = (*words.first()?, words.get(1).copied());
+    if TALK.contains(&first) {
+        return None;
+    }
+    let named = roles(first);
+    let by_second = second.and_then(effect);
+    match (effect(first), by_second) {
+        // `gt boot spawn`: a word that is both takes its meaning from the one that follows.
+        (own, Some(effect)) if own.is_none() || named.is_some() => {
+            Some(Words { effect, first, roles: named, whole_town: false, names, perhaps })
+        }
+        (Some(effect), _) => {
+            names.splice(0..0, second);
+            let whole_town = matches!(first, "shutdown" | "down" | "stop");
+            Some(Words { effect, first, roles: named, whole_town, names, perhaps })
+        }
+        (None, _) => None,
+    }
+}
+
+/// Whether the words so far are a whole command, so that what follows is what it is done to.
+fn is_object(words: &[&str]) -> bool {
+    words.first().is_some_and(|first| effect(first).is_some() && roles(first).is_none())
+}
+
+fn is_word(word: &str) -> bool {
+    effect(word).is_some() || roles(word).is_some() || TALK.contains(&word)
+}
