@@ -164,7 +164,7 @@ impl Lifecycle {
     /// Nothing could be seen: nothing is done, but what was waiting for this look looks again.
     fn unclear(&self, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&self.state, asked_for) {
-            (State::Unseen | State::Absent { .. } | State::Alive { .. }, _) | (_, false) => Decision::Leave,
+            (State::Unseen | State::Absent { .. }, _) | (_, false) => Decision::Leave,
             _ => Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY)),
         }
     }
@@ -196,7 +196,7 @@ impl Lifecycle {
             State::Confirming { .. } => notices.push(told("is back by itself, nothing done")),
             _ => notices.push(told("was started by somebody else, nothing done")),
         }
-        self.state = State::Alive { since: around.now, session: key.clone(), said_stopped };
+        self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
         // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not
         // be what a later stop by hand is judged by.
         if said_stopped { Decision::LookAgain(STATE_FILE_SETTLES) } else { Decision::Leave }

@@ -15,6 +15,7 @@ mod lives;
 mod operators;
 mod seeds;
 mod stopping;
+mod timelines;
 mod unknown;
 
 use std::time::Duration;

@@ -20,6 +20,7 @@ mod rules;
 mod sessions;
 mod simulate;
 mod supervisor;
+mod timeline;
 mod trace;
 mod weather;
 
@@ -43,6 +44,8 @@ pub use polecats::{Polecat, agent_bead, polecat};
 pub use simulate::simulate;
 #[allow(unused_imports, reason = "not every test runs a whole supervisor")]
 pub use supervisor::Supervisor;
+#[allow(unused_imports, reason = "not every test replays a recording")]
+pub use timeline::Timeline;
 pub use weather::Weather;
 
 /// Where the town lies.
