@@ -3,10 +3,7 @@
 //! The watch's own sweep comes once a minute, later than these tests wait: what is told here was told by the kernel or by
 //! tmux's notices, or by a sweep that one of them led to.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use gastown_supervisor::{
     clock::SystemClock,
@@ -14,7 +11,7 @@ use gastown_supervisor::{
     deps::{Deps, Dice, Ports},
     processes::table::SystemProcesses,
     sessions::{
-        NewSession, Session, Sessions,
+        Session, Sessions,
         actor::{SessionWatch, Told, WatchMsg},
         death::Death,
         sweep::Sweep,
@@ -28,7 +25,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{PATIENCE, Server, command, process, session};
+use crate::support::{
+    PATIENCE, Server, command,
+    process::{self, Guarded},
+    session, until,
+};
 
 /// A session watch on a server of its own, and what it told.
 struct Watching {
@@ -42,8 +43,13 @@ struct Watching {
 
 impl Watching {
     async fn new() -> Self {
+        Watching::over(true).await
+    }
+
+    /// Over a control connection, or without.
+    async fn over(control: bool) -> Self {
         let server = Server::new();
-        let sessions: Arc<dyn Sessions> = Arc::new(server.tmux(true));
+        let sessions: Arc<dyn Sessions> = Arc::new(server.tmux(control));
         let ports = Ports {
             sessions: sessions.clone(),
             processes: Arc::new(SystemProcesses::new()),
@@ -82,72 +88,257 @@ impl Watching {
         }
     }
 
-    async fn deaths(&mut self, count: usize) {
-        while self.deaths.len() < count {
-            self.next(&format!("death {count}, after {:?}", self.deaths)).await;
+    /// Waits until this session is seen with a process other than this; without asking, as whoever made it may not be
+    /// one of us.
+    async fn seen(&mut self, name: &str, before: u32) -> Session {
+        loop {
+            if let Told::Seen(seen) = self.next(&format!("{name} to be seen")).await
+                && let Some(session) = seen.sweep.sessions.as_ref().unwrap().get(name)
+                && session.panes.iter().any(|pane| !pane.dead && pane.pid != before)
+            {
+                return session.clone();
+            }
         }
+    }
+
+    /// Our own session `gt-a`, seen to run this, and one beside it that nothing happens to.
+    async fn running(&mut self, script: &str) -> Session {
+        self.sessions.create(&session("gt-a-b")).await.unwrap();
+        let made = self.sessions.create(&command("gt-a", script)).await.unwrap();
+        self.look().await;
+        made
+    }
+
+    /// Waits for the death of this number, and makes sure that it is the last: looks until `over` holds of what is seen,
+    /// and once more, as what tmux tells of it comes before that.
+    async fn death(&mut self, number: usize, over: impl Fn(&Sweep) -> bool) -> Death {
+        while self.deaths.len() < number {
+            self.next(&format!("death {number}")).await;
+        }
+        while !over(&*self.look().await) {}
+        self.look().await;
+        assert_eq!(self.deaths.len(), number, "{:?}", self.deaths);
+        self.deaths[number - 1].clone()
+    }
+
+    /// As [`Watching::death`], of the first in session `gt-a`.
+    async fn only_death(&mut self, of: &Session, over: impl Fn(&Sweep) -> bool) -> Death {
+        let death = self.death(1, over).await;
+        assert_eq!((&death.session, &death.id, death.with_server), (&of.name, &of.id, false));
+        assert!(death.panes.contains(&of.panes[0].pid), "{death:?}");
+        death
     }
 }
 
+fn gone(sweep: &Sweep) -> bool {
+    !sweep.sessions.as_ref().unwrap().contains_key("gt-a")
+}
+
+fn anyway(_: &Sweep) -> bool {
+    true
+}
+
+/// The kernel shows how a process ended until it is reaped, for which tmux does not wait: so it may not be known.
+fn known_or_not(death: &Death, exit: i32) {
+    assert!([None, Some(exit)].contains(&death.exit), "{death:?}");
+}
+
+const ENTER: [&str; 4] = ["send-keys", "-t", "=gt-a:", "Enter"];
+
 #[tokio::test]
-async fn measure() {
-    for how in ["kill-server", "kill -9", "pane -9", "exit", "kill-session"] {
-        let mut it = Watching::new().await;
-        let mut made = vec![];
-        for n in 0..40 {
-            made.push(
-                it.sessions
-                    .create(&command(
-                        &format!("gt-{n}"),
-                        if how == "exit" { "read x; exit 3" } else { "exec sleep 600" },
-                    ))
-                    .await
-                    .unwrap(),
-            );
-        }
-        it.look().await;
-        let pid = it.server.pid();
-        eprintln!("== {how}");
-        let began = Instant::now();
-        let go = std::thread::spawn({
-            let socket = it.server.socket();
-            let made = made.clone();
-            move || {
-                let tmux = |args: &[&str]| {
-                    std::process::Command::new("tmux").arg("-S").arg(&socket).args(args).output().unwrap();
-                };
-                match how {
-                    "kill-server" => tmux(&["kill-server"]),
-                    "kill -9" => process::signal(pid, Signal::KILL),
-                    "pane -9" => {
-                        for s in &made {
-                            process::signal(s.panes[0].pid, Signal::KILL)
-                        }
-                    }
-                    "exit" => {
-                        for s in &made {
-                            tmux(&["send-keys", "-t", &format!("={}:", s.name), "Enter"])
-                        }
-                    }
-                    _ => {
-                        for s in &made {
-                            tmux(&["kill-session", "-t", &format!("={}:", s.name)])
-                        }
-                    }
-                }
-            }
-        });
-        it.deaths(40).await;
-        eprintln!("{:?}", began.elapsed());
-        go.join().unwrap();
-        let first = it.deaths[0].noticed.mono;
-        for d in &it.deaths {
-            eprint!("{}:{:?}:{}:{:?} ", d.session, d.exit, d.with_server, d.noticed.mono - first);
-        }
-        eprintln!();
-        eprintln!("known {}", it.deaths.iter().filter(|d| d.exit.is_some()).count());
-        it.look().await;
-        it.look().await;
-        assert_eq!(it.deaths.len(), 40);
+async fn it_exits() {
+    let mut it = Watching::new().await;
+    let made = it.running("read line; exit 3").await;
+    it.server.must(&ENTER);
+    known_or_not(&it.only_death(&made, gone).await, 3);
+}
+
+#[tokio::test]
+async fn its_process_is_killed() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    process::signal(made.panes[0].pid, Signal::KILL);
+    known_or_not(&it.only_death(&made, gone).await, 137);
+}
+
+#[tokio::test]
+async fn its_session_is_killed() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    it.server.must(&["kill-session", "-t", "=gt-a:"]);
+    known_or_not(&it.only_death(&made, gone).await, 129);
+}
+
+#[tokio::test]
+async fn its_process_is_killed_and_nothing_but_the_kernel_tells() {
+    let mut it = Watching::over(false).await;
+    let made = it.running("exec sleep 600").await;
+    process::signal(made.panes[0].pid, Signal::KILL);
+    known_or_not(&it.only_death(&made, gone).await, 137);
+}
+
+/// Control mode tells nothing of it.
+#[tokio::test]
+async fn its_pane_is_kept() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    it.server.must(&["set-option", "-w", "-t", "=gt-a:", "remain-on-exit", "on"]);
+    process::signal(made.panes[0].pid, Signal::KILL);
+    let kept = |sweep: &Sweep| sweep.sessions.as_ref().unwrap()["gt-a"].panes[0].dead;
+    known_or_not(&it.only_death(&made, kept).await, 137);
+    // What is dead does not die when it is cleared away.
+    it.server.must(&["kill-session", "-t", "=gt-a:"]);
+    it.death(1, gone).await;
+}
+
+/// Control mode tells nothing of it.
+#[tokio::test]
+async fn one_of_its_panes_ends_and_later_all() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    let second =
+        it.server.must(&["split-window", "-P", "-F", "#{pane_pid}", "-t", "=gt-a:", "exec sleep 600"]);
+    let second: u32 = second.parse().unwrap();
+    it.look().await;
+    process::signal(second, Signal::KILL);
+    let one_left = |sweep: &Sweep| sweep.sessions.as_ref().unwrap()["gt-a"].panes.len() == 1;
+    let death = it.only_death(&made, one_left).await;
+    known_or_not(&death, 137);
+    assert!(death.panes.contains(&second));
+    it.server.must(&["kill-session", "-t", "=gt-a:"]);
+    assert_eq!(it.death(2, gone).await.id, made.id);
+}
+
+/// No process ends.
+#[tokio::test]
+async fn its_session_is_killed_around_a_process_that_ignores_it() {
+    let mut it = Watching::new().await;
+    let ready = it.server.dir().join("ready");
+    let script = format!("trap '' HUP; touch {}; exec sleep 600", ready.display());
+    let made = it.running(&script).await;
+    let survivor = Guarded::of(made.panes[0].pid);
+    until("it ignores HUP", async || ready.exists().then_some(())).await;
+    it.server.must(&["kill-session", "-t", "=gt-a:"]);
+    assert_eq!(it.only_death(&made, gone).await.exit, None);
+    assert!(survivor.lives());
+    // Its end, much later, is of no session any more.
+    process::signal(made.panes[0].pid, Signal::KILL);
+    until("its end", async || (!survivor.lives()).then_some(())).await;
+    it.death(1, gone).await;
+}
+
+/// No process ends.
+#[tokio::test]
+async fn its_process_closes_its_terminal() {
+    let mut it = Watching::new().await;
+    let made = it.running("read line; trap '' HUP; exec sleep 600 <&- >&- 2>&-").await;
+    let survivor = Guarded::of(made.panes[0].pid);
+    it.server.must(&ENTER);
+    assert_eq!(it.only_death(&made, gone).await.exit, None);
+    assert!(survivor.lives());
+}
+
+/// Control mode tells nothing of it.
+#[tokio::test]
+async fn its_session_is_killed_inside_a_hook() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    it.server.must(&["set-hook", "-g", "after-display-message", "kill-session -t =gt-a:"]);
+    it.server.must(&["display-message", "-p", "now"]);
+    it.only_death(&made, gone).await;
+}
+
+#[tokio::test]
+async fn its_process_is_killed_by_a_shell_that_a_hook_runs() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    let kill = format!("run-shell 'kill -9 {}'", made.panes[0].pid);
+    it.server.must(&["set-hook", "-g", "after-display-message", &kill]);
+    it.server.must(&["display-message", "-p", "now"]);
+    known_or_not(&it.only_death(&made, gone).await, 137);
+}
+
+async fn all_with_the_server(end: impl FnOnce(&Server)) {
+    let mut it = Watching::new().await;
+    for number in 0..20 {
+        it.sessions.create(&session(&format!("gt-{number:02}"))).await.unwrap();
     }
+    it.look().await;
+    end(&it.server);
+    it.death(20, |sweep| sweep.sessions.as_ref().unwrap().is_empty()).await;
+    assert!(it.deaths.iter().all(|death| death.with_server && death.exit.is_none()), "{:?}", it.deaths);
+    assert!(it.deaths.iter().all(|death| death.noticed == it.deaths[0].noticed), "{:?}", it.deaths);
+    assert!(it.deaths.is_sorted_by(|one, other| one.session < other.session));
+}
+
+/// The terminals close, and processes in them end, before it has ended itself.
+#[tokio::test]
+async fn the_server_is_killed_hard() {
+    all_with_the_server(Server::kill_hard).await;
+}
+
+/// It ends its sessions one by one, and then itself.
+#[tokio::test]
+async fn the_server_is_told_to_end() {
+    all_with_the_server(|server| drop(server.must(&["kill-server"]))).await;
+}
+
+/// So that the server might be about to end, but it goes on.
+#[tokio::test]
+async fn our_own_session_is_killed_and_then_another() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    it.server.must(&["kill-session", "-t", "=_supervisor:", ";", "kill-session", "-t", "=gt-a:"]);
+    it.only_death(&made, gone).await;
+    let sleeper = it.sessions.find("gt-a-b").await.unwrap().unwrap();
+    process::signal(sleeper.panes[0].pid, Signal::KILL);
+    let death = it.death(2, |sweep| sweep.sessions.as_ref().unwrap().is_empty()).await;
+    assert_eq!((death.session.as_str(), death.with_server), ("gt-a-b", false));
+}
+
+#[tokio::test]
+async fn somebody_else_made_it() {
+    let mut it = Watching::new().await;
+    it.running("exec sleep 600").await;
+    it.server.must(&["new-session", "-d", "-s", "hq-theirs", "exec sleep 600"]);
+    let theirs = it.seen("hq-theirs", 0).await;
+    process::signal(theirs.panes[0].pid, Signal::KILL);
+    let over = |sweep: &Sweep| !sweep.sessions.as_ref().unwrap().contains_key("hq-theirs");
+    let death = it.death(1, over).await;
+    assert_eq!(
+        (&death.session, &death.id, &death.panes),
+        (&theirs.name, &theirs.id, &vec![theirs.panes[0].pid])
+    );
+    known_or_not(&death, 137);
+}
+
+/// A person looks on through a session of their own that shows the same windows, and leaves.
+#[tokio::test]
+async fn a_second_session_with_its_windows_is_killed() {
+    let mut it = Watching::new().await;
+    it.running("exec sleep 600").await;
+    it.server.must(&["new-session", "-d", "-s", "view", "-t", "=gt-a:"]);
+    it.seen("view", 0).await;
+    it.server.must(&["kill-session", "-t", "=view:"]);
+    let over = |sweep: &Sweep| !sweep.sessions.as_ref().unwrap().contains_key("view");
+    let death = it.death(1, over).await;
+    assert_eq!(death.session, "view", "the agent's session goes on");
+}
+
+#[tokio::test]
+async fn it_is_respawned_and_dies_again() {
+    let mut it = Watching::new().await;
+    let made = it.running("exec sleep 600").await;
+    let mut before = made.panes[0].pid;
+    for number in 1..=2 {
+        it.server.must(&["respawn-pane", "-k", "-t", "=gt-a:", "exec sleep 600"]);
+        let death = it.death(number, anyway).await;
+        assert_eq!(death.id, made.id);
+        let now = it.sessions.find("gt-a").await.unwrap().unwrap();
+        assert_eq!(now.id, made.id, "the same session");
+        assert_ne!(now.panes[0].pid, before);
+        before = now.panes[0].pid;
+    }
+    it.server.must(&["kill-session", "-t", "=gt-a:"]);
+    assert_eq!(it.death(3, gone).await.id, made.id);
 }

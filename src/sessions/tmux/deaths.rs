@@ -165,8 +165,8 @@ mod tests {
     use super::*;
     use crate::sessions::{End, EndOf, tmux::list::parse};
 
-    fn sleeper() -> std::process::Child {
-        std::process::Command::new("sleep").arg("60").spawn().expect("sleep")
+    fn sleeper() -> std::io::Result<std::process::Child> {
+        std::process::Command::new("sleep").arg("60").spawn()
     }
 
     fn listed(panes: &[(u32, &str)]) -> Listed {
@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_is_told_once() {
-        let (mut one, mut other) = (sleeper(), sleeper());
+        let (mut one, mut other) = (sleeper().expect("sleep"), sleeper().expect("sleep"));
         let herald = Herald::new();
         let deaths = Deaths::new(herald.clone());
         let (mut ends, changes) = (herald.ends(), herald.changes());
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_an_end_to_what_is_watched() {
-        let mut children = [sleeper(), sleeper(), sleeper()];
+        let mut children = [sleeper(), sleeper(), sleeper()].map(|child| child.expect("sleep"));
         let deaths = Deaths { most: 2, ..Deaths::new(Herald::new()) };
         let panes: Vec<(u32, &str)> =
             children.iter().map(std::process::Child::id).zip(["1", "2", "3"]).collect();

@@ -1,7 +1,8 @@
 //! tmux: the real adapter behind [`Sessions`].
 //!
 //! Everything goes over one control-mode connection to the server; where that is not to be had, over one subprocess a
-//! request. Nothing is remembered of the sessions: each answer is the server's own. It must not decide what may be
+//! request. Nothing is remembered of the sessions but whose each process and window was, for telling ends: each answer is the
+//! server's own. It must not decide what may be
 //! started, typed or ended, never starts a server except to create a session in it, and names sessions exactly.
 //!
 //! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long

@@ -127,7 +127,7 @@ pub struct State {
     pub invocations: Vec<operator::FakeInvocation>,
     /// How far the wall clock was set or jumped, beyond the monotonic one.
     pub wall_offset: SignedDuration,
-    /// When it did so last (monotonic).
+    /// When it did so last, by more than a minute (monotonic).
     pub jumped_at: Option<Duration>,
     /// When the deacon last wrote its heartbeat (monotonic).
     pub beat_at: Option<Duration>,
@@ -287,7 +287,10 @@ impl World {
         let now = self.time();
         let mut state = self.state();
         state.wall_offset += by;
-        state.jumped_at = Some(now);
+        // Less than a minute is no sleep: nothing is given time to wake up.
+        if by.abs() > SignedDuration::from_secs(60) {
+            state.jumped_at = Some(now);
+        }
         state.unhold_all(); // a hold is over at a time of the wall clock
         state.note(now, true, || format!("the wall clock jumps by {by:?}"));
     }
