@@ -203,12 +203,12 @@ mod tests {
     #[test]
     fn there_is_a_bound_and_those_that_run_are_kept() {
         let mut noted = Noted::default();
-        noted.note(&[operation(1, 1, &[1])], false, ms(0));
-        for pid in 2..2000 {
+        noted.note(&[operation(5000, 1, &[1])], false, ms(0));
+        for pid in 2_u32..2000 {
             noted.note(&[operation(pid, 1, &[1])], false, ms(pid.into()));
             noted.ended(pid, 1, ms(pid.into()));
         }
         assert_eq!(noted.recent(ms(2000)).len(), MOST);
-        assert_eq!(noted.running()[0].pid, 1);
+        assert_eq!(noted.running()[0].pid, 5000);
     }
 }

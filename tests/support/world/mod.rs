@@ -107,6 +107,8 @@ type Deed = Box<dyn FnOnce(&World) + Send>;
 pub struct State {
     /// Chance.
     pub rng: fastrand::Rng,
+    /// Chance for looks at commands alone: how often somebody looks does not change what else happens.
+    pub look_rng: fastrand::Rng,
     /// How reliable the ports are.
     pub weather: Weather,
     /// How agents behave.
@@ -123,6 +125,8 @@ pub struct State {
     pub lock_held: bool,
     /// What is on `PATH`.
     pub programs: BTreeSet<String>,
+    /// When rigs came to a town that had some already: it may take until the next heartbeat before anybody looks.
+    pub rigs_came: BTreeMap<String, Duration>,
     /// The commands that run outside of sessions, or inside of one.
     pub invocations: Vec<operator::FakeInvocation>,
     /// How far the wall clock was set or jumped, beyond the monotonic one.
@@ -169,6 +173,7 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
+            look_rng: fastrand::Rng::with_seed(!seed),
             weather: Weather::default(),
             nature: agents::Nature::default(),
             sessions: BTreeMap::new(),
@@ -177,6 +182,7 @@ impl World {
             directories: BTreeSet::new(),
             lock_held: false,
             programs: ["claude", "git", "gt", "bd"].map(str::to_owned).into(),
+            rigs_came: BTreeMap::new(),
             invocations: Vec::new(),
             wall_offset: SignedDuration::ZERO,
             jumped_at: None,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use gastown_supervisor::{operator::beginnings::Beginnings, processes::Invocation};
 use tokio::sync::watch;
 
-use super::{By, Condition, State, World, millis, refinery, rules, secs, witness};
+use super::{By, Condition, State, World, millis, mins, refinery, rules, secs, witness};
 
 /// The supervisor's own process id.
 pub const OWN: u32 = 4242;
@@ -67,6 +67,10 @@ impl World {
         let stay: Vec<&str> =
             rigs.iter().copied().filter(|rig| before.contains(&format!("\"{rig}\""))).collect();
         self.state().unhold_but(&stay);
+        let now = self.time();
+        for rig in rigs.iter().filter(|rig| !stay.is_empty() && !stay.contains(rig)) {
+            self.state().rigs_came.insert((*rig).to_owned(), now);
+        }
         self.write("mayor/rigs.json", &format!(r#"{{"version":1,"rigs":{{{}}}}}"#, entries.join(",")));
     }
 
@@ -188,7 +192,10 @@ impl World {
         self.after(noted_before, move |world| {
             let there = world.state().lives(&name);
             world.end_session(&name, "stopped by hand");
-            if there && run_on {
+            // Whoever has not looked at the rig yet cannot know that the agent was alive before.
+            let came = rules::rig_of(&held).and_then(|rig| world.state().rigs_came.get(rig).copied());
+            let known = came.is_none_or(|came| world.time() - came > mins(4));
+            if there && run_on && known {
                 let until = world.time() + rules::HOLD;
                 world.state().hold(&held, until);
             }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError};
 
 use super::{
-    Condition, World,
+    Condition, State, World,
     operator::{FakeInvocation, OWN},
     rules,
     weather::{TABLE_CAP, pause},
@@ -53,8 +53,11 @@ impl Processes for World {
         program: &str,
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError> {
+        let swap = |state: &mut State| std::mem::swap(&mut state.rng, &mut state.look_rng);
         let probability = self.state().weather.fail;
+        swap(&mut self.state());
         let fate = self.fate("invocations", TABLE_CAP, probability);
+        swap(&mut self.state());
         self.arrive("invocations", &fate).await;
         let now = self.time();
         let answer = if fate.fails {
