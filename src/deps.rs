@@ -11,7 +11,10 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    agent::{bindings::Bindings, restart_ledger::RestartLedger, start_slots::StartSlots, turns::Turns},
+    agent::{
+        bindings::Bindings, restart_ledger::RestartLedger, screens::Screens, start_slots::StartSlots,
+        turns::Turns,
+    },
     clock::{Clock, Now},
     commands::Commands,
     deaths::register::DeathRegister,
@@ -58,6 +61,8 @@ pub struct Deps {
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
+    /// What was last seen on agents' screens.
+    pub screens: Screens,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }
@@ -103,6 +108,7 @@ impl Deps {
             docked: Docked::default(),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
+            screens: Screens::default(),
             degraded: false,
         }
     }

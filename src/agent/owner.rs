@@ -20,7 +20,7 @@ use crate::{
     clock::Now,
     deps::Deps,
     go_duration,
-    ledger::{events, mail},
+    ledger::{events, mail, notify},
     sessions::sweep::Sweep,
     town::events::Event as TownEvent,
     work::{Post, Work},
@@ -279,7 +279,10 @@ impl Owner {
             "restarts": restarts,
             "until": until.to_string(),
         });
-        self.append(TownEvent::ours(now.wall, "crash_loop", payload));
+        let event = TownEvent::ours(now.wall, "crash_loop", payload);
+        self.append(event.clone());
+        let deps = self.deps.clone();
+        self.work.run(async move { notify::tell(&deps, &event).await });
         let deps = self.deps.clone();
         self.work.run(async move {
             let subject = format!("CRASH_LOOP: {identity} held after {restarts} restarts");

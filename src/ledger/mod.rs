@@ -5,3 +5,4 @@
 pub mod beads;
 pub mod events;
 pub mod mail;
+pub mod notify;

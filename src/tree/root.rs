@@ -29,6 +29,7 @@ use crate::{
     },
     boot::actor::{Boot, BootMsg, BootPlan},
     deacon::actor::{Deacon, DeaconMsg},
+    deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
     go_duration,
     rig::supervisor::{RigMsg, RigPlan, RigSupervisor},
@@ -105,6 +106,8 @@ pub struct RootSnapshot {
     pub deacon: Option<ActorRef<DeaconMsg>>,
     /// Boot's actor, if it runs.
     pub boot: Option<ActorRef<BootMsg>>,
+    /// The death window's actor, if it runs.
+    pub deaths: Option<ActorRef<DeathsMsg>>,
     /// The rigs' supervisors that run.
     pub rigs: Vec<(RigName, ActorRef<RigMsg>)>,
 }
@@ -168,7 +171,7 @@ impl Actor for Root {
             work: Work::new(post.clone()),
             post,
         };
-        for child in [RootChild::SessionWatch, RootChild::Deacon, RootChild::Boot] {
+        for child in [RootChild::SessionWatch, RootChild::DeathWindow, RootChild::Deacon, RootChild::Boot] {
             state.spawn(&myself, child).await?;
         }
         state.begin_chores();
@@ -291,6 +294,10 @@ impl RootState {
                 let _ = actor.cast(BootMsg::DeaconHeld(self.deacon_held));
                 (ChildRef::Boot(actor.clone()), actor.get_cell())
             }
+            RootChild::DeathWindow => {
+                let (actor, _) = Actor::spawn_linked(None, DeathWindow, deps.clone(), above).await?;
+                (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
+            }
             RootChild::Rig(name) => {
                 let Some(plan) = self.rigs.get(name) else {
                     return Ok(()); // it vanished from the town meanwhile
@@ -356,6 +363,7 @@ impl RootState {
             session_watch: None,
             deacon: None,
             boot: None,
+            deaths: None,
             rigs: Vec::new(),
         };
         for (child, actor) in self.children.running() {
@@ -363,6 +371,7 @@ impl RootState {
                 (_, ChildRef::SessionWatch(actor)) => snapshot.session_watch = Some(actor.clone()),
                 (_, ChildRef::Deacon(actor)) => snapshot.deacon = Some(actor.clone()),
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
+                (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))
                 }

@@ -30,7 +30,7 @@ impl RootState {
         let parts: Vec<String> = self
             .children
             .running()
-            .filter(|(child, _)| **child != RootChild::SessionWatch)
+            .filter(|(child, _)| !matches!(child, RootChild::SessionWatch | RootChild::DeathWindow))
             .map(|(child, _)| child.to_string())
             .collect();
         let complete = self.heartbeat.asked(number, parts, self.plan.deps.now());

@@ -5,8 +5,8 @@ use std::fmt;
 use ractor::ActorRef;
 
 use crate::{
-    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, rig::supervisor::RigMsg,
-    sessions::actor::WatchMsg, tree::part::Word,
+    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, deaths::actor::DeathsMsg,
+    rig::supervisor::RigMsg, sessions::actor::WatchMsg, tree::part::Word,
 };
 
 /// The root's children.
@@ -18,6 +18,8 @@ pub enum RootChild {
     Deacon,
     /// Spawns boot.
     Boot,
+    /// Tells mass deaths.
+    DeathWindow,
     /// Stands over a rig.
     Rig(RigName),
 }
@@ -28,6 +30,7 @@ impl fmt::Display for RootChild {
             RootChild::SessionWatch => f.write_str("sessions"),
             RootChild::Deacon => f.write_str("deacon"),
             RootChild::Boot => f.write_str("boot"),
+            RootChild::DeathWindow => f.write_str("deaths"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
     }
@@ -38,15 +41,16 @@ pub(super) enum ChildRef {
     SessionWatch(ActorRef<WatchMsg>),
     Deacon(ActorRef<DeaconMsg>),
     Boot(ActorRef<BootMsg>),
+    DeathWindow(ActorRef<DeathsMsg>),
     Rig(ActorRef<RigMsg>),
 }
 
 impl ChildRef {
-    /// Passes a word on to a part; the session watch is none.
+    /// Passes a word on to a part; the session watch and the death window are none.
     pub(super) fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
-            ChildRef::SessionWatch(_) => Ok(()),
+            ChildRef::SessionWatch(_) | ChildRef::DeathWindow(_) => Ok(()),
             ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
             ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
             ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),
