@@ -84,7 +84,8 @@ impl UsageLimits {
     pub fn new(patterns: Option<&[String]>) -> Result<Self, BadPattern> {
         let Some(patterns) = patterns else { return Ok(UsageLimits { given: None }) };
         for pattern in patterns {
-            compile([pattern]).map_err(|error| BadPattern { pattern: pattern.clone(), reason: brief(&error) })?;
+            compile([pattern])
+                .map_err(|error| BadPattern { pattern: pattern.clone(), reason: brief(&error) })?;
         }
         let set = compile(patterns).map_err(|error| BadPattern {
             pattern: patterns.join(" "),
@@ -205,11 +206,7 @@ mod tests {
                 "You're out of extra usage · resets 10pm (America/Los_Angeles)",
                 "You're out of extra usage · resets 10pm (America/Los_Angeles)",
             ),
-            (
-                "Claude Code on an API account",
-                "  ⎿ Credit balance is too low",
-                "⎿ Credit balance is too low",
-            ),
+            ("Claude Code on an API account", "  ⎿ Credit balance is too low", "⎿ Credit balance is too low"),
             (
                 "Codex 0.39",
                 "■ You've hit your usage limit. Upgrade to Pro (https://openai.com/chatgpt/pricing) or try again in 5 days 22 hours 11\nminutes.",
@@ -369,7 +366,10 @@ mod tests {
         ] {
             assert_eq!(limits.matches(&screen(text)).is_some(), found, "{text}");
         }
-        assert_eq!(UsageLimits::new(Some(&[])).unwrap().matches(&screen("You've hit your limit · resets 3pm")), None);
+        assert_eq!(
+            UsageLimits::new(Some(&[])).unwrap().matches(&screen("You've hit your limit · resets 3pm")),
+            None
+        );
         assert_eq!(UsageLimits::new(None), Ok(UsageLimits::default()));
         assert_ne!(UsageLimits::new(Some(&[])), Ok(UsageLimits::default()));
         assert_ne!(UsageLimits::new(Some(&patterns(&["a"]))), UsageLimits::new(Some(&patterns(&["b"]))));
@@ -381,7 +381,10 @@ mod tests {
             ("(", "\"(\" is no regular expression: unclosed group"),
             ("a{2,1}", "\"a{2,1}\" is no regular expression: invalid repetition count range"),
             ("(?=x)", "\"(?=x)\" is no regular expression: look-around"),
-            ("(\\w{200}){200}", "\"(\\\\w{200}){200}\" is no regular expression: Compiled regex exceeds size limit"),
+            (
+                "(\\w{200}){200}",
+                "\"(\\\\w{200}){200}\" is no regular expression: Compiled regex exceeds size limit",
+            ),
         ] {
             let error = UsageLimits::new(Some(&["fine".to_owned(), pattern.to_owned()])).unwrap_err();
             let told = error.to_string();

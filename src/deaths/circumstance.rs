@@ -128,7 +128,11 @@ mod tests {
         for (name, text, expected) in [
             ("v2", "0::/user.slice/a b:c\n", Some("/sys/fs/cgroup/user.slice/a b:c/memory.events")),
             ("v2 in a namespace", "0::/\n", Some("/sys/fs/cgroup/memory.events")),
-            ("v1", "8:pids:/\n4:cpu,memory:/x/y\n0::/\n", Some("/sys/fs/cgroup/memory/x/y/memory.oom_control")),
+            (
+                "v1",
+                "8:pids:/\n4:cpu,memory:/x/y\n0::/\n",
+                Some("/sys/fs/cgroup/memory/x/y/memory.oom_control"),
+            ),
             ("both, memory in v2", "8:pids:/p\n0::/q\n", Some("/sys/fs/cgroup/q/memory.events")),
             ("outside", "0::/../../z\n", None),
             ("neither", "8:pids:/p\n", None),

@@ -146,7 +146,8 @@ impl DeathRegister {
                 last.possible_cause = last.possible_cause.take().or(cause);
             }
             last => {
-                *last = Some(LastMassDeath { at: event.ts, sessions: sessions.collect(), possible_cause: cause });
+                *last =
+                    Some(LastMassDeath { at: event.ts, sessions: sessions.collect(), possible_cause: cause });
             }
         }
         inner.undelivered.push_back(Alert { number, event, handed_out: false });
@@ -255,9 +256,8 @@ mod tests {
         assert_eq!(tell(&register), Some((true, vec!["d".to_owned()])));
         let last = register.snapshot(at(36_020), &policy).last.unwrap();
         assert_eq!((last.sessions.len(), last.possible_cause.as_deref()), (4, Some("why")));
-        let counts: Vec<_> = std::iter::from_fn(|| register.hand_out())
-            .map(|event| event.payload["count"].as_u64())
-            .collect();
+        let counts: Vec<_> =
+            std::iter::from_fn(|| register.hand_out()).map(|event| event.payload["count"].as_u64()).collect();
         assert_eq!(counts, [Some(3), Some(1)], "each event once, in order");
         let (number, _) = register.to_notify().unwrap();
         assert_eq!(register.to_notify().unwrap().0, number, "until it is done");

@@ -87,7 +87,8 @@ fn window_grid() {
 #[test]
 fn a_hundred_at_once_are_one_alert_and_one_follow_up() {
     let names: Vec<String> = (0..100).map(|n| format!("s{n:02}")).collect();
-    let deaths: Vec<_> = names.iter().enumerate().map(|(n, name)| (name.as_str(), 0, 1 + n as u64 % 5)).collect();
+    let deaths: Vec<_> =
+        names.iter().enumerate().map(|(n, name)| (name.as_str(), 0, 1 + n as u64 % 5)).collect();
     let tells = run(&deaths, &Policy::default(), 600);
     assert_eq!(tells.len(), 2, "{tells:?}");
     let mut told: Vec<&str> = tells.iter().flat_map(|(_, text)| text[1..].split(' ')).collect();
@@ -221,7 +222,8 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
                 all = rest;
                 open = None;
                 let told = names(&of);
-                let more: Vec<String> = names(&mine).into_iter().filter(|name| !told.contains(name)).collect();
+                let more: Vec<String> =
+                    names(&mine).into_iter().filter(|name| !told.contains(name)).collect();
                 if !more.is_empty() {
                     say(&mut tells, second, "+", &more);
                 }

@@ -44,8 +44,18 @@ pub struct TownSnapshot {
 /// Asks the root and everything under it; `None` when the root does not answer within the limit.
 pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnapshot> {
     let at_root = ask(root, RootMsg::Probe, limit).await?;
-    let RootSnapshot { heartbeats, last_heartbeat, late, mut actors, problems, deacon, boot, deaths, rigs, .. } =
-        at_root;
+    let RootSnapshot {
+        heartbeats,
+        last_heartbeat,
+        late,
+        mut actors,
+        problems,
+        deacon,
+        boot,
+        deaths,
+        rigs,
+        ..
+    } = at_root;
     let mut silent = Vec::new();
     let mut agents = Vec::new();
     let (deacon, boot, deaths, rigs) = futures::join!(

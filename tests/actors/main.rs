@@ -7,9 +7,11 @@ mod world;
 
 mod boot;
 mod deacon;
+mod deaths;
 mod patrol;
 mod rig;
 mod root;
+mod screens;
 mod session_watch;
 
 use std::sync::{Arc, Mutex};
