@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use crate::{
     agent::{
-        bindings::Bindings, claims::Claims, restart_ledger::RestartLedger, start_slots::StartSlots,
-        turns::Turns,
+        bindings::Bindings, claims::Claims, restart_ledger::RestartLedger, screens::Screens,
+        start_slots::StartSlots, turns::Turns,
     },
     clock::{Clock, Now},
     commands::Commands,
@@ -68,6 +68,8 @@ pub struct Deps {
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
+    /// What was last seen on agents' screens.
+    pub screens: Screens,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }
@@ -119,6 +121,7 @@ impl Deps {
             docked: Docked::default(),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
+            screens: Screens::default(),
             degraded: false,
         }
     }

@@ -10,10 +10,20 @@ use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use gastown_supervisor::commands::{Command, CommandError, Commands, Printed, runner::Runner};
+use gastown_supervisor::{
+    clock::SystemClock,
+    commands::{Command, CommandError, Commands, Printed, runner::Runner},
+    deps::{Deps, Dice, Ports},
+    ledger::notify,
+    operator::beginnings::SystemBeginnings,
+    processes::table::SystemProcesses,
+    sessions::tmux::{Socket, Tmux, TmuxConfig},
+    town::{files::Disk, paths::TownPaths, settings::Settings},
+};
 
 fn shell(script: &str) -> Command {
     Command {
@@ -184,4 +194,64 @@ async fn locate_grid() {
     for (name, program, wanted) in cases {
         assert_eq!(runner.locate(&program).await, wanted, "{name}");
     }
+}
+
+/// The ports of a town in this directory, with this `notify.command`; no session is ever asked for.
+fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
+    let mut settings = Settings::default();
+    settings.notify.command = Some(command.to_owned());
+    settings.notify.timeout = timeout;
+    settings.env.insert("MORE".to_owned(), "more".to_owned());
+    let ports = Ports {
+        sessions: Arc::new(Tmux::new(TmuxConfig::new(Socket::Path(town.join("tmux"))))),
+        processes: Arc::new(SystemProcesses::new()),
+        commands: Arc::new(Runner::new(BTreeMap::from([("BD_ACTOR".into(), "daemon".into())]))),
+        files: Arc::new(Disk),
+        clock: Arc::new(SystemClock::new()),
+        beginnings: Arc::new(SystemBeginnings::new()),
+    };
+    let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
+    Deps::new(ports, Dice::seeded(1), TownPaths::new(town), settings)
+}
+
+#[tokio::test]
+async fn an_alert_is_one_line_of_json_on_the_notify_commands_input() {
+    let town = tempfile::tempdir().unwrap();
+    let deps = notifying(
+        town.path(),
+        "{ cat; echo $BD_ACTOR \"$MORE\"; } > 'got it'; echo talk",
+        Duration::from_secs(10),
+    );
+    let alert = serde_json::json!({"type": "mass_death", "payload": {"cause": "two\nlines"}});
+    notify::tell(&deps, &alert).await;
+    assert_eq!(deps.problems.open(), BTreeMap::new());
+    let got = std::fs::read_to_string(town.path().join("got it")).unwrap();
+    assert_eq!(
+        got, "{\"type\":\"mass_death\",\"payload\":{\"cause\":\"two\\nlines\"}}\ndaemon more\n",
+        "in the town, with the variables of every command"
+    );
+}
+
+#[tokio::test]
+async fn a_notify_command_that_fails_or_hangs_is_a_problem() {
+    let town = tempfile::tempdir().unwrap();
+    for (name, command, wanted) in [
+        (
+            "fails",
+            "echo no bell >&2; exit 3",
+            "`sh -c 'echo no bell >&2; exit 3'` failed (exit code 3): no bell",
+        ),
+        ("not there", "/no/such/bell", "exit code 127"),
+        ("hangs", "sleep 60 & echo $! > pid; wait", "did not end within 300ms and was killed"),
+        ("does not read", "exec sleep 60 <&-", "did not end within 300ms"),
+    ] {
+        let deps = notifying(town.path(), command, Duration::from_millis(300));
+        let began = Instant::now();
+        notify::tell(&deps, &serde_json::json!({})).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{name}: {:?}", began.elapsed());
+        let told = deps.problems.open().into_values().collect::<Vec<_>>().join("; ");
+        assert!(told.starts_with("an alert did not get through notify.command"), "{name}: {told}");
+        assert!(told.contains(wanted), "{name}: {told}");
+    }
+    assert!(gone(written_pid(&town.path().join("pid")).await).await, "what it started lives on");
 }

@@ -11,7 +11,7 @@ use super::{
     identity::Role,
     kill::key,
     liveness::{Liveness, ProcessNames, liveness},
-    permission, programs,
+    permission, programs, screens,
     spec::AgentSpec,
 };
 use crate::{
@@ -52,6 +52,8 @@ pub struct How {
     pub death: Option<Death>,
     /// Whether it has work, where that is known already.
     pub assignment: Option<Assignment>,
+    /// The server's id for the session it lived in, if it did.
+    pub life: Option<String>,
     /// When it was last seen alive.
     pub seen_alive: Option<Timestamp>,
 }
@@ -93,11 +95,26 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     }
     seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
+    if missing {
+        seen.usage_limit = usage_limit(deps, spec, &how, &seen.sighting).await;
+    }
     if missing && how.thorough && spec.identity.role() == Role::Polecat {
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
     seen
+}
+
+/// The line on its last screen that tells of a usage limit: on the screen itself where the session is still there, else on
+/// what was last seen of it.
+async fn usage_limit(deps: &Deps, spec: &AgentSpec, how: &How, sighting: &Sighting) -> Option<String> {
+    if let Sighting::Dead(key) = sighting
+        && let Ok(lines) = deps.sessions.capture(&spec.session, screens::LINES).await
+    {
+        deps.screens.note(&spec.session, &key.id, lines, deps.now());
+    }
+    let (_, lines) = deps.screens.last(&spec.session, how.life.as_deref()?)?;
+    deps.settings().usage_limit.patterns.matches(&lines)
 }
 
 async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {

@@ -121,6 +121,7 @@ impl Owner {
             work.after(AFTER_A_CRASH, OwnerEvent::TimerDue(0));
         }
         deps.claims.claim(&spec.identity, &spec.session);
+        deps.screens.want(&spec.session);
         Owner {
             lifecycle,
             spec: Arc::new(spec),
@@ -177,7 +178,12 @@ impl Owner {
 
     fn observe(&self, how: How) -> impl Future<Output = Observation> + Send + 'static {
         let (deps, spec, known) = (self.deps.clone(), self.spec.clone(), self.known.clone());
-        let how = How { death: self.last_death.clone(), seen_alive: self.seen_alive, ..how };
+        let life = match self.state() {
+            State::Alive { session, .. } => Some(session.id.clone()),
+            State::Confirming { before: Some(life), .. } => Some(life.session.id.clone()),
+            _ => None,
+        };
+        let how = How { death: self.last_death.clone(), life, seen_alive: self.seen_alive, ..how };
         async move { observe::observe(&deps, &spec, how, &known).await }
     }
 

@@ -377,7 +377,10 @@ impl Start<'_> {
 
     async fn screen(&self, key: &SessionKey) -> Step<Vec<String>> {
         match self.deps.sessions.capture(&self.spec.session, 30).await {
-            Ok(lines) => Ok(lines),
+            Ok(lines) => {
+                self.deps.screens.note(&self.spec.session, &key.id, lines.clone(), self.deps.now());
+                Ok(lines)
+            }
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
             Err(_) => Ok(Vec::new()),
         }

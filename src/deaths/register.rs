@@ -1,26 +1,300 @@
 //! The register of deaths: where owners note confirmed deaths, and ask whether restarts are paced.
 //!
 //! A register and not an actor's state, so that a restart that follows a death in the same breath is paced by it, and so
-//! that it survives the crash of any actor.
+//! that it survives the crash of any actor. It also holds what is still to be told, in two steps. First *untold*: the
+//! cause is still looked for, which can be done again by the next incarnation of the actor. Then, from the log line on,
+//! *undelivered*: the event is handed out once, right before it is written; the alert for `notify.command` stays until
+//! the command has ended, so that only a command that was cut short with the actor — and killed — is run again. So
+//! nothing is told twice, and nothing is lost.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use super::rules::ConfirmedDeath;
-use crate::{clock::Now, town::settings::Deaths as Policy};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::rules::{ConfirmedDeath, Decision, Window};
+use crate::{
+    clock::Now,
+    town::{events::Event, settings::Deaths as Policy},
+};
 
 /// The register.
 #[derive(Debug, Clone, Default)]
-pub struct DeathRegister {}
+pub struct DeathRegister {
+    inner: Arc<Mutex<Inner>>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    window: Window,
+    /// No paced restart before this.
+    next_turn: Duration,
+    numbered: u64,
+    untold: VecDeque<Tidings>,
+    undelivered: VecDeque<Alert>,
+    last: Option<LastMassDeath>,
+}
+
+/// A mass death, or the rest of one, that nobody was told of yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tidings {
+    /// Its number.
+    pub number: u64,
+    /// Who died, in the order in which it was noticed.
+    pub deaths: Vec<ConfirmedDeath>,
+    /// Whether they belong to the mass death told before.
+    pub follow_up: bool,
+    /// Within what time.
+    pub window: Duration,
+}
+
+#[derive(Debug)]
+struct Alert {
+    number: u64,
+    event: Event,
+    handed_out: bool,
+}
+
+/// The last mass death that was told, for people.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LastMassDeath {
+    /// When it was told.
+    pub at: Timestamp,
+    /// The sessions that died, those of the follow-up included.
+    pub sessions: Vec<String>,
+    /// What may have caused it, where that is known.
+    pub possible_cause: Option<String>,
+}
+
+/// How the register is, for a probe.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct DeathsSnapshot {
+    /// Different sessions that died within the last window and are no part of a mass death.
+    pub in_window: usize,
+    /// Whether restarts are paced: a mass death was told and its follow-up is not due yet.
+    pub paced: bool,
+    /// Sessions the follow-up will name, so far.
+    pub follow_up: usize,
+    /// Alerts that are still to be told or delivered.
+    pub pending: usize,
+    /// The last mass death.
+    pub last: Option<LastMassDeath>,
+}
 
 impl DeathRegister {
     /// Notes a death. From here on, an alert may be pending and restarts may be paced.
-    pub fn record(&self, _death: ConfirmedDeath, _now: Now, _policy: &Policy) {}
-
-    /// How long a restart wanted now has to wait for its turn; zero when it may be made at once.
-    pub fn pace(&self, _now: Now) -> Duration {
-        Duration::ZERO
+    pub fn record(&self, death: ConfirmedDeath, now: Now, policy: &Policy) {
+        let mut inner = self.locked();
+        let decision = inner.window.died(death, now, policy);
+        inner.follow(decision, now, policy);
+        drop(inner);
+        self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Takes the turn that [`pace`](Self::pace) just told of, so that the next one comes later.
-    pub fn take_turn(&self, _now: Now, _policy: &Policy) {}
+    /// Time has passed: what falls due becomes pending.
+    pub fn look(&self, now: Now, policy: &Policy) {
+        let mut inner = self.locked();
+        let decision = inner.window.look(now, policy);
+        inner.follow(decision, now, policy);
+    }
+
+    /// In how long [`look`](Self::look) has something to find by itself; `None` when nothing.
+    pub fn due_in(&self, now: Now) -> Option<Duration> {
+        self.locked().window.due_in(now)
+    }
+
+    /// How long a restart wanted now has to wait for its turn; zero when it may be made at once.
+    pub fn pace(&self, now: Now) -> Duration {
+        let inner = self.locked();
+        if inner.window.paced(now) { inner.next_turn.saturating_sub(now.mono) } else { Duration::ZERO }
+    }
+
+    /// Takes the turn that [`pace`](Self::pace) just told of, so that the next one comes `deaths.paced_restart` later.
+    /// It does not matter whether it is taken at once, or when the time has come.
+    pub fn take_turn(&self, now: Now, policy: &Policy) {
+        let mut inner = self.locked();
+        if inner.window.paced(now) {
+            inner.next_turn = inner.next_turn.max(now.mono) + policy.paced_restart;
+        }
+    }
+
+    /// Moves with every death.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The oldest tidings nobody was told of; they stay until [`tell`](Self::tell).
+    pub fn untold(&self) -> Option<Tidings> {
+        self.locked().untold.front().cloned()
+    }
+
+    /// Tidings have become an event, and are told from here on. False when that has been done already.
+    pub fn tell(&self, number: u64, event: Event, cause: Option<String>) -> bool {
+        let mut inner = self.locked();
+        let Some(tidings) = inner.untold.pop_front_if(|first| first.number == number) else {
+            return false;
+        };
+        let sessions = tidings.deaths.into_iter().map(|death| death.session);
+        match &mut inner.last {
+            Some(last) if tidings.follow_up => {
+                last.sessions.extend(sessions);
+                last.possible_cause = last.possible_cause.take().or(cause);
+            }
+            last => {
+                *last =
+                    Some(LastMassDeath { at: event.ts, sessions: sessions.collect(), possible_cause: cause });
+            }
+        }
+        inner.undelivered.push_back(Alert { number, event, handed_out: false });
+        true
+    }
+
+    /// The next event to be written; it is handed out once.
+    pub fn hand_out(&self) -> Option<Event> {
+        let mut inner = self.locked();
+        let alert = inner.undelivered.iter_mut().find(|alert| !alert.handed_out)?;
+        alert.handed_out = true;
+        Some(alert.event.clone())
+    }
+
+    /// The next alert for `notify.command`, with its number; it stays until [`notified`](Self::notified).
+    pub fn to_notify(&self) -> Option<(u64, Event)> {
+        self.locked().undelivered.front().map(|alert| (alert.number, alert.event.clone()))
+    }
+
+    /// `notify.command` had this one, or never will.
+    pub fn notified(&self, number: u64) {
+        self.locked().undelivered.retain(|alert| alert.number != number);
+    }
+
+    /// How it is.
+    pub fn snapshot(&self, now: Now, policy: &Policy) -> DeathsSnapshot {
+        let inner = self.locked();
+        DeathsSnapshot {
+            in_window: inner.window.within(now, policy),
+            paced: inner.window.paced(now),
+            follow_up: inner.window.gathered(),
+            pending: inner.untold.len() + inner.undelivered.len(),
+            last: inner.last.clone(),
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Queues what is to be told, until there is nothing more.
+    fn follow(&mut self, mut decision: Decision, now: Now, policy: &Policy) {
+        loop {
+            let (deaths, follow_up) = match decision {
+                Decision::Leave => return,
+                Decision::Alert { deaths, .. } => (deaths, false),
+                Decision::FollowUp { deaths } => (deaths, true),
+            };
+            self.numbered += 1;
+            let (number, window) = (self.numbered, policy.window);
+            self.untold.push_back(Tidings { number, deaths, follow_up, window });
+            decision = self.window.look(now, policy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{agent::identity::Identity, deaths::words};
+
+    fn at(millis: u64) -> Now {
+        let wall = "2026-02-02T08:00:00Z".parse::<Timestamp>().unwrap();
+        let passed = jiff::SignedDuration::from_millis(millis as i64);
+        Now { mono: Duration::from_millis(millis), wall: wall + passed }
+    }
+
+    fn dies(register: &DeathRegister, session: &str, now: u64) {
+        let death = ConfirmedDeath {
+            agent: Identity::Deacon,
+            session: session.to_owned(),
+            noticed: at(now),
+            exit: None,
+            with_server: false,
+        };
+        register.record(death, at(now), &Policy::default());
+    }
+
+    fn tell(register: &DeathRegister) -> Option<(bool, Vec<String>)> {
+        let tidings = register.untold()?;
+        let event = words::event(at(0).wall, &tidings.deaths, tidings.window, None);
+        assert!(register.tell(tidings.number, event.clone(), Some("why".into())));
+        assert!(!register.tell(tidings.number, event, None), "told twice");
+        Some((tidings.follow_up, tidings.deaths.into_iter().map(|death| death.session).collect()))
+    }
+
+    #[test]
+    fn an_alert_and_its_follow_up_stay_until_they_are_told_and_delivered() {
+        let (register, policy) = (DeathRegister::default(), Policy::default());
+        let changed = register.changed();
+        assert_eq!((register.untold(), register.due_in(at(0))), (None, None));
+        for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {
+            dies(&register, session, now);
+        }
+        assert!(changed.has_changed().unwrap());
+        assert_eq!(register.due_in(at(20)), Some(Duration::from_secs(36)));
+        assert_eq!(register.untold(), register.untold(), "asking takes nothing");
+        let snapshot = register.snapshot(at(30), &policy);
+        assert_eq!((snapshot.pending, snapshot.follow_up, snapshot.paced), (1, 1, true));
+        assert_eq!(snapshot.last, None, "not told yet");
+        assert_eq!(tell(&register), Some((false, ["a", "b", "c"].map(str::to_owned).to_vec())));
+        assert_eq!(tell(&register), None);
+        register.look(at(36_020), &policy);
+        assert_eq!(tell(&register), Some((true, vec!["d".to_owned()])));
+        let last = register.snapshot(at(36_020), &policy).last.unwrap();
+        assert_eq!((last.sessions.len(), last.possible_cause.as_deref()), (4, Some("why")));
+        let counts: Vec<_> =
+            std::iter::from_fn(|| register.hand_out()).map(|event| event.payload["count"].as_u64()).collect();
+        assert_eq!(counts, [Some(3), Some(1)], "each event once, in order");
+        let (number, _) = register.to_notify().unwrap();
+        assert_eq!(register.to_notify().unwrap().0, number, "until it is done");
+        register.notified(number);
+        assert_ne!(register.to_notify().unwrap().0, number);
+        register.notified(register.to_notify().unwrap().0);
+        assert_eq!(register.to_notify(), None);
+        assert_eq!(register.snapshot(at(36_020), &policy).pending, 0);
+    }
+
+    #[test]
+    fn turns_taken_at_once_or_in_their_time() {
+        let policy = Policy::default();
+        for (name, at_once) in [("at once", true), ("in their time", false)] {
+            let register = DeathRegister::default();
+            for session in ["a", "b", "c"] {
+                assert_eq!(register.pace(at(0)), Duration::ZERO, "{name}: before {session} died");
+                register.take_turn(at(0), &policy); // costs nobody anything
+                dies(&register, session, 0);
+            }
+            let mut turns = Vec::new();
+            for _ in 0..4 {
+                let wait = register.pace(at(0));
+                let turn = at(wait.as_millis() as u64);
+                if at_once {
+                    register.take_turn(at(0), &policy);
+                } else {
+                    assert_eq!(register.pace(turn), Duration::ZERO, "{name}");
+                    register.take_turn(turn, &policy);
+                }
+                turns.push(wait.as_secs());
+            }
+            assert_eq!(turns, [0, 2, 4, 6], "{name}");
+            assert_eq!(register.pace(at(20_000)), Duration::ZERO, "{name}: nobody wanted one for long");
+            register.take_turn(at(20_000), &policy);
+            assert_eq!(register.pace(at(20_500)), Duration::from_millis(1500), "{name}");
+            assert_eq!(register.pace(at(36_000)), Duration::ZERO, "{name}: it is over");
+        }
+    }
 }

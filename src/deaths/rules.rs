@@ -1,6 +1,21 @@
-//! The death window: when deaths become an alert, and what may have caused them. Pure.
+//! The death window: when deaths become an alert, which of them one follow-up tells, and what may have caused them. Pure.
+//!
+//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names whoever died within 30 s when the third death comes,
+//! and begins anew with the fourth: of five sessions that die together it names three. Here the alert is followed by one
+//! more window whose deaths are told together. Deaths count by the time they were *noticed*; they are confirmed seconds
+//! later, and not in that order. Nothing here may act or read a clock.
 
-use crate::{agent::identity::Identity, clock::Now};
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{agent::identity::Identity, clock::Now, go_duration, town::settings::Deaths as Policy};
+
+/// How much longer than one more window is waited for deaths that were noticed within it: a polecat's takes five seconds
+/// and a look to be confirmed. Never more than the window itself.
+const STRAGGLERS: Duration = Duration::from_secs(6);
+
+/// A death is confirmed at most this long after it was noticed: while one of Gas Town's commands is at work that is three
+/// minutes, while a worktree may be vanishing one.
+const LATEST: Duration = Duration::from_secs(5 * 60);
 
 /// One confirmed death that neither we nor anybody's command caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,3 +31,195 @@ pub struct ConfirmedDeath {
     /// True when it ended with its tmux server.
     pub with_server: bool,
 }
+
+/// What is to be told. The deaths are in the order in which they were noticed, each session once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Nothing.
+    Leave,
+    /// A mass death, and who died so far.
+    Alert {
+        /// Who.
+        deaths: Vec<ConfirmedDeath>,
+        /// Look again after this, for the follow-up.
+        follow_up_in: Duration,
+    },
+    /// Who else died in the mass death that was told last.
+    FollowUp {
+        /// Who, none of whom was named before.
+        deaths: Vec<ConfirmedDeath>,
+    },
+}
+
+/// The window.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    /// Deaths that are no part of a mass death so far, in the order in which they were noticed.
+    noted: Vec<ConfirmedDeath>,
+    open: Option<MassDeath>,
+}
+
+/// A mass death that was told, while others may belong to it.
+#[derive(Debug, Clone)]
+struct MassDeath {
+    /// Who was named.
+    alert: Vec<ConfirmedDeath>,
+    /// Deaths noticed until then belong to it.
+    until: Duration,
+    /// The follow-up is told then.
+    closes: Duration,
+    /// Deaths of others, for the follow-up.
+    more: Vec<ConfirmedDeath>,
+}
+
+impl Window {
+    /// A death was confirmed. What it makes to be told; after anything but [`Decision::Leave`], [`look`](Self::look)
+    /// again at once.
+    pub fn died(&mut self, death: ConfirmedDeath, now: Now, policy: &Policy) -> Decision {
+        match &mut self.open {
+            Some(open) if open.covers(&death, policy) => open.gather(death),
+            _ => insert(&mut self.noted, death),
+        }
+        self.look(now, policy)
+    }
+
+    /// What is to be told now. After anything but [`Decision::Leave`], look again at once.
+    pub fn look(&mut self, now: Now, policy: &Policy) -> Decision {
+        if let Some(closed) = self.open.take_if(|open| open.closes <= now.mono)
+            && !closed.more.is_empty()
+        {
+            return Decision::FollowUp { deaths: once(closed.more.iter()) };
+        }
+        if self.open.is_some() {
+            return Decision::Leave;
+        }
+        let kept = policy.window + LATEST;
+        self.noted.retain(|death| now.since(death.noticed) <= kept);
+        let alert = once(together(&self.noted, policy).into_iter());
+        let Some(first) = alert.first() else { return Decision::Leave };
+        let (first, follow_up_in) = (first.noticed.mono, policy.window + STRAGGLERS.min(policy.window));
+        let mut open = MassDeath {
+            alert: alert.clone(),
+            until: now.mono + policy.window,
+            closes: now.mono + follow_up_in,
+            more: Vec::new(),
+        };
+        // Noticed since, but confirmed before the others were: they belong to it, too far from its first as they are.
+        for death in std::mem::take(&mut self.noted) {
+            if death.noticed.mono >= first {
+                open.gather(death);
+            }
+        }
+        self.open = Some(open);
+        Decision::Alert { deaths: alert, follow_up_in }
+    }
+
+    /// Whether restarts are to be spaced out: from an alert until its follow-up is due.
+    pub fn paced(&self, now: Now) -> bool {
+        self.open.as_ref().is_some_and(|open| now.mono < open.closes)
+    }
+
+    /// In how long the follow-up is due; `None` when none is.
+    pub fn due_in(&self, now: Now) -> Option<Duration> {
+        Some(self.open.as_ref()?.closes.saturating_sub(now.mono))
+    }
+
+    /// How many sessions the follow-up would name now.
+    pub fn gathered(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| once(open.more.iter()).len())
+    }
+
+    /// How many different sessions died within the last window and are no part of a mass death.
+    pub fn within(&self, now: Now, policy: &Policy) -> usize {
+        let recent = self.noted.iter().filter(|death| now.since(death.noticed) <= policy.window);
+        recent.map(|death| &death.session).collect::<BTreeSet<_>>().len()
+    }
+}
+
+impl MassDeath {
+    /// Whether a death belongs to it: one noticed since its first, or that would have been named had it been confirmed
+    /// in time.
+    fn covers(&self, death: &ConfirmedDeath, policy: &Policy) -> bool {
+        let began = self.alert.first().map(|first| first.noticed.mono);
+        if death.noticed.mono > self.until {
+            return false;
+        }
+        began.is_some_and(|began| death.noticed.mono >= began) || {
+            let mut all = self.alert.clone();
+            insert(&mut all, death.clone());
+            together(&all, policy).contains(&death)
+        }
+    }
+
+    fn gather(&mut self, death: ConfirmedDeath) {
+        if self.alert.iter().all(|known| known.session != death.session) {
+            insert(&mut self.more, death);
+        }
+    }
+}
+
+/// Keeps the order in which deaths were noticed.
+fn insert(deaths: &mut Vec<ConfirmedDeath>, death: ConfirmedDeath) {
+    let at = deaths.partition_point(|known| known.noticed.mono <= death.noticed.mono);
+    deaths.insert(at, death);
+}
+
+/// Those that are within one window of each other with enough different sessions; `deaths` are in order.
+fn together<'a>(deaths: &'a [ConfirmedDeath], policy: &Policy) -> Vec<&'a ConfirmedDeath> {
+    let mut end = 0; // of those marked so far
+    let mut marked = Vec::new();
+    for (begin, first) in deaths.iter().enumerate() {
+        let last = first.noticed.mono + policy.window;
+        let within = deaths[begin..].partition_point(|death| death.noticed.mono <= last);
+        let inside = &deaths[begin..begin + within];
+        let sessions: BTreeSet<&str> = inside.iter().map(|death| death.session.as_str()).collect();
+        if sessions.len() as u64 >= u64::from(policy.threshold) {
+            marked.extend(&deaths[begin.max(end)..begin + within]);
+            end = begin + within;
+        }
+    }
+    marked
+}
+
+/// Each session once, by its first death.
+fn once<'a>(deaths: impl Iterator<Item = &'a ConfirmedDeath>) -> Vec<ConfirmedDeath> {
+    let mut seen = BTreeSet::new();
+    deaths.filter(|death| seen.insert(death.session.as_str())).cloned().collect()
+}
+
+/// What else happened around the deaths, as far as it could be found out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Circumstance {
+    /// Processes the kernel killed for want of memory meanwhile.
+    pub oom_kills: Option<u64>,
+    /// How long the machine slept meanwhile; `None` when it did not.
+    pub slept: Option<Duration>,
+}
+
+/// What may have caused these deaths, in a few words; `None` when nothing suggests itself.
+pub fn possible_cause(deaths: &[ConfirmedDeath], circumstance: &Circumstance) -> Option<String> {
+    if deaths.iter().any(|death| death.with_server) {
+        return Some("tmux server died".to_owned());
+    }
+    if let Some(kills @ 1..) = circumstance.oom_kills {
+        let processes = if kills == 1 { "a process" } else { "processes" };
+        return Some(format!("out of memory: the kernel killed {processes}"));
+    }
+    if let Some(slept) = circumstance.slept {
+        return Some(format!("the machine slept for {}", go_duration::format_minutes(slept)));
+    }
+    // What they have in common says something from two on.
+    let (first, others) = deaths.split_first().filter(|(_, others)| !others.is_empty())?;
+    if let Some(rig) = first.agent.rig()
+        && others.iter().all(|death| death.agent.rig() == Some(rig))
+    {
+        return Some(format!("all in rig {rig}"));
+    }
+    let exit = first.exit.filter(|exit| others.iter().all(|death| death.exit == Some(*exit)))?;
+    Some(format!("all ended with exit status {exit}"))
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -7,5 +7,6 @@ pub mod beads;
 pub mod crash;
 pub mod events;
 pub mod mail;
+pub mod notify;
 pub mod show_output;
 pub mod turn;

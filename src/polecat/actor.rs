@@ -230,7 +230,9 @@ impl HealthState {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            self.polecats.remove(&name);
+            if let Some(owner) = self.polecats.remove(&name) {
+                self.deps.screens.unwant(&owner.spec().session);
+            }
             let identity = Identity::Polecat(self.rig.name.clone(), name);
             self.deps.claims.release(&identity);
             self.deps.restarts.remember(&identity, None);

@@ -17,6 +17,7 @@ use super::{
     sweep::{Sweep, sweep},
 };
 use crate::{
+    agent::screens,
     deps::Deps,
     go_duration,
     work::{Post, Work},
@@ -27,6 +28,9 @@ const LEAST_GAP: Duration = Duration::from_millis(100);
 
 /// A sweep that takes longer has failed; every question to tmux has its own limit below this.
 const SWEEP_LIMIT: Duration = Duration::from_secs(15);
+
+/// After a sweep, agents' screens are read if they were not for so long.
+const SCREENS_EVERY: Duration = Duration::from_secs(30);
 
 /// What the session watch hears.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub enum WatchMsg {
     Due(u64),
     /// From its task.
     Swept(Box<Sweep>),
+    /// From its task: the screens were read.
+    ScreensRead,
     /// From anybody: how are you?
     Probe(RpcReplyPort<WatchSnapshot>),
 }
@@ -98,6 +104,9 @@ pub struct WatchState {
     /// Empty after a crash: of what it never saw, it tells no death; the owners see from the sweep what is missing.
     roster: Roster,
     deaths: u64,
+    /// The agents' screens are being read, and when they were last.
+    reading_screens: bool,
+    screens_read: Option<Duration>,
 }
 
 impl Actor for SessionWatch {
@@ -125,6 +134,8 @@ impl Actor for SessionWatch {
             sessions: None,
             roster: Roster::default(),
             deaths: 0,
+            reading_screens: false,
+            screens_read: None,
         };
         // A restarted watch observes first; after the very first start the first heartbeat asks anyway.
         state.arm(Duration::ZERO);
@@ -144,6 +155,7 @@ impl Actor for SessionWatch {
             WatchMsg::Due(generation) if generation == state.timer => state.want(None),
             WatchMsg::Due(_) => {}
             WatchMsg::Swept(sweep) => state.swept(*sweep),
+            WatchMsg::ScreensRead => state.reading_screens = false,
             WatchMsg::Probe(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
@@ -248,12 +260,32 @@ impl WatchState {
         let deaths = self.roster.swept(&sweep, self.deps.now());
         self.tell_deaths(deaths);
         let for_heartbeat = self.sweeping.take().flatten();
-        (self.tell)(Told::Seen(Seen { sweep: Arc::new(sweep), for_heartbeat }));
+        let sweep = Arc::new(sweep);
+        (self.tell)(Told::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
+        self.read_screens(sweep);
         match self.again.take() {
             Some(Some(number)) => self.want(Some(number)),
             Some(None) => self.hinted(),
             None => self.arm(self.deps.settings().tmux.sweep),
         }
+    }
+
+    /// Every so often what agents show is kept, for when they are gone.
+    fn read_screens(&mut self, sweep: Arc<Sweep>) {
+        let now = self.deps.now().mono;
+        let due = self.screens_read.is_none_or(|last| now.saturating_sub(last) >= SCREENS_EVERY);
+        if self.reading_screens || !due {
+            return;
+        }
+        (self.reading_screens, self.screens_read) = (true, Some(now));
+        let deps = self.deps.clone();
+        self.work.spawn(
+            async move {
+                screens::refresh(&deps, &sweep).await;
+                WatchMsg::ScreensRead
+            },
+            WatchMsg::ScreensRead,
+        );
     }
 
     fn arm(&mut self, after: Duration) {

@@ -29,6 +29,7 @@ use crate::{
     },
     boot::actor::{Boot, BootMsg, BootPlan},
     deacon::actor::{Deacon, DeaconMsg},
+    deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
     go_duration,
     operator::actor::{OperatorMsg, OperatorWatch},
@@ -110,6 +111,8 @@ pub struct RootSnapshot {
     pub deacon: Option<ActorRef<DeaconMsg>>,
     /// Boot's actor, if it runs.
     pub boot: Option<ActorRef<BootMsg>>,
+    /// The death window's actor, if it runs.
+    pub deaths: Option<ActorRef<DeathsMsg>>,
     /// The rigs' supervisors that run.
     pub rigs: Vec<(RigName, ActorRef<RigMsg>)>,
 }
@@ -173,7 +176,13 @@ impl Actor for Root {
             work: Work::new(post.clone()),
             post,
         };
-        for child in [RootChild::SessionWatch, RootChild::OperatorWatch, RootChild::Deacon, RootChild::Boot] {
+        for child in [
+            RootChild::SessionWatch,
+            RootChild::OperatorWatch,
+            RootChild::DeathWindow,
+            RootChild::Deacon,
+            RootChild::Boot,
+        ] {
             state.spawn(&myself, child).await?;
         }
         state.begin_chores();
@@ -301,6 +310,10 @@ impl RootState {
                 let _ = actor.cast(BootMsg::DeaconHeld(self.deacon_held));
                 (ChildRef::Boot(actor.clone()), actor.get_cell())
             }
+            RootChild::DeathWindow => {
+                let (actor, _) = Actor::spawn_linked(None, DeathWindow, deps.clone(), above).await?;
+                (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
+            }
             RootChild::Rig(name) => {
                 let Some(plan) = self.rigs.get(name) else {
                     return Ok(()); // it vanished from the town meanwhile
@@ -373,6 +386,7 @@ impl RootState {
             operator_watch: None,
             deacon: None,
             boot: None,
+            deaths: None,
             rigs: Vec::new(),
         };
         for (child, actor) in self.children.running() {
@@ -381,6 +395,7 @@ impl RootState {
                 (_, ChildRef::OperatorWatch(actor)) => snapshot.operator_watch = Some(actor.clone()),
                 (_, ChildRef::Deacon(actor)) => snapshot.deacon = Some(actor.clone()),
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
+                (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))
                 }

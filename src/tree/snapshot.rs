@@ -12,8 +12,13 @@ use super::{
     root::{RootMsg, RootSnapshot},
 };
 use crate::{
-    agent::owner::AgentSnapshot, boot::actor::BootMsg, deacon::actor::DeaconMsg, polecat::actor::HealthMsg,
-    rig::patrol::PatrolMsg, rig::supervisor::RigMsg,
+    agent::owner::AgentSnapshot,
+    boot::actor::BootMsg,
+    deacon::actor::DeaconMsg,
+    deaths::{actor::DeathsMsg, register::DeathsSnapshot},
+    polecat::actor::HealthMsg,
+    rig::patrol::PatrolMsg,
+    rig::supervisor::RigMsg,
 };
 
 /// How the town is.
@@ -29,6 +34,8 @@ pub struct TownSnapshot {
     pub actors: Vec<ChildStatus>,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentSnapshot>,
+    /// Mass deaths and the window that finds them; `None` when its actor is parked or silent.
+    pub deaths: Option<DeathsSnapshot>,
     /// What is wrong now.
     pub problems: BTreeMap<String, String>,
     /// Actors that did not answer in time.
@@ -38,13 +45,24 @@ pub struct TownSnapshot {
 /// Asks the root and everything under it; `None` when the root does not answer within the limit.
 pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnapshot> {
     let at_root = ask(root, RootMsg::Probe, limit).await?;
-    let RootSnapshot { heartbeats, last_heartbeat, late, mut actors, problems, deacon, boot, rigs, .. } =
-        at_root;
+    let RootSnapshot {
+        heartbeats,
+        last_heartbeat,
+        late,
+        mut actors,
+        problems,
+        deacon,
+        boot,
+        deaths,
+        rigs,
+        ..
+    } = at_root;
     let mut silent = Vec::new();
     let mut agents = Vec::new();
-    let (deacon, boot, rigs) = futures::join!(
+    let (deacon, boot, deaths, rigs) = futures::join!(
         async { Some(ask(&deacon?, DeaconMsg::Probe, limit).await.ok_or("deacon")) },
         async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
+        async { Some(ask(&deaths?, DeathsMsg::Probe, limit).await.ok_or("deaths")) },
         futures::future::join_all(
             rigs.into_iter().map(|(name, rig)| async move { (name, ask(&rig, RigMsg::Probe, limit).await) })
         ),
@@ -55,6 +73,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
             Err(name) => silent.push(name.to_owned()),
         }
     }
+    let deaths = deaths.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let (mut patrols, mut polecats) = (Vec::new(), Vec::new());
     for (name, answer) in rigs {
         match answer {
@@ -95,7 +114,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         }
     }
     agents.sort_by(|a, b| a.identity.cmp(&b.identity));
-    Some(TownSnapshot { heartbeats, last_heartbeat, late, actors, agents, problems, silent })
+    Some(TownSnapshot { heartbeats, last_heartbeat, late, actors, agents, deaths, problems, silent })
 }
 
 /// Asks one actor; `None` when it did not answer within the limit, or is gone.

@@ -7,12 +7,14 @@ mod world;
 
 mod boot;
 mod deacon;
+mod deaths;
 mod ledger;
 mod operator;
 mod patrol;
 mod polecats;
 mod rig;
 mod root;
+mod screens;
 mod session_watch;
 
 use std::sync::{Arc, Mutex};

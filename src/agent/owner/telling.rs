@@ -16,7 +16,7 @@ use crate::{
     clock::Now,
     deaths::rules::ConfirmedDeath,
     go_duration,
-    ledger::{crash, events, mail},
+    ledger::{crash, events, mail, notify},
     polecat::texts,
     town::events::Event as TownEvent,
 };
@@ -145,7 +145,10 @@ impl Owner {
             "restarts": restarts,
             "until": until.to_string(),
         });
-        self.append(TownEvent::ours(now.wall, "crash_loop", payload));
+        let event = TownEvent::ours(now.wall, "crash_loop", payload);
+        self.append(event.clone());
+        let deps = self.deps.clone();
+        self.work.run(async move { notify::tell(&deps, &event).await });
         if self.spec.identity.role() == Role::Polecat {
             return self.tell_not_brought_back(&text);
         }

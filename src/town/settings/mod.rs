@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use crate::agent::usage_limit::UsageLimits;
+
 mod document;
 pub mod read;
 mod values;
@@ -253,8 +255,8 @@ pub struct Convoy {
 /// `usage_limit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsageLimit {
-    /// What the last screen of such an agent shows; `None` is the built-in list.
-    pub patterns: Option<Vec<String>>,
+    /// What the last screen of such an agent shows.
+    pub patterns: UsageLimits,
     /// How often such an agent is tried again.
     pub retry_every: Duration,
 }
@@ -456,7 +458,7 @@ impl Default for Convoy {
 
 impl Default for UsageLimit {
     fn default() -> Self {
-        UsageLimit { patterns: None, retry_every: minutes(15) }
+        UsageLimit { patterns: UsageLimits::default(), retry_every: minutes(15) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     document::{self, Section, Strictness},
     values::{
         factor, gt_interval, interval, level, naming, optional_word, optional_words, pause, socket_name,
-        socket_path, switch, whole, word,
+        socket_path, switch, usage_limits, whole, word,
     },
 };
 use crate::town::reading::FileProblem;
@@ -172,7 +172,7 @@ fn restarts(file: &mut Section<'_>, settings: &mut Settings) {
         }
     });
     file.section("usage_limit", |s| {
-        s.read("patterns", optional_words, &mut settings.usage_limit.patterns);
+        s.read("patterns", usage_limits, &mut settings.usage_limit.patterns);
         s.read("retry_every", interval, &mut settings.usage_limit.retry_every);
     });
 }

@@ -191,6 +191,11 @@ fn mistakes_in_ours_name_key_line_and_column() {
             "settings/supervisor.json:1:30: usage_limit.patterns: expected a string",
         ),
         (
+            "a pattern that is none",
+            "{\"usage_limit\": {\n \"patterns\": [\"fine\", \"(\"]}}",
+            "settings/supervisor.json:2:14: usage_limit.patterns: \"(\" is no regular expression: unclosed group",
+        ),
+        (
             "given twice",
             "{\"kill\": {\"grace\": \"1s\", \"gr\\u0061ce\": \"2s\"}}",
             "settings/supervisor.json:1:26: kill.grace: the key is given twice",
@@ -251,7 +256,7 @@ fn some_values_arrive() {
     assert_eq!(settings.tmux.socket_name.as_deref(), Some("gt"));
     assert_eq!(settings.tmux.socket_path, Some(PathBuf::from("/run/t")));
     assert_eq!((settings.tmux.naming, settings.log.level), (Naming::Prefix, LogLevel::Debug));
-    assert_eq!(settings.usage_limit.patterns, Some(vec!["limit reached".to_owned()]));
+    assert_eq!(settings.usage_limit.patterns.patterns(), Some(&["limit reached".to_owned()][..]));
     assert_eq!(settings.notify.command.as_deref(), Some("mail me"));
 }
 

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{LogLevel, Naming};
-use crate::{go_duration, town::reading::shorten};
+use crate::{agent::usage_limit::UsageLimits, go_duration, town::reading::shorten};
 
 /// The longest duration a setting can have: ten years, so that adding one to a time never leaves the calendar.
 const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
@@ -115,6 +115,11 @@ pub fn optional_words(value: &Value) -> Converted<Option<Vec<String>>> {
         Value::Array(words) => words.iter().map(word).collect::<Result<_, _>>().map(Some),
         _ => expected("a list of strings, or null", value),
     }
+}
+
+/// Regular expressions that tell a usage limit, or `null` for the built-in list.
+pub fn usage_limits(value: &Value) -> Converted<UsageLimits> {
+    UsageLimits::new(optional_words(value)?.as_deref()).map_err(|error| error.to_string())
 }
 
 /// A naming scheme.

@@ -5,8 +5,8 @@ use std::fmt;
 use ractor::ActorRef;
 
 use crate::{
-    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, operator::actor::OperatorMsg,
-    rig::supervisor::RigMsg, sessions::actor::WatchMsg, tree::part::Word,
+    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, deaths::actor::DeathsMsg,
+    operator::actor::OperatorMsg, rig::supervisor::RigMsg, sessions::actor::WatchMsg, tree::part::Word,
 };
 
 /// The root's children.
@@ -20,6 +20,8 @@ pub enum RootChild {
     Deacon,
     /// Spawns boot.
     Boot,
+    /// Tells mass deaths.
+    DeathWindow,
     /// Stands over a rig.
     Rig(RigName),
 }
@@ -27,7 +29,7 @@ pub enum RootChild {
 impl RootChild {
     /// Whether it is a part, which answers heartbeats; the watches are not.
     pub(super) fn is_part(&self) -> bool {
-        !matches!(self, RootChild::SessionWatch | RootChild::OperatorWatch)
+        !matches!(self, RootChild::SessionWatch | RootChild::OperatorWatch | RootChild::DeathWindow)
     }
 }
 
@@ -38,6 +40,7 @@ impl fmt::Display for RootChild {
             RootChild::OperatorWatch => f.write_str("operator"),
             RootChild::Deacon => f.write_str("deacon"),
             RootChild::Boot => f.write_str("boot"),
+            RootChild::DeathWindow => f.write_str("deaths"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
     }
@@ -49,6 +52,7 @@ pub(super) enum ChildRef {
     OperatorWatch(ActorRef<OperatorMsg>),
     Deacon(ActorRef<DeaconMsg>),
     Boot(ActorRef<BootMsg>),
+    DeathWindow(ActorRef<DeathsMsg>),
     Rig(ActorRef<RigMsg>),
 }
 
@@ -57,7 +61,7 @@ impl ChildRef {
     pub(super) fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
-            ChildRef::SessionWatch(_) => Ok(()),
+            ChildRef::SessionWatch(_) | ChildRef::DeathWindow(_) => Ok(()),
             ChildRef::OperatorWatch(actor) => match word {
                 Word::TownChanged | Word::Heartbeat(_) => actor.cast(OperatorMsg::Locate).map_err(drop),
                 _ => Ok(()),

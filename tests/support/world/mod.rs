@@ -107,8 +107,6 @@ type Deed = Box<dyn FnOnce(&World) + Send>;
 pub struct State {
     /// Chance.
     pub rng: fastrand::Rng,
-    /// Chance for looks at commands alone: how often somebody looks does not change what else happens.
-    pub look_rng: fastrand::Rng,
     /// How reliable the ports are.
     pub weather: Weather,
     /// How agents behave.
@@ -173,7 +171,6 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
-            look_rng: fastrand::Rng::with_seed(!seed),
             weather: Weather::default(),
             nature: agents::Nature::default(),
             sessions: BTreeMap::new(),

@@ -168,6 +168,7 @@ impl World {
     pub fn park(&self, rig: &str, pace: u32) {
         self.say(&format!("gt rig park {rig}"));
         let step = |at: u64| millis(at) * pace;
+        self.gt(&format!("gt rig park {rig}"), super::TOWN, step(77));
         for (session, dies, noted) in [(witness(rig), 50, 54), (refinery(rig), 71, 78)] {
             let name = session.clone();
             self.after(step(dies), move |world| world.end_session(&name, "gt rig park"));
@@ -188,6 +189,9 @@ impl World {
         self.say(&format!("stops {session} by hand"));
         let (stopped, name) = (session.to_owned(), session.to_owned());
         let held = session.to_owned();
+        let role = if session.ends_with("-witness") { "witness" } else { "refinery" };
+        let rig = rules::rig_of(session).unwrap_or_default();
+        self.gt(&format!("gt {role} stop {rig}"), super::TOWN, noted_before + millis(8));
         let run_on = self.text(&state_file(session)).is_none_or(|text| !text.contains("stopped"));
         self.after(noted_before, move |world| {
             let there = world.state().lives(&name);

@@ -53,11 +53,8 @@ impl Processes for World {
         program: &str,
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError> {
-        let swap = |state: &mut State| std::mem::swap(&mut state.rng, &mut state.look_rng);
         let probability = self.state().weather.fail;
-        swap(&mut self.state());
         let fate = self.fate("invocations", TABLE_CAP, probability);
-        swap(&mut self.state());
         self.arrive("invocations", &fate).await;
         let now = self.time();
         let answer = if fate.fails {

@@ -146,6 +146,8 @@ impl Supervisor {
         match name {
             "sessions" => Some(town.session_watch?.get_cell()),
             "operator" => Some(town.operator_watch?.get_cell()),
+            "operator" => Some(town.operator_watch?.get_cell()),
+            "deaths" => Some(town.deaths?.get_cell()),
             "deacon" => Some(town.deacon?.get_cell()),
             "boot" => Some(town.boot?.get_cell()),
             _ => match (name.strip_prefix("rig "), name.split_once('/')) {

@@ -1,0 +1,32 @@
+//! What was last seen on agents' screens.
+
+use gastown_supervisor::agent::screens;
+
+use crate::{look, town, world::*};
+
+#[test]
+fn wanted_screens_are_read_and_outlive_their_sessions() {
+    simulate(170, |world| async move {
+        let deps = town(&world).await;
+        world.start_agent(&witness("r"));
+        world.start_agent(&refinery("r"));
+        world.pass(mins(1)).await;
+        let sweep = look(&deps).await;
+        let id = |name: &str| sweep.sessions.as_ref().unwrap()[name].id.clone();
+        deps.screens.want(&witness("r"));
+        deps.screens.want("gt-r-nobody");
+        screens::refresh(&deps, &sweep).await;
+        let seen = deps.screens.last(&witness("r"), &id(&witness("r")));
+        assert_eq!(seen, Some((deps.now(), vec!["> ".to_owned()])));
+        assert_eq!(deps.screens.last(&refinery("r"), &id(&refinery("r"))), None, "nobody wants it");
+        world.pass(secs(10)).await;
+        world.fail("capture", true);
+        screens::refresh(&deps, &sweep).await;
+        assert_eq!(deps.screens.last(&witness("r"), &id(&witness("r"))), seen, "it could not be read");
+        world.fail("capture", false);
+        world.crash_agent(&witness("r"), false);
+        screens::refresh(&deps, &*look(&deps).await).await;
+        screens::refresh(&deps, &sweep).await; // an older look: the session is not there any more
+        assert_eq!(deps.screens.last(&witness("r"), &id(&witness("r"))), seen, "it is gone");
+    });
+}
