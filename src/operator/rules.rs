@@ -86,14 +86,26 @@ impl Operation {
             && self.arguments == other.arguments
     }
 
+    /// Whether it may have ended this agent's session on its way. When its arguments leave that open, it may.
+    pub fn may_end(&self, identity: &Identity) -> bool {
+        let Some(words) = words::read(&self.arguments) else { return false };
+        // These end the session they are typed in, and no other.
+        let of_its_own = words.effect == Effect::Changes && matches!(words.first, "done" | "handoff");
+        // `gt deacon force-kill gastown/refinery`: the first word says who does it, the name to whom.
+        let named = |name: &&str| name.contains('/') && is_agent(name, identity);
+        !of_its_own && (means(&words, identity) || words.names.iter().any(named))
+    }
+
     /// Whether it means this agent to be down. When its arguments leave that open, it does.
     pub fn stops(&self, identity: &Identity) -> bool {
-        let Some(words) = words::read(&self.arguments).filter(|words| words.effect == Effect::Stops) else {
-            return false;
-        };
-        words.whole_town
-            || words.roles.is_none_or(|roles| roles.contains(&identity.role())) && names(&words, identity)
+        let words = words::read(&self.arguments).filter(|words| words.effect == Effect::Stops);
+        words.is_some_and(|words| means(&words, identity))
     }
+}
+
+fn means(words: &Words<'_>, identity: &Identity) -> bool {
+    words.whole_town
+        || words.roles.is_none_or(|roles| roles.contains(&identity.role())) && names(words, identity)
 }
 
 /// Whether it works on this town: from inside, or told by an argument.

@@ -61,7 +61,7 @@ const GRID: &[(&str, &[&str], Outcome)] = &[
     ("t45_force_kill", &[], AllUp { ours: &[REFINERY] }),
     ("t47_pause", &[], NONE),
     ("t48_resume", &[], NONE),
-    ("t50_rig_stop", &["furiosa"], Down(&[WITNESS, REFINERY, "gt-gastown-furiosa"])),
+    ("t50_rig_stop", &["furiosa"], Down(&[WITNESS, "gt-gastown-furiosa"])), // there was no refinery to stop
     ("t51_rig_restart", &["furiosa"], NONE),
     ("t52_rig_shutdown", &[], Down(&[WITNESS, REFINERY])),
     ("t53_rig_reboot", &[], NONE),
@@ -105,7 +105,8 @@ async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome,
     world.start_agent("hq-mayor");
     world.pass(mins(6)).await; // sessions are no longer young
     let before = sessions(&world);
-    let (crashes, events) = (world.state().crash_logs.len(), deaths_told(&world));
+    let events = deaths_told(&world);
+    let crashes = world.state().crash_logs.len();
     world.replay(&timeline, pace);
     if outcome == Ended {
         return ended(&world, supervisor, &timeline, pace, events).await;

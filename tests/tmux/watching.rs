@@ -9,6 +9,7 @@ use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
     deps::{Deps, Dice, Ports},
+    operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::{
         Session, Sessions,
@@ -56,6 +57,7 @@ impl Watching {
             commands: Arc::new(Runner::new(Default::default())),
             files: Arc::new(Disk),
             clock: Arc::new(SystemClock::new()),
+            beginnings: Arc::new(SystemBeginnings::new()),
         };
         let (_, settings) = watch::channel(Arc::new(Settings::default()));
         let deps = Arc::new(Deps::new(ports, Dice::seeded(1), TownPaths::new(server.dir()), settings));

@@ -237,7 +237,9 @@ impl Lifecycle {
         if session.is_some() || hook.is_some() {
             let left_session = matches!(seen.sighting, Sighting::Dead(_));
             let session = session.clone();
-            notices.push(Notice::Died(Obituary { session, noticed, left_session, hook }));
+            let by_command = involved.iter().find(|it| it.may_end(around.identity));
+            let by_command = by_command.map(|it| it.line.clone());
+            notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
         }
         match session {
             Some(session) => self.died(around.now.age_of(session.created), around, notices),

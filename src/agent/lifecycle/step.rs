@@ -89,6 +89,8 @@ pub struct Obituary {
     pub left_session: bool,
     /// The work on its hook, for those that have one.
     pub hook: Option<String>,
+    /// The command of Gas Town that may have ended it on its way: it is brought back, and not told as a death.
+    pub by_command: Option<String>,
 }
 
 /// The answer to an event.

@@ -148,7 +148,9 @@ fn given(state: &str) -> Lifecycle {
         "confirming, due" => confirming(Some(life)),
         "confirming, due, sling at work" => suspected(Some(life), vec![sling()]),
         "confirming, due, stopped" => {
-            let stop = Operation { effect: Effect::Stops, line: "gt witness stop r".into(), ..sling() };
+            let arguments = ["witness", "stop", "r"].map(str::to_owned).to_vec();
+            let line = "gt witness stop r".into();
+            let stop = Operation { effect: Effect::Stops, line, arguments, ..sling() };
             suspected(Some(life), vec![stop])
         }
         "confirming, due, said stopped" => confirming(Some(Life { said_stopped: true, ..life })),
@@ -591,6 +593,24 @@ fn a_death_is_told_once_when_it_is_confirmed() {
             .map(|it| (it.session.as_ref().map(|key| key.id.as_str()), it.hook.as_deref(), it.left_session))
             .collect();
         assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{state}, {what}");
+    }
+}
+
+#[test]
+fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
+    for (line, by_command) in [("gt sling gt-1 r", true), ("gt sling gt-1 another", false)] {
+        let mut lifecycle = given("confirming, due");
+        let words = line.split(' ').skip(1).map(str::to_owned).collect();
+        if let State::Confirming { involved, .. } = &mut lifecycle.state {
+            involved.push(Operation { arguments: words, line: line.into(), ..sling() });
+        }
+        let step = look_again(&mut lifecycle, "gone", 100);
+        assert_eq!(outcome(&lifecycle, &step), "starting, restart 1", "{line}");
+        let told = step.notices.iter().find_map(|notice| match notice {
+            Notice::Died(it) => Some(it.by_command.as_deref() == Some(line)),
+            _ => None,
+        });
+        assert_eq!(told, Some(by_command), "{line}");
     }
 }
 

@@ -59,6 +59,10 @@ impl Owner {
             None => "crashed".to_owned(),
         };
         let identity = self.spec.identity.clone();
+        if let Some(line) = &obituary.by_command {
+            tracing::info!("{identity}: ended while `{line}` was at work; brought back, and told to nobody");
+            return;
+        }
         tracing::warn!("{identity}: died: {reason}");
         let lived = obituary.session.as_ref().map(|session| now.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {

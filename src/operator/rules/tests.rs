@@ -291,3 +291,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_a_command_may_have_ended_on_its_way() {
+    let rig = |name: &str| name.parse().expect("a rig's name");
+    let witness = Identity::Witness(rig("r"));
+    let polecat = Identity::Polecat(rig("r"), "toast".parse().expect("a name"));
+    for (line, of_witness, of_polecat, of_deacon) in [
+        ("gt sling gt-1 r", true, true, false),
+        ("gt sling gt-1 other", false, false, false),
+        ("gt sling gt-1 r/toast", false, true, false),
+        ("gt witness restart r", true, false, false),
+        ("gt witness restart other", false, false, false),
+        ("gt deacon restart", false, false, true),
+        ("gt deacon force-kill r/witness", true, false, true),
+        ("gt polecat nuke r/toast --force", false, true, false),
+        ("gt polecat nuke r/rictus --force", false, false, false),
+        ("gt up", true, true, true),
+        ("gt done", false, false, false),
+        ("gt handoff", false, false, false),
+        ("gt shutdown -y", true, true, true),
+    ] {
+        let operation = Operation::of(&invocation(TOWN, line), Path::new(TOWN)).expect(line);
+        let who = [&witness, &polecat, &Identity::Deacon].map(|identity| operation.may_end(identity));
+        assert_eq!(who, [of_witness, of_polecat, of_deacon], "{line}");
+    }
+}

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError};
 
 use super::{
-    Condition, State, World,
+    Condition, World,
     operator::{FakeInvocation, OWN},
     rules,
     weather::{TABLE_CAP, pause},

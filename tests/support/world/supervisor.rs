@@ -146,7 +146,6 @@ impl Supervisor {
         match name {
             "sessions" => Some(town.session_watch?.get_cell()),
             "operator" => Some(town.operator_watch?.get_cell()),
-            "operator" => Some(town.operator_watch?.get_cell()),
             "deaths" => Some(town.deaths?.get_cell()),
             "deacon" => Some(town.deacon?.get_cell()),
             "boot" => Some(town.boot?.get_cell()),
