@@ -102,9 +102,13 @@ impl Lifecycle {
                 Decision::Leave
             }
             StartEnd::Refused(why) => self.absent(&why, notices),
-            StartEnd::Unclear(why) | StartEnd::Impossible(why) => {
-                let until = later(around.now.wall, START_RETRY);
-                self.state = State::Waiting { until, counted: false, paced: true, why };
+            StartEnd::Unclear(why) => {
+                self.wait_for_another_try(why, around);
+                // It may have been made all the same; whoever lives there must be known before anybody ends it.
+                Decision::LookAgain(Duration::ZERO)
+            }
+            StartEnd::Impossible(why) => {
+                self.wait_for_another_try(why, around);
                 Decision::LookAgain(START_RETRY)
             }
             StartEnd::NeverAppeared(why) => {
@@ -118,6 +122,11 @@ impl Lifecycle {
                 Decision::LookAgain(Duration::ZERO)
             }
         }
+    }
+
+    fn wait_for_another_try(&mut self, why: String, around: Surroundings<'_>) {
+        let until = later(around.now.wall, START_RETRY);
+        self.state = State::Waiting { until, counted: false, paced: true, why };
     }
 
     pub(super) fn replace(
