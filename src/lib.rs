@@ -8,12 +8,20 @@
 //! The crash of an actor never starts, ends or doubles an agent: a restarted actor observes first.
 //!
 //! ```text
-//! root ── session watch          looks at everything: on a hint, at a heartbeat, every minute
+//! root ── session watch          hears of every end, looks at everything: on a hint, at a heartbeat, every minute
+//!      ├─ operator watch         sees Gas Town's own commands at work
+//!      ├─ death window           makes one alert of many deaths
 //!      ├─ deacon                 owns the deacon: keeps it running and making progress
 //!      ├─ boot                   spawns the short agent that looks at the deacon
 //!      └─ rig supervisor (each)  ── witness   owns the rig's witness
-//!                                └─ refinery  owns the rig's refinery
+//!                                ├─ refinery  owns the rig's refinery
+//!                                └─ polecats  owns all polecats of the rig
 //! ```
+//!
+//! A death takes one road, whoever died: the kernel or tmux tells of an end ([`sessions::Sessions::ends`]); the roster
+//! makes one death of all that tell of it ([`sessions::roster`]); the owner looks, notes who of Gas Town's commands is at
+//! work ([`operator`]), waits, looks again and judges ([`agent::confirmation`]); the restart policy says when a start may
+//! follow ([`agent::restart`]); what nobody meant is told, and counted in the death window ([`deaths`]).
 //!
 //! Each agent has exactly one owner ([`agent::owner`]), and only the owner starts, nudges or ends it. What it does is
 //! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third

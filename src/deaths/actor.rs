@@ -17,6 +17,7 @@ use super::{
 use crate::{
     deps::Deps,
     ledger::{events, notify},
+    town::log::line::AS_IS,
     work::{Post, Work},
 };
 
@@ -161,7 +162,7 @@ impl DeathsState {
         let cause = rules::possible_cause(&deaths, &circumstance);
         let event = words::event(self.deps.now().wall, &deaths, window, cause.as_deref());
         if self.deps.deaths.tell(number, event, cause.clone()) {
-            tracing::warn!("{}", words::line(&deaths, window, follow_up));
+            tracing::warn!(target: AS_IS, "{}", words::line(&deaths, window, follow_up));
             if let Some(cause) = cause {
                 tracing::warn!("Possible cause of the mass death: {cause}");
             }

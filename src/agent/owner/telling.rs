@@ -18,7 +18,7 @@ use crate::{
     go_duration,
     ledger::{crash, events, mail, notify},
     polecat::texts,
-    town::events::Event as TownEvent,
+    town::{events::Event as TownEvent, log::line::AS_IS},
 };
 
 impl Owner {
@@ -88,7 +88,7 @@ impl Owner {
     fn tell_crash(&mut self, hook: Option<&str>, exit: Option<i32>) {
         let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, hook) else { return };
         let (session, agent) = (self.spec.session.clone(), format!("{rig}/{name}"));
-        tracing::warn!("{}", texts::crash_detected(rig, name, hook, &session));
+        tracing::warn!(target: AS_IS, "{}", texts::crash_detected(rig, name, hook, &session));
         let deps = self.deps.clone();
         self.work.run(async move {
             let _ = crash::log(&deps, &agent, &session, exit).await;

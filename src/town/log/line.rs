@@ -21,6 +21,10 @@ use tracing_subscriber::{
 /// What time it is, in the zone it is to be shown in.
 pub type Clock = Arc<dyn Fn() -> Zoned + Send + Sync>;
 
+/// The target of events whose lines people and scripts look for as Gas Town's daemon writes them (`CRASH DETECTED: …`):
+/// nothing stands before their text, whatever their level.
+pub const AS_IS: &str = "gastown_supervisor::as_is";
+
 /// Forms lines.
 #[derive(Clone)]
 pub struct LineFormat {
@@ -48,6 +52,7 @@ where
         let mut text = Text::default();
         event.record(&mut text);
         let level = match *event.metadata().level() {
+            _ if event.metadata().target() == AS_IS => "",
             Level::ERROR => "Error: ",
             Level::WARN => "Warning: ",
             _ => "",

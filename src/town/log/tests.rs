@@ -82,6 +82,7 @@ fn one_event_is_one_harmless_line() {
     logging(&config(&path), |_| {
         tracing::info!("Daemon starting (PID {})", 7);
         tracing::warn!("rigs.json is broken");
+        tracing::warn!(target: line::AS_IS, "CRASH DETECTED: as scripts look for it");
         tracing::error!(agent = "r/witness", took = 3, why = "it \"died\" =", none = "", "start failed");
         tracing::info!("two\nlines\r\n2026/01/01 00:00:00 forged \u{1b}[31m\u{7}\u{85}\u{2028}é");
         tracing::info!(path = %"a\nb", "field");
@@ -94,6 +95,7 @@ fn one_event_is_one_harmless_line() {
         [
             "Daemon starting (PID 7)",
             "Warning: rigs.json is broken",
+            "CRASH DETECTED: as scripts look for it",
             r#"Error: start failed agent=r/witness took=3 why="it \"died\" =" none="""#,
             r"two\nlines\r\n2026/01/01 00:00:00 forged \u{1b}[31m\u{7}\u{85}\u{2028}é",
             r#"field path="a\nb""#,
