@@ -260,7 +260,8 @@ async fn its_process_is_killed_by_a_shell_that_a_hook_runs() {
     known_or_not(&it.only_death(&made, gone).await, 137);
 }
 
-async fn all_with_the_server(end: impl FnOnce(&Server)) {
+/// Twenty sessions end with their server; what was told.
+async fn with_the_server(end: impl FnOnce(&Server)) -> Vec<Death> {
     let mut it = Watching::new().await;
     for number in 0..20 {
         it.sessions.create(&session(&format!("gt-{number:02}"))).await.unwrap();
@@ -268,21 +269,25 @@ async fn all_with_the_server(end: impl FnOnce(&Server)) {
     it.look().await;
     end(&it.server);
     it.death(20, |sweep| sweep.sessions.as_ref().unwrap().is_empty()).await;
-    assert!(it.deaths.iter().all(|death| death.with_server && death.exit.is_none()), "{:?}", it.deaths);
-    assert!(it.deaths.iter().all(|death| death.noticed == it.deaths[0].noticed), "{:?}", it.deaths);
-    assert!(it.deaths.is_sorted_by(|one, other| one.session < other.session));
+    it.deaths
 }
 
 /// The terminals close, and processes in them end, before it has ended itself.
 #[tokio::test]
 async fn the_server_is_killed_hard() {
-    all_with_the_server(Server::kill_hard).await;
+    let deaths = with_the_server(Server::kill_hard).await;
+    assert!(deaths.iter().all(|death| death.with_server && death.exit.is_none()), "{deaths:?}");
+    assert!(deaths.iter().all(|death| death.noticed == deaths[0].noticed), "{deaths:?}");
+    assert!(deaths.is_sorted_by(|one, other| one.session < other.session));
 }
 
-/// It ends its sessions one by one, and then itself.
+/// It ends its sessions one by one, and then itself: what ends before anything tells of the server has no such cause.
 #[tokio::test]
 async fn the_server_is_told_to_end() {
-    all_with_the_server(|server| drop(server.must(&["kill-server"]))).await;
+    let deaths = with_the_server(|server| drop(server.must(&["kill-server"]))).await;
+    assert!(deaths.iter().any(|death| death.with_server), "{deaths:?}");
+    let names: std::collections::BTreeSet<&str> = deaths.iter().map(|death| death.session.as_str()).collect();
+    assert_eq!((deaths.len(), names.len()), (20, 20), "each once: {deaths:?}");
 }
 
 /// So that the server might be about to end, but it goes on.
