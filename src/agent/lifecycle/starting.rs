@@ -175,7 +175,8 @@ impl Lifecycle {
         }
         self.history = history;
         match self.state {
-            State::Waiting { .. } | State::CrashLoop { .. } => {
+            // Somebody cleared it: that is meant for a hold as well.
+            State::Waiting { .. } | State::CrashLoop { .. } | State::Held { .. } => {
                 notices.push(told("restart state was changed from outside"));
                 let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
                     Verdict::Now => around.now.wall,

@@ -524,7 +524,7 @@ fn dying_again_and_again_ends_in_a_crash_loop_that_is_told_once_and_tried_again(
 
 #[test]
 fn a_changed_restart_state_ends_waiting_and_crash_loops() {
-    for state in ["waiting", "crash loop"] {
+    for state in ["waiting", "crash loop", "held"] {
         let mut lifecycle = given(state);
         lifecycle.history.restart_count = 5;
         let cleared = step(&mut lifecycle, Event::Remembered(RestartHistory::default()), at(100));
