@@ -242,7 +242,8 @@ fn actor_of(session: &str) -> String {
 /// An empty value is one that is not printed any more.
 fn change(bead: &mut Value, fields: &Value) {
     let Some(object) = bead.as_object_mut() else { return };
-    let columns = [("hook", "hook_bead"), ("state", "agent_state"), ("status", "status"), ("new", "issue_type")];
+    let columns =
+        [("hook", "hook_bead"), ("state", "agent_state"), ("status", "status"), ("new", "issue_type")];
     for (field, column) in columns {
         match fields[field].as_str() {
             None => {}

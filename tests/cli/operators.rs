@@ -14,8 +14,7 @@ use crate::{
     },
 };
 
-const AGENTS: [&str; 5] =
-    ["deacon", "gastown/witness", "gastown/refinery", "beads/witness", "beads/refinery"];
+const AGENTS: [&str; 4] = ["deacon", "gastown/witness", "gastown/refinery", "beads/witness"];
 
 /// Who dies of something else while the command is at work, and must come back.
 const BYSTANDER: &str = "gt-beads-witness";
@@ -54,7 +53,8 @@ fn what_a_command_ended_stays_down_and_what_nobody_stopped_is_repaired() {
     #[rustfmt::skip]
     let cases = [
         case(recorded("t02_park"), None, rig, parked, &[]),
-        case(recorded("t20_dock"), None, rig, held("was stopped by hand (`gt rig dock gastown`)"), &[]),
+        case(recorded("t20_dock"), None, rig, 
+            ["was stopped by hand (`gt rig dock gastown`)", "is not running, left so: rig is docked"], &[]),
         case(recorded("t52_rig_shutdown").and(3, "runs", "300 . gt rig shutdown gastown --force"), None, rig,
             held("was stopped by hand (`gt rig shutdown gastown --force`)"), &[]),
         case(recorded("t05_witness_stop"), None, &["gastown/witness"],
@@ -114,6 +114,9 @@ fn begin(polecat: Option<&str>) -> (Town, Supervisor) {
     if let Some(name) = polecat {
         town.polecat("gastown", name, "gt-work");
     }
+    // Fewer agents than there may be: the machine has a dozen towns to run.
+    let patrols = json!({"refinery": {"enabled": true, "rigs": ["gastown"]}});
+    town.put("mayor/daemon.json", json!({"patrols": patrols}).to_string());
     // A polecat's directory is there before its session.
     std::fs::create_dir_all(town.path("gastown/polecats/furiosa/gastown")).unwrap();
     let supervisor = town.start();
@@ -130,9 +133,11 @@ fn begin(polecat: Option<&str>) -> (Town, Supervisor) {
 fn played(case: &Case) {
     let (town, mut supervisor) = begin(case.polecat);
     let name = case.recording.line();
-    let everybody = || AGENTS.into_iter().chain(case.polecat.map(|_| "gastown/polecats/furiosa"));
-    let sessions_before: Vec<_> =
-        everybody().map(|identity| (identity, town.incarnation(&session_of(identity)))).collect();
+    let polecat = case.polecat.map(|name| format!("gastown/polecats/{name}"));
+    let everybody = || AGENTS.into_iter().chain(polecat.as_deref());
+    let before: Vec<_> = everybody()
+        .map(|identity| (identity, town.incarnation(&session_of(identity)).expect(identity)))
+        .collect();
 
     let mut gt = town.gt(&case.recording);
     assert_eq!(gt.program(), "gt");
@@ -149,17 +154,22 @@ fn played(case: &Case) {
     town.wait("the bystander's events", || town.events().len() >= 2);
     town.wait_beats(2);
 
-    for (identity, before) in sessions_before {
+    for (identity, before) in before {
         let now = town.incarnation(&session_of(identity));
-        let gone = case.down.contains(&identity);
-        assert_eq!(now.is_none(), gone, "{name}: {identity}\n{}", town.log());
-        if !gone && !case.by_gt.contains(&identity) && identity != "beads/witness" {
-            assert_eq!(now, before, "{name}: {identity} is left alone\n{}", town.log());
+        let again = case.by_gt.contains(&identity) || identity == "beads/witness";
+        match case.down.contains(&identity) {
+            true => assert_eq!(now, None, "{name}: {identity} stays down\n{}", town.log()),
+            false if again => assert!(now.is_some_and(|now| now != before), "{name}: {identity}"),
+            false => assert_eq!(now, Some(before), "{name}: {identity} is left alone\n{}", town.log()),
         }
-        let again = usize::from(case.by_gt.contains(&identity) || identity == "beads/witness");
-        if before.is_some() {
-            assert_eq!(town.begun(identity), 1 + again, "{name}: {identity} began\n{}", town.log());
-        }
+        assert_eq!(town.begun(identity), 1 + usize::from(again), "{name}: {identity}\n{}", town.log());
+    }
+    for identity in case.by_gt.iter().filter(|it| !AGENTS.contains(it)) {
+        assert_eq!(
+            (town.begun(identity), town.pane(&session_of(identity)).is_some()),
+            (1, true),
+            "{identity}"
+        );
     }
     told_of_the_bystander_only(&town, name);
     assert!(supervisor.runs(), "{name}");
@@ -176,8 +186,7 @@ fn told_of_the_bystander_only(town: &Town, name: &str) {
     assert_eq!((town.mails(), town.crashes()), (vec![], vec![]), "{name}");
     assert_eq!(town.logged("CRASH DETECTED") + town.logged("MASS DEATH"), 0, "{name}\n{}", town.log());
     // Nobody was started by us but all at first, and the bystander.
-    let polecats = town.logged("gastown/polecats/") - town.logged("gastown/polecats/furiosa: started in");
-    assert_eq!(town.logged(": started in "), AGENTS.len() + 1, "{name} {polecats}\n{}", town.log());
+    assert_eq!(town.logged(": started in "), AGENTS.len() + 1, "{name}\n{}", town.log());
 }
 
 #[test]
