@@ -15,12 +15,20 @@ use crate::{
     },
 };
 
+/// A pane younger than this is taken for one in which an agent is still coming up.
+const YOUNG: &str = "4s";
+
 /// A session as it is when a person began an agent in it by hand: the shell stays when the agent is gone.
 fn in_a_shell(town: &Town, session: &str, identity: &str) {
+    by_hand(town, session, identity, "; exec sh");
+}
+
+/// A session with an agent that somebody else began.
+fn by_hand(town: &Town, session: &str, identity: &str, then: &str) {
     let (root, actor) = (format!("GT_ROOT={}", town.root().display()), format!("BD_ACTOR={identity}"));
-    let line = format!("{}; exec sh", town.bin().join("claude").display());
+    let line = format!("{}{then}", town.bin().join("claude").display());
     town.tmux(&["new-session", "-d", "-s", session, "-e", &root, "-e", &actor, &line]);
-    town.wait("the agent in its shell", || agent_in(town, session).is_some());
+    town.wait("its agent", || agent_in(town, session).is_some());
 }
 
 fn agent_in(town: &Town, session: &str) -> Option<u32> {
@@ -61,7 +69,7 @@ fn a_witness_is_back_within_two_seconds() {
 fn a_crashed_polecat_with_work_is_back_and_one_without_is_left() {
     let _among = among_others();
     // `polecats.confirm` as it is by default: 5 s.
-    let town = Town::recorded(json!({"heartbeat": {"interval": "1s"}}));
+    let town = Town::recorded(json!({"heartbeat": {"interval": "1s"}, "start": {"timeout": YOUNG}}));
     town.patrols(&[]);
     for (name, hook) in [("killed", "gt-w1"), ("zombie", "gt-w2"), ("finished", "gt-w3")] {
         town.polecat("gastown", name, hook);
@@ -98,6 +106,8 @@ fn a_crashed_polecat_with_work_is_back_and_one_without_is_left() {
         assert_eq!((&crash[0], &crash[2]), (&json!("--agent"), &json!("--session")), "{crash}");
         assert_eq!(crash[3], format!("gt-gastown-{name}"));
     }
+    let finished = town.logged("gastown/polecats/finished: session is gone");
+    assert_eq!(finished, 1, "not at every heartbeat: {}", town.log());
     assert_eq!(town.logged("CRASH DETECTED"), 2, "{}", town.log());
     assert_eq!(town.incarnation("gt-gastown-finished"), None, "{}", town.log());
     let begun_now =
@@ -253,21 +263,25 @@ fn one_that_ends_at_a_usage_limit_is_tried_later_and_not_counted() {
     town.settings(json!({
         "heartbeat": {"interval": "1s"},
         "restart": {"confirm": "1s"},
+        "start": {"timeout": YOUNG},
         "usage_limit": {"retry_every": "5s"},
     }));
     // One whose session ends with it: what was last seen counts. And one that leaves its shell, with the screen.
+    by_hand(&town, "gt-alpha-witness", "alpha/witness", "");
     in_a_shell(&town, "gt-beta-witness", "beta/witness");
-    let _supervisor = town.start();
-    town.wait_started(&["alpha/witness"]);
-    town.wait_logged("beta/witness: is running, taken over as it is");
+    let sessions = ["=gt-alpha-witness:", "=gt-beta-witness:"];
     let limit = "You've hit your usage limit. Try again at 5pm.";
-    for session in ["=gt-alpha-witness:", "=gt-beta-witness:"] {
+    for session in sessions {
         town.server.must(&["send-keys", "-l", "-t", session, limit]);
         town.server.must(&["send-keys", "-t", session, "Enter"]);
         town.wait("its words", || town.server.must(&["capture-pane", "-p", "-t", session]).contains(limit));
     }
+    let _supervisor = town.start();
+    for agent in ["alpha/witness", "beta/witness"] {
+        town.wait_logged(&format!("{agent}: is running, taken over as it is"));
+    }
     town.wait_beats(2);
-    for session in ["=gt-alpha-witness:", "=gt-beta-witness:"] {
+    for session in sessions {
         town.server.must(&["send-keys", "-t", session, "C-c"]);
     }
     let agents = ["alpha/witness", "beta/witness"];
@@ -281,7 +295,7 @@ fn one_that_ends_at_a_usage_limit_is_tried_later_and_not_counted() {
     for agent in agents {
         town.wait("the retry", || town.begun(agent) == 2);
     }
-    town.wait("both to be up", || town.logged(": started in ") == 3);
+    town.wait("both to be up", || town.logged(": started in ") == 2);
     for agent in agents {
         let history = town.json("daemon/restart_state.json")["agents"][agent].clone();
         assert_eq!(history["restart_count"].as_i64().unwrap_or(0), 0, "{agent}: {history}");
