@@ -14,11 +14,11 @@
 //! | file `<GT_ROOT>/demo/hang-<actor>` | while it exists: no heartbeat, no answer, no log |
 //! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
-//!
 //! | file `<town>/demo/beads/<id>.json` | `bd show <id>` prints it; it holds one bead as `bd` prints it, without the list around it |
+//! | file `<town>/demo/recordings/*.txt` | `gt`, called with the command line of a [`recording`], does what that one did |
 //!
-//! `<actor>` is `BD_ACTOR` with `-` for `/`. Each line an agent receives is appended to
-//! `<GT_ROOT>/demo/received-<actor>.log`; `gt` and `bd` append their arguments to `<town>/demo/commands.log`,
+//! `<actor>` is `BD_ACTOR` with `-` for `/`. An agent that begins appends its actor and process id to
+//! `<GT_ROOT>/demo/begun.log`, and each line it receives to `<GT_ROOT>/demo/received-<actor>.log`; `gt` and `bd` append their arguments to `<town>/demo/commands.log`,
 //! and `gt mail send` and `gt log crash` also to `<town>/demo/mail.log` and `<town>/demo/crashes.log`: the arguments after
 //! these words, one JSON array a line.
 #![allow(
@@ -40,6 +40,11 @@ use rustix::{
     io::Errno,
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
+
+use self::recording::Recording;
+
+#[path = "recording.rs"]
+mod recording;
 
 /// Plays what `name` — the base name the binary was called by — stands for, and returns its exit code; `None` for any
 /// other name.
@@ -66,7 +71,17 @@ fn command(name: &str, args: &[String]) -> i32 {
             append(&demo.join(file), &format!("{line}\n"));
         }
     };
-    note("commands.log", format!("{name} {}", shell_words::join(&words)));
+    let line = format!("{name} {}", shell_words::join(&words));
+    note("commands.log", line.clone());
+    if let Some(lasts) = env::var(recording::LASTS).ok().and_then(|text| text.parse().ok()) {
+        thread::sleep(Duration::from_millis(lasts));
+        return 0;
+    }
+    if let Some(town) = town()
+        && let Some(recording) = Recording::of(&town, &line)
+    {
+        return recording.play(&town);
+    }
     match (name, words.as_slice()) {
         ("gt", ["mail", "send", rest @ ..]) => note("mail.log", serde_json::json!(rest).to_string()),
         ("gt", ["log", "crash", rest @ ..]) => note("crashes.log", serde_json::json!(rest).to_string()),
@@ -151,6 +166,9 @@ impl Agent {
     }
 
     fn run(mut self) -> i32 {
+        if let Some(root) = &self.root {
+            append(&root.join("demo/begun.log"), &format!("{} {}\n", self.actor, std::process::id()));
+        }
         if let Some(code) = self.demo("exit").and_then(|path| fs::read_to_string(path).ok()) {
             return code.trim().parse().unwrap_or(1);
         }

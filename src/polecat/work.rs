@@ -2,7 +2,7 @@
 //!
 //! It asks; [`rules`] judge. Nothing is kept: each call reads afresh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -32,8 +32,9 @@ pub async fn read(deps: &Deps, spec: &AgentSpec, prefix: &str, seen_alive: Optio
     }
 }
 
-/// Judges many polecats of one rig by their agent beads alone, with one call of `bd` (two where the prefix is the rig's
-/// name): who is wanted by that is only nominated. Keys are the polecats, values when each was last seen alive.
+/// Judges many polecats of one rig, with one call of `bd` (two where the prefix is the rig's name) for their agent beads
+/// and one for the beads on the hooks of those wanted by that, if there are any: who is wanted is only nominated. Without
+/// the last, one whose work is finished and still on its hook would be nominated for ever. Keys are the polecats, values when each was last seen alive.
 pub async fn nominate(
     deps: &Deps,
     prefix: &str,
@@ -60,11 +61,32 @@ pub async fn nominate(
             answers.insert(identity, answer);
         }
     }
-    let nominated = answers.into_iter().map(|(identity, answer)| {
+    let judge = |identity: &Identity, hooked: &Answer<Bead>| {
         let seen_alive = polecats.get(identity).copied().flatten();
-        (identity.clone(), judge(deps, &answer, &Answer::NotAsked, seen_alive))
-    });
-    nominated.collect()
+        judge(deps, answers.get(identity).unwrap_or(&Answer::NotAsked), hooked, seen_alive)
+    };
+    let mut nominated: BTreeMap<Identity, Assignment> =
+        polecats.keys().map(|identity| (identity.clone(), judge(identity, &Answer::NotAsked))).collect();
+    let hooks: BTreeSet<String> = nominated.values().filter_map(hook_of).collect();
+    if hooks.is_empty() {
+        return nominated;
+    }
+    // What cannot be read now is read by the owner, who does not act without it.
+    let Ok(beads) = beads::show(deps, &hooks.into_iter().collect::<Vec<_>>()).await else { return nominated };
+    for (identity, assignment) in &mut nominated {
+        if let Some(hook) = hook_of(assignment) {
+            let bead = beads.iter().find(|bead| bead.id == hook).cloned();
+            *assignment = judge(identity, &bead.map_or(Answer::Missing, Answer::Found));
+        }
+    }
+    nominated
+}
+
+fn hook_of(assignment: &Assignment) -> Option<String> {
+    match assignment {
+        Assignment::Hooked { hook } => Some(hook.clone()),
+        _ => None,
+    }
 }
 
 fn judge(

@@ -89,32 +89,35 @@ fn what_bd_cannot_say_is_unknown() {
 }
 
 #[test]
-fn many_are_nominated_by_their_agent_beads_alone() {
+fn many_are_nominated_with_a_call_or_two_and_one_for_their_work() {
     simulate(212, |world| async move {
         let deps = town(&world).await;
         for name in ["a", "b", "c"] {
             world.add_polecat("r", name, "r-1");
         }
         world.unhook("r", "b");
-        world.close_bead("r-1");
         // As 1.0 names it, where the prefix is the rig's name.
         let mut collapsed = world.state().beads[&agent_bead("r", "c")].clone();
         world.delete_bead(&agent_bead("r", "c"));
         collapsed["id"] = "r-polecat-c".into();
         world.put_bead(collapsed);
         let polecats = ["a", "b", "c", "ghost"].map(|name| (identity(name), None));
-        for (prefix, daemon, calls) in [("r", false, 2), ("r", true, 4)] {
+        let hooked = || Assignment::Hooked { hook: "r-1".into() };
+        let none = |text: &str| Assignment::None(text.to_owned());
+        for (daemon, closed, calls) in [(false, false, 3), (true, false, 5), (false, true, 3)] {
             world.state().bd_daemon = daemon;
+            if closed {
+                world.close_bead("r-1");
+            }
             let before = world.state().bd_shows();
-            let got = work::nominate(&deps, prefix, &BTreeMap::from(polecats.clone())).await;
-            let hooked = || Assignment::Hooked { hook: "r-1".into() };
-            let none = |text: &str| Assignment::None(text.to_owned());
-            let expected = [hooked(), none("no work on its hook"), hooked(), none("it has no agent bead")];
+            let got = work::nominate(&deps, "r", &BTreeMap::from(polecats.clone())).await;
+            let wanted = || if closed { none("r-1, which is on its hook, is closed") } else { hooked() };
+            let expected = [wanted(), none("no work on its hook"), wanted(), none("it has no agent bead")];
             assert_eq!(got.into_values().collect::<Vec<_>>(), expected);
-            assert_eq!(world.state().bd_shows() - before, calls, "through the daemon: {daemon}");
+            assert_eq!(world.state().bd_shows() - before, calls, "through the daemon: {daemon}, {closed}");
         }
         let c = assignment(&deps, "c").await;
-        assert_eq!(c, Assignment::None("r-1, which is on its hook, is closed".into()), "the second id");
+        assert_eq!(c, none("r-1, which is on its hook, is closed"), "the second id");
         assert!(work::nominate(&deps, "r", &BTreeMap::new()).await.is_empty());
     });
 }

@@ -11,9 +11,11 @@
 
 mod adoption;
 mod bad_files;
+mod deaths;
 mod environment;
 mod files;
 mod log;
+mod operators;
 mod refusals;
 mod reload;
 mod shutdown_lock;

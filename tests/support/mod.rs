@@ -9,6 +9,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
 pub mod process;
+pub mod recording;
 pub mod standin;
 pub mod supervisor;
 pub mod town;

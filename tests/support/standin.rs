@@ -40,3 +40,9 @@ pub fn bin_directory(at: &Path) -> PathBuf {
     }
     bin
 }
+
+/// Makes one of them a file of its own: its processes show its name, and nobody else's beginnings are taken for its.
+pub fn program_of_its_own(bin: &Path, name: &str) {
+    fs::remove_file(bin.join(name)).expect("the link can be removed");
+    fs::copy(example(), bin.join(name)).expect("a program can be copied");
+}

@@ -57,6 +57,11 @@ impl Town {
         self.root.parent().unwrap().join("bin")
     }
 
+    /// Where its programs are found.
+    pub fn search_path(&self) -> &str {
+        &self.path
+    }
+
     pub fn mark(&self) -> &str {
         &self.mark
     }
