@@ -17,7 +17,7 @@ use crate::{
     process,
     stage::{Stage, fill, town},
     supervisor::Line,
-    table::{Row, median_and_max},
+    table::{Row, median_and_max, millis},
     town::Town,
 };
 
@@ -105,10 +105,6 @@ fn durations(lines: &[Line]) -> Vec<Duration> {
         }
     }
     durations
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 /// A count of the programs that were run.

@@ -6,9 +6,12 @@
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod cold;
+mod costs;
+mod deaths;
 mod heartbeat;
 mod idle;
 mod machine;
+mod mass;
 mod process;
 mod stage;
 #[path = "../../examples/demo_town/standin.rs"]
@@ -30,18 +33,20 @@ use std::{env, process::ExitCode};
 use self::table::Row;
 
 const USAGE: &str = "\
-Measures the figures of the README; takes about five minutes.
+Measures the figures of the README; takes about ten minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle]]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass]]
 
-  --quick    fewer runs and a shorter idle time: a minute and a half, and less to be trusted
+  --quick    fewer runs and shorter waits: three minutes, and less to be trusted
   cold       20 rigs come up
   heartbeat  one heartbeat with 441 sessions
   stop       TERM during six starts
   idle       what the supervisor costs while nothing happens
+  deaths     agents killed one after the other: noticed, confirmed, replaced
+  mass       100 sessions killed at once; a tmux server killed
 ";
 
-const FIGURES: [&str; 4] = ["cold", "heartbeat", "stop", "idle"];
+const FIGURES: [&str; 6] = ["cold", "heartbeat", "stop", "idle", "deaths", "mass"];
 
 fn main() -> ExitCode {
     let mut words = env::args();
@@ -85,7 +90,9 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "cold" => cold::measure(quick).await?,
                     "heartbeat" => heartbeat::measure(quick).await?,
                     "stop" => stop::measure(quick).await?,
-                    _ => idle::measure(quick).await?,
+                    "idle" => idle::measure(quick).await?,
+                    "deaths" => deaths::measure(quick).await?,
+                    _ => mass::measure(quick).await?,
                 });
             }
             table::show(&rows);

@@ -36,16 +36,25 @@ impl Stage {
 
     /// Waits until the log has so many lines with this in them, and returns the time of the last.
     pub async fn says(&mut self, times: usize, what: &str) -> anyhow::Result<jiff::Timestamp> {
-        let seen = std::cell::Cell::new(0);
-        let mut from = 0;
+        self.says_since(0, times, what).await
+    }
+
+    /// The same, of the lines from a place on.
+    pub async fn says_since(
+        &mut self,
+        mut from: usize,
+        times: usize,
+        what: &str,
+    ) -> anyhow::Result<jiff::Timestamp> {
+        let mut seen = 0;
         loop {
             let fits = |text: &str| text.contains(what);
             let line = self.supervisor.until(from, &format!("{times} times {what:?}"), LIMIT, fits).await;
             let line = line.map_err(|error| {
                 anyhow::anyhow!("{error:#}\n\nThe end of the log:\n{}", last_words(self.town.root()))
             })?;
-            seen.set(seen.get() + 1);
-            if seen.get() == times {
+            seen += 1;
+            if seen == times {
                 return Ok(line.at);
             }
             let lines = self.supervisor.lines(from);
@@ -61,11 +70,25 @@ impl Stage {
 
 /// A town with rigs `r01`, `r02`, …, without boot and without `bd`.
 pub fn town(rigs: usize, mut settings: Value) -> anyhow::Result<Town> {
-    let names: Vec<String> = (1..=rigs).map(|number| format!("r{number:02}")).collect();
+    settings["commands"]["bd"] = json!("no-bd-in-this-town");
+    town_with_bd(rigs, settings)
+}
+
+/// The same with the stand-in `bd`, and with git repositories for the refineries.
+pub fn town_with_bd(rigs: usize, mut settings: Value) -> anyhow::Result<Town> {
+    let names: Vec<String> = (1..=rigs).map(rig).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     settings["boot"] = json!({"enabled": false});
-    settings["commands"]["bd"] = json!("no-bd-in-this-town");
-    Town::build(&names, settings)
+    let town = Town::build(&names, settings)?;
+    for name in names {
+        town.repository(&format!("{name}/refinery/rig"))?;
+    }
+    Ok(town)
+}
+
+/// The name of a rig, counted from 1.
+pub fn rig(number: usize) -> String {
+    format!("r{number:02}")
 }
 
 /// Makes further sessions with a stand-in in each, polecats by name, in a server that runs.

@@ -1,5 +1,7 @@
 //! The table: each figure as measured, as aimed at, and as the original daemon has it.
 
+use std::time::Duration;
+
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -44,4 +46,39 @@ pub fn median_and_max<T: Ord + Copy + Default>(mut values: Vec<T>) -> (T, T) {
     values.sort_unstable();
     let middle = values.get(values.len() / 2).copied().unwrap_or_default();
     (middle, values.last().copied().unwrap_or_default())
+}
+
+/// The middle one, the one that 99 of 100 do not exceed (nearest rank), and the largest of some times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spread {
+    /// The median.
+    pub p50: Duration,
+    /// With fewer than 100 the largest.
+    pub p99: Duration,
+    /// The largest.
+    pub longest: Duration,
+}
+
+impl Spread {
+    /// Of these; zeros when there are none.
+    pub fn of(times: impl IntoIterator<Item = Duration>) -> Spread {
+        let mut times: Vec<Duration> = times.into_iter().collect();
+        times.sort_unstable();
+        let rank = |percent: usize| (times.len() * percent).div_ceil(100).saturating_sub(1);
+        let at = |rank: usize| times.get(rank).copied().unwrap_or_default();
+        Spread { p50: at(rank(50)), p99: at(rank(99)), longest: at(times.len().saturating_sub(1)) }
+    }
+}
+
+/// `1.2, 7.0 (9.5) ms`
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [p50, p99, longest] = [self.p50, self.p99, self.longest].map(millis);
+        write!(f, "{p50:.1}, {p99:.1} ({longest:.1}) ms")
+    }
+}
+
+/// In milliseconds.
+pub fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

@@ -5,9 +5,10 @@ use std::{
     env, fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -73,6 +74,40 @@ impl Town {
         let values = status.map_or(json!({}), |status| json!({ "status": status }));
         let wisp = json!({"rig": rig, "values": values, "blocked": []});
         self.write(&format!(".beads-wisp/config/{rig}.json"), &wisp)
+    }
+
+    /// Makes a polecat with work: a worktree without a remote, its agent bead, and the bead on its hook, which has this id.
+    /// It does not run yet.
+    pub fn employ(&self, rig: &str, name: &str, hook: &str) -> anyhow::Result<()> {
+        self.repository(&format!("{rig}/polecats/{name}/{rig}"))?;
+        let bead = |id: &str, kind: &str| {
+            json!({
+                "id": id, "title": id, "status": "open", "priority": 2, "issue_type": kind, "owner": "demo",
+                "created_at": "2026-01-05T08:00:00Z", "created_by": "demo", "updated_at": "2026-01-05T08:00:00Z",
+            })
+        };
+        // The rigs' prefixes are their names, which `gt` repeats.
+        let id = format!("{rig}-{rig}-polecat-{name}");
+        let mut agent = bead(&id, "agent");
+        agent["description"] =
+            json!(format!("{id}\n\nrole_type: polecat\nrig: {rig}\nagent_state: working\nhook_bead: {hook}"));
+        agent["hook_bead"] = json!(hook);
+        self.write(&format!("demo/beads/{id}.json"), &agent)?;
+        self.write(&format!("demo/beads/{hook}.json"), &bead(hook, "task"))
+    }
+
+    /// Makes a directory of the town a git repository without a remote; just a directory where git is not installed, which
+    /// the supervisor does without too.
+    pub fn repository(&self, name: &str) -> anyhow::Result<()> {
+        let path = self.root().join(name);
+        fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        let git = Command::new("git").args(["init", "-q"]).current_dir(&path).stdin(Stdio::null()).output();
+        match git {
+            Ok(output) if !output.status.success() => {
+                bail!("git init in {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file of the town as Gas Town's tools do: whole, or not at all.
