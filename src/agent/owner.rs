@@ -207,6 +207,13 @@ impl Owner {
         self.pulse.notify_waiters();
     }
 
+    /// A sweep that shows nothing new of one that lives: it lived when that was made.
+    pub fn swept(&mut self, sweep: &Sweep) {
+        if self.is_alive() && sweep.sessions.is_ok() && !self.is_news(sweep) {
+            self.seen_alive = Some(sweep.begun.wall);
+        }
+    }
+
     /// Whether a sweep shows anything that is not known already, so that a full look is worth its files.
     pub fn is_news(&self, sweep: &Sweep) -> bool {
         match (self.state(), &sweep.sessions) {

@@ -144,6 +144,7 @@ impl HealthState {
             }
             Word::Swept(sweep) => {
                 self.wake_starts();
+                self.polecats.values_mut().for_each(|owner| owner.swept(&sweep));
                 self.look_at_news(&sweep);
                 self.look_for_strangers(sweep);
             }
@@ -226,7 +227,7 @@ impl HealthState {
         let gone: Vec<AgentName> = self
             .polecats
             .iter()
-            .filter(|(name, owner)| !there.contains(*name) && may_be_let_go(owner))
+            .filter(|(name, owner)| !there.contains(*name) && self.may_be_let_go(owner))
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
@@ -244,6 +245,13 @@ impl HealthState {
                 self.polecats.insert(name, owner);
             }
         }
+    }
+
+    fn may_be_let_go(&self, owner: &Owner) -> bool {
+        is_idle(owner)
+            || matches!(owner.state(), State::Held { .. } | State::CrashLoop { .. })
+            // What lives under a name that another agent has too is the other one.
+            || self.deps.claims.contested(&owner.spec().session).is_some()
     }
 
     fn owner(&self, name: &AgentName) -> Owner {
@@ -364,10 +372,6 @@ async fn read_roster(deps: &Deps, rig: &RigName) -> Result<Roster, String> {
 /// Nothing runs there and nothing is going on: whether there should, its bead says.
 fn is_idle(owner: &Owner) -> bool {
     matches!(owner.state(), State::Unseen | State::Absent { .. })
-}
-
-fn may_be_let_go(owner: &Owner) -> bool {
-    is_idle(owner) || matches!(owner.state(), State::Held { .. } | State::CrashLoop { .. })
 }
 
 fn shows(sweep: &Sweep, owner: &Owner) -> bool {

@@ -32,6 +32,8 @@ pub struct Nature {
     pub doomed: Vec<String>,
     /// That a deacon which hangs wakes when it is nudged.
     pub wakes_on_nudge: f64,
+    /// What new agents show on their screens, by session.
+    pub shows: BTreeMap<String, String>,
 }
 
 impl Default for Nature {
@@ -48,6 +50,7 @@ impl Default for Nature {
             stillborn: Vec::new(),
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
+            shows: BTreeMap::new(),
         }
     }
 }
@@ -99,6 +102,8 @@ pub struct FakeSession {
     pub environment: BTreeMap<String, String>,
     /// What was typed into it, with times.
     pub typed: Vec<(Duration, String)>,
+    /// What is on its screen above the prompt, from when its agent is there.
+    pub shows: Vec<String>,
 }
 
 impl FakeSession {
@@ -139,9 +144,19 @@ impl World {
         let never = nature.stillborn.iter().any(|it| it == name) || state.chance(nature.never_appears);
         let condition = if never { Condition::Never } else { Condition::Well };
         let created = Timestamp::from_second(wall.as_second()).unwrap();
-        let typed = Vec::new();
-        let session =
-            FakeSession { id, created, born: now, appears, prompts, pid, by, condition, environment, typed };
+        let session = FakeSession {
+            id,
+            created,
+            born: now,
+            appears,
+            prompts,
+            pid,
+            by,
+            condition,
+            environment,
+            typed: Vec::new(),
+            shows: nature.shows.get(name).cloned().into_iter().collect(),
+        };
         state.sessions.insert(name.to_owned(), session.clone());
         state.note(now, true, || format!("session {name} is there (${id}, by {by:?}, {condition:?})"));
         let frail = state.chance(nature.frail).then(|| state.some(&nature.frail_lives));
@@ -167,7 +182,7 @@ impl World {
                 drop(state);
                 self.hang_agent(name, false);
             }
-        } else if text.starts_with("Run `gt prime`") && state.nature.doomed.iter().any(|it| it == name) {
+        } else if text.starts_with("Run `gt ") && state.nature.doomed.iter().any(|it| it == name) {
             let Some(id) = state.sessions.get(name).map(|it| it.id) else { return };
             drop(state);
             let name = name.to_owned();
@@ -229,6 +244,13 @@ impl World {
             session.condition = if hangs { Condition::Hung } else { Condition::Well };
             state
                 .note(now, true, || format!("the agent in {name} {}", if hangs { "hangs" } else { "wakes" }));
+        }
+    }
+
+    /// From now on this is on a session's screen, above the prompt.
+    pub fn show(&self, name: &str, lines: &[&str]) {
+        if let Some(session) = self.state().sessions.get_mut(name) {
+            session.shows = lines.iter().map(|line| (*line).to_owned()).collect();
         }
     }
 

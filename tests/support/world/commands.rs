@@ -15,10 +15,16 @@ impl Commands for World {
             let mut state = self.state();
             let bad = state.weather.commands;
             let (hangs, fails) = (state.chance(bad / 3.0), state.chance(bad));
-            let takes = if command.program == "git" { state.git_takes } else { super::millis(50) };
+            let takes = match command.program.as_str() {
+                "git" => state.git_takes,
+                "bd" => state.bd_takes,
+                _ => super::millis(50),
+            };
+            // `command` is all of them, `bd` is only that one.
+            let bd = command.program == "bd";
             (
-                hangs || state.hanging.contains_key("command"),
-                fails || state.failing.contains("command"),
+                hangs || state.hanging.contains_key("command") || bd && state.hanging.contains_key("bd"),
+                fails || state.failing.contains("command") || bd && state.failing.contains("bd"),
                 takes,
             )
         };

@@ -40,7 +40,7 @@ use tokio::{
 
 pub use agents::{By, Condition, FakeSession};
 #[allow(unused_imports, reason = "not every test has polecats")]
-pub use polecats::{Polecat, agent_bead, polecat};
+pub use polecats::{Polecat, agent_bead, polecat, work_of};
 pub use simulate::simulate;
 #[allow(unused_imports, reason = "not every test runs a whole supervisor")]
 pub use supervisor::Supervisor;
@@ -139,6 +139,8 @@ pub struct State {
     pub failing: BTreeSet<&'static str>,
     /// How long `git` takes.
     pub git_takes: Duration,
+    /// How long `bd` takes.
+    pub bd_takes: Duration,
     /// The clock panics at its n-th next reading.
     pub clock_panics_in: Option<u32>,
     /// Whether operators act at the worst moments.
@@ -187,6 +189,7 @@ impl World {
             hanging: BTreeMap::new(),
             failing: BTreeSet::new(),
             git_takes: millis(200),
+            bd_takes: millis(50),
             clock_panics_in: None,
             adversary: false,
             trace: Vec::new(),

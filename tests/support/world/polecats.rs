@@ -28,6 +28,11 @@ pub fn agent_bead(rig: &str, name: &str) -> String {
     format!("{rig}-{rig}-polecat-{name}")
 }
 
+/// The piece of work of a polecat [at work](World::polecat_at_work).
+pub fn work_of(rig: &str, name: &str) -> String {
+    format!("{rig}-{name}")
+}
+
 impl World {
     /// A polecat with its worktree and its agent bead, `working` on `hook`, whose bead is made when there is none. With an
     /// empty hook it has nothing to do. It has no session yet.
@@ -48,6 +53,14 @@ impl World {
         if !hook.is_empty() {
             self.hook(rig, name, hook);
         }
+    }
+
+    /// A polecat at work on `<rig>-<name>`: what `gt sling` leaves behind. Its session.
+    pub fn polecat_at_work(&self, rig: &str, name: &str) -> String {
+        self.add_polecat(rig, name, &work_of(rig, name));
+        let session = polecat(rig, name);
+        self.start_agent(&session);
+        session
     }
 
     /// Work is put on a polecat's hook.

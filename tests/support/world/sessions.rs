@@ -151,8 +151,9 @@ impl Sessions for World {
         self.tmux("capture", name, false, |world| {
             let now = world.time();
             world.on_session(name, |session| {
+                let shown = if session.appears <= now { session.shows.clone() } else { Vec::new() };
                 let ready = session.live() && session.prompts <= now;
-                if ready { vec!["> ".to_owned()] } else { Vec::new() }
+                shown.into_iter().chain(ready.then(|| "> ".to_owned())).collect()
             })
         })
         .await

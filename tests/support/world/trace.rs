@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{State, World};
@@ -46,6 +47,13 @@ impl World {
         let state = self.state();
         let lines = state.trace.iter().filter(|line| !line.log);
         lines.map(|line| format!("{} {}", line.at.as_micros(), line.what)).collect()
+    }
+
+    /// The town's events of this kind.
+    pub fn events(&self, kind: &str) -> Vec<Value> {
+        let text = self.text(".events.jsonl").unwrap_or_default();
+        let events = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        events.filter(|event: &Value| event["type"] == kind).collect()
     }
 
     /// Log lines that contain `text`, with their times.

@@ -1,0 +1,423 @@
+//! Polecats crash and are brought back, but only while they have work and nobody is taking them away.
+
+use crate::{deeds, town, world::*};
+
+const NAME: &str = "Toast";
+
+fn session() -> String {
+    polecat("r", NAME)
+}
+
+/// A town with one rig and a polecat that has been at work for a while.
+async fn at_work(world: &World) -> Supervisor {
+    world.state().git_takes = millis(10);
+    let supervisor = town(world, &["r"]).await;
+    world.polecat_at_work("r", NAME);
+    world.pass(mins(5)).await; // a shell so young could still become an agent
+    assert_eq!(supervisor.agent("r/polecats/Toast").await.state, "alive");
+    supervisor
+}
+
+/// It ends; of a shell left behind tmux tells nothing, but something else soon does.
+fn crash(world: &World, leaves_shell: bool) {
+    world.crash_agent(&session(), leaves_shell);
+    world.hint();
+}
+
+fn made(world: &World) -> usize {
+    world.state().created(&session()).len()
+}
+
+/// How often its crash was told: log line, event, `gt log crash`.
+fn told(world: &World) -> [usize; 3] {
+    let of_it = |event: &serde_json::Value| event["payload"]["session"] == session();
+    let events = world.events("session_death").iter().filter(|event| of_it(event)).count();
+    [
+        world.logged("CRASH DETECTED: polecat r/Toast").len(),
+        events,
+        world.state().crashes_of(&session()).len(),
+    ]
+}
+
+/// The mails about it: to whom, and with which subject.
+fn mails(world: &World) -> Vec<(String, String)> {
+    world.state().mails.iter().map(|(_, to, subject)| (to.clone(), subject.clone())).collect()
+}
+
+fn one_mail() -> Vec<(String, String)> {
+    vec![("r/witness".to_owned(), "CRASHED_POLECAT: r/Toast restart failed".to_owned())]
+}
+
+#[test]
+fn one_that_crashes_is_back_after_five_seconds_and_told_once() {
+    for (name, leaves_shell) in [("session gone", false), ("only a shell left", true)] {
+        simulate(400, |world| async move {
+            let supervisor = at_work(&world).await;
+            let died = world.time();
+            crash(&world, leaves_shell);
+            world.until("its restart", secs(10), |state| state.created(&session()).len() == 1).await;
+            let took = world.time() - died;
+            assert!(took >= secs(5) && took <= millis(5500), "{name}: {took:?}");
+            world.pass(mins(35)).await;
+            assert_eq!(made(&world), 1, "{name}: once");
+            assert_eq!(told(&world), [1, 1, 1], "{name}");
+            let line = "polecat r/Toast has hook_bead=r-Toast but session gt-r-Toast is dead";
+            assert_eq!(world.logged(line).len(), 1, "{name}");
+            let reason = world.events("session_death")[0]["payload"]["reason"].clone();
+            let expected = if leaves_shell { "agent gone, shell left" } else { "crashed" };
+            assert!(reason.as_str().unwrap().starts_with(expected), "{name}: {reason}");
+            let typed: Vec<String> =
+                world.state().session(&session()).typed.iter().map(|(_, text)| text.clone()).collect();
+            assert_eq!(typed.len(), 2, "{name}: {typed:?}");
+            assert!(typed[0].starts_with("[GAS TOWN] r/polecats/Toast <- daemon"), "{typed:?}");
+            assert!(typed[0].contains("• restart\n"), "{name}: {typed:?}");
+            assert_eq!(world.events("agent_restarted").len(), 1, "{name}");
+            assert_eq!(supervisor.agent("r/polecats/Toast").await.restarts, 0, "{name}: stable again");
+            assert_eq!(mails(&world), [], "{name}");
+            assert_eq!(supervisor.snapshot().await.problems, Default::default(), "{name}");
+        });
+    }
+}
+
+type Act = fn(&World);
+
+/// What takes a polecat's work away, or says that it is not to run.
+const NOT_WANTED: [(&str, Act); 11] = [
+    ("no hook", |world| world.unhook("r", NAME)),
+    ("hooked bead closed", |world| world.close_bead(&work_of("r", NAME))),
+    ("hooked bead deleted", |world| world.delete_bead(&work_of("r", NAME))),
+    ("agent bead closed", |world| world.close_bead(&agent_bead("r", NAME))),
+    ("agent bead deleted", |world| world.delete_bead(&agent_bead("r", NAME))),
+    ("done", |world| world.set_state("r", NAME, "done")),
+    ("nuked", |world| world.set_state("r", NAME, "nuked")),
+    ("closed", |world| world.set_state("r", NAME, "closed")),
+    ("stuck", |world| world.set_state("r", NAME, "stuck")),
+    ("awaiting-gate", |world| world.set_state("r", NAME, "awaiting-gate")),
+    ("parked", |world| world.write_wisp("r", r#""status":"parked""#)),
+];
+
+/// It was not brought back and nothing was told, to nobody.
+fn nothing_was_done(world: &World, before: usize, name: &str) {
+    assert_eq!(deeds(world), before, "{name}");
+    assert_eq!(told(world), [0, 0, 0], "{name}");
+    assert_eq!(mails(world), [], "{name}");
+}
+
+#[test]
+fn one_that_is_not_wanted_is_left_dead() {
+    for leaves_shell in [false, true] {
+        for (name, act) in NOT_WANTED {
+            simulate(401, |world| async move {
+                let supervisor = at_work(&world).await;
+                act(&world);
+                world.pass(secs(2)).await;
+                let before = deeds(&world);
+                crash(&world, leaves_shell);
+                world.pass(mins(20)).await;
+                nothing_was_done(&world, before, name);
+                let agent = supervisor.agent("r/polecats/Toast").await;
+                assert_eq!(agent.state, "absent", "{name}: {agent:#?}");
+                assert_eq!(supervisor.snapshot().await.problems, Default::default(), "{name}");
+            });
+        }
+    }
+}
+
+#[test]
+fn one_that_stops_being_wanted_before_the_second_look_is_left_dead() {
+    for after in [0, 1, 2_500, 4_990] {
+        for (name, act) in NOT_WANTED {
+            simulate(402, |world| async move {
+                let _supervisor = at_work(&world).await;
+                let before = deeds(&world);
+                crash(&world, false);
+                world.after(millis(after), act);
+                world.pass(mins(20)).await;
+                nothing_was_done(&world, before, &format!("{name} {after} ms after the crash"));
+            });
+        }
+    }
+}
+
+#[test]
+fn one_that_is_wanted_again_is_brought_back() {
+    simulate(403, |world| async move {
+        let _supervisor = at_work(&world).await;
+        world.set_state("r", NAME, "awaiting-gate");
+        crash(&world, false);
+        world.pass(mins(10)).await;
+        assert_eq!(made(&world), 0);
+        world.set_state("r", NAME, "working");
+        let again = |state: &State| state.created(&session()).len() == 1;
+        world.until("the next heartbeat", secs(180 + 7), again).await;
+    });
+}
+
+#[test]
+fn one_that_is_being_spawned_is_left_to_whoever_spawns_it() {
+    simulate(404, |world| async move {
+        let _supervisor = town(&world, &["r"]).await;
+        world.add_polecat("r", NAME, "r-1");
+        world.set_state("r", NAME, "spawning");
+        let spawned = world.time();
+        world.until("its start", mins(9), |state| state.created(&session()).len() == 1).await;
+        let took = world.time() - spawned;
+        assert!(took >= mins(5) && took < mins(5) + secs(190), "{took:?}");
+    });
+}
+
+#[test]
+fn one_that_stays_spawning_and_was_seen_alive_is_brought_back_at_once() {
+    // `gt sling` sets the hook once more when the session has been there for 20 s.
+    for (name, hooked_again) in [("hooked once", false), ("hooked again", true)] {
+        simulate(405, |world| async move {
+            let _supervisor = town(&world, &["r"]).await;
+            world.add_polecat("r", NAME, "r-1");
+            world.set_state("r", NAME, "spawning");
+            world.pass(millis(300)).await;
+            world.start_agent(&session());
+            world.pass(secs(22)).await;
+            if hooked_again {
+                world.unhook("r", NAME);
+                world.after(millis(150), |world| world.hook("r", NAME, "r-1"));
+            }
+            world.pass(secs(100)).await;
+            crash(&world, false);
+            let again = |state: &State| state.created(&session()).len() == 1;
+            world.until(name, secs(7), again).await;
+        });
+    }
+}
+
+#[test]
+fn nothing_is_done_while_bd_does_not_answer() {
+    for (name, hangs) in [("fails", false), ("hangs", true)] {
+        simulate(406, |world| async move {
+            let supervisor = at_work(&world).await;
+            let before = deeds(&world);
+            if hangs {
+                world.hang("bd");
+            } else {
+                world.fail("bd", true);
+            }
+            crash(&world, false);
+            world.pass(mins(10)).await;
+            nothing_was_done(&world, before, name);
+            assert_eq!(supervisor.agent("r/polecats/Toast").await.state, "confirming", "{name}");
+            world.release("bd");
+            world.fail("bd", false);
+            let again = |state: &State| state.created(&session()).len() == 1;
+            world.until("bd answers", secs(75), again).await;
+            world.pass(mins(4)).await;
+            assert_eq!(told(&world), [1, 1, 1], "{name}");
+            assert_eq!(supervisor.snapshot().await.problems, Default::default(), "{name}");
+        });
+    }
+}
+
+#[test]
+fn a_worktree_that_vanishes_is_waited_for_and_then_told_once() {
+    for (name, gone) in [("the worktree", "r/polecats/Toast/r"), ("the directory", "r/polecats/Toast")] {
+        simulate(407, |world| async move {
+            let _supervisor = at_work(&world).await;
+            let before = deeds(&world);
+            crash(&world, false);
+            world.after(millis(243), move |world| world.remove_directory(gone));
+            world.pass(secs(59)).await;
+            nothing_was_done(&world, before, name);
+            world.pass(secs(8)).await;
+            assert_eq!(told(&world), [1, 1, 1], "{name}");
+            assert_eq!(mails(&world), one_mail(), "{name}");
+            let body = world.trace().iter().any(|line| {
+                line.contains("CRASHED_POLECAT") && line.contains("polecat worktree does not exist")
+            });
+            assert!(body, "{name}: the mail says why");
+            world.pass(mins(300)).await;
+            assert_eq!(mails(&world), one_mail(), "{name}: never again for the same incident");
+            assert_eq!(told(&world), [1, 1, 1], "{name}");
+            assert_eq!(deeds(&world), before, "{name}");
+        });
+    }
+}
+
+#[test]
+fn a_polecat_that_is_removed_is_forgotten() {
+    simulate(408, |world| async move {
+        let supervisor = at_work(&world).await;
+        let before = deeds(&world);
+        crash(&world, false);
+        world.after(millis(243), |world| world.remove_worktree("r", NAME));
+        world.after(secs(30), |world| world.unhook("r", NAME)); // a slow machine
+        world.pass(mins(7)).await;
+        nothing_was_done(&world, before, "removed");
+        let town = supervisor.snapshot().await;
+        assert_eq!(town.agents.len(), 4, "nobody looks after it any more: {:#?}", town.agents);
+        assert_eq!(town.problems, Default::default());
+    });
+}
+
+#[test]
+fn a_new_incident_is_told_again() {
+    let news: [(&str, Act); 2] = [
+        ("well, and crashed anew", |world| {
+            world.directory("r/polecats/Toast/r");
+            world.after(mins(10), |world| {
+                crash(world, false);
+                world.remove_directory("r/polecats/Toast/r");
+            });
+        }),
+        ("another piece of work", |world| world.hook("r", NAME, "r-2")),
+    ];
+    for (name, act) in news {
+        simulate(409, |world| async move {
+            let _supervisor = at_work(&world).await;
+            crash(&world, false);
+            world.remove_directory("r/polecats/Toast/r");
+            world.pass(mins(30)).await;
+            assert_eq!(mails(&world), one_mail(), "{name}");
+            act(&world);
+            world.pass(mins(60)).await;
+            assert_eq!(mails(&world).len(), 2, "{name}: {:?}", mails(&world));
+        });
+    }
+}
+
+#[test]
+fn a_crash_loop_is_told_to_the_witness_and_tried_again() {
+    simulate(410, |world| async move {
+        let supervisor = at_work(&world).await;
+        world.state().nature.doomed = vec![session()];
+        crash(&world, false);
+        supervisor.until_agent("r/polecats/Toast", "crash_loop", mins(16)).await;
+        world.pass(secs(2)).await;
+        assert_eq!(made(&world), 5);
+        assert_eq!(mails(&world), one_mail());
+        assert_eq!(world.events("crash_loop").len(), 1);
+        world.pass(mins(29)).await;
+        assert_eq!(made(&world), 5, "held");
+        world.until("a trial", mins(2), |state| state.created(&session()).len() == 6).await;
+        world.pass(mins(29)).await;
+        assert_eq!((made(&world), mails(&world)), (6, one_mail()), "it failed, in silence");
+        world.state().nature.doomed.clear();
+        world.until("the next trial", mins(3), |state| state.created(&session()).len() == 7).await;
+        world.pass(mins(5)).await;
+        assert_eq!(supervisor.agent("r/polecats/Toast").await.state, "alive");
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
+}
+
+#[test]
+fn those_found_dead_at_the_first_look_are_started_and_are_no_mass_death() {
+    simulate(411, |world| async move {
+        world.set_rigs(&["r"]);
+        let names = ["ace", "bit", "cog", "dot", "idle"];
+        for name in names {
+            world.add_polecat("r", name, if name == "idle" { "" } else { "r-1" });
+        }
+        let supervisor = town(&world, &["r"]).await;
+        for name in &names[..4] {
+            assert!(world.state().lives(&polecat("r", name)), "{name}");
+            assert_eq!(supervisor.agent(&format!("r/polecats/{name}")).await.restarts, 0, "{name}");
+        }
+        assert_eq!(world.state().created(&polecat("r", "idle")).len(), 0);
+        assert_eq!(world.events("mass_death"), Vec::<serde_json::Value>::new());
+        assert_eq!(supervisor.snapshot().await.deaths.unwrap().in_window, 0);
+    });
+}
+
+#[test]
+fn one_that_nobody_knew_yet_and_that_dies_at_once_is_brought_back() {
+    for after in [0, 1, 4, 6, 20, 100, 700, 3_000, 30_000] {
+        simulate(412, |world| async move {
+            let _supervisor = town(&world, &["r"]).await;
+            world.pass(secs(10)).await;
+            let session = world.polecat_at_work("r", NAME);
+            let name = session.clone();
+            world.after(millis(after), move |world| world.crash_agent(&name, false));
+            let again = |state: &State| state.created(&session).len() == 1;
+            world.until(&format!("its restart, dead after {after} ms"), secs(190), again).await;
+            world.pass(mins(10)).await;
+            assert_eq!(made(&world), 1, "dead after {after} ms: once");
+        });
+    }
+}
+
+#[test]
+fn a_witness_waits_for_no_polecat() {
+    simulate(413, |world| async move {
+        let _supervisor = at_work(&world).await;
+        let other = world.polecat_at_work("r", "nux");
+        world.pass(mins(5)).await;
+        world.hang("bd");
+        let died = world.time();
+        for session in [session(), other.clone(), witness("r")] {
+            world.crash_agent(&session, false);
+        }
+        world.until("the witness", secs(2), |state| state.created(&witness("r")).len() == 2).await;
+        assert!(world.time() - died >= secs(1));
+        world.release("bd");
+        let both = |state: &State| state.lives(&session()) && state.lives(&other);
+        world.until("both polecats", mins(3), both).await;
+    });
+}
+
+#[test]
+fn one_with_the_name_of_another_agent_is_refused_with_it() {
+    simulate(414, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.add_polecat("r", "witness", "r-1");
+        world.pass(mins(4)).await;
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems["claims/gt-r-witness"].contains("r/polecats/witness"), "{problems:?}");
+        world.crash_agent(&witness("r"), false);
+        world.pass(mins(10)).await;
+        assert_eq!(world.state().created(&witness("r")).len(), 1, "neither of them");
+        world.remove_worktree("r", "witness");
+        let again = |state: &State| state.created(&witness("r")).len() == 2;
+        world.until("the witness alone", mins(4), again).await;
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
+}
+
+#[test]
+fn one_renamed_while_the_other_lives_gives_its_name_up() {
+    simulate(415, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.add_polecat("r", "witness", "r-1");
+        world.pass(mins(4)).await;
+        world.remove_worktree("r", "witness");
+        world.pass(mins(4)).await;
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+        world.crash_agent(&witness("r"), false);
+        let again = |state: &State| state.created(&witness("r")).len() == 2;
+        world.until("the witness alone", secs(2), again).await;
+    });
+}
+
+#[test]
+fn one_question_to_bd_for_all_that_do_not_live() {
+    for (name, missing, most) in [("all have beads", 0, 1), ("some have none", 20, 2)] {
+        simulate(416, |world| async move {
+            world.set_rigs(&["r"]);
+            for n in 0..40 {
+                let name = format!("p{n:02}");
+                world.add_polecat("r", &name, "");
+                if n < missing {
+                    world.delete_bead(&agent_bead("r", &name));
+                }
+            }
+            let supervisor = town(&world, &["r"]).await;
+            for n in 0..20 {
+                world.polecat_at_work("r", &format!("alive{n:02}"));
+            }
+            world.pass(mins(4)).await;
+            let before = (supervisor.snapshot().await.heartbeats, world.state().bd_shows());
+            world.pass(mins(30)).await;
+            let after = (supervisor.snapshot().await.heartbeats, world.state().bd_shows());
+            let (beats, shows) = (after.0 - before.0, after.1 - before.1);
+            // One more for the whole town: which rigs are docked.
+            assert_eq!(shows as u64, beats * (most + 1), "{name}: in {beats} heartbeats");
+            assert_eq!(deeds(&world), 4, "{name}: nobody was started");
+        });
+    }
+}
