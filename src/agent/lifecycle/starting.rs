@@ -102,7 +102,13 @@ impl Lifecycle {
                 Decision::Leave
             }
             StartEnd::Refused(why) => self.absent(&why, notices),
-            StartEnd::Unclear(why) | StartEnd::Impossible(why) => {
+            StartEnd::Unclear(why) => {
+                let until = later(around.now.wall, START_RETRY);
+                self.state = State::Waiting { until, counted: false, paced: true, why };
+                // It may run all the same, and be stopped by hand before the next try.
+                Decision::LookAgain(Duration::ZERO)
+            }
+            StartEnd::Impossible(why) => {
                 let until = later(around.now.wall, START_RETRY);
                 self.state = State::Waiting { until, counted: false, paced: true, why };
                 Decision::LookAgain(START_RETRY)

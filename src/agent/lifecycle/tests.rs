@@ -434,7 +434,7 @@ fn how_a_start_ends() {
         ("up", up, "alive, leave"),
         ("found", StartEnd::Found(session(3)), "alive, leave"),
         ("refused", StartEnd::Refused("rig is parked".into()), "absent, leave"),
-        ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 30"),
+        ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
         ("impossible", StartEnd::Impossible("no program".into()), "waiting, look in 30"),
         ("never appeared", StartEnd::NeverAppeared("60 s".into()), "starting, restart 1"),
         ("ended", StartEnd::Ended(session(3)), "alive, look in 0"),
