@@ -29,11 +29,18 @@ const APART: Duration = Duration::from_millis(400);
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// An agent and its session.
-pub struct Victim {
+struct Victim {
     /// Who it is in the log.
-    pub identity: String,
+    identity: String,
     /// The session it runs in.
-    pub session: String,
+    session: String,
+}
+
+impl Victim {
+    fn new(number: usize, agent: &str, last: &str) -> Victim {
+        let rig = rig(number);
+        Victim { identity: format!("{rig}/{agent}"), session: format!("gt-{rig}-{last}") }
+    }
 }
 
 /// What became of one agent that was killed.
@@ -56,7 +63,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
 }
 
 async fn among(others: usize, quick: bool) -> anyhow::Result<Vec<Row>> {
-    let (rigs, polecats) = if quick { (15, 5) } else { (40, 20) };
+    let (rigs, polecats) = if quick { (10, 5) } else { (40, 20) };
     let town = town_with_bd(rigs, json!({"deaths": {"threshold": 1000}}))?;
     for number in 1..=polecats {
         town.employ(&rig(number), "toast", &format!("{}-work", rig(number)))?;
@@ -66,29 +73,26 @@ async fn among(others: usize, quick: bool) -> anyhow::Result<Vec<Row>> {
     stage.stands(agents).await?;
     fill(&stage.town, (0..(others + 1).saturating_sub(agents)).map(|number| (rig(1), number)))?;
     tokio::time::sleep(SETTLE).await;
-    let of_role = |role: &'static str| {
-        (1..=rigs).map(move |number| Victim {
-            identity: format!("{}/{role}", rig(number)),
-            session: format!("gt-{}-{role}", rig(number)),
-        })
+    // The polecats first: they take longest to be made sure of, and the others die meanwhile.
+    let mut victims: Vec<Victim> =
+        (1..=polecats).map(|number| Victim::new(number, "polecats/toast", "toast")).collect();
+    for role in ["witness", "refinery"] {
+        victims.extend((1..=rigs).map(|number| Victim::new(number, role, role)));
+    }
+    let courses = die(&mut stage, victims).await?;
+    let of = |role: &str| -> Vec<Course> {
+        courses.iter().filter(|(who, _)| who.ends_with(role)).map(|(_, course)| *course).collect()
     };
-    let toasts = (1..=polecats).map(|number| Victim {
-        identity: format!("{}/polecats/toast", rig(number)),
-        session: format!("gt-{}-toast", rig(number)),
-    });
-    let witnesses = die(&mut stage, of_role("witness").collect()).await?;
-    let refineries = die(&mut stage, of_role("refinery").collect()).await?;
-    let toasts = die(&mut stage, toasts.collect()).await?;
-    let mut rows = noticed(others, witnesses.iter().chain(&refineries).chain(&toasts));
-    rows.extend(replaced("witness", CONFIRM, &witnesses));
-    rows.extend(replaced("refinery", CONFIRM, &refineries));
-    rows.extend(replaced("polecat with work", CONFIRM_POLECAT, &toasts));
+    let mut rows = noticed(others, &courses);
+    rows.extend(replaced("witness", CONFIRM, &of("witness")));
+    rows.extend(replaced("refinery", CONFIRM, &of("refinery")));
+    rows.extend(replaced("polecat with work", CONFIRM_POLECAT, &of("toast")));
     rows.extend(costs::of_the_stand_ins(&stage.town)?);
     Ok(rows)
 }
 
 /// Kills them one after the other.
-async fn die(stage: &mut Stage, victims: Vec<Victim>) -> anyhow::Result<Vec<Course>> {
+async fn die(stage: &mut Stage, victims: Vec<Victim>) -> anyhow::Result<BTreeMap<String, Course>> {
     let from = stage.supervisor.said();
     let sessions = stage.town.tmux().sessions();
     let mut killed = BTreeMap::new();
@@ -104,18 +108,19 @@ async fn die(stage: &mut Stage, victims: Vec<Victim>) -> anyhow::Result<Vec<Cour
         let said = |what: &str| {
             said(lines, &who, what).with_context(|| format!("the log does not say: {who}{what}"))
         };
-        Ok(Course {
+        let course = Course {
             killed,
             noticed: said(": its session or a process of it ended")?,
             confirmed: said(": died: ")?,
             replaced: said(": starting claude in session ")?,
-        })
+        };
+        Ok((who, course))
     };
     killed.into_iter().map(course).collect()
 }
 
 /// When it was first said of this agent.
-pub fn said(lines: &[Line], who: &str, what: &str) -> Option<Timestamp> {
+fn said(lines: &[Line], who: &str, what: &str) -> Option<Timestamp> {
     let fits = |line: &&Line| line.text.strip_prefix(who).is_some_and(|rest| rest.starts_with(what));
     lines.iter().find(fits).map(|line| line.at)
 }
@@ -125,8 +130,8 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-fn noticed<'a>(others: usize, courses: impl Iterator<Item = &'a Course>) -> Vec<Row> {
-    let times: Vec<Duration> = courses.map(|it| between(it.killed, it.noticed)).collect();
+fn noticed(others: usize, courses: &BTreeMap<String, Course>) -> Vec<Row> {
+    let times: Vec<Duration> = courses.values().map(|it| between(it.killed, it.noticed)).collect();
     let (count, spread) = (times.len(), Spread::of(times));
     vec![Row {
         figure: format!("death to notice, {others} other sessions: p50, p99 (longest) of {count}"),

@@ -35,7 +35,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
 }
 
 fn settings(quick: bool) -> Value {
-    if quick { json!({"deaths": {"window": "6s"}}) } else { json!({}) }
+    if quick { json!({"deaths": {"window": "3s"}}) } else { json!({}) }
 }
 
 async fn sessions(quick: bool) -> anyhow::Result<Vec<Row>> {

@@ -294,12 +294,12 @@ impl HealthState {
     /// A session of a polecat that was made since the last listing.
     fn look_for_strangers(&mut self, sweep: Arc<Sweep>) {
         let Ok(sessions) = &sweep.sessions else { return };
-        let naming = self.deps.settings().tmux.naming;
+        let may_be_ours = self.rig.polecats_sessions(self.deps.settings().tmux.naming);
         let known: BTreeSet<&str> =
             self.polecats.values().map(|owner| owner.spec().session.as_str()).collect();
         let strangers: BTreeSet<String> = sessions
             .keys()
-            .filter(|name| self.rig.may_be_a_polecats(name, naming) && !known.contains(name.as_str()))
+            .filter(|name| may_be_ours(name) && !known.contains(name.as_str()))
             .cloned()
             .collect();
         let new = !strangers.is_subset(&self.strangers);

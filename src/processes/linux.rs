@@ -23,10 +23,8 @@ const OLDER: usize = 8;
 /// Everything that runs now.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     let uptime = uptime()?;
-    let entries = procfs::process::all_processes().map_err(|error| failed("/proc", error))?;
     // A process that ends while it is read is simply not there any more.
-    let stats = entries.filter_map(|entry| entry.and_then(|entry| entry.stat()).ok());
-    Ok(stats.filter_map(|stat| row(stat, uptime)).collect())
+    Ok(pids()?.into_iter().filter_map(|pid| row(stat(pid)?, uptime)).collect())
 }
 
 /// The ids of all processes, the newest first.

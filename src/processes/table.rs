@@ -1,11 +1,14 @@
 //! The real process table: the adapter behind [`Processes`].
 //!
-//! Surveys run on the blocking pool and nothing is kept between them. Waiting is asynchronous, so that dropping a call
-//! ends it at once (what was asked to end by then may end, but nothing more is signalled).
+//! Surveys run on the blocking pool, and those who ask for trees at the same time share one: with hundreds of processes
+//! it takes milliseconds of a core, and every start under way asks when something happens anywhere. Waiting is
+//! asynchronous, so that dropping a call ends it at once (what was asked to end by then may end, but nothing more is
+//! signalled).
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that reads and ends processes")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,22 +21,26 @@ use tokio::{
 };
 
 use super::{
-    Ended, Invocation, Process, Processes, ProcessesError, source,
+    Ended, Invocation, Process, Processes, ProcessesError,
+    shared::Shared,
+    source,
     target::Target,
-    tree::{Forest, Member},
+    tree::{Forest, Member, Row},
 };
 
 /// How long to wait for processes to vanish after KILL; one that hangs in the kernel can take for ever.
 const AFTER_KILL: Duration = Duration::from_millis(500);
 
 /// The operating system's process table.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemProcesses;
+#[derive(Debug, Clone, Default)]
+pub struct SystemProcesses {
+    survey: Arc<Shared<Result<Arc<Vec<Row>>, ProcessesError>>>,
+}
 
 impl SystemProcesses {
     /// The table of the machine we run on.
     pub fn new() -> Self {
-        SystemProcesses
+        SystemProcesses::default()
     }
 }
 
@@ -43,8 +50,9 @@ impl Processes for SystemProcesses {
         if roots.is_empty() {
             return Ok(BTreeMap::new());
         }
+        let rows = self.survey.begun_after_now(|| blocking(|| source::survey().map(Arc::new))).await?;
         let roots = roots.to_vec();
-        blocking(move || read_trees(&roots)).await
+        blocking(move || Ok(read_trees(&rows, &roots))).await
     }
 
     fn own(&self) -> u32 {
@@ -95,9 +103,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| ProcessesError(format!("the survey was cut short: {error}")))?
 }
 
-fn read_trees(roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError> {
-    let rows = source::survey()?;
-    let forest = Forest::new(&rows);
+fn read_trees(rows: &[Row], roots: &[u32]) -> BTreeMap<u32, Vec<Process>> {
+    let forest = Forest::new(rows);
     let trees: BTreeMap<u32, Vec<Member<'_>>> =
         roots.iter().filter(|root| forest.lives(**root)).map(|root| (*root, forest.members(*root))).collect();
     let pids: BTreeSet<u32> = trees.values().flatten().map(|member| member.row.pid).collect();
@@ -112,7 +119,7 @@ fn read_trees(roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesErr
         }
         Process { pid: member.row.pid, age: member.row.age, names: all }
     };
-    Ok(trees.iter().map(|(root, members)| (*root, members.iter().map(process).collect())).collect())
+    trees.iter().map(|(root, members)| (*root, members.iter().map(process).collect())).collect()
 }
 
 fn read_invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {

@@ -1,0 +1,79 @@
+//! One answer for many who ask at the same time: while one is being made, those who come wait, and share the next.
+//!
+//! What is told was begun after it was asked for, never before: an answer that is only recent would miss what whoever asks
+//! has just heard of. It must not decide what is asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Mutex;
+
+/// The answer to one question that is asked again and again. The last one is kept.
+#[derive(Debug)]
+pub struct Shared<T> {
+    begun: AtomicU64,
+    /// Held by the one who makes it, with its number.
+    last: Mutex<Option<(u64, T)>>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Shared { begun: AtomicU64::new(0), last: Mutex::new(None) }
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// An answer that was begun after this call was: made now, or by somebody else who waited at the same time.
+    pub async fn begun_after_now<F: Future<Output = T>>(&self, make: impl FnOnce() -> F) -> T {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if let Some((_, answer)) = last.as_ref().filter(|(number, _)| *number > before) {
+            return answer.clone();
+        }
+        // When this call is dropped half-way, the next in turn finds no answer and makes its own.
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let answer = make().await;
+        *last = Some((number, answer.clone()));
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_wait_share_one_that_began_after_they_asked() {
+        let shared = Shared::default();
+        let (open, gate) = oneshot::channel::<()>();
+        let first = shared.begun_after_now(|| async {
+            let _ = gate.await;
+            1
+        });
+        let others = async {
+            // The first has begun when these ask, so it may have missed what they know.
+            let waiting = (0..5).map(|_| shared.begun_after_now(|| async { 2 }));
+            let (told, _) = tokio::join!(biased; join_all(waiting), async { open.send(()) });
+            told
+        };
+        assert_eq!(tokio::join!(biased; first, others), (1, vec![2; 5]));
+        assert_eq!(shared.begun.load(Ordering::SeqCst), 2, "five have shared one");
+        assert_eq!(shared.begun_after_now(|| async { 3 }).await, 3, "nobody is told what is over");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_cut_short_is_made_by_the_next() {
+        let shared = Shared::default();
+        {
+            let never = shared.begun_after_now(std::future::pending::<i32>);
+            tokio::pin!(never);
+            assert!(futures::poll!(never.as_mut()).is_pending());
+            let next = shared.begun_after_now(|| async { 2 });
+            tokio::pin!(next);
+            assert!(futures::poll!(next.as_mut()).is_pending());
+        }
+        assert_eq!(shared.begun_after_now(|| async { 3 }).await, 3);
+    }
+}
