@@ -4,10 +4,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +12,11 @@ use super::{
     noted::Noted,
     rules::{Operation, PROGRAM},
 };
-use crate::{clock::Now, deps::Deps, processes::ProcessesError};
+use crate::{
+    clock::Now,
+    deps::Deps,
+    processes::{ProcessesError, shared::Shared},
+};
 
 /// How old a process may be to be shown by a glance.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -30,10 +31,8 @@ pub struct Operations(Arc<Register>);
 #[derive(Debug, Default)]
 struct Register {
     noted: Mutex<Noted>,
-    /// How many looks at everything have begun.
-    begun: AtomicU64,
-    /// Held by the one who looks, so that there is one look at a time; holds the last answer and its look's number.
-    turn: tokio::sync::Mutex<Option<(u64, Answer)>>,
+    /// The look at everything, shared by those who ask at the same time.
+    look: Shared<Answer>,
 }
 
 type Answer = Result<Vec<Operation>, ProcessesError>;
@@ -44,22 +43,16 @@ impl Operations {
     /// The look began after this was called, and callers that wait at the same time share one. It fails when the process
     /// table cannot be read, or not within five seconds.
     pub async fn look(&self, deps: &Deps) -> Result<Vec<Operation>, ProcessesError> {
-        let before = self.0.begun.load(Ordering::SeqCst);
-        let mut turn = self.0.turn.lock().await;
-        if let Some((_, answer)) = turn.as_ref().filter(|(number, _)| *number > before) {
-            return answer.clone();
-        }
-        // When this call is dropped half-way, the next in turn finds no answer and looks for itself.
-        let number = self.0.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let began = deps.now().mono;
-        let answer = survey(deps, None).await.map(|found| {
-            let mut noted = self.noted();
-            noted.note(&found, true, began);
-            let whole = noted.running();
-            whole.into_iter().filter(|it| found.iter().any(|one| one.pid == it.pid)).collect()
-        });
-        *turn = Some((number, answer.clone()));
-        answer
+        let make = || async {
+            let began = deps.now().mono;
+            survey(deps, None).await.map(|found| {
+                let mut noted = self.noted();
+                noted.note(&found, true, began);
+                let whole = noted.running();
+                whole.into_iter().filter(|it| found.iter().any(|one| one.pid == it.pid)).collect()
+            })
+        };
+        self.0.look.begun_after_now(make).await
     }
 
     /// Looks at the youngest processes only, which costs little, and returns the commands that are new.

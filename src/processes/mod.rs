@@ -12,7 +12,7 @@ mod linux;
 pub mod pidfd;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
-mod shared;
+pub mod shared;
 pub mod table;
 mod target;
 mod tree;
