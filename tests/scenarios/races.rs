@@ -209,6 +209,40 @@ fn the_rig_is_parked_while_a_restart_waits_for_a_start_slot() {
     });
 }
 
+#[test]
+fn its_work_is_taken_from_it_while_its_start_waits() {
+    type Act = fn(&World);
+    let waits: [(&str, Act); 2] = [
+        ("for a start slot", |world| world.state().nature.appears = 10_000..10_001),
+        ("for the remote", |world| world.state().git_takes = secs(20)),
+    ];
+    let acts: [(&str, Act, bool); 5] = [
+        ("its work is closed", |world| world.close_bead(&work_of("r", NAME)), false),
+        ("its hook is emptied", |world| world.unhook("r", NAME), false),
+        ("it is stuck", |world| world.set_state("r", NAME, "stuck"), false),
+        ("bd fails", |world| world.fail("bd", true), false),
+        ("nothing", |_| (), true),
+    ];
+    for ((wait, begin), (name, act, comes)) in waits.into_iter().flat_map(|it| acts.map(|act| (it, act))) {
+        simulate(430, |world| async move {
+            world.write("settings/supervisor.json", r#"{"start":{"max_concurrent":1}}"#);
+            let supervisor = at_work(&world).await;
+            begin(&world);
+            if wait == "for a start slot" {
+                world.crash_agent(DEACON, false);
+                world.pass(secs(2)).await;
+            }
+            world.crash_agent(&session(), false);
+            supervisor.until_agent("r/polecats/Toast", "starting", secs(8)).await;
+            world.pass(millis(500)).await;
+            act(&world);
+            world.pass(mins(2)).await;
+            assert_eq!(world.state().lives(&session()), comes, "{name} while it waits {wait}");
+            assert!(world.state().lives(DEACON));
+        });
+    }
+}
+
 /// Actors that have to do with one agent.
 const ACTORS: [&str; 6] = ["sessions", "operator", "rig r", "root", "r/polecats", "r/witness"];
 

@@ -243,7 +243,7 @@ impl Lifecycle {
             notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
         }
         match session {
-            Some(session) => self.died(around.now.age_of(session.created), around, notices),
+            Some(session) => self.died(noticed.age_of(session.created), around, notices),
             None => self.start_unless_held(around, notices),
         }
     }
