@@ -55,6 +55,8 @@ pub struct Lifecycle {
     settled_at: Duration,
     /// The commands that were at work when an earlier owner noticed an end and could not judge it any more.
     suspects: Vec<Operation>,
+    /// Its last end was told, and it was not seen alive since: nobody dies twice.
+    mourned: bool,
 }
 
 impl Lifecycle {
@@ -66,21 +68,26 @@ impl Lifecycle {
             doubt: None,
             settled_at: Duration::ZERO,
             suspects: Vec::new(),
+            mourned: false,
         }
     }
 
     /// An agent that an earlier owner looked after: what it knew is gone on from. It is observed first all the same.
     pub fn resumed(history: RestartHistory, memory: Option<Memory>, now: Now) -> Self {
         let mut suspects = Vec::new();
+        let mourned = matches!(memory, Some(Memory::Mourned | Memory::Waits { .. }));
         let state = match memory {
-            None => State::Unseen,
+            None | Some(Memory::Mourned) => State::Unseen,
             Some(Memory::Held { until, why, since }) => State::Held { until, why, since },
+            Some(Memory::Waits { until, counted, paced, why }) => {
+                State::Waiting { until, counted, paced, why }
+            }
             Some(Memory::Lived(Life { session, said_stopped, involved })) => {
                 suspects = involved;
                 State::Alive { since: now, session, said_stopped }
             }
         };
-        Lifecycle { state, suspects, ..Lifecycle::new(history) }
+        Lifecycle { state, suspects, mourned, ..Lifecycle::new(history) }
     }
 
     /// What whoever takes over must know.
@@ -97,7 +104,10 @@ impl Lifecycle {
             State::Held { until, why, since } => {
                 Some(Memory::Held { until: *until, why: why.clone(), since: *since })
             }
-            _ => None,
+            State::Waiting { until, counted, paced, why } => {
+                Some(Memory::Waits { until: *until, counted: *counted, paced: *paced, why: why.clone() })
+            }
+            _ => self.mourned.then_some(Memory::Mourned),
         }
     }
 
@@ -182,6 +192,7 @@ impl Lifecycle {
             notices.push(Notice::Keep(self.history.clone()));
         }
         self.suspects.clear();
+        self.mourned = false;
         match &mut self.state {
             State::Alive { session, said_stopped: before, .. } if session == key => {
                 // `gt` writes the word a moment before it kills: only one that stays says nothing about a later end.

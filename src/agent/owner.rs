@@ -310,8 +310,9 @@ impl Owner {
 
     fn start(&mut self, order: StartOrder) {
         let (deps, spec, pulse) = (self.deps.clone(), self.spec.clone(), self.pulse.clone());
+        let seen_alive = self.seen_alive;
         self.work.spawn(
-            async move { OwnerEvent::StartEnded(start::start(&deps, &spec, &order, &pulse).await) },
+            async move { OwnerEvent::StartEnded(start::start(&deps, &spec, &order, &pulse, seen_alive).await) },
             OwnerEvent::StartEnded(StartEnd::Unclear("the start was cut short by a fault of ours".into())),
         );
     }

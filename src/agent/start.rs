@@ -6,11 +6,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
     appearance, command_line,
-    confirmation::{Permission, SessionKey, Sighting},
+    confirmation::{Assignment, Permission, SessionKey, Sighting},
     environment, hooks,
     identity::Role,
     kill,
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    polecat::work,
     sessions::{Key, NewSession, Session, SessionsError},
     town::{agent_state, deacon_file, reading::Reading},
 };
@@ -36,6 +38,9 @@ const DIALOG_STEP: Duration = Duration::from_millis(200);
 /// Between two looks when it is not known whether the agent may be typed to.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 
+/// What `bd` said about a polecat's work is asked again when it is older than this by the time its session is made.
+const WORK_IS_FRESH: Duration = Duration::from_secs(2);
+
 /// One start under way.
 struct Start<'a> {
     deps: &'a Deps,
@@ -43,19 +48,27 @@ struct Start<'a> {
     order: &'a StartOrder,
     /// Moves when something may have happened to the session.
     pulse: &'a Notify,
+    seen_alive: Option<Timestamp>,
 }
 
 /// A step that ends the start.
 type Step<T> = Result<T, StartEnd>;
 
-/// Starts an agent. Takes from a few milliseconds to some minutes; may be dropped at any point.
-pub async fn start(deps: &Deps, spec: &AgentSpec, order: &StartOrder, pulse: &Notify) -> StartEnd {
-    let start = Start { deps, spec, order, pulse };
+/// Starts an agent, last seen alive then. Takes from a few milliseconds to some minutes; may be dropped at any point.
+pub async fn start(
+    deps: &Deps,
+    spec: &AgentSpec,
+    order: &StartOrder,
+    pulse: &Notify,
+    seen_alive: Option<Timestamp>,
+) -> StartEnd {
+    let start = Start { deps, spec, order, pulse, seen_alive };
     start.run().await.unwrap_or_else(|end| end)
 }
 
 impl Start<'_> {
     async fn run(&self) -> Step<StartEnd> {
+        let ordered = self.deps.now();
         let slot = self.deps.start_slots.acquire(self.deps.settings().start.max_concurrent).await;
         let began = self.deps.now();
         self.permitted().await?;
@@ -69,6 +82,7 @@ impl Start<'_> {
             presync::presync(self.deps, self.spec, &directory).await;
         }
         self.hook_settings(&program).await;
+        self.still_wanted(ordered).await?;
         self.permitted().await?;
         let session = self.create(&program, directory.clone()).await?;
         let key = kill::key(&session);
@@ -94,6 +108,18 @@ impl Start<'_> {
             Permission::Allowed => Ok(()),
             Permission::Denied(why) => Err(StartEnd::Refused(why)),
             Permission::Unknown(why) => Err(StartEnd::Unclear(why)),
+        }
+    }
+
+    /// Its work was read right before it was ordered; waiting for a place or a remote may have taken minutes since.
+    async fn still_wanted(&self, ordered: crate::clock::Now) -> Step<()> {
+        if self.spec.identity.role() != Role::Polecat || self.deps.now().since(ordered) < WORK_IS_FRESH {
+            return Ok(());
+        }
+        match work::read(self.deps, self.spec, &self.spec.prefix, self.seen_alive).await {
+            Assignment::None(why) => Err(StartEnd::Refused(why)),
+            Assignment::Unknown(why) => Err(StartEnd::Unclear(why)),
+            Assignment::Standing | Assignment::NotAsked | Assignment::Hooked { .. } => Ok(()),
         }
     }
 

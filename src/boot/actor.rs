@@ -317,7 +317,7 @@ async fn spawn(deps: &Deps, boot: &AgentSpec, replace: bool) -> StartEnd {
         }
     }
     let order = StartOrder { attempt: Attempt::Fresh, replace: None };
-    start::start(deps, boot, &order, &tokio::sync::Notify::new()).await
+    start::start(deps, boot, &order, &tokio::sync::Notify::new(), None).await
 }
 
 async fn write_status(deps: &Deps, status: &BootStatus) {

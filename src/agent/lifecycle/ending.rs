@@ -234,7 +234,8 @@ impl Lifecycle {
             _ => None,
         };
         let session = before.map(|life| life.session);
-        if session.is_some() || hook.is_some() {
+        if session.is_some() || hook.is_some() && !self.mourned {
+            self.mourned = true;
             let left_session = matches!(seen.sighting, Sighting::Dead(_));
             let session = session.clone();
             let by_command = involved.iter().find(|it| it.may_end(around.identity));
@@ -242,7 +243,7 @@ impl Lifecycle {
             notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
         }
         match session {
-            Some(session) => self.died(around.now.age_of(session.created), around, notices),
+            Some(session) => self.died(noticed.age_of(session.created), around, notices),
             None => self.start_unless_held(around, notices),
         }
     }

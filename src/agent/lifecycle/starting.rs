@@ -90,6 +90,7 @@ impl Lifecycle {
             return Decision::Leave; // a start that was overtaken
         };
         self.settled_at = around.now.mono;
+        self.mourned &= !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Ended(_));
         match end {
             StartEnd::Up { session, took } => {
                 notices.push(Notice::Started { attempt: order.attempt, took });

@@ -106,4 +106,17 @@ pub enum Memory {
         /// What has been seen since.
         since: HeldSince,
     },
+    /// It was to be started later, as in [`State::Waiting`]: not sooner because an actor crashed, and counted the same.
+    Waits {
+        /// When.
+        until: Timestamp,
+        /// Whether that start counts as a restart.
+        counted: bool,
+        /// Whether it needs no turn any more.
+        paced: bool,
+        /// Why it waits.
+        why: String,
+    },
+    /// Its end was told, and it is not back yet.
+    Mourned,
 }

@@ -64,7 +64,8 @@ impl Owner {
             return;
         }
         tracing::warn!("{identity}: died: {reason}");
-        let lived = obituary.session.as_ref().map(|session| now.age_of(session.created));
+        // Until it was noticed: that it was confirmed later makes its life no longer.
+        let lived = obituary.session.as_ref().map(|session| obituary.noticed.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
             self.deps.restarts.seen_well(&identity);
         }
