@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::{story::Story, telling::Telling, town::Town};
 
 const USAGE: &str = "\
-Shows the supervisor at work in a throwaway town, for about 30 seconds, and cleans up.
+Shows the supervisor at work in a throwaway town, for about 40 seconds, and cleans up.
 
 Usage: cargo run --release --example demo_town [-- --keep]
 

@@ -31,6 +31,36 @@ const AGENTS: [(&str, &str); 5] = [
     ("mill/refinery", "gt-mill-refinery"),
 ];
 
+/// A polecat of the story, its work, and the command that ends its session and leaves no trace.
+struct Polecat {
+    identity: &'static str,
+    rig: &'static str,
+    name: &'static str,
+    session: &'static str,
+    hook: &'static str,
+    stop: &'static str,
+}
+
+/// The one that dies, and the one that is stopped.
+const POLECATS: [Polecat; 2] = [
+    Polecat {
+        identity: "harbor/polecats/toast",
+        rig: "harbor",
+        name: "toast",
+        session: "gt-harbor-toast",
+        hook: "harbor-7",
+        stop: "gt session stop harbor/toast",
+    },
+    Polecat {
+        identity: "mill/polecats/ember",
+        rig: "mill",
+        name: "ember",
+        session: "gt-mill-ember",
+        hook: "mill-3",
+        stop: "gt session stop mill/ember",
+    },
+];
+
 /// How long anything may take that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -63,6 +93,7 @@ impl Story {
         self.an_agent_is_killed().await?;
         self.the_deacon_dozes_off().await?;
         self.a_rig_is_parked().await?;
+        self.polecats_come_and_go().await?;
         self.the_supervisor_comes_and_goes().await
     }
 
@@ -90,7 +121,7 @@ impl Story {
         let killed = Timestamp::now();
         signal(before[session], Signal::KILL);
         self.telling.say(&format!("{agent} is killed: kill -9 {}", before[session]));
-        let noticed = self.until(from, agent, "making sure for 1s").await?;
+        let noticed = self.until(from, agent, ": its session or a process of it ended").await?;
         self.telling.say(&format!(
             "noticed after {}; a second look in 1 s makes sure that nobody meant it",
             shown(since(killed, noticed.at))
@@ -164,6 +195,55 @@ impl Story {
         Ok(())
     }
 
+    async fn polecats_come_and_go(&mut self) -> anyhow::Result<()> {
+        let telling = self.telling;
+        telling.scene("Polecats get work. One of them dies; another is stopped by its operator, and nothing is written down.");
+        let from = self.said()?;
+        for Polecat { identity, rig, name, hook, .. } in POLECATS {
+            self.town.employ(rig, name, hook)?;
+            self.town.begin_polecat(rig, name)?;
+            self.until(from, identity, ": ").await?;
+        }
+        let names = POLECATS.map(|polecat| format!("{} on {}", polecat.identity, polecat.hook));
+        telling.say(&format!("at work, as gt sling starts them: {}", names.join(", ")));
+        let [toast, ember] = POLECATS;
+        let (before, from) = (self.all_run()?, self.said()?);
+        let killed = Timestamp::now();
+        signal(*before.get(toast.session).context("the polecat does not run")?, Signal::KILL);
+        let noticed = self.until(from, toast.identity, ": its session or a process of it ended").await?;
+        telling.say(&format!(
+            "{} is killed; noticed after {}, and made sure of for 5 s",
+            toast.identity,
+            shown(since(killed, noticed.at))
+        ));
+        telling.say(&format!("its operator ends the other one: {}", ember.stop));
+        self.town.gt(ember.stop).await?;
+        let created = self.until(from, toast.identity, ": starting claude in session").await?;
+        telling.say(&format!(
+            "{} still has work, so it has a new session {} after its death",
+            toast.identity,
+            shown(since(killed, created.at))
+        ));
+        let left = self.until(from, ember.identity, "was stopped by hand").await?;
+        telling.say(&told(&left));
+        self.until(from, toast.identity, ": started in").await?;
+        let now = self.all_run()?;
+        ensure!(now.contains_key(toast.session), "{} is not back", toast.identity);
+        ensure!(!now.contains_key(ember.session), "{} was started against its operator", ember.identity);
+        let crashes = self.town.root().join("demo/crashes.log");
+        ensure!(contains(&crashes, "harbor/toast"), "gt log crash was not told of the death");
+        ensure!(!contains(&crashes, "mill/ember"), "gt log crash was told of a stop");
+        telling.say(&format!(
+            "{} works on (PID {}), its death was told to gt log crash; {} stays down",
+            toast.identity, now[toast.session], ember.identity
+        ));
+        let from = self.said()?;
+        self.town.begin_polecat(ember.rig, ember.name)?;
+        self.until(from, ember.identity, ": ").await?;
+        telling.say(&format!("its operator starts {} again", ember.identity));
+        Ok(())
+    }
+
     async fn the_supervisor_comes_and_goes(&mut self) -> anyhow::Result<()> {
         let before = self.all_run()?;
         self.telling.scene("The supervisor stops and starts; the agents do not notice.");
@@ -172,7 +252,7 @@ impl Story {
         ensure!(status.success(), "the supervisor ended with {status}");
         ensure!(self.town.tmux().sessions() == before, "sessions changed when the supervisor stopped");
         ensure!(before.values().all(|pid| alive(*pid)), "agents ended with the supervisor");
-        self.telling.say(&format!("stopped {} after TERM; all five agents live on", shown(took)));
+        self.telling.say(&format!("stopped {} after TERM; all agents live on", shown(took)));
         let pid = self.start_supervisor()?;
         for (agent, _) in AGENTS {
             self.until(0, agent, ": is running, taken over as it is").await?;
@@ -181,8 +261,7 @@ impl Story {
         ensure!(self.all_run()? == before, "sessions changed when the supervisor started again");
         let lines = self.supervisor.as_mut().map(|it| it.lines(0).to_vec()).unwrap_or_default();
         ensure!(!lines.iter().any(|line| line.text.contains(": starting ")), "an agent was started again");
-        self.telling
-            .say(&format!("started again (PID {pid}): all five taken over as they are, none restarted"));
+        self.telling.say(&format!("started again (PID {pid}): all taken over as they are, none restarted"));
         Ok(())
     }
 

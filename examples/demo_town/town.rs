@@ -96,6 +96,40 @@ impl Town {
         self.write(&format!("demo/beads/{hook}.json"), &bead(hook, "task"))
     }
 
+    /// Starts a polecat in its worktree, as `gt sling` and `gt session start` do.
+    pub fn begin_polecat(&self, rig: &str, name: &str) -> anyhow::Result<()> {
+        let session = format!("gt-{rig}-{name}");
+        let directory = self.root().join(format!("{rig}/polecats/{name}/{rig}")).display().to_string();
+        let variables = [
+            "GT_ROLE=polecat".to_owned(),
+            format!("BD_ACTOR={rig}/polecats/{name}"),
+            format!("GT_ROOT={}", self.root().display()),
+        ];
+        let command = format!("exec {}", self.bin().join("claude").display());
+        let mut words = vec!["new-session", "-d", "-s", &session, "-c", &directory];
+        words.extend(variables.iter().flat_map(|variable| ["-e", variable]));
+        words.push(&command);
+        self.tmux.run(&words).map(drop)
+    }
+
+    /// Runs a command of the stand-in `gt` in the town, which ends a session a quarter of a second after it began, as the
+    /// real `gt session stop` was seen to, and ends with it.
+    pub async fn gt(&self, line: &str) -> anyhow::Result<()> {
+        let session = line.rsplit(' ').next().unwrap_or_default().replace('/', "-");
+        let recording = format!("1 runs 270 . {line}\n277 dies gt-{session}\n");
+        let path = self.root().join("demo/recordings/stop.txt");
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(&path, recording).with_context(|| format!("{} cannot be written", path.display()))?;
+        let mut words = line.split(' ').skip(1);
+        let mut gt = tokio::process::Command::new(self.bin().join("gt"));
+        gt.args(&mut words).current_dir(self.root()).env("PATH", self.path()).env("GT_ROOT", self.root());
+        let status = gt.stdin(Stdio::null()).kill_on_drop(true).status().await.context("gt cannot be run")?;
+        if !status.success() {
+            bail!("{line}: {status}");
+        }
+        Ok(())
+    }
+
     /// Makes a directory of the town a git repository without a remote; just a directory where git is not installed, which
     /// the supervisor does without too.
     pub fn repository(&self, name: &str) -> anyhow::Result<()> {
