@@ -13,6 +13,9 @@ use crate::world::*;
 
 const RIGS: [&str; 3] = ["alpha", "a-b", "beta"];
 
+/// The polecats each rig has in the beginning, and those it may get.
+const POLECATS: [&str; 3] = ["Toast", "nux", "ace"];
+
 /// How long everything goes wrong.
 const STORM: Duration = mins(50);
 /// How long nothing does, before the town is judged: a crash loop is tried again after 30 minutes, a deacon that hangs is
@@ -24,7 +27,7 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
     let (dice, rig, role, number) = {
         let mut state = world.state();
         let rig = RIGS[state.rng.usize(..RIGS.len())];
-        (state.rng.u32(..100), rig, state.rng.bool(), state.rng.u64(1..100))
+        (state.rng.u32(..140), rig, state.rng.bool(), state.rng.u64(1..100))
     };
     let session = if role { witness(rig) } else { refinery(rig) };
     match dice {
@@ -76,11 +79,69 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
             });
         }
         84..97 => {
-            let names = ["sessions", "deacon", "boot", "rig alpha", "alpha/witness", "a-b/refinery", "root"];
-            supervisor.crash(names[number as usize % names.len()]).await;
+            supervisor.crash(ACTORS[number as usize % ACTORS.len()]).await;
         }
-        97.. => world.state().clock_panics_in = Some(number as u32),
+        97..100 => world.state().clock_panics_in = Some(number as u32),
+        100.. => polecat_mischief(world, rig, dice, number),
         _ => {}
+    }
+}
+
+/// The actors that crash.
+const ACTORS: [&str; 11] = [
+    "sessions",
+    "deacon",
+    "boot",
+    "rig alpha",
+    "alpha/witness",
+    "a-b/refinery",
+    "root",
+    "operator",
+    "deaths",
+    "alpha/polecats",
+    "beta/polecats",
+];
+
+/// Something that goes wrong with a polecat, or is done to it.
+fn polecat_mischief(world: &World, rig: &'static str, dice: u32, number: u64) {
+    let name = POLECATS[number as usize % POLECATS.len()];
+    let session = polecat(rig, name);
+    let known = world.state().beads.contains_key(&agent_bead(rig, name));
+    let pace = 1 + number as u32 % 8;
+    match dice {
+        100..103 => world.sling(rig, name, &format!("{rig}-s{}", world.time().as_millis()), pace.min(3)),
+        _ if !known => {}
+        103..114 => world.crash_agent(&session, number < 25),
+        114..117 => {
+            let hook = world.state().beads[&agent_bead(rig, name)]["hook_bead"].as_str().map(str::to_owned);
+            if let Some(hook) = hook {
+                world.close_bead(&hook);
+            }
+            let new = format!("{rig}-w{}", world.time().as_millis());
+            world.after(secs(number * 8), move |world| world.hook(rig, name, &new));
+        }
+        117..119 => {
+            world.unhook(rig, name);
+            let again = work_of(rig, name);
+            world.after(secs(number * 3), move |world| world.hook(rig, name, &again));
+        }
+        119..122 => {
+            let states = ["stuck", "awaiting-gate", "done", "spawning"];
+            world.set_state(rig, name, states[number as usize % states.len()]);
+            world.after(secs(number * 6), move |world| world.set_state(rig, name, "working"));
+        }
+        122..125 => world.nuke(rig, name, pace),
+        125..128 => world.stop_without_a_word("gt session stop", &session),
+        128..130 => world.stop_without_a_word("gt deacon stop", DEACON),
+        130..133 => {
+            let gone = format!("{rig}/polecats/{name}/{rig}");
+            world.remove_directory(&gone);
+            world.crash_agent(&session, false);
+            world.after(secs(number * 10), move |world| world.directory(&gone));
+        }
+        133..136 => world.show(&session, &["You've hit your limit · resets 3pm"]),
+        136..138 => world.crash_agent(&witness(rig), true),
+        _ => world.write_agent_state(&witness(rig), "running"),
     }
 }
 
@@ -96,7 +157,10 @@ async fn probes(world: World, supervisor: &Supervisor) {
 async fn storm(world: &World, supervisor: &Supervisor, length: Duration) {
     {
         let mut state = world.state();
-        state.weather = Weather::bad();
+        // In a quarter of all lives only the people are bad: what they do is seen, and must be heeded.
+        if state.rng.u32(..4) > 0 {
+            state.weather = Weather::bad();
+        }
         state.adversary = true;
         state.nature.appears = 50..4_000;
         state.nature.prompts = 100..9_000;
@@ -136,6 +200,12 @@ fn calm_down(world: &World) {
         for rig in RIGS {
             world.unpark(rig);
         }
+        let wanted = |state: &State| {
+            let all = state.polecats.iter().filter(|(session, _)| state.unwanted(session).is_none());
+            all.map(|(_, it)| format!("{0}/polecats/{1}/{0}", it.rig, it.name)).collect::<Vec<_>>()
+        };
+        let worktrees = wanted(&world.state());
+        worktrees.iter().for_each(|worktree| world.directory(worktree));
         world.pause_deacon(false);
         world.set_rigs(&RIGS);
         world.hold_lock(false);
@@ -149,31 +219,48 @@ fn calm_down(world: &World) {
 async fn judge(world: &World, supervisor: &Supervisor) {
     let town = supervisor.snapshot().await;
     let now = world.time();
-    let wanted: BTreeSet<String> = std::iter::once(DEACON.to_owned())
+    let mut wanted: BTreeSet<String> = std::iter::once(DEACON.to_owned())
         .chain(RIGS.iter().flat_map(|rig| [witness(rig), refinery(rig)]))
         .collect();
     {
         let state = world.state();
+        let others = state.polecats.keys();
+        let (working, idle): (Vec<&String>, Vec<_>) = others.partition(|it| state.unwanted(it).is_none());
+        wanted.extend(working.into_iter().cloned());
         for session in &wanted {
             assert!(state.appeared(session, now), "{session} does not live: {:#?}", town.agents);
         }
-        let all: BTreeSet<&String> = state.sessions.keys().filter(|name| *name != BOOT).collect();
-        assert_eq!(all, wanted.iter().collect(), "nothing else runs");
+        // One whose work was taken away while it lived is let live.
+        let mut all = state.sessions.keys().filter(|name| *name != BOOT && !idle.contains(name));
+        assert!(
+            all.all(|session| wanted.contains(session)),
+            "nothing else runs: {:?}",
+            state.sessions.keys()
+        );
         let beat = now - state.beat_at.unwrap();
         assert!(beat < mins(15), "the deacon's heartbeat is {beat:?} old");
     }
-    assert_eq!(town.problems, Default::default(), "nothing is wrong any more");
-    let alive = |identity: &str| town.agents.iter().any(|it| it.identity == identity && it.state == "alive");
-    for agent in town.agents.iter().filter(|agent| agent.identity != "deacon-boot") {
-        assert!(alive(&agent.identity), "it is known to be alive: {agent:#?}");
+    // What could not be told in the storm is a problem until the next of its kind is told, and nobody dies any more.
+    let mut problems = town.problems.clone();
+    problems.retain(|key, _| !["ledger/crash_log", "mail/send"].contains(&key.as_str()));
+    assert_eq!(problems, Default::default(), "nothing is wrong any more");
+    let agents = town.agents.iter().filter(|agent| wanted.contains(&agent.session));
+    let known: Vec<&str> = agents.clone().map(|agent| agent.session.as_str()).collect();
+    assert_eq!(known.len(), wanted.len(), "each has one owner: {known:?}");
+    for agent in agents {
+        assert_eq!(agent.state, "alive", "it is known to be alive: {agent:#?}");
     }
-    assert_eq!(town.agents.len(), wanted.len() + 1);
     assert!(town.actors.iter().all(|actor| actor.running), "{:#?}", town.actors);
     assert!(town.late.is_empty(), "{:?}", town.late);
 }
 
 async fn live(world: World, storm_length: Duration, calm: Duration) {
     world.set_rigs(&RIGS);
+    for rig in RIGS {
+        for name in &POLECATS[..2] {
+            world.polecat_at_work(rig, name);
+        }
+    }
     let supervisor = world.supervisor().await;
     let story = async {
         storm(&world, &supervisor, storm_length).await;

@@ -230,6 +230,7 @@ impl World {
         }
         let now = self.time();
         let mut state = self.state();
+        state.ends(now, name);
         if let Some(session) = state.sessions.get_mut(name) {
             session.condition = Condition::Zombie;
             state.note(now, true, || format!("the agent in {name} ends, a shell stays"));
@@ -258,6 +259,7 @@ impl World {
     pub fn end_session(&self, name: &str, why: &str) {
         let now = self.time();
         let mut state = self.state();
+        state.ends(now, name);
         if let Some(session) = state.sessions.remove(name) {
             state.note(now, true, || format!("session {name} is gone: {why}"));
             drop(state);
@@ -270,6 +272,9 @@ impl World {
     pub fn kill_server(&self) {
         let now = self.time();
         let mut state = self.state();
+        for name in state.sessions.keys().cloned().collect::<Vec<_>>() {
+            state.ends(now, &name);
+        }
         state.sessions.clear();
         // What is told of the old server's sessions from now on belongs to nothing.
         state.generation += 1;

@@ -23,6 +23,7 @@ impl Clock for World {
             state.clock_panics_in = left.checked_sub(1);
             if left == 0 {
                 state.note(mono, true, || INJECTED.to_owned());
+                state.distracted(mono);
                 drop(state);
                 panic!("{INJECTED}");
             }

@@ -48,6 +48,7 @@ impl Commands for World {
         match (command.program.as_str(), words.as_slice()) {
             ("gt", ["mail", "send", to, "-s", subject, ..]) => {
                 self.state().mails.push((now, (*to).to_owned(), (*subject).to_owned()));
+                self.state().was_mailed(now, subject);
             }
             ("gt", ["log", "crash", ..]) => {
                 self.state().crash_logs.push((now, command.arguments[2..].to_vec()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{State, World, path};
+use super::{State, TOWN, Timeline, World, millis, path, rules};
 
 /// Whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,13 @@ pub struct Polecat {
     pub rig: String,
     /// Its name.
     pub name: String,
+}
+
+impl Polecat {
+    /// As people write it.
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.rig, self.name)
+    }
 }
 
 /// The session of a polecat.
@@ -61,6 +68,48 @@ impl World {
         let session = polecat(rig, name);
         self.start_agent(&session);
         session
+    }
+
+    /// `gt sling` of a new piece of work to this polecat, as it was recorded, so many times slower: kills the witness on its
+    /// way and has it started again.
+    pub fn sling(&self, rig: &str, name: &str, work: &str, pace: u32) {
+        self.put_bead(
+            json!({"id": work, "title": "Do it", "status": "open", "priority": 2, "issue_type": "task",
+            "created_at": "", "updated_at": ""}),
+        );
+        let (directory, id) = (format!("{rig}/polecats/{name}/{rig}"), agent_bead(rig, name));
+        // The recording of a new one says nothing of the worktree; it is there before the hook is.
+        self.after(millis(800) * pace, move |world| world.directory(&directory));
+        let known = self.state().beads.contains_key(&id);
+        let recording = if known { ("t32_sling2", "gt-u3n") } else { ("t30_sling_new", "gt-lj9") };
+        let timeline = Timeline::read(recording.0).about(rig, name, [recording.1, work]);
+        self.replay(&timeline, pace);
+        let session = polecat(rig, name);
+        self.after(millis(700) * pace, move |world| world.state().unhold(&session));
+    }
+
+    /// `gt polecat nuke`, as it was recorded, so many times slower.
+    pub fn nuke(&self, rig: &str, name: &str, pace: u32) {
+        self.replay(&Timeline::read("t31_nuke").about(rig, name, ["gt-none", ""]), pace);
+    }
+
+    /// A command that ends a session and writes nothing down; it is gone some milliseconds later.
+    pub fn stop_without_a_word(&self, line: &'static str, session: &str) {
+        let line = format!(
+            "{line} {}",
+            self.state().polecats.get(session).map_or_else(String::new, Polecat::address)
+        );
+        self.gt(line.trim(), TOWN, millis(280));
+        let session = session.to_owned();
+        self.after(millis(277), move |world| {
+            let there = world.state().lives(&session);
+            world.end_session(&session, "stopped without a word");
+            let until = world.time() + rules::HOLD;
+            let mut state = world.state();
+            if there && state.is_seen_by_all(world.time()) {
+                state.hold(&session, until);
+            }
+        });
     }
 
     /// Work is put on a polecat's hook.

@@ -50,6 +50,12 @@ pub struct Watch {
     unwanted: BTreeMap<String, (Duration, String)>,
     /// When the last command in a rig's directories ended.
     busy: BTreeMap<String, Duration>,
+    /// When each polecat was last seen to have lived for a while.
+    well: BTreeMap<String, Duration>,
+    /// When the supervisor was last kept from seeing what happens.
+    distracted: Option<Duration>,
+    /// The polecats a witness was told of: when last, and with which work.
+    mailed: BTreeMap<String, (Duration, String)>,
 }
 
 /// The rig a witness's or refinery's session belongs to.
@@ -216,6 +222,48 @@ impl State {
         {
             self.violated(now, format!("create {session}, {:?} after its beads said: {why}", now - since));
         }
+    }
+
+    /// A session ends, or the agent in it: whether it had been well.
+    pub fn ends(&mut self, now: Duration, session: &str) {
+        // A second's part is not known of when it began.
+        if self.sessions.get(session).is_some_and(|it| it.live() && it.born + secs(4) <= now) {
+            self.watch.well.insert(session.to_owned(), now);
+        }
+    }
+
+    /// A witness is told of a polecat that is not back: once for each incident, which ends when the polecat is well again
+    /// or has other work.
+    pub fn was_mailed(&mut self, now: Duration, subject: &str) {
+        let Some(name) = subject.strip_prefix("CRASHED_POLECAT: ").and_then(|rest| rest.split(' ').next())
+        else {
+            return;
+        };
+        let of_it = |(_, polecat): &(&String, &super::Polecat)| polecat.address() == name;
+        let Some((session, polecat)) = self.polecats.iter().find(of_it) else { return };
+        let (session, id) = (session.clone(), super::agent_bead(&polecat.rig, &polecat.name));
+        self.ends(now, &session);
+        let hook =
+            self.beads.get(&id).and_then(|bead| bead["hook_bead"].as_str()).unwrap_or_default().to_owned();
+        if let Some((last, with)) = self.watch.mailed.insert(session.clone(), (now, hook.clone()))
+            && with == hook
+            && self.watch.well.get(&session).is_none_or(|well| *well < last)
+            && self.jumped_at.is_none_or(|jumped| jumped < last)
+        {
+            self.violated(now, format!("a second mail about {name}, {:?} after the first", now - last));
+        }
+    }
+
+    /// Something happened that may hide from the supervisor what people do in this moment.
+    pub fn distracted(&mut self, now: Duration) {
+        self.watch.distracted = Some(now);
+    }
+
+    /// Whether the supervisor sees what people do now: ports answer, nothing of it crashed a moment ago.
+    pub fn is_seen_by_all(&self, now: Duration) -> bool {
+        let calm = self.weather.fail == 0.0 && self.weather.slow == 0.0 && self.weather.hints == 0.0;
+        let recent = self.watch.distracted.is_some_and(|at| at + secs(3) > now);
+        calm && !recent && self.clock_panics_in.is_none() && self.failing.is_empty()
     }
 
     /// More than so many starts within a quarter of an hour are a storm: five restarts, a first start, and two that

@@ -135,7 +135,8 @@ impl Supervisor {
         }
     }
 
-    /// The actor of this name: `root`, `sessions`, `operator`, `deacon`, `boot`, `rig R`, `R/witness`, `R/refinery`.
+    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `rig R`,
+    /// `R/witness`, `R/refinery`, `R/polecats`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
         if name == "root" {
@@ -170,6 +171,7 @@ impl Supervisor {
     pub async fn crash(&self, name: &str) {
         let now = self.world.time();
         self.world.state().note(now, true, || format!("actor {name} crashes"));
+        self.world.state().distracted(now);
         if name == "root" {
             // Over the root is no actor any more, and so nothing that could catch a panic.
             self.world.state().clock_panics_in = None;

@@ -44,6 +44,19 @@ impl Timeline {
         Timeline { name: name.to_owned(), inside, facts }
     }
 
+    /// The same command about another rig, polecat and piece of work than the recorded ones.
+    pub fn about(mut self, rig: &str, polecat: &str, work: [&str; 2]) -> Timeline {
+        for fact in &mut self.facts {
+            if fact.kind == "bead" {
+                let (id, fields) = fact.rest.split_once(' ').expect("what changes");
+                fact.rest = format!("{} {fields}", ours(id));
+            }
+            let rest = fact.rest.replace("gastown", rig).replace("furiosa", polecat);
+            fact.rest = rest.replace(work[0], work[1]);
+        }
+        self
+    }
+
     /// The names of all recordings.
     pub fn all() -> Vec<String> {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timelines");
@@ -89,6 +102,12 @@ impl World {
             "writes" => {
                 let (path, content) = rest.split_once(' ').expect("what is written");
                 self.write(path, content);
+                let role = path.rsplit_once("/.runtime/").map(|(_, file)| file.trim_end_matches(".json"));
+                if let (Some(role), Some(rig), true) =
+                    (role, path.split('/').next(), content.contains("\"running\""))
+                {
+                    self.state().unhold(&format!("gt-{rig}-{role}"));
+                }
             }
             "removes" if rest.ends_with('/') => self.remove_directory(rest.trim_end_matches('/')),
             "removes" => self.remove(rest),
@@ -166,9 +185,10 @@ impl World {
         let labels: &[&str] = if kind == "agent" { &["gt:agent"] } else { &[] };
         self.put_bead(serde_json::json!({"id": id, "title": id, "status": "open", "issue_type": kind,
             "labels": labels, "description": "", "created_at": "", "updated_at": ""}));
-        if let Some(name) = id.strip_prefix("gastown-gastown-polecat-") {
-            let owner = Polecat { rig: "gastown".to_owned(), name: name.to_owned() };
-            self.state().polecats.insert(super::polecat("gastown", name), owner);
+        if let Some((prefix, name)) = id.split_once("-polecat-") {
+            let rig = &prefix[..prefix.len() / 2]; // `<rig>-<rig>`
+            let owner = Polecat { rig: rig.to_owned(), name: name.to_owned() };
+            self.state().polecats.insert(super::polecat(rig, name), owner);
         }
     }
 }
