@@ -38,14 +38,18 @@ fn it_comes_back_by_itself_between_notice_and_action() {
     // Its second look begins after 5 s, and its session is made 0.8 s later.
     let coarse = (0..=7_000).step_by(500);
     let fine = (4_950..=5_950).step_by(100);
-    for (after, leaves_shell) in coarse.chain(fine).flat_map(|after| [(after, false), (after, true)]) {
-        let name = format!("{after} ms after the crash, shell left: {leaves_shell}");
+    let all = coarse
+        .chain(fine)
+        .flat_map(|after| [(after, false, true), (after, true, true), (after, false, false)]);
+    for (after, leaves_shell, seen) in all {
+        let name = format!("{after} ms after the crash, shell left: {leaves_shell}, told by tmux: {seen}");
         simulate(420, |world| async move {
             let supervisor = at_work(&world).await;
             let before = incarnations(&world, &session());
             world.crash_agent(&session(), leaves_shell);
             world.hint();
-            world.after(millis(after), |world| {
+            world.after(millis(after), move |world| {
+                world.state().weather.hints = if seen { 0.0 } else { 1.0 };
                 // Whoever starts it by hand clears away a shell that was left.
                 if !world.state().lives(&session()) {
                     world.end_session(&session(), "by hand");
@@ -297,7 +301,7 @@ fn an_actor_that_crashes_forgets_no_command_that_stopped_an_agent() {
                     let supervisor = at_work(&world).await;
                     let before = deeds(&world);
                     // Nothing is written down, and the command is gone some milliseconds after its deed.
-                    world.gt(line, TOWN, millis(280));
+                    world.gt(line, TOWN, millis(278));
                     let stopped = whose.clone();
                     world.after(millis(277), move |world| world.end_session(&stopped, line));
                     world.pass(millis(277 + after)).await;

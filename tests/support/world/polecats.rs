@@ -99,7 +99,7 @@ impl World {
             "{line} {}",
             self.state().polecats.get(session).map_or_else(String::new, Polecat::address)
         );
-        self.gt(line.trim(), TOWN, millis(280));
+        self.gt(line.trim(), TOWN, millis(278));
         let session = session.to_owned();
         self.after(millis(277), move |world| {
             let there = world.state().lives(&session);
