@@ -88,10 +88,14 @@ fn gt_makes_its_session_while_ours_is_being_made() {
             let duplicate = |state: &State| state.trace.iter().any(|it| it.what.contains("nothing was made"));
             world.until("tmux says: duplicate session", secs(1), duplicate).await;
             world.pass(mins(10)).await;
-            let state = world.state();
-            assert_eq!((state.session(&session()).id, state.session(&session()).typed.len()), (theirs, 0));
-            assert_eq!(state.created(&session()).len(), 0);
-            drop(state);
+            {
+                let state = world.state();
+                assert_eq!(
+                    (state.session(&session()).id, state.session(&session()).typed.len()),
+                    (theirs, 0)
+                );
+                assert_eq!(state.created(&session()).len(), 0);
+            }
             assert_eq!(supervisor.agent("r/polecats/Toast").await.state, "alive");
             assert_eq!(supervisor.snapshot().await.problems, Default::default());
         });
