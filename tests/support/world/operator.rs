@@ -195,11 +195,17 @@ impl World {
         let run_on = self.text(&state_file(session)).is_none_or(|text| !text.contains("stopped"));
         self.after(noted_before, move |world| {
             let there = world.state().lives(&name);
+            // What tells of a new session may be lost; the look of each minute finds it at the latest.
+            let found = {
+                let (state, now) = (world.state(), world.time());
+                let told = state.weather.hints == 0.0;
+                state.sessions.get(&name).is_some_and(|it| told || now - it.born > secs(70))
+            };
             world.end_session(&name, "stopped by hand");
             // Whoever has not looked at the rig yet cannot know that the agent was alive before.
             let came = rules::rig_of(&held).and_then(|rig| world.state().rigs_came.get(rig).copied());
             let known = came.is_none_or(|came| world.time() - came > mins(4));
-            if there && run_on && known {
+            if there && run_on && known && found {
                 let until = world.time() + rules::HOLD;
                 world.state().hold(&held, until);
             }
