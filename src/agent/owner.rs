@@ -294,9 +294,14 @@ impl Owner {
         if self.lifecycle.history().crash_loop_since.is_none() {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
-        if self.is_alive() {
-            self.seen_alive = Some(now.wall);
-            self.forget_start_problems();
+        match self.state() {
+            State::Alive { .. } => {
+                self.seen_alive = Some(now.wall);
+                self.forget_start_problems();
+            }
+            // Nobody wants it to start any more.
+            State::Absent { .. } => drop(self.deps.problems.clear(&self.problem_key("start"))),
+            _ => {}
         }
         match step.decision {
             Decision::Leave => {}

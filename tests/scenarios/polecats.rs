@@ -270,7 +270,7 @@ fn a_new_incident_is_told_again() {
     ];
     for (name, act) in news {
         simulate(409, |world| async move {
-            let _supervisor = at_work(&world).await;
+            let supervisor = at_work(&world).await;
             crash(&world, false);
             world.remove_directory("r/polecats/Toast/r");
             world.pass(mins(30)).await;
@@ -278,6 +278,13 @@ fn a_new_incident_is_told_again() {
             act(&world);
             world.pass(mins(60)).await;
             assert_eq!(mails(&world).len(), 2, "{name}: {:?}", mails(&world));
+            let key = "rig/r/r/polecats/Toast/start";
+            assert!(supervisor.snapshot().await.problems[key].contains("worktree"), "{name}");
+            world.directory("r/polecats/Toast");
+            world.unhook("r", NAME);
+            world.pass(mins(5)).await;
+            let problems = supervisor.snapshot().await.problems;
+            assert_eq!(problems, Default::default(), "{name}: nobody wants it any more");
         });
     }
 }
