@@ -206,7 +206,8 @@ impl Known {
 
     /// Something in it ended: the death of this life, unless that was told.
     fn dies(&mut self, id: &str, exit: Option<i32>, with_server: bool, now: Now) -> Option<Death> {
-        if self.told.is_some() || self.gone.is_some() {
+        // One that is gone and was not told never showed anything living; what is heard of it late is news.
+        if self.told.is_some() {
             return None;
         }
         self.told = Some(now);
