@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    confirmation::{Assignment, Observation},
+    confirmation::{Assignment, Observation, Sighting},
     identity::Role,
     lifecycle::{Attempt, Decision, Event, Lifecycle, StartEnd, StartOrder, State, Surroundings},
     observe::{self, How, KnownNames},
@@ -183,7 +183,8 @@ impl Owner {
             State::Confirming { before: Some(life), .. } => Some(life.session.id.clone()),
             _ => None,
         };
-        let how = How { death: self.last_death.clone(), life, seen_alive: self.seen_alive, ..how };
+        let death = self.last_death.clone().filter(|death| life.as_ref() == Some(&death.id));
+        let how = How { death, life, seen_alive: self.seen_alive, ..how };
         async move { observe::observe(&deps, &spec, how, &known).await }
     }
 
@@ -266,10 +267,8 @@ impl Owner {
             Role::Polecat => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
-        if let Event::Seen(Observation { assignment: Assignment::Hooked { hook }, .. })
-        | Event::Looked(Observation { assignment: Assignment::Hooked { hook }, .. }) = &event
-        {
-            self.hook = Some(hook.clone());
+        if let Event::Seen(seen) | Event::Looked(seen) = &event {
+            self.note(seen);
         }
         let step = self.lifecycle.apply(
             event,
@@ -295,13 +294,14 @@ impl Owner {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
         match self.state() {
-            State::Alive { .. } => {
-                self.seen_alive = Some(now.wall);
-                self.forget_start_problems();
+            // Whoever started it, it runs; or nobody wants it to start any more.
+            State::Alive { .. } | State::Absent { .. } => {
+                self.deps.problems.clear(&self.problem_key("start"));
             }
-            // Nobody wants it to start any more.
-            State::Absent { .. } => drop(self.deps.problems.clear(&self.problem_key("start"))),
             _ => {}
+        }
+        if self.is_alive() {
+            self.seen_alive = Some(now.wall);
         }
         match step.decision {
             Decision::Leave => {}
@@ -311,6 +311,16 @@ impl Owner {
             }
             Decision::Start(order) => self.start(order),
         }
+    }
+
+    /// What an observation tells beside what the lifecycle makes of it.
+    fn note(&mut self, seen: &Observation) {
+        if let Assignment::Hooked { hook } = &seen.assignment {
+            self.hook = Some(hook.clone());
+        }
+        // It lives on after that end: of a later one it says nothing, nor when that was noticed.
+        let lives = matches!(seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
+        self.last_death.take_if(|death| lives && death.noticed.mono <= seen.begun.mono);
     }
 
     fn start(&mut self, order: StartOrder) {

@@ -1,5 +1,6 @@
 //! Agents begin, end and are started again.
 
+use gastown_supervisor::sessions::{End, EndOf};
 use jiff::SignedDuration;
 
 use crate::{all_up, deeds, town, world::*};
@@ -152,6 +153,35 @@ fn the_tmux_server_dies_and_everybody_comes_back() {
             assert_eq!(state.created(&session).len(), 2, "{session}");
         }
     });
+}
+
+#[test]
+fn an_earlier_end_says_nothing_of_when_a_later_one_was_noticed() {
+    type Act = fn(&World);
+    let ends: [(&str, Act); 2] = [
+        ("it died before", |world| world.crash_agent(&witness("r"), false)),
+        ("another pane of its session ended", |world| {
+            let id = format!("${}", world.state().session(&witness("r")).id);
+            let of = EndOf::Process { pid: 77, exit: Some(0) };
+            world.tell_end(millis(1), End { session: witness("r"), id, of });
+        }),
+    ];
+    for (name, earlier) in ends {
+        simulate(12, |world| async move {
+            let supervisor = town(&world, &["r"]).await;
+            earlier(&world);
+            world.pass(mins(40)).await;
+            // Of a shell that is left nothing is told; and somebody is at work.
+            world.gt("gt sling gt-1 r", TOWN, secs(30));
+            world.crash_agent(&witness("r"), true);
+            world.hint();
+            world.pass(secs(20)).await;
+            let agent = supervisor.agent("r/witness").await;
+            assert_eq!(agent.state, "confirming", "{name}: {agent:#?}");
+            let again = |state: &State| state.lives(&witness("r"));
+            world.until("its restart", secs(15), again).await;
+        });
+    }
 }
 
 #[test]

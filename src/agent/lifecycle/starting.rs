@@ -61,7 +61,8 @@ impl Lifecycle {
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        if !paced && matches!(attempt, Attempt::Restart(_)) {
+        // One that lives and is to be replaced waits for no turn: it would be forgotten meanwhile.
+        if !paced && replace.is_none() && matches!(attempt, Attempt::Restart(_)) {
             notices.push(Notice::TurnTaken);
             if !around.pace.is_zero() {
                 let why = "restarts are paced after a mass death".to_owned();

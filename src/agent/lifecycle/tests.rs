@@ -629,6 +629,11 @@ fn a_restart_waits_for_its_turn_once() {
     let at_once = paced_step(&mut free, gone(100), at(100), Duration::ZERO);
     assert_eq!(outcome(&free, &at_once), "starting, restart 1");
     assert!(at_once.notices.contains(&Notice::TurnTaken), "so that the next one comes later");
+    let mut stuck = given("alive");
+    let (heartbeat, permission) = (at(0).wall, Permission::Allowed);
+    let event = Event::Replace { why: "its heartbeat is old".into(), heartbeat, permission };
+    let replaced = paced_step(&mut stuck, event, at(100), pace);
+    assert_eq!(outcome(&stuck, &replaced), "starting, restart 1", "one that lives waits for no turn");
 }
 
 #[test]

@@ -186,14 +186,6 @@ impl Owner {
         }
     }
 
-    /// Whoever started it: it runs, so that nothing hinders its start any more.
-    pub(super) fn forget_start_problems(&self) {
-        self.deps.problems.clear(&self.problem_key("start"));
-        if self.lifecycle.history().crash_loop_since.is_none() {
-            self.deps.problems.clear(&self.problem_key("crash_loop"));
-        }
-    }
-
     pub(super) fn problem_key(&self, what: &str) -> String {
         match self.spec.identity.rig() {
             Some(rig) => format!("rig/{rig}/{}/{what}", self.spec.identity),
