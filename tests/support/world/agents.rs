@@ -261,6 +261,9 @@ impl World {
         let mut state = self.state();
         state.ends(now, name);
         if let Some(session) = state.sessions.remove(name) {
+            if why.starts_with("gt ") {
+                state.was_taken(now, name);
+            }
             state.note(now, true, || format!("session {name} is gone: {why}"));
             drop(state);
             self.hint_sessions();

@@ -52,6 +52,8 @@ pub struct Watch {
     busy: BTreeMap<String, Duration>,
     /// When each polecat was last seen to have lived for a while.
     well: BTreeMap<String, Duration>,
+    /// When each session was ended by one of Gas Town's commands: what follows is not a restart.
+    taken: BTreeMap<String, Vec<Duration>>,
     /// When the supervisor was last kept from seeing what happens.
     distracted: Option<Duration>,
     /// The polecats a witness was told of: when last, and with which work.
@@ -224,6 +226,11 @@ impl State {
         }
     }
 
+    /// A command of Gas Town ends this session.
+    pub fn was_taken(&mut self, now: Duration, session: &str) {
+        self.watch.taken.entry(session.to_owned()).or_default().push(now);
+    }
+
     /// A session ends, or the agent in it: whether it had been well.
     pub fn ends(&mut self, now: Duration, session: &str) {
         // A second's part is not known of when it began.
@@ -267,11 +274,16 @@ impl State {
     }
 
     /// More than so many starts within a quarter of an hour are a storm: five restarts, a first start, and two that
-    /// followed from a gate or hold.
+    /// followed from a gate or hold. An operator who parks and unparks all the time is none.
     pub fn check_storm(&mut self, now: Duration, name: &str) {
         let recent = self.deeds.iter().rev().take_while(|(at, _)| *at + mins(15) > now);
         let count = recent.filter(|(_, deed)| *deed == Deed::Created(name.to_owned())).count();
-        if count > 8 {
+        let taken = self
+            .watch
+            .taken
+            .get(name)
+            .map_or(0, |taken| taken.iter().filter(|at| **at + mins(15) > now).count());
+        if count > 8.max(taken + 6) {
             self.violated(now, format!("{name} was created {count} times within 15 minutes"));
         }
     }
