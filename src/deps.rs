@@ -12,13 +12,15 @@ use tokio::sync::watch;
 
 use crate::{
     agent::{
-        bindings::Bindings, claims::Claims, restart_ledger::RestartLedger, screens::Screens,
-        start_slots::StartSlots, turns::Turns,
+        bindings::Bindings, claims::Claims, holds::Holds, restart_ledger::RestartLedger,
+        role_bead::RoleBeads, screens::Screens, start_slots::StartSlots, turns::Turns,
     },
+    audit::incidents::Incidents,
     clock::{Clock, Now},
     commands::Commands,
     deaths::register::DeathRegister,
-    ledger::turn::LedgerTurn,
+    ledger::{snapshot::Snapshots, turn::LedgerTurn},
+    lifecycle::register::Requests,
     operator::{beginnings::Beginnings, register::Operations},
     problems::Problems,
     processes::Processes,
@@ -70,6 +72,16 @@ pub struct Deps {
     pub deaths: DeathRegister,
     /// What was last seen on agents' screens.
     pub screens: Screens,
+    /// What the ledger last said of each rig's agents.
+    pub snapshots: Snapshots,
+    /// What role beads say about starting agents.
+    pub role_beads: RoleBeads,
+    /// Requests by mail that are not done yet.
+    pub requests: Requests,
+    /// Agents stopped on request.
+    pub holds: Holds,
+    /// What was mailed about whom, and is not over.
+    pub incidents: Incidents,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }
@@ -109,6 +121,9 @@ impl Deps {
             clock,
             beginnings,
             dice,
+            requests: Requests::new(paths.supervisor_dir()),
+            holds: Holds::new(paths.supervisor_dir()),
+            incidents: Incidents::new(paths.supervisor_dir()),
             paths,
             settings,
             claims: Claims::new(problems.clone()),
@@ -122,6 +137,8 @@ impl Deps {
             operations: Operations::default(),
             deaths: DeathRegister::default(),
             screens: Screens::default(),
+            snapshots: Snapshots::default(),
+            role_beads: RoleBeads::default(),
             degraded: false,
         }
     }

@@ -35,6 +35,7 @@ use ractor::Actor;
 use tokio::sync::mpsc;
 
 pub mod agent;
+pub mod audit;
 pub mod boot;
 pub mod clock;
 pub mod commands;
@@ -42,7 +43,9 @@ pub mod deacon;
 pub mod deaths;
 pub mod deps;
 pub mod go_duration;
+pub mod kept;
 pub mod ledger;
+pub mod lifecycle;
 pub mod operator;
 pub mod polecat;
 pub mod problems;
@@ -50,6 +53,7 @@ pub mod processes;
 pub mod rig;
 pub mod service;
 pub mod sessions;
+pub mod spawns;
 pub mod town;
 pub mod tree;
 pub mod work;
@@ -95,6 +99,9 @@ pub async fn run(
     if let Some(histories) = chores::read_restart_state(&deps).await {
         deps.restarts.replace(histories);
     }
+    deps.requests.load(&deps).await;
+    deps.holds.load(&deps).await;
+    deps.incidents.load(&deps).await;
     let mut crashes = Vec::new();
     loop {
         match run_root(&plan, &mut signals, &root_up).await {

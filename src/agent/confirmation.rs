@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
 use crate::{clock::Now, operator::rules::Operation};
@@ -18,7 +19,7 @@ pub const OPERATION_LIMIT: Duration = Duration::from_secs(180);
 pub const REMOVAL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which incarnation of a session: a new session of the same name is another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionKey {
     /// The tmux server's id (`$5`).
     pub id: String,

@@ -7,6 +7,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::town::settings::Naming;
 
 /// Why a name from a file is not used.
@@ -239,6 +241,48 @@ impl fmt::Display for Identity {
     }
 }
 
+/// A text that is no identity.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} names no agent")]
+pub struct NoIdentity(pub String);
+
+/// Reads the form that [`Display`](fmt::Display) writes, and no other.
+impl FromStr for Identity {
+    type Err = NoIdentity;
+
+    fn from_str(text: &str) -> Result<Self, NoIdentity> {
+        let bad = || NoIdentity(text.chars().take(200).collect());
+        let name = |word: &str| word.parse::<AgentName>().map_err(|_| bad());
+        let (rig, rest) = match text {
+            "mayor" => return Ok(Identity::Mayor),
+            "deacon" => return Ok(Identity::Deacon),
+            "deacon-boot" => return Ok(Identity::Boot),
+            _ => text.split_once('/').ok_or_else(bad)?,
+        };
+        let rig = rig.parse::<RigName>().map_err(|_| bad())?;
+        match rest.split_once('/') {
+            None if rest == "witness" => Ok(Identity::Witness(rig)),
+            None if rest == "refinery" => Ok(Identity::Refinery(rig)),
+            Some(("crew", word)) => Ok(Identity::Crew(rig, name(word)?)),
+            Some(("polecats", word)) => Ok(Identity::Polecat(rig, name(word)?)),
+            _ => Err(bad()),
+        }
+    }
+}
+
+impl Serialize for Identity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Identity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +373,7 @@ mod tests {
             (Identity::Polecat(rig("r"), name), "r/polecats/Toast", Some("r/Toast")),
         ] {
             assert_eq!(identity.to_string(), text);
+            assert_eq!(text.parse(), Ok(identity.clone()));
             assert_eq!(identity.mail_address().as_deref(), address);
         }
     }

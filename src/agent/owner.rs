@@ -49,7 +49,7 @@ pub enum OwnerEvent {
 
 /// What a probe shows of an agent.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct AgentSnapshot {
+pub struct AgentStatus {
     /// Its identity.
     pub identity: String,
     /// Its role.
@@ -333,9 +333,9 @@ impl Owner {
     }
 
     /// What a probe shows.
-    pub fn snapshot(&self) -> AgentSnapshot {
+    pub fn snapshot(&self) -> AgentStatus {
         let (state, reason) = describe(self.lifecycle.state(), self.lifecycle.doubt());
-        AgentSnapshot {
+        AgentStatus {
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
             rig: self.spec.identity.rig().map(ToString::to_string),

@@ -15,7 +15,7 @@ use crate::{
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
         observe,
-        owner::AgentSnapshot,
+        owner::AgentStatus,
         permission,
         spec::AgentSpec,
         start,
@@ -48,7 +48,7 @@ pub enum BootMsg {
     /// From the mechanical triage: its status was written.
     Triaged,
     /// From anybody: how is your agent?
-    Probe(RpcReplyPort<AgentSnapshot>),
+    Probe(RpcReplyPort<AgentStatus>),
 }
 
 /// What a heartbeat's look found.
@@ -266,8 +266,8 @@ impl BootState {
         self.state = (state, reason);
     }
 
-    fn snapshot(&self) -> AgentSnapshot {
-        AgentSnapshot {
+    fn snapshot(&self) -> AgentStatus {
+        AgentStatus {
             identity: self.plan.boot.identity.to_string(),
             role: self.plan.boot.identity.role().to_string(),
             rig: None,

@@ -13,7 +13,7 @@ use crate::{
         confirmation::{Observation, Permission, Sighting},
         lifecycle::{Event, StartEnd, State},
         nudge,
-        owner::{AgentSnapshot, Owner, OwnerEvent},
+        owner::{AgentStatus, Owner, OwnerEvent},
         spec::AgentSpec,
         texts,
     },
@@ -41,7 +41,7 @@ pub enum DeaconMsg {
     /// From a nudge that was typed, or not.
     Nudged,
     /// From anybody: how is your agent?
-    Probe(RpcReplyPort<AgentSnapshot>),
+    Probe(RpcReplyPort<AgentStatus>),
 }
 
 /// The actor.
@@ -115,6 +115,9 @@ impl DeaconState {
                 self.owner.wake_start();
                 self.look(None, None);
             }
+            Word::Asked(_) => {}
+            Word::Mail(_) => {}
+            Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.owner.recall(),
         }
     }

@@ -19,7 +19,7 @@ use crate::{
         confirmation::{Assignment, Observation},
         identity::{AgentName, Identity, RigName},
         lifecycle::{Event, State},
-        owner::{AgentSnapshot, Owner, OwnerEvent},
+        owner::{AgentStatus, Owner, OwnerEvent},
     },
     deps::Deps,
     rig::supervisor::RigPlan,
@@ -42,7 +42,7 @@ pub enum HealthMsg {
     /// From its question to `bd`: who has work, by the agent beads alone.
     Nominated(Option<BTreeMap<Identity, Assignment>>),
     /// From anybody: how are your polecats?
-    Probe(RpcReplyPort<Vec<AgentSnapshot>>),
+    Probe(RpcReplyPort<Vec<AgentStatus>>),
 }
 
 /// Who there is in a rig, by the directories.
@@ -153,6 +153,9 @@ impl HealthState {
                 self.wake_starts();
                 self.list(Wanted::Change);
             }
+            Word::Asked(_) => {}
+            Word::Mail(_) => {}
+            Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
         }
     }

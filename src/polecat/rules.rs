@@ -10,24 +10,11 @@ use jiff::Timestamp;
 
 use crate::{
     agent::confirmation::Assignment,
-    ledger::{agents::AgentBead, beads::Bead},
+    ledger::{agents::AgentBead, answer::Answer, beads::Bead},
 };
 
 /// States in which an agent is not to run: it is done, removed, or waits for a person or another agent.
 const RESTING: [&str; 5] = ["done", "nuked", "closed", "stuck", "awaiting-gate"];
-
-/// What came of asking for a bead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer<T> {
-    /// There it is.
-    Found(T),
-    /// There is none of this id.
-    Missing,
-    /// It could not be asked, and why.
-    Unknown(String),
-    /// It was not asked.
-    NotAsked,
-}
 
 /// Judges both beads. `hooked` is the bead on the agent bead's hook; without it ([`Answer::NotAsked`]) the judgement only
 /// nominates. `seen_alive` is when the agent was last seen alive, and `guard` is for how long after a change of its bead

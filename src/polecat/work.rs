@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::rules::{self, Answer};
+use super::rules;
 use crate::{
     agent::{
         confirmation::Assignment,
@@ -14,7 +14,7 @@ use crate::{
         spec::AgentSpec,
     },
     deps::Deps,
-    ledger::{agents, agents::AgentBead, beads, beads::Bead},
+    ledger::{agents, agents::AgentBead, answer::Answer, beads, beads::Bead},
 };
 
 /// Reads the polecat's agent bead and then the bead on its hook, and judges them. `prefix` is its rig's bead prefix without

@@ -11,7 +11,7 @@ use crate::{
     agent::{
         confirmation::Observation,
         lifecycle::Event,
-        owner::{AgentSnapshot, Owner, OwnerEvent},
+        owner::{AgentStatus, Owner, OwnerEvent},
         spec::AgentSpec,
     },
     deps::Deps,
@@ -29,7 +29,7 @@ pub enum PatrolMsg {
     /// From its own look; with the heartbeat it answers, if one asked for it.
     Observed(Option<u64>, Option<Observation>),
     /// From anybody: how is your agent?
-    Probe(RpcReplyPort<AgentSnapshot>),
+    Probe(RpcReplyPort<AgentStatus>),
 }
 
 /// The actor.
@@ -101,6 +101,9 @@ impl PatrolState {
                     self.look_on(look);
                 }
             }
+            Word::Asked(_) => {}
+            Word::Mail(_) => {}
+            Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.owner.recall(),
         }
     }

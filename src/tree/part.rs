@@ -7,6 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::heartbeat::PartName;
 use crate::{
+    agent::identity::Identity,
+    ledger::{inbox::Message, snapshot::AgentSnapshot},
     sessions::{death::Death, sweep::Sweep},
     work::Post,
 };
@@ -27,6 +29,12 @@ pub enum Word {
     TownChanged,
     /// From the root: `daemon/restart_state.json` was changed by somebody else.
     RestartStateChanged,
+    /// From the root: somebody asked for this agent to be stopped or started afresh; its owner looks into the register.
+    Asked(Identity),
+    /// From the root: the deacon's inbox was read.
+    Mail(Arc<Vec<Message>>),
+    /// From a rig: its agent snapshot was read.
+    SnapshotRead(Arc<AgentSnapshot>),
 }
 
 /// One heartbeat.

@@ -12,7 +12,7 @@ use super::{
     root::{RootMsg, RootSnapshot},
 };
 use crate::{
-    agent::owner::AgentSnapshot,
+    agent::owner::AgentStatus,
     boot::actor::BootMsg,
     deacon::actor::DeaconMsg,
     deaths::{actor::DeathsMsg, register::DeathsSnapshot},
@@ -33,7 +33,7 @@ pub struct TownSnapshot {
     /// All actors under the root, those of rigs as `<rig>/<name>`.
     pub actors: Vec<ChildStatus>,
     /// All agents, ordered by identity.
-    pub agents: Vec<AgentSnapshot>,
+    pub agents: Vec<AgentStatus>,
     /// Mass deaths and the window that finds them; `None` when its actor is parked or silent.
     pub deaths: Option<DeathsSnapshot>,
     /// What is wrong now.

@@ -7,7 +7,7 @@ use std::{
 
 use gastown_supervisor::{
     RunError, Signal,
-    agent::owner::AgentSnapshot,
+    agent::owner::AgentStatus,
     deps::{Deps, Dice, Ports},
     rig::supervisor::RigMsg,
     town::{paths::TownPaths, settings::Settings},
@@ -112,7 +112,7 @@ impl Supervisor {
     }
 
     /// One agent, by identity.
-    pub async fn agent(&self, identity: &str) -> AgentSnapshot {
+    pub async fn agent(&self, identity: &str) -> AgentStatus {
         let town = self.snapshot().await;
         let agent = town.agents.iter().find(|agent| agent.identity == identity);
         agent.cloned().unwrap_or_else(|| panic!("no agent {identity} in {town:#?}"))

@@ -1,0 +1,84 @@
+//! Kept: a register of ours with a file in `daemon/supervisor/`, in memory for all actors and on disk for the next supervisor.
+//!
+//! What is in memory counts while we run; whoever must be sure that it outlives us [`save`](Kept::save)s and waits. A file
+//! that cannot be read is set aside and begun afresh. It must not know what it keeps.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    deps::Deps,
+    town::reading::{self, Reading},
+};
+
+/// A value of type `T` and its file; clones share both.
+#[derive(Debug)]
+pub struct Kept<T> {
+    path: PathBuf,
+    value: Arc<Mutex<T>>,
+    /// One write at a time, so that the last one is the newest.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Kept { path: self.path.clone(), value: self.value.clone(), writing: self.writing.clone() }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
+    /// The default value, to be kept in this file.
+    pub fn new(path: PathBuf) -> Self {
+        Kept { path, value: Arc::default(), writing: Arc::default() }
+    }
+
+    /// The value, for a moment; must never be held across an await.
+    pub fn value(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
+    /// broken one, the value stays as it is.
+    pub async fn load(&self, deps: &Deps) {
+        let shown = deps.paths.shown(&self.path);
+        let key = self.problem(deps);
+        match Reading::of(shown, deps.files.read(&self.path).await, reading::json::<T>) {
+            Reading::Good(value) => *self.value() = value,
+            Reading::Missing => {}
+            Reading::Bad(problem) => {
+                deps.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
+                if let Err(error) = deps.files.set_aside(&self.path, "corrupt").await {
+                    tracing::warn!("{} could not be set aside: {error}", shown.display());
+                }
+            }
+        }
+    }
+
+    /// Writes the value (mode 0600). When it returns `Ok`, what was in it when this was called is on disk. An error names
+    /// the file; it is reported as long as it lasts.
+    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
+        let _turn = self.writing.lock().await;
+        // Nothing that is kept can fail to become JSON: its keys are strings.
+        let content = serde_json::to_vec_pretty(&*self.value()).unwrap_or_default();
+        let key = self.problem(deps);
+        match deps.files.replace(&self.path, &content, 0o600).await {
+            Ok(()) => {
+                deps.problems.clear(&key);
+                Ok(())
+            }
+            Err(error) => {
+                let text = format!("{} cannot be written: {error}", deps.paths.shown(&self.path).display());
+                deps.problems.report(key, text.clone());
+                Err(text)
+            }
+        }
+    }
+
+    fn problem(&self, deps: &Deps) -> String {
+        format!("file/{}", deps.paths.shown(&self.path).display())
+    }
+}

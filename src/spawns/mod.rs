@@ -1,0 +1,1 @@
+//! Pending spawns: polecats that `gt` just started and that wait for the word to begin.
