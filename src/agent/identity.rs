@@ -114,6 +114,13 @@ impl Role {
     }
 }
 
+impl Role {
+    /// Whether the supervisor keeps such an agent running by itself. The others are started only when somebody asks.
+    pub fn is_kept(self) -> bool {
+        !matches!(self, Role::Mayor | Role::Crew)
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

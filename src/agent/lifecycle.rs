@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{clock::Now, operator::rules::Operation};
 
+mod asked;
 mod ending;
 mod order;
 mod starting;
@@ -25,9 +26,9 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use order::{Attempt, Replacement, StartEnd, StartOrder};
+pub use order::{Attempt, Because, Replacement, StartEnd, StartOrder, StopEnd, StopOrder};
 pub use state::{HeldSince, Life, Memory, State};
-pub use step::{Decision, Event, Notice, Obituary, Step, Surroundings};
+pub use step::{Asked, Decision, Event, Notice, Obituary, Outcome, Step, Surroundings};
 
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
 const START_RETRY: Duration = Duration::from_secs(30);
@@ -79,6 +80,7 @@ impl Lifecycle {
         let state = match memory {
             None | Some(Memory::Mourned) => State::Unseen,
             Some(Memory::Held { until, why, since }) => State::Held { until, why, since },
+            Some(Memory::HeldOnRequest(hold)) => State::HeldOnRequest { hold },
             Some(Memory::Waits { until, counted, paced, why }) => {
                 State::Waiting { until, counted, paced, why }
             }
@@ -104,6 +106,7 @@ impl Lifecycle {
             State::Held { until, why, since } => {
                 Some(Memory::Held { until: *until, why: why.clone(), since: *since })
             }
+            State::HeldOnRequest { hold } => Some(Memory::HeldOnRequest(hold.clone())),
             State::Waiting { until, counted, paced, why } => {
                 Some(Memory::Waits { until: *until, counted: *counted, paced: *paced, why: why.clone() })
             }
@@ -137,6 +140,9 @@ impl Lifecycle {
                 self.replace(why, heartbeat, &permission, around, &mut notices)
             }
             Event::Remembered(history) => self.remembered(history, around, &mut notices),
+            Event::Asked(asked) => self.asked(asked, around, &mut notices),
+            Event::StopEnded(end) => self.stop_ended(end, around, &mut notices),
+            Event::Hook(hook) => self.hook(hook, &mut notices),
         };
         Step { decision, notices }
     }
@@ -148,8 +154,8 @@ impl Lifecycle {
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        if matches!(self.state, State::Starting { .. }) {
-            return Decision::Leave; // a start looks for itself, and reports
+        if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
+            return Decision::Leave; // whoever is at it looks for itself, and reports
         }
         if seen.begun.mono < self.settled_at {
             // Looks may overtake each other. What waits for this one still needs one.
@@ -205,6 +211,10 @@ impl Lifecycle {
             State::Alive { .. } => notices.push(told("runs in a new session, not started by the supervisor")),
             State::Unseen => notices.push(told("is running, taken over as it is")),
             State::Confirming { .. } => notices.push(told("is back by itself, nothing done")),
+            State::HeldOnRequest { .. } => {
+                notices.push(told("was started by somebody else, and is held no longer"));
+                notices.push(Notice::Hold(None));
+            }
             _ => notices.push(told("was started by somebody else, nothing done")),
         }
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };

@@ -32,6 +32,7 @@ pub mod screens;
 pub mod spec;
 pub mod start;
 pub mod start_slots;
+pub mod stop;
 pub mod texts;
 pub mod turns;
 pub mod usage_limit;

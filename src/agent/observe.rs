@@ -130,7 +130,11 @@ async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
 
 /// Before its work was asked for.
 fn unasked(spec: &AgentSpec) -> Assignment {
-    if spec.identity.role() == Role::Polecat { Assignment::NotAsked } else { Assignment::Standing }
+    match spec.identity.role() {
+        Role::Polecat => Assignment::NotAsked,
+        role if role.is_kept() => Assignment::Standing,
+        _ => Assignment::None("it is started only when somebody asks for it".to_owned()),
+    }
 }
 
 /// The pane processes of the session that ended, or of what is left of it: what runs below them ends with it, or did.

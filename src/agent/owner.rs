@@ -12,18 +12,19 @@ use tokio::sync::Notify;
 use super::{
     confirmation::{Assignment, Observation, Sighting},
     identity::Role,
-    lifecycle::{Attempt, Decision, Event, Lifecycle, StartEnd, StartOrder, State, Surroundings},
+    lifecycle::{Attempt, Decision, Event, Lifecycle, Memory, StartEnd, State, StopEnd, Surroundings},
     observe::{self, How, KnownNames},
     spec::AgentSpec,
-    start,
 };
 use crate::{
     clock::Now,
     deps::Deps,
+    lifecycle::register::{Request, Stage},
     sessions::{death::Death, sweep::Sweep},
     work::{Post, Work},
 };
 
+mod requests;
 mod telling;
 
 /// So many of an agent's last transitions are kept for a probe.
@@ -43,6 +44,14 @@ pub enum OwnerEvent {
     Glanced(Observation),
     /// From the start under way.
     StartEnded(StartEnd),
+    /// From the stop under way.
+    StopEnded(StopEnd),
+    /// From its timer: a request is waiting.
+    RequestDue,
+    /// From the look that a request asked for, with how far the request is.
+    RequestLooked(Stage, Observation),
+    /// That look panicked.
+    RequestLost,
     /// A task ended that nobody waits for.
     Done,
 }
@@ -103,6 +112,8 @@ pub struct Owner {
     seen_alive: Option<Timestamp>,
     /// The work on its hook, as last seen, for a polecat.
     hook: Option<String>,
+    /// The request it is at.
+    attending: Option<Request>,
     /// The last end that was confirmed to be one.
     last_end: Option<End>,
     recent: VecDeque<(Timestamp, String)>,
@@ -112,13 +123,17 @@ impl Owner {
     /// An owner that has not looked yet; its tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: Post<OwnerEvent>) -> Self {
         let history = deps.restarts.recall(&spec.identity);
-        let memory = deps.restarts.memory(&spec.identity);
+        let hold = deps.holds.of(&spec.identity).map(Memory::HeldOnRequest);
+        let memory = hold.or_else(|| deps.restarts.memory(&spec.identity));
         let state_since = deps.now();
         let lifecycle = Lifecycle::resumed(history, memory, state_since);
         let mut work = Work::new(post);
         if lifecycle.state() != &State::Unseen {
             // What an earlier owner waited for is gone with it.
             work.after(AFTER_A_CRASH, OwnerEvent::TimerDue(0));
+        }
+        if deps.requests.next(&spec.identity).is_some() {
+            work.after(Duration::ZERO, OwnerEvent::RequestDue);
         }
         deps.claims.claim(&spec.identity, &spec.session);
         deps.screens.want(&spec.session);
@@ -133,6 +148,7 @@ impl Owner {
             last_death: None,
             seen_alive: None,
             hook: None,
+            attending: None,
             last_end: None,
             recent: VecDeque::new(),
             deps,
@@ -246,8 +262,22 @@ impl Owner {
             OwnerEvent::Glanced(seen) => self.apply(Event::Seen(seen)),
             OwnerEvent::StartEnded(end) => {
                 self.tell_start_problem(&end);
+                self.tell_asked_start(&end);
+                let unclear = matches!(end, StartEnd::Unclear(_));
                 self.apply(Event::StartEnded(end));
+                self.attended(unclear);
             }
+            OwnerEvent::StopEnded(end) => {
+                // What it came to was told, and an unclear one put off.
+                let unclear = matches!(end, StopEnd::Unclear(_));
+                self.apply(Event::StopEnded(end));
+                if !unclear {
+                    self.attended(false);
+                }
+            }
+            OwnerEvent::RequestDue => self.attend(),
+            OwnerEvent::RequestLooked(stage, seen) => self.request_looked(stage, seen),
+            OwnerEvent::RequestLost => self.put_off(),
             OwnerEvent::TimerDue(_) | OwnerEvent::Looked(..) | OwnerEvent::Done => {}
         }
     }
@@ -310,6 +340,7 @@ impl Owner {
                 self.work.after(after, OwnerEvent::TimerDue(self.timer));
             }
             Decision::Start(order) => self.start(order),
+            Decision::Stop(order) => self.stop(order),
         }
     }
 
@@ -321,15 +352,6 @@ impl Owner {
         // It lives on after that end: of a later one it says nothing, nor when that was noticed.
         let lives = matches!(seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
         self.last_death.take_if(|death| lives && death.noticed.mono <= seen.begun.mono);
-    }
-
-    fn start(&mut self, order: StartOrder) {
-        let (deps, spec, pulse) = (self.deps.clone(), self.spec.clone(), self.pulse.clone());
-        let seen_alive = self.seen_alive;
-        self.work.spawn(
-            async move { OwnerEvent::StartEnded(start::start(&deps, &spec, &order, &pulse, seen_alive).await) },
-            OwnerEvent::StartEnded(StartEnd::Unclear("the start was cut short by a fault of ours".into())),
-        );
     }
 
     /// What a probe shows.
@@ -363,6 +385,7 @@ fn describe(state: &State, doubt: Option<&str>) -> (&'static str, Option<String>
                     Attempt::Fresh => "it was not running".to_owned(),
                     Attempt::Restart(n) => format!("restart {n}"),
                     Attempt::Trial => "trial after a crash loop".to_owned(),
+                    Attempt::Asked => "somebody asked for it".to_owned(),
                 },
             }),
         ),
@@ -370,6 +393,8 @@ fn describe(state: &State, doubt: Option<&str>) -> (&'static str, Option<String>
         State::Confirming { what, .. } => ("confirming", Some(what.clone())),
         State::Waiting { why, .. } => ("waiting", Some(why.clone())),
         State::Held { why, .. } => ("held", Some(format!("stopped by hand: {why}"))),
+        State::Stopping { hold, .. } => ("held", Some(format!("being stopped: {}", hold.why))),
+        State::HeldOnRequest { hold } => ("held", Some(format!("stopped on request: {}", hold.why))),
         State::CrashLoop { trial_at } => ("crash_loop", Some(format!("next trial at {trial_at}"))),
     };
     (name, doubt.map(str::to_owned).or(reason))

@@ -132,6 +132,11 @@ pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, poli
     *history != before
 }
 
+/// Somebody asked for a start: nothing of its history stands in the way any more.
+pub fn asked_for(history: &mut RestartHistory) {
+    begin_afresh(history);
+}
+
 /// It lived long: only when it was restarted last is still of interest.
 fn begin_afresh(history: &mut RestartHistory) {
     *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };

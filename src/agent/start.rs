@@ -15,7 +15,7 @@ use super::{
     environment, hooks,
     identity::Role,
     kill,
-    lifecycle::{Attempt, Replacement, StartEnd, StartOrder},
+    lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     nudge, observe, permission, place, presync,
     program::{AgentProgram, Ready},
     programs, readiness,
@@ -104,6 +104,9 @@ impl Start<'_> {
     }
 
     async fn permitted(&self) -> Step<()> {
+        if self.must_make_way() {
+            return Err(StartEnd::Refused("somebody asked for something else".to_owned()));
+        }
         match permission::ask(self.deps, self.spec).await {
             Permission::Allowed => Ok(()),
             Permission::Denied(why) => Err(StartEnd::Refused(why)),
@@ -111,9 +114,16 @@ impl Start<'_> {
         }
     }
 
+    /// A start that nobody asked for makes way for what somebody asked for.
+    fn must_make_way(&self) -> bool {
+        self.order.attempt != Attempt::Asked && self.deps.requests.next(&self.spec.identity).is_some()
+    }
+
     /// Its work was read right before it was ordered; waiting for a place or a remote may have taken minutes since.
     async fn still_wanted(&self, ordered: crate::clock::Now) -> Step<()> {
-        if self.spec.identity.role() != Role::Polecat || self.deps.now().since(ordered) < WORK_IS_FRESH {
+        let asked = self.order.attempt == Attempt::Asked;
+        let fresh = self.deps.now().since(ordered) < WORK_IS_FRESH;
+        if self.spec.identity.role() != Role::Polecat || asked || fresh {
             return Ok(());
         }
         match work::read(self.deps, self.spec, &self.spec.prefix, self.seen_alive).await {
@@ -139,7 +149,12 @@ impl Start<'_> {
             }
         };
         match kill::kill(self.deps, &self.spec.session, &key).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if self.order.attempt == Attempt::Asked {
+                    tokio::time::sleep(self.deps.settings().lifecycle.pause).await;
+                }
+                Ok(())
+            }
             Err(why) => Err(StartEnd::Unclear(format!("{} could not be ended: {why}", self.spec.session))),
         }
     }
@@ -147,25 +162,26 @@ impl Start<'_> {
     /// The reason for ending a live agent must hold to the last moment.
     async fn still_to_be_replaced(&self, key: &SessionKey) -> Step<()> {
         match &self.order.replace {
-            Some(Replacement { session, heartbeat, why }) if session == key => {
-                if self.permitted().await.is_err() {
-                    return Err(StartEnd::Found(key.clone())); // what runs is left running
+            Some(Replacement { session, because, why }) if session == key => {
+                // What runs is left running when that is not allowed, or the heartbeat moved or cannot be read.
+                if self.permitted().await.is_err() || !self.still_holds(because).await {
+                    return Err(StartEnd::Found(key.clone()));
                 }
-                let path = self.deps.paths.deacon_heartbeat();
-                match Reading::of(
-                    self.deps.paths.shown(&path),
-                    self.deps.files.read(&path).await,
-                    deacon_file::parse_heartbeat,
-                ) {
-                    Reading::Good(file) if file.timestamp == *heartbeat => {
-                        tracing::warn!("{}: ending it: {why}", self.spec.identity);
-                        Ok(())
-                    }
-                    _ => Err(StartEnd::Found(key.clone())), // it moved, or cannot be read: leave it
-                }
+                tracing::warn!("{}: ending it: {why}", self.spec.identity);
+                Ok(())
             }
             _ => Err(StartEnd::Found(key.clone())),
         }
+    }
+
+    async fn still_holds(&self, because: &Because) -> bool {
+        let Because::HeartbeatAt(heartbeat) = because else {
+            return true;
+        };
+        let path = self.deps.paths.deacon_heartbeat();
+        let content = self.deps.files.read(&path).await;
+        let reading = Reading::of(self.deps.paths.shown(&path), content, deacon_file::parse_heartbeat);
+        matches!(reading, Reading::Good(file) if file.timestamp == *heartbeat)
     }
 
     async fn program(&self) -> Step<AgentProgram> {
@@ -209,6 +225,7 @@ impl Start<'_> {
                     (None, Attempt::Fresh) => "it was not running".to_owned(),
                     (None, Attempt::Restart(n)) => format!("it died; restart {n}"),
                     (None, Attempt::Trial) => "trial after a crash loop".to_owned(),
+                    (None, Attempt::Asked) => "somebody asked for it".to_owned(),
                 };
                 tracing::info!("{identity}: starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)
@@ -264,7 +281,7 @@ impl Start<'_> {
                     Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
                     Sighting::Starting(_) | Sighting::Dead(_) | Sighting::Unknown(_) => {}
                 }
-                self.wait(pause).await;
+                self.wait(key, pause).await?;
                 pause = (pause * 2).min(Duration::from_secs(1));
             }
         };
@@ -289,7 +306,7 @@ impl Start<'_> {
                 if readiness::shows_permissions_dialog(&self.screen(key).await?) {
                     return Ok(());
                 }
-                self.wait(SCREEN_POLL).await;
+                self.wait(key, SCREEN_POLL).await?;
             }
         };
         match tokio::time::timeout(self.deps.settings().start.dialog_wait, shown).await {
@@ -317,7 +334,7 @@ impl Start<'_> {
                     if readiness::shows_prompt(&self.screen(key).await?, prompts) {
                         return Ok(());
                     }
-                    self.wait(SCREEN_POLL).await;
+                    self.wait(key, SCREEN_POLL).await?;
                 },
             }
         };
@@ -329,8 +346,9 @@ impl Start<'_> {
         let path = crate::town::paths::TownPaths::session_id(&directory);
         let session_id =
             self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
-        let occasion = match self.spec.identity.role() {
-            Role::Polecat => Occasion::Crash,
+        let occasion = match (self.order.attempt, self.spec.identity.role()) {
+            (Attempt::Asked, _) => Occasion::Lifecycle,
+            (_, Role::Polecat) => Occasion::Crash,
             _ => Occasion::Patrol,
         };
         let at = self.deps.now().wall.to_zoned(self.deps.clock.zone());
@@ -362,7 +380,7 @@ impl Start<'_> {
     async fn may_speak(&self, key: &SessionKey) -> Step<bool> {
         let known = async {
             while !self.still_there(key).await? {
-                self.wait(UNKNOWN_RETRY).await;
+                self.wait(key, UNKNOWN_RETRY).await?;
             }
             Ok(true)
         };
@@ -393,6 +411,9 @@ impl Start<'_> {
             Sighting::Alive(_) | Sighting::Starting(_) => true,
             Sighting::Unknown(_) => false,
         };
+        if self.must_make_way() {
+            return Err(StartEnd::Found(key.clone()));
+        }
         match permission::ask(self.deps, self.spec).await {
             // What runs is left running.
             Permission::Denied(_) => Err(StartEnd::Found(key.clone())),
@@ -413,12 +434,13 @@ impl Start<'_> {
     }
 
     /// A pause that ends early when something may have happened.
-    async fn wait(&self, time: Duration) {
+    async fn wait(&self, key: &SessionKey, time: Duration) -> Step<()> {
         tokio::select! {
             biased;
             () = self.pulse.notified() => {}
             () = tokio::time::sleep(time) => {}
         }
+        if self.must_make_way() { Err(StartEnd::Found(key.clone())) } else { Ok(()) }
     }
 
     fn passed_over(&self, what: &str) {

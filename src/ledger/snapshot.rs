@@ -11,7 +11,10 @@ use std::{
 
 use super::{agents::AgentBead, answer::Answer, beads::Bead};
 use crate::{
-    agent::identity::{Identity, RigName},
+    agent::{
+        holds::Hook,
+        identity::{Identity, RigName},
+    },
     clock::Now,
 };
 
@@ -30,6 +33,17 @@ pub struct AgentSnapshot {
     pub rig_bead: Answer<Bead>,
 }
 
+impl AgentSnapshot {
+    /// What is on this polecat's hook; `None` when that is not known.
+    pub fn hook(&self, identity: &Identity) -> Option<Hook> {
+        match self.agents.get(identity)? {
+            Answer::Found(agent) => Some(agent.hook.clone().map_or(Hook::Nothing, Hook::Bead)),
+            Answer::Missing => Some(Hook::Nothing),
+            Answer::Unknown(_) | Answer::NotAsked => None,
+        }
+    }
+}
+
 /// The last snapshot of each rig; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots(Arc<Mutex<BTreeMap<RigName, Arc<AgentSnapshot>>>>);
@@ -38,6 +52,11 @@ impl Snapshots {
     /// The last snapshot of this rig, however old; `None` until there is one.
     pub fn last(&self, rig: &RigName) -> Option<Arc<AgentSnapshot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(rig).cloned()
+    }
+
+    /// What is on this polecat's hook, by the last snapshot; `None` when that is not known.
+    pub fn hook(&self, identity: &Identity) -> Option<Hook> {
+        self.last(identity.rig()?)?.hook(identity)
     }
 
     /// Keeps a newer one.

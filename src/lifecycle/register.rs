@@ -116,11 +116,21 @@ impl Requests {
         saved
     }
 
-    /// Goes on to this stage, also on disk. That the disk cannot be written is reported, and does not hold it up.
-    pub async fn advance(&self, deps: &Deps, id: &str, stage: Stage) {
+    /// Goes on to this stage, in memory; [`save`](Self::save) makes it last.
+    pub fn set(&self, id: &str, stage: Stage) {
         if let Some(claim) = self.0.value().requests.get_mut(id) {
             claim.stage = stage;
         }
+    }
+
+    /// Writes the file.
+    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
+        self.0.save(deps).await
+    }
+
+    /// Goes on to this stage, also on disk. That the disk cannot be written is reported, and does not hold it up.
+    pub async fn advance(&self, deps: &Deps, id: &str, stage: Stage) {
+        self.set(id, stage);
         let _ = self.0.save(deps).await;
     }
 

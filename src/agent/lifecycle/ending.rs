@@ -72,7 +72,7 @@ impl Lifecycle {
                 let until = self.not_too_late(until, around.policy.deliberate_hold, around);
                 self.held(seen, (until, why, since), asked_for, around, notices)
             }
-            State::Starting { .. } => Decision::Leave,
+            State::Starting { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Decision::Leave,
         }
     }
 

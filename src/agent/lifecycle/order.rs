@@ -15,6 +15,8 @@ pub enum Attempt {
     Restart(u32),
     /// A trial after a crash loop.
     Trial,
+    /// Somebody asked for it: at once, and not counted.
+    Asked,
 }
 
 /// A start to be made.
@@ -33,8 +35,37 @@ pub struct Replacement {
     pub session: SessionKey,
     /// Why, for the log.
     pub why: String,
-    /// The reason still holds only while the deacon's heartbeat file has this timestamp.
-    pub heartbeat: Timestamp,
+    /// What must still be so right before it is ended.
+    pub because: Because,
+}
+
+/// The reason to end a live agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// It makes no progress: the deacon's heartbeat file still has this timestamp.
+    HeartbeatAt(Timestamp),
+    /// It was asked for, which stays so.
+    Asked,
+}
+
+/// An agent to be ended because somebody asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopOrder {
+    /// Exactly this incarnation of its session.
+    pub session: SessionKey,
+}
+
+/// How a stop ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopEnd {
+    /// It was ended.
+    Ended,
+    /// That incarnation was gone already.
+    Gone,
+    /// Not allowed (any more); what runs was left running.
+    Refused(String),
+    /// It could not be found out whether to end it, or it could not be ended.
+    Unclear(String),
 }
 
 /// How a start ended.

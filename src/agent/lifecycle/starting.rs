@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Attempt, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd, StartOrder, State,
+    Attempt, Because, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd, StartOrder, State,
     Surroundings, at_second, time_until, told,
 };
 use crate::agent::{
@@ -72,7 +72,7 @@ impl Lifecycle {
                 return Decision::LookAgain(around.pace);
             }
         }
-        if attempt != Attempt::Fresh {
+        if matches!(attempt, Attempt::Restart(_) | Attempt::Trial) {
             restart::restarted(&mut self.history, around.now.wall, around.policy);
             notices.push(Notice::Keep(self.history.clone()));
         }
@@ -115,7 +115,10 @@ impl Lifecycle {
             }
             StartEnd::NeverAppeared(why) => {
                 notices.push(told(format!("start failed: {why}")));
-                self.died(Duration::ZERO, around, notices)
+                if around.identity.role().is_kept() {
+                    return self.died(Duration::ZERO, around, notices);
+                }
+                self.absent("its start failed", notices)
             }
             StartEnd::Ended(session) => {
                 notices.push(told("session ended while it was being started"));
@@ -155,7 +158,8 @@ impl Lifecycle {
         match verdict {
             Verdict::Now | Verdict::Trial => {
                 notices.push(told(format!("{why}; replacing it")));
-                self.follow(verdict, true, Some(Replacement { session, why, heartbeat }), around, notices)
+                let replacement = Replacement { session, why, because: Because::HeartbeatAt(heartbeat) };
+                self.follow(verdict, true, Some(replacement), around, notices)
             }
             // It stays alive: a kill made in order to start again is made only if the start is allowed now.
             Verdict::CrashLoop { trial_at, news: true } => {
@@ -176,9 +180,15 @@ impl Lifecycle {
             return Decision::Leave;
         }
         self.history = history;
+        if let State::HeldOnRequest { .. } = self.state {
+            notices.push(Notice::Hold(None));
+        }
         match self.state {
             // Somebody cleared it: that is meant for a hold as well.
-            State::Waiting { .. } | State::CrashLoop { .. } | State::Held { .. } => {
+            State::Waiting { .. }
+            | State::CrashLoop { .. }
+            | State::Held { .. }
+            | State::HeldOnRequest { .. } => {
                 notices.push(told("restart state was changed from outside"));
                 let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
                     Verdict::Now => around.now.wall,

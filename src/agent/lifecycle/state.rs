@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 
 use super::order::StartOrder;
-use crate::{agent::confirmation::SessionKey, clock::Now, operator::rules::Operation};
+use crate::{
+    agent::{confirmation::SessionKey, holds::Hold},
+    clock::Now,
+    operator::rules::Operation,
+};
 
 /// Where an agent is in its life.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +68,18 @@ pub enum State {
         /// What has been seen since; a change of it ends the hold.
         since: HeldSince,
     },
+    /// Somebody asked for it to be stopped, and it is being ended.
+    Stopping {
+        /// The session that is to end.
+        session: SessionKey,
+        /// How it is held from now on.
+        hold: Hold,
+    },
+    /// Stopped because somebody asked for it: left alone until somebody asks again.
+    HeldOnRequest {
+        /// Since when, why, and with which work.
+        hold: Hold,
+    },
     /// Restarted too often: left alone until the next trial.
     CrashLoop {
         /// When the next trial start is due.
@@ -106,6 +122,8 @@ pub enum Memory {
         /// What has been seen since.
         since: HeldSince,
     },
+    /// It was stopped on request, as in [`State::HeldOnRequest`].
+    HeldOnRequest(Hold),
     /// It was to be started later, as in [`State::Waiting`]: not sooner because an actor crashed, and counted the same.
     Waits {
         /// When.

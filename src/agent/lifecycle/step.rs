@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::order::{Attempt, StartEnd, StartOrder};
+use super::order::{Attempt, StartEnd, StartOrder, StopEnd, StopOrder};
 use crate::{
     agent::{
         confirmation::{Observation, Permission, SessionKey},
+        holds::{Hold, Hook},
         identity::Identity,
         restart::RestartHistory,
     },
     clock::Now,
+    lifecycle::{register::Stage, rules::Action},
     town::settings::Restart as Policy,
 };
 
@@ -35,6 +37,27 @@ pub enum Event {
     },
     /// The restart state was changed from outside (the file, a signal): take this history.
     Remembered(RestartHistory),
+    /// Somebody asked for it to be stopped or started afresh.
+    Asked(Asked),
+    /// The stop under way ended.
+    StopEnded(StopEnd),
+    /// What is on its hook, for a polecat.
+    Hook(Hook),
+}
+
+/// A request, and how things are when it is attended to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// What is asked for.
+    pub action: Action,
+    /// By whom, for people ("asked for by mail hq-5w2").
+    pub why: String,
+    /// How far it is: one that was begun by an earlier owner is gone on with.
+    pub stage: Stage,
+    /// The agent now.
+    pub seen: Observation,
+    /// What is on its hook, for a polecat, where that is known.
+    pub hook: Option<Hook>,
 }
 
 /// What to do next.
@@ -47,6 +70,8 @@ pub enum Decision {
     LookAgain(Duration),
     /// Make this start and report it as [`Event::StartEnded`].
     Start(StartOrder),
+    /// End the agent and report it as [`Event::StopEnded`].
+    Stop(StopOrder),
 }
 
 /// Something worth telling.
@@ -67,6 +92,10 @@ pub enum Notice {
     Died(Obituary),
     /// It was stopped by hand.
     StoppedByHand,
+    /// It is held on request from now on, or not any more.
+    Hold(Option<Hold>),
+    /// What came of the request that was attended to.
+    Request(Outcome),
     /// A restart takes its turn while restarts are paced.
     TurnTaken,
     /// A crash loop began.
@@ -76,6 +105,17 @@ pub enum Notice {
         /// When the next trial is due.
         until: Timestamp,
     },
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is carried out, or there was nothing left to do.
+    Carried,
+    /// It must not be carried out, and why.
+    Refused(String),
+    /// It could not be found out whether it may be carried out, and why: it is tried again.
+    Unclear(String),
 }
 
 /// What is told of a death.

@@ -4,11 +4,14 @@ use super::*;
 use crate::{
     agent::{
         confirmation::{Assignment, AtWork, Permission, Worktree},
+        holds::{Hold, Hook},
         identity::Identity,
     },
     operator::rules::{Effect, Operation},
     town::settings::Restart as Policy,
 };
+
+mod asked;
 
 const T0: i64 = 1_800_000_000;
 
@@ -107,6 +110,11 @@ fn look_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
     step(lifecycle, Event::Looked(seen(what, at(second))), at(second))
 }
 
+/// Stopped on request, with this on its hook.
+fn hold(hook: Option<Hook>) -> Hold {
+    Hold { since: at(50).wall, why: "asked to stop (mail hq-1)".into(), hook }
+}
+
 /// A lifecycle in the named state at second 100.
 fn given(state: &str) -> Lifecycle {
     let mut it = Lifecycle::new(RestartHistory::default());
@@ -163,6 +171,9 @@ fn given(state: &str) -> Lifecycle {
         "held, said running all along" => {
             State::Held { until: at(700).wall, why: "`gt shutdown`".into(), since: HeldSince::default() }
         }
+        "stopping" => State::Stopping { session: session(1), hold: hold(None) },
+        "held on request" => State::HeldOnRequest { hold: hold(None) },
+        "held on request, hooked" => State::HeldOnRequest { hold: hold(Some(Hook::Bead("gt-1".into()))) },
         "crash loop" => State::CrashLoop { trial_at: at(1900).wall },
         "crash loop, due" => State::CrashLoop { trial_at: at(100).wall },
         other => panic!("{other}"),
@@ -180,6 +191,8 @@ fn outcome(lifecycle: &Lifecycle, step: &Step) -> String {
         State::Confirming { .. } => "confirming",
         State::Waiting { .. } => "waiting",
         State::Held { .. } => "held",
+        State::Stopping { .. } => "stopping",
+        State::HeldOnRequest { .. } => "held on request",
         State::CrashLoop { .. } => "crash loop",
     };
     let decision = match &step.decision {
@@ -189,7 +202,11 @@ fn outcome(lifecycle: &Lifecycle, step: &Step) -> String {
             Attempt::Fresh => "start".to_owned(),
             Attempt::Restart(n) => format!("restart {n}"),
             Attempt::Trial => "trial".to_owned(),
+            Attempt::Asked => {
+                format!("start on request{}", if order.replace.is_some() { ", replacing" } else { "" })
+            }
         },
+        Decision::Stop(order) => format!("stop {}", order.session.id),
     };
     format!("{state}, {decision}")
 }
@@ -512,7 +529,7 @@ fn dying_again_and_again_ends_in_a_crash_loop_that_is_told_once_and_tried_again(
         match step.decision {
             Decision::Start(_) => restarts += 1,
             Decision::LookAgain(after) => now += i64::try_from(after.as_secs()).unwrap() + 1,
-            Decision::Leave => now += 1,
+            Decision::Leave | Decision::Stop(_) => now += 1,
         }
         if now > 100 + 4 * 1800 {
             break;

@@ -32,6 +32,12 @@ impl Owner {
             Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
             Notice::Died(obituary) => self.tell_died(&obituary, now),
             Notice::StoppedByHand => self.deps.docked.read_again(),
+            Notice::Hold(hold) => {
+                self.deps.holds.set(identity, hold);
+                let deps = self.deps.clone();
+                self.work.run(async move { drop(deps.holds.save(&deps).await) });
+            }
+            Notice::Request(outcome) => self.request_came_to(outcome),
             Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
             Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
             Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),
@@ -118,12 +124,13 @@ impl Owner {
             Attempt::Fresh => String::new(),
             Attempt::Restart(n) => format!(" (restart {n})"),
             Attempt::Trial => " (trial after a crash loop)".to_owned(),
+            Attempt::Asked => " (asked for)".to_owned(),
         };
         let text = format!("started in {:.1}s{which}", took.as_secs_f64());
         tracing::info!("{}: {text}", self.spec.identity);
         self.remember(now, text);
         let attempt = match attempt {
-            Attempt::Fresh => return,
+            Attempt::Fresh | Attempt::Asked => return,
             Attempt::Restart(n) => n,
             Attempt::Trial => self.lifecycle.history().restart_count,
         };

@@ -1,0 +1,172 @@
+//! Requests: an agent is to be stopped, or ended and started afresh, because somebody asked for it.
+
+use super::{
+    Asked, Attempt, Because, Decision, Lifecycle, Notice, Outcome, Replacement, StartOrder, State, StopEnd,
+    StopOrder, Surroundings, told,
+};
+use crate::{
+    agent::{
+        confirmation::{Permission, SessionKey, Sighting},
+        holds::{Hold, Hook},
+        restart,
+    },
+    lifecycle::{register::Stage, rules::Action},
+};
+use std::time::Duration;
+
+impl Lifecycle {
+    pub(super) fn asked(
+        &mut self,
+        asked: Asked,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
+            return Decision::Leave; // attended to when that has ended
+        }
+        let session = match may_be_attended_to(&asked) {
+            Ok(_) if asked.seen.begun.mono < self.settled_at => {
+                let why = "it changed while it was looked at".to_owned();
+                notices.push(Notice::Request(Outcome::Unclear(why)));
+                return Decision::Leave;
+            }
+            Ok(session) => session,
+            Err(outcome) => {
+                notices.push(Notice::Request(outcome));
+                return Decision::Leave;
+            }
+        };
+        self.settled_at = asked.seen.begun.mono;
+        self.doubt = None;
+        let lives = matches!(asked.seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
+        if let Stage::Begun { session: before } = &asked.stage
+            && lives
+            && *before != session
+        {
+            // The session that was to end is gone: an earlier owner, or the last supervisor, got that far.
+            notices.push(Notice::Request(Outcome::Carried));
+            return Decision::Leave;
+        }
+        match asked.action {
+            Action::Restart => {
+                let replace = session.filter(|_| lives);
+                self.start_on_request(replace, asked.why, around, notices)
+            }
+            Action::Stop => self.stop_on_request(session, asked, around, notices),
+        }
+    }
+
+    fn start_on_request(
+        &mut self,
+        replace: Option<SessionKey>,
+        why: String,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        if let State::HeldOnRequest { .. } = self.state {
+            notices.push(Notice::Hold(None));
+        }
+        let before = self.history.clone();
+        restart::asked_for(&mut self.history);
+        if self.history != before {
+            notices.push(Notice::Keep(self.history.clone()));
+        }
+        notices.push(told(match replace {
+            Some(_) => format!("{why}; ending it and starting it afresh"),
+            None => format!("{why}; starting it"),
+        }));
+        let replace = replace.map(|session| Replacement { session, why, because: Because::Asked });
+        let order = StartOrder { attempt: Attempt::Asked, replace };
+        self.state = State::Starting { since: around.now, order: order.clone() };
+        Decision::Start(order)
+    }
+
+    fn stop_on_request(
+        &mut self,
+        session: Option<SessionKey>,
+        asked: Asked,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let hold = Hold { since: around.now.wall, why: asked.why, hook: asked.hook };
+        notices.push(Notice::Hold(Some(hold.clone())));
+        match session {
+            Some(session) => {
+                notices.push(told(format!("{}; ending it", hold.why)));
+                self.state = State::Stopping { session: session.clone(), hold };
+                Decision::Stop(StopOrder { session })
+            }
+            None => {
+                notices.push(told(format!("{}; it is not running, and left so", hold.why)));
+                notices.push(Notice::Request(Outcome::Carried));
+                self.state = State::HeldOnRequest { hold };
+                Decision::Leave
+            }
+        }
+    }
+
+    pub(super) fn stop_ended(
+        &mut self,
+        end: StopEnd,
+        around: Surroundings<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Decision {
+        let State::Stopping { session, hold } = self.state.clone() else {
+            return Decision::Leave;
+        };
+        self.settled_at = around.now.mono;
+        let outcome = match end {
+            StopEnd::Ended => {
+                notices.push(told("was stopped on request, and left so"));
+                Outcome::Carried
+            }
+            StopEnd::Gone => Outcome::Carried,
+            StopEnd::Refused(why) => Outcome::Refused(why),
+            StopEnd::Unclear(why) => Outcome::Unclear(why),
+        };
+        self.state = match outcome {
+            Outcome::Carried => State::HeldOnRequest { hold },
+            Outcome::Refused(_) | Outcome::Unclear(_) => {
+                notices.push(Notice::Hold(None));
+                State::Alive { since: around.now, session, said_stopped: false }
+            }
+        };
+        notices.push(Notice::Request(outcome));
+        // Whoever lives there now is somebody else's, or must be looked after again.
+        Decision::LookAgain(Duration::ZERO)
+    }
+
+    /// A polecat with other work than when it was stopped is let go.
+    pub(super) fn hook(&mut self, now: Hook, notices: &mut Vec<Notice>) -> Decision {
+        let State::HeldOnRequest { hold } = &mut self.state else {
+            return Decision::Leave;
+        };
+        match &hold.hook {
+            Some(then) if *then == now => {}
+            Some(_) => {
+                notices.push(told("was stopped on request; its hook changed, and it is held no longer"));
+                notices.push(Notice::Hold(None));
+                self.state = State::Absent { why: "it was stopped on request".to_owned() };
+            }
+            None => {
+                hold.hook = Some(now);
+                notices.push(Notice::Hold(Some(hold.clone())));
+            }
+        }
+        Decision::Leave
+    }
+}
+
+/// Its session, if there is one; or why the request cannot be attended to now.
+fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Outcome> {
+    match &asked.seen.permission {
+        Permission::Allowed => {}
+        Permission::Denied(why) => return Err(Outcome::Refused(why.clone())),
+        Permission::Unknown(why) => return Err(Outcome::Unclear(why.clone())),
+    }
+    match &asked.seen.sighting {
+        Sighting::Absent => Ok(None),
+        Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key) => Ok(Some(key.clone())),
+        Sighting::Unknown(why) => Err(Outcome::Unclear(why.clone())),
+    }
+}

@@ -1,0 +1,214 @@
+//! Requests as grids: state × request × what is seen × how far an earlier owner got.
+
+use super::*;
+use crate::lifecycle::{register::Stage, rules::Action};
+
+fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> Step {
+    let now = at(100);
+    let why = "asked by mail hq-1".to_owned();
+    let event = Event::Asked(Asked { action, why, stage, seen: seen(what, now), hook: None });
+    step(lifecycle, event, now)
+}
+
+/// What came of the request, if anything did yet.
+fn came_to(step: &Step) -> Option<&Outcome> {
+    step.notices.iter().find_map(|notice| match notice {
+        Notice::Request(outcome) => Some(outcome),
+        _ => None,
+    })
+}
+
+fn begun(n: Option<u32>) -> Stage {
+    Stage::Begun { session: n.map(session) }
+}
+
+const ALL: [&str; 15] = [
+    "unseen",
+    "absent",
+    "alive",
+    "alive, said stopped",
+    "confirming",
+    "confirming, due",
+    "confirming, due, never alive",
+    "waiting",
+    "waiting, due",
+    "held",
+    "held, was parked",
+    "held on request",
+    "held on request, hooked",
+    "crash loop",
+    "crash loop, due",
+];
+
+#[test]
+fn requests_are_carried_out_in_any_state() {
+    let outcomes = [
+        ("gone", "starting, start on request", "held on request, leave"),
+        ("alive", "starting, start on request, replacing", "stopping, stop $1"),
+        ("young", "starting, start on request, replacing", "stopping, stop $1"),
+        ("another", "starting, start on request, replacing", "stopping, stop $2"),
+        // What is left of one that ended is cleared away by the start itself.
+        ("zombie", "starting, start on request", "stopping, stop $1"),
+    ];
+    for state in ALL {
+        for (what, restarted, stopped) in outcomes {
+            for (action, expected) in [(Action::Restart, restarted), (Action::Stop, stopped)] {
+                let mut lifecycle = given(state);
+                let step = ask(&mut lifecycle, action, Stage::Due, what);
+                assert_eq!(outcome(&lifecycle, &step), expected, "{state}, {what}, {action:?}");
+                let done = (action, what) == (Action::Stop, "gone");
+                assert_eq!(came_to(&step), done.then_some(&Outcome::Carried), "{state}, {what}, {action:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_under_way_is_ended_first() {
+    for state in ["starting", "stopping"] {
+        for action in [Action::Restart, Action::Stop] {
+            let mut lifecycle = given(state);
+            let step = ask(&mut lifecycle, action, Stage::Due, "alive");
+            assert_eq!(outcome(&lifecycle, &step), format!("{state}, leave"));
+            assert_eq!(step.notices, [], "{state}");
+        }
+    }
+}
+
+#[test]
+fn not_allowed_or_not_known_changes_nothing() {
+    for state in ALL {
+        for action in [Action::Restart, Action::Stop] {
+            for (what, refused) in
+                [("alive+parked", true), ("gone+parked", true), ("alive+gate?", false), ("dark", false)]
+            {
+                let mut lifecycle = given(state);
+                let step = ask(&mut lifecycle, action, Stage::Due, what);
+                assert_eq!(lifecycle.state(), given(state).state(), "{state}, {what}, {action:?}");
+                let right = match came_to(&step) {
+                    Some(Outcome::Refused(why)) => refused && why == "rig is parked",
+                    Some(Outcome::Unclear(_)) => !refused,
+                    _ => false,
+                };
+                assert!(right, "{state}, {what}, {action:?}: {step:?}");
+                assert_eq!((step.decision, step.notices.len()), (Decision::Leave, 1), "{state}, {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_was_begun_is_gone_on_with_or_is_done() {
+    let (restart, stop) = (Action::Restart, Action::Stop);
+    for (name, action, stage, what, expected, done) in [
+        ("not ended yet", restart, begun(Some(1)), "alive", "starting, start on request, replacing", false),
+        ("ended, not started", restart, begun(Some(1)), "gone", "starting, start on request", false),
+        ("started as well", restart, begun(Some(1)), "another", "alive, leave", true),
+        ("its shell is left", restart, begun(Some(1)), "zombie", "starting, start on request", false),
+        ("there was none, still none", restart, begun(None), "gone", "starting, start on request", false),
+        ("there was none, started", restart, begun(None), "alive", "alive, leave", true),
+        ("not ended yet", stop, begun(Some(1)), "alive", "stopping, stop $1", false),
+        ("ended", stop, begun(Some(1)), "gone", "held on request, leave", true),
+        ("ended, and somebody started it", stop, begun(Some(1)), "another", "alive, leave", true),
+        ("a shell is left", stop, begun(Some(1)), "zombie", "stopping, stop $1", false),
+    ] {
+        let mut lifecycle = given("alive");
+        let step = ask(&mut lifecycle, action, stage, what);
+        assert_eq!(outcome(&lifecycle, &step), expected, "{name}, {action:?}");
+        assert_eq!(came_to(&step), done.then_some(&Outcome::Carried), "{name}, {action:?}");
+    }
+}
+
+#[test]
+fn a_fresh_start_ends_holds_backoffs_and_crash_loops_and_is_not_counted() {
+    for state in ["held on request", "waiting", "crash loop"] {
+        let mut lifecycle = given(state);
+        let long_ago = Some(at(1).wall);
+        lifecycle.history = RestartHistory {
+            last_restart: long_ago,
+            restart_count: 5,
+            backoff_until: Some(at(900).wall),
+            crash_loop_since: long_ago,
+            recent: vec![at(1).wall; 5],
+        };
+        let step = ask(&mut lifecycle, Action::Restart, Stage::Due, "gone");
+        let afresh = RestartHistory { last_restart: long_ago, ..RestartHistory::default() };
+        assert_eq!(lifecycle.history, afresh, "{state}");
+        assert!(step.notices.contains(&Notice::Keep(afresh)), "{state}");
+        assert_eq!(step.notices.contains(&Notice::Hold(None)), state == "held on request", "{state}");
+    }
+}
+
+#[test]
+fn how_a_stop_ends() {
+    let refused = StopEnd::Refused("rig is parked".into());
+    for (end, expected, held) in [
+        (StopEnd::Ended, "held on request, look in 0", true),
+        (StopEnd::Gone, "held on request, look in 0", true),
+        (refused, "alive, look in 0", false),
+        (StopEnd::Unclear("tmux does not answer".into()), "alive, look in 0", false),
+    ] {
+        let mut lifecycle = given("stopping");
+        let step = step(&mut lifecycle, Event::StopEnded(end.clone()), at(100));
+        assert_eq!(outcome(&lifecycle, &step), expected, "{end:?}");
+        assert_eq!(step.notices.contains(&Notice::Hold(None)), !held, "{end:?}");
+        assert_eq!(came_to(&step) == Some(&Outcome::Carried), held, "{end:?}");
+    }
+    let mut lifecycle = given("alive");
+    let late = step(&mut lifecycle, Event::StopEnded(StopEnd::Ended), at(100));
+    assert_eq!(outcome(&lifecycle, &late), "alive, leave", "nobody asked for it");
+}
+
+#[test]
+fn held_on_request_until_it_is_seen_again_or_let_go() {
+    for what in ["gone", "zombie", "gone+parked", "gone+gate?", "dark", "gone+hooked", "gone+running"] {
+        for second in [100, 100_000] {
+            let mut lifecycle = given("held on request");
+            let passing = look(&mut lifecycle, what, second);
+            let asked = look_again(&mut lifecycle, what, second);
+            for step in [passing, asked] {
+                let outcome = outcome(&lifecycle, &step);
+                assert!(outcome.starts_with("held on request"), "{what}: {outcome}");
+                assert!(!matches!(step.decision, Decision::Start(_)), "{what}");
+                assert!(!step.notices.contains(&Notice::Hold(None)), "{what}");
+            }
+        }
+    }
+    for what in ["alive", "young", "another"] {
+        let mut lifecycle = given("held on request");
+        let step = look(&mut lifecycle, what, 100);
+        assert_eq!(outcome(&lifecycle, &step), "alive, leave", "{what}");
+        assert!(step.notices.contains(&Notice::Hold(None)), "{what}");
+    }
+    let mut lifecycle = given("held on request");
+    lifecycle.history.restart_count = 1;
+    let cleared = step(&mut lifecycle, Event::Remembered(RestartHistory::default()), at(100));
+    assert!(cleared.notices.contains(&Notice::Hold(None)), "cleared by hand");
+    assert_eq!(outcome(&lifecycle, &cleared), "waiting, look in 0");
+}
+
+#[test]
+fn other_work_ends_a_polecats_hold() {
+    let bead = |id: &str| Hook::Bead(id.to_owned());
+    for (name, state, hook, expected) in [
+        ("the same work", "held on request, hooked", bead("gt-1"), "held on request"),
+        ("other work", "held on request, hooked", bead("gt-2"), "absent"),
+        ("no work any more", "held on request, hooked", Hook::Nothing, "absent"),
+        ("known for the first time", "held on request", bead("gt-1"), "held on request"),
+        ("not held", "alive", bead("gt-2"), "alive"),
+    ] {
+        let mut lifecycle = given(state);
+        let step = step(&mut lifecycle, Event::Hook(hook.clone()), at(100));
+        assert_eq!(outcome(&lifecycle, &step), format!("{expected}, leave"), "{name}");
+        assert_eq!(step.notices.contains(&Notice::Hold(None)), expected == "absent", "{name}");
+        let learnt = Notice::Hold(Some(self::hold(Some(hook))));
+        assert_eq!(step.notices.contains(&learnt), name == "known for the first time", "{name}");
+    }
+}
+
+#[test]
+fn a_hold_survives_its_owner() {
+    let held = given("held on request, hooked");
+    let resumed = Lifecycle::resumed(RestartHistory::default(), held.memory(), at(200));
+    assert_eq!(resumed.state(), held.state());
+}

@@ -1,0 +1,146 @@
+//! Requests an owner attends to, one after the other, in the order in which they were made.
+//!
+//! The register says what there is to do; a request is done when the register says so. What cannot be found out now is tried
+//! again; what must not be done is told, and done with.
+
+use std::time::Duration;
+
+use super::{Owner, OwnerEvent};
+use crate::{
+    agent::{
+        confirmation::Observation,
+        lifecycle::{Asked, Attempt, Event, Outcome, StartEnd, StartOrder, State, StopOrder},
+        observe::How,
+        start, stop,
+    },
+    lifecycle::{
+        register::{Request, Stage},
+        rules::Action,
+    },
+};
+
+/// After so long a request that could not be attended to is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+impl Owner {
+    /// Looks whether there is a request for its agent and begins to attend to it, unless it is at one, or at a start or
+    /// stop: then it is looked again when that has ended.
+    pub fn attend(&mut self) {
+        if self.attending.is_some() {
+            return;
+        }
+        let Some((request, stage)) = self.deps.requests.next(&self.spec.identity) else { return };
+        if matches!(self.state(), State::Starting { .. } | State::Stopping { .. }) {
+            return self.wake_start(); // a start of its own makes way
+        }
+        self.attending = Some(request);
+        let look = self.observe(How::default());
+        self.work.spawn(async move { OwnerEvent::RequestLooked(stage, look.await) }, OwnerEvent::RequestLost);
+    }
+
+    pub(super) fn request_looked(&mut self, stage: Stage, seen: Observation) {
+        let Some(request) = self.attending.clone() else { return };
+        let why = match request.action {
+            Action::Restart => format!("asked for a fresh start (mail {})", request.id),
+            Action::Stop => format!("asked to stop (mail {})", request.id),
+        };
+        let hook = self.deps.snapshots.hook(&self.spec.identity);
+        let asked = Asked { action: request.action, why, stage, seen, hook };
+        self.apply(Event::Asked(asked));
+        let at_it = matches!(self.state(), State::Starting { .. } | State::Stopping { .. });
+        if !at_it && self.attending.take().is_some() {
+            self.attend();
+        }
+    }
+
+    /// It is tried again a little later.
+    pub(super) fn put_off(&mut self) {
+        self.attending = None;
+        self.work.after(TRY_AGAIN, OwnerEvent::RequestDue);
+    }
+
+    /// A start or stop ended: on with the next request, or later with the same.
+    pub(super) fn attended(&mut self, unclear: bool) {
+        if unclear && self.attending.is_some() {
+            return self.put_off();
+        }
+        self.attending = None;
+        self.attend();
+    }
+
+    pub(super) fn request_came_to(&mut self, outcome: Outcome) {
+        let Some(request) = self.attending.clone() else { return };
+        let identity = &self.spec.identity;
+        match outcome {
+            Outcome::Carried => self.finish(&request),
+            Outcome::Refused(why) => {
+                tracing::warn!("{identity}: request by mail {} is not carried out: {why}", request.id);
+                self.finish(&request);
+            }
+            Outcome::Unclear(why) => {
+                tracing::info!("{identity}: request by mail {} has to wait: {why}", request.id);
+                self.put_off();
+            }
+        }
+    }
+
+    fn finish(&mut self, request: &Request) {
+        self.deps.requests.set(&request.id, Stage::Done);
+        let deps = self.deps.clone();
+        self.work.run(async move { drop(deps.requests.save(&deps).await) });
+    }
+
+    /// Makes a start; one that was asked for is noted before and after.
+    pub(super) fn start(&mut self, order: StartOrder) {
+        let (deps, spec, pulse) = (self.deps.clone(), self.spec.clone(), self.pulse.clone());
+        let seen_alive = self.seen_alive;
+        let request = self.attending.clone().filter(|_| order.attempt == Attempt::Asked);
+        self.work.spawn(
+            async move {
+                if let Some(request) = &request {
+                    let session = order.replace.as_ref().map(|replaced| replaced.session.clone());
+                    deps.requests.advance(&deps, &request.id, Stage::Begun { session }).await;
+                }
+                let end = start::start(&deps, &spec, &order, &pulse, seen_alive).await;
+                if let Some(request) = &request
+                    && !matches!(end, StartEnd::Unclear(_))
+                {
+                    deps.requests.advance(&deps, &request.id, Stage::Done).await;
+                }
+                OwnerEvent::StartEnded(end)
+            },
+            OwnerEvent::StartEnded(StartEnd::Unclear("the start was cut short by a fault of ours".into())),
+        );
+    }
+
+    pub(super) fn stop(&mut self, order: StopOrder) {
+        let (deps, spec, request) = (self.deps.clone(), self.spec.clone(), self.attending.clone());
+        self.work.spawn(
+            async move {
+                if let Some(request) = &request {
+                    let session = Some(order.session.clone());
+                    deps.requests.advance(&deps, &request.id, Stage::Begun { session }).await;
+                }
+                OwnerEvent::StopEnded(stop::stop(&deps, &spec, &order).await)
+            },
+            OwnerEvent::StopEnded(crate::agent::lifecycle::StopEnd::Unclear(
+                "the stop was cut short by a fault of ours".into(),
+            )),
+        );
+    }
+
+    /// What became of a start that was asked for, for people.
+    pub(super) fn tell_asked_start(&mut self, end: &StartEnd) {
+        let State::Starting { order, .. } = self.state() else { return };
+        let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };
+        let why = match end {
+            StartEnd::Refused(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => why,
+            StartEnd::Unclear(why) => {
+                tracing::info!("{}: request by mail {} has to wait: {why}", self.spec.identity, request.id);
+                return;
+            }
+            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Ended(_) => return,
+        };
+        tracing::warn!("{}: request by mail {} came to nothing: {why}", self.spec.identity, request.id);
+    }
+}

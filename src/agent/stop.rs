@@ -1,0 +1,29 @@
+//! Stop: ending an agent because somebody asked for it.
+//!
+//! That it is held is on disk before it is ended, so that nobody starts it again when we end in between. It must not decide
+//! whether it is to be stopped.
+
+use super::{
+    confirmation::Permission,
+    kill,
+    lifecycle::{StopEnd, StopOrder},
+    permission,
+    spec::AgentSpec,
+};
+use crate::deps::Deps;
+
+/// Ends an agent. Takes up to `kill.grace` and a moment more; may be dropped at any point.
+pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
+    // That the disk cannot be written is reported there; a stop that was asked for is carried out all the same.
+    let _ = deps.holds.save(deps).await;
+    match permission::ask(deps, spec).await {
+        Permission::Allowed => {}
+        Permission::Denied(why) => return StopEnd::Refused(why),
+        Permission::Unknown(why) => return StopEnd::Unclear(why),
+    }
+    match kill::kill(deps, &spec.session, &order.session).await {
+        Ok(true) => StopEnd::Ended,
+        Ok(false) => StopEnd::Gone,
+        Err(why) => StopEnd::Unclear(format!("{} could not be ended: {why}", spec.session)),
+    }
+}
