@@ -56,6 +56,11 @@ impl Holds {
         self.0.value().agents.get(identity).cloned()
     }
 
+    /// All agents that are held.
+    pub fn all(&self) -> Vec<Identity> {
+        self.0.value().agents.keys().cloned().collect()
+    }
+
     /// Holds an agent, or lets it go, from now on; [`save`](Self::save) makes it last.
     pub fn set(&self, identity: &Identity, hold: Option<Hold>) {
         let mut held = self.0.value();

@@ -115,7 +115,7 @@ impl DeaconState {
                 self.owner.wake_start();
                 self.look(None, None);
             }
-            Word::Asked(_) => {}
+            Word::Asked(_) => self.owner.attend(),
             Word::Mail(_) => {}
             Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.owner.recall(),
@@ -206,7 +206,13 @@ impl DeaconState {
     }
 
     fn tell_whether_held(&mut self) {
-        let held = matches!(self.owner.state(), State::Held { .. } | State::CrashLoop { .. });
+        let held = matches!(
+            self.owner.state(),
+            State::Held { .. }
+                | State::Stopping { .. }
+                | State::HeldOnRequest { .. }
+                | State::CrashLoop { .. }
+        );
         if held != self.held {
             self.held = held;
             (self.answers)(Report::DeaconHeld(held));

@@ -153,7 +153,7 @@ impl HealthState {
                 self.wake_starts();
                 self.list(Wanted::Change);
             }
-            Word::Asked(_) => {}
+            Word::Asked(identity) => self.asked(&identity),
             Word::Mail(_) => {}
             Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
@@ -168,6 +168,18 @@ impl HealthState {
         let owner = self.polecats.values_mut().find(|owner| owner.spec().session == death.session);
         if let Some(owner) = owner {
             owner.died(death);
+        }
+    }
+
+    fn asked(&mut self, identity: &Identity) {
+        let Identity::Polecat(_, name) = identity else { return };
+        // One without a directory is made as well: that it cannot be started is told by its start.
+        if !self.polecats.contains_key(name) {
+            let owner = self.owner(name);
+            self.polecats.insert(name.clone(), owner);
+        }
+        if let Some(owner) = self.polecats.get_mut(name) {
+            owner.attend();
         }
     }
 
@@ -239,6 +251,7 @@ impl HealthState {
             }
             let identity = Identity::Polecat(self.rig.name.clone(), name);
             self.deps.claims.release(&identity);
+            self.let_go(&identity);
             self.deps.restarts.remember(&identity, None);
             self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
         }
@@ -250,9 +263,24 @@ impl HealthState {
         }
     }
 
+    /// What was stopped on request and then removed for good is held no longer.
+    fn let_go(&mut self, identity: &Identity) {
+        if self.deps.holds.of(identity).is_some() {
+            self.deps.holds.set(identity, None);
+            let deps = self.deps.clone();
+            self.work.run(async move { drop(deps.holds.save(&deps).await) });
+        }
+    }
+
     fn may_be_let_go(&self, owner: &Owner) -> bool {
+        if self.deps.requests.next(&owner.spec().identity).is_some() {
+            return false;
+        }
         is_idle(owner)
-            || matches!(owner.state(), State::Held { .. } | State::CrashLoop { .. })
+            || matches!(
+                owner.state(),
+                State::Held { .. } | State::HeldOnRequest { .. } | State::CrashLoop { .. }
+            )
             // What lives under a name that another agent has too is the other one.
             || self.deps.claims.contested(&owner.spec().session).is_some()
     }

@@ -101,7 +101,7 @@ impl PatrolState {
                     self.look_on(look);
                 }
             }
-            Word::Asked(_) => {}
+            Word::Asked(_) => self.owner.attend(),
             Word::Mail(_) => {}
             Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.owner.recall(),

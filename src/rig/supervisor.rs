@@ -2,14 +2,14 @@
 //!
 //! It owns no agent. Whatever else a rig gets joins its children here.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use super::patrol::{Patrol, PatrolMsg};
 use crate::{
     agent::{
-        identity::{Identity, RigName},
+        identity::{AgentName, Identity, RigName},
         spec::AgentSpec,
     },
     deps::Deps,
@@ -36,8 +36,10 @@ pub enum RigMsg {
 }
 
 /// The children a rig has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RigChild {
+    /// The owner of a crew member, once somebody asked for it.
+    Crew(AgentName),
     /// The owner of all polecats.
     Polecats,
     /// The owner of the refinery.
@@ -48,11 +50,12 @@ pub enum RigChild {
 
 impl fmt::Display for RigChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RigChild::Polecats => "polecats",
-            RigChild::Refinery => "refinery",
-            RigChild::Witness => "witness",
-        })
+        match self {
+            RigChild::Crew(name) => write!(f, "crew/{name}"),
+            RigChild::Polecats => f.write_str("polecats"),
+            RigChild::Refinery => f.write_str("refinery"),
+            RigChild::Witness => f.write_str("witness"),
+        }
     }
 }
 
@@ -150,6 +153,9 @@ impl Actor for RigSupervisor {
         for child in [RigChild::Witness, RigChild::Refinery, RigChild::Polecats] {
             state.spawn(&myself, child).await?;
         }
+        for name in state.crew_asked_for() {
+            state.spawn(&myself, RigChild::Crew(name)).await?;
+        }
         Ok(state)
     }
 
@@ -162,6 +168,7 @@ impl Actor for RigSupervisor {
         match message {
             RigMsg::Word(Word::Heartbeat(beat)) => state.pass_on(&beat),
             RigMsg::Word(Word::Died(death)) => state.died(death),
+            RigMsg::Word(Word::Asked(identity)) => state.asked(&myself, identity).await?,
             RigMsg::Word(word) => {
                 for (_, child) in state.children.running() {
                     child.hear(word.clone());
@@ -215,9 +222,10 @@ impl Actor for RigSupervisor {
 
 impl RigState {
     /// The one agent that a patrol owns.
-    fn spec(&self, child: RigChild) -> Option<AgentSpec> {
+    fn spec(&self, child: &RigChild) -> Option<AgentSpec> {
         let rig = self.plan.name.clone();
         let identity = match child {
+            RigChild::Crew(name) => Identity::Crew(rig, name.clone()),
             RigChild::Witness => Identity::Witness(rig),
             RigChild::Refinery => Identity::Refinery(rig),
             RigChild::Polecats => return None,
@@ -228,7 +236,7 @@ impl RigState {
     /// Passes a death on to the owner of the session, if it is one of this rig's.
     fn died(&self, death: Death) {
         let naming = self.deps.settings().tmux.naming;
-        let owner = self.children.running().find(|(child, _)| match self.spec(**child) {
+        let owner = self.children.running().find(|(child, _)| match self.spec(child) {
             Some(spec) => spec.session == death.session,
             None => self.plan.may_be_a_polecats(&death.session, naming),
         });
@@ -237,9 +245,38 @@ impl RigState {
         }
     }
 
+    /// Crew members are nobody's business until somebody asks for one to be stopped or started.
+    fn crew_asked_for(&self) -> BTreeSet<AgentName> {
+        let asked_for = self.deps.requests.waiting().into_iter().chain(self.deps.holds.all());
+        asked_for
+            .filter_map(|identity| match identity {
+                Identity::Crew(rig, name) if rig == self.plan.name => Some(name),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Passes a request on to its agent's owner. One that is parked finds it in the register.
+    async fn asked(&mut self, myself: &ActorRef<RigMsg>, identity: Identity) -> Result<(), ActorProcessingErr> {
+        let child = match &identity {
+            Identity::Witness(_) => RigChild::Witness,
+            Identity::Refinery(_) => RigChild::Refinery,
+            Identity::Polecat(..) => RigChild::Polecats,
+            Identity::Crew(_, name) => RigChild::Crew(name.clone()),
+            Identity::Mayor | Identity::Deacon | Identity::Boot => return Ok(()),
+        };
+        if matches!(child, RigChild::Crew(_)) && !self.children.contains(&child) {
+            self.spawn(myself, child.clone()).await?;
+        }
+        if let Some(owner) = self.children.get(&child) {
+            owner.hear(Word::Asked(identity));
+        }
+        Ok(())
+    }
+
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
         let (deps, answers, above) = (self.deps.clone(), self.answers.clone(), myself.get_cell());
-        let (actor, cell) = match self.spec(child) {
+        let (actor, cell) = match self.spec(&child) {
             Some(spec) => {
                 let (actor, _) = Actor::spawn_linked(None, Patrol, (deps, spec, answers), above).await?;
                 (ChildRef::Patrol(actor.clone()), actor.get_cell())

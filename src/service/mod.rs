@@ -14,12 +14,13 @@ use tokio::sync::{mpsc, watch};
 use self::{last_resort::LastResort, signals::Signals};
 use crate::{
     RunError, Signal,
+    deps::Deps,
     town::{
         files::Disk,
         lock::{self, DaemonLock, LockError},
         log::{self, AlreadyInstalled, LogConfig, LogFormat, LogHandle},
         paths::TownPaths,
-        pid,
+        own_directory, pid,
         root::{self, RootError},
         settings::Settings,
         watch::SystemHints,
@@ -157,6 +158,7 @@ async fn supervise(
     };
     let (settings_in_force, settings) = watch::channel(settings);
     let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
+    prepare_own_directory(&deps).await;
     let plan = RootPlan {
         deps: deps.clone(),
         settings: Arc::new(settings_in_force),
@@ -174,6 +176,16 @@ async fn supervise(
     tracing::info!("Daemon stopped");
     log.flush(FLUSH);
     Ok(outcome?)
+}
+
+/// Without it nothing is remembered across our restart; everything else works.
+async fn prepare_own_directory(deps: &Deps) {
+    let path = deps.paths.supervisor_dir();
+    let shown = deps.paths.shown(&path).display().to_string();
+    let made = tokio::task::spawn_blocking(move || own_directory::prepare(&path)).await;
+    if let Ok(Err(error)) = made {
+        deps.problems.report("own_directory", format!("{shown}/ cannot be made or closed to others: {error}"));
+    }
 }
 
 fn install_log(

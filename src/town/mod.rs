@@ -13,6 +13,7 @@ pub mod files;
 pub mod go_time;
 pub mod lock;
 pub mod log;
+pub mod own_directory;
 pub mod paths;
 pub mod pid;
 pub mod reading;

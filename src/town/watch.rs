@@ -1,5 +1,7 @@
-//! Watching directories: a counter that moves when something in them was created, written, renamed or removed.
+//! Watching directories: counters that move when something in them was created, written, renamed or removed.
 //!
+//! There is one for the town's files and one for its ledger, which changes all the time: of `.beads` only the export that
+//! `bd` (0.47 to 0.49) writes after each change counts, never the database, which reading touches too.
 //! A hint to look again, never the truth: the operating system may drop events, and what changed is not told. Reading a
 //! file never moves it. Not recursive; nothing polls.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
@@ -22,6 +24,9 @@ use tokio::sync::watch;
 pub trait Hints: Send + Sync {
     /// A counter that moves with each change.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// A counter that moves with each change of the ledger, where that can be seen: mail may have come.
+    fn ledger(&self) -> watch::Receiver<u64>;
 
     /// Watches exactly these directories from now on, those that exist. Returns why some cannot be watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
@@ -53,6 +58,13 @@ impl Hints for SystemHints {
     fn changes(&self) -> watch::Receiver<u64> {
         match &self.watch {
             Ok(watch) => watch.lock().unwrap_or_else(PoisonError::into_inner).changes(),
+            Err(_) => self.still.subscribe(),
+        }
+    }
+
+    fn ledger(&self) -> watch::Receiver<u64> {
+        match &self.watch {
+            Ok(watch) => watch.lock().unwrap_or_else(PoisonError::into_inner).ledger(),
             Err(_) => self.still.subscribe(),
         }
     }
@@ -95,6 +107,7 @@ pub struct DirectoryWatch {
     /// With the file identity that is watched: a directory that was replaced has to be watched anew.
     watched: BTreeMap<PathBuf, Identity>,
     changes: watch::Sender<u64>,
+    ledger: watch::Sender<u64>,
 }
 
 impl DirectoryWatch {
@@ -103,24 +116,36 @@ impl DirectoryWatch {
         Self::observed(|_| ())
     }
 
-    /// As [`new`](Self::new); `observe` sees each change before the counter moves.
+    /// As [`new`](Self::new); `observe` sees each change before a counter moves.
     fn observed(observe: impl Fn(&notify::Result<Event>) + Send + 'static) -> Result<Self, WatchError> {
-        let changes = watch::Sender::new(0_u64);
-        let tell = changes.clone();
+        let (changes, ledger) = (watch::Sender::new(0_u64), watch::Sender::new(0_u64));
+        let (of_town, of_ledger) = (changes.clone(), ledger.clone());
+        let moved = |counter: &watch::Sender<u64>| counter.send_modify(|count| *count = count.wrapping_add(1));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error means that events were lost: look again.
-            if event.as_ref().map_or(true, |event| is_change(event.kind)) {
+            let whose = event.as_ref().map_or(BOTH, |event| if is_change(event.kind) { whose(event) } else { NOBODYS });
+            if whose != NOBODYS {
                 observe(&event);
-                tell.send_modify(|count| *count = count.wrapping_add(1));
+            }
+            if whose.town {
+                moved(&of_town);
+            }
+            if whose.ledger {
+                moved(&of_ledger);
             }
         })
         .map_err(WatchError::NoWatcher)?;
-        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), changes })
+        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), changes, ledger })
     }
 
-    /// The counter.
+    /// The counter of the town's files.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// The counter of the ledger.
+    pub fn ledger(&self) -> watch::Receiver<u64> {
+        self.ledger.subscribe()
     }
 
     /// Watches exactly these directories from now on. Those that do not exist are left out until the next call finds
@@ -147,6 +172,37 @@ impl DirectoryWatch {
             }
         }
         failed
+    }
+}
+
+/// Whose files an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Whose {
+    town: bool,
+    ledger: bool,
+}
+
+const BOTH: Whose = Whose { town: true, ledger: true };
+const NOBODYS: Whose = Whose { town: false, ledger: false };
+
+fn whose(event: &Event) -> Whose {
+    if event.paths.is_empty() {
+        return BOTH;
+    }
+    event.paths.iter().map(|path| whose_file(path)).fold(NOBODYS, |one, other| Whose {
+        town: one.town || other.town,
+        ledger: one.ledger || other.ledger,
+    })
+}
+
+fn whose_file(path: &Path) -> Whose {
+    let in_ledger = path.parent().and_then(Path::file_name).is_some_and(|name| name == ".beads");
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some("issues.jsonl") if in_ledger => Whose { town: false, ledger: true },
+        // Which rig has which prefix is the town's business.
+        Some("routes.jsonl") if in_ledger => Whose { town: true, ledger: false },
+        _ if in_ledger => NOBODYS,
+        _ => Whose { town: true, ledger: false },
     }
 }
 
@@ -264,6 +320,30 @@ mod tests {
         fs::create_dir(dirs[1].join("wanted")).unwrap();
         let before = told.until(&dirs[1].join("wanted")).await;
         assert!(!before.contains(&dirs[0].join("unwanted")), "{before:?}");
+    }
+
+    #[tokio::test]
+    async fn of_the_ledger_only_its_export_counts() {
+        let town = tempfile::tempdir().unwrap();
+        let (beads, mayor) = (town.path().join(".beads"), town.path().join("mayor"));
+        fs::create_dir(&beads).unwrap();
+        fs::create_dir(&mayor).unwrap();
+        let mut told = Told::new();
+        let (mut changes, mut ledger) = (told.watch.changes(), told.watch.ledger());
+        assert!(told.watch.retarget(&[beads.clone(), mayor.clone()]).is_empty());
+        for name in ["beads.db", "beads.db-wal", "daemon.lock", "last-touched"] {
+            fs::write(beads.join(name), "1").unwrap();
+        }
+        crate::town::files::replace(&beads.join("issues.jsonl"), b"{}", 0o644).unwrap();
+        tokio::time::timeout(DEADLINE, ledger.changed()).await.unwrap().unwrap();
+        assert!(!changes.has_changed().unwrap(), "the town's files did not change");
+        fs::write(beads.join("routes.jsonl"), "{}").unwrap();
+        tokio::time::timeout(DEADLINE, changes.changed()).await.unwrap().unwrap();
+        ledger.mark_unchanged();
+        fs::write(mayor.join("rigs.json"), "{}").unwrap();
+        let before = told.until(&mayor.join("rigs.json")).await;
+        assert!(before.iter().all(|path| !path.ends_with("beads.db")), "{before:?}");
+        assert!(!ledger.has_changed().unwrap(), "nor did the ledger");
     }
 
     #[test]

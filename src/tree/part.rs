@@ -62,6 +62,10 @@ pub enum Report {
     DeaconHeld(bool),
     /// From a rig: one of its actors was restarted and has not looked yet.
     ActorRestarted,
+    /// From the deacon's mail: somebody asked for this agent to be stopped or started afresh; it is in the register.
+    Asked(Identity),
+    /// From the deacon's mail: what is in the inbox.
+    MailRead(Arc<Vec<Message>>),
     /// From boot: it could not be spawned, or the town is degraded; the deacon should be looked at directly.
     CheckDeacon,
 }

@@ -32,13 +32,18 @@ use crate::{
     deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
     go_duration,
+    lifecycle::actor::{DeaconMail, MailMsg},
     operator::actor::{OperatorMsg, OperatorWatch},
-    rig::supervisor::{RigMsg, RigPlan, RigSupervisor},
+    rig::{
+        patrol::{Patrol, PatrolMsg},
+        supervisor::{RigMsg, RigPlan, RigSupervisor},
+    },
     sessions::actor::{SessionWatch, Told, WatchMsg},
     town::{settings::Settings, watch::Hints},
     work::{Post, Work},
 };
 
+mod asking;
 mod beating;
 mod child;
 mod following;
@@ -50,6 +55,10 @@ pub use child::RootChild;
 const PID_CHECK: Duration = Duration::from_secs(5);
 /// A burst of file changes is one reading.
 const SETTLE: Duration = Duration::from_millis(100);
+/// A burst of changes of the ledger is one reading of the mail,
+const MAIL_SETTLE: Duration = Duration::from_secs(1);
+/// and the next follows after so long at the earliest: an inbox is read by a program that may take its time.
+const MAIL_PAUSE: Duration = Duration::from_secs(9);
 
 /// What the root hears.
 #[derive(Debug)]
@@ -66,6 +75,8 @@ pub enum RootMsg {
     Deadline(u64),
     /// From the file watch, once it has settled.
     TownMayHaveChanged,
+    /// From the file watch: the ledger changed, there may be mail.
+    MailMayHaveCome,
     /// From its reading task; with the heartbeat that asked for it.
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
@@ -113,6 +124,10 @@ pub struct RootSnapshot {
     pub boot: Option<ActorRef<BootMsg>>,
     /// The death window's actor, if it runs.
     pub deaths: Option<ActorRef<DeathsMsg>>,
+    /// The reader of the deacon's mail, if it runs.
+    pub mail: Option<ActorRef<MailMsg>>,
+    /// The mayor's owner, if somebody asked for it.
+    pub mayor: Option<ActorRef<PatrolMsg>>,
     /// The rigs' supervisors that run.
     pub rigs: Vec<(RigName, ActorRef<RigMsg>)>,
 }
@@ -182,9 +197,11 @@ impl Actor for Root {
             RootChild::DeathWindow,
             RootChild::Deacon,
             RootChild::Boot,
+            RootChild::DeaconMail,
         ] {
             state.spawn(&myself, child).await?;
         }
+        state.spawn_mayor_if_asked_for(&myself).await?;
         state.begin_chores();
         Ok(state)
     }
@@ -197,9 +214,11 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
+            RootMsg::MailMayHaveCome => state.read_mail(),
             RootMsg::RereadRestartState => state.read_restart_state(),
             RootMsg::LookNow => {
                 state.hint_sweep();
+                state.read_mail();
                 // What was left alone for a reason is looked at again too.
                 state.read_town(None);
             }
@@ -215,6 +234,7 @@ impl Actor for Root {
             RootMsg::DockedRead(docked) => state.docked_read(docked),
             RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
             RootMsg::Watched(Told::Died(death)) => state.died(death),
+            RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
                 if state.children.unpark(&child) {
@@ -314,6 +334,17 @@ impl RootState {
                 let (actor, _) = Actor::spawn_linked(None, DeathWindow, deps.clone(), above).await?;
                 (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
             }
+            RootChild::DeaconMail => {
+                let rigs = self.rigs.keys().cloned().collect();
+                let (actor, _) =
+                    Actor::spawn_linked(None, DeaconMail, (deps.clone(), rigs, answers), above).await?;
+                (ChildRef::DeaconMail(actor.clone()), actor.get_cell())
+            }
+            RootChild::Mayor => {
+                let arguments = (deps.clone(), spec(Identity::Mayor), answers);
+                let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, above).await?;
+                (ChildRef::Mayor(actor.clone()), actor.get_cell())
+            }
             RootChild::Rig(name) => {
                 let Some(plan) = self.rigs.get(name) else {
                     return Ok(()); // it vanished from the town meanwhile
@@ -344,6 +375,15 @@ impl RootState {
                 tokio::time::sleep(SETTLE).await;
                 changes.mark_unchanged();
                 post(RootMsg::TownMayHaveChanged);
+            }
+        });
+        let (post, mut changes) = (self.post.clone(), self.plan.hints.ledger());
+        self.work.run(async move {
+            while changes.changed().await.is_ok() {
+                tokio::time::sleep(MAIL_SETTLE).await;
+                changes.mark_unchanged();
+                post(RootMsg::MailMayHaveCome);
+                tokio::time::sleep(MAIL_PAUSE).await;
             }
         });
         let (post, mut wanted) = (self.post.clone(), self.plan.deps.docked.wanted());
@@ -387,6 +427,8 @@ impl RootState {
             deacon: None,
             boot: None,
             deaths: None,
+            mail: None,
+            mayor: None,
             rigs: Vec::new(),
         };
         for (child, actor) in self.children.running() {
@@ -396,6 +438,8 @@ impl RootState {
                 (_, ChildRef::Deacon(actor)) => snapshot.deacon = Some(actor.clone()),
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
                 (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
+                (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
+                (_, ChildRef::Mayor(actor)) => snapshot.mayor = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))
                 }

@@ -54,20 +54,22 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         deacon,
         boot,
         deaths,
+        mayor,
         rigs,
         ..
     } = at_root;
     let mut silent = Vec::new();
     let mut agents = Vec::new();
-    let (deacon, boot, deaths, rigs) = futures::join!(
+    let (deacon, boot, mayor, deaths, rigs) = futures::join!(
         async { Some(ask(&deacon?, DeaconMsg::Probe, limit).await.ok_or("deacon")) },
         async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
+        async { Some(ask(&mayor?, PatrolMsg::Probe, limit).await.ok_or("mayor")) },
         async { Some(ask(&deaths?, DeathsMsg::Probe, limit).await.ok_or("deaths")) },
         futures::future::join_all(
             rigs.into_iter().map(|(name, rig)| async move { (name, ask(&rig, RigMsg::Probe, limit).await) })
         ),
     );
-    for answer in [deacon, boot].into_iter().flatten() {
+    for answer in [deacon, boot, mayor].into_iter().flatten() {
         match answer {
             Ok(agent) => agents.push(agent),
             Err(name) => silent.push(name.to_owned()),

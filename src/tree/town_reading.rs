@@ -180,6 +180,7 @@ pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let root = deps.paths.root();
     let mut directories = vec![
         root.join("mayor"),
+        root.join(".beads"),
         root.join("settings"),
         root.join(".beads-wisp").join("config"),
         root.join(".runtime").join("deacon"),

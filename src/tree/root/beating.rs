@@ -67,6 +67,9 @@ impl RootState {
                 }
             }
             Report::ActorRestarted => self.hint_sweep(),
+            Report::MailRead(messages) => self.tell_all(&Word::Mail(messages)),
+            // Taken by the handler, which may have to make an owner.
+            Report::Asked(_) => {}
             Report::CheckDeacon => {
                 if let Some(ChildRef::Deacon(deacon)) = self.children.get(&RootChild::Deacon) {
                     let _ = deacon.cast(DeaconMsg::CheckNow);

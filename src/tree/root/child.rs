@@ -5,8 +5,15 @@ use std::fmt;
 use ractor::ActorRef;
 
 use crate::{
-    agent::identity::RigName, boot::actor::BootMsg, deacon::actor::DeaconMsg, deaths::actor::DeathsMsg,
-    operator::actor::OperatorMsg, rig::supervisor::RigMsg, sessions::actor::WatchMsg, tree::part::Word,
+    agent::identity::RigName,
+    boot::actor::BootMsg,
+    deacon::actor::DeaconMsg,
+    deaths::actor::DeathsMsg,
+    lifecycle::actor::MailMsg,
+    operator::actor::OperatorMsg,
+    rig::{patrol::PatrolMsg, supervisor::RigMsg},
+    sessions::actor::WatchMsg,
+    tree::part::Word,
 };
 
 /// The root's children.
@@ -22,6 +29,10 @@ pub enum RootChild {
     Boot,
     /// Tells mass deaths.
     DeathWindow,
+    /// Reads the deacon's mail.
+    DeaconMail,
+    /// Owns the mayor, once somebody asked for it.
+    Mayor,
     /// Stands over a rig.
     Rig(RigName),
 }
@@ -41,6 +52,8 @@ impl fmt::Display for RootChild {
             RootChild::Deacon => f.write_str("deacon"),
             RootChild::Boot => f.write_str("boot"),
             RootChild::DeathWindow => f.write_str("deaths"),
+            RootChild::DeaconMail => f.write_str("mail"),
+            RootChild::Mayor => f.write_str("mayor"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
     }
@@ -53,6 +66,8 @@ pub(super) enum ChildRef {
     Deacon(ActorRef<DeaconMsg>),
     Boot(ActorRef<BootMsg>),
     DeathWindow(ActorRef<DeathsMsg>),
+    DeaconMail(ActorRef<MailMsg>),
+    Mayor(ActorRef<PatrolMsg>),
     Rig(ActorRef<RigMsg>),
 }
 
@@ -66,6 +81,8 @@ impl ChildRef {
                 Word::TownChanged | Word::Heartbeat(_) => actor.cast(OperatorMsg::Locate).map_err(drop),
                 _ => Ok(()),
             },
+            ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),
+            ChildRef::Mayor(actor) => actor.cast(PatrolMsg::Word(word)).map_err(drop),
             ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
             ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
             ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),

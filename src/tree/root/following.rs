@@ -113,6 +113,7 @@ impl RootState {
             }
         }
         self.rigs = wanted;
+        self.tell_mail_its_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.bindings.set_prefixes(prefixes);
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();

@@ -42,6 +42,10 @@ impl Hints for World {
         self.0.files_changed.subscribe()
     }
 
+    fn ledger(&self) -> watch::Receiver<u64> {
+        self.0.ledger_changed.subscribe()
+    }
+
     async fn retarget(&self, _: Vec<PathBuf>) -> Option<String> {
         None
     }

@@ -16,6 +16,7 @@ mod files;
 pub mod operator;
 mod polecats;
 mod processes;
+mod requests;
 mod rules;
 mod sessions;
 mod simulate;
@@ -95,6 +96,7 @@ struct Shared {
     gt_begun: watch::Sender<u64>,
     /// Moves when watched files may have changed.
     files_changed: watch::Sender<u64>,
+    ledger_changed: watch::Sender<u64>,
     /// Something was put on the agenda.
     agenda_changed: Notify,
     /// A call that hangs may go on.
@@ -164,6 +166,7 @@ pub struct State {
     /// What the supervisor must never do and did.
     pub violations: Vec<String>,
     watch: rules::Watch,
+    wishes: requests::Wishes,
     agenda: BTreeMap<(Duration, u64), Deed>,
     next: u64,
 }
@@ -202,6 +205,7 @@ impl World {
             deeds: Vec::new(),
             violations: Vec::new(),
             watch: rules::Watch::default(),
+            wishes: requests::Wishes::default(),
             agenda: BTreeMap::new(),
             next: 100,
         };
@@ -212,6 +216,7 @@ impl World {
             ends: broadcast::Sender::new(1024),
             gt_begun: watch::Sender::new(0),
             files_changed: watch::Sender::new(0),
+            ledger_changed: watch::Sender::new(0),
             agenda_changed: Notify::new(),
             released: Notify::new(),
         }));

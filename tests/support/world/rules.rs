@@ -176,7 +176,10 @@ impl State {
             self.violated(now, format!("{name} is created once more, and lives"));
         }
         self.check_gates(now, "create", name, Duration::ZERO);
-        self.check_wanted(now, name);
+        if !self.wished(name) {
+            self.check_wanted(now, name);
+        }
+        self.check_asked_for(now, name);
         // Told that an agent lives there, and yet: only while a command ran in between (which brings the worktree up to
         // date and may take minutes) can somebody else have been that much faster.
         if let (Some((told, true)), true) = (self.watch.found.get(name).copied(), self.lives(name)) {
@@ -296,6 +299,7 @@ impl State {
         self.check_gates(now, "end", name, slack);
         if self.lives(name)
             && let Some(why) = self.must_live(now, name)
+            && !self.was_asked_to_end(name)
         {
             self.violated(now, format!("end {name}, which lives: {why}"));
         }
@@ -308,6 +312,7 @@ impl State {
         if session.live()
             && !just_made
             && let Some(why) = self.must_live(now, name)
+            && !self.was_asked_to_end(name)
         {
             self.violated(now, format!("kill {name}, in which an agent lives: {why}"));
         }

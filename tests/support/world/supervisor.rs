@@ -135,7 +135,7 @@ impl Supervisor {
         }
     }
 
-    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `rig R`,
+    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `mayor`, `rig R`,
     /// `R/witness`, `R/refinery`, `R/polecats`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
@@ -149,6 +149,8 @@ impl Supervisor {
             "operator" => Some(town.operator_watch?.get_cell()),
             "deaths" => Some(town.deaths?.get_cell()),
             "deacon" => Some(town.deacon?.get_cell()),
+            "mail" => Some(town.mail?.get_cell()),
+            "mayor" => Some(town.mayor?.get_cell()),
             "boot" => Some(town.boot?.get_cell()),
             _ => match (name.strip_prefix("rig "), name.split_once('/')) {
                 (Some(name), _) => Some(rig(name)?.get_cell()),

@@ -1,0 +1,164 @@
+//! The deacon's mail: the actor that reads the deacon's inbox for what the supervisor is asked to do there.
+//!
+//! One reading at a time; what is asked for is claimed and passed on, what polecats are waiting for the word to begin is told
+//! to their rigs. A heartbeat never waits for `gt`. It must not carry anything out.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::claim::{self, Left};
+use crate::{
+    agent::identity::RigName,
+    deps::Deps,
+    ledger::inbox::{self, Message},
+    tree::part::{Answers, Report, Word},
+    work::{Post, Work},
+};
+
+/// What the reader of the deacon's mail hears.
+#[derive(Debug)]
+pub enum MailMsg {
+    /// From the root.
+    Word(Word),
+    /// From the root: read the inbox now (a signal, or it changed).
+    ReadNow,
+    /// From the root: the rigs there are.
+    Rigs(Vec<RigName>),
+    /// From its own reading: what was left in the inbox, or why nothing is known; nothing when it was cut short.
+    Read(Option<Result<(Arc<Vec<Message>>, Left), String>>),
+    /// From anybody: how is the mail?
+    Probe(RpcReplyPort<MailSnapshot>),
+}
+
+/// What a probe shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MailSnapshot {
+    /// When the inbox was last read.
+    pub last_read: Option<Timestamp>,
+    /// How many messages there were.
+    pub messages: usize,
+    /// Requests that are left there because they cannot be dealt with, and why.
+    pub left: Left,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct DeaconMail;
+
+/// Its state.
+pub struct MailState {
+    deps: Arc<Deps>,
+    rigs: Vec<RigName>,
+    /// The inbox is being read; whether it should be read again after that.
+    reading: Option<bool>,
+    snapshot: MailSnapshot,
+    work: Work<MailMsg>,
+    answers: Answers,
+}
+
+impl Actor for DeaconMail {
+    type Msg = MailMsg;
+    type State = MailState;
+    type Arguments = (Arc<Deps>, Vec<RigName>, Answers);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<MailMsg>,
+        (deps, rigs, answers): Self::Arguments,
+    ) -> Result<MailState, ActorProcessingErr> {
+        let post: Post<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let (work, snapshot) = (Work::new(post), MailSnapshot::default());
+        Ok(MailState { deps, rigs, reading: None, snapshot, work, answers })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<MailMsg>,
+        message: MailMsg,
+        state: &mut MailState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            MailMsg::Word(Word::Heartbeat(beat)) => {
+                state.read();
+                let (number, part) = (beat.number, "mail".to_owned());
+                (state.answers)(Report::Looked { number, part, delegated: Vec::new() });
+            }
+            MailMsg::Word(_) => {}
+            MailMsg::ReadNow => state.read(),
+            MailMsg::Rigs(rigs) => state.rigs = rigs,
+            MailMsg::Read(read) => state.was_read(read),
+            MailMsg::Probe(reply) => drop(reply.send(state.snapshot.clone())),
+        }
+        Ok(())
+    }
+}
+
+impl MailState {
+    fn read(&mut self) {
+        if self.reading.is_some() {
+            self.reading = Some(true);
+            return;
+        }
+        self.reading = Some(false);
+        let (deps, rigs, answers) = (self.deps.clone(), self.rigs.clone(), self.answers.clone());
+        self.work.spawn(
+            async move {
+                let messages = match inbox::read(&deps).await {
+                    Ok(messages) => Arc::new(messages),
+                    Err(why) => return MailMsg::Read(Some(Err(why))),
+                };
+                answers(Report::MailRead(messages.clone()));
+                let claimed = |identity| answers(Report::Asked(identity));
+                let left = claim::claim(&deps, &messages, &rigs, &claimed).await;
+                MailMsg::Read(Some(Ok((messages, left))))
+            },
+            MailMsg::Read(None),
+        );
+    }
+
+    fn was_read(&mut self, read: Option<Result<(Arc<Vec<Message>>, Left), String>>) {
+        let problems = &self.deps.problems;
+        match read {
+            Some(Ok((messages, left))) => {
+                problems.clear("mail/inbox");
+                let last_read = Some(self.deps.now().wall);
+                tell_left(&self.deps, &self.snapshot.left, &left);
+                self.snapshot = MailSnapshot { last_read, messages: messages.len(), left };
+            }
+            Some(Err(why)) => {
+                problems.report("mail/inbox", format!("the deacon's inbox cannot be read: {why}"));
+            }
+            None => {}
+        }
+        if self.reading.take() == Some(true) {
+            self.read();
+        }
+    }
+}
+
+/// Each message is told once, in the log; what is wrong now is one line however many there are.
+fn tell_left(deps: &Deps, before: &Left, left: &Left) {
+    for (id, why) in left.iter().filter(|(id, why)| before.get(*id) != Some(why)).take(TOLD) {
+        tracing::warn!("request by mail {id} is left in the deacon's inbox: {why}");
+    }
+    let key = "mail/left";
+    if left.is_empty() {
+        deps.problems.clear(key);
+        return;
+    }
+    let ids: BTreeSet<&str> = left.keys().map(String::as_str).take(SHOWN).collect();
+    let more = left.len().saturating_sub(ids.len());
+    let ids = ids.into_iter().collect::<Vec<_>>().join(", ");
+    let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+    deps.problems.report(
+        key,
+        format!("requests in the deacon's inbox cannot be dealt with, the log says why: {ids}{and}"),
+    );
+}
+
+/// So many messages that are left in the inbox are told at once in the log,
+const TOLD: usize = 20;
+/// and so many are named in the status.
+const SHOWN: usize = 5;

@@ -1,0 +1,123 @@
+//! Claiming: taking requests out of the deacon's inbox, so that each is carried out once.
+//!
+//! The deacon reads the same inbox, a delete may fail, and we may be killed at any point. So a request is noted on disk, then
+//! its message is deleted, and only then it is due. It must not carry anything out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    register::{Request, Stage},
+    rules::{self, Action, Verdict},
+};
+use crate::{
+    agent::{
+        identify::{self, Identified},
+        identity::{Identity, RigName},
+    },
+    deps::Deps,
+    ledger::inbox::{self, Message, Removal},
+};
+
+/// What could not be dealt with and stays in the inbox: message ids and why.
+pub type Left = BTreeMap<String, String>;
+
+/// Goes through the inbox, oldest message first, and claims what asks for something. `claimed` is told each agent for which
+/// something became due. Returns what was left in the inbox.
+pub async fn claim(deps: &Deps, messages: &[Message], rigs: &[RigName], claimed: &impl Fn(Identity)) -> Left {
+    let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+    deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
+    // Noted by the last supervisor, which perhaps deleted the message and got no further.
+    for request in deps.requests.noted() {
+        take(deps, request, claimed).await;
+    }
+    let mut left = Left::new();
+    for message in messages {
+        if let Err(why) = deal_with(deps, message, rigs, claimed).await {
+            left.insert(message.id.clone(), why);
+        }
+    }
+    left
+}
+
+/// An error says why the message is left where it is.
+async fn deal_with(
+    deps: &Deps,
+    message: &Message,
+    rigs: &[RigName],
+    claimed: &impl Fn(Identity),
+) -> Result<(), String> {
+    match deps.requests.stage(&message.id) {
+        None => {}
+        // It could not be deleted when it was claimed.
+        Some(_) => {
+            return match inbox::delete(deps, &message.id).await {
+                Removal::Done | Removal::NotFound => Ok(()),
+                Removal::Failed(why) => Err(format!("it is claimed, but cannot be deleted: {why}")),
+            };
+        }
+    }
+    match rules::judge(message, deps.now().wall, deps.settings().lifecycle.max_age) {
+        Verdict::Ignore => Ok(()),
+        Verdict::NotUnderstood(why) => Err(why),
+        Verdict::TooOld => {
+            tracing::info!("request by mail {} from {} is too old, deleted", message.id, message.from);
+            discard(deps, &message.id).await
+        }
+        Verdict::Request(action) => request(deps, message, action, rigs, claimed).await,
+    }
+}
+
+async fn request(
+    deps: &Deps,
+    message: &Message,
+    action: Action,
+    rigs: &[RigName],
+    claimed: &impl Fn(Identity),
+) -> Result<(), String> {
+    let identity = match identify::identify(deps, &message.from, rigs).await {
+        Identified::Agent(Identity::Boot) | Identified::Unknown => {
+            tracing::warn!(
+                "request by mail {} is not carried out: its sender {:?} is no agent of this town; deleted",
+                message.id,
+                message.from
+            );
+            return discard(deps, &message.id).await;
+        }
+        Identified::Unclear(why) => return Err(format!("it is not known who {:?} is: {why}", message.from)),
+        Identified::Agent(identity) => identity,
+    };
+    let request = Request { id: message.id.clone(), identity, action };
+    deps.requests.note(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;
+    take(deps, request, claimed).await;
+    Ok(())
+}
+
+/// Takes a noted request's message out of the inbox; unless somebody else did, the request is due.
+async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
+    let Request { id, identity, action } = request;
+    match inbox::delete(deps, &id).await {
+        Removal::NotFound => {
+            tracing::info!("{identity}: request by mail {id} was taken by the deacon itself, left to it");
+            deps.requests.forget(deps, |other, _| other == id).await;
+            return;
+        }
+        Removal::Done => {}
+        // Its note on disk sees to it that it is carried out once all the same.
+        Removal::Failed(why) => {
+            tracing::warn!("{identity}: request by mail {id} cannot be deleted, and is carried out all the same: {why}");
+        }
+    }
+    tracing::info!("{identity}: asked by mail {id} to {}", match action {
+        Action::Restart => "start afresh",
+        Action::Stop => "stop",
+    });
+    deps.requests.advance(deps, &id, Stage::Due).await;
+    claimed(identity);
+}
+
+async fn discard(deps: &Deps, id: &str) -> Result<(), String> {
+    match inbox::delete(deps, id).await {
+        Removal::Done | Removal::NotFound => Ok(()),
+        Removal::Failed(why) => Err(format!("it is not carried out, but cannot be deleted: {why}")),
+    }
+}

@@ -1,0 +1,53 @@
+//! The root and what is asked for: passing a request on to the agent's owner, and giving the mayor one.
+
+use ractor::{ActorProcessingErr, ActorRef};
+
+use super::{RootChild, RootMsg, RootState, child::ChildRef};
+use crate::{agent::identity::Identity, lifecycle::actor::MailMsg, tree::part::Word};
+
+impl RootState {
+    pub(super) async fn asked(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+        identity: Identity,
+    ) -> Result<(), ActorProcessingErr> {
+        let child = match (&identity, identity.rig()) {
+            (Identity::Deacon, _) => RootChild::Deacon,
+            (_, Some(rig)) => RootChild::Rig(rig.clone()),
+            _ => {
+                self.spawn_mayor_if_asked_for(myself).await?;
+                RootChild::Mayor
+            }
+        };
+        // One that is parked, or being made, finds it in the register.
+        if let Some(owner) = self.children.get(&child) {
+            owner.hear(Word::Asked(identity));
+        }
+        Ok(())
+    }
+
+    /// The mayor is nobody's business until somebody asks for it to be stopped or started.
+    pub(super) async fn spawn_mayor_if_asked_for(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        let deps = &self.plan.deps;
+        let asked_for = deps.requests.next(&Identity::Mayor).is_some() || deps.holds.of(&Identity::Mayor).is_some();
+        if asked_for && !self.children.contains(&RootChild::Mayor) {
+            self.spawn(myself, RootChild::Mayor).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_mail(&self) {
+        if let Some(ChildRef::DeaconMail(mail)) = self.children.get(&RootChild::DeaconMail) {
+            let _ = mail.cast(MailMsg::ReadNow);
+        }
+    }
+
+    pub(super) fn tell_mail_its_rigs(&self) {
+        if let Some(ChildRef::DeaconMail(mail)) = self.children.get(&RootChild::DeaconMail) {
+            let _ = mail.cast(MailMsg::Rigs(self.rigs.keys().cloned().collect()));
+        }
+    }
+}
