@@ -9,6 +9,7 @@ mod boot;
 mod deacon;
 mod deaths;
 mod ledger;
+mod mailbox;
 mod operator;
 mod patrol;
 mod polecats;

@@ -13,6 +13,7 @@ mod agents;
 mod clock;
 mod commands;
 mod files;
+mod mailbox;
 pub mod operator;
 mod polecats;
 mod processes;
@@ -40,6 +41,8 @@ use tokio::{
 };
 
 pub use agents::{By, Condition, FakeSession};
+#[allow(unused_imports, reason = "not every test has mail")]
+pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test has polecats")]
 pub use polecats::{Polecat, agent_bead, polecat, work_of};
 pub use simulate::simulate;
@@ -139,6 +142,12 @@ pub struct State {
     pub hanging: BTreeMap<&'static str, u32>,
     /// Calls that fail.
     pub failing: BTreeSet<&'static str>,
+    /// What commands of this name print instead of what they should.
+    pub prints: BTreeMap<&'static str, String>,
+    /// Whether a `gt mail delete` or `archive` that hangs or fails has done its work before.
+    pub breaks_late: bool,
+    /// The deacon's inbox.
+    pub mailbox: Mailbox,
     /// How long `git` takes.
     pub git_takes: Duration,
     /// How long `bd` takes.
@@ -191,6 +200,9 @@ impl World {
             beat_at: None,
             hanging: BTreeMap::new(),
             failing: BTreeSet::new(),
+            prints: BTreeMap::new(),
+            breaks_late: false,
+            mailbox: Mailbox::default(),
             git_takes: millis(200),
             bd_takes: millis(50),
             clock_panics_in: None,
