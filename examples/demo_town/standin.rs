@@ -15,6 +15,9 @@
 //! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
 //! | file `<town>/demo/beads/<id>.json` | `bd show <id>` prints it; it holds one bead as `bd` prints it, without the list around it |
+//! | file `<town>/demo/mail/<id>.json` | a message in the deacon's inbox, as `gt mail inbox --json` prints it |
+//! | file `<town>/demo/hang-bd`, `hang-gt` | that program, and a child of it, do not end until they are killed |
+//! | file `<town>/demo/delay-bd`, `delay-gt` | that program takes as many milliseconds as the file holds |
 //! | file `<town>/demo/recordings/*.txt` | `gt`, called with the command line of a [`recording`], does what that one did |
 //!
 //! `<actor>` is `BD_ACTOR` with `-` for `/`. An agent that begins appends its actor and process id to
@@ -43,6 +46,8 @@ use rustix::{
 
 use self::recording::Recording;
 
+#[path = "mailbox.rs"]
+mod mailbox;
 #[path = "recording.rs"]
 mod recording;
 
@@ -82,15 +87,34 @@ fn command(name: &str, args: &[String]) -> i32 {
     {
         return recording.play(&town);
     }
+    if let Some(demo) = &demo {
+        dawdle(demo, name);
+        if let ("gt", ["mail", rest @ ..]) = (name, words.as_slice())
+            && let Some(code) = mailbox::command(demo, rest)
+        {
+            return code;
+        }
+    }
     match (name, words.as_slice()) {
         ("gt", ["mail", "send", rest @ ..]) => note("mail.log", serde_json::json!(rest).to_string()),
         ("gt", ["log", "crash", rest @ ..]) => note("crashes.log", serde_json::json!(rest).to_string()),
         ("bd", ["show", rest @ ..]) => show_beads(demo.as_deref(), rest),
-        ("gt", ["mail", "inbox", ..]) if words.contains(&"--json") => println!("null"),
         ("bd", ["version", ..]) => println!("bd version 0.47.2"),
         _ => {}
     }
     0
+}
+
+/// Takes its time, or never ends.
+fn dawdle(demo: &Path, name: &str) {
+    if let Ok(text) = fs::read_to_string(demo.join(format!("delay-{name}"))) {
+        thread::sleep(Duration::from_millis(text.trim().parse().unwrap_or_default()));
+    }
+    if demo.join(format!("hang-{name}")).exists()
+        && let Ok(mut child) = std::process::Command::new("sleep").arg("600").spawn()
+    {
+        let _ = child.wait();
+    }
 }
 
 /// Prints beads as `bd` 0.47 does without its daemon: those that are there; the others are told on standard error.

@@ -104,13 +104,18 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
         Removal::Done => {}
         // Its note on disk sees to it that it is carried out once all the same.
         Removal::Failed(why) => {
-            tracing::warn!("{identity}: request by mail {id} cannot be deleted, and is carried out all the same: {why}");
+            tracing::warn!(
+                "{identity}: request by mail {id} cannot be deleted, and is carried out all the same: {why}"
+            );
         }
     }
-    tracing::info!("{identity}: asked by mail {id} to {}", match action {
-        Action::Restart => "start afresh",
-        Action::Stop => "stop",
-    });
+    tracing::info!(
+        "{identity}: asked by mail {id} to {}",
+        match action {
+            Action::Restart => "start afresh",
+            Action::Stop => "stop",
+        }
+    );
     deps.requests.advance(deps, &id, Stage::Due).await;
     claimed(identity);
 }

@@ -257,7 +257,11 @@ impl RigState {
     }
 
     /// Passes a request on to its agent's owner. One that is parked finds it in the register.
-    async fn asked(&mut self, myself: &ActorRef<RigMsg>, identity: Identity) -> Result<(), ActorProcessingErr> {
+    async fn asked(
+        &mut self,
+        myself: &ActorRef<RigMsg>,
+        identity: Identity,
+    ) -> Result<(), ActorProcessingErr> {
         let child = match &identity {
             Identity::Witness(_) => RigChild::Witness,
             Identity::Refinery(_) => RigChild::Refinery,

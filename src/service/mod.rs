@@ -19,8 +19,9 @@ use crate::{
         files::Disk,
         lock::{self, DaemonLock, LockError},
         log::{self, AlreadyInstalled, LogConfig, LogFormat, LogHandle},
+        own_directory,
         paths::TownPaths,
-        own_directory, pid,
+        pid,
         root::{self, RootError},
         settings::Settings,
         watch::SystemHints,
@@ -184,7 +185,8 @@ async fn prepare_own_directory(deps: &Deps) {
     let shown = deps.paths.shown(&path).display().to_string();
     let made = tokio::task::spawn_blocking(move || own_directory::prepare(&path)).await;
     if let Ok(Err(error)) = made {
-        deps.problems.report("own_directory", format!("{shown}/ cannot be made or closed to others: {error}"));
+        deps.problems
+            .report("own_directory", format!("{shown}/ cannot be made or closed to others: {error}"));
     }
 }
 

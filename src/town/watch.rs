@@ -120,10 +120,13 @@ impl DirectoryWatch {
     fn observed(observe: impl Fn(&notify::Result<Event>) + Send + 'static) -> Result<Self, WatchError> {
         let (changes, ledger) = (watch::Sender::new(0_u64), watch::Sender::new(0_u64));
         let (of_town, of_ledger) = (changes.clone(), ledger.clone());
-        let moved = |counter: &watch::Sender<u64>| counter.send_modify(|count| *count = count.wrapping_add(1));
+        let moved =
+            |counter: &watch::Sender<u64>| counter.send_modify(|count| *count = count.wrapping_add(1));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error means that events were lost: look again.
-            let whose = event.as_ref().map_or(BOTH, |event| if is_change(event.kind) { whose(event) } else { NOBODYS });
+            let whose = event
+                .as_ref()
+                .map_or(BOTH, |event| if is_change(event.kind) { whose(event) } else { NOBODYS });
             if whose != NOBODYS {
                 observe(&event);
             }

@@ -15,6 +15,7 @@ mod deaths;
 mod environment;
 mod files;
 mod log;
+mod mail;
 mod operators;
 mod refusals;
 mod reload;

@@ -86,7 +86,11 @@ fn stopped_on_request_stays_so_until_asked_again_also_across_our_restart() {
             read_mail(&supervisor).await;
             world.until("its end", secs(10), |state| !state.lives(&session)).await;
             world.pass(mins(40)).await;
-            let identity = if session == polecat("r", "nux") { "r/polecats/nux".to_owned() } else { from.replace("n/", "n") };
+            let identity = if session == polecat("r", "nux") {
+                "r/polecats/nux".to_owned()
+            } else {
+                from.replace("n/", "n")
+            };
             let agent = supervisor.agent(&identity).await;
             assert_eq!(agent.state, "held", "{agent:#?}");
             assert!(!world.state().sessions.contains_key(&session), "{session}");
@@ -205,7 +209,11 @@ fn our_death_at_any_point_of_a_request_makes_no_difference() {
                 world.pass(mins(12)).await;
                 let (created, ended, lives) = fate(&world, &witness("r"));
                 let expected = if body == "stop" { (1, 1, false) } else { (2, 1, true) };
-                assert_eq!((created, ended, lives), expected, "{body}, killed after {at:?}, delete fails: {fails}");
+                assert_eq!(
+                    (created, ended, lives),
+                    expected,
+                    "{body}, killed after {at:?}, delete fails: {fails}"
+                );
                 let agent = supervisor.agent("r/witness").await;
                 assert_eq!(agent.state, if body == "stop" { "held" } else { "alive" }, "{agent:#?}");
             });
@@ -280,7 +288,7 @@ fn a_start_of_our_own_makes_way() {
     for (body, lives) in [("restart", true), ("stop", false)] {
         simulate(710, |world| async move {
             let supervisor = everybody(&world).await;
-            world.state().nature.takes_to_appear = secs(20)..secs(21);
+            world.state().nature.appears = 20_000..20_001;
             world.crash_agent(&witness("r"), false);
             world.until("its repair", secs(5), |state| state.created(&witness("r")).len() == 2).await;
             world.allow_end(&witness("r"));
@@ -351,9 +359,11 @@ fn old_requests_are_deleted_and_not_carried_out() {
         world.pass(mins(4)).await;
         assert!(!world.state().mailbox.holds(&id));
         assert_eq!(fate(&world, &witness("r")), (1, 0, true), "too old");
-        for (name, timestamp) in
-            [("young enough", ago(&world, 350)), ("unreadable", "yesterday".into()), ("ahead", ago(&world, -900))]
-        {
+        for (name, timestamp) in [
+            ("young enough", ago(&world, 350)),
+            ("unreadable", "yesterday".into()),
+            ("ahead", ago(&world, -900)),
+        ] {
             let made = fate(&world, &refinery("r")).0;
             let mut message = None;
             let asked = world.ask(&refinery("r"), "r/refinery", "restart");

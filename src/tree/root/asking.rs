@@ -32,7 +32,8 @@ impl RootState {
         myself: &ActorRef<RootMsg>,
     ) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
-        let asked_for = deps.requests.next(&Identity::Mayor).is_some() || deps.holds.of(&Identity::Mayor).is_some();
+        let asked_for =
+            deps.requests.next(&Identity::Mayor).is_some() || deps.holds.of(&Identity::Mayor).is_some();
         if asked_for && !self.children.contains(&RootChild::Mayor) {
             self.spawn(myself, RootChild::Mayor).await?;
         }

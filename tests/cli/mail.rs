@@ -1,0 +1,197 @@
+//! Mail and work, from outside: requests, polecats that wait for the word to begin, and programs that hang.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    alone, among_others,
+    support::{recording::kill_agent, supervisor::Supervisor, town::Town},
+};
+
+/// Puts a message into the deacon's inbox, sent now.
+fn mail(town: &Town, id: &str, from: &str, subject: &str, body: &str) {
+    let now = jiff::Timestamp::now().to_string();
+    let message = json!({"id": id, "from": from, "to": "deacon/", "subject": subject, "body": body,
+        "timestamp": now, "read": false, "priority": "normal", "type": "notification"});
+    town.put(format!("demo/mail/{id}.json"), message.to_string());
+}
+
+fn in_inbox(town: &Town, id: &str) -> bool {
+    town.path(format!("demo/mail/{id}.json")).exists()
+}
+
+fn town(rigs: &[&str], patrols: &[&str]) -> Town {
+    let town = Town::new(rigs);
+    town.patrols(patrols);
+    town.settings(json!({"heartbeat": {"interval": "30s"}, "lifecycle": {"pause": "100ms"}}));
+    town
+}
+
+/// Asks for two looks at everything, and waits until the mail was read as often.
+fn look_twice(town: &Town, supervisor: &Supervisor) {
+    for _ in 0..2 {
+        let read = || town.text("demo/commands.log").matches("gt mail inbox").count();
+        let before = read();
+        supervisor.signal(Signal::USR1);
+        town.wait("a reading of the mail", || read() > before);
+    }
+}
+
+fn claims(town: &Town) -> Value {
+    town.json("daemon/supervisor/claims.json")["requests"].clone()
+}
+
+#[test]
+fn a_request_is_carried_out_once_and_its_message_deleted() {
+    let _among = among_others();
+    let town = town(&["alpha"], &["witness"]);
+    let supervisor = town.start_and_beat();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation("gt-alpha-witness").unwrap();
+    mail(&town, "hq-1", "alpha/witness", "LIFECYCLE: alpha/witness requesting cycle", r#"{"action":"cycle"}"#);
+    supervisor.signal(Signal::USR1);
+    town.wait_replaced("gt-alpha-witness", &before);
+    town.wait("its start", || town.started("alpha/witness") == 2);
+    assert!(!in_inbox(&town, "hq-1"));
+    assert!(town.received("alpha/witness").contains("lifecycle-restart"));
+    town.wait("the end of the claim", || claims(&town)["hq-1"]["stage"] == "done");
+    supervisor.signal(Signal::USR1);
+    town.wait("its being forgotten", || claims(&town) == json!({}));
+    assert_eq!(town.begun("alpha/witness"), 2);
+    assert_eq!(town.events_of("session_death"), Vec::<Value>::new());
+    assert_eq!(town.mode("daemon/supervisor/claims.json"), 0o600);
+    assert_eq!(town.mode("daemon/supervisor"), 0o700);
+}
+
+#[test]
+fn what_was_stopped_on_request_stays_so_under_the_next_supervisor() {
+    let _among = among_others();
+    let town = town(&["alpha"], &["witness"]);
+    let mut supervisor = town.start_and_beat();
+    town.wait_started(&["alpha/witness"]);
+    mail(&town, "hq-1", "alpha/witness", "LIFECYCLE: done", "stop");
+    supervisor.signal(Signal::USR1);
+    town.wait_logged("alpha/witness: was stopped on request, and left so");
+    assert_eq!(town.incarnation("gt-alpha-witness"), None);
+    supervisor.stop(Signal::KILL);
+    let supervisor = town.start();
+    town.wait("the next one's first heartbeat", || town.logged("Heartbeat complete (#1)") == 2);
+    look_twice(&town, &supervisor);
+    assert_eq!(town.incarnation("gt-alpha-witness"), None, "{}", town.log());
+    mail(&town, "hq-2", "alpha/witness", "LIFECYCLE: again", "restart");
+    supervisor.signal(Signal::USR1);
+    town.wait("its start", || town.started("alpha/witness") == 2);
+}
+
+#[test]
+fn killed_in_the_middle_of_a_request_the_next_one_goes_on() {
+    let _among = among_others();
+    let town = town(&["alpha"], &["witness"]);
+    // So that there is time between the claim, the end and the start.
+    town.settings(json!({"heartbeat": {"interval": "30s"}, "lifecycle": {"pause": "1s"}}));
+    let mut supervisor = town.start_and_beat();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation("gt-alpha-witness").unwrap();
+    mail(&town, "hq-1", "alpha/witness", "LIFECYCLE: again", "restart");
+    supervisor.signal(Signal::USR1);
+    town.wait("its end", || town.incarnation("gt-alpha-witness").is_none());
+    supervisor.stop(Signal::KILL);
+    assert!(!in_inbox(&town, "hq-1"));
+    let _supervisor = town.start();
+    town.wait_replaced("gt-alpha-witness", &before);
+    town.wait("the end of the claim", || claims(&town)["hq-1"]["stage"] != "begun");
+    town.wait("its start", || town.started("alpha/witness") == 2);
+    assert_eq!(town.begun("alpha/witness"), 2);
+    assert!(town.received("alpha/witness").contains("lifecycle-restart"), "{}", town.log());
+}
+
+#[test]
+fn a_polecat_that_was_just_spawned_is_told_to_begin_once() {
+    let _among = among_others();
+    let town = Town::recorded(json!({"heartbeat": {"interval": "30s"}}));
+    town.patrols(&[]);
+    town.polecat("gastown", "nux", "gt-w1");
+    let supervisor = town.start_and_beat();
+    town.wait_logged("gastown/polecats/nux: is running, taken over as it is");
+    mail(
+        &town,
+        "hq-1",
+        "gastown/witness",
+        "POLECAT_STARTED gastown/nux",
+        "Polecat: nux\nSession: gt-gastown-nux\nIssue: gt-w1",
+    );
+    mail(&town, "hq-2", "gastown/witness", "POLECAT_STARTED gastown/gone", "Session: gt-gastown-gone");
+    supervisor.signal(Signal::USR1);
+    town.wait("the word", || town.received("gastown/polecats/nux").contains("Begin."));
+    town.wait("both archived", || !in_inbox(&town, "hq-1") && !in_inbox(&town, "hq-2"));
+    supervisor.signal(Signal::USR1);
+    town.wait("another look at the inbox", || {
+        town.text("demo/commands.log").matches("gt mail inbox").count() >= 3
+    });
+    assert_eq!(town.received("gastown/polecats/nux").matches("Begin.").count(), 1);
+}
+
+/// The stand-ins never end, and neither does a child of each, until they are killed.
+#[test]
+fn with_bd_and_gt_hanging_for_good_a_dead_witness_is_back_and_nothing_is_left_behind() {
+    let _alone = alone();
+    let town = Town::recorded(json!({"heartbeat": {"interval": "1s"}, "restart": {"confirm": "1s"}}));
+    town.patrols(&["witness"]);
+    town.put("demo/hang-bd", "");
+    town.put("demo/hang-gt", "");
+    mail(&town, "hq-1", "gastown/witness", "LIFECYCLE: again", "restart");
+    let mut supervisor = town.start_and_beat();
+    town.wait_started(&["gastown/witness"]);
+    let hang = |name: &str| {
+        let of_it = |words: &[String]| words.first().is_some_and(|word| word.ends_with(&format!("/{name}")));
+        town.stray().iter().any(|(_, words)| of_it(words))
+    };
+    town.wait("both to hang", || hang("bd") && hang("gt"));
+    let killed = Instant::now();
+    let before = kill_agent(&town, "gt-gastown-witness");
+    town.wait_replaced("gt-gastown-witness", &before);
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}\n{}", town.log());
+    town.wait_beats(3);
+    assert!(hang("bd") && hang("gt"), "they hang all the time");
+    let (status, took) = supervisor.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_millis(400), "{took:?}");
+    town.wait("nothing to be left behind", || town.stray().is_empty());
+}
+
+#[test]
+fn commands_that_end_badly_are_told_once_each() {
+    let _among = among_others();
+    for (name, script) in [
+        ("print nothing", "exit 0"),
+        ("print garbage", "echo '<html>[{'"),
+        ("die by a signal", "kill -9 $$"),
+        ("fail", "echo 'database is locked' >&2; exit 1"),
+        ("print without end", "exec yes '[{}]'"),
+    ] {
+        let town = Town::recorded(
+            json!({"heartbeat": {"interval": "500ms"}, "commands": {"timeout": "2s"}, "restart": {"confirm": "100ms"}}),
+        );
+        town.patrols(&["witness"]);
+        town.polecat("gastown", "nux", "gt-w1");
+        for program in ["bd", "gt"] {
+            town.program(program, script);
+        }
+        let mut supervisor = town.start_and_beat();
+        town.wait_started(&["gastown/witness"]);
+        let before = kill_agent(&town, "gt-gastown-witness");
+        town.wait_replaced("gt-gastown-witness", &before);
+        town.wait_beats(6);
+        let log = town.log();
+        let told = log.lines().filter(|line| line.contains("the deacon's inbox cannot be read")).count();
+        assert!(told <= 1, "{name}: told {told} times\n{log}");
+        assert!(town.pane("gt-gastown-nux").is_some(), "{name}: a live polecat is left alone");
+        let (status, took) = supervisor.stop(Signal::TERM);
+        assert_eq!(status.code(), Some(0), "{name}");
+        assert!(took < Duration::from_millis(400), "{name}: {took:?}");
+        town.wait("nothing to be left behind", || town.stray().is_empty());
+    }
+}
