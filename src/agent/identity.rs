@@ -5,6 +5,8 @@
 //! `gt` observed in January 2026). Names become paths, session names and arguments, so only [`RigName`] and [`AgentName`]
 //! that passed the check exist. This module must not look at the disk.
 
+pub mod spelling;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -253,7 +255,7 @@ impl fmt::Display for Identity {
 #[error("{0:?} names no agent")]
 pub struct NoIdentity(pub String);
 
-/// Reads the form that [`Display`](fmt::Display) writes, and no other.
+/// Reads the form that [`Display`](fmt::Display) writes, and no other; [`spelling`] reads the others.
 impl FromStr for Identity {
     type Err = NoIdentity;
 

@@ -12,6 +12,7 @@ pub mod confirmation;
 pub mod environment;
 pub mod holds;
 pub mod hooks;
+pub mod identify;
 pub mod identity;
 pub mod kill;
 pub mod lifecycle;

@@ -8,6 +8,7 @@ mod world;
 mod boot;
 mod deacon;
 mod deaths;
+mod identify;
 mod ledger;
 mod mailbox;
 mod operator;
