@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{
     agent::{
-        identify::{self, Identified},
+        identify::{Unidentified, identify},
         identity::{Identity, RigName},
     },
     deps::Deps,
     ledger::inbox::{self, Message, Removal},
+    town::reading,
 };
 
 /// What could not be dealt with and stays in the inbox: message ids and why.
@@ -74,17 +75,17 @@ async fn request(
     rigs: &[RigName],
     claimed: &impl Fn(Identity),
 ) -> Result<(), String> {
-    let identity = match identify::identify(deps, &message.from, rigs).await {
-        Identified::Agent(Identity::Boot) | Identified::Unknown => {
+    let identity = match identify(deps, &message.from, rigs).await {
+        Ok(identity) if identity != Identity::Boot => identity,
+        // Boot has no mail of its own, and lives for minutes only.
+        Ok(_) | Err(Unidentified::Nobody(_)) => {
+            let (id, from) = (&message.id, reading::shorten(&message.from));
             tracing::warn!(
-                "request by mail {} is not carried out: its sender {:?} is no agent of this town; deleted",
-                message.id,
-                message.from
+                "request by mail {id} is not carried out: {from:?} is no agent of this town; deleted"
             );
-            return discard(deps, &message.id).await;
+            return discard(deps, id).await;
         }
-        Identified::Unclear(why) => return Err(format!("it is not known who {:?} is: {why}", message.from)),
-        Identified::Agent(identity) => identity,
+        Err(unclear @ Unidentified::Unclear { .. }) => return Err(unclear.to_string()),
     };
     let request = Request { id: message.id.clone(), identity, action };
     deps.requests.note(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;

@@ -81,10 +81,6 @@ pub enum RootMsg {
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
-    /// From an owner, through the register: a rig may have been docked just now.
-    DockedWanted,
-    /// From its task: which rigs are docked, or nothing when `bd` could not say.
-    DockedRead(Option<BTreeMap<RigName, String>>),
     /// From the session watch.
     Watched(Told),
     /// From a part.
@@ -160,8 +156,6 @@ pub struct RootState {
     heartbeat: Heartbeat,
     timer: u64,
     deacon_held: bool,
-    /// `bd` is being asked which rigs are docked; it may take its time, and is not asked twice at once.
-    reading_docked: bool,
     work: Work<RootMsg>,
     post: Post<RootMsg>,
 }
@@ -187,7 +181,6 @@ impl Actor for Root {
             heartbeat: Heartbeat::default(),
             timer: 0,
             deacon_held: false,
-            reading_docked: false,
             work: Work::new(post.clone()),
             post,
         };
@@ -230,8 +223,6 @@ impl Actor for Root {
             }
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
-            RootMsg::DockedWanted => state.read_docked(),
-            RootMsg::DockedRead(docked) => state.docked_read(docked),
             RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
             RootMsg::Watched(Told::Died(death)) => state.died(death),
             RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
@@ -384,12 +375,6 @@ impl RootState {
                 changes.mark_unchanged();
                 post(RootMsg::MailMayHaveCome);
                 tokio::time::sleep(MAIL_PAUSE).await;
-            }
-        });
-        let (post, mut wanted) = (self.post.clone(), self.plan.deps.docked.wanted());
-        self.work.run(async move {
-            while wanted.changed().await.is_ok() {
-                post(RootMsg::DockedWanted);
             }
         });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);

@@ -50,7 +50,13 @@ fn a_request_is_carried_out_once_and_its_message_deleted() {
     let supervisor = town.start_and_beat();
     town.wait_started(&["alpha/witness"]);
     let before = town.incarnation("gt-alpha-witness").unwrap();
-    mail(&town, "hq-1", "alpha/witness", "LIFECYCLE: alpha/witness requesting cycle", r#"{"action":"cycle"}"#);
+    mail(
+        &town,
+        "hq-1",
+        "alpha/witness",
+        "LIFECYCLE: alpha/witness requesting cycle",
+        r#"{"action":"cycle"}"#,
+    );
     supervisor.signal(Signal::USR1);
     town.wait_replaced("gt-alpha-witness", &before);
     town.wait("its start", || town.started("alpha/witness") == 2);

@@ -31,7 +31,9 @@ impl Owner {
             }
             Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
             Notice::Died(obituary) => self.tell_died(&obituary, now),
-            Notice::StoppedByHand => self.deps.docked.read_again(),
+            Notice::StoppedByHand => {
+                identity.rig().into_iter().for_each(|rig| self.deps.docked.read_again(rig));
+            }
             Notice::Hold(hold) => {
                 self.deps.holds.set(identity, hold);
                 let deps = self.deps.clone();
