@@ -25,7 +25,7 @@ pub struct Hold {
     pub since: Timestamp,
     /// Why, for people ("asked for by mail hq-5w2").
     pub why: String,
-    /// The work on its hook then, for a polecat; `None` while that is not known.
+    /// The work on its hook since then, for a polecat; `None` while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
 }

@@ -45,6 +45,9 @@ const WHILE_AT_WORK: Duration = Duration::from_millis(500);
 /// How long after a look that told nothing the next one is made, at least.
 const UNCLEAR_RETRY: Duration = Duration::from_secs(5);
 
+/// At once, but later than now: a look begun in the moment in which something was done may not show it.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
 /// One agent's lifecycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lifecycle {
@@ -159,7 +162,7 @@ impl Lifecycle {
         }
         if seen.begun.mono < self.settled_at {
             // Looks may overtake each other. What waits for this one still needs one.
-            return if asked_for { Decision::LookAgain(Duration::ZERO) } else { Decision::Leave };
+            return if asked_for { Decision::LookAgain(A_MOMENT) } else { Decision::Leave };
         }
         if !matches!(seen.sighting, Sighting::Unknown(_)) {
             self.settled_at = seen.begun.mono;
@@ -175,6 +178,11 @@ impl Lifecycle {
             }
             Sighting::Absent | Sighting::Dead(_) => self.missing(seen, asked_for, around, notices),
         }
+    }
+
+    /// Something was done to it just now: only what is seen from now on counts.
+    fn acted(&mut self, around: Surroundings<'_>) {
+        self.settled_at = around.now.mono + A_MOMENT;
     }
 
     /// Nothing could be seen: nothing is done, but what was waiting for this look looks again.

@@ -133,11 +133,6 @@ impl Snapshots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(rig).cloned()
     }
 
-    /// What is on this polecat's hook, by the last snapshot; `None` when that is not known.
-    pub fn hook(&self, identity: &Identity) -> Option<Hook> {
-        self.last(identity.rig()?)?.hook(identity)
-    }
-
     /// Keeps a newer one.
     pub fn keep(&self, snapshot: Arc<AgentSnapshot>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(snapshot.rig.clone(), snapshot);

@@ -149,7 +149,10 @@ impl HealthState {
             }
             Word::Asked(identity) => self.asked(&identity),
             Word::Mail(_) => {}
-            Word::SnapshotRead(snapshot) => self.nominate(&snapshot),
+            Word::SnapshotRead(snapshot) => {
+                self.tell_hooks(&snapshot);
+                self.nominate(&snapshot);
+            }
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
         }
     }
@@ -353,6 +356,18 @@ impl HealthState {
     }
 
     /// The last snapshot may have come before those it is about were known; however old it is, it only nominates.
+    /// Other work lets go who was stopped on request. What was read before that says nothing.
+    fn tell_hooks(&mut self, snapshot: &AgentSnapshot) {
+        for owner in self.polecats.values_mut() {
+            if let State::HeldOnRequest { hold } = owner.state()
+                && snapshot.begun.wall > hold.since
+                && let Some(hook) = snapshot.hook(&owner.spec().identity)
+            {
+                owner.apply(Event::Hook(hook));
+            }
+        }
+    }
+
     fn nominate_by_the_last(&mut self) {
         if let Some(snapshot) = self.deps.snapshots.last(&self.rig.name) {
             self.nominate(&snapshot);

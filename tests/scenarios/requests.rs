@@ -1,5 +1,7 @@
 //! Agents ask by mail to be stopped or started afresh; each request is carried out once, whatever happens meanwhile.
 
+use std::time::Duration;
+
 use gastown_supervisor::Signal;
 
 use crate::{town, world::*};
@@ -164,13 +166,10 @@ fn what_the_deacon_took_is_left_to_it() {
     simulate(704, |world| async move {
         let supervisor = everybody(&world).await;
         let id = world.mail("r/witness", "LIFECYCLE: restart", "restart");
-        // Between our reading and our deleting.
-        world.hang("delete");
         read_mail(&supervisor).await;
         let asked = |state: &State| state.trace.iter().any(|line| line.what.contains("mail delete"));
         world.until("the delete", secs(5), asked).await;
-        world.deacon_takes(&id);
-        world.release("delete");
+        world.deacon_takes(&id); // between our reading and our deleting
         world.pass(mins(10)).await;
         assert_eq!(fate(&world, &witness("r")), (1, 0, true));
     });
@@ -188,11 +187,17 @@ fn a_message_that_doubles_is_carried_out_once() {
     });
 }
 
+/// Moments after a request: close together while it is claimed, when most can go wrong.
+fn moments(until: Duration) -> impl Iterator<Item = Duration> {
+    let claim = (0..200).step_by(10).map(millis);
+    let end = (200..1000).step_by(100).map(millis);
+    claim.chain(end).chain((1..until.as_secs()).map(secs))
+}
+
 /// We are killed at any point between the mail and the end of what it asked for.
 #[test]
 fn our_death_at_any_point_of_a_request_makes_no_difference() {
-    let mut at = millis(0);
-    while at < secs(16) {
+    for at in moments(secs(16)) {
         for (body, fails) in [("restart", false), ("stop", false), ("restart", true), ("stop", true)] {
             simulate(706, |world| async move {
                 world.state().git_takes = millis(10);
@@ -218,15 +223,13 @@ fn our_death_at_any_point_of_a_request_makes_no_difference() {
                 assert_eq!(agent.state, if body == "stop" { "held" } else { "alive" }, "{agent:#?}");
             });
         }
-        at += if at < secs(2) { millis(20) } else { millis(500) };
     }
 }
 
 #[test]
 fn the_actors_may_crash_at_any_point_too() {
     for actor in ["r/witness", "mail", "rig r", "root"] {
-        let mut at = millis(0);
-        while at < secs(4) {
+        for at in moments(secs(6)) {
             simulate(707, |world| async move {
                 world.state().git_takes = millis(10);
                 let supervisor = town(&world, &["r"]).await;
@@ -237,7 +240,6 @@ fn the_actors_may_crash_at_any_point_too() {
                 world.pass(mins(12)).await;
                 assert_eq!(fate(&world, &witness("r")), (2, 1, true), "{actor} after {at:?}");
             });
-            at += millis(100);
         }
     }
 }

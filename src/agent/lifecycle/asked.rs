@@ -1,8 +1,8 @@
 //! Requests: an agent is to be stopped, or ended and started afresh, because somebody asked for it.
 
 use super::{
-    Asked, Attempt, Because, Decision, Lifecycle, Notice, Outcome, Replacement, StartOrder, State, StopEnd,
-    StopOrder, Surroundings, told,
+    A_MOMENT, Asked, Attempt, Because, Decision, Lifecycle, Notice, Outcome, Replacement, StartOrder, State,
+    StopEnd, StopOrder, Surroundings, told,
 };
 use crate::{
     agent::{
@@ -12,8 +12,6 @@ use crate::{
     },
     lifecycle::{register::Stage, rules::Action},
 };
-use std::time::Duration;
-
 impl Lifecycle {
     pub(super) fn asked(
         &mut self,
@@ -88,7 +86,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
     ) -> Decision {
-        let hold = Hold { since: around.now.wall, why: asked.why, hook: asked.hook };
+        let hold = Hold { since: around.now.wall, why: asked.why, hook: None };
         notices.push(Notice::Hold(Some(hold.clone())));
         match session {
             Some(session) => {
@@ -114,7 +112,7 @@ impl Lifecycle {
         let State::Stopping { session, hold } = self.state.clone() else {
             return Decision::Leave;
         };
-        self.settled_at = around.now.mono;
+        self.acted(around);
         let outcome = match end {
             StopEnd::Ended => {
                 notices.push(told("was stopped on request, and left so"));
@@ -133,10 +131,10 @@ impl Lifecycle {
         };
         notices.push(Notice::Request(outcome));
         // Whoever lives there now is somebody else's, or must be looked after again.
-        Decision::LookAgain(Duration::ZERO)
+        Decision::LookAgain(A_MOMENT)
     }
 
-    /// A polecat with other work than when it was stopped is let go.
+    /// A polecat with other work than when it was stopped is let go; what it had is known from the first look after that.
     pub(super) fn hook(&mut self, now: Hook, notices: &mut Vec<Notice>) -> Decision {
         let State::HeldOnRequest { hold } = &mut self.state else {
             return Decision::Leave;

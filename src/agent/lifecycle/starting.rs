@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Attempt, Because, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd, StartOrder, State,
-    Surroundings, at_second, time_until, told,
+    A_MOMENT, Attempt, Because, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd, StartOrder,
+    State, Surroundings, at_second, time_until, told,
 };
 use crate::agent::{
     confirmation::Permission,
@@ -90,7 +90,7 @@ impl Lifecycle {
         let State::Starting { since, order } = self.state.clone() else {
             return Decision::Leave; // a start that was overtaken
         };
-        self.settled_at = around.now.mono;
+        self.acted(around);
         self.mourned &= !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Ended(_));
         match end {
             StartEnd::Up { session, took } => {
@@ -107,7 +107,7 @@ impl Lifecycle {
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
                 // It may have been made all the same; whoever lives there must be known before anybody ends it.
-                Decision::LookAgain(Duration::ZERO)
+                Decision::LookAgain(A_MOMENT)
             }
             StartEnd::Impossible(why) => {
                 self.wait_for_another_try(why, around);
@@ -124,7 +124,7 @@ impl Lifecycle {
                 notices.push(told("session ended while it was being started"));
                 self.state = State::Alive { since, session, said_stopped: false };
                 // Looked at afresh: who was at work is seen only now.
-                Decision::LookAgain(Duration::ZERO)
+                Decision::LookAgain(A_MOMENT)
             }
         }
     }

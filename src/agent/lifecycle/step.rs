@@ -56,8 +56,6 @@ pub struct Asked {
     pub stage: Stage,
     /// The agent now.
     pub seen: Observation,
-    /// What is on its hook, for a polecat, where that is known.
-    pub hook: Option<Hook>,
 }
 
 /// What to do next.

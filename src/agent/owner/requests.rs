@@ -21,6 +21,8 @@ use crate::{
 
 /// After so long a request that could not be attended to is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// At once, but later than now.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Owner {
     /// Looks whether there is a request for its agent and begins to attend to it, unless it is at one, or at a start or
@@ -44,8 +46,7 @@ impl Owner {
             Action::Restart => format!("asked for a fresh start (mail {})", request.id),
             Action::Stop => format!("asked to stop (mail {})", request.id),
         };
-        let hook = self.deps.snapshots.hook(&self.spec.identity);
-        let asked = Asked { action: request.action, why, stage, seen, hook };
+        let asked = Asked { action: request.action, why, stage, seen };
         self.apply(Event::Asked(asked));
         let at_it = matches!(self.state(), State::Starting { .. } | State::Stopping { .. });
         if !at_it && self.attending.take().is_some() {
@@ -65,7 +66,10 @@ impl Owner {
             return self.put_off();
         }
         self.attending = None;
-        self.attend();
+        // Not in this very moment: a look begun now may not show what was just done.
+        if self.deps.requests.next(&self.spec.identity).is_some() {
+            self.work.after(A_MOMENT, OwnerEvent::RequestDue);
+        }
     }
 
     pub(super) fn request_came_to(&mut self, outcome: Outcome) {

@@ -6,7 +6,7 @@ use crate::lifecycle::{register::Stage, rules::Action};
 fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> Step {
     let now = at(100);
     let why = "asked by mail hq-1".to_owned();
-    let event = Event::Asked(Asked { action, why, stage, seen: seen(what, now), hook: None });
+    let event = Event::Asked(Asked { action, why, stage, seen: seen(what, now) });
     step(lifecycle, event, now)
 }
 
