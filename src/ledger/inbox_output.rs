@@ -47,8 +47,9 @@ fn list(stdout: &[u8]) -> Result<Vec<Value>, String> {
     #[serde(untagged)]
     enum Output {
         List(Vec<Value>),
-        Enveloped { data: Option<Vec<Value>> },
         Error { error: String },
+        Enveloped { data: Vec<Value> },
+        EnvelopedNull { data: () },
     }
     let shown = || shorten(&String::from_utf8_lossy(stdout));
     let Some(json) = json_part(stdout) else {
@@ -60,8 +61,8 @@ fn list(stdout: &[u8]) -> Result<Vec<Value>, String> {
         };
     };
     match serde_json::from_slice(json) {
-        Ok(Output::List(list)) => Ok(list),
-        Ok(Output::Enveloped { data }) => Ok(data.unwrap_or_default()),
+        Ok(Output::List(list) | Output::Enveloped { data: list }) => Ok(list),
+        Ok(Output::EnvelopedNull { data: () }) => Ok(Vec::new()),
         Ok(Output::Error { error }) => Err(format!("gt mail inbox: {error}")),
         Err(_) => Err(format!("gt mail inbox printed something else than messages: {:?}", shown())),
     }

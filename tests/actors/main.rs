@@ -14,6 +14,7 @@ mod mailbox;
 mod operator;
 mod patrol;
 mod polecats;
+mod recorded;
 mod rig;
 mod root;
 mod screens;

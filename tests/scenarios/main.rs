@@ -11,6 +11,7 @@ mod world;
 mod actors;
 mod crash_loops;
 mod deacon;
+mod ledger;
 mod limits;
 mod lives;
 mod mass_deaths;

@@ -1,6 +1,6 @@
 //! The commands of the world: `git`, `bd` and `gt`, each as far as the supervisor runs it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use async_trait::async_trait;
 use gastown_supervisor::commands::{Command, CommandError, Commands, Printed};
@@ -21,17 +21,23 @@ impl Commands for World {
                 "bd" => state.bd_takes,
                 _ => super::millis(50),
             };
+            // `bd <rig>` is the `bd` on that rig's database.
+            let name = |call: &&str| {
+                kinds.contains(call)
+                    || call.strip_prefix("bd ").is_some_and(|rig| databases(&state, &command).contains(rig))
+            };
             (
-                hangs || kinds.iter().any(|kind| state.hanging.contains_key(kind)),
-                fails || kinds.iter().any(|kind| state.failing.contains(kind)),
+                hangs || state.hanging.keys().any(name),
+                fails || state.failing.iter().any(name),
                 takes,
-                !state.programs.contains(&command.program),
+                // `sh` is everywhere.
+                command.program != "sh" && !state.programs.contains(&command.program),
             )
         };
         self.provoke(&command.directory);
         let begun = self.time();
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
-        let _one = (command.program == "bd" && words.first() == Some(&"show")).then(|| OneRead::begin(self));
+        let _one = OneRun::begin(self, &command);
         self.state()
             .note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
         if missing {
@@ -66,7 +72,6 @@ impl Commands for World {
             ("gt", ["log", "crash", ..]) => {
                 self.state().crash_logs.push((now, command.arguments[2..].to_vec()));
             }
-            ("bd", ["version"]) => return Ok(Printed { stdout: VERSION.to_vec(), stderr: Vec::new() }),
             ("bd", ["show", ..]) => {
                 let (code, stdout, stderr) = self.state().bd_show(&command.arguments[1..]);
                 let (stdout, status) = (stdout.into_bytes(), format!("exit code {code}"));
@@ -74,6 +79,10 @@ impl Commands for World {
                     0 => Ok(Printed { stdout, stderr: stderr.into_bytes() }),
                     _ => Err(CommandError::Failed { line, status, code: Some(code), stdout, stderr }),
                 };
+            }
+            ("bd", ["version"]) => {
+                let stdout = self.state().bd_version.as_bytes().to_vec();
+                return Ok(Printed { stdout, stderr: Vec::new() });
             }
             _ => {}
         }
@@ -85,9 +94,6 @@ impl Commands for World {
         state.programs.contains(program).then(|| PathBuf::from("/bin").join(program))
     }
 }
-
-/// As recorded of the real one.
-const VERSION: &[u8] = b"bd version 0.47.2 (dev)\n";
 
 /// The names under which a command can be told to hang, to fail or to print something else: `command` is all of them,
 /// `bd`, `gt` and `git` are all of one program, and those of `gt mail` are each by itself.
@@ -112,23 +118,49 @@ impl State {
     }
 }
 
-/// One read of beads under way, until it is dropped: two must never overlap.
-struct OneRead(World);
-
-impl OneRead {
-    fn begin(world: &World) -> Self {
-        let now = world.time();
-        let mut state = world.state();
-        state.bd_reads += 1;
-        if state.bd_reads > 1 {
-            state.violated(now, "two runs of bd at the same time".to_owned());
+/// The databases a run of `bd` touches: rigs, by the routes; an empty name is the town.
+fn databases(state: &State, command: &Command) -> BTreeSet<String> {
+    let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+    let rigs: Vec<String> = state.routed_rigs();
+    let of = |id: &str| {
+        let fitting = rigs.iter().filter(|rig| id.starts_with(&format!("{rig}-")));
+        fitting.max_by_key(|rig| rig.len()).cloned().unwrap_or_default()
+    };
+    match (command.program.as_str(), words.as_slice()) {
+        ("bd", ["show", ids @ ..]) => {
+            ids.iter().filter(|id| !id.starts_with("--")).map(|id| of(id)).collect()
         }
-        OneRead(world.clone())
+        ("bd", ["sync"]) => {
+            let directory = command.directory.strip_prefix(super::TOWN).unwrap_or(&command.directory);
+            let rig = directory.iter().next().map(|name| name.to_string_lossy().into_owned());
+            [rig.filter(|rig| rigs.contains(rig)).unwrap_or_default()].into()
+        }
+        _ => BTreeSet::new(),
     }
 }
 
-impl Drop for OneRead {
+/// One run of `bd` on its databases, until it is dropped: two must never overlap on one.
+struct OneRun(World, BTreeSet<String>);
+
+impl OneRun {
+    fn begin(world: &World, command: &Command) -> Self {
+        let now = world.time();
+        let mut state = world.state();
+        let touched = databases(&state, command);
+        for database in &touched {
+            if !state.bd_at_work.insert(database.clone()) {
+                state.violated(
+                    now,
+                    format!("two runs of bd on the database of {database:?} at the same time"),
+                );
+            }
+        }
+        OneRun(world.clone(), touched)
+    }
+}
+
+impl Drop for OneRun {
     fn drop(&mut self) {
-        self.0.state().bd_reads -= 1;
+        self.0.state().bd_at_work.retain(|database| !self.1.contains(database));
     }
 }
