@@ -17,6 +17,7 @@ mod mass_deaths;
 mod operators;
 mod polecats;
 mod races;
+mod role_beads;
 mod seeds;
 mod stopping;
 mod timelines;
