@@ -25,7 +25,7 @@ impl Commands for World {
                 hangs || kinds.iter().any(|kind| state.hanging.contains_key(kind)),
                 fails || kinds.iter().any(|kind| state.failing.contains(kind)),
                 takes,
-                !state.programs.contains(&command.program),
+                kinds.len() > 1 && !state.programs.contains(&command.program),
             )
         };
         self.provoke(&command.directory);
