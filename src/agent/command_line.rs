@@ -8,20 +8,22 @@ use super::{identity::Role, program::AgentProgram};
 /// What boot is told as its last argument (Gas Town 0.2.6 to 0.3, `internal/boot`).
 pub const TRIAGE: &str = "gt boot triage";
 
-/// The shell line that runs `program` for a role, without the variables in `unset`.
+/// The shell line that runs `program` for a role, without the variables in `unset`; or the shell command `instead`, where
+/// the role's bead gives one.
 ///
-/// Boot's own argument takes the place of an initial prompt, since a program takes one at most.
-pub fn command_line(role: Role, program: &AgentProgram, unset: &[&str]) -> String {
+/// Boot's own argument takes the place of an initial prompt, since a program takes one at most. A command of its own gets
+/// neither: it is taken at its word.
+pub fn command_line(role: Role, program: &AgentProgram, unset: &[&str], instead: Option<&str>) -> String {
+    let env = ["exec", "env"].into_iter().chain(unset.iter().flat_map(|variable| ["-u", *variable]));
+    if let Some(command) = instead {
+        return shell_words::join(env.chain(["sh", "-c", command]));
+    }
     let prompt = match role {
         Role::Boot => Some(TRIAGE),
         _ => program.initial_prompt.as_deref(),
     };
-    let words = ["exec", "env"]
-        .into_iter()
-        .chain(unset.iter().flat_map(|variable| ["-u", *variable]))
-        .chain([program.command.as_str()])
-        .chain(program.args.iter().map(String::as_str))
-        .chain(prompt);
+    let words =
+        env.chain([program.command.as_str()]).chain(program.args.iter().map(String::as_str)).chain(prompt);
     shell_words::join(words)
 }
 
@@ -78,7 +80,26 @@ mod tests {
                 "exec env claude --model ''",
             ),
         ] {
-            assert_eq!(command_line(role, &program, unset), line, "{case}");
+            assert_eq!(command_line(role, &program, unset, None), line, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_command_of_its_own() {
+        for (case, role, unset, command, line) in [
+            ("plain", Role::Polecat, &["GT_CREW"][..], "agent", "exec env -u GT_CREW sh -c agent"),
+            (
+                "with words of the shell",
+                Role::Witness,
+                &[],
+                "cd '/my town' && exec agent \"$HOME\"",
+                r#"exec env sh -c 'cd '\''/my town'\'' && exec agent "$HOME"'"#,
+            ),
+            ("no prompt for boot", Role::Boot, &[], "exec agent", "exec env sh -c 'exec agent'"),
+        ] {
+            let got = command_line(role, &program(&["-x"], Some("do it")), unset, Some(command));
+            assert_eq!(got, line, "{case}");
+            assert_eq!(shell_words::split(&got).unwrap().last().map(String::as_str), Some(command), "{case}");
         }
     }
 
@@ -86,7 +107,7 @@ mod tests {
     fn the_shell_gives_every_word_back() {
         let odd =
             ["a b", "it's", "$(rm -rf ~)", "`x`", "a\nb", "\"q\"", ";", "*", "~", "#no", "é", "\\", "!"];
-        let line = command_line(Role::Polecat, &program(&odd, None), &[]);
+        let line = command_line(Role::Polecat, &program(&odd, None), &[], None);
         let words = shell_words::split(&line).unwrap();
         assert_eq!(words[..3], ["exec", "env", "claude"]);
         assert_eq!(words[3..], odd);

@@ -11,9 +11,15 @@ use super::{
 };
 use crate::town::environment::DROPPED;
 
-/// The environment of an agent, beyond what its tmux server hands down. A town path that is not UTF-8 is taken lossily,
+/// The environment of an agent, beyond what its tmux server hands down: the built-in variables, and `own`, those of its role
+/// bead, which beat them. A town path that is not UTF-8 is taken lossily,
 /// as tmux takes text only.
-pub fn environment(identity: &Identity, town: &Path, program: &AgentProgram) -> BTreeMap<String, String> {
+pub fn environment(
+    identity: &Identity,
+    town: &Path,
+    program: &AgentProgram,
+    own: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let role = identity.role();
     let mut variables = BTreeMap::new();
     let mut set = |variable: &str, value: &str| {
@@ -45,6 +51,7 @@ pub fn environment(identity: &Identity, town: &Path, program: &AgentProgram) -> 
     if matches!(role, Role::Polecat | Role::Refinery) {
         set("BEADS_NO_DAEMON", "1");
     }
+    variables.extend(own);
     variables
 }
 
@@ -86,6 +93,24 @@ mod tests {
         }
     }
 
+    fn none() -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    #[test]
+    fn a_role_bead_adds_and_overrides() {
+        let own = BTreeMap::from([
+            ("GT_ROLE".to_owned(), "r/witness".to_owned()),
+            ("BEADS_DIR".to_owned(), "/b".to_owned()),
+        ]);
+        let program = preset("claude").unwrap();
+        let got = environment(&Identity::Deacon, Path::new("/t"), &program, own);
+        assert_eq!((got["GT_ROLE"].as_str(), got["BEADS_DIR"].as_str()), ("r/witness", "/b"));
+        assert_eq!(got["BD_ACTOR"], "deacon", "the rest stays");
+        let without = environment(&Identity::Deacon, Path::new("/t"), &program, none());
+        assert!(to_unset(&without).contains(&"BEADS_DIR") && !to_unset(&got).contains(&"BEADS_DIR"));
+    }
+
     #[test]
     fn each_role_has_its_own() {
         for (role, own) in [
@@ -112,7 +137,7 @@ mod tests {
                  GIT_AUTHOR_NAME=Toast GT_POLECAT=Toast GT_RIG=gastown GT_ROLE=polecat",
             ),
         ] {
-            let mut got = environment(&identity(role), Path::new("/t"), &preset("claude").unwrap());
+            let mut got = environment(&identity(role), Path::new("/t"), &preset("claude").unwrap(), none());
             assert_eq!(got.remove("GT_ROOT").as_deref(), Some("/t"), "{role}");
             assert_eq!(got.remove("GT_PROCESS_NAMES").as_deref(), Some("node,claude"), "{role}");
             assert_eq!(got.remove("GT_SESSION_ID_ENV").as_deref(), Some("CLAUDE_SESSION_ID"), "{role}");
@@ -129,7 +154,7 @@ mod tests {
             ("gemini", Some("GEMINI_SESSION_ID"), "gemini"),
             ("cursor", None, "cursor-agent"),
         ] {
-            let got = environment(&Identity::Deacon, Path::new("/t"), &preset(name).unwrap());
+            let got = environment(&Identity::Deacon, Path::new("/t"), &preset(name).unwrap(), none());
             assert_eq!(got.get("GT_SESSION_ID_ENV").map(String::as_str), variable, "{name}");
             assert_eq!(got["GT_PROCESS_NAMES"], process_names, "{name}");
         }
@@ -146,7 +171,7 @@ mod tests {
                 &["GT_ROLE", "BD_ACTOR", "GIT_AUTHOR_NAME", "GT_RIG", "GT_POLECAT", "BEADS_AGENT_NAME"],
             ),
         ] {
-            let unset = to_unset(&environment(&identity(role), Path::new("/t"), &program));
+            let unset = to_unset(&environment(&identity(role), Path::new("/t"), &program, none()));
             for variable in DROPPED {
                 let stays = kept.contains(&variable) || variable.starts_with("TMUX");
                 assert_eq!(!unset.contains(&variable), stays, "{role}: {variable}");

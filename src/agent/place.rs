@@ -26,7 +26,7 @@ pub fn is_created(role: Role) -> bool {
     matches!(role, Role::Deacon | Role::Boot)
 }
 
-/// Whether the directory is a git worktree, brought up to date before a restart.
+/// Whether the directory is a git worktree, brought up to date before a restart unless a role bead says otherwise.
 pub fn is_worktree(role: Role) -> bool {
     matches!(role, Role::Refinery | Role::Crew | Role::Polecat)
 }

@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::spec::AgentSpec;
+use super::{place, spec::AgentSpec};
 use crate::{
     commands::{Command, CommandError, Printed},
     deps::Deps,
@@ -14,6 +14,12 @@ use crate::{
 
 /// The limit of `git fetch` and `git pull`.
 const REMOTE_LIMIT: Duration = Duration::from_secs(120);
+
+/// Whether this agent's place is brought up to date before a restart: as its role bead says, else if it is a worktree.
+pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
+    let own = deps.role_beads.of(&spec.identity, deps.paths.root());
+    own.needs_pre_sync.unwrap_or_else(|| place::is_worktree(spec.identity.role()))
+}
 
 /// Fetches, pulls with rebase when nothing is uncommitted, and lets `bd` sync.
 pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {

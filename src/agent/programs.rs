@@ -7,6 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use super::{
     program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
+    role_bead::overrides::process_names,
     spec::AgentSpec,
 };
 use crate::{deps::Deps, town::reading::Reading};
@@ -27,7 +28,7 @@ fn program_key(spec: &AgentSpec) -> String {
     }
 }
 
-/// The program of this agent, by the files as they are now.
+/// The program of this agent, by the files as they are now and its role bead as it was last read.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let paths = &deps.paths;
     let town = Sources {
@@ -41,14 +42,30 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
             agents: read(deps, &paths.rig_agent_presets(rig), parse_agents).await,
         }),
     };
-    let resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
+    let mut resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
     let key = program_key(spec);
     if resolution.reports.is_empty() {
         deps.problems.clear(&key);
     } else {
         deps.problems.report(key, format!("{}: {}", spec.identity, resolution.reports.join("; ")));
     }
+    started_by_its_role_bead(deps, spec, &mut resolution);
     resolution
+}
+
+/// An agent that is started with a command of its role bead's runs under other names, and needs nothing on `PATH` that we
+/// could know of.
+fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Resolution) {
+    let Some(command) = deps.role_beads.of(&spec.identity, deps.paths.root()).start_command else {
+        return;
+    };
+    let names = &mut resolution.program.process_names;
+    for name in process_names(&command) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    resolution.on_path = true;
 }
 
 /// `PATH` can only be asked asynchronously, and the rule asks in the middle: what it asked about is looked up, and it is

@@ -1,5 +1,118 @@
 //! Role beads: what the town's ledger says about starting agents of a role, over and above the built-in ways.
+//!
+//! Each role may have a bead, `hq-<role>-role` or, before Gas Town 0.2.6, `gt-<role>-role`, with the label `gt:role`, whose
+//! [`description`] says it; [`overrides`] makes it out for one agent. They are read ahead and kept: a start never waits for
+//! `bd`, and what cannot be read changes nothing.
 
-/// What was last read of all role beads; survives the crash of any actor.
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use self::{
+    description::{Parsed, RoleConfig},
+    overrides::Overrides,
+};
+use super::identity::{Identity, Role};
+use crate::{
+    deps::Deps,
+    ledger::beads::{self, Bead},
+    town::settings::Naming,
+};
+
+pub mod description;
+pub mod overrides;
+
+/// The label a role bead has.
+const LABEL: &str = "gt:role";
+
+/// Begins the keys of the problems there are with role beads.
+const PROBLEM: &str = "role-beads";
+
+const ROLES: [Role; 7] =
+    [Role::Mayor, Role::Deacon, Role::Boot, Role::Witness, Role::Refinery, Role::Polecat, Role::Crew];
+
+/// What was last read of all role beads; survives the crash of any actor. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct RoleBeads;
+pub struct RoleBeads(Arc<Mutex<BTreeMap<Role, Known>>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    /// Its id.
+    bead: String,
+    config: RoleConfig,
+}
+
+impl RoleBeads {
+    /// What is known for this agent, in the town with this root; nothing as long as nothing was read.
+    pub fn of(&self, identity: &Identity, town: &Path) -> Overrides {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&identity.role()).cloned();
+        known.map(|Known { bead, config }| config.overrides(&bead, identity, town)).unwrap_or_default()
+    }
+
+    fn replace(&self, known: BTreeMap<Role, Known>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+}
+
+/// Reads the beads of all roles, with one call, and keeps what they say. Takes as long as `bd` does. When they cannot be
+/// read, what was read before stays; that is reported as long as it lasts, and so is what is wrong in one of them.
+pub async fn read(deps: &Deps) {
+    let ids: Vec<String> = ROLES.into_iter().flat_map(ids).collect();
+    let found = match beads::show(deps, &ids).await {
+        Ok(found) => found,
+        Err(why) => {
+            let text =
+                format!("the role beads could not be read: {why}; what they said before stays in force");
+            deps.problems.report(PROBLEM, text);
+            return;
+        }
+    };
+    deps.problems.clear(PROBLEM);
+    let naming = deps.settings().tmux.naming;
+    let mut known = BTreeMap::new();
+    for role in ROLES {
+        let (said, faults) = of_role(role, naming, &found);
+        known.extend(said.map(|said| (role, said)));
+        let key = format!("{PROBLEM}/{role}");
+        if faults.is_empty() {
+            deps.problems.clear(&key);
+        } else {
+            deps.problems.report(key, faults.join("; "));
+        }
+    }
+    deps.role_beads.replace(known);
+}
+
+/// The ids a role's bead may have, the first that is there counts.
+fn ids(role: Role) -> [String; 2] {
+    ["hq", "gt"].map(|prefix| format!("{prefix}-{role}-role"))
+}
+
+/// What the beads say about one role, and what is wrong with it.
+fn of_role(role: Role, naming: Naming, found: &[Bead]) -> (Option<Known>, Vec<String>) {
+    let ids = ids(role);
+    let mut open = ids.iter().filter_map(|id| found.iter().find(|bead| bead.id == *id && !bead.is_closed()));
+    let mut faults = Vec::new();
+    let bead = open.find(|bead| {
+        let labelled = bead.labels.iter().any(|label| label == LABEL);
+        if !labelled {
+            faults
+                .push(format!("{} is not used as the role bead of {role}: it has no label {LABEL}", bead.id));
+        }
+        labelled
+    });
+    let Some(Bead { id, description, .. }) = bead else {
+        return (None, faults);
+    };
+    let Parsed { config, faults: wrong } = description::parse(description);
+    faults.extend(wrong.into_iter().map(|fault| format!("{id}: {fault}")));
+    let ours = config.as_ref().and_then(|config| config.other_session(role, naming));
+    if let Some(ours) = ours {
+        faults.push(format!(
+            "{id}: its session_pattern is not used: the sessions of a {role} are called {ours}"
+        ));
+    }
+    (config.map(|config| Known { bead: id.clone(), config }), faults)
+}

@@ -16,7 +16,7 @@ use super::{
     identity::Role,
     kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
-    nudge, observe, permission, place, presync,
+    nudge, observe, permission, presync,
     program::{AgentProgram, Ready},
     programs, readiness,
     spec::AgentSpec,
@@ -78,7 +78,7 @@ impl Start<'_> {
         // A polecat is only ever started because it crashed, whether that was seen or not.
         let role = self.spec.identity.role();
         let again = self.order.attempt != Attempt::Fresh || role == Role::Polecat;
-        if again && place::is_worktree(role) {
+        if again && presync::is_wanted(self.deps, self.spec) {
             presync::presync(self.deps, self.spec, &directory).await;
         }
         self.hook_settings(&program).await;
@@ -214,9 +214,11 @@ impl Start<'_> {
     /// Step 3.
     async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
         let identity = &self.spec.identity;
-        let environment = environment::environment(identity, self.deps.paths.root(), program);
+        let own = self.deps.role_beads.of(identity, self.deps.paths.root());
+        let environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
         let unset = environment::to_unset(&environment);
-        let command = command_line::command_line(identity.role(), program, &unset);
+        let command =
+            command_line::command_line(identity.role(), program, &unset, own.start_command.as_deref());
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {

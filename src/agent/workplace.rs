@@ -13,11 +13,23 @@ use crate::{
     },
 };
 
-/// The directory, or how the start ends without one: a question that could not be answered is not the same as an answer.
+/// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be answered is not the same as an answer.
 pub async fn find(deps: &Deps, identity: &Identity) -> Result<PathBuf, StartEnd> {
     let unclear = |path: &Path, error: std::io::Error| {
         StartEnd::Unclear(format!("{}: {error}", deps.paths.shown(path).display()))
     };
+    let own = deps.role_beads.of(identity, deps.paths.root());
+    if let Some(directory) = own.work_dir {
+        return match deps.files.is_dir(&directory).await {
+            Ok(true) => Ok(directory),
+            Ok(false) => Err(StartEnd::Impossible(format!(
+                "its directory {} does not exist; role bead {} names it (work_dir_pattern)",
+                directory.display(),
+                own.bead
+            ))),
+            Err(error) => Err(unclear(&directory, error)),
+        };
+    }
     if let Identity::Polecat(rig, name) = identity {
         return match roster::worktree(deps, rig, name).await {
             Worktree::There(directory) => Ok(directory),

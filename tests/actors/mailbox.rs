@@ -88,7 +88,7 @@ fn every_part_of_it_breaks_alone() {
             assert!(matches!(error, CommandError::TimedOut { .. }), "{kind}: {error}");
             world.release(kind);
         }
-        assert_eq!(ids(&world).await, [id.clone()]);
+        assert_eq!(ids(&world).await, std::slice::from_ref(&id));
         world.state().prints.insert("inbox", "garbage".to_owned());
         assert_eq!(gt(&world, &INBOX).await.unwrap(), "garbage");
         world.state().prints.clear();

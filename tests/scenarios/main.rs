@@ -19,6 +19,7 @@ mod operators;
 mod polecats;
 mod races;
 mod requests;
+mod role_beads;
 mod seeds;
 mod stopping;
 mod timelines;

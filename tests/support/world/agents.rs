@@ -1,6 +1,6 @@
 //! The agents of the world: how they come up, work, hang and end.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
 
 use gastown_supervisor::sessions::{End, EndOf};
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ pub struct Nature {
     pub wakes_on_nudge: f64,
     /// What new agents show on their screens, by session.
     pub shows: BTreeMap<String, String>,
+    /// The names of agents' processes that are not `claude`, by session.
+    pub runs_as: BTreeMap<String, String>,
 }
 
 impl Default for Nature {
@@ -51,6 +53,7 @@ impl Default for Nature {
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
             shows: BTreeMap::new(),
+            runs_as: BTreeMap::new(),
         }
     }
 }
@@ -98,6 +101,12 @@ pub struct FakeSession {
     pub by: By,
     /// What runs in it.
     pub condition: Condition,
+    /// The name of its agent's process.
+    pub process: String,
+    /// The directory it was made in, when the supervisor made it.
+    pub directory: PathBuf,
+    /// What it was made to run, when the supervisor made it.
+    pub command: String,
     /// Its environment.
     pub environment: BTreeMap<String, String>,
     /// What was typed into it, with times.
@@ -153,6 +162,9 @@ impl World {
             pid,
             by,
             condition,
+            process: nature.runs_as.get(name).cloned().unwrap_or_else(|| "claude".to_owned()),
+            directory: PathBuf::new(),
+            command: String::new(),
             environment,
             typed: Vec::new(),
             shows: nature.shows.get(name).cloned().into_iter().collect(),

@@ -27,7 +27,9 @@ impl Processes for World {
             Ok(there
                 .map(|session| {
                     let name = match session.condition {
-                        Condition::Well | Condition::Hung if session.appears <= now => "claude",
+                        Condition::Well | Condition::Hung if session.appears <= now => {
+                            session.process.as_str()
+                        }
                         Condition::Zombie => "bash",
                         _ => "env",
                     };

@@ -93,6 +93,7 @@ impl Sessions for World {
         .await;
         let (tell, told) = oneshot::channel();
         let (name, environment) = (new.name.clone(), new.environment.clone());
+        let (directory, command) = (new.directory.clone(), new.command.clone());
         // A call that fails may have done its work all the same.
         let lost = fate.fails && self.state().rng.bool();
         self.after(fate.before, move |world| {
@@ -100,6 +101,9 @@ impl Sessions for World {
             let made = if lost { None } else { world.begin(&name, by, environment) };
             let now = world.time();
             let mut state = world.state();
+            if let (Some(_), Some(session)) = (&made, state.sessions.get_mut(&name)) {
+                (session.directory, session.command) = (directory, command);
+            }
             match &made {
                 Some(_) => state.deeds.push((now, rules::Deed::Created(name.clone()))),
                 None => state.note(now, true, || format!("create {name}: nothing was made")),
