@@ -21,6 +21,7 @@ use crate::{
         lifecycle::{Event, State},
         owner::{AgentStatus, Owner, OwnerEvent},
     },
+    audit::rounds::{Audit, AuditEvent},
     deps::Deps,
     rig::supervisor::RigPlan,
     sessions::{death::Death, sweep::Sweep},
@@ -41,6 +42,8 @@ pub enum HealthMsg {
     Looked(Option<u64>, Vec<(AgentName, Observation)>),
     /// From its question to `bd`: who has work, by the agent beads alone.
     Nominated(Option<BTreeMap<Identity, Assignment>>),
+    /// From the tasks of its audit.
+    Audit(AuditEvent),
     /// From anybody: how are your polecats?
     Probe(RpcReplyPort<Vec<AgentStatus>>),
 }
@@ -79,6 +82,7 @@ pub struct HealthState {
     strangers: BTreeSet<String>,
     /// `bd` is being asked; whether it should be asked again after that.
     nominating: Option<bool>,
+    audit: Audit,
     work: Work<HealthMsg>,
     post: Post<HealthMsg>,
     answers: Answers,
@@ -95,7 +99,10 @@ impl Actor for PolecatHealth {
         (deps, rig, answers): Self::Arguments,
     ) -> Result<HealthState, ActorProcessingErr> {
         let post: Post<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let to_audit = post.clone();
+        let to_audit: Post<AuditEvent> = Arc::new(move |event| to_audit(HealthMsg::Audit(event)));
         let mut state = HealthState {
+            audit: Audit::new(deps.clone(), rig.name.clone(), to_audit),
             deps,
             rig,
             polecats: BTreeMap::new(),
@@ -127,6 +134,7 @@ impl Actor for PolecatHealth {
             HealthMsg::Listed(wanted, listed) => state.listed(wanted, listed),
             HealthMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
             HealthMsg::Nominated(nominated) => state.nominated(nominated),
+            HealthMsg::Audit(event) => state.audit.handle(event),
             HealthMsg::Probe(reply) => {
                 drop(reply.send(state.polecats.values().map(Owner::snapshot).collect()))
             }
@@ -155,7 +163,7 @@ impl HealthState {
             }
             Word::Asked(_) => {}
             Word::Mail(_) => {}
-            Word::SnapshotRead(_) => {}
+            Word::SnapshotRead(snapshot) => self.audit.snapshot_read(&snapshot, &self.polecats),
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
         }
     }
@@ -248,6 +256,7 @@ impl HealthState {
                 self.polecats.insert(name, owner);
             }
         }
+        self.audit.follow(self.polecats.keys());
     }
 
     fn may_be_let_go(&self, owner: &Owner) -> bool {
