@@ -25,6 +25,7 @@ use crate::{
     deps::Deps,
     rig::supervisor::RigPlan,
     sessions::{death::Death, sweep::Sweep},
+    spawns::rounds::{SpawnEvent, Spawns},
     tree::part::{Answers, Report, Word},
     work::{Post, Work},
 };
@@ -44,6 +45,8 @@ pub enum HealthMsg {
     Nominated(Option<BTreeMap<Identity, Assignment>>),
     /// From the tasks of its audit.
     Audit(AuditEvent),
+    /// From the tasks that attend pending spawns.
+    Spawns(SpawnEvent),
     /// From anybody: how are your polecats?
     Probe(RpcReplyPort<Vec<AgentStatus>>),
 }
@@ -83,6 +86,7 @@ pub struct HealthState {
     /// `bd` is being asked; whether it should be asked again after that.
     nominating: Option<bool>,
     audit: Audit,
+    spawns: Spawns,
     work: Work<HealthMsg>,
     post: Post<HealthMsg>,
     answers: Answers,
@@ -99,10 +103,12 @@ impl Actor for PolecatHealth {
         (deps, rig, answers): Self::Arguments,
     ) -> Result<HealthState, ActorProcessingErr> {
         let post: Post<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let to_audit = post.clone();
+        let (to_audit, to_spawns) = (post.clone(), post.clone());
         let to_audit: Post<AuditEvent> = Arc::new(move |event| to_audit(HealthMsg::Audit(event)));
+        let to_spawns: Post<SpawnEvent> = Arc::new(move |event| to_spawns(HealthMsg::Spawns(event)));
         let mut state = HealthState {
             audit: Audit::new(deps.clone(), rig.name.clone(), to_audit),
+            spawns: Spawns::new(deps.clone(), rig.clone(), to_spawns),
             deps,
             rig,
             polecats: BTreeMap::new(),
@@ -135,6 +141,7 @@ impl Actor for PolecatHealth {
             HealthMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
             HealthMsg::Nominated(nominated) => state.nominated(nominated),
             HealthMsg::Audit(event) => state.audit.handle(event),
+            HealthMsg::Spawns(event) => state.spawns.handle(event),
             HealthMsg::Probe(reply) => {
                 drop(reply.send(state.polecats.values().map(Owner::snapshot).collect()))
             }
@@ -162,7 +169,7 @@ impl HealthState {
                 self.list(Wanted::Change);
             }
             Word::Asked(_) => {}
-            Word::Mail(_) => {}
+            Word::Mail(inbox) => self.spawns.mail(&inbox),
             Word::SnapshotRead(snapshot) => self.audit.snapshot_read(&snapshot, &self.polecats),
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
         }
@@ -257,6 +264,7 @@ impl HealthState {
             }
         }
         self.audit.follow(self.polecats.keys());
+        self.spawns.follow(self.polecats.keys());
     }
 
     fn may_be_let_go(&self, owner: &Owner) -> bool {
