@@ -22,6 +22,9 @@ use crate::{
 const LONGEST_CONFIRMATION: Duration =
     Duration::from_secs(OPERATION_LIMIT.as_secs() + REMOVAL_LIMIT.as_secs());
 
+/// No start takes longer, also when it waits for its place behind a whole town's.
+const LONGEST_START: Duration = Duration::from_secs(3600);
+
 /// What a polecat's owner knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Situation {
@@ -66,7 +69,8 @@ pub fn situation(owned: Owned<'_>) -> Situation {
         State::Unseen => Situation::Unknown,
         State::Alive { session, .. } => Situation::Alive(session.created),
         State::Absent { .. } => Situation::Missing,
-        State::Starting { .. } => Situation::Busy,
+        State::Starting { .. } if owned.lasts <= LONGEST_START => Situation::Busy,
+        State::Starting { .. } => Situation::Missing,
         State::Confirming { .. } if owned.lasts <= LONGEST_CONFIRMATION => Situation::Busy,
         State::Confirming { .. } => Situation::Missing,
         State::Waiting { .. } if owned.start_failed => Situation::Missing,

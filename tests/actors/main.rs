@@ -5,6 +5,7 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod audit;
 mod boot;
 mod deacon;
 mod deaths;

@@ -20,11 +20,11 @@ impl Commands for World {
                 "bd" => state.bd_takes,
                 _ => super::millis(50),
             };
-            // `command` is all of them, `bd` is only that one.
-            let bd = command.program == "bd";
+            // `command` is all of them, `bd` or `gt` is only that one.
+            let program = command.program.as_str();
             (
-                hangs || state.hanging.contains_key("command") || bd && state.hanging.contains_key("bd"),
-                fails || state.failing.contains("command") || bd && state.failing.contains("bd"),
+                hangs || state.hanging.contains_key("command") || state.hanging.contains_key(program),
+                fails || state.failing.contains("command") || state.failing.contains(program),
                 takes,
             )
         };
