@@ -84,8 +84,8 @@ impl Spawns {
         }
         let spawns = rules::of_rig(&self.rig.name, inbox);
         self.forget_all_but(&spawns);
-        for (at, spawn) in spawns.iter().enumerate() {
-            self.look_at(spawn, rules::is_superseded(spawn, &spawns[at + 1..]));
+        for (spawn, is_superseded) in spawns.iter().zip(rules::superseded(&spawns)) {
+            self.look_at(spawn, is_superseded);
         }
     }
 

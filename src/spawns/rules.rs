@@ -32,9 +32,14 @@ pub struct Spawn {
     pub sent: Option<Timestamp>,
 }
 
+/// The rig and the polecat a message names, as they are written; `None` when it is about something else.
+fn about(message: &Message) -> Option<(&str, &str)> {
+    message.subject.strip_prefix(SUBJECT)?.split_once('/')
+}
+
 /// Reads a message; `None` when it is about something else.
 pub fn read(message: &Message) -> Option<Spawn> {
-    let (rig, polecat) = message.subject.strip_prefix(SUBJECT)?.split_once('/')?;
+    let (rig, polecat) = about(message)?;
     let line = |key: &str| {
         let values = message.body.lines().filter_map(|line| line.trim().strip_prefix(key));
         values.map(str::trim).find(|value| !value.is_empty()).map(str::to_owned)
@@ -52,13 +57,18 @@ pub fn read(message: &Message) -> Option<Spawn> {
 /// The spawns of one rig, oldest first; of a message that is there twice, the first.
 pub fn of_rig(rig: &RigName, messages: &[Message]) -> Vec<Spawn> {
     let mut seen = BTreeSet::new();
-    let spawns = messages.iter().filter_map(read).filter(|spawn| spawn.rig == rig.as_str());
-    spawns.filter(|spawn| seen.insert(spawn.id.clone())).collect()
+    // Every rig is shown every message: what is not its own must cost little.
+    let its = messages.iter().filter(|message| about(message).is_some_and(|(of, _)| of == rig.as_str()));
+    its.filter(|message| seen.insert(message.id.as_str())).filter_map(read).collect()
 }
 
-/// Whether a later message tells of the same polecat: the word to begin is given once.
-pub fn is_superseded(spawn: &Spawn, later: &[Spawn]) -> bool {
-    spawn.polecat.is_ok() && later.iter().any(|other| other.polecat == spawn.polecat)
+/// Of which of these, in the same order, a later one tells of the same polecat: the word to begin is given once.
+pub fn superseded(spawns: &[Spawn]) -> Vec<bool> {
+    let mut later = BTreeSet::new();
+    let is_superseded = |spawn: &Spawn| spawn.polecat.as_ref().is_ok_and(|name| !later.insert(name.clone()));
+    let mut superseded: Vec<bool> = spawns.iter().rev().map(is_superseded).collect();
+    superseded.reverse();
+    superseded
 }
 
 /// Whether the session a message names is another one than this, the polecat's own. tmux turns `.` and `:` into `_`.
@@ -243,11 +253,8 @@ mod tests {
         let spawns = of_rig(&"r".parse().unwrap(), &inbox);
         let ids: Vec<&str> = spawns.iter().map(|spawn| spawn.id.as_str()).collect();
         assert_eq!(ids, ["1", "4", "5", "6", "7"]);
-        let superseded: Vec<&str> = (0..spawns.len())
-            .filter(|at| is_superseded(&spawns[*at], &spawns[at + 1..]))
-            .map(|at| spawns[at].id.as_str())
-            .collect();
-        assert_eq!(superseded, ["1"], "names that cannot be used are not compared");
+        let expected = [true, false, false, false, false];
+        assert_eq!(superseded(&spawns), expected, "names that cannot be used are not compared");
     }
 
     #[test]

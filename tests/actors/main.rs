@@ -17,6 +17,7 @@ mod rig;
 mod root;
 mod screens;
 mod session_watch;
+mod spawns;
 
 use std::sync::{Arc, Mutex};
 
