@@ -114,6 +114,8 @@ pub struct Owner {
     hook: Option<String>,
     /// The request it is at.
     attending: Option<Request>,
+    /// The last start could not be made.
+    start_failed: bool,
     /// The last end that was confirmed to be one.
     last_end: Option<End>,
     recent: VecDeque<(Timestamp, String)>,
@@ -149,6 +151,7 @@ impl Owner {
             seen_alive: None,
             hook: None,
             attending: None,
+            start_failed: false,
             last_end: None,
             recent: VecDeque::new(),
             deps,
@@ -173,6 +176,21 @@ impl Owner {
     /// When it was last seen alive.
     pub fn seen_alive(&self) -> Option<Timestamp> {
         self.seen_alive
+    }
+
+    /// How long it has been where it is in its life.
+    pub fn in_state_for(&self, now: Now) -> Duration {
+        now.since(self.state_since)
+    }
+
+    /// Why the last look told nothing; `None` when it told something.
+    pub fn doubt(&self) -> Option<&str> {
+        self.lifecycle.doubt()
+    }
+
+    /// Whether its last start could not be made, so that what it waits for, if it waits, is another try.
+    pub fn start_failed(&self) -> bool {
+        self.start_failed
     }
 
     /// How long its next restart still has to wait, and a moment more; `None` when it has not to.

@@ -22,8 +22,6 @@ use super::{
 pub struct RestartLedger {
     histories: Arc<Mutex<BTreeMap<String, RestartHistory>>>,
     memories: Arc<Mutex<BTreeMap<Identity, Memory>>>,
-    /// Polecats whose witness was told that they are not back, and with which work.
-    told: Arc<Mutex<BTreeMap<Identity, String>>>,
     changed: Arc<watch::Sender<u64>>,
 }
 
@@ -33,7 +31,6 @@ impl RestartLedger {
         RestartLedger {
             histories: Arc::new(Mutex::new(histories)),
             memories: Arc::default(),
-            told: Arc::default(),
             changed: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -71,17 +68,6 @@ impl RestartLedger {
             Some(memory) => drop(memories.insert(identity.clone(), memory)),
             None => drop(memories.remove(identity)),
         }
-    }
-
-    /// Whether it is to be told that this polecat is not back with this work; from now on it counts as told.
-    pub fn begin_telling(&self, identity: &Identity, hook: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(identity.clone(), hook.to_owned()).as_deref() != Some(hook)
-    }
-
-    /// It was well again, so that its next failure is news; or it could not be told.
-    pub fn seen_well(&self, identity: &Identity) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(identity);
     }
 
     /// A rig is no longer supervised: what happens to its agents meanwhile is not ours to judge later.

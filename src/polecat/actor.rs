@@ -20,10 +20,12 @@ use crate::{
         lifecycle::{Event, State},
         owner::{AgentStatus, Owner, OwnerEvent},
     },
+    audit::rounds::{Audit, AuditEvent},
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
     rig::supervisor::RigPlan,
     sessions::{death::Death, sweep::Sweep},
+    spawns::rounds::{SpawnEvent, Spawns},
     tree::part::{Answers, Report, Word},
     work::{Post, Work},
 };
@@ -39,6 +41,10 @@ pub enum HealthMsg {
     Listed(Wanted, Option<Result<Roster, String>>),
     /// From its own looks; with the heartbeat they answer, if one asked for them.
     Looked(Option<u64>, Vec<(AgentName, Observation)>),
+    /// From the tasks of its audit.
+    Audit(AuditEvent),
+    /// From the tasks that attend pending spawns.
+    Spawns(SpawnEvent),
     /// From anybody: how are your polecats?
     Probe(RpcReplyPort<Vec<AgentStatus>>),
 }
@@ -75,6 +81,8 @@ pub struct HealthState {
     crew: BTreeSet<Identity>,
     /// Sessions that look like a polecat's and are not, as far as is known.
     strangers: BTreeSet<String>,
+    audit: Audit,
+    spawns: Spawns,
     work: Work<HealthMsg>,
     post: Post<HealthMsg>,
     answers: Answers,
@@ -91,7 +99,12 @@ impl Actor for PolecatHealth {
         (deps, rig, answers): Self::Arguments,
     ) -> Result<HealthState, ActorProcessingErr> {
         let post: Post<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let (to_audit, to_spawns) = (post.clone(), post.clone());
+        let to_audit: Post<AuditEvent> = Arc::new(move |event| to_audit(HealthMsg::Audit(event)));
+        let to_spawns: Post<SpawnEvent> = Arc::new(move |event| to_spawns(HealthMsg::Spawns(event)));
         let mut state = HealthState {
+            audit: Audit::new(deps.clone(), rig.name.clone(), to_audit),
+            spawns: Spawns::new(deps.clone(), rig.clone(), to_spawns),
             deps,
             rig,
             polecats: BTreeMap::new(),
@@ -121,6 +134,8 @@ impl Actor for PolecatHealth {
             }
             HealthMsg::Listed(wanted, listed) => state.listed(wanted, listed),
             HealthMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
+            HealthMsg::Audit(event) => state.audit.handle(event),
+            HealthMsg::Spawns(event) => state.spawns.handle(event),
             HealthMsg::Probe(reply) => {
                 drop(reply.send(state.polecats.values().map(Owner::snapshot).collect()))
             }
@@ -148,10 +163,11 @@ impl HealthState {
                 self.list(Wanted::Change);
             }
             Word::Asked(identity) => self.asked(&identity),
-            Word::Mail(_) => {}
+            Word::Mail(inbox) => self.spawns.mail(&inbox),
             Word::SnapshotRead(snapshot) => {
                 self.tell_hooks(&snapshot);
                 self.nominate(&snapshot);
+                self.audit.snapshot_read(&snapshot, &self.polecats);
             }
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
         }
@@ -263,6 +279,8 @@ impl HealthState {
             let owner = self.owner(&name);
             self.polecats.insert(name, owner);
         }
+        self.audit.follow(self.polecats.keys());
+        self.spawns.follow(self.polecats.keys());
         appeared
     }
 

@@ -26,12 +26,26 @@ pub async fn read(deps: &Deps, spec: &AgentSpec, prefix: &str, seen_alive: Optio
     if spec.identity.role() != Role::Polecat {
         return Assignment::Standing;
     }
+    read_with_agent(deps, spec, prefix, seen_alive).await.0
+}
+
+/// As [`read`], for a polecat, and the agent bead it was judged by, if there is one.
+pub async fn read_with_agent(
+    deps: &Deps,
+    spec: &AgentSpec,
+    prefix: &str,
+    seen_alive: Option<Timestamp>,
+) -> (Assignment, Option<AgentBead>) {
     let agent = agents::one(deps, &spec.identity, prefix).await;
     let judge = |hooked: &Answer<Bead>| judge(deps, &agent, hooked, seen_alive);
     // The bead on the hook is asked for only where something hangs on it.
-    match judge(&Answer::NotAsked) {
+    let assignment = match judge(&Answer::NotAsked) {
         Assignment::Hooked { hook } => judge(&beads::one(deps, &hook).await),
         settled => settled,
+    };
+    match agent {
+        Answer::Found(agent) => (assignment, Some(agent)),
+        _ => (assignment, None),
     }
 }
 

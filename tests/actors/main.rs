@@ -5,6 +5,7 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod audit;
 mod boot;
 mod deacon;
 mod deaths;
@@ -19,6 +20,7 @@ mod rig;
 mod root;
 mod screens;
 mod session_watch;
+mod spawns;
 
 use std::sync::{Arc, Mutex};
 

@@ -13,6 +13,10 @@ use crate::{
         lifecycle::{Attempt, Notice, Obituary, StartEnd},
         restart,
     },
+    audit::{
+        incidents::Condition,
+        mailing::{self, IncidentMail},
+    },
     clock::Now,
     deaths::rules::ConfirmedDeath,
     go_duration,
@@ -75,7 +79,7 @@ impl Owner {
         // Until it was noticed: that it was confirmed later makes its life no longer.
         let lived = obituary.session.as_ref().map(|session| obituary.noticed.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
-            self.deps.restarts.seen_well(&identity);
+            self.deps.incidents.lives(&identity);
         }
         self.tell_crash(obituary.hook.as_deref(), exit);
         let payload = serde_json::json!({
@@ -108,17 +112,17 @@ impl Owner {
     /// seen well again.
     fn tell_not_brought_back(&mut self, error: &str) {
         let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, &self.hook) else { return };
-        let identity = self.spec.identity.clone();
-        if !self.deps.restarts.begin_telling(&identity, hook) {
-            return;
-        }
-        let (to, subject) = (format!("{rig}/witness"), texts::crashed_subject(rig, name));
-        let (body, deps) = (texts::crashed_body(name, hook, error), self.deps.clone());
-        self.work.run(async move {
-            if !mail::send(&deps, &to, &subject, &body).await {
-                deps.restarts.seen_well(&identity); // so that the next failure tells it
-            }
-        });
+        let mail = IncidentMail {
+            identity: self.spec.identity.clone(),
+            condition: Condition::Crashed,
+            hook: hook.clone(),
+            to: format!("{rig}/witness"),
+            subject: texts::crashed_subject(rig, name),
+            body: texts::crashed_body(name, hook, error),
+            line: None,
+        };
+        let deps = self.deps.clone();
+        self.work.run(async move { mailing::send_once(&deps, mail).await });
     }
 
     fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
@@ -181,6 +185,7 @@ impl Owner {
     /// A start that could not be made is a problem as long as it lasts; it is told once.
     pub(super) fn tell_start_problem(&mut self, end: &StartEnd) {
         let key = self.problem_key("start");
+        self.start_failed = matches!(end, StartEnd::Impossible(_) | StartEnd::Unclear(_));
         match end {
             StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
                 self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));

@@ -92,6 +92,9 @@ impl Processes for World {
     async fn end_trees(&self, roots: &[u32], grace: Duration) -> Result<Ended, ProcessesError> {
         let fate = self.fate("end_trees", TABLE_CAP, 0.0);
         self.arrive("end_trees", &fate).await;
+        if fate.fails {
+            return Err(ProcessesError("they do not end".to_owned()));
+        }
         let now = self.time();
         let mut hung = false;
         for root in roots {

@@ -1,0 +1,60 @@
+//! Mailing an incident, once: noted on disk first, then sent, and taken back when it could not be.
+
+use super::incidents::{Begin, Condition, Incidents};
+use crate::{agent::identity::Identity, deps::Deps, ledger::mail, town::log::line::AS_IS};
+
+/// One mail about one agent.
+#[derive(Debug, Clone)]
+pub struct IncidentMail {
+    /// Whom it is about.
+    pub identity: Identity,
+    /// What is told.
+    pub condition: Condition,
+    /// The work on its hook.
+    pub hook: String,
+    /// To whom.
+    pub to: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its body.
+    pub body: String,
+    /// The line for the log, if there is one; it is written once, however often the mail is tried.
+    pub line: Option<String>,
+}
+
+/// Sends it, unless it was sent before. On disk it counts as sent before it is, so that no death of ours in between makes
+/// two of one; where the disk cannot be written, memory must do. A mail that is known to have failed may be tried again.
+pub async fn send_once(deps: &Deps, mail: IncidentMail) {
+    let begun = deps.incidents.begin(&mail.identity, mail.condition, &mail.hook, deps.now().wall);
+    if begun == Begin::No {
+        return;
+    }
+    let mut unsent = Unsent { incidents: &deps.incidents, mail: &mail, is_unsent: true };
+    // A disk that cannot be written is reported there.
+    let _ = deps.incidents.save(deps).await;
+    if let (Begin::News, Some(line)) = (begun, &mail.line) {
+        tracing::warn!(target: AS_IS, "{line}");
+    }
+    // Cut short from here on, nobody knows whether it went out: it counts as sent.
+    unsent.is_unsent = false;
+    unsent.is_unsent = !mail::send(deps, &mail.to, &mail.subject, &mail.body).await;
+    drop(unsent);
+    if deps.incidents.is_unsaved() {
+        let _ = deps.incidents.save(deps).await;
+    }
+}
+
+/// Takes back what was begun and not sent, also when the task is cut short.
+struct Unsent<'a> {
+    incidents: &'a Incidents,
+    mail: &'a IncidentMail,
+    is_unsent: bool,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if self.is_unsent {
+            self.incidents.take_back(&self.mail.identity, self.mail.condition, &self.mail.hook);
+        }
+    }
+}

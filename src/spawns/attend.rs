@@ -1,0 +1,165 @@
+//! Attending one pending spawn: is its polecat ready for the word to begin?
+//!
+//! A session that is gone needs no word; one that does not take input in time is left for the next time, and after a while
+//! for good. What cannot be found out leaves everything as it is. It types into the polecat's own session only, and only
+//! while an agent lives there.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    agent::{
+        confirmation::{Permission, SessionKey, Sighting},
+        nudge, observe, permission,
+        program::Ready,
+        programs, readiness,
+        spec::AgentSpec,
+        texts,
+    },
+    deps::Deps,
+    ledger::inbox::{self, Removal},
+    sessions::SessionsError,
+};
+
+/// Between two looks at a screen.
+const SCREEN_POLL: Duration = Duration::from_millis(250);
+
+/// One message to be attended.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// Its id.
+    pub id: String,
+    /// The polecat it tells of.
+    pub spec: Arc<AgentSpec>,
+    /// There is such a polecat in the rig. The session of one there is not may be another agent's.
+    pub is_known: bool,
+    /// It has waited long enough.
+    pub is_old: bool,
+    /// A later message tells of the same polecat.
+    pub is_superseded: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attended {
+    /// Nothing more is to be done about it, only the message is to be archived.
+    Settled,
+    /// It is to be attended again the next time.
+    Later,
+}
+
+/// Whether the polecat takes input.
+enum Readiness {
+    Ready(SessionKey),
+    Not,
+    Gone,
+    Unknown,
+}
+
+/// Attends one message, up to the point where it only has to be archived. Takes as long as `spawns.ready_within` and a
+/// nudge.
+pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
+    if permission::ask(deps, &pending.spec).await != Permission::Allowed {
+        return Attended::Later;
+    }
+    let identity = &pending.spec.identity;
+    if pending.is_superseded {
+        tracing::info!("{identity}: mail {} is archived, as a later one says the same", pending.id);
+        return Attended::Settled;
+    }
+    match ready(deps, pending).await {
+        Readiness::Unknown => Attended::Later,
+        Readiness::Gone => {
+            tracing::warn!(
+                "{identity}: its session {} is gone, and it was never told to begin (mail {})",
+                pending.spec.session,
+                pending.id
+            );
+            Attended::Settled
+        }
+        Readiness::Ready(key) => begin(deps, pending, &key).await,
+        Readiness::Not if pending.is_old => {
+            let waited = crate::go_duration::format(deps.settings().spawns.prune_after);
+            tracing::warn!(
+                "{identity}: it was not ready within {waited}, and is not told to begin (mail {})",
+                pending.id
+            );
+            Attended::Settled
+        }
+        Readiness::Not => Attended::Later,
+    }
+}
+
+/// Takes a message out of the inbox. Returns whether it is out; that it is not is reported as long as it lasts.
+pub async fn archive(deps: &Deps, id: &str, problem: &str) -> bool {
+    match inbox::archive(deps, id).await {
+        Removal::Done | Removal::NotFound => {
+            deps.problems.clear(problem);
+            true
+        }
+        Removal::Failed(why) => {
+            let text = format!("mail {id} in the deacon's inbox, which is done with, is not archived: {why}");
+            deps.problems.report(problem, text);
+            false
+        }
+    }
+}
+
+async fn ready(deps: &Deps, pending: &Pending) -> Readiness {
+    let key = match observe::look_at_session(deps, &pending.spec).await {
+        Sighting::Absent => return Readiness::Gone,
+        Sighting::Unknown(_) => return Readiness::Unknown,
+        Sighting::Alive(key) | Sighting::Starting(key) if pending.is_known => key,
+        Sighting::Alive(_) | Sighting::Starting(_) | Sighting::Dead(_) => return Readiness::Not,
+    };
+    let limit = deps.settings().spawns.ready_within;
+    match programs::find(deps, &pending.spec).await.program.ready {
+        Ready::Delay(delay) => {
+            let left = delay.saturating_sub(deps.now().age_of(key.created));
+            if left > limit {
+                return Readiness::Not;
+            }
+            tokio::time::sleep(left).await;
+            Readiness::Ready(key)
+        }
+        Ready::Prompt(prompts) => {
+            let mut seen = false;
+            let shown = async {
+                loop {
+                    match deps.sessions.capture(&pending.spec.session, 30).await {
+                        Ok(screen) if readiness::shows_prompt(&screen, &prompts) => break true,
+                        Ok(_) => seen = true,
+                        Err(SessionsError::NoSuchSession(_)) => break false,
+                        Err(_) => {}
+                    }
+                    tokio::time::sleep(SCREEN_POLL).await;
+                }
+            };
+            match tokio::time::timeout(limit, shown).await {
+                Ok(true) => Readiness::Ready(key),
+                Ok(false) => Readiness::Gone,
+                Err(_) if seen => Readiness::Not,
+                Err(_) => Readiness::Unknown,
+            }
+        }
+    }
+}
+
+/// Gives the word, if an agent still lives there and it still may be touched.
+async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
+    match observe::look_at_session(deps, &pending.spec).await {
+        Sighting::Alive(seen) if seen == *key => {}
+        _ => return Attended::Later,
+    }
+    if permission::ask(deps, &pending.spec).await != Permission::Allowed {
+        return Attended::Later;
+    }
+    let (identity, session) = (&pending.spec.identity, &pending.spec.session);
+    match nudge::nudge(deps, session, texts::BEGIN).await {
+        Ok(()) => tracing::info!("{identity}: is ready, told to begin (mail {})", pending.id),
+        // Part of it may have been typed: it is not typed again.
+        Err(error) => {
+            tracing::warn!("{identity}: was perhaps not told to begin (mail {}): {error}", pending.id);
+        }
+    }
+    Attended::Settled
+}

@@ -1,0 +1,204 @@
+//! The rounds: the pending spawns of one rig, as a component of the actor that owns its polecats.
+//!
+//! Each message is attended by a task of its own, all side by side. What was decided about a message is remembered as long
+//! as that is in the inbox: one that cannot be archived is never attended again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tokio::sync::Semaphore;
+
+use super::{
+    attend::{self, Attended, Pending},
+    rules::{self, Spawn},
+};
+use crate::{
+    agent::{
+        identity::{AgentName, BadName, Identity},
+        spec::AgentSpec,
+    },
+    clock::Now,
+    deps::Deps,
+    ledger::inbox::Message,
+    rig::supervisor::RigPlan,
+    work::{Post, Work},
+};
+
+/// So many messages of a rig are attended at the same time: an inbox may hold thousands.
+const SIDE_BY_SIDE: usize = 50;
+
+/// What a task tells of its message: whether that needs nothing more than to be archived, and whether it was.
+#[derive(Debug)]
+pub struct SpawnEvent {
+    id: String,
+    settled: bool,
+}
+
+/// What is remembered of a message.
+#[derive(Debug)]
+struct Known {
+    first_seen: Now,
+    /// A task is at it.
+    under_way: bool,
+    /// Only to be archived.
+    settled: bool,
+}
+
+/// The component.
+#[derive(Debug)]
+pub struct Spawns {
+    deps: Arc<Deps>,
+    rig: RigPlan,
+    work: Work<SpawnEvent>,
+    known: BTreeMap<String, Known>,
+    /// The rig's polecats, once they are known.
+    polecats: Option<BTreeSet<AgentName>>,
+    /// An inbox that was read before.
+    waiting: Option<Arc<Vec<Message>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Spawns {
+    /// The spawns of this rig; their tasks' events go to `post`.
+    pub fn new(deps: Arc<Deps>, rig: RigPlan, post: Post<SpawnEvent>) -> Self {
+        let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+        let known = BTreeMap::new();
+        Spawns { deps, rig, work: Work::new(post), known, polecats: None, waiting: None, places }
+    }
+
+    /// These are the rig's polecats.
+    pub fn follow<'a>(&mut self, polecats: impl Iterator<Item = &'a AgentName>) {
+        self.polecats = Some(polecats.cloned().collect());
+        if let Some(inbox) = self.waiting.take() {
+            self.mail(&inbox);
+        }
+    }
+
+    /// The inbox was read, all of it.
+    pub fn mail(&mut self, inbox: &Arc<Vec<Message>>) {
+        if self.polecats.is_none() {
+            self.waiting = Some(inbox.clone());
+            return;
+        }
+        let spawns = rules::of_rig(&self.rig.name, inbox);
+        self.forget_all_but(&spawns);
+        for (spawn, is_superseded) in spawns.iter().zip(rules::superseded(&spawns)) {
+            self.look_at(spawn, is_superseded);
+        }
+    }
+
+    fn look_at(&mut self, spawn: &Spawn, is_superseded: bool) {
+        let now = self.deps.now();
+        let is_new = !self.known.contains_key(&spawn.id);
+        let new = || Known { first_seen: now, under_way: false, settled: false };
+        let known = self.known.entry(spawn.id.clone()).or_insert_with(new);
+        if known.under_way {
+            return;
+        }
+        let prune_after = self.deps.settings().spawns.prune_after;
+        let is_old = rules::is_old(spawn, now.wall, now.since(known.first_seen), prune_after);
+        match &spawn.polecat {
+            _ if known.settled => self.archive(&spawn.id),
+            Err(why) => self.unusable(spawn, why, is_old),
+            Ok(name) => {
+                let identity = Identity::Polecat(self.rig.name.clone(), name.clone());
+                let spec = Arc::new(self.rig.spec(identity, self.deps.settings().tmux.naming));
+                if is_new {
+                    tell_other_session(spawn, &spec);
+                }
+                let is_known = self.polecats.as_ref().is_some_and(|there| there.contains(name));
+                self.attend(Pending { id: spawn.id.clone(), spec, is_known, is_old, is_superseded });
+            }
+        }
+    }
+
+    /// Takes what a task of its own told.
+    pub fn handle(&mut self, SpawnEvent { id, settled }: SpawnEvent) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.under_way = false;
+            known.settled |= settled;
+        }
+    }
+
+    /// What is no longer in the inbox is forgotten, once nobody is at it.
+    fn forget_all_but(&mut self, spawns: &[Spawn]) {
+        let there: BTreeSet<&str> = spawns.iter().map(|spawn| spawn.id.as_str()).collect();
+        let gone: Vec<String> = self
+            .known
+            .iter()
+            .filter(|(id, known)| !known.under_way && !there.contains(id.as_str()))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.known.remove(&id);
+            self.deps.problems.clear(&self.problem(&id));
+            self.deps.problems.clear(&self.archive_problem(&id));
+        }
+    }
+
+    fn attend(&mut self, pending: Pending) {
+        let problem = self.archive_problem(&pending.id);
+        let (deps, places, id) = (self.deps.clone(), self.places.clone(), pending.id.clone());
+        self.run(id, async move {
+            let _place = places.acquire().await;
+            match attend::attend(&deps, &pending).await {
+                Attended::Later => false,
+                Attended::Settled => {
+                    attend::archive(&deps, &pending.id, &problem).await;
+                    true
+                }
+            }
+        });
+    }
+
+    fn archive(&mut self, id: &str) {
+        let problem = self.archive_problem(id);
+        let (deps, places, id) = (self.deps.clone(), self.places.clone(), id.to_owned());
+        self.run(id.clone(), async move {
+            let _place = places.acquire().await;
+            attend::archive(&deps, &id, &problem).await;
+            true
+        });
+    }
+
+    fn unusable(&mut self, spawn: &Spawn, why: &BadName, is_old: bool) {
+        let text = format!(
+            "mail {} in the deacon's inbox tells of a polecat of {} that cannot be: {why}",
+            spawn.id, self.rig.name
+        );
+        self.deps.problems.report(self.problem(&spawn.id), text);
+        if is_old {
+            self.archive(&spawn.id);
+        }
+    }
+
+    fn run(&mut self, id: String, task: impl Future<Output = bool> + Send + 'static) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.under_way = true;
+        }
+        // A task that panics may have typed already: it is settled.
+        let failed = SpawnEvent { id: id.clone(), settled: true };
+        self.work.spawn(async move { SpawnEvent { id, settled: task.await } }, failed);
+    }
+
+    fn problem(&self, id: &str) -> String {
+        format!("rig/{}/spawns/{id}/name", self.rig.name)
+    }
+
+    fn archive_problem(&self, id: &str) -> String {
+        format!("rig/{}/spawns/{id}/archive", self.rig.name)
+    }
+}
+
+fn tell_other_session(spawn: &Spawn, spec: &AgentSpec) {
+    if let Some(other) = rules::names_another_session(spawn, &spec.session) {
+        tracing::warn!(
+            "{}: mail {} says that it runs in session {other:?}; only its own, {}, is attended",
+            spec.identity,
+            spawn.id,
+            spec.session
+        );
+    }
+}
