@@ -130,6 +130,7 @@ impl Deps {
             beginnings,
             dice,
             requests: Requests::new(paths.supervisor_dir()),
+            role_beads: RoleBeads::new(paths.supervisor_dir()),
             holds: Holds::new(paths.supervisor_dir()),
             incidents: Incidents::new(paths.supervisor_dir()),
             paths,
@@ -149,7 +150,6 @@ impl Deps {
             deaths: DeathRegister::default(),
             screens: Screens::default(),
             snapshots: Snapshots::default(),
-            role_beads: RoleBeads::default(),
             degraded: false,
         }
     }

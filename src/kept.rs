@@ -4,8 +4,10 @@
 //! that cannot be read is set aside and begun afresh. It must not know what it keeps.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,6 +16,10 @@ use crate::{
     deps::Deps,
     town::reading::{self, Reading},
 };
+
+/// A file that cannot be read at our start is tried so often, this far apart.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// A value of type `T` and its file; clones share both.
 #[derive(Debug)]
@@ -46,7 +52,7 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
     pub async fn load(&self, deps: &Deps) {
         let shown = deps.paths.shown(&self.path);
         let key = self.problem(deps);
-        match Reading::of(shown, deps.files.read(&self.path).await, reading::json::<T>) {
+        match Reading::of(shown, self.read(deps).await, reading::json::<T>) {
             Reading::Good(value) => *self.value() = value,
             Reading::Missing => {}
             Reading::Bad(problem) => {
@@ -55,6 +61,18 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
                     tracing::warn!("{} could not be set aside: {error}", shown.display());
                 }
             }
+        }
+    }
+
+    /// A disk may fail for a moment, and what is in the file is worth a second try.
+    async fn read(&self, deps: &Deps) -> io::Result<Vec<u8>> {
+        let mut tries = 1;
+        loop {
+            match deps.files.read(&self.path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound && tries < TRIES => tries += 1,
+                content => return content,
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
         }
     }
 

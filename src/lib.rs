@@ -101,6 +101,7 @@ pub async fn run(
     }
     deps.requests.load(&deps).await;
     deps.holds.load(&deps).await;
+    deps.role_beads.load(&deps).await;
     deps.incidents.load(&deps).await;
     let mut crashes = Vec::new();
     loop {

@@ -6,9 +6,10 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    path::{Path, PathBuf},
 };
+
+use serde::{Deserialize, Serialize};
 
 use self::{
     description::{Parsed, RoleConfig},
@@ -17,6 +18,7 @@ use self::{
 use super::identity::{Identity, Role};
 use crate::{
     deps::Deps,
+    kept::Kept,
     ledger::beads::{self, Bead},
     town::settings::Naming,
 };
@@ -33,11 +35,18 @@ const PROBLEM: &str = "role-beads";
 const ROLES: [Role; 7] =
     [Role::Mayor, Role::Deacon, Role::Boot, Role::Witness, Role::Refinery, Role::Polecat, Role::Crew];
 
-/// What was last read of all role beads; survives the crash of any actor. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct RoleBeads(Arc<Mutex<BTreeMap<Role, Known>>>);
+/// What was last read of all role beads, with its file `role_beads.json`: the first agents that the next supervisor starts
+/// are started before `bd` has answered. Clones share it.
+#[derive(Debug, Clone)]
+pub struct RoleBeads(Kept<Read>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Read {
+    roles: BTreeMap<Role, Known>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
     /// Its id.
     bead: String,
@@ -45,14 +54,30 @@ struct Known {
 }
 
 impl RoleBeads {
+    /// Nothing, to be kept in this directory.
+    pub fn new(directory: PathBuf) -> Self {
+        RoleBeads(Kept::new(directory.join("role_beads.json")))
+    }
+
+    /// Takes over what the last supervisor left.
+    pub async fn load(&self, deps: &Deps) {
+        self.0.load(deps).await;
+    }
+
     /// What is known for this agent, in the town with this root; nothing as long as nothing was read.
     pub fn of(&self, identity: &Identity, town: &Path) -> Overrides {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&identity.role()).cloned();
+        let known = self.0.value().roles.get(&identity.role()).cloned();
         known.map(|Known { bead, config }| config.overrides(&bead, identity, town)).unwrap_or_default()
     }
 
-    fn replace(&self, known: BTreeMap<Role, Known>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    async fn replace(&self, deps: &Deps, roles: BTreeMap<Role, Known>) {
+        let read = Read { roles };
+        let changed = *self.0.value() != read;
+        if changed {
+            *self.0.value() = read;
+            // That it cannot be written is reported there.
+            let _ = self.0.save(deps).await;
+        }
     }
 }
 
@@ -82,7 +107,7 @@ pub async fn read(deps: &Deps) {
             deps.problems.report(key, faults.join("; "));
         }
     }
-    deps.role_beads.replace(known);
+    deps.role_beads.replace(deps, known).await;
 }
 
 /// The ids a role's bead may have, the first that is there counts.

@@ -12,7 +12,9 @@ use super::claim::{self, Left};
 use crate::{
     agent::identity::RigName,
     deps::Deps,
-    ledger::inbox::{self, Message},
+    ledger::inbox::{self, Message, Removal},
+    spawns,
+    town::reading,
     tree::part::{Answers, Report, Word},
     work::{Post, Work},
 };
@@ -25,7 +27,7 @@ pub enum MailMsg {
     /// From the root: read the inbox now (a signal, or it changed).
     ReadNow,
     /// From the root: the rigs there are.
-    Rigs(Vec<RigName>),
+    Rigs(BTreeSet<RigName>),
     /// From its own reading: what was left in the inbox, or why nothing is known; nothing when it was cut short.
     Read(Option<Result<(Arc<Vec<Message>>, Left), String>>),
     /// From anybody: how is the mail?
@@ -39,7 +41,7 @@ pub struct MailSnapshot {
     pub last_read: Option<Timestamp>,
     /// How many messages there were.
     pub messages: usize,
-    /// Requests that are left there because they cannot be dealt with, and why.
+    /// Messages to the supervisor that are left there because they cannot be dealt with, and why.
     pub left: Left,
 }
 
@@ -50,7 +52,8 @@ pub struct DeaconMail;
 /// Its state.
 pub struct MailState {
     deps: Arc<Deps>,
-    rigs: Vec<RigName>,
+    /// The rigs there are, once that is known: until then nobody can say who is no agent of this town.
+    rigs: Option<BTreeSet<RigName>>,
     /// The inbox is being read; whether it should be read again after that.
     reading: Option<bool>,
     snapshot: MailSnapshot,
@@ -61,7 +64,7 @@ pub struct MailState {
 impl Actor for DeaconMail {
     type Msg = MailMsg;
     type State = MailState;
-    type Arguments = (Arc<Deps>, Vec<RigName>, Answers);
+    type Arguments = (Arc<Deps>, Option<BTreeSet<RigName>>, Answers);
 
     async fn pre_start(
         &self,
@@ -87,7 +90,7 @@ impl Actor for DeaconMail {
             }
             MailMsg::Word(_) => {}
             MailMsg::ReadNow => state.read(),
-            MailMsg::Rigs(rigs) => state.rigs = rigs,
+            MailMsg::Rigs(rigs) => state.rigs = Some(rigs),
             MailMsg::Read(read) => state.was_read(read),
             MailMsg::Probe(reply) => drop(reply.send(state.snapshot.clone())),
         }
@@ -97,12 +100,13 @@ impl Actor for DeaconMail {
 
 impl MailState {
     fn read(&mut self) {
+        let Some(rigs) = self.rigs.clone() else { return };
         if self.reading.is_some() {
             self.reading = Some(true);
             return;
         }
         self.reading = Some(false);
-        let (deps, rigs, answers) = (self.deps.clone(), self.rigs.clone(), self.answers.clone());
+        let (deps, answers) = (self.deps.clone(), self.answers.clone());
         self.work.spawn(
             async move {
                 let messages = match inbox::read(&deps).await {
@@ -111,7 +115,8 @@ impl MailState {
                 };
                 answers(Report::MailRead(messages.clone()));
                 let claimed = |identity| answers(Report::Asked(identity));
-                let left = claim::claim(&deps, &messages, &rigs, &claimed).await;
+                let mut left = claim::claim(&deps, &messages, &rigs, &claimed).await;
+                left.extend(clear_homeless(&deps, &messages, &rigs).await);
                 MailMsg::Read(Some(Ok((messages, left))))
             },
             MailMsg::Read(None),
@@ -138,10 +143,26 @@ impl MailState {
     }
 }
 
+/// Polecats that wait for the word to begin in a rig that is not there: nobody attends to them.
+async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigName>) -> Left {
+    let mut left = Left::new();
+    let prune_after = deps.settings().spawns.prune_after;
+    for spawn in spawns::rules::homeless(messages, rigs, deps.now().wall, prune_after) {
+        let why =
+            format!("it tells of a polecat in rig {}, which is not there", reading::shorten(&spawn.rig));
+        if !spawn.archive {
+            left.insert(spawn.id, why);
+        } else if let Removal::Failed(error) = inbox::archive(deps, &spawn.id).await {
+            left.insert(spawn.id, format!("{why}, and cannot be archived: {error}"));
+        }
+    }
+    left
+}
+
 /// Each message is told once, in the log; what is wrong now is one line however many there are.
 fn tell_left(deps: &Deps, before: &Left, left: &Left) {
     for (id, why) in left.iter().filter(|(id, why)| before.get(*id) != Some(why)).take(TOLD) {
-        tracing::warn!("request by mail {id} is left in the deacon's inbox: {why}");
+        tracing::warn!("mail {id} is left in the deacon's inbox: {why}");
     }
     let key = "mail/left";
     if left.is_empty() {
@@ -154,7 +175,7 @@ fn tell_left(deps: &Deps, before: &Left, left: &Left) {
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
     deps.problems.report(
         key,
-        format!("requests in the deacon's inbox cannot be dealt with, the log says why: {ids}{and}"),
+        format!("mail in the deacon's inbox cannot be dealt with, the log says why: {ids}{and}"),
     );
 }
 

@@ -24,7 +24,13 @@ pub type Left = BTreeMap<String, String>;
 
 /// Goes through the inbox, oldest message first, and claims what asks for something. `claimed` is told each agent for which
 /// something became due. Returns what was left in the inbox.
-pub async fn claim(deps: &Deps, messages: &[Message], rigs: &[RigName], claimed: &impl Fn(Identity)) -> Left {
+pub async fn claim(
+    deps: &Deps,
+    messages: &[Message],
+    rigs: &BTreeSet<RigName>,
+    claimed: &impl Fn(Identity),
+) -> Left {
+    let rigs: Vec<RigName> = rigs.iter().cloned().collect();
     let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
     // Noted by the last supervisor, which perhaps deleted the message and got no further.
@@ -33,7 +39,7 @@ pub async fn claim(deps: &Deps, messages: &[Message], rigs: &[RigName], claimed:
     }
     let mut left = Left::new();
     for message in messages {
-        if let Err(why) = deal_with(deps, message, rigs, claimed).await {
+        if let Err(why) = deal_with(deps, message, &rigs, claimed).await {
             left.insert(message.id.clone(), why);
         }
     }

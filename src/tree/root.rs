@@ -81,6 +81,8 @@ pub enum RootMsg {
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
+    /// From its task: the role beads were read, as far as they could be.
+    RoleBeadsRead,
     /// From the session watch.
     Watched(Told),
     /// From a part.
@@ -156,6 +158,10 @@ pub struct RootState {
     heartbeat: Heartbeat,
     timer: u64,
     deacon_held: bool,
+    /// Whether the list of rigs was looked at since the root is there.
+    town_was_read: bool,
+    /// `bd` is being asked for the role beads.
+    reading_role_beads: bool,
     work: Work<RootMsg>,
     post: Post<RootMsg>,
 }
@@ -181,6 +187,8 @@ impl Actor for Root {
             heartbeat: Heartbeat::default(),
             timer: 0,
             deacon_held: false,
+            town_was_read: false,
+            reading_role_beads: false,
             work: Work::new(post.clone()),
             post,
         };
@@ -223,6 +231,7 @@ impl Actor for Root {
             }
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
+            RootMsg::RoleBeadsRead => state.reading_role_beads = false,
             RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
             RootMsg::Watched(Told::Died(death)) => state.died(death),
             RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
@@ -326,7 +335,7 @@ impl RootState {
                 (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
             }
             RootChild::DeaconMail => {
-                let rigs = self.rigs.keys().cloned().collect();
+                let rigs = self.known_rigs();
                 let (actor, _) =
                     Actor::spawn_linked(None, DeaconMail, (deps.clone(), rigs, answers), above).await?;
                 (ChildRef::DeaconMail(actor.clone()), actor.get_cell())

@@ -1,9 +1,15 @@
 //! The root and what is asked for: passing a request on to the agent's owner, and giving the mayor one.
 
+use std::collections::BTreeSet;
+
 use ractor::{ActorProcessingErr, ActorRef};
 
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
-use crate::{agent::identity::Identity, lifecycle::actor::MailMsg, tree::part::Word};
+use crate::{
+    agent::identity::{Identity, RigName},
+    lifecycle::actor::MailMsg,
+    tree::part::Word,
+};
 
 impl RootState {
     pub(super) async fn asked(
@@ -47,8 +53,17 @@ impl RootState {
     }
 
     pub(super) fn tell_mail_its_rigs(&self) {
-        if let Some(ChildRef::DeaconMail(mail)) = self.children.get(&RootChild::DeaconMail) {
-            let _ = mail.cast(MailMsg::Rigs(self.rigs.keys().cloned().collect()));
+        if let (Some(ChildRef::DeaconMail(mail)), Some(rigs)) =
+            (self.children.get(&RootChild::DeaconMail), self.known_rigs())
+        {
+            let _ = mail.cast(MailMsg::Rigs(rigs));
         }
+    }
+
+    /// The rigs there are. A list that was never read well, or was not read yet, is no town without rigs.
+    pub(super) fn known_rigs(&self) -> Option<BTreeSet<RigName>> {
+        let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
+        let known = self.town_was_read && (!rigs.is_empty() || !self.plan.deps.problems.any("rigs"));
+        known.then_some(rigs)
     }
 }

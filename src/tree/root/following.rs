@@ -6,7 +6,7 @@ use ractor::{ActorProcessingErr, ActorRef};
 
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
 use crate::{
-    agent::{identity::RigName, restart::RestartHistory},
+    agent::{identity::RigName, restart::RestartHistory, role_bead},
     rig::supervisor::RigPlan,
     sessions::actor::WatchMsg,
     town::settings::Settings,
@@ -42,6 +42,7 @@ impl RootState {
         }
         match heartbeat {
             Some(number) => {
+                self.read_role_beads();
                 if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
                     let _ = watch.cast(WatchMsg::SweepFor(number));
                 }
@@ -49,6 +50,22 @@ impl RootState {
             None => self.tell_all(&Word::TownChanged),
         }
         Ok(())
+    }
+
+    /// Read ahead, so that no start waits for `bd`; one reading at a time, however long it takes.
+    fn read_role_beads(&mut self) {
+        if self.reading_role_beads {
+            return;
+        }
+        self.reading_role_beads = true;
+        let deps = self.plan.deps.clone();
+        self.work.spawn(
+            async move {
+                role_bead::read(&deps).await;
+                RootMsg::RoleBeadsRead
+            },
+            RootMsg::RoleBeadsRead,
+        );
     }
 
     pub(super) fn put_in_force(&mut self, settings: Arc<Settings>) {
@@ -94,6 +111,7 @@ impl RootState {
             }
         }
         self.rigs = wanted;
+        self.town_was_read = true;
         self.tell_mail_its_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.bindings.set_prefixes(prefixes);
