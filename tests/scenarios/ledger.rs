@@ -112,9 +112,13 @@ fn one_stopped_by_hand_has_its_rig_alone_read_at_once() {
         let before = world.state().bd_runs();
         world.stop_agent(&witness("r"), millis(0), millis(5));
         world.after(millis(500), |world| label(world, &["status:docked"]));
-        supervisor.until_agent("r/witness", "absent", secs(5)).await;
-        assert_eq!(supervisor.agent("r/witness").await.reason.as_deref(), Some("rig is docked"));
+        supervisor.until_agent("r/witness", "held", secs(5)).await;
+        world.pass(secs(1)).await;
+        let why = |rig: &str| supervisor.deps.docked.why(&rig.parse().unwrap());
+        assert_eq!((why("r").as_deref(), why("s")), (Some("rig is docked"), None));
         assert_eq!(world.state().bd_runs() - before, 1, "the other rig was not asked about");
+        world.pass(mins(20)).await;
+        assert_eq!(world.state().created(&witness("r")).len(), 1, "docked, however long ago it was stopped");
     });
 }
 
