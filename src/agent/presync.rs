@@ -44,8 +44,10 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     }
     // Not beside another `bd` of its rig; one that hangs holds its turn no longer than its own limit.
     let database = deps.databases.of_prefix(&spec.prefix);
-    if let Err(error) = bd::run(deps, &["sync"], &[database].into(), directory).await {
-        passed_over(&error);
+    match bd::run(deps, &["sync"], &[database].into(), directory).await {
+        // Told already, once for everything `bd` is needed for.
+        Ok(_) | Err(CommandError::NotFound { .. }) => {}
+        Err(error) => passed_over(&error),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::bd;
-use crate::{deps::Deps, town::reading::shorten};
+use crate::{commands::CommandError, deps::Deps, town::reading::shorten};
 
 /// A version's first two numbers, as in `0.47`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,9 @@ pub async fn probe(deps: &Deps) {
     let key = "ledger/bd_version";
     // It touches no database.
     let printed = bd::run(deps, &["version"], &BTreeSet::new(), deps.paths.root()).await;
+    if matches!(printed, Err(CommandError::NotFound { .. })) {
+        return; // that is told already, once for everything `bd` is needed for
+    }
     let found = printed.map_err(|error| error.to_string()).and_then(|printed| {
         parse(&printed.stdout).ok_or_else(|| {
             let shown = shorten(&String::from_utf8_lossy(&printed.stdout));

@@ -4,7 +4,7 @@ use crate::{deeds, town, world::*};
 
 #[test]
 fn the_crash_of_any_actor_touches_no_agent() {
-    for name in ["sessions", "deacon", "boot", "rig r", "r/witness", "r/refinery", "root"] {
+    for name in ["sessions", "deacon", "boot", "rig r", "r/witness", "r/refinery", "r/census", "root"] {
         simulate(70, |world| async move {
             let supervisor = town(&world, &["r", "s"]).await;
             world.pass(mins(4)).await;

@@ -112,9 +112,13 @@ fn one_stopped_by_hand_has_its_rig_alone_read_at_once() {
         let before = world.state().bd_runs();
         world.stop_agent(&witness("r"), millis(0), millis(5));
         world.after(millis(500), |world| label(world, &["status:docked"]));
-        supervisor.until_agent("r/witness", "absent", secs(5)).await;
-        assert_eq!(supervisor.agent("r/witness").await.reason.as_deref(), Some("rig is docked"));
+        supervisor.until_agent("r/witness", "held", secs(5)).await;
+        world.pass(secs(1)).await;
+        let why = |rig: &str| supervisor.deps.docked.why(&rig.parse().unwrap());
+        assert_eq!((why("r").as_deref(), why("s")), (Some("rig is docked"), None));
         assert_eq!(world.state().bd_runs() - before, 1, "the other rig was not asked about");
+        world.pass(mins(20)).await;
+        assert_eq!(world.state().created(&witness("r")).len(), 1, "docked, however long ago it was stopped");
     });
 }
 
@@ -171,7 +175,7 @@ fn a_town_without_bd_says_so_once_and_does_the_rest() {
         assert_eq!(world.state().created(&session).len(), 0, "whether it has work is not known");
         let problems = supervisor.snapshot().await.problems;
         let keys: Vec<&str> = problems.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["command/bd", "ledger/bd_version", "rig/r/beads", "rig/s/beads"]);
+        assert_eq!(keys, ["command/bd", "rig/r/beads", "rig/s/beads"]);
         assert_eq!(world.logged("bd is not installed or not on PATH: ").len(), 1);
         world.state().programs.insert("bd".to_owned());
         world.until("its restart", mins(4), |state| state.created(&session).len() == 1).await;
