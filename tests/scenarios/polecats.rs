@@ -39,9 +39,11 @@ fn told(world: &World) -> [usize; 3] {
     ]
 }
 
-/// The mails about it: to whom, and with which subject.
+/// The mails about its end: to whom, and with which subject. That its bead does not change for half an hour is told too.
 fn mails(world: &World) -> Vec<(String, String)> {
-    world.state().mails.iter().map(|(_, to, subject)| (to.clone(), subject.clone())).collect()
+    let state = world.state();
+    let mails = state.mails.iter().filter(|(_, _, subject)| !subject.starts_with("GUPP_VIOLATION"));
+    mails.map(|(_, to, subject)| (to.clone(), subject.clone())).collect()
 }
 
 fn one_mail() -> Vec<(String, String)> {
