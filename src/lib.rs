@@ -11,17 +11,25 @@
 //! root ── session watch          hears of every end, looks at everything: on a hint, at a heartbeat, every minute
 //!      ├─ operator watch         sees Gas Town's own commands at work
 //!      ├─ death window           makes one alert of many deaths
+//!      ├─ mail                   reads the deacon's inbox, and claims what is asked for there
+//!      ├─ mayor                  owns the mayor, once somebody asked for it
 //!      ├─ deacon                 owns the deacon: keeps it running and making progress
 //!      ├─ boot                   spawns the short agent that looks at the deacon
 //!      └─ rig supervisor (each)  ── witness   owns the rig's witness
 //!                                ├─ refinery  owns the rig's refinery
-//!                                └─ polecats  owns all polecats of the rig
+//!                                ├─ polecats  owns all polecats of the rig
+//!                                ├─ census    reads their beads, once for everybody
+//!                                └─ crew      owns a crew member, once somebody asked for it
 //! ```
 //!
 //! A death takes one road, whoever died: the kernel or tmux tells of an end ([`sessions::Sessions::ends`]); the roster
 //! makes one death of all that tell of it ([`sessions::roster`]); the owner looks, notes who of Gas Town's commands is at
 //! work ([`operator`]), waits, looks again and judges ([`agent::confirmation`]); the restart policy says when a start may
 //! follow ([`agent::restart`]); what nobody meant is told, and counted in the death window ([`deaths`]).
+//!
+//! A request takes one road too: it is read from the deacon's mail and claimed on disk ([`lifecycle::claim`]), and the owner of
+//! the agent it is about carries it out ([`agent::lifecycle`], `asked`). What the ledger says of a rig's agents is read once
+//! a heartbeat ([`ledger::snapshot`]) and only ever nominates.
 //!
 //! Each agent has exactly one owner ([`agent::owner`]), and only the owner starts, nudges or ends it. What it does is
 //! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third

@@ -92,7 +92,7 @@ fn is_end(text: &str) -> bool {
 }
 
 /// How long each whole heartbeat took.
-fn durations(lines: &[Line]) -> Vec<Duration> {
+pub fn durations(lines: &[Line]) -> Vec<Duration> {
     let mut began = None;
     let mut durations = Vec::new();
     for line in lines {

@@ -10,6 +10,7 @@ mod costs;
 mod deaths;
 mod heartbeat;
 mod idle;
+mod ledger;
 mod machine;
 mod mass;
 mod process;
@@ -35,7 +36,7 @@ use self::table::Row;
 const USAGE: &str = "\
 Measures the figures of the README; takes about ten minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass]]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger]]
 
   --quick    fewer runs and shorter waits: three minutes, and less to be trusted
   cold       20 rigs come up
@@ -44,9 +45,10 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   idle       what the supervisor costs while nothing happens
   deaths     agents killed one after the other: noticed, confirmed, replaced
   mass       100 sessions killed at once; a tmux server killed
+  ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd
 ";
 
-const FIGURES: [&str; 6] = ["cold", "heartbeat", "stop", "idle", "deaths", "mass"];
+const FIGURES: [&str; 7] = ["cold", "heartbeat", "stop", "idle", "deaths", "mass", "ledger"];
 
 fn main() -> ExitCode {
     let mut words = env::args();
@@ -92,7 +94,8 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "stop" => stop::measure(quick).await?,
                     "idle" => idle::measure(quick).await?,
                     "deaths" => deaths::measure(quick).await?,
-                    _ => mass::measure(quick).await?,
+                    "mass" => mass::measure(quick).await?,
+                    _ => ledger::measure(quick).await?,
                 });
             }
             table::show(&rows);

@@ -109,13 +109,14 @@ impl MailState {
         let (deps, answers) = (self.deps.clone(), self.answers.clone());
         self.work.spawn(
             async move {
+                let begun = deps.now();
                 let messages = match inbox::read(&deps).await {
                     Ok(messages) => Arc::new(messages),
                     Err(why) => return MailMsg::Read(Some(Err(why))),
                 };
                 answers(Report::MailRead(messages.clone()));
                 let claimed = |identity| answers(Report::Asked(identity));
-                let mut left = claim::claim(&deps, &messages, &rigs, &claimed).await;
+                let mut left = claim::claim(&deps, (&messages, begun), &rigs, &claimed).await;
                 left.extend(clear_homeless(&deps, &messages, &rigs).await);
                 MailMsg::Read(Some(Ok((messages, left))))
             },

@@ -3,7 +3,10 @@
 //! The deacon reads the same inbox, a delete may fail, and we may be killed at any point. So a request is noted on disk, then
 //! its message is deleted, and only then it is due. It must not carry anything out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     register::{Request, Stage},
@@ -14,6 +17,7 @@ use crate::{
         identify::{Unidentified, identify},
         identity::{Identity, RigName},
     },
+    clock::Now,
     deps::Deps,
     ledger::inbox::{self, Message, Removal},
     town::reading,
@@ -22,15 +26,27 @@ use crate::{
 /// What could not be dealt with and stays in the inbox: message ids and why.
 pub type Left = BTreeMap<String, String>;
 
-/// Goes through the inbox, oldest message first, and claims what asks for something. `claimed` is told each agent for which
-/// something became due. Returns what was left in the inbox.
+/// So long what was read of the inbox counts. The deacon may take a message meanwhile, and `gt` deletes one a second time
+/// without complaint.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What the inbox is held against.
+struct Town<'a> {
+    deps: &'a Deps,
+    rigs: Vec<RigName>,
+    /// When the inbox was read.
+    read: Now,
+}
+
+/// Goes through the inbox as it was read then, oldest message first, and claims what asks for something. `claimed` is told
+/// each agent for which something became due. Returns what was left in the inbox.
 pub async fn claim(
     deps: &Deps,
-    messages: &[Message],
+    (messages, read): (&[Message], Now),
     rigs: &BTreeSet<RigName>,
     claimed: &impl Fn(Identity),
 ) -> Left {
-    let rigs: Vec<RigName> = rigs.iter().cloned().collect();
+    let town = Town { deps, rigs: rigs.iter().cloned().collect(), read };
     let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
     // Noted by the last supervisor, which perhaps deleted the message and got no further.
@@ -39,7 +55,7 @@ pub async fn claim(
     }
     let mut left = Left::new();
     for message in messages {
-        if let Err(why) = deal_with(deps, message, &rigs, claimed).await {
+        if let Err(why) = deal_with(&town, message, claimed).await {
             left.insert(message.id.clone(), why);
         }
     }
@@ -47,12 +63,8 @@ pub async fn claim(
 }
 
 /// An error says why the message is left where it is.
-async fn deal_with(
-    deps: &Deps,
-    message: &Message,
-    rigs: &[RigName],
-    claimed: &impl Fn(Identity),
-) -> Result<(), String> {
+async fn deal_with(town: &Town<'_>, message: &Message, claimed: &impl Fn(Identity)) -> Result<(), String> {
+    let deps = town.deps;
     match deps.requests.stage(&message.id) {
         None => {}
         // It could not be deleted when it was claimed.
@@ -70,18 +82,21 @@ async fn deal_with(
             tracing::info!("request by mail {} from {} is too old, deleted", message.id, message.from);
             discard(deps, &message.id).await
         }
-        Verdict::Request(action) => request(deps, message, action, rigs, claimed).await,
+        Verdict::Request(action) => request(town, message, action, claimed).await,
     }
 }
 
 async fn request(
-    deps: &Deps,
+    town: &Town<'_>,
     message: &Message,
     action: Action,
-    rigs: &[RigName],
     claimed: &impl Fn(Identity),
 ) -> Result<(), String> {
-    let identity = match identify(deps, &message.from, rigs).await {
+    let deps = town.deps;
+    if deps.now().since(town.read) > FRESH && !is_still_there(deps, &message.id).await? {
+        return Ok(());
+    }
+    let identity = match identify(deps, &message.from, &town.rigs).await {
         Ok(identity) if identity != Identity::Boot => identity,
         // Boot has no mail of its own, and lives for minutes only.
         Ok(_) | Err(Unidentified::Nobody(_)) => {
@@ -97,6 +112,11 @@ async fn request(
     deps.requests.note(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;
     take(deps, request, claimed).await;
     Ok(())
+}
+
+async fn is_still_there(deps: &Deps, id: &str) -> Result<bool, String> {
+    let messages = inbox::read(deps).await.map_err(|why| format!("the inbox cannot be read again: {why}"))?;
+    Ok(messages.iter().any(|message| message.id == id && !message.read))
 }
 
 /// Takes a noted request's message out of the inbox; unless somebody else did, the request is due.

@@ -1,0 +1,146 @@
+//! What the ledger costs: how often `bd` is run in a heartbeat, and how long a heartbeat of a large town takes when each run
+//! takes a while.
+//!
+//! The stand-in `bd` notes its calls. Polecats are sessions with a stand-in each, alive and with work on their hooks.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+use crate::{
+    heartbeat::durations,
+    stage::{Stage, fill, rig, town_with_bd},
+    table::{Row, median_and_max, millis},
+    town::Town,
+};
+
+const RIGS: usize = 20;
+const POLECATS: usize = 50;
+/// How long each run of `bd` takes in the large town.
+const BD_TAKES: Duration = Duration::from_millis(100);
+const TARGET: Duration = Duration::from_secs(5);
+/// What is begun in the first heartbeats has to be over before anything is counted.
+const SETTLE: Duration = Duration::from_secs(4);
+
+/// The runs of `bd` for 1, 20 and 50 polecats in a rig, then the large town.
+pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for polecats in [1, 20, POLECATS] {
+        rows.push(runs(polecats, if quick { 3 } else { 10 }).await?);
+    }
+    rows.extend(large(if quick { 2 } else { 5 }).await?);
+    Ok(rows)
+}
+
+/// A town whose polecats all have an agent bead, work on their hook and a worktree, before anything runs in it.
+fn peopled(rigs: usize, polecats: usize, interval: &str) -> anyhow::Result<Town> {
+    let town = town_with_bd(rigs, json!({"heartbeat": {"interval": interval}}))?;
+    let beads = town.root().join("demo/beads");
+    fs::create_dir_all(&beads)?;
+    let now = jiff::Timestamp::now().to_string();
+    for rig in (1..=rigs).map(rig) {
+        for name in (1..=polecats).map(|number| format!("p{number:02}")) {
+            fs::create_dir_all(town.root().join(format!("{rig}/polecats/{name}/{rig}")))?;
+            let (agent, work) = (format!("{rig}-{rig}-polecat-{name}"), format!("{rig}-{name}"));
+            let bead = json!({"id": agent, "title": name, "status": "open", "issue_type": "agent", "labels": ["gt:agent"],
+                "updated_at": now, "hook_bead": work, "agent_state": "working"});
+            fs::write(beads.join(format!("{agent}.json")), bead.to_string())?;
+            let bead = json!({"id": work, "title": "Fix it", "status": "hooked", "issue_type": "task", "updated_at": now});
+            fs::write(beads.join(format!("{work}.json")), bead.to_string())?;
+        }
+    }
+    Ok(town)
+}
+
+/// Has its agents come up, then its polecats, and then some quiet.
+async fn staged(town: Town, rigs: usize, polecats: usize) -> anyhow::Result<Stage> {
+    let mut stage = Stage::supervise(town, &[])?;
+    stage.stands(2 * rigs + 1).await?;
+    let all = (1..=rigs).flat_map(|number| (1..=polecats).map(move |polecat| (rig(number), polecat)));
+    fill(&stage.town, all)?;
+    tokio::time::sleep(SETTLE).await;
+    Ok(stage)
+}
+
+async fn runs(polecats: usize, beats: usize) -> anyhow::Result<Row> {
+    let town = peopled(1, polecats, "2s")?;
+    let mut stage = staged(town, 1, polecats).await?;
+    let from = stage.supervisor.said();
+    stage.says_since(from, 1, "Heartbeat starting").await?;
+    let before = bd_runs(&stage.town)?;
+    let from = stage.supervisor.said();
+    stage.says_since(from, beats, "Heartbeat starting").await?;
+    let each = (bd_runs(&stage.town)? - before) as f64 / beats as f64;
+    ensure!(each > 0.0, "bd must have been run at least once in {beats} heartbeats");
+    Ok(Row {
+        figure: format!("runs of `bd` in a heartbeat of one rig with {polecats} polecats at work"),
+        measured: format!("{each:.1}"),
+        target: "≤ 2 a rig + 3",
+        met: each <= 5.0,
+        original: match polecats {
+            1 => "3 or more",
+            20 => "60 or more",
+            _ => "150 or more",
+        },
+    })
+}
+
+/// Both times: until the heartbeat is complete, which waits for no `bd`, and until all that it made `bd` run has ended.
+async fn large(beats: usize) -> anyhow::Result<Vec<Row>> {
+    let town = peopled(RIGS, POLECATS, "15s")?;
+    fs::write(town.root().join("demo/delay-bd"), BD_TAKES.as_millis().to_string())?;
+    let mut stage = staged(town, RIGS, POLECATS).await?;
+    let from = stage.supervisor.said();
+    let mut read = Vec::new();
+    for _ in 0..beats {
+        let said = stage.supervisor.said();
+        stage.says_since(said, 1, "Heartbeat starting").await?;
+        let began = Instant::now();
+        read.push(until_bd_rests(&stage.town, began).await?);
+    }
+    let (middle, longest) = median_and_max(durations(stage.supervisor.lines(from)));
+    let (all_read, all_read_longest) = median_and_max(read);
+    let shown = |middle, longest| format!("{:.0} ms ({:.0} ms)", millis(middle), millis(longest));
+    let town =
+        format!("{RIGS} rigs with {POLECATS} polecats each, a `bd` that takes {} ms", BD_TAKES.as_millis());
+    Ok(vec![
+        Row {
+            figure: format!("heartbeat of {town}: median (longest) of {beats}"),
+            measured: shown(middle, longest),
+            target: "≤ 5 s",
+            met: middle <= TARGET,
+            original: "103 s",
+        },
+        Row {
+            figure: "  … until all that `bd` was asked in it is answered".to_owned(),
+            measured: shown(all_read, all_read_longest),
+            target: "≤ 5 s",
+            met: all_read <= TARGET,
+            original: "",
+        },
+    ])
+}
+
+/// From `began` until the last run of `bd` has begun that another second shows no further one after.
+async fn until_bd_rests(town: &Town, began: Instant) -> anyhow::Result<Duration> {
+    const REST: Duration = Duration::from_secs(1);
+    let (mut runs, mut last) = (bd_runs(town)?, began);
+    while last.elapsed() < REST {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = bd_runs(town)?;
+        if now != runs {
+            (runs, last) = (now, Instant::now());
+        }
+    }
+    Ok(last.duration_since(began) + BD_TAKES)
+}
+
+fn bd_runs(town: &Town) -> anyhow::Result<usize> {
+    let path = town.root().join("demo/commands.log");
+    let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(text.lines().filter(|line| line.starts_with("bd ")).count())
+}
