@@ -9,6 +9,7 @@
 mod world;
 
 mod actors;
+mod audit;
 mod crash_loops;
 mod deacon;
 mod ledger;

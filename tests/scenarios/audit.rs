@@ -1,0 +1,47 @@
+//! Work that stands still is mailed once for each incident, whoever tells it and however often we begin anew.
+
+use crate::{town, world::*};
+
+const NAME: &str = "Toast";
+
+fn mails(world: &World) -> Vec<String> {
+    world.state().mails.iter().map(|(_, _, subject)| subject.clone()).collect()
+}
+
+/// A polecat crashes and its program is gone: it cannot be brought back.
+fn crash_for_good(world: &World) {
+    world.state().programs.remove("claude");
+    world.crash_agent(&polecat("r", NAME), false);
+}
+
+#[test]
+fn a_crash_that_was_mailed_is_not_mailed_by_the_next_supervisor() {
+    let crashed = "CRASHED_POLECAT: r/Toast restart failed";
+    for stopped_in_order in [true, false] {
+        simulate(740, |world| async move {
+            world.state().git_takes = millis(10);
+            let mut supervisor = town(&world, &["r"]).await;
+            world.polecat_at_work("r", NAME);
+            world.pass(mins(5)).await;
+            crash_for_good(&world);
+            world.pass(mins(1)).await;
+            assert_eq!(mails(&world), [crashed], "{stopped_in_order}");
+            for _ in 0..2 {
+                if stopped_in_order {
+                    supervisor.stop().await;
+                } else {
+                    supervisor.vanish().await;
+                }
+                supervisor = world.supervisor().await;
+                world.pass(mins(20)).await;
+                assert_eq!(mails(&world), [crashed], "{stopped_in_order}: the same incident");
+            }
+            world.state().programs.insert("claude".to_owned());
+            supervisor.until_agent("r/polecats/Toast", "alive", mins(2)).await;
+            world.pass(mins(5)).await;
+            crash_for_good(&world);
+            world.pass(mins(5)).await;
+            assert_eq!(mails(&world), [crashed; 2], "{stopped_in_order}: it was well in between");
+        });
+    }
+}
