@@ -19,7 +19,9 @@ use crate::{
     clock::{Clock, Now},
     commands::Commands,
     deaths::register::DeathRegister,
-    ledger::{snapshot::Snapshots, turn::LedgerTurn},
+    ledger::{
+        databases::Databases, questions::Questions, snapshot::Snapshots, turn::LedgerTurn, version::BdVersion,
+    },
     lifecycle::register::Requests,
     operator::{beginnings::Beginnings, register::Operations},
     problems::Problems,
@@ -64,6 +66,12 @@ pub struct Deps {
     pub claims: Claims,
     /// Whose turn it is to run `bd`.
     pub ledger_turn: LedgerTurn,
+    /// Which database a bead belongs to.
+    pub databases: Databases,
+    /// Beads that are to be looked up together.
+    pub questions: Questions,
+    /// Which version of `bd` there is.
+    pub bd_version: BdVersion,
     /// Which rigs are docked, by their beads.
     pub docked: Docked,
     /// Gas Town's commands seen at work.
@@ -128,6 +136,9 @@ impl Deps {
             settings,
             claims: Claims::new(problems.clone()),
             ledger_turn: LedgerTurn::default(),
+            databases: Databases::default(),
+            questions: Questions::default(),
+            bd_version: BdVersion::default(),
             problems,
             restarts: RestartLedger::new(BTreeMap::new()),
             start_slots: StartSlots::new(),

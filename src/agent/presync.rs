@@ -8,6 +8,7 @@ use super::spec::AgentSpec;
 use crate::{
     commands::{Command, CommandError, Printed},
     deps::Deps,
+    ledger::bd,
     town::{reading::Reading, rig_config},
 };
 
@@ -35,9 +36,9 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
             }
         },
     }
-    // Not beside another `bd`; one that hangs holds its turn no longer than its own limit.
-    let _turn = deps.ledger_turn.take().await;
-    if let Err(error) = run(deps, &tools.bd, directory, &["sync"], tools.timeout).await {
+    // Not beside another `bd` of its rig; one that hangs holds its turn no longer than its own limit.
+    let database = deps.databases.of_prefix(&spec.prefix);
+    if let Err(error) = bd::run(deps, &["sync"], &[database].into(), directory).await {
         passed_over(&error);
     }
 }

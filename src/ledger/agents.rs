@@ -2,12 +2,13 @@
 //!
 //! It says what the beads say and judges nothing.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
-use super::beads::{self, Bead};
-use crate::deps::Deps;
+use super::{
+    answer::Answer,
+    beads::{self, Bead},
+};
+use crate::{agent::identity::Identity, deps::Deps};
 
 /// An agent as its bead tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,12 +38,28 @@ impl AgentBead {
     }
 }
 
-/// Reads the agent beads with exactly these ids, with one call for a hundred of them, and returns them by id. Those that
-/// do not exist, or are no agent's, are left out. An error says that nothing is known of any of them.
-pub async fn read(deps: &Deps, ids: &[String]) -> Result<BTreeMap<String, AgentBead>, String> {
-    let beads = beads::show(deps, ids).await?;
-    let agents = beads.into_iter().filter_map(AgentBead::of);
-    Ok(agents.map(|agent| (agent.id.clone(), agent)).collect())
+/// Reads the agent bead of one agent afresh, under each id it may have. `prefix` is its rig's bead prefix without the
+/// trailing `-`. A bead that is no agent's is none.
+pub async fn one(deps: &Deps, identity: &Identity, prefix: &str) -> Answer<AgentBead> {
+    let ids = identity.agent_beads(prefix);
+    first(futures::future::join_all(ids.iter().map(|id| beads::one(deps, id))).await)
+}
+
+/// The first that is an agent's, of the answers for all ids one agent may have, most likely first. Where one before it is
+/// not known, nothing is.
+pub fn first(answers: impl IntoIterator<Item = Answer<Bead>>) -> Answer<AgentBead> {
+    for answer in answers {
+        match answer {
+            Answer::Found(bead) => {
+                if let Some(agent) = AgentBead::of(bead) {
+                    return Answer::Found(agent);
+                }
+            }
+            Answer::Unknown(why) => return Answer::Unknown(why),
+            Answer::Missing | Answer::NotAsked => {}
+        }
+    }
+    Answer::Missing
 }
 
 #[cfg(test)]
@@ -55,7 +72,7 @@ mod tests {
         macro_rules! bead {
             ($name:literal) => {
                 match parse(include_bytes!(concat!("../../tests/fixtures/bd/", $name)), "") {
-                    Ok(Shown::Beads(mut beads)) => AgentBead::of(beads.remove(0)),
+                    Ok(Shown::Beads { mut beads, .. }) => AgentBead::of(beads.remove(0)),
                     other => panic!("{}: {other:?}", $name),
                 }
             };
@@ -94,6 +111,32 @@ mod tests {
             ("a convoy", bead!("show_convoy.stdout"), None),
         ] {
             let got = agent.as_ref().map(|it| (it.hook.as_deref(), it.closed, it.updated));
+            assert_eq!(got, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_that_is_an_agents() {
+        let bead = |id: &str, kind: &str| {
+            Answer::Found(Bead { id: id.into(), issue_type: kind.into(), ..Bead::default() })
+        };
+        let unknown = || Answer::Unknown("bd".to_owned());
+        for (name, answers, expected) in [
+            ("none", vec![], Ok(None)),
+            ("missing", vec![Answer::Missing, Answer::Missing], Ok(None)),
+            ("the first", vec![bead("a", "agent"), bead("b", "agent")], Ok(Some("a"))),
+            ("the second", vec![Answer::Missing, bead("b", "agent")], Ok(Some("b"))),
+            ("the first is work", vec![bead("a", "task"), bead("b", "agent")], Ok(Some("b"))),
+            ("the first is not known", vec![unknown(), bead("b", "agent")], Err("bd")),
+            ("the second is not known", vec![Answer::Missing, unknown()], Err("bd")),
+            ("the second does not matter", vec![bead("a", "agent"), unknown()], Ok(Some("a"))),
+        ] {
+            let got = match first(answers) {
+                Answer::Found(agent) => Ok(Some(agent.id)),
+                Answer::Missing | Answer::NotAsked => Ok(None),
+                Answer::Unknown(why) => Err(why),
+            };
+            let expected = expected.map(|id| id.map(str::to_owned)).map_err(str::to_owned);
             assert_eq!(got, expected, "{name}");
         }
     }

@@ -3,16 +3,20 @@
 //! `bd` is asked beside everything else and never waited for by what can go on without it. A missing id is no error; how
 //! `bd` says so is read in [`show_output`].
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
-use super::show_output::{self, Shown};
-use crate::{
-    commands::{Command, CommandError},
-    deps::Deps,
+use super::{
+    answer::Answer,
+    bd,
+    show_output::{self, Shown},
+    version::Version,
 };
+use crate::{commands::CommandError, deps::Deps, town::reading::shorten};
 
 /// So many ids are asked for in one call.
-const IDS_PER_CALL: usize = 100;
+pub const IDS_PER_CALL: usize = 100;
 
 /// One issue, as far as it is of interest. What was not printed is empty or `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,44 +53,101 @@ impl Bead {
     }
 }
 
-/// Reads the beads with exactly these ids, run in the town, where `bd show` follows the routes. Those that do not exist
-/// are left out. A read that fails is tried once more; an error says that nothing is known of any of them.
-pub async fn show(deps: &Deps, ids: &[String]) -> Result<Vec<Bead>, String> {
-    if let Some(bad) = ids.iter().find(|id| !is_id(id)) {
-        return Err(format!("{:?} is no bead's id", bad.chars().take(80).collect::<String>()));
+/// Reads the beads with exactly these ids, run in the town, where `bd show` follows the routes, with one call for a hundred
+/// of them. There is an answer for each id; one that is no id, or that alone cannot be looked up, hides nobody else. A call
+/// that fails is made once more.
+pub async fn read(deps: &Deps, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
+    let (good, bad): (BTreeSet<&String>, BTreeSet<&String>) = ids.iter().partition(|id| is_id(id));
+    let refused = |id: &&String| Answer::Unknown(format!("{:?} is no bead's id", shorten(id)));
+    let mut answers: BTreeMap<String, Answer<Bead>> =
+        bad.iter().map(|id| ((*id).clone(), refused(id))).collect();
+    let good: Vec<String> = good.into_iter().cloned().collect();
+    for ids in good.chunks(IDS_PER_CALL) {
+        answers.extend(read_some(deps, ids).await);
     }
+    answers
+}
+
+/// The same for whoever needs all of them or nothing: those that exist. An error says that nothing is known of any.
+pub async fn show(deps: &Deps, ids: &[String]) -> Result<Vec<Bead>, String> {
     let mut beads = Vec::new();
-    for ids in ids.chunks(IDS_PER_CALL) {
-        let found = show_some(deps, ids).await?;
-        // `show` also matches parts of an id.
-        beads.extend(found.into_iter().filter(|bead| ids.contains(&bead.id)));
+    for answer in read(deps, ids).await.into_values() {
+        match answer {
+            Answer::Found(bead) => beads.push(bead),
+            Answer::Missing | Answer::NotAsked => {}
+            Answer::Unknown(why) => return Err(why),
+        }
     }
     Ok(beads)
 }
 
+/// Reads one bead afresh: the call that answers was begun after this was asked. Many who ask about beads of one database in
+/// the same moment share a call. Dropping it hurts nobody who shares its call: they ask again.
+pub async fn one(deps: &Deps, id: &str) -> Answer<Bead> {
+    let database = deps.databases.of(id);
+    'asking: loop {
+        let mut answer = deps.questions.put(&database, id);
+        loop {
+            tokio::select! {
+                biased;
+                told = &mut answer => match told {
+                    Ok(answer) => return answer,
+                    Err(_) => continue 'asking, // whoever took it along is gone
+                },
+                _lead = deps.questions.lead(&database) => {
+                    // Whoever asks in this very moment comes along.
+                    tokio::task::yield_now().await;
+                    let batch = deps.questions.take(&database, IDS_PER_CALL);
+                    let answers = read(deps, &batch.ids()).await;
+                    batch.hand_out(&answers);
+                }
+            }
+        }
+    }
+}
+
 /// An id becomes an argument: it must not look like a flag, nor hold what no id holds.
-fn is_id(id: &str) -> bool {
+pub(super) fn is_id(id: &str) -> bool {
     id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.len() <= 256
         && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'))
 }
 
-async fn show_some(deps: &Deps, ids: &[String]) -> Result<Vec<Bead>, String> {
-    match once_more(deps, ids, false).await? {
-        Shown::Beads(beads) => Ok(beads),
-        Shown::OneIsMissing if ids.len() == 1 => Ok(Vec::new()),
+async fn read_some(deps: &Deps, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
+    let fails_as_a_whole = ids.len() > 1 && deps.bd_version.known().is_some_and(Version::has_daemon);
+    let shown = match once_more(deps, ids, fails_as_a_whole).await {
         // Through its daemon `bd` fails as a whole when one id is missing. Without it, as `gt` asks, it leaves that one out.
-        Shown::OneIsMissing => match once_more(deps, ids, true).await? {
-            Shown::Beads(beads) => Ok(beads),
-            Shown::OneIsMissing => {
-                Err(format!("bd show fails as a whole because one of {} is missing", ids.join(", ")))
-            }
-        },
+        Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(deps, ids, true).await,
+        shown => shown,
+    };
+    let answer = |id: &String| match &shown {
+        Ok(Shown::Beads { beads, troubles }) => of_one(id, ids, beads, troubles),
+        Ok(Shown::OneIsMissing) if ids.len() == 1 => Answer::Missing,
+        Ok(Shown::OneIsMissing) => {
+            Answer::Unknown(format!("bd show fails as a whole because one of {} ids is missing", ids.len()))
+        }
+        Err(why) => Answer::Unknown(why.clone()),
+    };
+    ids.iter().map(|id| (id.clone(), answer(id))).collect()
+}
+
+/// What is known of one of the ids that were asked for. `show` also matches parts of an id: only the whole one counts.
+fn of_one(id: &str, asked: &[String], beads: &[Bead], troubles: &[String]) -> Answer<Bead> {
+    if let Some(bead) = beads.iter().find(|bead| bead.id == id) {
+        return Answer::Found(bead.clone());
     }
+    let is_about =
+        |trouble: &str, id: &str| trouble.strip_prefix(id).is_some_and(|rest| rest.starts_with(':'));
+    // One that is about none of them may be about any of them.
+    let its = troubles
+        .iter()
+        .find(|trouble| is_about(trouble, id) || !asked.iter().any(|other| is_about(trouble, other)));
+    its.map_or(Answer::Missing, |trouble| Answer::Unknown(format!("bd show: Error fetching {trouble}")))
 }
 
 async fn once_more(deps: &Deps, ids: &[String], direct: bool) -> Result<Shown, String> {
     match ask(deps, ids, direct).await {
+        Ok(Shown::Beads { troubles, .. }) if !troubles.is_empty() => ask(deps, ids, direct).await,
         Err(Fault { again: true, .. }) => ask(deps, ids, direct).await,
         answer => answer,
     }
@@ -100,21 +161,11 @@ struct Fault {
 }
 
 async fn ask(deps: &Deps, ids: &[String], direct: bool) -> Result<Shown, Fault> {
-    let settings = deps.settings();
     let options = ["--json", "--no-daemon"].into_iter().take(if direct { 2 } else { 1 });
-    let words = ["show"].into_iter().chain(ids.iter().map(String::as_str)).chain(options);
-    let command = Command {
-        program: settings.commands.bd.clone(),
-        arguments: words.map(str::to_owned).collect(),
-        directory: deps.paths.root().to_owned(),
-        environment: settings.env.clone(),
-        input: None,
-        limit: settings.commands.timeout,
-    };
-    let printed = {
-        let _turn = deps.ledger_turn.take().await;
-        deps.commands.run(command).await
-    };
+    let words: Vec<&str> =
+        ["show"].into_iter().chain(ids.iter().map(String::as_str)).chain(options).collect();
+    let touches = ids.iter().map(|id| deps.databases.of(id)).collect();
+    let printed = bd::run(deps, &words, &touches, deps.paths.root()).await;
     let again = !matches!(printed, Err(CommandError::NotFound { .. }));
     let answer = match printed {
         Ok(printed) => show_output::parse(&printed.stdout, &String::from_utf8_lossy(&printed.stderr)),
@@ -133,7 +184,7 @@ fn failed(error: &CommandError) -> Result<Shown, String> {
     }
     match show_output::parse(stdout, stderr) {
         // It printed beads, and yet it failed: there may be more.
-        Ok(Shown::Beads(beads)) if !beads.is_empty() => Err(error.to_string()),
+        Ok(Shown::Beads { beads, .. }) if !beads.is_empty() => Err(error.to_string()),
         answer => answer,
     }
 }

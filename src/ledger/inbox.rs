@@ -4,7 +4,12 @@
 
 use jiff::Timestamp;
 
-use crate::deps::Deps;
+use super::{
+    beads::is_id,
+    gt,
+    inbox_output::{self, Inbox},
+};
+use crate::{commands::CommandError, deps::Deps, town::reading::shorten};
 
 /// One message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,17 +39,68 @@ pub enum Removal {
     Failed(String),
 }
 
-/// Reads the deacon's inbox, oldest message first.
-pub async fn read(_deps: &Deps) -> Result<Vec<Message>, String> {
-    Err("not built yet".to_owned())
+/// Reads the deacon's inbox, oldest message first. An inbox that could not be read is tried once more, and is an error then;
+/// that is not reported here. Messages that cannot be used are left out, and reported as long as they are there.
+pub async fn read(deps: &Deps) -> Result<Vec<Message>, String> {
+    let words = ["mail", "inbox", "--identity", "deacon/", "--json"];
+    let mut inbox = ask(deps, &words).await;
+    if matches!(inbox, Err(Fault { again: true, .. })) {
+        inbox = ask(deps, &words).await;
+    }
+    let inbox = inbox.map_err(|fault| fault.why)?;
+    let key = "ledger/inbox/messages";
+    match inbox.unusable.first() {
+        None => drop(deps.problems.clear(key)),
+        Some(first) => {
+            let count = inbox.unusable.len();
+            let text =
+                format!("{count} messages in the deacon's inbox cannot be used and are left there: {first}");
+            deps.problems.report(key, text);
+        }
+    }
+    Ok(inbox.messages)
 }
 
 /// Deletes a message.
-pub async fn delete(_deps: &Deps, _id: &str) -> Removal {
-    Removal::Failed("not built yet".to_owned())
+pub async fn delete(deps: &Deps, id: &str) -> Removal {
+    remove(deps, "delete", id).await
 }
 
 /// Archives a message.
-pub async fn archive(_deps: &Deps, _id: &str) -> Removal {
-    Removal::Failed("not built yet".to_owned())
+pub async fn archive(deps: &Deps, id: &str) -> Removal {
+    remove(deps, "archive", id).await
+}
+
+/// Why a read failed, and whether there is a point in trying again.
+struct Fault {
+    why: String,
+    again: bool,
+}
+
+async fn ask(deps: &Deps, words: &[&str]) -> Result<Inbox, Fault> {
+    match gt::run(deps, words, &[]).await {
+        Ok(printed) => inbox_output::parse(&printed.stdout).map_err(|why| Fault { why, again: true }),
+        Err(error) => {
+            let again = !matches!(error, CommandError::NotFound { .. });
+            Err(Fault { why: error.to_string(), again })
+        }
+    }
+}
+
+async fn remove(deps: &Deps, how: &str, id: &str) -> Removal {
+    if !is_id(id) {
+        return Removal::Failed(format!("{:?} is no message's id", shorten(id)));
+    }
+    match gt::run(deps, &["mail", how, id], &[]).await {
+        Ok(_) => Removal::Done,
+        Err(error) if says_not_found(&error) => Removal::NotFound,
+        Err(error) => Removal::Failed(error.to_string()),
+    }
+}
+
+/// `delete` tells it on standard error, `archive` on standard output.
+fn says_not_found(error: &CommandError) -> bool {
+    let CommandError::Failed { stdout, stderr, .. } = error else { return false };
+    let not_found = "no issue found matching";
+    stderr.contains(not_found) || String::from_utf8_lossy(stdout).contains(not_found)
 }

@@ -2,35 +2,23 @@
 //!
 //! A mail that cannot be sent is reported and given up; nothing waits for it.
 
-use std::collections::BTreeMap;
+use super::gt;
+use crate::deps::Deps;
 
-use crate::{commands::Command, deps::Deps};
+/// `gt mail send` takes the sender from the role.
+const SENDER: (&str, &str) = ("GT_ROLE", "daemon/");
 
 /// Sends a mail as the daemon, and returns whether it is known to have been sent. Failures are reported once as long as
 /// they last.
 pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) -> bool {
-    let settings = deps.settings();
-    let mut environment = settings.env.clone();
-    // `gt mail send` takes the sender from the role.
-    environment.extend(BTreeMap::from([("GT_ROLE".to_owned(), "daemon/".to_owned())]));
-    let sent = deps
-        .commands
-        .run(Command {
-            program: settings.commands.gt.clone(),
-            arguments: ["mail", "send", to, "-s", subject, "-m", body].map(str::to_owned).to_vec(),
-            directory: deps.paths.root().to_owned(),
-            environment,
-            input: None,
-            limit: settings.commands.timeout,
-        })
-        .await;
-    match sent {
+    let key = "mail/send";
+    match gt::run(deps, &["mail", "send", to, "-s", subject, "-m", body], &[SENDER]).await {
         Ok(_) => {
-            deps.problems.clear("mail/send");
+            deps.problems.clear(key);
             true
         }
         Err(error) => {
-            deps.problems.report("mail/send", format!("mail to {to} ({subject}) was not sent: {error}"));
+            deps.problems.report(key, format!("mail to {to} ({subject}) was not sent: {error}"));
             false
         }
     }

@@ -4,12 +4,19 @@
 
 pub mod agents;
 pub mod answer;
+pub mod bd;
 pub mod beads;
 pub mod crash;
+pub mod databases;
 pub mod events;
+pub mod gt;
 pub mod inbox;
+pub mod inbox_output;
+mod installed;
 pub mod mail;
 pub mod notify;
+pub mod questions;
 pub mod show_output;
 pub mod snapshot;
 pub mod turn;
+pub mod version;

@@ -9,24 +9,31 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::beads::Bead;
-use crate::town::go_time;
+use crate::town::{go_time, reading::shorten};
 
 /// What was printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// These beads; ids that do not exist are left out.
-    Beads(Vec<Bead>),
+    Beads {
+        /// Those that were found.
+        beads: Vec<Bead>,
+        /// Those that could not be looked up: each an id, `: `, and why.
+        troubles: Vec<String>,
+    },
     /// At least one of the ids does not exist, and nothing is said of the others.
     OneIsMissing,
 }
 
 /// Reads both outputs. An error says that nothing is known, and why.
 pub fn parse(stdout: &[u8], stderr: &str) -> Result<Shown, String> {
-    if let Some(trouble) = trouble(stderr) {
-        return Err(format!("bd show: {trouble}"));
-    }
+    let shown = |rows: Vec<Row>| Shown::Beads {
+        beads: rows.into_iter().map(Row::bead).collect(),
+        troubles: troubles(stderr),
+    };
     let Some(json) = json_part(stdout) else {
-        return Ok(Shown::Beads(Vec::new()));
+        let silent = stdout.trim_ascii().is_empty() || stderr.contains(NOT_FETCHED);
+        return if silent { Ok(shown(Vec::new())) } else { Err(nonsense("no JSON", stdout)) };
     };
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -36,14 +43,19 @@ pub fn parse(stdout: &[u8], stderr: &str) -> Result<Shown, String> {
         Error { error: String },
     }
     match serde_json::from_slice(json) {
-        Ok(Output::Beads(rows) | Output::Enveloped { data: rows }) => {
-            Ok(Shown::Beads(rows.into_iter().map(Row::bead).collect()))
-        }
+        Ok(Output::Beads(rows) | Output::Enveloped { data: rows }) => Ok(shown(rows)),
         Ok(Output::Error { error }) if !says_not_found(&error) => Err(format!("bd show: {error}")),
         Ok(Output::Error { error }) if error.contains("resolving ID") => Ok(Shown::OneIsMissing),
-        Ok(Output::Error { .. }) => Ok(Shown::Beads(Vec::new())),
-        Err(error) => Err(format!("bd show printed something else than beads: {error}")),
+        Ok(Output::Error { .. }) => Ok(shown(Vec::new())),
+        Err(_) => Err(nonsense("something else than beads", stdout)),
     }
+}
+
+/// How a line on standard error begins that tells of an id that is left out.
+const NOT_FETCHED: &str = "Error fetching ";
+
+fn nonsense(what: &str, stdout: &[u8]) -> String {
+    format!("bd show printed {what}: {:?}", shorten(&String::from_utf8_lossy(stdout)))
 }
 
 /// Whether an output holds anything that could be JSON.
@@ -52,16 +64,15 @@ pub fn has_json(stdout: &[u8]) -> bool {
 }
 
 /// Some versions print text first.
-fn json_part(stdout: &[u8]) -> Option<&[u8]> {
+pub(super) fn json_part(stdout: &[u8]) -> Option<&[u8]> {
     let start = stdout.iter().position(|byte| matches!(byte, b'[' | b'{'))?;
     Some(&stdout[start..])
 }
 
-/// Why an id was left out, when that is not because it does not exist. `stderr` may have its lines joined.
-fn trouble(stderr: &str) -> Option<String> {
-    let told = stderr.split("Error fetching ").skip(1);
-    let bad = told.filter(|text| !says_not_found(text)).map(|text| text.lines().next().unwrap_or(text));
-    bad.map(|text| format!("Error fetching {}", text.trim())).next()
+/// The ids that were left out for another reason than that they do not exist. `stderr` may have its lines joined.
+fn troubles(stderr: &str) -> Vec<String> {
+    let told = stderr.split(NOT_FETCHED).skip(1).filter(|text| !says_not_found(text));
+    told.map(|text| text.lines().next().unwrap_or(text).trim().to_owned()).collect()
 }
 
 /// Ids are also matched by parts of them; one that fits several beads is none of them.
@@ -135,7 +146,7 @@ mod tests {
 
     fn beads(name: &str, stdout: &[u8]) -> Vec<Bead> {
         match parse(stdout, "") {
-            Ok(Shown::Beads(beads)) => beads,
+            Ok(Shown::Beads { beads, troubles }) if troubles.is_empty() => beads,
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -166,16 +177,27 @@ mod tests {
             ("envelope", br#"{"schema_version":1,"data":[{"id":"a"}]}"#.to_vec(), "", Ok(vec!["a"])),
             ("nulls", br#"[{"id":"a","labels":null,"hook_bead":null}]"#.to_vec(), "", Ok(vec!["a"])),
             ("another error", br#"{"error":"database is locked"}"#.to_vec(), "", Err(None)),
-            ("left out for another reason", b"".to_vec(), locked, Err(None)),
-            ("1.0, no table", fixture!("v1.0_show_missing.stdout"), table, Err(None)),
+            ("left out for another reason", b"".to_vec(), locked, Err(Some("gt-b: database is locked"))),
+            (
+                "1.0, no table",
+                fixture!("v1.0_show_missing.stdout"),
+                table,
+                Err(Some("gt-a: search issues: Error 1146 (HY000): table not found: issues")),
+            ),
             ("half", b"[1,2".to_vec(), "", Err(None)),
             ("a bead without id", b"[{}]".to_vec(), "", Err(None)),
             ("a status that is none", br#"[{"id":"a","status":7}]"#.to_vec(), "", Err(None)),
-            ("no JSON at all", b"hello".to_vec(), "", Ok(vec![])),
+            ("text, and nothing found", b"Syncing...".to_vec(), DIRECT, Ok(vec![])),
+            ("nothing at all", b"\n".to_vec(), "", Ok(vec![])),
+            ("no JSON at all", b"hello".to_vec(), "", Err(None)),
+            ("a number", b"17".to_vec(), "", Err(None)),
         ] {
             let got = parse(&stdout, stderr);
             let ids = got.as_ref().map_err(|_| None).and_then(|shown| match shown {
-                Shown::Beads(beads) => Ok(beads.iter().map(|bead| bead.id.as_str()).collect::<Vec<_>>()),
+                Shown::Beads { troubles, .. } if !troubles.is_empty() => Err(Some(troubles[0].as_str())),
+                Shown::Beads { beads, .. } => {
+                    Ok(beads.iter().map(|bead| bead.id.as_str()).collect::<Vec<_>>())
+                }
                 Shown::OneIsMissing => Err(missing),
             });
             assert_eq!(ids, expected, "{name}: {got:?}");

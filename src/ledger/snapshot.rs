@@ -5,14 +5,20 @@
 //! beads of the one agent it is about are read again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{agents::AgentBead, answer::Answer, beads::Bead};
+use super::{
+    agents::{self, AgentBead},
+    answer::Answer,
+    beads::{self, Bead},
+};
 use crate::{
-    agent::identity::{Identity, RigName},
+    agent::identity::{AgentName, Identity, RigName},
     clock::Now,
+    deps::Deps,
+    rig::{dock, supervisor::RigPlan},
 };
 
 /// What was read of one rig.
@@ -30,6 +36,81 @@ pub struct AgentSnapshot {
     pub rig_bead: Answer<Bead>,
 }
 
+/// Reads the snapshot of a rig with these polecats: one call of `bd` for their agent beads and the rig's own, and one for
+/// the beads on their hooks, if there are any; more only where one call holds no more ids. What could not be read is in it
+/// as unknown.
+pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
+    let begun = deps.now();
+    let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
+    let ids: Vec<(Identity, Vec<String>)> = identities
+        .map(|identity| {
+            let ids = identity.agent_beads(&plan.prefix);
+            (identity, ids)
+        })
+        .collect();
+    let mut first: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
+    let rig_bead = dock::bead_id(plan);
+    // Where their calls are full to the last id, the rig's own bead would cost one more: it goes with the hooks.
+    let full = !first.is_empty() && first.len().is_multiple_of(beads::IDS_PER_CALL);
+    if !full {
+        first.push(rig_bead.clone());
+    }
+    let mut answers = beads::read(deps, &first).await;
+    let agents: BTreeMap<Identity, Answer<AgentBead>> = ids
+        .into_iter()
+        .map(|(identity, ids)| {
+            let of_it = ids.iter().map(|id| answers.get(id).cloned().unwrap_or(Answer::NotAsked));
+            (identity, agents::first(of_it))
+        })
+        .collect();
+    let hooks: BTreeSet<String> = agents.values().filter_map(hook).collect();
+    let mut second = hooks.clone();
+    if full {
+        second.insert(rig_bead.clone());
+    }
+    answers.extend(beads::read(deps, &second.into_iter().collect::<Vec<_>>()).await);
+    let answer = |id: &String| answers.get(id).cloned().unwrap_or(Answer::NotAsked);
+    AgentSnapshot {
+        rig: plan.name.clone(),
+        begun,
+        rig_bead: answer(&rig_bead),
+        hooked: hooks.into_iter().map(|id| (id.clone(), answer(&id))).collect(),
+        agents,
+    }
+}
+
+fn hook(agent: &Answer<AgentBead>) -> Option<String> {
+    match agent {
+        Answer::Found(agent) => agent.hook.clone(),
+        _ => None,
+    }
+}
+
+impl AgentSnapshot {
+    /// What it says of this agent; [`Answer::NotAsked`] when it was not one of the rig's polecats then.
+    pub fn agent(&self, identity: &Identity) -> &Answer<AgentBead> {
+        self.agents.get(identity).unwrap_or(&Answer::NotAsked)
+    }
+
+    /// What it says of the bead on a hook, if that was on one then.
+    pub fn hooked(&self, hook: &str) -> &Answer<Bead> {
+        self.hooked.get(hook).unwrap_or(&Answer::NotAsked)
+    }
+
+    /// Why it does not say all it should, if it does not.
+    pub fn doubt(&self) -> Option<&str> {
+        let beads = self.hooked.values().chain([&self.rig_bead]).map(why);
+        self.agents.values().map(why).chain(beads).find_map(|why| why)
+    }
+}
+
+fn why<T>(answer: &Answer<T>) -> Option<&str> {
+    match answer {
+        Answer::Unknown(why) => Some(why),
+        Answer::Found(_) | Answer::Missing | Answer::NotAsked => None,
+    }
+}
+
 /// The last snapshot of each rig; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots(Arc<Mutex<BTreeMap<RigName, Arc<AgentSnapshot>>>>);
@@ -43,5 +124,10 @@ impl Snapshots {
     /// Keeps a newer one.
     pub fn keep(&self, snapshot: Arc<AgentSnapshot>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(snapshot.rig.clone(), snapshot);
+    }
+
+    /// Forgets a rig that is no longer supervised.
+    pub fn forget(&self, rig: &RigName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(rig);
     }
 }

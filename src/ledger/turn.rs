@@ -1,17 +1,72 @@
-//! The ledger's turn: two runs of `bd` on one database never overlap.
+//! The ledger's turn: two runs of `bd` on one database never overlap; those on different ones run side by side.
 //!
 //! Later versions of `bd` (0.50 and up) fail on their database's lock where earlier ones waited, so whoever runs `bd` takes
 //! the turn first. It is held for one run only: between two tries somebody else may come.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
-/// Whose turn it is; clones share it.
+use tokio::sync::OwnedMutexGuard;
+
+use super::databases::Database;
+
+/// Whose turn it is at each database; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct LedgerTurn(Arc<tokio::sync::Mutex<()>>);
+pub struct LedgerTurn(Arc<Mutex<BTreeMap<Database, Arc<tokio::sync::Mutex<()>>>>>);
+
+/// A turn at some databases; dropping it ends it.
+#[derive(Debug)]
+pub struct Turn {
+    _held: Vec<OwnedMutexGuard<()>>,
+}
 
 impl LedgerTurn {
-    /// Waits until nobody else runs `bd`, first come first served. Dropping what is returned, or this future, ends the turn.
-    pub async fn take(&self) -> tokio::sync::OwnedMutexGuard<()> {
-        self.0.clone().lock_owned().await
+    /// Waits until nobody else runs `bd` on any of these databases, first come first served. Everybody takes them in one
+    /// order, so that no two wait for each other. Dropping this future gives up what it has taken so far.
+    pub async fn take(&self, databases: &BTreeSet<Database>) -> Turn {
+        let mut held = Vec::with_capacity(databases.len());
+        for database in databases {
+            let turn = {
+                let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                turns.entry(database.clone()).or_default().clone()
+            };
+            held.push(turn.lock_owned().await);
+        }
+        Turn { _held: held }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::{ledger::databases::Databases, town::routes};
+
+    #[test]
+    fn who_waits_for_whom() {
+        let databases = Databases::default();
+        databases.follow(&routes::parse(
+            b"{\"prefix\":\"a-\",\"path\":\"a\"}\n{\"prefix\":\"b-\",\"path\":\"b\"}",
+        ));
+        let of = |ids: &[&str]| ids.iter().map(|id| databases.of(id)).collect::<BTreeSet<_>>();
+        for (name, first, second, waits) in [
+            ("one database", &["a-1"][..], &["a-2"][..], true),
+            ("two", &["a-1"], &["b-1"], false),
+            ("one of two", &["a-1", "b-1"], &["b-2"], true),
+            ("one of two, the other way round", &["b-2"], &["a-1", "b-1"], true),
+            ("the town's", &["a-1"], &["hq-1"], false),
+            ("no database at all", &["a-1"], &[], false),
+        ] {
+            let turns = LedgerTurn::default();
+            let held = turns.take(&of(first)).now_or_never();
+            assert!(held.is_some(), "{name}");
+            assert_eq!(turns.take(&of(second)).now_or_never().is_none(), waits, "{name}");
+            drop(held);
+            // The one that waited was dropped: it holds nothing.
+            assert!(turns.take(&of(&["a-1", "b-1", "hq-1"])).now_or_never().is_some(), "{name}");
+        }
     }
 }

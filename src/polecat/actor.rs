@@ -1,8 +1,8 @@
 //! Polecat health: the actor that owns all polecats of one rig.
 //!
-//! A polecat is kept only while it has work: one that lives is watched like any other agent, one that does not is asked
-//! about in its bead. At each heartbeat one question to `bd` nominates, for the whole rig, those that have work and do not
-//! live; the owner of each then makes sure and reads its beads again before anything is done. It must not start a polecat
+//! A polecat is kept only while it has work: one that lives is watched like any other agent, one that does not is looked up
+//! in its bead. The rig's agent snapshot, read once for each heartbeat, nominates those that have work and do not live; the
+//! owner of each then makes sure and reads its beads again before anything is done. It must not start a polecat
 //! that has no work, and never waits for `bd` with anything but that polecat's restart.
 
 use std::{
@@ -10,19 +10,19 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{roster, work};
 use crate::{
     agent::{
-        confirmation::{Assignment, Observation},
+        confirmation::Observation,
         identity::{AgentName, Identity, RigName},
         lifecycle::{Event, State},
         owner::{AgentStatus, Owner, OwnerEvent},
     },
     audit::rounds::{Audit, AuditEvent},
     deps::Deps,
+    ledger::snapshot::AgentSnapshot,
     rig::supervisor::RigPlan,
     sessions::{death::Death, sweep::Sweep},
     spawns::rounds::{SpawnEvent, Spawns},
@@ -41,8 +41,6 @@ pub enum HealthMsg {
     Listed(Wanted, Option<Result<Roster, String>>),
     /// From its own looks; with the heartbeat they answer, if one asked for them.
     Looked(Option<u64>, Vec<(AgentName, Observation)>),
-    /// From its question to `bd`: who has work, by the agent beads alone.
-    Nominated(Option<BTreeMap<Identity, Assignment>>),
     /// From the tasks of its audit.
     Audit(AuditEvent),
     /// From the tasks that attend pending spawns.
@@ -83,8 +81,6 @@ pub struct HealthState {
     crew: BTreeSet<Identity>,
     /// Sessions that look like a polecat's and are not, as far as is known.
     strangers: BTreeSet<String>,
-    /// `bd` is being asked; whether it should be asked again after that.
-    nominating: Option<bool>,
     audit: Audit,
     spawns: Spawns,
     work: Work<HealthMsg>,
@@ -114,7 +110,6 @@ impl Actor for PolecatHealth {
             polecats: BTreeMap::new(),
             crew: BTreeSet::new(),
             strangers: BTreeSet::new(),
-            nominating: None,
             work: Work::new(post.clone()),
             post,
             answers,
@@ -139,7 +134,6 @@ impl Actor for PolecatHealth {
             }
             HealthMsg::Listed(wanted, listed) => state.listed(wanted, listed),
             HealthMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
-            HealthMsg::Nominated(nominated) => state.nominated(nominated),
             HealthMsg::Audit(event) => state.audit.handle(event),
             HealthMsg::Spawns(event) => state.spawns.handle(event),
             HealthMsg::Probe(reply) => {
@@ -170,7 +164,10 @@ impl HealthState {
             }
             Word::Asked(_) => {}
             Word::Mail(inbox) => self.spawns.mail(&inbox),
-            Word::SnapshotRead(snapshot) => self.audit.snapshot_read(&snapshot, &self.polecats),
+            Word::SnapshotRead(snapshot) => {
+                self.audit.snapshot_read(&snapshot, &self.polecats);
+                self.nominate(&snapshot);
+            }
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
         }
     }
@@ -196,11 +193,12 @@ impl HealthState {
 
     fn listed(&mut self, wanted: Wanted, listed: Option<Result<Roster, String>>) {
         let key = format!("rig/{}/polecats/list", self.rig.name);
+        let mut appeared = false;
         match listed {
             Some(Ok(roster)) => {
                 self.deps.problems.clear(&key);
                 self.claim_crew(roster.crew);
-                self.follow(roster.polecats);
+                appeared = self.follow(roster.polecats);
             }
             // Those that are known are looked after all the same.
             Some(Err(why)) => {
@@ -215,11 +213,13 @@ impl HealthState {
                 self.look(Some(number), Some(sweep), |owner, sweep| {
                     !is_idle(owner) || sweep.is_some_and(|sweep| shows(sweep, owner))
                 });
-                self.nominate();
+                if appeared {
+                    self.nominate_by_the_last();
+                }
             }
             Wanted::Change => {
                 self.look(None, None, |owner, _| !is_idle(owner) && !owner.is_alive());
-                self.nominate();
+                self.nominate_by_the_last();
             }
             Wanted::Stranger(sweep) => self.look_at_news(&sweep),
         }
@@ -239,8 +239,9 @@ impl HealthState {
         self.crew = there;
     }
 
-    /// Those that appeared get an owner; those that vanished lose it once nothing is going on with them.
-    fn follow(&mut self, names: Vec<AgentName>) {
+    /// Those that appeared get an owner; those that vanished lose it once nothing is going on with them. Whether any
+    /// appeared.
+    fn follow(&mut self, names: Vec<AgentName>) -> bool {
         let there: BTreeSet<AgentName> = names.into_iter().collect();
         let gone: Vec<AgentName> = self
             .polecats
@@ -257,14 +258,16 @@ impl HealthState {
             self.deps.restarts.remember(&identity, None);
             self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
         }
-        for name in there {
-            if !self.polecats.contains_key(&name) {
-                let owner = self.owner(&name);
-                self.polecats.insert(name, owner);
-            }
+        let new: Vec<AgentName> =
+            there.into_iter().filter(|name| !self.polecats.contains_key(name)).collect();
+        let appeared = !new.is_empty();
+        for name in new {
+            let owner = self.owner(&name);
+            self.polecats.insert(name, owner);
         }
         self.audit.follow(self.polecats.keys());
         self.spawns.follow(self.polecats.keys());
+        appeared
     }
 
     fn may_be_let_go(&self, owner: &Owner) -> bool {
@@ -341,47 +344,33 @@ impl HealthState {
         }
     }
 
-    /// Asks `bd` who of those that do not live has work, one question at a time.
-    fn nominate(&mut self) {
-        if self.nominating.is_some() {
-            self.nominating = Some(true);
-            return;
+    /// The last snapshot may have come before those it is about were known; however old it is, it only nominates.
+    fn nominate_by_the_last(&mut self) {
+        if let Some(snapshot) = self.deps.snapshots.last(&self.rig.name) {
+            self.nominate(&snapshot);
         }
-        let idle: BTreeMap<Identity, Option<Timestamp>> = self
-            .polecats
-            .values()
-            .filter(|owner| is_idle(owner))
-            .map(|owner| (owner.spec().identity.clone(), owner.seen_alive()))
-            .collect();
-        if idle.is_empty() {
-            return;
-        }
-        self.nominating = Some(false);
-        let (deps, prefix) = (self.deps.clone(), self.rig.prefix.clone());
-        self.work.spawn(
-            async move { HealthMsg::Nominated(Some(work::nominate(&deps, &prefix, &idle).await)) },
-            HealthMsg::Nominated(None),
-        );
     }
 
-    fn nominated(&mut self, nominated: Option<BTreeMap<Identity, Assignment>>) {
+    /// Has those looked at that do not live, with what the snapshot says of their work.
+    fn nominate(&mut self, snapshot: &AgentSnapshot) {
         let looks: Vec<_> = self
             .polecats
             .iter()
             .filter(|(_, owner)| is_idle(owner))
             .filter_map(|(name, owner)| {
-                let assignment = nominated.as_ref()?.get(&owner.spec().identity)?.clone();
+                let identity = &owner.spec().identity;
+                let assignment = work::nominated(&self.deps, snapshot, identity, owner.seen_alive())?;
                 let (name, look) = (name.clone(), owner.look_knowing(assignment));
                 Some(async move { (name, look.await) })
             })
             .collect();
+        if looks.is_empty() {
+            return;
+        }
         self.work.spawn(
             async move { HealthMsg::Looked(None, futures::future::join_all(looks).await) },
             HealthMsg::Looked(None, Vec::new()),
         );
-        if self.nominating.take() == Some(true) {
-            self.nominate();
-        }
     }
 }
 

@@ -1,49 +1,25 @@
 //! Docked rigs: the label `gt rig dock` puts on the rig's own bead, and nowhere else (Gas Town 0.2.6 to 0.3).
 //!
-//! Read ahead at each heartbeat and kept; a start never waits for `bd`. A read that failed leaves the last answer, and
-//! until there is one a rig counts as unlabelled.
-
-use std::collections::BTreeMap;
+//! Read ahead with the rig's agent snapshot and kept; a start never waits for `bd`. A read that failed leaves the last
+//! answer, and until there is one a rig counts as unlabelled.
 
 use super::supervisor::RigPlan;
-use crate::{
-    agent::identity::RigName,
-    deps::Deps,
-    ledger::beads::{self, Bead},
-};
+use crate::ledger::{answer::Answer, beads::Bead};
 
-/// Asks `bd` for the beads of all rigs, with one call for the whole town. `None` when it could not say; that is reported
-/// once as long as it lasts.
-pub async fn read(deps: &Deps, rigs: &[RigPlan]) -> Option<BTreeMap<RigName, String>> {
-    if rigs.is_empty() {
-        return Some(BTreeMap::new());
-    }
-    let ids: Vec<String> = rigs.iter().map(bead_id).collect();
-    let key = "ledger/rig_beads";
-    match beads::show(deps, &ids).await {
-        Err(why) => {
-            deps.problems
-                .report(key, format!("labels of rigs cannot be read, the last known are kept: {why}"));
-            None
-        }
-        Ok(beads) => {
-            deps.problems.clear(key);
-            Some(rigs.iter().filter_map(|rig| Some((rig.name.clone(), label(rig, &beads)?))).collect())
-        }
-    }
-}
-
-fn bead_id(rig: &RigPlan) -> String {
+/// The id of a rig's own bead.
+pub fn bead_id(rig: &RigPlan) -> String {
     format!("{}-rig-{}", rig.prefix, rig.name)
 }
 
-fn label(rig: &RigPlan, beads: &[Bead]) -> Option<String> {
-    let id = bead_id(rig);
-    let bead = beads.iter().find(|bead| bead.id == id)?;
-    ["docked", "parked"]
-        .into_iter()
-        .find(|status| bead.labels.iter().any(|label| *label == format!("status:{status}")))
-        .map(|status| format!("rig is {status}"))
+/// Why the rig is not operational by its own bead, if it is not; `None` when that is not known.
+pub fn label(rig_bead: &Answer<Bead>) -> Option<Option<String>> {
+    let bead = match rig_bead {
+        Answer::Found(bead) => bead,
+        Answer::Missing => return Some(None),
+        Answer::Unknown(_) | Answer::NotAsked => return None,
+    };
+    let is = |status: &&str| bead.labels.iter().any(|label| *label == format!("status:{status}"));
+    Some(["docked", "parked"].into_iter().find(is).map(|status| format!("rig is {status}")))
 }
 
 #[cfg(test)]
@@ -53,19 +29,21 @@ mod tests {
     #[test]
     fn the_labels_of_a_rigs_own_bead() {
         let rig = RigPlan { name: "gastown".parse().unwrap(), prefix: "gt".into() };
-        let bead = |id: &str, labels: &[&str]| Bead {
-            id: id.into(),
-            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-            ..Bead::default()
+        assert_eq!(bead_id(&rig), "gt-rig-gastown");
+        let bead = |labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            Answer::Found(Bead { labels, ..Bead::default() })
         };
-        for (name, beads, expected) in [
-            ("no bead", vec![], None),
-            ("plain", vec![bead("gt-rig-gastown", &["gt:rig"])], None),
-            ("docked", vec![bead("gt-rig-gastown", &["gt:rig", "status:docked"])], Some("rig is docked")),
-            ("parked", vec![bead("gt-rig-gastown", &["status:parked"])], Some("rig is parked")),
-            ("another's", vec![bead("gt-rig-other", &["status:docked"])], None),
+        for (name, bead, expected) in [
+            ("no bead", Answer::Missing, Some(None)),
+            ("plain", bead(&["gt:rig"]), Some(None)),
+            ("docked", bead(&["gt:rig", "status:docked"]), Some(Some("rig is docked"))),
+            ("parked", bead(&["gt:rig", "status:parked"]), Some(Some("rig is parked"))),
+            ("another status", bead(&["status:fine"]), Some(None)),
+            ("not known", Answer::Unknown("bd".into()), None),
+            ("not asked", Answer::NotAsked, None),
         ] {
-            assert_eq!(label(&rig, &beads).as_deref(), expected, "{name}");
+            assert_eq!(label(&bead).as_ref().map(|it| it.as_deref()), expected, "{name}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::watch;
@@ -11,32 +11,45 @@ use crate::agent::identity::RigName;
 
 /// The rigs whose bead says that they are not to be touched, and in which words.
 #[derive(Debug, Clone, Default)]
-pub struct Docked {
-    rigs: Arc<Mutex<BTreeMap<RigName, String>>>,
-    wanted: Arc<watch::Sender<u64>>,
+pub struct Docked(Arc<Mutex<BTreeMap<RigName, Entry>>>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    why: Option<String>,
+    wanted: watch::Sender<u64>,
 }
 
 impl Docked {
     /// Why this rig is not operational by its bead's label; `None` when nothing says so.
     pub fn why(&self, rig: &RigName) -> Option<String> {
-        self.rigs.lock().unwrap_or_else(PoisonError::into_inner).get(rig).cloned()
+        self.locked().get(rig)?.why.clone()
     }
 
-    /// Somebody stopped an agent by hand and perhaps docked its rig: it should be read again now.
-    pub fn read_again(&self) {
-        self.wanted.send_modify(|count| *count += 1);
+    /// Somebody stopped an agent of this rig by hand and perhaps docked it: it should be read again now.
+    pub fn read_again(&self, rig: &RigName) {
+        self.locked().entry(rig.clone()).or_default().wanted.send_modify(|count| *count += 1);
     }
 
-    /// Moves when it should be read again.
-    pub fn wanted(&self) -> watch::Receiver<u64> {
-        self.wanted.subscribe()
+    /// Moves when this rig's bead should be read again.
+    pub fn wanted(&self, rig: &RigName) -> watch::Receiver<u64> {
+        self.locked().entry(rig.clone()).or_default().wanted.subscribe()
     }
 
     /// Takes in a new answer; returns whether it differs from the last.
-    pub fn update(&self, rigs: BTreeMap<RigName, String>) -> bool {
-        let mut known = self.rigs.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *known != rigs;
-        *known = rigs;
+    pub fn update(&self, rig: &RigName, why: Option<String>) -> bool {
+        let mut rigs = self.locked();
+        let entry = rigs.entry(rig.clone()).or_default();
+        let changed = entry.why != why;
+        entry.why = why;
         changed
+    }
+
+    /// Forgets what is known of a rig that is no longer supervised.
+    pub fn forget(&self, rig: &RigName) {
+        self.update(rig, None);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<RigName, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

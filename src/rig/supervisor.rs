@@ -6,13 +6,18 @@ use std::{fmt, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
-use super::patrol::{Patrol, PatrolMsg};
+use super::{
+    census::{Census, CensusMsg},
+    dock,
+    patrol::{Patrol, PatrolMsg},
+};
 use crate::{
     agent::{
         identity::{Identity, RigName},
         spec::AgentSpec,
     },
     deps::Deps,
+    ledger::snapshot::AgentSnapshot,
     polecat::actor::{HealthMsg, PolecatHealth},
     sessions::death::Death,
     town::settings::Naming,
@@ -29,6 +34,8 @@ use crate::{
 pub enum RigMsg {
     /// From the root.
     Word(Word),
+    /// From its census.
+    SnapshotRead(Arc<AgentSnapshot>),
     /// From itself: a parked child's time is over.
     TryAgain(RigChild),
     /// From anybody: how are you, and who is under you?
@@ -38,6 +45,8 @@ pub enum RigMsg {
 /// The children a rig has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RigChild {
+    /// The reader of its agents' beads.
+    Census,
     /// The owner of all polecats.
     Polecats,
     /// The owner of the refinery.
@@ -46,9 +55,17 @@ pub enum RigChild {
     Witness,
 }
 
+impl RigChild {
+    /// Whether it is a part, which answers heartbeats; who waits for `bd` is not.
+    fn is_part(self) -> bool {
+        self != RigChild::Census
+    }
+}
+
 impl fmt::Display for RigChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            RigChild::Census => "census",
             RigChild::Polecats => "polecats",
             RigChild::Refinery => "refinery",
             RigChild::Witness => "witness",
@@ -59,6 +76,7 @@ impl fmt::Display for RigChild {
 /// How each child is spoken to.
 #[derive(Debug)]
 enum ChildRef {
+    Census(ActorRef<CensusMsg>),
     Patrol(ActorRef<PatrolMsg>),
     Polecats(ActorRef<HealthMsg>),
 }
@@ -67,6 +85,7 @@ impl ChildRef {
     fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
+            ChildRef::Census(actor) => actor.cast(CensusMsg::Word(word)).map_err(drop),
             ChildRef::Patrol(actor) => actor.cast(PatrolMsg::Word(word)).map_err(drop),
             ChildRef::Polecats(actor) => actor.cast(HealthMsg::Word(word)).map_err(drop),
         };
@@ -118,6 +137,8 @@ pub struct RigSnapshot {
     pub patrols: Vec<ActorRef<PatrolMsg>>,
     /// The owner of its polecats, if it runs.
     pub polecats: Option<ActorRef<HealthMsg>>,
+    /// Its census, if it runs.
+    pub census: Option<ActorRef<CensusMsg>>,
 }
 
 /// The actor.
@@ -131,6 +152,7 @@ pub struct RigState {
     answers: Answers,
     children: Children<RigChild, ChildRef>,
     work: Work<RigMsg>,
+    post: Post<RigMsg>,
 }
 
 impl Actor for RigSupervisor {
@@ -146,8 +168,8 @@ impl Actor for RigSupervisor {
         let itself = myself.clone();
         let post: Post<RigMsg> = Arc::new(move |message| drop(itself.cast(message)));
         let children = Children::new(Budget::default());
-        let mut state = RigState { deps, plan, answers, children, work: Work::new(post) };
-        for child in [RigChild::Witness, RigChild::Refinery, RigChild::Polecats] {
+        let mut state = RigState { deps, plan, answers, children, work: Work::new(post.clone()), post };
+        for child in [RigChild::Witness, RigChild::Refinery, RigChild::Polecats, RigChild::Census] {
             state.spawn(&myself, child).await?;
         }
         Ok(state)
@@ -162,11 +184,8 @@ impl Actor for RigSupervisor {
         match message {
             RigMsg::Word(Word::Heartbeat(beat)) => state.pass_on(&beat),
             RigMsg::Word(Word::Died(death)) => state.died(death),
-            RigMsg::Word(word) => {
-                for (_, child) in state.children.running() {
-                    child.hear(word.clone());
-                }
-            }
+            RigMsg::Word(word) => state.tell_all(&word),
+            RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
             RigMsg::TryAgain(child) => {
                 if state.children.unpark(&child) {
                     state.spawn(&myself, child).await?;
@@ -220,7 +239,7 @@ impl RigState {
         let identity = match child {
             RigChild::Witness => Identity::Witness(rig),
             RigChild::Refinery => Identity::Refinery(rig),
-            RigChild::Polecats => return None,
+            RigChild::Polecats | RigChild::Census => return None,
         };
         Some(self.plan.spec(identity, self.deps.settings().tmux.naming))
     }
@@ -228,9 +247,10 @@ impl RigState {
     /// Passes a death on to the owner of the session, if it is one of this rig's.
     fn died(&self, death: Death) {
         let naming = self.deps.settings().tmux.naming;
-        let owner = self.children.running().find(|(child, _)| match self.spec(**child) {
-            Some(spec) => spec.session == death.session,
-            None => self.plan.may_be_a_polecats(&death.session, naming),
+        let owner = self.children.running().find(|(child, _)| match (child, self.spec(**child)) {
+            (_, Some(spec)) => spec.session == death.session,
+            (RigChild::Polecats, _) => self.plan.may_be_a_polecats(&death.session, naming),
+            _ => false,
         });
         if let Some((_, child)) = owner {
             child.hear(Word::Died(death));
@@ -239,12 +259,19 @@ impl RigState {
 
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
         let (deps, answers, above) = (self.deps.clone(), self.answers.clone(), myself.get_cell());
-        let (actor, cell) = match self.spec(child) {
-            Some(spec) => {
+        let (actor, cell) = match (child, self.spec(child)) {
+            (_, Some(spec)) => {
                 let (actor, _) = Actor::spawn_linked(None, Patrol, (deps, spec, answers), above).await?;
                 (ChildRef::Patrol(actor.clone()), actor.get_cell())
             }
-            None => {
+            (RigChild::Census, _) => {
+                let post = self.post.clone();
+                let tell: Post<_> = Arc::new(move |snapshot| post(RigMsg::SnapshotRead(snapshot)));
+                let arguments = (deps, self.plan.clone(), tell);
+                let (actor, _) = Actor::spawn_linked(None, Census, arguments, above).await?;
+                (ChildRef::Census(actor.clone()), actor.get_cell())
+            }
+            _ => {
                 let arguments = (deps, self.plan.clone(), answers);
                 let (actor, _) = Actor::spawn_linked(None, PolecatHealth, arguments, above).await?;
                 (ChildRef::Polecats(actor.clone()), actor.get_cell())
@@ -258,10 +285,27 @@ impl RigState {
     /// Its parts answer for themselves.
     fn pass_on(&self, beat: &Beat) {
         let rig = &self.plan.name;
-        let delegated = self.children.running().map(|(child, _)| format!("{rig}/{child}")).collect();
+        let parts = self.children.running().filter(|(child, _)| child.is_part());
+        let delegated = parts.map(|(child, _)| format!("{rig}/{child}")).collect();
         (self.answers)(Report::Looked { number: beat.number, part: format!("rig {rig}"), delegated });
         for (_, child) in self.children.running() {
             child.hear(Word::Heartbeat(beat.clone()));
+        }
+    }
+
+    fn tell_all(&self, word: &Word) {
+        for (_, child) in self.children.running() {
+            child.hear(word.clone());
+        }
+    }
+
+    /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.
+    fn snapshot_read(&self, snapshot: Arc<AgentSnapshot>) {
+        let label = dock::label(&snapshot.rig_bead);
+        self.deps.snapshots.keep(snapshot.clone());
+        self.tell_all(&Word::SnapshotRead(snapshot));
+        if label.is_some_and(|label| self.deps.docked.update(&self.plan.name, label)) {
+            self.tell_all(&Word::TownChanged);
         }
     }
 
@@ -274,12 +318,16 @@ impl RigState {
                 .running()
                 .filter_map(|(_, child)| match child {
                     ChildRef::Patrol(patrol) => Some(patrol.clone()),
-                    ChildRef::Polecats(_) => None,
+                    _ => None,
                 })
                 .collect(),
             polecats: self.children.running().find_map(|(_, child)| match child {
                 ChildRef::Polecats(polecats) => Some(polecats.clone()),
-                ChildRef::Patrol(_) => None,
+                _ => None,
+            }),
+            census: self.children.running().find_map(|(_, child)| match child {
+                ChildRef::Census(census) => Some(census.clone()),
+                _ => None,
             }),
         }
     }

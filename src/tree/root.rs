@@ -70,10 +70,6 @@ pub enum RootMsg {
     TownRead(Option<u64>, Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
-    /// From an owner, through the register: a rig may have been docked just now.
-    DockedWanted,
-    /// From its task: which rigs are docked, or nothing when `bd` could not say.
-    DockedRead(Option<BTreeMap<RigName, String>>),
     /// From the session watch.
     Watched(Told),
     /// From a part.
@@ -145,8 +141,6 @@ pub struct RootState {
     heartbeat: Heartbeat,
     timer: u64,
     deacon_held: bool,
-    /// `bd` is being asked which rigs are docked; it may take its time, and is not asked twice at once.
-    reading_docked: bool,
     work: Work<RootMsg>,
     post: Post<RootMsg>,
 }
@@ -172,7 +166,6 @@ impl Actor for Root {
             heartbeat: Heartbeat::default(),
             timer: 0,
             deacon_held: false,
-            reading_docked: false,
             work: Work::new(post.clone()),
             post,
         };
@@ -211,8 +204,6 @@ impl Actor for Root {
             }
             RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
-            RootMsg::DockedWanted => state.read_docked(),
-            RootMsg::DockedRead(docked) => state.docked_read(docked),
             RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
             RootMsg::Watched(Told::Died(death)) => state.died(death),
             RootMsg::Report(report) => state.reported(report),
@@ -344,12 +335,6 @@ impl RootState {
                 tokio::time::sleep(SETTLE).await;
                 changes.mark_unchanged();
                 post(RootMsg::TownMayHaveChanged);
-            }
-        });
-        let (post, mut wanted) = (self.post.clone(), self.plan.deps.docked.wanted());
-        self.work.run(async move {
-            while wanted.changed().await.is_ok() {
-                post(RootMsg::DockedWanted);
             }
         });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);

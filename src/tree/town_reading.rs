@@ -25,7 +25,8 @@ use crate::{
 pub struct TownReading {
     settings: SettingsReading,
     rigs: Reading<Rigs>,
-    routes: Routes,
+    /// `None` when the file could not be read.
+    routes: Option<Routes>,
 }
 
 /// The two settings files, as the disk gave them.
@@ -51,7 +52,10 @@ pub async fn read_town(deps: &Deps) -> TownReading {
     TownReading {
         settings: read_settings(&*deps.files, &deps.paths).await,
         rigs: Reading::of(deps.paths.shown(&rigs_path), deps.files.read(&rigs_path).await, rigs::parse),
-        routes: routes::parse(&deps.files.read(&deps.paths.routes()).await.unwrap_or_default()),
+        routes: match deps.files.read(&deps.paths.routes()).await {
+            Ok(bytes) => Some(routes::parse(&bytes)),
+            Err(error) => (error.kind() == io::ErrorKind::NotFound).then(Routes::default),
+        },
     }
 }
 
@@ -132,7 +136,10 @@ impl Town {
                 None
             }
         };
-        self.routes = reading.routes;
+        if let Some(routes) = reading.routes {
+            deps.databases.follow(&routes);
+            self.routes = routes;
+        }
         let missing = matches!(reading.rigs, Reading::Missing);
         let problem =
             self.rigs.update(reading.rigs).map(|it| format!("{it}; the last good list stays in force"));

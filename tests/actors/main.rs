@@ -13,6 +13,7 @@ mod ledger;
 mod operator;
 mod patrol;
 mod polecats;
+mod recorded;
 mod rig;
 mod root;
 mod screens;

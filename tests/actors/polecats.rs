@@ -1,7 +1,5 @@
 //! What is known of a rig's polecats: which there are, their work, their worktrees, and who may have their sessions.
 
-use std::collections::BTreeMap;
-
 use gastown_supervisor::{
     agent::{
         confirmation::{Assignment, Permission},
@@ -10,10 +8,12 @@ use gastown_supervisor::{
         spec::AgentSpec,
     },
     deps::Deps,
+    ledger::snapshot,
     polecat::{
         roster::{self, Worktree},
         work,
     },
+    rig::supervisor::RigPlan,
     town::settings::Naming,
 };
 
@@ -21,6 +21,10 @@ use crate::{spec, town, world::*};
 
 fn r() -> RigName {
     "r".parse().unwrap()
+}
+
+fn rig() -> RigPlan {
+    RigPlan { name: r(), prefix: "r".to_owned() }
 }
 
 fn identity(name: &str) -> Identity {
@@ -81,15 +85,17 @@ fn what_bd_cannot_say_is_unknown() {
         world.fail("command", true);
         let got = assignment(&deps, "Toast").await;
         assert!(matches!(got, Assignment::Unknown(_)), "{got:?}");
-        let all = work::nominate(&deps, "r", &BTreeMap::from([(identity("Toast"), None)])).await;
-        assert!(matches!(all[&identity("Toast")], Assignment::Unknown(_)), "{all:?}");
+        let snapshot = snapshot::read(&deps, &rig(), &["Toast".parse().unwrap()]).await;
+        assert!(snapshot.doubt().unwrap().contains("it failed"), "{snapshot:?}");
+        let got = work::nominated(&deps, &snapshot, &identity("Toast"), None);
+        assert!(matches!(got, Some(Assignment::Unknown(_))), "{got:?}");
         let witness = spec(Identity::Witness(r()));
         assert_eq!(work::read(&deps, &witness, "r", None).await, Assignment::Standing);
     });
 }
 
 #[test]
-fn many_are_nominated_with_a_call_or_two_and_one_for_their_work() {
+fn many_are_nominated_by_one_snapshot() {
     simulate(212, |world| async move {
         let deps = town(&world).await;
         for name in ["a", "b", "c"] {
@@ -101,24 +107,27 @@ fn many_are_nominated_with_a_call_or_two_and_one_for_their_work() {
         world.delete_bead(&agent_bead("r", "c"));
         collapsed["id"] = "r-polecat-c".into();
         world.put_bead(collapsed);
-        let polecats = ["a", "b", "c", "ghost"].map(|name| (identity(name), None));
-        let hooked = || Assignment::Hooked { hook: "r-1".into() };
-        let none = |text: &str| Assignment::None(text.to_owned());
-        for (daemon, closed, calls) in [(false, false, 3), (true, false, 5), (false, true, 3)] {
+        let names = ["a", "b", "c", "ghost"];
+        let hooked = || Some(Assignment::Hooked { hook: "r-1".into() });
+        let none = |text: &str| Some(Assignment::None(text.to_owned()));
+        for (daemon, closed, calls) in [(false, false, 2), (true, false, 3), (false, true, 2)] {
             world.state().bd_daemon = daemon;
             if closed {
                 world.close_bead("r-1");
             }
             let before = world.state().bd_shows();
-            let got = work::nominate(&deps, "r", &BTreeMap::from(polecats.clone())).await;
+            let polecats: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
+            let snapshot = snapshot::read(&deps, &rig(), &polecats).await;
+            let got = names.map(|name| work::nominated(&deps, &snapshot, &identity(name), None));
             let wanted = || if closed { none("r-1, which is on its hook, is closed") } else { hooked() };
             let expected = [wanted(), none("no work on its hook"), wanted(), none("it has no agent bead")];
-            assert_eq!(got.into_values().collect::<Vec<_>>(), expected);
+            assert_eq!(got, expected);
             assert_eq!(world.state().bd_shows() - before, calls, "through the daemon: {daemon}, {closed}");
+            assert_eq!(work::nominated(&deps, &snapshot, &identity("new"), None), None, "not asked about");
+            assert_eq!(snapshot.doubt(), None);
         }
         let c = assignment(&deps, "c").await;
-        assert_eq!(c, none("r-1, which is on its hook, is closed"), "the second id");
-        assert!(work::nominate(&deps, "r", &BTreeMap::new()).await.is_empty());
+        assert_eq!(Some(c), none("r-1, which is on its hook, is closed"), "the second id");
     });
 }
 

@@ -12,6 +12,7 @@ mod actors;
 mod audit;
 mod crash_loops;
 mod deacon;
+mod ledger;
 mod limits;
 mod lives;
 mod mass_deaths;

@@ -400,31 +400,3 @@ fn one_renamed_while_the_other_lives_gives_its_name_up() {
         world.until("the witness alone", secs(2), again).await;
     });
 }
-
-#[test]
-fn one_question_to_bd_for_all_that_do_not_live() {
-    for (name, missing, most) in [("all have beads", 0, 1), ("some have none", 20, 2)] {
-        simulate(416, |world| async move {
-            world.set_rigs(&["r"]);
-            for n in 0..40 {
-                let name = format!("p{n:02}");
-                world.add_polecat("r", &name, "");
-                if n < missing {
-                    world.delete_bead(&agent_bead("r", &name));
-                }
-            }
-            let supervisor = town(&world, &["r"]).await;
-            for n in 0..20 {
-                world.polecat_at_work("r", &format!("alive{n:02}"));
-            }
-            world.pass(mins(4)).await;
-            let before = (supervisor.snapshot().await.heartbeats, world.state().bd_shows());
-            world.pass(mins(30)).await;
-            let after = (supervisor.snapshot().await.heartbeats, world.state().bd_shows());
-            let (beats, shows) = (after.0 - before.0, after.1 - before.1);
-            // One more for the whole town: which rigs are docked.
-            assert_eq!(shows as u64, beats * (most + 1), "{name}: in {beats} heartbeats");
-            assert_eq!(deeds(&world), 4, "{name}: nobody was started");
-        });
-    }
-}

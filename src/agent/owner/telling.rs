@@ -35,7 +35,9 @@ impl Owner {
             }
             Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
             Notice::Died(obituary) => self.tell_died(&obituary, now),
-            Notice::StoppedByHand => self.deps.docked.read_again(),
+            Notice::StoppedByHand => {
+                identity.rig().into_iter().for_each(|rig| self.deps.docked.read_again(rig));
+            }
             Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
             Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
             Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),

@@ -7,7 +7,7 @@ use ractor::{ActorProcessingErr, ActorRef};
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
 use crate::{
     agent::{identity::RigName, restart::RestartHistory},
-    rig::{dock, supervisor::RigPlan},
+    rig::supervisor::RigPlan,
     sessions::actor::WatchMsg,
     town::settings::Settings,
     tree::{
@@ -42,7 +42,6 @@ impl RootState {
         }
         match heartbeat {
             Some(number) => {
-                self.read_docked();
                 if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
                     let _ = watch.cast(WatchMsg::SweepFor(number));
                 }
@@ -50,26 +49,6 @@ impl RootState {
             None => self.tell_all(&Word::TownChanged),
         }
         Ok(())
-    }
-
-    pub(super) fn read_docked(&mut self) {
-        if self.reading_docked {
-            return;
-        }
-        self.reading_docked = true;
-        let deps = self.plan.deps.clone();
-        let rigs: Vec<RigPlan> = self.rigs.values().cloned().collect();
-        self.work.spawn(
-            async move { RootMsg::DockedRead(dock::read(&deps, &rigs).await) },
-            RootMsg::DockedRead(None),
-        );
-    }
-
-    pub(super) fn docked_read(&mut self, docked: Option<BTreeMap<RigName, String>>) {
-        self.reading_docked = false;
-        if docked.is_some_and(|docked| self.plan.deps.docked.update(docked)) {
-            self.tell_all(&Word::TownChanged);
-        }
     }
 
     pub(super) fn put_in_force(&mut self, settings: Arc<Settings>) {
@@ -110,6 +89,8 @@ impl RootState {
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
                 self.plan.deps.restarts.forget_rig(&name);
                 self.plan.deps.claims.forget_rig(&name);
+                self.plan.deps.docked.forget(&name);
+                self.plan.deps.snapshots.forget(&name);
             }
         }
         self.rigs = wanted;

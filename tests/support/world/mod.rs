@@ -153,8 +153,10 @@ pub struct State {
     pub beads: BTreeMap<String, serde_json::Value>,
     /// Whether `bd` goes through its daemon, where one missing id fails a whole call.
     pub bd_daemon: bool,
-    /// Runs of `bd show` under way.
-    bd_reads: u32,
+    /// What `bd version` prints.
+    pub bd_version: &'static str,
+    /// Databases `bd` is at work on.
+    bd_at_work: BTreeSet<String>,
     /// The polecats there ever were, by session.
     pub polecats: BTreeMap<String, Polecat>,
     /// Crashes told with `gt log crash`: the arguments after it.
@@ -196,7 +198,8 @@ impl World {
             mails: Vec::new(),
             beads: BTreeMap::new(),
             bd_daemon: false,
-            bd_reads: 0,
+            bd_version: "bd version 0.47.2 (dev)\n",
+            bd_at_work: BTreeSet::new(),
             polecats: BTreeMap::new(),
             crash_logs: Vec::new(),
             deeds: Vec::new(),

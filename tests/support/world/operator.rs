@@ -49,6 +49,17 @@ impl Beginnings for World {
     }
 }
 
+const ROUTES: &str = ".beads/routes.jsonl";
+
+impl State {
+    /// The rigs that ever had a database of their own.
+    pub fn routed_rigs(&self) -> Vec<String> {
+        let bytes = self.files.get(&super::path(ROUTES)).map(Vec::as_slice).unwrap_or_default();
+        let routes = gastown_supervisor::town::routes::parse(bytes).routes;
+        routes.into_iter().map(|route| route.prefix).collect()
+    }
+}
+
 impl World {
     /// The town has exactly these rigs, all operational unless they were parked before.
     pub fn set_rigs(&self, rigs: &[&str]) {
@@ -71,6 +82,13 @@ impl World {
         for rig in rigs.iter().filter(|rig| !stay.is_empty() && !stay.contains(rig)) {
             self.state().rigs_came.insert((*rig).to_owned(), now);
         }
+        // A route stays when its rig goes.
+        let mut routed = self.state().routed_rigs();
+        routed.extend(
+            rigs.iter().map(|rig| (*rig).to_owned()).filter(|rig| !routed.contains(rig)).collect::<Vec<_>>(),
+        );
+        let route = |rig: &String| format!("{{\"prefix\":\"{rig}-\",\"path\":\"{rig}/mayor/rig\"}}\n");
+        self.write(ROUTES, &routed.iter().map(route).collect::<String>());
         self.write("mayor/rigs.json", &format!(r#"{{"version":1,"rigs":{{{}}}}}"#, entries.join(",")));
     }
 

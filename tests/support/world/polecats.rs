@@ -240,6 +240,11 @@ impl State {
         self.beads.get(id).or_else(|| alike().next().filter(|_| alike().count() == 1))
     }
 
+    /// How often `bd` was run, whatever for.
+    pub fn bd_runs(&self) -> usize {
+        self.trace.iter().filter(|line| line.what.starts_with("run `bd ")).count()
+    }
+
     /// How often `bd show` was run.
     pub fn bd_shows(&self) -> usize {
         let runs = self.trace.iter().filter(|line| line.what.starts_with("run `bd show"));

@@ -136,7 +136,7 @@ impl Supervisor {
     }
 
     /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `rig R`,
-    /// `R/witness`, `R/refinery`, `R/polecats`.
+    /// `R/witness`, `R/refinery`, `R/polecats`, `R/census`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
         if name == "root" {
@@ -154,10 +154,13 @@ impl Supervisor {
                 (Some(name), _) => Some(rig(name)?.get_cell()),
                 (None, Some((name, role))) => {
                     let snapshot = snapshot::ask(rig(name)?, RigMsg::Probe, secs(1)).await?;
-                    if role == "polecats" {
-                        return Some(snapshot.polecats?.get_cell());
+                    match role {
+                        "polecats" => return Some(snapshot.polecats?.get_cell()),
+                        "census" => return Some(snapshot.census?.get_cell()),
+                        _ => {}
                     }
-                    let patrols = snapshot.actors.iter().filter(|child| child.name != "polecats");
+                    let is_patrol = |name: &str| ["witness", "refinery"].contains(&name);
+                    let patrols = snapshot.actors.iter().filter(|child| is_patrol(&child.name));
                     let running = patrols.filter(|child| child.running);
                     let at = running.map(|child| child.name.as_str()).position(|child| child == role)?;
                     Some(snapshot.patrols.get(at)?.get_cell())

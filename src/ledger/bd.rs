@@ -1,0 +1,41 @@
+//! `bd`: the one place that runs it (0.47 to 1.0).
+//!
+//! Each run has the limit of all commands, and waits for the turn at the databases it touches. What it prints is read by
+//! whoever asked.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{databases::Database, installed::Tool};
+use crate::{
+    commands::{Command, CommandError, Printed},
+    deps::Deps,
+};
+
+const TOOL: Tool = Tool {
+    setting: "bd",
+    without: "polecats that died are not brought back, and labels of docked rigs are not seen",
+};
+
+/// Runs `bd <words>` in `directory` and returns what it printed, or why it did not do its work. `touches` are the databases
+/// it reads or writes: nobody else runs `bd` on one of them meanwhile.
+pub async fn run(
+    deps: &Deps,
+    words: &[&str],
+    touches: &BTreeSet<Database>,
+    directory: &Path,
+) -> Result<Printed, CommandError> {
+    let _turn = deps.ledger_turn.take(touches).await;
+    let settings = deps.settings();
+    let program = &settings.commands.bd;
+    let command = Command {
+        program: program.clone(),
+        arguments: words.iter().map(|word| (*word).to_owned()).collect(),
+        directory: directory.to_owned(),
+        environment: settings.env.clone(),
+        input: None,
+        limit: settings.commands.timeout,
+    };
+    let ran = deps.commands.run(command).await;
+    TOOL.note(deps, program, &ran);
+    ran
+}

@@ -1,0 +1,34 @@
+//! `gt`: the one place that runs it (Gas Town 0.2.6 to 0.3).
+//!
+//! Always in the town, with the limit of all commands. What it prints is read by whoever asked.
+
+use super::installed::Tool;
+use crate::{
+    commands::{Command, CommandError, Printed},
+    deps::Deps,
+};
+
+const TOOL: Tool = Tool {
+    setting: "gt",
+    without: "no mail is read or sent, requests by mail are not seen, and crashes are not put into the town's log",
+};
+
+/// Runs `gt <words>` in the town and returns what it printed, or why it did not do its work. `environment` is set on top
+/// of the variables all commands get.
+pub async fn run(deps: &Deps, words: &[&str], environment: &[(&str, &str)]) -> Result<Printed, CommandError> {
+    let settings = deps.settings();
+    let program = &settings.commands.gt;
+    let mut variables = settings.env.clone();
+    variables.extend(environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let command = Command {
+        program: program.clone(),
+        arguments: words.iter().map(|word| (*word).to_owned()).collect(),
+        directory: deps.paths.root().to_owned(),
+        environment: variables,
+        input: None,
+        limit: settings.commands.timeout,
+    };
+    let ran = deps.commands.run(command).await;
+    TOOL.note(deps, program, &ran);
+    ran
+}

@@ -1,0 +1,115 @@
+//! Questions: ids of beads that are to be looked up, waiting to be asked for together.
+//!
+//! Many owners want to know of their own agent's bead in the same moment, and `bd` takes its time for each run. So while one
+//! call is under way what else is asked of its database waits here, and goes with the next. There is no task behind it:
+//! whoever is first [leads](Questions::lead), asks for everybody and hands out the answers. One that goes away meanwhile takes
+//! nothing with it but its own question: those it asked for are told so, and ask again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use super::{answer::Answer, beads::Bead, databases::Database};
+
+/// What waits, by database; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Questions(Arc<Mutex<BTreeMap<Database, Desk>>>);
+
+/// One database's.
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: Vec<Question>,
+    lead: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Question {
+    id: String,
+    asker: oneshot::Sender<Answer<Bead>>,
+}
+
+/// Questions that are asked together; dropping it tells their askers that nobody asks for them any more.
+#[derive(Debug)]
+pub struct Batch(BTreeMap<String, Vec<oneshot::Sender<Answer<Bead>>>>);
+
+impl Questions {
+    /// Puts a question; the answer comes there, or an error when whoever took it along is gone.
+    pub fn put(&self, database: &Database, id: &str) -> oneshot::Receiver<Answer<Bead>> {
+        let (asker, answer) = oneshot::channel();
+        let mut desks = self.locked();
+        let question = Question { id: id.to_owned(), asker };
+        desks.entry(database.clone()).or_default().waiting.push(question);
+        answer
+    }
+
+    /// Waits until nobody else asks this database for everybody.
+    pub async fn lead(&self, database: &Database) -> OwnedMutexGuard<()> {
+        let lead = self.locked().entry(database.clone()).or_default().lead.clone();
+        lead.lock_owned().await
+    }
+
+    /// Takes the longest waiting questions along, about at most so many ids.
+    pub fn take(&self, database: &Database, most: usize) -> Batch {
+        let mut batch: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        let mut desks = self.locked();
+        let waiting = &mut desks.entry(database.clone()).or_default().waiting;
+        for Question { id, asker } in std::mem::take(waiting) {
+            if asker.is_closed() {
+                continue; // nobody wants to know any more
+            }
+            if batch.len() < most || batch.contains_key(&id) {
+                batch.entry(id).or_default().push(asker);
+            } else {
+                waiting.push(Question { id, asker });
+            }
+        }
+        Batch(batch)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Database, Desk>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batch {
+    /// The ids asked about, each once.
+    pub fn ids(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Tells everybody what they asked for; what was not answered is asked again by its askers.
+    pub fn hand_out(self, answers: &BTreeMap<String, Answer<Bead>>) {
+        for (id, askers) in self.0 {
+            let Some(answer) = answers.get(&id) else { continue };
+            for asker in askers {
+                // One that is gone needs no answer.
+                let _ = asker.send(answer.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_id_once_the_oldest_first_and_none_nobody_waits_for() {
+        let (questions, town) = (Questions::default(), Database::town());
+        let mut waiting: Vec<_> =
+            ["c", "a", "c", "b", "a", "d"].iter().map(|id| questions.put(&town, id)).collect();
+        drop(waiting.remove(3)); // b
+        let first = questions.take(&town, 2);
+        assert_eq!(first.ids(), ["a", "c"]);
+        first.hand_out(&BTreeMap::from([("a".to_owned(), Answer::Missing)]));
+        let told: Vec<_> = waiting.iter_mut().map(|it| it.try_recv()).collect();
+        let (gone, later) =
+            (Err(oneshot::error::TryRecvError::Closed), Err(oneshot::error::TryRecvError::Empty));
+        assert_eq!(told, [gone.clone(), Ok(Answer::Missing), gone, Ok(Answer::Missing), later]);
+        assert_eq!(questions.take(&town, 2).ids(), ["d"]);
+        assert!(questions.take(&town, 2).ids().is_empty());
+    }
+}

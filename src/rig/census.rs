@@ -1,0 +1,134 @@
+//! The census: the actor that reads a rig's agent snapshot, once for each heartbeat, for everybody who needs it.
+//!
+//! It waits for `bd` so that nobody else has to: no heartbeat and no start waits for it. One reading at a time, and at most
+//! one more after it. It judges nothing and owns no agent; the rig supervisor keeps what it read and passes it on.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::supervisor::RigPlan;
+use crate::{
+    deps::Deps,
+    ledger::{
+        snapshot::{self, AgentSnapshot},
+        version,
+    },
+    polecat::roster,
+    town::reading::shorten,
+    tree::part::Word,
+    work::{Post, Work},
+};
+
+/// What the census hears.
+#[derive(Debug)]
+pub enum CensusMsg {
+    /// From its rig.
+    Word(Word),
+    /// From an owner, through the register: the rig may have been docked just now.
+    Wanted,
+    /// From its reading, or nothing when that was cut short or the rig's polecats are not known.
+    Read(Option<Arc<AgentSnapshot>>),
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Census;
+
+/// Its state.
+pub struct CensusState {
+    deps: Arc<Deps>,
+    rig: RigPlan,
+    /// A reading is under way; whether there is to be another one after it.
+    reading: Option<bool>,
+    work: Work<CensusMsg>,
+    tell: Post<Arc<AgentSnapshot>>,
+}
+
+impl Actor for Census {
+    type Msg = CensusMsg;
+    type State = CensusState;
+    type Arguments = (Arc<Deps>, RigPlan, Post<Arc<AgentSnapshot>>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<CensusMsg>,
+        (deps, rig, tell): Self::Arguments,
+    ) -> Result<CensusState, ActorProcessingErr> {
+        let post: Post<CensusMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let mut wanted = deps.docked.wanted(&rig.name);
+        let mut work = Work::new(post.clone());
+        work.run(async move {
+            while wanted.changed().await.is_ok() {
+                post(CensusMsg::Wanted);
+            }
+        });
+        let mut state = CensusState { deps, rig, reading: None, work, tell };
+        // A rig that appears between two heartbeats; one that takes the place of a crashed one has its snapshot.
+        if state.deps.snapshots.last(&state.rig.name).is_none() {
+            state.read();
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<CensusMsg>,
+        message: CensusMsg,
+        state: &mut CensusState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            // A reading under way is this heartbeat's: one that takes longer than the time between two is the last to
+            // be made more often.
+            CensusMsg::Word(Word::Heartbeat(_)) if state.reading.is_some() => {}
+            CensusMsg::Word(Word::Heartbeat(_)) => state.read(),
+            CensusMsg::Word(_) => {}
+            // What is being read may have been asked before the change.
+            CensusMsg::Wanted if state.reading.is_some() => state.reading = Some(true),
+            CensusMsg::Wanted => state.read(),
+            CensusMsg::Read(snapshot) => {
+                if let Some(snapshot) = snapshot {
+                    (state.tell)(snapshot);
+                }
+                if state.reading.take() == Some(true) {
+                    state.read();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CensusState {
+    fn read(&mut self) {
+        self.reading = Some(false);
+        if self.deps.bd_version.known().is_none() {
+            let deps = self.deps.clone();
+            self.work.run(async move { version::probe(&deps).await });
+        }
+        let (deps, rig) = (self.deps.clone(), self.rig.clone());
+        self.work.spawn(
+            async move { CensusMsg::Read(read(&deps, &rig).await.map(Arc::new)) },
+            CensusMsg::Read(None),
+        );
+    }
+}
+
+/// Without knowing which polecats there are nothing is read; whoever looks after them says so.
+async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
+    let polecats = roster::list(deps, &rig.name).await.ok()?;
+    let snapshot = snapshot::read(deps, rig, &polecats).await;
+    let key = format!("rig/{}/beads", rig.name);
+    match snapshot.doubt() {
+        None => drop(deps.problems.clear(&key)),
+        Some(why) => {
+            let text = format!(
+                "beads of rig {} cannot be read, its label is kept as it last was: {}",
+                rig.name,
+                shorten(why)
+            );
+            deps.problems.report(key, text);
+        }
+    }
+    Some(snapshot)
+}
