@@ -337,11 +337,13 @@ fn many_snapshots_at_once_make_one_mail() {
     simulate(708, |world| async move {
         let rig = silent_for_half_an_hour(&world).await;
         world.pass(secs(1)).await;
+        let before = world.state().bd_shows();
         for _ in 0..10 {
             rig.snapshot().await;
         }
         world.pass(mins(1)).await;
         assert_eq!(gupps(&world), 1);
+        assert_eq!(world.state().bd_shows() - before, 2, "its bead and its work, once");
     });
 }
 

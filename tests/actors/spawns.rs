@@ -174,9 +174,9 @@ fn one_without_a_prompt_is_told_after_its_delay() {
 type Act = fn(&World);
 
 /// What is the matter with a message of this age, and whether it is archived; nothing is typed anywhere.
-const NOT_TOLD: [(&str, Act, u64, bool); 14] = [
-    ("its session is gone", |world| world.end_session(&session(), "gone"), 0, true),
-    ("its session is gone for long", |world| world.end_session(&session(), "gone"), 600, true),
+const NOT_TOLD: [(&str, Act, u64, bool); 16] = [
+    ("its session is gone", gone, 0, true),
+    ("its session is gone for long", gone, 600, true),
     ("never ready, new", |world| never_ready(world), 0, false),
     ("never ready, five minutes", |world| never_ready(world), 290, false),
     ("never ready, old", |world| never_ready(world), 301, true),
@@ -185,11 +185,37 @@ const NOT_TOLD: [(&str, Act, u64, bool); 14] = [
     ("tmux does not answer", |world| world.fail("find", true), 600, false),
     ("its screen cannot be read", |world| world.fail("capture", true), 600, false),
     ("its processes cannot be seen", |world| world.fail("trees", true), 600, false),
-    ("its rig is parked", |world| world.write_wisp("r", r#""status":"parked""#), 600, false),
+    ("its rig is parked", park, 600, false),
+    (
+        "its rig is parked, and its session gone",
+        |world| {
+            park(world);
+            gone(world);
+        },
+        600,
+        false,
+    ),
+    (
+        "its rig is parked, and it is never ready",
+        |world| {
+            park(world);
+            never_ready(world);
+        },
+        600,
+        false,
+    ),
     ("its rig's state cannot be read", |world| world.write(".beads-wisp/config/r.json", "{"), 600, false),
     ("the town is stopped", |world| world.write("ESTOP", ""), 600, false),
     ("the town goes down", |world| world.state().lock_held = true, 600, false),
 ];
+
+fn gone(world: &World) {
+    world.end_session(&session(), "gone");
+}
+
+fn park(world: &World) {
+    world.write_wisp("r", r#""status":"parked""#);
+}
 
 fn never_ready(world: &World) {
     world.state().sessions.get_mut(&session()).unwrap().prompts = secs(100_000);
