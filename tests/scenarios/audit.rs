@@ -45,3 +45,53 @@ fn a_crash_that_was_mailed_is_not_mailed_by_the_next_supervisor() {
         });
     }
 }
+
+/// The mails about stalled work.
+fn gupps(world: &World) -> usize {
+    mails(world)
+        .iter()
+        .filter(|subject| subject.starts_with("GUPP_VIOLATION: r-r-polecat-Toast stuck for "))
+        .count()
+}
+
+#[test]
+fn a_polecat_that_stalls_is_told_once_until_it_gets_on_whoever_supervises() {
+    simulate(741, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.polecat_at_work("r", NAME);
+        world.pass(mins(29)).await;
+        assert_eq!(gupps(&world), 0);
+        world.pass(mins(6)).await;
+        assert_eq!(gupps(&world), 1);
+        supervisor.vanish().await;
+        let supervisor = world.supervisor().await;
+        world.pass(mins(30)).await;
+        assert_eq!(gupps(&world), 1, "nothing has changed");
+        world.edit_bead(&agent_bead("r", NAME), |_| {});
+        world.pass(mins(29)).await;
+        assert_eq!(gupps(&world), 1, "it gets on");
+        world.pass(mins(6)).await;
+        assert_eq!((gupps(&world), mails(&world).len()), (2, 2), "it stalls again");
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
+}
+
+#[test]
+fn nobody_is_mailed_about_a_rig_that_is_parked_or_while_nothing_is_known() {
+    type Act = fn(&World);
+    let cases: [(&str, Act); 3] = [
+        ("parked", |world| world.write_wisp("r", r#""status":"parked""#)),
+        ("bd fails", |world| world.fail("bd", true)),
+        ("bd hangs", |world| world.hang("bd")),
+    ];
+    for (name, act) in cases {
+        simulate(742, |world| async move {
+            let _supervisor = town(&world, &["r"]).await;
+            world.polecat_at_work("r", NAME);
+            world.pass(mins(20)).await;
+            act(&world);
+            world.pass(mins(60)).await;
+            assert_eq!(mails(&world), [""; 0], "{name}");
+        });
+    }
+}

@@ -60,7 +60,9 @@ fn one_that_crashes_is_back_after_five_seconds_and_told_once() {
             world.until("its restart", secs(10), |state| state.created(&session()).len() == 1).await;
             let took = world.time() - died;
             assert!(took >= secs(5) && took <= millis(5500), "{name}: {took:?}");
-            world.pass(mins(35)).await;
+            world.pass(mins(20)).await;
+            world.edit_bead(&agent_bead("r", NAME), |_| {}); // it gets on
+            world.pass(mins(15)).await;
             assert_eq!(made(&world), 1, "{name}: once");
             assert_eq!(told(&world), [1, 1, 1], "{name}");
             let line = "polecat r/Toast has hook_bead=r-Toast but session gt-r-Toast is dead";
