@@ -17,6 +17,7 @@ pub mod identity;
 pub mod kill;
 pub mod lifecycle;
 pub mod liveness;
+pub mod meanwhile;
 pub mod nudge;
 pub mod observe;
 pub mod owner;

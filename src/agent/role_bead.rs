@@ -19,7 +19,10 @@ use super::identity::{Identity, Role};
 use crate::{
     deps::Deps,
     kept::Kept,
-    ledger::beads::{self, Bead},
+    ledger::{
+        beads::{self, Bead},
+        installed,
+    },
     town::settings::Naming,
 };
 
@@ -87,6 +90,10 @@ pub async fn read(deps: &Deps) {
     let ids: Vec<String> = ROLES.into_iter().flat_map(ids).collect();
     let found = match beads::show(deps, &ids).await {
         Ok(found) => found,
+        Err(why) if installed::is_told(&why) => {
+            deps.problems.clear(PROBLEM);
+            return;
+        }
         Err(why) => {
             let text =
                 format!("the role beads could not be read: {why}; what they said before stays in force");

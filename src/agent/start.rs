@@ -16,6 +16,7 @@ use super::{
     identity::Role,
     kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
+    meanwhile::Meanwhile,
     nudge, observe, permission, presync,
     program::{AgentProgram, Ready},
     programs, readiness,
@@ -69,6 +70,7 @@ pub async fn start(
 impl Start<'_> {
     async fn run(&self) -> Step<StartEnd> {
         let ordered = self.deps.now();
+        let meanwhile = Meanwhile::begin(self.deps, self.spec).await;
         let slot = self.deps.start_slots.acquire(self.deps.settings().start.max_concurrent).await;
         let began = self.deps.now();
         self.permitted().await?;
@@ -83,6 +85,9 @@ impl Start<'_> {
         }
         self.hook_settings(&program).await;
         self.still_wanted(ordered).await?;
+        if let Some(how) = meanwhile.stopped(self.deps, self.spec).await {
+            return Err(StartEnd::StoppedByHand(how));
+        }
         self.permitted().await?;
         let session = self.create(&program, directory.clone()).await?;
         let key = kill::key(&session);

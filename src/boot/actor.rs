@@ -208,7 +208,7 @@ impl BootState {
                 self.deps.problems.clear(START_PROBLEM);
                 self.enter("alive", None);
             }
-            StartEnd::Refused(why) => self.enter("absent", Some(why)),
+            StartEnd::Refused(why) | StartEnd::StoppedByHand(why) => self.enter("absent", Some(why)),
             StartEnd::Unclear(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
                 self.deps.problems.report(
                     START_PROBLEM,

@@ -1,8 +1,13 @@
 //! Installed: whether Gas Town's programs can be run at all; one that cannot is told once.
 //!
-//! What is missing because of it, each part says for itself.
+//! What is lost without it is told there and then, so that a part which cannot do its work because of it has nothing to add.
 
 use crate::{commands::CommandError, deps::Deps};
+
+/// Whether an error says nothing more than that a program is not installed, which was told where it was run.
+pub fn is_told(error: &str) -> bool {
+    error.contains(" is not installed or not on PATH (needed for ")
+}
 
 /// One of the programs, and what is lost without it.
 pub(super) struct Tool {
@@ -27,5 +32,20 @@ impl Tool {
             }
             _ => drop(deps.problems.clear(&key)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_where_it_was_run() {
+        let line = || "bd show a".to_owned();
+        let missing = CommandError::NotFound { program: "bd".into(), line: line() };
+        let late = CommandError::TimedOut { line: line(), limit: std::time::Duration::from_secs(30) };
+        assert!(is_told(&missing.to_string()), "{missing}");
+        assert!(is_told(&format!("the deacon's inbox cannot be read: {missing}")));
+        assert!(!is_told(&late.to_string()), "{late}");
     }
 }

@@ -12,7 +12,7 @@ pub mod events;
 pub mod gt;
 pub mod inbox;
 pub mod inbox_output;
-mod installed;
+pub mod installed;
 pub mod mail;
 pub mod notify;
 pub mod questions;

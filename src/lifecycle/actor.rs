@@ -12,7 +12,10 @@ use super::claim::{self, Left};
 use crate::{
     agent::identity::RigName,
     deps::Deps,
-    ledger::inbox::{self, Message, Removal},
+    ledger::{
+        inbox::{self, Message, Removal},
+        installed,
+    },
     spawns,
     town::reading,
     tree::part::{Answers, Report, Word},
@@ -133,6 +136,7 @@ impl MailState {
                 tell_left(&self.deps, &self.snapshot.left, &left);
                 self.snapshot = MailSnapshot { last_read, messages: messages.len(), left };
             }
+            Some(Err(why)) if installed::is_told(&why) => drop(problems.clear("mail/inbox")),
             Some(Err(why)) => {
                 problems.report("mail/inbox", format!("the deacon's inbox cannot be read: {why}"));
             }

@@ -7,6 +7,9 @@ use super::rules::Operation;
 /// A command may be gone some milliseconds after it killed a session, so it is remembered this long.
 pub const REMEMBERED: Duration = Duration::from_secs(10);
 
+/// For those whose start waits meanwhile it is known for longer: no start waits longer for a remote.
+const KNOWN: Duration = Duration::from_secs(600);
+
 /// More are not remembered; nobody runs so many, and a table of them would help nobody.
 const MOST: usize = 256;
 
@@ -22,6 +25,8 @@ pub struct Noted {
 #[derive(Debug)]
 struct Entry {
     operation: Operation,
+    /// When it was seen first.
+    first: Duration,
     /// The last moment it was known to be running.
     seen: Duration,
     /// True from when it was known not to run any more.
@@ -51,7 +56,8 @@ impl Noted {
                     (entry.seen, entry.over) = (entry.seen.max(began), false);
                 }
                 None => {
-                    let entry = Entry { operation: operation.clone(), seen: began, over: false };
+                    let entry =
+                        Entry { operation: operation.clone(), first: began, seen: began, over: false };
                     self.entries.insert(key_of(operation), entry);
                     new.push(operation.clone());
                 }
@@ -79,13 +85,22 @@ impl Noted {
         recent.map(|entry| entry.operation.clone()).collect()
     }
 
+    /// Those seen first at this time or later.
+    pub fn since(&self, time: Duration) -> Vec<Operation> {
+        self.entries
+            .values()
+            .filter(|entry| entry.first >= time)
+            .map(|entry| entry.operation.clone())
+            .collect()
+    }
+
     fn is_part(&self, operation: &Operation, found: &[Operation]) -> bool {
         let known = self.entries.values().filter(|entry| !entry.over).map(|entry| &entry.operation);
         found.iter().chain(known).any(|other| operation.is_part_of(other))
     }
 
     fn forget(&mut self, now: Duration) {
-        self.entries.retain(|_, entry| entry.is_recent(now));
+        self.entries.retain(|_, entry| !entry.over || now.saturating_sub(entry.seen) <= KNOWN);
         while self.entries.len() > MOST {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| (!entry.over, entry.seen));
             let Some(key) = oldest.map(|(key, _)| *key) else { break };

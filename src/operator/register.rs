@@ -77,6 +77,11 @@ impl Operations {
         self.noted().recent(now.mono)
     }
 
+    /// Those seen for the first time since then, within the last ten minutes.
+    pub fn since(&self, then: Now) -> Vec<Operation> {
+        self.noted().since(then.mono)
+    }
+
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.0.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }

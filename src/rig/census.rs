@@ -11,6 +11,7 @@ use super::supervisor::RigPlan;
 use crate::{
     deps::Deps,
     ledger::{
+        installed,
         snapshot::{self, AgentSnapshot},
         version,
     },
@@ -121,6 +122,7 @@ async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
     let key = format!("rig/{}/beads", rig.name);
     match snapshot.doubt() {
         None => drop(deps.problems.clear(&key)),
+        Some(why) if installed::is_told(why) => drop(deps.problems.clear(&key)),
         Some(why) => {
             let text = format!(
                 "beads of rig {} cannot be read, its label is kept as it last was: {}",

@@ -218,6 +218,33 @@ fn the_rig_is_parked_while_a_restart_waits_for_a_start_slot() {
 }
 
 #[test]
+fn somebody_stops_it_by_hand_while_its_start_waits_for_the_remote() {
+    type Act = fn(&World);
+    let acts: [(&str, Act, bool); 4] = [
+        ("the command was seen", |world| _ = world.gt("gt refinery stop r", TOWN, millis(66)), false),
+        ("only its note was", |world| world.write_agent_state(&refinery("r"), "stopped"), false),
+        ("another was stopped", |world| _ = world.gt("gt witness stop r", TOWN, millis(66)), true),
+        ("nobody", |_| (), true),
+    ];
+    for (name, act, comes) in acts {
+        simulate(431, |world| async move {
+            let supervisor = at_work(&world).await;
+            world.state().git_takes = secs(8);
+            world.crash_agent(&refinery("r"), false);
+            world.pass(secs(5)).await;
+            assert_eq!(supervisor.agent("r/refinery").await.state, "starting", "{name}");
+            act(&world);
+            world.pass(mins(8)).await;
+            assert_eq!(world.state().lives(&refinery("r")), comes, "{name}");
+            let expected = if comes { "alive" } else { "held" };
+            assert_eq!(supervisor.agent("r/refinery").await.state, expected, "{name}");
+            world.write_agent_state(&refinery("r"), "running");
+            world.until(name, mins(4), |state| state.lives(&refinery("r"))).await;
+        });
+    }
+}
+
+#[test]
 fn its_work_is_taken_from_it_while_its_start_waits() {
     type Act = fn(&World);
     let waits: [(&str, Act); 2] = [

@@ -179,7 +179,9 @@ impl Lifecycle {
                 Decision::LookAgain(UNCLEAR_RETRY)
             }
             SecondLook::Unwanted(why) => self.absent(&why, notices),
-            SecondLook::StoppedByHand(why) => self.hold(seen, why, around, notices),
+            SecondLook::StoppedByHand(why) => {
+                self.hold(seen.state_file != StateFile::Running, why, around, notices)
+            }
             SecondLook::UsageLimit(line) => {
                 let until = later(around.now.wall, around.retry_limited);
                 let why = format!("ended at a usage limit ({line})");
@@ -201,9 +203,10 @@ impl Lifecycle {
         }
     }
 
-    fn hold(
+    /// `not_running`: the state file is known to say something else than `running`.
+    pub(super) fn hold(
         &mut self,
-        seen: &Observation,
+        not_running: bool,
         why: String,
         around: Surroundings<'_>,
         notices: &mut Vec<Notice>,
@@ -211,7 +214,7 @@ impl Lifecycle {
         let time = around.policy.deliberate_hold;
         notices.push(told(format!("was stopped by hand ({why}); left alone for {}", shown(time))));
         notices.push(Notice::StoppedByHand);
-        let since = HeldSince { gate_closed: false, not_running: seen.state_file != StateFile::Running };
+        let since = HeldSince { gate_closed: false, not_running };
         self.state = State::Held { until: later(around.now.wall, time), why, since };
         Decision::LookAgain(time)
     }

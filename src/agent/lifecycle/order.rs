@@ -88,6 +88,8 @@ pub enum StartEnd {
     Impossible(String),
     /// A session was made, but no agent appeared in it in time.
     NeverAppeared(String),
+    /// Somebody stopped it by hand before its session was made, and how that is known.
+    StoppedByHand(String),
     /// The session ended during the start.
     Ended(SessionKey),
 }

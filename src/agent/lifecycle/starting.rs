@@ -104,6 +104,7 @@ impl Lifecycle {
                 Decision::Leave
             }
             StartEnd::Refused(why) => self.absent(&why, notices),
+            StartEnd::StoppedByHand(how) => self.hold(false, how, around, notices),
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
                 // It may have been made all the same; whoever lives there must be known before anybody ends it.

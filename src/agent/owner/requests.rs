@@ -138,7 +138,10 @@ impl Owner {
         let State::Starting { order, .. } = self.state() else { return };
         let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };
         let why = match end {
-            StartEnd::Refused(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => why,
+            StartEnd::Refused(why)
+            | StartEnd::StoppedByHand(why)
+            | StartEnd::Impossible(why)
+            | StartEnd::NeverAppeared(why) => why,
             StartEnd::Unclear(why) => {
                 tracing::info!("{}: request by mail {} has to wait: {why}", self.spec.identity, request.id);
                 return;

@@ -193,7 +193,10 @@ impl Owner {
             StartEnd::Up { .. } | StartEnd::Found(_) => {
                 self.deps.problems.clear(&key);
             }
-            StartEnd::Refused(_) | StartEnd::NeverAppeared(_) | StartEnd::Ended(_) => {}
+            StartEnd::Refused(_)
+            | StartEnd::StoppedByHand(_)
+            | StartEnd::NeverAppeared(_)
+            | StartEnd::Ended(_) => {}
         }
         if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) = end {
             self.tell_not_brought_back(why);

@@ -1,0 +1,34 @@
+//! Meanwhile: whether somebody stopped an agent by hand while its start waited for a place or a remote.
+//!
+//! Nothing runs then that could be ended, so no end tells of it: only the command that was at work, and what it wrote down.
+//! It must not decide what follows.
+
+use super::{confirmation::StateFile, permission, spec::AgentSpec};
+use crate::{clock::Now, deps::Deps};
+
+/// How things were when a start was begun.
+#[derive(Debug)]
+pub struct Meanwhile {
+    begun: Now,
+    said_stopped: bool,
+}
+
+impl Meanwhile {
+    /// As things are now.
+    pub async fn begin(deps: &Deps, spec: &AgentSpec) -> Self {
+        Meanwhile {
+            begun: deps.now(),
+            said_stopped: permission::state_file(deps, spec).await == StateFile::Stopped,
+        }
+    }
+
+    /// How it is known that somebody stopped the agent since; `None` when nobody did.
+    pub async fn stopped(&self, deps: &Deps, spec: &AgentSpec) -> Option<String> {
+        let since = deps.operations.since(self.begun);
+        if let Some(operation) = since.iter().find(|operation| operation.stops(&spec.identity)) {
+            return Some(format!("`{}`", operation.line));
+        }
+        let says_stopped = permission::state_file(deps, spec).await == StateFile::Stopped;
+        (says_stopped && !self.said_stopped).then(|| "Gas Town noted that it is stopped".to_owned())
+    }
+}
