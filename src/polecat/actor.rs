@@ -36,7 +36,7 @@ pub enum HealthMsg {
     /// From its rig.
     Word(Word),
     /// From the tasks and timers of one polecat's owner.
-    Owner(AgentName, OwnerEvent),
+    Owner(AgentName, Box<OwnerEvent>),
     /// From its own listing of the rig's polecats, or nothing when that was cut short.
     Listed(Wanted, Option<Result<Roster, String>>),
     /// From its own looks; with the heartbeat they answer, if one asked for them.
@@ -129,7 +129,7 @@ impl Actor for PolecatHealth {
             HealthMsg::Word(word) => state.heard(word),
             HealthMsg::Owner(name, event) => {
                 if let Some(owner) = state.polecats.get_mut(&name) {
-                    owner.handle(event);
+                    owner.handle(*event);
                 }
             }
             HealthMsg::Listed(wanted, listed) => state.listed(wanted, listed),
@@ -310,7 +310,7 @@ impl HealthState {
         let identity = Identity::Polecat(self.rig.name.clone(), name.clone());
         let spec = self.rig.spec(identity, self.deps.settings().tmux.naming);
         let (post, name) = (self.post.clone(), name.clone());
-        let post = Arc::new(move |event| post(HealthMsg::Owner(name.clone(), event)));
+        let post = Arc::new(move |event| post(HealthMsg::Owner(name.clone(), Box::new(event))));
         Owner::new(self.deps.clone(), spec, post)
     }
 
