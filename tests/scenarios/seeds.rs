@@ -27,7 +27,7 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
     let (dice, rig, role, number) = {
         let mut state = world.state();
         let rig = RIGS[state.rng.usize(..RIGS.len())];
-        (state.rng.u32(..140), rig, state.rng.bool(), state.rng.u64(1..100))
+        (state.rng.u32(..152), rig, state.rng.bool(), state.rng.u64(1..100))
     };
     let session = if role { witness(rig) } else { refinery(rig) };
     match dice {
@@ -82,13 +82,37 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
             supervisor.crash(ACTORS[number as usize % ACTORS.len()]).await;
         }
         97..100 => world.state().clock_panics_in = Some(number as u32),
+        140.. => request(world, rig, &session, dice, number),
         100.. => polecat_mischief(world, rig, dice, number),
         _ => {}
     }
 }
 
+/// Somebody asks by mail to be stopped or started afresh.
+fn request(world: &World, rig: &str, patrol: &str, dice: u32, number: u64) {
+    let name = POLECATS[number as usize % POLECATS.len()];
+    let role = patrol.rsplit('-').next().unwrap();
+    let (session, from) = match dice {
+        140..144 => (patrol.to_owned(), format!("{rig}/{role}")),
+        144..146 => (patrol.to_owned(), format!("{rig}-{role}")),
+        146..149 => (polecat(rig, name), format!("{rig}/polecats/{name}")),
+        149 => (DEACON.to_owned(), "deacon/".to_owned()),
+        150 => ("hq-mayor".to_owned(), "mayor/".to_owned()),
+        _ => (format!("gt-{rig}-crew-max"), format!("{rig}/crew/max")),
+    };
+    world.directory(&format!("{rig}/crew/max"));
+    let id = world.ask(&session, &from, if number < 35 { "shutdown" } else { r#"{"action":"cycle"}"# });
+    match number % 5 {
+        0 => world.mail_doubles(&id),
+        1 => world.after(millis(number * 3), move |world| world.deacon_takes(&id)),
+        2 => world.ledger_changes(),
+        _ => {}
+    }
+    world.after(secs(number * 10), |world| world.ask_for_the_stopped());
+}
+
 /// The actors that crash.
-const ACTORS: [&str; 11] = [
+const ACTORS: [&str; 13] = [
     "sessions",
     "deacon",
     "boot",
@@ -100,6 +124,8 @@ const ACTORS: [&str; 11] = [
     "deaths",
     "alpha/polecats",
     "beta/polecats",
+    "mail",
+    "a-b/census",
 ];
 
 /// Something that goes wrong with a polecat, or is done to it.
@@ -209,6 +235,7 @@ fn calm_down(world: &World) {
         world.pause_deacon(false);
         world.set_rigs(&RIGS);
         world.hold_lock(false);
+        world.after(secs(30), |world| world.ask_for_the_stopped());
     };
     settle(world);
     world.after(mins(10), move |world| settle(world));
@@ -231,7 +258,9 @@ async fn judge(world: &World, supervisor: &Supervisor) {
             assert!(state.appeared(session, now), "{session} does not live: {:#?}", town.agents);
         }
         // One whose work was taken away while it lived is let live.
-        let mut all = state.sessions.keys().filter(|name| *name != BOOT && !idle.contains(name));
+        let asked_for = |name: &str| name == "hq-mayor" || name.contains("-crew-");
+        let mut all =
+            state.sessions.keys().filter(|name| *name != BOOT && !idle.contains(name) && !asked_for(name));
         assert!(
             all.all(|session| wanted.contains(session)),
             "nothing else runs: {:?}",

@@ -125,6 +125,7 @@ impl World {
 
     /// A polecat's hook is emptied (`bd slot clear`): what is empty is not printed.
     pub fn unhook(&self, rig: &str, name: &str) {
+        self.state().hook_changes(&polecat(rig, name));
         self.edit_bead(&agent_bead(rig, name), |bead| remove(bead, "hook_bead"));
     }
 

@@ -13,6 +13,8 @@ pub struct Wishes {
     ending: BTreeMap<String, u64>,
     /// So many starts of this session were asked for.
     starts: BTreeMap<String, u32>,
+    /// Those last asked to stop, and how they are spelled.
+    stopped: BTreeMap<String, String>,
 }
 
 impl World {
@@ -20,13 +22,17 @@ impl World {
     pub fn ask(&self, session: &str, from: &str, body: &str) -> String {
         {
             let mut state = self.state();
-            let lives = state.lives(session);
             let wishes = &mut state.wishes;
-            if lives {
-                *wishes.ends.entry(session.to_owned()).or_default() += 1;
-            }
+            *wishes.ends.entry(session.to_owned()).or_default() += 1;
             if ["restart", "cycle"].iter().any(|word| body.to_lowercase().contains(word)) {
                 *wishes.starts.entry(session.to_owned()).or_default() += 1;
+                wishes.stopped.remove(session);
+                // It goes before everything that would hold a start back or count it.
+                let now = self.time();
+                state.unhold(session);
+                state.was_taken(now, session);
+            } else {
+                wishes.stopped.insert(session.to_owned(), from.to_owned());
             }
         }
         self.mail(from, "LIFECYCLE: please", body)
@@ -35,6 +41,20 @@ impl World {
     /// One more live agent of this session may be ended: what is about to be started there.
     pub fn allow_end(&self, session: &str) {
         *self.state().wishes.ends.entry(session.to_owned()).or_default() += 1;
+    }
+
+    /// Those that were asked to stop and do not live are asked for again.
+    pub fn ask_for_the_stopped(&self) {
+        let stopped: Vec<(String, String)> = {
+            let state = self.state();
+            let all = state.wishes.stopped.iter().filter(|(session, _)| !state.lives(session));
+            all.map(|(session, from)| (session.clone(), from.clone())).collect()
+        };
+        for (session, from) in stopped {
+            self.ask(&session, &from, "restart");
+            // It may be refused, and has to be asked for once more then.
+            self.state().wishes.stopped.insert(session, from);
+        }
     }
 
     /// `bd` wrote its export.
@@ -60,13 +80,12 @@ impl State {
         }
     }
 
-    /// A session is made that nobody keeps: somebody must have asked for it.
+    /// A session is made. One that nobody keeps must have been asked for.
     pub fn check_asked_for(&mut self, now: Duration, session: &str) {
-        if session != "hq-mayor" && !session.contains("-crew-") {
-            return;
-        }
+        let kept = session != "hq-mayor" && !session.contains("-crew-");
         match self.wishes.starts.get_mut(session) {
             Some(count) if *count > 0 => *count -= 1,
+            _ if kept => {}
             _ => self.violated(now, format!("create {session}, which nobody asked for")),
         }
     }

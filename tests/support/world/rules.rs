@@ -75,7 +75,9 @@ impl State {
 
     /// The gates of a session's agent, in the order the supervisor asks for them.
     fn gates(&self, session: &str) -> Vec<Gate> {
-        match self.rig_of(session) {
+        let of_crew = || session.strip_prefix("gt-")?.split_once("-crew-").map(|(rig, _)| rig.to_owned());
+        match self.rig_of(session).or_else(of_crew) {
+            None if session == "hq-mayor" => vec![Gate::Estop, Gate::Lock],
             None => vec![Gate::Estop, Gate::Lock, Gate::Pause],
             Some(rig) => vec![Gate::Estop, Gate::Lock, Gate::EstopRig(rig.clone()), Gate::Rig(rig)],
         }
@@ -240,6 +242,11 @@ impl State {
         if self.sessions.get(session).is_some_and(|it| it.live() && it.born + secs(4) <= now) {
             self.watch.well.insert(session.to_owned(), now);
         }
+    }
+
+    /// A polecat's hook changes: what comes of it from now on is another incident.
+    pub fn hook_changes(&mut self, session: &str) {
+        self.watch.mailed.remove(session);
     }
 
     /// A witness is told of a polecat that is not back: once for each incident, which ends when the polecat is well again
