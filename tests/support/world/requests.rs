@@ -13,7 +13,7 @@ pub struct Wishes {
     ending: BTreeMap<String, u64>,
     /// So many starts of this session were asked for.
     starts: BTreeMap<String, u32>,
-    /// Those last asked to stop, and how they are spelled.
+    /// Those that were asked to stop, and how they are spelled; a request to start afresh may be refused.
     stopped: BTreeMap<String, String>,
 }
 
@@ -26,7 +26,6 @@ impl World {
             *wishes.ends.entry(session.to_owned()).or_default() += 1;
             if ["restart", "cycle"].iter().any(|word| body.to_lowercase().contains(word)) {
                 *wishes.starts.entry(session.to_owned()).or_default() += 1;
-                wishes.stopped.remove(session);
                 // It goes before everything that would hold a start back or count it.
                 let now = self.time();
                 state.unhold(session);
@@ -52,8 +51,6 @@ impl World {
         };
         for (session, from) in stopped {
             self.ask(&session, &from, "restart");
-            // It may be refused, and has to be asked for once more then.
-            self.state().wishes.stopped.insert(session, from);
         }
     }
 
