@@ -34,6 +34,8 @@ pub struct Suspect {
     pub hook: String,
     /// That it stalls ([`Condition::Gupp`]), or that it is dead.
     pub condition: Condition,
+    /// When the machine last woke from a sleep, if it did.
+    pub woke: Option<Timestamp>,
 }
 
 /// Looks at everything again and mails it if it is still so. Returns whether the rig may be mailed at all now.
@@ -70,7 +72,8 @@ pub async fn is_allowed(deps: &Deps, spec: &AgentSpec) -> bool {
 
 fn stall(deps: &Deps, suspect: &Suspect, agent: &AgentBead, key: &SessionKey) -> Option<IncidentMail> {
     let limit = deps.settings().polecats.gupp_after;
-    let stuck: Duration = rules::idle(agent, key.created, deps.now().wall).filter(|stuck| *stuck > limit)?;
+    let could_begin = suspect.woke.map_or(key.created, |woke| woke.max(key.created));
+    let stuck: Duration = rules::idle(agent, could_begin, deps.now().wall).filter(|stuck| *stuck > limit)?;
     let (id, hook) = (&agent.id, &suspect.hook);
     let line = texts::gupp_line(id, hook, stuck, limit);
     Some(mail(suspect, texts::gupp_subject(id, stuck), texts::gupp_body(id, hook, stuck), line))

@@ -195,11 +195,6 @@ impl Incidents {
         self.keep_only(|identity, _| identity.rig() != Some(rig) || there.contains(identity));
     }
 
-    /// A rig is no longer supervised.
-    pub fn forget_rig(&self, rig: &RigName) {
-        self.keep_only(|identity, _| identity.rig() != Some(rig));
-    }
-
     fn keep_only(&self, keep: impl Fn(&Identity, &Incident) -> bool) {
         self.change(|agents| {
             let before = agents.len();
@@ -281,7 +276,7 @@ mod tests {
     #[test]
     fn what_ends_what() {
         type Act = fn(&Incidents);
-        let acts: [(&str, Act, [bool; 3]); 9] = [
+        let acts: [(&str, Act, [bool; 3]); 8] = [
             ("nothing", |_| {}, [true, true, true]),
             ("it lives", |it| it.lives(&polecat("Toast")), [true, false, false]),
             ("it gets on", |it| it.over(&polecat("Toast")), [false, false, false]),
@@ -298,7 +293,6 @@ mod tests {
                 |it| it.keep_polecats(&"r".parse().unwrap(), &[polecat("nux")].into()),
                 [false, false, false],
             ),
-            ("its rig is gone", |it| it.forget_rig(&"r".parse().unwrap()), [false, false, false]),
         ];
         for (name, act, left) in acts {
             for (condition, left) in [Gupp, Orphaned, Crashed].into_iter().zip(left) {
@@ -312,7 +306,6 @@ mod tests {
         let it = incidents();
         it.begin(&polecat("Toast"), Gupp, "w", now());
         for other in ["q", "rr"] {
-            it.forget_rig(&other.parse().unwrap());
             it.keep_polecats(&other.parse().unwrap(), &BTreeSet::new());
         }
         assert!(it.is_mailed(&polecat("Toast"), Gupp, "w"), "another rig");

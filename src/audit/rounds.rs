@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -50,6 +51,10 @@ pub struct Audit {
     work: Work<AuditEvent>,
     under_way: BTreeSet<AgentName>,
     missing: BTreeMap<AgentName, FirstSeen>,
+    /// When the last snapshot was judged.
+    last: Option<Now>,
+    /// When the machine was first seen to have woken from its last sleep: nobody got on while it slept.
+    woke: Option<Timestamp>,
     turn: Arc<Semaphore>,
 }
 
@@ -62,6 +67,8 @@ impl Audit {
             work: Work::new(post),
             under_way: BTreeSet::new(),
             missing: BTreeMap::new(),
+            last: None,
+            woke: None,
             turn: Arc::new(Semaphore::new(1)),
         }
     }
@@ -78,6 +85,9 @@ impl Audit {
     /// A snapshot was read; these are the owners of the rig's polecats.
     pub fn snapshot_read(&mut self, snapshot: &AgentSnapshot, polecats: &BTreeMap<AgentName, Owner>) {
         let now = self.deps.now();
+        if self.last.replace(now).is_some_and(|last| rules::slept(last, now)) {
+            self.woke = Some(now.wall);
+        }
         for (name, owner) in polecats {
             let identity = &owner.spec().identity;
             let situation = self.situation(owner, now);
@@ -130,13 +140,17 @@ impl Audit {
 
     fn situation(&self, owner: &Owner, now: Now) -> Situation {
         let identity = &owner.spec().identity;
-        situation(Owned {
+        let found = situation(Owned {
             state: owner.state(),
             lasts: owner.in_state_for(now),
             doubt: owner.doubt().is_some(),
             start_failed: owner.start_failed(),
             untold: self.deps.incidents.crash_is_untold(identity),
-        })
+        });
+        match (found, self.woke) {
+            (Situation::Alive(created), Some(woke)) => Situation::Alive(created.max(woke)),
+            _ => found,
+        }
     }
 
     fn is_missing(&mut self, name: &AgentName, owner: &Owner, hook: String, now: Now) {
@@ -178,7 +192,8 @@ impl Audit {
         if self.deps.incidents.is_mailed(identity, condition, &hook) || !self.under_way.insert(name.clone()) {
             return;
         }
-        let suspect = Suspect { spec: owner.spec().clone(), seen_alive: owner.seen_alive(), hook, condition };
+        let (spec, seen_alive, woke) = (owner.spec().clone(), owner.seen_alive(), self.woke);
+        let suspect = Suspect { spec, seen_alive, hook, condition, woke };
         let (deps, turn, name) = (self.deps.clone(), self.turn.clone(), name.clone());
         let failed = AuditEvent { name: name.clone(), missing: None };
         self.work.spawn(

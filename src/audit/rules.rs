@@ -30,7 +30,7 @@ const LONGEST_START: Duration = Duration::from_secs(3600);
 pub enum Situation {
     /// Not whether it lives.
     Unknown,
-    /// It lives, in a session created then.
+    /// It lives, and could get on since then.
     Alive(Timestamp),
     /// It is being looked after: a start or a second look is under way, or waits for its time.
     Busy,
@@ -146,10 +146,18 @@ pub fn judge(
     }
 }
 
-/// How long a live agent has shown no progress: since its bead was last changed, or since its session was created when
-/// that is later. `None` when its bead does not say.
-pub fn idle(agent: &AgentBead, created: Timestamp, now: Timestamp) -> Option<Duration> {
-    agent.updated.map(|updated| age(updated.max(created), now))
+/// How long a live agent has shown no progress: since its bead was last changed, or since it could begin when that is later:
+/// when its session was created, or the machine woke from a sleep. `None` when its bead does not say.
+pub fn idle(agent: &AgentBead, could_begin: Timestamp, now: Timestamp) -> Option<Duration> {
+    agent.updated.map(|updated| age(updated.max(could_begin), now))
+}
+
+/// A wall clock that goes ahead of the monotonic one by more than this between two looks: the machine slept.
+const SLEPT: Duration = Duration::from_secs(60);
+
+/// Whether the machine slept between these two moments.
+pub fn slept(before: Now, now: Now) -> bool {
+    age(before.wall, now.wall).saturating_sub(now.since(before)) > SLEPT
 }
 
 /// Zero for a time that lies ahead: a clock that differs.

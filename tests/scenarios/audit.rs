@@ -95,3 +95,24 @@ fn nobody_is_mailed_about_a_rig_that_is_parked_or_while_nothing_is_known() {
         });
     }
 }
+
+#[test]
+fn while_the_machine_sleeps_nobody_stalls() {
+    for (name, hours, expected) in [("it slept", 5, 0), ("it did not", 0, 1)] {
+        simulate(745, |world| async move {
+            let _supervisor = town(&world, &["r"]).await;
+            world.polecat_at_work("r", NAME);
+            // Its bead was changed just before, and is changed a while after.
+            world.edit_bead(&agent_bead("r", NAME), |_| {});
+            world.pass(mins(20)).await;
+            world.jump(jiff::SignedDuration::from_hours(hours));
+            world.pass(mins(25)).await;
+            assert_eq!(gupps(&world), expected, "{name}");
+            world.edit_bead(&agent_bead("r", NAME), |_| {});
+            world.pass(mins(25)).await;
+            assert_eq!(gupps(&world), expected, "{name}, and it gets on");
+            world.pass(mins(15)).await;
+            assert_eq!(gupps(&world), expected + 1, "{name}, and then it stalls");
+        });
+    }
+}

@@ -22,6 +22,7 @@ mod races;
 mod requests;
 mod role_beads;
 mod seeds;
+mod spawns;
 mod stopping;
 mod timelines;
 mod unknown;

@@ -449,3 +449,27 @@ fn with_gt_and_bd_hanging_for_good_everything_else_goes_on() {
         assert!(took < millis(400), "{took:?}");
     });
 }
+
+#[test]
+fn a_flooded_inbox_is_one_problem_and_what_is_asked_for_in_it_is_carried_out() {
+    simulate(717, |world| async move {
+        let supervisor = everybody(&world).await;
+        for number in 0..10_000 {
+            let body = if number % 3 == 0 { r#"{"action":"explode"}"# } else { "all is well" };
+            let subject = if number % 3 == 0 { "LIFECYCLE: x" } else { "Status report" };
+            world.mail(if number % 2 == 0 { "r/witness" } else { "mayor/" }, subject, body);
+        }
+        world.mail("r/witness", "Hello", &"x".repeat(1 << 20));
+        world.ask(&refinery("r"), "r/refinery", "cycle");
+        read_mail(&supervisor).await;
+        let again = |state: &State| state.created(&refinery("r")).len() == 2;
+        world.until("its fresh start", secs(20), again).await;
+        world.pass(mins(7)).await;
+        let town = supervisor.snapshot().await;
+        assert_eq!(town.problems.keys().filter(|key| key.starts_with("mail/")).count(), 1);
+        let problem = &town.problems["mail/left"];
+        assert!(problem.len() < 300 && problem.contains(" and 3329 more"), "{problem}");
+        assert_eq!(world.logged("is left in the deacon's inbox").len(), 20, "not all of them, and once");
+        assert_eq!(town.late, Vec::<String>::new());
+    });
+}

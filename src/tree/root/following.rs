@@ -106,7 +106,6 @@ impl RootState {
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
                 self.plan.deps.restarts.forget_rig(&name);
                 self.plan.deps.claims.forget_rig(&name);
-                self.plan.deps.incidents.forget_rig(&name);
                 self.plan.deps.docked.forget(&name);
                 self.plan.deps.snapshots.forget(&name);
             }
