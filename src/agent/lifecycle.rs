@@ -61,6 +61,8 @@ pub struct Lifecycle {
     suspects: Vec<Operation>,
     /// Its last end was told, and it was not seen alive since: nobody dies twice.
     mourned: bool,
+    /// What there is to tell of the step under way; handed out with it.
+    notices: Vec<Notice>,
 }
 
 impl Lifecycle {
@@ -73,6 +75,7 @@ impl Lifecycle {
             settled_at: Duration::ZERO,
             suspects: Vec::new(),
             mourned: false,
+            notices: Vec::new(),
         }
     }
 
@@ -134,29 +137,22 @@ impl Lifecycle {
 
     /// Takes one event and says what follows.
     pub fn apply(&mut self, event: Event, around: Surroundings<'_>) -> Step {
-        let mut notices = Vec::new();
         let decision = match event {
-            Event::Seen(seen) => self.seen(&seen, false, around, &mut notices),
-            Event::Looked(seen) => self.seen(&seen, true, around, &mut notices),
-            Event::StartEnded(end) => self.start_ended(end, around, &mut notices),
+            Event::Seen(seen) => self.seen(&seen, false, around),
+            Event::Looked(seen) => self.seen(&seen, true, around),
+            Event::StartEnded(end) => self.start_ended(end, around),
             Event::Replace { why, heartbeat, permission } => {
-                self.replace(why, heartbeat, &permission, around, &mut notices)
+                self.replace(why, heartbeat, &permission, around)
             }
-            Event::Remembered(history) => self.remembered(history, around, &mut notices),
-            Event::Asked(asked) => self.asked(asked, around, &mut notices),
-            Event::StopEnded(end) => self.stop_ended(end, around, &mut notices),
-            Event::Hook(hook) => self.hook(hook, &mut notices),
+            Event::Remembered(history) => self.remembered(history, around),
+            Event::Asked(asked) => self.asked(asked, around),
+            Event::StopEnded(end) => self.stop_ended(end, around),
+            Event::Hook(hook) => self.hook(hook),
         };
-        Step { decision, notices }
+        Step { decision, notices: std::mem::take(&mut self.notices) }
     }
 
-    fn seen(
-        &mut self,
-        seen: &Observation,
-        asked_for: bool,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    fn seen(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
             return Decision::Leave; // whoever is at it looks for itself, and reports
         }
@@ -174,9 +170,9 @@ impl Lifecycle {
             }
             Sighting::Alive(key) | Sighting::Starting(key) => {
                 self.doubt = None;
-                self.alive(key, seen, asked_for, around, notices)
+                self.alive(key, seen, asked_for, around)
             }
-            Sighting::Absent | Sighting::Dead(_) => self.missing(seen, asked_for, around, notices),
+            Sighting::Absent | Sighting::Dead(_) => self.missing(seen, asked_for, around),
         }
     }
 
@@ -199,11 +195,10 @@ impl Lifecycle {
         seen: &Observation,
         asked_for: bool,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         let said_stopped = seen.state_file == StateFile::Stopped;
         if restart::lived(&mut self.history, around.now.wall, around.now.age_of(key.created), around.policy) {
-            notices.push(Notice::Keep(self.history.clone()));
+            self.notices.push(Notice::Keep(self.history.clone()));
         }
         self.suspects.clear();
         self.mourned = false;
@@ -216,14 +211,16 @@ impl Lifecycle {
                 *before = said_stopped;
                 return Decision::Leave;
             }
-            State::Alive { .. } => notices.push(told("runs in a new session, not started by the supervisor")),
-            State::Unseen => notices.push(told("is running, taken over as it is")),
-            State::Confirming { .. } => notices.push(told("is back by itself, nothing done")),
-            State::HeldOnRequest { .. } => {
-                notices.push(told("was started by somebody else, and is held no longer"));
-                notices.push(Notice::Hold(None));
+            State::Alive { .. } => {
+                self.notices.push(told("runs in a new session, not started by the supervisor"))
             }
-            _ => notices.push(told("was started by somebody else, nothing done")),
+            State::Unseen => self.notices.push(told("is running, taken over as it is")),
+            State::Confirming { .. } => self.notices.push(told("is back by itself, nothing done")),
+            State::HeldOnRequest { .. } => {
+                self.notices.push(told("was started by somebody else, and is held no longer"));
+                self.notices.push(Notice::Hold(None));
+            }
+            _ => self.notices.push(told("was started by somebody else, nothing done")),
         }
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
         // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not

@@ -13,24 +13,19 @@ use crate::{
     lifecycle::{register::Stage, rules::Action},
 };
 impl Lifecycle {
-    pub(super) fn asked(
-        &mut self,
-        asked: Asked,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn asked(&mut self, asked: Asked, around: Surroundings<'_>) -> Decision {
         if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
             return Decision::Leave; // attended to when that has ended
         }
         let session = match may_be_attended_to(&asked) {
             Ok(_) if asked.seen.begun.mono < self.settled_at => {
                 let why = "it changed while it was looked at".to_owned();
-                notices.push(Notice::Request(Outcome::Unclear(why)));
+                self.notices.push(Notice::Request(Outcome::Unclear(why)));
                 return Decision::Leave;
             }
             Ok(session) => session,
             Err(outcome) => {
-                notices.push(Notice::Request(outcome));
+                self.notices.push(Notice::Request(outcome));
                 return Decision::Leave;
             }
         };
@@ -42,15 +37,15 @@ impl Lifecycle {
             && *before != session
         {
             // The session that was to end is gone: an earlier owner, or the last supervisor, got that far.
-            notices.push(Notice::Request(Outcome::Carried));
+            self.notices.push(Notice::Request(Outcome::Carried));
             return Decision::Leave;
         }
         match asked.action {
             Action::Restart => {
                 let replace = session.filter(|_| lives);
-                self.start_on_request(replace, asked.why, around, notices)
+                self.start_on_request(replace, asked.why, around)
             }
-            Action::Stop => self.stop_on_request(session, asked, around, notices),
+            Action::Stop => self.stop_on_request(session, asked, around),
         }
     }
 
@@ -59,17 +54,16 @@ impl Lifecycle {
         replace: Option<SessionKey>,
         why: String,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         if let State::HeldOnRequest { .. } = self.state {
-            notices.push(Notice::Hold(None));
+            self.notices.push(Notice::Hold(None));
         }
         let before = self.history.clone();
         restart::asked_for(&mut self.history);
         if self.history != before {
-            notices.push(Notice::Keep(self.history.clone()));
+            self.notices.push(Notice::Keep(self.history.clone()));
         }
-        notices.push(told(match replace {
+        self.notices.push(told(match replace {
             Some(_) => format!("{why}; ending it and starting it afresh"),
             None => format!("{why}; starting it"),
         }));
@@ -84,38 +78,32 @@ impl Lifecycle {
         session: Option<SessionKey>,
         asked: Asked,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         let hold = Hold { since: around.now.wall, why: asked.why, hook: None };
-        notices.push(Notice::Hold(Some(hold.clone())));
+        self.notices.push(Notice::Hold(Some(hold.clone())));
         match session {
             Some(session) => {
-                notices.push(told(format!("{}; ending it", hold.why)));
+                self.notices.push(told(format!("{}; ending it", hold.why)));
                 self.state = State::Stopping { session: session.clone(), hold };
                 Decision::Stop(StopOrder { session })
             }
             None => {
-                notices.push(told(format!("{}; it is not running, and left so", hold.why)));
-                notices.push(Notice::Request(Outcome::Carried));
+                self.notices.push(told(format!("{}; it is not running, and left so", hold.why)));
+                self.notices.push(Notice::Request(Outcome::Carried));
                 self.state = State::HeldOnRequest { hold };
                 Decision::Leave
             }
         }
     }
 
-    pub(super) fn stop_ended(
-        &mut self,
-        end: StopEnd,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn stop_ended(&mut self, end: StopEnd, around: Surroundings<'_>) -> Decision {
         let State::Stopping { session, hold } = self.state.clone() else {
             return Decision::Leave;
         };
         self.acted(around);
         let outcome = match end {
             StopEnd::Ended => {
-                notices.push(told("was stopped on request, and left so"));
+                self.notices.push(told("was stopped on request, and left so"));
                 Outcome::Carried
             }
             StopEnd::Gone => Outcome::Carried,
@@ -125,30 +113,30 @@ impl Lifecycle {
         self.state = match outcome {
             Outcome::Carried => State::HeldOnRequest { hold },
             Outcome::Refused(_) | Outcome::Unclear(_) => {
-                notices.push(Notice::Hold(None));
+                self.notices.push(Notice::Hold(None));
                 State::Alive { since: around.now, session, said_stopped: false }
             }
         };
-        notices.push(Notice::Request(outcome));
+        self.notices.push(Notice::Request(outcome));
         // Whoever lives there now is somebody else's, or must be looked after again.
         Decision::LookAgain(A_MOMENT)
     }
 
     /// A polecat with other work than when it was stopped is let go; what it had is known from the first look after that.
-    pub(super) fn hook(&mut self, now: Hook, notices: &mut Vec<Notice>) -> Decision {
+    pub(super) fn hook(&mut self, now: Hook) -> Decision {
         let State::HeldOnRequest { hold } = &mut self.state else {
             return Decision::Leave;
         };
         match &hold.hook {
             Some(then) if *then == now => {}
             Some(_) => {
-                notices.push(told("was stopped on request; its hook changed, and it is held no longer"));
-                notices.push(Notice::Hold(None));
+                self.notices.push(told("was stopped on request; its hook changed, and it is held no longer"));
+                self.notices.push(Notice::Hold(None));
                 self.state = State::Absent { why: "it was stopped on request".to_owned() };
             }
             None => {
                 hold.hook = Some(now);
-                notices.push(Notice::Hold(Some(hold.clone())));
+                self.notices.push(Notice::Hold(Some(hold.clone())));
             }
         }
         Decision::Leave

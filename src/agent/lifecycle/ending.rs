@@ -33,7 +33,6 @@ impl Lifecycle {
         seen: &Observation,
         asked_for: bool,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         self.doubt = match &seen.permission {
             Permission::Unknown(why) => Some(why.clone()),
@@ -42,9 +41,9 @@ impl Lifecycle {
         match self.state.clone() {
             State::Alive { session, said_stopped, .. } => {
                 let life = Life { session, said_stopped, involved: std::mem::take(&mut self.suspects) };
-                self.noticed(seen, Some(life), around, notices)
+                self.noticed(seen, Some(life), around)
             }
-            State::Unseen | State::Absent { .. } => self.idle(seen, asked_for, around, notices),
+            State::Unseen | State::Absent { .. } => self.idle(seen, asked_for, around),
             State::Confirming { noticed, due, what, before, involved } => {
                 if around.now < due {
                     return Decision::Leave;
@@ -53,7 +52,7 @@ impl Lifecycle {
                     return Decision::LookAgain(Duration::ZERO);
                 }
                 let suspicion = Suspicion { noticed, what, before, involved };
-                self.second_look(seen, suspicion, around, notices)
+                self.second_look(seen, suspicion, around)
             }
             State::Waiting { until, counted, paced, .. } => {
                 let longest = match paced {
@@ -62,15 +61,15 @@ impl Lifecycle {
                 };
                 let until = self.not_too_late(until, longest, around);
                 let attempt = self.attempt(counted);
-                self.until(seen, (until, attempt, paced), asked_for, around, notices)
+                self.until(seen, (until, attempt, paced), asked_for, around)
             }
             State::CrashLoop { trial_at } => {
                 let trial_at = self.not_too_late(trial_at, around.policy.retry_crash_loop_after, around);
-                self.until(seen, (trial_at, Attempt::Trial, true), asked_for, around, notices)
+                self.until(seen, (trial_at, Attempt::Trial, true), asked_for, around)
             }
             State::Held { until, why, since } => {
                 let until = self.not_too_late(until, around.policy.deliberate_hold, around);
-                self.held(seen, (until, why, since), asked_for, around, notices)
+                self.held(seen, (until, why, since), asked_for, around)
             }
             State::Starting { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Decision::Leave,
         }
@@ -90,18 +89,12 @@ impl Lifecycle {
     }
 
     /// It looks dead. Who was at work at this moment is noted, and it is looked at again a little later.
-    fn noticed(
-        &mut self,
-        seen: &Observation,
-        before: Option<Life>,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    fn noticed(&mut self, seen: &Observation, before: Option<Life>, around: Surroundings<'_>) -> Decision {
         let what = match seen.sighting {
             Sighting::Dead(_) => "session is there, but its agent has ended",
             _ => "session is gone",
         };
-        notices.push(told(format!("{what}; making sure for {:?}", around.confirm)));
+        self.notices.push(told(format!("{what}; making sure for {:?}", around.confirm)));
         let mut involved = before.as_ref().map(|life| life.involved.clone()).unwrap_or_default();
         involved.extend(seen.at_work.iter().flat_map(|at_work| at_work.recent.clone()));
         let noticed = seen.noticed.min(around.now);
@@ -117,17 +110,9 @@ impl Lifecycle {
     }
 
     /// Not running, and nobody saw it end.
-    pub(super) fn idle(
-        &mut self,
-        seen: &Observation,
-        asked_for: bool,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn idle(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&seen.permission, &seen.assignment) {
-            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => {
-                self.absent(why, notices)
-            }
+            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => self.absent(why),
             (Permission::Unknown(_), _) => Decision::Leave,
             (Permission::Allowed, Assignment::Unknown(why)) => {
                 self.doubt = Some(why.clone());
@@ -135,19 +120,19 @@ impl Lifecycle {
             }
             (Permission::Allowed, Assignment::NotAsked) => Decision::Leave,
             (Permission::Allowed, Assignment::Standing) if !matches!(seen.sighting, Sighting::Dead(_)) => {
-                self.start_unless_held(around, notices)
+                self.start_unless_held(around)
             }
             // What is left of it may still be somebody's; who has work may just be about to come up.
             (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
-                self.noticed(seen, None, around, notices)
+                self.noticed(seen, None, around)
             }
         }
     }
 
     /// Only what its history still holds stands in the way.
-    fn start_unless_held(&mut self, around: Surroundings<'_>, notices: &mut Vec<Notice>) -> Decision {
+    fn start_unless_held(&mut self, around: Surroundings<'_>) -> Decision {
         let verdict = restart::without_death(&self.history, around.now.wall, around.policy);
-        self.follow(verdict, false, None, around, notices)
+        self.follow(verdict, false, None, around)
     }
 
     fn second_look(
@@ -155,7 +140,6 @@ impl Lifecycle {
         seen: &Observation,
         suspicion: Suspicion,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         let Suspicion { noticed, before, involved, .. } = &suspicion;
         let first = FirstLook {
@@ -165,72 +149,58 @@ impl Lifecycle {
             said_stopped: before.as_ref().is_none_or(|life| life.said_stopped),
         };
         match judge(seen, first) {
-            SecondLook::Back(key) => self.alive(&key, seen, true, around, notices),
+            SecondLook::Back(key) => self.alive(&key, seen, true, around),
             SecondLook::Unclear(why) => {
                 self.doubt = Some(why);
                 Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY))
             }
             SecondLook::AtWork(line) => {
-                self.wait_on(suspicion, format!("waiting for `{line}` to end"), notices);
+                self.wait_on(suspicion, format!("waiting for `{line}` to end"));
                 Decision::LookAgain(WHILE_AT_WORK)
             }
             SecondLook::BeingRemoved => {
-                self.wait_on(suspicion, "its worktree is gone, perhaps it is being removed".into(), notices);
+                self.wait_on(suspicion, "its worktree is gone, perhaps it is being removed".into());
                 Decision::LookAgain(UNCLEAR_RETRY)
             }
-            SecondLook::Unwanted(why) => self.absent(&why, notices),
-            SecondLook::StoppedByHand(why) => {
-                self.hold(seen.state_file != StateFile::Running, why, around, notices)
-            }
+            SecondLook::Unwanted(why) => self.absent(&why),
+            SecondLook::StoppedByHand(why) => self.hold(seen.state_file != StateFile::Running, why, around),
             SecondLook::UsageLimit(line) => {
                 let until = later(around.now.wall, around.retry_limited);
                 let why = format!("ended at a usage limit ({line})");
-                notices.push(told(format!("{why}; tried again in {}", shown(around.retry_limited))));
+                self.notices.push(told(format!("{why}; tried again in {}", shown(around.retry_limited))));
                 self.state = State::Waiting { until, counted: false, paced: true, why };
                 Decision::LookAgain(time_until(until, around.now))
             }
-            SecondLook::Death => self.died_at(seen, suspicion, around, notices),
+            SecondLook::Death => self.died_at(seen, suspicion, around),
         }
     }
 
     /// Stays where it is, and says why when that is news.
-    fn wait_on(&mut self, suspicion: Suspicion, why: String, notices: &mut Vec<Notice>) {
+    fn wait_on(&mut self, suspicion: Suspicion, why: String) {
         if let State::Confirming { what, .. } = &mut self.state
             && *what != why
         {
-            notices.push(told(format!("{}; {why}", suspicion.what)));
+            self.notices.push(told(format!("{}; {why}", suspicion.what)));
             *what = why;
         }
     }
 
     /// `not_running`: the state file is known to say something else than `running`.
-    pub(super) fn hold(
-        &mut self,
-        not_running: bool,
-        why: String,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn hold(&mut self, not_running: bool, why: String, around: Surroundings<'_>) -> Decision {
         let time = around.policy.deliberate_hold;
-        notices.push(told(format!("was stopped by hand ({why}); left alone for {}", shown(time))));
-        notices.push(Notice::StoppedByHand);
+        self.notices.push(told(format!("was stopped by hand ({why}); left alone for {}", shown(time))));
+        self.notices.push(Notice::StoppedByHand);
         let since = HeldSince { gate_closed: false, not_running };
         self.state = State::Held { until: later(around.now.wall, time), why, since };
         Decision::LookAgain(time)
     }
 
     /// It ended and nobody meant it to.
-    fn died_at(
-        &mut self,
-        seen: &Observation,
-        suspicion: Suspicion,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    fn died_at(&mut self, seen: &Observation, suspicion: Suspicion, around: Surroundings<'_>) -> Decision {
         let Suspicion { noticed, before, involved, .. } = suspicion;
         let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
         if let Some(late) = involved.iter().find(|it| running.iter().any(|now| now.pid == it.pid)) {
-            notices.push(told(format!("`{}` is still at work, not waited for any longer", late.line)));
+            self.notices.push(told(format!("`{}` is still at work, not waited for any longer", late.line)));
         }
         let hook = match &seen.assignment {
             Assignment::Hooked { hook } => Some(hook.clone()),
@@ -243,29 +213,24 @@ impl Lifecycle {
             let session = session.clone();
             let by_command = involved.iter().find(|it| it.may_end(around.identity));
             let by_command = by_command.map(|it| it.line.clone());
-            notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
+            self.notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
         }
         match session {
-            Some(session) => self.died(noticed.age_of(session.created), around, notices),
-            None => self.start_unless_held(around, notices),
+            Some(session) => self.died(noticed.age_of(session.created), around),
+            None => self.start_unless_held(around),
         }
     }
 
-    pub(super) fn died(
-        &mut self,
-        lived: Duration,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn died(&mut self, lived: Duration, around: Surroundings<'_>) -> Decision {
         let verdict =
             restart::after_death(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
-        notices.push(Notice::Keep(self.history.clone()));
-        self.follow(verdict, true, None, around, notices)
+        self.notices.push(Notice::Keep(self.history.clone()));
+        self.follow(verdict, true, None, around)
     }
 
-    pub(super) fn absent(&mut self, why: &str, notices: &mut Vec<Notice>) -> Decision {
+    pub(super) fn absent(&mut self, why: &str) -> Decision {
         if !matches!(&self.state, State::Absent { why: before } if before == why) {
-            notices.push(told(format!("is not running, left so: {why}")));
+            self.notices.push(told(format!("is not running, left so: {why}")));
             self.state = State::Absent { why: why.to_owned() };
         }
         Decision::Leave
@@ -278,13 +243,10 @@ impl Lifecycle {
         due: (Timestamp, Attempt, bool),
         asked_for: bool,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         let (time, attempt, paced) = due;
         match (&seen.permission, &seen.assignment) {
-            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => {
-                self.absent(why, notices)
-            }
+            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => self.absent(why),
             (Permission::Unknown(_), _) => self.unclear(asked_for, around),
             (Permission::Allowed, _) if around.now.wall < time => match asked_for {
                 true => Decision::LookAgain(time_until(time, around.now)),
@@ -297,7 +259,7 @@ impl Lifecycle {
             (Permission::Allowed, Assignment::NotAsked) if !asked_for => Decision::LookAgain(Duration::ZERO),
             (Permission::Allowed, Assignment::NotAsked) => self.unclear(asked_for, around),
             (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
-                self.start(attempt, None, paced, around, notices)
+                self.start(attempt, None, paced, around)
             }
         }
     }
@@ -308,7 +270,6 @@ impl Lifecycle {
         hold: (Timestamp, String, HeldSince),
         asked_for: bool,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         let (until, why, mut since) = hold;
         let opened = since.gate_closed;
@@ -328,9 +289,9 @@ impl Lifecycle {
         if seen.assignment == Assignment::NotAsked {
             return Decision::LookAgain(Duration::ZERO);
         }
-        notices.push(told(format!("was left alone after being stopped by hand; {over}")));
+        self.notices.push(told(format!("was left alone after being stopped by hand; {over}")));
         self.state = State::Absent { why: "it was stopped by hand".to_owned() };
-        self.idle(seen, asked_for, around, notices)
+        self.idle(seen, asked_for, around)
     }
 }
 

@@ -21,22 +21,22 @@ impl Lifecycle {
         counted: bool,
         replace: Option<Replacement>,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         match verdict {
-            Verdict::Now => self.start(self.attempt(counted), replace, false, around, notices),
-            Verdict::Trial => self.start(Attempt::Trial, replace, true, around, notices),
+            Verdict::Now => self.start(self.attempt(counted), replace, false, around),
+            Verdict::Trial => self.start(Attempt::Trial, replace, true, around),
             Verdict::At(until) => {
                 let why = format!("restart {} waits", self.history.restart_count + 1);
-                notices.push(told(format!("{why} until {}", at_second(until))));
+                self.notices.push(told(format!("{why} until {}", at_second(until))));
                 self.state = State::Waiting { until, counted, paced: false, why };
                 Decision::LookAgain(time_until(until, around.now))
             }
             Verdict::CrashLoop { trial_at, news } => {
                 if news {
-                    notices.push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                    self.notices
+                        .push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
                 }
-                notices.push(told(format!(
+                self.notices.push(told(format!(
                     "held after {} restarts; next trial at {}",
                     self.history.restart_count,
                     at_second(trial_at)
@@ -59,14 +59,13 @@ impl Lifecycle {
         replace: Option<Replacement>,
         paced: bool,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         // One that lives and is to be replaced waits for no turn: it would be forgotten meanwhile.
         if !paced && replace.is_none() && matches!(attempt, Attempt::Restart(_)) {
-            notices.push(Notice::TurnTaken);
+            self.notices.push(Notice::TurnTaken);
             if !around.pace.is_zero() {
                 let why = "restarts are paced after a mass death".to_owned();
-                notices.push(told(format!("{why}; its turn is in {:.1?}", around.pace)));
+                self.notices.push(told(format!("{why}; its turn is in {:.1?}", around.pace)));
                 let until = later(around.now.wall, around.pace);
                 self.state = State::Waiting { until, counted: true, paced: true, why };
                 return Decision::LookAgain(around.pace);
@@ -74,19 +73,14 @@ impl Lifecycle {
         }
         if matches!(attempt, Attempt::Restart(_) | Attempt::Trial) {
             restart::restarted(&mut self.history, around.now.wall, around.policy);
-            notices.push(Notice::Keep(self.history.clone()));
+            self.notices.push(Notice::Keep(self.history.clone()));
         }
         let order = StartOrder { attempt, replace };
         self.state = State::Starting { since: around.now, order: order.clone() };
         Decision::Start(order)
     }
 
-    pub(super) fn start_ended(
-        &mut self,
-        end: StartEnd,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn start_ended(&mut self, end: StartEnd, around: Surroundings<'_>) -> Decision {
         let State::Starting { since, order } = self.state.clone() else {
             return Decision::Leave; // a start that was overtaken
         };
@@ -94,17 +88,17 @@ impl Lifecycle {
         self.mourned &= !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Ended(_));
         match end {
             StartEnd::Up { session, took } => {
-                notices.push(Notice::Started { attempt: order.attempt, took });
+                self.notices.push(Notice::Started { attempt: order.attempt, took });
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
             StartEnd::Found(session) => {
-                notices.push(told("is running already, nothing done"));
+                self.notices.push(told("is running already, nothing done"));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
-            StartEnd::Refused(why) => self.absent(&why, notices),
-            StartEnd::StoppedByHand(how) => self.hold(false, how, around, notices),
+            StartEnd::Refused(why) => self.absent(&why),
+            StartEnd::StoppedByHand(how) => self.hold(false, how, around),
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
                 // It may have been made all the same; whoever lives there must be known before anybody ends it.
@@ -115,14 +109,14 @@ impl Lifecycle {
                 Decision::LookAgain(START_RETRY)
             }
             StartEnd::NeverAppeared(why) => {
-                notices.push(told(format!("start failed: {why}")));
+                self.notices.push(told(format!("start failed: {why}")));
                 if around.identity.role().is_kept() {
-                    return self.died(Duration::ZERO, around, notices);
+                    return self.died(Duration::ZERO, around);
                 }
-                self.absent("its start failed", notices)
+                self.absent("its start failed")
             }
             StartEnd::Ended(session) => {
-                notices.push(told("session ended while it was being started"));
+                self.notices.push(told("session ended while it was being started"));
                 self.state = State::Alive { since, session, said_stopped: false };
                 // Looked at afresh: who was at work is seen only now.
                 Decision::LookAgain(A_MOMENT)
@@ -141,7 +135,6 @@ impl Lifecycle {
         heartbeat: Timestamp,
         permission: &Permission,
         around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
     ) -> Decision {
         let State::Alive { session, .. } = self.state.clone() else {
             return Decision::Leave; // it is being looked after already
@@ -154,35 +147,31 @@ impl Lifecycle {
         let verdict =
             restart::to_replace(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
         if self.history != before {
-            notices.push(Notice::Keep(self.history.clone()));
+            self.notices.push(Notice::Keep(self.history.clone()));
         }
         match verdict {
             Verdict::Now | Verdict::Trial => {
-                notices.push(told(format!("{why}; replacing it")));
+                self.notices.push(told(format!("{why}; replacing it")));
                 let replacement = Replacement { session, why, because: Because::HeartbeatAt(heartbeat) };
-                self.follow(verdict, true, Some(replacement), around, notices)
+                self.follow(verdict, true, Some(replacement), around)
             }
             // It stays alive: a kill made in order to start again is made only if the start is allowed now.
             Verdict::CrashLoop { trial_at, news: true } => {
-                notices.push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                self.notices
+                    .push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
                 Decision::Leave
             }
             Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
         }
     }
 
-    pub(super) fn remembered(
-        &mut self,
-        history: RestartHistory,
-        around: Surroundings<'_>,
-        notices: &mut Vec<Notice>,
-    ) -> Decision {
+    pub(super) fn remembered(&mut self, history: RestartHistory, around: Surroundings<'_>) -> Decision {
         if self.history == history {
             return Decision::Leave;
         }
         self.history = history;
         if let State::HeldOnRequest { .. } = self.state {
-            notices.push(Notice::Hold(None));
+            self.notices.push(Notice::Hold(None));
         }
         match self.state {
             // Somebody cleared it: that is meant for a hold as well.
@@ -190,7 +179,7 @@ impl Lifecycle {
             | State::CrashLoop { .. }
             | State::Held { .. }
             | State::HeldOnRequest { .. } => {
-                notices.push(told("restart state was changed from outside"));
+                self.notices.push(told("restart state was changed from outside"));
                 let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
                     Verdict::Now => around.now.wall,
                     Verdict::At(until) => until,
