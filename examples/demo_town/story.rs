@@ -19,6 +19,9 @@ use crate::{
     town::Town,
 };
 
+#[path = "asking.rs"]
+mod asking;
+
 /// The town's rigs.
 pub const RIGS: [&str; 2] = ["harbor", "mill"];
 
@@ -64,11 +67,13 @@ const POLECATS: [Polecat; 2] = [
 /// How long anything may take that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Only the deacon's patience is shorter than usual (15 and 30 minutes), and boot stays away: an AI that looks at the
+/// Only the deacon's patience is shorter than usual (15 and 30 minutes) and the pause in a fresh start longer, and boot stays away: an AI that looks at the
 /// deacon has nothing to do here.
 pub fn settings() -> Value {
     json!({
         "boot": {"enabled": false},
+        // So that there is time to be killed in.
+        "lifecycle": {"pause": "1s"},
         "deacon": {"stale_after": "4s", "stuck_after": "8s", "grace": "3s"},
     })
 }
@@ -94,6 +99,7 @@ impl Story {
         self.the_deacon_dozes_off().await?;
         self.a_rig_is_parked().await?;
         self.polecats_come_and_go().await?;
+        self.an_agent_asks_by_mail().await?;
         self.the_supervisor_comes_and_goes().await
     }
 
@@ -304,6 +310,10 @@ impl Story {
         let program = self.town.bin().join("gastown-supervisor");
         let supervisor = Supervisor::start(&program, &self.town, &[])?;
         Ok(self.supervisor.insert(supervisor).pid())
+    }
+
+    fn supervisor_pid(&self) -> anyhow::Result<u32> {
+        Ok(self.supervisor.as_ref().context("no supervisor runs")?.pid())
     }
 
     fn said(&mut self) -> anyhow::Result<usize> {
