@@ -42,6 +42,12 @@ fn peopled(rigs: usize, polecats: usize, interval: &str) -> anyhow::Result<Town>
     let beads = town.root().join("demo/beads");
     fs::create_dir_all(&beads)?;
     let now = jiff::Timestamp::now().to_string();
+    // Each rig's beads in a database of its own, as `gt rig add` makes it.
+    let route = |rig: String| {
+        format!("{}\n", json!({"prefix": format!("{rig}-"), "path": format!("{rig}/mayor/rig")}))
+    };
+    fs::create_dir_all(town.root().join(".beads"))?;
+    fs::write(town.root().join(".beads/routes.jsonl"), (1..=rigs).map(rig).map(route).collect::<String>())?;
     for rig in (1..=rigs).map(rig) {
         for name in (1..=polecats).map(|number| format!("p{number:02}")) {
             fs::create_dir_all(town.root().join(format!("{rig}/polecats/{name}/{rig}")))?;
