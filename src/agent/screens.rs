@@ -81,13 +81,21 @@ impl Screens {
     }
 }
 
-/// Reads the screens of the wanted sessions that a sweep shows, one after the other; one that cannot be read keeps what
-/// it had. For a task: it takes as long as tmux takes for so many questions.
+/// So many screens are asked for at once.
+const AT_ONCE: usize = 20;
+
+/// Reads the screens of the wanted sessions that a sweep shows; one that cannot be read keeps what it had. For a task: it
+/// takes as long as tmux takes for so many questions.
 pub async fn refresh(deps: &Deps, sweep: &Sweep) {
-    for (name, id) in deps.screens.wanted_in(sweep, deps.now()) {
-        if let Ok(lines) = deps.sessions.capture(&name, LINES).await {
-            deps.screens.note(&name, &id, lines, deps.now());
-        }
+    let wanted = deps.screens.wanted_in(sweep, deps.now());
+    // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
+    for some in wanted.chunks(AT_ONCE) {
+        let reads = some.iter().map(|(name, id)| async move {
+            if let Ok(lines) = deps.sessions.capture(name, LINES).await {
+                deps.screens.note(name, id, lines, deps.now());
+            }
+        });
+        futures::future::join_all(reads).await;
     }
 }
 
