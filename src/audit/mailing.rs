@@ -1,7 +1,12 @@
 //! Mailing an incident, once: noted on disk first, then sent, and taken back when it could not be.
 
 use super::incidents::{Begin, Condition, Incidents};
-use crate::{agent::identity::Identity, deps::Deps, ledger::mail, town::log::line::AS_IS};
+use crate::{
+    agent::identity::Identity,
+    deps::Deps,
+    ledger::mail::{self, Sent},
+    town::log::line::AS_IS,
+};
 
 /// One mail about one agent.
 #[derive(Debug, Clone)]
@@ -37,7 +42,9 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     }
     // Cut short from here on, nobody knows whether it went out: it counts as sent.
     unsent.is_unsent = false;
-    unsent.is_unsent = !mail::send(deps, &mail.to, &mail.subject, &mail.body).await;
+    // One that went out perhaps is not sent a second time: a `gt` that hangs after its work would make one of it at every
+    // heartbeat.
+    unsent.is_unsent = mail::send(deps, &mail.to, &mail.subject, &mail.body).await == Sent::No;
     drop(unsent);
     if deps.incidents.is_unsaved() {
         let _ = deps.incidents.save(deps).await;

@@ -3,23 +3,41 @@
 //! A mail that cannot be sent is reported and given up; nothing waits for it.
 
 use super::gt;
-use crate::deps::Deps;
+use crate::{commands::CommandError, deps::Deps};
 
 /// `gt mail send` takes the sender from the role.
 const SENDER: (&str, &str) = ("GT_ROLE", "daemon/");
 
-/// Sends a mail as the daemon, and returns whether it is known to have been sent. Failures are reported once as long as
-/// they last.
-pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) -> bool {
+/// Whether a mail went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It did.
+    Yes,
+    /// It did not.
+    No,
+    /// Nobody knows: `gt` was killed at its limit, or died, and may have sent it before.
+    Perhaps,
+}
+
+/// Sends a mail as the daemon. Failures are reported once as long as they last.
+pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) -> Sent {
     let key = "mail/send";
-    match gt::run(deps, &["mail", "send", to, "-s", subject, "-m", body], &[SENDER]).await {
+    let error = match gt::run(deps, &["mail", "send", to, "-s", subject, "-m", body], &[SENDER]).await {
         Ok(_) => {
             deps.problems.clear(key);
-            true
+            return Sent::Yes;
         }
-        Err(error) => {
-            deps.problems.report(key, format!("mail to {to} ({subject}) was not sent: {error}"));
-            false
-        }
-    }
+        Err(error) => error,
+    };
+    let sent = match error {
+        CommandError::NotFound { .. }
+        | CommandError::NotStarted { .. }
+        | CommandError::Failed { code: Some(_), .. } => Sent::No,
+        CommandError::Failed { code: None, .. }
+        | CommandError::TimedOut { .. }
+        | CommandError::TooMuchOutput { .. } => Sent::Perhaps,
+    };
+    let how = if sent == Sent::No { "was not sent" } else { "was perhaps not sent" };
+    deps.problems.report(key, format!("mail to {to} ({subject}) {how}: {error}"));
+    sent
 }

@@ -10,7 +10,9 @@ use gastown_supervisor::{
         agents,
         answer::Answer,
         beads::{self, Bead},
-        crash, gt, mail, snapshot, version,
+        crash, gt,
+        mail::{self, Sent},
+        snapshot, version,
     },
     polecat::work,
     rig::supervisor::RigPlan,
@@ -116,12 +118,16 @@ fn a_mail_and_a_crash_are_told_and_it_is_known_whether() {
         let (deps, _) = two_polecats(&world).await;
         for fails in [false, true, false] {
             world.fail("command", fails);
-            assert_eq!(mail::send(&deps, "r/witness", "S", "B").await, !fails);
+            let sent = if fails { Sent::No } else { Sent::Yes };
+            assert_eq!(mail::send(&deps, "r/witness", "S", "B").await, sent);
             assert_eq!(crash::log(&deps, "r/Toast", "gt-r-Toast", Some(137)).await, !fails);
             let open: Vec<String> = deps.problems.open().into_keys().collect();
             let expected = if fails { vec!["ledger/crash_log", "mail/send"] } else { vec![] };
             assert_eq!(open, expected);
         }
+        world.hang("send");
+        assert_eq!(mail::send(&deps, "r/witness", "S", "B").await, Sent::Perhaps, "killed at its limit");
+        world.release("send");
         crash::log(&deps, "r/Toast", "gt-r-Toast", None).await;
         let state = world.state();
         assert_eq!(state.mails.len(), 2);
@@ -323,7 +329,7 @@ fn a_program_that_is_not_installed_is_told_once_and_not_tried_again() {
         for _ in 0..3 {
             let error = found(&deps, &ids).await.unwrap_err();
             assert!(error.contains("bd is not installed"), "{error}");
-            assert!(!mail::send(&deps, "r/witness", "S", "B").await);
+            assert_eq!(mail::send(&deps, "r/witness", "S", "B").await, Sent::No);
         }
         assert_eq!(world.state().bd_shows(), 3, "a read that cannot succeed is not tried once more");
         for program in ["bd", "gt"] {
@@ -334,7 +340,7 @@ fn a_program_that_is_not_installed_is_told_once_and_not_tried_again() {
         }
         world.state().programs.extend(["bd".to_owned(), "gt".to_owned()]);
         assert_eq!(found(&deps, &ids).await.unwrap(), ids);
-        assert!(mail::send(&deps, "r/witness", "S", "B").await);
+        assert_eq!(mail::send(&deps, "r/witness", "S", "B").await, Sent::Yes);
         assert_eq!(deps.problems.open(), BTreeMap::new());
         gt::run(&deps, &["status"], &[]).await.unwrap();
     });

@@ -15,7 +15,7 @@ use gastown_supervisor::{
         answer::Answer,
         beads,
         inbox::{self, Removal},
-        mail,
+        mail::{self, Sent},
         show_output::{self, Shown},
         version,
     },
@@ -276,7 +276,7 @@ fn every_removal() {
 
 #[test]
 fn every_send() {
-    let grid = [("mail_send_bad", true), ("mail_send_noaddr", true), ("mail_send_ok", true)];
+    let grid = [("mail_send_bad", Sent::Yes), ("mail_send_noaddr", Sent::Yes), ("mail_send_ok", Sent::Yes)];
     assert_eq!(names(&grid), all("mail", "mail_send"));
     for (name, expected) in grid {
         simulate(267, |world| async move {

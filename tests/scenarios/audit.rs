@@ -116,3 +116,16 @@ fn while_the_machine_sleeps_nobody_stalls() {
         });
     }
 }
+
+#[test]
+fn a_gt_that_hangs_after_its_work_makes_no_storm_of_mails() {
+    simulate(746, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.polecat_at_work("r", NAME);
+        world.hang("send");
+        world.pass(mins(31) + mins(40)).await;
+        let sends = world.trace().iter().filter(|line| line.contains("run `gt mail send")).count();
+        assert_eq!(sends, 1, "perhaps it went out, so it is not sent again");
+        assert!(supervisor.snapshot().await.problems["mail/send"].contains("was perhaps not sent"));
+    });
+}
