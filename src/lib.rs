@@ -50,6 +50,7 @@ pub mod commands;
 pub mod deacon;
 pub mod deaths;
 pub mod deps;
+pub mod feed;
 pub mod go_duration;
 pub mod kept;
 pub mod ledger;
