@@ -116,6 +116,12 @@ impl Actor for PolecatHealth {
         };
         // One that takes the place of a crashed one knows nobody yet.
         state.list(Wanted::Change);
+        // Also those that no listing will show.
+        for identity in state.deps.requests.waiting() {
+            if identity.rig() == Some(&state.rig.name) {
+                state.asked(&identity);
+            }
+        }
         Ok(state)
     }
 

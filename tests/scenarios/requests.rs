@@ -451,6 +451,24 @@ fn with_gt_and_bd_hanging_for_good_everything_else_goes_on() {
 }
 
 #[test]
+fn a_request_for_one_that_is_not_there_does_not_wait_for_one_that_comes() {
+    simulate(718, |world| async move {
+        let supervisor = everybody(&world).await;
+        supervisor.vanish().await;
+        // What it leaves when it is killed right after the claim.
+        let claim = r#"{"identity":"r/polecats/ghost","action":"restart","stage":"due","number":0}"#;
+        world.write("daemon/supervisor/claims.json", &format!(r#"{{"requests":{{"hq-1":{claim}}}}}"#));
+        let open = |world: &World| world.text("daemon/supervisor/claims.json").unwrap().contains("hq-1");
+        let _supervisor = world.supervisor().await;
+        world.pass(mins(10)).await;
+        assert!(!open(&world), "it is over: there is nobody to start");
+        let session = world.polecat_at_work("r", "ghost");
+        world.pass(mins(10)).await;
+        assert_eq!(fate(&world, &session), (0, 0, true), "and one that comes later is left alone");
+    });
+}
+
+#[test]
 fn a_flooded_inbox_is_one_problem_and_what_is_asked_for_in_it_is_carried_out() {
     simulate(717, |world| async move {
         let supervisor = everybody(&world).await;
