@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be answered is not the same as an answer.
+/// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be
+/// answered is not the same as an answer.
 pub async fn find(deps: &Deps, identity: &Identity) -> Result<PathBuf, StartEnd> {
     let unclear = |path: &Path, error: std::io::Error| {
         StartEnd::Unclear(format!("{}: {error}", deps.paths.shown(path).display()))

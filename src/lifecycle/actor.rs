@@ -31,8 +31,9 @@ pub enum MailMsg {
     ReadNow,
     /// From the root: the rigs there are.
     Rigs(BTreeSet<RigName>),
-    /// From its own reading: what was left in the inbox, or why nothing is known; nothing when it was cut short.
-    Read(Option<Result<(Arc<Vec<Message>>, Left), String>>),
+    /// From its own reading: how many messages there were and what was left of them, or why nothing is known; nothing when it
+    /// was cut short.
+    Read(Option<Result<(usize, Left), String>>),
     /// From anybody: how is the mail?
     Probe(RpcReplyPort<MailSnapshot>),
 }
@@ -121,20 +122,20 @@ impl MailState {
                 let claimed = |identity| answers(Report::Asked(identity));
                 let mut left = claim::claim(&deps, (&messages, begun), &rigs, &claimed).await;
                 left.extend(clear_homeless(&deps, &messages, &rigs).await);
-                MailMsg::Read(Some(Ok((messages, left))))
+                MailMsg::Read(Some(Ok((messages.len(), left))))
             },
             MailMsg::Read(None),
         );
     }
 
-    fn was_read(&mut self, read: Option<Result<(Arc<Vec<Message>>, Left), String>>) {
+    fn was_read(&mut self, read: Option<Result<(usize, Left), String>>) {
         let problems = &self.deps.problems;
         match read {
             Some(Ok((messages, left))) => {
                 problems.clear("mail/inbox");
                 let last_read = Some(self.deps.now().wall);
                 tell_left(&self.deps, &self.snapshot.left, &left);
-                self.snapshot = MailSnapshot { last_read, messages: messages.len(), left };
+                self.snapshot = MailSnapshot { last_read, messages, left };
             }
             Some(Err(why)) if installed::is_told(&why) => drop(problems.clear("mail/inbox")),
             Some(Err(why)) => {

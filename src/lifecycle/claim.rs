@@ -30,11 +30,12 @@ pub type Left = BTreeMap<String, String>;
 /// without complaint.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What the inbox is held against.
-struct Town<'a> {
+/// What is known while the inbox is gone through.
+struct Claiming<'a> {
     deps: &'a Deps,
     rigs: Vec<RigName>,
-    /// When the inbox was read.
+    /// The unread messages in the inbox when it was read last, and when that was.
+    there: BTreeSet<String>,
     read: Now,
 }
 
@@ -46,16 +47,16 @@ pub async fn claim(
     rigs: &BTreeSet<RigName>,
     claimed: &impl Fn(Identity),
 ) -> Left {
-    let town = Town { deps, rigs: rigs.iter().cloned().collect(), read };
     let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
+    let mut claiming = Claiming { deps, rigs: rigs.iter().cloned().collect(), there: unread(messages), read };
     // Noted by the last supervisor, which perhaps deleted the message and got no further.
     for request in deps.requests.noted() {
         take(deps, request, claimed).await;
     }
     let mut left = Left::new();
     for message in messages {
-        if let Err(why) = deal_with(&town, message, claimed).await {
+        if let Err(why) = deal_with(&mut claiming, message, claimed).await {
             left.insert(message.id.clone(), why);
         }
     }
@@ -63,40 +64,39 @@ pub async fn claim(
 }
 
 /// An error says why the message is left where it is.
-async fn deal_with(town: &Town<'_>, message: &Message, claimed: &impl Fn(Identity)) -> Result<(), String> {
-    let deps = town.deps;
-    match deps.requests.stage(&message.id) {
-        None => {}
-        // It could not be deleted when it was claimed.
-        Some(_) => {
-            return match inbox::delete(deps, &message.id).await {
-                Removal::Done | Removal::NotFound => Ok(()),
-                Removal::Failed(why) => Err(format!("it is claimed, but cannot be deleted: {why}")),
-            };
-        }
+async fn deal_with(
+    claiming: &mut Claiming<'_>,
+    message: &Message,
+    claimed: &impl Fn(Identity),
+) -> Result<(), String> {
+    let deps = claiming.deps;
+    if deps.requests.stage(&message.id).is_some() {
+        return discard(deps, &message.id, "it is claimed").await; // it could not be deleted then
     }
     match rules::judge(message, deps.now().wall, deps.settings().lifecycle.max_age) {
         Verdict::Ignore => Ok(()),
         Verdict::NotUnderstood(why) => Err(why),
         Verdict::TooOld => {
-            tracing::info!("request by mail {} from {} is too old, deleted", message.id, message.from);
-            discard(deps, &message.id).await
+            let (id, from) = (&message.id, reading::shorten(&message.from));
+            tracing::info!("request by mail {id} from {from:?} is too old, deleted");
+            discard(deps, id, "it is too old").await
         }
-        Verdict::Request(action) => request(town, message, action, claimed).await,
+        Verdict::Request(action) => request(claiming, message, action, claimed).await,
     }
 }
 
 async fn request(
-    town: &Town<'_>,
+    claiming: &mut Claiming<'_>,
     message: &Message,
     action: Action,
     claimed: &impl Fn(Identity),
 ) -> Result<(), String> {
-    let deps = town.deps;
-    if deps.now().since(town.read) > FRESH && !is_still_there(deps, &message.id).await? {
-        return Ok(());
+    let deps = claiming.deps;
+    claiming.freshen().await?;
+    if !claiming.there.contains(&message.id) {
+        return Ok(()); // somebody took it meanwhile
     }
-    let identity = match identify(deps, &message.from, &town.rigs).await {
+    let identity = match identify(deps, &message.from, &claiming.rigs).await {
         Ok(identity) if identity != Identity::Boot => identity,
         // Boot has no mail of its own, and lives for minutes only.
         Ok(_) | Err(Unidentified::Nobody(_)) => {
@@ -104,7 +104,7 @@ async fn request(
             tracing::warn!(
                 "request by mail {id} is not carried out: {from:?} is no agent of this town; deleted"
             );
-            return discard(deps, id).await;
+            return discard(deps, id, "it is not carried out").await;
         }
         Err(unclear @ Unidentified::Unclear { .. }) => return Err(unclear.to_string()),
     };
@@ -114,9 +114,21 @@ async fn request(
     Ok(())
 }
 
-async fn is_still_there(deps: &Deps, id: &str) -> Result<bool, String> {
-    let messages = inbox::read(deps).await.map_err(|why| format!("the inbox cannot be read again: {why}"))?;
-    Ok(messages.iter().any(|message| message.id == id && !message.read))
+impl Claiming<'_> {
+    /// Reads the inbox again when it was read too long ago.
+    async fn freshen(&mut self) -> Result<(), String> {
+        let now = self.deps.now();
+        if now.since(self.read) > FRESH {
+            let messages = inbox::read(self.deps).await;
+            let messages = messages.map_err(|why| format!("the inbox cannot be read again: {why}"))?;
+            (self.there, self.read) = (unread(&messages), now);
+        }
+        Ok(())
+    }
+}
+
+fn unread(messages: &[Message]) -> BTreeSet<String> {
+    messages.iter().filter(|message| !message.read).map(|message| message.id.clone()).collect()
 }
 
 /// Takes a noted request's message out of the inbox; unless somebody else did, the request is due.
@@ -147,9 +159,10 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
     claimed(identity);
 }
 
-async fn discard(deps: &Deps, id: &str) -> Result<(), String> {
+/// Deletes a message that is done with, and why it is.
+async fn discard(deps: &Deps, id: &str, done_with: &str) -> Result<(), String> {
     match inbox::delete(deps, id).await {
         Removal::Done | Removal::NotFound => Ok(()),
-        Removal::Failed(why) => Err(format!("it is not carried out, but cannot be deleted: {why}")),
+        Removal::Failed(why) => Err(format!("{done_with}, but cannot be deleted: {why}")),
     }
 }

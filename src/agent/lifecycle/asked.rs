@@ -12,6 +12,7 @@ use crate::{
     },
     lifecycle::{register::Stage, rules::Action},
 };
+
 impl Lifecycle {
     pub(super) fn asked(&mut self, asked: Asked, around: Surroundings<'_>) -> Decision {
         if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {

@@ -9,7 +9,7 @@ use super::{Owner, OwnerEvent};
 use crate::{
     agent::{
         confirmation::Observation,
-        lifecycle::{Asked, Attempt, Event, Outcome, StartEnd, StartOrder, State, StopOrder},
+        lifecycle::{Asked, Attempt, Event, Outcome, StartEnd, StartOrder, State, StopEnd, StopOrder},
         observe::How,
         start, stop,
     },
@@ -127,9 +127,7 @@ impl Owner {
                 }
                 OwnerEvent::StopEnded(stop::stop(&deps, &spec, &order).await)
             },
-            OwnerEvent::StopEnded(crate::agent::lifecycle::StopEnd::Unclear(
-                "the stop was cut short by a fault of ours".into(),
-            )),
+            OwnerEvent::StopEnded(StopEnd::Unclear("the stop was cut short by a fault of ours".into())),
         );
     }
 
