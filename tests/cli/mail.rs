@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     alone, among_others,
-    support::{recording::kill_agent, supervisor::Supervisor, town::Town},
+    support::{process, recording::kill_agent, supervisor::Supervisor, town::Town},
 };
 
 /// Puts a message into the deacon's inbox, sent now.
@@ -137,6 +137,36 @@ fn a_polecat_that_was_just_spawned_is_told_to_begin_once() {
         town.text("demo/commands.log").matches("gt mail inbox").count() >= 3
     });
     assert_eq!(town.received("gastown/polecats/nux").matches("Begin.").count(), 1);
+}
+
+#[test]
+fn what_a_role_bead_says_reaches_every_start_also_the_first_of_the_next_supervisor() {
+    let _among = among_others();
+    let town = town(&["alpha"], &["witness"]);
+    let said = "Witness\n\nenv_var: FOO={rig}=b:c\nstart_command: exec claude --of {role}";
+    town.bead(
+        json!({"id": "hq-witness-role", "title": "Witness Role", "status": "open", "issue_type": "task",
+        "labels": ["gt:role"], "description": said, "updated_at": "2026-01-16T20:00:00Z"}),
+    );
+    let mut supervisor = town.start_and_beat();
+    town.wait_started(&["alpha/witness"]);
+    town.wait("the bead to be read", || town.path("daemon/supervisor/role_beads.json").exists());
+    let is_so = |pid: u32| {
+        assert_eq!(process::environment(pid).get("FOO").map(String::as_str), Some("alpha=b:c"));
+        assert!(process::command_line(pid).ends_with(&["--of".into(), "witness".into()]));
+    };
+    let before = kill_agent(&town, "gt-alpha-witness");
+    let pid = town.wait_replaced("gt-alpha-witness", &before);
+    town.wait("its start", || town.started("alpha/witness") == 2);
+    is_so(pid);
+    supervisor.stop(Signal::KILL);
+    // `bd` answers no more.
+    town.put("demo/hang-bd", "");
+    let before = kill_agent(&town, "gt-alpha-witness");
+    let _supervisor = town.start();
+    let pid = town.wait_replaced("gt-alpha-witness", &before);
+    town.wait("its start", || town.started("alpha/witness") == 3);
+    is_so(pid);
 }
 
 /// The stand-ins never end, and neither does a child of each, until they are killed.
