@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     agent::{
-        bindings::Bindings, claims::Claims, holds::Holds, restart_ledger::RestartLedger,
+        bindings::Bindings, claims::Claims, history::Histories, holds::Holds, restart_ledger::RestartLedger,
         role_bead::RoleBeads, screens::Screens, start_slots::StartSlots, turns::Turns,
     },
     audit::incidents::Incidents,
@@ -90,6 +90,8 @@ pub struct Deps {
     pub holds: Holds,
     /// What was mailed about whom, and is not over.
     pub incidents: Incidents,
+    /// What happened to each agent, for people.
+    pub histories: Histories,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }
@@ -133,6 +135,7 @@ impl Deps {
             role_beads: RoleBeads::new(paths.supervisor_dir()),
             holds: Holds::new(paths.supervisor_dir()),
             incidents: Incidents::new(paths.supervisor_dir()),
+            histories: Histories::new(paths.supervisor_dir()),
             paths,
             settings,
             claims: Claims::new(problems.clone()),

@@ -147,6 +147,8 @@ pub enum SecondLook {
     Back(SessionKey),
     /// A command of Gas Town that may have done it is still at work: look again when it has ended.
     AtWork(String),
+    /// It must not be started now, and why.
+    Paused(String),
     /// Nobody wants it to run now, and why.
     Unwanted(String),
     /// Somebody stopped it by hand, and how that is known.
@@ -178,7 +180,7 @@ pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
         Ok(_) => {}
     }
     match &seen.permission {
-        Permission::Denied(why) => return SecondLook::Unwanted(why.clone()),
+        Permission::Denied(why) => return SecondLook::Paused(why.clone()),
         Permission::Unknown(why) => return SecondLook::Unclear(why.clone()),
         Permission::Allowed => {}
     }

@@ -55,6 +55,10 @@ pub struct Lifecycle {
     history: RestartHistory,
     /// Why the last look told nothing, while that lasts.
     doubt: Option<String>,
+    /// The last look could not even tell whether it runs.
+    out_of_sight: bool,
+    /// Its last start was given up, whatever that left behind.
+    gave_up: bool,
     /// When the last start ended, or the newest look taken in was begun (monotonic): an older look is about another world.
     settled_at: Duration,
     /// The commands that were at work when an earlier owner noticed an end and could not judge it any more.
@@ -72,6 +76,8 @@ impl Lifecycle {
             state: State::Unseen,
             history,
             doubt: None,
+            out_of_sight: false,
+            gave_up: false,
             settled_at: Duration::ZERO,
             suspects: Vec::new(),
             mourned: false,
@@ -135,6 +141,11 @@ impl Lifecycle {
         self.doubt.as_deref()
     }
 
+    /// Whether the last look could not tell if it runs: what is known of it is what was seen before.
+    pub fn is_out_of_sight(&self) -> bool {
+        self.out_of_sight
+    }
+
     /// Takes one event and says what follows.
     pub fn apply(&mut self, event: Event, around: Surroundings<'_>) -> Step {
         let decision = match event {
@@ -160,7 +171,8 @@ impl Lifecycle {
             // Looks may overtake each other. What waits for this one still needs one.
             return if asked_for { Decision::LookAgain(A_MOMENT) } else { Decision::Leave };
         }
-        if !matches!(seen.sighting, Sighting::Unknown(_)) {
+        self.out_of_sight = matches!(seen.sighting, Sighting::Unknown(_));
+        if !self.out_of_sight {
             self.settled_at = seen.begun.mono;
         }
         match &seen.sighting {
@@ -179,6 +191,12 @@ impl Lifecycle {
     /// Something was done to it just now: only what is seen from now on counts.
     fn acted(&mut self, around: Surroundings<'_>) {
         self.settled_at = around.now.mono + A_MOMENT;
+    }
+
+    /// How it is is known.
+    fn is_seen(&mut self) {
+        self.doubt = None;
+        self.out_of_sight = false;
     }
 
     /// Nothing could be seen: nothing is done, but what was waiting for this look looks again.
@@ -212,16 +230,19 @@ impl Lifecycle {
                 return Decision::Leave;
             }
             State::Alive { .. } => {
-                self.notices.push(told("runs in a new session, not started by the supervisor"))
+                self.notices.push(told("runs in a new session", ", ", "not started by the supervisor"))
             }
-            State::Unseen => self.notices.push(told("is running, taken over as it is")),
-            State::Confirming { .. } => self.notices.push(told("is back by itself, nothing done")),
+            State::Unseen => self.notices.push(told("is running", ", ", "taken over as it is")),
+            State::Confirming { .. } => self.notices.push(told("is back by itself", ", ", "nothing done")),
             State::HeldOnRequest { .. } => {
-                self.notices.push(told("was started by somebody else, and is held no longer"));
+                self.notices.push(told("was started by somebody else", ", and ", "is held no longer"));
                 self.notices.push(Notice::Hold(None));
             }
-            _ => self.notices.push(told("was started by somebody else, nothing done")),
+            // Who gave a start up may have left its session running.
+            _ if self.gave_up => self.notices.push(told("runs all the same", ", ", "nothing done")),
+            _ => self.notices.push(told("was started by somebody else", ", ", "nothing done")),
         }
+        self.gave_up = false;
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
         // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not
         // be what a later stop by hand is judged by.
@@ -229,8 +250,10 @@ impl Lifecycle {
     }
 }
 
-fn told(text: impl Into<String>) -> Notice {
-    Notice::Told(text.into())
+/// What was seen, what is done about it, and what stands between the two in the log.
+fn told(seen: impl Into<String>, between: &str, done: impl Into<String>) -> Notice {
+    let (seen, done) = (seen.into(), done.into());
+    Notice::Told { line: format!("{seen}{between}{done}"), seen, done }
 }
 
 /// How long until a wall-clock time; a little past it, so that the timer never fires just before.

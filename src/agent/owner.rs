@@ -4,17 +4,19 @@
 //! at most one start is under way, at most one timer is set. All slow work runs in tasks that end in an [`OwnerEvent`],
 //! which the actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
     confirmation::{Assignment, Observation, Sighting},
+    history::story::Before,
     identity::Role,
-    lifecycle::{Attempt, Decision, Event, Lifecycle, Memory, StartEnd, State, StopEnd, Surroundings},
+    lifecycle::{Decision, Event, Lifecycle, Memory, StartEnd, State, StopEnd, Surroundings},
     observe::{self, How, KnownNames},
     spec::AgentSpec,
+    standing::{self, Standing},
 };
 use crate::{
     clock::Now,
@@ -24,11 +26,9 @@ use crate::{
     work::{Post, Work},
 };
 
+mod remembering;
 mod requests;
 mod telling;
-
-/// So many of an agent's last transitions are kept for a probe.
-const REMEMBERED: usize = 50;
 
 /// An owner that takes the place of a crashed one looks afresh after this long.
 const AFTER_A_CRASH: Duration = Duration::from_secs(1);
@@ -67,20 +67,19 @@ pub struct AgentStatus {
     pub rig: Option<String>,
     /// Its session's name.
     pub session: String,
-    /// `alive`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `absent` or `unknown`.
+    /// `alive`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Standing`].
     pub state: &'static str,
-    /// Since when.
+    /// Since when it is so, as far as is known: of one that was found running, since its session was made; an earlier
+    /// supervisor's knowledge counts.
     pub since: Timestamp,
     /// Restarts since it was last stable.
     pub restarts: u32,
-    /// No start by itself before this.
+    /// When it is tried again by itself: no start before this.
     pub backoff_until: Option<Timestamp>,
     /// Why it is in this state, where there is a reason.
     pub reason: Option<String>,
     /// The last end of it that nobody meant.
     pub last_end: Option<End>,
-    /// Its last transitions, oldest first.
-    pub recent: Vec<(Timestamp, String)>,
 }
 
 /// An end that nobody meant.
@@ -118,7 +117,12 @@ pub struct Owner {
     start_failed: bool,
     /// The last end that was confirmed to be one.
     last_end: Option<End>,
-    recent: VecDeque<(Timestamp, String)>,
+    /// How it is, for people, and since when.
+    standing: (Standing, Timestamp),
+    /// It has told something of its agent's history.
+    has_told: bool,
+    /// Why it must be left as it is although it lives, as last seen.
+    left_alone: Option<String>,
 }
 
 impl Owner {
@@ -139,7 +143,7 @@ impl Owner {
         }
         deps.claims.claim(&spec.identity, &spec.session);
         deps.screens.want(&spec.session);
-        Owner {
+        let mut owner = Owner {
             lifecycle,
             spec: Arc::new(spec),
             work,
@@ -153,9 +157,13 @@ impl Owner {
             attending: None,
             start_failed: false,
             last_end: None,
-            recent: VecDeque::new(),
+            standing: (Standing::Unknown, state_since.wall),
+            has_told: false,
+            left_alone: None,
             deps,
-        }
+        };
+        owner.take_over_history(state_since);
+        owner
     }
 
     /// The agent.
@@ -311,6 +319,7 @@ impl Owner {
         let settings = self.deps.settings();
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
+        let told_before = Before::of(&self.lifecycle);
         let confirm = match self.spec.identity.role() {
             Role::Polecat => settings.polecats.confirm,
             _ => settings.restart.confirm,
@@ -331,6 +340,7 @@ impl Owner {
             },
         );
         self.deps.restarts.remember(&self.spec.identity, self.lifecycle.memory());
+        self.keep_history(told_before, &step, settings.restart.crash_loop_window, now);
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;
             self.timer += 1; // what the old state waited for does not matter any more
@@ -367,6 +377,7 @@ impl Owner {
         if let Assignment::Hooked { hook } = &seen.assignment {
             self.hook = Some(hook.clone());
         }
+        self.note_permission(seen);
         // It lives on after that end: of a later one it says nothing, nor when that was noticed.
         let lives = matches!(seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
         self.last_death.take_if(|death| lives && death.noticed.mono <= seen.begun.mono);
@@ -374,46 +385,18 @@ impl Owner {
 
     /// What a probe shows.
     pub fn snapshot(&self) -> AgentStatus {
-        let (state, reason) = describe(self.lifecycle.state(), self.lifecycle.doubt());
+        let (state, since) = self.standing;
         AgentStatus {
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
             rig: self.spec.identity.rig().map(ToString::to_string),
             session: self.spec.session.clone(),
-            state,
-            since: self.state_since.wall,
+            state: state.as_str(),
+            since,
             restarts: self.lifecycle.history().restart_count,
-            backoff_until: self.lifecycle.history().backoff_until,
-            reason,
+            backoff_until: standing::next_try(&self.lifecycle, self.deps.now().wall),
+            reason: standing::reason(&self.lifecycle),
             last_end: self.last_end.clone(),
-            recent: self.recent.iter().cloned().collect(),
         }
     }
-}
-
-fn describe(state: &State, doubt: Option<&str>) -> (&'static str, Option<String>) {
-    let (name, reason) = match state {
-        State::Unseen => ("unknown", Some("not looked at yet".to_owned())),
-        State::Absent { why } => ("absent", Some(why.clone())),
-        State::Starting { order, .. } => (
-            "starting",
-            Some(match &order.replace {
-                Some(replacement) => replacement.why.clone(),
-                None => match order.attempt {
-                    Attempt::Fresh => "it was not running".to_owned(),
-                    Attempt::Restart(n) => format!("restart {n}"),
-                    Attempt::Trial => "trial after a crash loop".to_owned(),
-                    Attempt::Asked => "somebody asked for it".to_owned(),
-                },
-            }),
-        ),
-        State::Alive { .. } => ("alive", None),
-        State::Confirming { what, .. } => ("confirming", Some(what.clone())),
-        State::Waiting { why, .. } => ("waiting", Some(why.clone())),
-        State::Held { why, .. } => ("held", Some(format!("stopped by hand: {why}"))),
-        State::Stopping { hold, .. } => ("held", Some(format!("being stopped: {}", hold.why))),
-        State::HeldOnRequest { hold } => ("held", Some(format!("stopped on request: {}", hold.why))),
-        State::CrashLoop { trial_at } => ("crash_loop", Some(format!("next trial at {trial_at}"))),
-    };
-    (name, doubt.map(str::to_owned).or(reason))
 }

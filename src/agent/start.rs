@@ -103,7 +103,7 @@ impl Start<'_> {
 
     async fn permitted(&self) -> Step<()> {
         if self.must_make_way() {
-            return Err(StartEnd::Refused("somebody asked for something else".to_owned()));
+            return Err(StartEnd::Unwanted("somebody asked for something else".to_owned()));
         }
         match permission::ask(self.deps, self.spec).await {
             Permission::Allowed => Ok(()),
@@ -125,7 +125,7 @@ impl Start<'_> {
             return Ok(());
         }
         match work::read(self.deps, self.spec, &self.spec.prefix, self.seen_alive).await {
-            Assignment::None(why) => Err(StartEnd::Refused(why)),
+            Assignment::None(why) => Err(StartEnd::Unwanted(why)),
             Assignment::Unknown(why) => Err(StartEnd::Unclear(why)),
             Assignment::Standing | Assignment::NotAsked | Assignment::Hooked { .. } => Ok(()),
         }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
     sync::{
         Arc,
@@ -58,6 +59,16 @@ pub enum Condition {
     Orphaned,
     /// It crashed, and could not be brought back.
     Crashed,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Condition::Gupp => "lives and does not get on with its work",
+            Condition::Orphaned => "is dead, and its work is left",
+            Condition::Crashed => "could not be brought back",
+        })
+    }
 }
 
 impl Condition {

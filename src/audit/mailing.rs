@@ -2,7 +2,7 @@
 
 use super::incidents::{Begin, Condition, Incidents};
 use crate::{
-    agent::identity::Identity,
+    agent::{history::Entry, identity::Identity},
     deps::Deps,
     ledger::mail::{self, Sent},
     town::log::line::AS_IS,
@@ -44,8 +44,12 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     unsent.is_unsent = false;
     // One that went out perhaps is not sent a second time: a `gt` that hangs after its work would make one of it at every
     // heartbeat.
-    unsent.is_unsent = mail::send(deps, &mail.to, &mail.subject, &mail.body).await == Sent::No;
+    let sent = mail::send(deps, &mail.to, &mail.subject, &mail.body).await;
+    unsent.is_unsent = sent == Sent::No;
     drop(unsent);
+    let seen = format!("{} (hook {})", mail.condition, mail.hook);
+    let entry = Entry::mailed(deps.now().wall, &seen, &mail.to, &mail.subject, sent);
+    deps.histories.add(&mail.identity, entry);
     if deps.incidents.is_unsaved() {
         let _ = deps.incidents.save(deps).await;
     }

@@ -70,7 +70,7 @@ fn what_the_owner_knows() {
     let on_request = State::HeldOnRequest { hold };
     let held = State::Held { until: ago(-30), why: String::new(), since: HeldSince::default() };
     let crash_loop = State::CrashLoop { trial_at: ago(-30) };
-    let absent = State::Absent { why: String::new() };
+    let absent = State::Absent { why: String::new(), paused: false };
     let alive = State::Alive { since: at(0), session, said_stopped: false };
     let starting = State::Starting { since: at(0), order };
     let day = 86_400;

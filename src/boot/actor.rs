@@ -12,12 +12,14 @@ use super::rules::{self, BootSession, Decision, Look};
 use crate::{
     agent::{
         confirmation::{Permission, Sighting},
+        history::{Entry, Kind},
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
         observe,
         owner::AgentStatus,
         permission,
         spec::AgentSpec,
+        standing::Standing,
         start,
     },
     clock::Now,
@@ -84,7 +86,7 @@ pub struct BootState {
     last_spawn: Option<Now>,
     spawning: bool,
     since: Timestamp,
-    state: (&'static str, Option<String>),
+    state: (Standing, Option<String>),
 }
 
 impl Actor for Boot {
@@ -108,7 +110,7 @@ impl Actor for Boot {
             last_spawn: None,
             spawning: false,
             since,
-            state: ("unknown", Some("not looked at yet".to_owned())),
+            state: (Standing::Unknown, Some("not looked at yet".to_owned())),
         })
     }
 
@@ -182,8 +184,9 @@ impl BootState {
                     self.deps.problems.clear(START_PROBLEM);
                     self.deps.problems.clear(PROGRAM_PROBLEM);
                 }
-                let state = if look.session == BootSession::Missing { "absent" } else { "alive" };
-                self.enter(state, Some(why));
+                let missing = look.session == BootSession::Missing;
+                let standing = if missing { gone(found, &why) } else { Standing::Alive };
+                self.enter(standing, Some(why));
             }
             Decision::Spawn => self.spawn(false, now),
             Decision::Replace => self.spawn(true, now),
@@ -193,7 +196,7 @@ impl BootState {
     fn spawn(&mut self, replace: bool, now: Now) {
         self.last_spawn = Some(now);
         self.spawning = true;
-        self.enter("starting", None);
+        self.enter(Standing::Starting, None);
         let (deps, boot) = (self.deps.clone(), self.plan.boot.clone());
         self.work.spawn(
             async move { BootMsg::Spawned(spawn(&deps, &boot, replace).await) },
@@ -206,28 +209,29 @@ impl BootState {
         match end {
             StartEnd::Up { .. } | StartEnd::Found(_) => {
                 self.deps.problems.clear(START_PROBLEM);
-                self.enter("alive", None);
+                self.enter(Standing::Alive, None);
             }
-            StartEnd::Refused(why) | StartEnd::StoppedByHand(why) => self.enter("absent", Some(why)),
+            StartEnd::Refused(why) => self.enter(Standing::Paused, Some(why)),
+            StartEnd::Unwanted(why) | StartEnd::StoppedByHand(why) => self.enter(Standing::Absent, Some(why)),
             StartEnd::Unclear(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
                 self.deps.problems.report(
                     START_PROBLEM,
                     format!("boot cannot be spawned, the deacon is checked directly: {why}"),
                 );
-                self.enter("absent", Some(why));
+                self.enter(Standing::Absent, Some(why));
                 (self.answers)(Report::CheckDeacon);
             }
-            StartEnd::Ended(_) => self.enter("absent", Some("it ended".to_owned())),
+            StartEnd::Ended(_) => self.enter(Standing::Absent, Some("it ended".to_owned())),
         }
     }
 
     /// What boot would have done, done by rule.
     fn triage(&mut self, found: &Found) {
         if !self.deps.settings().boot.enabled {
-            return self.enter("absent", Some("boot is disabled".to_owned()));
+            return self.enter(Standing::Absent, Some("boot is disabled".to_owned()));
         }
         if let Some(why) = self.not_wanted(&found.permission) {
-            return self.enter("absent", Some(why));
+            return self.enter(gone(found, &why), Some(why));
         }
         let now = self.deps.now().wall;
         let mut status = BootStatus {
@@ -242,13 +246,15 @@ impl BootState {
             Glimpse::Present(..) => {}
             Glimpse::Absent => {
                 (status.last_action, status.target) = (Some("start".to_owned()), Some("deacon".to_owned()));
+                let entry = Entry::word(now, "the deacon's session is missing", "its owner is told to look");
+                self.deps.histories.add(&self.plan.boot.identity, entry);
                 (self.answers)(Report::CheckDeacon);
             }
             Glimpse::Unknown(why) => {
                 (status.last_action, status.error) = (Some("error".to_owned()), Some(why.clone()));
             }
         }
-        self.enter("absent", Some("degraded: triage is done without an agent".to_owned()));
+        self.enter(Standing::Absent, Some("degraded: triage is done without an agent".to_owned()));
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
@@ -259,11 +265,31 @@ impl BootState {
         );
     }
 
-    fn enter(&mut self, state: &'static str, reason: Option<String>) {
-        if self.state.0 != state {
-            self.since = self.deps.now().wall;
+    /// From now on it is so; that it is so since now is part of its history.
+    fn enter(&mut self, standing: Standing, reason: Option<String>) {
+        let before = std::mem::replace(&mut self.state, (standing, reason)).0;
+        if before == standing {
+            return;
         }
-        self.state = (state, reason);
+        self.since = self.deps.now().wall;
+        let seen = match (before, standing) {
+            (Standing::Starting, Standing::Alive) => "was spawned",
+            (Standing::Starting, _) => "was not spawned",
+            (_, Standing::Starting) => "is to look at the deacon",
+            (Standing::Unknown, Standing::Alive) => "is running",
+            (_, Standing::Alive) => "was started by somebody else",
+            (Standing::Alive, _) => "its session is gone",
+            _ => "is not running",
+        };
+        let done = self.state.1.as_deref().unwrap_or_default();
+        let entry = Entry::new(Kind::Change, self.since, seen, done).leading_to(standing, None);
+        let (histories, boot) = (&self.deps.histories, &self.plan.boot.identity);
+        histories.stands(boot, standing, self.since);
+        if before == Standing::Unknown {
+            histories.add_if_news(boot, entry);
+        } else {
+            histories.add(boot, entry);
+        }
     }
 
     fn snapshot(&self) -> AgentStatus {
@@ -272,14 +298,21 @@ impl BootState {
             role: self.plan.boot.identity.role().to_string(),
             rig: None,
             session: self.plan.boot.session.clone(),
-            state: self.state.0,
+            state: self.state.0.as_str(),
             since: self.since,
             restarts: 0,
             backoff_until: None,
             reason: self.state.1.clone(),
             last_end: None,
-            recent: Vec::new(),
         }
+    }
+}
+
+/// How boot is when it has no session and is not spawned, for this reason.
+fn gone(found: &Found, why: &str) -> Standing {
+    match &found.permission {
+        Permission::Denied(denied) if denied == why => Standing::Paused,
+        _ => Standing::Absent,
     }
 }
 

@@ -11,6 +11,7 @@ use super::rules::{HeartbeatFile, Look, Progress, Verdict};
 use crate::{
     agent::{
         confirmation::{Observation, Permission, Sighting},
+        history::Entry,
         lifecycle::{Event, StartEnd, State},
         nudge,
         owner::{AgentStatus, Owner, OwnerEvent},
@@ -192,13 +193,19 @@ impl DeaconState {
     }
 
     fn nudge(&mut self, age: std::time::Duration) {
-        tracing::info!("deacon: its heartbeat is {} old, nudging it", go_duration::format_minutes(age));
+        let seen = format!("its heartbeat is {} old", go_duration::format_minutes(age));
+        tracing::info!("deacon: {seen}, nudging it");
         let (deps, spec) = (self.deps.clone(), self.owner.spec().clone());
         self.work.spawn(
             async move {
-                if let Err(error) = nudge::nudge(&deps, &spec.session, texts::HEALTH_CHECK).await {
-                    tracing::warn!("deacon: nudge was not delivered: {error}");
-                }
+                let done = match nudge::nudge(&deps, &spec.session, texts::HEALTH_CHECK).await {
+                    Ok(()) => "nudged".to_owned(),
+                    Err(error) => {
+                        tracing::warn!("deacon: nudge was not delivered: {error}");
+                        format!("nudge was not delivered: {error}")
+                    }
+                };
+                deps.histories.add(&spec.identity, Entry::word(deps.now().wall, &seen, &done));
                 DeaconMsg::Nudged
             },
             DeaconMsg::Nudged,

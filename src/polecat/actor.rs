@@ -276,6 +276,7 @@ impl HealthState {
             self.deps.claims.release(&identity);
             self.let_go(&identity);
             self.deps.restarts.remember(&identity, None);
+            self.deps.histories.gone(&identity, "its directory is gone", self.deps.now().wall);
             self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
         }
         let new: Vec<AgentName> =

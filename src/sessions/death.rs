@@ -3,7 +3,33 @@
 //! It says that something ended and when that was noticed. Whether an agent is really dead, and whether anybody meant it
 //! to be, is not known yet: that is what [`confirmation`](crate::agent::confirmation) is for.
 
+use std::fmt;
+
 use crate::clock::Now;
+
+/// What tells of a death. Its [`Display`](fmt::Display) is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// The kernel, or tmux: a process tmux had started in it ended.
+    Process,
+    /// tmux: one of its windows was closed.
+    Window,
+    /// The end of the server.
+    Server,
+    /// A look at everything: nothing had told of it before.
+    Sweep,
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sign::Process => "its process ended",
+            Sign::Window => "its window was closed",
+            Sign::Server => "the tmux server ended",
+            Sign::Sweep => "seen by a sweep",
+        })
+    }
+}
 
 /// One death.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +44,8 @@ pub struct Death {
     pub exit: Option<i32>,
     /// True when the whole server ended, and every session with it.
     pub with_server: bool,
+    /// What told of it first.
+    pub sign: Sign,
     /// The processes of the session's panes, as last seen: what ran below them ran inside the session.
     pub panes: Vec<u32>,
 }

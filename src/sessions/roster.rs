@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     End, EndOf, Session,
-    death::Death,
+    death::{Death, Sign},
     sweep::{Sweep, Trees},
 };
 use crate::clock::Now;
@@ -98,7 +98,7 @@ impl Roster {
             let lived = !known.living.is_empty();
             known.all_ended(id, &mut self.ended, now);
             if lived {
-                deaths.extend(known.dies(id, None, true, now));
+                deaths.extend(known.dies(id, None, Sign::Server, now));
             }
             known.told.get_or_insert(now);
             known.gone.get_or_insert(now);
@@ -115,7 +115,7 @@ impl Roster {
         let known = Known::of(&mut self.known, end);
         known.panes.entry(pid).or_default();
         known.living.remove(&pid);
-        known.dies(&end.id, exit, false, now)
+        known.dies(&end.id, exit, Sign::Process, now)
     }
 
     fn window_closed(&mut self, end: &End, window: &str, now: Now) -> Option<Death> {
@@ -132,7 +132,7 @@ impl Roster {
         }
         // A window without living processes ended with the last of them, which was told. One that no sweep showed came
         // and went; what is left of its session, the next sweep shows.
-        if its.is_empty() && !new { None } else { known.dies(&end.id, None, false, now) }
+        if its.is_empty() && !new { None } else { known.dies(&end.id, None, Sign::Window, now) }
     }
 
     fn forget(&mut self, now: Now) {
@@ -168,7 +168,7 @@ impl Known {
         }
         let lived = !self.living.is_empty();
         self.all_ended(id, ended, now);
-        let death = if lived { self.dies(id, None, false, now) } else { None };
+        let death = if lived { self.dies(id, None, Sign::Sweep, now) } else { None };
         self.gone = Some(now);
         death
     }
@@ -191,7 +191,7 @@ impl Known {
         if self.told.is_none() && !died.is_empty() {
             // They belong to this death, though they may not be listed any more.
             self.panes.extend(before.into_iter().filter(|(pid, _)| died.contains(pid)));
-            return self.dies(id, exit, false, now);
+            return self.dies(id, exit, Sign::Sweep, now);
         }
         if self.told.is_some_and(|told| sweep.begun.mono > told.mono) && !self.living.is_empty() {
             self.told = None;
@@ -205,7 +205,7 @@ impl Known {
     }
 
     /// Something in it ended: the death of this life, unless that was told.
-    fn dies(&mut self, id: &str, exit: Option<i32>, with_server: bool, now: Now) -> Option<Death> {
+    fn dies(&mut self, id: &str, exit: Option<i32>, sign: Sign, now: Now) -> Option<Death> {
         // One that is gone and was not told never showed anything living; what is heard of it late is news.
         if self.told.is_some() {
             return None;
@@ -216,7 +216,8 @@ impl Known {
             id: id.to_owned(),
             noticed: now,
             exit,
-            with_server,
+            with_server: sign == Sign::Server,
+            sign,
             panes: self.panes.keys().copied().collect(),
         })
     }

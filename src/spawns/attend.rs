@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
+        history::Entry,
         nudge, observe, permission,
         program::Ready,
         programs, readiness,
@@ -74,6 +75,7 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
                 pending.spec.session,
                 pending.id
             );
+            remember(deps, pending, "its session is gone", "not told to begin");
             Attended::Settled
         }
         Readiness::Ready(key) => begin(deps, pending, &key).await,
@@ -83,6 +85,7 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
                 "{identity}: it was not ready within {waited}, and is not told to begin (mail {})",
                 pending.id
             );
+            remember(deps, pending, &format!("it was not ready within {waited}"), "not told to begin");
             Attended::Settled
         }
         Readiness::Not => Attended::Later,
@@ -155,11 +158,20 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
     }
     let (identity, session) = (&pending.spec.identity, &pending.spec.session);
     match nudge::nudge(deps, session, texts::BEGIN).await {
-        Ok(()) => tracing::info!("{identity}: is ready, told to begin (mail {})", pending.id),
+        Ok(()) => {
+            tracing::info!("{identity}: is ready, told to begin (mail {})", pending.id);
+            remember(deps, pending, "is ready", "told to begin");
+        }
         // Part of it may have been typed: it is not typed again.
         Err(error) => {
             tracing::warn!("{identity}: was perhaps not told to begin (mail {}): {error}", pending.id);
+            remember(deps, pending, "is ready", &format!("perhaps not told to begin: {error}"));
         }
     }
     Attended::Settled
+}
+
+fn remember(deps: &Deps, pending: &Pending, seen: &str, done: &str) {
+    let done = format!("{done} (mail {})", pending.id);
+    deps.histories.add(&pending.spec.identity, Entry::word(deps.now().wall, seen, &done));
 }

@@ -2,7 +2,7 @@
 //!
 //! A disk that is full or a directory that is gone is reported once and tried again; nothing stops because of it.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use jiff::Timestamp;
 
@@ -18,6 +18,11 @@ use crate::{
 
 /// The problem of a restart state that cannot be read; over when it was written again.
 const UNREADABLE: &str = "file/daemon/restart_state.json";
+
+/// Histories are written so long after a change,
+const HISTORIES_SETTLE: Duration = Duration::from_secs(2);
+/// and then not again for so many times as long as it took.
+const HISTORIES_REST: u32 = 100;
 
 /// What stays the same about this process while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +100,32 @@ pub async fn keep_restart_state(deps: &Deps) {
     while changed.changed().await.is_ok() {
         write_restart_state(deps).await;
     }
+}
+
+/// Writes the agents' histories some time after one changed, whatever changes meanwhile. Never ends by itself.
+pub async fn keep_histories(deps: &Deps) {
+    let mut changed = deps.histories.changed();
+    // What changed under a root that crashed.
+    if deps.histories.is_unsaved() {
+        changed.mark_changed();
+    }
+    while changed.changed().await.is_ok() {
+        tokio::time::sleep(HISTORIES_SETTLE).await;
+        changed.mark_unchanged();
+        let began = deps.now();
+        if deps.histories.save(deps).await.is_err() {
+            changed.mark_changed();
+        }
+        // A slow disk, or a long history, is not written all the time.
+        tokio::time::sleep(deps.now().since(began) * HISTORIES_REST).await;
+    }
+}
+
+/// The last word on the agents' histories, at an orderly stop.
+pub async fn close_histories(deps: &Deps) {
+    deps.histories.supervisor_stops(deps.now().wall);
+    // That it cannot be written was reported.
+    let _ = deps.histories.save(deps).await;
 }
 
 /// Writes `daemon/restart_state.json` as it is known now.

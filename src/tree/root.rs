@@ -283,6 +283,7 @@ impl Actor for Root {
         let farewell = async {
             chores::write_restart_state(deps).await;
             chores::write_state(deps, process, false, last, count).await;
+            chores::close_histories(deps).await;
         };
         // A disk that hangs is the last resort's business.
         let _ = tokio::time::timeout(STOP_GRACE, farewell).await;
@@ -369,6 +370,8 @@ impl RootState {
     fn begin_chores(&mut self) {
         let deps = self.plan.deps.clone();
         self.work.run(async move { chores::keep_restart_state(&deps).await });
+        let deps = self.plan.deps.clone();
+        self.work.run(async move { chores::keep_histories(&deps).await });
         let (post, mut changes) = (self.post.clone(), self.plan.hints.changes());
         self.work.run(async move {
             while changes.changed().await.is_ok() {

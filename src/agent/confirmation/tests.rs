@@ -70,6 +70,7 @@ fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool)
     match judge(&seen(words), FirstLook { identity: &identity, ago, involved, said_stopped }) {
         SecondLook::Back(_) => "back".into(),
         SecondLook::AtWork(line) => format!("wait: {line}"),
+        SecondLook::Paused(why) => format!("paused: {why}"),
         SecondLook::Unwanted(why) => format!("unwanted: {why}"),
         SecondLook::StoppedByHand(_) => "stopped".into(),
         SecondLook::BeingRemoved => "being removed".into(),
@@ -87,8 +88,8 @@ fn nobody_at_work() {
         ("zombie", "death"),
         ("gone stopped", "stopped"),
         ("zombie stopped", "stopped"),
-        ("gone parked", "unwanted: rig is parked"),
-        ("gone parked stopped", "unwanted: rig is parked"),
+        ("gone parked", "paused: rig is parked"),
+        ("gone parked stopped", "paused: rig is parked"),
         ("gone gate?", "unclear: wisp"),
         ("gone gate? stopped", "unclear: wisp"),
         ("gone table?", "unclear: table"),
@@ -105,7 +106,7 @@ fn nobody_at_work() {
         ("gone idle treeless", "unwanted: no work on its hook"),
         ("gone bead? treeless", "being removed"),
         ("gone hooked tree?", "unclear: disk"),
-        ("gone hooked treeless parked", "unwanted: rig is parked"),
+        ("gone hooked treeless parked", "paused: rig is parked"),
         ("gone limited", "limit"),
         ("gone hooked limited", "limit"),
         ("gone idle limited", "unwanted: no work on its hook"),
@@ -119,7 +120,7 @@ fn nobody_at_work() {
 #[test]
 fn a_word_that_was_there_before_says_nothing() {
     assert_eq!(judged("gone stopped", 1, &[], true), "death");
-    assert_eq!(judged("gone stopped parked", 1, &[], true), "unwanted: rig is parked");
+    assert_eq!(judged("gone stopped parked", 1, &[], true), "paused: rig is parked");
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn somebody_at_work() {
         ("stops, at it, gate closed by now", &stops, "gone working parked", 1, "wait: gt rig stop r"),
         ("stops, ended", &stops, "gone", 1, "stopped"),
         ("stops, at it for too long", &stops, "gone working", 180, "stopped"),
-        ("stops, ended, gate closed", &stops, "gone parked", 1, "unwanted: rig is parked"),
+        ("stops, ended, gate closed", &stops, "gone parked", 1, "paused: rig is parked"),
         ("stops, ended, gate dark", &stops, "gone gate?", 1, "unclear: wisp"),
         ("stops, ended, and it is back", &stops, "coming", 1, "back"),
         ("stops, ended, word was there before", &stops, "gone stopped", 1, "stopped"),

@@ -31,7 +31,7 @@ impl Lifecycle {
             }
         };
         self.settled_at = asked.seen.begun.mono;
-        self.doubt = None;
+        self.is_seen();
         let lives = matches!(asked.seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
         if let Stage::Begun { session: before } = &asked.stage
             && lives
@@ -64,10 +64,10 @@ impl Lifecycle {
         if self.history != before {
             self.notices.push(Notice::Keep(self.history.clone()));
         }
-        self.notices.push(told(match replace {
-            Some(_) => format!("{why}; ending it and starting it afresh"),
-            None => format!("{why}; starting it"),
-        }));
+        self.notices.push(match replace {
+            Some(_) => told(why.as_str(), "; ", "ending it and starting it afresh"),
+            None => told(why.as_str(), "; ", "starting it"),
+        });
         let replace = replace.map(|session| Replacement { session, why, because: Because::Asked });
         let order = StartOrder { attempt: Attempt::Asked, replace };
         self.state = State::Starting { since: around.now, order: order.clone() };
@@ -84,12 +84,12 @@ impl Lifecycle {
         self.notices.push(Notice::Hold(Some(hold.clone())));
         match session {
             Some(session) => {
-                self.notices.push(told(format!("{}; ending it", hold.why)));
+                self.notices.push(told(hold.why.as_str(), "; ", "ending it"));
                 self.state = State::Stopping { session: session.clone(), hold };
                 Decision::Stop(StopOrder { session })
             }
             None => {
-                self.notices.push(told(format!("{}; it is not running, and left so", hold.why)));
+                self.notices.push(told(hold.why.as_str(), "; ", "it is not running, and left so"));
                 self.notices.push(Notice::Request(Outcome::Carried));
                 self.state = State::HeldOnRequest { hold };
                 Decision::Leave
@@ -104,7 +104,7 @@ impl Lifecycle {
         self.acted(around);
         let outcome = match end {
             StopEnd::Ended => {
-                self.notices.push(told("was stopped on request, and left so"));
+                self.notices.push(told("was stopped on request", ", and ", "left so"));
                 Outcome::Carried
             }
             StopEnd::Gone => Outcome::Carried,
@@ -131,9 +131,10 @@ impl Lifecycle {
         match &hold.hook {
             Some(then) if *then == now => {}
             Some(_) => {
-                self.notices.push(told("was stopped on request; its hook changed, and it is held no longer"));
+                let seen = "was stopped on request; its hook changed";
+                self.notices.push(told(seen, ", and ", "it is held no longer"));
                 self.notices.push(Notice::Hold(None));
-                self.state = State::Absent { why: "it was stopped on request".to_owned() };
+                self.state = State::Absent { why: "it was stopped on request".to_owned(), paused: false };
             }
             None => {
                 hold.hook = Some(now);

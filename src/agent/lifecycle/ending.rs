@@ -94,7 +94,7 @@ impl Lifecycle {
             Sighting::Dead(_) => "session is there, but its agent has ended",
             _ => "session is gone",
         };
-        self.notices.push(told(format!("{what}; making sure for {:?}", around.confirm)));
+        self.notices.push(told(what, "; ", format!("making sure for {:?}", around.confirm)));
         let mut involved = before.as_ref().map(|life| life.involved.clone()).unwrap_or_default();
         involved.extend(seen.at_work.iter().flat_map(|at_work| at_work.recent.clone()));
         let noticed = seen.noticed.min(around.now);
@@ -112,7 +112,8 @@ impl Lifecycle {
     /// Not running, and nobody saw it end.
     pub(super) fn idle(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&seen.permission, &seen.assignment) {
-            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => self.absent(why),
+            (Permission::Denied(why), _) => self.absent(why, true),
+            (Permission::Allowed, Assignment::None(why)) => self.absent(why, false),
             (Permission::Unknown(_), _) => Decision::Leave,
             (Permission::Allowed, Assignment::Unknown(why)) => {
                 self.doubt = Some(why.clone());
@@ -162,12 +163,14 @@ impl Lifecycle {
                 self.wait_on(suspicion, "its worktree is gone, perhaps it is being removed".into());
                 Decision::LookAgain(UNCLEAR_RETRY)
             }
-            SecondLook::Unwanted(why) => self.absent(&why),
+            SecondLook::Paused(why) => self.absent(&why, true),
+            SecondLook::Unwanted(why) => self.absent(&why, false),
             SecondLook::StoppedByHand(why) => self.hold(seen.state_file != StateFile::Running, why, around),
             SecondLook::UsageLimit(line) => {
                 let until = later(around.now.wall, around.retry_limited);
                 let why = format!("ended at a usage limit ({line})");
-                self.notices.push(told(format!("{why}; tried again in {}", shown(around.retry_limited))));
+                let done = format!("tried again in {}", shown(around.retry_limited));
+                self.notices.push(told(why.as_str(), "; ", done));
                 self.state = State::Waiting { until, counted: false, paced: true, why };
                 Decision::LookAgain(time_until(until, around.now))
             }
@@ -180,7 +183,7 @@ impl Lifecycle {
         if let State::Confirming { what, .. } = &mut self.state
             && *what != why
         {
-            self.notices.push(told(format!("{}; {why}", suspicion.what)));
+            self.notices.push(told(suspicion.what, "; ", why.as_str()));
             *what = why;
         }
     }
@@ -188,7 +191,8 @@ impl Lifecycle {
     /// `not_running`: the state file is known to say something else than `running`.
     pub(super) fn hold(&mut self, not_running: bool, why: String, around: Surroundings<'_>) -> Decision {
         let time = around.policy.deliberate_hold;
-        self.notices.push(told(format!("was stopped by hand ({why}); left alone for {}", shown(time))));
+        let seen = format!("was stopped by hand ({why})");
+        self.notices.push(told(seen, "; ", format!("left alone for {}", shown(time))));
         self.notices.push(Notice::StoppedByHand);
         let since = HeldSince { gate_closed: false, not_running };
         self.state = State::Held { until: later(around.now.wall, time), why, since };
@@ -200,7 +204,8 @@ impl Lifecycle {
         let Suspicion { noticed, before, involved, .. } = suspicion;
         let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
         if let Some(late) = involved.iter().find(|it| running.iter().any(|now| now.pid == it.pid)) {
-            self.notices.push(told(format!("`{}` is still at work, not waited for any longer", late.line)));
+            let seen = format!("`{}` is still at work", late.line);
+            self.notices.push(told(seen, ", ", "not waited for any longer"));
         }
         let hook = match &seen.assignment {
             Assignment::Hooked { hook } => Some(hook.clone()),
@@ -228,11 +233,12 @@ impl Lifecycle {
         self.follow(verdict, true, None, around)
     }
 
-    pub(super) fn absent(&mut self, why: &str) -> Decision {
-        if !matches!(&self.state, State::Absent { why: before } if before == why) {
-            self.notices.push(told(format!("is not running, left so: {why}")));
-            self.state = State::Absent { why: why.to_owned() };
+    /// Left as it is. `paused`: it must not be started now, whether it is wanted or not.
+    pub(super) fn absent(&mut self, why: &str, paused: bool) -> Decision {
+        if !matches!(&self.state, State::Absent { why: before, .. } if before == why) {
+            self.notices.push(told("is not running", ", left so: ", why));
         }
+        self.state = State::Absent { why: why.to_owned(), paused };
         Decision::Leave
     }
 
@@ -246,7 +252,8 @@ impl Lifecycle {
     ) -> Decision {
         let (time, attempt, paced) = due;
         match (&seen.permission, &seen.assignment) {
-            (Permission::Denied(why), _) | (Permission::Allowed, Assignment::None(why)) => self.absent(why),
+            (Permission::Denied(why), _) => self.absent(why, true),
+            (Permission::Allowed, Assignment::None(why)) => self.absent(why, false),
             (Permission::Unknown(_), _) => self.unclear(asked_for, around),
             (Permission::Allowed, _) if around.now.wall < time => match asked_for {
                 true => Decision::LookAgain(time_until(time, around.now)),
@@ -289,8 +296,8 @@ impl Lifecycle {
         if seen.assignment == Assignment::NotAsked {
             return Decision::LookAgain(Duration::ZERO);
         }
-        self.notices.push(told(format!("was left alone after being stopped by hand; {over}")));
-        self.state = State::Absent { why: "it was stopped by hand".to_owned() };
+        self.notices.push(told("was left alone after being stopped by hand; ".to_owned() + over, "", ""));
+        self.state = State::Absent { why: "it was stopped by hand".to_owned(), paused: false };
         self.idle(seen, asked_for, around)
     }
 }

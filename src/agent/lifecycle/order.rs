@@ -82,6 +82,8 @@ pub enum StartEnd {
     Found(SessionKey),
     /// Not allowed (any more); what runs was left running.
     Refused(String),
+    /// Not wanted any more, or something else was asked for.
+    Unwanted(String),
     /// It could not be found out whether to start; nothing was done.
     Unclear(String),
     /// No session could be made: the program is missing, tmux refused.

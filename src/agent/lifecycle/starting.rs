@@ -27,7 +27,8 @@ impl Lifecycle {
             Verdict::Trial => self.start(Attempt::Trial, replace, true, around),
             Verdict::At(until) => {
                 let why = format!("restart {} waits", self.history.restart_count + 1);
-                self.notices.push(told(format!("{why} until {}", at_second(until))));
+                let line = format!("{why} until {}", at_second(until));
+                self.notices.push(Notice::Told { line, seen: String::new(), done: why.clone() });
                 self.state = State::Waiting { until, counted, paced: false, why };
                 Decision::LookAgain(time_until(until, around.now))
             }
@@ -36,11 +37,9 @@ impl Lifecycle {
                     self.notices
                         .push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
                 }
-                self.notices.push(told(format!(
-                    "held after {} restarts; next trial at {}",
-                    self.history.restart_count,
-                    at_second(trial_at)
-                )));
+                let done = format!("held after {} restarts", self.history.restart_count);
+                let line = format!("{done}; next trial at {}", at_second(trial_at));
+                self.notices.push(Notice::Told { line, seen: String::new(), done });
                 self.state = State::CrashLoop { trial_at };
                 Decision::LookAgain(time_until(trial_at, around.now))
             }
@@ -65,7 +64,7 @@ impl Lifecycle {
             self.notices.push(Notice::TurnTaken);
             if !around.pace.is_zero() {
                 let why = "restarts are paced after a mass death".to_owned();
-                self.notices.push(told(format!("{why}; its turn is in {:.1?}", around.pace)));
+                self.notices.push(told(why.as_str(), "; ", format!("its turn is in {:.1?}", around.pace)));
                 let until = later(around.now.wall, around.pace);
                 self.state = State::Waiting { until, counted: true, paced: true, why };
                 return Decision::LookAgain(around.pace);
@@ -85,19 +84,23 @@ impl Lifecycle {
             return Decision::Leave; // a start that was overtaken
         };
         self.acted(around);
+        self.gave_up = !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::StoppedByHand(_));
         self.mourned &= !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Ended(_));
         match end {
             StartEnd::Up { session, took } => {
+                self.is_seen();
                 self.notices.push(Notice::Started { attempt: order.attempt, took });
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
             StartEnd::Found(session) => {
-                self.notices.push(told("is running already, nothing done"));
+                self.is_seen();
+                self.notices.push(told("is running already", ", ", "nothing done"));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
-            StartEnd::Refused(why) => self.absent(&why),
+            StartEnd::Refused(why) => self.absent(&why, true),
+            StartEnd::Unwanted(why) => self.absent(&why, false),
             StartEnd::StoppedByHand(how) => self.hold(false, how, around),
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
@@ -109,14 +112,14 @@ impl Lifecycle {
                 Decision::LookAgain(START_RETRY)
             }
             StartEnd::NeverAppeared(why) => {
-                self.notices.push(told(format!("start failed: {why}")));
+                self.notices.push(told(format!("start failed: {why}"), "", ""));
                 if around.identity.role().is_kept() {
                     return self.died(Duration::ZERO, around);
                 }
-                self.absent("its start failed")
+                self.absent("its start failed", false)
             }
             StartEnd::Ended(session) => {
-                self.notices.push(told("session ended while it was being started"));
+                self.notices.push(told("session ended while it was being started", "", ""));
                 self.state = State::Alive { since, session, said_stopped: false };
                 // Looked at afresh: who was at work is seen only now.
                 Decision::LookAgain(A_MOMENT)
@@ -151,14 +154,22 @@ impl Lifecycle {
         }
         match verdict {
             Verdict::Now | Verdict::Trial => {
-                self.notices.push(told(format!("{why}; replacing it")));
+                self.notices.push(told(why.as_str(), "; ", "replacing it"));
                 let replacement = Replacement { session, why, because: Because::HeartbeatAt(heartbeat) };
                 self.follow(verdict, true, Some(replacement), around)
             }
             // It stays alive: a kill made in order to start again is made only if the start is allowed now.
             Verdict::CrashLoop { trial_at, news: true } => {
-                self.notices
-                    .push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
+                let restarts = self.history.restart_count;
+                self.notices.push(Notice::CrashLoop { restarts, until: trial_at });
+                self.notices.push(told(why, "; ", format!("left as it is after {restarts} restarts")));
+                Decision::Leave
+            }
+            Verdict::At(until) if self.history != before => {
+                let next = self.history.restart_count + 1;
+                let done = format!("left as it is, restart {next} waits");
+                let line = format!("{why}; {done} until {}", at_second(until));
+                self.notices.push(Notice::Told { line, seen: why, done });
                 Decision::Leave
             }
             Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
@@ -179,7 +190,7 @@ impl Lifecycle {
             | State::CrashLoop { .. }
             | State::Held { .. }
             | State::HeldOnRequest { .. } => {
-                self.notices.push(told("restart state was changed from outside"));
+                self.notices.push(told("restart state was changed from outside", "", ""));
                 let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
                     Verdict::Now => around.now.wall,
                     Verdict::At(until) => until,

@@ -18,6 +18,8 @@ pub enum State {
     Absent {
         /// Why not ("rig is parked").
         why: String,
+        /// It must not be started now (the gate is closed, its patrol is switched off), whether it is wanted or not.
+        paused: bool,
     },
     /// A start of ours is under way.
     Starting {

@@ -75,8 +75,15 @@ pub enum Decision {
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// One line for the log: the state changed, or why it stays.
-    Told(String),
+    /// The state changed, or why it stays.
+    Told {
+        /// One line for the log.
+        line: String,
+        /// What was seen or asked for; may be empty.
+        seen: String,
+        /// What is done about it; may be empty.
+        done: String,
+    },
     /// The restart history changed and should be kept.
     Keep(RestartHistory),
     /// A start of ours succeeded.

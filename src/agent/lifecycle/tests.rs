@@ -140,7 +140,7 @@ fn given(state: &str) -> Lifecycle {
     };
     it.state = match state {
         "unseen" => State::Unseen,
-        "absent" => State::Absent { why: "rig is parked".into() },
+        "absent" => State::Absent { why: "rig is parked".into(), paused: true },
         "starting" => {
             State::Starting { since: at(90), order: StartOrder { attempt: Attempt::Fresh, replace: None } }
         }

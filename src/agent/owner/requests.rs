@@ -137,6 +137,7 @@ impl Owner {
         let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };
         let why = match end {
             StartEnd::Refused(why)
+            | StartEnd::Unwanted(why)
             | StartEnd::StoppedByHand(why)
             | StartEnd::Impossible(why)
             | StartEnd::NeverAppeared(why) => why,

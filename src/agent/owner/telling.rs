@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{End, Owner, REMEMBERED};
+use super::{End, Owner};
 use crate::{
     agent::{
+        history::{Entry, story},
         identity::{Identity, Role},
         lifecycle::{Attempt, Notice, Obituary, StartEnd},
         restart,
@@ -29,10 +30,7 @@ impl Owner {
     pub(super) fn notice(&mut self, notice: Notice, now: Now) {
         let identity = &self.spec.identity;
         match notice {
-            Notice::Told(text) => {
-                tracing::info!("{identity}: {text}");
-                self.remember(now, text);
-            }
+            Notice::Told { line, .. } => tracing::info!("{identity}: {line}"),
             Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
             Notice::Died(obituary) => self.tell_died(&obituary, now),
             Notice::StoppedByHand => {
@@ -50,26 +48,11 @@ impl Owner {
         }
     }
 
-    fn remember(&mut self, now: Now, text: String) {
-        if self.recent.len() == REMEMBERED {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((now.wall, text));
-    }
-
     fn tell_died(&mut self, obituary: &Obituary, now: Now) {
-        let told = self
-            .last_death
-            .clone()
-            .filter(|death| obituary.session.as_ref().is_some_and(|session| session.id == death.id));
-        let exit = told.as_ref().and_then(|death| death.exit);
+        let told = obituary.session.as_ref().and_then(|session| self.death_of(&session.id));
+        let exit = told.and_then(|death| death.exit);
         let with_server = told.is_some_and(|death| death.with_server);
-        let reason = match exit {
-            _ if with_server => "tmux server died".to_owned(),
-            _ if obituary.left_session => "agent gone, shell left".to_owned(),
-            Some(exit) => format!("crashed (exit {exit})"),
-            None => "crashed".to_owned(),
-        };
+        let reason = story::cause(obituary, told);
         let identity = self.spec.identity.clone();
         if let Some(line) = &obituary.by_command {
             tracing::info!("{identity}: ended while `{line}` was at work; brought back, and told to nobody");
@@ -126,15 +109,7 @@ impl Owner {
     }
 
     fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
-        let which = match attempt {
-            Attempt::Fresh => String::new(),
-            Attempt::Restart(n) => format!(" (restart {n})"),
-            Attempt::Trial => " (trial after a crash loop)".to_owned(),
-            Attempt::Asked => " (asked for)".to_owned(),
-        };
-        let text = format!("started in {:.1}s{which}", took.as_secs_f64());
-        tracing::info!("{}: {text}", self.spec.identity);
-        self.remember(now, text);
+        tracing::info!("{}: {}", self.spec.identity, story::started(attempt, took));
         let attempt = match attempt {
             Attempt::Fresh | Attempt::Asked => return,
             Attempt::Restart(n) => n,
@@ -170,10 +145,12 @@ impl Owner {
         if self.spec.identity.role() == Role::Polecat {
             return self.tell_not_brought_back(&text);
         }
-        let deps = self.deps.clone();
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {
-            let subject = format!("CRASH_LOOP: {identity} held after {restarts} restarts");
-            mail::send(&deps, "mayor/", &subject, &text).await;
+            let subject = format!("CRASH_LOOP: {} held after {restarts} restarts", spec.identity);
+            let sent = mail::send(&deps, "mayor/", &subject, &text).await;
+            let entry = Entry::mailed(deps.now().wall, "", "mayor/", &subject, sent);
+            deps.histories.add(&spec.identity, entry);
         });
     }
 
@@ -194,6 +171,7 @@ impl Owner {
                 self.deps.problems.clear(&key);
             }
             StartEnd::Refused(_)
+            | StartEnd::Unwanted(_)
             | StartEnd::StoppedByHand(_)
             | StartEnd::NeverAppeared(_)
             | StartEnd::Ended(_) => {}

@@ -106,6 +106,7 @@ impl RootState {
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
                 self.plan.deps.restarts.forget_rig(&name);
                 self.plan.deps.claims.forget_rig(&name);
+                self.plan.deps.histories.rig_is_gone(&name, self.plan.deps.now().wall);
                 self.plan.deps.docked.forget(&name);
                 self.plan.deps.snapshots.forget(&name);
             }

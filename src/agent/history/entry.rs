@@ -1,0 +1,117 @@
+//! One entry of an agent's history: what was seen, what that led to, and what was done about it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{agent::standing::Standing, ledger::mail::Sent};
+
+/// A text in an entry has so many characters at most.
+pub const TEXT: usize = 300;
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The agent's life went on, or what is done about it.
+    Change,
+    /// A look told nothing, so nothing was done. Such looks are counted together, whatever they could not see.
+    Unclear,
+    /// What came of a request.
+    Request,
+    /// It was nudged, or somebody was mailed about it.
+    Word,
+    /// The supervisor itself: it stopped, was cut short, or looks after it no longer.
+    Ours,
+}
+
+/// One entry. `seen` or `done` may be empty, never both; neither has line breaks or other control characters in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When; the first time of many.
+    pub at: Timestamp,
+    /// What it is about.
+    pub kind: Kind,
+    /// What was seen or asked for ("session is gone (its process ended, exit 137)").
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seen: String,
+    /// How the agent was from then on, where that may have changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Standing>,
+    /// What was done about it, and why where `seen` does not say it ("restart 2 waits").
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub done: String,
+    /// Until when that was to last; then it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How often.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub times: u32,
+    /// The last time, of more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+}
+
+fn once() -> u32 {
+    1
+}
+
+fn is_once(times: &u32) -> bool {
+    *times == 1
+}
+
+impl Entry {
+    /// An entry that says nothing about how the agent is.
+    pub fn new(kind: Kind, at: Timestamp, seen: &str, done: &str) -> Self {
+        let (seen, done) = (one_line(seen), one_line(done));
+        Entry { at, kind, seen, state: None, done, until: None, times: 1, last: None }
+    }
+
+    /// This led to that state, which lasts so long, where it ends by itself.
+    pub fn leading_to(self, state: Standing, until: Option<Timestamp>) -> Self {
+        Entry { state: Some(state), until, ..self }
+    }
+
+    /// A nudge, or a mail about it.
+    pub fn word(at: Timestamp, seen: &str, done: &str) -> Self {
+        Entry::new(Kind::Word, at, seen, done)
+    }
+
+    /// This mail about it.
+    pub fn mailed(at: Timestamp, seen: &str, to: &str, subject: &str, sent: Sent) -> Self {
+        let told = match sent {
+            Sent::Yes => "was told by mail",
+            Sent::Perhaps => "was perhaps told by mail",
+            Sent::No => "could not be told by mail",
+        };
+        Entry::word(at, seen, &format!("{to} {told}: {subject}"))
+    }
+
+    /// Whether it says nothing new.
+    pub(super) fn is_repeated_by(&self, other: &Entry) -> bool {
+        let same = || (&self.seen, &self.done) == (&other.seen, &other.done);
+        self.kind == other.kind && self.state == other.state && (self.kind == Kind::Unclear || same())
+    }
+
+    /// It happened again; what is new about it is taken over.
+    pub(super) fn repeat(&mut self, again: Entry) {
+        let Entry { at, seen, done, until, .. } = again;
+        (self.seen, self.done, self.until) = (seen, done, until);
+        self.times = self.times.saturating_add(1);
+        self.last = Some(at);
+    }
+
+    /// When it happened last.
+    pub fn latest(&self) -> Timestamp {
+        self.last.unwrap_or(self.at)
+    }
+}
+
+/// A text that another program may have had a part in, as one line of bounded length.
+fn one_line(text: &str) -> String {
+    let mut line: String = text.chars().take(TEXT).collect();
+    if line.len() < text.len() {
+        line.pop();
+        line.push('…');
+    }
+    line.replace(|c: char| c.is_control(), " ")
+}

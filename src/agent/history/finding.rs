@@ -1,0 +1,147 @@
+//! Finding: which of the agents that are known a text means, and which it may have meant. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::agent::identity::{
+    Identity, RigName,
+    spelling::{Spelling, spelled},
+};
+
+/// So many are suggested at most.
+const SUGGESTED: usize = 3;
+
+/// A text that names none of the agents that are known. Its [`Display`](std::fmt::Display) names it and close ones.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("unknown agent {text}{}", suggestion(close))]
+pub struct UnknownAgent {
+    /// The text, cut to 200 characters, as one line.
+    pub text: String,
+    /// Those that are spelled most alike, the closest first.
+    pub close: Vec<Identity>,
+}
+
+fn suggestion(close: &[Identity]) -> String {
+    match close {
+        [] => String::new(),
+        close => {
+            let names: Vec<String> = close.iter().map(Identity::to_string).collect();
+            format!("; did you mean {}?", names.join(" or "))
+        }
+    }
+}
+
+/// Which agent a text means, in any spelling, of those that are known (by the running supervisor, by the histories). The
+/// town's rigs are told apart from an agent's name by `rigs`; those of known agents count too, so that an agent of a rig that is
+/// gone is found. `<rig>/<name>` is the polecat of this name where one is known, else the crew member.
+pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity, UnknownAgent> {
+    let rigs: BTreeSet<&RigName> = rigs.iter().chain(known.iter().filter_map(Identity::rig)).collect();
+    let rigs: Vec<RigName> = rigs.into_iter().cloned().collect();
+    let meant = match spelled(text, &rigs) {
+        Spelling::Agent(identity) => vec![identity],
+        Spelling::Member(rig, name) => {
+            vec![Identity::Polecat(rig.clone(), name.clone()), Identity::Crew(rig, name)]
+        }
+        Spelling::Unknown => Vec::new(),
+    };
+    meant.into_iter().find(|identity| known.contains(identity)).ok_or_else(|| UnknownAgent {
+        text: text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        close: close_ones(text, known),
+    })
+}
+
+/// The few of these that are spelled most like a text: one letter in three may differ, and upper and lower case are the
+/// same. An agent's own name alone (`Toast`) is close too. The closest first, then by identity.
+pub fn close_ones(text: &str, known: &[Identity]) -> Vec<Identity> {
+    let text: String = text.chars().take(200).collect::<String>().to_lowercase();
+    let mut close: Vec<(usize, &Identity)> = known
+        .iter()
+        .filter_map(|identity| {
+            let distances = spellings(identity).into_iter().filter_map(|spelling| {
+                let spelling = spelling.to_lowercase();
+                let distance = strsim::osa_distance(&text, &spelling);
+                (distance * 3 <= spelling.chars().count()).then_some(distance)
+            });
+            Some((distances.min()?, identity))
+        })
+        .collect();
+    close.sort();
+    close.dedup();
+    close.into_iter().take(SUGGESTED).map(|(_, identity)| identity.clone()).collect()
+}
+
+/// The ways in which people may write it.
+fn spellings(identity: &Identity) -> Vec<String> {
+    let mut spellings = vec![identity.to_string()];
+    let role = identity.role();
+    match (identity.rig(), identity.name()) {
+        (Some(rig), Some(name)) => {
+            spellings.extend([format!("{rig}/{name}"), format!("{rig}-{role}-{name}"), name.to_string()]);
+        }
+        (Some(rig), None) => spellings.push(format!("{rig}-{role}")),
+        (None, _) => spellings.push(role.to_string()),
+    }
+    spellings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Vec<Identity> {
+        [
+            "mayor",
+            "deacon",
+            "deacon-boot",
+            "gastown/witness",
+            "gastown/refinery",
+            "gastown/polecats/Toast",
+            "gastown/polecats/Nux",
+            "gastown/crew/max",
+            "gastown/crew/Nux",
+            "a-b/witness",
+            "beads/witness",
+        ]
+        .map(|text| text.parse().unwrap())
+        .to_vec()
+    }
+
+    #[test]
+    fn the_grid_of_texts() {
+        for (text, expected) in [
+            ("gastown/witness", "gastown/witness"),
+            ("gastown-witness", "gastown/witness"),
+            ("a-b-witness", "a-b/witness"),
+            ("mayor/", "mayor"),
+            ("boot", "deacon-boot"),
+            ("gastown/Toast", "gastown/polecats/Toast"),
+            ("gastown/max", "gastown/crew/max"),
+            ("gastown/Nux", "gastown/polecats/Nux"),
+            ("gastown-crew-Nux", "gastown/crew/Nux"),
+            ("gastwon/witness", "unknown agent gastwon/witness; did you mean gastown/witness?"),
+            ("GASTOWN/Witness", "unknown agent GASTOWN/Witness; did you mean gastown/witness?"),
+            ("Toast", "unknown agent Toast; did you mean gastown/polecats/Toast?"),
+            ("tost", "unknown agent tost; did you mean gastown/polecats/Toast?"),
+            ("nux", "unknown agent nux; did you mean gastown/crew/Nux or gastown/polecats/Nux?"),
+            ("decon", "unknown agent decon; did you mean deacon?"),
+            ("bead/witness", "unknown agent bead/witness; did you mean beads/witness?"),
+            // Spelled as it should be, but there is none.
+            ("gastown/polecats/Ghost", "unknown agent gastown/polecats/Ghost"),
+            ("beads/refinery", "unknown agent beads/refinery"),
+            ("", "unknown agent "),
+            ("something else entirely", "unknown agent something else entirely"),
+            ("two\nlines", "unknown agent two lines"),
+        ] {
+            let found = find(text, &["gastown".parse().unwrap()], &known());
+            let found = found.map_or_else(|unknown| unknown.to_string(), |identity| identity.to_string());
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_than_three_are_suggested_the_closest_first() {
+        let known: Vec<Identity> = (0..9).map(|n| format!("r/polecats/dog{n}").parse().unwrap()).collect();
+        let close: Vec<String> = close_ones("r/dog77", &known).iter().map(Identity::to_string).collect();
+        assert_eq!(close, ["r/polecats/dog7", "r/polecats/dog0", "r/polecats/dog1"]);
+        assert_eq!(close_ones(&"x".repeat(100_000), &known), []);
+    }
+}

@@ -1,0 +1,253 @@
+//! The register as grids: bounds, repeats, order, what an earlier owner told.
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn agent(name: &str) -> Identity {
+    name.parse().unwrap()
+}
+
+fn histories() -> Histories {
+    Histories::new(PathBuf::from("/nowhere"))
+}
+
+/// `seen → done` at a second, leading to a state where one is named.
+fn change(second: i64, seen: &str, state: Option<Standing>) -> Entry {
+    let entry = Entry::new(Kind::Change, at(second), seen, "");
+    match state {
+        Some(state) => entry.leading_to(state, None),
+        None => entry,
+    }
+}
+
+/// What is kept, in few words: `seen`, and how often.
+fn kept(histories: &Histories, name: &str) -> Vec<String> {
+    let entries = histories.of(&agent(name)).map(|history| history.entries).unwrap_or_default();
+    let few = |it: &Entry| match it.times {
+        1 => it.seen.clone(),
+        times => format!("{} x{times} until {}", it.seen, it.latest().as_second() - 1_800_000_000),
+    };
+    entries.iter().map(few).collect()
+}
+
+#[test]
+fn what_repeats_is_counted() {
+    for (name, seen, expected) in [
+        ("different", vec!["a", "b", "c"], vec!["a", "b", "c"]),
+        ("the same", vec!["a", "a", "a"], vec!["a x3 until 2"]),
+        ("two that take turns", vec!["a", "b", "a", "b", "a"], vec!["a x3 until 4", "b x2 until 3"]),
+        ("three that do", vec!["a", "b", "c", "a"], vec!["a", "b", "c", "a"]),
+        ("a repeat, then something else", vec!["a", "a", "b"], vec!["a x2 until 1", "b"]),
+        ("looks that tell nothing", vec!["?1", "?2", "?3"], vec!["?3 x3 until 2"]),
+        ("and that do again", vec!["?1", "a", "?2", "b"], vec!["?2 x2 until 2", "a", "b"]),
+    ] {
+        let histories = histories();
+        for (second, seen) in seen.into_iter().enumerate() {
+            let kind = if seen.starts_with('?') { Kind::Unclear } else { Kind::Change };
+            histories.add(&agent("deacon"), Entry::new(kind, at(second as i64), seen, ""));
+        }
+        assert_eq!(kept(&histories, "deacon"), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_same_words_that_lead_elsewhere_are_no_repeat() {
+    let histories = histories();
+    for (second, state) in [(0, Standing::Absent), (1, Standing::Paused), (2, Standing::Paused)] {
+        histories.add(&agent("deacon"), change(second, "is not running", Some(state)));
+    }
+    assert_eq!(kept(&histories, "deacon"), ["is not running", "is not running x2 until 2"]);
+}
+
+#[test]
+fn a_repeat_brings_what_is_new_about_it() {
+    let histories = histories();
+    for second in [0, 30] {
+        let entry = change(second, "could not be started", None);
+        histories.add(&agent("deacon"), entry.leading_to(Standing::Waiting, Some(at(second + 30))));
+    }
+    let entry = histories.of(&agent("deacon")).unwrap().entries.remove(0);
+    assert_eq!((entry.at, entry.until, entry.times), (at(0), Some(at(60)), 2));
+}
+
+#[test]
+fn an_agent_has_so_many_entries_the_oldest_go() {
+    let histories = histories();
+    for second in 0..ENTRIES as i64 + 7 {
+        histories.add(&agent("deacon"), change(second, &format!("n{second}"), None));
+    }
+    let kept = kept(&histories, "deacon");
+    assert_eq!((kept.len(), kept[0].as_str(), kept[ENTRIES - 1].as_str()), (ENTRIES, "n7", "n56"));
+}
+
+#[test]
+fn all_together_have_so_many_and_who_has_few_keeps_them() {
+    let histories = histories();
+    histories.add(&agent("mayor"), change(0, "long ago", None));
+    for n in 0..ALL_ENTRIES as i64 / ENTRIES as i64 + 10 {
+        for second in 0..ENTRIES as i64 {
+            histories.add(&agent(&format!("r/polecats/p{n}")), change(second, &format!("n{second}"), None));
+        }
+    }
+    let all: usize = histories.known().iter().map(|it| histories.of(it).unwrap().entries.len()).sum();
+    assert_eq!(all, ALL_ENTRIES);
+    assert_eq!(kept(&histories, "mayor"), ["long ago"]);
+    let count = |it: &Identity| histories.of(it).unwrap().entries.len();
+    let fewest = histories.known().iter().map(count).filter(|it| *it > 1).min();
+    assert!(fewest.unwrap() > ENTRIES / 2, "each has its share");
+}
+
+#[test]
+fn there_is_an_end_to_the_agents_and_those_that_are_gone_go_first() {
+    let histories = histories();
+    histories.add(&agent("mayor"), change(0, "long ago", None));
+    histories.add(&agent("r/polecats/gone"), change(1, "a", None));
+    histories.gone(&agent("r/polecats/gone"), "its directory is gone", at(1_000_000));
+    for n in 0..AGENTS as i64 - 2 {
+        histories.add(&agent(&format!("r/polecats/p{n}")), change(n, "a", None));
+    }
+    assert_eq!(histories.known().len(), AGENTS);
+    histories.add(&agent("r/polecats/one-more"), change(5, "a", None));
+    assert_eq!(kept(&histories, "r/polecats/gone"), [""; 0], "although its end is the newest of all");
+    assert_eq!(kept(&histories, "mayor"), ["long ago"]);
+    histories.add(&agent("r/polecats/another"), change(5, "a", None));
+    assert_eq!((kept(&histories, "mayor").len(), histories.known().len()), (0, AGENTS), "then the oldest");
+}
+
+#[test]
+fn one_that_is_gone_is_told_once_and_may_come_back() {
+    let histories = histories();
+    let dog = agent("r/polecats/dog");
+    histories.gone(&dog, "its directory is gone", at(0));
+    assert_eq!(histories.of(&dog), None, "nothing is known of it");
+    histories.add(&dog, change(1, "is running", Some(Standing::Alive)));
+    histories.stands(&dog, Standing::Alive, at(1));
+    histories.gone(&dog, "its directory is gone", at(2));
+    histories.rig_is_gone(&"r".parse().unwrap(), at(3));
+    assert_eq!(kept(&histories, "r/polecats/dog"), ["is running", "its directory is gone"]);
+    assert_eq!(histories.standing(&dog), None);
+    histories.supervisor_stops(at(4));
+    assert_eq!(kept(&histories, "r/polecats/dog").len(), 2, "nobody looked after it");
+    histories.add(&dog, change(5, "is back", Some(Standing::Alive)));
+    histories.rig_is_gone(&"r".parse().unwrap(), at(6));
+    assert_eq!(kept(&histories, "r/polecats/dog")[3], "its rig is gone from mayor/rigs.json");
+}
+
+#[test]
+fn our_stop_is_told_of_those_we_looked_after() {
+    for (standing, told) in [
+        (Some(Standing::Alive), true),
+        (Some(Standing::Waiting), true),
+        (Some(Standing::Starting), true),
+        (Some(Standing::Held), true),
+        (Some(Standing::CrashLoop), true),
+        (Some(Standing::Paused), false),
+        (Some(Standing::Absent), false),
+        (None, false),
+    ] {
+        let histories = histories();
+        histories.add(&agent("deacon"), change(0, "a", standing));
+        if let Some(standing) = standing {
+            histories.stands(&agent("deacon"), standing, at(0));
+        }
+        histories.supervisor_stops(at(1));
+        assert_eq!(kept(&histories, "deacon").len() == 2, told, "{standing:?}");
+    }
+}
+
+#[test]
+fn a_new_owner_does_not_tell_again_what_the_last_one_told() {
+    use Standing::{Alive, Confirming, Paused, Starting, Waiting};
+    let word = || Entry::word(at(1), "", "nudged");
+    let stop = || Entry::new(Kind::Ours, at(1), "the supervisor stopped", "");
+    for (name, before, new, told) in [
+        ("nothing is known", vec![], Confirming, true),
+        ("noticed again", vec![change(0, "gone", Some(Confirming))], Confirming, false),
+        ("with a nudge in between", vec![change(0, "gone", Some(Confirming)), word()], Confirming, false),
+        ("with our stop in between", vec![change(0, "waits", Some(Waiting)), stop()], Waiting, true),
+        ("it went on", vec![change(0, "gone", Some(Confirming))], Waiting, true),
+        ("still parked", vec![change(0, "parked", Some(Paused))], Paused, false),
+        ("found running, perhaps another life", vec![change(0, "started", Some(Alive))], Alive, true),
+        ("started again", vec![change(0, "start", Some(Starting))], Starting, true),
+    ] {
+        let histories = histories();
+        let count = before.len();
+        before.into_iter().for_each(|entry| histories.add(&agent("deacon"), entry));
+        histories.add_if_news(&agent("deacon"), change(2, "new", Some(new)));
+        assert_eq!(kept(&histories, "deacon").len() > count, told, "{name}");
+    }
+}
+
+#[test]
+fn texts_are_short_and_one_line() {
+    let entry = Entry::new(Kind::Change, at(0), "limit\n\u{1b}[2Jreached", &"é".repeat(10_000));
+    assert_eq!(entry.seen, "limit  [2Jreached");
+    assert_eq!((entry.done.chars().count(), entry.done.chars().last()), (TEXT, Some('…')));
+}
+
+#[test]
+fn machines_read_what_is_there_and_nothing_else() {
+    let histories = histories();
+    let entry = Entry::new(
+        Kind::Change,
+        at(0),
+        "session is gone (its process ended, exit 137)",
+        "making sure for 1s",
+    );
+    histories.add(&agent("r/witness"), entry.leading_to(Standing::Confirming, None));
+    let entry = Entry::new(Kind::Change, at(1), "", "held after 5 restarts");
+    histories.add(&agent("r/witness"), entry.clone().leading_to(Standing::CrashLoop, Some(at(1801))));
+    histories.add(
+        &agent("r/witness"),
+        Entry { at: at(2), ..entry.leading_to(Standing::CrashLoop, Some(at(1802))) },
+    );
+    let json = serde_json::to_value(histories.of(&agent("r/witness")).unwrap()).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({"agent": "r/witness", "entries": [
+            {"at": "2027-01-15T08:00:00Z", "kind": "change", "seen": "session is gone (its process ended, exit 137)",
+             "state": "confirming", "done": "making sure for 1s"},
+            {"at": "2027-01-15T08:00:01Z", "kind": "change", "state": "crash_loop", "done": "held after 5 restarts",
+             "until": "2027-01-15T08:30:02Z", "times": 2, "last": "2027-01-15T08:00:02Z"},
+        ]})
+    );
+}
+
+#[test]
+fn lines_for_people() {
+    use jiff::tz::{Offset, TimeZone};
+    let history = |entries: Vec<Entry>| History { agent: agent("r/witness"), entries };
+    let zone = TimeZone::fixed(Offset::constant(2));
+    let change = |second, seen: &str, done: &str| Entry::new(Kind::Change, at(second), seen, done);
+    let alive = change(-90_000, "is running", "taken over as it is").leading_to(Standing::Alive, None);
+    let gone = change(0, "session is gone", "making sure for 1s").leading_to(Standing::Confirming, None);
+    let still =
+        change(1, "session is gone", "waiting for `gt sling` to end").leading_to(Standing::Confirming, None);
+    let waits = change(2, "died: crashed", "restart 2 waits").leading_to(Standing::Waiting, Some(at(32)));
+    let held = change(3, "", "held after 5 restarts").leading_to(Standing::CrashLoop, Some(at(60_000)));
+    let started = change(4, "started in 4.1s", "").leading_to(Standing::Alive, None);
+    let word = Entry::word(at(5), "its heartbeat is 15m0s old", "nudged");
+    let mut often = change(6, "is seen again", "").leading_to(Standing::Alive, None);
+    often.repeat(often.clone());
+    let only_until = change(7, "", "").leading_to(Standing::Held, Some(at(8)));
+    let entries = vec![alive, gone, still, waits, held, started, word, often, only_until];
+    let lines = rendering::lines(&history(entries), at(10), &zone);
+    assert_eq!(
+        lines,
+        [
+            "2027-01-14 09:00:00 is running → alive: taken over as it is",
+            "10:00:00 session is gone → confirming: making sure for 1s",
+            "10:00:01 session is gone → waiting for `gt sling` to end",
+            "10:00:02 died: crashed → waiting: restart 2 waits, until 10:00:32",
+            "10:00:03 crash_loop: held after 5 restarts, until 2027-01-16 02:40:00",
+            "10:00:04 started in 4.1s → alive",
+            "10:00:05 its heartbeat is 15m0s old → nudged",
+            "10:00:06 is seen again (2 times, last 10:00:06)",
+            "10:00:07 held: until 10:00:08",
+        ]
+    );
+    assert_eq!(rendering::lines(&history(vec![]), at(10), &zone), [""; 0]);
+}
