@@ -35,6 +35,9 @@ mod coming_up;
 /// What `bd` said about a polecat's work is asked again when it is older than this by the time its session is made.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
 
+/// Why a start that nobody asked for is given up.
+const SOMETHING_ELSE: &str = "somebody asked for something else";
+
 /// One start under way.
 struct Start<'a> {
     deps: &'a Deps,
@@ -103,7 +106,7 @@ impl Start<'_> {
 
     async fn permitted(&self) -> Step<()> {
         if self.must_make_way() {
-            return Err(StartEnd::Unwanted("somebody asked for something else".to_owned()));
+            return Err(StartEnd::Unwanted(SOMETHING_ELSE.to_owned()));
         }
         match permission::ask(self.deps, self.spec).await {
             Permission::Allowed => Ok(()),
@@ -162,8 +165,14 @@ impl Start<'_> {
         match &self.order.replace {
             Some(Replacement { session, because, why }) if session == key => {
                 // What runs is left running when that is not allowed, or the heartbeat moved or cannot be read.
-                if self.permitted().await.is_err() || !self.still_holds(because).await {
-                    return Err(StartEnd::Found(key.clone()));
+                let left = |why| StartEnd::Left { session: key.clone(), why };
+                match self.permitted().await {
+                    Ok(()) if self.still_holds(because).await => {}
+                    Ok(()) => return Err(left("its heartbeat moved, or cannot be read".to_owned())),
+                    Err(StartEnd::Refused(why) | StartEnd::Unwanted(why) | StartEnd::Unclear(why)) => {
+                        return Err(left(why));
+                    }
+                    Err(end) => return Err(end),
                 }
                 tracing::warn!("{}: ending it: {why}", self.spec.identity);
                 Ok(())

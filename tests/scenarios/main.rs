@@ -24,6 +24,7 @@ mod role_beads;
 mod seeds;
 mod spawns;
 mod stopping;
+mod stories;
 mod timelines;
 mod unknown;
 

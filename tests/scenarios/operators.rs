@@ -63,7 +63,7 @@ fn a_parked_rig_stays_down_and_comes_up_when_it_is_unparked() {
             world.pass(mins(20)).await;
             assert_eq!(deeds(&world), before, "{name}");
             let agent = supervisor.agent("r/witness").await;
-            assert_eq!((agent.state, agent.reason.as_deref()), ("absent", Some("rig is parked")), "{name}");
+            assert_eq!((agent.state, agent.reason.as_deref()), ("paused", Some("rig is parked")), "{name}");
             world.state().weather.hints = hints;
             let unparked = world.time();
             world.unpark("r");
@@ -99,8 +99,8 @@ fn a_lock_taken_while_a_start_waits_for_its_turn_stops_it() {
         world.pass(mins(10)).await;
         assert_eq!(deeds(&world), 4, "and no more");
         let town = supervisor.snapshot().await;
-        let absent = town.agents.iter().filter(|agent| agent.state == "absent").count();
-        assert_eq!(absent, 6, "the others, and boot: {:#?}", town.agents);
+        let paused = town.agents.iter().filter(|agent| agent.state == "paused").count();
+        assert_eq!(paused, 6, "the others, and boot: {:#?}", town.agents);
         world.hold_lock(false);
         all_up(&world, &["a", "b", "c", "d"], mins(4)).await;
     });

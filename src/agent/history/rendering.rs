@@ -3,8 +3,9 @@
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::{Entry, History};
+use crate::agent::standing::Standing;
 
-/// The lines, oldest first: `10:02:16 died: crashed (exit 137), hook gt-abc → waiting: restart 2 waits, until 10:02:46`.
+/// The lines, oldest first: `10:02:16 died: crashed (exit 137), hook gt-abc → waiting: restart 2 waits, next try 10:02:46`.
 /// Times are of this zone, and have a date where that is not today's. The state stands where it changed.
 pub fn lines(history: &History, now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let times = Times { zone, today: now.to_zoned(zone.clone()) };
@@ -13,11 +14,14 @@ pub fn lines(history: &History, now: Timestamp, zone: &TimeZone) -> Vec<String> 
         let changed = entry.state.filter(|now| state != Some(*now));
         state = entry.state.or(state);
         let state = changed.map_or("", |state| state.as_str());
-        let until = entry.until.map(|until| format!("until {}", times.show(until)));
-        let mut done = entry.done.clone();
-        if let Some(until) = until {
-            done = if done.is_empty() { until } else { format!("{done}, {until}") };
-        }
+        // A hold ends then; for one that is to be started, something begins.
+        let word = if entry.state == Some(Standing::Held) { "until" } else { "next try" };
+        let until = entry.until.map(|until| format!("{word} {}", times.show(until)));
+        let done = match (entry.done.as_str(), until) {
+            (done, None) => done.to_owned(),
+            ("", Some(until)) => until,
+            (done, Some(until)) => format!("{done}, {until}"),
+        };
         let result = match (state, done.as_str()) {
             ("", done) => done.to_owned(),
             (state, "") => state.to_owned(),

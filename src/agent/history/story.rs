@@ -156,11 +156,10 @@ impl Words {
             _ => "is not running",
         };
         let done = match order.attempt {
-            Attempt::Fresh => "start".to_owned(),
             Attempt::Restart(n) => format!("restart {n}"),
             Attempt::Trial => "trial after a crash loop".to_owned(),
-            // What was asked for was told.
-            Attempt::Asked => String::new(),
+            // What is seen says why; what was asked for was told.
+            Attempt::Fresh | Attempt::Asked => String::new(),
         };
         self.say(seen, &done);
     }

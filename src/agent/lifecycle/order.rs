@@ -80,6 +80,13 @@ pub enum StartEnd {
     },
     /// An agent was there already; nothing was done.
     Found(SessionKey),
+    /// It was given up once a session was there, or before one was ended; what runs is left running.
+    Left {
+        /// That session.
+        session: SessionKey,
+        /// Why ("rig is parked").
+        why: String,
+    },
     /// Not allowed (any more); what runs was left running.
     Refused(String),
     /// Not wanted any more, or something else was asked for.

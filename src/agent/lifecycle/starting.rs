@@ -84,8 +84,9 @@ impl Lifecycle {
             return Decision::Leave; // a start that was overtaken
         };
         self.acted(around);
-        self.gave_up = !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::StoppedByHand(_));
-        self.mourned &= !matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Ended(_));
+        let lives = matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. });
+        self.gave_up = !lives && !matches!(end, StartEnd::StoppedByHand(_));
+        self.mourned &= !lives && !matches!(end, StartEnd::Ended(_));
         match end {
             StartEnd::Up { session, took } => {
                 self.is_seen();
@@ -96,6 +97,16 @@ impl Lifecycle {
             StartEnd::Found(session) => {
                 self.is_seen();
                 self.notices.push(told("is running already", ", ", "nothing done"));
+                self.state = State::Alive { since: around.now, session, said_stopped: false };
+                Decision::Leave
+            }
+            StartEnd::Left { session, why } => {
+                self.is_seen();
+                self.notices.push(told(
+                    format!("its start was given up: {why}"),
+                    "; ",
+                    "what runs is left running",
+                ));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }

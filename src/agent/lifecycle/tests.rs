@@ -450,6 +450,7 @@ fn how_a_start_ends() {
     for (name, end, expected) in [
         ("up", up, "alive, leave"),
         ("found", StartEnd::Found(session(3)), "alive, leave"),
+        ("left", StartEnd::Left { session: session(3), why: "rig is parked".into() }, "alive, leave"),
         ("refused", StartEnd::Refused("rig is parked".into()), "absent, leave"),
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
         ("impossible", StartEnd::Impossible("no program".into()), "waiting, look in 30"),

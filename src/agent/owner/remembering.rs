@@ -27,7 +27,7 @@ impl Owner {
         let identity = &self.spec.identity;
         let before = self.deps.histories.standing(identity);
         if let Some((Standing::Starting, _)) = before {
-            let seen = "its start was cut short by our own end";
+            let seen = "its start was cut short by a fault or an end of ours";
             let entry = Entry::new(Kind::Ours, now.wall, seen, "looked at afresh");
             self.deps.histories.add(identity, entry.leading_to(Standing::Unknown, None));
         }
@@ -74,9 +74,7 @@ impl Owner {
             return;
         }
         let entry = match &why {
-            Some(why) => {
-                Entry::new(Kind::Change, seen.begun.wall, why, "left as it is, whatever happens to it")
-            }
+            Some(why) => Entry::new(Kind::Change, seen.begun.wall, why, "not touched while that lasts"),
             None => Entry::new(
                 Kind::Change,
                 seen.begun.wall,

@@ -167,7 +167,7 @@ impl Owner {
             StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
                 self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));
             }
-            StartEnd::Up { .. } | StartEnd::Found(_) => {
+            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. } => {
                 self.deps.problems.clear(&key);
             }
             StartEnd::Refused(_)

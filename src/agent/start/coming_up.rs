@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Start, Step};
+use super::{SOMETHING_ELSE, Start, Step};
 use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
@@ -174,12 +174,10 @@ impl Start<'_> {
             Sighting::Alive(_) | Sighting::Starting(_) => true,
             Sighting::Unknown(_) => false,
         };
-        if self.must_make_way() {
-            return Err(StartEnd::Found(key.clone()));
-        }
+        self.makes_way(key)?;
         match permission::ask(self.deps, self.spec).await {
             // What runs is left running.
-            Permission::Denied(_) => Err(StartEnd::Found(key.clone())),
+            Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why }),
             Permission::Allowed => Ok(seen),
             Permission::Unknown(_) => Ok(false),
         }
@@ -203,6 +201,14 @@ impl Start<'_> {
             () = self.pulse.notified() => {}
             () = tokio::time::sleep(time) => {}
         }
-        if self.must_make_way() { Err(StartEnd::Found(key.clone())) } else { Ok(()) }
+        self.makes_way(key)
+    }
+
+    /// Ends a start that nobody asked for when somebody asked for something else; what runs is left running.
+    fn makes_way(&self, key: &SessionKey) -> Step<()> {
+        if self.must_make_way() {
+            return Err(StartEnd::Left { session: key.clone(), why: SOMETHING_ELSE.to_owned() });
+        }
+        Ok(())
     }
 }

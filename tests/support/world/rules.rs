@@ -178,7 +178,10 @@ impl State {
             self.violated(now, format!("{name} is created once more, and lives"));
         }
         self.check_gates(now, "create", name, Duration::ZERO);
-        if !self.wished(name) {
+        if self.wished(name) {
+            // Whoever stopped it by hand since it was asked for does not hold that up.
+            self.unhold(name);
+        } else {
             self.check_wanted(now, name);
         }
         self.check_asked_for(now, name);

@@ -7,7 +7,10 @@ use std::{
 
 use gastown_supervisor::{
     RunError, Signal,
-    agent::owner::AgentStatus,
+    agent::{
+        history::{History, rendering},
+        owner::AgentStatus,
+    },
     deps::{Deps, Dice, Ports},
     rig::supervisor::RigMsg,
     town::{paths::TownPaths, settings::Settings},
@@ -18,7 +21,9 @@ use gastown_supervisor::{
         town_reading::read_settings,
     },
 };
+use jiff::tz::TimeZone;
 use ractor::{ActorCell, ActorRef};
+use regex::Regex;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -116,6 +121,31 @@ impl Supervisor {
         let town = self.snapshot().await;
         let agent = town.agents.iter().find(|agent| agent.identity == identity);
         agent.cloned().unwrap_or_else(|| panic!("no agent {identity} in {town:#?}"))
+    }
+
+    /// What is told of an agent, as people read it, without what depends on chance: its lines without their times, and
+    /// `then`, `…` for times and durations of starts in them.
+    pub fn story(&self, identity: &str) -> Vec<String> {
+        let history = self.history(identity);
+        let chance = Regex::new(r"\d\d:\d\d:\d\d").unwrap();
+        let took = Regex::new(r"started in \d+\.\ds").unwrap();
+        let told = rendering::lines(&history, self.world.wall(), &TimeZone::UTC);
+        told.iter()
+            .map(|line| {
+                let line = chance.replace_all(line, "then");
+                let line = took.replace(&line, "started in …").into_owned();
+                // An entry of another day has its date there.
+                line.split_once("then ").map_or(line.clone(), |(_, rest)| rest.to_owned())
+            })
+            .collect()
+    }
+
+    /// What is told of an agent; it must be in order, and written so that the next supervisor reads the same.
+    pub fn history(&self, identity: &str) -> History {
+        let agent = identity.parse().unwrap();
+        let history = self.deps.histories.of(&agent).unwrap_or(History { agent, entries: Vec::new() });
+        assert!(history.entries.is_sorted_by_key(|entry| entry.at), "{history:#?}");
+        history
     }
 
     /// Waits until an agent is in this state.
