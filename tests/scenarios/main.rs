@@ -23,6 +23,7 @@ mod requests;
 mod role_beads;
 mod seeds;
 mod spawns;
+mod statuses;
 mod stopping;
 mod stories;
 mod timelines;

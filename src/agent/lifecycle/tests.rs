@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod asked;
+mod standings;
 
 const T0: i64 = 1_800_000_000;
 

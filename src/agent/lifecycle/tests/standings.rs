@@ -1,0 +1,257 @@
+//! How an agent is for people, in every state; and one step of its life as one line of its history.
+
+use super::*;
+use crate::{
+    agent::{
+        history::{
+            History, rendering,
+            story::{self, Around, Before},
+        },
+        standing::{self, Standing},
+    },
+    sessions::death::{Death, Sign},
+};
+
+/// State, reason and next try (in seconds), as `status` shows them.
+fn shown(lifecycle: &Lifecycle, second: i64) -> (&'static str, Option<String>, Option<i64>) {
+    let next = standing::next_try(lifecycle, at(second).wall);
+    (Standing::of(lifecycle).as_str(), standing::reason(lifecycle), next.map(|at| at.as_second() - T0))
+}
+
+#[test]
+fn every_state_has_its_word_its_reason_and_its_next_try() {
+    for (state, word, reason, next) in [
+        ("unseen", "unknown", "not looked at yet", None),
+        ("absent", "paused", "rig is parked", None),
+        ("starting", "starting", "it was not running", None),
+        ("alive", "alive", "", None),
+        ("confirming", "confirming", "session is gone", None),
+        ("waiting", "waiting", "restart 2 waits", Some(130)),
+        ("held", "held", "stopped by hand: `gt deacon stop`", Some(700)),
+        ("stopping", "held", "being stopped: asked to stop (mail hq-1)", None),
+        ("held on request", "held", "stopped on request: asked to stop (mail hq-1)", None),
+        ("crash loop", "crash_loop", "held after 0 restarts", Some(1900)),
+    ] {
+        let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        assert_eq!(shown(&given(state), 100), (word, reason, next), "{state}");
+    }
+}
+
+#[test]
+fn every_start_says_why() {
+    let replace = Replacement { session: session(1), why: "stuck".into(), because: Because::Asked };
+    for (attempt, replace, reason) in [
+        (Attempt::Fresh, None, "it was not running"),
+        (Attempt::Restart(3), None, "restart 3"),
+        (Attempt::Trial, None, "trial after a crash loop"),
+        (Attempt::Asked, None, "somebody asked for it"),
+        (Attempt::Restart(1), Some(replace), "stuck"),
+    ] {
+        let mut it = given("starting");
+        it.state = State::Starting { since: at(90), order: StartOrder { attempt, replace } };
+        assert_eq!(standing::reason(&it).as_deref(), Some(reason), "{attempt:?}");
+    }
+}
+
+#[test]
+fn who_is_not_running_is_absent_or_paused_by_what_stands_in_the_way() {
+    for (state, what, word) in [
+        ("unseen", "gone+parked", "paused"),
+        ("unseen", "zombie+parked", "paused"),
+        ("unseen", "gone+idle", "absent"),
+        ("unseen", "gone+idle+parked", "paused"),
+        ("absent", "gone+idle", "absent"),
+        ("confirming, due", "gone+parked", "paused"),
+        ("confirming, due", "gone+idle", "absent"),
+        ("waiting, due", "gone+parked", "paused"),
+        ("waiting, due", "gone+idle", "absent"),
+        ("crash loop, due", "gone+parked", "paused"),
+        // Stopped by hand and then parked: the hold outlasts a short park, and says more.
+        ("held", "gone+parked", "held"),
+        ("alive", "alive+parked", "alive"),
+    ] {
+        let mut it = given(state);
+        let _ = look_again(&mut it, what, 200);
+        assert_eq!(shown(&it, 200).0, word, "{state}, {what}");
+    }
+    let ends = [
+        (StartEnd::Refused("rig is parked".into()), "paused"),
+        (StartEnd::Unwanted("no work on its hook".into()), "absent"),
+    ];
+    for (end, word) in ends {
+        let mut it = given("starting");
+        let _ = step(&mut it, Event::StartEnded(end), at(100));
+        assert_eq!(shown(&it, 100).0, word);
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_claimed() {
+    for (state, what, word, reason) in [
+        ("alive", "dark", "unknown", "was alive when last seen; tmux does not answer"),
+        ("absent", "dark", "unknown", "tmux does not answer"),
+        ("unseen", "dark", "unknown", "tmux does not answer"),
+        ("waiting", "dark", "waiting", "tmux does not answer"),
+        ("confirming", "dark", "confirming", "tmux does not answer"),
+        ("held", "dark", "held", "tmux does not answer"),
+        ("unseen", "gone+gate?", "unknown", "the wisp file is broken"),
+        // That it does not run is known.
+        ("absent", "gone+gate?", "paused", "the wisp file is broken"),
+        ("absent", "gone+bead?", "paused", "bd"),
+    ] {
+        let mut it = given(state);
+        let _ = look(&mut it, what, 100);
+        let (seen, why, _) = shown(&it, 100);
+        assert_eq!((seen, why.as_deref()), (word, Some(reason)), "{state}, {what}");
+        let _ = look(&mut it, "alive", 101);
+        assert_eq!(shown(&it, 101), ("alive", None, None), "{state}, {what}, then seen");
+    }
+}
+
+#[test]
+fn a_backoff_is_the_next_try_until_it_is_over() {
+    for state in ["alive", "absent", "starting"] {
+        let mut it = given(state);
+        it.history.backoff_until = Some(at(130).wall);
+        assert_eq!(shown(&it, 100).2, Some(130), "{state}");
+        assert_eq!(shown(&it, 130).2, None, "{state}, it is over");
+    }
+}
+
+/// The line for one step, without its time.
+fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
+    let before = Before::of(&it);
+    let now = at(second);
+    let step = step(&mut it, event, now);
+    let death = Death {
+        session: "gt-r-witness".into(),
+        id: "$1".into(),
+        noticed: now,
+        exit: Some(137),
+        with_server: false,
+        sign: Sign::Process,
+        panes: Vec::new(),
+    };
+    let window = Policy::default().crash_loop_window;
+    let around = Around { now, death: Some(&death), request: Some("hq-1"), window };
+    let Some(entry) = story::entry(before, &it, &step, around) else { return "-".to_owned() };
+    let agent = Identity::Witness("r".parse().unwrap());
+    let lines =
+        rendering::lines(&History { agent, entries: vec![entry] }, now.wall, &jiff::tz::TimeZone::UTC);
+    lines[0].split_once(' ').unwrap().1.to_owned()
+}
+
+#[test]
+fn a_look_is_a_line_when_something_changed() {
+    let waited = "its time has come → starting: restart 1";
+    for (state, what, expected) in [
+        ("alive", "alive", "-"),
+        ("alive", "another", "runs in a new session → alive: not started by the supervisor"),
+        ("alive", "gone", "session is gone (its process ended, exit 137) → confirming: making sure for 1s"),
+        ("alive", "dark", "could not be looked at: tmux does not answer → unknown: nothing is done"),
+        (
+            "confirming, due",
+            "dark",
+            "could not be looked at: tmux does not answer → confirming: nothing is done",
+        ),
+        (
+            "confirming, due",
+            "gone+gate?",
+            "could not be judged: the wisp file is broken → confirming: nothing is done",
+        ),
+        ("confirming, due", "gone", "died: crashed (exit 137) → starting: restart 1"),
+        ("confirming, due", "gone+hooked", "died: crashed (exit 137), hook gt-1 → starting: restart 1"),
+        ("confirming, due", "alive", "is back by itself → alive: nothing done"),
+        (
+            "confirming, due, sling at work",
+            "gone+sling",
+            "session is gone → confirming: waiting for `gt sling gt-1 r` to end",
+        ),
+        (
+            "confirming, due, sling at work",
+            "gone",
+            "ended while `gt sling gt-1 r` was at work → starting: restart 1",
+        ),
+        (
+            "confirming, due",
+            "gone+hooked+treeless",
+            "session is gone → confirming: its worktree is gone, perhaps it is being removed",
+        ),
+        (
+            "confirming, due, stopped",
+            "gone",
+            "was stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until 08:11:40",
+        ),
+        (
+            "confirming, due",
+            "gone+limited",
+            "ended at a usage limit (limit reached) → waiting: tried again in 15m0s, next try 08:16:40",
+        ),
+        ("waiting", "gone", "-"),
+        ("waiting, due", "gone", waited),
+        ("waiting, due", "gone+parked", "is not running → paused: rig is parked"),
+        ("crash loop, due", "gone", "its time has come → starting: trial after a crash loop"),
+        ("absent", "gone+parked", "-"),
+        ("absent", "gone", "is not running, and paused no longer → starting"),
+        ("unseen", "gone", "is not running → starting"),
+        ("unseen", "alive", "is running → alive: taken over as it is"),
+        ("held", "gone", "-"),
+        ("held on request", "alive", "was started by somebody else → alive: is held no longer"),
+    ] {
+        let event = Event::Looked(seen(what, at(100)));
+        assert_eq!(line(given(state), event, 100), expected, "{state}, {what}");
+    }
+}
+
+#[test]
+fn how_a_start_or_stop_ended_is_a_line() {
+    for (end, expected) in [
+        (StartEnd::Up { session: session(3), took: Duration::from_millis(4120) }, "started in 4.1s → alive"),
+        (StartEnd::Found(session(3)), "is running already → alive: nothing done"),
+        (
+            StartEnd::Left { session: session(3), why: "rig is parked".into() },
+            "its start was given up: rig is parked → alive: what runs is left running",
+        ),
+        (StartEnd::Refused("rig is parked".into()), "is not running → paused: rig is parked"),
+        (
+            StartEnd::Unclear("tmux".into()),
+            "could not be started: tmux → waiting: tried again, next try 08:02:10",
+        ),
+        (StartEnd::NeverAppeared("no claude".into()), "start failed: no claude → starting: restart 1"),
+    ] {
+        assert_eq!(line(given("starting"), Event::StartEnded(end.clone()), 100), expected, "{end:?}");
+    }
+    for (end, expected) in [
+        (StopEnd::Ended, "was stopped on request → held: left so"),
+        (StopEnd::Gone, "request hq-1 is carried out → held"),
+        (StopEnd::Refused("rig is parked".into()), "request hq-1: rig is parked → alive: not carried out"),
+        (StopEnd::Unclear("tmux".into()), "request hq-1 has to wait: tmux → alive: tried again"),
+    ] {
+        assert_eq!(line(given("stopping"), Event::StopEnded(end.clone()), 100), expected, "{end:?}");
+    }
+}
+
+#[test]
+fn one_that_is_stuck_and_may_not_be_replaced_yet_is_told_once() {
+    let replace = || Event::Replace {
+        why: "its heartbeat is 31m0s old".into(),
+        heartbeat: at(0).wall,
+        permission: Permission::Allowed,
+    };
+    let mut it = given("alive");
+    it.history.restart_count = 1;
+    let first = "its heartbeat is 31m0s old → alive: left as it is, restart 2 waits";
+    assert_eq!(line(it.clone(), replace(), 100), first);
+    let _ = step(&mut it, replace(), at(100));
+    assert_eq!(line(it.clone(), replace(), 110), "-", "it still waits");
+    assert_eq!(line(it, replace(), 131), "its heartbeat is 31m0s old → starting: replacing it; restart 2");
+}
+
+#[test]
+fn one_whose_start_was_given_up_may_run_all_the_same() {
+    let mut it = given("starting");
+    let _ = step(&mut it, Event::StartEnded(StartEnd::Refused("rig is parked".into())), at(100));
+    let seen_alive = |it: &Lifecycle| line(it.clone(), Event::Seen(seen("alive", at(101))), 101);
+    assert_eq!(seen_alive(&it), "runs all the same → alive: nothing done");
+    assert_eq!(seen_alive(&given("absent")), "was started by somebody else → alive: nothing done");
+}
