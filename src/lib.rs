@@ -31,6 +31,9 @@
 //! the agent it is about carries it out ([`agent::lifecycle`], `asked`). What the ledger says of a rig's agents is read once
 //! a heartbeat ([`ledger::snapshot`]) and only ever nominates.
 //!
+//! What happened to an agent, and why nothing was done where nothing was done, is kept for people as a projection of all that
+//! ([`agent::history`]); nobody decides anything by it.
+//!
 //! Each agent has exactly one owner ([`agent::owner`]), and only the owner starts, nudges or ends it. What it does is
 //! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third
 //! answer, on which nothing is done. Rules are plain functions (`rules.rs`), actors move messages (`actor.rs`), effects
