@@ -6,7 +6,10 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,8 @@ pub struct Kept<T> {
     value: Arc<Mutex<T>>,
     /// One write at a time, so that the last one is the newest.
     writing: Arc<tokio::sync::Mutex<()>>,
+    /// Something changed that is not on disk.
+    unsaved: Arc<AtomicBool>,
 }
 
 impl<T> Clone for Kept<T> {
@@ -39,6 +44,7 @@ impl<T> Clone for Kept<T> {
             pretty: self.pretty,
             value: self.value.clone(),
             writing: self.writing.clone(),
+            unsaved: self.unsaved.clone(),
         }
     }
 }
@@ -46,7 +52,7 @@ impl<T> Clone for Kept<T> {
 impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
     /// The default value, to be kept in this file.
     pub fn new(path: PathBuf) -> Self {
-        Kept { path, pretty: true, value: Arc::default(), writing: Arc::default() }
+        Kept { path, pretty: true, value: Arc::default(), writing: Arc::default(), unsaved: Arc::default() }
     }
 
     /// The same, for one that is large: its file has no line breaks, and takes a third of the time.
@@ -57,6 +63,16 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
     /// The value, for a moment; must never be held across an await.
     pub fn value(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the value was changed, for [`is_unsaved`](Self::is_unsaved).
+    pub fn was_changed(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was said to be changed since it was last written.
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Relaxed)
     }
 
     /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
@@ -89,9 +105,10 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
     }
 
     /// Writes the value (mode 0600). When it returns `Ok`, what was in it when this was called is on disk. An error names
-    /// the file; it is reported as long as it lasts.
+    /// the file; it is reported as long as it lasts, and what it could not write is [not saved](Self::is_unsaved) yet.
     pub async fn save(&self, deps: &Deps) -> Result<(), String> {
         let _turn = self.writing.lock().await;
+        self.unsaved.store(false, Ordering::Relaxed);
         // Nothing that is kept can fail to become JSON: its keys are strings.
         let content = match self.pretty {
             true => serde_json::to_vec_pretty(&*self.value()),
@@ -107,6 +124,7 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
             Err(error) => {
                 let text = format!("{} cannot be written: {error}", deps.paths.shown(&self.path).display());
                 deps.problems.report(key, text.clone());
+                self.was_changed();
                 Err(text)
             }
         }

@@ -16,10 +16,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -53,8 +50,6 @@ pub const AGENTS: usize = 2_000;
 pub struct Histories {
     book: Kept<Book>,
     changed: Arc<watch::Sender<()>>,
-    /// Something changed that is not on disk.
-    unsaved: Arc<AtomicBool>,
 }
 
 /// One agent's history, as machines read it.
@@ -90,7 +85,6 @@ impl Histories {
         Histories {
             book: Kept::large(directory.join("history.json")),
             changed: Arc::new(watch::Sender::new(())),
-            unsaved: Arc::default(),
         }
     }
 
@@ -107,17 +101,12 @@ impl Histories {
 
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is not saved yet.
     pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.unsaved.store(false, Ordering::Relaxed);
-        let saved = self.book.save(deps).await;
-        if saved.is_err() {
-            self.unsaved.store(true, Ordering::Relaxed);
-        }
-        saved
+        self.book.save(deps).await
     }
 
     /// Whether something changed since it was last written.
     pub fn is_unsaved(&self) -> bool {
-        self.unsaved.load(Ordering::Relaxed)
+        self.book.is_unsaved()
     }
 
     /// Moves with every change.
@@ -209,7 +198,7 @@ impl Histories {
 
     fn change(&self, change: impl FnOnce(&mut Book) -> bool) {
         if change(&mut self.book.value()) {
-            self.unsaved.store(true, Ordering::Relaxed);
+            self.book.was_changed();
             self.changed.send_replace(());
         }
     }

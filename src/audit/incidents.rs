@@ -8,10 +8,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
 };
 
 use jiff::Timestamp;
@@ -30,8 +26,6 @@ const LIMIT: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct Incidents {
     open: Kept<Open>,
-    /// Something changed that is not on disk.
-    unsaved: Arc<AtomicBool>,
 }
 
 /// Everything that is open.
@@ -105,7 +99,7 @@ pub enum Begin {
 impl Incidents {
     /// None, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        Incidents { open: Kept::new(directory.join("incidents.json")), unsaved: Arc::default() }
+        Incidents { open: Kept::new(directory.join("incidents.json")) }
     }
 
     /// Takes over what the last supervisor left.
@@ -116,17 +110,12 @@ impl Incidents {
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is
     /// [not saved](Self::is_unsaved) yet.
     pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.unsaved.store(false, Ordering::Relaxed);
-        let saved = self.open.save(deps).await;
-        if saved.is_err() {
-            self.unsaved.store(true, Ordering::Relaxed);
-        }
-        saved
+        self.open.save(deps).await
     }
 
     /// Whether something changed since it was last written.
     pub fn is_unsaved(&self) -> bool {
-        self.unsaved.load(Ordering::Relaxed)
+        self.open.is_unsaved()
     }
 
     /// Whether this is to be mailed of an agent with this work on its hook. If it is, it counts as mailed from now on.
@@ -144,7 +133,7 @@ impl Incidents {
         if incident.is_mailed(condition) {
             return Begin::No;
         }
-        self.unsaved.store(true, Ordering::Relaxed);
+        self.open.was_changed();
         match incident.conditions.insert(condition, Told { since: now, mailed: true }) {
             Some(before) => {
                 incident.conditions.insert(condition, Told { mailed: true, ..before });
@@ -160,7 +149,7 @@ impl Incidents {
         let incident = open.agents.get_mut(identity).filter(|incident| incident.hook == hook);
         if let Some(told) = incident.and_then(|incident| incident.conditions.get_mut(&condition)) {
             told.mailed = false;
-            self.unsaved.store(true, Ordering::Relaxed);
+            self.open.was_changed();
         }
     }
 
@@ -216,7 +205,7 @@ impl Incidents {
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Identity, Incident>) -> bool) {
         if change(&mut self.open.value().agents) {
-            self.unsaved.store(true, Ordering::Relaxed);
+            self.open.was_changed();
         }
     }
 }

@@ -49,24 +49,37 @@ pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity
     })
 }
 
-/// The few of these that are spelled most like a text: one letter in three may differ, and upper and lower case are the
-/// same. An agent's own name alone (`Toast`) is close too. The closest first, then by identity.
+/// The few of these that are spelled most like a text: of a word, one letter in three may differ, and upper and lower case
+/// are the same. An agent's own name alone (`Toast`) is close too. The closest first, then by identity.
 pub fn close_ones(text: &str, known: &[Identity]) -> Vec<Identity> {
     let text: String = text.chars().take(200).collect::<String>().to_lowercase();
     let mut close: Vec<(usize, &Identity)> = known
         .iter()
         .filter_map(|identity| {
-            let distances = spellings(identity).into_iter().filter_map(|spelling| {
-                let spelling = spelling.to_lowercase();
-                let distance = strsim::osa_distance(&text, &spelling);
-                (distance * 3 <= spelling.chars().count()).then_some(distance)
-            });
+            let distances =
+                spellings(identity).into_iter().filter_map(|it| distance(&text, &it.to_lowercase()));
             Some((distances.min()?, identity))
         })
         .collect();
     close.sort();
     close.dedup();
     close.into_iter().take(SUGGESTED).map(|(_, identity)| identity.clone()).collect()
+}
+
+/// In how many letters two texts differ; `None` when they are not alike. Of texts with as many words, each word must be
+/// like its counterpart: what they have in common elsewhere makes no `Ghost` of a `Toast`.
+fn distance(text: &str, spelling: &str) -> Option<usize> {
+    let words = |text: &str| text.split(['/', '-']).map(str::to_owned).collect::<Vec<_>>();
+    let alike = |one: &str, other: &str| {
+        let distance = strsim::osa_distance(one, other);
+        (distance * 3 <= other.chars().count()).then_some(distance)
+    };
+    let (one, other) = (words(text), words(spelling));
+    if one.len() == other.len() {
+        one.iter().zip(&other).map(|(one, other)| alike(one, other)).sum()
+    } else {
+        alike(text, spelling)
+    }
 }
 
 /// The ways in which people may write it.
@@ -126,6 +139,11 @@ mod tests {
             ("bead/witness", "unknown agent bead/witness; did you mean beads/witness?"),
             // Spelled as it should be, but there is none.
             ("gastown/polecats/Ghost", "unknown agent gastown/polecats/Ghost"),
+            (
+                "gastown/polecats/Tost",
+                "unknown agent gastown/polecats/Tost; did you mean gastown/polecats/Toast?",
+            ),
+            ("gastwon-witness", "unknown agent gastwon-witness; did you mean gastown/witness?"),
             ("beads/refinery", "unknown agent beads/refinery"),
             ("", "unknown agent "),
             ("something else entirely", "unknown agent something else entirely"),
@@ -140,8 +158,11 @@ mod tests {
     #[test]
     fn no_more_than_three_are_suggested_the_closest_first() {
         let known: Vec<Identity> = (0..9).map(|n| format!("r/polecats/dog{n}").parse().unwrap()).collect();
-        let close: Vec<String> = close_ones("r/dog77", &known).iter().map(Identity::to_string).collect();
-        assert_eq!(close, ["r/polecats/dog7", "r/polecats/dog0", "r/polecats/dog1"]);
+        let close: Vec<String> = close_ones("r/dog7x", &known).iter().map(Identity::to_string).collect();
+        assert_eq!(close, ["r/polecats/dog7"]);
+        let close: Vec<String> =
+            close_ones("r/polecats/dogs", &known).iter().map(Identity::to_string).collect();
+        assert_eq!(close, ["r/polecats/dog0", "r/polecats/dog1", "r/polecats/dog2"]);
         assert_eq!(close_ones(&"x".repeat(100_000), &known), []);
     }
 }
