@@ -112,6 +112,7 @@ pub async fn run(
     deps.holds.load(&deps).await;
     deps.role_beads.load(&deps).await;
     deps.incidents.load(&deps).await;
+    deps.feed.load(&deps).await;
     let mut crashes = Vec::new();
     loop {
         match run_root(&plan, &mut signals, &root_up).await {
