@@ -19,8 +19,10 @@ use crate::{
     clock::{Clock, Now},
     commands::Commands,
     deaths::register::DeathRegister,
+    feed::progress::FeedProgress,
     ledger::{
-        databases::Databases, questions::Questions, snapshot::Snapshots, turn::LedgerTurn, version::BdVersion,
+        databases::Databases, events::Outbox, questions::Questions, snapshot::Snapshots, turn::LedgerTurn,
+        version::BdVersion,
     },
     lifecycle::register::Requests,
     operator::{beginnings::Beginnings, register::Operations},
@@ -28,7 +30,7 @@ use crate::{
     processes::Processes,
     rig::docked::Docked,
     sessions::Sessions,
-    town::{files::Files, paths::TownPaths, settings::Settings},
+    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings},
 };
 
 /// Everything an actor needs from outside.
@@ -42,6 +44,8 @@ pub struct Deps {
     pub commands: Arc<dyn Commands>,
     /// Files.
     pub files: Arc<dyn Files>,
+    /// Files that grow.
+    pub journals: Arc<dyn Journals>,
     /// Clocks.
     pub clock: Arc<dyn Clock>,
     /// Who tells that Gas Town's program begins.
@@ -92,6 +96,10 @@ pub struct Deps {
     pub incidents: Incidents,
     /// What happened to each agent, for people.
     pub histories: Histories,
+    /// How far the feed is.
+    pub feed: FeedProgress,
+    /// Events that wait to be written.
+    pub outbox: Outbox,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
 }
@@ -112,6 +120,8 @@ pub struct Ports {
     pub commands: Arc<dyn Commands>,
     /// Files.
     pub files: Arc<dyn Files>,
+    /// Files that grow.
+    pub journals: Arc<dyn Journals>,
     /// Clocks.
     pub clock: Arc<dyn Clock>,
     /// Who tells that Gas Town's program begins.
@@ -121,13 +131,14 @@ pub struct Ports {
 impl Deps {
     /// These ports for this town, with empty registers; not degraded.
     pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        let Ports { sessions, processes, commands, files, clock, beginnings } = ports;
+        let Ports { sessions, processes, commands, files, journals, clock, beginnings } = ports;
         let problems = Problems::new();
         Deps {
             sessions,
             processes,
             commands,
             files,
+            journals,
             clock,
             beginnings,
             dice,
@@ -136,6 +147,8 @@ impl Deps {
             holds: Holds::new(paths.supervisor_dir()),
             incidents: Incidents::new(paths.supervisor_dir()),
             histories: Histories::new(paths.supervisor_dir()),
+            feed: FeedProgress::new(paths.supervisor_dir()),
+            outbox: Outbox::default(),
             paths,
             settings,
             claims: Claims::new(problems.clone()),

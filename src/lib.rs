@@ -116,6 +116,7 @@ pub async fn run(
     deps.role_beads.load(&deps).await;
     deps.incidents.load(&deps).await;
     deps.histories.load(&deps).await;
+    deps.feed.load(&deps).await;
     let mut crashes = Vec::new();
     loop {
         match run_root(&plan, &mut signals, &root_up).await {

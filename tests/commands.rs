@@ -22,7 +22,7 @@ use gastown_supervisor::{
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
-    town::{files::Disk, paths::TownPaths, settings::Settings},
+    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
 
 fn shell(script: &str) -> Command {
@@ -206,6 +206,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         sessions: Arc::new(Tmux::new(TmuxConfig::new(Socket::Path(town.join("tmux"))))),
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(Runner::new(BTreeMap::from([("BD_ACTOR".into(), "daemon".into())]))),
+        journals: Arc::new(DiskJournals::default()),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),

@@ -8,6 +8,7 @@
 mod cold;
 mod costs;
 mod deaths;
+mod feed;
 mod heartbeat;
 mod idle;
 mod ledger;
@@ -36,7 +37,7 @@ use self::table::Row;
 const USAGE: &str = "\
 Measures the figures of the README; takes about ten minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger]]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [feed]]
 
   --quick    fewer runs and shorter waits: three minutes, and less to be trusted
   cold       20 rigs come up
@@ -45,10 +46,11 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   idle       what the supervisor costs while nothing happens
   deaths     agents killed one after the other: noticed, confirmed, replaced
   mass       100 sessions killed at once; a tmux server killed
+  feed       many events at once, and one
   ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd
 ";
 
-const FIGURES: [&str; 7] = ["cold", "heartbeat", "stop", "idle", "deaths", "mass", "ledger"];
+const FIGURES: [&str; 8] = ["cold", "heartbeat", "stop", "idle", "deaths", "mass", "ledger", "feed"];
 
 fn main() -> ExitCode {
     let mut words = env::args();
@@ -95,6 +97,7 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "idle" => idle::measure(quick).await?,
                     "deaths" => deaths::measure(quick).await?,
                     "mass" => mass::measure(quick).await?,
+                    "feed" => feed::measure(quick).await?,
                     _ => ledger::measure(quick).await?,
                 });
             }

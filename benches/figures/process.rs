@@ -36,8 +36,7 @@ impl Usage {
             cpu += cpu_after.saturating_sub(cpu_before);
             switches += switches_after.saturating_sub(switches_before);
         }
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let resident_kib = number(&status, "VmRSS:").context("the kernel does not tell the memory")?;
+        let resident_kib = memory(pid)?.resident_kib;
         Ok(Usage { time, cpu: Duration::from_nanos(cpu), switches, resident_kib })
     }
 
@@ -77,6 +76,28 @@ fn threads(pid: u32) -> anyhow::Result<BTreeMap<String, (u64, u64)>> {
 fn number(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+/// What a process holds in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Now, in KiB.
+    pub resident_kib: u64,
+    /// At its most since [`reset_peak`], in KiB.
+    pub peak_kib: u64,
+}
+
+/// What a process holds now, and at its most.
+pub fn memory(pid: u32) -> anyhow::Result<Memory> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let told = |key| number(&status, key).context("the kernel does not tell the memory");
+    Ok(Memory { resident_kib: told("VmRSS:")?, peak_kib: told("VmHWM:")? })
+}
+
+/// From now on the most a process holds is counted afresh.
+pub fn reset_peak(pid: u32) -> anyhow::Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    fs::write(&path, "5").with_context(|| format!("{path} cannot be written"))
 }
 
 /// The page faults of all children the process has waited for: each child has some, so it tells whether there was one.

@@ -1,32 +1,69 @@
 //! Events: the supervisor's own lines in the town's raw event log, `.events.jsonl`.
 //!
-//! One line, one write, under the log's lock. A log that cannot be written is reported once, and the event is written a
-//! little later; nothing waits for it.
+//! One line, one write, under the log's lock, in the order they were told. What cannot be written waits in the outbox, which
+//! the curator tries again every few seconds, and is reported once; nothing waits for it.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{deps::Deps, town::events::Event};
 
-/// How long after a failure it is tried again; then the event is given up.
-const RETRIES: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
+/// So many lines wait at the most; then the eldest is given up.
+const MOST: usize = 1000;
 
-/// Appends an event. Takes as long as the retries do; to be run as a task.
+/// What keeps events from being written, in the status.
+const PROBLEM: &str = "events/write";
+
+/// The lines that wait; survives the crash of any actor.
+#[derive(Debug, Clone, Default)]
+pub struct Outbox {
+    waiting: Arc<Mutex<VecDeque<String>>>,
+    /// One writes at a time, so that they stay in order.
+    writing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Appends an event, now or as soon as it can be.
 pub async fn append(deps: &Deps, event: &Event) {
-    let path = deps.paths.events();
-    let key = "events/write";
-    for pause in RETRIES.iter().map(Some).chain([None]) {
-        match deps.files.append_line(&path, &event.line(), 0o644).await {
-            Ok(()) => {
-                deps.problems.clear(key);
-                return;
-            }
-            Err(error) => {
-                deps.problems.report(key, format!(".events.jsonl cannot be written: {error}"));
+    deps.outbox.put(event.line());
+    deps.outbox.flush(deps).await;
+}
+
+impl Outbox {
+    /// How many lines wait.
+    pub fn waiting(&self) -> usize {
+        self.locked().len()
+    }
+
+    fn put(&self, line: String) {
+        let mut waiting = self.locked();
+        if waiting.len() == MOST {
+            waiting.pop_front();
+            tracing::error!("more than {MOST} events wait to be written: the eldest is given up");
+        }
+        waiting.push_back(line);
+    }
+
+    /// Writes what waits, until the first that cannot be written.
+    pub async fn flush(&self, deps: &Deps) {
+        let _turn = self.writing.lock().await;
+        loop {
+            // Taken out first: whoever is cut short here has it written all the same, and it must not be written twice.
+            let Some(line) = self.locked().pop_front() else { return };
+            match deps.files.append_line(&deps.paths.events(), &line, 0o644).await {
+                Ok(()) => drop(deps.problems.clear(PROBLEM)),
+                Err(error) => {
+                    self.locked().push_front(line);
+                    let text = format!(".events.jsonl cannot be written: {error}; what is told waits");
+                    deps.problems.report(PROBLEM, text);
+                    return;
+                }
             }
         }
-        if let Some(pause) = pause {
-            tokio::time::sleep(*pause).await;
-        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
-    town::{files::Disk, paths::TownPaths, settings::Settings},
+    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
 
 /// The ports of this town on this machine.
@@ -29,6 +29,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(runner),
         files: Arc::new(Disk),
+        journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
     };

@@ -163,7 +163,7 @@ async fn supervise(
     let plan = RootPlan {
         deps: deps.clone(),
         settings: Arc::new(settings_in_force),
-        hints: Arc::new(SystemHints::new()),
+        hints: Arc::new(SystemHints::new(paths.root())),
         process,
     };
     let (to_tree, from_outside) = mpsc::channel(16);

@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt as _, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -41,7 +41,8 @@ pub trait Files: Send + Sync {
     /// Replaces a file: temporary file beside it with `mode`, write, sync, rename. Its directory is created if missing.
     async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
 
-    /// Appends one line (the newline is added) with a single write, while holding `flock` on `<path>.lock`.
+    /// Appends one line (the newline is added) with a single write, while holding `flock` on `<path>.lock`. It begins on a line
+    /// of its own; on an error nothing of it is left.
     async fn append_line(&self, path: &Path, line: &str, mode: u32) -> io::Result<()>;
 
     /// Moves a file aside: renames it to `<path>.<suffix>`, replacing what is there.
@@ -162,6 +163,35 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 
 fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
     line.push('\n');
+    let _lock = append_lock(path)?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(mode).open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if is_torn(&file, data.len())? {
+        // Whoever wrote it is gone: our line must not become the end of that one.
+        line.insert(0, '\n');
+    }
+    let written = file.write(line.as_bytes());
+    if matches!(written, Ok(count) if count == line.len()) {
+        return Ok(());
+    }
+    // Half a line would take the next one with it. Nobody else writes while we hold the lock.
+    let _ = file.set_len(data.len());
+    let reason = format!("only {} of {} bytes of the line fitted", written?, line.len());
+    Err(io::Error::new(io::ErrorKind::WriteZero, reason))
+}
+
+/// Whether a file of this length ends in the middle of a line.
+pub(super) fn is_torn(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [0];
+    Ok(length > 0 && file.read_at(&mut last, length - 1)? == 1 && last != *b"\n")
+}
+
+/// Takes the lock of a file that is appended to, `<path>.lock`; it is held until what is returned is dropped. An error of
+/// kind `TimedOut` when somebody else has held it for 2 s.
+pub(super) fn append_lock(path: &Path) -> io::Result<File> {
     let lock = OpenOptions::new()
         .write(true)
         .create(true)
@@ -171,7 +201,7 @@ fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
     let deadline = Instant::now() + APPEND_PATIENCE;
     loop {
         match FileExt::try_lock(&lock) {
-            Ok(()) => break,
+            Ok(()) => return Ok(lock),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -182,15 +212,6 @@ fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    let mut file = OpenOptions::new().append(true).create(true).mode(mode).open(path)?;
-    let written = file.write(line.as_bytes())?;
-    if written < line.len() {
-        return Err(io::Error::new(
-            io::ErrorKind::WriteZero,
-            format!("only {written} bytes of the line fitted"),
-        ));
-    }
-    Ok(())
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The town on disk: where its root is, and every file in it that the supervisor reads or writes.
 //!
-//! Parsing is pure and takes bytes; only [`files`], [`watch`] and, for the process itself, [`lock`], [`pid`] and [`log`]
+//! Parsing is pure and takes bytes; only [`files`], [`journal`], [`watch`] and, for the process itself, [`lock`], [`pid`] and [`log`]
 //! touch the disk.
 
 pub mod agent_state;
@@ -11,6 +11,7 @@ pub mod environment;
 pub mod events;
 pub mod files;
 pub mod go_time;
+pub mod journal;
 pub mod lock;
 pub mod log;
 pub mod own_directory;

@@ -1,7 +1,7 @@
 //! Watching directories: counters that move when something in them was created, written, renamed or removed.
 //!
-//! There is one for the town's files and one for its ledger, which changes all the time: of `.beads` only the export that
-//! `bd` (0.47 to 0.49) writes after each change counts, never the database, which reading touches too.
+//! There is one for the town's files, one for its event log, and one for its ledger, which changes all the time: of `.beads`
+//! only the export that `bd` (0.47 to 0.49) writes after each change counts, never the database, which reading touches too.
 //! A hint to look again, never the truth: the operating system may drop events, and what changed is not told. Reading a
 //! file never moves it. Not recursive; nothing polls.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
@@ -28,6 +28,9 @@ pub trait Hints: Send + Sync {
     /// A counter that moves with each change of the ledger, where that can be seen: mail may have come.
     fn ledger(&self) -> watch::Receiver<u64>;
 
+    /// A counter that moves with each change of the event log.
+    fn events(&self) -> watch::Receiver<u64>;
+
     /// Watches exactly these directories from now on, those that exist. Returns why some cannot be watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
 }
@@ -40,33 +43,32 @@ pub struct SystemHints {
 }
 
 impl SystemHints {
-    /// Watches nothing yet.
-    pub fn new() -> Self {
-        let watch = DirectoryWatch::new().map(|watch| Arc::new(Mutex::new(watch)));
+    /// Watches nothing yet, of the town with this root.
+    pub fn new(town: &Path) -> Self {
+        let watch = DirectoryWatch::new(town).map(|watch| Arc::new(Mutex::new(watch)));
         SystemHints { watch: watch.map_err(|error| error.to_string()), still: watch::Sender::new(0) }
     }
-}
 
-impl Default for SystemHints {
-    fn default() -> Self {
-        Self::new()
+    fn counter(&self, of: impl Fn(&DirectoryWatch) -> watch::Receiver<u64>) -> watch::Receiver<u64> {
+        match &self.watch {
+            Ok(watch) => of(&watch.lock().unwrap_or_else(PoisonError::into_inner)),
+            Err(_) => self.still.subscribe(),
+        }
     }
 }
 
 #[async_trait]
 impl Hints for SystemHints {
     fn changes(&self) -> watch::Receiver<u64> {
-        match &self.watch {
-            Ok(watch) => watch.lock().unwrap_or_else(PoisonError::into_inner).changes(),
-            Err(_) => self.still.subscribe(),
-        }
+        self.counter(DirectoryWatch::changes)
     }
 
     fn ledger(&self) -> watch::Receiver<u64> {
-        match &self.watch {
-            Ok(watch) => watch.lock().unwrap_or_else(PoisonError::into_inner).ledger(),
-            Err(_) => self.still.subscribe(),
-        }
+        self.counter(DirectoryWatch::ledger)
+    }
+
+    fn events(&self) -> watch::Receiver<u64> {
+        self.counter(DirectoryWatch::events)
     }
 
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String> {
@@ -106,49 +108,57 @@ pub struct DirectoryWatch {
     watcher: RecommendedWatcher,
     /// With the file identity that is watched: a directory that was replaced has to be watched anew.
     watched: BTreeMap<PathBuf, Identity>,
-    changes: watch::Sender<u64>,
+    counters: Arc<Counters>,
+}
+
+/// One for each kind of reader.
+#[derive(Debug, Default)]
+struct Counters {
+    town: watch::Sender<u64>,
     ledger: watch::Sender<u64>,
+    events: watch::Sender<u64>,
 }
 
 impl DirectoryWatch {
-    /// Watches nothing yet.
-    pub fn new() -> Result<Self, WatchError> {
-        Self::observed(|_| ())
+    /// Watches nothing yet, of the town with this root.
+    pub fn new(town: &Path) -> Result<Self, WatchError> {
+        Self::observed(town, |_| ())
     }
 
     /// As [`new`](Self::new); `observe` sees each change before a counter moves.
-    fn observed(observe: impl Fn(&notify::Result<Event>) + Send + 'static) -> Result<Self, WatchError> {
-        let (changes, ledger) = (watch::Sender::new(0_u64), watch::Sender::new(0_u64));
-        let (of_town, of_ledger) = (changes.clone(), ledger.clone());
-        let moved =
-            |counter: &watch::Sender<u64>| counter.send_modify(|count| *count = count.wrapping_add(1));
+    fn observed(
+        town: &Path,
+        observe: impl Fn(&notify::Result<Event>) + Send + 'static,
+    ) -> Result<Self, WatchError> {
+        let counters = Arc::new(Counters::default());
+        let (moved, town) = (counters.clone(), town.to_owned());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error means that events were lost: look again.
-            let whose = event
-                .as_ref()
-                .map_or(BOTH, |event| if is_change(event.kind) { whose(event) } else { NOBODYS });
+            let whose = event.as_ref().map_or(EVERYBODYS, |event| {
+                if is_change(event.kind) { whose(&town, event) } else { NOBODYS }
+            });
             if whose != NOBODYS {
                 observe(&event);
             }
-            if whose.town {
-                moved(&of_town);
-            }
-            if whose.ledger {
-                moved(&of_ledger);
-            }
+            moved.move_those_of(whose);
         })
         .map_err(WatchError::NoWatcher)?;
-        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), changes, ledger })
+        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), counters })
     }
 
     /// The counter of the town's files.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.counters.town.subscribe()
     }
 
     /// The counter of the ledger.
     pub fn ledger(&self) -> watch::Receiver<u64> {
-        self.ledger.subscribe()
+        self.counters.ledger.subscribe()
+    }
+
+    /// The counter of the event log.
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.counters.events.subscribe()
     }
 
     /// Watches exactly these directories from now on. Those that do not exist are left out until the next call finds
@@ -178,34 +188,52 @@ impl DirectoryWatch {
     }
 }
 
+impl Counters {
+    fn move_those_of(&self, whose: Whose) {
+        let counters = [(whose.town, &self.town), (whose.ledger, &self.ledger), (whose.events, &self.events)];
+        for (theirs, counter) in counters {
+            if theirs {
+                counter.send_modify(|count| *count = count.wrapping_add(1));
+            }
+        }
+    }
+}
+
 /// Whose files an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Whose {
     town: bool,
     ledger: bool,
+    events: bool,
 }
 
-const BOTH: Whose = Whose { town: true, ledger: true };
-const NOBODYS: Whose = Whose { town: false, ledger: false };
+const EVERYBODYS: Whose = Whose { town: true, ledger: true, events: true };
+const NOBODYS: Whose = Whose { town: false, ledger: false, events: false };
+const TOWNS: Whose = Whose { town: true, ..NOBODYS };
 
-fn whose(event: &Event) -> Whose {
+fn whose(town: &Path, event: &Event) -> Whose {
     if event.paths.is_empty() {
-        return BOTH;
+        return EVERYBODYS;
     }
-    event.paths.iter().map(|path| whose_file(path)).fold(NOBODYS, |one, other| Whose {
+    event.paths.iter().map(|path| whose_file(town, path)).fold(NOBODYS, |one, other| Whose {
         town: one.town || other.town,
         ledger: one.ledger || other.ledger,
+        events: one.events || other.events,
     })
 }
 
-fn whose_file(path: &Path) -> Whose {
-    let in_ledger = path.parent().and_then(Path::file_name).is_some_and(|name| name == ".beads");
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some("issues.jsonl") if in_ledger => Whose { town: false, ledger: true },
+fn whose_file(town: &Path, path: &Path) -> Whose {
+    let (directory, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
+    let in_ledger = directory.and_then(Path::file_name).is_some_and(|name| name == ".beads");
+    match name {
+        Some("issues.jsonl") if in_ledger => Whose { ledger: true, ..NOBODYS },
         // Which rig has which prefix is the town's business.
-        Some("routes.jsonl") if in_ledger => Whose { town: true, ledger: false },
+        Some("routes.jsonl") if in_ledger => TOWNS,
         _ if in_ledger => NOBODYS,
-        _ => Whose { town: true, ledger: false },
+        Some(".events.jsonl") if directory == Some(town) => Whose { events: true, ..NOBODYS },
+        // Of what else is in the root, where agents work too, only an emergency stop says how the town is to be treated.
+        Some(name) if directory == Some(town) && name != "ESTOP" && !name.starts_with("ESTOP.") => NOBODYS,
+        _ => TOWNS,
     }
 }
 
@@ -239,9 +267,9 @@ mod tests {
     }
 
     impl Told {
-        fn new() -> Self {
+        fn new(town: &Path) -> Self {
             let (tell, paths) = mpsc::unbounded_channel();
-            let watch = DirectoryWatch::observed(move |event| {
+            let watch = DirectoryWatch::observed(town, move |event| {
                 event.as_ref().unwrap().paths.iter().for_each(|path| tell.send(path.clone()).unwrap());
             });
             Told { watch: watch.unwrap(), paths }
@@ -277,7 +305,7 @@ mod tests {
         for (name, act) in acts {
             let dir = tempfile::tempdir().unwrap();
             fs::write(dir.path().join("old"), "1").unwrap();
-            let mut watch = DirectoryWatch::new().unwrap();
+            let mut watch = DirectoryWatch::new(Path::new("/town")).unwrap();
             let mut changes = watch.changes();
             assert!(watch.retarget(&[dir.path().to_owned()]).is_empty());
             act(dir.path());
@@ -291,7 +319,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, marker) = (dir.path().join("f"), dir.path().join("marker"));
         fs::write(&file, "1").unwrap();
-        let mut told = Told::new();
+        let mut told = Told::new(Path::new("/town"));
         assert!(told.watch.retarget(&[dir.path().to_owned()]).is_empty());
         fs::read(&file).unwrap();
         fs::read_dir(dir.path()).unwrap().for_each(drop);
@@ -304,7 +332,7 @@ mod tests {
         let town = tempfile::tempdir().unwrap();
         let dirs = [town.path().join("a"), town.path().join("b")];
         fs::create_dir(&dirs[0]).unwrap();
-        let mut told = Told::new();
+        let mut told = Told::new(town.path());
         assert!(told.watch.retarget(&dirs).is_empty(), "a missing one is no error");
 
         fs::create_dir(&dirs[1]).unwrap();
@@ -331,7 +359,7 @@ mod tests {
         let (beads, mayor) = (town.path().join(".beads"), town.path().join("mayor"));
         fs::create_dir(&beads).unwrap();
         fs::create_dir(&mayor).unwrap();
-        let mut told = Told::new();
+        let mut told = Told::new(town.path());
         let (mut changes, mut ledger) = (told.watch.changes(), told.watch.ledger());
         assert!(told.watch.retarget(&[beads.clone(), mayor.clone()]).is_empty());
         for name in ["beads.db", "beads.db-wal", "daemon.lock", "last-touched"] {
@@ -349,10 +377,34 @@ mod tests {
         assert!(!ledger.has_changed().unwrap(), "nor did the ledger");
     }
 
+    #[tokio::test]
+    async fn of_the_root_only_the_event_log_and_emergency_stops_count() {
+        let town = tempfile::tempdir().unwrap();
+        let root = town.path();
+        let mut told = Told::new(root);
+        let (mut changes, mut events) = (told.watch.changes(), told.watch.events());
+        assert!(told.watch.retarget(&[root.to_owned()]).is_empty());
+        for name in [".feed.jsonl", ".events.jsonl.lock", "notes.md"] {
+            fs::write(root.join(name), "1").unwrap();
+        }
+        fs::write(root.join(".events.jsonl"), "{}").unwrap();
+        tokio::time::timeout(DEADLINE, events.changed()).await.unwrap().unwrap();
+        assert!(!changes.has_changed().unwrap(), "nothing that says how the town is to be treated");
+        told.until(&root.join(".events.jsonl")).await;
+        for name in ["ESTOP", "ESTOP.gastown"] {
+            fs::write(root.join(name), "").unwrap();
+            tokio::time::timeout(DEADLINE, changes.changed()).await.unwrap().unwrap();
+            let before = told.until(&root.join(name)).await;
+            assert!(before.iter().all(|path| !path.ends_with("notes.md")), "{before:?}");
+        }
+        fs::rename(root.join(".events.jsonl"), root.join(".events.jsonl.1")).unwrap();
+        tokio::time::timeout(DEADLINE, events.changed()).await.unwrap().unwrap();
+    }
+
     #[test]
     fn a_file_is_not_watched() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut watch = DirectoryWatch::new().unwrap();
+        let mut watch = DirectoryWatch::new(Path::new("/town")).unwrap();
         assert!(watch.retarget(&[file.path().to_owned()]).is_empty());
         assert!(watch.watched.is_empty());
     }

@@ -31,6 +31,7 @@ use crate::{
     deacon::actor::{Deacon, DeaconMsg},
     deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
+    feed::actor::{Curator, FeedMsg},
     go_duration,
     lifecycle::actor::{DeaconMail, MailMsg},
     operator::actor::{OperatorMsg, OperatorWatch},
@@ -124,6 +125,8 @@ pub struct RootSnapshot {
     pub deaths: Option<ActorRef<DeathsMsg>>,
     /// The reader of the deacon's mail, if it runs.
     pub mail: Option<ActorRef<MailMsg>>,
+    /// The curator of the feed, if it runs.
+    pub feed: Option<ActorRef<FeedMsg>>,
     /// The mayor's owner, if somebody asked for it.
     pub mayor: Option<ActorRef<PatrolMsg>>,
     /// The rigs' supervisors that run.
@@ -199,6 +202,7 @@ impl Actor for Root {
             RootChild::Deacon,
             RootChild::Boot,
             RootChild::DeaconMail,
+            RootChild::Curator,
         ] {
             state.spawn(&myself, child).await?;
         }
@@ -341,6 +345,11 @@ impl RootState {
                     Actor::spawn_linked(None, DeaconMail, (deps.clone(), rigs, answers), above).await?;
                 (ChildRef::DeaconMail(actor.clone()), actor.get_cell())
             }
+            RootChild::Curator => {
+                let arguments = (deps.clone(), self.plan.hints.events());
+                let (actor, _) = Actor::spawn_linked(None, Curator, arguments, above).await?;
+                (ChildRef::Curator(actor.clone()), actor.get_cell())
+            }
             RootChild::Mayor => {
                 let arguments = (deps.clone(), spec(Identity::Mayor), answers);
                 let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, above).await?;
@@ -425,6 +434,7 @@ impl RootState {
             boot: None,
             deaths: None,
             mail: None,
+            feed: None,
             mayor: None,
             rigs: Vec::new(),
         };
@@ -436,6 +446,7 @@ impl RootState {
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
                 (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
+                (_, ChildRef::Curator(actor)) => snapshot.feed = Some(actor.clone()),
                 (_, ChildRef::Mayor(actor)) => snapshot.mayor = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))

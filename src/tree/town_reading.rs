@@ -186,6 +186,7 @@ impl Default for Town {
 pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let root = deps.paths.root();
     let mut directories = vec![
+        root.to_owned(),
         root.join("mayor"),
         root.join(".beads"),
         root.join("settings"),

@@ -13,6 +13,7 @@ mod adoption;
 mod bad_files;
 mod deaths;
 mod environment;
+mod feed;
 mod files;
 mod log;
 mod mail;

@@ -12,6 +12,7 @@ mod actors;
 mod audit;
 mod crash_loops;
 mod deacon;
+mod feed;
 mod ledger;
 mod limits;
 mod lives;

@@ -281,6 +281,12 @@ async fn judge(world: &World, supervisor: &Supervisor) {
     }
     assert!(town.actors.iter().all(|actor| actor.running), "{:#?}", town.actors);
     assert!(town.late.is_empty(), "{:?}", town.late);
+    let kinds = |file: &str| -> Vec<String> {
+        let text = world.text(file).unwrap_or_default();
+        let parsed = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        parsed.map(|line| format!("{} {} {}", line["ts"], line["type"], line["payload"])).collect()
+    };
+    assert_eq!(kinds(".feed.jsonl"), kinds(".events.jsonl"), "each event is in the feed, once");
 }
 
 async fn live(world: World, storm_length: Duration, calm: Duration) {

@@ -10,7 +10,7 @@ use gastown_supervisor::{
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::{NewSession, SessionsError},
-    town::{files::Disk, paths::TownPaths, settings::Settings},
+    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ fn deps(town: &Town) -> Deps {
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(Runner::new(BTreeMap::new())),
         files: Arc::new(Disk),
+        journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
     };

@@ -17,7 +17,7 @@ use gastown_supervisor::{
         death::Death,
         sweep::Sweep,
     },
-    town::{files::Disk, paths::TownPaths, settings::Settings},
+    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
 use ractor::{Actor, ActorRef};
 use rustix::process::Signal;
@@ -56,6 +56,7 @@ impl Watching {
             processes: Arc::new(SystemProcesses::new()),
             commands: Arc::new(Runner::new(Default::default())),
             files: Arc::new(Disk),
+            journals: Arc::new(DiskJournals::default()),
             clock: Arc::new(SystemClock::new()),
             beginnings: Arc::new(SystemBeginnings::new()),
         };

@@ -9,6 +9,7 @@ use crate::{
     boot::actor::BootMsg,
     deacon::actor::DeaconMsg,
     deaths::actor::DeathsMsg,
+    feed::actor::FeedMsg,
     lifecycle::actor::MailMsg,
     operator::actor::OperatorMsg,
     rig::{patrol::PatrolMsg, supervisor::RigMsg},
@@ -31,6 +32,8 @@ pub enum RootChild {
     DeathWindow,
     /// Reads the deacon's mail.
     DeaconMail,
+    /// Keeps the feed.
+    Curator,
     /// Owns the mayor, once somebody asked for it.
     Mayor,
     /// Stands over a rig.
@@ -40,7 +43,10 @@ pub enum RootChild {
 impl RootChild {
     /// Whether it is a part, which answers heartbeats; the watches are not.
     pub(super) fn is_part(&self) -> bool {
-        !matches!(self, RootChild::SessionWatch | RootChild::OperatorWatch | RootChild::DeathWindow)
+        !matches!(
+            self,
+            RootChild::SessionWatch | RootChild::OperatorWatch | RootChild::DeathWindow | RootChild::Curator
+        )
     }
 }
 
@@ -53,6 +59,7 @@ impl fmt::Display for RootChild {
             RootChild::Boot => f.write_str("boot"),
             RootChild::DeathWindow => f.write_str("deaths"),
             RootChild::DeaconMail => f.write_str("mail"),
+            RootChild::Curator => f.write_str("feed"),
             RootChild::Mayor => f.write_str("mayor"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
@@ -67,18 +74,23 @@ pub(super) enum ChildRef {
     Boot(ActorRef<BootMsg>),
     DeathWindow(ActorRef<DeathsMsg>),
     DeaconMail(ActorRef<MailMsg>),
+    Curator(ActorRef<FeedMsg>),
     Mayor(ActorRef<PatrolMsg>),
     Rig(ActorRef<RigMsg>),
 }
 
 impl ChildRef {
-    /// Passes a word on to a part. The watches are none; some words tell the operator watch to check what it watches.
+    /// Passes a word on to a part. The watches are none; some words tell one of them to look at what it goes by.
     pub(super) fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
             ChildRef::SessionWatch(_) | ChildRef::DeathWindow(_) => Ok(()),
             ChildRef::OperatorWatch(actor) => match word {
                 Word::TownChanged | Word::Heartbeat(_) => actor.cast(OperatorMsg::Locate).map_err(drop),
+                _ => Ok(()),
+            },
+            ChildRef::Curator(actor) => match word {
+                Word::TownChanged => actor.cast(FeedMsg::TownChanged).map_err(drop),
                 _ => Ok(()),
             },
             ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),

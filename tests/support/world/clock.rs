@@ -46,6 +46,10 @@ impl Hints for World {
         self.0.ledger_changed.subscribe()
     }
 
+    fn events(&self) -> watch::Receiver<u64> {
+        self.0.events_changed.subscribe()
+    }
+
     async fn retarget(&self, _: Vec<PathBuf>) -> Option<String> {
         None
     }

@@ -13,6 +13,7 @@ mod agents;
 mod clock;
 mod commands;
 mod files;
+mod journals;
 mod mailbox;
 pub mod operator;
 mod polecats;
@@ -45,6 +46,7 @@ pub use agents::{By, Condition, FakeSession};
 pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test has polecats")]
 pub use polecats::{Polecat, agent_bead, polecat, work_of};
+#[allow(unused_imports, reason = "not every test lets virtual time pass")]
 pub use simulate::simulate;
 #[allow(unused_imports, reason = "not every test runs a whole supervisor")]
 pub use supervisor::Supervisor;
@@ -100,6 +102,7 @@ struct Shared {
     /// Moves when watched files may have changed.
     files_changed: watch::Sender<u64>,
     ledger_changed: watch::Sender<u64>,
+    events_changed: watch::Sender<u64>,
     /// Something was put on the agenda.
     agenda_changed: Notify,
     /// A call that hangs may go on.
@@ -122,6 +125,8 @@ pub struct State {
     pub generation: u64,
     /// Files by path.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Which file each is that was looked at as one that grows.
+    pub file_ids: BTreeMap<PathBuf, u64>,
     /// Directories that are there.
     pub directories: BTreeSet<PathBuf>,
     /// Whether `gt down` holds its lock.
@@ -192,6 +197,7 @@ impl World {
             sessions: BTreeMap::new(),
             generation: 1,
             files: BTreeMap::new(),
+            file_ids: BTreeMap::new(),
             directories: BTreeSet::new(),
             lock_held: false,
             programs: ["claude", "git", "gt", "bd"].map(str::to_owned).into(),
@@ -232,6 +238,7 @@ impl World {
             gt_begun: watch::Sender::new(0),
             files_changed: watch::Sender::new(0),
             ledger_changed: watch::Sender::new(0),
+            events_changed: watch::Sender::new(0),
             agenda_changed: Notify::new(),
             released: Notify::new(),
         }));

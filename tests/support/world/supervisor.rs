@@ -56,6 +56,7 @@ impl World {
             processes: Arc::new(self.clone()),
             commands: Arc::new(self.clone()),
             files: Arc::new(self.clone()),
+            journals: Arc::new(self.clone()),
             clock: Arc::new(self.clone()),
             beginnings: Arc::new(self.clone()),
         };
@@ -165,7 +166,7 @@ impl Supervisor {
         }
     }
 
-    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `mayor`, `rig R`,
+    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `feed`, `mayor`, `rig R`,
     /// `R/witness`, `R/refinery`, `R/polecats`, `R/census`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
@@ -180,6 +181,7 @@ impl Supervisor {
             "deaths" => Some(town.deaths?.get_cell()),
             "deacon" => Some(town.deacon?.get_cell()),
             "mail" => Some(town.mail?.get_cell()),
+            "feed" => Some(town.feed?.get_cell()),
             "mayor" => Some(town.mayor?.get_cell()),
             "boot" => Some(town.boot?.get_cell()),
             _ => match (name.strip_prefix("rig "), name.split_once('/')) {

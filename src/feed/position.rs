@@ -1,0 +1,251 @@
+//! Position: how far the event log was read, and where to go on when it is not the file it was. Pure.
+//!
+//! The log can be renamed and begun anew, copied and cut short, deleted or replaced, also while nobody looks. So a position
+//! is a place in a file known by what it is, with the bytes around it: what was read must still be there, else the log was
+//! cut short, and the rest of it is in a copy. What stood beside the log when the file was begun is behind us; what came
+//! since is the log's continuation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::town::journal::FileId;
+
+/// So many bytes are remembered of the beginning of a file, and of what was read last.
+pub const MARK: usize = 256;
+
+/// How far the log was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Position {
+    /// In which file; `None` while there was none.
+    pub file: Option<FileId>,
+    /// So many bytes of it are done with.
+    pub offset: u64,
+    /// Whether that is in the middle of a line that is passed over.
+    pub passing: bool,
+    /// Its first bytes, at most [`MARK`] and not more than were read.
+    #[serde(with = "hex")]
+    pub head: Vec<u8>,
+    /// The bytes before the offset, at most [`MARK`].
+    #[serde(with = "hex")]
+    pub before: Vec<u8>,
+    /// The files beside the log that were there when this one was begun, or when there was no log yet: they are done with.
+    pub passed: Vec<FileId>,
+}
+
+/// A file beside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Which.
+    pub file: FileId,
+    /// Its first bytes, at most [`MARK`].
+    pub head: Vec<u8>,
+}
+
+impl Position {
+    /// The beginning of a file; those beside it are done with.
+    pub fn beginning(file: FileId, passed: Vec<FileId>) -> Self {
+        Position { file: Some(file), passed, ..Position::default() }
+    }
+
+    /// Where reading goes on: a little before the offset, to see that what was read is still there.
+    pub fn overlap(&self) -> u64 {
+        self.offset.saturating_sub(self.before.len() as u64)
+    }
+
+    /// Splits what was read from [`overlap`](Self::overlap) on into what is new; `None` when what was read is not there any
+    /// more. `head` are the file's first bytes.
+    pub fn continues<'a>(&self, head: &[u8], read: &'a [u8]) -> Option<&'a [u8]> {
+        if !head.starts_with(&self.head) {
+            return None;
+        }
+        read.strip_prefix(self.before.as_slice())
+    }
+
+    /// These bytes, which follow the position, are done with; `passing` whether that is in the middle of a line that is
+    /// passed over.
+    pub fn advance(&mut self, bytes: &[u8], passing: bool) {
+        self.passing = passing;
+        if self.head.len() < MARK && self.head.len() as u64 == self.offset {
+            self.head.extend_from_slice(&bytes[..bytes.len().min(MARK - self.head.len())]);
+        }
+        self.before.extend_from_slice(bytes);
+        let surplus = self.before.len().saturating_sub(MARK);
+        self.before.drain(..surplus);
+        self.offset += bytes.len() as u64;
+    }
+
+    /// The beginning of the file that goes on where this one ended, of those beside the log, those first that were last written
+    /// to the longest ago: the first that came since it was begun and is neither a copy of it nor of the log as it is now,
+    /// whose first bytes are `log_head`. `None`: the log itself goes on.
+    pub fn successor(&self, beside: &[Beside], log_head: &[u8]) -> Option<Position> {
+        let next = beside.iter().position(|it| self.came_since(it, log_head))?;
+        let elder = beside[..next].iter();
+        let itself =
+            beside[next..].iter().filter(|it| Some(it.file) == self.file && is_copy(&self.head, &it.head));
+        let passed = self.passed.iter().copied().chain(elder.chain(itself).map(|it| it.file)).collect();
+        Some(Position::beginning(beside[next].file, passed))
+    }
+
+    /// The beginning of a file that comes before this one after all. While nothing was read of it, it may have been copied
+    /// and emptied, and nothing shows that.
+    pub fn predecessor(&self, beside: &[Beside], log_head: &[u8]) -> Option<Position> {
+        let itself = beside.iter().position(|it| Some(it.file) == self.file);
+        self.successor(&beside[..itself.unwrap_or(beside.len())], log_head).filter(|_| self.offset == 0)
+    }
+
+    fn came_since(&self, it: &Beside, log_head: &[u8]) -> bool {
+        // The file itself, emptied and written anew before it was renamed, does not begin as it did.
+        let is_another = Some(it.file) != self.file || !self.head.is_empty();
+        let is_read = self.passed.contains(&it.file) || is_copy(&self.head, &it.head);
+        !it.head.is_empty() && is_another && !is_read && !is_copy(log_head, &it.head)
+    }
+}
+
+/// Whether two files begin alike, by their first bytes. Less than a line is no likeness: every event begins in much the same
+/// way.
+fn is_copy(one: &[u8], other: &[u8]) -> bool {
+    let shared = &one[..one.len().min(other.len())];
+    other.starts_with(shared) && (shared.len() == MARK || shared.contains(&b'\n'))
+}
+
+/// Bytes as text in a file of ours.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.as_bytes();
+        let byte = |pair: &[u8]| {
+            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
+            u8::from_str_radix(pair, 16).ok()
+        };
+        digits
+            .chunks(2)
+            .map(byte)
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("no hexadecimal bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(inode: u64) -> FileId {
+        FileId { device: 1, inode, made: None }
+    }
+
+    fn beside(inode: u64, head: &str) -> Beside {
+        Beside { file: file(inode), head: head.into() }
+    }
+
+    fn read(pieces: &[&str]) -> Position {
+        let mut position = Position::beginning(file(1), vec![file(8)]);
+        pieces.iter().for_each(|piece| position.advance(piece.as_bytes(), false));
+        position
+    }
+
+    #[test]
+    fn what_was_read_must_still_be_there() {
+        let log = format!("{}{}", "first line\n".repeat(20), "last line\n");
+        for (name, pieces, now, expected) in [
+            ("nothing read, nothing there", vec![], "", Some("")),
+            ("nothing read", vec![], "a\n", Some("a\n")),
+            ("it grew", vec!["a\n", "b\n"], "a\nb\nc", Some("c")),
+            ("it did not", vec!["a\n"], "a\n", Some("")),
+            ("cut short", vec!["a\n", "b\n"], "a\n", None),
+            ("emptied", vec!["a\n"], "", None),
+            ("cut short, and grown beyond", vec!["a\n", "b\n"], "c\nd\ne\n", None),
+            ("cut short, and grown to the same end", vec![&*log], "x", None),
+        ] {
+            let position = read(&pieces);
+            let now = if now == "x" { log.replacen("first", "other", 1) } else { now.to_owned() };
+            let head = &now.as_bytes()[..now.len().min(position.head.len())];
+            let rest = now.as_bytes().get(position.overlap() as usize..).unwrap_or_default();
+            assert_eq!(position.continues(head, rest), expected.map(str::as_bytes), "{name}");
+        }
+    }
+
+    #[test]
+    fn marks_do_not_depend_on_the_pieces() {
+        let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let whole = read(&[&text]);
+        for size in [1, 3, 255, 256, 257, 400] {
+            let pieces: Vec<&str> =
+                text.as_bytes().chunks(size).map(|it| std::str::from_utf8(it).unwrap()).collect();
+            assert_eq!(read(&pieces), whole, "{size}");
+        }
+        assert_eq!((whole.head.len(), whole.before.len()), (MARK, MARK));
+        assert_eq!(whole.offset as usize, text.len());
+    }
+
+    #[test]
+    fn where_the_log_goes_on() {
+        let position = read(&["old 1\nold 2\n"]);
+        for (name, files, log, expected) in [
+            ("nothing beside it", vec![], "new\n", None),
+            ("the file itself", vec![beside(1, "old 1\nold 2\n")], "new\n", None),
+            ("the file itself, written anew", vec![beside(1, "mid\n")], "new\n", Some(1)),
+            ("a copy of it", vec![beside(2, "old 1\nold 2\nold 3\n")], "new\n", None),
+            ("a shorter copy of it", vec![beside(2, "old 1\n")], "new\n", None),
+            ("one that is done with", vec![beside(8, "ancient\n")], "new\n", None),
+            ("a copy of the log", vec![beside(2, "new\n")], "new\nnewer\n", None),
+            (
+                "one that begins like a line that is being written",
+                vec![beside(2, "new or old\n")],
+                "new",
+                Some(2),
+            ),
+            ("an empty one", vec![beside(2, "")], "new\n", None),
+            ("one that came since", vec![beside(2, "mid\n")], "new\n", Some(2)),
+            ("the elder of two", vec![beside(3, "mid 2\n"), beside(2, "mid\n")], "new\n", Some(3)),
+            ("beside no log", vec![beside(2, "mid\n")], "", Some(2)),
+        ] {
+            let next = position.successor(&files, log.as_bytes());
+            assert_eq!(next.and_then(|it| it.file).map(|it| it.inode), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_after_the_other_and_none_twice() {
+        let files = [beside(2, "old 1\nold 2\n"), beside(3, "mid 1\n"), beside(4, "mid 2\n")];
+        let mut position = read(&["old 1\nold 2\n"]);
+        let mut order = Vec::new();
+        while let Some(next) = position.successor(&files, b"new\n") {
+            position = next;
+            let file = position.file.unwrap().inode;
+            order.push(file);
+            position.advance(&files[file as usize - 2].head, false);
+        }
+        assert_eq!(order, [3, 4]);
+    }
+
+    #[test]
+    fn what_comes_before_a_file_nothing_was_read_of() {
+        let nothing = Position::beginning(file(1), vec![file(8)]);
+        for (name, position, files, expected) in [
+            ("nothing", &nothing, vec![beside(8, "ancient\n")], None),
+            ("a copy of what it was", &nothing, vec![beside(8, "ancient\n"), beside(2, "mid\n")], Some(2)),
+            ("that and itself, renamed", &nothing, vec![beside(2, "mid\n"), beside(1, "new\n")], Some(2)),
+            ("itself, and one after it", &nothing, vec![beside(1, "new\n"), beside(2, "newer\n")], None),
+            ("something was read", &read(&["old\n"]), vec![beside(2, "mid\n")], None),
+        ] {
+            let before = position.predecessor(&files, b"");
+            assert_eq!(before.and_then(|it| it.file).map(|it| it.inode), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn kept_and_taken_up_again_it_is_the_same() {
+        let position = read(&["\u{1F600} first\n", "\u{0}second\n"]);
+        let text = serde_json::to_string(&position).unwrap();
+        assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position);
+        for broken in ["{\"head\":\"0\"}", "{\"head\":\"zz\"}", "{\"head\":\"é\"}", "{\"head\":7}"] {
+            assert!(serde_json::from_str::<Position>(broken).is_err(), "{broken}");
+        }
+    }
+}

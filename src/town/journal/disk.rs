@@ -1,0 +1,274 @@
+//! The adapter of [`Journals`] on the real disk.
+//!
+//! Each call runs on tokio's blocking pool; those that change a file go one after the other, also when whoever asked is gone
+//! by then. It must not know what the lines mean.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that touches files that grow")]
+
+use std::{
+    cmp::Reverse,
+    ffi::OsString,
+    fs::{self, File, Metadata, OpenOptions, Permissions},
+    io::{self, Seek, SeekFrom, Write},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::{Extended, Extent, FileId, Journals, OpenJournal};
+use crate::town::files;
+
+/// So many siblings are opened at the most.
+const SIBLINGS: usize = 100;
+/// How files end that were packed: nothing can be read from the middle of them.
+const PACKED: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "zip"];
+
+/// The real disk.
+#[derive(Debug, Clone, Default)]
+pub struct DiskJournals {
+    /// Held by whatever changes a file, until it is done.
+    changing: Arc<Mutex<()>>,
+}
+
+impl DiskJournals {
+    /// Runs what changes a file. The turn goes along with the work: a call that was given up never overtakes a later one.
+    async fn change<T: Send + 'static>(
+        &self,
+        path: &Path,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (turn, path) = (self.changing.clone().lock_owned().await, path.to_owned());
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&path);
+            drop(turn);
+            done
+        });
+        done.await.map_err(io::Error::other)?
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || work(&path)).await.map_err(io::Error::other)?
+}
+
+#[async_trait]
+impl Journals for DiskJournals {
+    async fn open(&self, path: &Path) -> io::Result<Option<Arc<dyn OpenJournal>>> {
+        blocking(path, |path| Ok(open(path)?.map(|(journal, _)| journal))).await
+    }
+
+    async fn siblings(&self, path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
+        blocking(path, siblings).await
+    }
+
+    async fn written(&self, path: &Path) {
+        // Without the lock, nobody who writes under it is there either; whoever holds it for longer is not writing a line.
+        let _ = blocking(path, |path| files::append_lock(path).map(drop)).await;
+    }
+
+    async fn extend(
+        &self,
+        path: &Path,
+        known: &[Extent],
+        content: Vec<u8>,
+        mode: u32,
+    ) -> io::Result<Extended> {
+        let known = known.to_vec();
+        self.change(path, move |path| extend(path, &known, content, mode)).await
+    }
+
+    async fn sync(&self, path: &Path) -> io::Result<()> {
+        blocking(path, |path| match File::open(path) {
+            Ok(file) => file.sync_data(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn prepare(&self, path: &Path, keep: u64, mode: u32) -> io::Result<Extent> {
+        self.change(path, move |path| prepare(path, keep, mode)).await
+    }
+
+    async fn install(&self, path: &Path) -> io::Result<()> {
+        self.change(path, |path| fs::rename(prepared(path), path)).await
+    }
+}
+
+/// A file that was opened.
+struct DiskJournal {
+    file: Arc<File>,
+    id: FileId,
+}
+
+#[async_trait]
+impl OpenJournal for DiskJournal {
+    fn id(&self) -> FileId {
+        self.id
+    }
+
+    async fn read(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let file = self.file.clone();
+        tokio::task::spawn_blocking(move || read(&file, offset, most)).await.map_err(io::Error::other)?
+    }
+
+    async fn length(&self) -> io::Result<u64> {
+        let file = self.file.clone();
+        let length = tokio::task::spawn_blocking(move || Ok(file.metadata()?.len()));
+        length.await.map_err(io::Error::other)?
+    }
+}
+
+fn read(file: &File, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+    // Not `most` at once: most reads find a line or two.
+    let there = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes = vec![0; most.min(usize::try_from(there).unwrap_or(usize::MAX))];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> io::Result<Option<(Arc<dyn OpenJournal>, Metadata)>> {
+    // A pipe somebody put there must not be waited for.
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(Some((Arc::new(DiskJournal { file: Arc::new(file), id: id(&data) }), data)))
+}
+
+fn siblings(path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(Vec::new());
+    };
+    let name = name.to_string_lossy();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?.file_name();
+        let entry = entry.to_string_lossy();
+        let Some(rest) = entry.strip_prefix(&*name).filter(|rest| is_rotated(rest)) else { continue };
+        if found.len() == SIBLINGS {
+            break;
+        }
+        // One that cannot be read is as good as packed.
+        if let Ok(Some((journal, data))) = open(&directory.join(&*entry)) {
+            // Not when it was made: a log that was copied and emptied before it was renamed is older than its copies.
+            let written = data.modified().map_or(0, nanoseconds);
+            found.push(((written, Reverse(number(rest))), journal));
+        }
+    }
+    found.sort_by_key(|(age, _)| *age);
+    Ok(found.into_iter().map(|(_, journal)| journal).collect())
+}
+
+/// Whether a file whose name goes on like this after the log's was made of it.
+fn is_rotated(rest: &str) -> bool {
+    let packed = || PACKED.iter().any(|packed| rest.ends_with(&format!(".{packed}")));
+    rest.starts_with(['.', '-']) && rest != ".lock" && !packed()
+}
+
+/// Of two files written in the same moment, the higher number is the elder one.
+fn number(rest: &str) -> u64 {
+    rest.rsplit(['.', '-']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn extend(path: &Path, known: &[Extent], mut content: Vec<u8>, mode: u32) -> io::Result<Extended> {
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).write(true).create(true).truncate(false).mode(mode).open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let (file_id, mut length) = (id(&data), data.len());
+    let Some(ours) = known.iter().find(|known| known.file == file_id) else {
+        return Ok(Extended::Stranger(Extent { file: file_id, length }));
+    };
+    if ours.length < length {
+        file.set_len(ours.length)?;
+        length = ours.length;
+    }
+    if !content.is_empty() {
+        if files::is_torn(&file, length)? {
+            content.insert(0, b'\n');
+        }
+        file.seek(SeekFrom::Start(length))?;
+        let written = file.write(&content);
+        if !matches!(written, Ok(count) if count == content.len()) {
+            // Half a line must not stay; where it cannot be taken back now, the next call does it.
+            let _ = file.set_len(length);
+            let text = format!("only {} of {} bytes could be written", written?, content.len());
+            return Err(io::Error::new(io::ErrorKind::WriteZero, text));
+        }
+        length += content.len() as u64;
+    }
+    Ok(Extended::Known(Extent { file: file_id, length }))
+}
+
+fn prepare(path: &Path, keep: u64, mode: u32) -> io::Result<Extent> {
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(keep);
+    file.seek(SeekFrom::Start(from))?;
+    let mut rest = io::BufReader::new(file);
+    if from > 0 {
+        skip_line(&mut rest)?;
+    }
+    let target = prepared(path);
+    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&target)?;
+    io::copy(&mut rest, &mut new)?;
+    new.set_permissions(Permissions::from_mode(mode))?;
+    new.sync_all()?;
+    let data = new.metadata()?;
+    Ok(Extent { file: id(&data), length: data.len() })
+}
+
+/// Reads on to the beginning of the next line, without keeping what it passes.
+fn skip_line(rest: &mut impl io::BufRead) -> io::Result<()> {
+    loop {
+        let buffered = rest.fill_buf()?;
+        let (seen, found) = match buffered.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffered.len(), buffered.is_empty()),
+        };
+        rest.consume(seen);
+        if found {
+            return Ok(());
+        }
+    }
+}
+
+/// What is prepared for a file stands beside it, where a rename can put it in its place.
+fn prepared(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(".half.tmp");
+    name.into()
+}
+
+fn id(data: &Metadata) -> FileId {
+    FileId { device: data.dev(), inode: data.ino(), made: data.created().ok().map(nanoseconds) }
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
