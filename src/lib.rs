@@ -47,6 +47,7 @@ pub mod audit;
 pub mod boot;
 pub mod clock;
 pub mod commands;
+pub mod convoy;
 pub mod deacon;
 pub mod deaths;
 pub mod deps;

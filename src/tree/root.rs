@@ -28,6 +28,7 @@ use crate::{
         spec::AgentSpec,
     },
     boot::actor::{Boot, BootMsg, BootPlan},
+    convoy::actor::{ConvoyMsg, ConvoyWatch},
     deacon::actor::{Deacon, DeaconMsg},
     deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
@@ -124,6 +125,8 @@ pub struct RootSnapshot {
     pub deaths: Option<ActorRef<DeathsMsg>>,
     /// The reader of the deacon's mail, if it runs.
     pub mail: Option<ActorRef<MailMsg>>,
+    /// The convoy watcher, if it runs.
+    pub convoys: Option<ActorRef<ConvoyMsg>>,
     /// The mayor's owner, if somebody asked for it.
     pub mayor: Option<ActorRef<PatrolMsg>>,
     /// The rigs' supervisors that run.
@@ -199,6 +202,7 @@ impl Actor for Root {
             RootChild::Deacon,
             RootChild::Boot,
             RootChild::DeaconMail,
+            RootChild::Convoy,
         ] {
             state.spawn(&myself, child).await?;
         }
@@ -340,6 +344,10 @@ impl RootState {
                     Actor::spawn_linked(None, DeaconMail, (deps.clone(), rigs, answers), above).await?;
                 (ChildRef::DeaconMail(actor.clone()), actor.get_cell())
             }
+            RootChild::Convoy => {
+                let (actor, _) = Actor::spawn_linked(None, ConvoyWatch, deps.clone(), above).await?;
+                (ChildRef::Convoy(actor.clone()), actor.get_cell())
+            }
             RootChild::Mayor => {
                 let arguments = (deps.clone(), spec(Identity::Mayor), answers);
                 let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, above).await?;
@@ -422,6 +430,7 @@ impl RootState {
             boot: None,
             deaths: None,
             mail: None,
+            convoys: None,
             mayor: None,
             rigs: Vec::new(),
         };
@@ -433,6 +442,7 @@ impl RootState {
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
                 (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
+                (_, ChildRef::Convoy(actor)) => snapshot.convoys = Some(actor.clone()),
                 (_, ChildRef::Mayor(actor)) => snapshot.mayor = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))

@@ -7,6 +7,7 @@ use ractor::ActorRef;
 use crate::{
     agent::identity::RigName,
     boot::actor::BootMsg,
+    convoy::actor::ConvoyMsg,
     deacon::actor::DeaconMsg,
     deaths::actor::DeathsMsg,
     lifecycle::actor::MailMsg,
@@ -31,6 +32,8 @@ pub enum RootChild {
     DeathWindow,
     /// Reads the deacon's mail.
     DeaconMail,
+    /// Has convoys checked.
+    Convoy,
     /// Owns the mayor, once somebody asked for it.
     Mayor,
     /// Stands over a rig.
@@ -40,7 +43,8 @@ pub enum RootChild {
 impl RootChild {
     /// Whether it is a part, which answers heartbeats; the watches are not.
     pub(super) fn is_part(&self) -> bool {
-        !matches!(self, RootChild::SessionWatch | RootChild::OperatorWatch | RootChild::DeathWindow)
+        use RootChild::{Convoy, DeathWindow, OperatorWatch, SessionWatch};
+        !matches!(self, SessionWatch | OperatorWatch | DeathWindow | Convoy)
     }
 }
 
@@ -53,6 +57,7 @@ impl fmt::Display for RootChild {
             RootChild::Boot => f.write_str("boot"),
             RootChild::DeathWindow => f.write_str("deaths"),
             RootChild::DeaconMail => f.write_str("mail"),
+            RootChild::Convoy => f.write_str("convoy"),
             RootChild::Mayor => f.write_str("mayor"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
@@ -67,6 +72,7 @@ pub(super) enum ChildRef {
     Boot(ActorRef<BootMsg>),
     DeathWindow(ActorRef<DeathsMsg>),
     DeaconMail(ActorRef<MailMsg>),
+    Convoy(ActorRef<ConvoyMsg>),
     Mayor(ActorRef<PatrolMsg>),
     Rig(ActorRef<RigMsg>),
 }
@@ -79,6 +85,11 @@ impl ChildRef {
             ChildRef::SessionWatch(_) | ChildRef::DeathWindow(_) => Ok(()),
             ChildRef::OperatorWatch(actor) => match word {
                 Word::TownChanged | Word::Heartbeat(_) => actor.cast(OperatorMsg::Locate).map_err(drop),
+                _ => Ok(()),
+            },
+            ChildRef::Convoy(actor) => match word {
+                Word::TownChanged => actor.cast(ConvoyMsg::TownChanged).map_err(drop),
+                Word::Heartbeat(_) => actor.cast(ConvoyMsg::Heartbeat).map_err(drop),
                 _ => Ok(()),
             },
             ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),
