@@ -56,8 +56,10 @@ pub struct ConvoyState {
     pub(super) stream: Stream,
     pub(super) news: News,
     pub(super) agenda: Agenda,
-    /// Whether a close was told since the last look was done.
+    /// Whether a close was told since the last look began,
     pub(super) told_close: bool,
+    /// and between that and the one before.
+    told_before: bool,
     pub(super) closes_seen: u64,
     pub(super) lines_skipped: u64,
     enabled: bool,
@@ -88,6 +90,7 @@ impl Actor for ConvoyWatch {
             news: News::default(),
             agenda: Agenda::new(now, every),
             told_close: false,
+            told_before: false,
             closes_seen: 0,
             lines_skipped: 0,
             enabled: false,
@@ -149,6 +152,7 @@ impl ConvoyState {
             Next::Busy => {}
             Next::Wait(delay) => self.arm(now + delay, delay),
             Next::Look(why) => {
+                self.told_before = std::mem::take(&mut self.told_close);
                 let deps = self.deps.clone();
                 let task = async move { ConvoyMsg::Looked(Some(look(&deps, why).await)) };
                 self.work.spawn(task, ConvoyMsg::Looked(None));
@@ -170,12 +174,11 @@ impl ConvoyState {
         let every = self.deps.settings().convoy.check_every;
         // Only a look at all convoys can find that none is open, or that nothing is known.
         self.agenda.done(outcome != Outcome::Untracked, now.mono, every);
-        let told = std::mem::take(&mut self.told_close);
         self.open = if outcome == Outcome::Untracked { self.open } else { outcome.any_open() };
         match &outcome {
             Outcome::Closed(what) => {
                 tracing::info!("convoys checked: {what}");
-                if !told {
+                if !self.told_before && !self.told_close {
                     self.replace_deaf_stream();
                 }
             }

@@ -27,7 +27,7 @@ fn a_gt_that_hangs_on_convoys_holds_up_nothing() {
         world.hang("convoy");
         world.convoy("hq-cv-1", &["alpha-1"]);
         world.close("alpha-1");
-        world.until("the check", secs(3), |state| !state.convoys.checks.is_empty()).await;
+        world.until("the check", secs(7), |state| !state.convoys.checks.is_empty()).await;
         world.crash_agent(&witness("alpha"), false);
         let crashed = world.time();
         world
