@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
-    look::{Outcome, look},
+    look::{Outcome, forget, look},
     news::News,
     rules::{Agenda, Next},
     status::{CheckStatus, ConvoySnapshot},
@@ -134,7 +134,10 @@ impl ConvoyState {
         let was = std::mem::replace(&mut self.enabled, wanted);
         match (was, wanted) {
             (false, false) => return,
-            (true, false) => return self.end(),
+            (true, false) => {
+                forget(&self.deps);
+                return self.end();
+            }
             (false, true) => self.agenda.begin_again(now, settings.convoy.check_every),
             (true, true) => self.agenda.every(settings.convoy.check_every, now),
         }

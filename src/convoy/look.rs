@@ -17,6 +17,16 @@ use crate::{
     town::reading::shorten,
 };
 
+/// What may be wrong: it is not known whether a convoy is open,
+const OPEN: &str = "convoy/open";
+/// or those that are could not be checked.
+const CHECK: &str = "convoy/check";
+
+/// Nobody looks any more, and nothing is wrong with that.
+pub fn forget(deps: &Deps) {
+    deps.problems.forget("convoy/");
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -97,12 +107,16 @@ async fn any_open(deps: &Deps) -> Result<bool, String> {
         Err(StoreError::Missing) => listed(deps).await,
         Err(unreadable) => listed(deps).await.map_err(|why| format!("{unreadable}; {why}")),
     };
-    let key = "convoy/open";
     match &answer {
-        Ok(_) => drop(deps.problems.clear(key)),
+        Ok(any) => {
+            deps.problems.clear(OPEN);
+            if !any {
+                deps.problems.clear(CHECK);
+            }
+        }
         Err(why) if installed::is_told(why) => {}
         Err(why) => drop(deps.problems.report(
-            key,
+            OPEN,
             format!("convoys are not checked, because it is not known whether one is open: {why}"),
         )),
     }
@@ -127,16 +141,15 @@ async fn list(deps: &Deps) -> Result<bool, String> {
 
 /// Has Gas Town check all open convoys. A failure is reported as long as it lasts.
 async fn check(deps: &Deps) -> Outcome {
-    let key = "convoy/check";
     match gt::run(deps, &["convoy", "check"], &[]).await {
         Ok(printed) => {
-            deps.problems.clear(key);
+            deps.problems.clear(CHECK);
             read(&printed.stdout)
         }
         Err(error) => {
             let why = error.to_string();
             if !matches!(error, CommandError::NotFound { .. }) {
-                deps.problems.report(key, format!("convoys were not checked: {why}"));
+                deps.problems.report(CHECK, format!("convoys were not checked: {why}"));
             }
             Outcome::Failed(why)
         }

@@ -411,6 +411,27 @@ fn the_settings_are_followed() {
 }
 
 #[test]
+fn what_was_wrong_is_not_wrong_for_ever() {
+    for (seed, switched_off) in [(828, false), (829, true)] {
+        simulate(seed, |world| async move {
+            world.fail("convoy", true);
+            let alone = Alone::new(&world).await;
+            world.pass(mins(11)).await;
+            assert_eq!((alone.checks(), alone.logged("WARN convoys were not checked")), (3, 1));
+            assert!(alone.deps.problems.any("convoy/check"));
+            if switched_off {
+                alone.set(|settings| settings.convoy.enabled = false);
+            } else {
+                // Somebody closes it by hand.
+                world.state().convoys.open.clear();
+            }
+            world.pass(mins(6)).await;
+            assert!(alone.deps.problems.open().is_empty(), "{switched_off}");
+        });
+    }
+}
+
+#[test]
 fn its_child_ends_with_it() {
     simulate(827, |world| async move {
         let alone = Alone::new(&world).await;
