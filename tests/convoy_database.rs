@@ -266,6 +266,24 @@ async fn a_writer_and_who_asks_do_not_wait_for_each_other() {
     assert_eq!(left, 0);
 }
 
+/// What a `bd` that was killed leaves: whoever may write would put the log into the database when done.
+#[tokio::test]
+async fn the_database_is_only_read() {
+    let (beads, left) = (Beads::new(), Beads::none());
+    let writer = beads.bd();
+    let _: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).unwrap();
+    writer
+        .execute("INSERT INTO issues (id, title, issue_type) VALUES ('hq-cv-1', 'T', 'convoy')", [])
+        .unwrap();
+    for name in ["beads.db", "beads.db-wal"] {
+        fs::copy(beads.directory.path().join(name), left.directory.path().join(name)).unwrap();
+    }
+    let content = |name: &str| fs::read(left.directory.path().join(name)).unwrap();
+    let before = (content("beads.db"), content("beads.db-wal"));
+    assert_eq!(left.asked.any_open().await, Ok(true), "it is in the log only");
+    assert!((content("beads.db"), content("beads.db-wal")) == before);
+}
+
 #[tokio::test]
 async fn nothing_stays_open_between_two_questions() {
     let beads = Beads::new();
