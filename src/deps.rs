@@ -18,6 +18,7 @@ use crate::{
     audit::incidents::Incidents,
     clock::{Clock, Now},
     commands::Commands,
+    convoy::store::ConvoyStore,
     deaths::register::DeathRegister,
     feed::progress::FeedProgress,
     ledger::{
@@ -50,6 +51,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Who tells that Gas Town's program begins.
     pub beginnings: Arc<dyn Beginnings>,
+    /// What the town's bead database says of convoys.
+    pub convoys: Arc<dyn ConvoyStore>,
     /// Jitter.
     pub dice: Dice,
     /// Where things are in this town.
@@ -126,12 +129,14 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Who tells that Gas Town's program begins.
     pub beginnings: Arc<dyn Beginnings>,
+    /// What the town's bead database says of convoys.
+    pub convoys: Arc<dyn ConvoyStore>,
 }
 
 impl Deps {
     /// These ports for this town, with empty registers; not degraded.
     pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        let Ports { sessions, processes, commands, files, journals, clock, beginnings } = ports;
+        let Ports { sessions, processes, commands, files, journals, clock, beginnings, convoys } = ports;
         let problems = Problems::new();
         Deps {
             sessions,
@@ -141,6 +146,7 @@ impl Deps {
             journals,
             clock,
             beginnings,
+            convoys,
             dice,
             requests: Requests::new(paths.supervisor_dir()),
             role_beads: RoleBeads::new(paths.supervisor_dir()),

@@ -11,6 +11,7 @@
 //! root ── session watch          hears of every end, looks at everything: on a hint, at a heartbeat, every minute
 //!      ├─ operator watch         sees Gas Town's own commands at work
 //!      ├─ death window           makes one alert of many deaths
+//!      ├─ convoy                 has convoys checked when beads they wait for are closed
 //!      ├─ mail                   reads the deacon's inbox, and claims what is asked for there
 //!      ├─ mayor                  owns the mayor, once somebody asked for it
 //!      ├─ deacon                 owns the deacon: keeps it running and making progress
@@ -38,7 +39,7 @@
 //! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third
 //! answer, on which nothing is done. Rules are plain functions (`rules.rs`), actors move messages (`actor.rs`), effects
 //! live behind ports: [`sessions::Sessions`], [`processes::Processes`], [`commands::Commands`],
-//! [`town::files::Files`], [`clock::Clock`].
+//! [`town::files::Files`], [`convoy::store::ConvoyStore`], [`clock::Clock`].
 
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub mod audit;
 pub mod boot;
 pub mod clock;
 pub mod commands;
+pub mod convoy;
 pub mod deacon;
 pub mod deaths;
 pub mod deps;

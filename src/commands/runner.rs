@@ -22,14 +22,16 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Command, CommandError, Commands, Printed, group::Group};
+use super::{
+    Command, CommandError, Commands, Heard, Printed, dies_with_us::dies_with_us, following, group::Group,
+};
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;
 /// How long after the command's end its output may stay open, held by something it left behind.
-const AFTER_EXIT: Duration = Duration::from_millis(200);
+pub(super) const AFTER_EXIT: Duration = Duration::from_millis(200);
 /// How much of standard error an error tells, in characters.
-const STDERR_SHOWN: usize = 500;
+pub(super) const STDERR_SHOWN: usize = 500;
 
 /// Runs programs of the machine.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +47,8 @@ impl Runner {
         Runner { environment, resolved: Arc::default() }
     }
 
-    fn spawn(&self, command: &Command, line: &str) -> Result<Child, CommandError> {
+    /// The process to be, with nothing on its standard input unless the command has something for it.
+    fn process(&self, command: &Command, line: &str) -> Result<tokio::process::Command, CommandError> {
         let Some(program) = self.resolve(command) else {
             // Not even tried: a program that is not installed must not cost a process each time it would be of use.
             return Err(self.not_started(command, line, &ErrorKind::NotFound.into()));
@@ -61,7 +64,7 @@ impl Runner {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        process.spawn().map_err(|error| self.not_started(command, line, &error))
+        Ok(process)
     }
 
     /// Looked up once; again only when it is no longer there. `None` for a bare name that is nowhere on `PATH`; a path is
@@ -116,7 +119,8 @@ fn executable(file: &Path) -> bool {
 impl Commands for Runner {
     async fn run(&self, command: Command) -> Result<Printed, CommandError> {
         let line = command.line();
-        let mut child = self.spawn(&command, &line)?;
+        let spawned = self.process(&command, &line)?.spawn();
+        let mut child = spawned.map_err(|error| self.not_started(&command, &line, &error))?;
         let mut group = Group::of(&child);
         match timeout(command.limit, complete(&mut child, &mut group, command.input)).await {
             Ok(Ok((status, printed))) => outcome(line, status, printed),
@@ -129,6 +133,24 @@ impl Commands for Runner {
                 stderr: error.to_string(),
             }),
             Err(_) => Err(CommandError::TimedOut { line, limit: command.limit }),
+        }
+    }
+
+    async fn follow(&self, command: Command, heard: Heard) -> Result<(), CommandError> {
+        let (line, command) = (command.line(), Command { input: None, ..command });
+        let mut process = self.process(&command, &line)?;
+        dies_with_us(&mut process);
+        let mut child = process.spawn().map_err(|error| self.not_started(&command, &line, &error))?;
+        let mut group = Group::of(&child);
+        match following::complete(&mut child, &mut group, heard).await {
+            Ok((status, printed)) => outcome(line, status, printed).map(drop),
+            Err(why) => Err(CommandError::Failed {
+                line,
+                status: why.to_owned(),
+                code: None,
+                stdout: Vec::new(),
+                stderr: String::new(),
+            }),
         }
     }
 

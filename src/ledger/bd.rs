@@ -7,13 +7,13 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{databases::Database, installed::Tool};
 use crate::{
-    commands::{Command, CommandError, Printed},
+    commands::{Command, CommandError, Heard, Printed},
     deps::Deps,
 };
 
 const TOOL: Tool = Tool {
     setting: "bd",
-    without: "polecats that died are not brought back, and labels of docked rigs are not seen",
+    without: "polecats that died are not brought back, labels of docked rigs are not seen, and beads that are closed are not told",
 };
 
 /// Runs `bd <words>` in `directory` and returns what it printed, or why it did not do its work. `touches` are the databases
@@ -25,17 +25,31 @@ pub async fn run(
     directory: &Path,
 ) -> Result<Printed, CommandError> {
     let _turn = deps.ledger_turn.take(touches).await;
+    let command = command(deps, words, directory);
+    let program = command.program.clone();
+    let ran = deps.commands.run(command).await;
+    TOOL.note(deps, &program, &ran);
+    ran
+}
+
+/// Runs a `bd` that goes on printing, as [`command`] says, and hands over its lines until it ends, or why it did not do its
+/// work. It asks the daemons of `bd` and touches no database, so that nobody waits for it and it waits for nobody.
+pub async fn follow(deps: &Deps, command: Command, heard: Heard) -> Result<(), CommandError> {
+    let program = command.program.clone();
+    let ended = deps.commands.follow(command, heard).await;
+    TOOL.note(deps, &program, &ended);
+    ended
+}
+
+/// What running `bd <words>` in `directory` means by the settings in force.
+pub fn command(deps: &Deps, words: &[&str], directory: &Path) -> Command {
     let settings = deps.settings();
-    let program = &settings.commands.bd;
-    let command = Command {
-        program: program.clone(),
+    Command {
+        program: settings.commands.bd.clone(),
         arguments: words.iter().map(|word| (*word).to_owned()).collect(),
         directory: directory.to_owned(),
         environment: settings.env.clone(),
         input: None,
         limit: settings.commands.timeout,
-    };
-    let ran = deps.commands.run(command).await;
-    TOOL.note(deps, program, &ran);
-    ran
+    }
 }

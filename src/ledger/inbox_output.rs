@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{beads::is_id, inbox::Message, show_output::json_part};
+use super::{beads::is_id, inbox::Message, list_output};
 use crate::town::{go_time, reading::shorten};
 
 /// What was printed.
@@ -27,7 +27,7 @@ pub fn parse(stdout: &[u8]) -> Result<Inbox, String> {
     let mut inbox = Inbox::default();
     let mut known = BTreeSet::new();
     // Newest first, as it was printed.
-    for printed in list(stdout)? {
+    for printed in list_output::rows(stdout, "gt mail inbox")? {
         match message(printed) {
             Ok(message) if !known.contains(&message.id) => {
                 known.insert(message.id.clone());
@@ -40,32 +40,6 @@ pub fn parse(stdout: &[u8]) -> Result<Inbox, String> {
     inbox.messages.reverse();
     sort(&mut inbox.messages);
     Ok(inbox)
-}
-
-fn list(stdout: &[u8]) -> Result<Vec<Value>, String> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Output {
-        List(Vec<Value>),
-        Error { error: String },
-        Enveloped { data: Vec<Value> },
-        EnvelopedNull { data: () },
-    }
-    let shown = || shorten(&String::from_utf8_lossy(stdout));
-    let Some(json) = json_part(stdout) else {
-        let last = stdout.trim_ascii().rsplit(|byte| *byte == b'\n').next();
-        return match last {
-            Some(b"null") => Ok(Vec::new()),
-            Some(b"") | None => Err("gt mail inbox printed nothing".to_owned()),
-            Some(_) => Err(format!("gt mail inbox printed no JSON: {:?}", shown())),
-        };
-    };
-    match serde_json::from_slice(json) {
-        Ok(Output::List(list) | Output::Enveloped { data: list }) => Ok(list),
-        Ok(Output::EnvelopedNull { data: () }) => Ok(Vec::new()),
-        Ok(Output::Error { error }) => Err(format!("gt mail inbox: {error}")),
-        Err(_) => Err(format!("gt mail inbox printed something else than messages: {:?}", shown())),
-    }
 }
 
 fn message(printed: Value) -> Result<Message, String> {

@@ -13,6 +13,7 @@ pub mod gt;
 pub mod inbox;
 pub mod inbox_output;
 pub mod installed;
+pub mod list_output;
 pub mod mail;
 pub mod notify;
 pub mod questions;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     clock::SystemClock,
     commands::{Commands, runner::Runner},
+    convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
@@ -32,6 +33,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
+        convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
     };
     let degraded = std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true");
     Deps { degraded, ..Deps::new(ports, Dice::fresh(), paths, settings) }

@@ -96,8 +96,8 @@ pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
     let cwd = std::env::current_dir().map_err(ServiceError::WorkingDirectory)?;
     let env = |name: &str| std::env::var(name).ok();
     let town = root::find(options.town.as_deref(), &env, &cwd, &Disk)?;
-    // One thread: what runs here is what the simulation runs, and the thread that spawns the tmux client must live as
-    // long as the process, because the client dies with it.
+    // One thread: what runs here is what the simulation runs, and the thread that spawns the tmux client and followed
+    // commands must live as long as the process, because they die with it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -68,6 +68,8 @@ impl TownPaths {
         wisp_dir = ".beads-wisp/config";
         /// Which bead prefix belongs to which rig.
         routes = ".beads/routes.jsonl";
+        /// The town's own bead database (SQLite, `bd` 0.47 to 0.49).
+        beads_db = ".beads/beads.db";
         /// The deacon's directory.
         deacon_dir = "deacon";
         /// The deacon's heartbeat.
@@ -187,6 +189,7 @@ mod tests {
             (town.rig_config(&rig), "r-1/config.json"),
             (town.wisp(&rig), ".beads-wisp/config/r-1.json"),
             (town.routes(), ".beads/routes.jsonl"),
+            (town.beads_db(), ".beads/beads.db"),
             (town.deacon_heartbeat(), "deacon/heartbeat.json"),
             (town.deacon_paused(), ".runtime/deacon/paused.json"),
             (town.boot_status(), "deacon/dogs/boot/.boot-status.json"),

@@ -28,6 +28,7 @@ use crate::{
         spec::AgentSpec,
     },
     boot::actor::{Boot, BootMsg, BootPlan},
+    convoy::actor::{ConvoyMsg, ConvoyWatch},
     deacon::actor::{Deacon, DeaconMsg},
     deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
@@ -127,6 +128,8 @@ pub struct RootSnapshot {
     pub mail: Option<ActorRef<MailMsg>>,
     /// The curator of the feed, if it runs.
     pub feed: Option<ActorRef<FeedMsg>>,
+    /// The convoy watcher, if it runs.
+    pub convoys: Option<ActorRef<ConvoyMsg>>,
     /// The mayor's owner, if somebody asked for it.
     pub mayor: Option<ActorRef<PatrolMsg>>,
     /// The rigs' supervisors that run.
@@ -203,6 +206,7 @@ impl Actor for Root {
             RootChild::Boot,
             RootChild::DeaconMail,
             RootChild::Curator,
+            RootChild::Convoy,
         ] {
             state.spawn(&myself, child).await?;
         }
@@ -350,6 +354,10 @@ impl RootState {
                 let (actor, _) = Actor::spawn_linked(None, Curator, arguments, above).await?;
                 (ChildRef::Curator(actor.clone()), actor.get_cell())
             }
+            RootChild::Convoy => {
+                let (actor, _) = Actor::spawn_linked(None, ConvoyWatch, deps.clone(), above).await?;
+                (ChildRef::Convoy(actor.clone()), actor.get_cell())
+            }
             RootChild::Mayor => {
                 let arguments = (deps.clone(), spec(Identity::Mayor), answers);
                 let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, above).await?;
@@ -435,6 +443,7 @@ impl RootState {
             deaths: None,
             mail: None,
             feed: None,
+            convoys: None,
             mayor: None,
             rigs: Vec::new(),
         };
@@ -447,6 +456,7 @@ impl RootState {
                 (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
                 (_, ChildRef::Curator(actor)) => snapshot.feed = Some(actor.clone()),
+                (_, ChildRef::Convoy(actor)) => snapshot.convoys = Some(actor.clone()),
                 (_, ChildRef::Mayor(actor)) => snapshot.mayor = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     agent::owner::AgentStatus,
     boot::actor::BootMsg,
+    convoy::{actor::ConvoyMsg, status::ConvoySnapshot},
     deacon::actor::DeaconMsg,
     deaths::{actor::DeathsMsg, register::DeathsSnapshot},
     feed::actor::{FeedMsg, FeedSnapshot},
@@ -39,6 +40,8 @@ pub struct TownSnapshot {
     pub deaths: Option<DeathsSnapshot>,
     /// The feed; `None` when its actor is parked or silent.
     pub feed: Option<FeedSnapshot>,
+    /// The convoy watcher; `None` when it is parked or silent.
+    pub convoys: Option<ConvoySnapshot>,
     /// What is wrong now.
     pub problems: BTreeMap<String, String>,
     /// Actors that did not answer in time.
@@ -58,18 +61,20 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         boot,
         deaths,
         feed,
+        convoys,
         mayor,
         rigs,
         ..
     } = at_root;
     let mut silent = Vec::new();
     let mut agents = Vec::new();
-    let (deacon, boot, mayor, deaths, feed, rigs) = futures::join!(
+    let (deacon, boot, mayor, deaths, feed, convoys, rigs) = futures::join!(
         async { Some(ask(&deacon?, DeaconMsg::Probe, limit).await.ok_or("deacon")) },
         async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
         async { Some(ask(&mayor?, PatrolMsg::Probe, limit).await.ok_or("mayor")) },
         async { Some(ask(&deaths?, DeathsMsg::Probe, limit).await.ok_or("deaths")) },
         async { Some(ask(&feed?, FeedMsg::Probe, limit).await.ok_or("feed")) },
+        async { Some(ask(&convoys?, ConvoyMsg::Probe, limit).await.ok_or("convoy")) },
         futures::future::join_all(
             rigs.into_iter().map(|(name, rig)| async move { (name, ask(&rig, RigMsg::Probe, limit).await) })
         ),
@@ -82,6 +87,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
     }
     let deaths = deaths.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let feed = feed.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
+    let convoys = convoys.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let (mut patrols, mut polecats) = (Vec::new(), Vec::new());
     for (name, answer) in rigs {
         match answer {
@@ -122,7 +128,18 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         }
     }
     agents.sort_by(|a, b| a.identity.cmp(&b.identity));
-    Some(TownSnapshot { heartbeats, last_heartbeat, late, actors, agents, deaths, feed, problems, silent })
+    Some(TownSnapshot {
+        heartbeats,
+        last_heartbeat,
+        late,
+        actors,
+        agents,
+        deaths,
+        feed,
+        convoys,
+        problems,
+        silent,
+    })
 }
 
 /// Asks one actor; `None` when it did not answer within the limit, or is gone.

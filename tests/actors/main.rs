@@ -7,6 +7,7 @@ mod world;
 
 mod audit;
 mod boot;
+mod convoy;
 mod deacon;
 mod deaths;
 mod identify;

@@ -11,6 +11,7 @@
 
 mod adoption;
 mod bad_files;
+mod convoys;
 mod deaths;
 mod environment;
 mod feed;

@@ -112,7 +112,7 @@ fn request(world: &World, rig: &str, patrol: &str, dice: u32, number: u64) {
 }
 
 /// The actors that crash.
-const ACTORS: [&str; 13] = [
+const ACTORS: [&str; 14] = [
     "sessions",
     "deacon",
     "boot",
@@ -126,6 +126,7 @@ const ACTORS: [&str; 13] = [
     "beta/polecats",
     "mail",
     "a-b/census",
+    "convoy",
 ];
 
 /// Something that goes wrong with a polecat, or is done to it.

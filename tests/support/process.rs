@@ -87,6 +87,13 @@ pub fn environment(pid: u32) -> BTreeMap<String, String> {
     words(&format!("/proc/{pid}/environ")).into_iter().filter_map(pair).collect()
 }
 
+/// How much of it is in memory.
+pub fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 pub fn directory(pid: u32) -> std::path::PathBuf {
     fs::read_link(format!("/proc/{pid}/cwd")).unwrap()
 }

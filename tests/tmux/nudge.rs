@@ -6,6 +6,7 @@ use gastown_supervisor::{
     agent::nudge,
     clock::SystemClock,
     commands::runner::Runner,
+    convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
@@ -27,6 +28,7 @@ fn deps(town: &Town) -> Deps {
         journals: Arc::new(DiskJournals::default()),
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
+        convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),
     };
     Deps::new(ports, Dice::fresh(), TownPaths::new(town.root()), in_force)
 }

@@ -19,13 +19,12 @@ use tokio::{
 };
 
 use super::{
-    dies_with_us::dies_with_us,
     herald::Herald,
     protocol::{Answer, Event, Parser},
     request::Request,
     target::OWN_SESSION,
 };
-use crate::commands::group::Group;
+use crate::commands::{dies_with_us::dies_with_us, group::Group};
 
 /// How much of standard error is kept.
 const MAX_STDERR: u64 = 4 << 10;

@@ -33,7 +33,6 @@ use super::{End, Key, KeyBinding, NewSession, Session, Sessions, SessionsError};
 
 mod control;
 mod deaths;
-mod dies_with_us;
 mod herald;
 mod kernel;
 mod link;

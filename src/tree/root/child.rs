@@ -7,6 +7,7 @@ use ractor::ActorRef;
 use crate::{
     agent::identity::RigName,
     boot::actor::BootMsg,
+    convoy::actor::ConvoyMsg,
     deacon::actor::DeaconMsg,
     deaths::actor::DeathsMsg,
     feed::actor::FeedMsg,
@@ -34,6 +35,8 @@ pub enum RootChild {
     DeaconMail,
     /// Keeps the feed.
     Curator,
+    /// Has convoys checked.
+    Convoy,
     /// Owns the mayor, once somebody asked for it.
     Mayor,
     /// Stands over a rig.
@@ -43,10 +46,8 @@ pub enum RootChild {
 impl RootChild {
     /// Whether it is a part, which answers heartbeats; the watches are not.
     pub(super) fn is_part(&self) -> bool {
-        !matches!(
-            self,
-            RootChild::SessionWatch | RootChild::OperatorWatch | RootChild::DeathWindow | RootChild::Curator
-        )
+        use RootChild::{Convoy, Curator, DeathWindow, OperatorWatch, SessionWatch};
+        !matches!(self, SessionWatch | OperatorWatch | DeathWindow | Curator | Convoy)
     }
 }
 
@@ -60,6 +61,7 @@ impl fmt::Display for RootChild {
             RootChild::DeathWindow => f.write_str("deaths"),
             RootChild::DeaconMail => f.write_str("mail"),
             RootChild::Curator => f.write_str("feed"),
+            RootChild::Convoy => f.write_str("convoy"),
             RootChild::Mayor => f.write_str("mayor"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
@@ -75,6 +77,7 @@ pub(super) enum ChildRef {
     DeathWindow(ActorRef<DeathsMsg>),
     DeaconMail(ActorRef<MailMsg>),
     Curator(ActorRef<FeedMsg>),
+    Convoy(ActorRef<ConvoyMsg>),
     Mayor(ActorRef<PatrolMsg>),
     Rig(ActorRef<RigMsg>),
 }
@@ -91,6 +94,11 @@ impl ChildRef {
             },
             ChildRef::Curator(actor) => match word {
                 Word::TownChanged => actor.cast(FeedMsg::TownChanged).map_err(drop),
+                _ => Ok(()),
+            },
+            ChildRef::Convoy(actor) => match word {
+                Word::TownChanged => actor.cast(ConvoyMsg::TownChanged).map_err(drop),
+                Word::Heartbeat(_) => actor.cast(ConvoyMsg::Heartbeat).map_err(drop),
                 _ => Ok(()),
             },
             ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),

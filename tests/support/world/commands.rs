@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use async_trait::async_trait;
-use gastown_supervisor::commands::{Command, CommandError, Commands, Printed};
+use gastown_supervisor::commands::{Command, CommandError, Commands, Heard, Printed};
 
 use super::{State, World, weather::pause};
 
@@ -37,7 +37,7 @@ impl Commands for World {
         self.provoke(&command.directory);
         let begun = self.time();
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
-        let _one = OneRun::begin(self, &command);
+        let (_one, _check) = (OneRun::begin(self, &command), self.convoy_check_begins(&words));
         self.state()
             .note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
         if missing {
@@ -72,6 +72,14 @@ impl Commands for World {
             ("gt", ["log", "crash", ..]) => {
                 self.state().crash_logs.push((now, command.arguments[2..].to_vec()));
             }
+            ("gt", ["convoy", "check"]) => {
+                let stdout = self.state().convoys.check().into_bytes();
+                return Ok(Printed { stdout, stderr: Vec::new() });
+            }
+            ("bd", ["list", "--type=convoy", "--status=open", "--limit", "0", "--json"]) => {
+                let stdout = self.state().convoys.list().into_bytes();
+                return Ok(Printed { stdout, stderr: Vec::new() });
+            }
             ("bd", ["show", ..]) => {
                 let (code, stdout, stderr) = self.state().bd_show(&command.arguments[1..]);
                 let (stdout, status) = (stdout.into_bytes(), format!("exit code {code}"));
@@ -89,6 +97,10 @@ impl Commands for World {
         Ok(Printed::default())
     }
 
+    async fn follow(&self, command: Command, heard: Heard) -> Result<(), CommandError> {
+        self.follow_activity(command, heard).await
+    }
+
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         let state = self.state();
         state.programs.contains(program).then(|| PathBuf::from("/bin").join(program))
@@ -96,17 +108,19 @@ impl Commands for World {
 }
 
 /// The names under which a command can be told to hang, to fail or to print something else: `command` is all of them,
-/// `bd`, `gt` and `git` are all of one program, and those of `gt mail` are each by itself.
+/// `bd`, `gt` and `git` are all of one program; those of `gt mail`, `gt convoy` and `bd list` are each by itself.
 fn kinds(command: &Command) -> Vec<&'static str> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let program = ["bd", "gt", "git"].into_iter().find(|program| command.program == *program);
-    let of_mail = match (program, words.as_slice()) {
+    let of_it = match (program, words.as_slice()) {
         (Some("gt"), ["mail", word, ..]) => {
             ["inbox", "delete", "archive", "send"].into_iter().find(|kind| kind == word)
         }
+        (Some("gt"), ["convoy", ..]) => Some("convoy"),
+        (Some("bd"), ["list", ..]) => Some("bd list"),
         _ => None,
     };
-    ["command"].into_iter().chain(program).chain(of_mail).collect()
+    ["command"].into_iter().chain(program).chain(of_it).collect()
 }
 
 impl State {
@@ -130,6 +144,7 @@ fn databases(state: &State, command: &Command) -> BTreeSet<String> {
         ("bd", ["show", ids @ ..]) => {
             ids.iter().filter(|id| !id.starts_with("--")).map(|id| of(id)).collect()
         }
+        ("bd", ["list", ..]) => [String::new()].into(),
         ("bd", ["sync"]) => {
             let directory = command.directory.strip_prefix(super::TOWN).unwrap_or(&command.directory);
             let rig = directory.iter().next().map(|name| name.to_string_lossy().into_owned());

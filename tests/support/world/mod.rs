@@ -12,6 +12,7 @@
 mod agents;
 mod clock;
 mod commands;
+mod convoys;
 mod files;
 mod journals;
 mod mailbox;
@@ -42,6 +43,8 @@ use tokio::{
 };
 
 pub use agents::{By, Condition, FakeSession};
+#[allow(unused_imports, reason = "not every test has convoys")]
+pub use convoys::{Activity, Convoys, Database};
 #[allow(unused_imports, reason = "not every test has mail")]
 pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test has polecats")]
@@ -173,6 +176,8 @@ pub struct State {
     pub bd_version: &'static str,
     /// Databases `bd` is at work on.
     bd_at_work: BTreeSet<String>,
+    /// Convoys, and what is known of them where.
+    pub convoys: Convoys,
     /// The polecats there ever were, by session.
     pub polecats: BTreeMap<String, Polecat>,
     /// Crashes told with `gt log crash`: the arguments after it.
@@ -221,6 +226,7 @@ impl World {
             bd_daemon: false,
             bd_version: "bd version 0.47.2 (dev)\n",
             bd_at_work: BTreeSet::new(),
+            convoys: Convoys::default(),
             polecats: BTreeMap::new(),
             crash_logs: Vec::new(),
             deeds: Vec::new(),

@@ -59,6 +59,7 @@ impl World {
             journals: Arc::new(self.clone()),
             clock: Arc::new(self.clone()),
             beginnings: Arc::new(self.clone()),
+            convoys: Arc::new(self.clone()),
         };
         let deps = Deps::new(ports, Dice::seeded(seed), paths, settings);
         (Arc::new(deps), put)
@@ -166,7 +167,7 @@ impl Supervisor {
         }
     }
 
-    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `feed`, `mayor`, `rig R`,
+    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `feed`, `convoy`, `mayor`, `rig R`,
     /// `R/witness`, `R/refinery`, `R/polecats`, `R/census`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
@@ -182,6 +183,7 @@ impl Supervisor {
             "deacon" => Some(town.deacon?.get_cell()),
             "mail" => Some(town.mail?.get_cell()),
             "feed" => Some(town.feed?.get_cell()),
+            "convoy" => Some(town.convoys?.get_cell()),
             "mayor" => Some(town.mayor?.get_cell()),
             "boot" => Some(town.boot?.get_cell()),
             _ => match (name.strip_prefix("rig "), name.split_once('/')) {

@@ -1,0 +1,38 @@
+//! What programs of Gas Town print when they list something as JSON (`gt` 0.2.6 to 0.3, `bd` 0.47 to 1.0). Pure; it must
+//! survive any bytes.
+//!
+//! A list, `null` for an empty one, and the envelope later versions put around their lists; there may be text before it. An
+//! output that is none of these is an error, never an empty list.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::show_output::json_part;
+use crate::town::reading::shorten;
+
+/// Reads standard output into its rows. An error says what was printed instead; `line` is the command, for that.
+pub fn rows(stdout: &[u8], line: &str) -> Result<Vec<Value>, String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Output {
+        List(Vec<Value>),
+        Error { error: String },
+        Enveloped { data: Vec<Value> },
+        EnvelopedNull { data: () },
+    }
+    let shown = || shorten(&String::from_utf8_lossy(stdout));
+    let Some(json) = json_part(stdout) else {
+        let last = stdout.trim_ascii().rsplit(|byte| *byte == b'\n').next();
+        return match last {
+            Some(b"null") => Ok(Vec::new()),
+            Some(b"") | None => Err(format!("{line} printed nothing")),
+            Some(_) => Err(format!("{line} printed no JSON: {:?}", shown())),
+        };
+    };
+    match serde_json::from_slice(json) {
+        Ok(Output::List(list) | Output::Enveloped { data: list }) => Ok(list),
+        Ok(Output::EnvelopedNull { data: () }) => Ok(Vec::new()),
+        Ok(Output::Error { error }) => Err(format!("{line}: {error}")),
+        Err(_) => Err(format!("{line} printed something else than a list: {:?}", shown())),
+    }
+}
