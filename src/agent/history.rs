@@ -53,7 +53,7 @@ pub struct Histories {
 }
 
 /// One agent's history, as machines read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The agent.
     pub agent: Identity,
