@@ -7,9 +7,11 @@
 
 pub mod actor;
 mod answers;
+pub mod asking;
 mod changes;
 mod client;
 mod connections;
+pub mod left_behind;
 mod report;
 mod reporter;
 pub mod socket;

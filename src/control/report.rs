@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::History, owner::AgentStatus},
+    agent::{history::History, identity::Identity, owner::AgentStatus, standing::Standing},
     tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot},
 };
 
@@ -143,6 +143,19 @@ impl AgentReport {
         self.restarts > 0
             || self.backoff_until.is_some()
             || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
+    }
+
+    /// One that nobody looks after now, with what was last known of it.
+    pub fn left_behind(identity: &Identity, last: Option<(Standing, Timestamp)>) -> AgentReport {
+        AgentReport {
+            identity: identity.to_string(),
+            role: identity.role().to_string(),
+            rig: identity.rig().map(ToString::to_string),
+            state: Standing::Unknown.to_string(),
+            since: last.map(|(_, since)| since),
+            reason: last.map(|(standing, _)| format!("last known: {standing}")),
+            ..AgentReport::default()
+        }
     }
 
     /// What is shown of an agent's status.
