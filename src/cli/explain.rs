@@ -63,9 +63,9 @@ fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
             let why = agent.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             format!("{} is {}{why}\n", agent.identity, agent.state)
         }
-        None => format!("{} is not looked after\n", explanation.history.agent),
+        None => format!("{} is not looked after\n", explanation.identity),
     };
-    let lines = rendering::lines(&explanation.history, now, zone);
+    let lines = rendering::lines(&explanation.entries, now, zone);
     if lines.is_empty() {
         text.push_str("nothing happened to it yet\n");
     }

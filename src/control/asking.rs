@@ -14,13 +14,10 @@ use super::{
     left_behind,
     report::{Explanation, StatusReport},
 };
-use crate::{
-    agent::history::finding::UnknownAgent,
-    town::{
-        files::{Files, LockState},
-        paths::TownPaths,
-        pid,
-    },
+use crate::town::{
+    files::{Files, LockState},
+    paths::TownPaths,
+    pid,
 };
 
 /// An answer comes within milliseconds, or not at all.
@@ -111,13 +108,18 @@ impl<'a> Asking<'a> {
 
     /// What is known of one agent, in any spelling.
     pub async fn explain(&self, agent: &str) -> Result<Answer<Explanation>, Unanswered> {
-        let unknown = |unknown: UnknownAgent| Unanswered::UnknownAgent(unknown.to_string());
-        let left =
-            || async { left_behind::explanation(self.files, &self.paths, agent).await.map_err(unknown) };
+        let left = || left_behind::explanation(self.files, &self.paths, agent);
         match self.get(&format!("/v1/agents/{}", in_path(agent))).await {
             Ok(explanation) => Ok(Answer::Supervisor(explanation)),
-            Err(Unanswered::NotRunning(_)) => left().await.map(Answer::Nobody),
-            Err(Unanswered::Silent(why)) => left().await.map(|it| Answer::Silent(it, why)),
+            Err(Unanswered::NotRunning(_)) => match left().await {
+                Ok(explanation) => Ok(Answer::Nobody(explanation)),
+                Err(unknown) => Err(Unanswered::UnknownAgent(unknown.to_string())),
+            },
+            Err(Unanswered::Silent(why)) => match left().await {
+                Ok(explanation) => Ok(Answer::Silent(explanation, why)),
+                // It may be known to the one that does not answer.
+                Err(_) => Err(Unanswered::Silent(why)),
+            },
             Err(error) => Err(error),
         }
     }

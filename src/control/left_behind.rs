@@ -7,7 +7,7 @@ use std::path::Path;
 use super::report::{AgentReport, Explanation, HeartbeatReport, StatusReport};
 use crate::{
     agent::history::{
-        Histories, History,
+        Histories,
         finding::{self, UnknownAgent},
     },
     town::{
@@ -69,11 +69,11 @@ pub async fn explanation(
 ) -> Result<Explanation, UnknownAgent> {
     let directory = paths.supervisor_dir();
     let histories = histories(files, paths).await.unwrap_or_else(|_| Histories::new(directory));
-    let agent = finding::find(text, &[], &histories.known())?;
-    let nothing = || History { agent: agent.clone(), entries: Vec::new() };
+    let identity = finding::find(text, &[], &histories.known())?;
     Ok(Explanation {
-        agent: Some(AgentReport::left_behind(&agent, histories.standing(&agent))),
-        history: histories.of(&agent).unwrap_or_else(nothing),
+        agent: Some(AgentReport::left_behind(&identity, histories.standing(&identity))),
+        entries: histories.of(&identity).map(|history| history.entries).unwrap_or_default(),
+        identity,
     })
 }
 

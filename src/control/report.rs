@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::History, identity::Identity, owner::AgentStatus, standing::Standing},
+    agent::{history::Entry, identity::Identity, owner::AgentStatus, standing::Standing},
     tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot},
 };
 
@@ -98,11 +98,12 @@ pub struct ActorReport {
 /// What is known of one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// How it is now; absent when nobody looks after it.
+    /// The agent.
+    pub identity: Identity,
+    /// How it is now; `null` when nobody looks after it.
     pub agent: Option<AgentReport>,
-    /// What happened to it.
-    #[serde(flatten)]
-    pub history: History,
+    /// What happened to it, oldest first.
+    pub entries: Vec<Entry>,
 }
 
 impl StatusReport {
@@ -171,6 +172,27 @@ impl AgentReport {
             backoff_until: agent.backoff_until,
             reason: agent.reason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::history::Kind;
+
+    #[test]
+    fn an_explanation_is_read_as_it_is_written() {
+        let at = "2026-11-25T10:00:00Z".parse().unwrap();
+        let agent: Identity = "r/witness".parse().unwrap();
+        let entry = Entry::new(Kind::Change, at, "session is gone", "making sure")
+            .leading_to(Standing::Confirming, Some(at));
+        let explanation = Explanation {
+            agent: Some(AgentReport::left_behind(&agent, Some((Standing::Alive, at)))),
+            identity: agent,
+            entries: vec![entry],
+        };
+        let text = serde_json::to_string(&explanation).unwrap();
+        assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), explanation, "{text}");
     }
 }
 

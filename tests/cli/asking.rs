@@ -47,7 +47,7 @@ fn status_of_a_town_that_is_well() {
     let mut supervisor = town.start();
     town.wait_started(&["alpha/witness"]);
     town.wait("convoys looked at", || {
-        town.ask(&["status", "--json"]).json()["convoys"]["last_look"] != Value::Null
+        town.ask(&["status", "--json"]).json()["convoys"]["open_convoys"] != Value::Null
     });
     let answered = town.ask(&["status", "--json"]);
     assert_eq!((answered.code, answered.stderr.as_str()), (Some(0), ""));
@@ -95,14 +95,14 @@ fn status_of_a_town_that_is_well() {
             "started_at": "TIME",
             "heartbeat": {"count": 1, "last": "TIME", "late": []},
             "agents": [
-                {"identity": "deacon", "role": "deacon", "rig": null, "session": "hq-deacon", "state": "paused",
-                 "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon")},
-                {"identity": "deacon-boot", "role": "boot", "rig": null, "session": "gt-boot", "state": "paused",
-                 "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon")},
                 {"identity": "alpha/refinery", "role": "refinery", "rig": "alpha", "session": "gt-alpha-refinery",
                  "state": "paused", "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("refinery")},
                 {"identity": "alpha/witness", "role": "witness", "rig": "alpha", "session": "gt-alpha-witness",
                  "state": "alive", "since": "TIME", "restarts": 0, "backoff_until": null, "reason": null},
+                {"identity": "deacon", "role": "deacon", "rig": null, "session": "hq-deacon", "state": "paused",
+                 "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon")},
+                {"identity": "deacon-boot", "role": "boot", "rig": null, "session": "gt-boot", "state": "absent",
+                 "since": "TIME", "restarts": 0, "backoff_until": null, "reason": "boot is disabled"},
             ],
             "problems": {},
         }),
@@ -187,13 +187,8 @@ fn explain_tells_what_happened_in_any_spelling() {
         let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not told, or too early:\n{story}"));
         rest = &rest[at + part.len()..];
     }
-    for spelling in ["alpha-witness", "alpha/witness/", "gt-alpha-witness"] {
-        let same = town.ask(&["explain", spelling]);
-        if same.code == Some(0) {
-            assert_eq!(same.stdout, told.stdout, "{spelling}");
-        } else {
-            assert_eq!(spelling, "gt-alpha-witness", "{same:?}");
-        }
+    for spelling in ["alpha-witness", "gt-alpha-witness"] {
+        assert_eq!(town.ask(&["explain", spelling]).stdout, told.stdout, "{spelling}");
     }
     let json = town.ask(&["explain", "alpha-witness", "--json"]).json();
     assert_eq!(
@@ -240,7 +235,8 @@ fn a_backoff_is_cleared_and_the_agent_is_started_at_once() {
     let unknown = town.ask(&["clear-backoff", "alpha/nobody"]);
     assert_eq!(unknown.code, Some(1), "{unknown:?}");
     supervisor.stop(Signal::TERM);
-    assert_eq!(town.json("daemon/restart_state.json")["agents"]["alpha/witness"]["restart_count"], 0);
+    let kept = &town.json("daemon/restart_state.json")["agents"]["alpha/witness"];
+    assert!(kept.is_null() || kept["restart_count"] == 0, "{kept}");
 }
 
 #[test]
