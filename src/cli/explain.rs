@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use gastown_supervisor::{
     agent::history::rendering,
+    clock::{Clock, SystemClock},
     control::{
         Explanation,
         asking::{Answer, Asking, Unanswered},
@@ -52,7 +53,7 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&explanation)?);
     } else {
-        print!("{}", text(&explanation, Timestamp::now(), &TimeZone::system()));
+        print!("{}", text(&explanation, SystemClock::new().now().wall, &TimeZone::system()));
     }
     Ok(code)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use gastown_supervisor::{
+    clock::{Clock, SystemClock},
     control::{
         AgentReport, StatusReport,
         asking::{Answer, Asking},
@@ -44,7 +45,7 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(code);
     }
-    let shown = Shown { now: Timestamp::now(), zone: TimeZone::system(), plain: plain() };
+    let shown = Shown { now: SystemClock::new().now().wall, zone: TimeZone::system(), plain: plain() };
     let silent = if let Answer::Silent(_, why) = &answer { Some(why.as_str()) } else { None };
     print!("{}", shown.text(report, silent));
     Ok(code)

@@ -175,6 +175,11 @@ impl AgentReport {
     }
 }
 
+/// `null` for what there is none of, and for what cannot become JSON.
+fn value<T: Serialize>(of: T) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,9 +199,4 @@ mod tests {
         let text = serde_json::to_string(&explanation).unwrap();
         assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), explanation, "{text}");
     }
-}
-
-/// `null` for what there is none of, and for what cannot become JSON.
-fn value<T: Serialize>(of: T) -> Value {
-    serde_json::to_value(of).unwrap_or_default()
 }
