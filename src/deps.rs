@@ -102,6 +102,8 @@ pub struct Deps {
     pub incidents: Incidents,
     /// What happened to each agent, for people.
     pub histories: Histories,
+    /// Whose turn it is to write `daemon/state.json`.
+    pub state_turn: Arc<tokio::sync::Mutex<()>>,
     /// How far the feed is.
     pub feed: FeedProgress,
     /// Events that wait to be written.
@@ -162,6 +164,7 @@ impl Deps {
             histories: Histories::new(paths.supervisor_dir()),
             feed: FeedProgress::new(paths.supervisor_dir()),
             outbox: Outbox::default(),
+            state_turn: Arc::default(),
             paths,
             settings,
             claims: Claims::new(problems.clone()),

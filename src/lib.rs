@@ -12,6 +12,8 @@
 //!      ├─ operator watch         sees Gas Town's own commands at work
 //!      ├─ death window           makes one alert of many deaths
 //!      ├─ convoy                 has convoys checked when beads they wait for are closed
+//!      ├─ feed                   puts what happens into readable lines
+//!      ├─ control                answers whoever asks, on a socket
 //!      ├─ mail                   reads the deacon's inbox, and claims what is asked for there
 //!      ├─ mayor                  owns the mayor, once somebody asked for it
 //!      ├─ deacon                 owns the deacon: keeps it running and making progress
@@ -33,13 +35,15 @@
 //! a heartbeat ([`ledger::snapshot`]) and only ever nominates.
 //!
 //! What happened to an agent, and why nothing was done where nothing was done, is kept for people as a projection of all that
-//! ([`agent::history`]); nobody decides anything by it.
+//! ([`agent::history`]); nobody decides anything by it. Whoever asks for it is answered beside everything else ([`control`]).
+//! What happens in the town is carried from its event log to its feed ([`feed`]), each event once.
 //!
 //! Each agent has exactly one owner ([`agent::owner`]), and only the owner starts, nudges or ends it. What it does is
 //! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third
 //! answer, on which nothing is done. Rules are plain functions (`rules.rs`), actors move messages (`actor.rs`), effects
 //! live behind ports: [`sessions::Sessions`], [`processes::Processes`], [`commands::Commands`],
-//! [`town::files::Files`], [`convoy::store::ConvoyStore`], [`clock::Clock`].
+//! [`town::files::Files`], [`town::journal::Journals`], [`convoy::store::ConvoyStore`], [`control::socket::Door`],
+//! [`clock::Clock`].
 
 use std::time::Duration;
 

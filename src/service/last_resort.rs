@@ -13,7 +13,12 @@ use std::{
 
 use crate::{
     control::socket,
-    town::{daemon_state::DaemonState, files, paths::TownPaths, pid},
+    town::{
+        daemon_state::{self, DaemonState},
+        files,
+        paths::TownPaths,
+        pid,
+    },
     tree::chores::Process,
 };
 
@@ -58,6 +63,15 @@ impl LastResort {
             let _ = is_done.recv_timeout(TIDY);
         }
         std::process::exit(0);
+    }
+}
+
+/// The tree says in `daemon/state.json` that it stopped; where its disk was too slow for that, it is said here.
+pub fn tidy_state(paths: &TownPaths, process: Process) {
+    let path = paths.state();
+    let state = files::read(&path).ok().and_then(|bytes| daemon_state::parse(&path, &bytes).ok());
+    if state.is_some_and(|state| state.running && state.pid == process.pid) {
+        let _ = files::replace(&path, &stopped(process).to_bytes(), 0o644);
     }
 }
 

@@ -120,6 +120,7 @@ async fn hold_town(paths: TownPaths, foreground: LogFormat) -> Result<(), Servic
     pid::write(&path, process.pid).map_err(|source| ServiceError::PidFile { path, source })?;
     last_resort.hold(paths.clone(), process);
     let outcome = supervise(&paths, process, foreground, signals).await;
+    last_resort::tidy_state(&paths, process);
     let _ = pid::remove(&paths.pid_file(), process.pid);
     socket::remove(&paths);
     drop(lock);

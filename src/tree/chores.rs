@@ -41,6 +41,8 @@ pub async fn write_state(
     last_heartbeat: Option<Timestamp>,
     heartbeat_count: u64,
 ) {
+    // One after the other, so that what is written last stays.
+    let _turn = deps.state_turn.lock().await;
     let state = DaemonState {
         running,
         pid: process.pid,

@@ -56,6 +56,8 @@ pub use child::RootChild;
 
 /// How often it is looked whether somebody deleted the PID file.
 const PID_CHECK: Duration = Duration::from_secs(5);
+/// How long our own files may take to be written at the end, beside each other.
+const FAREWELL: Duration = Duration::from_millis(120);
 /// A burst of file changes is one reading.
 const SETTLE: Duration = Duration::from_millis(100);
 /// A burst of changes of the ledger is one reading of the mail,
@@ -297,12 +299,14 @@ impl Actor for Root {
         let (deps, process) = (&state.plan.deps, state.plan.process);
         let (last, count) = (state.heartbeat.last(), state.heartbeat.count());
         let farewell = async {
-            chores::write_restart_state(deps).await;
-            chores::write_state(deps, process, false, last, count).await;
-            chores::close_histories(deps).await;
+            tokio::join!(
+                chores::write_state(deps, process, false, last, count),
+                chores::write_restart_state(deps),
+                chores::close_histories(deps),
+            )
         };
         // A disk that hangs is the last resort's business.
-        let _ = tokio::time::timeout(STOP_GRACE, farewell).await;
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
         Ok(())
     }
 }

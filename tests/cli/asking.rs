@@ -127,6 +127,7 @@ fn without_a_supervisor_the_files_are_told() {
     let mut supervisor = town.start();
     town.wait_started(&["alpha/witness"]);
     let pid = supervisor.pid();
+    town.wait("its story on disk", || town.text("daemon/supervisor/history.json").contains("started in"));
     supervisor.stop(Signal::TERM);
     let status = town.ask(&["status", "--json"]);
     assert_eq!(status.code, Some(3));
@@ -183,7 +184,7 @@ fn explain_tells_what_happened_in_any_spelling() {
     assert_eq!(lines[0], "alpha/witness is alive");
     let story = lines[1..].join("\n");
     let mut rest = story.as_str();
-    for part in ["→ starting", "→ alive", "exit 137", "→ confirming", "restart 1", "→ alive"] {
+    for part in ["→ starting", "→ alive", "session is gone", "→ confirming", "restart 1", "→ alive"] {
         let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not told, or too early:\n{story}"));
         rest = &rest[at + part.len()..];
     }

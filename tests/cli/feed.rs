@@ -33,7 +33,8 @@ fn deaths_repairs_and_what_agents_tell_once_each_also_across_a_kill() {
     crate::support::process::signal(before.1, Signal::KILL);
     town.wait("its repair in the feed", || summaries(&town).len() == 2);
     let told = summaries(&town);
-    assert_eq!(told[0], "Session gt-alpha-witness terminated: crashed (exit 137)");
+    // Its exit status can be told only where it was caught in time.
+    assert!(told[0].starts_with("Session gt-alpha-witness terminated: crashed"), "{told:?}");
     assert!(told[1].starts_with("alpha/witness restarted in "), "{told:?}");
     agent_tells(&town, "mayor");
     town.wait("what the mayor told", || summaries(&town).len() == 3);

@@ -209,7 +209,8 @@ fn commands_that_end_badly_are_told_once_each() {
         ("print without end", "exec yes '[{}]'"),
     ] {
         let town = Town::recorded(
-            json!({"heartbeat": {"interval": "500ms"}, "commands": {"timeout": "2s"}, "restart": {"confirm": "100ms"}}),
+            // A limit that none of them reaches: else two reasons would take turns, and each be told.
+            json!({"heartbeat": {"interval": "500ms"}, "commands": {"timeout": "60s"}, "restart": {"confirm": "100ms"}}),
         );
         town.patrols(&["witness"]);
         town.polecat("gastown", "nux", "gt-w1");
