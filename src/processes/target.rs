@@ -25,9 +25,26 @@ impl Target {
         if pid <= 1 || pid == std::process::id() {
             return None;
         }
-        // First the hold, then the comparison: what is held now cannot be exchanged any more.
+        Target::take(pid, || Some(born))
+    }
+
+    /// Takes hold of the process that has this id now, if it has this file open, or if that may not be looked at (another
+    /// user's process, or not Linux). Unlike [`Target::hold`] also the system's first, which may be a container's only one;
+    /// `None` for ourselves.
+    ///
+    /// Inside a tokio runtime with IO.
+    pub fn with_open(pid: u32, file: &std::fs::Metadata) -> Option<Target> {
+        if pid == std::process::id() {
+            return None;
+        }
+        let target = Target::take(pid, || source::born(pid))?;
+        source::has_open(pid, file).unwrap_or(true).then_some(target)
+    }
+
+    /// First the hold, then the comparison: what is held now cannot be exchanged any more.
+    fn take(pid: u32, born: impl FnOnce() -> Option<u64>) -> Option<Target> {
         let hold = PidFd::open(pid);
-        let target = Target { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, born, hold };
+        let target = Target { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, born: born()?, hold };
         target.lives().then_some(target)
     }
 
