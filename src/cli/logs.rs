@@ -73,8 +73,14 @@ fn is_gone(output: &StdoutLock<'_>) -> io::Result<bool> {
     // Errors and hangups are told without being asked for.
     let mut outputs = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::empty())];
     match poll(&mut outputs, Some(&POLL)) {
-        Ok(told) => Ok(told > 0),
-        Err(Errno::INTR) => Ok(false),
-        Err(error) => Err(error.into()),
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(false),
+        Err(error) => return Err(error.into()),
     }
+    let [told] = outputs.map(|output| output.revents());
+    if told.contains(PollFlags::NVAL) {
+        // On some systems a terminal cannot be asked, and the answer comes at once.
+        let _ = poll(&mut [], Some(&POLL));
+    }
+    Ok(told.intersects(PollFlags::ERR | PollFlags::HUP))
 }

@@ -35,9 +35,13 @@ async fn reload_in(paths: &TownPaths) -> anyhow::Result<()> {
     let (ours, shared) = read(paths).await;
     ours.map_err(|problem| anyhow!("{problem}; the last good settings stay in force"))?;
     // HUP ends programs that do not expect it, the original `gt daemon` among them; only we have this socket.
-    if let Err(error @ AskError::NobodyListens { .. }) = Client::new(paths.clone(), ANSWER).get("/healthz").await {
+    if let Err(error @ AskError::NobodyListens { .. }) =
+        Client::new(paths.clone(), ANSWER).get("/healthz").await
+    {
         let pid = holder.pid();
-        bail!("PID {pid} supervises this town, but may be another program, which HUP would end ({error}); nothing was told");
+        bail!(
+            "PID {pid} supervises this town, but may be another program, which HUP would end ({error}); nothing was told"
+        );
     }
     holder.signal(Signal::HUP).await?;
     match shared {

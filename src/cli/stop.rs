@@ -61,7 +61,9 @@ pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
         Stopped::Gone => say(&format!("stopped (PID {pid}); the agents stay alive")),
         Stopped::Replaced(other) => {
             let other = other.map_or_else(|| "another one".to_owned(), |pid| format!("PID {pid}"));
-            bail!("PID {pid} ended, but {other} took its place; stop what starts it, for instance a service manager")
+            bail!(
+                "PID {pid} ended, but {other} took its place; stop what starts it, for instance a service manager"
+            )
         }
         Stopped::Holds => bail!(
             "PID {pid} was told to stop and still holds daemon/daemon.lock after {limit}; nothing was killed (look at it with `ps -fp {pid}`)"

@@ -72,6 +72,7 @@ fn has_ended(entry: &Entry) -> bool {
 }
 
 /// Whether this process has this very file open: cannot be found out here.
+#[cfg(not(target_os = "linux"))]
 pub fn has_open(_pid: u32, _file: &std::fs::Metadata) -> Option<bool> {
     None
 }

@@ -103,6 +103,21 @@ mod tests {
         assert!(Target::hold(child.id(), born).is_none(), "gone");
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn only_who_has_the_file_open_is_held() {
+        let (file, other) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+        let [data, others] = [&file, &other].map(|file| file.metadata().expect("its data"));
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("60").stdin(file).spawn().expect("sleep");
+        let held = |data| Target::with_open(child.id(), data).is_some();
+        assert!(held(&data) && !held(&others));
+        assert!(Target::with_open(std::process::id(), &others).is_none(), "ourselves");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert!(Target::with_open(child.id(), &data).is_none(), "gone");
+    }
+
     #[tokio::test]
     async fn without_a_firm_hold_it_still_ends_what_it_should() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");

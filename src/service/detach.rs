@@ -140,7 +140,9 @@ impl Detached {
     fn last_words(&self, status: ExitStatus) -> String {
         let words = self.words();
         match words.strip_prefix("Error: ").unwrap_or(&words) {
-            "" => format!("the supervisor ended before it was ready ({status}), see `gastown-supervisor logs`"),
+            "" => {
+                format!("the supervisor ended before it was ready ({status}), see `gastown-supervisor logs`")
+            }
             words => words.to_owned(),
         }
     }

@@ -3,7 +3,10 @@
 //! The lock decides, as Gas Town 0.2.6 to 0.3 has it; the PID file only says where to look. A process is signalled only while
 //! the lock is held, and, where that can be seen, only when it is one that has the lock's file open: the PID file may be
 //! left over from a supervisor that was killed, and its number another program's by now. Nothing here kills.
-#![allow(clippy::disallowed_methods, reason = "part of the adapter that finds the holder of the daemon's lock")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "part of the adapter that finds the holder of the daemon's lock"
+)]
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -49,7 +52,9 @@ pub enum RunningError {
         lock: PathBuf,
     },
     /// The lock could not be asked.
-    #[error("{lock} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory")]
+    #[error(
+        "{lock} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory"
+    )]
     Unreadable {
         /// The lock.
         lock: PathBuf,

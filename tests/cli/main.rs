@@ -10,17 +10,21 @@
 )]
 
 mod adoption;
+mod background;
 mod bad_files;
 mod convoys;
 mod deaths;
 mod environment;
 mod feed;
 mod files;
+mod help;
 mod log;
+mod logs;
 mod mail;
 mod operators;
 mod refusals;
 mod reload;
+mod restarting;
 mod shutdown_lock;
 mod stopping;
 #[path = "../support/mod.rs"]

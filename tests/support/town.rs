@@ -150,9 +150,15 @@ impl Town {
 
     /// The supervisor's command line for this town, with an environment that holds nothing but what a test gives.
     pub fn command(&self) -> Command {
+        self.command_of(&["run"])
+    }
+
+    /// A command line of our program about this town, likewise.
+    pub fn command_of(&self, words: &[&str]) -> Command {
         let mut command = Command::new(super::supervisor::binary());
         command
-            .args(["run", "--town"])
+            .args(words)
+            .arg("--town")
             .arg(&self.root)
             .env_clear()
             .env("PATH", &self.path)
