@@ -323,7 +323,7 @@ fn a_pid_file_without_a_lock_means_nothing() {
 fn stop_waits_and_says_for_what() {
     let _among = among_others();
     let town = quiet();
-    let stand_in =
+    let mut stand_in =
         stand_in(&town, "trap 'touch told' TERM; trap '[ -e told ] && [ -e may-end ] && exit' USR1");
     let pid = stand_in.pid();
     let mut command = town.command_of(&["stop"]);
