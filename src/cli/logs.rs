@@ -39,8 +39,8 @@ pub struct LogsArguments {
 }
 
 /// Shows it. That nobody takes it any more is no error.
-pub fn logs(arguments: LogsArguments) -> anyhow::Result<()> {
-    let path = arguments.town.find()?.daemon_log();
+pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
+    let path = arguments.town.paths()?.daemon_log();
     if arguments.follow {
         let always = Arc::new(AtomicBool::new(true));
         for signal in [SIGINT, SIGTERM] {

@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand, and what is the same for all.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on
-//! [`RunningError::NotRunning`]; [`main`] makes 3 of it. What is printed is plain; the colours of the help are clap's, which
-//! respects `NO_COLOR`.
+//! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
+//! library's "not running" ([`RunningError`], [`Unanswered`]), and [`main`] makes 3 of it; one that has an answer without a
+//! supervisor, too, returns the code itself. The colours of the help are clap's, which respects `NO_COLOR`.
 
 use std::{
     io::{self, Write},
@@ -12,21 +12,22 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use gastown_supervisor::{go_duration, service::running::RunningError};
+use gastown_supervisor::{control::asking::Unanswered, go_duration, service::running::RunningError};
 
+mod clear_backoff;
+mod explain;
 mod logs;
+mod poke;
 mod reload;
 mod restart;
 mod run;
 mod start;
+mod status;
 mod stop;
 mod town;
 
-/// What `main` returns when nothing runs.
+/// The exit code of a command that needs a supervisor, when none runs.
 const NOT_RUNNING: u8 = 3;
-
-/// How long one answer of a running supervisor is waited for.
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]
@@ -52,46 +53,61 @@ enum Command {
     Restart(restart::RestartArguments),
     Reload(reload::ReloadArguments),
     Logs(logs::LogsArguments),
+    Status(status::StatusArguments),
+    Explain(explain::ExplainArguments),
+    Poke(poke::PokeArguments),
+    ClearBackoff(clear_backoff::ClearBackoffArguments),
 }
 
 /// Parses the arguments, does what they say, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     // clap prints its own messages and exits with 2 on wrong usage.
+    let fine = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(arguments),
-        Command::Start(arguments) => start::start(arguments),
-        Command::Stop(arguments) => stop::stop(arguments),
-        Command::Restart(arguments) => restart::restart(arguments),
-        Command::Reload(arguments) => reload::reload(arguments),
-        Command::Logs(arguments) => logs::logs(arguments),
+        Command::Run(arguments) => run::run(arguments).map(fine),
+        Command::Start(arguments) => start::start(&arguments).map(fine),
+        Command::Stop(arguments) => stop::stop(&arguments).map(fine),
+        Command::Restart(arguments) => restart::restart(&arguments).map(fine),
+        Command::Reload(arguments) => reload::reload(&arguments).map(fine),
+        Command::Logs(arguments) => logs::logs(&arguments).map(fine),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Poke(arguments) => poke::poke(&arguments).map(fine),
+        Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
     };
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
-    if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) {
-        complain(&format!("{error:#}"));
-        return ExitCode::from(NOT_RUNNING);
-    }
-    complain(&format!("Error: {error:#}"));
-    ExitCode::FAILURE
+    outcome.unwrap_or_else(|error| {
+        if is_not_running(&error) {
+            complain(&format!("{error:#}"));
+            return ExitCode::from(NOT_RUNNING);
+        }
+        complain(&format!("Error: {error:#}"));
+        ExitCode::FAILURE
+    })
 }
 
-/// Prints a line of the answer. An output nobody reads is no error.
-fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{line}") {
+fn is_not_running(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. }))
+        || matches!(error.downcast_ref(), Some(Unanswered::NotRunning(_)))
+}
+
+/// Prints an answer. An output nobody reads is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(()),
     }
+}
+
+/// Prints one line of an answer.
+fn say(line: &str) -> anyhow::Result<()> {
+    print(&format!("{line}\n"))
 }
 
 /// Prints a line beside the answer.
 fn complain(line: &str) {
     // There is nowhere left to tell it.
     let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Runs what has to wait for others.
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("the event loop cannot be made")?.block_on(work)
 }
 
 /// A duration as an argument: `90s`, `2m`.

@@ -1,5 +1,7 @@
 //! `reload`: has the supervisor of a town read its settings again, once they are known to be good.
 
+use std::time::Duration;
+
 use anyhow::{anyhow, bail};
 use clap::Args;
 use gastown_supervisor::{
@@ -10,7 +12,13 @@ use gastown_supervisor::{
 };
 use rustix::process::Signal;
 
-use super::{ANSWER, block_on, say, town::TownArgument};
+use super::{
+    say,
+    town::{TownArgument, asked},
+};
+
+/// How long its answer is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Checks the settings and has the supervisor read them again, and open its log anew.
 #[derive(Debug, Args)]
@@ -25,9 +33,9 @@ pub struct ReloadArguments {
 }
 
 /// Reloads. An error is that nothing runs, or what is wrong with the settings.
-pub fn reload(arguments: ReloadArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.find()?;
-    block_on(reload_in(&paths))
+pub fn reload(arguments: &ReloadArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    asked(reload_in(&paths))
 }
 
 async fn reload_in(paths: &TownPaths) -> anyhow::Result<()> {

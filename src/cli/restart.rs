@@ -5,10 +5,10 @@ use clap::Args;
 use gastown_supervisor::{service::running::RunningError, town::paths::TownPaths};
 
 use super::{
-    block_on, reload, say,
+    reload, say,
     start::{READY_WITHIN, start_in},
     stop::{WaitArguments, stop_in},
-    town::TownArgument,
+    town::{TownArgument, asked},
 };
 
 /// Stops the supervisor, if one runs, and starts it in the background. Agents stay alive and are taken over as they are.
@@ -26,9 +26,9 @@ pub struct RestartArguments {
 }
 
 /// Restarts it. An error is why there is no new one.
-pub fn restart(arguments: RestartArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.find()?;
-    block_on(restart_in(&paths, &arguments.wait))
+pub fn restart(arguments: &RestartArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    asked(restart_in(&paths, &arguments.wait))
 }
 
 async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<()> {

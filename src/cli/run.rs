@@ -35,7 +35,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
         Format::Json => LogFormat::Json,
     };
     let foreground = (!arguments.detached).then_some(foreground);
-    let options = ServiceOptions { town: arguments.town.named(), foreground };
+    let options = ServiceOptions { town: arguments.town.town, foreground };
     // Its messages contain their causes; a chain would tell them twice.
     service::serve(options).map_err(anyhow::Error::msg)
 }

@@ -8,7 +8,10 @@ use gastown_supervisor::{
     town::paths::TownPaths,
 };
 
-use super::{block_on, complain, duration, say, town::TownArgument};
+use super::{
+    complain, duration, say,
+    town::{TownArgument, asked},
+};
 
 /// How long a supervisor may take to be ready.
 pub const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -25,9 +28,9 @@ pub struct StartArguments {
 }
 
 /// Starts it. An error is why there is none, or none that is ready.
-pub fn start(arguments: StartArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.find()?;
-    block_on(start_in(&paths, arguments.timeout))
+pub fn start(arguments: &StartArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    asked(start_in(&paths, arguments.timeout))
 }
 
 /// Starts one in this town and says so.

@@ -10,7 +10,10 @@ use gastown_supervisor::{
     town::paths::TownPaths,
 };
 
-use super::{block_on, complain, duration, say, town::TownArgument};
+use super::{
+    complain, duration, say,
+    town::{TownArgument, asked},
+};
 
 /// After this it is said what is waited for.
 const QUIET: Duration = Duration::from_secs(1);
@@ -38,9 +41,9 @@ pub struct WaitArguments {
 }
 
 /// Stops it. An error is that nothing runs, or why it did not stop.
-pub fn stop(arguments: StopArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.find()?;
-    block_on(stop_in(&paths, arguments.wait.timeout))
+pub fn stop(arguments: &StopArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    asked(stop_in(&paths, arguments.wait.timeout))
 }
 
 /// Stops the one in this town and says so.

@@ -1,26 +1,38 @@
-//! `--town`: which town a command is about.
+//! What several subcommands share: which town is meant, asking it, and whether what is printed must be plain.
 
-use std::path::PathBuf;
+use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use gastown_supervisor::{service, town::paths::TownPaths};
 
-/// The argument every command has.
+/// Which town is meant.
 #[derive(Debug, Args)]
 pub struct TownArgument {
     /// The town: the directory that holds mayor/town.json [default: GT_TOWN_ROOT, GT_ROOT, or the town around here]
-    #[arg(long = "town", value_name = "DIR")]
-    directory: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    pub town: Option<PathBuf>,
 }
 
 impl TownArgument {
-    /// The paths of the town that is meant.
-    pub fn find(&self) -> anyhow::Result<TownPaths> {
-        service::find_town(self.directory.as_deref()).map_err(anyhow::Error::msg)
+    /// Its paths; an error says why there is no such town.
+    pub fn paths(&self) -> anyhow::Result<TownPaths> {
+        // Its messages contain their causes; a chain would tell them twice.
+        service::find_town(self.town.as_deref()).map_err(anyhow::Error::msg)
     }
+}
 
-    /// The directory as it was named.
-    pub fn named(self) -> Option<PathBuf> {
-        self.directory
-    }
+/// Does what has to wait for others.
+pub fn asked<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the event loop cannot be made")?;
+    let answer = runtime.block_on(question);
+    // A disk that hangs must not keep us here.
+    runtime.shutdown_background();
+    answer
+}
+
+/// Whether standard output is to have no colours: it is no terminal, or `NO_COLOR` is set to anything.
+pub fn plain() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stdout().is_terminal()
 }

@@ -22,10 +22,7 @@ use super::{
 };
 use crate::{
     agent::{
-        history::{
-            History,
-            finding::{self, UnknownAgent},
-        },
+        history::finding::{self, UnknownAgent},
         identity::Identity,
     },
     tree::root::RootMsg,
@@ -74,9 +71,9 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
     let Some(report) = reporter.report().await else { return wedged() };
     match find(&reporter, &report, &agent) {
         Ok(identity) => {
-            let nothing = || History { agent: identity.clone(), entries: Vec::new() };
-            let history = reporter.deps().histories.of(&identity).unwrap_or_else(nothing);
-            answer(&Explanation { agent: status_of(&report, &identity), history })
+            let entries = reporter.deps().histories.of(&identity).map(|history| history.entries);
+            let (agent, entries) = (status_of(&report, &identity), entries.unwrap_or_default());
+            answer(&Explanation { identity, agent, entries })
         }
         Err(unknown) => no_such_agent(&unknown),
     }
@@ -137,8 +134,11 @@ async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, 
     if reporter.tell(message) { answer(&json!({"poked": poked})) } else { wedged() }
 }
 
-/// Whom a text means: of the agents that are looked after and those something is remembered of.
+/// Whom a text means: of the agents that are looked after and those something is remembered of. The name of a session is the
+/// agent's that has it.
 fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
+    let in_session = report.agents.iter().find(|agent| agent.session == text);
+    let text = in_session.map_or(text, |agent| agent.identity.as_str());
     let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
     let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().histories.known()).collect();
     let known: Vec<Identity> = known.into_iter().collect();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::History, owner::AgentStatus},
+    agent::{history::Entry, identity::Identity, owner::AgentStatus, standing::Standing},
     tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot},
 };
 
@@ -98,11 +98,12 @@ pub struct ActorReport {
 /// What is known of one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// How it is now; absent when nobody looks after it.
+    /// The agent.
+    pub identity: Identity,
+    /// How it is now; `null` when nobody looks after it.
     pub agent: Option<AgentReport>,
-    /// What happened to it.
-    #[serde(flatten)]
-    pub history: History,
+    /// What happened to it, oldest first.
+    pub entries: Vec<Entry>,
 }
 
 impl StatusReport {
@@ -145,6 +146,19 @@ impl AgentReport {
             || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
     }
 
+    /// One that nobody looks after now, with what was last known of it.
+    pub fn left_behind(identity: &Identity, last: Option<(Standing, Timestamp)>) -> AgentReport {
+        AgentReport {
+            identity: identity.to_string(),
+            role: identity.role().to_string(),
+            rig: identity.rig().map(ToString::to_string),
+            state: Standing::Unknown.to_string(),
+            since: last.map(|(_, since)| since),
+            reason: last.map(|(standing, _)| format!("last known: {standing}")),
+            ..AgentReport::default()
+        }
+    }
+
     /// What is shown of an agent's status.
     pub fn of(agent: AgentStatus) -> AgentReport {
         AgentReport {
@@ -164,4 +178,25 @@ impl AgentReport {
 /// `null` for what there is none of, and for what cannot become JSON.
 fn value<T: Serialize>(of: T) -> Value {
     serde_json::to_value(of).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::history::Kind;
+
+    #[test]
+    fn an_explanation_is_read_as_it_is_written() {
+        let at = "2026-11-25T10:00:00Z".parse().unwrap();
+        let agent: Identity = "r/witness".parse().unwrap();
+        let entry = Entry::new(Kind::Change, at, "session is gone", "making sure")
+            .leading_to(Standing::Confirming, Some(at));
+        let explanation = Explanation {
+            agent: Some(AgentReport::left_behind(&agent, Some((Standing::Alive, at)))),
+            identity: agent,
+            entries: vec![entry],
+        };
+        let text = serde_json::to_string(&explanation).unwrap();
+        assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), explanation, "{text}");
+    }
 }

@@ -108,17 +108,17 @@ fn started_twice_and_stopped_twice() {
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
     assert!(!process::environment(town.server.pid()).contains_key("GT_ROLE"));
 
-    background.tell(&["start"]).failed(1, &format!("Error: already running (PID {pid})\n"));
+    town.ask(&["start"]).failed(1, &format!("Error: already running (PID {pid})\n"));
     assert_eq!(background.supervisors(), [pid]);
     let before = town.incarnation("gt-alpha-witness");
-    background.tell(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
     assert!(before.is_some() && town.incarnation("gt-alpha-witness") == before);
     assert!(!town.path("daemon/daemon.pid").exists());
     drop(lock(&town));
 
     let nobody = format!("not running: nobody supervises {}\n", town.root().display());
     for command in ["stop", "reload"] {
-        let told = background.tell(&[command]);
+        let told = town.ask(&[command]);
         told.failed(3, &nobody);
         assert_eq!(told.stdout, "", "{command}");
     }
@@ -162,7 +162,7 @@ fn what_cannot_run_says_why() {
         let town = quiet();
         let background = Background(&town);
         prepare(&town);
-        let answer = background.tell(&["start"]);
+        let answer = town.ask(&["start"]);
         eprintln!("{name}");
         answer.failed(1, &told(&town));
         assert_eq!((answer.stdout.as_str(), background.supervisors()), ("", vec![]), "{name}");
@@ -173,9 +173,9 @@ fn what_cannot_run_says_why() {
 fn what_it_complains_about_on_the_way_is_shown() {
     let _among = among_others();
     let town = quiet();
-    let background = Background(&town);
+    let _background = Background(&town);
     fs::create_dir_all(town.path("daemon/daemon.log")).unwrap();
-    let started = background.tell(&["start"]);
+    let started = town.ask(&["start"]);
     assert_eq!((started.code, started.stdout.contains("started (PID ")), (Some(0), true), "{started:?}");
     assert!(started.stderr.contains("daemon/daemon.log cannot be written: "), "{started:?}");
 }
@@ -187,7 +187,7 @@ fn one_that_is_not_ready_in_time_is_left_running() {
     let background = Background(&town);
     // Where its socket would be.
     town.put("daemon/supervisor.sock", "");
-    let started = background.tell(&["start", "--timeout", "1s"]);
+    let started = town.ask(&["start", "--timeout", "1s"]);
     let running = background.supervisors();
     assert_eq!(running.len(), 1, "{started:?}");
     let pid = running[0];
@@ -196,7 +196,7 @@ fn one_that_is_not_ready_in_time_is_left_running() {
         &format!("Error: PID {pid} runs, but is not ready after 1s: its control socket does not answer: "),
     );
     assert!(started.stderr.contains("it was left running"), "{started:?}");
-    background.tell(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn of_three_starts_at_once_one_is_the_supervisor() {
     let town = quiet();
     let background = Background(&town);
     let answers: Vec<_> = std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..3).map(|_| scope.spawn(|| background.tell(&["start"]))).collect();
+        let starts: Vec<_> = (0..3).map(|_| scope.spawn(|| town.ask(&["start"]))).collect();
         starts.into_iter().map(|start| start.join().unwrap()).collect()
     });
     let (well, ill): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.code == Some(0));
@@ -228,7 +228,7 @@ fn it_outlives_the_terminal_and_holds_nothing_of_its_caller() {
     script.args(["-c", &format!("exec 7>&1; exec {binary} start --town {root}")]);
     script.env(MARK, town.mark());
     let pid = answer(script).pid();
-    background.tell(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
 
     // A terminal that is closed, with everything that runs in it.
     let terminal = Server::new();
@@ -262,7 +262,7 @@ fn a_start_that_is_killed_leaves_the_supervisor_to_itself() {
     start.kill().unwrap();
     start.wait().unwrap();
     let pid = background.supervisors()[0];
-    background.tell(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
 }
 
 #[test]
@@ -292,9 +292,9 @@ fn whoever_holds_the_lock_without_a_name_is_not_touched() {
             for (command, said) in
                 [("start", &start), ("stop", &holds), ("restart", &holds), ("reload", &holds)]
             {
-                let background = &background;
+                let town = &town;
                 scope.spawn(move || {
-                    let told = background.tell(&[command]);
+                    let told = town.ask(&[command]);
                     told.failed(1, said);
                     assert_eq!(told.stdout, "", "{name}: {command}");
                 });
@@ -313,8 +313,8 @@ fn a_pid_file_without_a_lock_means_nothing() {
     let mut bystander = Program::sleeping();
     town.put("daemon/daemon.pid", bystander.pid().to_string());
     town.put("daemon/daemon.lock", "");
-    background.tell(&["stop"]).failed(3, "not running: ");
-    background.tell(&["reload"]).failed(3, "not running: ");
+    town.ask(&["stop"]).failed(3, "not running: ");
+    town.ask(&["reload"]).failed(3, "not running: ");
     background.start();
     assert!(bystander.lives());
 }
@@ -348,7 +348,7 @@ fn a_stubborn_one_is_named_and_not_killed() {
     let mut stand_in = stand_in(&town, "trap '' TERM");
     let pid = stand_in.pid();
     for command in ["stop", "restart"] {
-        let told = background.tell(&[command, "--timeout", "100ms"]);
+        let told = town.ask(&[command, "--timeout", "100ms"]);
         let names = format!(
             "Error: PID {pid} was told to stop and still holds daemon/daemon.lock after 100ms; nothing was killed"
         );
@@ -356,8 +356,7 @@ fn a_stubborn_one_is_named_and_not_killed() {
         assert_eq!(told.stdout, "", "{command}");
     }
     // HUP would end it.
-    background
-        .tell(&["reload"])
+    town.ask(&["reload"])
         .failed(1, &format!("Error: PID {pid} supervises this town, but may be another program"));
     assert!(stand_in.lives());
     assert_eq!(background.supervisors(), [0; 0]);
@@ -367,10 +366,9 @@ fn a_stubborn_one_is_named_and_not_killed() {
 fn one_whose_place_is_taken_at_once_is_told() {
     let _among = among_others();
     let town = quiet();
-    let background = Background(&town);
     // It hands its lock on to another process, which no PID file names.
     let stand_in = stand_in(&town, "trap 'sleep 600 & printf $! >heir; exit' TERM");
-    let told = background.tell(&["stop"]);
+    let told = town.ask(&["stop"]);
     let heir = Guarded::of(town.text("heir").parse().unwrap());
     let names = format!("Error: PID {} ended, but another one took its place", stand_in.pid());
     assert!(told.code == Some(1) && told.stderr.contains(&names), "{told:?}");

@@ -29,14 +29,16 @@ fn commands() -> Vec<String> {
 fn every_command_shows_an_example_and_takes_a_town() {
     let _among = among_others();
     let commands = commands();
-    for known in ["run", "start", "stop", "restart", "reload", "logs"] {
+    for known in
+        ["run", "start", "stop", "restart", "reload", "logs", "status", "explain", "poke", "clear-backoff"]
+    {
         assert!(commands.iter().any(|command| command == known), "{known} is missing in {commands:?}");
     }
     for command in commands {
         let said = help(&[&command], &[]);
         assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{command}");
-        let example = format!("Example:\n  gastown-supervisor {command} ");
-        assert!(said.stdout.contains(&example), "{command}: {}", said.stdout);
+        let shown = said.stdout.split_once("\nExample").map(|(_, shown)| shown).unwrap_or_default();
+        assert!(shown.contains(&format!(":\n  gastown-supervisor {command}")), "{command}: {}", said.stdout);
         assert!(said.stdout.contains("--town <DIR>"), "{command}: {}", said.stdout);
         assert!(!said.stdout.contains("--detached"), "{command}: {}", said.stdout);
     }

@@ -10,6 +10,7 @@
 )]
 
 mod adoption;
+mod asking;
 mod background;
 mod bad_files;
 mod convoys;
@@ -26,6 +27,7 @@ mod refusals;
 mod reload;
 mod restarting;
 mod shutdown_lock;
+mod socket;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

@@ -17,7 +17,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     let background = Background(&town);
-    let restarted = background.tell(&["restart"]);
+    let restarted = town.ask(&["restart"]);
     let first = restarted.pid();
     restarted.fine(&format!("nothing was running\nstarted (PID {first})\n"));
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
@@ -25,7 +25,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
         || ["hq-deacon", "gt-alpha-witness", "gt-alpha-refinery"].map(|name| town.incarnation(name));
     let before = incarnations();
 
-    let restarted = background.tell(&["restart"]);
+    let restarted = town.ask(&["restart"]);
     let second = restarted.pid();
     let said = format!("stopped (PID {first}); the agents stay alive\nstarted (PID {second})\n");
     restarted.fine(&said);
@@ -34,7 +34,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
     assert!(before.iter().all(Option::is_some) && incarnations() == before);
 
     town.put("settings/supervisor.json", BROKEN);
-    let restarted = background.tell(&["restart"]);
+    let restarted = town.ask(&["restart"]);
     restarted.failed(1, &format!("Error: nothing was restarted: {WHY}"));
     assert_eq!((&*restarted.stdout, background.supervisors()), ("", vec![second]));
 }
@@ -58,12 +58,12 @@ fn reload_puts_good_settings_in_force_and_names_what_is_wrong() {
     let in_force = || town.logged("Settings changed, in force now");
 
     town.put("elsewhere/ours", town.settings_text(json!({"heartbeat": {"interval": "500ms"}})));
-    background.tell(&["reload"]).fine(&format!("settings read again (PID {pid})\n"));
+    town.ask(&["reload"]).fine(&format!("settings read again (PID {pid})\n"));
     town.wait_logged("Heartbeat complete (#3)");
     assert_eq!(in_force(), 1);
 
     town.put("elsewhere/ours", BROKEN);
-    let told = background.tell(&["reload"]);
+    let told = town.ask(&["reload"]);
     told.failed(1, &format!("Error: {WHY}"));
     assert!(told.stderr.ends_with("; the last good settings stay in force\n"), "{told:?}");
     assert_eq!(told.stdout, "");
@@ -72,7 +72,7 @@ fn reload_puts_good_settings_in_force_and_names_what_is_wrong() {
     // What is wrong in the file that is shared with gt costs that key only.
     town.put("elsewhere/ours", town.settings_text(json!({"heartbeat": {"interval": "400ms"}})));
     town.put("elsewhere/shared", "{\"patrols\":\n {\"deacon\": {\"enabled\": 7}}}");
-    let told = background.tell(&["reload"]);
+    let told = town.ask(&["reload"]);
     told.failed(1, "Error: mayor/daemon.json:2:");
     assert!(told.stderr.ends_with("; everything else was read again\n"), "{told:?}");
     town.wait("the new interval", || in_force() == 2);

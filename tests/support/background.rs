@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::process::{Signal, kill_process};
+use serde_json::Value;
 
 use super::{
     PATIENCE,
@@ -14,7 +15,7 @@ use super::{
     town::{MARK, Town},
 };
 
-/// What a command answered.
+/// What one of our commands printed, and how it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub code: Option<i32>,
@@ -23,6 +24,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Its standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     /// The one number of its standard output, where it tells a process.
     pub fn pid(&self) -> u32 {
         let (_, rest) = self.stdout.rsplit_once("(PID ").unwrap_or_else(|| panic!("no process in {self:?}"));
@@ -72,14 +78,9 @@ impl Background<'_> {
         process::marked(MARK, self.0.mark()).into_iter().filter(detached).collect()
     }
 
-    /// Our command about this town.
-    pub fn tell(&self, words: &[&str]) -> Answer {
-        answer(self.0.command_of(words))
-    }
-
     /// Starts a supervisor; its process.
     pub fn start(&self) -> u32 {
-        let answer = self.tell(&["start"]);
+        let answer = self.0.ask(&["start"]);
         assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}; {}", self.0.log());
         answer.pid()
     }

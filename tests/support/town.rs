@@ -11,7 +11,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Server, process, standin, supervisor::Supervisor};
+use super::{
+    PATIENCE, Server,
+    background::{Answer, answer},
+    process, standin,
+    supervisor::Supervisor,
+};
 
 /// Names what belongs to one town in the environment of its processes.
 pub const MARK: &str = "GTS_TEST_TOWN";
@@ -168,6 +173,13 @@ impl Town {
             .env(MARK, &self.mark)
             .current_dir("/");
         command
+    }
+
+    /// Runs another of our commands about this town.
+    pub fn ask(&self, arguments: &[&str]) -> Answer {
+        let mut command = self.command_of(arguments);
+        command.env("TZ", "UTC");
+        answer(command)
     }
 
     /// Runs tmux as a person of this town would: a server it starts finds the stand-ins.

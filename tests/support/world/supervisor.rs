@@ -132,7 +132,7 @@ impl Supervisor {
         let history = self.history(identity);
         let chance = Regex::new(r"\d\d:\d\d:\d\d").unwrap();
         let took = Regex::new(r"started in \d+\.\ds").unwrap();
-        let told = rendering::lines(&history, self.world.wall(), &TimeZone::UTC);
+        let told = rendering::lines(&history.entries, self.world.wall(), &TimeZone::UTC);
         told.iter()
             .map(|line| {
                 let line = chance.replace_all(line, "then");
