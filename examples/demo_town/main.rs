@@ -68,7 +68,7 @@ fn supervise(words: &[&str]) -> anyhow::Result<()> {
     let ["run", "--town", town, "--log-format", "json"] = words else {
         bail!("called as the supervisor in another way than the demo does");
     };
-    let options = ServiceOptions { town: Some(town.into()), foreground: LogFormat::Json };
+    let options = ServiceOptions { town: Some(town.into()), foreground: Some(LogFormat::Json) };
     service::serve(options).map_err(anyhow::Error::msg)
 }
 

@@ -1,11 +1,12 @@
 //! `clear-backoff`: whatever keeps an agent from being started at once is over.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use gastown_supervisor::{control::asking::Asking, town::files::Disk};
 
-use super::town::{TownArgument, asked};
+use super::{
+    say,
+    town::{TownArgument, asked},
+};
 
 /// Ends whatever keeps an agent from being started at once: a backoff, a crash loop, a hold after it was stopped. Its restarts
 /// are forgotten. What the town forbids (a parked rig, a paused deacon, ESTOP) stays forbidden.
@@ -25,13 +26,12 @@ pub struct ClearBackoffArguments {
 }
 
 /// Clears it.
-pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<ExitCode> {
+pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let paths = arguments.town.paths()?;
     let agent = arguments.agent.as_deref();
-    match asked(async { Ok(Asking::new(paths, &Disk).clear_backoff(agent).await) })? {
-        Ok(cleared) if cleared.is_empty() => println!("nothing to clear"),
-        Ok(cleared) => println!("cleared: {}", cleared.join(", ")),
-        Err(error) => return super::unanswered(error),
+    let cleared = asked(async { Ok(Asking::new(paths, &Disk).clear_backoff(agent).await?) })?;
+    if cleared.is_empty() {
+        return say("nothing to clear");
     }
-    Ok(ExitCode::SUCCESS)
+    say(&format!("cleared: {}", cleared.join(", ")))
 }

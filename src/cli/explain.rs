@@ -14,7 +14,10 @@ use gastown_supervisor::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::town::{TownArgument, asked};
+use super::{
+    complain, print, say,
+    town::{TownArgument, asked},
+};
 
 /// Tells what happened to one agent and why: what was seen, what was decided, in order, with times.
 ///
@@ -40,20 +43,20 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let (explanation, code) = match asked(asking)? {
         Ok(Answer::Supervisor(explanation)) => (explanation, ExitCode::SUCCESS),
         Ok(Answer::Silent(explanation, why)) => {
-            eprintln!("{why}; this is what it wrote last");
+            complain(&format!("{why}; this is what it wrote last"));
             (explanation, ExitCode::FAILURE)
         }
         Ok(Answer::Nobody(explanation)) => {
-            eprintln!("not running; this is what the last supervisor wrote");
+            complain("not running; this is what the last supervisor wrote");
             (explanation, ExitCode::from(super::NOT_RUNNING))
         }
         Err(Unanswered::UnknownAgent(why)) => anyhow::bail!(why),
         Err(error) => return Err(error.into()),
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
+        say(&serde_json::to_string_pretty(&explanation)?)?;
     } else {
-        print!("{}", text(&explanation, SystemClock::new().now().wall, &TimeZone::system()));
+        print(&text(&explanation, SystemClock::new().now().wall, &TimeZone::system()))?;
     }
     Ok(code)
 }

@@ -1,17 +1,29 @@
-//! The command line: one file a subcommand.
+//! The command line: one file a subcommand, and what is the same for all.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running.
+//! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
+//! library's "not running" ([`RunningError`], [`Unanswered`]), and [`main`] makes 3 of it; one that has an answer without a
+//! supervisor, too, returns the code itself. The colours of the help are clap's, which respects `NO_COLOR`.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
-use gastown_supervisor::control::asking::Unanswered;
+use gastown_supervisor::{control::asking::Unanswered, go_duration, service::running::RunningError};
 
 mod clear_backoff;
 mod explain;
+mod logs;
 mod poke;
+mod reload;
+mod restart;
 mod run;
+mod start;
 mod status;
+mod stop;
 mod town;
 
 /// The exit code of a command that needs a supervisor, when none runs.
@@ -19,7 +31,15 @@ const NOT_RUNNING: u8 = 3;
 
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Exit codes: 0 fine, 1 failed (the reason is on standard error), 2 wrong usage, 3 not running.
+
+Example:
+  gastown-supervisor start --town ~/gt"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -28,6 +48,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArguments),
+    Start(start::StartArguments),
+    Stop(stop::StopArguments),
+    Restart(restart::RestartArguments),
+    Reload(reload::ReloadArguments),
+    Logs(logs::LogsArguments),
     Status(status::StatusArguments),
     Explain(explain::ExplainArguments),
     Poke(poke::PokeArguments),
@@ -37,29 +62,55 @@ enum Command {
 /// Parses the arguments, does what they say, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     // clap prints its own messages and exits with 2 on wrong usage.
+    let fine = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Run(arguments) => run::run(arguments).map(fine),
+        Command::Start(arguments) => start::start(&arguments).map(fine),
+        Command::Stop(arguments) => stop::stop(&arguments).map(fine),
+        Command::Restart(arguments) => restart::restart(&arguments).map(fine),
+        Command::Reload(arguments) => reload::reload(&arguments).map(fine),
+        Command::Logs(arguments) => logs::logs(&arguments).map(fine),
         Command::Status(arguments) => status::status(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
-        Command::Poke(arguments) => poke::poke(&arguments),
-        Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments),
+        Command::Poke(arguments) => poke::poke(&arguments).map(fine),
+        Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
     };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            ExitCode::FAILURE
+    outcome.unwrap_or_else(|error| {
+        if is_not_running(&error) {
+            complain(&format!("{error:#}"));
+            return ExitCode::from(NOT_RUNNING);
         }
+        complain(&format!("Error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn is_not_running(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. }))
+        || matches!(error.downcast_ref(), Some(Unanswered::NotRunning(_)))
+}
+
+/// Prints an answer. An output nobody reads is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        _ => Ok(()),
     }
 }
 
-/// Says why there is no answer; that nobody runs has an exit code of its own.
-fn unanswered(error: Unanswered) -> anyhow::Result<ExitCode> {
-    match error {
-        Unanswered::NotRunning(_) => {
-            eprintln!("{error}");
-            Ok(ExitCode::from(NOT_RUNNING))
-        }
-        error => Err(error.into()),
-    }
+/// Prints one line of an answer.
+fn say(line: &str) -> anyhow::Result<()> {
+    print(&format!("{line}\n"))
+}
+
+/// Prints a line beside the answer.
+fn complain(line: &str) {
+    // There is nowhere left to tell it.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A duration as an argument: `90s`, `2m`.
+fn duration(text: &str) -> Result<Duration, go_duration::DurationError> {
+    go_duration::parse(text)
 }

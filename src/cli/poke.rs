@@ -1,14 +1,15 @@
 //! `poke`: what is done from time to time, at once.
 
-use std::process::ExitCode;
-
 use clap::{Args, ValueEnum};
 use gastown_supervisor::{
     control::asking::{self, Asking},
     town::files::Disk,
 };
 
-use super::town::{TownArgument, asked};
+use super::{
+    say,
+    town::{TownArgument, asked},
+};
 
 /// Has the supervisor make a heartbeat, or read the deacon's inbox for requests, at once.
 #[derive(Debug, Args)]
@@ -32,15 +33,12 @@ enum What {
 }
 
 /// Pokes it.
-pub fn poke(arguments: &PokeArguments) -> anyhow::Result<ExitCode> {
+pub fn poke(arguments: &PokeArguments) -> anyhow::Result<()> {
     let paths = arguments.town.paths()?;
     let (what, said) = match arguments.what {
         What::Heartbeat => (asking::Poke::Heartbeat, "a heartbeat begins"),
         What::Lifecycle => (asking::Poke::Lifecycle, "the deacon's inbox is read"),
     };
-    match asked(async { Ok(Asking::new(paths, &Disk).poke(what).await) })? {
-        Ok(()) => println!("{said}"),
-        Err(error) => return super::unanswered(error),
-    }
-    Ok(ExitCode::SUCCESS)
+    asked(async { Ok(Asking::new(paths, &Disk).poke(what).await?) })?;
+    say(said)
 }

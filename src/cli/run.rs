@@ -1,23 +1,25 @@
 //! `run`: the supervisor itself, in the foreground, until a signal.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use gastown_supervisor::{
     service::{self, ServiceOptions},
     town::log::LogFormat,
 };
 
+use super::town::TownArgument;
+
 /// Runs the supervisor in the foreground until TERM or INT. Agents stay alive when it stops.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor run --town ~/gt")]
 pub struct RunArguments {
-    /// The town: the directory that holds mayor/town.json [default: GT_TOWN_ROOT, GT_ROOT, or the town around here]
-    #[arg(long, value_name = "DIR")]
-    town: Option<PathBuf>,
+    #[command(flatten)]
+    town: TownArgument,
     /// How the log looks on standard error; daemon/daemon.log always has plain lines
     #[arg(long, value_enum, default_value_t = Format::Human)]
     log_format: Format,
+    /// As `start` runs it: standard error is told why it cannot run, and nothing else
+    #[arg(long, hide = true, conflicts_with = "log_format")]
+    detached: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -32,7 +34,8 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
         Format::Human => LogFormat::Human,
         Format::Json => LogFormat::Json,
     };
-    let options = ServiceOptions { town: arguments.town, foreground };
+    let foreground = (!arguments.detached).then_some(foreground);
+    let options = ServiceOptions { town: arguments.town.town, foreground };
     // Its messages contain their causes; a chain would tell them twice.
     service::serve(options).map_err(anyhow::Error::msg)
 }

@@ -14,7 +14,10 @@ use gastown_supervisor::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::town::{TownArgument, asked, plain};
+use super::{
+    print, say,
+    town::{TownArgument, asked, plain},
+};
 
 /// Shows how the town is: the supervisor, its problems, and each agent with its state and why.
 ///
@@ -42,12 +45,12 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         Answer::Nobody(report) => (report, ExitCode::from(super::NOT_RUNNING)),
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        say(&serde_json::to_string_pretty(report)?)?;
         return Ok(code);
     }
     let shown = Shown { now: SystemClock::new().now().wall, zone: TimeZone::system(), plain: plain() };
     let silent = if let Answer::Silent(_, why) = &answer { Some(why.as_str()) } else { None };
-    print!("{}", shown.text(report, silent));
+    print(&shown.text(report, silent))?;
     Ok(code)
 }
 

@@ -4,7 +4,7 @@ use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use gastown_supervisor::town::{files::Disk, paths::TownPaths, root};
+use gastown_supervisor::{service, town::paths::TownPaths};
 
 /// Which town is meant.
 #[derive(Debug, Args)]
@@ -17,14 +17,12 @@ pub struct TownArgument {
 impl TownArgument {
     /// Its paths; an error says why there is no such town.
     pub fn paths(&self) -> anyhow::Result<TownPaths> {
-        let cwd = env::current_dir().context("the working directory cannot be found out")?;
-        let variable = |name: &str| env::var(name).ok();
-        let root = root::find(self.town.as_deref(), &variable, &cwd, &Disk).map_err(anyhow::Error::msg)?;
-        Ok(TownPaths::new(root))
+        // Its messages contain their causes; a chain would tell them twice.
+        service::find_town(self.town.as_deref()).map_err(anyhow::Error::msg)
     }
 }
 
-/// Waits for an answer.
+/// Does what has to wait for others.
 pub fn asked<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the event loop cannot be made")?;

@@ -5,7 +5,13 @@
 //! It keeps nothing between two readings.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that reads the process table")]
 
-use std::{collections::BTreeMap, fs, io::Read, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    time::Duration,
+};
 
 use procfs::{
     Current, FromRead,
@@ -102,6 +108,18 @@ fn has_ended(stat: &Stat) -> bool {
 pub fn born(pid: u32) -> Option<u64> {
     let stat = Entry::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
     (!has_ended(&stat)).then_some(stat.starttime)
+}
+
+/// Whether this process has this very file open; `None` when that may not be looked at.
+pub fn has_open(pid: u32, file: &fs::Metadata) -> Option<bool> {
+    let wanted = (file.dev(), file.ino());
+    let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(descriptors) => descriptors,
+        Err(error) => return (error.kind() == io::ErrorKind::NotFound).then_some(false),
+    };
+    // One that is closed meanwhile is simply not there any more.
+    let mut open = descriptors.filter_map(|descriptor| fs::metadata(descriptor.ok()?.path()).ok());
+    Some(open.any(|data| (data.dev(), data.ino()) == wanted))
 }
 
 /// Base names of executable and `argv[0]` of these processes, where they may be read.

@@ -23,6 +23,7 @@ use linux as source;
 use portable as source;
 
 pub use invocation::Invocation;
+pub use target::Target;
 
 /// The base name of a program's path; the mark Linux puts on one that was replaced while it runs is taken off.
 fn base_name(path: &str) -> Option<String> {

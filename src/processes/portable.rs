@@ -71,6 +71,12 @@ fn has_ended(entry: &Entry) -> bool {
     matches!(entry.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
 }
 
+/// Whether this process has this very file open: cannot be found out here.
+#[cfg(not(target_os = "linux"))]
+pub fn has_open(_pid: u32, _file: &std::fs::Metadata) -> Option<bool> {
+    None
+}
+
 /// When the living process of this id began, in the unit of [`Row::born`]; `None` when there is none.
 pub fn born(pid: u32) -> Option<u64> {
     let pid = Pid::from_u32(pid);

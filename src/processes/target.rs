@@ -25,9 +25,26 @@ impl Target {
         if pid <= 1 || pid == std::process::id() {
             return None;
         }
-        // First the hold, then the comparison: what is held now cannot be exchanged any more.
+        Target::take(pid, || Some(born))
+    }
+
+    /// Takes hold of the process that has this id now, if it has this file open, or if that may not be looked at (another
+    /// user's process, or not Linux). Unlike [`Target::hold`] also the system's first, which may be a container's only one;
+    /// `None` for ourselves.
+    ///
+    /// Inside a tokio runtime with IO.
+    pub fn with_open(pid: u32, file: &std::fs::Metadata) -> Option<Target> {
+        if pid == std::process::id() {
+            return None;
+        }
+        let target = Target::take(pid, || source::born(pid))?;
+        source::has_open(pid, file).unwrap_or(true).then_some(target)
+    }
+
+    /// First the hold, then the comparison: what is held now cannot be exchanged any more.
+    fn take(pid: u32, born: impl FnOnce() -> Option<u64>) -> Option<Target> {
         let hold = PidFd::open(pid);
-        let target = Target { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, born, hold };
+        let target = Target { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, born: born()?, hold };
         target.lives().then_some(target)
     }
 
@@ -84,6 +101,21 @@ mod tests {
         child.kill().expect("kill");
         child.wait().expect("wait");
         assert!(Target::hold(child.id(), born).is_none(), "gone");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn only_who_has_the_file_open_is_held() {
+        let (file, other) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+        let [data, others] = [&file, &other].map(|file| file.metadata().expect("its data"));
+        let mut sleep = std::process::Command::new("sleep");
+        let mut child = sleep.arg("60").stdin(file).spawn().expect("sleep");
+        let held = |data| Target::with_open(child.id(), data).is_some();
+        assert!(held(&data) && !held(&others));
+        assert!(Target::with_open(std::process::id(), &others).is_none(), "ourselves");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert!(Target::with_open(child.id(), &data).is_none(), "gone");
     }
 
     #[tokio::test]

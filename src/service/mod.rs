@@ -6,7 +6,12 @@
 //! end everything is taken back within 400 ms. It must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::{mpsc, watch};
@@ -31,7 +36,10 @@ use crate::{
 };
 
 mod adapters;
+pub mod detach;
 mod last_resort;
+pub mod readiness;
+pub mod running;
 mod signals;
 
 /// How long the last lines have to reach standard error.
@@ -45,8 +53,8 @@ const CLOSE: Duration = Duration::from_millis(220);
 pub struct ServiceOptions {
     /// The town's directory; `None`: `GT_TOWN_ROOT`, `GT_ROOT`, or the town around the working directory.
     pub town: Option<PathBuf>,
-    /// How the log looks on standard error; `daemon/daemon.log` always has plain lines.
-    pub foreground: LogFormat,
+    /// Whether and how the log is shown on standard error; `daemon/daemon.log` always has plain lines.
+    pub foreground: Option<LogFormat>,
 }
 
 /// Why a town cannot be supervised, or not any more. The text contains its cause.
@@ -94,22 +102,27 @@ pub enum ServiceError {
 /// To be called once in a process, from its first thread, after the variables in
 /// [`environment::DROPPED`](crate::town::environment::DROPPED) were removed.
 pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
-    let cwd = std::env::current_dir().map_err(ServiceError::WorkingDirectory)?;
-    let env = |name: &str| std::env::var(name).ok();
-    let town = root::find(options.town.as_deref(), &env, &cwd, &Disk)?;
+    let town = find_town(options.town.as_deref())?;
     // One thread: what runs here is what the simulation runs, and the thread that spawns the tmux client and followed
     // commands must live as long as the process, because they die with it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ServiceError::EventLoop)?;
-    let outcome = runtime.block_on(hold_town(TownPaths::new(town), options.foreground));
+    let outcome = runtime.block_on(hold_town(town, options.foreground));
     // A disk that hangs must not keep us here.
     runtime.shutdown_background();
     outcome
 }
 
-async fn hold_town(paths: TownPaths, foreground: LogFormat) -> Result<(), ServiceError> {
+/// The town that is meant: `explicit`, or by `GT_TOWN_ROOT`, `GT_ROOT`, or the one around the working directory.
+pub fn find_town(explicit: Option<&Path>) -> Result<TownPaths, ServiceError> {
+    let cwd = std::env::current_dir().map_err(ServiceError::WorkingDirectory)?;
+    let env = |name: &str| std::env::var(name).ok();
+    Ok(TownPaths::new(root::find(explicit, &env, &cwd, &Disk)?))
+}
+
+async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<(), ServiceError> {
     let last_resort = LastResort::default();
     let mut signals = Signals::register(last_resort.clone()).map_err(ServiceError::Signals)?;
     let Some(lock) = take_lock(&paths, &mut signals).await? else {
@@ -144,13 +157,13 @@ async fn take_lock(paths: &TownPaths, signals: &mut Signals) -> Result<Option<Da
 async fn supervise(
     paths: &TownPaths,
     process: Process,
-    foreground: LogFormat,
+    foreground: Option<LogFormat>,
     mut signals: Signals,
 ) -> Result<(), ServiceError> {
     // What is wrong with the shared file is told by the root, which reads it again at once and watches it.
     let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
     // Whoever called tells what is wrong with the settings.
-    let foreground = settings.is_ok().then_some(foreground);
+    let foreground = foreground.filter(|_| settings.is_ok());
     let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
     tracing::info!("Daemon starting (PID {})", process.pid);
     let settings = match settings {

@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that touches the town's files")]
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{FileExt as _, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -132,17 +132,24 @@ impl Probe for Disk {
 ///
 /// Anything but a regular file is an error: a pipe somebody put there would be waited for without end.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    let (file, _) = open_regular(path)?;
     let mut content = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB"));
     }
     Ok(content)
+}
+
+/// Opens a file for reading. Anything but a regular file is an error, and nothing is waited for.
+pub(super) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let data = file.metadata()?;
+    if !data.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok((file, data))
 }
 
 /// Replaces a file at once, as [`Files::replace`] does. A symbolic link is replaced by the file, not followed.

@@ -11,17 +11,21 @@
 
 mod adoption;
 mod asking;
+mod background;
 mod bad_files;
 mod convoys;
 mod deaths;
 mod environment;
 mod feed;
 mod files;
+mod help;
 mod log;
+mod logs;
 mod mail;
 mod operators;
 mod refusals;
 mod reload;
+mod restarting;
 mod shutdown_lock;
 mod socket;
 mod stopping;

@@ -8,6 +8,7 @@
 )]
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
+pub mod background;
 pub mod process;
 pub mod recording;
 pub mod standin;

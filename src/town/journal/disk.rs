@@ -144,17 +144,11 @@ fn read(file: &File, offset: u64, most: usize) -> io::Result<Vec<u8>> {
 }
 
 fn open(path: &Path) -> io::Result<Option<(Arc<dyn OpenJournal>, Metadata)>> {
-    // A pipe somebody put there must not be waited for.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = match OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
-        Ok(file) => file,
+    let (file, data) = match files::open_regular(path) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let data = file.metadata()?;
-    if !data.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
     Ok(Some((Arc::new(DiskJournal { file: Arc::new(file), id: id(&data) }), data)))
 }
 

@@ -1,6 +1,7 @@
 //! The log: `daemon/daemon.log` in the line form Gas Town's tools expect, and standard error in the foreground.
 //!
-//! [`mod@line`] forms a line, [`rotating`] keeps the file, [`foreground`] keeps a slow terminal from holding us up. A log
+//! [`mod@line`] forms a line, [`rotating`] keeps the file, [`foreground`] keeps a slow terminal from holding us up, [`tail`]
+//! shows the file to people. A log
 //! that cannot be written costs the line, never the supervisor. Nothing in here may log by `tracing`: it would call
 //! itself.
 
@@ -22,6 +23,7 @@ use super::settings::LogLevel;
 pub mod foreground;
 pub mod line;
 pub mod rotating;
+pub mod tail;
 
 /// The crate whose events the level applies to; of others' only warnings and errors are of interest.
 const OURS: &str = "gastown_supervisor";

@@ -180,13 +180,16 @@ impl State {
     }
 }
 
+/// Where the file is kept that was rotated so many times.
+pub(super) fn numbered(path: &Path, times: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{times}"));
+    PathBuf::from(name)
+}
+
 /// Makes room for a new file: each rotated one moves on, the oldest goes.
 fn rotate(path: &Path, keep: u32) -> io::Result<()> {
-    let numbered = |n: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{n}"));
-        PathBuf::from(name)
-    };
+    let numbered = |n: u32| numbered(path, n);
     if keep == 0 {
         return fs::remove_file(path);
     }

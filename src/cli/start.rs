@@ -1,0 +1,43 @@
+//! `start`: a supervisor in the background, that outlives the terminal it was started from.
+
+use std::time::Duration;
+
+use clap::Args;
+use gastown_supervisor::{
+    service::detach::{self, Started},
+    town::paths::TownPaths,
+};
+
+use super::{
+    complain, duration, say,
+    town::{TownArgument, asked},
+};
+
+/// How long a supervisor may take to be ready.
+pub const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Starts the supervisor in the background. Returns when it has taken the town over, or says why it has not.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gastown-supervisor start --town ~/gt")]
+pub struct StartArguments {
+    #[command(flatten)]
+    town: TownArgument,
+    /// How long to wait until it is ready; it is left running when that is not enough
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    timeout: Duration,
+}
+
+/// Starts it. An error is why there is none, or none that is ready.
+pub fn start(arguments: &StartArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    asked(start_in(&paths, arguments.timeout))
+}
+
+/// Starts one in this town and says so.
+pub async fn start_in(paths: &TownPaths, timeout: Duration) -> anyhow::Result<()> {
+    let Started { pid, complaints } = detach::start(paths, timeout).await?;
+    if !complaints.is_empty() {
+        complain(&complaints);
+    }
+    say(&format!("started (PID {pid})"))
+}

@@ -1,0 +1,75 @@
+//! `stop`: tells the supervisor of a town to stop, and waits until it has.
+
+use std::{pin::pin, time::Duration};
+
+use anyhow::bail;
+use clap::Args;
+use gastown_supervisor::{
+    go_duration,
+    service::running::{self, Stopped},
+    town::paths::TownPaths,
+};
+
+use super::{
+    complain, duration, say,
+    town::{TownArgument, asked},
+};
+
+/// After this it is said what is waited for.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Stops the supervisor and waits until it has let go of the town. Agents stay alive. Kills nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The original `gt daemon` is stopped too; it may take two minutes while it starts agents. Nothing running: exit code 3.
+
+Example:
+  gastown-supervisor stop --town ~/gt")]
+pub struct StopArguments {
+    #[command(flatten)]
+    town: TownArgument,
+    #[command(flatten)]
+    wait: WaitArguments,
+}
+
+/// How long an end is waited for.
+#[derive(Debug, Args)]
+pub struct WaitArguments {
+    /// How long to wait until the running one has ended
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "130s")]
+    pub timeout: Duration,
+}
+
+/// Stops it. An error is that nothing runs, or why it did not stop.
+pub fn stop(arguments: &StopArguments) -> anyhow::Result<()> {
+    let paths = arguments.town.paths()?;
+    asked(stop_in(&paths, arguments.wait.timeout))
+}
+
+/// Stops the one in this town and says so.
+pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
+    let holder = running::find(paths).await?;
+    let pid = holder.pid();
+    let mut stopping = pin!(holder.stop(limit));
+    let stopped = tokio::select! {
+        biased;
+        stopped = &mut stopping => stopped,
+        () = tokio::time::sleep(QUIET) => {
+            complain(&format!("waiting for PID {pid} to end, {} at most", go_duration::format(limit)));
+            stopping.await
+        }
+    };
+    let limit = go_duration::format(limit);
+    match stopped? {
+        Stopped::Gone => say(&format!("stopped (PID {pid}); the agents stay alive")),
+        Stopped::Replaced(other) => {
+            let other = other.map_or_else(|| "another one".to_owned(), |pid| format!("PID {pid}"));
+            bail!(
+                "PID {pid} ended, but {other} took its place; stop what starts it, for instance a service manager"
+            )
+        }
+        Stopped::Holds => bail!(
+            "PID {pid} was told to stop and still holds daemon/daemon.lock after {limit}; nothing was killed (look at it with `ps -fp {pid}`)"
+        ),
+    }
+}

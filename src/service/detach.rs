@@ -1,0 +1,184 @@
+//! Detach: starting the own program as a supervisor that outlives whoever started it.
+//!
+//! Nothing ties it to the caller: it leads a kernel session of its own, so that no hangup of a terminal or of an ssh connection
+//! reaches it; it works in `/`; it has neither the caller's input and outputs nor any other descriptor the caller left
+//! open. Only its complaints can be read here, by way of a file that has no name. Nothing here decides who may run: the
+//! child takes the lock, or says why not.
+#![allow(clippy::disallowed_methods, reason = "the place that starts the own program")]
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::BorrowedFd,
+        unix::{fs::FileExt, process::CommandExt},
+    },
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    readiness,
+    running::{self, RunningError},
+};
+use crate::{go_duration, town::paths::TownPaths};
+
+/// The arguments, before the town's, that make the own program a detached supervisor.
+pub const ARGUMENTS: [&str; 3] = ["run", "--detached", "--town"];
+
+/// How often it is looked whether it is ready.
+const POLL: Duration = Duration::from_millis(20);
+/// The most that is repeated of what it says, in bytes.
+const WORDS: usize = 16 * 1024;
+
+/// A supervisor that is ready.
+#[derive(Debug)]
+pub struct Started {
+    /// Its process.
+    pub pid: u32,
+    /// What it complained about on the way; mostly empty.
+    pub complaints: String,
+}
+
+/// Why there is no supervisor that is ready. The text contains its cause.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is one.
+    #[error("already running (PID {pid})")]
+    AlreadyRunning {
+        /// Its process.
+        pid: u32,
+    },
+    /// The operating system would not start the program.
+    #[error("{program} cannot be started: {reason}", program = .program.display())]
+    NotStarted {
+        /// The program.
+        program: PathBuf,
+        /// The operating system's reason.
+        reason: io::Error,
+    },
+    /// It ended before it was ready; this is what it said, or how it ended where it said nothing.
+    #[error("{0}")]
+    Ended(String),
+    /// It runs, but is not ready yet. It was left running.
+    #[error(
+        "PID {pid} runs, but is not ready after {limit}: {missing}; it was left running, see `gastown-supervisor logs`",
+        limit = go_duration::format(*.limit)
+    )]
+    NotReady {
+        /// Its process.
+        pid: u32,
+        /// How long it was waited for.
+        limit: Duration,
+        /// What it lacks.
+        missing: String,
+    },
+    /// The town cannot be examined.
+    #[error(transparent)]
+    Unreadable(RunningError),
+}
+
+/// Starts a supervisor of this town, detached, and waits until it is ready, at most so long.
+///
+/// Its environment is ours. Inside a tokio runtime with IO and time.
+pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {
+    match running::named(paths).await {
+        Ok(Some(holder)) => return Err(StartError::AlreadyRunning { pid: holder.pid() }),
+        // Somebody holds the lock: perhaps only to probe it. The child finds out.
+        Ok(None) | Err(RunningError::NotRunning { .. }) => {}
+        Err(error) => return Err(StartError::Unreadable(error)),
+    }
+    let mut detached = Detached::spawn(paths)?;
+    let mut missing = "it has only just begun".to_owned();
+    let ready = timeout(limit, detached.ready(paths, &mut missing)).await;
+    match ready {
+        Ok(Ok(())) => Ok(Started { pid: detached.child.id(), complaints: detached.words() }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StartError::NotReady { pid: detached.child.id(), limit, missing }),
+    }
+}
+
+struct Detached {
+    child: Child,
+    complaints: File,
+}
+
+impl Detached {
+    fn spawn(paths: &TownPaths) -> Result<Detached, StartError> {
+        let program = std::env::current_exe();
+        let program = program.map_err(|reason| not_started("this program", reason))?;
+        let spawned = tempfile::tempfile().and_then(|complaints| {
+            let mut command = Command::new(&program);
+            command.args(ARGUMENTS).arg(paths.root()).current_dir("/");
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);
+            in_session_of_its_own(&mut command);
+            keep_descriptors_here();
+            Ok(Detached { child: command.spawn()?, complaints })
+        });
+        spawned.map_err(|reason| not_started(program, reason))
+    }
+
+    /// Waits until it is ready or has ended; what it lacks meanwhile is noted.
+    async fn ready(&mut self, paths: &TownPaths, missing: &mut String) -> Result<(), StartError> {
+        loop {
+            // An error would mean that somebody else has waited for it.
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(StartError::Ended(self.last_words(status)));
+            }
+            match readiness::missing(paths, self.child.id()).await.map_err(StartError::Unreadable)? {
+                None => return Ok(()),
+                Some(lack) => *missing = lack,
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn last_words(&self, status: ExitStatus) -> String {
+        let words = self.words();
+        match words.strip_prefix("Error: ").unwrap_or(&words) {
+            "" => {
+                format!("the supervisor ended before it was ready ({status}), see `gastown-supervisor logs`")
+            }
+            words => words.to_owned(),
+        }
+    }
+
+    fn words(&self) -> String {
+        let mut words = vec![0; WORDS];
+        // Not from where the child writes: that position is shared with it.
+        let length = self.complaints.read_at(&mut words, 0).unwrap_or(0);
+        String::from_utf8_lossy(words.get(..length).unwrap_or_default()).trim_end().to_owned()
+    }
+}
+
+fn not_started(program: impl Into<PathBuf>, reason: io::Error) -> StartError {
+    StartError::NotStarted { program: program.into(), reason }
+}
+
+/// No terminal, and no process group that a terminal's Ctrl-C or hangup reaches.
+#[allow(unsafe_code)]
+fn in_session_of_its_own(command: &mut Command) {
+    let lead = || rustix::process::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed. It makes one system
+    // call (setsid) and converts its error number; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(lead) };
+}
+
+/// Descriptors the caller left open (a lock of a script, a pipe of `make`) end here: what holds them until the last one is
+/// closed must not wait for a supervisor. From now on they are not passed on to anything that is started.
+#[allow(unsafe_code)]
+fn keep_descriptors_here() {
+    let Ok(entries) = fs::read_dir("/dev/fd") else { return };
+    for entry in entries.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(number) = number.filter(|number: &i32| *number > 2) else { continue };
+        // SAFETY: it is borrowed for this one call, which reads and writes nothing; it was open when the directory was read,
+        // and no other thread closes what the caller left open. Were it closed, the call would fail.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
+    }
+}

@@ -1,0 +1,32 @@
+//! Readiness: whether a supervisor that was just started has taken its town over.
+//!
+//! The one place that says so. The last thing to come is the answer on the control socket: the socket is made by an actor of
+//! the tree, and `/healthz` is answered by the root, which answers nothing before all its children are there.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use super::running::{self, RunningError};
+use crate::{
+    control::Client,
+    town::{paths::TownPaths, pid},
+};
+
+/// How long one answer is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What the supervisor of this id still lacks, for people; `None`: it holds the town's lock and its tree is built.
+pub async fn missing(paths: &TownPaths, pid: u32) -> Result<Option<String>, RunningError> {
+    if running::is_free(paths).await? {
+        return Ok(Some("it does not hold daemon/daemon.lock yet".to_owned()));
+    }
+    if pid::read(&paths.pid_file()) != Some(pid) {
+        return Ok(Some("daemon/daemon.pid does not name it yet".to_owned()));
+    }
+    Ok(match Client::new(paths.clone(), ANSWER).get("/healthz").await {
+        Ok((StatusCode::OK, _)) => None,
+        Ok((status, _)) => Some(format!("its root actor does not answer ({status})")),
+        Err(error) => Some(format!("its control socket does not answer: {error}")),
+    })
+}

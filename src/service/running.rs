@@ -1,0 +1,164 @@
+//! Running: who supervises a town now, as somebody sees it who is about to stop it or to tell it something.
+//!
+//! The lock decides, as Gas Town 0.2.6 to 0.3 has it; the PID file only says where to look. A process is signalled only while
+//! the lock is held, and, where that can be seen, only when it is one that has the lock's file open: the PID file may be
+//! left over from a supervisor that was killed, and its number another program's by now. Nothing here kills.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "part of the adapter that finds the holder of the daemon's lock"
+)]
+
+use std::{io, path::PathBuf, time::Duration};
+
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    processes::Target,
+    town::{
+        files::{Disk, Files, LockState},
+        lock,
+        paths::TownPaths,
+        pid,
+    },
+};
+
+/// How often it is looked again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The process that supervises a town: this supervisor, or the original `gt daemon`.
+#[derive(Debug)]
+pub struct Holder {
+    process: Target,
+    paths: TownPaths,
+}
+
+/// Why there is nobody to tell something. The text contains its cause.
+#[derive(Debug, thiserror::Error)]
+pub enum RunningError {
+    /// Nobody holds the lock.
+    #[error("not running: nobody supervises {town}")]
+    NotRunning {
+        /// The town.
+        town: PathBuf,
+    },
+    /// Somebody holds the lock, and it cannot be told who.
+    #[error(
+        "somebody holds {lock}, but daemon/daemon.pid names no process that does; nothing was signalled \
+         (`fuser {lock}` tells who it is)"
+    )]
+    Nameless {
+        /// The lock.
+        lock: PathBuf,
+    },
+    /// The lock could not be asked.
+    #[error(
+        "{lock} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory"
+    )]
+    Unreadable {
+        /// The lock.
+        lock: PathBuf,
+        /// The operating system's reason.
+        reason: io::Error,
+    },
+    /// The process is there and may not be signalled.
+    #[error("PID {pid} cannot be signalled; it may belong to another user")]
+    NotOurs {
+        /// The process.
+        pid: u32,
+    },
+}
+
+/// How a stop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Nobody supervises the town any more.
+    Gone,
+    /// The process ended, and another one took its place; its id where that is known.
+    Replaced(Option<u32>),
+    /// It still holds the lock after the time it was given.
+    Holds,
+}
+
+/// The process that supervises the town.
+///
+/// One that cannot be told yet is looked for again for up to [`lock::PATIENCE`]: others take the lock for a moment to probe
+/// it, and a supervisor that has just taken it is about to write its PID file. Inside a tokio runtime with IO and time.
+pub async fn find(paths: &TownPaths) -> Result<Holder, RunningError> {
+    let look = async {
+        loop {
+            if let Some(holder) = named(paths).await? {
+                return Ok(holder);
+            }
+            sleep(POLL).await;
+        }
+    };
+    let nameless = || Err(RunningError::Nameless { lock: paths.daemon_lock() });
+    timeout(lock::PATIENCE, look).await.unwrap_or_else(|_| nameless())
+}
+
+/// The holder as the PID file names it now; `None` when it names none.
+pub(super) async fn named(paths: &TownPaths) -> Result<Option<Holder>, RunningError> {
+    if is_free(paths).await? {
+        return Err(RunningError::NotRunning { town: paths.root().to_owned() });
+    }
+    let lock = std::fs::metadata(paths.daemon_lock());
+    let lock = lock.map_err(|reason| RunningError::Unreadable { lock: paths.daemon_lock(), reason })?;
+    let process = pid::read(&paths.pid_file()).and_then(|pid| Target::with_open(pid, &lock));
+    Ok(process.map(|process| Holder { process, paths: paths.clone() }))
+}
+
+/// Whether nobody holds the lock.
+pub async fn is_free(paths: &TownPaths) -> Result<bool, RunningError> {
+    let lock = paths.daemon_lock();
+    match Disk.probe_lock(&lock).await {
+        Ok(state) => Ok(state == LockState::Free),
+        Err(reason) => Err(RunningError::Unreadable { lock, reason }),
+    }
+}
+
+impl Holder {
+    /// Its id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Sends a signal to exactly this process, while the lock is still held.
+    pub async fn signal(&self, signal: Signal) -> Result<(), RunningError> {
+        if is_free(&self.paths).await? || !self.process.lives() {
+            return Err(RunningError::NotRunning { town: self.paths.root().to_owned() });
+        }
+        if self.process.signal(signal) || !self.process.lives() {
+            return Ok(());
+        }
+        Err(RunningError::NotOurs { pid: self.pid() })
+    }
+
+    /// Tells it to stop (TERM), once, and waits until it has let go of the town, at most so long. Agents stay alive.
+    ///
+    /// The original `gt daemon` may need 121 s while it starts agents; this supervisor needs at most 0.4 s.
+    pub async fn stop(&self, limit: Duration) -> Result<Stopped, RunningError> {
+        self.signal(Signal::TERM).await?;
+        timeout(limit, self.gone()).await.unwrap_or(Ok(Stopped::Holds))
+    }
+
+    async fn gone(&self) -> Result<Stopped, RunningError> {
+        loop {
+            if is_free(&self.paths).await? {
+                return Ok(Stopped::Gone);
+            }
+            tokio::select! {
+                biased;
+                () = self.process.ended() => break,
+                () = sleep(POLL) => {}
+            }
+        }
+        // It has ended, and with it its hold: whoever holds the lock now is another one, or probes it.
+        match find(&self.paths).await {
+            Ok(other) => Ok(Stopped::Replaced(Some(other.pid()))),
+            Err(RunningError::NotRunning { .. }) => Ok(Stopped::Gone),
+            Err(RunningError::Nameless { .. }) => Ok(Stopped::Replaced(None)),
+            Err(error) => Err(error),
+        }
+    }
+}

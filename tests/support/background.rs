@@ -1,0 +1,101 @@
+//! Our commands as a test calls them, and the supervisors they leave in the background, which end with the test.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+use super::{
+    PATIENCE,
+    process::{self, Guarded, raw},
+    town::{MARK, Town},
+};
+
+/// What one of our commands printed, and how it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Answer {
+    /// Its standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The one number of its standard output, where it tells a process.
+    pub fn pid(&self) -> u32 {
+        let (_, rest) = self.stdout.rsplit_once("(PID ").unwrap_or_else(|| panic!("no process in {self:?}"));
+        rest.split(')').next().unwrap().parse().unwrap()
+    }
+
+    /// It failed with this exit code, printing nothing else than this text, which begins so.
+    pub fn failed(&self, code: i32, begins: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.stderr.starts_with(begins) && !self.stderr.contains("panicked"), "{begins}: {self:?}");
+    }
+
+    /// It printed this and nothing else.
+    pub fn fine(&self, said: &str) {
+        assert_eq!((self.code, &*self.stdout, &*self.stderr), (Some(0), said, ""));
+    }
+}
+
+/// Runs it with piped outputs until they are closed and it has ended.
+pub fn answer(mut command: Command) -> Answer {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    ended(command.spawn().unwrap())
+}
+
+/// Waits for the end of a command whose outputs are piped, and of the outputs.
+pub fn ended(child: Child) -> Answer {
+    let (tell, told) = mpsc::channel();
+    let pid = child.id();
+    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    let output = told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        // It may have ended while somebody else has its outputs: then its id is still its own, as nobody waited for it.
+        let _ = kill_process(raw(pid), Signal::KILL);
+        panic!("a command, or whoever has its outputs, did not end within {PATIENCE:?}");
+    });
+    let output = output.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Ends the supervisors that run in the background of a town, whatever becomes of the test.
+pub struct Background<'a>(pub &'a Town);
+
+impl Background<'_> {
+    /// The supervisors `start` left, also those that do not hold the town.
+    pub fn supervisors(&self) -> Vec<u32> {
+        let detached = |pid: &u32| process::command_line(*pid).contains(&"--detached".to_owned());
+        process::marked(MARK, self.0.mark()).into_iter().filter(detached).collect()
+    }
+
+    /// Starts a supervisor; its process.
+    pub fn start(&self) -> u32 {
+        let answer = self.0.ask(&["start"]);
+        assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}; {}", self.0.log());
+        answer.pid()
+    }
+}
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        let left: Vec<Guarded> = self.supervisors().into_iter().map(Guarded::of).collect();
+        for supervisor in left.iter().filter(|supervisor| supervisor.lives()) {
+            let _ = kill_process(raw(supervisor.0.pid), Signal::KILL);
+        }
+        // The town's directory is about to be removed.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while left.iter().any(Guarded::lives) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
