@@ -27,7 +27,7 @@ use super::{
     identity::{Identity, RigName},
     standing::Standing,
 };
-use crate::{deps::Deps, kept::Kept};
+use crate::{deps::Deps, kept::Kept, town::reading::FileProblem};
 
 mod entry;
 pub mod finding;
@@ -97,6 +97,11 @@ impl Histories {
             record.entries.drain(..surplus);
         }
         book.keep_to_the_bounds();
+    }
+
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.book.peek(deps).await
     }
 
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is not saved yet.

@@ -29,7 +29,7 @@ use crate::{
     tree::{chores::Process, root::RootPlan, town_reading},
 };
 
-mod adapters;
+pub(crate) mod adapters;
 mod last_resort;
 mod signals;
 
