@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod doctor;
 mod run;
 
 /// Keeps a Gas Town alive: watches its AI agents in their tmux sessions and restarts those that die.
@@ -18,6 +19,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::DoctorArguments),
     Run(run::RunArguments),
 }
 
@@ -25,10 +27,11 @@ enum Command {
 pub fn main() -> ExitCode {
     // clap prints its own messages and exits with 2 on wrong usage.
     let outcome = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Doctor(arguments) => doctor::doctor(arguments),
+        Command::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("Error: {error:#}");
             ExitCode::FAILURE

@@ -13,6 +13,7 @@ mod adoption;
 mod bad_files;
 mod convoys;
 mod deaths;
+mod doctor;
 mod environment;
 mod feed;
 mod files;
