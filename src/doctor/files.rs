@@ -125,7 +125,11 @@ pub async fn settings(files: &dyn Files, paths: &TownPaths) -> (Look, Option<Set
 pub async fn rigs(files: &dyn Files, paths: &TownPaths, naming: Naming) -> (Look, Vec<RigPlan>) {
     let mut look = Look::default();
     let disk = (files, paths);
-    let _ = look.file(disk, &paths.town_json(), reading::json::<serde_json::Map<_, _>>).await;
+    let object = |path: &Path, bytes: &[u8]| {
+        reading::json::<serde_json::Map<String, serde_json::Value>>(path, bytes)
+            .map_err(|problem| problem.advise("correct it: `gt` cannot read it either"))
+    };
+    let _ = look.file(disk, &paths.town_json(), object).await;
     let path = paths.rigs();
     let content = files.read(&path).await;
     let missing = matches!(&content, Err(error) if error.kind() == io::ErrorKind::NotFound);
