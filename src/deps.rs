@@ -18,6 +18,7 @@ use crate::{
     audit::incidents::Incidents,
     clock::{Clock, Now},
     commands::Commands,
+    control::socket::Door,
     convoy::store::ConvoyStore,
     deaths::register::DeathRegister,
     feed::progress::FeedProgress,
@@ -53,6 +54,8 @@ pub struct Deps {
     pub beginnings: Arc<dyn Beginnings>,
     /// What the town's bead database says of convoys.
     pub convoys: Arc<dyn ConvoyStore>,
+    /// Where the supervisor can be asked.
+    pub door: Arc<dyn Door>,
     /// Jitter.
     pub dice: Dice,
     /// Where things are in this town.
@@ -131,12 +134,15 @@ pub struct Ports {
     pub beginnings: Arc<dyn Beginnings>,
     /// What the town's bead database says of convoys.
     pub convoys: Arc<dyn ConvoyStore>,
+    /// Where the supervisor can be asked.
+    pub door: Arc<dyn Door>,
 }
 
 impl Deps {
     /// These ports for this town, with empty registers; not degraded.
     pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        let Ports { sessions, processes, commands, files, journals, clock, beginnings, convoys } = ports;
+        let Ports { sessions, processes, commands, files, journals, clock, beginnings, convoys, door } =
+            ports;
         let problems = Problems::new();
         Deps {
             sessions,
@@ -147,6 +153,7 @@ impl Deps {
             clock,
             beginnings,
             convoys,
+            door,
             dice,
             requests: Requests::new(paths.supervisor_dir()),
             role_beads: RoleBeads::new(paths.supervisor_dir()),

@@ -51,6 +51,7 @@ pub mod audit;
 pub mod boot;
 pub mod clock;
 pub mod commands;
+pub mod control;
 pub mod convoy;
 pub mod deacon;
 pub mod deaths;

@@ -7,7 +7,7 @@
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Where the messages of finished tasks go.
 pub type Post<M> = Arc<dyn Fn(M) + Send + Sync>;
@@ -46,14 +46,14 @@ impl<M: Send + 'static> Work<M> {
         });
     }
 
-    /// Runs a task whose end nobody waits for.
-    pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task whose end nobody waits for; by what is returned it can be ended before.
+    pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.reap();
         self.tasks.spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!("a task panicked");
             }
-        });
+        })
     }
 
     /// Posts `message` after `delay`.

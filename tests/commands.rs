@@ -21,6 +21,7 @@ use std::{
 use gastown_supervisor::{
     clock::SystemClock,
     commands::{Command, CommandError, Commands, Line, Printed, lines, runner::Runner},
+    control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
     ledger::notify,
@@ -216,6 +217,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
+        door: Arc::new(SocketDoor),
     };
     let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
     Deps::new(ports, Dice::seeded(1), TownPaths::new(town), settings)

@@ -15,7 +15,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -27,7 +27,11 @@ use super::{
     identity::{Identity, RigName},
     standing::Standing,
 };
-use crate::{deps::Deps, kept::Kept, town::reading::FileProblem};
+use crate::{
+    deps::Deps,
+    kept::Kept,
+    town::reading::{self, FileProblem},
+};
 
 mod entry;
 pub mod finding;
@@ -53,7 +57,7 @@ pub struct Histories {
 }
 
 /// One agent's history, as machines read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The agent.
     pub agent: Identity,
@@ -86,6 +90,13 @@ impl Histories {
             book: Kept::large(directory.join("history.json")),
             changed: Arc::new(watch::Sender::new(())),
         }
+    }
+
+    /// What the file held, for whoever wants to know while no supervisor runs.
+    pub fn left_behind(directory: PathBuf, shown: &Path, bytes: &[u8]) -> Result<Self, FileProblem> {
+        let histories = Histories::new(directory);
+        *histories.book.value() = reading::json(shown, bytes)?;
+        Ok(histories)
     }
 
     /// Takes over what the last supervisor left; to be called once, before any actor runs.

@@ -156,6 +156,7 @@ impl Lifecycle {
                 self.replace(why, heartbeat, &permission, around)
             }
             Event::Remembered(history) => self.remembered(history, around),
+            Event::Cleared => self.cleared(around),
             Event::Asked(asked) => self.asked(asked, around),
             Event::StopEnded(end) => self.stop_ended(end, around),
             Event::Hook(hook) => self.hook(hook),

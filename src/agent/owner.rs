@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{
     confirmation::{Assignment, Observation, Sighting},
     history::story::Before,
-    identity::Role,
+    identity::{Identity, Role},
     lifecycle::{Decision, Event, Lifecycle, Memory, StartEnd, State, StopEnd, Surroundings},
     observe::{self, How, KnownNames},
     spec::AgentSpec,
@@ -312,6 +312,13 @@ impl Owner {
     pub fn recall(&mut self) {
         let history = self.deps.restarts.recall(&self.spec.identity);
         self.apply(Event::Remembered(history));
+    }
+
+    /// Whatever keeps this agent, or all, from being started at once is to be over.
+    pub fn clear_backoff(&mut self, whose: Option<&Identity>) {
+        if whose.is_none_or(|identity| *identity == self.spec.identity) {
+            self.apply(Event::Cleared);
+        }
     }
 
     /// Takes one event through the lifecycle and begins what it decides.

@@ -51,6 +51,15 @@ impl RestartLedger {
         *self.locked() = histories;
     }
 
+    /// Nothing is remembered of this agent, or of any, from now on.
+    pub fn clear(&self, whose: Option<&Identity>) {
+        match whose {
+            Some(identity) => drop(self.locked().remove(&identity.to_string())),
+            None => self.locked().clear(),
+        }
+        self.changed.send_modify(|count| *count += 1);
+    }
+
     /// Everything, by identity.
     pub fn all(&self) -> BTreeMap<String, RestartHistory> {
         self.locked().clone()

@@ -120,6 +120,7 @@ impl DeaconState {
             Word::Mail(_) => {}
             Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.owner.recall(),
+            Word::ClearBackoff(whose) => self.owner.clear_backoff(whose.as_ref()),
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
+    control::asking::{Answer, Asking},
     deps::Deps,
     go_duration,
     town::{
@@ -43,16 +44,16 @@ pub struct Observed {
     pub state: Option<DaemonState>,
     /// How often the heartbeat comes by the settings.
     pub interval: Duration,
+    /// What came of asking the supervisor itself: how many problems it tells of, or why it says nothing; `None` when nobody
+    /// supervises the town.
+    pub asked: Option<Result<usize, String>>,
 }
 
 /// Looks.
 pub async fn look(deps: &Deps) -> Observed {
     let (lock, state, pid_file) = (deps.paths.daemon_lock(), deps.paths.state(), deps.paths.pid_file());
     let held = deps.files.probe_lock(&lock).await;
-    let mut holders = Vec::new();
-    for pid in disk::holders(&lock).await {
-        holders.push((pid, disk::executable(pid).await));
-    }
+    let holders = holders(&lock).await;
     let state = match Reading::of(&state, deps.files.read(&state).await, daemon_state::parse) {
         Reading::Good(state) => Some(state),
         Reading::Missing | Reading::Bad(_) => None,
@@ -67,7 +68,21 @@ pub async fn look(deps: &Deps) -> Observed {
         pid_file,
         state,
         interval: deps.settings().heartbeat.interval,
+        asked: match Asking::new(deps.paths.clone(), &*deps.files).status().await {
+            Answer::Supervisor(report) => Some(Ok(report.problems.len())),
+            Answer::Silent(_, why) => Some(Err(why)),
+            Answer::Nobody(_) => None,
+        },
     }
+}
+
+/// Who holds the lock of a file; empty where the system does not tell.
+pub async fn holders(lock: &Path) -> Vec<Holder> {
+    let mut holders = Vec::new();
+    for pid in disk::holders(lock).await {
+        holders.push((pid, disk::executable(pid).await));
+    }
+    holders
 }
 
 /// Judges.
@@ -121,7 +136,22 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![Finding::ok(Area::Supervisor, format!("a supervisor runs: {shown}"))];
     findings.extend(disagreement(observed));
     findings.extend(hanging(observed, now));
+    findings.extend(answering(observed));
     findings
+}
+
+fn answering(observed: &Observed) -> Option<Finding> {
+    match observed.asked.as_ref()? {
+        Ok(0) => None,
+        Ok(problems) => {
+            let what = format!("it tells of {problems} problem{}", if *problems == 1 { "" } else { "s" });
+            Some(Finding::note(Area::Supervisor, what).hint("`gastown-supervisor status` lists them"))
+        }
+        Err(why) => Some(
+            Finding::wrong(Area::Supervisor, format!("it does not answer: {why}"))
+                .hint("look again in a moment; if it stays so, stop it with TERM and start it again"),
+        ),
+    }
 }
 
 /// A process as it is shown: `PID 4711 (/usr/bin/gt)`.
@@ -186,6 +216,7 @@ mod tests {
             pid_file: None,
             state: None,
             interval: Duration::from_secs(180),
+            asked: None,
         };
         let fresh = || beaten(true, "2026-01-16T11:58:00Z");
         let up = || Observed {
@@ -197,7 +228,7 @@ mod tests {
         };
         let first = |text: &'static str| (Well, text);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 12] = [
+        let cases: [(&str, Observed, &[(Severity, &str)]); 15] = [
             ("never started", none(), &[(Note, "no supervisor runs")]),
             ("stopped", Observed { state: beaten(false, "2026-01-16T11:00:00Z"), ..none() }, &[(Note, "no supervisor runs")]),
             ("killed", Observed { pid_file: Some(Some(7)), state: fresh(), ..none() },
@@ -206,6 +237,9 @@ mod tests {
             ("running", up(), &[first("a supervisor runs: PID 7 (/bin/gastown-supervisor)")]),
             ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),
             ("just started", Observed { state: beaten(false, "2026-01-16T09:00:00Z"), ..up() }, &[first("a supervisor runs")]),
+            ("asked", Observed { asked: Some(Ok(0)), ..up() }, &[first("a supervisor runs")]),
+            ("has problems", Observed { asked: Some(Ok(2)), ..up() }, &[first("a supervisor runs"), (Note, "it tells of 2 problems")]),
+            ("is silent", Observed { asked: Some(Err("x".into())), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
             ("no PID file", Observed { pid_file: None, ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid is missing")]),
             ("another PID", Observed { pid_file: Some(Some(8)), ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid names PID 8")]),
             ("hangs", Observed { state: beaten(true, "2026-01-16T11:50:59Z"), ..up() },

@@ -7,7 +7,13 @@
 //! **It changes nothing**: no file, directory or lock is made, no broken file set aside, no tmux server started or attached to,
 //! no process signalled. `bd`, `gt` and `git` are asked for their versions and for nothing else.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::timeout};
 
@@ -16,7 +22,7 @@ use self::{
     finding::{Area, Finding, Report},
 };
 use crate::{
-    agent::identity::RigName,
+    agent::{identity::RigName, spec::AgentSpec},
     deps::Deps,
     rig::supervisor::RigPlan,
     service::adapters,
@@ -37,6 +43,7 @@ pub mod finding;
 mod lines;
 mod obstacles;
 mod permissions;
+mod servers;
 pub mod telling;
 mod tmux;
 mod tools;
@@ -48,19 +55,15 @@ const FIRST: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(4);
 
 /// Examines the town that `--town` (`None`: the environment, or the working directory) means. Takes a moment, and at most some
-/// seconds. Without a town the report says so. An error: there is no working directory or no event loop.
-pub fn examine(town: Option<PathBuf>) -> io::Result<Report> {
+/// seconds; a disk that hangs may leave threads behind. Without a town the report says so. An error: there is no working
+/// directory.
+pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
     let cwd = std::env::current_dir()?;
     let env = |name: &str| std::env::var(name).ok();
-    let (root, by) = match root::find_and_say(town.as_deref(), &env, &cwd, &Disk) {
-        Ok(found) => found,
-        Err(error) => return Ok(Report::new(None, vec![no_town(&error)])),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(examine_town(TownPaths::new(root), by));
-    // A disk that hangs must not keep us here.
-    runtime.shutdown_background();
-    Ok(report)
+    Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
+        Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
+        Err(error) => Report::new(None, vec![no_town(&error)]),
+    })
 }
 
 fn no_town(error: &RootError) -> Finding {
@@ -144,14 +147,14 @@ async fn within_events(deps: &Deps) -> Look {
     })
 }
 
-async fn servers(deps: &Deps, agents: &[crate::agent::spec::AgentSpec], usable: bool) -> Vec<Finding> {
+async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding> {
     if !usable {
         let what = "which tmux server is meant is not known: settings/supervisor.json cannot be used";
         return vec![Finding::note(Area::Tmux, what)];
     }
     let variable = |name| std::env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty());
     let socket = variable("GT_TMUX_SOCKET").map(|name| name.to_string_lossy().into_owned());
-    match tmux::look(deps, socket, variable("TMUX_TMPDIR").map(PathBuf::from)).await {
+    match servers::look(deps, socket, variable("TMUX_TMPDIR").map(PathBuf::from)).await {
         Err(why) => vec![Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}"))],
         Ok(observed) => {
             let town = tmux::Town::new(deps, agents);

@@ -8,8 +8,7 @@ use std::{io, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    daemon::{Holder, process},
-    disk,
+    daemon::{Holder, holders, process},
     finding::{Area, Finding},
 };
 use crate::{
@@ -89,14 +88,6 @@ async fn events(deps: &Deps) -> Option<Vec<Holder>> {
     Some(holders(&path).await)
 }
 
-async fn holders(path: &std::path::Path) -> Vec<Holder> {
-    let mut holders = Vec::new();
-    for pid in disk::holders(path).await {
-        holders.push((pid, disk::executable(pid).await));
-    }
-    holders
-}
-
 async fn stops(deps: &Deps) -> Vec<String> {
     let names = deps.files.list(deps.paths.root()).await.unwrap_or_default();
     names.into_iter().filter(|name| name == "ESTOP" || name.starts_with("ESTOP.")).collect()
@@ -117,28 +108,7 @@ async fn closed(deps: &Deps, rigs: &[RigName]) -> Vec<(RigName, String)> {
 /// Judges.
 pub fn judge(observed: &Observed) -> Vec<Finding> {
     let note = |what: String| Finding::note(Area::Locks, what);
-    let mut findings = Vec::new();
-    match &observed.shutdown {
-        None => {}
-        Some(Ok(holders)) => {
-            let what = format!("daemon/shutdown.lock is held{}: the town is being taken down", by(holders));
-            findings.push(note(what).hint("nothing is started, nudged or ended until it is let go"));
-        }
-        Some(Err(why)) => {
-            let what =
-                format!("daemon/shutdown.lock cannot be asked: {why}; nothing is started while that is so");
-            findings.push(Finding::wrong(Area::Locks, what).hint("check its owner and permissions"));
-        }
-    }
-    if let Some(holders) = &observed.events {
-        let what = format!(
-            ".events.jsonl.lock has been held{} for more than 2s: no event can be written",
-            by(holders)
-        );
-        findings.push(
-            Finding::wrong(Area::Locks, what).hint("end the process that holds it; the file itself may stay"),
-        );
-    }
+    let mut findings = of_locks(observed);
     findings.extend(observed.stops.iter().map(|name| {
         match name.strip_prefix("ESTOP.") {
             Some(rig) => note(format!("{name}: emergency stop of rig {rig}, nothing is started in it"))
@@ -153,8 +123,12 @@ pub fn judge(observed: &Observed) -> Vec<Finding> {
         note(format!("the deacon is paused{by}{why}")).hint("`gt deacon resume` ends it")
     }));
     findings.extend(observed.closed.iter().map(|(rig, why)| {
-        note(format!("nothing is started in rig {rig}: {why}"))
-            .hint(format!("`gt rig unpark {rig}`, `gt rig undock {rig}` or auto_restart opens it"))
+        let hint = match why.as_str() {
+            "rig is parked" => format!("`gt rig unpark {rig}` opens it"),
+            "rig is docked" => format!("`gt rig undock {rig}` opens it"),
+            _ => format!("see auto_restart in .beads-wisp/config/{rig}.json"),
+        };
+        note(format!("nothing is started in rig {rig}: {why}")).hint(hint)
     }));
     let patrols = &observed.patrols;
     let switches =
@@ -162,6 +136,32 @@ pub fn judge(observed: &Observed) -> Vec<Finding> {
     findings.extend(switches.into_iter().filter_map(|(role, patrol)| switched_off(role, patrol)));
     if findings.is_empty() {
         findings.push(Finding::ok(Area::Locks, "nothing keeps agents from being started"));
+    }
+    findings
+}
+
+fn of_locks(observed: &Observed) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match &observed.shutdown {
+        None => {}
+        Some(Ok(holders)) => {
+            let what = format!("daemon/shutdown.lock is held{}: the town is being taken down", by(holders));
+            let hint = "nothing is started, nudged or ended until it is let go";
+            findings.push(Finding::note(Area::Locks, what).hint(hint));
+        }
+        Some(Err(why)) => {
+            let what =
+                format!("daemon/shutdown.lock cannot be asked: {why}; nothing is started while that is so");
+            findings.push(Finding::wrong(Area::Locks, what).hint("check its owner and permissions"));
+        }
+    }
+    if let Some(holders) = &observed.events {
+        let what = format!(
+            ".events.jsonl.lock has been held{} for more than 2s: no event can be written",
+            by(holders)
+        );
+        let hint = "end the process that holds it; the file itself may stay";
+        findings.push(Finding::wrong(Area::Locks, what).hint(hint));
     }
     findings
 }

@@ -176,6 +176,9 @@ impl HealthState {
                 self.audit.snapshot_read(&snapshot, &self.polecats);
             }
             Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
+            Word::ClearBackoff(whose) => {
+                self.polecats.values_mut().for_each(|owner| owner.clear_backoff(whose.as_ref()));
+            }
         }
     }
 

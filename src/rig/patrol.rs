@@ -105,6 +105,7 @@ impl PatrolState {
             Word::Mail(_) => {}
             Word::SnapshotRead(_) => {}
             Word::RestartStateChanged => self.owner.recall(),
+            Word::ClearBackoff(whose) => self.owner.clear_backoff(whose.as_ref()),
         }
     }
 

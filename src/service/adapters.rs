@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     clock::SystemClock,
     commands::{Commands, runner::Runner},
+    control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
     operator::beginnings::SystemBeginnings,
@@ -34,6 +35,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
+        door: Arc::new(SocketDoor),
     };
     let degraded = std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true");
     Deps { degraded, ..Deps::new(ports, Dice::fresh(), paths, settings) }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    control::socket,
     town::{daemon_state::DaemonState, files, paths::TownPaths, pid},
     tree::chores::Process,
 };
@@ -50,6 +51,7 @@ impl LastResort {
             let (done, is_done) = channel();
             thread::spawn(move || {
                 let _ = pid::remove(&paths.pid_file(), process.pid);
+                socket::remove(&paths);
                 let _ = files::replace(&paths.state(), &stopped(process).to_bytes(), 0o644);
                 let _ = done.send(());
             });

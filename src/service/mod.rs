@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use self::{last_resort::LastResort, signals::Signals};
 use crate::{
     RunError, Signal,
+    control::socket,
     deps::Deps,
     town::{
         files::Disk,
@@ -120,6 +121,7 @@ async fn hold_town(paths: TownPaths, foreground: LogFormat) -> Result<(), Servic
     last_resort.hold(paths.clone(), process);
     let outcome = supervise(&paths, process, foreground, signals).await;
     let _ = pid::remove(&paths.pid_file(), process.pid);
+    socket::remove(&paths);
     drop(lock);
     outcome
 }

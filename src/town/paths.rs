@@ -50,6 +50,8 @@ impl TownPaths {
         restart_state = "daemon/restart_state.json";
         /// Our own state; mode 0700.
         supervisor_dir = "daemon/supervisor";
+        /// Where the supervisor can be asked; mode 0600.
+        socket = "daemon/supervisor.sock";
         /// Held by `gt down` while it takes the town down.
         shutdown_lock = "daemon/shutdown.lock";
         /// What makes a directory a town.

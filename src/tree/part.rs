@@ -29,6 +29,8 @@ pub enum Word {
     TownChanged,
     /// From the root: `daemon/restart_state.json` was changed by somebody else.
     RestartStateChanged,
+    /// From the root: somebody wants whatever keeps this agent, or all, from being started at once to be over.
+    ClearBackoff(Option<Identity>),
     /// From the root: somebody asked for this agent to be stopped or started afresh; its owner looks into the register.
     Asked(Identity),
     /// From the root: the deacon's inbox was read.

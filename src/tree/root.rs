@@ -28,6 +28,7 @@ use crate::{
         spec::AgentSpec,
     },
     boot::actor::{Boot, BootMsg, BootPlan},
+    control::actor::Control,
     convoy::actor::{ConvoyMsg, ConvoyWatch},
     deacon::actor::{Deacon, DeaconMsg},
     deaths::actor::{DeathWindow, DeathsMsg},
@@ -71,13 +72,17 @@ pub enum RootMsg {
     RereadRestartState,
     /// From the process: SIGUSR1 — look at everything at once.
     LookNow,
+    /// From the control socket: begin a heartbeat now.
+    BeatNow,
+    /// From the control socket: whatever keeps this agent, or all, from being started at once is over.
+    ClearBackoff(Option<Identity>),
     /// From its timer; one of an earlier generation does nothing.
     HeartbeatDue(u64),
     /// From its timer: this heartbeat has taken long enough.
     Deadline(u64),
     /// From the file watch, once it has settled.
     TownMayHaveChanged,
-    /// From the file watch: the ledger changed, there may be mail.
+    /// From the file watch: the ledger changed, there may be mail. From the control socket: look whether there is.
     MailMayHaveCome,
     /// From its reading task; with the heartbeat that asked for it.
     TownRead(Option<u64>, Option<Box<TownReading>>),
@@ -207,6 +212,7 @@ impl Actor for Root {
             RootChild::DeaconMail,
             RootChild::Curator,
             RootChild::Convoy,
+            RootChild::Control,
         ] {
             state.spawn(&myself, child).await?;
         }
@@ -233,6 +239,8 @@ impl Actor for Root {
             }
             RootMsg::HeartbeatDue(generation) if generation == state.timer => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
+            RootMsg::BeatNow => state.begin_heartbeat(),
+            RootMsg::ClearBackoff(whose) => state.clear_backoff(whose),
             RootMsg::Deadline(number) => {
                 let complete = state.heartbeat.deadline(number, state.plan.deps.now());
                 state.complete(complete);
@@ -358,6 +366,11 @@ impl RootState {
                 let (actor, _) = Actor::spawn_linked(None, ConvoyWatch, deps.clone(), above).await?;
                 (ChildRef::Convoy(actor.clone()), actor.get_cell())
             }
+            RootChild::Control => {
+                let arguments = (deps.clone(), self.plan.process, myself.clone());
+                let (actor, _) = Actor::spawn_linked(None, Control, arguments, above).await?;
+                (ChildRef::Control(actor.clone()), actor.get_cell())
+            }
             RootChild::Mayor => {
                 let arguments = (deps.clone(), spec(Identity::Mayor), answers);
                 let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, above).await?;
@@ -461,7 +474,7 @@ impl RootState {
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))
                 }
-                (_, ChildRef::Rig(_)) => {}
+                (_, ChildRef::Rig(_) | ChildRef::Control(_)) => {}
             }
         }
         snapshot

@@ -10,6 +10,7 @@
 )]
 
 mod adoption;
+mod asking;
 mod bad_files;
 mod convoys;
 mod deaths;
@@ -23,6 +24,7 @@ mod operators;
 mod refusals;
 mod reload;
 mod shutdown_lock;
+mod socket;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,6 +16,21 @@ use super::{PATIENCE, Server, process, standin, supervisor::Supervisor};
 /// Names what belongs to one town in the environment of its processes.
 pub const MARK: &str = "GTS_TEST_TOWN";
 
+/// What one of our commands printed, and how it ended.
+#[derive(Debug)]
+pub struct Answered {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Answered {
+    /// Its standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
 /// The town, its tmux socket, its home and its `bin`.
 pub struct Town {
     pub server: Server,
@@ -162,6 +177,16 @@ impl Town {
             .env(MARK, &self.mark)
             .current_dir("/");
         command
+    }
+
+    /// Runs another of our commands about this town, as [`command`](Self::command) is run; nothing is on its standard input.
+    pub fn ask(&self, arguments: &[&str]) -> Answered {
+        let mut command = Command::new(super::supervisor::binary());
+        command.args(arguments).arg("--town").arg(&self.root).env_clear().env("PATH", &self.path);
+        command.env("HOME", self.root.parent().unwrap().join("home")).env("TZ", "UTC").current_dir("/");
+        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Answered { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     /// Runs tmux as a person of this town would: a server it starts finds the stand-ins.

@@ -6,6 +6,7 @@ use gastown_supervisor::{
     agent::nudge,
     clock::SystemClock,
     commands::runner::Runner,
+    control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
     operator::beginnings::SystemBeginnings,
@@ -29,6 +30,7 @@ fn deps(town: &Town) -> Deps {
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
         convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),
+        door: Arc::new(SocketDoor),
     };
     Deps::new(ports, Dice::fresh(), TownPaths::new(town.root()), in_force)
 }

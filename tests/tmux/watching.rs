@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
+    control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
     operator::beginnings::SystemBeginnings,
@@ -61,6 +62,7 @@ impl Watching {
             clock: Arc::new(SystemClock::new()),
             beginnings: Arc::new(SystemBeginnings::new()),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
+            door: Arc::new(SocketDoor),
         };
         let (_, settings) = watch::channel(Arc::new(Settings::default()));
         let deps = Arc::new(Deps::new(ports, Dice::seeded(1), TownPaths::new(server.dir()), settings));

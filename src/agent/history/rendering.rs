@@ -2,12 +2,12 @@
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-use super::{Entry, History};
+use super::Entry;
 use crate::agent::standing::Standing;
 
 /// The lines, oldest first: `10:02:16 died: crashed (exit 137), hook gt-abc → waiting: restart 2 waits, next try 10:02:46`.
 /// Times are of this zone, and have a date where that is not today's. The state stands where it changed.
-pub fn lines(history: &History, now: Timestamp, zone: &TimeZone) -> Vec<String> {
+pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> {
     let times = Times { zone, today: now.to_zoned(zone.clone()) };
     let mut state = None;
     let line = |entry: &Entry| {
@@ -38,7 +38,7 @@ pub fn lines(history: &History, now: Timestamp, zone: &TimeZone) -> Vec<String> 
         };
         format!("{} {what}{often}", times.show(entry.at))
     };
-    history.entries.iter().map(line).collect()
+    entries.iter().map(line).collect()
 }
 
 struct Times<'a> {

@@ -234,7 +234,7 @@ fn lines_for_people() {
     often.repeat(often.clone());
     let only_until = change(7, "", "").leading_to(Standing::Held, Some(at(8)));
     let entries = vec![alive, gone, still, waits, held, started, word, often, only_until];
-    let lines = rendering::lines(&history(entries), at(10), &zone);
+    let lines = rendering::lines(&history(entries).entries, at(10), &zone);
     assert_eq!(
         lines,
         [
@@ -249,5 +249,5 @@ fn lines_for_people() {
             "10:00:07 held: until 10:00:08",
         ]
     );
-    assert_eq!(rendering::lines(&history(vec![]), at(10), &zone), [""; 0]);
+    assert_eq!(rendering::lines(&[], at(10), &zone), [""; 0]);
 }

@@ -187,6 +187,33 @@ impl Lifecycle {
         }
     }
 
+    /// Its restarts are forgotten; what waits or is held is to be started now, if it may be.
+    pub(super) fn cleared(&mut self, around: Surroundings<'_>) -> Decision {
+        if self.history != RestartHistory::default() {
+            self.history = RestartHistory::default();
+            self.notices.push(Notice::Keep(self.history.clone()));
+        }
+        if let State::HeldOnRequest { .. } = self.state {
+            self.notices.push(Notice::Hold(None));
+        }
+        match self.state {
+            State::Waiting { .. }
+            | State::CrashLoop { .. }
+            | State::Held { .. }
+            | State::HeldOnRequest { .. } => {
+                self.notices.push(told("its backoff was cleared by hand", "", ""));
+                self.state = State::Waiting {
+                    until: around.now.wall,
+                    counted: false,
+                    paced: true,
+                    why: "its backoff was cleared".into(),
+                };
+                Decision::LookAgain(Duration::ZERO)
+            }
+            _ => Decision::Leave,
+        }
+    }
+
     pub(super) fn remembered(&mut self, history: RestartHistory, around: Surroundings<'_>) -> Decision {
         if self.history == history {
             return Decision::Leave;

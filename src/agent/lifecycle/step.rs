@@ -37,6 +37,8 @@ pub enum Event {
     },
     /// The restart state was changed from outside (the file, a signal): take this history.
     Remembered(RestartHistory),
+    /// Somebody wants whatever keeps it from being started at once to be over.
+    Cleared,
     /// Somebody asked for it to be stopped or started afresh.
     Asked(Asked),
     /// The stop under way ended.

@@ -7,6 +7,7 @@ use ractor::ActorRef;
 use crate::{
     agent::identity::RigName,
     boot::actor::BootMsg,
+    control::actor::ControlMsg,
     convoy::actor::ConvoyMsg,
     deacon::actor::DeaconMsg,
     deaths::actor::DeathsMsg,
@@ -37,6 +38,8 @@ pub enum RootChild {
     Curator,
     /// Has convoys checked.
     Convoy,
+    /// Answers whoever asks.
+    Control,
     /// Owns the mayor, once somebody asked for it.
     Mayor,
     /// Stands over a rig.
@@ -46,8 +49,8 @@ pub enum RootChild {
 impl RootChild {
     /// Whether it is a part, which answers heartbeats; the watches are not.
     pub(super) fn is_part(&self) -> bool {
-        use RootChild::{Convoy, Curator, DeathWindow, OperatorWatch, SessionWatch};
-        !matches!(self, SessionWatch | OperatorWatch | DeathWindow | Curator | Convoy)
+        use RootChild::{Control, Convoy, Curator, DeathWindow, OperatorWatch, SessionWatch};
+        !matches!(self, SessionWatch | OperatorWatch | DeathWindow | Curator | Convoy | Control)
     }
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for RootChild {
             RootChild::DeaconMail => f.write_str("mail"),
             RootChild::Curator => f.write_str("feed"),
             RootChild::Convoy => f.write_str("convoy"),
+            RootChild::Control => f.write_str("control"),
             RootChild::Mayor => f.write_str("mayor"),
             RootChild::Rig(rig) => write!(f, "rig {rig}"),
         }
@@ -78,6 +82,7 @@ pub(super) enum ChildRef {
     DeaconMail(ActorRef<MailMsg>),
     Curator(ActorRef<FeedMsg>),
     Convoy(ActorRef<ConvoyMsg>),
+    Control(ActorRef<ControlMsg>),
     Mayor(ActorRef<PatrolMsg>),
     Rig(ActorRef<RigMsg>),
 }
@@ -99,6 +104,10 @@ impl ChildRef {
             ChildRef::Convoy(actor) => match word {
                 Word::TownChanged => actor.cast(ConvoyMsg::TownChanged).map_err(drop),
                 Word::Heartbeat(_) => actor.cast(ConvoyMsg::Heartbeat).map_err(drop),
+                _ => Ok(()),
+            },
+            ChildRef::Control(actor) => match word {
+                Word::Heartbeat(_) => actor.cast(ControlMsg::Check).map_err(drop),
                 _ => Ok(()),
             },
             ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),

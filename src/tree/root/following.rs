@@ -6,7 +6,11 @@ use ractor::{ActorProcessingErr, ActorRef};
 
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
 use crate::{
-    agent::{identity::RigName, restart::RestartHistory, role_bead},
+    agent::{
+        identity::{Identity, RigName},
+        restart::RestartHistory,
+        role_bead,
+    },
     rig::supervisor::RigPlan,
     sessions::actor::WatchMsg,
     town::settings::Settings,
@@ -144,6 +148,16 @@ impl RootState {
             self.spawn(myself, child).await?;
         }
         Ok(())
+    }
+
+    /// Their owners hear of it; of those who have none there may be an entry in the restart state.
+    pub(super) fn clear_backoff(&mut self, whose: Option<Identity>) {
+        match &whose {
+            Some(identity) => tracing::info!("{identity}: backoff cleared by hand"),
+            None => tracing::info!("Backoff of all agents cleared by hand"),
+        }
+        self.plan.deps.restarts.clear(whose.as_ref());
+        self.tell_all(&Word::ClearBackoff(whose));
     }
 
     pub(super) fn read_restart_state(&mut self) {

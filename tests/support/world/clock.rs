@@ -1,11 +1,12 @@
-//! The clocks and the hints of the world.
+//! The clocks, the hints and the door of the world.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use gastown_supervisor::{
     clock::{Clock, Now},
-    town::watch::Hints,
+    control::socket::{Bound, Door, Opened},
+    town::{paths::TownPaths, watch::Hints},
 };
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
@@ -52,5 +53,13 @@ impl Hints for World {
 
     async fn retarget(&self, _: Vec<PathBuf>) -> Option<String> {
         None
+    }
+}
+
+/// Nobody is at the door of a simulated town.
+#[async_trait]
+impl Door for World {
+    async fn open(&self, _: &TownPaths, _: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {
+        Ok(None)
     }
 }

@@ -60,6 +60,7 @@ impl World {
             clock: Arc::new(self.clone()),
             beginnings: Arc::new(self.clone()),
             convoys: Arc::new(self.clone()),
+            door: Arc::new(self.clone()),
         };
         let deps = Deps::new(ports, Dice::seeded(seed), paths, settings);
         (Arc::new(deps), put)
@@ -131,7 +132,7 @@ impl Supervisor {
         let history = self.history(identity);
         let chance = Regex::new(r"\d\d:\d\d:\d\d").unwrap();
         let took = Regex::new(r"started in \d+\.\ds").unwrap();
-        let told = rendering::lines(&history, self.world.wall(), &TimeZone::UTC);
+        let told = rendering::lines(&history.entries, self.world.wall(), &TimeZone::UTC);
         told.iter()
             .map(|line| {
                 let line = chance.replace_all(line, "then");

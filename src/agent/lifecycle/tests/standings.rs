@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     agent::{
         history::{
-            History, rendering,
+            rendering,
             story::{self, Around, Before},
         },
         standing::{self, Standing},
@@ -135,9 +135,7 @@ fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
     let window = Policy::default().crash_loop_window;
     let around = Around { now, death: Some(&death), request: Some("hq-1"), window };
     let Some(entry) = story::entry(before, &it, &step, around) else { return "-".to_owned() };
-    let agent = Identity::Witness("r".parse().unwrap());
-    let lines =
-        rendering::lines(&History { agent, entries: vec![entry] }, now.wall, &jiff::tz::TimeZone::UTC);
+    let lines = rendering::lines(&[entry], now.wall, &jiff::tz::TimeZone::UTC);
     lines[0].split_once(' ').unwrap().1.to_owned()
 }
 

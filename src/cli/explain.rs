@@ -1,0 +1,75 @@
+//! `explain`: what happened to one agent, and why.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use gastown_supervisor::{
+    agent::history::rendering,
+    clock::{Clock, SystemClock},
+    control::{
+        Explanation,
+        asking::{Answer, Asking, Unanswered},
+    },
+    town::files::Disk,
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::town::{TownArgument, asked};
+
+/// Tells what happened to one agent and why: what was seen, what was decided, in order, with times.
+///
+/// When no supervisor runs, what the last one wrote (exit code 3).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gastown-supervisor explain gastown/witness\n  gastown-supervisor explain gastown-polecat-Toast --json"
+)]
+pub struct ExplainArguments {
+    /// The agent, in any spelling: gastown/witness, gastown-witness, gastown/polecats/Toast, gastown/Toast, deacon, mayor/
+    agent: String,
+    #[command(flatten)]
+    town: TownArgument,
+    /// As JSON, in the shape of GET /v1/agents/<agent>
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints it.
+pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    let paths = arguments.town.paths()?;
+    let asking = async { Ok(Asking::new(paths, &Disk).explain(&arguments.agent).await) };
+    let (explanation, code) = match asked(asking)? {
+        Ok(Answer::Supervisor(explanation)) => (explanation, ExitCode::SUCCESS),
+        Ok(Answer::Silent(explanation, why)) => {
+            eprintln!("{why}; this is what it wrote last");
+            (explanation, ExitCode::FAILURE)
+        }
+        Ok(Answer::Nobody(explanation)) => {
+            eprintln!("not running; this is what the last supervisor wrote");
+            (explanation, ExitCode::from(super::NOT_RUNNING))
+        }
+        Err(Unanswered::UnknownAgent(why)) => anyhow::bail!(why),
+        Err(error) => return Err(error.into()),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&explanation)?);
+    } else {
+        print!("{}", text(&explanation, SystemClock::new().now().wall, &TimeZone::system()));
+    }
+    Ok(code)
+}
+
+fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
+    let mut text = match &explanation.agent {
+        Some(agent) => {
+            let why = agent.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{} is {}{why}\n", agent.identity, agent.state)
+        }
+        None => format!("{} is not looked after\n", explanation.identity),
+    };
+    let lines = rendering::lines(&explanation.entries, now, zone);
+    if lines.is_empty() {
+        text.push_str("nothing happened to it yet\n");
+    }
+    lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    text
+}

@@ -1,0 +1,241 @@
+//! `status`: how the town is.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use gastown_supervisor::{
+    clock::{Clock, SystemClock},
+    control::{
+        AgentReport, StatusReport,
+        asking::{Answer, Asking},
+    },
+    town::files::Disk,
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::town::{TownArgument, asked, plain};
+
+/// Shows how the town is: the supervisor, its problems, and each agent with its state and why.
+///
+/// From the running supervisor; when none runs, from the files the last one left (exit code 3). One that holds the town's lock
+/// and does not answer is said to be so within two seconds (exit code 1).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gastown-supervisor status\n  gastown-supervisor status --json | jq '.agents[] | select(.state != \"alive\")'"
+)]
+pub struct StatusArguments {
+    #[command(flatten)]
+    town: TownArgument,
+    /// As JSON, in the shape of GET /v1/status
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints it.
+pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
+    let paths = arguments.town.paths()?;
+    let answer = asked(async { Ok(Asking::new(paths, &Disk).status().await) })?;
+    let (report, code) = match &answer {
+        Answer::Supervisor(report) => (report, ExitCode::SUCCESS),
+        Answer::Silent(report, _) => (report, ExitCode::FAILURE),
+        Answer::Nobody(report) => (report, ExitCode::from(super::NOT_RUNNING)),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(code);
+    }
+    let shown = Shown { now: SystemClock::new().now().wall, zone: TimeZone::system(), plain: plain() };
+    let silent = if let Answer::Silent(_, why) = &answer { Some(why.as_str()) } else { None };
+    print!("{}", shown.text(report, silent));
+    Ok(code)
+}
+
+/// How a report is shown.
+struct Shown {
+    now: Timestamp,
+    zone: TimeZone,
+    plain: bool,
+}
+
+impl Shown {
+    fn text(&self, report: &StatusReport, silent: Option<&str>) -> String {
+        let mut text = self.head(report, silent);
+        if !report.problems.is_empty() {
+            text.push_str("\nProblems:\n");
+            report.problems.values().for_each(|problem| text.push_str(&format!("  {problem}\n")));
+        }
+        let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
+        for (actor, why) in parked {
+            text.push_str(&format!("  actor {} is parked: {why}\n", actor.name));
+        }
+        if !report.agents.is_empty() {
+            let table = self.table(&report.agents).to_string();
+            text.push('\n');
+            table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
+        }
+        text
+    }
+
+    fn head(&self, report: &StatusReport, silent: Option<&str>) -> String {
+        let town = &report.town;
+        let beats = &report.heartbeat;
+        let beat = match beats.last {
+            Some(last) => format!("heartbeat #{} {} ago", beats.count, self.age(last)),
+            None => "no heartbeat yet".to_owned(),
+        };
+        let late = match beats.late.as_slice() {
+            [] => String::new(),
+            late => format!(", late in it: {}", late.join(", ")),
+        };
+        let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.time(at));
+        let process = report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
+        match (silent, report.running) {
+            (Some(why), _) => format!("{town}: {why}\nLast known: started {since}, {beat}\n"),
+            (None, true) => format!("{town}: running ({process}) since {since}\n{beat}{late}\n"),
+            (None, false) if report.started_at.is_some() => {
+                format!("{town}: not running\nLast known: {process}, started {since}, {beat}\n")
+            }
+            (None, false) => format!("{town}: not running\n"),
+        }
+    }
+
+    fn table(&self, agents: &[AgentReport]) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        if self.plain {
+            table.force_no_tty();
+        }
+        table.set_header(["AGENT", "SESSION", "STATE", "SINCE", "RESTARTS", "NEXT TRY", "WHY"]);
+        for agent in agents {
+            let next = agent.backoff_until.filter(|until| *until > self.now);
+            table.add_row([
+                Cell::new(&agent.identity),
+                Cell::new(&agent.session),
+                colored(&agent.state),
+                Cell::new(agent.since.map_or("-".to_owned(), |since| self.age(since))),
+                Cell::new(agent.restarts),
+                Cell::new(next.map_or("-".to_owned(), |until| self.time(until))),
+                Cell::new(agent.reason.as_deref().unwrap_or("")),
+            ]);
+        }
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((0, 1));
+        }
+        table
+    }
+
+    fn time(&self, at: Timestamp) -> String {
+        let (at, now) = (at.to_zoned(self.zone.clone()), self.now.to_zoned(self.zone.clone()));
+        let form = if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        at.strftime(form).to_string()
+    }
+
+    /// How long ago, in its two largest units.
+    fn age(&self, at: Timestamp) -> String {
+        let seconds = self.now.duration_since(at).as_secs().max(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match seconds {
+            0..60 => format!("{seconds}s"),
+            60..3600 => format!("{minutes}m {:02}s", seconds % 60),
+            3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
+            _ => format!("{days}d {:02}h", hours % 24),
+        }
+    }
+}
+
+fn colored(state: &str) -> Cell {
+    let cell = Cell::new(state);
+    match state {
+        "alive" => cell.fg(Color::Green),
+        "starting" | "confirming" | "waiting" => cell.fg(Color::Yellow),
+        "crash_loop" => cell.fg(Color::Red),
+        _ => cell,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gastown_supervisor::control::HeartbeatReport;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn shown() -> Shown {
+        Shown { now: at("2026-11-25T10:00:00Z"), zone: TimeZone::UTC, plain: true }
+    }
+
+    fn agent(identity: &str, state: &str, reason: Option<&str>) -> AgentReport {
+        AgentReport {
+            identity: identity.into(),
+            session: identity.replace('/', "-"),
+            state: state.into(),
+            since: Some(at("2026-11-25T09:58:55Z")),
+            reason: reason.map(str::to_owned),
+            ..AgentReport::default()
+        }
+    }
+
+    #[test]
+    fn a_running_one() {
+        let mut waiting = agent("alpha/witness", "waiting", Some("restart 2"));
+        (waiting.restarts, waiting.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
+        let report = StatusReport {
+            running: true,
+            pid: Some(2077),
+            town: "/home/user/gt".into(),
+            started_at: Some(at("2026-11-23T01:12:08Z")),
+            heartbeat: HeartbeatReport {
+                count: 64,
+                last: Some(at("2026-11-25T09:59:20Z")),
+                late: vec!["boot".into()],
+            },
+            agents: vec![agent("deacon", "alive", None), waiting],
+            problems: [("x".to_owned(), "gt is not installed".to_owned())].into(),
+            ..StatusReport::default()
+        };
+        assert_eq!(
+            shown().text(&report, None),
+            "\
+/home/user/gt: running (PID 2077) since 2026-11-23 01:12:08
+heartbeat #64 40s ago, late in it: boot
+
+Problems:
+  gt is not installed
+
+AGENT          SESSION        STATE    SINCE   RESTARTS  NEXT TRY  WHY
+deacon         deacon         alive    1m 05s  0         -
+alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
+"
+        );
+    }
+
+    #[test]
+    fn none_that_runs_and_one_that_is_silent() {
+        let nothing = StatusReport { town: "/t".into(), ..StatusReport::default() };
+        assert_eq!(shown().text(&nothing, None), "/t: not running\n");
+        let left = StatusReport { pid: Some(7), started_at: Some(at("2026-11-25T09:00:00Z")), ..nothing };
+        assert_eq!(
+            shown().text(&left, None),
+            "/t: not running\nLast known: PID 7, started 09:00:00, no heartbeat yet\n"
+        );
+        let why = "running (PID 7), but there is no answer: no answer within 1.5s";
+        assert_eq!(
+            shown().text(&StatusReport { running: true, ..left }, Some(why)),
+            format!("/t: {why}\nLast known: started 09:00:00, no heartbeat yet\n")
+        );
+    }
+
+    #[test]
+    fn ages() {
+        for (before, age) in
+            [(0, "0s"), (59, "59s"), (61, "1m 01s"), (3_700, "1h 01m"), (90_000, "1d 01h"), (-5, "0s")]
+        {
+            let then = shown().now - jiff::SignedDuration::from_secs(before);
+            assert_eq!(shown().age(then), age);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What several subcommands share: which town is meant, asking it, and whether what is printed must be plain.
+
+use std::{env, future::Future, io::IsTerminal, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use gastown_supervisor::town::{files::Disk, paths::TownPaths, root};
+
+/// Which town is meant.
+#[derive(Debug, Args)]
+pub struct TownArgument {
+    /// The town: the directory that holds mayor/town.json [default: GT_TOWN_ROOT, GT_ROOT, or the town around here]
+    #[arg(long, value_name = "DIR")]
+    pub town: Option<PathBuf>,
+}
+
+impl TownArgument {
+    /// Its paths; an error says why there is no such town.
+    pub fn paths(&self) -> anyhow::Result<TownPaths> {
+        let cwd = env::current_dir().context("the working directory cannot be found out")?;
+        let variable = |name: &str| env::var(name).ok();
+        let root = root::find(self.town.as_deref(), &variable, &cwd, &Disk).map_err(anyhow::Error::msg)?;
+        Ok(TownPaths::new(root))
+    }
+}
+
+/// Waits for an answer.
+pub fn asked<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the event loop cannot be made")?;
+    let answer = runtime.block_on(question);
+    // A disk that hangs must not keep us here.
+    runtime.shutdown_background();
+    answer
+}
+
+/// Whether standard output is to have no colours: it is no terminal, or `NO_COLOR` is set to anything.
+pub fn plain() -> bool {
+    env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stdout().is_terminal()
+}

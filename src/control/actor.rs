@@ -1,0 +1,116 @@
+//! The control actor: keeps the socket in its place and serves it.
+//!
+//! It answers nothing itself: whoever connects is served by tasks of its own, so that a hostile client holds nothing up. A
+//! socket somebody removed is made again at the next heartbeat. It must not decide anything.
+
+use std::{io, sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::AbortHandle;
+
+use super::{
+    answers, connections,
+    reporter::Reporter,
+    socket::{Bound, Opened},
+};
+use crate::{
+    deps::Deps,
+    tree::{chores::Process, root::RootMsg},
+    work::{Post, Work},
+};
+
+/// After the socket could not be made.
+const RETRY: Duration = Duration::from_secs(30);
+/// Where what is wrong with the socket is reported.
+const PROBLEM: &str = "control/socket";
+
+/// What the control actor hears.
+#[derive(Debug)]
+pub enum ControlMsg {
+    /// From the root, at each heartbeat, and from its timer: is the socket in its place?
+    Check,
+    /// From its task: a new socket, or that the old one is in its place, or what is in the way.
+    Opened(io::Result<Option<Opened>>),
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Control;
+
+/// Its state.
+pub struct ControlState {
+    deps: Arc<Deps>,
+    reporter: Arc<Reporter>,
+    work: Work<ControlMsg>,
+    /// The socket, and who serves it.
+    serving: Option<(Arc<Bound>, AbortHandle)>,
+    checking: bool,
+}
+
+impl Actor for Control {
+    type Msg = ControlMsg;
+    type State = ControlState;
+    type Arguments = (Arc<Deps>, Process, ActorRef<RootMsg>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ControlMsg>,
+        (deps, process, root): Self::Arguments,
+    ) -> Result<ControlState, ActorProcessingErr> {
+        let post: Post<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let mut work = Work::new(post);
+        // The root comes first: who finds the socket is answered.
+        work.after(Duration::ZERO, ControlMsg::Check);
+        let reporter = Arc::new(Reporter::new(deps.clone(), process, root));
+        Ok(ControlState { deps, reporter, work, serving: None, checking: false })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<ControlMsg>,
+        message: ControlMsg,
+        state: &mut ControlState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ControlMsg::Check => state.check(),
+            ControlMsg::Opened(opened) => state.opened(opened),
+        }
+        Ok(())
+    }
+}
+
+impl ControlState {
+    fn check(&mut self) {
+        if std::mem::replace(&mut self.checking, true) {
+            return;
+        }
+        let deps = self.deps.clone();
+        let before = self.serving.as_ref().filter(|(_, serving)| !serving.is_finished());
+        let before = before.map(|(bound, _)| bound.clone());
+        let opening = async move { ControlMsg::Opened(deps.door.open(&deps.paths, before).await) };
+        self.work.spawn(opening, ControlMsg::Opened(Ok(None)));
+    }
+
+    fn opened(&mut self, opened: io::Result<Option<Opened>>) {
+        self.checking = false;
+        match opened {
+            Ok(None) => {}
+            Ok(Some(Opened { listener, bound })) => {
+                let router = answers::router(self.reporter.clone());
+                let serving = self.work.run(connections::serve(listener, router));
+                if let Some((_, before)) = self.serving.replace((bound, serving)) {
+                    before.abort();
+                }
+                self.deps.problems.clear(PROBLEM);
+            }
+            Err(error) => {
+                let path = self.deps.paths.socket();
+                let shown = self.deps.paths.shown(&path).display();
+                let text =
+                    format!("{shown} cannot be made: {error}; status, explain and others have no answer");
+                self.deps.problems.report(PROBLEM, text);
+                self.work.after(RETRY, ControlMsg::Check);
+            }
+        }
+    }
+}

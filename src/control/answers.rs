@@ -1,0 +1,172 @@
+//! Answers: what can be asked and told, and how it is said in HTTP.
+//!
+//! Every answer but `/healthz` is JSON, errors too: `{"error": …}`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{
+    Extension, Router,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderName, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    changes,
+    connections::Stays,
+    report::{AgentReport, Explanation, StatusReport},
+    reporter::Reporter,
+};
+use crate::{
+    agent::{
+        history::finding::{self, UnknownAgent},
+        identity::Identity,
+    },
+    tree::root::RootMsg,
+};
+
+const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+/// The end of a path that tells something about an agent.
+const CLEAR_BACKOFF: &str = "/clear-backoff";
+
+/// What is served.
+pub fn router(reporter: Arc<Reporter>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .route("/v1/agents/{*agent}", get(explain).post(tell_agent))
+        .route("/v1/clear-backoff", post(clear_all))
+        .route("/v1/poke", post(poke))
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async {
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked like that")
+        })
+        .with_state(reporter)
+}
+
+async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {
+    match reporter.report().await {
+        Some(_) => "ok\n".into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the root actor does not answer\n").into_response(),
+    }
+}
+
+async fn status(State(reporter): State<Arc<Reporter>>) -> Response {
+    match reporter.report().await {
+        Some(report) => answer(&*report),
+        None => wedged(),
+    }
+}
+
+async fn events(State(reporter): State<Arc<Reporter>>, Extension(stays): Extension<Stays>) -> Response {
+    stays.stay();
+    changes::follow(reporter).into_response()
+}
+
+async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String>) -> Response {
+    let Some(report) = reporter.report().await else { return wedged() };
+    match find(&reporter, &report, &agent) {
+        Ok(identity) => {
+            let entries = reporter.deps().histories.of(&identity).map(|history| history.entries);
+            let (agent, entries) = (status_of(&report, &identity), entries.unwrap_or_default());
+            answer(&Explanation { identity, agent, entries })
+        }
+        Err(unknown) => no_such_agent(&unknown),
+    }
+}
+
+async fn tell_agent(State(reporter): State<Arc<Reporter>>, Path(path): Path<String>) -> Response {
+    let Some(agent) = path.strip_suffix(CLEAR_BACKOFF) else {
+        return refusal(StatusCode::NOT_FOUND, "an agent can be told clear-backoff and nothing else");
+    };
+    let Some(report) = reporter.report().await else { return wedged() };
+    match find(&reporter, &report, agent) {
+        Ok(identity) => clear(&reporter, &report, Some(identity)),
+        Err(unknown) => no_such_agent(&unknown),
+    }
+}
+
+async fn clear_all(State(reporter): State<Arc<Reporter>>) -> Response {
+    match reporter.report().await {
+        Some(report) => clear(&reporter, &report, None),
+        None => wedged(),
+    }
+}
+
+/// `cleared` names the agents for which there was something to clear.
+fn clear(reporter: &Reporter, report: &StatusReport, agent: Option<Identity>) -> Response {
+    let named = agent.as_ref().map(ToString::to_string);
+    let meant = report.agents.iter().filter(|it| named.as_ref().is_none_or(|named| it.identity == *named));
+    let cleared: Vec<&str> =
+        meant.filter(|agent| agent.has_backoff()).map(|agent| agent.identity.as_str()).collect();
+    if !reporter.tell(RootMsg::ClearBackoff(agent)) {
+        return wedged();
+    }
+    answer(&json!({"cleared": cleared}))
+}
+
+#[derive(Debug, Deserialize)]
+struct Poke {
+    #[serde(default)]
+    what: What,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    #[default]
+    Heartbeat,
+    Lifecycle,
+}
+
+async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, QueryRejection>) -> Response {
+    let Ok(Query(Poke { what })) = query else {
+        return refusal(StatusCode::BAD_REQUEST, "what is heartbeat or lifecycle");
+    };
+    let (message, poked) = match what {
+        What::Heartbeat => (RootMsg::BeatNow, "heartbeat"),
+        What::Lifecycle => (RootMsg::MailMayHaveCome, "lifecycle"),
+    };
+    if reporter.tell(message) { answer(&json!({"poked": poked})) } else { wedged() }
+}
+
+/// Whom a text means: of the agents that are looked after and those something is remembered of. The name of a session is the
+/// agent's that has it.
+fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
+    let in_session = report.agents.iter().find(|agent| agent.session == text);
+    let text = in_session.map_or(text, |agent| agent.identity.as_str());
+    let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
+    let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().histories.known()).collect();
+    let known: Vec<Identity> = known.into_iter().collect();
+    // The rigs of known agents are known.
+    finding::find(text, &[], &known)
+}
+
+fn status_of(report: &StatusReport, identity: &Identity) -> Option<AgentReport> {
+    let name = identity.to_string();
+    report.agents.iter().find(|agent| agent.identity == name).cloned()
+}
+
+fn answer(of: &impl Serialize) -> Response {
+    // Its keys are strings: it cannot fail to become JSON.
+    let text = serde_json::to_string_pretty(of).unwrap_or_default();
+    (JSON, text + "\n").into_response()
+}
+
+fn refusal(status: StatusCode, why: &str) -> Response {
+    (status, JSON, format!("{}\n", json!({"error": why}))).into_response()
+}
+
+fn wedged() -> Response {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "the root actor does not answer")
+}
+
+fn no_such_agent(unknown: &UnknownAgent) -> Response {
+    let close: Vec<String> = unknown.close.iter().map(ToString::to_string).collect();
+    let text = json!({"error": unknown.to_string(), "close": close});
+    (StatusCode::NOT_FOUND, JSON, format!("{text}\n")).into_response()
+}

@@ -1,0 +1,127 @@
+//! Changes: the town as a stream of server-sent events — first as it is (`snapshot`), then whatever is different (`change`).
+//!
+//! A change names only what is different: agents with all that is known of them, those that are `gone`, and other parts of the
+//! report as they are now. A reader that is slow is told less often, never more at once than there is; nothing is kept for it.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::{Stream, stream};
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{report::StatusReport, reporter::Reporter};
+
+/// What happens in a burst is told together.
+const SETTLE: Duration = Duration::from_millis(100);
+/// What does not happen to an agent is looked for so often, while somebody follows.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Somebody follows.
+pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let changed = reporter.deps().histories.changed();
+    let following = Following { reporter, changed, told: None };
+    Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::default())
+}
+
+struct Following {
+    reporter: Arc<Reporter>,
+    changed: watch::Receiver<()>,
+    told: Option<Arc<StatusReport>>,
+}
+
+impl Following {
+    /// The next event; the stream ends when the root does not answer.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        let Some(told) = self.told.clone() else {
+            let report = self.reporter.report().await?;
+            let text = serde_json::to_string(&*report).unwrap_or_default();
+            self.told = Some(report);
+            return Some((Ok(Event::default().event("snapshot").data(text)), self));
+        };
+        loop {
+            if timeout(LOOK, self.changed.changed()).await.is_ok() {
+                sleep(SETTLE).await;
+                self.changed.mark_unchanged();
+            }
+            let report = self.reporter.report().await?;
+            let change = change(&told, &report);
+            if !change.is_empty() {
+                self.told = Some(report);
+                let text = Value::Object(change).to_string();
+                return Some((Ok(Event::default().event("change").data(text)), self));
+            }
+        }
+    }
+}
+
+/// What is different now; empty when nothing is.
+fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
+    let mut change = Map::new();
+    let agents: Vec<_> = now.agents.iter().filter(|agent| !before.agents.contains(agent)).collect();
+    if !agents.is_empty() {
+        change.insert("agents".to_owned(), json!(agents));
+    }
+    let is_there = |identity: &str| now.agents.iter().any(|agent| agent.identity == identity);
+    let gone: Vec<&str> =
+        before.agents.iter().map(|it| it.identity.as_str()).filter(|it| !is_there(it)).collect();
+    if !gone.is_empty() {
+        change.insert("gone".to_owned(), json!(gone));
+    }
+    let parts = |report: &StatusReport| {
+        [
+            ("heartbeat", json!(report.heartbeat)),
+            ("actors", json!(report.actors)),
+            ("problems", json!(report.problems)),
+            ("deaths", report.deaths.clone()),
+            ("feed", report.feed.clone()),
+            ("convoys", report.convoys.clone()),
+        ]
+    };
+    for ((name, before), (_, now)) in parts(before).into_iter().zip(parts(now)) {
+        if before != now {
+            change.insert(name.to_owned(), now);
+        }
+    }
+    change
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::report::AgentReport;
+
+    fn report(agents: &[(&str, &str)], beats: u64) -> StatusReport {
+        let agent = |(identity, state): &(&str, &str)| AgentReport {
+            identity: (*identity).to_owned(),
+            state: (*state).to_owned(),
+            ..AgentReport::default()
+        };
+        let mut report =
+            StatusReport { agents: agents.iter().map(agent).collect(), ..StatusReport::default() };
+        report.heartbeat.count = beats;
+        report
+    }
+
+    #[test]
+    fn only_what_is_different() {
+        let before = report(&[("deacon", "alive"), ("r/witness", "alive")], 1);
+        for (name, now, keys) in [
+            ("nothing", report(&[("deacon", "alive"), ("r/witness", "alive")], 1), vec![]),
+            ("a state", report(&[("deacon", "alive"), ("r/witness", "confirming")], 1), vec!["agents"]),
+            ("one that is gone", report(&[("deacon", "alive")], 1), vec!["gone"]),
+            ("a heartbeat", report(&[("deacon", "alive"), ("r/witness", "alive")], 2), vec!["heartbeat"]),
+            ("everything", report(&[("s/witness", "alive")], 2), vec!["agents", "gone", "heartbeat"]),
+        ] {
+            let change = change(&before, &now);
+            assert_eq!(change.keys().collect::<Vec<_>>(), keys, "{name}");
+        }
+        let now = report(&[("deacon", "alive"), ("r/witness", "confirming")], 1);
+        let agents = change(&before, &now).remove("agents").unwrap();
+        assert_eq!(agents.as_array().unwrap().len(), 1, "{agents}");
+        assert_eq!(agents[0]["state"], "confirming");
+    }
+}

@@ -1,0 +1,102 @@
+//! Left behind: how the town was, by the files the last supervisor left, for whoever asks while none answers.
+//!
+//! Only reads. Whether an agent runs now is not known from files, and so it is said to be unknown.
+
+use std::path::Path;
+
+use super::report::{AgentReport, Explanation, HeartbeatReport, StatusReport};
+use crate::{
+    agent::history::{
+        Histories,
+        finding::{self, UnknownAgent},
+    },
+    town::{
+        daemon_state,
+        files::Files,
+        paths::TownPaths,
+        reading::{FileProblem, Reading},
+        restart_state,
+    },
+};
+
+/// How the town was. `running` is false: whether somebody runs is for the lock to say.
+pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
+    let mut report = StatusReport {
+        town: paths.root().display().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..StatusReport::default()
+    };
+    match read(files, paths, &paths.state(), daemon_state::parse).await {
+        Reading::Good(state) => {
+            report.pid = Some(state.pid);
+            report.started_at = state.started_at;
+            report.heartbeat = HeartbeatReport {
+                count: state.heartbeat_count,
+                last: state.last_heartbeat,
+                late: Vec::new(),
+            };
+        }
+        Reading::Missing => {}
+        Reading::Bad(problem) => note(&mut report, &problem),
+    }
+    match histories(files, paths).await {
+        Ok(histories) => {
+            let agents = histories.known().into_iter();
+            report.agents = agents.map(|it| AgentReport::left_behind(&it, histories.standing(&it))).collect();
+        }
+        Err(problem) => note(&mut report, &problem),
+    }
+    match read(files, paths, &paths.restart_state(), restart_state::parse).await {
+        Reading::Good(state) => {
+            for agent in &mut report.agents {
+                if let Some(entry) = state.agents.get(&agent.identity) {
+                    agent.restarts = entry.restart_count;
+                    agent.backoff_until = entry.backoff_until;
+                }
+            }
+        }
+        Reading::Missing => {}
+        Reading::Bad(problem) => note(&mut report, &problem),
+    }
+    report
+}
+
+/// What was known of one agent, in any spelling. An error names it, and close ones.
+pub async fn explanation(
+    files: &dyn Files,
+    paths: &TownPaths,
+    text: &str,
+) -> Result<Explanation, UnknownAgent> {
+    let directory = paths.supervisor_dir();
+    let histories = histories(files, paths).await.unwrap_or_else(|_| Histories::new(directory));
+    let identity = finding::find(text, &[], &histories.known())?;
+    Ok(Explanation {
+        agent: Some(AgentReport::left_behind(&identity, histories.standing(&identity))),
+        entries: histories.of(&identity).map(|history| history.entries).unwrap_or_default(),
+        identity,
+    })
+}
+
+async fn histories(files: &dyn Files, paths: &TownPaths) -> Result<Histories, FileProblem> {
+    let directory = paths.supervisor_dir();
+    let path = directory.join("history.json");
+    let parse = |shown: &Path, bytes: &[u8]| Histories::left_behind(directory.clone(), shown, bytes);
+    match read(files, paths, &path, parse).await {
+        Reading::Good(histories) => Ok(histories),
+        Reading::Missing => Ok(Histories::new(directory)),
+        Reading::Bad(problem) => Err(problem),
+    }
+}
+
+async fn read<T>(
+    files: &dyn Files,
+    paths: &TownPaths,
+    path: &Path,
+    parse: impl FnOnce(&Path, &[u8]) -> Result<T, FileProblem>,
+) -> Reading<T> {
+    Reading::of(paths.shown(path), files.read(path).await, parse)
+}
+
+fn note(report: &mut StatusReport, problem: &FileProblem) {
+    report.problems.insert(format!("file/{}", problem.path.display()), problem.to_string());
+}

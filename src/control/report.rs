@@ -1,0 +1,202 @@
+//! Report: how the town is, as machines read it and as our own commands show it. Pure projections.
+//!
+//! `GET /v1/status` and `status --json` have the same shape: keys are only ever added.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    agent::{history::Entry, identity::Identity, owner::AgentStatus, standing::Standing},
+    tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot},
+};
+
+/// How the town is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StatusReport {
+    /// Whether a supervisor runs.
+    pub running: bool,
+    /// Its process; the last one's when none runs.
+    pub pid: Option<u32>,
+    /// The town's directory.
+    pub town: String,
+    /// The supervisor's version.
+    pub version: String,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// Its heartbeat.
+    pub heartbeat: HeartbeatReport,
+    /// All agents, ordered by identity.
+    pub agents: Vec<AgentReport>,
+    /// The actors.
+    pub actors: Vec<ActorReport>,
+    /// What is wrong now: key and text.
+    pub problems: BTreeMap<String, String>,
+    /// The death window; `null` when it cannot be told.
+    pub deaths: Value,
+    /// The feed; `null` when it cannot be told.
+    pub feed: Value,
+    /// The convoys; `null` when it cannot be told.
+    pub convoys: Value,
+}
+
+/// The heartbeat.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeartbeatReport {
+    /// Heartbeats since the start.
+    pub count: u64,
+    /// When the last one was complete.
+    pub last: Option<Timestamp>,
+    /// The parts that were late in it.
+    pub late: Vec<String>,
+}
+
+/// One agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentReport {
+    /// Its identity.
+    pub identity: String,
+    /// Its role.
+    pub role: String,
+    /// Its rig, if it has one.
+    pub rig: Option<String>,
+    /// Its session's name.
+    pub session: String,
+    /// `alive`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`.
+    pub state: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Restarts since it was last stable.
+    pub restarts: u32,
+    /// No start by itself before this.
+    pub backoff_until: Option<Timestamp>,
+    /// Why it is in this state, where there is a reason.
+    pub reason: Option<String>,
+}
+
+/// One actor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ActorReport {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// Why it is parked, if it is.
+    pub parked: Option<String>,
+    /// Whether it did not answer in time.
+    pub silent: bool,
+}
+
+/// What is known of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The agent.
+    pub identity: Identity,
+    /// How it is now; `null` when nobody looks after it.
+    pub agent: Option<AgentReport>,
+    /// What happened to it, oldest first.
+    pub entries: Vec<Entry>,
+}
+
+impl StatusReport {
+    /// The report of a supervisor that runs.
+    pub fn of(town: TownSnapshot, process: Process, root: String) -> StatusReport {
+        let silent = town.silent.clone();
+        let actor = |child: ChildStatus| ActorReport {
+            silent: silent.contains(&child.name),
+            name: child.name,
+            running: child.running,
+            restarts: child.restarts,
+            parked: child.parked,
+        };
+        let mut problems = town.problems;
+        if !silent.is_empty() {
+            problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
+        }
+        StatusReport {
+            running: true,
+            pid: Some(process.pid),
+            town: root,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: Some(process.started_at),
+            heartbeat: HeartbeatReport { count: town.heartbeats, last: town.last_heartbeat, late: town.late },
+            agents: town.agents.into_iter().map(AgentReport::of).collect(),
+            actors: town.actors.into_iter().map(actor).collect(),
+            problems,
+            deaths: value(town.deaths),
+            feed: value(town.feed),
+            convoys: value(town.convoys),
+        }
+    }
+}
+
+impl AgentReport {
+    /// Whether something keeps it from being started at once, or would the next time.
+    pub fn has_backoff(&self) -> bool {
+        self.restarts > 0
+            || self.backoff_until.is_some()
+            || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
+    }
+
+    /// One that nobody looks after now, with what was last known of it.
+    pub fn left_behind(identity: &Identity, last: Option<(Standing, Timestamp)>) -> AgentReport {
+        AgentReport {
+            identity: identity.to_string(),
+            role: identity.role().to_string(),
+            rig: identity.rig().map(ToString::to_string),
+            state: Standing::Unknown.to_string(),
+            since: last.map(|(_, since)| since),
+            reason: last.map(|(standing, _)| format!("last known: {standing}")),
+            ..AgentReport::default()
+        }
+    }
+
+    /// What is shown of an agent's status.
+    pub fn of(agent: AgentStatus) -> AgentReport {
+        AgentReport {
+            identity: agent.identity,
+            role: agent.role,
+            rig: agent.rig,
+            session: agent.session,
+            state: agent.state.to_string(),
+            since: Some(agent.since),
+            restarts: agent.restarts,
+            backoff_until: agent.backoff_until,
+            reason: agent.reason,
+        }
+    }
+}
+
+/// `null` for what there is none of, and for what cannot become JSON.
+fn value<T: Serialize>(of: T) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::history::Kind;
+
+    #[test]
+    fn an_explanation_is_read_as_it_is_written() {
+        let at = "2026-11-25T10:00:00Z".parse().unwrap();
+        let agent: Identity = "r/witness".parse().unwrap();
+        let entry = Entry::new(Kind::Change, at, "session is gone", "making sure")
+            .leading_to(Standing::Confirming, Some(at));
+        let explanation = Explanation {
+            agent: Some(AgentReport::left_behind(&agent, Some((Standing::Alive, at)))),
+            identity: agent,
+            entries: vec![entry],
+        };
+        let text = serde_json::to_string(&explanation).unwrap();
+        assert_eq!(serde_json::from_str::<Explanation>(&text).unwrap(), explanation, "{text}");
+    }
+}

@@ -1,0 +1,70 @@
+//! Reporter: gathers the report, once for all who ask in the same moment.
+//!
+//! However many ask, the actors are asked again only when the last answer is a little old; nobody waits longer than the limit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ractor::ActorRef;
+use tokio::sync::Mutex;
+
+use super::report::StatusReport;
+use crate::{
+    deps::Deps,
+    tree::{chores::Process, root::RootMsg, snapshot},
+};
+
+/// An answer stands for all who ask within this time of its beginning.
+const FRESH: Duration = Duration::from_millis(20);
+/// An actor that has not answered by then is named as silent.
+const LIMIT: Duration = Duration::from_millis(700);
+
+/// Shared by all connections.
+pub struct Reporter {
+    deps: Arc<Deps>,
+    process: Process,
+    root: ActorRef<RootMsg>,
+    last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
+    /// Moves when something was told that may make the last answer untrue.
+    told: AtomicU64,
+}
+
+impl Reporter {
+    /// Of the supervisor with this root.
+    pub fn new(deps: Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> Self {
+        Reporter { deps, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
+    }
+
+    /// The ports and registers.
+    pub fn deps(&self) -> &Arc<Deps> {
+        &self.deps
+    }
+
+    /// How the town is; `None` when the root does not answer.
+    pub async fn report(&self) -> Option<Arc<StatusReport>> {
+        let mut last = self.last.lock().await;
+        let (now, told) = (self.deps.now().mono, self.told.load(Ordering::Relaxed));
+        if let Some((at, after, report)) = &*last
+            && now.saturating_sub(*at) < FRESH
+            && *after == told
+        {
+            return Some(report.clone());
+        }
+        let town = snapshot::take(&self.root, LIMIT).await?;
+        let root = self.deps.paths.root().display().to_string();
+        let report = Arc::new(StatusReport::of(town, self.process, root));
+        *last = Some((now, told, report.clone()));
+        Some(report)
+    }
+
+    /// Tells the root something; false when it takes no messages.
+    pub fn tell(&self, message: RootMsg) -> bool {
+        self.told.fetch_add(1, Ordering::Relaxed);
+        self.root.cast(message).is_ok()
+    }
+}

@@ -1,0 +1,180 @@
+//! The socket's file, `daemon/supervisor.sock`: made so that only its owner can use it, found again, and taken away.
+//!
+//! It must only be made by whoever holds the town's lock: then one that is there is a predecessor's. A path that is longer
+//! than a socket's address may be is reached through its directory (Linux).
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that makes and finds the socket")]
+
+use std::{
+    fs::{self, File, Permissions},
+    io,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        },
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::town::paths::TownPaths;
+
+/// The port: where the supervisor can be asked.
+#[async_trait]
+pub trait Door: Send + Sync {
+    /// Makes the socket of this town, in the place of one that is there, unless the one that was made before is still in its
+    /// place. `None`: there is nothing new to serve. An error says what is in the way.
+    async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>>;
+}
+
+/// A socket that was made.
+#[derive(Debug)]
+pub struct Opened {
+    /// Who connects.
+    pub listener: UnixListener,
+    /// Its file; taken away when the last of it is dropped.
+    pub bound: Arc<Bound>,
+}
+
+/// The real socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SocketDoor;
+
+#[async_trait]
+impl Door for SocketDoor {
+    async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {
+        let paths = paths.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            if before.is_some_and(|bound| bound.is_there()) {
+                return Ok(None);
+            }
+            let (listener, bound) = bind(&paths)?;
+            Ok(Some(Opened { listener, bound: Arc::new(bound) }))
+        });
+        opening.await.map_err(io::Error::other)?
+    }
+}
+
+/// The longest path an address holds on every system we know of, in bytes (macOS 103, Linux 107).
+const LONGEST: usize = 103;
+
+/// A path by which the socket can be reached, for as long as this is held.
+struct Reach {
+    path: PathBuf,
+    _directory: Option<File>,
+}
+
+impl Reach {
+    fn of(path: &Path) -> io::Result<Reach> {
+        if path.as_os_str().as_bytes().len() <= LONGEST {
+            return Ok(Reach { path: path.to_owned(), _directory: None });
+        }
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let directory = File::open(directory)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+        Ok(Reach { path, _directory: Some(directory) })
+    }
+}
+
+/// The socket while it is ours.
+#[derive(Debug)]
+pub struct Bound {
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+fn bind(paths: &TownPaths) -> io::Result<(UnixListener, Bound)> {
+    let path = paths.socket();
+    if fs::symlink_metadata(&path).is_ok_and(|data| !data.file_type().is_socket()) {
+        return Err(io::Error::other("something else is in its place; remove it"));
+    }
+    // Made in a directory nobody else can enter, so that it is closed to others before it can be found.
+    let new = paths.supervisor_dir().join("socket.new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&Reach::of(&new)?.path)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+    fs::rename(&new, &path)?;
+    let data = fs::symlink_metadata(&path)?;
+    Ok((listener, Bound { path, file: (data.dev(), data.ino()) }))
+}
+
+impl Bound {
+    /// Whether the socket is still in its place.
+    pub fn is_there(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|data| (data.dev(), data.ino()) == self.file)
+    }
+}
+
+impl Drop for Bound {
+    /// Takes it away, if it is still ours.
+    fn drop(&mut self) {
+        if self.is_there() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Takes away whatever socket is there, at the very end of the process that held the town's lock.
+pub fn remove(paths: &TownPaths) {
+    let path = paths.socket();
+    if fs::symlink_metadata(&path).is_ok_and(|data| data.file_type().is_socket()) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Connects to the socket of a town.
+pub async fn connect(paths: &TownPaths) -> io::Result<UnixStream> {
+    UnixStream::connect(&Reach::of(&paths.socket())?.path).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::own_directory;
+
+    fn town(name: &str) -> (tempfile::TempDir, TownPaths) {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = TownPaths::new(dir.path().join(name));
+        own_directory::prepare(&paths.supervisor_dir()).unwrap();
+        (dir, paths)
+    }
+
+    #[tokio::test]
+    async fn only_its_owner_can_use_it_and_it_goes_with_us() {
+        for name in ["t", &"deep/".repeat(60)] {
+            let (_dir, paths) = town(name);
+            let (listener, bound) = bind(&paths).unwrap();
+            assert_eq!(fs::metadata(paths.socket()).unwrap().mode() & 0o777, 0o600);
+            let (theirs, ours) = tokio::join!(connect(&paths), listener.accept());
+            assert!(theirs.is_ok() && ours.is_ok(), "{name}");
+            drop(bound);
+            assert!(!paths.socket().exists());
+            assert!(connect(&paths).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stale_one_is_replaced_and_nothing_else() {
+        let (_dir, paths) = town("t");
+        let (listener, first) = bind(&paths).unwrap();
+        drop(listener);
+        let (_listener, second) = bind(&paths).unwrap();
+        assert!(!first.is_there() && second.is_there());
+        drop(first);
+        assert!(second.is_there(), "a predecessor's end takes nothing away");
+        drop(second);
+        fs::write(paths.socket(), "a file").unwrap();
+        assert!(bind(&paths).is_err());
+        remove(&paths);
+        assert_eq!(fs::read_to_string(paths.socket()).unwrap(), "a file");
+    }
+}
