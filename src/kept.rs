@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     deps::Deps,
-    town::reading::{self, Reading},
+    town::reading::{self, FileProblem, Reading},
 };
 
 /// A file that cannot be read at our start is tried so often, this far apart.
@@ -78,17 +78,26 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
     /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
     /// broken one, the value stays as it is.
     pub async fn load(&self, deps: &Deps) {
-        let shown = deps.paths.shown(&self.path);
-        let key = self.problem(deps);
-        match Reading::of(shown, self.read(deps).await, reading::json::<T>) {
-            Reading::Good(value) => *self.value() = value,
-            Reading::Missing => {}
-            Reading::Bad(problem) => {
-                deps.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
-                if let Err(error) = deps.files.set_aside(&self.path, "corrupt").await {
-                    tracing::warn!("{} could not be set aside: {error}", shown.display());
-                }
+        if let Some(problem) = self.peek(deps).await.1 {
+            let shown = deps.paths.shown(&self.path);
+            let key = self.problem(deps);
+            deps.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
+            if let Err(error) = deps.files.set_aside(&self.path, "corrupt").await {
+                tracing::warn!("{} could not be set aside: {error}", shown.display());
             }
+        }
+    }
+
+    /// Takes over what is in the file and leaves the file as it is: for those who only look. Returns whether there is one, and
+    /// what is wrong with it.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        match Reading::of(deps.paths.shown(&self.path), self.read(deps).await, reading::json::<T>) {
+            Reading::Good(value) => {
+                *self.value() = value;
+                (true, None)
+            }
+            Reading::Missing => (false, None),
+            Reading::Bad(problem) => (true, Some(problem)),
         }
     }
 

@@ -60,6 +60,7 @@ pub mod convoy;
 pub mod deacon;
 pub mod deaths;
 pub mod deps;
+pub mod doctor;
 pub mod feed;
 pub mod go_duration;
 pub mod kept;

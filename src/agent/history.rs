@@ -110,6 +110,11 @@ impl Histories {
         book.keep_to_the_bounds();
     }
 
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.book.peek(deps).await
+    }
+
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is not saved yet.
     pub async fn save(&self, deps: &Deps) -> Result<(), String> {
         self.book.save(deps).await

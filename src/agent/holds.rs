@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use crate::{deps::Deps, kept::Kept};
+use crate::{deps::Deps, kept::Kept, town::reading::FileProblem};
 
 /// The register, with its file `holds.json`.
 #[derive(Debug, Clone)]
@@ -49,6 +49,11 @@ impl Holds {
     /// Takes over what the last supervisor left.
     pub async fn load(&self, deps: &Deps) {
         self.0.load(deps).await;
+    }
+
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.0.peek(deps).await
     }
 
     /// Whether this agent is held, and how.

@@ -114,7 +114,7 @@ async fn read<T: Default>(
         }
         Reading::Good(Ok(parsed)) if parsed.problems.is_empty() => (parsed.value, None),
         Reading::Good(Ok(parsed)) => {
-            let problems = parsed.problems.join("; ");
+            let problems = parsed.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             (parsed.value, Some(format!("{shown}: {problems}; the rest of it is used")))
         }
     };

@@ -23,7 +23,7 @@ use crate::{
         beads::{self, Bead},
         installed,
     },
-    town::settings::Naming,
+    town::{reading::FileProblem, settings::Naming},
 };
 
 pub mod description;
@@ -65,6 +65,11 @@ impl RoleBeads {
     /// Takes over what the last supervisor left.
     pub async fn load(&self, deps: &Deps) {
         self.0.load(deps).await;
+    }
+
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.0.peek(deps).await
     }
 
     /// What is known for this agent, in the town with this root; nothing as long as nothing was read.

@@ -17,6 +17,7 @@ use crate::{
     agent::identity::{Identity, RigName},
     deps::Deps,
     kept::Kept,
+    town::reading::FileProblem,
 };
 
 /// So many agents are remembered; of more, the one whose incident began first is forgotten.
@@ -105,6 +106,11 @@ impl Incidents {
     /// Takes over what the last supervisor left.
     pub async fn load(&self, deps: &Deps) {
         self.open.load(deps).await;
+    }
+
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.open.peek(deps).await
     }
 
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is

@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use gastown_supervisor::{control::asking::Unanswered, go_duration, service::running::RunningError};
 
 mod clear_backoff;
+mod doctor;
 mod explain;
 mod logs;
 mod poke;
@@ -57,6 +58,7 @@ enum Command {
     Explain(explain::ExplainArguments),
     Poke(poke::PokeArguments),
     ClearBackoff(clear_backoff::ClearBackoffArguments),
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Parses the arguments, does what they say, and turns the outcome into an exit code.
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Poke(arguments) => poke::poke(&arguments).map(fine),
         Command::ClearBackoff(arguments) => clear_backoff::clear_backoff(&arguments).map(fine),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         if is_not_running(&error) {

@@ -14,7 +14,7 @@ use crate::{
     kept::Kept,
     town::{
         journal::{Extent, FileId},
-        reading::shorten,
+        reading::{FileProblem, shorten},
         settings::Feed as Settings,
     },
 };
@@ -110,6 +110,11 @@ impl FeedProgress {
     /// Takes over what the last supervisor left.
     pub async fn load(&self, deps: &Deps) {
         self.0.load(deps).await;
+    }
+
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.0.peek(deps).await
     }
 
     /// How far it is.

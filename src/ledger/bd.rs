@@ -11,7 +11,8 @@ use crate::{
     deps::Deps,
 };
 
-const TOOL: Tool = Tool {
+/// The program.
+pub const TOOL: Tool = Tool {
     setting: "bd",
     without: "polecats that died are not brought back, labels of docked rigs are not seen, and beads that are closed are not told",
 };

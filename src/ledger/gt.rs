@@ -8,7 +8,8 @@ use crate::{
     deps::Deps,
 };
 
-const TOOL: Tool = Tool {
+/// The program.
+pub const TOOL: Tool = Tool {
     setting: "gt",
     without: "no mail is read or sent, requests by mail are not seen, crashes are not put into the town's log, and convoys are not closed",
 };

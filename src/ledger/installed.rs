@@ -10,7 +10,8 @@ pub fn is_told(error: &str) -> bool {
 }
 
 /// One of the programs, and what is lost without it.
-pub(super) struct Tool {
+#[derive(Debug)]
+pub struct Tool {
     /// Its key under `commands` in `settings/supervisor.json`.
     pub setting: &'static str,
     /// What does not work without it.

@@ -16,6 +16,7 @@ use crate::{
     agent::{confirmation::SessionKey, identity::Identity},
     deps::Deps,
     kept::Kept,
+    town::reading::FileProblem,
 };
 
 /// One request.
@@ -75,6 +76,11 @@ impl Requests {
     /// Takes over what the last supervisor left.
     pub async fn load(&self, deps: &Deps) {
         self.0.load(deps).await;
+    }
+
+    /// As [`Kept::peek`]: for those who only look.
+    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
+        self.0.peek(deps).await
     }
 
     /// How far this message's request is; `None` when it was never noted, or is over.

@@ -42,7 +42,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
 }
 
 /// Which tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.
-fn socket(settings: &Settings) -> Socket {
+pub fn socket(settings: &Settings) -> Socket {
     if let Some(path) = &settings.tmux.socket_path {
         return Socket::Path(path.clone());
     }

@@ -35,7 +35,7 @@ use crate::{
     tree::{chores::Process, root::RootPlan, town_reading},
 };
 
-mod adapters;
+pub(crate) mod adapters;
 pub mod detach;
 mod last_resort;
 pub mod readiness;

@@ -158,15 +158,20 @@ pub fn json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, FilePro
 
 /// The problem a JSON error tells of, without a key.
 pub fn json_problem(path: &Path, error: &serde_json::Error) -> FileProblem {
-    let mut reason = error.to_string();
-    if let Some(at) = reason.rfind(" at line ") {
-        reason.truncate(at);
-    }
-    let problem = FileProblem::whole(path, reason);
+    let problem = FileProblem::whole(path, json_reason(error));
     match error.line() {
         0 => problem,
         line => problem.at(Place { line, column: error.column() }),
     }
+}
+
+/// A JSON error's text without its own " at line 1 column 2".
+pub fn json_reason(error: &serde_json::Error) -> String {
+    let mut reason = error.to_string();
+    if let Some(at) = reason.rfind(" at line ") {
+        reason.truncate(at);
+    }
+    reason
 }
 
 /// Takes JSON's `null` for a value's default, as Go does; for `#[serde(deserialize_with)]`.

@@ -83,16 +83,25 @@ pub fn find(
     cwd: &Path,
     disk: &dyn Probe,
 ) -> Result<PathBuf, RootError> {
-    if let Some(path) = explicit {
-        return named("--town", &cwd.join(path), disk);
-    }
-    for variable in ["GT_TOWN_ROOT", "GT_ROOT"] {
-        if let Some(value) = env(variable).filter(|value| !value.is_empty()) {
-            return named(variable, &cwd.join(value), disk);
-        }
+    find_and_say(explicit, env, cwd, disk).map(|(root, _)| root)
+}
+
+/// As [`find`], with who named it: `--town` or the variable; `None` when it is the one around `cwd`.
+pub fn find_and_say(
+    explicit: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+    cwd: &Path,
+    disk: &dyn Probe,
+) -> Result<(PathBuf, Option<&'static str>), RootError> {
+    let by_variable = |variable| env(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named_by = explicit.map(|path| ("--town", path.to_owned())).or_else(|| {
+        ["GT_TOWN_ROOT", "GT_ROOT"].into_iter().find_map(|variable| Some((variable, by_variable(variable)?)))
+    });
+    if let Some((by, path)) = named_by {
+        return named(by, &cwd.join(path), disk).map(|root| (root, Some(by)));
     }
     let root = walk(cwd, disk)?.ok_or_else(|| RootError::NotFound { cwd: cwd.to_owned() })?;
-    canonical(&root, disk)
+    canonical(&root, disk).map(|root| (root, None))
 }
 
 fn named(by: &'static str, path: &Path, disk: &dyn Probe) -> Result<PathBuf, RootError> {

@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use super::reading::{self, Place};
 use crate::agent::identity::{AgentName, RigName};
 
 /// One route.
@@ -21,8 +22,17 @@ pub struct Route {
 pub struct Routes {
     /// The usable ones.
     pub routes: Vec<Route>,
-    /// How many lines were malformed.
-    pub skipped: usize,
+    /// The malformed lines.
+    pub skipped: Vec<Malformed>,
+}
+
+/// A line that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// Where it is wrong.
+    pub place: Place,
+    /// What is wrong there.
+    pub reason: String,
 }
 
 impl Routes {
@@ -36,27 +46,34 @@ impl Routes {
 /// Reads the file's content.
 pub fn parse(bytes: &[u8]) -> Routes {
     let mut parsed = Routes::default();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let line = line.trim_ascii();
+    for (index, whole) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = whole.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
         match route(line) {
-            Some(route) => parsed.routes.push(route),
-            None => parsed.skipped += 1,
+            Ok(route) => parsed.routes.push(route),
+            Err((column, reason)) => {
+                let indent = whole.len() - whole.trim_ascii_start().len();
+                let place = Place { line: index + 1, column: indent + column.max(1) };
+                parsed.skipped.push(Malformed { place, reason });
+            }
         }
     }
     parsed
 }
 
-fn route(line: &[u8]) -> Option<Route> {
+/// One line's route, or at which column it is wrong and why.
+fn route(line: &[u8]) -> Result<Route, (usize, String)> {
     #[derive(Deserialize)]
     struct Line {
         prefix: String,
         path: String,
     }
-    let Line { prefix, path } = serde_json::from_slice(line).ok()?;
-    Some(Route { prefix: prefix_word(&prefix)?, path })
+    let Line { prefix, path } =
+        serde_json::from_slice(line).map_err(|error| (error.column(), reading::json_reason(&error)))?;
+    let bad = || (1, format!("{:?} cannot be a prefix of beads", reading::shorten(&prefix)));
+    Ok(Route { prefix: prefix_word(&prefix).ok_or_else(bad)?, path })
 }
 
 /// A prefix without its trailing `-`. It becomes part of ids, session names and arguments, so it must be a plain word.
@@ -79,7 +96,7 @@ mod tests {
         assert_eq!(prefix(file, "gastown").as_deref(), Some("gt"));
         assert_eq!(prefix(file, "beads").as_deref(), Some("bd"));
         assert_eq!(prefix(file, "other"), None);
-        assert_eq!(parse(file).skipped, 0);
+        assert_eq!(parse(file).skipped, []);
     }
 
     #[test]
@@ -104,10 +121,10 @@ mod tests {
             ("byte order mark", "\u{feff}{\"prefix\":\"no-\",\"path\":\"r\"}", 1),
         ] {
             let parsed = parse(format!("{line}\r\n{good}\n").as_bytes());
-            assert_eq!(parsed.skipped, skipped, "{name}");
+            assert_eq!(parsed.skipped.len(), skipped, "{name}");
             assert_eq!(parsed.prefix(&"r".parse().unwrap()), Some("ok"), "{name}");
         }
-        assert_eq!(parse(b"\xff\xfe\n").skipped, 1);
+        assert_eq!(parse(b"\xff\xfe\n").skipped.len(), 1);
         assert_eq!(parse(&b"\x00junk\n".repeat(150_000)).routes, []);
     }
 

@@ -15,6 +15,7 @@ mod background;
 mod bad_files;
 mod convoys;
 mod deaths;
+mod doctor;
 mod environment;
 mod feed;
 mod files;

@@ -10,16 +10,16 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use super::json::ProgramFileError;
+pub use super::json::{EntryProblem, ProgramFileError};
 use super::{Description, Hooks, Provider, json::Reader};
 
-/// What a file says, and what in it was passed over: one text for each entry, with its key, line and column.
+/// What a file says, and what in it was passed over, entry by entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed<T> {
     /// The usable part.
     pub value: T,
     /// The rest.
-    pub problems: Vec<String>,
+    pub problems: Vec<EntryProblem>,
 }
 
 /// The agents of a town's `settings/config.json`.
@@ -229,7 +229,7 @@ mod tests {
                   "tmux":{"process_names":["fast"],"ready_prompt_prefix":"% ","ready_delay_ms":250}}}}"#,
         )
         .unwrap();
-        assert_eq!(parsed.problems, Vec::<String>::new());
+        assert_eq!(parsed.problems, []);
         assert_eq!(parsed.value.default_agent.as_deref(), Some("fast"));
         assert_eq!(parsed.value.role_agents, BTreeMap::from([("witness".into(), "codex".into())]));
         assert_eq!(
@@ -254,7 +254,7 @@ mod tests {
         let parsed =
             parse_rig(br#"{"agent":"codex","runtime":{"command":"aider","args":[]},"merge_queue":{}}"#)
                 .unwrap();
-        assert_eq!(parsed.problems, Vec::<String>::new());
+        assert_eq!(parsed.problems, []);
         assert_eq!(parsed.value.agent.as_deref(), Some("codex"));
         let runtime = parsed.value.runtime.unwrap();
         assert_eq!((runtime.command.as_deref(), runtime.args), (Some("aider"), Some(Vec::new())));
@@ -271,7 +271,7 @@ mod tests {
                 "gone":null}}"#,
         )
         .unwrap();
-        assert_eq!(parsed.problems, Vec::<String>::new());
+        assert_eq!(parsed.problems, []);
         let of = |name: &str| parsed.value[name].program(name);
         let aider = of("aider");
         assert_eq!((aider.provider, aider.hooks), (Provider::Generic, Hooks::Own));
@@ -327,7 +327,8 @@ mod tests {
             ),
         ] {
             let parsed = parse_town(file.as_bytes()).unwrap();
-            assert_eq!(parsed.problems, [problem], "{case}");
+            let told: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
+            assert_eq!(told, [problem], "{case}");
             assert_eq!(parsed.value.agents.into_keys().collect::<Vec<_>>(), ["good"], "{case}");
         }
     }

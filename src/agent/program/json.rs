@@ -8,10 +8,26 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::town::reading::json_reason;
+
 /// A file that could not be used at all.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("line {line}, column {column}: {reason}")]
 pub struct ProgramFileError {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in bytes.
+    pub column: usize,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// One entry that was passed over.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{key}: {reason} (line {line}, column {column})")]
+pub struct EntryProblem {
+    /// Its key in the file (`agents.a.args`).
+    pub key: String,
     /// Counted from 1.
     pub line: usize,
     /// Counted from 1, in bytes.
@@ -26,7 +42,7 @@ pub(super) struct Reader<'a> {
     /// The object's entries.
     pub(super) top: BTreeMap<String, &'a RawValue>,
     /// What was passed over so far.
-    pub(super) problems: Vec<String>,
+    pub(super) problems: Vec<EntryProblem>,
 }
 
 impl<'a> Reader<'a> {
@@ -39,7 +55,7 @@ impl<'a> Reader<'a> {
         let top = serde_json::from_str(text).map_err(|error| ProgramFileError {
             line: error.line().max(1),
             column: error.column().max(1),
-            reason: reason(&error),
+            reason: json_reason(&error),
         })?;
         Ok(Reader { text, top, problems: Vec::new() })
     }
@@ -101,13 +117,13 @@ impl<'a> Reader<'a> {
                 column = error.column();
             }
         }
-        self.problems.push(format!("{path}: {} (line {line}, column {column})", reason(error)));
+        self.problems.push(EntryProblem { key: path.to_owned(), line, column, reason: json_reason(error) });
     }
 
     /// Notes what is wrong with a value.
     pub(super) fn told(&mut self, path: &str, raw: &RawValue, what: &str) {
         let (line, column) = self.place(raw);
-        self.problems.push(format!("{path}: {what} (line {line}, column {column})"));
+        self.problems.push(EntryProblem { key: path.to_owned(), line, column, reason: what.to_owned() });
     }
 
     fn place(&self, raw: &RawValue) -> (usize, usize) {
@@ -122,10 +138,4 @@ fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
     (line, column)
-}
-
-/// An error's text without its own " at line 1 column 2".
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }

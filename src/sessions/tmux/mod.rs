@@ -18,7 +18,6 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
 
-pub use self::program::Socket;
 use self::{
     deaths::Deaths,
     herald::Herald,
@@ -26,7 +25,10 @@ use self::{
     list::{FORMAT, Listed, parse},
     request::Request,
     target::{OWN_SESSION, exact},
-    version::Ability,
+};
+pub use self::{
+    program::Socket,
+    version::{Ability, ability},
     words::{Meaning, meaning},
 };
 use super::{End, Key, KeyBinding, NewSession, Session, Sessions, SessionsError};

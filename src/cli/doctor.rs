@@ -1,0 +1,38 @@
+//! `doctor`: looks at the town and says what is wrong, in words or as JSON. Changes nothing.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+use gastown_supervisor::doctor::{self, telling};
+
+use super::town::{TownArgument, asked, plain};
+
+/// Looks at the town, its files, tools and tmux servers, and says what is wrong and what to do. Changes nothing.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing is wrong (notes are no fault), 1 something is wrong or there is no town, 2 wrong usage.\n\n\
+                  Examples:\n  gastown-supervisor doctor --town ~/gt\n  \
+                  gastown-supervisor doctor --json | jq '.findings[] | select(.severity == \"wrong\")'"
+)]
+pub struct DoctorArguments {
+    #[command(flatten)]
+    town: TownArgument,
+    /// Print one JSON object: {"town", "ok", "findings": [{"area", "severity", "what", "hint", "path", "line", "column"}]}
+    #[arg(long)]
+    json: bool,
+}
+
+/// Examines, prints, and says by the exit code whether something is wrong.
+pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
+    let report = asked(async { Ok(doctor::examine(arguments.town.town.as_deref()).await?) })?;
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => telling::text(&report, !plain()),
+    };
+    // Whoever reads may have seen enough: a closed pipe is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,113 @@
+//! The clock: whether what time it is agrees with the times that stand in the town's files.
+//!
+//! A clock that was set back makes a heartbeat of the deacon look fresh for as long as it lies ahead.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    finding::{Area, Finding},
+    lines,
+};
+use crate::{
+    deps::Deps,
+    go_duration,
+    town::{daemon_state, deacon_file, reading::Reading},
+};
+
+/// Times ahead of ours by no more than this are no sign of anything: clocks of machines that share a disk differ.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Before this nothing of Gas Town was written (2024-01-01).
+const FIRST: i64 = 1_704_067_200;
+
+/// So much of the end of the event log is looked at for its last time.
+const TAIL: u64 = 64 << 10;
+
+/// A time in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// Which file.
+    pub path: &'static str,
+    /// Which time in it.
+    pub what: &'static str,
+    /// The time.
+    pub at: Timestamp,
+}
+
+/// Looks at the times in the town's files; what cannot be read is told with the files.
+pub async fn look(deps: &Deps) -> Vec<Noted> {
+    let mut noted = Vec::new();
+    let path = deps.paths.deacon_heartbeat();
+    if let Reading::Good(heartbeat) =
+        Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_heartbeat)
+    {
+        noted.push(Noted { path: "deacon/heartbeat.json", what: "timestamp", at: heartbeat.timestamp });
+    }
+    let path = deps.paths.state();
+    if let Reading::Good(state) = Reading::of(&path, deps.files.read(&path).await, daemon_state::parse)
+        && let Some(at) = state.last_heartbeat.max(state.started_at)
+    {
+        noted.push(Noted { path: "daemon/state.json", what: "last_heartbeat", at });
+    }
+    if let Ok(Some(scan)) = lines::scan(&*deps.journals, &deps.paths.events(), TAIL).await
+        && let Some(at) = scan.last
+    {
+        noted.push(Noted { path: ".events.jsonl", what: "its last event", at });
+    }
+    noted
+}
+
+/// Judges.
+pub fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
+    if now.as_second() < FIRST {
+        let what = format!("the clock says {}", now.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        return vec![Finding::wrong(Area::Clock, what).hint("set it: ages and backoffs are reckoned by it")];
+    }
+    let ahead = noted.iter().filter_map(|Noted { path, what, at }| {
+        let ahead = Duration::try_from(at.duration_since(now)).ok().filter(|ahead| *ahead > TOLERANCE)?;
+        let ahead = go_duration::format(Duration::from_secs(ahead.as_secs()));
+        let text = format!("{path}: {what} lies {ahead} ahead of the clock");
+        let hint = "set the clock right, or have it written again: until then it counts as fresh";
+        Some(Finding::wrong(Area::Clock, text).hint(hint).about(Path::new(path)))
+    });
+    let findings: Vec<Finding> = ahead.collect();
+    match findings.is_empty() {
+        true => vec![Finding::ok(Area::Clock, "no time in the town's files lies ahead of the clock")],
+        false => findings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Severity;
+
+    #[test]
+    fn clocks() {
+        for (name, now, at, severity, begin) in [
+            ("as it should be", "2026-01-16T12:00:00Z", "2026-01-16T11:59:00Z", Severity::Ok, "no time"),
+            ("a little ahead", "2026-01-16T12:00:00Z", "2026-01-16T12:01:00Z", Severity::Ok, "no time"),
+            (
+                "ahead",
+                "2026-01-16T12:00:00Z",
+                "2026-01-16T12:01:01.5Z",
+                Severity::Wrong,
+                "f: t lies 1m1s ahead of the clock",
+            ),
+            (
+                "a clock that was never set",
+                "1970-01-01T00:02:00Z",
+                "2026-01-16T12:00:00Z",
+                Severity::Wrong,
+                "the clock says 1970-01-01 00:02:00 UTC",
+            ),
+        ] {
+            let noted = [Noted { path: "f", what: "t", at: at.parse().unwrap() }];
+            let findings = judge(&noted, now.parse().unwrap());
+            assert_eq!((findings.len(), findings[0].severity), (1, severity), "{name}");
+            assert!(findings[0].what.starts_with(begin), "{name}: {}", findings[0].what);
+        }
+    }
+}

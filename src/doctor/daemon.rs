@@ -1,0 +1,260 @@
+//! The supervisor: whether one runs, by the lock that alone decides it, and whether the files that tell others agree.
+//!
+//! The lock is probed with a shared lock that is let go at once, and never made. A supervisor that does not run is no fault.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    disk,
+    finding::{Area, Finding},
+};
+use crate::{
+    control::asking::{Answer, Asking},
+    deps::Deps,
+    go_duration,
+    town::{
+        daemon_state::{self, DaemonState},
+        files::LockState,
+        pid,
+        reading::Reading,
+    },
+};
+
+/// So many heartbeats may be missing before a supervisor that holds the lock is said to hang.
+const MISSING: u32 = 3;
+
+/// A process that holds a lock, and its executable where that is known.
+pub type Holder = (u32, Option<PathBuf>);
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Whether somebody holds the lock; an error says why that is not known.
+    pub held: Result<bool, String>,
+    /// Who; empty where the system does not tell.
+    pub holders: Vec<Holder>,
+    /// What the PID file names; `None` without one, `Some(None)` when it names no process.
+    pub pid_file: Option<Option<u32>>,
+    /// `daemon/state.json`; `None` when there is none or it cannot be used, which is told with the files.
+    pub state: Option<DaemonState>,
+    /// How often the heartbeat comes by the settings.
+    pub interval: Duration,
+    /// What came of asking the supervisor itself: how many problems it tells of, or why it says nothing; `None` when nobody
+    /// supervises the town.
+    pub asked: Option<Result<usize, String>>,
+}
+
+/// Looks.
+pub async fn look(deps: &Deps) -> Observed {
+    let (lock, state, pid_file) = (deps.paths.daemon_lock(), deps.paths.state(), deps.paths.pid_file());
+    let held = deps.files.probe_lock(&lock).await;
+    let holders = holders(&lock).await;
+    let state = match Reading::of(&state, deps.files.read(&state).await, daemon_state::parse) {
+        Reading::Good(state) => Some(state),
+        Reading::Missing | Reading::Bad(_) => None,
+    };
+    let pid_file = match deps.files.exists(&pid_file).await {
+        Ok(true) => Some(tokio::task::spawn_blocking(move || pid::read(&pid_file)).await.unwrap_or_default()),
+        _ => None,
+    };
+    Observed {
+        held: held.map(|state| state == LockState::Held).map_err(|error| error.to_string()),
+        holders,
+        pid_file,
+        state,
+        interval: deps.settings().heartbeat.interval,
+        asked: match Asking::new(deps.paths.clone(), &*deps.files).status().await {
+            Answer::Supervisor(report) => Some(Ok(report.problems.len())),
+            Answer::Silent(_, why) => Some(Err(why)),
+            Answer::Nobody(_) => None,
+        },
+    }
+}
+
+/// Who holds the lock of a file; empty where the system does not tell.
+pub async fn holders(lock: &Path) -> Vec<Holder> {
+    let mut holders = Vec::new();
+    for pid in disk::holders(lock).await {
+        holders.push((pid, disk::executable(pid).await));
+    }
+    holders
+}
+
+/// Judges.
+pub fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
+    match &observed.held {
+        Err(why) => {
+            let what =
+                format!("daemon/daemon.lock cannot be asked: {why}; whether a supervisor runs is not known");
+            vec![Finding::wrong(Area::Supervisor, what).hint("check its owner and permissions")]
+        }
+        Ok(false) => stopped(observed),
+        Ok(true) => running(observed, now),
+    }
+}
+
+fn stopped(observed: &Observed) -> Vec<Finding> {
+    let mut findings = vec![
+        Finding::note(Area::Supervisor, "no supervisor runs: agents that die are not brought back")
+            .hint("start one with `gastown-supervisor run`"),
+    ];
+    let left = "a supervisor that was killed left it behind; the next start puts it right";
+    if let Some(pid) = observed.pid_file {
+        let whom = pid.map_or("no process".to_owned(), |pid| format!("PID {pid}"));
+        let what = format!("daemon/daemon.pid names {whom}, and nobody holds the lock");
+        findings.push(Finding::note(Area::Supervisor, what).hint(left).about(Path::new("daemon/daemon.pid")));
+    }
+    if let Some(DaemonState { running: true, pid, .. }) = &observed.state {
+        let what = format!("daemon/state.json says that PID {pid} runs, and nobody holds the lock");
+        findings.push(Finding::note(Area::Supervisor, what).hint(left).about(Path::new("daemon/state.json")));
+    }
+    findings
+}
+
+fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
+    let holder = observed.holders.first();
+    if let Some((pid, Some(executable))) = holder
+        && executable.file_name().is_some_and(|name| name == "gt")
+    {
+        let what = format!("the original daemon supervises this town: PID {pid}, {}", executable.display());
+        return vec![
+            Finding::wrong(Area::Supervisor, what).hint("stop it with `gt daemon stop`, then start this one"),
+        ];
+    }
+    let shown = match holder {
+        Some(holder) => process(holder),
+        None => match observed.pid_file.flatten() {
+            Some(pid) => format!("PID {pid} by daemon/daemon.pid"),
+            None => "its PID is not known".to_owned(),
+        },
+    };
+    let mut findings = vec![Finding::ok(Area::Supervisor, format!("a supervisor runs: {shown}"))];
+    findings.extend(disagreement(observed));
+    findings.extend(hanging(observed, now));
+    findings.extend(answering(observed));
+    findings
+}
+
+fn answering(observed: &Observed) -> Option<Finding> {
+    match observed.asked.as_ref()? {
+        Ok(0) => None,
+        Ok(problems) => {
+            let what = format!("it tells of {problems} problem{}", if *problems == 1 { "" } else { "s" });
+            Some(Finding::note(Area::Supervisor, what).hint("`gastown-supervisor status` lists them"))
+        }
+        Err(why) => Some(
+            Finding::wrong(Area::Supervisor, format!("it does not answer: {why}"))
+                .hint("look again in a moment; if it stays so, stop it with TERM and start it again"),
+        ),
+    }
+}
+
+/// A process as it is shown: `PID 4711 (/usr/bin/gt)`.
+pub fn process((pid, executable): &Holder) -> String {
+    match executable {
+        Some(path) => format!("PID {pid} ({})", path.display()),
+        None => format!("PID {pid}"),
+    }
+}
+
+fn disagreement(observed: &Observed) -> Option<Finding> {
+    let holders: Vec<u32> = observed.holders.iter().map(|(pid, _)| *pid).collect();
+    let named = observed.pid_file.flatten();
+    let right = named.is_some_and(|pid| holders.is_empty() || holders.contains(&pid));
+    if right {
+        return None;
+    }
+    let what = match observed.pid_file {
+        None => "daemon/daemon.pid is missing".to_owned(),
+        Some(None) => "daemon/daemon.pid names no process".to_owned(),
+        Some(Some(pid)) => format!("daemon/daemon.pid names PID {pid}, which does not hold the lock"),
+    };
+    let hint = "`gt` does not find the supervisor by it; a running one writes it again within 5s";
+    Some(Finding::note(Area::Supervisor, what).hint(hint).about(Path::new("daemon/daemon.pid")))
+}
+
+fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
+    let state = observed.state.as_ref().filter(|state| state.running)?;
+    let last = state.last_heartbeat.max(state.started_at)?;
+    let age = Duration::try_from(now.duration_since(last)).unwrap_or_default();
+    if age <= observed.interval * MISSING {
+        return None;
+    }
+    let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::format);
+    let what = format!("its last heartbeat was complete {age} ago, and one is due every {interval}");
+    Some(
+        Finding::wrong(Area::Supervisor, what)
+            .hint("see the end of daemon/daemon.log; stop it with TERM and start it again")
+            .about(Path::new("daemon/state.json")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_said_of_it() {
+        let beaten = |running, last: &str| {
+            let (started_at, last_heartbeat) = (at("2026-01-16T10:00:00Z"), at(last));
+            Some(DaemonState { running, pid: 7, started_at, last_heartbeat, heartbeat_count: 1 })
+        };
+        let ours = || vec![(7, Some("/bin/gastown-supervisor".into()))];
+        let none = || Observed {
+            held: Ok(false),
+            holders: vec![],
+            pid_file: None,
+            state: None,
+            interval: Duration::from_secs(180),
+            asked: None,
+        };
+        let fresh = || beaten(true, "2026-01-16T11:58:00Z");
+        let up = || Observed {
+            held: Ok(true),
+            holders: ours(),
+            pid_file: Some(Some(7)),
+            state: fresh(),
+            ..none()
+        };
+        let first = |text: &'static str| (Well, text);
+        #[rustfmt::skip]
+        let cases: [(&str, Observed, &[(Severity, &str)]); 15] = [
+            ("never started", none(), &[(Note, "no supervisor runs")]),
+            ("stopped", Observed { state: beaten(false, "2026-01-16T11:00:00Z"), ..none() }, &[(Note, "no supervisor runs")]),
+            ("killed", Observed { pid_file: Some(Some(7)), state: fresh(), ..none() },
+                &[(Note, "no supervisor runs"), (Note, "daemon/daemon.pid names PID 7"), (Note, "daemon/state.json says that PID 7 runs")]),
+            ("junk for a PID", Observed { pid_file: Some(None), ..none() }, &[(Note, "no supervisor runs"), (Note, "daemon/daemon.pid names no process")]),
+            ("running", up(), &[first("a supervisor runs: PID 7 (/bin/gastown-supervisor)")]),
+            ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),
+            ("just started", Observed { state: beaten(false, "2026-01-16T09:00:00Z"), ..up() }, &[first("a supervisor runs")]),
+            ("asked", Observed { asked: Some(Ok(0)), ..up() }, &[first("a supervisor runs")]),
+            ("has problems", Observed { asked: Some(Ok(2)), ..up() }, &[first("a supervisor runs"), (Note, "it tells of 2 problems")]),
+            ("is silent", Observed { asked: Some(Err("x".into())), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
+            ("no PID file", Observed { pid_file: None, ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid is missing")]),
+            ("another PID", Observed { pid_file: Some(Some(8)), ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid names PID 8")]),
+            ("hangs", Observed { state: beaten(true, "2026-01-16T11:50:59Z"), ..up() },
+                &[first("a supervisor runs"), (Wrong, "its last heartbeat was complete 9m1s ago, and one is due every 3m0s")]),
+            ("the original", Observed { holders: vec![(7, Some("/usr/bin/gt".into()))], ..up() },
+                &[(Wrong, "the original daemon supervises this town: PID 7, /usr/bin/gt")]),
+            ("not to be asked", Observed { held: Err("denied".into()), ..up() }, &[(Wrong, "daemon/daemon.lock cannot be asked: denied")]),
+        ];
+        for (name, observed, expected) in cases {
+            let findings = judge(&observed, "2026-01-16T12:00:00Z".parse().unwrap());
+            assert_eq!(findings.len(), expected.len(), "{name}: {findings:#?}");
+            for (finding, (severity, begin)) in findings.iter().zip(expected) {
+                assert_eq!(finding.severity, *severity, "{name}");
+                assert!(finding.what.starts_with(begin), "{name}: {}", finding.what);
+            }
+        }
+    }
+}

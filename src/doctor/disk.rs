@@ -1,0 +1,187 @@
+//! The disk, asked about owners, room and holders of locks: what the [`Files`](crate::town::files::Files) port has no need of.
+//!
+//! Looks only: nothing is opened for writing, made or locked. It must not judge.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the disk for the doctor")]
+
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
+
+/// What stands at a path; symbolic links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A pipe, a device or the like.
+    Other,
+}
+
+/// One path, as far as we are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is.
+    pub kind: Kind,
+    /// Its permission bits (`0o7777`).
+    pub mode: u32,
+    /// Whether this process may write to it; into a directory: make files there.
+    pub writable: bool,
+}
+
+/// Room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that a user other than root may still write.
+    pub bytes: u64,
+    /// Files that may still be made; `None` where the file system does not count them.
+    pub files: Option<u64>,
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// What stands there; `None` when nothing does.
+pub async fn standing(path: &Path) -> io::Result<Option<Standing>> {
+    let path = path.to_owned();
+    blocking(move || {
+        let data = match fs::metadata(&path) {
+            Ok(data) => data,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let kind = match (data.is_dir(), data.is_file()) {
+            (true, _) => Kind::Directory,
+            (_, true) => Kind::File,
+            _ => Kind::Other,
+        };
+        let wanted = if data.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
+        let writable = accessat(CWD, &path, wanted, AtFlags::EACCESS).is_ok();
+        Ok(Some(Standing { kind, mode: data.mode() & 0o7777, writable }))
+    })
+    .await
+}
+
+/// How much room there is where this path lies.
+pub async fn room(path: &Path) -> io::Result<Room> {
+    let path = path.to_owned();
+    blocking(move || {
+        let stat = statvfs(&path)?;
+        let files = (stat.f_files > 0).then_some(stat.f_favail);
+        Ok(Room { bytes: stat.f_bavail.saturating_mul(stat.f_frsize), files })
+    })
+    .await
+}
+
+/// The sockets in a directory, in order of their names; none when there is no such directory.
+pub async fn sockets(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let directory = directory.to_owned();
+    blocking(move || {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut sockets = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+                sockets.push(entry.path());
+            }
+        }
+        sockets.sort();
+        Ok(sockets)
+    })
+    .await
+}
+
+/// The directory in which tmux keeps the sockets it knows by name: `tmux-<uid>` in `TMUX_TMPDIR`, where that is set and
+/// there, else in `/tmp` (tmux 3.3a, `make_label`). Without symbolic links where it is there.
+pub async fn tmux_directory(tmpdir: Option<PathBuf>) -> PathBuf {
+    let own = format!("tmux-{}", rustix::process::getuid().as_raw());
+    let found = blocking(move || {
+        let base = tmpdir.and_then(|dir| fs::canonicalize(dir).ok());
+        Ok(base.unwrap_or_else(|| fs::canonicalize("/tmp").unwrap_or_else(|_| "/tmp".into())))
+    });
+    found.await.unwrap_or_else(|_| "/tmp".into()).join(own)
+}
+
+/// The absolute path without symbolic links; itself where that cannot be had.
+pub async fn canonical(path: &Path) -> PathBuf {
+    let asked = path.to_owned();
+    blocking(move || fs::canonicalize(asked)).await.unwrap_or_else(|_| path.to_owned())
+}
+
+/// The processes that hold the advisory lock (`flock(2)`) of this file, where the system tells (Linux, `/proc/locks`).
+/// Empty when nobody does, and when it cannot be known.
+pub async fn holders(path: &Path) -> Vec<u32> {
+    let path = path.to_owned();
+    let found = blocking(move || {
+        let data = fs::metadata(&path)?;
+        Ok(holders_in(&fs::read_to_string("/proc/locks")?, data.dev(), data.ino()))
+    });
+    found.await.unwrap_or_default()
+}
+
+/// Reads `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:133 0 EOF`; waiting ones have a `->` in the second field.
+fn holders_in(locks: &str, device: u64, inode: u64) -> Vec<u32> {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let file = format!("{major:02x}:{minor:02x}:{inode}");
+    let holder = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        match fields[..] {
+            [_, "FLOCK", _, _, pid, at, ..] if at == file => pid.parse().ok().filter(|pid| *pid != 0),
+            _ => None,
+        }
+    };
+    locks.lines().filter_map(holder).collect()
+}
+
+/// The path of a process's executable, where the system tells (Linux); without the mark of one that was replaced.
+pub async fn executable(pid: u32) -> Option<PathBuf> {
+    let link = blocking(move || fs::read_link(format!("/proc/{pid}/exe"))).await.ok()?;
+    let text = link.to_string_lossy();
+    Some(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_a_lock() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 4711 fe:00:133 0 EOF\n\
+                     1: -> FLOCK  ADVISORY  WRITE 4712 fe:00:133 0 EOF\n\
+                     2: POSIX  ADVISORY  WRITE 4713 fe:00:133 0 EOF\n\
+                     3: FLOCK  ADVISORY  READ 4714 fe:00:134 0 EOF\n\
+                     4: FLOCK  ADVISORY  READ 0 fe:00:135 0 EOF\njunk\n";
+        let device = rustix::fs::makedev(0xfe, 0);
+        for (inode, expected) in [(133, vec![4711]), (134, vec![4714]), (135, vec![]), (136, vec![])] {
+            assert_eq!(holders_in(locks, device, inode), expected, "{inode}");
+        }
+        assert!(holders_in(locks, rustix::fs::makedev(0xfd, 0), 133).is_empty(), "another device");
+    }
+
+    #[tokio::test]
+    async fn what_stands_there() {
+        let town = tempfile::tempdir().unwrap();
+        let file = town.path().join("file");
+        fs::write(&file, "").unwrap();
+        let kind = async |path: &Path| standing(path).await.unwrap().map(|it| (it.kind, it.writable));
+        assert_eq!(kind(&file).await, Some((Kind::File, true)));
+        assert_eq!(kind(town.path()).await, Some((Kind::Directory, true)));
+        assert_eq!(kind(&file.join("below")).await, None);
+        assert_eq!(kind(&town.path().join("gone")).await, None);
+        assert!(room(town.path()).await.unwrap().bytes > 0);
+        let _socket = std::os::unix::net::UnixListener::bind(town.path().join("s")).unwrap();
+        assert_eq!(sockets(town.path()).await.unwrap(), [town.path().join("s")]);
+        assert!(sockets(&town.path().join("gone")).await.unwrap().is_empty());
+    }
+}

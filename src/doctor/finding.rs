@@ -1,0 +1,225 @@
+//! A finding: one thing that was looked at, how it is, and what to do about it. Pure; what is wrong is each area's rule.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::town::reading::FileProblem;
+
+/// What a finding is about; reports are ordered by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Area {
+    /// Which town it is.
+    Town,
+    /// Whether it is supervised.
+    Supervisor,
+    /// What its files say.
+    Files,
+    /// What may be read and written.
+    Permissions,
+    /// Who holds what, and emergency stops.
+    Locks,
+    /// The programs the supervisor runs.
+    Tools,
+    /// The programs agents are.
+    Agents,
+    /// The tmux server.
+    Tmux,
+    /// Other tmux servers.
+    Sockets,
+    /// What time it is.
+    Clock,
+}
+
+impl Area {
+    /// All, in the order of a report.
+    pub const ALL: [Area; 10] = [
+        Area::Town,
+        Area::Supervisor,
+        Area::Files,
+        Area::Permissions,
+        Area::Locks,
+        Area::Tools,
+        Area::Agents,
+        Area::Tmux,
+        Area::Sockets,
+        Area::Clock,
+    ];
+
+    /// Its heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Area::Town => "town",
+            Area::Supervisor => "supervisor",
+            Area::Files => "files",
+            Area::Permissions => "permissions",
+            Area::Locks => "locks",
+            Area::Tools => "tools",
+            Area::Agents => "agents",
+            Area::Tmux => "tmux",
+            Area::Sockets => "sockets",
+            Area::Clock => "clock",
+        }
+    }
+}
+
+/// How it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// Worth knowing, or not to be found out; the supervisor can do its work.
+    Note,
+    /// The supervisor cannot do all of its work, or does it on wrong grounds.
+    Wrong,
+}
+
+impl Severity {
+    /// The word it is told by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Ok => "ok",
+            Severity::Note => "note",
+            Severity::Wrong => "wrong",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is about.
+    pub area: Area,
+    /// How it is.
+    pub severity: Severity,
+    /// What was found, in a sentence; with the file and the place, where it is about one.
+    pub what: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The file it is about, relative to the town where it lies in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// The line in it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The column in that line, from 1, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+}
+
+impl Finding {
+    /// A finding without more.
+    pub fn new(area: Area, severity: Severity, what: impl Into<String>) -> Self {
+        Finding { area, severity, what: what.into(), hint: None, path: None, line: None, column: None }
+    }
+
+    /// All is well.
+    pub fn ok(area: Area, what: impl Into<String>) -> Self {
+        Self::new(area, Severity::Ok, what)
+    }
+
+    /// Worth knowing.
+    pub fn note(area: Area, what: impl Into<String>) -> Self {
+        Self::new(area, Severity::Note, what)
+    }
+
+    /// To be mended.
+    pub fn wrong(area: Area, what: impl Into<String>) -> Self {
+        Self::new(area, Severity::Wrong, what)
+    }
+
+    /// The same, with what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into()).filter(|hint| !hint.is_empty());
+        self
+    }
+
+    /// The same, about this file.
+    pub fn about(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
+
+    /// What is wrong with a file.
+    pub fn of_file(severity: Severity, problem: &FileProblem) -> Self {
+        let FileProblem { path, place, advice, .. } = problem;
+        let bare = FileProblem { advice: "", ..problem.clone() };
+        Finding {
+            path: Some(path.clone()),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            ..Self::new(Area::Files, severity, bare.to_string()).hint(*advice)
+        }
+    }
+}
+
+/// All findings about a town.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The town's root; `None` when there is no town.
+    pub town: Option<PathBuf>,
+    /// Nothing is wrong.
+    pub ok: bool,
+    /// By area; within one, in the order of looking.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The report of these findings.
+    pub fn new(town: Option<PathBuf>, mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| finding.area);
+        let ok = findings.iter().all(|finding| finding.severity != Severity::Wrong);
+        Report { town, ok, findings }
+    }
+
+    /// How many findings there are of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::reading::Place;
+
+    #[test]
+    fn a_report_is_ordered_by_area_and_is_ok_without_wrong_ones() {
+        let findings = || {
+            vec![
+                Finding::note(Area::Clock, "c"),
+                Finding::ok(Area::Town, "t1"),
+                Finding::note(Area::Files, "f"),
+                Finding::ok(Area::Town, "t2"),
+            ]
+        };
+        let report = Report::new(None, findings());
+        let order: Vec<&str> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
+        assert_eq!((order, report.ok), (vec!["t1", "t2", "f", "c"], true));
+        assert_eq!((report.count(Severity::Ok), report.count(Severity::Note)), (2, 2));
+        let wrong = findings().into_iter().chain([Finding::wrong(Area::Tmux, "x")]).collect();
+        assert!(!Report::new(None, wrong).ok);
+        assert!(Area::ALL.is_sorted(), "the order of a report");
+    }
+
+    #[test]
+    fn a_problem_of_a_file_keeps_its_place_and_its_advice() {
+        let problem = FileProblem::whole(Path::new("mayor/rigs.json"), "it is bad")
+            .at(Place { line: 2, column: 7 })
+            .about("rigs.a")
+            .advise("mend it");
+        let json = serde_json::to_value(Finding::of_file(Severity::Wrong, &problem)).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "area": "files", "severity": "wrong", "what": "mayor/rigs.json:2:7: rigs.a: it is bad",
+                "hint": "mend it", "path": "mayor/rigs.json", "line": 2, "column": 7,
+            })
+        );
+        let plain = serde_json::to_value(Finding::ok(Area::Town, "x").hint("")).unwrap();
+        assert_eq!(plain, serde_json::json!({"area": "town", "severity": "ok", "what": "x"}));
+    }
+}

@@ -1,0 +1,114 @@
+//! Files of events: looks through `.events.jsonl` or `.feed.jsonl` line by line, a piece at a time.
+
+use std::{io, path::Path};
+
+use jiff::Timestamp;
+
+use crate::{
+    feed::event,
+    town::{journal::Journals, reading::Place},
+};
+
+/// So much is read at once.
+const PIECE: usize = 1 << 20;
+
+/// So many lines that cannot be used are told one by one.
+const TOLD: usize = 3;
+
+/// What was seen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Whether it was looked at from its beginning; else lines are counted from where looking began.
+    pub whole: bool,
+    /// Lines that were looked at.
+    pub lines: usize,
+    /// The first lines that cannot be used: where, and why.
+    pub bad: Vec<(Place, String)>,
+    /// How many there are.
+    pub bad_count: usize,
+    /// The time of the last line that can.
+    pub last: Option<Timestamp>,
+    rest: Vec<u8>,
+}
+
+impl Scan {
+    /// Takes the next bytes. A line that has no end yet waits for it.
+    fn take(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.rest.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.rest);
+                self.line(line.strip_suffix(b"\n").unwrap_or(&line));
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.lines += 1;
+        match event::read(line) {
+            Ok(event) => self.last = event.map(|event| event.at).or(self.last),
+            // Where looking began in the middle of the file, the first line is half of one.
+            Err(_) if self.lines == 1 && !self.whole => {}
+            Err(reason) => {
+                self.bad_count += 1;
+                if self.bad.len() < TOLD {
+                    self.bad.push(place_and_reason(self.lines, &reason));
+                }
+            }
+        }
+    }
+}
+
+/// The reader's words end in their own place, which counts within the line.
+fn place_and_reason(line: usize, reason: &str) -> (Place, String) {
+    let (text, column) = match reason.rsplit_once(" at line 1 column ") {
+        Some((text, column)) => (text, column.parse().unwrap_or(1)),
+        None => (reason, 1),
+    };
+    (Place { line, column: std::cmp::max(column, 1) }, text.to_owned())
+}
+
+/// Looks through at most the last `most` bytes of a file; `None` without one.
+pub async fn scan(journals: &dyn Journals, path: &Path, most: u64) -> io::Result<Option<Scan>> {
+    let Some(journal) = journals.open(path).await? else { return Ok(None) };
+    let length = journal.length().await?;
+    let mut offset = length.saturating_sub(most);
+    let mut scan = Scan { whole: offset == 0, ..Scan::default() };
+    while offset < length {
+        let piece = journal.read(offset, PIECE).await?;
+        if piece.is_empty() {
+            break; // it was cut short meanwhile
+        }
+        offset += piece.len() as u64;
+        scan.take(&piece);
+    }
+    Ok(Some(scan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_cannot_be_used_are_told_with_their_places() {
+        let good = r#"{"ts":"2026-01-16T12:00:00Z","type":"x"}"#;
+        let text =
+            format!("{good}\n\n{{\"ts\": tr\n{good}\n[1]\n{{\"ts\":\"noon\",\"type\":\"x\"}}\n7\n{{\"half");
+        for at in [0, 5, text.len() - 3] {
+            let mut scan = Scan { whole: true, ..Scan::default() };
+            scan.take(&text.as_bytes()[..at]);
+            scan.take(&text.as_bytes()[at..]);
+            let places: Vec<_> = scan.bad.iter().map(|(place, _)| (place.line, place.column)).collect();
+            assert_eq!(places, [(3, 9), (5, 2), (6, 1)], "{:?}", scan.bad);
+            assert_eq!((scan.bad_count, scan.lines), (4, 7));
+            assert_eq!(scan.last, Some("2026-01-16T12:00:00Z".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn half_a_line_at_the_beginning_of_the_end_is_none() {
+        let mut scan = Scan::default();
+        scan.take(b"ype\":\"x\"}\njunk\n");
+        assert_eq!((scan.bad_count, scan.bad[0].0.line), (1, 2));
+    }
+}

@@ -1,0 +1,174 @@
+//! The doctor: looks at a town from outside and says what is wrong with it, and what to do.
+//!
+//! It works with and without a running supervisor, through the same ports and parsers the supervisor uses. Each area is looked
+//! at beside the others, within a limit of its own; what could not be found out in time is said to be unknown, which is wrong only
+//! where it keeps the supervisor from working. In each area, `look` asks and `judge` is the rule: what was seen in, findings out.
+//!
+//! **It changes nothing**: no file, directory or lock is made, no broken file set aside, no tmux server started or attached to,
+//! no process signalled. `bd`, `gt` and `git` are asked for their versions and for nothing else.
+
+use std::{
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::timeout};
+
+use self::{
+    files::Look,
+    finding::{Area, Finding, Report},
+};
+use crate::{
+    agent::{identity::RigName, spec::AgentSpec},
+    deps::Deps,
+    rig::supervisor::RigPlan,
+    service::adapters,
+    town::{
+        files::Disk,
+        paths::TownPaths,
+        root::{self, RootError},
+        settings::Settings,
+    },
+};
+
+mod agents;
+mod clock;
+mod daemon;
+mod disk;
+mod files;
+pub mod finding;
+mod lines;
+mod obstacles;
+mod permissions;
+mod servers;
+pub mod telling;
+mod tmux;
+mod tools;
+
+/// How long reading the settings and the list of rigs may take, each.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// How long an area may take.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// Examines the town that `--town` (`None`: the environment, or the working directory) means. Takes a moment, and at most some
+/// seconds; a disk that hangs may leave threads behind. Without a town the report says so. An error: there is no working
+/// directory.
+pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
+    let cwd = std::env::current_dir()?;
+    let env = |name: &str| std::env::var(name).ok();
+    Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
+        Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
+        Err(error) => Report::new(None, vec![no_town(&error)]),
+    })
+}
+
+fn no_town(error: &RootError) -> Finding {
+    Finding::wrong(Area::Town, error.to_string())
+}
+
+async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
+    let root = paths.root().to_owned();
+    let by = by.unwrap_or("the working directory lies in it");
+    let mut findings = vec![Finding::ok(Area::Town, format!("{} ({by})", root.display()))];
+    let Ok((read, settings)) = timeout(FIRST, files::settings(&Disk, &paths)).await else {
+        findings.push(unread("the settings"));
+        return Report::new(Some(root), findings);
+    };
+    let usable = settings.is_some();
+    let settings = settings.unwrap_or_default();
+    let naming = settings.tmux.naming;
+    let Ok((listed, rigs)) = timeout(FIRST, files::rigs(&Disk, &paths, naming)).await else {
+        findings.push(unread("the list of rigs"));
+        return Report::new(Some(root), findings);
+    };
+    findings.extend(town_json(&paths).await);
+    let deps = deps(paths, settings).await;
+    findings.extend(areas(&deps, &rigs, [read, listed], usable).await);
+    Report::new(Some(root), findings)
+}
+
+fn unread(what: &str) -> Finding {
+    Finding::wrong(Area::Files, format!("{what} could not be read within {}s", FIRST.as_secs()))
+        .hint("see whether the town's disk answers")
+}
+
+/// A town can be found by its `mayor` directory alone, but not be named.
+async fn town_json(paths: &TownPaths) -> Option<Finding> {
+    use crate::town::files::Files;
+    let missing = matches!(Disk.exists(&paths.town_json()).await, Ok(false));
+    missing.then(|| {
+        Finding::note(Area::Town, "it has no mayor/town.json: it was found by its directory mayor/ alone")
+            .hint("`gt install` makes a town; --town and GT_TOWN_ROOT need the file")
+    })
+}
+
+/// The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to.
+async fn deps(paths: TownPaths, settings: Settings) -> Deps {
+    // The last value stays readable when its sender is gone.
+    let (_, settings) = watch::channel(Arc::new(settings));
+    adapters::deps(paths, settings).await
+}
+
+async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> Vec<Finding> {
+    let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
+    let (everybody, is_known) = match timeout(FIRST, agents::everybody(deps, rigs)).await {
+        Ok(everybody) => (everybody, true),
+        Err(_) => (Default::default(), false),
+    };
+    let unknown = (!is_known).then(|| late(Area::Agents, FIRST));
+    let now = deps.now().wall;
+    let found = tokio::join!(
+        within(Area::Supervisor, async { daemon::judge(&daemon::look(deps).await, now) }),
+        within(Area::Files, async {
+            let (all, events) = tokio::join!(files::all(deps, &names, &everybody.0), within_events(deps));
+            files::sum(read.into_iter().chain([all, events]))
+        }),
+        within(Area::Permissions, async { permissions::judge(&permissions::look(deps, &names).await) }),
+        within(Area::Locks, async { obstacles::judge(&obstacles::look(deps, &names).await) }),
+        within(Area::Tools, async { tools::judge(&tools::look(deps).await) }),
+        within(Area::Agents, async { agents::judge(&agents::look(deps, &everybody).await) }),
+        within(Area::Tmux, servers(deps, &everybody.0, usable)),
+        within(Area::Clock, async { clock::judge(&clock::look(deps).await, now) }),
+    );
+    let (supervisor, files, permissions, locks, tools, agents, tmux, clock) = found;
+    let found = [supervisor, files, permissions, locks, tools, agents, tmux, clock];
+    unknown.into_iter().chain(found.into_iter().flatten()).collect()
+}
+
+/// Large files of events take the longest, and are the least of what can be wrong.
+async fn within_events(deps: &Deps) -> Look {
+    timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Look {
+        findings: vec![Finding::note(Area::Files, "the files of events could not be looked through in time")],
+        ..Look::default()
+    })
+}
+
+async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding> {
+    if !usable {
+        let what = "which tmux server is meant is not known: settings/supervisor.json cannot be used";
+        return vec![Finding::note(Area::Tmux, what)];
+    }
+    let variable = |name| std::env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty());
+    let socket = variable("GT_TMUX_SOCKET").map(|name| name.to_string_lossy().into_owned());
+    match servers::look(deps, socket, variable("TMUX_TMPDIR").map(PathBuf::from)).await {
+        Err(why) => vec![Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}"))],
+        Ok(observed) => {
+            let town = tmux::Town::new(deps, agents);
+            let mut findings = tmux::judge(&observed, &town);
+            findings.extend(tmux::judge_others(&observed, &town));
+            findings
+        }
+    }
+}
+
+async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    timeout(LIMIT, look).await.unwrap_or_else(|_| vec![late(area, LIMIT)])
+}
+
+fn late(area: Area, limit: Duration) -> Finding {
+    Finding::note(area, format!("could not be looked at within {}s: how it is is not known", limit.as_secs()))
+}

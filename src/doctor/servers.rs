@@ -1,0 +1,186 @@
+//! Servers: asks tmux servers what runs in them, without a trace.
+//!
+//! Every question is one `tmux -N -S <socket> list-sessions`, which connects to a living server only, attaches to nothing and
+//! makes nothing: a supervisor's own way, a session to be attached to, would leave a trace. Sockets are named by path, because
+//! tmux makes the directory of those it knows by name (3.3a). What the answers mean is [`tmux`](super::tmux)'s part.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::disk;
+use crate::{
+    commands::{Command, CommandError},
+    deps::Deps,
+    service::adapters,
+    sessions::tmux::{Ability, Meaning, Socket, ability, meaning},
+};
+
+/// How long the server may take to answer.
+const LIMIT: Duration = Duration::from_secs(2);
+/// How long `tmux -V` and any other server may take.
+const SHORT: Duration = Duration::from_secs(1);
+/// So many other sockets are asked.
+const MOST: usize = 32;
+
+/// One session a line. No name holds a `:`, and `//` stands in no path that a system made. `GT_ROOT` is that of the session's
+/// environment.
+const FORMAT: &str = "#{session_name}:#{GT_ROOT} // #{session_path}";
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// `GT_ROOT` in its environment; empty when unset.
+    pub root: String,
+    /// The directory it was started in.
+    pub path: String,
+}
+
+/// What a server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// There is none.
+    NoServer,
+    /// Its sessions.
+    Sessions(Vec<Seen>),
+    /// Nothing in time.
+    TimedOut,
+    /// Something else, in its words.
+    Failed(String),
+}
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The socket the supervisor uses.
+    pub socket: PathBuf,
+    /// What that server said.
+    pub answer: Answer,
+    /// What came of a control client; `None` when there is no server to try it on, or tmux is too old for one.
+    pub control: Option<Result<(), String>>,
+    /// The others.
+    pub others: Vec<(PathBuf, Answer)>,
+    /// How many more there are that were not asked.
+    pub unasked: usize,
+    /// Why the others are not known.
+    pub unlisted: Option<String>,
+    /// `GT_TMUX_SOCKET`, where the settings name another server than it does.
+    pub beaten: Option<String>,
+}
+
+/// Looks; an error says why tmux cannot be run at all. `variable` is `GT_TMUX_SOCKET`, `tmpdir` is `TMUX_TMPDIR`.
+pub async fn look(
+    deps: &Deps,
+    variable: Option<String>,
+    tmpdir: Option<PathBuf>,
+) -> Result<Observed, String> {
+    let ability = version(deps).await?;
+    let directory = disk::tmux_directory(tmpdir).await;
+    let place = |socket: &Socket| match socket {
+        Socket::Default => directory.join("default"),
+        Socket::Name(name) => directory.join(name),
+        Socket::Path(path) => path.clone(),
+    };
+    let socket = place(&adapters::socket(&deps.settings()));
+    let beaten = variable.filter(|name| !name.is_empty() && directory.join(name) != socket);
+    let (others, unlisted) = match disk::sockets(&directory).await {
+        Ok(others) => (others, None),
+        Err(error) => (Vec::new(), Some(format!("{}: {error}", directory.display()))),
+    };
+    let own = disk::canonical(&socket).await;
+    let others: Vec<PathBuf> = others.into_iter().filter(|other| *other != own).collect();
+    let unasked = others.len().saturating_sub(MOST);
+    let asked = others.into_iter().take(MOST).map(|other| async {
+        let answer = list(deps, ability, &other, SHORT).await;
+        (other, answer)
+    });
+    let (answer, control, others) = tokio::join!(
+        list(deps, ability, &socket, LIMIT),
+        control(deps, ability, &socket),
+        futures::future::join_all(asked)
+    );
+    let control = control.filter(|_| matches!(answer, Answer::Sessions(_)));
+    Ok(Observed { socket, answer, control, others, unasked, unlisted, beaten })
+}
+
+async fn version(deps: &Deps) -> Result<Ability, String> {
+    let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
+    Ok(ability(&String::from_utf8_lossy(&printed)))
+}
+
+async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<Vec<u8>, CommandError> {
+    let command = Command {
+        program: deps.settings().commands.tmux.clone(),
+        arguments,
+        directory: PathBuf::from("/"),
+        environment: [].into(),
+        input: None,
+        limit,
+    };
+    deps.commands.run(command).await.map(|printed| printed.stdout)
+}
+
+/// A command line that connects only. Older than 3.2 knows no `-N`, and starts no server for a list either.
+fn line(ability: Ability, socket: &Path, more: &[&str]) -> Vec<String> {
+    let only_living = if ability == Ability::Control { &["-u", "-N", "-S"][..] } else { &["-u", "-S"] };
+    let words = only_living.iter().map(|word| (*word).to_owned());
+    words.chain([socket.display().to_string()]).chain(more.iter().map(|word| (*word).to_owned())).collect()
+}
+
+async fn list(deps: &Deps, ability: Ability, socket: &Path, limit: Duration) -> Answer {
+    let listed = run(deps, line(ability, socket, &["list-sessions", "-F", FORMAT]), limit).await;
+    match listed {
+        Ok(printed) => Answer::Sessions(sessions(&String::from_utf8_lossy(&printed))),
+        Err(CommandError::TimedOut { .. }) => Answer::TimedOut,
+        Err(CommandError::Failed { stderr, .. }) if meaning(&stderr) == Meaning::NoServer => Answer::NoServer,
+        Err(CommandError::Failed { stderr, .. }) if meaning(&stderr) == Meaning::Empty => {
+            Answer::Sessions(Vec::new())
+        }
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+fn sessions(printed: &str) -> Vec<Seen> {
+    let seen = |line: &str| {
+        let (name, rest) = line.split_once(':')?;
+        let (root, path) = rest.split_once(" // ")?;
+        Some(Seen { name: name.to_owned(), root: root.to_owned(), path: path.to_owned() })
+    };
+    printed.lines().filter_map(seen).collect()
+}
+
+/// Tries a control client that attaches to nothing: it says its list in blocks and leaves.
+async fn control(deps: &Deps, ability: Ability, socket: &Path) -> Option<Result<(), String>> {
+    if ability != Ability::Control {
+        return None;
+    }
+    let printed = run(deps, line(ability, socket, &["-C", "list-sessions"]), LIMIT).await;
+    Some(match printed {
+        Ok(printed) if printed.starts_with(b"%begin ") => Ok(()),
+        Ok(_) => Err("it does not speak the control protocol".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read() {
+        let seen = |name: &str, root: &str, path: &str| Seen {
+            name: name.into(),
+            root: root.into(),
+            path: path.into(),
+        };
+        assert_eq!(
+            sessions("a b:/t // /t/x\nc: // /home/a // b\njunk\n"),
+            [seen("a b", "/t", "/t/x"), seen("c", "", "/home/a // b")]
+        );
+        assert_eq!(line(Ability::Subprocess, Path::new("/s"), &["x"]), ["-u", "-S", "/s", "x"]);
+        assert_eq!(line(Ability::Control, Path::new("/s"), &["x"]), ["-u", "-N", "-S", "/s", "x"]);
+    }
+}

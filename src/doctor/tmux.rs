@@ -1,0 +1,300 @@
+//! tmux: whether the server the supervisor uses is as it should be, and whether agents of this town run on another one. Pure.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    finding::{Area, Finding},
+    servers::{Answer, Observed, Seen},
+};
+use crate::{agent::spec::AgentSpec, deps::Deps, town::settings::Naming};
+
+/// What is known of the town.
+#[derive(Debug, Clone)]
+pub struct Town {
+    /// Its root.
+    pub root: PathBuf,
+    /// The naming scheme in force.
+    pub naming: Naming,
+    /// The names its agents' sessions have by that scheme.
+    pub sessions: BTreeSet<String>,
+    /// The names they would have by the other.
+    pub other_sessions: BTreeSet<String>,
+}
+
+impl Town {
+    /// Of a town with these agents.
+    pub fn new(deps: &Deps, agents: &[AgentSpec]) -> Self {
+        let naming = deps.settings().tmux.naming;
+        let other = match naming {
+            Naming::Rig => Naming::Prefix,
+            Naming::Prefix => Naming::Rig,
+        };
+        let names = |naming| agents.iter().map(|it| it.identity.session(naming, &it.prefix)).collect();
+        Town {
+            root: deps.paths.root().to_owned(),
+            naming,
+            sessions: names(naming),
+            other_sessions: names(other),
+        }
+    }
+}
+
+/// Judges the server the supervisor uses.
+pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
+    let shown = observed.socket.display();
+    let mut findings = Vec::new();
+    match &observed.answer {
+        Answer::NoServer => findings.push(
+            Finding::note(Area::Tmux, format!("no tmux server runs on {shown}"))
+                .hint("the supervisor starts it with the first agent; control mode is tried then"),
+        ),
+        Answer::Sessions(sessions) => {
+            let agents = sessions.iter().filter(|it| town.sessions.contains(&it.name)).count();
+            let what = format!(
+                "the server on {shown} answers: {}, {}",
+                counted(sessions.len(), "session"),
+                counted(agents, "agent")
+            );
+            findings.push(Finding::ok(Area::Tmux, what));
+            findings.extend(other_scheme(sessions, town));
+        }
+        Answer::TimedOut => findings.push(
+            Finding::wrong(Area::Tmux, format!("the tmux server on {shown} did not answer within 2s"))
+                .hint("what it does can be seen with `ps`; killing it ends every agent in it"),
+        ),
+        Answer::Failed(why) => findings.push(
+            Finding::wrong(Area::Tmux, format!("the tmux server on {shown} cannot be asked: {why}"))
+                .hint("check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json"),
+        ),
+    }
+    match &observed.control {
+        None => {}
+        Some(Ok(())) => findings.push(Finding::ok(Area::Tmux, "control mode works")),
+        Some(Err(why)) => findings.push(
+            Finding::note(Area::Tmux, format!("control mode does not work: {why}"))
+                .hint("the supervisor falls back to one `tmux list-panes` a look, and notices deaths later"),
+        ),
+    }
+    findings
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Agents that are named by the scheme that is not in force: nobody would find them, and start others.
+fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
+    let named = |it: &&Seen| {
+        town.other_sessions.contains(&it.name)
+            && !town.sessions.contains(&it.name)
+            && origin(it, &town.root) == Origin::This
+    };
+    let names = sessions.iter().filter(named).map(|it| it.name.as_str()).collect::<Vec<_>>();
+    let (in_force, other) = match town.naming {
+        Naming::Rig => ("rig", "prefix"),
+        Naming::Prefix => ("prefix", "rig"),
+    };
+    (!names.is_empty()).then(|| {
+        let what = format!(
+            "sessions are named by scheme {other:?}, and tmux.naming is {in_force:?}: {}",
+            names.join(", ")
+        );
+        Finding::wrong(Area::Tmux, what)
+            .hint(format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions"))
+    })
+}
+
+/// Whose a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This town's.
+    This,
+    /// Another town's.
+    Other,
+    /// It does not show.
+    Unknown,
+}
+
+/// Agents have their town in their environment, and work in it.
+fn origin(session: &Seen, root: &Path) -> Origin {
+    if Path::new(&session.root) == root || Path::new(&session.path).starts_with(root) {
+        Origin::This
+    } else if session.root.is_empty() {
+        Origin::Unknown
+    } else {
+        Origin::Other
+    }
+}
+
+/// Judges the other servers: agents of this town there are agents the supervisor does not see.
+pub fn judge_others(observed: &Observed, town: &Town) -> Vec<Finding> {
+    let here = match &observed.answer {
+        Answer::Sessions(sessions) => sessions.iter().any(|it| town.sessions.contains(&it.name)),
+        _ => false,
+    };
+    let own = observed.socket.display().to_string();
+    let note = |what: String| Finding::note(Area::Sockets, what);
+    let mut findings: Vec<Finding> =
+        observed.others.iter().flat_map(|other| of_other(&own, here, other, town)).collect();
+    if observed.unasked > 0 {
+        let what = format!("{} more tmux sockets were not asked", observed.unasked);
+        findings.push(note(what).hint("remove those on which no server runs"));
+    }
+    if let Some(why) = &observed.unlisted {
+        findings.push(note(format!("other tmux servers are not known: {why}")));
+    }
+    if findings.is_empty() {
+        let looked_at = observed.others.len();
+        let what = format!("no agent of this town on another tmux server ({looked_at} looked at)");
+        findings.push(Finding::ok(Area::Sockets, what));
+    }
+    if let Some(name) = &observed.beaten {
+        let what = format!(
+            "GT_TMUX_SOCKET names {name:?}, and the settings name {own}: `gt` and the supervisor may differ"
+        );
+        findings.push(note(what).hint("settings/supervisor.json beats it; name the same server in both"));
+    }
+    findings
+}
+
+fn of_other(own: &str, here: bool, (socket, answer): &(PathBuf, Answer), town: &Town) -> Vec<Finding> {
+    let server = format!("the tmux server on {}", socket.display());
+    let note = |what: String| vec![Finding::note(Area::Sockets, what)];
+    match answer {
+        Answer::Sessions(sessions) => split(own, here, socket, sessions, town),
+        Answer::NoServer => Vec::new(),
+        Answer::TimedOut => note(format!("{server} did not answer within 1s: what runs there is not known")),
+        Answer::Failed(why) => note(format!("{server} cannot be asked: {why}")),
+    }
+}
+
+fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -> Vec<Finding> {
+    let named = |it: &&Seen| town.sessions.contains(&it.name) || town.other_sessions.contains(&it.name);
+    let of = |wanted| {
+        let whose = |it: &&Seen| origin(it, &town.root) == wanted;
+        sessions.iter().filter(named).filter(whose).map(|it| it.name.as_str()).collect::<Vec<_>>()
+    };
+    let (ours, unknown) = (of(Origin::This), of(Origin::Unknown));
+    let name = socket.file_name().unwrap_or_default().to_string_lossy();
+    let (shown, mut findings) = (socket.display(), Vec::new());
+    if !ours.is_empty() {
+        let what =
+            format!("agents of this town run on {shown}, and the supervisor uses {own}: {}", ours.join(", "));
+        let hint = match here {
+            true => format!(
+                "there are two sets of agents: end one, with `tmux -L {name} kill-session -t '={}:'` and so on",
+                ours[0]
+            ),
+            false => format!(
+                "set tmux.socket_name to {name:?} in settings/supervisor.json and start the supervisor again"
+            ),
+        };
+        findings.push(Finding::wrong(Area::Sockets, what).hint(hint));
+    }
+    if !unknown.is_empty() {
+        let what = format!(
+            "sessions named like this town's agents run on {shown}, whose is not known: {}",
+            unknown.join(", ")
+        );
+        findings.push(
+            Finding::note(Area::Sockets, what)
+                .hint(format!("if they are, set tmux.socket_name to {name:?} in settings/supervisor.json")),
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+
+    fn town() -> Town {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Town {
+            root: "/t".into(),
+            naming: Naming::Rig,
+            sessions: names(&["hq-deacon", "gt-a-witness"]),
+            other_sessions: names(&["hq-deacon", "gt-witness"]),
+        }
+    }
+
+    fn seen(name: &str, root: &str, path: &str) -> Seen {
+        Seen { name: name.into(), root: root.into(), path: path.into() }
+    }
+
+    fn observed(answer: Answer) -> Observed {
+        Observed {
+            socket: "/s/own".into(),
+            answer,
+            control: None,
+            others: vec![],
+            unasked: 0,
+            unlisted: None,
+            beaten: None,
+        }
+    }
+
+    fn check(name: &str, findings: &[Finding], expected: &[(Severity, &str)]) {
+        assert_eq!(findings.len(), expected.len(), "{name}: {findings:#?}");
+        for (finding, (severity, begin)) in findings.iter().zip(expected) {
+            assert_eq!(finding.severity, *severity, "{name}");
+            assert!(finding.what.starts_with(begin), "{name}: {}", finding.what);
+        }
+    }
+
+    #[test]
+    fn the_server() {
+        let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
+        let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
+        #[rustfmt::skip]
+        let cases: [(&str, Observed, &[(Severity, &str)]); 7] = [
+            ("none", observed(Answer::NoServer), &[(Note, "no tmux server runs on /s/own")]),
+            ("well", Observed { control: Some(Ok(())), ..observed(two()) },
+                &[(Well, "the server on /s/own answers: 2 sessions, 1 agent"), (Well, "control mode works")]),
+            ("no control mode", Observed { control: Some(Err("x".into())), ..observed(two()) },
+                &[(Well, "the server"), (Note, "control mode does not work: x")]),
+            ("empty", observed(Answer::Sessions(vec![])), &[(Well, "the server on /s/own answers: 0 sessions, 0 agents")]),
+            ("hangs", observed(Answer::TimedOut), &[(Wrong, "the tmux server on /s/own did not answer within 2s")]),
+            ("denied", observed(Answer::Failed("denied".into())), &[(Wrong, "the tmux server on /s/own cannot be asked: denied")]),
+            ("the other scheme", observed(other),
+                &[(Well, "the server"), (Wrong, "sessions are named by scheme \"prefix\", and tmux.naming is \"rig\": gt-witness")]),
+        ];
+        for (name, observed, expected) in cases {
+            check(name, &judge(&observed, &town()), expected);
+        }
+    }
+
+    #[test]
+    fn other_servers() {
+        let with = |answer, seen: &[Seen]| Observed {
+            others: vec![("/s/x".into(), Answer::Sessions(seen.to_vec()))],
+            ..observed(answer)
+        };
+        let deacon = |root, path| seen("hq-deacon", root, path);
+        let here = || Answer::Sessions(vec![deacon("/t", "/t")]);
+        #[rustfmt::skip]
+        let cases: [(&str, Observed, &[(Severity, &str)], &str); 10] = [
+            ("none", observed(Answer::NoServer), &[(Well, "no agent of this town on another tmux server (0 looked at)")], ""),
+            ("others' things", with(Answer::NoServer, &[seen("mine", "/t", "/t")]), &[(Well, "no agent of this town on another tmux server (1")], ""),
+            ("all agents there", with(Answer::NoServer, &[deacon("/t", "/"), seen("gt-witness", "", "/t/a")]),
+                &[(Wrong, "agents of this town run on /s/x, and the supervisor uses /s/own: hq-deacon, gt-witness")], "set tmux.socket_name to \"x\""),
+            ("two sets", with(here(), &[deacon("/t", "/")]), &[(Wrong, "agents of this town run on /s/x")], "there are two sets of agents"),
+            ("another town's", with(here(), &[deacon("/u", "/u/deacon")]), &[(Well, "no agent")], ""),
+            ("whose is not known", with(here(), &[deacon("", "/home")]), &[(Note, "sessions named like this town's agents run on /s/x")], "if they are"),
+            ("a town whose name begins alike", with(here(), &[deacon("/town", "/town/deacon")]), &[(Well, "no agent")], ""),
+            ("hangs", Observed { others: vec![("/s/x".into(), Answer::TimedOut)], ..observed(here()) }, &[(Note, "the tmux server on /s/x did not answer")], ""),
+            ("a stale socket", Observed { others: vec![("/s/x".into(), Answer::NoServer)], ..observed(here()) }, &[(Well, "no agent")], ""),
+            ("not all asked", Observed { unasked: 3, beaten: Some("y".into()), ..observed(here()) },
+                &[(Note, "3 more tmux sockets were not asked"), (Note, "GT_TMUX_SOCKET names \"y\"")], "remove those"),
+        ];
+        for (name, observed, expected, hint) in cases {
+            let findings = judge_others(&observed, &town());
+            check(name, &findings, expected);
+            assert!(findings[0].hint.clone().unwrap_or_default().starts_with(hint), "{name}: {findings:?}");
+        }
+    }
+}

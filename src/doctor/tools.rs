@@ -1,0 +1,175 @@
+//! The programs the supervisor runs: where each is, which version, and what is lost without it.
+//!
+//! Each is asked for its version and for nothing else; that touches no database and starts no server.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::finding::{Area, Finding};
+use crate::{
+    commands::{Command, CommandError},
+    deps::Deps,
+    ledger::{bd, gt},
+    sessions::tmux::{Ability, ability},
+    town::reading::shorten,
+};
+
+/// How long a version may take.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// One of the programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Its key under `commands` in `settings/supervisor.json`.
+    setting: &'static str,
+    /// What it is given to tell its version.
+    asked: &'static str,
+    /// What does not work without it.
+    without: &'static str,
+    /// Whether the supervisor's own work needs it.
+    needed: bool,
+}
+
+const TOOLS: [Tool; 4] = [
+    Tool { setting: "tmux", asked: "-V", without: "no agent can be seen or started", needed: true },
+    Tool { setting: "bd", asked: "version", without: bd::TOOL.without, needed: true },
+    Tool { setting: "gt", asked: "version", without: gt::TOOL.without, needed: true },
+    Tool {
+        setting: "git",
+        asked: "--version",
+        without: "worktrees are not brought up to date before a restart",
+        needed: false,
+    },
+];
+
+/// What came of asking one.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    tool: Tool,
+    /// The word in the settings.
+    program: String,
+    /// Where it is.
+    path: Option<PathBuf>,
+    /// Its first line, or why there is none.
+    version: Result<String, CommandError>,
+}
+
+/// Asks all of them, side by side.
+pub async fn look(deps: &Deps) -> Vec<Observed> {
+    futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await
+}
+
+async fn ask(deps: &Deps, tool: Tool) -> Observed {
+    let settings = deps.settings();
+    let commands = &settings.commands;
+    let program = match tool.setting {
+        "tmux" => &commands.tmux,
+        "bd" => &commands.bd,
+        "gt" => &commands.gt,
+        _ => &commands.git,
+    };
+    let command = Command {
+        program: program.clone(),
+        arguments: vec![tool.asked.to_owned()],
+        directory: deps.paths.root().to_owned(),
+        environment: settings.env.clone(),
+        input: None,
+        limit: LIMIT,
+    };
+    let version = deps.commands.run(command).await.map(|printed| first_line(&printed.stdout));
+    Observed { tool, program: program.clone(), path: deps.commands.locate(program).await, version }
+}
+
+fn first_line(printed: &[u8]) -> String {
+    let text = String::from_utf8_lossy(printed);
+    shorten(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
+}
+
+/// Judges.
+pub fn judge(observed: &[Observed]) -> Vec<Finding> {
+    observed.iter().map(of_tool).collect()
+}
+
+fn of_tool(observed: &Observed) -> Finding {
+    let Observed { tool, program, path, version } = observed;
+    let Tool { setting, without, needed, .. } = tool;
+    let bad = if *needed { Finding::wrong } else { Finding::note };
+    let place = path.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
+    match version {
+        Ok(line) if line.is_empty() => {
+            Finding::note(Area::Tools, format!("{program}{place} printed no version"))
+        }
+        Ok(line) if *setting == "tmux" => of_tmux(line, &place),
+        Ok(line) => Finding::ok(Area::Tools, format!("{line}{place}")),
+        Err(CommandError::NotFound { .. }) => {
+            bad(Area::Tools, format!("{program} is not installed or not on PATH: {without}"))
+                .hint(format!("install it, or set commands.{setting} in settings/supervisor.json"))
+        }
+        // Slow is not broken, but without tmux nothing at all can be done.
+        Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => {
+            Finding::note(Area::Tools, format!("{program}{place}: its version is not known: {error}"))
+                .hint("run it by hand: whatever waits for it will take that long too")
+        }
+        Err(error) => bad(Area::Tools, format!("{program}{place} cannot be used: {error}: {without}"))
+            .hint(format!("mend it, or set commands.{setting} in settings/supervisor.json")),
+    }
+}
+
+fn of_tmux(line: &str, place: &str) -> Finding {
+    let hint = "install tmux 3.2 or later, or set commands.tmux in settings/supervisor.json";
+    match ability(line) {
+        Ability::Control => Finding::ok(Area::Tools, format!("{line}{place}")),
+        Ability::Subprocess => {
+            let what =
+                format!("{line}{place} has no usable control mode: deaths are noticed by sweeps alone");
+            Finding::note(Area::Tools, what).hint(hint)
+        }
+        Ability::TooOld => Finding::wrong(Area::Tools, format!("{line}{place} is too old")).hint(hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+
+    #[test]
+    fn tools() {
+        let line = || "x version".to_owned();
+        let missing = || Err(CommandError::NotFound { program: "x".into(), line: line() });
+        let late = || Err(CommandError::TimedOut { line: line(), limit: LIMIT });
+        let failed = || {
+            Err(CommandError::Failed {
+                line: line(),
+                status: "exit code 1".into(),
+                code: Some(1),
+                stdout: vec![],
+                stderr: "oh".into(),
+            })
+        };
+        let said = |text: &str| Ok(text.to_owned());
+        #[rustfmt::skip]
+        let cases: [(&str, usize, Result<String, CommandError>, Severity, &str); 13] = [
+            ("tmux", 0, said("tmux 3.3a"), Well, "tmux 3.3a (/bin/x)"),
+            ("tmux without control mode", 0, said("tmux 3.1c"), Note, "tmux 3.1c (/bin/x) has no usable control mode"),
+            ("tmux too old", 0, said("tmux 1.8"), Wrong, "tmux 1.8 (/bin/x) is too old"),
+            ("no tmux", 0, missing(), Wrong, "x is not installed or not on PATH: no agent can be seen"),
+            ("tmux hangs", 0, late(), Wrong, "x (/bin/x) cannot be used: `x version` did not end within 3s"),
+            ("bd", 1, said("bd version 0.47.2"), Well, "bd version 0.47.2 (/bin/x)"),
+            ("no bd", 1, missing(), Wrong, "x is not installed or not on PATH: polecats that died"),
+            ("bd hangs", 1, late(), Note, "x (/bin/x): its version is not known"),
+            ("bd fails", 1, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats"),
+            ("gt says nothing", 2, said(""), Note, "x (/bin/x) printed no version"),
+            ("no gt", 2, missing(), Wrong, "x is not installed or not on PATH: no mail"),
+            ("no git", 3, missing(), Note, "x is not installed or not on PATH: worktrees"),
+            ("git fails", 3, failed(), Note, "x (/bin/x) cannot be used"),
+        ];
+        for (name, tool, version, severity, begin) in cases {
+            let observed =
+                Observed { tool: TOOLS[tool], program: "x".into(), path: Some("/bin/x".into()), version };
+            let finding = of_tool(&observed);
+            assert_eq!(finding.severity, severity, "{name}");
+            assert!(finding.what.starts_with(begin), "{name}: {}", finding.what);
+        }
+        assert_eq!(first_line(b"\n  tmux 3.3a \nmore"), "tmux 3.3a");
+    }
+}
