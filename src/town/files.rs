@@ -68,7 +68,8 @@ pub trait Files: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
-async fn blocking<T: Send + 'static>(
+/// Runs what touches the disk on tokio's blocking pool; dropping the future lets it finish there.
+pub(super) async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -193,25 +193,10 @@ impl Lifecycle {
             self.history = RestartHistory::default();
             self.notices.push(Notice::Keep(self.history.clone()));
         }
-        if let State::HeldOnRequest { .. } = self.state {
-            self.notices.push(Notice::Hold(None));
+        if !self.is_let_go("its backoff was cleared by hand") {
+            return Decision::Leave;
         }
-        match self.state {
-            State::Waiting { .. }
-            | State::CrashLoop { .. }
-            | State::Held { .. }
-            | State::HeldOnRequest { .. } => {
-                self.notices.push(told("its backoff was cleared by hand", "", ""));
-                self.state = State::Waiting {
-                    until: around.now.wall,
-                    counted: false,
-                    paced: true,
-                    why: "its backoff was cleared".into(),
-                };
-                Decision::LookAgain(Duration::ZERO)
-            }
-            _ => Decision::Leave,
-        }
+        self.wait_until(around.now.wall, "its backoff was cleared", around)
     }
 
     pub(super) fn remembered(&mut self, history: RestartHistory, around: Surroundings<'_>) -> Decision {
@@ -219,37 +204,44 @@ impl Lifecycle {
             return Decision::Leave;
         }
         self.history = history;
+        // Somebody cleared it: that is meant for a hold as well.
+        if !self.is_let_go("restart state was changed from outside") {
+            return Decision::Leave;
+        }
+        match restart::without_death(&self.history, around.now.wall, around.policy) {
+            Verdict::Now => self.wait_until(around.now.wall, "restart state was changed", around),
+            Verdict::At(until) => self.wait_until(until, "restart state was changed", around),
+            Verdict::Trial => {
+                self.state = State::CrashLoop { trial_at: around.now.wall };
+                Decision::LookAgain(Duration::ZERO)
+            }
+            Verdict::CrashLoop { trial_at, .. } => {
+                self.state = State::CrashLoop { trial_at };
+                Decision::LookAgain(time_until(trial_at, around.now))
+            }
+        }
+    }
+
+    /// Whether something keeps it from being started, which is over now, and told to be.
+    fn is_let_go(&mut self, why: &'static str) -> bool {
         if let State::HeldOnRequest { .. } = self.state {
             self.notices.push(Notice::Hold(None));
         }
-        match self.state {
-            // Somebody cleared it: that is meant for a hold as well.
+        let kept = matches!(
+            self.state,
             State::Waiting { .. }
-            | State::CrashLoop { .. }
-            | State::Held { .. }
-            | State::HeldOnRequest { .. } => {
-                self.notices.push(told("restart state was changed from outside", "", ""));
-                let until = match restart::without_death(&self.history, around.now.wall, around.policy) {
-                    Verdict::Now => around.now.wall,
-                    Verdict::At(until) => until,
-                    Verdict::Trial => {
-                        self.state = State::CrashLoop { trial_at: around.now.wall };
-                        return Decision::LookAgain(Duration::ZERO);
-                    }
-                    Verdict::CrashLoop { trial_at, .. } => {
-                        self.state = State::CrashLoop { trial_at };
-                        return Decision::LookAgain(time_until(trial_at, around.now));
-                    }
-                };
-                self.state = State::Waiting {
-                    until,
-                    counted: false,
-                    paced: true,
-                    why: "restart state was changed".into(),
-                };
-                Decision::LookAgain(time_until(until, around.now))
-            }
-            _ => Decision::Leave,
+                | State::CrashLoop { .. }
+                | State::Held { .. }
+                | State::HeldOnRequest { .. }
+        );
+        if kept {
+            self.notices.push(told(why, "", ""));
         }
+        kept
+    }
+
+    fn wait_until(&mut self, until: Timestamp, why: &str, around: Surroundings<'_>) -> Decision {
+        self.state = State::Waiting { until, counted: false, paced: true, why: why.into() };
+        Decision::LookAgain(time_until(until, around.now))
     }
 }

@@ -542,6 +542,32 @@ fn dying_again_and_again_ends_in_a_crash_loop_that_is_told_once_and_tried_again(
 }
 
 #[test]
+fn cleared_by_hand_what_waits_or_is_held_is_started_at_once() {
+    for (state, expected) in [
+        ("waiting", "waiting, look in 0"),
+        ("crash loop", "waiting, look in 0"),
+        ("held", "waiting, look in 0"),
+        ("held on request", "waiting, look in 0"),
+        ("alive", "alive, leave"),
+        ("confirming", "confirming, leave"),
+        ("starting", "starting, leave"),
+        ("absent", "absent, leave"),
+        ("unseen", "unseen, leave"),
+    ] {
+        let mut lifecycle = given(state);
+        lifecycle.history.restart_count = 5;
+        let cleared = step(&mut lifecycle, Event::Cleared, at(100));
+        assert_eq!(outcome(&lifecycle, &cleared), expected, "{state}");
+        assert_eq!(*lifecycle.history(), RestartHistory::default(), "{state}");
+        assert!(cleared.notices.contains(&Notice::Keep(RestartHistory::default())), "{state}: it is kept");
+        if expected.starts_with("waiting") {
+            let then = look_again(&mut lifecycle, "gone", 100);
+            assert_eq!(outcome(&lifecycle, &then), "starting, start", "{state}");
+        }
+    }
+}
+
+#[test]
 fn a_changed_restart_state_ends_waiting_and_crash_loops() {
     for state in ["waiting", "crash loop", "held"] {
         let mut lifecycle = given(state);

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{Extended, Extent, FileId, Journals, OpenJournal};
-use crate::town::files;
+use crate::town::files::{self, blocking};
 
 /// So many siblings are opened at the most.
 const SIBLINGS: usize = 100;
@@ -48,14 +48,6 @@ impl DiskJournals {
         });
         done.await.map_err(io::Error::other)?
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    path: &Path,
-    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || work(&path)).await.map_err(io::Error::other)?
 }
 
 #[async_trait]
