@@ -180,7 +180,9 @@ fn of_room(room: &Result<Room, String>) -> Finding {
             Finding::note(Area::Permissions, what).hint("make room")
         }
         Ok(Room { bytes, .. }) => {
-            Finding::ok(Area::Permissions, format!("the town's disk has {} MiB left", bytes >> 20))
+            let left =
+                if bytes >> 30 > 0 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) };
+            Finding::ok(Area::Permissions, format!("the town's disk has {left} left"))
         }
     }
 }
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn room() {
         for (room, severity, begin) in [
-            (Ok(Room { bytes: 1 << 30, files: None }), Well, "the town's disk has 1024 MiB left"),
+            (Ok(Room { bytes: 1 << 30, files: None }), Well, "the town's disk has 1 GiB left"),
             (
                 Ok(Room { bytes: LITTLE_ROOM - 1, files: Some(7) }),
                 Note,
