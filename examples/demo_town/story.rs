@@ -21,6 +21,8 @@ use crate::{
 
 #[path = "asking.rs"]
 mod asking;
+#[path = "reading.rs"]
+mod reading;
 
 /// The town's rigs.
 pub const RIGS: [&str; 2] = ["harbor", "mill"];
@@ -100,7 +102,8 @@ impl Story {
         self.a_rig_is_parked().await?;
         self.polecats_come_and_go().await?;
         self.an_agent_asks_by_mail().await?;
-        self.the_supervisor_comes_and_goes().await
+        self.the_supervisor_comes_and_goes().await?;
+        self.it_can_all_be_read().await
     }
 
     async fn a_town_stands_up(&mut self) -> anyhow::Result<()> {

@@ -68,6 +68,7 @@ impl Shown {
             text.push_str("\nProblems:\n");
             report.problems.values().for_each(|problem| text.push_str(&format!("  {problem}\n")));
         }
+        text.push_str(&feed(report));
         let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
         for (actor, why) in parked {
             text.push_str(&format!("  actor {} is parked: {why}\n", actor.name));
@@ -143,6 +144,18 @@ impl Shown {
             60..3600 => format!("{minutes}m {:02}s", seconds % 60),
             3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
             _ => format!("{days}d {:02}h", hours % 24),
+        }
+    }
+}
+
+/// What of the event log could not be used, if anything.
+fn feed(report: &StatusReport) -> String {
+    match report.feed["skipped"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(skipped) => {
+            let last = report.feed["last_skipped"].as_str().map(|why| format!(", the last: {why}"));
+            let lines = if skipped == 1 { "line" } else { "lines" };
+            format!("\n{skipped} {lines} of .events.jsonl could not be used{}\n", last.unwrap_or_default())
         }
     }
 }
@@ -230,6 +243,21 @@ alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
             shown().text(&StatusReport { running: true, ..left }, Some(why)),
             format!("/t: {why}\nLast known: started 09:00:00, no heartbeat yet\n")
         );
+    }
+
+    #[test]
+    fn lines_that_could_not_be_used_are_counted() {
+        for (feed, expected) in [
+            (serde_json::json!(null), ""),
+            (serde_json::json!({"skipped": 0}), ""),
+            (serde_json::json!({"skipped": 2}), "\n2 lines of .events.jsonl could not be used\n"),
+            (
+                serde_json::json!({"skipped": 1, "last_skipped": "it is not UTF-8"}),
+                "\n1 line of .events.jsonl could not be used, the last: it is not UTF-8\n",
+            ),
+        ] {
+            assert_eq!(super::feed(&StatusReport { feed, ..StatusReport::default() }), expected);
+        }
     }
 
     #[test]

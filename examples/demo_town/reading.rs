@@ -1,0 +1,47 @@
+//! The chapter of what can be read: one agent's story, asked of the supervisor, and the feed.
+
+use anyhow::{Context, bail, ensure};
+use gastown_supervisor::{
+    agent::history::rendering,
+    control::asking::{Answer, Asking},
+    town::{files::Disk, paths::TownPaths},
+};
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Value;
+
+use super::{AGENTS, Story};
+
+/// So many lines of the feed are shown.
+const SHOWN: usize = 4;
+
+impl Story {
+    /// What happened is there to be read, and each thing once, though the supervisor was killed in between.
+    pub(super) async fn it_can_all_be_read(&mut self) -> anyhow::Result<()> {
+        let (agent, _) = AGENTS[1];
+        self.telling.scene("What people can read of it.");
+        let asking = Asking::new(TownPaths::new(self.town.root()), &Disk);
+        let Answer::Supervisor(explanation) = asking.explain(agent).await? else {
+            bail!("the supervisor does not explain {agent}");
+        };
+        self.telling.say(&format!("gastown-supervisor explain {agent}"));
+        let lines = rendering::lines(&explanation.entries, Timestamp::now(), &TimeZone::system());
+        ensure!(lines.iter().any(|line| line.contains("died: ")), "its death is not told: {lines:#?}");
+        lines.iter().for_each(|line| self.telling.more(line));
+        let feed = self.feed()?;
+        let deaths = feed.iter().filter(|line| line.contains("gt-harbor-witness terminated")).count();
+        ensure!(deaths == 1, "its death is {deaths} times in the feed: {feed:#?}");
+        self.telling.say(&format!(".feed.jsonl has {} lines, among them", feed.len()));
+        feed.iter().take(SHOWN).for_each(|line| self.telling.more(line));
+        Ok(())
+    }
+
+    /// The lines of the feed as people read them.
+    fn feed(&self) -> anyhow::Result<Vec<String>> {
+        let path = self.town.root().join(".feed.jsonl");
+        let text = std::fs::read_to_string(&path);
+        let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+        let parsed = text.lines().map(serde_json::from_str::<Value>);
+        let lines = parsed.map(|line| Ok(line?["summary"].as_str().unwrap_or_default().to_owned()));
+        lines.collect()
+    }
+}
