@@ -152,14 +152,15 @@ fn sessions(printed: &str) -> Vec<Seen> {
     printed.lines().filter_map(seen).collect()
 }
 
-/// Tries a control client that attaches to nothing: it says its list in blocks and leaves.
+/// Tries a control client that attaches to nothing: it says its list in blocks and leaves, or leaves at once, as its standard
+/// input is closed (both happen with tmux 3.3a). Either is the control protocol.
 async fn control(deps: &Deps, ability: Ability, socket: &Path) -> Option<Result<(), String>> {
     if ability != Ability::Control {
         return None;
     }
     let printed = run(deps, line(ability, socket, &["-C", "list-sessions"]), LIMIT).await;
     Some(match printed {
-        Ok(printed) if printed.starts_with(b"%begin ") => Ok(()),
+        Ok(printed) if printed.starts_with(b"%begin ") || printed.starts_with(b"%exit") => Ok(()),
         Ok(_) => Err("it does not speak the control protocol".to_owned()),
         Err(error) => Err(error.to_string()),
     })
