@@ -91,6 +91,23 @@ fn is_version(name: &str) -> bool {
     all_digits && parts == 3
 }
 
+/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen.
+/// Where several look like it — a person's own `node` beside the agent — it is the one that was made first.
+pub fn agent_pane<'a>(
+    panes: &'a [Pane],
+    trees: &BTreeMap<u32, Vec<Process>>,
+    expected: &ProcessNames,
+) -> Option<&'a Pane> {
+    let is_agent = |process: &Process| process.names.iter().any(|name| expected.matches(name));
+    let lives_in = |pane: &&Pane| tree_in(pane, trees).is_some_and(|tree| tree.iter().any(is_agent));
+    panes.iter().filter(lives_in).min_by_key(|pane| pane.number())
+}
+
+/// The processes in a pane; none in one whose process has ended.
+fn tree_in<'a>(pane: &Pane, trees: &'a BTreeMap<u32, Vec<Process>>) -> Option<&'a [Process]> {
+    (!pane.dead).then(|| trees.get(&pane.pid)).flatten().map(Vec::as_slice)
+}
+
 /// Whether an agent lives in a session with these panes.
 ///
 /// `trees` is the process table's answer for the panes' processes (a process that is not in it has ended), `expected`
@@ -105,16 +122,11 @@ pub fn liveness(
         Ok(trees) => trees,
         Err(error) => return Liveness::Unknown(error.to_string()),
     };
-    let running: Vec<&[Process]> = panes
-        .iter()
-        .filter(|pane| !pane.dead)
-        .filter_map(|pane| trees.get(&pane.pid))
-        .map(Vec::as_slice)
-        .collect();
-    let processes = || running.iter().copied().flatten();
-    if processes().any(|process| process.names.iter().any(|name| expected.matches(name))) {
+    if agent_pane(panes, trees, expected).is_some() {
         return Liveness::Alive;
     }
+    let running: Vec<&[Process]> = panes.iter().filter_map(|pane| tree_in(pane, trees)).collect();
+    let processes = || running.iter().copied().flatten();
     let youngest = running.iter().filter_map(|tree| tree.first()).map(|root| root.age).min();
     if youngest.is_some_and(|age| age < start_timeout) {
         return Liveness::Starting;
@@ -241,6 +253,31 @@ mod tests {
             ("no panes", vec![], Liveness::Dead),
         ] {
             assert_eq!(judged(&panes, &claude), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn which_pane_is_the_agents() {
+        let claude = names("claude", None);
+        let of = |names: &str| Some(vec![process(OLD, names)]);
+        let below = |names: &str| Some(vec![process(OLD, "sh"), process(OLD, names)]);
+        for (case, trees, expected) in [
+            ("alone", vec![of("claude")], Some("%1")),
+            ("beside a person's shell", vec![of("claude"), of("bash")], Some("%1")),
+            ("a person split before it", vec![of("bash"), of("vim"), of("claude")], Some("%3")),
+            ("below a shell", vec![of("zsh"), below("claude")], Some("%2")),
+            ("a person's own node was made later", vec![of("claude"), of("node")], Some("%1")),
+            ("only shells", vec![of("bash"), below("vim")], None),
+            ("its process has ended", vec![None, of("bash")], None),
+            ("no panes", vec![], None),
+        ] {
+            let panes: Vec<Pane> = (1..=trees.len()).map(|pid| pane(pid as u32)).collect();
+            let found = trees.iter().zip(1..).filter_map(|(tree, pid)| Some((pid, tree.clone()?))).collect();
+            let at = agent_pane(&panes, &found, &claude).map(|pane| pane.id.as_str());
+            assert_eq!(at, expected, "{case}");
+            let backwards: Vec<Pane> = panes.iter().rev().cloned().collect();
+            let at = agent_pane(&backwards, &found, &claude).map(|pane| pane.id.as_str());
+            assert_eq!(at, expected, "{case}, listed the other way round");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
     identity::Role,
     kill::key,
-    liveness::{Liveness, ProcessNames, liveness},
+    liveness::{Liveness, ProcessNames, agent_pane, liveness},
     permission, programs, screens,
     spec::AgentSpec,
 };
@@ -19,7 +19,7 @@ use crate::{
     operator::rules::Operation,
     polecat::{roster, work},
     sessions::{
-        Session, SessionsError,
+        PaneTarget, Session, SessionsError,
         death::Death,
         sweep::{self, Glimpse, Sweep, Trees},
     },
@@ -31,6 +31,11 @@ use crate::{
 pub struct KnownNames(Arc<Mutex<Option<ProcessNames>>>);
 
 impl KnownNames {
+    /// These names.
+    pub fn of(names: ProcessNames) -> Self {
+        KnownNames(Arc::new(Mutex::new(Some(names))))
+    }
+
     fn get(&self) -> Option<ProcessNames> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -67,7 +72,11 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         None => (began, sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await),
     };
     let panes = panes(&how, &glimpse);
-    let sighting = sighting(deps, spec, glimpse, known).await;
+    let left = match &glimpse {
+        Glimpse::Present(session, _) => last_pane(deps, session),
+        Glimpse::Absent | Glimpse::Unknown(_) => None,
+    };
+    let (sighting, _) = sighting(deps, spec, glimpse, known).await;
     let mut seen = Observation {
         begun,
         noticed: how.death.as_ref().map_or(begun, |death| death.noticed),
@@ -96,7 +105,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
     if missing {
-        seen.usage_limit = usage_limit(deps, spec, &how, &seen.sighting).await;
+        seen.usage_limit = usage_limit(deps, spec, &how, left.filter(|_| is_left(&seen.sighting))).await;
     }
     if missing && how.thorough && spec.identity.role() == Role::Polecat {
         seen.worktree = worktree(deps, spec).await;
@@ -105,16 +114,32 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     seen
 }
 
-/// The line on its last screen that tells of a usage limit: on the screen itself where the session is still there, else on
-/// what was last seen of it.
-async fn usage_limit(deps: &Deps, spec: &AgentSpec, how: &How, sighting: &Sighting) -> Option<String> {
-    if let Sighting::Dead(key) = sighting
-        && let Ok(lines) = deps.sessions.capture(&spec.session, screens::LINES).await
+/// The line on its last screen that tells of a usage limit: on the pane it was in, where that is still there, else on what
+/// was last seen of it.
+async fn usage_limit(deps: &Deps, spec: &AgentSpec, how: &How, left: Option<PaneTarget>) -> Option<String> {
+    if let Some(pane) = left
+        && let Ok(lines) = deps.sessions.capture(&pane, screens::LINES).await
     {
-        deps.screens.note(&spec.session, &key.id, lines, deps.now());
+        deps.screens.note(&pane, lines, deps.now());
     }
     let (_, lines) = deps.screens.last(&spec.session, how.life.as_deref()?)?;
     deps.settings().usage_limit.patterns.matches(&lines)
+}
+
+fn is_left(sighting: &Sighting) -> bool {
+    matches!(sighting, Sighting::Dead(_))
+}
+
+/// The pane of a session in which its agent was last seen: a person's pane beside it says nothing about the agent. One that
+/// was never seen was in the pane the session was made with.
+fn last_pane(deps: &Deps, session: &Session) -> Option<PaneTarget> {
+    match deps.screens.pane(&session.name, &session.id) {
+        Some(known) => {
+            let it = session.panes.iter().find(|pane| pane.id == known.pane());
+            it.map(|pane| session.target(pane))
+        }
+        None => session.oldest_pane().map(|pane| session.target(pane)),
+    }
 }
 
 async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
@@ -148,8 +173,21 @@ fn panes(how: &How, glimpse: &Glimpse) -> Vec<u32> {
 
 /// Looks at the agent's session only, afresh.
 pub async fn look_at_session(deps: &Deps, spec: &AgentSpec) -> Sighting {
+    locate(deps, spec).await.0
+}
+
+/// Looks at the agent's session only, afresh: whether the agent lives, and in which pane, if it was found in one. For whoever
+/// is about to type or to read.
+pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Sighting, Option<PaneTarget>) {
     let glimpse = sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
     sighting(deps, spec, glimpse, &KnownNames::default()).await
+}
+
+/// The pane an agent lives in, as a sweep shows it, when it is known under which names to look for it.
+pub fn pane_in(sweep: &Sweep, session: &str, known: &KnownNames) -> Option<PaneTarget> {
+    let (Ok(sessions), Ok(trees)) = (&sweep.sessions, &sweep.trees) else { return None };
+    let session = sessions.get(session)?;
+    Some(session.target(agent_pane(&session.panes, trees, &known.get()?)?))
 }
 
 /// Whether a session of a sweep has no process left that could be an agent at all: worth a full look. Cheap, and says
@@ -173,16 +211,18 @@ fn is_shell(name: &str) -> bool {
     matches!(name, "sh" | "bash" | "zsh" | "fish" | "dash" | "ksh")
 }
 
-async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Sighting {
+type Found = (Sighting, Option<PaneTarget>);
+
+async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Found {
     let (session, trees) = match glimpse {
-        Glimpse::Absent => return Sighting::Absent,
-        Glimpse::Unknown(why) => return Sighting::Unknown(why),
+        Glimpse::Absent => return (Sighting::Absent, None),
+        Glimpse::Unknown(why) => return (Sighting::Unknown(why), None),
         Glimpse::Present(session, trees) => (session, trees),
     };
     // A broken settings file is read again by every look, so that it is seen when it is mended.
     if !programs::are_in_trouble(deps, spec)
         && let Some(names) = known.get()
-        && let alive @ Sighting::Alive(_) = judge(deps, &session, &trees, &names)
+        && let alive @ (Sighting::Alive(_), _) = judge(deps, &session, &trees, &names)
     {
         return alive;
     }
@@ -190,23 +230,30 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
     let names = ProcessNames::new(&program, None);
     let first = judge(deps, &session, &trees, &names);
     known.set(names);
-    let Sighting::Dead(_) = first else {
+    let (Sighting::Dead(_), _) = first else {
         return first;
     };
     // Somebody may have started another agent here and said so in the session's environment.
     match deps.sessions.environment(&spec.session, "GT_PROCESS_NAMES").await {
         Ok(None) | Err(SessionsError::NoSuchSession(_)) => first,
-        Ok(also) => judge(deps, &session, &trees, &ProcessNames::new(&program, also.as_deref())),
-        Err(error) => Sighting::Unknown(error.to_string()),
+        Ok(also) => {
+            let names = ProcessNames::new(&program, also.as_deref());
+            let found = judge(deps, &session, &trees, &names);
+            known.set(names);
+            found
+        }
+        Err(error) => (Sighting::Unknown(error.to_string()), None),
     }
 }
 
-fn judge(deps: &Deps, session: &Session, trees: &Trees, names: &ProcessNames) -> Sighting {
+fn judge(deps: &Deps, session: &Session, trees: &Trees, names: &ProcessNames) -> Found {
     let key: SessionKey = key(session);
-    match liveness(&session.panes, trees.as_ref(), names, deps.settings().start.timeout) {
+    let pane = trees.as_ref().ok().and_then(|trees| agent_pane(&session.panes, trees, names));
+    let sighting = match liveness(&session.panes, trees.as_ref(), names, deps.settings().start.timeout) {
         Liveness::Alive => Sighting::Alive(key),
         Liveness::Starting => Sighting::Starting(key),
         Liveness::Dead => Sighting::Dead(key),
         Liveness::Unknown(why) => Sighting::Unknown(why),
-    }
+    };
+    (sighting, pane.map(|pane| session.target(pane)))
 }

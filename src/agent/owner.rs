@@ -142,13 +142,14 @@ impl Owner {
             work.after(Duration::ZERO, OwnerEvent::RequestDue);
         }
         deps.claims.claim(&spec.identity, &spec.session);
-        deps.screens.want(&spec.session);
+        let known = KnownNames::default();
+        deps.screens.want(&spec.session, known.clone());
         let mut owner = Owner {
             lifecycle,
             spec: Arc::new(spec),
             work,
             timer: 0,
-            known: KnownNames::default(),
+            known,
             pulse: Arc::new(Notify::new()),
             state_since,
             last_death: None,

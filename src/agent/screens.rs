@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Now, deps::Deps, sessions::sweep::Sweep};
+use super::observe::{self, KnownNames};
+use crate::{
+    clock::Now,
+    deps::Deps,
+    sessions::{PaneTarget, sweep::Sweep},
+};
 
 /// So many of a screen's last lines are kept.
 pub const LINES: u16 = 40;
@@ -24,20 +29,27 @@ const KEPT: Duration = Duration::from_secs(10 * 60);
 #[derive(Debug, Clone, Default)]
 pub struct Screens {
     /// By session name; those that are not wanted have no entry.
-    wanted: Arc<Mutex<BTreeMap<String, Option<Screen>>>>,
+    wanted: Arc<Mutex<BTreeMap<String, Wanted>>>,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The names its agent is known by.
+    known: KnownNames,
+    screen: Option<Screen>,
 }
 
 #[derive(Debug)]
 struct Screen {
-    id: String,
+    pane: PaneTarget,
     at: Now,
     lines: Vec<String>,
 }
 
 impl Screens {
-    /// From now on the screen of the session of this name is read.
-    pub fn want(&self, session: &str) {
-        self.locked().entry(session.to_owned()).or_default();
+    /// From now on the screen of the session of this name is read: the pane that holds an agent of these names.
+    pub fn want(&self, session: &str, known: KnownNames) {
+        self.locked().entry(session.to_owned()).or_default().known = known;
     }
 
     /// The screen is not read any more, and forgotten.
@@ -45,38 +57,42 @@ impl Screens {
         self.locked().remove(session);
     }
 
-    /// What was on the screen of a session just now, by its name and the server's id for it (`$5`). Nothing is kept of
-    /// one that is not wanted.
-    pub fn note(&self, session: &str, id: &str, lines: Vec<String>, now: Now) {
-        if let Some(screen) = self.locked().get_mut(session) {
+    /// What was on the screen of an agent just now, in this pane. Nothing is kept of one that is not wanted.
+    pub fn note(&self, pane: &PaneTarget, lines: Vec<String>, now: Now) {
+        if let Some(wanted) = self.locked().get_mut(pane.session()) {
             let skip = lines.len().saturating_sub(usize::from(LINES));
             let lines = lines.into_iter().skip(skip).collect();
-            *screen = Some(Screen { id: id.to_owned(), at: now, lines });
+            wanted.screen = Some(Screen { pane: pane.clone(), at: now, lines });
         }
     }
 
     /// What was last seen in this incarnation of a session, and when. Name and id: another server gives the same ids.
     pub fn last(&self, session: &str, id: &str) -> Option<(Now, Vec<String>)> {
         let wanted = self.locked();
-        let screen = wanted.get(session)?.as_ref().filter(|screen| screen.id == id)?;
+        let screen = wanted.get(session)?.screen.as_ref().filter(|screen| screen.pane.session_id() == id)?;
         Some((screen.at, screen.lines.clone()))
     }
 
-    /// The wanted ones among the sessions of a sweep, as name and id. Forgets screens of sessions that are gone for long.
-    fn wanted_in(&self, sweep: &Sweep, now: Now) -> Vec<(String, String)> {
+    /// The pane in which that was seen.
+    pub fn pane(&self, session: &str, id: &str) -> Option<PaneTarget> {
+        let wanted = self.locked();
+        let screen = wanted.get(session)?.screen.as_ref().filter(|screen| screen.pane.session_id() == id)?;
+        Some(screen.pane.clone())
+    }
+
+    /// The panes of the wanted agents that a sweep shows alive. Forgets screens of sessions that are gone for long.
+    fn wanted_in(&self, sweep: &Sweep, now: Now) -> Vec<PaneTarget> {
         let Ok(sessions) = &sweep.sessions else { return Vec::new() };
         let mut there = Vec::new();
-        for (name, screen) in self.locked().iter_mut() {
-            let id = sessions.get(name).map(|session| &session.id);
-            if let Some(id) = id {
-                there.push((name.clone(), id.clone()));
-            }
-            screen.take_if(|screen| id != Some(&screen.id) && now.since(screen.at) > KEPT);
+        for (name, Wanted { known, screen }) in self.locked().iter_mut() {
+            there.extend(observe::pane_in(sweep, name, known));
+            let id = sessions.get(name).map(|session| session.id.as_str());
+            screen.take_if(|screen| id != Some(screen.pane.session_id()) && now.since(screen.at) > KEPT);
         }
         there
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Option<Screen>>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Wanted>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,9 +106,9 @@ pub async fn refresh(deps: &Deps, sweep: &Sweep) {
     let wanted = deps.screens.wanted_in(sweep, deps.now());
     // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
     for some in wanted.chunks(AT_ONCE) {
-        let reads = some.iter().map(|(name, id)| async move {
-            if let Ok(lines) = deps.sessions.capture(name, LINES).await {
-                deps.screens.note(name, id, lines, deps.now());
+        let reads = some.iter().map(|pane| async move {
+            if let Ok(lines) = deps.sessions.capture(pane, LINES).await {
+                deps.screens.note(pane, lines, deps.now());
             }
         });
         futures::future::join_all(reads).await;
@@ -102,7 +118,11 @@ pub async fn refresh(deps: &Deps, sweep: &Sweep) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sessions::Session;
+    use crate::{
+        agent::{liveness::ProcessNames, program::provider::preset},
+        processes::Process,
+        sessions::{Pane, Session},
+    };
 
     fn at(seconds: u64) -> Now {
         let wall = "2026-02-02T08:00:00Z".parse().unwrap();
@@ -110,12 +130,32 @@ mod tests {
     }
 
     fn sweep(sessions: &[(&str, &str)]) -> Sweep {
-        let session = |(name, id): &(&str, &str)| {
-            let (name, id) = ((*name).to_owned(), (*id).to_owned());
-            (name.clone(), Session { name, id, created: at(0).wall, panes: Vec::new() })
+        let sessions =
+            Ok(sessions.iter().map(|(name, id)| ((*name).to_owned(), session(name, id))).collect());
+        let claude = Process { pid: 7, age: Duration::from_secs(1), names: vec!["claude".to_owned()] };
+        Sweep { begun: at(0), sessions, trees: Ok(BTreeMap::from([(7, vec![claude])])) }
+    }
+
+    /// A person's pane, and the agent's.
+    fn session(name: &str, id: &str) -> Session {
+        let pane = |id: &str, pid| Pane {
+            id: id.to_owned(),
+            window: "@1".to_owned(),
+            pid,
+            dead: false,
+            exit_status: None,
         };
-        let sessions = Ok(sessions.iter().map(session).collect());
-        Sweep { begun: at(0), sessions, trees: Ok(BTreeMap::new()) }
+        let panes = vec![pane("%1", 6), pane("%2", 7)];
+        Session { name: name.to_owned(), id: id.to_owned(), created: at(0).wall, panes }
+    }
+
+    fn pane(name: &str, id: &str) -> PaneTarget {
+        let session = session(name, id);
+        session.target(&session.panes[1])
+    }
+
+    fn known() -> KnownNames {
+        KnownNames::of(ProcessNames::new(&preset("claude").unwrap(), None))
     }
 
     fn lines(text: &str) -> Vec<String> {
@@ -125,27 +165,27 @@ mod tests {
     #[test]
     fn the_last_screen_of_wanted_sessions_only() {
         let screens = Screens::default();
-        screens.note("a", "$1", lines("nobody wants it"), at(0));
+        screens.note(&pane("a", "$1"), lines("nobody wants it"), at(0));
         assert_eq!(screens.last("a", "$1"), None);
-        screens.want("a");
-        screens.note("a", "$1", lines("one"), at(1));
-        screens.note("a", "$1", lines("two"), at(2));
-        screens.want("a"); // once more changes nothing
+        screens.want("a", known());
+        screens.note(&pane("a", "$1"), lines("one"), at(1));
+        screens.note(&pane("a", "$1"), lines("two"), at(2));
+        screens.want("a", known()); // once more changes nothing
         assert_eq!(screens.last("a", "$1"), Some((at(2), lines("two"))));
         assert_eq!(screens.last("a", "$2"), None, "another incarnation");
         assert_eq!(screens.last("b", "$1"), None, "another session of another server");
-        screens.note("a", "$2", lines("new"), at(3));
+        screens.note(&pane("a", "$2"), lines("new"), at(3));
         assert_eq!((screens.last("a", "$1"), screens.last("a", "$2")), (None, Some((at(3), lines("new")))));
         screens.unwant("a");
-        screens.want("a");
+        screens.want("a", known());
         assert_eq!(screens.last("a", "$2"), None, "forgotten");
     }
 
     #[test]
     fn a_long_screen_keeps_its_end() {
         let screens = Screens::default();
-        screens.want("a");
-        screens.note("a", "$1", (0..1000).map(|n| n.to_string()).collect(), at(0));
+        screens.want("a", known());
+        screens.note(&pane("a", "$1"), (0..1000).map(|n| n.to_string()).collect(), at(0));
         let (_, kept) = screens.last("a", "$1").unwrap();
         assert_eq!((kept.len(), kept[0].as_str(), kept[39].as_str()), (40, "960", "999"));
     }
@@ -153,8 +193,8 @@ mod tests {
     #[test]
     fn outlives_its_session_for_a_while() {
         let screens = Screens::default();
-        screens.want("a");
-        screens.note("a", "$1", lines("limit"), at(0));
+        screens.want("a", known());
+        screens.note(&pane("a", "$1"), lines("limit"), at(0));
         for (name, seen, now, kept) in [
             ("there", sweep(&[("a", "$1"), ("b", "$2")]), 100, true),
             ("there for long", sweep(&[("a", "$1")]), 10_000, true),
@@ -167,6 +207,12 @@ mod tests {
             assert_eq!(screens.last("a", "$1").is_some(), kept, "{name}");
         }
         let there = screens.wanted_in(&sweep(&[("a", "$3"), ("b", "$2")]), at(0));
-        assert_eq!(there, [("a".to_owned(), "$3".to_owned())]);
+        assert_eq!(there, [pane("a", "$3")]);
+        screens.want("a", KnownNames::default());
+        assert_eq!(
+            screens.wanted_in(&sweep(&[("a", "$3")]), at(0)),
+            [],
+            "nobody knows its agent's names yet"
+        );
     }
 }

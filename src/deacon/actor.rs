@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use super::rules::{HeartbeatFile, Look, Progress, Verdict};
 use crate::{
     agent::{
-        confirmation::{Observation, Permission, Sighting},
+        confirmation::{Observation, Permission, SessionKey, Sighting},
         history::Entry,
         lifecycle::{Event, StartEnd, State},
         nudge,
@@ -169,7 +169,11 @@ impl DeaconState {
             self.deps.problems.clear(ahead);
         }
         match (verdict, &look.file) {
-            (Verdict::Nudge { age }, _) => self.nudge(age),
+            (Verdict::Nudge { age }, _) => {
+                if let Some(session) = look.alive_in.clone() {
+                    self.nudge(session, age);
+                }
+            }
             (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
                 let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
                 self.owner.apply(Event::Replace {
@@ -193,13 +197,13 @@ impl DeaconState {
         }
     }
 
-    fn nudge(&mut self, age: std::time::Duration) {
+    fn nudge(&mut self, session: SessionKey, age: std::time::Duration) {
         let seen = format!("its heartbeat is {} old", go_duration::format_minutes(age));
         tracing::info!("deacon: {seen}, nudging it");
         let (deps, spec) = (self.deps.clone(), self.owner.spec().clone());
         self.work.spawn(
             async move {
-                let done = match nudge::nudge(&deps, &spec.session, texts::HEALTH_CHECK).await {
+                let done = match nudge::nudge(&deps, &spec, &session, texts::HEALTH_CHECK).await {
                     Ok(()) => "nudged".to_owned(),
                     Err(error) => {
                         tracing::warn!("deacon: nudge was not delivered: {error}");

@@ -44,6 +44,62 @@ pub struct Pane {
     pub exit_status: Option<i32>,
 }
 
+impl Session {
+    /// One of its panes, to type into or read from.
+    pub fn target(&self, pane: &Pane) -> PaneTarget {
+        PaneTarget {
+            session: self.name.clone(),
+            session_id: self.id.clone(),
+            pane: pane.id.clone(),
+            pid: pane.pid,
+        }
+    }
+
+    /// The pane it was made with, as long as that exists: the server numbers panes in the order they are made.
+    pub fn oldest_pane(&self) -> Option<&Pane> {
+        self.panes.iter().min_by_key(|pane| pane.number())
+    }
+}
+
+impl Pane {
+    /// The number in its id; the server never gives one twice.
+    pub fn number(&self) -> u64 {
+        self.id.trim_start_matches('%').parse().unwrap_or(u64::MAX)
+    }
+}
+
+/// Exactly one pane of one incarnation of a session, as [`Session::target`] gives it. What is typed or read goes there or
+/// nowhere: never to the pane that a person happens to look at, nor to one that got the same ids from another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaneTarget {
+    session: String,
+    session_id: String,
+    pane: String,
+    pid: u32,
+}
+
+impl PaneTarget {
+    /// The name of its session.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The server's id for its session (`$5`).
+    pub fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    /// The server's id for it (`%7`).
+    pub fn pane(&self) -> &str {
+        &self.pane
+    }
+
+    /// The process tmux started in it.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
 /// Something in a session ended, as the kernel or the server told it. A hint, and perhaps one of several for one death.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -91,6 +147,8 @@ pub enum Key {
     Enter,
     /// Escape.
     Escape,
+    /// Cursor up.
+    Up,
     /// Cursor down.
     Down,
 }
@@ -116,6 +174,14 @@ pub enum SessionsError {
     /// The named session does not exist (any more).
     #[error("session {0} does not exist")]
     NoSuchSession(String),
+    /// The pane does not exist (any more), or its process is another one by now.
+    #[error("pane {pane} of session {session} does not exist")]
+    NoSuchPane {
+        /// Its session's name.
+        session: String,
+        /// The server's id for it.
+        pane: String,
+    },
     /// A session of this name exists already.
     #[error("session {0} exists already")]
     Duplicate(String),
@@ -150,14 +216,14 @@ pub trait Sessions: Send + Sync {
     /// Ends exactly this session. One that is gone already is no error.
     async fn kill(&self, name: &str) -> Result<(), SessionsError>;
 
-    /// Types `text` literally into the session's active pane, whatever its length or content; no Enter after it.
-    async fn paste(&self, name: &str, text: &str) -> Result<(), SessionsError>;
+    /// Types `text` literally into exactly this pane, whatever its length or content; no Enter after it.
+    async fn paste(&self, pane: &PaneTarget, text: &str) -> Result<(), SessionsError>;
 
-    /// Presses one key in the session's active pane.
-    async fn press(&self, name: &str, key: Key) -> Result<(), SessionsError>;
+    /// Presses one key in exactly this pane.
+    async fn press(&self, pane: &PaneTarget, key: Key) -> Result<(), SessionsError>;
 
-    /// The last `lines` lines of the active pane's screen and history, oldest first, without trailing blanks.
-    async fn capture(&self, name: &str, lines: u16) -> Result<Vec<String>, SessionsError>;
+    /// The last `lines` lines of this pane's screen and history, oldest first, without trailing blanks.
+    async fn capture(&self, pane: &PaneTarget, lines: u16) -> Result<Vec<String>, SessionsError>;
 
     /// Sets session options, in order, in one go (`status-style`, `mouse`, …).
     async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError>;

@@ -128,11 +128,11 @@ async fn ready(deps: &Deps, pending: &Pending) -> Readiness {
             let mut seen = false;
             let shown = async {
                 loop {
-                    match deps.sessions.capture(&pending.spec.session, 30).await {
-                        Ok(screen) if readiness::shows_prompt(&screen, &prompts) => break true,
-                        Ok(_) => seen = true,
-                        Err(SessionsError::NoSuchSession(_)) => break false,
-                        Err(_) => {}
+                    match screen(deps, &pending.spec).await {
+                        Screen::Shows(screen) if readiness::shows_prompt(&screen, &prompts) => break true,
+                        Screen::Shows(_) => seen = true,
+                        Screen::Gone => break false,
+                        Screen::Unknown => {}
                     }
                     tokio::time::sleep(SCREEN_POLL).await;
                 }
@@ -147,6 +147,26 @@ async fn ready(deps: &Deps, pending: &Pending) -> Readiness {
     }
 }
 
+enum Screen {
+    Shows(Vec<String>),
+    Gone,
+    Unknown,
+}
+
+/// What the pane shows in which the agent lives; nothing as long as it lives in none.
+async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
+    match observe::locate(deps, spec).await {
+        (Sighting::Absent, _) => Screen::Gone,
+        (Sighting::Unknown(_), _) => Screen::Unknown,
+        (_, None) => Screen::Shows(Vec::new()),
+        (_, Some(pane)) => match deps.sessions.capture(&pane, 30).await {
+            Ok(lines) => Screen::Shows(lines),
+            Err(SessionsError::NoSuchSession(_)) => Screen::Gone,
+            Err(_) => Screen::Unknown,
+        },
+    }
+}
+
 /// Gives the word, if an agent still lives there and it still may be touched.
 async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
     match observe::look_at_session(deps, &pending.spec).await {
@@ -156,8 +176,8 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
     if permission::ask(deps, &pending.spec).await != Permission::Allowed {
         return Attended::Later;
     }
-    let (identity, session) = (&pending.spec.identity, &pending.spec.session);
-    match nudge::nudge(deps, session, texts::BEGIN).await {
+    let identity = &pending.spec.identity;
+    match nudge::nudge(deps, &pending.spec, key, texts::BEGIN).await {
         Ok(()) => {
             tracing::info!("{identity}: is ready, told to begin (mail {})", pending.id);
             remember(deps, pending, "is ready", "told to begin");

@@ -1,8 +1,14 @@
 //! What was last seen on agents' screens.
 
-use gastown_supervisor::agent::screens;
+use gastown_supervisor::agent::{
+    liveness::ProcessNames, observe::KnownNames, program::provider::preset, screens,
+};
 
 use crate::{look, town, world::*};
+
+fn known() -> KnownNames {
+    KnownNames::of(ProcessNames::new(&preset("claude").unwrap(), None))
+}
 
 #[test]
 fn wanted_screens_are_read_and_outlive_their_sessions() {
@@ -13,8 +19,8 @@ fn wanted_screens_are_read_and_outlive_their_sessions() {
         world.pass(mins(1)).await;
         let sweep = look(&deps).await;
         let id = |name: &str| sweep.sessions.as_ref().unwrap()[name].id.clone();
-        deps.screens.want(&witness("r"));
-        deps.screens.want("gt-r-nobody");
+        deps.screens.want(&witness("r"), known());
+        deps.screens.want("gt-r-nobody", known());
         screens::refresh(&deps, &sweep).await;
         let seen = deps.screens.last(&witness("r"), &id(&witness("r")));
         assert_eq!(seen, Some((deps.now(), vec!["> ".to_owned()])));

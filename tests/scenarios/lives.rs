@@ -46,6 +46,24 @@ fn a_death_is_confirmed_and_then_repaired_once() {
 }
 
 #[test]
+fn beside_a_persons_shell_the_agent_is_told_and_the_shell_is_not() {
+    simulate(5, |world| async move {
+        world.state().nature.splits = 1.0;
+        let supervisor = town(&world, &["r"]).await;
+        let told = |world: &World| world.state().session(&witness("r")).typed.len();
+        assert!(told(&world) > 0, "the world tells of what is typed elsewhere");
+        // Its agent ends: what is left is the person's, until the session is made anew.
+        world.pass(mins(5)).await;
+        world.crash_agent(&witness("r"), false);
+        world.hint();
+        world.until("a second start", secs(3), |state| state.created(&witness("r")).len() == 2).await;
+        world.pass(secs(20)).await;
+        assert_eq!(supervisor.agent("r/witness").await.state, "alive");
+        assert!(told(&world) > 0, "the new one is told too");
+    });
+}
+
+#[test]
 fn one_that_comes_back_by_itself_is_left_alone() {
     simulate(3, |world| async move {
         let supervisor = town(&world, &["r"]).await;

@@ -196,6 +196,7 @@ async fn storm(world: &World, supervisor: &Supervisor, length: Duration) {
         state.nature.never_appears = 0.04;
         state.nature.frail = 0.15;
         state.nature.leaves_shell = 0.3;
+        state.nature.splits = 0.2;
         state.nature.wakes_on_nudge = 0.3;
     }
     let end = world.time() + length;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gastown_supervisor::sessions::{
-    Key, KeyBinding, NewSession, Session, Sessions, SessionsError,
+    Key, KeyBinding, NewSession, Pane, PaneTarget, Session, Sessions, SessionsError,
     tmux::{Socket, Tmux, TmuxConfig},
 };
 
@@ -50,6 +50,14 @@ fn nasty() -> String {
     text
 }
 
+fn first_pane(session: &Session) -> PaneTarget {
+    session.target(&session.panes[0])
+}
+
+async fn pane_of(tmux: &Tmux, name: &str) -> PaneTarget {
+    first_pane(&tmux.find(name).await.unwrap().unwrap())
+}
+
 async fn exact_names(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
@@ -62,12 +70,9 @@ async fn exact_names(control: bool) {
     for prefix in ["gt-a", "gt-a-b", "gt-", "gt-a-witnes", "gt*", "", "$0", &long.id, "=gt-a-witness"] {
         assert_eq!(tmux.find(prefix).await.unwrap(), None, "{prefix:?}");
         tmux.kill(prefix).await.unwrap();
-        assert!(matches!(tmux.paste(prefix, "x").await, Err(SessionsError::NoSuchSession(_))), "{prefix:?}");
-        assert!(
-            matches!(tmux.press(prefix, Key::Enter).await, Err(SessionsError::NoSuchSession(_))),
-            "{prefix:?}"
-        );
-        assert!(matches!(tmux.capture(prefix, 5).await, Err(SessionsError::NoSuchSession(_))), "{prefix:?}");
+        let named = Session { name: prefix.to_owned(), ..short.clone() };
+        let paste = tmux.paste(&first_pane(&named), "x").await;
+        assert!(matches!(paste, Err(SessionsError::NoSuchPane { .. })), "{prefix:?}: {paste:?}");
         assert!(matches!(tmux.disarm(prefix).await, Err(SessionsError::NoSuchSession(_))), "{prefix:?}");
         let set = tmux.set_options(prefix, &[("mouse", "on".into())]).await;
         assert!(matches!(set, Err(SessionsError::NoSuchSession(_))), "{prefix:?}: {set:?}");
@@ -173,7 +178,8 @@ async fn paste_is_exact(control: bool) {
     let tmux = server.tmux(control);
     let file = create_recorder(&server, &tmux, "gt-typed").await;
     let text = nasty();
-    tmux.paste("gt-typed", &text).await.unwrap();
+    let pane = pane_of(&tmux, "gt-typed").await;
+    tmux.paste(&pane, &text).await.unwrap();
     let mut wanted = text.clone().into_bytes();
     assert!(typed(&file, wanted.len()).await == wanted, "20 KB arrive as they are");
     // Short ones, and NUL, which no tmux command carries.
@@ -187,28 +193,74 @@ async fn paste_is_exact(control: bool) {
         ("\\;", "\\;"),
         ("$", "$"),
     ] {
-        tmux.paste("gt-typed", text).await.unwrap();
+        tmux.paste(&pane, text).await.unwrap();
         wanted.extend(arrives.as_bytes());
         assert_eq!(typed(&file, wanted.len()).await[20_000..], wanted[20_000..], "{text:?}");
     }
-    for key in [Key::Enter, Key::Escape, Key::Down] {
-        tmux.press("gt-typed", key).await.unwrap();
+    for key in [Key::Enter, Key::Escape, Key::Down, Key::Up] {
+        tmux.press(&pane, key).await.unwrap();
     }
-    wanted.extend(b"\r\x1b\x1b[B");
+    wanted.extend(b"\r\x1b\x1b[B\x1b[A");
     assert_eq!(typed(&file, wanted.len()).await[20_000..], wanted[20_000..]);
     assert_eq!(server.must(&["list-buffers"]), "", "no buffer stays behind");
+}
+
+/// A session as no server ever showed it.
+fn parted() -> Session {
+    let pane = Pane { id: "%0".into(), window: "@0".into(), pid: 1, dead: false, exit_status: None };
+    let created = jiff::Timestamp::UNIX_EPOCH;
+    Session { name: "gt-a".into(), id: "$0".into(), created, panes: vec![pane] }
+}
+
+async fn exactly_one_pane_is_typed_into_and_read(control: bool) {
+    let server = Server::new();
+    let tmux = server.tmux(control);
+    let agents = create_recorder(&server, &tmux, "gt-typed").await;
+    let pane = pane_of(&tmux, "gt-typed").await;
+    // A person works in another pane and another window of it, both in focus.
+    let (new, persons) = recorder(&server, "person");
+    for command in ["split-window", "new-window", "split-window"] {
+        server.must(&[command, "-t", "=gt-typed:", &new.command]);
+    }
+    until("the person's pane", async || persons.exists().then_some(())).await;
+    tmux.paste(&pane, "one").await.unwrap();
+    tmux.press(&pane, Key::Enter).await.unwrap();
+    assert_eq!(typed(&agents, 4).await, b"one\r");
+    assert_eq!(std::fs::read(&persons).unwrap(), b"");
+    assert_eq!(tmux.capture(&pane, 5).await, Ok(vec![]));
+    // A pane is in its session or nowhere: with another's id, or another process, it is not the one that was meant.
+    let other = tmux.create(&session("gt-other")).await.unwrap();
+    let seen = tmux.find("gt-typed").await.unwrap().unwrap();
+    let elsewhere = Session { panes: other.panes.clone(), ..seen.clone() };
+    let another = Pane { pid: seen.panes[0].pid + 1, ..seen.panes[0].clone() };
+    let replaced = Session { panes: vec![another], ..seen.clone() };
+    let gone = Session { panes: vec![Pane { id: "%99".into(), ..seen.panes[0].clone() }], ..seen };
+    for (case, session) in [("elsewhere", elsewhere), ("replaced", replaced), ("gone", gone)] {
+        let pane = first_pane(&session);
+        let refused = |error| matches!(error, Err(SessionsError::NoSuchPane { .. }));
+        assert!(refused(tmux.paste(&pane, "no").await), "{case}");
+        assert!(refused(tmux.press(&pane, Key::Enter).await), "{case}");
+        assert!(refused(tmux.capture(&pane, 5).await.map(drop)), "{case}");
+    }
+    let gone = first_pane(&Session { id: "$99".into(), ..other.clone() });
+    let refused = tmux.paste(&gone, "no").await;
+    assert_eq!(refused, Err(SessionsError::NoSuchSession("gt-other".into())));
+    tmux.paste(&pane, "two").await.unwrap();
+    assert_eq!(typed(&agents, 7).await, b"one\rtwo", "and nothing in between");
+    assert_eq!(std::fs::read(&persons).unwrap(), b"");
 }
 
 async fn a_user_left_the_pane_in_copy_mode(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
     let file = create_recorder(&server, &tmux, "gt-typed").await;
+    let pane = pane_of(&tmux, "gt-typed").await;
     let mut wanted: Vec<u8> = Vec::new();
     for (text, key, bytes) in [("one", Key::Enter, b"one\r".as_slice()), ("two", Key::Down, b"two\x1b[B")] {
         server.must(&["copy-mode", "-t", "=gt-typed:"]);
-        tmux.paste("gt-typed", text).await.unwrap();
+        tmux.paste(&pane, text).await.unwrap();
         server.must(&["copy-mode", "-t", "=gt-typed:"]);
-        tmux.press("gt-typed", key).await.unwrap();
+        tmux.press(&pane, key).await.unwrap();
         wanted.extend(bytes);
         assert_eq!(typed(&file, wanted.len()).await, wanted);
     }
@@ -218,16 +270,16 @@ async fn capture_and_options(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
     let script = "i=0; while [ $i -lt 100 ]; do echo line $i; i=$((i+1)); done; echo '❯ ü'; echo '%end 1 2 1'; exec sleep 600";
-    tmux.create(&command("gt-a", script)).await.unwrap();
+    let pane = first_pane(&tmux.create(&command("gt-a", script)).await.unwrap());
     let screen = until("the last line shows", async || {
-        let screen = tmux.capture("gt-a", 5).await.unwrap();
+        let screen = tmux.capture(&pane, 5).await.unwrap();
         (screen.last().is_some_and(|line| line == "%end 1 2 1")).then_some(screen)
     })
     .await;
     assert_eq!(screen, ["line 97", "line 98", "line 99", "❯ ü", "%end 1 2 1"]);
-    assert_eq!(tmux.capture("gt-a", 200).await.unwrap().len(), 102);
-    tmux.create(&session("gt-empty")).await.unwrap();
-    assert!(tmux.capture("gt-empty", 5).await.unwrap().is_empty());
+    assert_eq!(tmux.capture(&pane, 200).await.unwrap().len(), 102);
+    let empty = first_pane(&tmux.create(&session("gt-empty")).await.unwrap());
+    assert!(tmux.capture(&empty, 5).await.unwrap().is_empty());
 
     let status = "🦉 rig/witness #(gt status-line 2>/dev/null) %H:%M;";
     let options =
@@ -268,14 +320,15 @@ async fn nothing_starts_a_server_but_create(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
     let began = Instant::now();
+    let pane = first_pane(&parted());
     for _ in 0..2 {
         assert_eq!(tmux.list().await, Ok(vec![]));
         assert_eq!(tmux.find("gt-a").await, Ok(None));
         assert_eq!(tmux.kill("gt-a").await, Ok(()));
         let gone = SessionsError::NoSuchSession("gt-a".into());
-        assert_eq!(tmux.paste("gt-a", "x").await, Err(gone.clone()));
-        assert_eq!(tmux.press("gt-a", Key::Enter).await, Err(gone.clone()));
-        assert_eq!(tmux.capture("gt-a", 1).await, Err(gone.clone()));
+        assert_eq!(tmux.paste(&pane, "x").await, Err(gone.clone()));
+        assert_eq!(tmux.press(&pane, Key::Enter).await, Err(gone.clone()));
+        assert_eq!(tmux.capture(&pane, 1).await, Err(gone.clone()));
         assert_eq!(tmux.disarm("gt-a").await, Err(gone.clone()));
         assert_eq!(tmux.environment("gt-a", "X").await, Err(gone));
         assert!(!server.socket().exists(), "not even a socket");
@@ -365,6 +418,7 @@ both_ways!(
     panes_of_a_session_its_user_changed,
     dead_panes_and_disarm,
     paste_is_exact,
+    exactly_one_pane_is_typed_into_and_read,
     a_user_left_the_pane_in_copy_mode,
     capture_and_options,
     keys_can_be_bound_again,
@@ -499,13 +553,21 @@ async fn changes_tell_of_births_and_deaths() {
 async fn what_a_hook_prints_is_not_taken_for_an_answer() {
     let server = Server::new();
     let tmux = server.tmux(true);
-    tmux.create(&session("gt-a")).await.unwrap();
-    for hook in ["after-list-panes", "after-new-session", "after-send-keys", "after-show-environment"] {
+    let pane = first_pane(&tmux.create(&session("gt-a")).await.unwrap());
+    for hook in [
+        "after-list-panes",
+        "after-new-session",
+        "after-send-keys",
+        "after-display-message",
+        "after-capture-pane",
+        "after-show-environment",
+    ] {
         server.must(&["set-hook", "-g", hook, "display-message -p hooked"]);
     }
     for number in 0..5 {
         tmux.create(&session(&format!("gt-b{number}"))).await.unwrap();
-        tmux.press("gt-a", Key::Enter).await.unwrap();
+        tmux.press(&pane, Key::Enter).await.unwrap();
+        assert_eq!(tmux.capture(&pane, 5).await, Ok(vec![]));
         assert_eq!(tmux.environment("gt-a", "NO").await, Ok(None));
         assert_eq!(tmux.list().await.unwrap().len(), number + 2);
     }
@@ -517,7 +579,7 @@ async fn a_million_bytes_arrive() {
     let tmux = server.tmux(true);
     let file = create_recorder(&server, &tmux, "gt-typed").await;
     let text = nasty().repeat(50);
-    tmux.paste("gt-typed", &text).await.unwrap();
+    tmux.paste(&pane_of(&tmux, "gt-typed").await, &text).await.unwrap();
     assert!(typed(&file, text.len()).await == text.into_bytes());
 }
 

@@ -3,7 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use gastown_supervisor::{
-    agent::nudge,
+    agent::{
+        confirmation::SessionKey,
+        identity::Identity,
+        kill,
+        nudge::{self, NotDelivered},
+        spec::AgentSpec,
+    },
     clock::SystemClock,
     commands::runner::Runner,
     control::socket::SocketDoor,
@@ -11,7 +17,7 @@ use gastown_supervisor::{
     deps::{Deps, Dice, Ports},
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
-    sessions::{NewSession, SessionsError},
+    sessions::{NewSession, Session},
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
 use tokio::sync::watch;
@@ -35,20 +41,38 @@ fn deps(town: &Town) -> Deps {
     Deps::new(ports, Dice::fresh(), TownPaths::new(town.root()), in_force)
 }
 
-async fn agent(town: &Town, deps: &Deps, session: &str, actor: &str) {
+fn spec(actor: &str) -> AgentSpec {
+    let (session, identity) = match actor {
+        "r/witness" => ("gt-r-witness", Identity::Witness("r".parse().unwrap())),
+        _ => ("gt-r-refinery", Identity::Refinery("r".parse().unwrap())),
+    };
+    AgentSpec { identity, session: session.into(), prefix: "gt".into() }
+}
+
+/// What came of a nudge, typed into the session as it is right now.
+async fn nudged(deps: &Deps, actor: &str, text: &str) -> Result<(), NotDelivered> {
+    let spec = spec(actor);
+    let session = deps.sessions.find(&spec.session).await.unwrap().unwrap();
+    nudge::nudge(deps, &spec, &kill::key(&session), text).await
+}
+
+async fn agent(town: &Town, deps: &Deps, actor: &str) -> Session {
+    let session = spec(actor).session;
     let environment = [("GT_ROOT", town.root().to_str().unwrap()), ("BD_ACTOR", actor)];
     let new = NewSession {
-        name: session.into(),
+        name: session,
         directory: town.root().into(),
         environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
         command: format!("exec {}", town.bin().join("claude").display()),
     };
-    deps.sessions.create(&new).await.unwrap();
+    let session = deps.sessions.create(&new).await.unwrap();
+    let pane = session.target(&session.panes[0]);
     until("the prompt", async || {
-        let screen = deps.sessions.capture(session, 10).await.unwrap();
+        let screen = deps.sessions.capture(&pane, 10).await.unwrap();
         screen.iter().any(|line| line == ">").then_some(())
     })
     .await;
+    session
 }
 
 /// About 20 KB, several lines, all kinds of quotes, ending in a semicolon.
@@ -61,14 +85,12 @@ fn long(mark: &str) -> String {
 async fn nudges_to_one_session_never_interleave() {
     let town = Town::new(&[]);
     let deps = deps(&town);
-    agent(&town, &deps, "gt-r-witness", "r/witness").await;
-    agent(&town, &deps, "gt-r-refinery", "r/refinery").await;
+    agent(&town, &deps, "r/witness").await;
+    agent(&town, &deps, "r/refinery").await;
     let texts: Vec<String> = ["one", "two", "three"].map(long).to_vec();
-    let to_witness = texts.iter().map(|text| nudge::nudge(&deps, "gt-r-witness", text));
-    let (told, other) = futures::join!(
-        futures::future::join_all(to_witness),
-        nudge::nudge(&deps, "gt-r-refinery", &texts[0]),
-    );
+    let to_witness = texts.iter().map(|text| nudged(&deps, "r/witness", text));
+    let (told, other) =
+        futures::join!(futures::future::join_all(to_witness), nudged(&deps, "r/refinery", &texts[0]),);
     assert!(told.iter().all(Result::is_ok), "{told:?}");
     other.unwrap();
     // First come, first served.
@@ -87,18 +109,55 @@ async fn nudges_to_one_session_never_interleave() {
 async fn a_user_in_copy_mode_does_not_swallow_it() {
     let town = Town::new(&[]);
     let deps = deps(&town);
-    agent(&town, &deps, "gt-r-witness", "r/witness").await;
+    agent(&town, &deps, "r/witness").await;
     town.server.must(&["copy-mode", "-t", "=gt-r-witness:"]);
-    nudge::nudge(&deps, "gt-r-witness", "hello;").await.unwrap();
+    nudged(&deps, "r/witness", "hello;").await.unwrap();
     until("the nudge", async || (town.received("r/witness") == "hello;\n").then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_is_not_the_agents_pane_gets_nothing() {
+    let town = Town::new(&[]);
+    let deps = deps(&town);
+    let session = agent(&town, &deps, "r/witness").await;
+    // A person's shells, in front and in focus: one split off before the agent, one in a window of its own.
+    let shell = "exec env PS1='person> ' sh";
+    town.server.must(&["split-window", "-b", "-t", "=gt-r-witness:", shell]);
+    town.server.must(&["new-window", "-t", "=gt-r-witness:", shell]);
+    let persons = || {
+        let panes = town.server.must(&["list-panes", "-s", "-t", "=gt-r-witness:", "-F", "#{pane_id}"]);
+        let others = panes.lines().filter(|pane| *pane != session.panes[0].id);
+        others.map(|pane| town.server.must(&["capture-pane", "-p", "-t", pane])).collect::<Vec<_>>()
+    };
+    let untouched = || persons().iter().all(|screen| screen.trim() == "person>");
+    until("the person's shells", async || untouched().then_some(())).await;
+    let text = "Run `touch typed` to check.";
+    nudged(&deps, "r/witness", text).await.unwrap();
+    until("the nudge", async || (town.received("r/witness") == format!("{text}\n")).then_some(())).await;
+    assert!(untouched(), "{:?}", persons());
+    // The agent ends, and what is left is the person's.
+    crate::support::kill(session.panes[0].pid);
+    until("the pane is gone", async || {
+        let left = deps.sessions.find("gt-r-witness").await.unwrap().unwrap();
+        (left.panes.len() == 2).then_some(())
+    })
+    .await;
+    let told = nudged(&deps, "r/witness", text).await;
+    assert_eq!(told, Err(NotDelivered::NoAgent("gt-r-witness".into())));
+    assert!(untouched() && !town.path("typed").exists(), "{:?}", persons());
 }
 
 #[tokio::test]
 async fn a_session_that_is_not_there_is_an_error() {
     let town = Town::new(&[]);
     let deps = deps(&town);
-    agent(&town, &deps, "gt-r-witness", "r/witness").await;
-    let told = nudge::nudge(&deps, "gt-r-wit", "not for the one whose name begins so").await;
-    assert!(matches!(told, Err(SessionsError::NoSuchSession(_))), "{told:?}");
+    let session = agent(&town, &deps, "r/witness").await;
+    let begins_so = AgentSpec { session: "gt-r-wit".into(), ..spec("r/witness") };
+    let told =
+        nudge::nudge(&deps, &begins_so, &kill::key(&session), "not for the one whose name begins so").await;
+    assert_eq!(told, Err(NotDelivered::Gone("gt-r-wit".into())));
+    let another = SessionKey { id: "$99".into(), ..kill::key(&session) };
+    let told = nudge::nudge(&deps, &spec("r/witness"), &another, "not for one made since").await;
+    assert_eq!(told, Err(NotDelivered::Gone("gt-r-witness".into())));
     assert_eq!(town.received("r/witness"), "");
 }

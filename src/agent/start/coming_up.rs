@@ -16,7 +16,7 @@ use crate::{
         readiness,
         texts::{self, Occasion},
     },
-    sessions::{Key, SessionsError},
+    sessions::{Key, PaneTarget, SessionsError},
 };
 
 /// Between two looks at a screen.
@@ -58,7 +58,6 @@ impl Start<'_> {
         if !program.process_names.iter().any(|name| name == "claude") {
             return Ok(());
         }
-        let session = &self.spec.session;
         let shown = async {
             loop {
                 if readiness::shows_permissions_dialog(&self.screen(key).await?) {
@@ -72,7 +71,8 @@ impl Start<'_> {
             Ok(Err(end)) => Err(end),
             Ok(Ok(())) => {
                 for keystroke in [Key::Down, Key::Enter] {
-                    if let Err(error) = self.deps.sessions.press(session, keystroke).await {
+                    let (Some(pane), _) = self.pane(key).await? else { return Ok(()) };
+                    if let Err(error) = self.deps.sessions.press(&pane, keystroke).await {
                         self.passed_over(&error.to_string());
                     }
                     tokio::time::sleep(DIALOG_STEP).await;
@@ -133,7 +133,7 @@ impl Start<'_> {
             self.passed_over("not told what to do, as it is not known whether it may be");
             return Ok(());
         }
-        if let Err(error) = nudge::nudge(self.deps, &self.spec.session, text).await {
+        if let Err(error) = nudge::nudge(self.deps, self.spec, key, text).await {
             self.passed_over(&format!("nudge was not delivered: {error}"));
         }
         Ok(())
@@ -165,28 +165,36 @@ impl Start<'_> {
 
     /// Whether it is known that the session is still there and may still be touched; that it is not ends the start.
     async fn still_there(&self, key: &SessionKey) -> Step<bool> {
-        let seen = match observe::look_at_session(self.deps, self.spec).await {
-            Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
-            Sighting::Alive(seen) | Sighting::Starting(seen) | Sighting::Dead(seen) if seen != *key => {
-                return Err(StartEnd::Found(seen));
-            }
-            Sighting::Dead(seen) => return Err(StartEnd::Ended(seen)),
-            Sighting::Alive(_) | Sighting::Starting(_) => true,
-            Sighting::Unknown(_) => false,
-        };
+        let (_, known) = self.pane(key).await?;
         self.makes_way(key)?;
         match permission::ask(self.deps, self.spec).await {
             // What runs is left running.
             Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why }),
-            Permission::Allowed => Ok(seen),
+            Permission::Allowed => Ok(known),
             Permission::Unknown(_) => Ok(false),
         }
     }
 
+    /// The pane in which the agent lives, if it was found in one, and whether its session is known to be still there; that it
+    /// is not ends the start.
+    async fn pane(&self, key: &SessionKey) -> Step<(Option<PaneTarget>, bool)> {
+        let (sighting, pane) = observe::locate(self.deps, self.spec).await;
+        match sighting {
+            Sighting::Absent => Err(StartEnd::Ended(key.clone())),
+            Sighting::Alive(seen) | Sighting::Starting(seen) | Sighting::Dead(seen) if seen != *key => {
+                Err(StartEnd::Found(seen))
+            }
+            Sighting::Dead(seen) => Err(StartEnd::Ended(seen)),
+            Sighting::Alive(_) | Sighting::Starting(_) => Ok((pane, true)),
+            Sighting::Unknown(_) => Ok((None, false)),
+        }
+    }
+
     async fn screen(&self, key: &SessionKey) -> Step<Vec<String>> {
-        match self.deps.sessions.capture(&self.spec.session, 30).await {
+        let (Some(pane), _) = self.pane(key).await? else { return Ok(Vec::new()) };
+        match self.deps.sessions.capture(&pane, 30).await {
             Ok(lines) => {
-                self.deps.screens.note(&self.spec.session, &key.id, lines.clone(), self.deps.now());
+                self.deps.screens.note(&pane, lines.clone(), self.deps.now());
                 Ok(lines)
             }
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),

@@ -31,7 +31,7 @@ pub use self::{
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
-use super::{End, Key, KeyBinding, NewSession, Session, Sessions, SessionsError};
+use super::{End, Key, KeyBinding, NewSession, PaneTarget, Session, Sessions, SessionsError};
 
 mod control;
 mod deaths;
@@ -99,6 +99,36 @@ impl Tmux {
         self.link.run(requests, purpose).await.map_err(|trouble| error(trouble, requests, Some(name)))
     }
 
+    /// Carries out requests that concern one pane, named by its session's and its own id.
+    async fn for_pane(
+        &self,
+        pane: &PaneTarget,
+        requests: &[Request],
+        purpose: Purpose,
+    ) -> Result<String, SessionsError> {
+        self.link.run(requests, purpose).await.map_err(|trouble| match trouble {
+            Trouble::Refused { text, .. } if text.contains("can't find pane") => no_such_pane(pane),
+            trouble => error(trouble, requests, Some(pane.session())),
+        })
+    }
+
+    /// The target of a pane, after making sure that it is still the one that was meant: another server gives the same ids
+    /// again, and a pane may be given another process.
+    async fn verified(&self, pane: &PaneTarget) -> Result<String, SessionsError> {
+        let session = target::pane(pane.session_id(), pane.pane());
+        let requests = [Request::of(["list-panes", "-s", "-F", FORMAT, "-t", &session])];
+        let listed = self.read(&self.for_pane(pane, &requests, Purpose::Repeatable).await?);
+        let is_it = |session: &Session| {
+            let panes = &session.panes;
+            session.name == pane.session()
+                && panes.iter().any(|seen| !seen.dead && (&*seen.id, seen.pid) == (pane.pane(), pane.pid()))
+        };
+        match listed.sessions.iter().any(is_it) {
+            true => Ok(session),
+            false => Err(no_such_pane(pane)),
+        }
+    }
+
     fn read(&self, printed: &str) -> Listed {
         let listed = parse(printed);
         if let Some(server) = listed.server {
@@ -124,6 +154,10 @@ impl Tmux {
 
 fn target(name: &str) -> Result<String, SessionsError> {
     exact(name).ok_or_else(|| SessionsError::NoSuchSession(name.to_owned()))
+}
+
+fn no_such_pane(pane: &PaneTarget) -> SessionsError {
+    SessionsError::NoSuchPane { session: pane.session().to_owned(), pane: pane.pane().to_owned() }
 }
 
 fn error(trouble: Trouble, requests: &[Request], name: Option<&str>) -> SessionsError {
@@ -204,15 +238,13 @@ impl Sessions for Tmux {
         }
     }
 
-    async fn paste(&self, name: &str, text: &str) -> Result<(), SessionsError> {
-        let target = target(name)?;
+    async fn paste(&self, pane: &PaneTarget, text: &str) -> Result<(), SessionsError> {
+        let target = self.verified(pane).await?;
         if text.bytes().all(|byte| byte == 0) {
-            // tmux has no empty buffers; still tell whether the session is there.
-            let there = [Request::of(["has-session", "-t", &target])];
-            return self.for_session(name, &there, Purpose::Repeatable).await.map(drop);
+            return Ok(()); // tmux has no empty buffers
         }
         let buffer = self.next_buffer();
-        let outcome = self.for_session(name, &request::paste(&target, &buffer, text), Purpose::Once).await;
+        let outcome = self.for_pane(pane, &request::paste(&target, &buffer, text), Purpose::Once).await;
         if outcome.is_err() {
             // It may have been filled and not used; if it was not, there is nothing to say about it.
             let _ = self.link.run(&[Request::of(["delete-buffer", "-b", &buffer])], Purpose::Once).await;
@@ -220,14 +252,22 @@ impl Sessions for Tmux {
         outcome.map(drop)
     }
 
-    async fn press(&self, name: &str, key: Key) -> Result<(), SessionsError> {
-        self.for_session(name, &request::press(&target(name)?, key), Purpose::Once).await.map(drop)
+    async fn press(&self, pane: &PaneTarget, key: Key) -> Result<(), SessionsError> {
+        let target = self.verified(pane).await?;
+        self.for_pane(pane, &request::press(&target, key), Purpose::Once).await.map(drop)
     }
 
-    async fn capture(&self, name: &str, lines: u16) -> Result<Vec<String>, SessionsError> {
-        let (target, start) = (target(name)?, format!("-{lines}"));
-        let requests = [Request::of(["capture-pane", "-p", "-t", &target, "-S", &start])];
-        let printed = self.for_session(name, &requests, Purpose::Repeatable).await?;
+    async fn capture(&self, pane: &PaneTarget, lines: u16) -> Result<Vec<String>, SessionsError> {
+        let (target, start) = (target::pane(pane.session_id(), pane.pane()), format!("-{lines}"));
+        let requests = [
+            Request::of(["display-message", "-p", "-t", &target, "#{pane_pid}"]),
+            Request::of(["capture-pane", "-p", "-t", &target, "-S", &start]),
+        ];
+        let printed = self.for_pane(pane, &requests, Purpose::Repeatable).await?;
+        let (pid, printed) = printed.split_once('\n').unwrap_or((&printed, ""));
+        if pid.trim() != pane.pid().to_string() {
+            return Err(no_such_pane(pane));
+        }
         let screen: Vec<&str> = printed.trim_end().lines().collect();
         let skip = screen.len().saturating_sub(usize::from(lines));
         Ok(screen.into_iter().skip(skip).map(str::to_owned).collect())

@@ -22,9 +22,9 @@ pub enum Request {
         /// What it holds from now on.
         text: String,
     },
-    /// The active pane of this target leaves copy mode or whatever mode a user left it in.
+    /// The pane of this target leaves copy mode or whatever mode a user left it in.
     LeaveMode {
-        /// The session's exact target.
+        /// The pane's exact target.
         target: String,
     },
 }
@@ -109,7 +109,7 @@ pub fn new_session_without_e(new: &NewSession, format: &str, target: &str) -> Ve
     std::iter::once(new_session(&bare, format)).chain(new.environment.iter().map(set)).collect()
 }
 
-/// Types a text into the active pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
+/// Types a text into a pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
 /// for it; `-r`: newlines stay newlines; `-d`: the buffer goes away.
 pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
     vec![
@@ -119,11 +119,12 @@ pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
     ]
 }
 
-/// Presses a key in the active pane. In copy mode the key would go to the mode and be lost.
+/// Presses a key in a pane. In copy mode the key would go to the mode and be lost.
 pub fn press(target: &str, key: Key) -> Vec<Request> {
     let key = match key {
         Key::Enter => "Enter",
         Key::Escape => "Escape",
+        Key::Up => "Up",
         Key::Down => "Down",
     };
     vec![Request::LeaveMode { target: target.to_owned() }, Request::of(["send-keys", "-t", target, key])]
@@ -165,14 +166,14 @@ mod tests {
 
     #[test]
     fn lines_grid() {
-        let paste = paste("=gt-a:", "b1", "$x\n;");
+        let paste = paste("$1:.%7", "b1", "$x\n;");
         #[rustfmt::skip]
         let cases = [
             (new_session(&new(), "#{pid}"), r##"new-session -d -P -F "#{pid}" -x 200 -y 50 -s gt-a -c "/t/##(x)" -e "A=1 ;" -e B= "exec agent 'x;'""##),
-            (paste[0].clone(), "copy-mode -q -t =gt-a:"),
+            (paste[0].clone(), r#"copy-mode -q -t "\0441:.%7""#),
             (paste[1].clone(), r#"set-buffer -b b1 -- "\044x\012;""#),
-            (paste[2].clone(), "paste-buffer -p -r -d -b b1 -t =gt-a:"),
-            (press("=gt-a:", Key::Down)[1].clone(), "send-keys -t =gt-a: Down"),
+            (paste[2].clone(), r#"paste-buffer -p -r -d -b b1 -t "\0441:.%7""#),
+            (press("$1:.%7", Key::Down)[1].clone(), r#"send-keys -t "\0441:.%7" Down"#),
             (disarm(["%1"])[0].clone(), r#"set-option -p -t "%1" remain-on-exit off"#),
         ];
         for (request, wanted) in cases {
@@ -182,8 +183,8 @@ mod tests {
 
     #[test]
     fn words_grid() {
-        let paste = paste("=gt-a:", "b1", "$x\n\0;");
-        assert_eq!(paste[0].words()[5], "send-keys -t =gt-a: -X cancel");
+        let paste = paste("$1:.%7", "b1", "$x\n\0;");
+        assert_eq!(paste[0].words()[5], r#"send-keys -t "\0441:.%7" -X cancel"#);
         assert_eq!(paste[1].words(), ["load-buffer", "-b", "b1", "-"]);
         assert_eq!(paste[1].input().as_deref(), Some("$x\n;"));
         assert!(new_session(&new(), "").words().contains(&"A=1 \\;".to_owned()));

@@ -26,6 +26,8 @@ pub struct Nature {
     pub frail_lives: Range<u64>,
     /// That an agent which ends leaves a shell behind instead of ending its session.
     pub leaves_shell: f64,
+    /// That a person opens a pane of their own beside a new agent.
+    pub splits: f64,
     /// Sessions whose agents never appear.
     pub stillborn: Vec<String>,
     /// Sessions whose agents end two seconds after they were told what to do.
@@ -49,6 +51,7 @@ impl Default for Nature {
             frail: 0.0,
             frail_lives: 1_000..120_000,
             leaves_shell: 0.0,
+            splits: 0.0,
             stillborn: Vec::new(),
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
@@ -97,10 +100,14 @@ pub struct FakeSession {
     pub prompts: Duration,
     /// Its pane's process.
     pub pid: u32,
+    /// The process of the pane a person opened beside it, which is in front of it in every list.
+    pub persons_shell: Option<u32>,
     /// Who made it.
     pub by: By,
     /// What runs in it.
     pub condition: Condition,
+    /// Since when only a shell is left in it, if it is.
+    pub shell_since: Duration,
     /// The name of its agent's process.
     pub process: String,
     /// The directory it was made in, when the supervisor made it.
@@ -152,6 +159,7 @@ impl World {
         let wall = wall_at(now, state.wall_offset);
         let never = nature.stillborn.iter().any(|it| it == name) || state.chance(nature.never_appears);
         let condition = if never { Condition::Never } else { Condition::Well };
+        let persons_shell = state.chance(nature.splits).then(|| state.number() as u32);
         let created = Timestamp::from_second(wall.as_second()).unwrap();
         let session = FakeSession {
             id,
@@ -160,8 +168,10 @@ impl World {
             appears,
             prompts,
             pid,
+            persons_shell,
             by,
             condition,
+            shell_since: Duration::ZERO,
             process: nature.runs_as.get(name).cloned().unwrap_or_else(|| "claude".to_owned()),
             directory: PathBuf::new(),
             command: String::new(),
@@ -237,7 +247,8 @@ impl World {
 
     /// The agent of this session ends; its session with it, unless a shell stays behind.
     pub fn crash_agent(&self, name: &str, leaves_shell: bool) {
-        if !leaves_shell {
+        let split = self.state().sessions.get(name).is_some_and(|it| it.persons_shell.is_some());
+        if !leaves_shell && !split {
             return self.end_session(name, "its agent ended");
         }
         let now = self.time();
@@ -245,6 +256,7 @@ impl World {
         state.ends(now, name);
         if let Some(session) = state.sessions.get_mut(name) {
             session.condition = Condition::Zombie;
+            session.shell_since = now;
             state.note(now, true, || format!("the agent in {name} ends, a shell stays"));
         }
     }
@@ -257,6 +269,17 @@ impl World {
             session.condition = if hangs { Condition::Hung } else { Condition::Well };
             state
                 .note(now, true, || format!("the agent in {name} {}", if hangs { "hangs" } else { "wakes" }));
+        }
+    }
+
+    /// A person opens a pane of their own beside the agent, and works in it.
+    pub fn split(&self, name: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        let pid = state.number() as u32;
+        if let Some(session) = state.sessions.get_mut(name) {
+            session.persons_shell = Some(pid);
+            state.note(now, true, || format!("a person splits the window of {name}"));
         }
     }
 

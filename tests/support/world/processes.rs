@@ -24,6 +24,11 @@ impl Processes for World {
         } else {
             let state = self.state();
             let there = state.sessions.values().filter(|it| roots.contains(&it.pid));
+            let shells = state.sessions.values().filter_map(|it| it.persons_shell);
+            let shell = |pid: u32| {
+                let age = super::mins(60);
+                (pid, vec![Process { pid, age, names: vec!["bash".to_owned()] }])
+            };
             Ok(there
                 .map(|session| {
                     let name = match session.condition {
@@ -36,6 +41,7 @@ impl Processes for World {
                     let age = now - session.born;
                     (session.pid, vec![Process { pid: session.pid, age, names: vec![name.to_owned()] }])
                 })
+                .chain(shells.filter(|pid| roots.contains(pid)).map(shell))
                 .collect())
         };
         self.state().note(now, fate.fails, || {

@@ -8,8 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
+use gastown_supervisor::sessions::{Key, PaneTarget};
+
 use super::{
-    BOOT, By, DEACON, State, World, mins, path, secs, wall_at,
+    BOOT, By, Condition, DEACON, State, World, mins, path, secs, wall_at,
     weather::{FILE_CAP, SESSION_CAP},
 };
 
@@ -360,12 +362,30 @@ impl State {
     }
 
     /// Something is to be typed.
-    pub fn may_type(&mut self, now: Duration, name: &str, text: &str) {
-        let slack = self.window(1, 0);
+    pub fn may_type(&mut self, now: Duration, pane: &PaneTarget, text: &str) {
+        let name = pane.session();
+        let slack = self.window(1, 1);
         self.check_gates(now, "type to", name, slack);
+        self.check_pane(now, pane, &format!("{text:?} is typed"));
         let woken = |it: &super::FakeSession| it.typed.iter().any(|(_, text)| text.starts_with("[GAS TOWN]"));
         if text.starts_with("[GAS TOWN]") && self.sessions.get(name).is_some_and(woken) {
             self.violated(now, format!("{name} is woken a second time"));
+        }
+    }
+
+    /// A key is to be pressed.
+    pub fn may_press(&mut self, now: Duration, pane: &PaneTarget, key: Key) {
+        self.check_pane(now, pane, &format!("{key:?} is pressed"));
+    }
+
+    /// Nothing is typed into a person's pane, nor into the shell that an agent left behind.
+    fn check_pane(&mut self, now: Duration, pane: &PaneTarget, what: &str) {
+        let name = pane.session().to_owned();
+        let Some(session) = self.sessions.get(&name) else { return };
+        if session.persons_shell == Some(pane.pid()) {
+            self.violated(now, format!("{what} in a person's shell beside the agent in {name}"));
+        } else if session.condition == Condition::Zombie && session.shell_since + self.window(0, 2) < now {
+            self.violated(now, format!("{what} in the shell that is left of the agent in {name}"));
         }
     }
 

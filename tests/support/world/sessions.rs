@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gastown_supervisor::sessions::{
-    End, Key, KeyBinding, NewSession, Pane, Session, Sessions, SessionsError,
+    End, Key, KeyBinding, NewSession, Pane, PaneTarget, Session, Sessions, SessionsError,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -12,14 +12,15 @@ use super::{
 };
 
 fn shown(name: &str, session: &FakeSession) -> Session {
-    let (id, window) = (format!("%{}", session.id), format!("@{}", session.id));
-    let pane = Pane { id, window, pid: session.pid, dead: false, exit_status: None };
-    Session {
-        name: name.to_owned(),
-        id: format!("${}", session.id),
-        created: session.created,
-        panes: vec![pane],
+    let pane = |number: u64, pid| {
+        let (id, window) = (format!("%{number}"), format!("@{}", session.id));
+        Pane { id, window, pid, dead: false, exit_status: None }
+    };
+    let mut panes = vec![pane(session.id, session.pid)];
+    if let Some(shell) = session.persons_shell {
+        panes.insert(0, pane(shell.into(), shell));
     }
+    Session { name: name.to_owned(), id: format!("${}", session.id), created: session.created, panes }
 }
 
 fn failed(command: &str) -> SessionsError {
@@ -49,6 +50,18 @@ impl World {
         });
         pause(fate.after).await;
         answer
+    }
+
+    /// Acts on the session of a pane, when it is still that one.
+    fn on_pane<T>(
+        &self,
+        pane: &PaneTarget,
+        act: impl FnOnce(&mut FakeSession) -> T,
+    ) -> Result<T, SessionsError> {
+        let mut state = self.state();
+        let there =
+            state.sessions.get_mut(pane.session()).filter(|it| format!("${}", it.id) == pane.session_id());
+        there.map(act).ok_or_else(|| gone(pane.session()))
     }
 
     fn on_session<T>(&self, name: &str, act: impl FnOnce(&mut FakeSession) -> T) -> Result<T, SessionsError> {
@@ -132,12 +145,12 @@ impl Sessions for World {
         self.tmux("kill", name, true, act).await
     }
 
-    async fn paste(&self, name: &str, text: &str) -> Result<(), SessionsError> {
-        let asked = self.time();
-        self.state().may_type(asked, name, text);
+    async fn paste(&self, pane: &PaneTarget, text: &str) -> Result<(), SessionsError> {
+        let (asked, name) = (self.time(), pane.session());
+        self.state().may_type(asked, pane, text);
         let act = |world: &World| {
             let now = world.time();
-            world.on_session(name, |session| session.typed.push((now, text.to_owned())))
+            world.on_pane(pane, |session| session.typed.push((now, text.to_owned())))
         };
         let short: String = text.chars().take(40).collect();
         let typed = self.tmux("paste", &format!("{name} {short:?}"), true, act).await;
@@ -147,14 +160,20 @@ impl Sessions for World {
         typed
     }
 
-    async fn press(&self, name: &str, key: Key) -> Result<(), SessionsError> {
-        self.tmux("press", &format!("{name} {key:?}"), false, |world| world.on_session(name, |_| ())).await
+    async fn press(&self, pane: &PaneTarget, key: Key) -> Result<(), SessionsError> {
+        let asked = self.time();
+        self.state().may_press(asked, pane, key);
+        let about = format!("{} {key:?}", pane.session());
+        self.tmux("press", &about, false, |world| world.on_pane(pane, |_| ())).await
     }
 
-    async fn capture(&self, name: &str, _: u16) -> Result<Vec<String>, SessionsError> {
-        self.tmux("capture", name, false, |world| {
+    async fn capture(&self, pane: &PaneTarget, _: u16) -> Result<Vec<String>, SessionsError> {
+        self.tmux("capture", pane.session(), false, |world| {
             let now = world.time();
-            world.on_session(name, |session| {
+            world.on_pane(pane, |session| {
+                if session.persons_shell.is_some_and(|shell| shell == pane.pid()) {
+                    return vec!["$ ".to_owned()];
+                }
                 let shown = if session.appears <= now { session.shows.clone() } else { Vec::new() };
                 let ready = session.live() && session.prompts <= now;
                 shown.into_iter().chain(ready.then(|| "> ".to_owned())).collect()
