@@ -23,8 +23,8 @@ use crate::{
     deaths::register::DeathRegister,
     feed::progress::FeedProgress,
     ledger::{
-        databases::Databases, events::Outbox, questions::Questions, snapshot::Snapshots, turn::LedgerTurn,
-        version::BdVersion,
+        ahead::Ahead, databases::Databases, events::Outbox, questions::Questions, snapshot::Snapshots,
+        store::BeadStore, turn::LedgerTurn, version::BdVersion,
     },
     lifecycle::register::Requests,
     operator::{beginnings::Beginnings, register::Operations},
@@ -54,6 +54,8 @@ pub struct Deps {
     pub beginnings: Arc<dyn Beginnings>,
     /// What the town's bead database says of convoys.
     pub convoys: Arc<dyn ConvoyStore>,
+    /// What bead databases say, read without `bd`.
+    pub beads: Arc<dyn BeadStore>,
     /// Where the supervisor can be asked.
     pub door: Arc<dyn Door>,
     /// Jitter.
@@ -78,6 +80,8 @@ pub struct Deps {
     pub ledger_turn: LedgerTurn,
     /// Which database a bead belongs to.
     pub databases: Databases,
+    /// What `bd` last said, where only it can be asked.
+    pub ahead: Ahead,
     /// Beads that are to be looked up together.
     pub questions: Questions,
     /// Which version of `bd` there is.
@@ -136,6 +140,8 @@ pub struct Ports {
     pub beginnings: Arc<dyn Beginnings>,
     /// What the town's bead database says of convoys.
     pub convoys: Arc<dyn ConvoyStore>,
+    /// What bead databases say, read without `bd`.
+    pub beads: Arc<dyn BeadStore>,
     /// Where the supervisor can be asked.
     pub door: Arc<dyn Door>,
 }
@@ -143,7 +149,7 @@ pub struct Ports {
 impl Deps {
     /// These ports for this town, with empty registers; not degraded.
     pub fn new(ports: Ports, dice: Dice, paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Self {
-        let Ports { sessions, processes, commands, files, journals, clock, beginnings, convoys, door } =
+        let Ports { sessions, processes, commands, files, journals, clock, beginnings, convoys, beads, door } =
             ports;
         let problems = Problems::new();
         Deps {
@@ -155,6 +161,7 @@ impl Deps {
             clock,
             beginnings,
             convoys,
+            beads,
             door,
             dice,
             requests: Requests::new(paths.supervisor_dir()),
@@ -170,6 +177,7 @@ impl Deps {
             claims: Claims::new(problems.clone()),
             ledger_turn: LedgerTurn::default(),
             databases: Databases::default(),
+            ahead: Ahead::default(),
             questions: Questions::default(),
             bd_version: BdVersion::default(),
             problems,

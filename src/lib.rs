@@ -42,7 +42,7 @@
 //! decided by one pure state machine ([`agent::lifecycle`]) from what was observed; what could not be observed is a third
 //! answer, on which nothing is done. Rules are plain functions (`rules.rs`), actors move messages (`actor.rs`), effects
 //! live behind ports: [`sessions::Sessions`], [`processes::Processes`], [`commands::Commands`],
-//! [`town::files::Files`], [`town::journal::Journals`], [`convoy::store::ConvoyStore`], [`control::socket::Door`],
+//! [`town::files::Files`], [`town::journal::Journals`], [`convoy::store::ConvoyStore`], [`ledger::store::BeadStore`], [`control::socket::Door`],
 //! [`clock::Clock`].
 
 use std::time::Duration;
@@ -74,6 +74,7 @@ pub mod rig;
 pub mod service;
 pub mod sessions;
 pub mod spawns;
+pub mod sqlite;
 pub mod town;
 pub mod tree;
 pub mod work;

@@ -24,7 +24,7 @@ use gastown_supervisor::{
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
-    ledger::notify,
+    ledger::{notify, sqlite::SqliteBeads},
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
@@ -217,6 +217,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
+        beads: Arc::new(SqliteBeads::default()),
         door: Arc::new(SocketDoor),
     };
     let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));

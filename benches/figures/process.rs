@@ -100,6 +100,14 @@ pub fn reset_peak(pid: u32) -> anyhow::Result<()> {
     fs::write(&path, "5").with_context(|| format!("{path} cannot be written"))
 }
 
+/// The processor time of all children the process has waited for.
+pub fn cpu_of_waited_for(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = words.get(13)?.parse::<u64>().ok()? + words.get(14)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / procfs::ticks_per_second()))
+}
+
 /// The page faults of all children the process has waited for: each child has some, so it tells whether there was one.
 pub fn faults_of_waited_for(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

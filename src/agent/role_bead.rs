@@ -20,6 +20,7 @@ use crate::{
     deps::Deps,
     kept::Kept,
     ledger::{
+        ahead,
         beads::{self, Bead},
         installed,
     },
@@ -89,11 +90,11 @@ impl RoleBeads {
     }
 }
 
-/// Reads the beads of all roles, with one call, and keeps what they say. Takes as long as `bd` does. When they cannot be
+/// Reads the beads of all roles ahead and keeps what they say. May take as long as `bd` does. When they cannot be
 /// read, what was read before stays; that is reported as long as it lasts, and so is what is wrong in one of them.
 pub async fn read(deps: &Deps) {
     let ids: Vec<String> = ROLES.into_iter().flat_map(ids).collect();
-    let found = match beads::show(deps, &ids).await {
+    let found = match beads::all(ahead::read(deps, &ids).await) {
         Ok(found) => found,
         Err(why) if installed::is_told(&why) => {
             deps.problems.clear(PROBLEM);

@@ -70,8 +70,13 @@ pub async fn read(deps: &Deps, ids: &[String]) -> BTreeMap<String, Answer<Bead>>
 
 /// The same for whoever needs all of them or nothing: those that exist. An error says that nothing is known of any.
 pub async fn show(deps: &Deps, ids: &[String]) -> Result<Vec<Bead>, String> {
+    all(read(deps, ids).await)
+}
+
+/// Those that exist, of answers that are all needed. An error says that nothing is known of any.
+pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String> {
     let mut beads = Vec::new();
-    for answer in read(deps, ids).await.into_values() {
+    for answer in answers.into_values() {
         match answer {
             Answer::Found(bead) => beads.push(bead),
             Answer::Missing | Answer::NotAsked => {}

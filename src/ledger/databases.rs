@@ -3,7 +3,10 @@
 //! A register the root brings up to date whenever it reads `.beads/routes.jsonl` (Gas Town 0.2.6 to 0.3). It must not look
 //! at the disk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::town::routes::Routes;
 
@@ -15,6 +18,11 @@ impl Database {
     /// The town's own.
     pub fn town() -> Self {
         Database(".".to_owned())
+    }
+
+    /// The directory that holds its `.beads`, in the town with this root.
+    pub fn directory(&self, root: &Path) -> PathBuf {
+        if *self == Database::town() { root.to_owned() } else { root.join(&self.0) }
     }
 
     fn at(path: &str) -> Self {

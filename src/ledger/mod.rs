@@ -3,6 +3,7 @@
 //! Recovery must never depend on them: they may be down when they are needed most.
 
 pub mod agents;
+pub mod ahead;
 pub mod answer;
 pub mod bd;
 pub mod beads;
@@ -19,5 +20,7 @@ pub mod notify;
 pub mod questions;
 pub mod show_output;
 pub mod snapshot;
+pub mod sqlite;
+pub mod store;
 pub mod turn;
 pub mod version;

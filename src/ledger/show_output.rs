@@ -82,20 +82,21 @@ fn says_not_found(error: &str) -> bool {
 
 /// A bead as it is printed: what is empty is left out.
 #[derive(Deserialize)]
-struct Row {
-    id: String,
-    status: Option<String>,
-    issue_type: Option<String>,
-    labels: Option<Vec<String>>,
-    description: Option<String>,
-    assignee: Option<String>,
-    updated_at: Option<serde_json::Value>,
-    hook_bead: Option<String>,
-    agent_state: Option<String>,
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) status: Option<String>,
+    pub(super) issue_type: Option<String>,
+    pub(super) labels: Option<Vec<String>>,
+    pub(super) description: Option<String>,
+    pub(super) assignee: Option<String>,
+    pub(super) updated_at: Option<serde_json::Value>,
+    pub(super) hook_bead: Option<String>,
+    pub(super) agent_state: Option<String>,
 }
 
 impl Row {
-    fn bead(self) -> Bead {
+    /// What it says.
+    pub(super) fn bead(self) -> Bead {
         let description = self.description.unwrap_or_default();
         // `show` prints a column that holds something in every version that has it, so one that is not printed says
         // nothing, and the description's line is what there is: of 0.47 for the state, of 1.0 for both.

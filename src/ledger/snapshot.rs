@@ -1,7 +1,7 @@
 //! The agent snapshot of a rig: what the ledger says of its polecats and of the rig itself, read once per heartbeat and
 //! shared by everything that needs it.
 //!
-//! It is read with one or two calls of `bd` for the whole rig and carries its age. It nominates: before anything is done, the
+//! It is read [ahead] for the whole rig and carries its age. It nominates: before anything is done, the
 //! beads of the one agent it is about are read again.
 
 use std::{
@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     agents::{self, AgentBead},
+    ahead,
     answer::Answer,
     beads::{self, Bead},
 };
@@ -39,9 +40,9 @@ pub struct AgentSnapshot {
     pub rig_bead: Answer<Bead>,
 }
 
-/// Reads the snapshot of a rig with these polecats: one call of `bd` for their agent beads and the rig's own, and one for
-/// the beads on their hooks, if there are any; more only where one call holds no more ids. What could not be read is in it
-/// as unknown.
+/// Reads the snapshot of a rig with these polecats: [ahead], their agent beads and the rig's own, and then the beads on
+/// their hooks, if there are any. Where `bd` is asked, that is one call each; more only where one call holds no more ids.
+/// What could not be read is in it as unknown.
 pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
     let begun = deps.now();
     let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
@@ -58,7 +59,7 @@ pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentS
     if !full {
         first.push(rig_bead.clone());
     }
-    let mut answers = beads::read(deps, &first).await;
+    let mut answers = ahead::read(deps, &first).await;
     let agents: BTreeMap<Identity, Answer<AgentBead>> = ids
         .into_iter()
         .map(|(identity, ids)| {
@@ -71,7 +72,7 @@ pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentS
     if full {
         second.insert(rig_bead.clone());
     }
-    answers.extend(beads::read(deps, &second.into_iter().collect::<Vec<_>>()).await);
+    answers.extend(ahead::read(deps, &second.into_iter().collect::<Vec<_>>()).await);
     let answer = |id: &String| answers.get(id).cloned().unwrap_or(Answer::NotAsked);
     AgentSnapshot {
         rig: plan.name.clone(),

@@ -11,10 +11,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use super::claim::{self, Left};
 use crate::{
     agent::identity::RigName,
+    clock::Now,
     deps::Deps,
     ledger::{
         inbox::{self, Message, Removal},
         installed,
+        store::Stamp,
+        version::Version,
     },
     spawns,
     town::reading,
@@ -31,9 +34,8 @@ pub enum MailMsg {
     ReadNow,
     /// From the root: the rigs there are.
     Rigs(BTreeSet<RigName>),
-    /// From its own reading: how many messages there were and what was left of them, or why nothing is known; nothing when it
-    /// was cut short.
-    Read(Option<Result<(usize, Left), String>>),
+    /// From its own reading: the inbox and what was left of it, or why nothing is known; nothing when it was cut short.
+    Read(Option<Result<(Reading, Left), String>>),
     /// From anybody: how is the mail?
     Probe(RpcReplyPort<MailSnapshot>),
 }
@@ -49,6 +51,16 @@ pub struct MailSnapshot {
     pub left: Left,
 }
 
+/// An inbox as it was read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    messages: Arc<Vec<Message>>,
+    begun: Now,
+    /// What the ledger's files looked like before, where a change of them can be seen: as long as they look like that, this
+    /// is still the inbox.
+    stamp: Option<Stamp>,
+}
+
 /// The actor.
 #[derive(Debug)]
 pub struct DeaconMail;
@@ -60,6 +72,7 @@ pub struct MailState {
     rigs: Option<BTreeSet<RigName>>,
     /// The inbox is being read; whether it should be read again after that.
     reading: Option<bool>,
+    last: Option<Reading>,
     snapshot: MailSnapshot,
     work: Work<MailMsg>,
     answers: Answers,
@@ -77,7 +90,7 @@ impl Actor for DeaconMail {
     ) -> Result<MailState, ActorProcessingErr> {
         let post: Post<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let (work, snapshot) = (Work::new(post), MailSnapshot::default());
-        Ok(MailState { deps, rigs, reading: None, snapshot, work, answers })
+        Ok(MailState { deps, rigs, reading: None, last: None, snapshot, work, answers })
     }
 
     async fn handle(
@@ -88,12 +101,12 @@ impl Actor for DeaconMail {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             MailMsg::Word(Word::Heartbeat(beat)) => {
-                state.read();
+                state.read(Why::Heartbeat);
                 let (number, part) = (beat.number, "mail".to_owned());
                 (state.answers)(Report::Looked { number, part, delegated: Vec::new() });
             }
             MailMsg::Word(_) => {}
-            MailMsg::ReadNow => state.read(),
+            MailMsg::ReadNow => state.read(Why::Asked),
             MailMsg::Rigs(rigs) => state.rigs = Some(rigs),
             MailMsg::Read(read) => state.was_read(read),
             MailMsg::Probe(reply) => drop(reply.send(state.snapshot.clone())),
@@ -102,8 +115,17 @@ impl Actor for DeaconMail {
     }
 }
 
+/// Why the inbox is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It is time again: what did not change since need not be read.
+    Heartbeat,
+    /// Somebody says that it changed.
+    Asked,
+}
+
 impl MailState {
-    fn read(&mut self) {
+    fn read(&mut self, why: Why) {
         let Some(rigs) = self.rigs.clone() else { return };
         if self.reading.is_some() {
             self.reading = Some(true);
@@ -111,31 +133,33 @@ impl MailState {
         }
         self.reading = Some(false);
         let (deps, answers) = (self.deps.clone(), self.answers.clone());
+        let last = self.last.clone().filter(|_| why == Why::Heartbeat);
         self.work.spawn(
             async move {
-                let begun = deps.now();
-                let messages = match inbox::read(&deps).await {
-                    Ok(messages) => Arc::new(messages),
+                let reading = match read(&deps, last).await {
+                    Ok(reading) => reading,
                     Err(why) => return MailMsg::Read(Some(Err(why))),
                 };
+                let messages = &reading.messages;
                 answers(Report::MailRead(messages.clone()));
                 let claimed = |identity| answers(Report::Asked(identity));
-                let mut left = claim::claim(&deps, (&messages, begun), &rigs, &claimed).await;
-                left.extend(clear_homeless(&deps, &messages, &rigs).await);
-                MailMsg::Read(Some(Ok((messages.len(), left))))
+                let mut left = claim::claim(&deps, (messages, reading.begun), &rigs, &claimed).await;
+                left.extend(clear_homeless(&deps, messages, &rigs).await);
+                MailMsg::Read(Some(Ok((reading, left))))
             },
             MailMsg::Read(None),
         );
     }
 
-    fn was_read(&mut self, read: Option<Result<(usize, Left), String>>) {
+    fn was_read(&mut self, read: Option<Result<(Reading, Left), String>>) {
         let problems = &self.deps.problems;
         match read {
-            Some(Ok((messages, left))) => {
+            Some(Ok((reading, left))) => {
                 problems.clear("mail/inbox");
                 let last_read = Some(self.deps.now().wall);
                 tell_left(&self.deps, &self.snapshot.left, &left);
-                self.snapshot = MailSnapshot { last_read, messages, left };
+                self.snapshot = MailSnapshot { last_read, messages: reading.messages.len(), left };
+                self.last = Some(reading);
             }
             Some(Err(why)) if installed::is_told(&why) => drop(problems.clear("mail/inbox")),
             Some(Err(why)) => {
@@ -144,8 +168,22 @@ impl MailState {
             None => {}
         }
         if self.reading.take() == Some(true) {
-            self.read();
+            self.read(Why::Asked);
         }
+    }
+}
+
+/// The inbox: the last one, where the files of the ledger say that nothing changed since; `gt` runs `bd` for it several times.
+async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
+    let begun = deps.now();
+    // Later versions of `bd` keep their beads elsewhere.
+    let stamp = match deps.bd_version.known().is_some_and(Version::has_daemon) {
+        true => deps.beads.stamp(deps.paths.root()).await,
+        false => None,
+    };
+    match last {
+        Some(last) if stamp.is_some() && last.stamp == stamp => Ok(last),
+        _ => Ok(Reading { messages: Arc::new(inbox::read(deps).await?), begun, stamp }),
     }
 }
 

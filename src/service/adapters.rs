@@ -10,6 +10,7 @@ use crate::{
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
+    ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
@@ -35,6 +36,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
+        beads: Arc::new(SqliteBeads::default()),
         door: Arc::new(SocketDoor),
     };
     let degraded = std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true");

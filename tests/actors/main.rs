@@ -5,6 +5,7 @@
 #[path = "../support/world/mod.rs"]
 mod world;
 
+mod ahead;
 mod audit;
 mod boot;
 mod convoy;
@@ -63,6 +64,11 @@ impl Told {
         told.iter()
             .filter_map(|it| if let Report::DeaconHeld(held) = it { Some(*held) } else { None })
             .collect()
+    }
+
+    /// How often the inbox was passed on.
+    fn mail_reads(&self) -> usize {
+        self.0.lock().unwrap().iter().filter(|report| matches!(report, Report::MailRead(_))).count()
     }
 
     /// How often the deacon was to be looked at directly.

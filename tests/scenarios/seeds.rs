@@ -189,6 +189,8 @@ async fn storm(world: &World, supervisor: &Supervisor, length: Duration) {
             state.weather = Weather::bad();
         }
         state.adversary = true;
+        let files = [BeadFiles::None, BeadFiles::Opaque, BeadFiles::Readable];
+        state.bead_files = files[state.rng.usize(..files.len())];
         state.nature.appears = 50..4_000;
         state.nature.prompts = 100..9_000;
         state.nature.beats = 30_000..90_000;

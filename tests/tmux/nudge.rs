@@ -15,6 +15,7 @@ use gastown_supervisor::{
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
+    ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::{NewSession, Session},
@@ -36,6 +37,7 @@ fn deps(town: &Town) -> Deps {
         clock: Arc::new(SystemClock::new()),
         beginnings: Arc::new(SystemBeginnings::new()),
         convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),
+        beads: Arc::new(SqliteBeads::default()),
         door: Arc::new(SocketDoor),
     };
     Deps::new(ports, Dice::fresh(), TownPaths::new(town.root()), in_force)

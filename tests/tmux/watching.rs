@@ -11,6 +11,7 @@ use gastown_supervisor::{
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
+    ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::{
@@ -62,6 +63,7 @@ impl Watching {
             clock: Arc::new(SystemClock::new()),
             beginnings: Arc::new(SystemBeginnings::new()),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
+            beads: Arc::new(SqliteBeads::default()),
             door: Arc::new(SocketDoor),
         };
         let (_, settings) = watch::channel(Arc::new(Settings::default()));

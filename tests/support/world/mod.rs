@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "the world keeps its own tasks")]
 
 mod agents;
+mod bead_store;
 mod clock;
 mod commands;
 mod convoys;
@@ -43,6 +44,7 @@ use tokio::{
 };
 
 pub use agents::{By, Condition, FakeSession};
+pub use bead_store::BeadFiles;
 #[allow(unused_imports, reason = "not every test has convoys")]
 pub use convoys::{Activity, Convoys, Database};
 #[allow(unused_imports, reason = "not every test has mail")]
@@ -170,6 +172,8 @@ pub struct State {
     pub mails: Vec<(Duration, String, String)>,
     /// What `bd` knows, by id: each bead as `bd show` prints it.
     pub beads: BTreeMap<String, serde_json::Value>,
+    /// What can be had of their databases without `bd`.
+    pub bead_files: BeadFiles,
     /// Whether `bd` goes through its daemon, where one missing id fails a whole call.
     pub bd_daemon: bool,
     /// What `bd version` prints.
@@ -223,6 +227,7 @@ impl World {
             trace: Vec::new(),
             mails: Vec::new(),
             beads: BTreeMap::new(),
+            bead_files: BeadFiles::default(),
             bd_daemon: false,
             bd_version: "bd version 0.47.2 (dev)\n",
             bd_at_work: BTreeSet::new(),

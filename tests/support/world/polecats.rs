@@ -246,6 +246,11 @@ impl State {
         self.trace.iter().filter(|line| line.what.starts_with("run `bd ")).count()
     }
 
+    /// How often a program was run with these words somewhere in its command line.
+    pub fn runs_of(&self, words: &str) -> usize {
+        self.trace.iter().filter(|line| line.what.starts_with("run `") && line.what.contains(words)).count()
+    }
+
     /// How often `bd show` was run.
     pub fn bd_shows(&self) -> usize {
         let runs = self.trace.iter().filter(|line| line.what.starts_with("run `bd show"));

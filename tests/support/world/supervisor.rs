@@ -60,6 +60,7 @@ impl World {
             clock: Arc::new(self.clone()),
             beginnings: Arc::new(self.clone()),
             convoys: Arc::new(self.clone()),
+            beads: Arc::new(self.clone()),
             door: Arc::new(self.clone()),
         };
         let deps = Deps::new(ports, Dice::seeded(seed), paths, settings);

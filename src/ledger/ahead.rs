@@ -1,0 +1,100 @@
+//! Reading ahead: many beads at once, for those who only want to know whom to ask about more closely.
+//!
+//! A run of `bd` for a whole rig costs about a second of processor time, most of it for opening its database once for each
+//! id. So the database itself is read where `bd` keeps one of its own (up to 0.49) and it says the same; the rest is asked of
+//! `bd`, and only when the files of its database changed since. Before anything is done the beads of the one agent it
+//! is about are read again, through `bd`: nothing here convicts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    answer::Answer,
+    beads::{self, Bead},
+    databases::Database,
+    store::Stamp,
+    version::Version,
+};
+use crate::deps::Deps;
+
+/// What `bd` last said of databases that only it can read; survives the crash of any actor.
+#[derive(Debug, Clone, Default)]
+pub struct Ahead(Arc<Mutex<BTreeMap<Database, Said>>>);
+
+#[derive(Debug)]
+struct Said {
+    /// What the database looked like before it was asked.
+    stamp: Stamp,
+    answers: BTreeMap<String, Answer<Bead>>,
+}
+
+impl Ahead {
+    /// What was said of these ids, as far as nothing changed since.
+    fn still_true(&self, database: &Database, stamp: &Stamp, ids: &BTreeSet<String>) -> Answers {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(said) = said.get(database).filter(|said| said.stamp == *stamp) else {
+            return Answers::new();
+        };
+        let known = |id: &String| said.answers.get(id).map(|answer| (id.clone(), answer.clone()));
+        ids.iter().filter_map(known).collect()
+    }
+
+    /// Keeps what is certain of what was said.
+    fn keep(&self, database: Database, stamp: Stamp, answers: Answers) {
+        let certain = |answer: &Answer<Bead>| matches!(answer, Answer::Found(_) | Answer::Missing);
+        let answers = answers.into_iter().filter(|(_, answer)| certain(answer));
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match said.get_mut(&database).filter(|said| said.stamp == stamp) {
+            Some(said) => said.answers.extend(answers),
+            None => drop(said.insert(database, Said { stamp, answers: answers.collect() })),
+        }
+    }
+}
+
+type Answers = BTreeMap<String, Answer<Bead>>;
+
+/// The beads with exactly these ids. There is an answer for each id, as [`beads::read`] gives it.
+pub async fn read(deps: &Deps, ids: &[String]) -> Answers {
+    // Later versions keep their beads elsewhere, and a file that is still there says nothing.
+    if !deps.bd_version.known().is_some_and(Version::has_daemon) {
+        return beads::read(deps, ids).await;
+    }
+    let (ids, mut rest): (Vec<&String>, Vec<String>) = (
+        ids.iter().filter(|id| beads::is_id(id)).collect(),
+        ids.iter().filter(|id| !beads::is_id(id)).cloned().collect(),
+    );
+    let mut by_database: BTreeMap<Database, BTreeSet<String>> = BTreeMap::new();
+    for id in ids {
+        by_database.entry(deps.databases.of(id)).or_default().insert(id.clone());
+    }
+    let (mut answers, mut asked) = (Answers::new(), Vec::new());
+    for (database, ids) in by_database {
+        let directory = database.directory(deps.paths.root());
+        match deps.beads.beads(&directory, &ids).await {
+            Ok(mut found) => {
+                let answer =
+                    |id: String| (id.clone(), found.remove(&id).map_or(Answer::Missing, Answer::Found));
+                answers.extend(ids.into_iter().map(answer));
+            }
+            Err(why) => {
+                tracing::debug!("{} is asked through bd: {why}", directory.display());
+                let stamp = deps.beads.stamp(&directory).await;
+                let known = stamp.as_ref().map(|stamp| deps.ahead.still_true(&database, stamp, &ids));
+                let known = known.unwrap_or_default();
+                let unknown: Vec<String> = ids.into_iter().filter(|id| !known.contains_key(id)).collect();
+                answers.extend(known);
+                rest.extend(unknown.clone());
+                asked.extend(stamp.map(|stamp| (database, stamp, unknown)));
+            }
+        }
+    }
+    let said = beads::read(deps, &rest).await;
+    for (database, stamp, ids) in asked {
+        let of_it = ids.into_iter().filter_map(|id| Some((id.clone(), said.get(&id)?.clone()))).collect();
+        deps.ahead.keep(database, stamp, of_it);
+    }
+    answers.extend(said);
+    answers
+}

@@ -1,0 +1,31 @@
+//! Bead store: the port through which bead databases are read without running `bd`.
+//!
+//! A run of `bd` costs more processor time than everything else in a heartbeat together, so what is read ahead is read from
+//! the database itself where that says the same as `bd show` would. Who cannot answer for certain says why, and `bd` is asked.
+//! It must never write, nor make a database.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use async_trait::async_trait;
+
+use super::beads::Bead;
+
+/// What the files of a bead database look like; it changes whenever `bd` writes. Only to be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(pub String);
+
+/// The port. An answer does not take longer than a few seconds, whatever the disk does.
+#[async_trait]
+pub trait BeadStore: Send + Sync {
+    /// The beads with these ids in the database of `directory` (the directory that holds `.beads`); those that do not
+    /// exist are left out. An error says why the database cannot answer in place of `bd`.
+    async fn beads(&self, directory: &Path, ids: &BTreeSet<String>)
+    -> Result<BTreeMap<String, Bead>, String>;
+
+    /// What the database of `directory` looks like now; `None` where a later change could go unnoticed: there is no
+    /// database, it cannot be looked at, or it changed just now.
+    async fn stamp(&self, directory: &Path) -> Option<Stamp>;
+}

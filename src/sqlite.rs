@@ -1,0 +1,142 @@
+//! The adapter that opens bead databases, SQLite as `bd` 0.47 to 0.49 keeps them.
+//!
+//! A database is opened for each question, for reading only, and closed again: nothing is kept that could hold up a writer,
+//! and what `bd` puts in its place is seen at once. A question is short and runs on a thread for blocking work, one at a
+//! time, so that those of a disk that hangs do not pile up. It must never make a database, nor wait long for anything: who
+//! cannot be answered soon asks again later.
+#![allow(clippy::disallowed_methods, reason = "this is the adapter that opens bead databases")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::Semaphore;
+
+use crate::town::reading::shorten;
+
+/// How long a lock of somebody else is waited for.
+const BUSY: Duration = Duration::from_millis(250);
+/// How long a statement may take,
+const LIMIT: Duration = Duration::from_secs(1);
+/// looked at after so many steps of it.
+const STEPS: i32 = 1000;
+/// A disk that hangs longer than this is not waited for.
+const STUCK: Duration = Duration::from_secs(3);
+
+/// Why a database says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is none.
+    Missing,
+    /// It is there and cannot be read now; in the words of whoever tried.
+    Unreadable(String),
+}
+
+/// Asks databases, one question at a time.
+#[derive(Debug)]
+pub struct Reader {
+    turn: Arc<Semaphore>,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Reader { turn: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Reader {
+    /// Asks one question of the database at `path` on another thread, or fails at once when the one before is not answered
+    /// yet. Dropping this makes the statement stop soon.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        path: &Path,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        match self.turn.clone().try_acquire_owned() {
+            Ok(turn) => answer(turn, path.to_owned(), question).await,
+            Err(_) => Err(unreadable("the question before this one is not answered yet")),
+        }
+    }
+
+    /// The same, after the questions before it.
+    pub async fn ask_in_turn<T: Send + 'static>(
+        &self,
+        path: &Path,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        match tokio::time::timeout(STUCK, self.turn.clone().acquire_owned()).await {
+            Ok(Ok(turn)) => answer(turn, path.to_owned(), question).await,
+            _ => Err(unreadable("the questions before this one are not answered yet")),
+        }
+    }
+}
+
+fn unreadable(why: &str) -> Trouble {
+    Trouble::Unreadable(why.to_owned())
+}
+
+async fn answer<T: Send + 'static>(
+    turn: tokio::sync::OwnedSemaphorePermit,
+    path: PathBuf,
+    question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, Trouble> {
+    let given_up = GivenUp::default();
+    let flag = given_up.0.clone();
+    let answer = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let connection = open(&path, flag)?;
+        question(&connection).map_err(|error| explain(&error))
+    });
+    match tokio::time::timeout(STUCK, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(unreadable("the question was cut short")),
+        Err(_) => Err(unreadable(&format!("no answer within {STUCK:?}"))),
+    }
+}
+
+/// Set when nobody waits for the answer any more.
+#[derive(Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn open(path: &Path, given_up: Arc<AtomicBool>) -> Result<Connection, Trouble> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.is_file() => {}
+        // Opening one of these could wait for ever.
+        Ok(_) => return Err(unreadable("it is no file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Trouble::Missing),
+        Err(error) => return Err(Trouble::Unreadable(error.to_string())),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags).and_then(|mut connection| {
+        connection.busy_timeout(BUSY)?;
+        let until = Instant::now() + BUSY + LIMIT;
+        let over = move || given_up.load(Ordering::Relaxed) || Instant::now() >= until;
+        connection.progress_handler(STEPS, Some(over))?;
+        Ok(connection)
+    });
+    opened.map_err(|error| explain(&error))
+}
+
+fn explain(error: &rusqlite::Error) -> Trouble {
+    let told = shorten(&error.to_string());
+    let why = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => format!("it is locked ({told})"),
+        Some(ErrorCode::OperationInterrupted) => format!("it took longer than {LIMIT:?}"),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => told,
+        Some(ErrorCode::Unknown) => format!("its schema is another one ({told})"),
+        _ => told,
+    };
+    Trouble::Unreadable(why)
+}

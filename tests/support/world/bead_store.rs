@@ -1,0 +1,51 @@
+//! The bead databases of the world as files, for those who read them without `bd`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use async_trait::async_trait;
+use gastown_supervisor::ledger::{
+    beads::Bead,
+    show_output::{self, Shown},
+    store::{BeadStore, Stamp},
+};
+
+use super::World;
+
+/// What can be had of the databases without `bd`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BeadFiles {
+    /// Nothing.
+    #[default]
+    None,
+    /// That they changed.
+    Opaque,
+    /// What is in them.
+    Readable,
+}
+
+#[async_trait]
+impl BeadStore for World {
+    async fn beads(&self, _: &Path, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Bead>, String> {
+        let state = self.state();
+        if state.bead_files != BeadFiles::Readable {
+            return Err("it is not readable in this world".to_owned());
+        }
+        let rows: Vec<_> = ids.iter().filter_map(|id| state.beads.get(id)).collect();
+        let printed = serde_json::to_vec(&rows).unwrap_or_default();
+        match show_output::parse(&printed, "") {
+            Ok(Shown::Beads { beads, .. }) => {
+                Ok(beads.into_iter().map(|bead| (bead.id.clone(), bead)).collect())
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    async fn stamp(&self, _: &Path) -> Option<Stamp> {
+        let state = self.state();
+        let files = state.bead_files != BeadFiles::None;
+        files.then(|| Stamp(format!("{:?} {:?}", state.beads, state.mailbox)))
+    }
+}
