@@ -1,4 +1,4 @@
-//! The parent-death signal: a program that runs as long as we do is killed by the kernel when we are, even by SIGKILL.
+//! The parent-death signal: a program that runs as long as we do is signalled by the kernel when we end, even by SIGKILL.
 //!
 //! A tmux control client that outlives its supervisor can hang `tmux kill-server`, and a `bd activity` that does would poll
 //! its daemons for nobody. Elsewhere than on Linux there is no such signal; there the end of its standard input makes
@@ -6,21 +6,56 @@
 //! The signal is sent when the *thread* that spawned the program ends: spawn it from one that lives as long as the
 //! process, never from a pool of blocking threads. The runtime has one thread, the process's first, so that whatever an
 //! actor spawns is spawned there; with a runtime of many threads this would have to be seen to.
+//! If we end before the child has asked for the signal, it is never sent: so the child then looks whose child it is, and
+//! does not become the program when it is not ours any more.
 //! What the program itself has started does not get the signal.
 
+use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
-/// Asks for the child to be killed when the spawning thread ends.
+/// Asks for this signal to the child when the spawning thread ends.
+pub fn dies_with_us(command: &mut Command, signal: Signal) {
+    dies_with(command, signal, rustix::process::getpid());
+}
+
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-pub fn dies_with_us(command: &mut Command) {
-    use rustix::process::{Signal, set_parent_process_death_signal};
-    let ask = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from);
-    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed. It makes one
-    // system call (prctl) and converts its error number; it neither allocates nor takes a lock.
+fn dies_with(command: &mut Command, signal: Signal, parent: Pid) {
+    use rustix::{
+        io::Errno,
+        process::{getppid, set_parent_process_death_signal},
+    };
+    let ask = move || {
+        set_parent_process_death_signal(Some(signal)).map_err(std::io::Error::from)?;
+        match getppid() == Some(parent) {
+            true => Ok(()),
+            false => Err(Errno::SRCH.into()),
+        }
+    };
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed. It makes two
+    // system calls (prctl, getppid) and converts an error number; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(ask) };
 }
 
 /// Nothing to be had on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn dies_with_us(_command: &mut Command) {}
+fn dies_with(_command: &mut Command, _signal: Signal, _parent: Pid) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "it starts a program")]
+
+    use super::*;
+
+    /// As seen by a child whose parent was killed before it could ask for the signal: its parent is another process.
+    #[tokio::test]
+    async fn a_child_whose_parent_is_gone_does_not_become_the_program() {
+        let mut command = Command::new("true");
+        dies_with(&mut command, Signal::KILL, Pid::INIT);
+        let refused = command.status().await.unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::SRCH.raw_os_error()), "{refused}");
+        let mut command = Command::new("true");
+        dies_with_us(&mut command, Signal::KILL);
+        assert!(command.status().await.unwrap().success());
+    }
+}

@@ -16,6 +16,18 @@ impl Group {
         Group(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 
+    /// Tells the whole group to end (TERM), and leaves it to it when.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            // ESRCH: it ended meanwhile.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
     /// The program has ended: what it left on purpose (a daemon) may stay.
     pub fn let_go(&mut self) {
         self.0 = None;
@@ -24,9 +36,6 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // ESRCH: it ended meanwhile.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
     }
 }

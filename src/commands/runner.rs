@@ -16,6 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin},
@@ -139,7 +140,7 @@ impl Commands for Runner {
     async fn follow(&self, command: Command, heard: Heard) -> Result<(), CommandError> {
         let (line, command) = (command.line(), Command { input: None, ..command });
         let mut process = self.process(&command, &line)?;
-        dies_with_us(&mut process);
+        dies_with_us(&mut process, Signal::KILL);
         let mut child = process.spawn().map_err(|error| self.not_started(&command, &line, &error))?;
         let mut group = Group::of(&child);
         match following::complete(&mut child, &mut group, heard).await {

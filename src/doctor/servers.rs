@@ -14,7 +14,7 @@ use crate::{
     commands::{Command, CommandError},
     deps::Deps,
     service::adapters,
-    sessions::tmux::{Ability, Meaning, Socket, ability, meaning},
+    sessions::tmux::{Ability, Meaning, OWN_SESSION, Socket, ability, meaning},
 };
 
 /// How long the server may take to answer.
@@ -59,8 +59,8 @@ pub struct Observed {
     pub socket: PathBuf,
     /// What that server said.
     pub answer: Answer,
-    /// What came of a control client; `None` when there is no server to try it on, or tmux is too old for one.
-    pub control: Option<Result<(), String>>,
+    /// A supervisor is connected over control mode.
+    pub control: bool,
     /// The others.
     pub others: Vec<(PathBuf, Answer)>,
     /// How many more there are that were not asked.
@@ -102,7 +102,6 @@ pub async fn look(
         control(deps, ability, &socket),
         futures::future::join_all(asked)
     );
-    let control = control.filter(|_| matches!(answer, Answer::Sessions(_)));
     Ok(Observed { socket, answer, control, others, unasked, unlisted, beaten })
 }
 
@@ -152,18 +151,13 @@ fn sessions(printed: &str) -> Vec<Seen> {
     printed.lines().filter_map(seen).collect()
 }
 
-/// Tries a control client that attaches to nothing: it says its list in blocks and leaves, or leaves at once, as its standard
-/// input is closed (both happen with tmux 3.3a). Either is the control protocol.
-async fn control(deps: &Deps, ability: Ability, socket: &Path) -> Option<Result<(), String>> {
-    if ability != Ability::Control {
-        return None;
-    }
-    let printed = run(deps, line(ability, socket, &["-C", "list-sessions"]), LIMIT).await;
-    Some(match printed {
-        Ok(printed) if printed.starts_with(b"%begin ") || printed.starts_with(b"%exit") => Ok(()),
-        Ok(_) => Err("it does not speak the control protocol".to_owned()),
-        Err(error) => Err(error.to_string()),
-    })
+/// Whether a supervisor's control client is connected. None is tried: tmux up to 3.5a can end, with every session, when
+/// something happens while a control client identifies itself.
+async fn control(deps: &Deps, ability: Ability, socket: &Path) -> bool {
+    let list = line(ability, socket, &["list-clients", "-F", "#{client_control_mode}:#{session_name}"]);
+    let printed = run(deps, list, LIMIT).await.unwrap_or_default();
+    let connected = format!("1:{OWN_SESSION}");
+    String::from_utf8_lossy(&printed).lines().any(|line| line == connected)
 }
 
 #[cfg(test)]

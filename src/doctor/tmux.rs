@@ -49,7 +49,7 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
     match &observed.answer {
         Answer::NoServer => findings.push(
             Finding::note(Area::Tmux, format!("no tmux server runs on {shown}"))
-                .hint("the supervisor starts it with the first agent; control mode is tried then"),
+                .hint("the supervisor starts it with the first agent"),
         ),
         Answer::Sessions(sessions) => {
             let agents = sessions.iter().filter(|it| town.sessions.contains(&it.name)).count();
@@ -70,13 +70,8 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
                 .hint("check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json"),
         ),
     }
-    match &observed.control {
-        None => {}
-        Some(Ok(())) => findings.push(Finding::ok(Area::Tmux, "control mode works")),
-        Some(Err(why)) => findings.push(
-            Finding::note(Area::Tmux, format!("control mode does not work: {why}"))
-                .hint("the supervisor falls back to one `tmux list-panes` a look, and notices deaths later"),
-        ),
+    if observed.control {
+        findings.push(Finding::ok(Area::Tmux, "control mode works: a supervisor is connected"));
     }
     findings
 }
@@ -230,7 +225,7 @@ mod tests {
         Observed {
             socket: "/s/own".into(),
             answer,
-            control: None,
+            control: false,
             others: vec![],
             unasked: 0,
             unlisted: None,
@@ -253,10 +248,9 @@ mod tests {
         #[rustfmt::skip]
         let cases: [(&str, Observed, &[(Severity, &str)]); 7] = [
             ("none", observed(Answer::NoServer), &[(Note, "no tmux server runs on /s/own")]),
-            ("well", Observed { control: Some(Ok(())), ..observed(two()) },
+            ("well", Observed { control: true, ..observed(two()) },
                 &[(Well, "the server on /s/own answers: 2 sessions, 1 agent"), (Well, "control mode works")]),
-            ("no control mode", Observed { control: Some(Err("x".into())), ..observed(two()) },
-                &[(Well, "the server"), (Note, "control mode does not work: x")]),
+            ("not connected", observed(two()), &[(Well, "the server")]),
             ("empty", observed(Answer::Sessions(vec![])), &[(Well, "the server on /s/own answers: 0 sessions, 0 agents")]),
             ("hangs", observed(Answer::TimedOut), &[(Wrong, "the tmux server on /s/own did not answer within 2s")]),
             ("denied", observed(Answer::Failed("denied".into())), &[(Wrong, "the tmux server on /s/own cannot be asked: denied")]),

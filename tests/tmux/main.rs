@@ -15,6 +15,7 @@ mod deaths;
 mod gate;
 mod liveness;
 mod nudge;
+mod soak;
 mod standin;
 mod start;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,8 @@
 //! The control connection: one `tmux -C` client, a child with pipes, over which all commands go.
 //!
-//! Commands are answered in the order they were sent. A connection ends once and for good: when the client leaves, when
-//! the server dies, or when it is dropped; whoever still waits is told. It must not connect again by itself.
+//! Commands are answered in the order they were sent, late perhaps. A connection ends once and for good: when the client
+//! leaves, when the server dies, or when it is dismissed or dropped; whoever still waits is told. It must not connect again
+//! by itself, nor be ended because an answer is late: a server that stands still goes on where it was.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{
@@ -10,10 +11,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin, Command},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -22,7 +24,7 @@ use super::{
     herald::Herald,
     protocol::{Answer, Event, Parser},
     request::Request,
-    target::OWN_SESSION,
+    target::CONTROL,
 };
 use crate::commands::{dies_with_us::dies_with_us, group::Group};
 
@@ -30,34 +32,21 @@ use crate::commands::{dies_with_us::dies_with_us, group::Group};
 const MAX_STDERR: u64 = 4 << 10;
 /// How long to wait for the last words of a client that has left.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// What is installed as tmux may not listen to TERM: after so long it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a command got no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lost {
     /// The connection is gone; in tmux's words, where it said any.
     Gone(String),
-    /// No answer came in time; the connection is not to be used any more.
+    /// No answer came in time. It may still come.
     TimedOut,
 }
 
 struct Outgoing {
     line: String,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// Those who wait for answers, in order; `None` once no more answers come.
-type Waiting = Arc<Mutex<Option<VecDeque<oneshot::Sender<Answer>>>>>;
-
-fn locked(waiting: &Waiting) -> MutexGuard<'_, Option<VecDeque<oneshot::Sender<Answer>>>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A living connection. Dropping it kills the client; the server and its sessions go on.
-#[derive(Debug)]
-pub struct Connection {
-    outgoing: mpsc::UnboundedSender<Outgoing>,
-    ended: watch::Receiver<Option<String>>,
-    _tasks: JoinSet<()>,
+    awaited: Awaited,
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -66,57 +55,134 @@ impl std::fmt::Debug for Outgoing {
     }
 }
 
-impl Connection {
-    /// Connects: attaches to our own session, creating it when it is not there, and waits for the first answer. `tmux`
-    /// is the command line up to the socket; a server is started only if `may_start`. The herald tells what
-    /// the server notices, and that the connection ended: which is a change, not the end of the server.
-    pub async fn open(
-        mut tmux: Command,
-        may_start: bool,
-        limit: Duration,
-        herald: Herald,
-    ) -> Result<Connection, Lost> {
-        if !may_start {
-            tmux.arg("-N");
+/// Who waits for the answer to a line.
+struct Awaited {
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Those who wait for answers, in order; `None` once no more answers come.
+type Waiting = Arc<Mutex<Option<VecDeque<Awaited>>>>;
+
+fn locked(waiting: &Waiting) -> MutexGuard<'_, Option<VecDeque<Awaited>>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// The client identifies itself, and attaches.
+    Opening,
+    /// Its first answer came: it is attached.
+    Open,
+    /// Nothing is answered any more, for this reason; the client may still run.
+    Ended(String),
+    /// As before, and the client's process has ended and was waited for.
+    Left(String),
+}
+
+impl Stage {
+    fn end(&self) -> Option<&str> {
+        match self {
+            Stage::Opening | Stage::Open => None,
+            Stage::Ended(reason) | Stage::Left(reason) => Some(reason),
         }
-        // Not `sleep infinity`, which not every system's `sleep` understands.
-        tmux.args(["-C", "new-session", "-A", "-s", OWN_SESSION, "exec sleep 2147483647"]);
-        dies_with_us(&mut tmux);
+    }
+}
+
+/// A connection. Dropping it tells the client to leave; the server and its sessions go on.
+#[derive(Debug)]
+pub struct Connection {
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    stage: watch::Receiver<Stage>,
+    /// An answer did not come in time, and none has come since.
+    silent: watch::Sender<bool>,
+    dismissed: Arc<Notify>,
+    _tasks: JoinSet<()>,
+}
+
+impl Connection {
+    /// Starts the client, which attaches to our own session, creating it when it is not there; [`Connection::opened`] tells
+    /// when it has. `tmux` is the command line up to the socket. No server is started for it. The herald tells what
+    /// the server notices, and that the connection ended: which is a change, not the end of the server.
+    pub fn open(mut tmux: Command, herald: Herald) -> Result<Connection, Lost> {
+        tmux.arg("-N").args(CONTROL);
+        // Never KILL: see [`Client`].
+        tmux.kill_on_drop(false);
+        dies_with_us(&mut tmux, Signal::TERM);
         let mut child =
             tmux.spawn().map_err(|error| Lost::Gone(format!("tmux could not be started: {error}")))?;
+        let client = Client(Group::of(&child));
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(Lost::Gone("tmux was started without pipes".to_owned()));
         };
-        // What is installed as tmux may be a script that starts the real one.
-        let group = Group::of(&child);
         let (outgoing, queue) = mpsc::unbounded_channel();
-        let (end, ended) = watch::channel(None);
-        let (first, ready) = oneshot::channel();
+        let (at, stage) = watch::channel(Stage::Opening);
+        let (silent, dismissed) = (watch::Sender::new(false), Arc::new(Notify::new()));
         let waiting = Waiting::new(Mutex::new(Some(VecDeque::new())));
+        let listener = Listener { waiting: waiting.clone(), at: at.clone(), silent: silent.clone(), herald };
+        let dismissal = dismissed.clone();
         let mut tasks = JoinSet::new();
-        tasks.spawn(write(stdin, queue, waiting.clone()));
         tasks.spawn(async move {
-            let reason = listen(stdout, stderr, first, &waiting, &herald).await;
+            let reason = {
+                let writing = async {
+                    write(stdin, queue, waiting.clone()).await;
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    biased;
+                    reason = listener.listen(stdout, stderr) => reason,
+                    () = dismissal.notified() => "it did not answer".to_owned(),
+                    () = writing => String::new(),
+                }
+            };
             // Whoever waits learns it by the drop of their sender.
             locked(&waiting).take();
-            end.send_replace(Some(reason));
-            herald.changed();
-            reap(child, group).await;
+            at.send_replace(Stage::Ended(reason.clone()));
+            listener.herald.changed();
+            client.leaves(child).await;
+            at.send_replace(Stage::Left(reason));
         });
-        let mut connection = Connection { outgoing, ended, _tasks: tasks };
-        match timeout(limit, ready).await {
-            Ok(Ok(Answer { text: Ok(_), .. })) => Ok(connection),
-            Ok(Ok(Answer { text: Err(reason), .. })) => Err(Lost::Gone(reason)),
-            Ok(Err(_)) => Err(Lost::Gone(connection.last_words().await)),
-            Err(_) => Err(Lost::TimedOut),
+        Ok(Connection { outgoing, stage, silent, dismissed, _tasks: tasks })
+    }
+
+    /// Waits until the client is attached.
+    pub async fn opened(&self) -> Result<(), Lost> {
+        let mut stage = self.stage.clone();
+        let stage = stage.wait_for(|stage| *stage != Stage::Opening).await;
+        match stage.as_deref().map(Stage::end) {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(Lost::Gone(reason.to_owned())),
+            Err(_) => Err(Lost::Gone(String::new())),
         }
     }
 
     /// Whether it has ended.
     pub fn is_gone(&self) -> bool {
-        self.ended.borrow().is_some()
+        self.stage.borrow().end().is_some()
+    }
+
+    /// Whether it has not ended and answers in time, as far as is known.
+    pub fn answers(&self) -> bool {
+        !self.is_gone() && !*self.silent.borrow()
+    }
+
+    /// Waits until it answers again after an answer did not come in time; false when it ended instead.
+    pub async fn answers_again(&self) -> bool {
+        let (mut silent, mut stage) = (self.silent.subscribe(), self.stage.clone());
+        tokio::select! {
+            biased;
+            _ = stage.wait_for(|stage| stage.end().is_some()) => false,
+            answers = silent.wait_for(|silent| !silent) => answers.is_ok(),
+        }
+    }
+
+    /// Has the client leave, if it has not, and waits until its process has ended.
+    pub async fn dismiss(&self) {
+        self.dismissed.notify_one();
+        let mut stage = self.stage.clone();
+        let _ = stage.wait_for(|stage| matches!(stage, Stage::Left(_))).await;
     }
 
     /// Gives commands, one line each, and waits for all answers, in order. Commands after a refused one are carried out
@@ -125,7 +191,7 @@ impl Connection {
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let (answer, coming) = oneshot::channel();
-            let _ = self.outgoing.send(Outgoing { line: request.line(), answer });
+            let _ = self.outgoing.send(Outgoing { line: request.line(), awaited: Awaited { answer } });
             answers.push(coming);
         }
         let all = async {
@@ -137,21 +203,19 @@ impl Connection {
         };
         match timeout(limit, all).await {
             Ok(Ok(told)) => Ok(told),
-            Ok(Err(_)) => Err(Lost::Gone(self.ended.clone().borrow().clone().unwrap_or_default())),
-            Err(_) => Err(Lost::TimedOut),
+            Ok(Err(_)) => Err(Lost::Gone(self.stage.borrow().end().unwrap_or_default().to_owned())),
+            Err(_) => {
+                self.silent.send_replace(true);
+                Err(Lost::TimedOut)
+            }
         }
-    }
-
-    async fn last_words(&mut self) -> String {
-        let ended = timeout(LAST_WORDS * 2, self.ended.wait_for(Option::is_some)).await;
-        ended.ok().and_then(Result::ok).and_then(|reason| reason.clone()).unwrap_or_default()
     }
 }
 
 async fn write(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<Outgoing>, waiting: Waiting) {
-    while let Some(Outgoing { mut line, answer }) = queue.recv().await {
+    while let Some(Outgoing { mut line, awaited }) = queue.recv().await {
         match locked(&waiting).as_mut() {
-            Some(waiting) => waiting.push_back(answer),
+            Some(waiting) => waiting.push_back(awaited),
             None => return,
         }
         line.push('\n');
@@ -161,52 +225,87 @@ async fn write(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<Outgoin
     }
 }
 
-/// Reads until the connection ends and returns why it did.
-async fn listen(
-    mut stdout: impl AsyncRead + Unpin,
-    stderr: impl AsyncRead + Unpin,
-    first: oneshot::Sender<Answer>,
-    waiting: &Waiting,
-    herald: &Herald,
-) -> String {
-    let mut first = Some(first);
-    let mut parser = Parser::new();
-    let mut chunk = vec![0; 16 << 10];
-    let mut farewell = String::new();
-    'reading: while let Ok(size @ 1..) = stdout.read(&mut chunk).await {
-        for event in parser.feed(&chunk[..size]) {
-            match event {
-                Event::Changed => herald.changed(),
-                Event::WindowClosed(window) => herald.window_closed(&window),
-                Event::Exit(reason) => {
-                    farewell = reason;
-                    break 'reading;
+/// Hears what the server says.
+struct Listener {
+    waiting: Waiting,
+    at: watch::Sender<Stage>,
+    silent: watch::Sender<bool>,
+    herald: Herald,
+}
+
+impl Listener {
+    /// Reads until the connection ends and returns why it did.
+    async fn listen(&self, mut stdout: impl AsyncRead + Unpin, stderr: impl AsyncRead + Unpin) -> String {
+        let mut parser = Parser::new();
+        let mut chunk = vec![0; 16 << 10];
+        let mut farewell = String::new();
+        'reading: while let Ok(size @ 1..) = stdout.read(&mut chunk).await {
+            for event in parser.feed(&chunk[..size]) {
+                match event {
+                    Event::Changed => self.herald.changed(),
+                    Event::WindowClosed(window) => self.herald.window_closed(&window),
+                    Event::Exit(reason) => {
+                        if farewell.is_empty() {
+                            farewell = reason;
+                        }
+                        break 'reading;
+                    }
+                    // What refuses to attach us ends by itself.
+                    Event::Answer(answer) => farewell.extend(self.deliver(answer)),
                 }
-                Event::Answer(answer) => deliver(answer, &mut first, waiting),
             }
         }
+        let mut words = Vec::new();
+        let _ = timeout(LAST_WORDS, stderr.take(MAX_STDERR).read_to_end(&mut words)).await;
+        let words = String::from_utf8_lossy(&words).trim().to_owned();
+        if words.is_empty() { farewell } else { words }
     }
-    let mut words = Vec::new();
-    let _ = timeout(LAST_WORDS, stderr.take(MAX_STDERR).read_to_end(&mut words)).await;
-    let words = String::from_utf8_lossy(&words).trim().to_owned();
-    if words.is_empty() { farewell } else { words }
+
+    /// The first block answers our attaching, and its refusal is returned; after that, only what answers a command of ours
+    /// counts.
+    fn deliver(&self, answer: Answer) -> Option<String> {
+        if *self.at.borrow() == Stage::Opening {
+            return match answer.text {
+                Ok(_) => {
+                    self.at.send_replace(Stage::Open);
+                    None
+                }
+                Err(reason) => Some(reason),
+            };
+        }
+        if answer.ours {
+            self.silent.send_replace(false);
+            if let Some(awaited) = locked(&self.waiting).as_mut().and_then(VecDeque::pop_front) {
+                // Whoever asked may have given up.
+                let _ = awaited.answer.send(answer);
+            }
+        }
+        None
+    }
 }
 
-/// The first block answers our attaching; after that, only what answers a command of ours counts.
-fn deliver(answer: Answer, first: &mut Option<oneshot::Sender<Answer>>, waiting: &Waiting) {
-    let receiver = match first.take() {
-        Some(first) => Some(first),
-        None if answer.ours => locked(waiting).as_mut().and_then(VecDeque::pop_front),
-        None => None,
-    };
-    if let Some(receiver) = receiver {
-        // Whoever asked may have given up.
-        let _ = receiver.send(answer);
+/// The client's processes: what is installed as tmux may be a script that starts the real one.
+///
+/// They are told to end (TERM), never killed while they might be identifying themselves: a client of tmux up to 3.5a that is
+/// cut off in the middle of that takes the server along. Told so, it says the rest first. Nor must the next one come
+/// before this one has left.
+struct Client(Group);
+
+impl Client {
+    /// Has it leave, and waits for its end.
+    async fn leaves(mut self, mut child: Child) {
+        self.0.terminate();
+        if timeout(PATIENCE, child.wait()).await.is_err() {
+            let _ = child.start_kill();
+            let _ = child.wait().await;
+        }
+        self.0.let_go();
     }
 }
 
-async fn reap(mut child: Child, group: Group) {
-    drop(group);
-    let _ = child.start_kill();
-    let _ = child.wait().await;
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.terminate();
+        self.0.let_go();
+    }
 }

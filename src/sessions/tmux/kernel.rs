@@ -1,8 +1,11 @@
-//! What the kernel still tells of a process that has ended and was not reaped yet. Linux only; elsewhere nothing.
+//! What the kernel tells of processes: of one that has ended and was not reaped yet, and which run with certain words.
+//! Linux only; elsewhere nothing.
 //!
 //! Its parent reaps it at any moment, so there is not always an answer, and no answer says nothing. Where `/proc` may not
 //! be read for this process (it changed its user), the kernel shows 0 for its exit status.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter; its test ends real processes")]
+
+use std::collections::BTreeSet;
 
 use crate::processes::pidfd::PidFd;
 
@@ -42,6 +45,23 @@ fn of_wait_status(status: i32) -> i32 {
         0 => (status >> 8) & 0xff,
         signal => 128 + signal,
     }
+}
+
+/// The processes whose command lines end in these words.
+#[cfg(target_os = "linux")]
+pub fn running(words: &[String]) -> BTreeSet<u32> {
+    let ours = |process: procfs::process::Process| {
+        let line = process.cmdline().ok().filter(|line| line.ends_with(words))?;
+        (line.len() > words.len()).then(|| u32::try_from(process.pid()).ok()).flatten()
+    };
+    // One that ends while it is looked at has ended.
+    procfs::process::all_processes().into_iter().flatten().filter_map(|process| ours(process.ok()?)).collect()
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn running(_words: &[String]) -> BTreeSet<u32> {
+    BTreeSet::new()
 }
 
 /// Not known here.

@@ -7,6 +7,7 @@
 //!
 //! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long
 //! as the process (a current-thread runtime), because the kernel ends the control client with the thread that made it.
+//! A fault of tmux must never be ours: see [`approach`] for what ends a server, and with it every agent.
 //! Facts here are of tmux 3.3a, observed, unless said otherwise.
 
 use std::{
@@ -24,15 +25,17 @@ use self::{
     link::{Link, Purpose, Trouble},
     list::{FORMAT, Listed, parse},
     request::Request,
-    target::{OWN_SESSION, exact},
+    target::exact,
 };
 pub use self::{
     program::Socket,
+    target::OWN_SESSION,
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
 use super::{End, Key, KeyBinding, NewSession, PaneTarget, Session, Sessions, SessionsError};
 
+mod approach;
 mod control;
 mod deaths;
 mod herald;
@@ -43,6 +46,7 @@ mod program;
 mod protocol;
 mod quote;
 mod request;
+mod settling;
 mod subprocess;
 mod target;
 mod version;
@@ -55,7 +59,7 @@ pub struct TmuxConfig {
     pub program: PathBuf,
     /// Which server.
     pub socket: Socket,
-    /// How long an answer may take before the connection is given up.
+    /// How long an answer may take before the request is given up.
     pub command_limit: Duration,
     /// False: never a control connection, only subprocesses (as with tmux 3.0 and 3.1).
     pub control: bool,
@@ -132,7 +136,7 @@ impl Tmux {
     fn read(&self, printed: &str) -> Listed {
         let listed = parse(printed);
         if let Some(server) = listed.server {
-            self.link.answered(server);
+            self.link.servers().answered(server);
         }
         listed
     }
@@ -324,7 +328,7 @@ impl Sessions for Tmux {
     }
 
     fn server_generation(&self) -> u64 {
-        self.link.generation()
+        self.link.servers().generation()
     }
 
     async fn close(&self) {

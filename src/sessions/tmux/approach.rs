@@ -1,0 +1,326 @@
+//! The approach: finds out, once at a time, how the server can be reached, and connects the one control client.
+//!
+//! tmux up to 3.5a ends by a null pointer, with every agent in it, when something happens that it tells control clients —
+//! another one leaves, a session comes or goes — while one is still identifying itself. So control clients of ours never
+//! overlap, and one is connected only when the server has just answered a plain client without delay, when our previous
+//! one has left, and those of others are not about to; and nothing else of ours is done meanwhile. A server that does not
+//! answer gets no client but one plain one, which is waited for: everything that queues up before it runs at the moment it
+//! wakes. Whoever makes a request only waits for the outcome, so that giving up a request cuts nothing short.
+#![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
+
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    TmuxConfig,
+    control::{Connection, Lost},
+    herald::Herald,
+    kernel,
+    link::{Servers, Trouble},
+    program::tmux,
+    request::Request,
+    settling::{Settling, Verdict},
+    subprocess::{self, Bad},
+    target::{CONTROL, OWN_SESSION},
+    version::{Ability, ability},
+    words::{Meaning, meaning},
+};
+
+/// The first wait after a control client failed.
+const RETRY: Duration = Duration::from_millis(100);
+/// The longest time without an attempt to connect while control clients keep failing, or the server is slow.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// A plain client waits for so long before another takes its place: it may be what hangs.
+const PROBE: Duration = Duration::from_secs(60);
+/// A server that takes longer for an answer is slow,
+const QUICK: Duration = Duration::from_secs(1);
+/// if it does so this often in a row.
+const SLOW: u32 = 3;
+/// Between two looks at those who leave.
+const BETWEEN: Duration = Duration::from_millis(20);
+/// A control client that says nothing for so long while the server answers a plain one is broken.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How requests can be made.
+#[derive(Debug, Clone, Default)]
+pub enum Way {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// Over this connection.
+    Control(Arc<Connection>),
+    /// By a subprocess each, until that moment if there is one.
+    Plain(Option<Instant>),
+    /// Not at all: no server runs.
+    NoServer,
+    /// Not at all, for this reason.
+    Trouble(Trouble),
+}
+
+impl Way {
+    /// Whether it can be used as it is.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Way::Control(connection) => connection.answers(),
+            Way::Plain(until) => until.is_none_or(|until| Instant::now() < until),
+            Way::Unknown | Way::NoServer | Way::Trouble(_) => false,
+        }
+    }
+}
+
+/// What one approach after the other remembers.
+#[derive(Debug)]
+pub struct Approach {
+    config: TmuxConfig,
+    herald: Herald,
+    servers: Arc<Servers>,
+    /// Held by whoever speaks to the server other than over the connection.
+    turn: Mutex<()>,
+    ability: Mutex<Option<Ability>>,
+    backoff: std::sync::Mutex<Backoff>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// The answer of the server to a plain client: the processes of the control clients that are attached.
+type Probed = Result<BTreeSet<u32>, Trouble>;
+
+impl Approach {
+    /// To the server of this configuration.
+    pub fn new(config: TmuxConfig, herald: Herald, servers: Arc<Servers>) -> Self {
+        Approach {
+            config,
+            herald,
+            servers,
+            turn: Mutex::default(),
+            ability: Mutex::default(),
+            backoff: std::sync::Mutex::default(),
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    /// No client is started any more.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Whether [`Approach::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Finds the way from what it was before. Takes as long as the server does.
+    pub async fn find(&self, before: Way) -> Way {
+        let able = match self.ability().await {
+            Ok(able) => able == Ability::Control && self.config.control,
+            Err(trouble) => return Way::Trouble(trouble),
+        };
+        let _turn = self.turn.lock().await;
+        if let Way::Control(connection) = before {
+            if self.unless_broken(connection.answers_again()).await == Some(true) {
+                self.herald.changed();
+                return Way::Control(connection);
+            }
+            connection.dismiss().await;
+        }
+        match self.ready(able).await {
+            Ready::Connect => self.connect().await,
+            Ready::Not(way) => way,
+        }
+    }
+
+    /// Carries out requests by a subprocess, in turn with all others.
+    pub async fn by_subprocess(&self, requests: &[Request]) -> Result<String, Trouble> {
+        let limit = self.config.command_limit;
+        let run = async {
+            let _turn = self.turn.lock().await;
+            self.plain(requests, limit).await
+        };
+        timeout(limit, run).await.unwrap_or(Err(Trouble::TimedOut))
+    }
+
+    /// What the installed tmux can do.
+    pub async fn ability(&self) -> Result<Ability, Trouble> {
+        let mut known = self.ability.lock().await;
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        let program = self.config.program.display();
+        let line = match self.plain(&[Request::of(["-V"])], self.config.command_limit).await {
+            Ok(line) => line,
+            Err(Trouble::Refused { text, .. }) => {
+                return Err(Trouble::Unavailable(format!(
+                    "tmux cannot be run as {program} ({text}): install tmux 3.2 or later, or set commands.tmux"
+                )));
+            }
+            Err(other) => return Err(other),
+        };
+        let able = ability(&line);
+        if able == Ability::TooOld {
+            return Err(Trouble::Unavailable(format!(
+                "{program} is {}, which is too old: install tmux 3.2 or later, or set commands.tmux",
+                line.trim()
+            )));
+        }
+        *known = Some(able);
+        Ok(able)
+    }
+
+    async fn plain(&self, requests: &[Request], limit: Duration) -> Result<String, Trouble> {
+        let command = tmux(&self.config.program, &self.config.socket);
+        match subprocess::run(command, requests, limit).await {
+            Ok(printed) => Ok(printed),
+            Err(Bad::TimedOut) => Err(Trouble::TimedOut),
+            Err(Bad::Refused(text)) if meaning(&text) == Meaning::NoServer => Err(Trouble::NoServer),
+            Err(Bad::Refused(text)) => {
+                let request = requests.iter().map(Request::shown).collect::<Vec<_>>().join("; ");
+                Err(Trouble::Refused { request, text })
+            }
+        }
+    }
+
+    /// Whether a control client may be connected now, and if not, what else there is.
+    async fn ready(&self, able: bool) -> Ready {
+        let mut settling = Settling::new(Instant::now());
+        let mut slow = 0;
+        loop {
+            // Before the server is asked: by its answer, it has noticed the end of those that are not there any more.
+            let running = if able { self.running().await } else { BTreeSet::new() };
+            let asked = Instant::now();
+            let attached = match self.probe().await {
+                Ok(attached) => attached,
+                Err(Trouble::NoServer) => {
+                    *self.backoff() = Backoff::default();
+                    return Ready::Not(Way::NoServer);
+                }
+                Err(Trouble::TimedOut) => continue,
+                Err(trouble) => return Ready::Not(Way::Trouble(trouble)),
+            };
+            if !able {
+                return Ready::Not(Way::Plain(None));
+            }
+            let now = Instant::now();
+            if let Some(until) = self.backoff().not_before.filter(|until| now < *until) {
+                return Ready::Not(Way::Plain(Some(until)));
+            }
+            slow = if now - asked > QUICK { slow + 1 } else { 0 };
+            match settling.see(&running | &attached, now) {
+                _ if slow >= SLOW => return Ready::Not(self.later()),
+                Verdict::Connect if slow == 0 => return Ready::Connect,
+                Verdict::Connect | Verdict::Wait => sleep(BETWEEN).await,
+                Verdict::Later => return Ready::Not(self.later()),
+            }
+        }
+    }
+
+    /// The processes of control clients like ours of this server, also those that are not attached yet, or not any more.
+    async fn running(&self) -> BTreeSet<u32> {
+        let command = tmux(&self.config.program, &self.config.socket);
+        let words = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned());
+        let words: Vec<String> =
+            words.chain(["-N"].iter().chain(&CONTROL).map(|word| (*word).to_owned())).collect();
+        tokio::task::spawn_blocking(move || kernel::running(&words)).await.unwrap_or_default()
+    }
+
+    /// Asks the server as a plain client.
+    async fn probe(&self) -> Probed {
+        let requests = [Request::of(["list-clients", "-F", "#{client_control_mode}:#{client_pid}"])];
+        let mut closed = self.closed.subscribe();
+        let printed = tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => return Err(Trouble::Gone("we are shutting down".to_owned())),
+            printed = self.plain(&requests, PROBE) => printed,
+        };
+        match printed {
+            Ok(printed) => {
+                Ok(printed.lines().filter_map(|line| line.strip_prefix("1:")?.parse().ok()).collect())
+            }
+            Err(Trouble::Refused { text, .. }) if meaning(&text) == Meaning::Empty => Ok(BTreeSet::new()),
+            // The server ends, or is ending.
+            Err(Trouble::Refused { text, .. }) => Err(Trouble::Gone(text)),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    async fn connect(&self) -> Way {
+        let opened = Connection::open(tmux(&self.config.program, &self.config.socket), self.herald.clone());
+        let trouble = match opened {
+            Ok(connection) => match self.unless_broken(self.set_up(&connection)).await {
+                Some(Ok(())) => {
+                    *self.backoff() = Backoff::default();
+                    self.herald.changed();
+                    return Way::Control(Arc::new(connection));
+                }
+                failed => {
+                    connection.dismiss().await;
+                    failed.and_then(Result::err).unwrap_or(Lost::TimedOut)
+                }
+            },
+            Err(lost) => lost,
+        };
+        match trouble {
+            Lost::Gone(text) if meaning(&text) == Meaning::NoServer => Way::NoServer,
+            Lost::Gone(_) | Lost::TimedOut => self.later(),
+        }
+    }
+
+    async fn set_up(&self, connection: &Connection) -> Result<(), Lost> {
+        connection.opened().await?;
+        let setup = [
+            Request::of(["refresh-client", "-f", "no-output,ignore-size"]),
+            Request::of(["set-option", "-t", &format!("={OWN_SESSION}:"), "detach-on-destroy", "off"]),
+            Request::of(["display-message", "-p", "#{pid}:#{start_time}"]),
+        ];
+        let mut told = String::new();
+        for answer in connection.ask(&setup, PROBE).await? {
+            told = answer.text.map_err(Lost::Gone)?;
+        }
+        if let Some((pid, start)) = told.split_once(':')
+            && let (Ok(pid), Ok(start)) = (pid.parse(), start.parse())
+        {
+            self.servers.answered((pid, start));
+        }
+        Ok(())
+    }
+
+    /// Waits for a control client, for as long as the server answers nobody else either.
+    async fn unless_broken<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        let answers_others = async {
+            sleep(self.config.command_limit).await;
+            while self.probe().await == Err(Trouble::TimedOut) {}
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            answer = answer => Some(answer),
+            () = answers_others => None,
+        }
+    }
+
+    /// Subprocesses for a while, twice as long each time.
+    fn later(&self) -> Way {
+        let mut backoff = self.backoff();
+        let wait = RETRY.saturating_mul(2_u32.saturating_pow(backoff.failures)).min(MAX_BACKOFF);
+        backoff.failures += 1;
+        backoff.not_before = Some(Instant::now() + wait);
+        Way::Plain(backoff.not_before)
+    }
+
+    fn backoff(&self) -> std::sync::MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+enum Ready {
+    Connect,
+    Not(Way),
+}
