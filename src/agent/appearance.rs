@@ -1,11 +1,13 @@
 //! Appearance: what a session looks like and which keys do something in it.
 //!
 //! Colours, icons and bindings are those of Gas Town 0.2.6 to 0.3 (`internal/tmux/theme.go`, `tmux.go`). A binding is
-//! global to a tmux server that may be the user's own, so each acts in this town's sessions only and elsewhere does what
-//! tmux does without it. Nothing here talks to tmux.
+//! global to a tmux server that may be the user's own, so each acts in this town's sessions only. Nothing here talks to tmux.
 
 use super::identity::{Identity, Role};
-use crate::{sessions::KeyBinding, town::settings::Naming};
+use crate::{
+    sessions::{KeyBinding, OUR_SESSIONS},
+    town::settings::Naming,
+};
 
 /// Background and foreground of the rigs, picked by the rig's name: ocean, forest, rust, plum, slate, ember, midnight,
 /// wine, teal, copper.
@@ -90,26 +92,18 @@ fn right_status(session: &str) -> String {
 /// `-`, which begin the session names under [`Naming::Prefix`].
 pub fn key_bindings(naming: Naming, prefixes: &[String]) -> Vec<KeyBinding> {
     let only_if = ours(naming, prefixes);
-    // Keys that tmux (3.3a, `list-keys` without a configuration) leaves alone do nothing elsewhere: the empty command.
     [
-        ("prefix", "n", cycle("next"), "next-window"),
-        ("prefix", "p", cycle("prev"), "previous-window"),
-        ("prefix", "a", "run-shell -b \"gt feed --window\"".to_owned(), ""),
+        ("prefix", "n", cycle("next")),
+        ("prefix", "p", cycle("prev")),
+        ("prefix", "a", "run-shell -b \"gt feed --window\"".to_owned()),
         (
             "root",
             "MouseDown1StatusRight",
             "display-popup -w 60 -h 15 \"gt mail peek || echo 'No unread mail'\"".to_owned(),
-            "",
         ),
     ]
     .into_iter()
-    .map(|(table, key, then, otherwise)| KeyBinding {
-        table,
-        key,
-        only_if: only_if.clone(),
-        then,
-        otherwise: otherwise.to_owned(),
-    })
+    .map(|(table, key, then)| KeyBinding { table, key, only_if: only_if.clone(), then })
     .collect()
 }
 
@@ -118,8 +112,7 @@ fn cycle(direction: &str) -> String {
     format!("run-shell -b \"gt cycle {direction} --session #{{session_name}}\"")
 }
 
-/// A format that is true in this town's sessions. What follows the lead may not mean anything to a shell, as the name is
-/// handed to one.
+/// A format that is true in this town's sessions.
 fn ours(naming: Naming, prefixes: &[String]) -> String {
     let mut leads = vec!["hq".to_owned()];
     match naming {
@@ -128,7 +121,7 @@ fn ours(naming: Naming, prefixes: &[String]) -> String {
     }
     leads.sort();
     leads.dedup();
-    format!("#{{m/r:^({})-[A-Za-z0-9_-]+$,#{{session_name}}}}", leads.join("|"))
+    format!("#{{m/r:^({}{OUR_SESSIONS}", leads.join("|"))
 }
 
 /// A prefix as it stands in a session name, with anything that is special in a format or pattern matched by any
@@ -225,15 +218,10 @@ mod tests {
             let prefixes: Vec<String> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
             let bindings = key_bindings(naming, &prefixes);
             assert!(bindings.iter().all(|binding| binding.only_if == only_if), "{:?}", bindings[0].only_if);
-            let keys: Vec<_> = bindings.iter().map(|b| (b.table, b.key, b.otherwise.as_str())).collect();
+            let keys: Vec<_> = bindings.iter().map(|b| (b.table, b.key)).collect();
             assert_eq!(
                 keys,
-                [
-                    ("prefix", "n", "next-window"),
-                    ("prefix", "p", "previous-window"),
-                    ("prefix", "a", ""),
-                    ("root", "MouseDown1StatusRight", ""),
-                ]
+                [("prefix", "n"), ("prefix", "p"), ("prefix", "a"), ("root", "MouseDown1StatusRight"),]
             );
         }
     }

@@ -61,6 +61,10 @@ pub struct Observed {
     pub answer: Answer,
     /// A supervisor is connected over control mode.
     pub control: bool,
+    /// `exit-unattached` is on: it ends when the last client leaves.
+    pub exit_unattached: bool,
+    /// `destroy-unattached` is on for all sessions that do not say otherwise.
+    pub destroy_unattached: bool,
     /// The others.
     pub others: Vec<(PathBuf, Answer)>,
     /// How many more there are that were not asked.
@@ -97,12 +101,23 @@ pub async fn look(
         let answer = list(deps, ability, &other, SHORT).await;
         (other, answer)
     });
-    let (answer, control, others) = tokio::join!(
+    let (answer, control, (exit_unattached, destroy_unattached), others) = tokio::join!(
         list(deps, ability, &socket, LIMIT),
         control(deps, ability, &socket),
+        options(deps, ability, &socket),
         futures::future::join_all(asked)
     );
-    Ok(Observed { socket, answer, control, others, unasked, unlisted, beaten })
+    Ok(Observed {
+        socket,
+        answer,
+        control,
+        exit_unattached,
+        destroy_unattached,
+        others,
+        unasked,
+        unlisted,
+        beaten,
+    })
 }
 
 async fn version(deps: &Deps) -> Result<Ability, String> {
@@ -149,6 +164,26 @@ fn sessions(printed: &str) -> Vec<Seen> {
         Some(Seen { name: name.to_owned(), root: root.to_owned(), path: path.to_owned() })
     };
     printed.lines().filter_map(seen).collect()
+}
+
+/// Whether options are on by which agents end when nobody is attached: `exit-unattached`, and `destroy-unattached`, which
+/// has more values than two since 3.4.
+async fn options(deps: &Deps, ability: Ability, socket: &Path) -> (bool, bool) {
+    let show = [
+        "show-options",
+        "-s",
+        "-v",
+        "exit-unattached",
+        ";",
+        "show-options",
+        "-g",
+        "-v",
+        "destroy-unattached",
+    ];
+    let printed = run(deps, line(ability, socket, &show), LIMIT).await.unwrap_or_default();
+    let printed = String::from_utf8_lossy(&printed);
+    let mut on = printed.lines().map(|value| value != "off");
+    (on.next().unwrap_or(false), on.next().unwrap_or(false))
 }
 
 /// Whether a supervisor's control client is connected. None is tried: tmux up to 3.5a can end, with every session, when

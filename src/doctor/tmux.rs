@@ -70,6 +70,20 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
                 .hint("check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json"),
         ),
     }
+    if observed.exit_unattached {
+        let what = format!(
+            "tmux's option exit-unattached is on: the server on {shown} ends, with every agent, when the last client leaves"
+        );
+        findings.push(
+            Finding::wrong(Area::Tmux, what)
+                .hint("remove it from tmux.conf; a supervisor that runs turns it off"),
+        );
+    }
+    if observed.destroy_unattached {
+        let what = "tmux's option destroy-unattached is on: what the supervisor starts is exempt, agents that `gt` starts end \
+                    when any client leaves";
+        findings.push(Finding::note(Area::Tmux, what.to_owned()).hint("remove it from tmux.conf"));
+    }
     if observed.control {
         findings.push(Finding::ok(Area::Tmux, "control mode works: a supervisor is connected"));
     }
@@ -226,6 +240,8 @@ mod tests {
             socket: "/s/own".into(),
             answer,
             control: false,
+            exit_unattached: false,
+            destroy_unattached: false,
             others: vec![],
             unasked: 0,
             unlisted: None,
@@ -246,11 +262,13 @@ mod tests {
         let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
         let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 7] = [
+        let cases: [(&str, Observed, &[(Severity, &str)]); 8] = [
             ("none", observed(Answer::NoServer), &[(Note, "no tmux server runs on /s/own")]),
             ("well", Observed { control: true, ..observed(two()) },
                 &[(Well, "the server on /s/own answers: 2 sessions, 1 agent"), (Well, "control mode works")]),
             ("not connected", observed(two()), &[(Well, "the server")]),
+            ("options", Observed { exit_unattached: true, destroy_unattached: true, ..observed(two()) },
+                &[(Well, "the server"), (Wrong, "tmux's option exit-unattached is on"), (Note, "tmux's option destroy-unattached is on")]),
             ("empty", observed(Answer::Sessions(vec![])), &[(Well, "the server on /s/own answers: 0 sessions, 0 agents")]),
             ("hangs", observed(Answer::TimedOut), &[(Wrong, "the tmux server on /s/own did not answer within 2s")]),
             ("denied", observed(Answer::Failed("denied".into())), &[(Wrong, "the tmux server on /s/own cannot be asked: denied")]),

@@ -160,13 +160,15 @@ pub struct KeyBinding {
     pub table: &'static str,
     /// The key as tmux names it (`n`, `MouseDown1StatusRight`).
     pub key: &'static str,
-    /// A format that is true (`1`) in the sessions the binding is for, for instance `#{m/r:^(gt|hq)-,#{session_name}}`.
+    /// A format that is true (`1`) in the sessions the binding is for: `#{m/r:^(gt|hq)` and [`OUR_SESSIONS`].
     pub only_if: String,
     /// What to do there: a tmux command line.
     pub then: String,
-    /// What tmux does with this key by default, done everywhere else: a tmux command line.
-    pub otherwise: String,
 }
+
+/// How the condition of each binding of ours ends, by which ours are known. What follows the beginning of a name may not
+/// mean anything to a shell, as the name is handed to one.
+pub const OUR_SESSIONS: &str = ")-[A-Za-z0-9_-]+$,#{session_name}}";
 
 /// Why the sessions could not be asked.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -234,7 +236,7 @@ pub trait Sessions: Send + Sync {
     /// One variable of the session's environment; `None` when it is not set there.
     async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError>;
 
-    /// Binds keys, server-wide. Binding the same keys again is harmless.
+    /// Binds keys, server-wide. In all other sessions each does what it did before; binding them again is harmless.
     async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError>;
 
     /// A counter that moves whenever something about the set of sessions may have changed: a session or pane was born
@@ -249,6 +251,7 @@ pub trait Sessions: Send + Sync {
     /// session ids hold for one incarnation.
     fn server_generation(&self) -> u64;
 
-    /// Says good-bye: takes the supervisor's own session away and closes the connection. At most about 200 ms.
+    /// Says good-bye: gives the bound keys back, takes the supervisor's own session away and closes the connection. At
+    /// most about 200 ms.
     async fn close(&self);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gastown_supervisor::sessions::{
-    Key, KeyBinding, NewSession, Pane, PaneTarget, Session, Sessions, SessionsError,
+    Key, KeyBinding, NewSession, OUR_SESSIONS, Pane, PaneTarget, Session, Sessions, SessionsError,
     tmux::{Socket, Tmux, TmuxConfig},
 };
 
@@ -297,15 +297,13 @@ async fn capture_and_options(control: bool) {
 async fn keys_can_be_bound_again(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
-    let key = |table, key, otherwise: &str| KeyBinding {
+    let key = |table, key| KeyBinding {
         table,
         key,
-        only_if: "#{m/r:^(gt|hq)-,#{session_name}}".into(),
+        only_if: format!("#{{m/r:^(gt|hq){OUR_SESSIONS}"),
         then: "run-shell \"gt cycle next --session '#{session_name}'\"".into(),
-        otherwise: otherwise.into(),
     };
-    let menu = "display-menu -T 'x;' -t = -x W -y W a { kill-session }";
-    let keys = [key("prefix", "n", "next-window"), key("root", "MouseDown1StatusRight", menu)];
+    let keys = [key("prefix", "n"), key("root", "MouseDown1StatusRight")];
     assert!(tmux.bind_keys(&keys).await.is_err(), "no server to bind them in");
     assert!(!server.runs());
     tmux.create(&session("gt-a")).await.unwrap();

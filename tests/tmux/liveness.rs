@@ -48,7 +48,7 @@ fn an_agent_swapped_to_another_pane_is_found_there() {
     let agent = Guarded::of(town.pane(WITNESS).unwrap());
     let target = format!("={WITNESS}:");
     town.server.must(&["split-window", "-t", &target, "exec sh"]);
-    town.server.must(&["break-pane", "-d", "-s", &format!("{target}0.0")]);
+    town.server.must(&["break-pane", "-d", "-s", &format!("{target}0.0"), "-t", &target]);
     town.wait_beats(3);
     assert!(agent.lives());
     assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (1, 0));

@@ -10,6 +10,7 @@
 )]
 
 mod adapter;
+mod beside_the_user;
 mod deacon;
 mod deaths;
 mod gate;

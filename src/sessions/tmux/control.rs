@@ -58,6 +58,25 @@ impl std::fmt::Debug for Outgoing {
 /// Who waits for the answer to a line.
 struct Awaited {
     answer: oneshot::Sender<Answer>,
+    /// What was answered so far, where more than one command stands in the line,
+    so_far: String,
+    /// and how many answers are to come.
+    left: usize,
+}
+
+impl Awaited {
+    /// Takes an answer in; the whole of it when it is the last.
+    fn take(&mut self, mut answer: Answer) -> Option<Answer> {
+        self.left = if answer.text.is_ok() { self.left.saturating_sub(1) } else { 0 };
+        if let Ok(text) = &mut answer.text {
+            if !self.so_far.is_empty() && !text.is_empty() {
+                self.so_far.push('\n');
+            }
+            self.so_far.push_str(text);
+            *text = if self.left == 0 { std::mem::take(&mut self.so_far) } else { String::new() };
+        }
+        (self.left == 0).then_some(answer)
+    }
 }
 
 /// Those who wait for answers, in order; `None` once no more answers come.
@@ -191,7 +210,8 @@ impl Connection {
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let (answer, coming) = oneshot::channel();
-            let _ = self.outgoing.send(Outgoing { line: request.line(), awaited: Awaited { answer } });
+            let awaited = Awaited { answer, so_far: String::new(), left: request.answers() };
+            let _ = self.outgoing.send(Outgoing { line: request.line(), awaited });
             answers.push(coming);
         }
         let all = async {
@@ -275,7 +295,11 @@ impl Listener {
         }
         if answer.ours {
             self.silent.send_replace(false);
-            if let Some(awaited) = locked(&self.waiting).as_mut().and_then(VecDeque::pop_front) {
+            let mut waiting = locked(&self.waiting);
+            if let Some(waiting) = waiting.as_mut()
+                && let Some(answer) = waiting.front_mut().and_then(|awaited| awaited.take(answer))
+                && let Some(awaited) = waiting.pop_front()
+            {
                 // Whoever asked may have given up.
                 let _ = awaited.answer.send(answer);
             }

@@ -24,7 +24,7 @@ use super::{
     control::{Connection, Lost},
     herald::Herald,
     list::Server,
-    request::Request,
+    request::{self, Request},
     target::OWN_SESSION,
     version::Ability,
 };
@@ -134,6 +134,11 @@ impl Link {
     /// Which servers answered so far.
     pub fn servers(&self) -> &Servers {
         &self.servers
+    }
+
+    /// Whether a request would be carried out without first finding a way.
+    pub fn is_open(&self) -> bool {
+        self.standing.borrow().way.is_open()
     }
 
     /// What the installed tmux can do.
@@ -275,11 +280,18 @@ async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing
     standing.send_modify(|standing| standing.busy = false);
 }
 
-/// Takes our own session away, unless somebody else uses it too.
+/// Takes our own session away, unless somebody else uses it too. A server that would end with it is told to go on.
 async fn leave(connection: &Connection) -> Option<()> {
     let target = format!("={OWN_SESSION}:");
-    let users = Request::of(["display-message", "-p", "-t", &target, "#{session_attached}"]);
-    let users = connection.ask(&[users], FAREWELL).await.ok()?.pop()?.text.ok()?;
+    let questions = [
+        request::ends_unattached(),
+        Request::of(["display-message", "-p", "-t", &target, "#{session_attached}"]),
+    ];
+    let mut told = connection.ask(&questions, FAREWELL).await.ok()?.into_iter().map(|answer| answer.text);
+    let (ends, users) = (told.next()?, told.next()?.ok()?);
+    if ends.is_ok_and(|ends| ends == "on") {
+        connection.ask(&[request::lasting_server()], FAREWELL).await.ok()?;
+    }
     if users == "1" {
         connection.ask(&[Request::of(["kill-session", "-t", &target])], FAREWELL).await.ok()?;
     }

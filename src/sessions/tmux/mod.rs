@@ -11,13 +11,20 @@
 //! Facts here are of tmux 3.3a, observed, unless said otherwise.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::timeout,
+};
 
 use self::{
     deaths::Deaths,
@@ -40,6 +47,7 @@ mod control;
 mod deaths;
 mod herald;
 mod kernel;
+mod keys;
 mod link;
 mod list;
 mod program;
@@ -51,6 +59,9 @@ mod subprocess;
 mod target;
 mod version;
 mod words;
+
+/// How long giving the keys back may take.
+const GIVE_BACK: Duration = Duration::from_millis(150);
 
 /// How tmux is to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +90,8 @@ pub struct Tmux {
     deaths: Deaths,
     herald: Herald,
     buffers: AtomicU64,
+    /// The keys that are bound, by table.
+    bound: Mutex<BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl Tmux {
@@ -90,6 +103,7 @@ impl Tmux {
             deaths: Deaths::new(herald.clone()),
             herald,
             buffers: AtomicU64::new(0),
+            bound: Mutex::default(),
         }
     }
 
@@ -141,18 +155,58 @@ impl Tmux {
         listed
     }
 
+    /// A server that ends when no client is attached would end with us.
+    async fn keep_server(&self) {
+        if self.link.run(&[request::lasting_server()], Purpose::Repeatable).await.is_ok() {
+            tracing::warn!(
+                "tmux's option exit-unattached was on, by which the server, and every agent in it, ends when the last client \
+                 leaves: turned off; remove it from tmux.conf"
+            );
+        }
+    }
+
+    async fn listed_keys(&self, tables: BTreeSet<&'static str>) -> Result<String, SessionsError> {
+        let requests: Vec<Request> =
+            tables.into_iter().map(|table| Request::of(["list-keys", "-T", table])).collect();
+        let listed = self.link.run(&requests, Purpose::Repeatable).await;
+        listed.map_err(|trouble| error(trouble, &requests, None))
+    }
+
+    /// Has the keys do again what they did, unless another supervisor uses the server, whose they are too.
+    async fn give_keys_back(&self) -> Option<()> {
+        let bound = std::mem::take(&mut *self.bound.lock().unwrap_or_else(PoisonError::into_inner));
+        if bound.is_empty() || !self.link.is_open() {
+            return None;
+        }
+        let own = format!("={OWN_SESSION}:");
+        let users = Request::of(["display-message", "-p", "-t", &own, "#{session_attached}"]);
+        let users = self.link.run(&[users], Purpose::Once).await.unwrap_or_default();
+        if users.parse::<u32>().is_ok_and(|users| users > 1) {
+            return None;
+        }
+        let listed = self.listed_keys(bound.iter().map(|(table, _)| *table).collect()).await.ok()?;
+        let back: Vec<Request> =
+            bound.iter().filter_map(|(table, key)| keys::give_back(&listed, table, key)).collect();
+        if !back.is_empty() {
+            self.link.run(&back, Purpose::Once).await.ok()?;
+        }
+        Some(())
+    }
+
     fn next_buffer(&self) -> String {
         let number = self.buffers.fetch_add(1, Ordering::Relaxed);
         format!("{OWN_SESSION}-{}-{number}", std::process::id())
     }
 
     async fn creation(&self, new: &NewSession, target: &str) -> Result<Vec<Request>, SessionsError> {
-        let requests = vec![request::new_session(new, FORMAT)];
-        match self.link.ability().await {
-            Ok(Ability::Control) => Ok(requests),
-            Ok(_) => Ok(request::new_session_without_e(new, FORMAT, target)),
-            Err(trouble) => Err(error(trouble, &requests, Some(&new.name))),
-        }
+        let bare = request::new_session(new, FORMAT);
+        let mut requests = match self.link.ability().await {
+            Ok(Ability::Control) => vec![bare],
+            Ok(_) => request::new_session_without_e(new, FORMAT, target),
+            Err(trouble) => return Err(error(trouble, &[bare], Some(&new.name))),
+        };
+        drop(requests.splice(1..1, request::lasting(target)));
+        Ok(vec![Request::Together(requests)])
     }
 }
 
@@ -187,9 +241,15 @@ fn error(trouble: Trouble, requests: &[Request], name: Option<&str>) -> Sessions
 #[async_trait]
 impl Sessions for Tmux {
     async fn list(&self) -> Result<Vec<Session>, SessionsError> {
-        let requests = [Request::of(["list-panes", "-a", "-F", FORMAT])];
+        let requests = [Request::of(["list-panes", "-a", "-F", FORMAT]), request::ends_unattached()];
         let listed = match self.link.run(&requests, Purpose::Repeatable).await {
-            Ok(printed) => self.read(&printed),
+            Ok(printed) => {
+                let listed = self.read(&printed);
+                if printed.lines().last() == Some("on") && !listed.sessions.is_empty() {
+                    self.keep_server().await;
+                }
+                listed
+            }
             Err(Trouble::NoServer) => {
                 self.deaths.last_breath().await;
                 Listed::default()
@@ -311,12 +371,17 @@ impl Sessions for Tmux {
     }
 
     async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError> {
-        let requests: Vec<Request> = bindings.iter().map(request::bind_key).collect();
-        if requests.is_empty() {
+        if bindings.is_empty() {
             return Ok(());
         }
+        let listed = self.listed_keys(bindings.iter().map(|it| it.table).collect()).await?;
+        let before = |it: &KeyBinding| keys::bound(&listed, it.table, it.key);
+        let requests: Vec<Request> = bindings.iter().map(|it| keys::bind(it, &before(it))).collect();
         let outcome = self.link.run(&requests, Purpose::Repeatable).await;
-        outcome.map(drop).map_err(|trouble| error(trouble, &requests, None))
+        outcome.map_err(|trouble| error(trouble, &requests, None))?;
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        bound.extend(bindings.iter().map(|it| (it.table, it.key)));
+        Ok(())
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -332,6 +397,7 @@ impl Sessions for Tmux {
     }
 
     async fn close(&self) {
+        let _ = timeout(GIVE_BACK, self.give_keys_back()).await;
         self.link.close().await;
     }
 }

@@ -5,7 +5,7 @@
 //! input.
 
 use super::quote::{literal, quote, word};
-use crate::sessions::{Key, KeyBinding, NewSession};
+use crate::sessions::{Key, NewSession};
 
 /// How much of a command is shown in an error.
 const SHOWN: usize = 120;
@@ -22,6 +22,8 @@ pub enum Request {
         /// What it holds from now on.
         text: String,
     },
+    /// Commands of which nothing comes between two; what follows a refused one is not carried out.
+    Together(Vec<Request>),
     /// The pane of this target leaves copy mode or whatever mode a user left it in.
     LeaveMode {
         /// The pane's exact target.
@@ -41,8 +43,17 @@ impl Request {
         match self {
             Request::Command(all) => words(&all.iter().map(String::as_str).collect::<Vec<_>>()),
             Request::Buffer { name, text } => words(&["set-buffer", "-b", name, "--", text]),
+            Request::Together(all) => all.iter().map(Request::line).collect::<Vec<_>>().join(" ; "),
             // One answer to one line: no `if-shell`, whose inner command answers too.
             Request::LeaveMode { target } => words(&["copy-mode", "-q", "-t", target]),
+        }
+    }
+
+    /// How many answers its line gets, unless one is a refusal, which is the last.
+    pub fn answers(&self) -> usize {
+        match self {
+            Request::Together(all) => all.iter().map(Request::answers).sum(),
+            _ => 1,
         }
     }
 
@@ -51,6 +62,9 @@ impl Request {
         match self {
             Request::Command(words) => words.iter().map(|text| word(text)).collect(),
             Request::Buffer { name, .. } => ["load-buffer", "-b", name, "-"].map(str::to_owned).into(),
+            Request::Together(all) => {
+                all.iter().map(Request::words).collect::<Vec<_>>().join(&";".to_owned())
+            }
             // `copy-mode -q` is not there before tmux 3.2.
             Request::LeaveMode { target } => {
                 let leave = format!("send-keys -t {} -X cancel", quote(target));
@@ -63,7 +77,8 @@ impl Request {
     pub fn input(&self) -> Option<String> {
         match self {
             Request::Buffer { text, .. } => Some(text.replace('\0', "")),
-            _ => None,
+            Request::Together(all) => all.iter().find_map(Request::input),
+            Request::Command(_) | Request::LeaveMode { .. } => None,
         }
     }
 
@@ -109,6 +124,22 @@ pub fn new_session_without_e(new: &NewSession, format: &str, target: &str) -> Ve
     std::iter::once(new_session(&bare, format)).chain(new.environment.iter().map(set)).collect()
 }
 
+/// Has a session, and its server, go on when no client is attached, whatever the user's options are
+/// (`destroy-unattached`, `exit-unattached`). To be given together with its creation: the next client that leaves ends it.
+pub fn lasting(target: &str) -> [Request; 2] {
+    [Request::of(["set-option", "-t", target, "destroy-unattached", "off"]), lasting_server()]
+}
+
+/// Has the server go on when no client is attached.
+pub fn lasting_server() -> Request {
+    Request::of(["set-option", "-s", "exit-unattached", "off"])
+}
+
+/// Prints `on` when the server ends as soon as no client is attached.
+pub fn ends_unattached() -> Request {
+    Request::of(["show-options", "-s", "-v", "exit-unattached"])
+}
+
 /// Types a text into a pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
 /// for it; `-r`: newlines stay newlines; `-d`: the buffer goes away.
 pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
@@ -143,12 +174,6 @@ pub fn disarm<'a>(panes: impl IntoIterator<Item = &'a str>) -> Vec<Request> {
     panes.into_iter().flat_map(one).collect()
 }
 
-/// Binds a key that acts in some sessions and does what tmux does by default in all others.
-pub fn bind_key(binding: &KeyBinding) -> Request {
-    let KeyBinding { table, key, only_if, then, otherwise } = binding;
-    Request::of(["bind-key", "-T", table, key, "if-shell", "-F", only_if, then, otherwise])
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -174,6 +199,7 @@ mod tests {
             (paste[1].clone(), r#"set-buffer -b b1 -- "\044x\012;""#),
             (paste[2].clone(), r#"paste-buffer -p -r -d -b b1 -t "\0441:.%7""#),
             (press("$1:.%7", Key::Down)[1].clone(), r#"send-keys -t "\0441:.%7" Down"#),
+            (Request::Together(lasting("=gt-a:").into()), "set-option -t =gt-a: destroy-unattached off ; set-option -s exit-unattached off"),
             (disarm(["%1"])[0].clone(), r#"set-option -p -t "%1" remain-on-exit off"#),
         ];
         for (request, wanted) in cases {
@@ -187,6 +213,7 @@ mod tests {
         assert_eq!(paste[0].words()[5], r#"send-keys -t "\0441:.%7" -X cancel"#);
         assert_eq!(paste[1].words(), ["load-buffer", "-b", "b1", "-"]);
         assert_eq!(paste[1].input().as_deref(), Some("$x\n;"));
+        assert_eq!(Request::Together(lasting("=a:").into()).words()[4..8], ["off", ";", "set-option", "-s"]);
         assert!(new_session(&new(), "").words().contains(&"A=1 \\;".to_owned()));
     }
 

@@ -9,7 +9,12 @@ use gastown_supervisor::{
 use super::{text, tmux::Tmux, wait_for};
 
 fn bind(tmux: &Tmux, binding: &KeyBinding) {
-    let condition = ["if-shell", "-F", &binding.only_if, &binding.then, &binding.otherwise];
+    let otherwise = match binding.key {
+        "n" => "next-window",
+        "p" => "previous-window",
+        _ => "",
+    };
+    let condition = ["if-shell", "-F", &binding.only_if, &binding.then, otherwise];
     tmux.run(&[&["bind-key", "-T", binding.table, binding.key], &condition[..]].concat());
 }
 
