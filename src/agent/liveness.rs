@@ -1,8 +1,8 @@
 //! Liveness: whether an agent lives in its session, judged by the processes in the session's panes.
 //!
-//! A wrong "dead" kills a healthy agent, so the rule looks at every pane and every descendant, knows the names the agent
-//! itself was given (`GT_PROCESS_NAMES`, as Gas Town 0.3 sets it), and has an answer for not knowing. It must not take
-//! silence for death: what the screen shows plays no part here.
+//! A wrong "dead" kills a healthy agent. So a name only ever says that a process *is* the agent, never that it is not: what we
+//! started in a pane is the agent whatever it is called, and dead is an agent only where nothing but [shells](is_shell) is
+//! left. Everything else is unknown. It must not take silence for death: what the screen shows plays no part here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,10 +25,58 @@ pub enum Liveness {
     Alive,
     /// Not yet, but a pane is so young that it may still come.
     Starting,
-    /// All panes were looked at, and it runs in none.
+    /// All panes were looked at, and nothing but shells is left in them.
     Dead,
+    /// This process runs, under a name the agent is not known by: it may be the agent, started by a launcher, or somebody's
+    /// editor.
+    Unlisted {
+        /// Its id.
+        pid: u32,
+        /// What it is called.
+        name: String,
+    },
     /// It could not be found out, and why.
     Unknown(String),
+}
+
+/// Programs that run before an agent or after it, and are none: shells, logins, and `env`, which becomes what it was given.
+const SHELLS: [&str; 24] = [
+    "ash",
+    "bash",
+    "busybox",
+    "csh",
+    "dash",
+    "elvish",
+    "env",
+    "fish",
+    "ksh",
+    "login",
+    "mksh",
+    "nu",
+    "nushell",
+    "oksh",
+    "osh",
+    "powershell",
+    "pwsh",
+    "rbash",
+    "rc",
+    "sh",
+    "su",
+    "tcsh",
+    "xonsh",
+    "zsh",
+];
+
+/// Whether this process is a shell, by all of its names: a script keeps its own name beside that of the shell that runs it.
+pub fn is_shell(process: &Process) -> bool {
+    !process.names.is_empty() && process.names.iter().all(|name| is_shell_name(name))
+}
+
+/// With a `-` before it a shell is a login's; some systems write its version into its file's name (`zsh-5.9`, `ksh93`).
+fn is_shell_name(name: &str) -> bool {
+    let name = base_name(name).trim_start_matches('-');
+    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-+".contains(c));
+    SHELLS.contains(&name) || SHELLS.contains(&plain)
 }
 
 /// The names an agent's process may have.
@@ -91,16 +139,22 @@ fn is_version(name: &str) -> bool {
     all_digits && parts == 3
 }
 
-/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen.
-/// Where several look like it — a person's own `node` beside the agent — it is the one that was made first.
+/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen. It is where
+/// what was started as the agent still runs, whatever that has become; else where something runs under one of its names. Where
+/// several look like it — a person's own `node` beside the agent — it is the one that was made first.
 pub fn agent_pane<'a>(
     panes: &'a [Pane],
     trees: &BTreeMap<u32, Vec<Process>>,
     expected: &ProcessNames,
 ) -> Option<&'a Pane> {
     let is_agent = |process: &Process| process.names.iter().any(|name| expected.matches(name));
-    let lives_in = |pane: &&Pane| tree_in(pane, trees).is_some_and(|tree| tree.iter().any(is_agent));
-    panes.iter().filter(lives_in).min_by_key(|pane| pane.number())
+    let listed = |pane: &&Pane| tree_in(pane, trees).is_some_and(|tree| tree.iter().any(is_agent));
+    let started = |pane: &&Pane| {
+        let first = tree_in(pane, trees).and_then(<[Process]>::first);
+        pane.started_by_us
+            && first.is_some_and(|it| it.pid == pane.pid && !it.names.is_empty() && !is_shell(it))
+    };
+    panes.iter().find(started).or_else(|| panes.iter().filter(listed).min_by_key(|pane| pane.number()))
 }
 
 /// The processes in a pane; none in one whose process has ended.
@@ -126,14 +180,17 @@ pub fn liveness(
         return Liveness::Alive;
     }
     let running: Vec<&[Process]> = panes.iter().filter_map(|pane| tree_in(pane, trees)).collect();
-    let processes = || running.iter().copied().flatten();
     let youngest = running.iter().filter_map(|tree| tree.first()).map(|root| root.age).min();
     if youngest.is_some_and(|age| age < start_timeout) {
         return Liveness::Starting;
     }
-    match processes().find(|process| process.names.is_empty()) {
-        Some(process) => Liveness::Unknown(format!("the name of process {} could not be read", process.pid)),
+    let mut others = running.iter().copied().flatten().filter(|process| !is_shell(process));
+    match others.next() {
         None => Liveness::Dead,
+        Some(process) => match process.names.first() {
+            Some(name) => Liveness::Unlisted { pid: process.pid, name: name.clone() },
+            None => Liveness::Unknown(format!("the name of process {} could not be read", process.pid)),
+        },
     }
 }
 
@@ -146,7 +203,8 @@ mod tests {
     const OLD: u64 = 3600;
 
     fn pane(pid: u32) -> Pane {
-        Pane { id: format!("%{pid}"), window: "@1".to_owned(), pid, dead: false, exit_status: None }
+        let (id, window) = (format!("%{pid}"), "@1".to_owned());
+        Pane { id, window, pid, dead: false, exit_status: None, started_by_us: false }
     }
 
     /// A process of an age in seconds with names separated by blanks.
@@ -172,6 +230,7 @@ mod tests {
     #[test]
     fn one_pane() {
         let shell = || process(OLD, "bash");
+        let unlisted = |name: &str| Liveness::Unlisted { pid: 1000 + OLD as u32, name: name.to_owned() };
         for (case, program, of_session, tree, expected) in [
             ("claude itself", "claude", None, vec![process(OLD, "claude")], Liveness::Alive),
             ("claude as node", "claude", None, vec![process(OLD, "node")], Liveness::Alive),
@@ -193,8 +252,8 @@ mod tests {
             ),
             ("codex by its own name", "codex", None, vec![process(OLD, "codex")], Liveness::Alive),
             ("gemini is a script of node", "gemini", None, vec![process(OLD, "node")], Liveness::Alive),
-            ("cursor is not", "cursor", None, vec![process(OLD, "node")], Liveness::Dead),
-            ("codex where claude is set", "claude", None, vec![process(OLD, "codex")], Liveness::Dead),
+            ("cursor is not", "cursor", None, vec![process(OLD, "node")], unlisted("node")),
+            ("codex where claude is set", "claude", None, vec![process(OLD, "codex")], unlisted("codex")),
             ("its session says codex", "claude", Some("codex"), vec![process(OLD, "codex")], Liveness::Alive),
             (
                 "its session says more",
@@ -211,13 +270,53 @@ mod tests {
                 vec![process(OLD, "2.1.3")],
                 Liveness::Alive,
             ),
-            ("a version is nobody else", "codex", None, vec![process(OLD, "2.0.76")], Liveness::Dead),
+            ("a version is nobody else", "codex", None, vec![process(OLD, "2.0.76")], unlisted("2.0.76")),
             ("zombie shell", "claude", None, vec![shell()], Liveness::Dead),
-            ("shell with other work", "claude", None, vec![shell(), process(OLD, "vim")], Liveness::Dead),
-            ("a name that only begins so", "claude", None, vec![process(OLD, "claudette")], Liveness::Dead),
+            ("shell with other work", "claude", None, vec![shell(), process(OLD, "vim")], unlisted("vim")),
+            (
+                "a name that only begins so",
+                "claude",
+                None,
+                vec![process(OLD, "claudette")],
+                unlisted("claudette"),
+            ),
+            (
+                "a launcher's program",
+                "claude",
+                None,
+                vec![process(OLD, ".claude-unwrapp")],
+                unlisted(".claude-unwrapp"),
+            ),
+            (
+                "a script of a shell's",
+                "claude",
+                None,
+                vec![process(OLD, "my-agent dash sh")],
+                unlisted("my-agent"),
+            ),
+            (
+                "a login",
+                "claude",
+                None,
+                vec![process(OLD, "login"), process(OLD, "zsh -zsh")],
+                Liveness::Dead,
+            ),
+            (
+                "shells below shells",
+                "claude",
+                None,
+                vec![shell(), process(OLD, "su"), shell()],
+                Liveness::Dead,
+            ),
             ("young shell", "claude", None, vec![process(59, "bash")], Liveness::Starting),
             ("shell just too old", "claude", None, vec![process(60, "bash")], Liveness::Dead),
-            ("old shell, young child", "claude", None, vec![shell(), process(1, "vim")], Liveness::Dead),
+            (
+                "old shell, young child",
+                "claude",
+                None,
+                vec![shell(), process(1, "vim")],
+                Liveness::Unlisted { pid: 1001, name: "vim".into() },
+            ),
             ("young agent", "claude", None, vec![process(0, "claude")], Liveness::Alive),
             (
                 "a nameless process",
@@ -278,6 +377,85 @@ mod tests {
             let backwards: Vec<Pane> = panes.iter().rev().cloned().collect();
             let at = agent_pane(&backwards, &found, &claude).map(|pane| pane.id.as_str());
             assert_eq!(at, expected, "{case}, listed the other way round");
+        }
+    }
+
+    #[test]
+    fn what_we_started_is_the_agent_whatever_its_name() {
+        let claude = names("claude", None);
+        let first = |names: &str| Process { pid: 1, ..process(OLD, names) };
+        let unlisted = |name: &str| Liveness::Unlisted { pid: 1000 + OLD as u32, name: name.to_owned() };
+        let shells = vec![first("sh"), process(OLD, "sh")];
+        for (case, ours, tree, expected) in [
+            ("a launcher's program", true, Some(vec![first(".claude-unwrapp")]), Liveness::Alive),
+            ("a script of python's", true, Some(vec![first("python3 my-agent")]), Liveness::Alive),
+            ("a script of a shell's", true, Some(vec![first("my-agent dash sh")]), Liveness::Alive),
+            ("with a shell below it", true, Some(vec![first("bun"), process(1, "bash")]), Liveness::Alive),
+            (
+                "on the way",
+                true,
+                Some(vec![Process { age: Duration::ZERO, ..first("env") }]),
+                Liveness::Starting,
+            ),
+            ("a shell", true, Some(shells.clone()), Liveness::Dead),
+            ("a login shell", true, Some(vec![first("bash -bash")]), Liveness::Dead),
+            (
+                "a shell that runs something",
+                true,
+                Some(vec![first("sh"), process(OLD, "vim")]),
+                unlisted("vim"),
+            ),
+            ("nothing", true, None, Liveness::Dead),
+            (
+                "its name cannot be read",
+                true,
+                Some(vec![first("")]),
+                Liveness::Unknown("the name of process 1 could not be read".into()),
+            ),
+            ("not ours", false, Some(vec![process(OLD, "bun")]), unlisted("bun")),
+        ] {
+            let panes = [Pane { started_by_us: ours, ..pane(1) }];
+            let found: BTreeMap<_, _> = tree.into_iter().map(|tree| (1, tree)).collect();
+            assert_eq!(liveness(&panes, Ok(&found), &claude, TIMEOUT), expected, "{case}");
+            let held_by = agent_pane(&panes, &found, &claude).map(|pane| pane.pid);
+            assert_eq!(held_by.is_some(), expected == Liveness::Alive, "{case}");
+        }
+        // Beside somebody else's panes.
+        let panes = [pane(2), Pane { started_by_us: true, ..pane(1) }];
+        let found = BTreeMap::from([(1, vec![first("bun")]), (2, vec![process(OLD, "vim")])]);
+        assert_eq!(agent_pane(&panes, &found, &claude).map(|pane| pane.pid), Some(1));
+        // Even where a person runs another agent, or something of its name.
+        let found = BTreeMap::from([(1, vec![first("bun")]), (2, vec![process(OLD, "claude")])]);
+        assert_eq!(agent_pane(&panes, &found, &claude).map(|pane| pane.pid), Some(1));
+        let found = BTreeMap::from([(1, vec![first("sh")]), (2, vec![process(OLD, "claude")])]);
+        assert_eq!(agent_pane(&panes, &found, &claude).map(|pane| pane.pid), Some(2));
+    }
+
+    #[test]
+    fn shells() {
+        for (names, shell) in [
+            ("sh", true),
+            ("bash -bash", true),
+            ("-zsh zsh", true),
+            ("zsh zsh-5.9", true),
+            ("zsh zsh5 -zsh", true),
+            ("ksh ksh93", true),
+            ("sh busybox -sh", true),
+            ("pwsh", true),
+            ("nu", true),
+            ("elvish", true),
+            ("tcsh", true),
+            ("/bin/fish", true),
+            ("login", true),
+            ("env", true),
+            ("vi busybox", false),
+            ("my-agent bash", false),
+            ("shell-gpt", false),
+            ("node", false),
+            ("sha256sum", false),
+            ("", false),
+        ] {
+            assert_eq!(is_shell(&process(OLD, names)), shell, "{names:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
     identity::Role,
     kill::key,
-    liveness::{Liveness, ProcessNames, agent_pane, liveness},
+    liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
     permission, programs, screens,
     spec::AgentSpec,
 };
@@ -200,37 +200,77 @@ pub fn looks_dead(sweep: &Sweep, session: &str) -> bool {
         seen.panes.iter().all(|pane| {
             pane.dead
                 || trees.get(&pane.pid).is_none_or(|tree| {
-                    tree.iter().all(|process| process.names.iter().all(|name| is_shell(name)))
+                    tree.iter().all(|process| process.names.is_empty() || is_shell(process))
                 })
         })
     })
-}
-
-fn is_shell(name: &str) -> bool {
-    let name = name.trim_start_matches('-');
-    matches!(name, "sh" | "bash" | "zsh" | "fish" | "dash" | "ksh")
 }
 
 type Found = (Sighting, Option<PaneTarget>);
 
 async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Found {
     let (session, trees) = match glimpse {
-        Glimpse::Absent => return (Sighting::Absent, None),
+        Glimpse::Absent => {
+            deps.problems.clear(&unlisted_key(spec));
+            return (Sighting::Absent, None);
+        }
         Glimpse::Unknown(why) => return (Sighting::Unknown(why), None),
         Glimpse::Present(session, trees) => (session, trees),
     };
+    let (judged, pane) = judge(deps, spec, (&session, &trees), known).await;
+    let key: SessionKey = key(&session);
+    let sighting = match judged {
+        Liveness::Unknown(why) => return (Sighting::Unknown(why), None),
+        Liveness::Unlisted { pid, name } => return (unlisted(deps, spec, pid, &name), None),
+        Liveness::Alive => Sighting::Alive(key),
+        Liveness::Starting => Sighting::Starting(key),
+        Liveness::Dead => Sighting::Dead(key),
+    };
+    deps.problems.clear(&unlisted_key(spec));
+    (sighting, pane)
+}
+
+fn unlisted_key(spec: &AgentSpec) -> String {
+    spec.problem_key("unlisted")
+}
+
+/// Something runs that may be the agent: it is left alone, and reported once.
+fn unlisted(deps: &Deps, spec: &AgentSpec, pid: u32, name: &str) -> Sighting {
+    let (who, session) = (&spec.identity, &spec.session);
+    // Without the name, which may be another at each look.
+    let text = format!(
+        "{who}: what runs in session {session} may be the agent or another program, so it is left as it is; \
+         if it is the agent, name its program in process_names of the agent's settings"
+    );
+    deps.problems.report(unlisted_key(spec), text);
+    Sighting::Unknown(format!(
+        "{name} (PID {pid}) runs in session {session}, and it is not known whether that is the agent"
+    ))
+}
+
+/// Under the names it was last known by, else by those of its program, else by those its session says it has.
+async fn judge(
+    deps: &Deps,
+    spec: &AgentSpec,
+    (session, trees): (&Session, &Trees),
+    known: &KnownNames,
+) -> (Liveness, Option<PaneTarget>) {
+    let by = |names: &ProcessNames| {
+        let pane = trees.as_ref().ok().and_then(|trees| agent_pane(&session.panes, trees, names));
+        let lives = liveness(&session.panes, trees.as_ref(), names, deps.settings().start.timeout);
+        (lives, pane.map(|pane| session.target(pane)))
+    };
     // A broken settings file is read again by every look, so that it is seen when it is mended.
     if !programs::are_in_trouble(deps, spec)
-        && let Some(names) = known.get()
-        && let alive @ (Sighting::Alive(_), _) = judge(deps, &session, &trees, &names)
+        && let Some(alive @ (Liveness::Alive, _)) = known.get().as_ref().map(by)
     {
         return alive;
     }
     let program = programs::find(deps, spec).await.program;
     let names = ProcessNames::new(&program, None);
-    let first = judge(deps, &session, &trees, &names);
+    let first = by(&names);
     known.set(names);
-    let (Sighting::Dead(_), _) = first else {
+    let (Liveness::Dead | Liveness::Unlisted { .. }, _) = first else {
         return first;
     };
     // Somebody may have started another agent here and said so in the session's environment.
@@ -238,22 +278,10 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
         Ok(None) | Err(SessionsError::NoSuchSession(_)) => first,
         Ok(also) => {
             let names = ProcessNames::new(&program, also.as_deref());
-            let found = judge(deps, &session, &trees, &names);
+            let found = by(&names);
             known.set(names);
             found
         }
-        Err(error) => (Sighting::Unknown(error.to_string()), None),
+        Err(error) => (Liveness::Unknown(error.to_string()), None),
     }
-}
-
-fn judge(deps: &Deps, session: &Session, trees: &Trees, names: &ProcessNames) -> Found {
-    let key: SessionKey = key(session);
-    let pane = trees.as_ref().ok().and_then(|trees| agent_pane(&session.panes, trees, names));
-    let sighting = match liveness(&session.panes, trees.as_ref(), names, deps.settings().start.timeout) {
-        Liveness::Alive => Sighting::Alive(key),
-        Liveness::Starting => Sighting::Starting(key),
-        Liveness::Dead => Sighting::Dead(key),
-        Liveness::Unknown(why) => Sighting::Unknown(why),
-    };
-    (sighting, pane.map(|pane| session.target(pane)))
 }

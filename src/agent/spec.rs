@@ -23,6 +23,14 @@ impl AgentSpec {
         }
     }
 
+    /// The key of what is wrong with it in this respect, among all [problems](crate::problems); a rig's begin alike.
+    pub fn problem_key(&self, what: &str) -> String {
+        match self.identity.rig() {
+            Some(rig) => format!("rig/{rig}/{}/{what}", self.identity),
+            None => format!("{}/{what}", self.identity),
+        }
+    }
+
     /// Whether the deacon's pause file holds it.
     pub fn pausable(&self) -> bool {
         matches!(self.identity.role(), Role::Deacon | Role::Boot)

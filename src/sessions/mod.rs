@@ -42,6 +42,9 @@ pub struct Pane {
     pub dead: bool,
     /// The exit status of a dead pane's process, where the server tells it.
     pub exit_status: Option<i32>,
+    /// True while its process is the one that a supervisor started in it: the session itself keeps the mark, so that it
+    /// outlives the supervisor, and does not hold for another process in the same pane.
+    pub started_by_us: bool,
 }
 
 impl Session {
@@ -211,7 +214,8 @@ pub trait Sessions: Send + Sync {
     /// The one session of exactly this name; `None` when there is none (or no server).
     async fn find(&self, name: &str) -> Result<Option<Session>, SessionsError>;
 
-    /// Creates a detached session, starting the server when there is none, and returns it as created.
+    /// Creates a detached session, starting the server when there is none, and returns it as created. Its pane is marked as
+    /// [started by us](Pane::started_by_us).
     /// [`SessionsError::Duplicate`] when somebody else was faster.
     async fn create(&self, new: &NewSession) -> Result<Session, SessionsError>;
 

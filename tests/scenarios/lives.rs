@@ -94,6 +94,47 @@ fn sessions_that_run_already_are_taken_over() {
 }
 
 #[test]
+fn what_the_supervisor_started_is_alive_under_any_name() {
+    simulate(7, |world| async move {
+        world.state().nature.runs_as.insert(witness("r"), ".claude-unwrapped".to_owned());
+        let supervisor = town(&world, &["r"]).await;
+        world.pass(mins(10)).await;
+        supervisor.vanish().await;
+        let supervisor = world.supervisor().await;
+        world.pass(mins(10)).await;
+        assert_eq!(world.state().created(&witness("r")).len(), 1);
+        assert_eq!(supervisor.agent("r/witness").await.state, "alive");
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+        // What it leaves behind is replaced.
+        world.crash_agent(&witness("r"), true);
+        world.until("a second start", mins(4), |state| state.created(&witness("r")).len() == 2).await;
+    });
+}
+
+#[test]
+fn who_came_under_an_unlisted_name_is_left_alone_until_only_a_shell_is_there() {
+    simulate(8, |world| async move {
+        world.set_rigs(&["r"]);
+        world.state().nature.runs_as.insert(witness("r"), "bun".to_owned());
+        world.start_agent(&witness("r"));
+        world.pass(secs(90)).await;
+        let supervisor = world.supervisor().await;
+        world.pass(mins(20)).await;
+        let agent = supervisor.agent("r/witness").await;
+        assert_eq!(agent.state, "unknown", "{agent:#?}");
+        assert!(agent.reason.as_deref().is_some_and(|why| why.starts_with("bun (PID ")), "{agent:#?}");
+        assert_eq!(supervisor.snapshot().await.problems.len(), 1);
+        assert_eq!(world.state().created(&witness("r")).len(), 0);
+        assert!(world.state().session(&witness("r")).typed.is_empty());
+        assert_eq!(world.logged("r/witness").len(), 1, "told once");
+        world.crash_agent(&witness("r"), true);
+        world.until("a start", mins(4), |state| state.created(&witness("r")).len() == 1).await;
+        world.pass(secs(30)).await;
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
+}
+
+#[test]
 fn a_start_that_hangs_delays_no_other() {
     simulate(5, |world| async move {
         // Three places are taken by agents that never appear; the fourth serves everybody else.

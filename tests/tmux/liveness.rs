@@ -139,6 +139,62 @@ fn an_agent_that_ended_below_a_shell_is_replaced() {
     assert!(town.logged("its agent has ended") > 0);
 }
 
+/// Becomes what nobody has listed, as launchers do.
+const LAUNCHER: &str = "exec .claude-unwrapped";
+const LAUNCHED: &str = "printf '> '\nwhile :; do sleep 1; done";
+
+#[test]
+fn what_we_started_is_the_agent_whatever_it_becomes() {
+    let town = watched();
+    town.program("claude", LAUNCHER);
+    town.program(".claude-unwrapped", LAUNCHED);
+    let mut first = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation(WITNESS).unwrap();
+    assert_eq!(process::comm(before.1), ".claude-unwrapp");
+    town.wait_beats(3);
+    // The next supervisor knows it too, by the mark in the session.
+    first.stop(Signal::KILL);
+    let _second = town.start_and_beat();
+    town.wait_logged("alpha/witness: is running, taken over as it is");
+    town.wait_beats(3);
+    assert_eq!(town.incarnation(WITNESS).unwrap(), before);
+    assert_eq!((town.started("alpha/witness"), town.logged("is not known")), (1, 0));
+    assert_eq!((town.logged("making sure"), town.logged("may be the agent")), (0, 0));
+    // The mark is of this process: a shell in its place is none.
+    town.server.must(&["respawn-pane", "-k", "-t", &format!("={WITNESS}:"), "exec sh"]);
+    town.wait("a new session", || town.incarnation(WITNESS).is_some_and(|(id, _)| id != before.0));
+}
+
+#[test]
+fn who_came_under_an_unknown_name_is_left_alone_and_reported_once() {
+    let town = watched();
+    town.program(".claude-unwrapped", LAUNCHED);
+    let program = town.bin().join(".claude-unwrapped");
+    // As a launcher's program, and below a shell, as `gt` starts it.
+    let refinery = "gt-alpha-refinery";
+    town.patrols(&["witness", "refinery"]);
+    town.tmux(&["new-session", "-d", "-s", WITNESS, &format!("exec {}", program.display())]);
+    town.tmux(&["new-session", "-d", "-s", refinery, &format!("{}; exec sh", program.display())]);
+    let before = [WITNESS, refinery].map(|name| town.incarnation(name).unwrap());
+    let supervisor = town.start_and_beat();
+    town.wait("both reports", || town.logged("may be the agent or another program") == 2);
+    town.wait_beats(3);
+    assert_eq!([WITNESS, refinery].map(|name| town.incarnation(name).unwrap()), before);
+    assert_eq!(town.logged("may be the agent or another program"), 2, "once each");
+    let status = town.ask(&["status", "--json"]).json();
+    for agent in status["agents"].as_array().unwrap().iter().filter(|it| it["rig"] == "alpha") {
+        assert_eq!(agent["state"], "unknown", "{agent}");
+        assert!(agent["reason"].as_str().unwrap().contains(".claude-unwrapp (PID "), "{agent}");
+    }
+    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (0, 0));
+    // When it has ended and its shell is left, that is a zombie.
+    let agent = process::tree(before[1].1).into_iter().find(|pid| process::comm(*pid) == ".claude-unwrapp");
+    process::signal(agent.unwrap(), Signal::KILL);
+    town.wait_replaced(refinery, &before[1]);
+    drop(supervisor);
+}
+
 /// Ignores what it is asked to end by, and so do the processes it started: a child, a grandchild, and one that left
 /// the kernel session.
 const STUBBORN: &str = r#"trap '' TERM HUP INT

@@ -263,15 +263,11 @@ fn a_start_whose_agent_never_appears_counts_as_a_death() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
     town.settings(json!({"start": {"timeout": "1s"}}));
-    // Another program than the one it is known by.
-    town.put(
-        "settings/agents.json",
-        r#"{"version":1,"agents":{"mine":{"command":"codex","process_names":["something-else"]}}}"#,
-    );
-    town.put("settings/config.json", r#"{"default_agent":"mine"}"#);
+    // A shell that never becomes the agent.
+    town.program("claude", "exec sh");
     let _supervisor = town.start();
     town.wait_logged(
-        "alpha/witness: start failed: no something-else process in session gt-alpha-witness within 1s",
+        "alpha/witness: start failed: no node/claude process in session gt-alpha-witness within 1s",
     );
     town.wait("the restart", || {
         town.json("daemon/restart_state.json")["agents"]["alpha/witness"]["restart_count"] == 1

@@ -182,9 +182,6 @@ impl Owner {
     }
 
     pub(super) fn problem_key(&self, what: &str) -> String {
-        match self.spec.identity.rig() {
-            Some(rig) => format!("rig/{rig}/{}/{what}", self.spec.identity),
-            None => format!("{}/{what}", self.spec.identity),
-        }
+        self.spec.problem_key(what)
     }
 }

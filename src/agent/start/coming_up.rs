@@ -31,25 +31,32 @@ impl Start<'_> {
     pub(super) async fn agent_appears(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
         let limit = self.deps.settings().start.timeout;
         let mut pause = Duration::from_millis(25);
+        let mut unsure = None;
         let appears = async {
             loop {
                 match observe::look_at_session(self.deps, self.spec).await {
                     Sighting::Alive(seen) if seen == *key => return Ok(()),
                     Sighting::Alive(seen) => return Err(StartEnd::Found(seen)),
                     Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
-                    Sighting::Starting(_) | Sighting::Dead(_) | Sighting::Unknown(_) => {}
+                    Sighting::Starting(_) | Sighting::Dead(_) => unsure = None,
+                    Sighting::Unknown(why) => unsure = Some(why),
                 }
                 self.wait(key, pause).await?;
                 pause = (pause * 2).min(Duration::from_secs(1));
             }
         };
-        tokio::time::timeout(limit, appears).await.unwrap_or_else(|_| {
-            Err(StartEnd::NeverAppeared(format!(
+        if let Ok(end) = tokio::time::timeout(limit, appears).await {
+            return end;
+        }
+        // What may be the agent is left running: only where nothing but a shell is, it is known not to have come.
+        Err(match unsure {
+            Some(why) => StartEnd::Left { session: key.clone(), why },
+            None => StartEnd::NeverAppeared(format!(
                 "no {} process in session {} within {}",
                 program.process_names.join("/"),
                 self.spec.session,
                 crate::go_duration::format(limit)
-            )))
+            )),
         })
     }
 

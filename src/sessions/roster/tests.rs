@@ -21,6 +21,7 @@ fn session(name: &str, id: &str, panes: &[(u32, &str, Option<i32>)]) -> Session 
         pid: *pid,
         dead: exit_status.is_some(),
         exit_status: *exit_status,
+        started_by_us: false,
     };
     let created = Timestamp::from_second(1_770_000_000).unwrap();
     Session { name: name.to_owned(), id: id.to_owned(), created, panes: panes.iter().map(pane).collect() }

@@ -8,8 +8,11 @@ use jiff::Timestamp;
 use super::target::OWN_SESSION;
 use crate::sessions::{Pane, Session};
 
+/// The pane option that holds the id of the process a supervisor started in that pane.
+pub const MARK: &str = "@gastown_supervisor";
+
 /// The `-F` format of `list-panes` and `new-session -P`: one line a pane.
-pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{session_name}";
+pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{session_name}";
 
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
 pub type Server = (u32, i64);
@@ -44,21 +47,22 @@ pub fn parse(text: &str) -> Listed {
 }
 
 fn line(line: &str) -> Option<(Server, Session)> {
-    let mut fields = line.splitn(10, ':');
+    let mut fields = line.splitn(11, ':');
     let mut field = || fields.next();
     let server = (field()?.parse().ok()?, field()?.parse().ok()?);
     let id = field()?.to_owned();
     let created = Timestamp::from_second(field()?.parse().ok()?).ok()?;
     let window = field()?.to_owned();
     let pane = field()?.to_owned();
-    let pid = field()?.parse().ok()?;
+    let pid: u32 = field()?.parse().ok()?;
     let dead = field()? == "1";
     let exit_status = field()?.parse().ok().filter(|_| dead);
+    let started_by_us = field()?.parse() == Ok(pid);
     let name = field().filter(|name| !name.is_empty())?.to_owned();
     if !id.starts_with('$') || !window.starts_with('@') || !pane.starts_with('%') {
         return None;
     }
-    let panes = vec![Pane { id: pane, window, pid, dead, exit_status }];
+    let panes = vec![Pane { id: pane, window, pid, dead, exit_status, started_by_us }];
     Some((server, Session { name, id, created, panes }))
 }
 
@@ -71,10 +75,10 @@ mod tests {
     #[test]
     fn groups_panes_sorts_names_and_leaves_our_own_out() {
         let listed = parse(
-            "7:1700000000:$0:1700000000:@0:%0:70:0::_supervisor\n\
-             7:1700000000:$2:1700000002:@3:%3:73:0::gt-b\n\
-             7:1700000000:$1:1700000001:@1:%1:71:0::gt-a b\n\
-             7:1700000000:$1:1700000001:@1:%2:72:1:3:gt-a b\n",
+            "7:1700000000:$0:1700000000:@0:%0:70:0:::_supervisor\n\
+             7:1700000000:$2:1700000002:@3:%3:73:0::73:gt-b\n\
+             7:1700000000:$1:1700000001:@1:%1:71:0::70:gt-a b\n\
+             7:1700000000:$1:1700000001:@1:%2:72:1:3::gt-a b\n",
         );
         assert_eq!(listed.server, Some((7, 1_700_000_000)));
         assert_eq!(listed.own, Some(70));
@@ -86,6 +90,8 @@ mod tests {
             (second.id.as_str(), second.window.as_str(), second.pid, second.dead, second.exit_status),
             ("%2", "@1", 72, true, Some(3))
         );
+        let marked = listed.sessions.iter().flat_map(|it| &it.panes).filter(|pane| pane.started_by_us);
+        assert_eq!(marked.map(|pane| pane.pid).collect::<Vec<_>>(), [73], "a mark is of one process");
         assert_eq!(listed.sessions[0].created.as_second(), 1_700_000_001);
     }
 
@@ -94,11 +100,11 @@ mod tests {
         let junk = [
             "",
             "no",
-            "7:1:$1:x:@1:%1:7:0::n",
-            "7:1:1:1:@1:%1:7:0::n",
-            "7:1:$1:1:@1:1:7:0::n",
-            "7:1:$1:1:1:%1:7:0::n",
-            "7:1:$1:1:@1:%1:-7:0::n",
+            "7:1:$1:x:@1:%1:7:0:::n",
+            "7:1:1:1:@1:%1:7:0:::n",
+            "7:1:$1:1:@1:1:7:0:::n",
+            "7:1:$1:1:1:%1:7:0:::n",
+            "7:1:$1:1:@1:%1:-7:0:::n",
         ];
         for line in junk.iter().chain(&[
             "7:1:$1:1:@1:%1:7:0:",

@@ -205,7 +205,7 @@ impl Tmux {
             Ok(_) => request::new_session_without_e(new, FORMAT, target),
             Err(trouble) => return Err(error(trouble, &[bare], Some(&new.name))),
         };
-        drop(requests.splice(1..1, request::lasting(target)));
+        drop(requests.splice(1..1, request::lasting(target).into_iter().chain([request::mark(target)])));
         Ok(vec![Request::Together(requests)])
     }
 }
@@ -286,11 +286,14 @@ impl Sessions for Tmux {
         let printed = self.for_session(&new.name, &requests, Purpose::Create).await?;
         let listed = self.read(&printed);
         self.deaths.watch_too(&listed);
-        listed
+        let mut session = listed
             .sessions
             .into_iter()
             .next()
-            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not tell what it created"))
+            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not tell what it created"))?;
+        // The mark was set after it was shown.
+        session.panes.iter_mut().for_each(|pane| pane.started_by_us = true);
+        Ok(session)
     }
 
     async fn kill(&self, name: &str) -> Result<(), SessionsError> {

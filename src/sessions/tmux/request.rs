@@ -4,7 +4,10 @@
 //! argument list. Text of a paste cannot be a word there (tmux takes 16 KB of arguments), so it goes in by standard
 //! input.
 
-use super::quote::{literal, quote, word};
+use super::{
+    list::MARK,
+    quote::{literal, quote, word},
+};
 use crate::sessions::{Key, NewSession};
 
 /// How much of a command is shown in an error.
@@ -140,6 +143,12 @@ pub fn ends_unattached() -> Request {
     Request::of(["show-options", "-s", "-v", "exit-unattached"])
 }
 
+/// Marks the only pane of a new session as one whose present process was started by a supervisor. To be given together with its
+/// creation.
+pub fn mark(target: &str) -> Request {
+    Request::of(["set-option", "-p", "-F", "-t", target, MARK, "#{pane_pid}"])
+}
+
 /// Types a text into a pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
 /// for it; `-r`: newlines stay newlines; `-d`: the buffer goes away.
 pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
@@ -200,6 +209,7 @@ mod tests {
             (paste[2].clone(), r#"paste-buffer -p -r -d -b b1 -t "\0441:.%7""#),
             (press("$1:.%7", Key::Down)[1].clone(), r#"send-keys -t "\0441:.%7" Down"#),
             (Request::Together(lasting("=gt-a:").into()), "set-option -t =gt-a: destroy-unattached off ; set-option -s exit-unattached off"),
+            (mark("=gt-a:"), r##"set-option -p -F -t =gt-a: @gastown_supervisor "#{pane_pid}""##),
             (disarm(["%1"])[0].clone(), r#"set-option -p -t "%1" remain-on-exit off"#),
         ];
         for (request, wanted) in cases {

@@ -36,7 +36,8 @@ impl Processes for World {
                             session.process.as_str()
                         }
                         Condition::Zombie => "bash",
-                        _ => "env",
+                        // The shell that should become it.
+                        _ => "sh",
                     };
                     let age = now - session.born;
                     (session.pid, vec![Process { pid: session.pid, age, names: vec![name.to_owned()] }])

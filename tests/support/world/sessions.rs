@@ -14,7 +14,8 @@ use super::{
 fn shown(name: &str, session: &FakeSession) -> Session {
     let pane = |number: u64, pid| {
         let (id, window) = (format!("%{number}"), format!("@{}", session.id));
-        Pane { id, window, pid, dead: false, exit_status: None }
+        let started_by_us = session.by != By::Operator && pid == session.pid;
+        Pane { id, window, pid, dead: false, exit_status: None, started_by_us }
     };
     let mut panes = vec![pane(session.id, session.pid)];
     if let Some(shell) = session.persons_shell {
