@@ -25,7 +25,7 @@ use crate::{
     agent::{identity::RigName, spec::AgentSpec},
     deps::Deps,
     rig::supervisor::RigPlan,
-    service::adapters,
+    service::{self, adapters},
     town::{
         files::Disk,
         paths::TownPaths,
@@ -152,17 +152,23 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
         let what = "which tmux server is meant is not known: settings/supervisor.json cannot be used";
         return vec![Finding::note(Area::Tmux, what)];
     }
-    let variable = |name| std::env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty());
-    let socket = variable("GT_TMUX_SOCKET").map(|name| name.to_string_lossy().into_owned());
-    match servers::look(deps, socket, variable("TMUX_TMPDIR").map(PathBuf::from)).await {
-        Err(why) => vec![Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}"))],
+    let refused = service::refusal(&deps.paths, &deps.settings()).await;
+    let mut findings: Vec<Finding> = refused
+        .into_iter()
+        .map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")))
+        .collect();
+    let tmpdir = std::env::var_os("TMUX_TMPDIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+    match servers::look(deps, adapters::socket_variable(), tmpdir).await {
+        Err(why) => {
+            findings.push(Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}")))
+        }
         Ok(observed) => {
             let town = tmux::Town::new(deps, agents);
-            let mut findings = tmux::judge(&observed, &town);
+            findings.extend(tmux::judge(&observed, &town));
             findings.extend(tmux::judge_others(&observed, &town));
-            findings
         }
     }
+    findings
 }
 
 async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {

@@ -15,6 +15,7 @@ use crate::{
     deps::Deps,
     service::adapters,
     sessions::tmux::{Ability, Meaning, OWN_SESSION, Socket, ability, meaning},
+    town::settings::socket_of_variable,
 };
 
 /// How long the server may take to answer.
@@ -89,7 +90,8 @@ pub async fn look(
         Socket::Path(path) => path.clone(),
     };
     let socket = place(&adapters::socket(&deps.settings()));
-    let beaten = variable.filter(|name| !name.is_empty() && directory.join(name) != socket);
+    let named = socket_of_variable(variable.as_deref()).map(str::to_owned);
+    let beaten = named.filter(|name| directory.join(name) != socket);
     let (others, unlisted) = match disk::sockets(&directory).await {
         Ok(others) => (others, None),
         Err(error) => (Vec::new(), Some(format!("{}: {error}", directory.display()))),

@@ -14,7 +14,12 @@ use crate::{
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
-    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
+    town::{
+        files::Disk,
+        journal::disk::DiskJournals,
+        paths::TownPaths,
+        settings::{Settings, socket_of_variable},
+    },
 };
 
 /// The ports of this town on this machine.
@@ -48,9 +53,14 @@ pub fn socket(settings: &Settings) -> Socket {
     if let Some(path) = &settings.tmux.socket_path {
         return Socket::Path(path.clone());
     }
-    let name = settings.tmux.socket_name.clone().or_else(|| std::env::var("GT_TMUX_SOCKET").ok());
-    match name.filter(|name| !name.is_empty()) {
-        Some(name) => Socket::Name(name),
+    let variable = socket_variable();
+    match settings.tmux.socket_name.as_deref().or(socket_of_variable(variable.as_deref())) {
+        Some(name) => Socket::Name(name.to_owned()),
         None => Socket::Default,
     }
+}
+
+/// `GT_TMUX_SOCKET`.
+pub fn socket_variable() -> Option<String> {
+    std::env::var("GT_TMUX_SOCKET").ok()
 }

@@ -23,6 +23,7 @@ use crate::{
     deps::Deps,
     town::{
         files::Disk,
+        gt1,
         lock::{self, DaemonLock, LockError},
         log::{self, AlreadyInstalled, LogConfig, LogFormat, LogHandle},
         own_directory,
@@ -86,7 +87,7 @@ pub enum ServiceError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// What is wrong in `settings/supervisor.json`.
+    /// What is wrong in `settings/supervisor.json`, or missing there.
     #[error("{0}")]
     Settings(String),
     /// The process logs elsewhere already.
@@ -162,6 +163,13 @@ async fn supervise(
 ) -> Result<(), ServiceError> {
     // What is wrong with the shared file is told by the root, which reads it again at once and watches it.
     let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
+    let settings = match settings {
+        Ok(settings) => match refusal(paths, &settings).await {
+            Some(why) => Err(why),
+            None => Ok(settings),
+        },
+        bad => bad,
+    };
     // Whoever called tells what is wrong with the settings.
     let foreground = foreground.filter(|_| settings.is_ok());
     let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
@@ -193,6 +201,14 @@ async fn supervise(
     tracing::info!("Daemon stopped");
     log.flush(FLUSH);
     Ok(outcome?)
+}
+
+/// Why these settings must not be used in this town; `None` when they may.
+pub(crate) async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
+    match gt1::recognise(&Disk, paths).await {
+        true => gt1::refusal(paths.root(), &settings.tmux, adapters::socket_variable().as_deref()),
+        false => None,
+    }
 }
 
 /// Without it nothing is remembered across our restart; everything else works.

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod events;
 pub mod files;
 pub mod go_time;
+pub mod gt1;
 pub mod journal;
 pub mod lock;
 pub mod log;

@@ -70,6 +70,10 @@ impl TownPaths {
         wisp_dir = ".beads-wisp/config";
         /// Which bead prefix belongs to which rig.
         routes = ".beads/routes.jsonl";
+        /// How the town's beads are kept.
+        beads_metadata = ".beads/metadata.json";
+        /// The databases of a town of Gas Town 1.x.
+        dolt_data = ".dolt-data";
         /// The town's own bead database (SQLite, `bd` 0.47 to 0.49).
         beads_db = ".beads/beads.db";
         /// The deacon's directory.
@@ -192,6 +196,8 @@ mod tests {
             (town.wisp(&rig), ".beads-wisp/config/r-1.json"),
             (town.routes(), ".beads/routes.jsonl"),
             (town.beads_db(), ".beads/beads.db"),
+            (town.beads_metadata(), ".beads/metadata.json"),
+            (town.dolt_data(), ".dolt-data"),
             (town.deacon_heartbeat(), "deacon/heartbeat.json"),
             (town.deacon_paused(), ".runtime/deacon/paused.json"),
             (town.boot_status(), "deacon/dogs/boot/.boot-status.json"),

@@ -84,3 +84,27 @@ fn the_tmux_socket_of_the_environment_is_used_unless_the_settings_name_one() {
     run(&["kill-server"]);
     assert_eq!(String::from_utf8_lossy(&names), "_supervisor\nhq-deacon\n");
 }
+
+#[test]
+fn values_of_the_variable_that_are_no_names_name_no_server() {
+    let _among = among_others();
+    let user = rustix::process::getuid().as_raw();
+    for value in ["auto", "default", "", " "] {
+        let town = Town::new(&[]);
+        town.settings(serde_json::json!({"tmux": {"socket_path": null}}));
+        let mut command = town.command();
+        command.env("GT_TMUX_SOCKET", value).env("TMUX_TMPDIR", town.server.dir());
+        let supervisor = Supervisor::spawn(command, town.server.dir());
+        town.wait_started(&["deacon"]);
+        let directory = town.server.dir().join(format!("tmux-{user}"));
+        let sockets: Vec<String> = std::fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        drop(supervisor);
+        let mut kill = std::process::Command::new("tmux");
+        kill.arg("-S").arg(directory.join(&sockets[0])).args(["-N", "kill-server"]).env_remove("TMUX");
+        kill.output().unwrap();
+        assert_eq!(sockets, ["default"], "{value:?}");
+    }
+}

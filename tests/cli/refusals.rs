@@ -161,3 +161,38 @@ fn a_second_one_in_the_same_town_whatever_it_is_called() {
     command.current_dir(town.server.dir());
     run(command).code(1).stderr(format!("Error: already running (PID {})\n", first.pid()));
 }
+
+#[test]
+fn a_town_of_gas_town_1_before_it_is_told_where_its_agents_are() {
+    let _among = among_others();
+    let town = Town::new(&["alpha"]);
+    town.put(".beads/metadata.json", r#"{"database":"dolt","backend":"dolt","dolt_mode":"server"}"#);
+    let told = r#"put "tmux": {"socket_name": "town-"#;
+    for words in [&["run"][..], &["start"]] {
+        let refused = run(town.command_of(words)).code(1).stdout("");
+        refused.stderr(
+            str::contains(told).and(str::contains(r#", "naming": "prefix"} into settings/supervisor.json"#)),
+        );
+        assert!(!town.server.runs(), "{words:?}");
+    }
+    assert!(
+        town.log().contains("Daemon startup failed (PID ") && town.log().contains(told),
+        "{}",
+        town.log()
+    );
+    let doctor = town.ask(&["doctor"]);
+    assert!(doctor.stdout.contains(told), "{}", doctor.stdout);
+    // Half of it is not enough; both are.
+    let name =
+        doctor.stdout.split("\"socket_name\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let socket = town.server.dir().join(&name);
+    town.settings(serde_json::json!({"tmux": {"socket_path": socket}}));
+    run(town.command()).code(1).stderr(str::contains(told));
+    town.settings(serde_json::json!({"tmux": {"socket_path": socket, "naming": "prefix"}}));
+    let supervisor = town.start_and_beat();
+    let doctor = town.ask(&["doctor"]);
+    drop(supervisor);
+    let mut kill = Command::new("tmux");
+    kill.arg("-S").arg(&socket).args(["-N", "kill-server"]).env_remove("TMUX").output().unwrap();
+    assert!(!doctor.stdout.contains(told), "{}", doctor.stdout);
+}

@@ -81,6 +81,12 @@ pub struct Tmux {
     pub naming: Naming,
 }
 
+/// The socket name in the value of `GT_TMUX_SOCKET`, where it holds one: empty, `auto` and `default` leave the choice to whoever
+/// reads it, as `gt` has it, and name nothing.
+pub fn socket_of_variable(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|name| !matches!(*name, "" | "auto" | "default"))
+}
+
 /// `tmux.naming`: which scheme session names follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Naming {

@@ -96,6 +96,9 @@ pub fn socket_name(value: &Value) -> Converted<Option<String>> {
         Some(name) if name.contains('/') => {
             Err("a socket name has no `/`; for a path use tmux.socket_path".to_owned())
         }
+        Some(name) if name == "auto" => {
+            Err("\"auto\" is no socket's name; leave the key out, or give the name itself".to_owned())
+        }
         name => Ok(name),
     }
 }
