@@ -10,6 +10,7 @@ pub mod claims;
 pub mod command_line;
 pub mod confirmation;
 pub mod environment;
+pub mod foreign;
 pub mod history;
 pub mod holds;
 pub mod hooks;

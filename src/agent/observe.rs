@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
+    foreign,
     identity::Role,
     kill::key,
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
@@ -209,7 +210,7 @@ pub fn looks_dead(sweep: &Sweep, session: &str) -> bool {
 type Found = (Sighting, Option<PaneTarget>);
 
 async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Found {
-    let (session, trees) = match glimpse {
+    let (session, trees) = match foreign::left_out(deps, spec, glimpse).await {
         Glimpse::Absent => {
             deps.problems.clear(&unlisted_key(spec));
             return (Sighting::Absent, None);

@@ -144,9 +144,10 @@ mod tests {
             pid,
             dead: false,
             exit_status: None,
+            started_by_us: false,
         };
         let panes = vec![pane("%1", 6), pane("%2", 7)];
-        Session { name: name.to_owned(), id: id.to_owned(), created: at(0).wall, panes }
+        Session { name: name.to_owned(), id: id.to_owned(), created: at(0).wall, towns: Vec::new(), panes }
     }
 
     fn pane(name: &str, id: &str) -> PaneTarget {

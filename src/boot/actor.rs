@@ -12,6 +12,7 @@ use super::rules::{self, BootSession, Decision, Look};
 use crate::{
     agent::{
         confirmation::{Permission, Sighting},
+        foreign,
         history::{Entry, Kind},
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
@@ -319,9 +320,9 @@ fn gone(found: &Found, why: &str) -> Standing {
 async fn find(deps: &Deps, plan: &BootPlan, sweep: &Arc<Sweep>) -> Found {
     Found {
         permission: permission::ask(deps, &plan.boot).await,
-        glimpse: sweep.glimpse(&plan.boot.session),
+        glimpse: foreign::left_out(deps, &plan.boot, sweep.glimpse(&plan.boot.session)).await,
         deacon_heartbeat: read_heartbeat(deps).await,
-        deacon_session: sweep.glimpse(&plan.deacon.session),
+        deacon_session: foreign::left_out(deps, &plan.deacon, sweep.glimpse(&plan.deacon.session)).await,
     }
 }
 

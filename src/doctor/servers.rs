@@ -11,6 +11,7 @@ use std::{
 
 use super::disk;
 use crate::{
+    agent::foreign,
     commands::{Command, CommandError},
     deps::Deps,
     service::adapters,
@@ -38,6 +39,8 @@ pub struct Seen {
     pub root: String,
     /// The directory it was started in.
     pub path: String,
+    /// The other town it is of, where its environment names one that is there.
+    pub other_town: Option<PathBuf>,
 }
 
 /// What a server said.
@@ -149,7 +152,7 @@ fn line(ability: Ability, socket: &Path, more: &[&str]) -> Vec<String> {
 async fn list(deps: &Deps, ability: Ability, socket: &Path, limit: Duration) -> Answer {
     let listed = run(deps, line(ability, socket, &["list-sessions", "-F", FORMAT]), limit).await;
     match listed {
-        Ok(printed) => Answer::Sessions(sessions(&String::from_utf8_lossy(&printed))),
+        Ok(printed) => Answer::Sessions(of_towns(deps, sessions(&String::from_utf8_lossy(&printed))).await),
         Err(CommandError::TimedOut { .. }) => Answer::TimedOut,
         Err(CommandError::Failed { stderr, .. }) if meaning(&stderr) == Meaning::NoServer => Answer::NoServer,
         Err(CommandError::Failed { stderr, .. }) if meaning(&stderr) == Meaning::Empty => {
@@ -159,11 +162,21 @@ async fn list(deps: &Deps, ability: Ability, socket: &Path, limit: Duration) -> 
     }
 }
 
+async fn of_towns(deps: &Deps, mut sessions: Vec<Seen>) -> Vec<Seen> {
+    for session in &mut sessions {
+        let named = [PathBuf::from(&session.root)];
+        let other = foreign::other_town(&*deps.files, deps.paths.root(), &named).await;
+        session.other_town = other.unwrap_or_default();
+    }
+    sessions
+}
+
 fn sessions(printed: &str) -> Vec<Seen> {
     let seen = |line: &str| {
         let (name, rest) = line.split_once(':')?;
         let (root, path) = rest.split_once(" // ")?;
-        Some(Seen { name: name.to_owned(), root: root.to_owned(), path: path.to_owned() })
+        let (name, root, path) = (name.to_owned(), root.to_owned(), path.to_owned());
+        Some(Seen { name, root, path, other_town: None })
     };
     printed.lines().filter_map(seen).collect()
 }
@@ -207,6 +220,7 @@ mod tests {
             name: name.into(),
             root: root.into(),
             path: path.into(),
+            other_town: None,
         };
         assert_eq!(
             sessions("a b:/t // /t/x\nc: // /home/a // b\njunk\n"),

@@ -9,7 +9,11 @@ use super::{
     finding::{Area, Finding},
     servers::{Answer, Observed, Seen},
 };
-use crate::{agent::spec::AgentSpec, deps::Deps, town::settings::Naming};
+use crate::{
+    agent::{foreign, spec::AgentSpec},
+    deps::Deps,
+    town::settings::Naming,
+};
 
 /// What is known of the town.
 #[derive(Debug, Clone)]
@@ -52,7 +56,8 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
                 .hint("the supervisor starts it with the first agent"),
         ),
         Answer::Sessions(sessions) => {
-            let agents = sessions.iter().filter(|it| town.sessions.contains(&it.name)).count();
+            let ours = |it: &&Seen| town.sessions.contains(&it.name) && it.other_town.is_none();
+            let agents = sessions.iter().filter(ours).count();
             let what = format!(
                 "the server on {shown} answers: {}, {}",
                 counted(sessions.len(), "session"),
@@ -60,6 +65,7 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
             );
             findings.push(Finding::ok(Area::Tmux, what));
             findings.extend(other_scheme(sessions, town));
+            findings.extend(sessions.iter().filter(|it| town.sessions.contains(&it.name)).filter_map(of_another_town));
         }
         Answer::TimedOut => findings.push(
             Finding::wrong(Area::Tmux, format!("the tmux server on {shown} did not answer within 2s"))
@@ -92,6 +98,17 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
 
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// An agent's name that another town has: nothing is done about that agent.
+fn of_another_town(session: &Seen) -> Option<Finding> {
+    let town = session.other_town.as_deref()?;
+    let what = format!("{}: {}: that agent is left alone", session.name, foreign::taken_by(town));
+    Some(
+        Finding::wrong(Area::Tmux, what).hint(
+            "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
+        ),
+    )
 }
 
 /// Agents that are named by the scheme that is not in force: nobody would find them, and start others.
@@ -232,7 +249,7 @@ mod tests {
     }
 
     fn seen(name: &str, root: &str, path: &str) -> Seen {
-        Seen { name: name.into(), root: root.into(), path: path.into() }
+        Seen { name: name.into(), root: root.into(), path: path.into(), other_town: None }
     }
 
     fn observed(answer: Answer) -> Observed {
@@ -261,8 +278,13 @@ mod tests {
     fn the_server() {
         let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
         let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
+        let theirs = || {
+            Answer::Sessions(vec![Seen { other_town: Some("/u".into()), ..seen("hq-deacon", "/u", "/u") }])
+        };
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 8] = [
+        let cases: [(&str, Observed, &[(Severity, &str)]); 9] = [
+            ("another town's", observed(theirs()),
+                &[(Well, "the server on /s/own answers: 1 session, 0 agents"), (Wrong, "hq-deacon: name taken by town /u")]),
             ("none", observed(Answer::NoServer), &[(Note, "no tmux server runs on /s/own")]),
             ("well", Observed { control: true, ..observed(two()) },
                 &[(Well, "the server on /s/own answers: 2 sessions, 1 agent"), (Well, "control mode works")]),

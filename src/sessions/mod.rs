@@ -25,6 +25,9 @@ pub struct Session {
     pub id: String,
     /// When it was created (tmux knows whole seconds).
     pub created: Timestamp,
+    /// The towns its environment names, the most telling first: `GT_ROOT`, `GT_TOWN_ROOT`. What it does not set is the server's,
+    /// as it is for the processes in it.
+    pub towns: Vec<PathBuf>,
     /// All its panes, in all its windows, in the server's order.
     pub panes: Vec<Pane>,
 }

@@ -54,6 +54,9 @@ pub trait Files: Send + Sync {
     /// True when it exists and is a directory.
     async fn is_dir(&self, path: &Path) -> io::Result<bool>;
 
+    /// The absolute path without symbolic links.
+    async fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
+
     /// Creates a directory and its parents; existing is fine.
     async fn create_dir(&self, path: &Path) -> io::Result<()>;
 
@@ -104,6 +107,10 @@ impl Files for Disk {
 
     async fn is_dir(&self, path: &Path) -> io::Result<bool> {
         blocking(path, |path| kind(path).map(|kind| kind == Kind::Directory)).await
+    }
+
+    async fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        blocking(path, |path| fs::canonicalize(path)).await
     }
 
     async fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -139,6 +139,10 @@ impl Files for Mortal {
         Disk.is_dir(path).await
     }
 
+    async fn real_path(&self, path: &Path) -> io::Result<std::path::PathBuf> {
+        Disk.real_path(path).await
+    }
+
     async fn create_dir(&self, path: &Path) -> io::Result<()> {
         Disk.create_dir(path).await
     }

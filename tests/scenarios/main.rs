@@ -14,6 +14,7 @@ mod convoy;
 mod crash_loops;
 mod deacon;
 mod feed;
+mod foreign;
 mod ledger;
 mod limits;
 mod lives;

@@ -24,7 +24,8 @@ fn session(name: &str, id: &str, panes: &[(u32, &str, Option<i32>)]) -> Session 
         started_by_us: false,
     };
     let created = Timestamp::from_second(1_770_000_000).unwrap();
-    Session { name: name.to_owned(), id: id.to_owned(), created, panes: panes.iter().map(pane).collect() }
+    let panes = panes.iter().map(pane).collect();
+    Session { name: name.to_owned(), id: id.to_owned(), created, towns: Vec::new(), panes }
 }
 
 fn sweep(begun: u64, sessions: &[Session]) -> Sweep {

@@ -171,7 +171,8 @@ mod tests {
 
     fn listed(panes: &[(u32, &str)]) -> Listed {
         let server = std::process::id();
-        let line = |(pid, id): &(u32, &str)| format!("{server}:1:${id}:1:@{id}:%{id}:{pid}:0:::gt-{id}\n");
+        let line =
+            |(pid, id): &(u32, &str)| format!("{server}:1:${id}:1:@{id}:%{id}:{pid}:0::: // :gt-{id}\n");
         parse(&panes.iter().map(line).collect::<String>())
     }
 

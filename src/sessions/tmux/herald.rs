@@ -264,8 +264,8 @@ mod tests {
         heard
     }
 
-    const A: &str = "$1:1:@1:%1:71:0:::gt-a";
-    const B: &str = "$2:1:@2:%2:72:0:::gt-b";
+    const A: &str = "$1:1:@1:%1:71:0::: // :gt-a";
+    const B: &str = "$2:1:@2:%2:72:0::: // :gt-b";
 
     #[test]
     fn what_ends_is_told_once_with_whose_it_was() {
@@ -278,12 +278,12 @@ mod tests {
             ("one nobody knows", &[A], |it| { it.process_ended(99, None); it.window_closed("@9") }, &[]),
             ("one that is not listed any more", &[A, B], |it| { it.know_exactly(&lives(&[B])); it.process_ended(71, None); it.window_closed("@1") }, &[]),
             ("a window", &[A, B], |it| { it.window_closed("@1"); it.window_closed("@1") }, &["gt-a $1 @1"]),
-            ("a window after its processes", &[A, "$1:1:@1:%3:73:0:::gt-a"], |it| { it.process_ended(71, None); it.process_ended(73, None); it.window_closed("@1") },
+            ("a window after its processes", &[A, "$1:1:@1:%3:73:0::: // :gt-a"], |it| { it.process_ended(71, None); it.process_ended(73, None); it.window_closed("@1") },
                 &["gt-a $1 71 None", "gt-a $1 73 None"]),
-            ("a window with one that lives", &[A, "$1:1:@1:%3:73:0:::gt-a"], |it| { it.process_ended(71, None); it.window_closed("@1") }, &["gt-a $1 71 None", "gt-a $1 @1"]),
-            ("a window in two sessions may stay in one", &[A, "$2:1:@1:%1:71:0:::view"], |it| { it.window_closed("@1"); it.process_ended(71, None) },
+            ("a window with one that lives", &[A, "$1:1:@1:%3:73:0::: // :gt-a"], |it| { it.process_ended(71, None); it.window_closed("@1") }, &["gt-a $1 71 None", "gt-a $1 @1"]),
+            ("a window in two sessions may stay in one", &[A, "$2:1:@1:%1:71:0::: // :view"], |it| { it.window_closed("@1"); it.process_ended(71, None) },
                 &["gt-a $1 71 None", "view $2 71 None"]),
-            ("renamed", &[A], |it| { it.know_too(&lives(&["$1:1:@1:%1:71:0:::gt-c"])); it.process_ended(71, None) }, &["gt-c $1 71 None"]),
+            ("renamed", &[A], |it| { it.know_too(&lives(&["$1:1:@1:%1:71:0::: // :gt-c"])); it.process_ended(71, None) }, &["gt-c $1 71 None"]),
         ];
         for (name, known, does, wanted) in cases {
             let herald = Herald::new();
@@ -300,8 +300,8 @@ mod tests {
     fn a_server_that_ends_is_one_end() {
         type Does = fn(&Herald);
         let me = std::process::id();
-        let own = "$0:1:@0:%0:2147483647:0:::_supervisor";
-        let own_lives = format!("$0:1:@0:%0:{me}:0:::_supervisor");
+        let own = "$0:1:@0:%0:2147483647:0::: // :_supervisor";
+        let own_lives = format!("$0:1:@0:%0:{me}:0::: // :_supervisor");
         #[rustfmt::skip]
         let cases: [(&str, Listed, Does, &[&str]); 8] = [
             ("it lives", lives(&[A, &own_lives]), |it| it.process_ended(71, None), &["gt-a $1 71 None"]),
@@ -327,7 +327,7 @@ mod tests {
     fn what_was_held_back_is_told_in_the_end() {
         let herald = Herald::new();
         let mut ends = herald.ends();
-        let own = format!("$0:1:@0:%0:{NOBODY}:0:::_supervisor");
+        let own = format!("$0:1:@0:%0:{NOBODY}:0::: // :_supervisor");
         herald.know_exactly(&lives(&[A, &own]));
         herald.own_ended(NOBODY);
         herald.window_closed("@1");

@@ -1,7 +1,9 @@
 //! Lists: the format in which tmux is asked for panes and the parser of what comes back. Pure.
 //!
 //! Fields are separated by `:`, which no session name can hold, and the name comes last, so that whatever else it holds
-//! cannot shift a field. Each line also tells which server answered, so that no list can be taken for another server's.
+//! cannot shift a field; the two paths before it are separated by ` // `, which stands in no path that a system made. Each line also tells which server answered, so that no list can be taken for another server's.
+
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -12,7 +14,7 @@ use crate::sessions::{Pane, Session};
 pub const MARK: &str = "@gastown_supervisor";
 
 /// The `-F` format of `list-panes` and `new-session -P`: one line a pane.
-pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{session_name}";
+pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{GT_ROOT} // #{GT_TOWN_ROOT}:#{session_name}";
 
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
 pub type Server = (u32, i64);
@@ -58,12 +60,14 @@ fn line(line: &str) -> Option<(Server, Session)> {
     let dead = field()? == "1";
     let exit_status = field()?.parse().ok().filter(|_| dead);
     let started_by_us = field()?.parse() == Ok(pid);
-    let name = field().filter(|name| !name.is_empty())?.to_owned();
+    let (towns, name) = field()?.rsplit_once(':').filter(|(_, name)| !name.is_empty())?;
+    let towns = towns.split(" // ").filter(|town| !town.is_empty()).map(PathBuf::from).collect();
+    let name = name.to_owned();
     if !id.starts_with('$') || !window.starts_with('@') || !pane.starts_with('%') {
         return None;
     }
     let panes = vec![Pane { id: pane, window, pid, dead, exit_status, started_by_us }];
-    Some((server, Session { name, id, created, panes }))
+    Some((server, Session { name, id, created, towns, panes }))
 }
 
 #[cfg(test)]
@@ -75,10 +79,10 @@ mod tests {
     #[test]
     fn groups_panes_sorts_names_and_leaves_our_own_out() {
         let listed = parse(
-            "7:1700000000:$0:1700000000:@0:%0:70:0:::_supervisor\n\
-             7:1700000000:$2:1700000002:@3:%3:73:0::73:gt-b\n\
-             7:1700000000:$1:1700000001:@1:%1:71:0::70:gt-a b\n\
-             7:1700000000:$1:1700000001:@1:%2:72:1:3::gt-a b\n",
+            "7:1700000000:$0:1700000000:@0:%0:70:0::: // :_supervisor\n\
+             7:1700000000:$2:1700000002:@3:%3:73:0::73:/t // /t:gt-b\n\
+             7:1700000000:$1:1700000001:@1:%1:71:0::70:/a:b //c // :gt-a b\n\
+             7:1700000000:$1:1700000001:@1:%2:72:1:3::/a:b //c // :gt-a b\n",
         );
         assert_eq!(listed.server, Some((7, 1_700_000_000)));
         assert_eq!(listed.own, Some(70));
@@ -90,6 +94,8 @@ mod tests {
             (second.id.as_str(), second.window.as_str(), second.pid, second.dead, second.exit_status),
             ("%2", "@1", 72, true, Some(3))
         );
+        let towns: Vec<_> = listed.sessions.iter().map(|it| it.towns.clone()).collect();
+        assert_eq!(towns, [vec![PathBuf::from("/a:b //c")], vec!["/t".into(), "/t".into()]]);
         let marked = listed.sessions.iter().flat_map(|it| &it.panes).filter(|pane| pane.started_by_us);
         assert_eq!(marked.map(|pane| pane.pid).collect::<Vec<_>>(), [73], "a mark is of one process");
         assert_eq!(listed.sessions[0].created.as_second(), 1_700_000_001);
@@ -100,16 +106,16 @@ mod tests {
         let junk = [
             "",
             "no",
-            "7:1:$1:x:@1:%1:7:0:::n",
-            "7:1:1:1:@1:%1:7:0:::n",
-            "7:1:$1:1:@1:1:7:0:::n",
-            "7:1:$1:1:1:%1:7:0:::n",
-            "7:1:$1:1:@1:%1:-7:0:::n",
+            "7:1:$1:x:@1:%1:7:0::: // :n",
+            "7:1:1:1:@1:%1:7:0::: // :n",
+            "7:1:$1:1:@1:1:7:0::: // :n",
+            "7:1:$1:1:1:%1:7:0::: // :n",
+            "7:1:$1:1:@1:%1:-7:0::: // :n",
         ];
         for line in junk.iter().chain(&[
-            "7:1:$1:1:@1:%1:7:0:",
-            "7:1:$1:1:@1:%1:7:0::",
-            "7:1:$1:9223372036854775807:@1:%1:7:0::n",
+            "7:1:$1:1:@1:%1:7:0:::n",
+            "7:1:$1:1:@1:%1:7:0::: // :",
+            "7:1:$1:9223372036854775807:@1:%1:7:0::: // :n",
         ]) {
             assert_eq!(parse(line), Listed::default(), "{line:?}");
         }

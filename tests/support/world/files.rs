@@ -155,6 +155,15 @@ impl Files for World {
         self.disk("is dir", path, false, |world| Ok(world.state().directories.contains(path))).await
     }
 
+    async fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+        self.disk("real path", path, false, |world| {
+            let state = world.state();
+            let below = state.files.keys().chain(&state.directories).any(|it| it.starts_with(path));
+            if below { Ok(path.to_owned()) } else { missing() }
+        })
+        .await
+    }
+
     async fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.disk("create dir", path, false, |world| {
             world.state().directories.insert(path.to_owned());

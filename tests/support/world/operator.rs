@@ -251,6 +251,13 @@ impl World {
         }
     }
 
+    /// Another town's agent comes up in a session of this name, unless there is one.
+    pub fn start_foreign(&self, session: &str) {
+        self.write("/other/mayor/town.json", "{}");
+        let environment = [("GT_ROOT".to_owned(), "/other".to_owned())].into();
+        self.begin(session, By::Operator, environment);
+    }
+
     /// `gt down` takes its lock, or lets it go.
     pub fn hold_lock(&self, held: bool) {
         self.say(if held { "gt down takes its lock" } else { "gt down lets its lock go" });

@@ -306,6 +306,7 @@ impl State {
     /// The processes of a session are to be ended. A live agent may be ended only when it is a deacon without progress or
     /// a boot that is too old.
     pub fn may_end(&mut self, now: Duration, name: &str) {
+        self.may_touch(now, "end", name);
         // Between the question whether it may act and the act: the deacon's heartbeat, the session, its hooks.
         let slack = self.window(1, 2);
         self.check_gates(now, "end", name, slack);
@@ -319,6 +320,7 @@ impl State {
 
     /// A session is to be killed by its name; whoever asked looked one call ago at best.
     pub fn may_kill_session(&mut self, now: Duration, asked: Duration, name: &str) {
+        self.may_touch(now, "kill", name);
         let Some(session) = self.sessions.get(name) else { return };
         let just_made = session.born + self.window(0, 1) >= asked;
         if session.live()
@@ -381,11 +383,25 @@ impl State {
     /// Nothing is typed into a person's pane, nor into the shell that an agent left behind.
     fn check_pane(&mut self, now: Duration, pane: &PaneTarget, what: &str) {
         let name = pane.session().to_owned();
+        self.may_touch(now, what, &name);
         let Some(session) = self.sessions.get(&name) else { return };
         if session.persons_shell == Some(pane.pid()) {
             self.violated(now, format!("{what} in a person's shell beside the agent in {name}"));
         } else if session.condition == Condition::Zombie && session.shell_since + self.window(0, 2) < now {
             self.violated(now, format!("{what} in the shell that is left of the agent in {name}"));
+        }
+    }
+
+    /// Something is to be done to a session: never to one of another town. Whoever looked one call ago cannot know of one that came
+    /// since.
+    pub fn may_touch(&mut self, now: Duration, act: &str, name: &str) {
+        let since = now.saturating_sub(self.window(0, 2));
+        let foreign =
+            |it: &&super::FakeSession| it.environment.get("GT_ROOT").is_some_and(|root| root != super::TOWN);
+        if let Some(session) = self.sessions.get(name).filter(foreign)
+            && session.born < since
+        {
+            self.violated(now, format!("{act} {name}, which is another town's"));
         }
     }
 

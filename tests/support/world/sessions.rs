@@ -21,7 +21,9 @@ fn shown(name: &str, session: &FakeSession) -> Session {
     if let Some(shell) = session.persons_shell {
         panes.insert(0, pane(shell.into(), shell));
     }
-    Session { name: name.to_owned(), id: format!("${}", session.id), created: session.created, panes }
+    let named = |variable: &&str| session.environment.get(*variable).map(Into::into);
+    let towns = ["GT_ROOT", "GT_TOWN_ROOT"].iter().filter_map(named).collect();
+    Session { name: name.to_owned(), id: format!("${}", session.id), created: session.created, towns, panes }
 }
 
 fn failed(command: &str) -> SessionsError {
@@ -184,10 +186,12 @@ impl Sessions for World {
     }
 
     async fn set_options(&self, name: &str, _: &[(&'static str, String)]) -> Result<(), SessionsError> {
+        self.state().may_touch(self.time(), "set options of", name);
         self.tmux("set_options", name, false, |world| world.on_session(name, |_| ())).await
     }
 
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
+        self.state().may_touch(self.time(), "disarm", name);
         self.tmux("disarm", name, false, |world| world.on_session(name, |_| ())).await
     }
 

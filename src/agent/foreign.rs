@@ -1,0 +1,110 @@
+//! Foreign: sessions under our agents' names that are another town's.
+//!
+//! Several towns may share a tmux server, and some names are the same in all of them (`hq-deacon`). Agents have their town in their
+//! session's environment; one that names another town which is there is never touched: not taken over, typed to or ended.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::spec::AgentSpec;
+use crate::{
+    deps::Deps,
+    sessions::sweep::Glimpse,
+    town::{files::Files, paths::TownPaths},
+};
+
+/// The other town that a session is of, by the towns its environment names, the most telling first; `None` when it is this one's,
+/// or nobody's: what names a town that is gone names none. An error when that could not be found out.
+pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io::Result<Option<PathBuf>> {
+    for town in named.iter().filter(|town| town.is_absolute()) {
+        if town == root {
+            return Ok(None);
+        }
+        let there = match files.real_path(town).await {
+            Ok(there) if there == root => return Ok(None),
+            Ok(there) => there,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if files.exists(&TownPaths::new(&there).town_json()).await? {
+            return Ok(Some(there));
+        }
+    }
+    Ok(None)
+}
+
+/// What was seen of an agent's session, where that is not another town's; of what is another town's nothing is known here.
+pub async fn left_out(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse) -> Glimpse {
+    let key = spec.problem_key("foreign");
+    let named = match &glimpse {
+        Glimpse::Present(session, _) => session.towns.as_slice(),
+        Glimpse::Absent => &[],
+        Glimpse::Unknown(_) => return glimpse,
+    };
+    match other_town(&*deps.files, deps.paths.root(), named).await {
+        Ok(None) => {
+            deps.problems.clear(&key);
+            glimpse
+        }
+        Ok(Some(town)) => {
+            let why = taken_by(&town);
+            deps.problems.report(
+                key,
+                format!(
+                    "{}: {why}, in session {} of the same tmux server; it is left alone until one of the towns has a server \
+                     of its own (tmux.socket_name in settings/supervisor.json)",
+                    spec.identity, spec.session
+                ),
+            );
+            Glimpse::Unknown(why)
+        }
+        Err(error) => Glimpse::Unknown(format!("whose session {} is: {error}", spec.session)),
+    }
+}
+
+/// How an agent is whose session's name another town has.
+pub fn taken_by(town: &Path) -> String {
+    format!("name taken by town {}", town.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::files::Disk;
+
+    #[tokio::test]
+    async fn whose_a_session_is() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().canonicalize().unwrap();
+        for town in ["ours", "theirs"] {
+            Disk.replace(&base.join(town).join("mayor/town.json"), b"{}", 0o644).await.unwrap();
+        }
+        Disk.create_dir(&base.join("none")).await.unwrap();
+        Disk.replace(&base.join("file"), b"", 0o644).await.unwrap();
+        std::os::unix::fs::symlink(base.join("ours"), base.join("link")).unwrap();
+        std::os::unix::fs::symlink(base.join("theirs"), base.join("their-link")).unwrap();
+        let (ours, theirs) = (base.join("ours"), Some(base.join("theirs")));
+        for (case, named, expected) in [
+            ("nothing", &[][..], None),
+            ("ours", &["ours"], None),
+            ("ours, by a link", &["link"], None),
+            ("theirs", &["theirs"], theirs.clone()),
+            ("theirs, by a link", &["their-link"], theirs.clone()),
+            ("one that is gone", &["gone"], None),
+            ("no town", &["none"], None),
+            ("a file", &["file/x"], None),
+            ("GT_ROOT says more than GT_TOWN_ROOT", &["ours", "theirs"], None),
+            ("which may be the server's", &["theirs", "ours"], theirs.clone()),
+            ("GT_ROOT names nothing", &["gone", "theirs"], theirs.clone()),
+        ] {
+            let named: Vec<PathBuf> = named.iter().map(|name| base.join(name)).collect();
+            assert_eq!(other_town(&Disk, &ours, &named).await.unwrap(), expected, "{case}");
+        }
+        let relative = [PathBuf::from("theirs")];
+        assert_eq!(other_town(&Disk, &ours, &relative).await.unwrap(), None, "relative to what?");
+    }
+}
