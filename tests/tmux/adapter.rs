@@ -207,9 +207,16 @@ async fn paste_is_exact(control: bool) {
 
 /// A session as no server ever showed it.
 fn parted() -> Session {
-    let pane = Pane { id: "%0".into(), window: "@0".into(), pid: 1, dead: false, exit_status: None };
+    let pane = Pane {
+        id: "%0".into(),
+        window: "@0".into(),
+        pid: 1,
+        dead: false,
+        exit_status: None,
+        started_by_us: false,
+    };
     let created = jiff::Timestamp::UNIX_EPOCH;
-    Session { name: "gt-a".into(), id: "$0".into(), created, panes: vec![pane] }
+    Session { name: "gt-a".into(), id: "$0".into(), created, towns: vec![], panes: vec![pane] }
 }
 
 async fn exactly_one_pane_is_typed_into_and_read(control: bool) {
