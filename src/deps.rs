@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use crate::{
     agent::{
-        bindings::Bindings, claims::Claims, history::Histories, holds::Holds, restart_ledger::RestartLedger,
-        role_bead::RoleBeads, screens::Screens, start_slots::StartSlots, turns::Turns,
+        bindings::Bindings, claims::Claims, history::Histories, holds::Holds, lives::Lives,
+        restart_ledger::RestartLedger, role_bead::RoleBeads, screens::Screens, start_slots::StartSlots,
+        turns::Turns,
     },
     audit::incidents::Incidents,
     clock::{Clock, Now},
@@ -102,6 +103,8 @@ pub struct Deps {
     pub requests: Requests,
     /// Agents stopped on request.
     pub holds: Holds,
+    /// Agents that were seen alive, and whose end is not accounted for.
+    pub lives: Lives,
     /// What was mailed about whom, and is not over.
     pub incidents: Incidents,
     /// What happened to each agent, for people.
@@ -167,6 +170,7 @@ impl Deps {
             requests: Requests::new(paths.supervisor_dir()),
             role_beads: RoleBeads::new(paths.supervisor_dir()),
             holds: Holds::new(paths.supervisor_dir()),
+            lives: Lives::new(paths.supervisor_dir()),
             incidents: Incidents::new(paths.supervisor_dir()),
             histories: Histories::new(paths.supervisor_dir()),
             feed: FeedProgress::new(paths.supervisor_dir()),

@@ -113,10 +113,20 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
         }
     }
 
+    /// As [`save`](Self::save), but does nothing when all of it is on disk already: for many who save at the same time.
+    pub async fn save_changes(&self, deps: &Deps) -> Result<(), String> {
+        let turn = self.writing.lock().await;
+        if self.is_unsaved() { self.write(deps, turn).await } else { Ok(()) }
+    }
+
     /// Writes the value (mode 0600). When it returns `Ok`, what was in it when this was called is on disk. An error names
     /// the file; it is reported as long as it lasts, and what it could not write is [not saved](Self::is_unsaved) yet.
     pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        let _turn = self.writing.lock().await;
+        let turn = self.writing.lock().await;
+        self.write(deps, turn).await
+    }
+
+    async fn write(&self, deps: &Deps, _turn: tokio::sync::MutexGuard<'_, ()>) -> Result<(), String> {
         self.unsaved.store(false, Ordering::Relaxed);
         // Nothing that is kept can fail to become JSON: its keys are strings.
         let content = match self.pretty {

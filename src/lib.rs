@@ -122,6 +122,7 @@ pub async fn run(
     }
     deps.requests.load(&deps).await;
     deps.holds.load(&deps).await;
+    deps.lives.load(&deps).await;
     deps.role_beads.load(&deps).await;
     deps.incidents.load(&deps).await;
     deps.histories.load(&deps).await;

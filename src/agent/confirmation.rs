@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use crate::{clock::Now, operator::rules::Operation};
+use crate::{
+    clock::Now,
+    operator::rules::{self, Operation},
+};
 
 /// So long at most a death waits for the end of a command of Gas Town that was at work when it was noticed.
 pub const OPERATION_LIMIT: Duration = Duration::from_secs(180);
@@ -34,7 +37,7 @@ pub enum Sighting {
     Absent,
     /// An agent process runs in its session.
     Alive(SessionKey),
-    /// No agent process yet, and its panes are young.
+    /// No agent process yet, and its panes are young: one may come up, or it is somebody's shell.
     Starting(SessionKey),
     /// The session is there and its agent is not.
     Dead(SessionKey),
@@ -109,6 +112,8 @@ pub struct Observation {
     pub begun: Now,
     /// When the end that led to this look was noticed; the look's own beginning when none was.
     pub noticed: Now,
+    /// The tmux server it lived in ended then, and everything in it: nobody's fault but the server's.
+    pub with_server: bool,
     /// The agent and its session.
     pub sighting: Sighting,
     /// Whether the supervisor may act.
@@ -125,6 +130,18 @@ pub struct Observation {
     pub usage_limit: Option<String>,
 }
 
+impl Observation {
+    /// Whether it has no worktree, or may have none.
+    fn is_homeless(&self) -> bool {
+        self.worktree != Worktree::There
+    }
+
+    /// Which of these commands counts for the end of this agent, if one does.
+    pub fn ended_by<'a>(&self, involved: &'a [Operation], identity: &Identity) -> Option<&'a Operation> {
+        rules::latest(involved, identity, self.is_homeless())
+    }
+}
+
 /// What is known when the second look is judged: all of it from the first.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstLook<'a> {
@@ -132,7 +149,7 @@ pub struct FirstLook<'a> {
     pub identity: &'a Identity,
     /// How long ago it was noticed.
     pub ago: Duration,
-    /// The commands of Gas Town that were at work when it was noticed, or had been just before.
+    /// The commands of Gas Town that were at work when it was noticed, or had been just before, whoever they were about.
     pub involved: &'a [Operation],
     /// The state file said `stopped` already when the agent was last seen alive, so that the word says nothing about
     /// this end.
@@ -166,14 +183,19 @@ pub enum SecondLook {
 /// Judges the second look.
 pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
     match &seen.sighting {
-        Sighting::Alive(key) | Sighting::Starting(key) => return SecondLook::Back(key.clone()),
+        Sighting::Alive(key) => return SecondLook::Back(key.clone()),
+        Sighting::Starting(_) => {
+            return SecondLook::Unclear("an agent may be coming up in its session".into());
+        }
         Sighting::Unknown(why) => return SecondLook::Unclear(why.clone()),
         Sighting::Absent | Sighting::Dead(_) => {}
     }
     match &seen.at_work {
         Err(why) => return SecondLook::Unclear(why.clone()),
         Ok(at_work) if first.ago < OPERATION_LIMIT => {
-            if let Some(operation) = first.involved.iter().find(|it| is_one_of(it, &at_work.running)) {
+            let mut suspects =
+                first.involved.iter().filter(|it| it.may_end(first.identity, seen.is_homeless()));
+            if let Some(operation) = suspects.find(|it| is_one_of(it, &at_work.running)) {
                 return SecondLook::AtWork(operation.line.clone());
             }
         }
@@ -184,7 +206,9 @@ pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
         Permission::Unknown(why) => return SecondLook::Unclear(why.clone()),
         Permission::Allowed => {}
     }
-    if let Some(operation) = first.involved.iter().find(|it| it.stops(first.identity)) {
+    if let Some(operation) = seen.ended_by(first.involved, first.identity)
+        && operation.stops(first.identity)
+    {
         return SecondLook::StoppedByHand(format!("`{}`", operation.line));
     }
     if seen.state_file == StateFile::Stopped && !first.said_stopped {

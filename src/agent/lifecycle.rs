@@ -42,6 +42,12 @@ const STATE_FILE_SETTLES: Duration = Duration::from_secs(1);
 /// How long after a look at an agent that may have been stopped or removed on purpose it is looked at again.
 const WHILE_AT_WORK: Duration = Duration::from_millis(500);
 
+/// How long after a look at a session in which an agent may come up it is looked at again.
+const WHILE_COMING_UP: Duration = Duration::from_secs(1);
+
+/// What is known of such a session.
+const COMING_UP: &str = "its session is there, and no agent in it yet";
+
 /// How long after a look that told nothing the next one is made, at least.
 const UNCLEAR_RETRY: Duration = Duration::from_secs(5);
 
@@ -63,8 +69,9 @@ pub struct Lifecycle {
     settled_at: Duration,
     /// The commands that were at work when an earlier owner noticed an end and could not judge it any more.
     suspects: Vec<Operation>,
-    /// Its last end was told, and it was not seen alive since: nobody dies twice.
-    mourned: bool,
+    /// It was seen alive, by us or by an earlier supervisor, and what became of it is not accounted for: only then is its
+    /// end a death. Nobody dies twice, nor of what somebody did on purpose.
+    missed: bool,
     /// What there is to tell of the step under way; handed out with it.
     notices: Vec<Notice>,
 }
@@ -80,17 +87,17 @@ impl Lifecycle {
             gave_up: false,
             settled_at: Duration::ZERO,
             suspects: Vec::new(),
-            mourned: false,
+            missed: false,
             notices: Vec::new(),
         }
     }
 
     /// An agent that an earlier owner looked after: what it knew is gone on from. It is observed first all the same.
-    pub fn resumed(history: RestartHistory, memory: Option<Memory>, now: Now) -> Self {
+    /// `missed`: it was seen alive, and what became of it is not accounted for.
+    pub fn resumed(history: RestartHistory, memory: Option<Memory>, missed: bool, now: Now) -> Self {
         let mut suspects = Vec::new();
-        let mourned = matches!(memory, Some(Memory::Mourned | Memory::Waits { .. }));
         let state = match memory {
-            None | Some(Memory::Mourned) => State::Unseen,
+            None => State::Unseen,
             Some(Memory::Held { until, why, since }) => State::Held { until, why, since },
             Some(Memory::HeldOnRequest(hold)) => State::HeldOnRequest { hold },
             Some(Memory::Waits { until, counted, paced, why }) => {
@@ -101,7 +108,7 @@ impl Lifecycle {
                 State::Alive { since: now, session, said_stopped }
             }
         };
-        Lifecycle { state, suspects, mourned, ..Lifecycle::new(history) }
+        Lifecycle { state, suspects, missed, ..Lifecycle::new(history) }
     }
 
     /// What whoever takes over must know.
@@ -122,8 +129,18 @@ impl Lifecycle {
             State::Waiting { until, counted, paced, why } => {
                 Some(Memory::Waits { until: *until, counted: *counted, paced: *paced, why: why.clone() })
             }
-            _ => self.mourned.then_some(Memory::Mourned),
+            _ => None,
         }
+    }
+
+    /// Whether it was seen alive and what became of it is not accounted for.
+    pub fn is_missed(&self) -> bool {
+        self.missed
+    }
+
+    /// Whatever becomes of it from now on is accounted for, until it is seen alive again.
+    fn is_accounted_for(&mut self) {
+        self.missed = false;
     }
 
     /// Where it is.
@@ -181,10 +198,11 @@ impl Lifecycle {
                 self.doubt = Some(why.clone());
                 self.unclear(asked_for, around)
             }
-            Sighting::Alive(key) | Sighting::Starting(key) => {
+            Sighting::Alive(key) => {
                 self.doubt = None;
                 self.alive(key, seen, asked_for, around)
             }
+            Sighting::Starting(key) => self.coming_up(key, seen, asked_for, around),
             Sighting::Absent | Sighting::Dead(_) => self.missing(seen, asked_for, around),
         }
     }
@@ -208,6 +226,30 @@ impl Lifecycle {
         }
     }
 
+    /// Its session is there, without an agent and so young that one may still come up in it. Whoever made it was not us, as
+    /// our own starts look for themselves: it may as well be a shell that somebody restored.
+    fn coming_up(
+        &mut self,
+        key: &SessionKey,
+        seen: &Observation,
+        asked_for: bool,
+        around: Surroundings<'_>,
+    ) -> Decision {
+        match self.state.clone() {
+            // Its process is being replaced (`gt handoff`).
+            State::Alive { session, .. } if session == *key => {
+                self.doubt = None;
+                return Decision::Leave;
+            }
+            State::Alive { .. } => return self.missing(seen, asked_for, around),
+            State::Confirming { due, .. } if around.now < due => return Decision::Leave,
+            State::Confirming { .. } => {}
+            _ => self.out_of_sight = true,
+        }
+        self.doubt = Some(COMING_UP.to_owned());
+        Decision::LookAgain(WHILE_COMING_UP)
+    }
+
     fn alive(
         &mut self,
         key: &SessionKey,
@@ -220,7 +262,7 @@ impl Lifecycle {
             self.notices.push(Notice::Keep(self.history.clone()));
         }
         self.suspects.clear();
-        self.mourned = false;
+        self.missed = true;
         match &mut self.state {
             State::Alive { session, said_stopped: before, .. } if session == key => {
                 // `gt` writes the word a moment before it kills: only one that stays says nothing about a later end.

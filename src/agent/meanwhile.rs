@@ -4,7 +4,7 @@
 //! It must not decide what follows.
 
 use super::{confirmation::StateFile, permission, spec::AgentSpec};
-use crate::{clock::Now, deps::Deps};
+use crate::{clock::Now, deps::Deps, operator::rules};
 
 /// How things were when a start was begun.
 #[derive(Debug)]
@@ -25,7 +25,9 @@ impl Meanwhile {
     /// How it is known that somebody stopped the agent since; `None` when nobody did.
     pub async fn stopped(&self, deps: &Deps, spec: &AgentSpec) -> Option<String> {
         let since = deps.operations.since(self.begun);
-        if let Some(operation) = since.iter().find(|operation| operation.stops(&spec.identity)) {
+        // Somebody may have changed their mind.
+        let last = rules::latest(&since, &spec.identity, false);
+        if let Some(operation) = last.filter(|it| it.stops(&spec.identity)) {
             return Some(format!("`{}`", operation.line));
         }
         let says_stopped = permission::state_file(deps, spec).await == StateFile::Stopped;

@@ -19,6 +19,7 @@ pub mod identity;
 pub mod kill;
 pub mod lifecycle;
 pub mod liveness;
+pub mod lives;
 pub mod meanwhile;
 pub mod nudge;
 pub mod observe;

@@ -81,6 +81,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     let mut seen = Observation {
         begun,
         noticed: how.death.as_ref().map_or(begun, |death| death.noticed),
+        with_server: how.death.as_ref().is_some_and(|death| death.with_server),
         permission: Permission::Allowed,
         state_file: StateFile::Silent,
         at_work: Ok(AtWork::default()),
@@ -92,7 +93,9 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     let missing = matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_));
     // Where nothing is to be done in any case, it does not matter who did it.
     let nothing_to_do = matches!(seen.assignment, Assignment::None(_) | Assignment::Unknown(_));
-    if missing && !nothing_to_do {
+    // Where somebody is making a session, somebody may have ended the one before.
+    let not_alive = missing || matches!(seen.sighting, Sighting::Starting(_));
+    if not_alive && !nothing_to_do {
         let running = match asked_first {
             Some(running) => running,
             None => deps.operations.look(deps).await,

@@ -22,7 +22,10 @@ use crate::{
     clock::Now,
     deps::Deps,
     lifecycle::register::{Request, Stage},
-    sessions::{death::Death, sweep::Sweep},
+    sessions::{
+        death::{Death, Sign},
+        sweep::Sweep,
+    },
     work::{Post, Work},
 };
 
@@ -132,7 +135,8 @@ impl Owner {
         let hold = deps.holds.of(&spec.identity).map(Memory::HeldOnRequest);
         let memory = hold.or_else(|| deps.restarts.memory(&spec.identity));
         let state_since = deps.now();
-        let lifecycle = Lifecycle::resumed(history, memory, state_since);
+        let missed = deps.lives.is_missed(&spec.identity);
+        let lifecycle = Lifecycle::resumed(history, memory, missed, state_since);
         let mut work = Work::new(post);
         if lifecycle.state() != &State::Unseen {
             // What an earlier owner waited for is gone with it.
@@ -144,6 +148,7 @@ impl Owner {
         deps.claims.claim(&spec.identity, &spec.session);
         let known = KnownNames::default();
         deps.screens.want(&spec.session, known.clone());
+        let seen_alive = deps.lives.seen(&spec.identity);
         let mut owner = Owner {
             lifecycle,
             spec: Arc::new(spec),
@@ -153,7 +158,7 @@ impl Owner {
             pulse: Arc::new(Notify::new()),
             state_since,
             last_death: None,
-            seen_alive: None,
+            seen_alive,
             hook: None,
             attending: None,
             start_failed: false,
@@ -238,6 +243,10 @@ impl Owner {
         if alive_there {
             let exit = death.exit.map(|exit| format!(" (exit {exit})")).unwrap_or_default();
             tracing::info!("{}: its session or a process of it ended{exit}", self.spec.identity);
+        }
+        // What tells of the end in the moment in which it happens tells that it lived until then.
+        if alive_there && death.sign != Sign::Sweep {
+            self.seen_alive = self.seen_alive.max(Some(death.noticed.wall));
         }
         self.last_death = Some(death);
         if alive_there {
@@ -348,6 +357,7 @@ impl Owner {
             },
         );
         self.deps.restarts.remember(&self.spec.identity, self.lifecycle.memory());
+        self.keep_life(now);
         self.keep_history(told_before, &step, settings.restart.crash_loop_window, now);
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;

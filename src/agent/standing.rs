@@ -92,6 +92,7 @@ pub fn reason(lifecycle: &Lifecycle) -> Option<String> {
             Some(replacement) => replacement.why.clone(),
             None => match order.attempt {
                 Attempt::Fresh => "it was not running".to_owned(),
+                Attempt::HoldOver => "hold over".to_owned(),
                 Attempt::Restart(n) => format!("restart {n}"),
                 Attempt::Trial => "trial after a crash loop".to_owned(),
                 Attempt::Asked => "somebody asked for it".to_owned(),

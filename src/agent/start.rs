@@ -75,7 +75,8 @@ impl Start<'_> {
         let directory = workplace::find(self.deps, &self.spec.identity).await?;
         // A polecat is only ever started because it crashed, whether that was seen or not.
         let role = self.spec.identity.role();
-        let again = self.order.attempt != Attempt::Fresh || role == Role::Polecat;
+        let fresh = matches!(self.order.attempt, Attempt::Fresh | Attempt::HoldOver);
+        let again = !fresh || role == Role::Polecat;
         if again && presync::is_wanted(self.deps, self.spec) {
             presync::presync(self.deps, self.spec, &directory).await;
         }
@@ -139,8 +140,12 @@ impl Start<'_> {
         let key = match observe::look_at_session(self.deps, self.spec).await {
             Sighting::Absent => return Ok(()),
             Sighting::Unknown(why) => return Err(StartEnd::Unclear(why)),
-            Sighting::Alive(key) | Sighting::Starting(key) => {
-                self.still_to_be_replaced(&key).await?;
+            Sighting::Alive(key) => {
+                self.still_to_be_replaced(&key, true).await?;
+                key
+            }
+            Sighting::Starting(key) => {
+                self.still_to_be_replaced(&key, false).await?;
                 key
             }
             Sighting::Dead(key) => {
@@ -161,7 +166,7 @@ impl Start<'_> {
     }
 
     /// The reason for ending a live agent must hold to the last moment.
-    async fn still_to_be_replaced(&self, key: &SessionKey) -> Step<()> {
+    async fn still_to_be_replaced(&self, key: &SessionKey, alive: bool) -> Step<()> {
         match &self.order.replace {
             Some(Replacement { session, because, why }) if session == key => {
                 // What runs is left running when that is not allowed, or the heartbeat moved or cannot be read.
@@ -177,7 +182,8 @@ impl Start<'_> {
                 tracing::warn!("{}: ending it: {why}", self.spec.identity);
                 Ok(())
             }
-            _ => Err(StartEnd::Found(key.clone())),
+            _ if alive => Err(StartEnd::Found(key.clone())),
+            _ => Err(StartEnd::Taken),
         }
     }
 
@@ -232,6 +238,7 @@ impl Start<'_> {
                 let why = match (&self.order.replace, self.order.attempt) {
                     (Some(replacement), _) => replacement.why.clone(),
                     (None, Attempt::Fresh) => "it was not running".to_owned(),
+                    (None, Attempt::HoldOver) => "hold over".to_owned(),
                     (None, Attempt::Restart(n)) => format!("it died; restart {n}"),
                     (None, Attempt::Trial) => "trial after a crash loop".to_owned(),
                     (None, Attempt::Asked) => "somebody asked for it".to_owned(),
@@ -242,7 +249,8 @@ impl Start<'_> {
             Err(SessionsError::Duplicate(_)) => {
                 // Somebody else was faster: not a failure.
                 match observe::look_at_session(self.deps, self.spec).await {
-                    Sighting::Alive(key) | Sighting::Starting(key) => Err(StartEnd::Found(key)),
+                    Sighting::Alive(key) => Err(StartEnd::Found(key)),
+                    Sighting::Starting(_) => Err(StartEnd::Taken),
                     _ => Err(StartEnd::Unclear("somebody else made its session at the same moment".into())),
                 }
             }

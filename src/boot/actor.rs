@@ -208,7 +208,7 @@ impl BootState {
     fn spawned(&mut self, end: StartEnd) {
         self.spawning = false;
         match end {
-            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. } => {
+            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Taken | StartEnd::Left { .. } => {
                 self.deps.problems.clear(START_PROBLEM);
                 self.enter(Standing::Alive, None);
             }

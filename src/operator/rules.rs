@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::words::{self, Words};
+use super::words::{self, Reach, Words};
 use crate::{
     agent::identity::{Identity, Role},
     processes::Invocation,
@@ -86,14 +86,23 @@ impl Operation {
             && self.arguments == other.arguments
     }
 
-    /// Whether it may have ended this agent's session on its way. When its arguments leave that open, it may.
-    pub fn may_end(&self, identity: &Identity) -> bool {
+    /// Whether it may have ended this agent's session, on purpose or on its way: as narrow as what was recorded of it.
+    /// When its arguments leave open whom it is about, that is everybody. `homeless`: the agent has no worktree, as far as
+    /// is known.
+    pub fn may_end(&self, identity: &Identity, homeless: bool) -> bool {
         let Some(words) = words::read(&self.arguments) else { return false };
-        // These end the session they are typed in, and no other.
-        let of_its_own = words.effect == Effect::Changes && matches!(words.first, "done" | "handoff");
-        // `gt deacon force-kill gastown/refinery`: the first word says who does it, the name to whom.
-        let named = |name: &&str| name.contains('/') && is_agent(name, identity);
-        !of_its_own && (means(&words, identity) || words.names.iter().any(named))
+        let about = means(&words, identity);
+        if words.effect == Effect::Stops {
+            return about;
+        }
+        match words::reach(words.verb) {
+            Reach::NoOther => false,
+            _ if by_name(&words, identity) => true,
+            Reach::WhomItIsAbout => about,
+            Reach::Roles(roles) => about && roles.contains(&identity.role()),
+            Reach::Homeless => homeless && about,
+            Reach::WitnessAndHomeless => about && (homeless || identity.role() == Role::Witness),
+        }
     }
 
     /// Whether it means this agent to be down. When its arguments leave that open, it does.
@@ -101,6 +110,19 @@ impl Operation {
         let words = words::read(&self.arguments).filter(|words| words.effect == Effect::Stops);
         words.is_some_and(|words| means(&words, identity))
     }
+}
+
+/// The command that counts for this agent's end: of those that may have ended it, the one that began last.
+pub fn latest<'a>(operations: &'a [Operation], identity: &Identity, homeless: bool) -> Option<&'a Operation> {
+    operations.iter().filter(|it| it.may_end(identity, homeless)).max_by_key(|it| it.born)
+}
+
+/// Whether it names this one agent, and not only a group it belongs to.
+fn by_name(words: &Words<'_>, identity: &Identity) -> bool {
+    let one = identity.rig().map_or("", |rig| rig.as_str());
+    let groups = [one, &format!("{one}/polecats"), &format!("{one}/crew")];
+    let is_one = |name: &&str| !groups.contains(&name.trim_end_matches('/')) && is_agent(name, identity);
+    !names_rigs(words.first) && words.names.iter().chain(&words.perhaps).any(|name| is_one(&name))
 }
 
 fn means(words: &Words<'_>, identity: &Identity) -> bool {
@@ -137,13 +159,20 @@ fn plain(path: &str) -> PathBuf {
 fn names(words: &Words<'_>, identity: &Identity) -> bool {
     let of_one = |roles: &[Role]| matches!(roles, [Role::Mayor] | [Role::Deacon] | [Role::Boot]);
     if words.roles.is_some_and(of_one) {
-        return true; // there is but one
+        // There is but one. `gt deacon force-kill gastown/refinery`: the first word says who does it, the name to whom.
+        let other = |name: &&str| name.contains('/') && !name.starts_with('/') && !is_agent(name, identity);
+        return !words.names.iter().any(other);
     }
-    let names_rigs = matches!(words.first, "rig" | "rigs" | "witness" | "refinery" | "ref");
-    let is_it = |name: &&str| if names_rigs { is_rig(name, identity) } else { is_agent(name, identity) };
+    let of_rigs = names_rigs(words.first);
+    let is_it = |name: &&str| if of_rigs { is_rig(name, identity) } else { is_agent(name, identity) };
     // A path says where, not who.
     let named = |names: &[&str]| names.iter().any(|name| !name.starts_with('/'));
     !named(&words.names) || words.names.iter().chain(&words.perhaps).any(is_it)
+}
+
+/// Whether what follows this word is the name of a rig.
+fn names_rigs(first: &str) -> bool {
+    matches!(first, "rig" | "rigs" | "witness" | "refinery" | "ref")
 }
 
 /// Whether this is the agent's rig, or a place in it.

@@ -32,6 +32,34 @@ const SWITCHES: [&str; 20] = [
 /// Flags with which nothing is done.
 const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
 
+/// Whom a word may end on its way although the command does not name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Whoever the command is about.
+    WhomItIsAbout,
+    /// Of those it is about, these roles: it ends what it takes for a dead agent's session, and starts them again.
+    Roles(&'static [Role]),
+    /// The witness of the rig it names, and sessions of that rig that have no worktree.
+    WitnessAndHomeless,
+    /// Sessions that have no worktree.
+    Homeless,
+    /// The session it is typed in, which is told apart otherwise; no other.
+    NoOther,
+}
+
+/// Whom a word may end on its way, as recorded of the real commands; what was not recorded may end whoever it is about.
+pub fn reach(verb: &str) -> Reach {
+    use Role::{Boot, Crew, Deacon, Mayor, Refinery, Witness};
+    match verb {
+        "done" | "handoff" => Reach::NoOther,
+        "doctor" => Reach::Homeless,
+        "sling" | "spawn" => Reach::WitnessAndHomeless,
+        "up" => Reach::Roles(&[Mayor, Deacon, Witness, Refinery]),
+        "start" | "boot" => Reach::Roles(&[Mayor, Deacon, Boot, Witness, Refinery, Crew]),
+        _ => Reach::WhomItIsAbout,
+    }
+}
+
 /// What a word does to agents; `None` for one that is not known to change them.
 pub fn effect(word: &str) -> Option<Effect> {
     if STOPS.contains(&word) {
@@ -65,6 +93,8 @@ pub struct Words<'a> {
     pub effect: Effect,
     /// Its first word.
     pub first: &'a str,
+    /// The word that says what it does; for a command of one word, that one.
+    pub verb: &'a str,
     /// The roles it is about; `None` when it does not say.
     pub roles: Option<&'static [Role]>,
     /// True for a word that is a command of its own and about the whole town (`gt down`).
@@ -106,12 +136,13 @@ pub fn read(arguments: &[String]) -> Option<Words<'_>> {
     match (effect(first), by_second) {
         // `gt boot spawn`: a word that is both takes its meaning from the one that follows.
         (own, Some(effect)) if own.is_none() || named.is_some() => {
-            Some(Words { effect, first, roles: named, whole_town: false, names, perhaps })
+            let verb = second.unwrap_or(first);
+            Some(Words { effect, first, verb, roles: named, whole_town: false, names, perhaps })
         }
         (Some(effect), _) => {
             names.splice(0..0, second);
             let whole_town = matches!(first, "shutdown" | "down" | "stop");
-            Some(Words { effect, first, roles: named, whole_town, names, perhaps })
+            Some(Words { effect, first, verb: first, roles: named, whole_town, names, perhaps })
         }
         (None, _) => None,
     }

@@ -279,6 +279,7 @@ impl HealthState {
             self.deps.claims.release(&identity);
             self.let_go(&identity);
             self.deps.restarts.remember(&identity, None);
+            self.deps.lives.is_accounted_for(&identity);
             self.deps.histories.gone(&identity, "its directory is gone", self.deps.now().wall);
             self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
         }

@@ -129,8 +129,9 @@ pub enum EndOf {
     },
     /// A window, by the server's id for it (`@3`), with whatever ran in it.
     Window(String),
-    /// The server, and every session with it.
-    Server,
+    /// The server, and every session with it: those that are known to have been in it, names by id. One that was made a
+    /// moment ago is in no list yet.
+    Server(BTreeMap<String, String>),
 }
 
 /// What a new session is to be.

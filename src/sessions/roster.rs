@@ -62,7 +62,7 @@ impl Roster {
     /// name, when it was the server that ended.
     pub fn ended(&mut self, end: &End, now: Now) -> Vec<Death> {
         let death = match &end.of {
-            EndOf::Server => return self.server_ended(now),
+            EndOf::Server(sessions) => return self.server_ended(sessions, now),
             EndOf::Process { pid, exit } => self.process_ended(end, *pid, *exit, now),
             EndOf::Window(window) => self.window_closed(end, window, now),
         };
@@ -92,10 +92,18 @@ impl Roster {
         deaths
     }
 
-    fn server_ended(&mut self, now: Now) -> Vec<Death> {
+    fn server_ended(&mut self, sessions: &BTreeMap<String, String>, now: Now) -> Vec<Death> {
         let mut deaths = Vec::new();
+        // Those that no sweep has shown yet ended with it too.
+        let unseen = |known: &Known| known.seen.is_none() && known.told.is_none();
+        for (id, session) in sessions {
+            Known::of(
+                &mut self.known,
+                &End { session: session.clone(), id: id.clone(), of: EndOf::Server(BTreeMap::new()) },
+            );
+        }
         for (id, known) in &mut self.known {
-            let lived = !known.living.is_empty();
+            let lived = !known.living.is_empty() || unseen(known) && sessions.contains_key(id);
             known.all_ended(id, &mut self.ended, now);
             if lived {
                 deaths.extend(known.dies(id, None, Sign::Server, now));

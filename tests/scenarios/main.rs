@@ -13,6 +13,7 @@ mod audit;
 mod convoy;
 mod crash_loops;
 mod deacon;
+mod deaths;
 mod feed;
 mod foreign;
 mod ledger;

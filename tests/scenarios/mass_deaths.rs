@@ -234,3 +234,62 @@ fn the_death_windows_actor_crashes_and_all_is_told_once() {
         });
     }
 }
+
+/// How often each crash of these polecats of rig `r` was told: log line, event, `gt log crash`.
+fn crashes_told(world: &World, polecats: usize) -> BTreeSet<[usize; 3]> {
+    let told = |name: String| {
+        let session = polecat("r", &name);
+        let of_it = |event: &&Value| event["payload"]["session"] == session;
+        [
+            world.logged(&format!("CRASH DETECTED: polecat r/{name} ")).len(),
+            world.events("session_death").iter().filter(of_it).count(),
+            world.state().crashes_of(&session).len(),
+        ]
+    };
+    (0..polecats).map(|n| told(format!("p{n}"))).collect()
+}
+
+#[test]
+fn crashes_while_somebody_works_on_somebody_else_are_crashes() {
+    type Others = &'static [&'static str];
+    let recorded = ["t01_up", "t22_rig_boot", "t30_sling_new", "t32_sling2", "t34_handoff_deacon"];
+    let recorded = recorded.map(|name| (name, Some(name), &[][..]));
+    let by_line: [(&str, Option<&str>, Others); 5] = [
+        ("doctor", None, &["gt doctor --fix"]),
+        ("a sling of another rig", None, &["gt sling gt-1 s"]),
+        ("another polecat is nuked", None, &["gt polecat nuke r/other --force"]),
+        ("others are stopped", None, &["gt witness stop s", "gt deacon stop"]),
+        (
+            "several at once",
+            None,
+            &["gt sling r-1 r", "gt sling r-2 r", "gt doctor", "gt up", "gt rig stop s", "gt done"],
+        ),
+    ];
+    for (name, timeline, lines) in recorded.into_iter().chain(by_line) {
+        simulate(463, |world| async move {
+            let (_supervisor, _) = working_town(&world, &["r", "s"], 6).await;
+            match timeline {
+                Some(timeline) => {
+                    let work = ["r-none", "r-none"];
+                    world.replay(&Timeline::read(timeline).about("r", "newcomer", work), 1);
+                }
+                None => lines.iter().for_each(|line| {
+                    world.gt(line, TOWN, secs(28));
+                }),
+            }
+            world.pass(secs(1)).await;
+            let before = world.events("session_death").len();
+            for n in 0..6 {
+                world.crash_agent(&polecat("r", &format!("p{n}")), false);
+            }
+            world.pass(millis(5_500)).await;
+            assert_eq!(crashes_told(&world, 6), BTreeSet::from([[1, 1, 1]]), "{name}");
+            assert_eq!(world.events("session_death").len() - before, 6, "{name}: nobody else");
+            let back = |state: &State| (0..6).all(|n| state.lives(&polecat("r", &format!("p{n}"))));
+            world.until("all six, one after the other", secs(12), back).await;
+            world.pass(mins(2)).await;
+            assert_eq!(named(&world).len(), 6, "{name}: {:?}", alerts(&world));
+            assert_eq!(crashes_told(&world, 6), BTreeSet::from([[1, 1, 1]]), "{name}");
+        });
+    }
+}

@@ -306,3 +306,34 @@ fn patrols_are_switched_off_and_on_in_the_shared_settings() {
         assert_eq!(supervisor.snapshot().await.problems, Default::default());
     });
 }
+
+#[test]
+fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_told() {
+    for line in ["gt rig stop r --force", "gt rig shutdown r --force", "gt session stop r/p0 r/p1 r/p2"] {
+        simulate(36, |world| async move {
+            let supervisor = town(&world, &["r"]).await;
+            let mut stopped: Vec<String> =
+                (0..3).map(|n| world.polecat_at_work("r", &format!("p{n}"))).collect();
+            world.pass(mins(5)).await;
+            if line.contains(" rig ") {
+                stopped.extend([witness("r"), refinery("r")]);
+            }
+            world.gt(line, TOWN, millis(500));
+            for (session, at) in stopped.clone().into_iter().zip((300..).step_by(13)) {
+                world.after(millis(at), move |world| world.end_session(&session, line));
+            }
+            world.pass(mins(9)).await;
+            assert!(stopped.iter().all(|session| !world.state().lives(session)), "{line}: left alone");
+            let back = |state: &State| stopped.iter().all(|session| state.lives(session));
+            world.until("the end of the hold", mins(2), back).await;
+            world.pass(mins(1)).await;
+            assert_eq!(world.events("session_death").len() + world.events("mass_death").len(), 0, "{line}");
+            assert_eq!(world.logged("CRASH DETECTED").len(), 0, "{line}");
+            assert_eq!(world.state().crash_logs.len(), 0, "{line}");
+            assert_eq!(world.logged(": hold over").len(), stopped.len(), "{line}");
+            for agent in supervisor.snapshot().await.agents {
+                assert_eq!((agent.restarts, agent.last_end.is_some()), (0, false), "{line}: {agent:#?}");
+            }
+        });
+    }
+}

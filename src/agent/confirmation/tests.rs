@@ -26,6 +26,7 @@ fn seen(words: &str) -> Observation {
     Observation {
         begun: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
         noticed: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
+        with_server: false,
         sighting,
         permission: match () {
             () if has("parked") => Permission::Denied("rig is parked".into()),
@@ -95,7 +96,7 @@ fn nobody_at_work() {
         ("gone table?", "unclear: table"),
         ("back", "back"),
         ("back parked stopped table?", "back"),
-        ("coming idle treeless", "back"),
+        ("coming idle treeless", "unclear: an agent may be coming up in its session"),
         ("dark stopped", "unclear: tmux"),
         ("gone hooked", "death"),
         ("zombie hooked", "death"),
@@ -128,6 +129,15 @@ fn somebody_at_work() {
     let changes = [operation(7, Effect::Changes, "gt sling gt-1 r")];
     let stops = [operation(7, Effect::Stops, "gt rig stop r")];
     let reused = [Operation { born: 2, ..operation(7, Effect::Changes, "gt sling gt-1 r") }];
+    let others = [
+        operation(7, Effect::Changes, "gt sling gt-1 other"),
+        operation(8, Effect::Changes, "gt polecat nuke r/toast"),
+    ];
+    let others_stopped = [operation(7, Effect::Stops, "gt rig stop other")];
+    let again = [
+        Operation { born: 0, ..operation(6, Effect::Stops, "gt witness stop r") },
+        operation(8, Effect::Changes, "gt witness start r"),
+    ];
     type Case<'a> = (&'a str, &'a [Operation], &'a str, u64, &'a str);
     let cases: &[Case<'_>] = &[
         ("changes, at it", &changes, "gone working", 1, "wait: gt sling gt-1 r"),
@@ -145,9 +155,13 @@ fn somebody_at_work() {
         ("stops, at it for too long", &stops, "gone working", 180, "stopped"),
         ("stops, ended, gate closed", &stops, "gone parked", 1, "paused: rig is parked"),
         ("stops, ended, gate dark", &stops, "gone gate?", 1, "unclear: wisp"),
-        ("stops, ended, and it is back", &stops, "coming", 1, "back"),
+        ("stops, ended, and it is back", &stops, "back", 1, "back"),
         ("stops, ended, word was there before", &stops, "gone stopped", 1, "stopped"),
         ("another began later", &changes, "gone stranger", 1, "death"),
+        ("cannot have done it, at it", &others, "gone working", 1, "death"),
+        ("cannot have done it, stops others", &others_stopped, "gone working", 1, "death"),
+        ("stopped, and started again", &again, "gone", 1, "death"),
+        ("stopped, and started again, at it", &again, "gone working", 1, "wait: gt witness start r"),
     ];
     for (name, involved, words, seconds, expected) in cases {
         let said_stopped = name.contains("word was there before");

@@ -159,7 +159,7 @@ impl Words {
             Attempt::Restart(n) => format!("restart {n}"),
             Attempt::Trial => "trial after a crash loop".to_owned(),
             // What is seen says why; what was asked for was told.
-            Attempt::Fresh | Attempt::Asked => String::new(),
+            Attempt::Fresh | Attempt::HoldOver | Attempt::Asked => String::new(),
         };
         self.say(seen, &done);
     }
@@ -192,6 +192,7 @@ fn death(obituary: &Obituary, told: Option<&Death>) -> String {
 pub fn started(attempt: Attempt, took: Duration) -> String {
     let counted = match attempt {
         Attempt::Fresh => String::new(),
+        Attempt::HoldOver => " (hold over)".to_owned(),
         Attempt::Restart(n) => format!(" (restart {n})"),
         Attempt::Trial => " (trial after a crash loop)".to_owned(),
         Attempt::Asked => " (asked for)".to_owned(),

@@ -69,6 +69,7 @@ impl Lifecycle {
             None => told(why.as_str(), "; ", "starting it"),
         });
         let replace = replace.map(|session| Replacement { session, why, because: Because::Asked });
+        self.is_accounted_for();
         let order = StartOrder { attempt: Attempt::Asked, replace };
         self.state = State::Starting { since: around.now, order: order.clone() };
         Decision::Start(order)
@@ -81,6 +82,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let hold = Hold { since: around.now.wall, why: asked.why, hook: None };
+        self.is_accounted_for();
         self.notices.push(Notice::Hold(Some(hold.clone())));
         match session {
             Some(session) => {
@@ -115,6 +117,7 @@ impl Lifecycle {
             Outcome::Carried => State::HeldOnRequest { hold },
             Outcome::Refused(_) | Outcome::Unclear(_) => {
                 self.notices.push(Notice::Hold(None));
+                self.missed = true;
                 State::Alive { since: around.now, session, said_stopped: false }
             }
         };

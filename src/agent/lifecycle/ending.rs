@@ -13,7 +13,7 @@ use crate::{
         confirmation::{
             Assignment, FirstLook, Observation, Permission, SecondLook, Sighting, StateFile, judge,
         },
-        restart::{self, later},
+        restart::{self, Verdict, later},
     },
     clock::Now,
     operator::rules::Operation,
@@ -92,6 +92,7 @@ impl Lifecycle {
     fn noticed(&mut self, seen: &Observation, before: Option<Life>, around: Surroundings<'_>) -> Decision {
         let what = match seen.sighting {
             Sighting::Dead(_) => "session is there, but its agent has ended",
+            Sighting::Starting(_) => "session is gone, and a new one is there without an agent",
             _ => "session is gone",
         };
         self.notices.push(told(what, "; ", format!("making sure for {:?}", around.confirm)));
@@ -171,6 +172,7 @@ impl Lifecycle {
                 let why = format!("ended at a usage limit ({line})");
                 let done = format!("tried again in {}", shown(around.retry_limited));
                 self.notices.push(told(why.as_str(), "; ", done));
+                self.is_accounted_for();
                 self.state = State::Waiting { until, counted: false, paced: true, why };
                 Decision::LookAgain(time_until(until, around.now))
             }
@@ -194,6 +196,7 @@ impl Lifecycle {
         let seen = format!("was stopped by hand ({why})");
         self.notices.push(told(seen, "; ", format!("left alone for {}", shown(time))));
         self.notices.push(Notice::StoppedByHand);
+        self.is_accounted_for();
         let since = HeldSince { gate_closed: false, not_running };
         self.state = State::Held { until: later(around.now.wall, time), why, since };
         Decision::LookAgain(time)
@@ -203,7 +206,8 @@ impl Lifecycle {
     fn died_at(&mut self, seen: &Observation, suspicion: Suspicion, around: Surroundings<'_>) -> Decision {
         let Suspicion { noticed, before, involved, .. } = suspicion;
         let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
-        if let Some(late) = involved.iter().find(|it| running.iter().any(|now| now.pid == it.pid)) {
+        let by_command = seen.ended_by(&involved, around.identity);
+        if let Some(late) = by_command.filter(|it| running.iter().any(|now| now.pid == it.pid)) {
             let seen = format!("`{}` is still at work", late.line);
             self.notices.push(told(seen, ", ", "not waited for any longer"));
         }
@@ -212,17 +216,25 @@ impl Lifecycle {
             _ => None,
         };
         let session = before.map(|life| life.session);
-        if session.is_some() || hook.is_some() && !self.mourned {
-            self.mourned = true;
+        if session.is_some() || hook.is_some() && self.missed {
+            self.is_accounted_for();
             let left_session = matches!(seen.sighting, Sighting::Dead(_));
             let session = session.clone();
-            let by_command = involved.iter().find(|it| it.may_end(around.identity));
             let by_command = by_command.map(|it| it.line.clone());
             self.notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
         }
         match session {
+            Some(_) if seen.with_server => self.died_with_server(around),
             Some(session) => self.died(noticed.age_of(session.created), around),
             None => self.start_unless_held(around),
+        }
+    }
+
+    /// It counts as nobody's restart, but many come back at once.
+    fn died_with_server(&mut self, around: Surroundings<'_>) -> Decision {
+        match restart::without_death(&self.history, around.now.wall, around.policy) {
+            Verdict::Now => self.start(Attempt::Fresh, None, false, around),
+            verdict => self.follow(verdict, false, None, around),
         }
     }
 
@@ -238,6 +250,7 @@ impl Lifecycle {
         if !matches!(&self.state, State::Absent { why: before, .. } if before == why) {
             self.notices.push(told("is not running", ", left so: ", why));
         }
+        self.is_accounted_for();
         self.state = State::Absent { why: why.to_owned(), paused };
         Decision::Leave
     }
@@ -266,7 +279,7 @@ impl Lifecycle {
             (Permission::Allowed, Assignment::NotAsked) if !asked_for => Decision::LookAgain(Duration::ZERO),
             (Permission::Allowed, Assignment::NotAsked) => self.unclear(asked_for, around),
             (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
-                self.start(attempt, None, paced, around)
+                self.start(attempt, None, paced || attempt == Attempt::Fresh, around)
             }
         }
     }
@@ -293,12 +306,25 @@ impl Lifecycle {
             _ if asked_for => return Decision::LookAgain(time_until(until, around.now)),
             _ => return Decision::Leave,
         };
-        if seen.assignment == Assignment::NotAsked {
+        // What was read ahead only nominates.
+        let to_be_asked = match seen.assignment {
+            Assignment::Hooked { .. } => !asked_for,
+            Assignment::NotAsked => true,
+            _ => false,
+        };
+        if to_be_asked {
             return Decision::LookAgain(Duration::ZERO);
         }
         self.notices.push(told("was left alone after being stopped by hand; ".to_owned() + over, "", ""));
         self.state = State::Absent { why: "it was stopped by hand".to_owned(), paused: false };
-        self.idle(seen, asked_for, around)
+        let wanted = matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. });
+        if !wanted || seen.sighting != Sighting::Absent {
+            return self.idle(seen, asked_for, around);
+        }
+        match restart::without_death(&self.history, around.now.wall, around.policy) {
+            Verdict::Now => self.start(Attempt::HoldOver, None, true, around),
+            verdict => self.follow(verdict, false, None, around),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::agent::confirmation::SessionKey;
 pub enum Attempt {
     /// Nobody saw it end: the supervisor's first start, or one after a gate or hold. Not counted.
     Fresh,
+    /// Somebody had stopped it by hand, and the time for which it was left alone is over. Not counted.
+    HoldOver,
     /// It died; this is its n-th restart since it was last stable.
     Restart(u32),
     /// A trial after a crash loop.
@@ -80,6 +82,8 @@ pub enum StartEnd {
     },
     /// An agent was there already; nothing was done.
     Found(SessionKey),
+    /// Somebody else has just made its session, and no agent is in it yet; nothing was done.
+    Taken,
     /// It was given up once a session was there, or before one was ended; what runs is left running.
     Left {
         /// That session.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    A_MOMENT, Attempt, Because, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd, StartOrder,
-    State, Surroundings, at_second, time_until, told,
+    A_MOMENT, Attempt, Because, COMING_UP, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd,
+    StartOrder, State, Surroundings, at_second, time_until, told,
 };
 use crate::agent::{
     confirmation::Permission,
@@ -23,7 +23,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         match verdict {
-            Verdict::Now => self.start(self.attempt(counted), replace, false, around),
+            Verdict::Now => self.start(self.attempt(counted), replace, !counted, around),
             Verdict::Trial => self.start(Attempt::Trial, replace, true, around),
             Verdict::At(until) => {
                 let why = format!("restart {} waits", self.history.restart_count + 1);
@@ -60,13 +60,14 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         // One that lives and is to be replaced waits for no turn: it would be forgotten meanwhile.
-        if !paced && replace.is_none() && matches!(attempt, Attempt::Restart(_)) {
+        if !paced && replace.is_none() {
             self.notices.push(Notice::TurnTaken);
             if !around.pace.is_zero() {
                 let why = "restarts are paced after a mass death".to_owned();
                 self.notices.push(told(why.as_str(), "; ", format!("its turn is in {:.1?}", around.pace)));
                 let until = later(around.now.wall, around.pace);
-                self.state = State::Waiting { until, counted: true, paced: true, why };
+                let counted = matches!(attempt, Attempt::Restart(_));
+                self.state = State::Waiting { until, counted, paced: true, why };
                 return Decision::LookAgain(around.pace);
             }
         }
@@ -74,6 +75,7 @@ impl Lifecycle {
             restart::restarted(&mut self.history, around.now.wall, around.policy);
             self.notices.push(Notice::Keep(self.history.clone()));
         }
+        self.is_accounted_for();
         let order = StartOrder { attempt, replace };
         self.state = State::Starting { since: around.now, order: order.clone() };
         Decision::Start(order)
@@ -86,7 +88,7 @@ impl Lifecycle {
         self.acted(around);
         let lives = matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. });
         self.gave_up = !lives && !matches!(end, StartEnd::StoppedByHand(_));
-        self.mourned &= !lives && !matches!(end, StartEnd::Ended(_));
+        self.missed = lives;
         match end {
             StartEnd::Up { session, took } => {
                 self.is_seen();
@@ -99,6 +101,12 @@ impl Lifecycle {
                 self.notices.push(told("is running already", ", ", "nothing done"));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
+            }
+            StartEnd::Taken => {
+                self.gave_up = false;
+                self.notices.push(told(COMING_UP, ", ", "nothing done"));
+                self.state = State::Absent { why: COMING_UP.to_owned(), paused: false };
+                Decision::LookAgain(A_MOMENT)
             }
             StartEnd::Left { session, why } => {
                 self.is_seen();

@@ -137,6 +137,4 @@ pub enum Memory {
         /// Why it waits.
         why: String,
     },
-    /// Its end was told, and it is not back yet.
-    Mourned,
 }

@@ -33,6 +33,7 @@ fn seen(what: &str, now: Now) -> Observation {
         "alive" => Sighting::Alive(session(1)),
         "another" => Sighting::Alive(session(2)),
         "young" => Sighting::Starting(session(1)),
+        "another young" => Sighting::Starting(session(2)),
         "gone" => Sighting::Absent,
         "zombie" => Sighting::Dead(session(1)),
         "dark" => Sighting::Unknown("tmux does not answer".into()),
@@ -63,6 +64,7 @@ fn seen(what: &str, now: Now) -> Observation {
     Observation {
         begun: now,
         noticed,
+        with_server: what.contains("+server"),
         sighting,
         permission,
         state_file,
@@ -164,6 +166,10 @@ fn given(state: &str) -> Lifecycle {
         }
         "confirming, due, said stopped" => confirming(Some(Life { said_stopped: true, ..life })),
         "confirming, due, never alive" => confirming(None),
+        "confirming, due, seen by the last supervisor" => {
+            it.missed = true;
+            confirming(None)
+        }
         "waiting" => waiting(130, true),
         "waiting, due" => waiting(100, true),
         "held" => held(700, false),
@@ -201,6 +207,7 @@ fn outcome(lifecycle: &Lifecycle, step: &Step) -> String {
         Decision::LookAgain(after) => format!("look in {}", after.as_secs()),
         Decision::Start(order) => match order.attempt {
             Attempt::Fresh => "start".to_owned(),
+            Attempt::HoldOver => "hold over".to_owned(),
             Attempt::Restart(n) => format!("restart {n}"),
             Attempt::Trial => "trial".to_owned(),
             Attempt::Asked => {
@@ -219,7 +226,7 @@ fn seen_in_passing() {
             "unseen",
             &[
                 ("alive", "alive, leave"),
-                ("young", "alive, leave"),
+                ("young", "unseen, look in 1"),
                 ("gone", "starting, start"),
                 ("gone+stopped", "starting, start"),
                 ("gone+parked", "absent, leave"),
@@ -241,6 +248,7 @@ fn seen_in_passing() {
             "absent",
             &[
                 ("alive", "alive, leave"),
+                ("young", "absent, look in 1"),
                 ("gone", "starting, start"),
                 ("gone+parked", "absent, leave"),
                 ("gone+gate?", "absent, leave"),
@@ -269,6 +277,8 @@ fn seen_in_passing() {
             &[
                 ("alive", "alive, leave"),
                 ("another", "alive, leave"),
+                ("young", "alive, leave"),
+                ("another young", "confirming, look in 1"),
                 ("alive+parked", "alive, leave"),
                 ("gone", "confirming, look in 1"),
                 ("gone+parked", "confirming, look in 1"),
@@ -282,7 +292,7 @@ fn seen_in_passing() {
             &[
                 ("alive", "alive, leave"),
                 ("another", "alive, leave"),
-                ("young", "alive, leave"),
+                ("young", "confirming, leave"),
                 ("gone", "confirming, leave"),
                 ("zombie", "confirming, leave"),
                 ("gone+stopped", "confirming, leave"),
@@ -303,6 +313,7 @@ fn seen_in_passing() {
             "waiting",
             &[
                 ("alive", "alive, leave"),
+                ("young", "waiting, look in 1"),
                 ("gone", "waiting, leave"),
                 ("zombie", "waiting, leave"),
                 ("gone+parked", "absent, leave"),
@@ -328,7 +339,8 @@ fn seen_in_passing() {
                 ("gone+stopped", "held, leave"),
                 ("gone", "held, leave"),
                 ("gone+parked", "held, leave"),
-                ("gone+running", "starting, start"),
+                ("gone+running", "starting, hold over"),
+                ("young", "held, look in 1"),
                 ("gone+gate?", "held, leave"),
                 ("dark", "held, leave"),
             ],
@@ -336,7 +348,7 @@ fn seen_in_passing() {
         (
             "held, was parked",
             &[
-                ("gone+stopped", "starting, start"),
+                ("gone+stopped", "starting, hold over"),
                 ("gone+stopped+parked", "held, leave"),
                 ("gone+stopped+gate?", "held, leave"),
             ],
@@ -344,10 +356,11 @@ fn seen_in_passing() {
         (
             "held, due",
             &[
-                ("gone+stopped", "starting, start"),
+                ("gone+stopped", "starting, hold over"),
+                ("zombie+stopped", "confirming, look in 1"),
                 ("gone+parked", "held, leave"),
                 ("gone+unasked", "held, look in 0"),
-                ("gone+hooked", "confirming, look in 1"),
+                ("gone+hooked", "held, look in 0"),
                 ("gone+idle", "absent, leave"),
             ],
         ),
@@ -389,7 +402,8 @@ fn looked_at_because_it_fell_due() {
                 ("dark", "confirming, look in 5"),
                 ("alive", "alive, leave"),
                 ("another", "alive, leave"),
-                ("young", "alive, leave"),
+                ("young", "confirming, look in 1"),
+                ("another young", "confirming, look in 1"),
                 ("gone+hooked", "starting, restart 1"),
                 ("zombie+hooked", "starting, restart 1"),
                 ("gone+idle", "absent, leave"),
@@ -433,7 +447,14 @@ fn looked_at_because_it_fell_due() {
         ),
         ("waiting", &[("gone", "waiting, look in 30")]),
         ("held", &[("gone+stopped", "held, look in 600"), ("dark", "held, look in 5")]),
-        ("held, due", &[("gone+stopped", "starting, start")]),
+        (
+            "held, due",
+            &[
+                ("gone+stopped", "starting, hold over"),
+                ("gone+hooked", "starting, hold over"),
+                ("gone+bead?", "absent, leave"),
+            ],
+        ),
         ("crash loop, due", &[("gone", "starting, trial"), ("dark", "crash loop, look in 5")]),
     ];
     for (state, rows) in grid {
@@ -451,6 +472,7 @@ fn how_a_start_ends() {
     for (name, end, expected) in [
         ("up", up, "alive, leave"),
         ("found", StartEnd::Found(session(3)), "alive, leave"),
+        ("taken", StartEnd::Taken, "absent, look in 0"),
         ("left", StartEnd::Left { session: session(3), why: "rig is parked".into() }, "alive, leave"),
         ("refused", StartEnd::Refused("rig is parked".into()), "absent, leave"),
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
@@ -611,11 +633,14 @@ fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
 #[test]
 fn a_death_is_told_once_when_it_is_confirmed() {
     type Case<'a> = (&'a str, &'a str, Option<(Option<&'a str>, Option<&'a str>, bool)>);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 11] = [
         ("confirming, due", "gone", Some((Some("$1"), None, false))),
         ("confirming, due", "zombie", Some((Some("$1"), None, true))),
         ("confirming, due", "gone+hooked", Some((Some("$1"), Some("gt-1"), false))),
-        ("confirming, due, never alive", "gone+hooked", Some((None, Some("gt-1"), false))),
+        ("confirming, due, never alive", "gone+hooked", None),
+        ("confirming, due, seen by the last supervisor", "gone+hooked", Some((None, Some("gt-1"), false))),
+        ("confirming, due, seen by the last supervisor", "gone", None),
+        ("confirming, due, seen by the last supervisor", "gone+hooked+parked", None),
         ("confirming, due, never alive", "zombie", None),
         ("confirming, due", "gone+parked", None),
         ("confirming, due", "gone+limited", None),
@@ -638,7 +663,39 @@ fn a_death_is_told_once_when_it_is_confirmed() {
             .map(|it| (it.session.as_ref().map(|key| key.id.as_str()), it.hook.as_deref(), it.left_session))
             .collect();
         assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{state}, {what}");
+        assert!(!lifecycle.is_missed(), "{state}, {what}: whatever it was, it is accounted for");
     }
+}
+
+#[test]
+fn what_an_operator_stopped_does_not_die_when_the_hold_ends() {
+    let mut lifecycle = given("alive");
+    let _ = look(&mut lifecycle, "alive", 90);
+    assert!(lifecycle.is_missed());
+    let _ = look(&mut lifecycle, "gone+hooked+stopped", 100);
+    assert!(lifecycle.is_missed(), "not judged yet");
+    let held = look_again(&mut lifecycle, "gone+hooked+stopped", 101);
+    assert_eq!(outcome(&lifecycle, &held), "held, look in 600");
+    assert!(!lifecycle.is_missed(), "somebody meant it");
+    let over = look_again(&mut lifecycle, "gone+hooked+stopped", 702);
+    assert_eq!(outcome(&lifecycle, &over), "starting, hold over");
+    let unwanted = |notice: &Notice| matches!(notice, Notice::Died(_) | Notice::Keep(_));
+    assert!(!over.notices.iter().any(unwanted), "no death, no restart that counts: {:?}", over.notices);
+}
+
+#[test]
+fn a_shell_that_somebody_restored_is_never_an_agent() {
+    let mut lifecycle = given("unseen");
+    for second in 100..160 {
+        let step = look_again(&mut lifecycle, "young", second);
+        assert_eq!(outcome(&lifecycle, &step), "unseen, look in 1");
+        assert!(lifecycle.is_out_of_sight() && !lifecycle.is_missed());
+    }
+    let first = look_again(&mut lifecycle, "zombie", 160);
+    assert_eq!(outcome(&lifecycle, &first), "confirming, look in 1");
+    let then = look_again(&mut lifecycle, "zombie", 161);
+    assert_eq!(outcome(&lifecycle, &then), "starting, start", "not counted");
+    assert!(!then.notices.iter().any(|notice| matches!(notice, Notice::Died(_))));
 }
 
 #[test]
@@ -656,6 +713,29 @@ fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
             _ => None,
         });
         assert_eq!(told, Some(by_command), "{line}");
+    }
+}
+
+#[test]
+fn what_ended_with_its_tmux_server_takes_its_turn_and_is_nobodys_restart() {
+    let gone = |second| Event::Looked(seen("gone+server", at(second)));
+    for pace in [Duration::ZERO, Duration::from_secs(20)] {
+        let mut lifecycle = given("confirming, due");
+        lifecycle.history.restart_count = 4;
+        let before = lifecycle.history.clone();
+        let first = paced_step(&mut lifecycle, gone(100), at(100), pace);
+        assert!(first.notices.contains(&Notice::TurnTaken));
+        assert!(
+            first.notices.iter().any(|notice| matches!(notice, Notice::Died(_))),
+            "it is told all the same"
+        );
+        if !pace.is_zero() {
+            assert_eq!(outcome(&lifecycle, &first), "waiting, look in 20");
+            let _ = paced_step(&mut lifecycle, gone(120), at(120), pace);
+        }
+        assert_eq!(*lifecycle.history(), before);
+        let State::Starting { order, .. } = lifecycle.state() else { panic!("{lifecycle:?}") };
+        assert_eq!(order.attempt, Attempt::Fresh);
     }
 }
 
@@ -686,7 +766,7 @@ fn who_was_at_work_is_remembered_by_the_next_owner() {
     let mut lifecycle = given("alive");
     let _ = look(&mut lifecycle, "gone+sling", 100);
     let memory = lifecycle.memory();
-    let mut next = Lifecycle::resumed(RestartHistory::default(), memory, at(101));
+    let mut next = Lifecycle::resumed(RestartHistory::default(), memory, true, at(101));
     let first = look(&mut next, "gone", 102);
     assert_eq!(outcome(&next, &first), "confirming, look in 1");
     let still = look_again(&mut next, "gone+sling", 103);
@@ -709,7 +789,7 @@ fn a_hold_that_is_over_says_so_when_the_file_changes_to_running() {
     let mut lifecycle = given("held, said running all along");
     let _ = look(&mut lifecycle, "gone+stopped", 200);
     let running = look(&mut lifecycle, "gone+running", 300);
-    assert_eq!(outcome(&lifecycle, &running), "starting, start");
+    assert_eq!(outcome(&lifecycle, &running), "starting, hold over");
 }
 
 #[test]

@@ -34,6 +34,20 @@ impl Owner {
         self.settle(now);
     }
 
+    /// Keeps that it was seen alive, or that what became of it is accounted for.
+    pub(super) fn keep_life(&mut self, now: Now) {
+        let identity = &self.spec.identity;
+        let news = match (self.lifecycle.is_missed(), self.lifecycle.state()) {
+            (true, State::Alive { session, .. }) => self.deps.lives.lives(identity, session, now.wall),
+            (true, _) => false,
+            (false, _) => self.deps.lives.is_accounted_for(identity),
+        };
+        if news {
+            let deps = self.deps.clone();
+            self.work.run(async move { drop(deps.lives.save(&deps).await) });
+        }
+    }
+
     /// Keeps what a step of the lifecycle means for its history.
     pub(super) fn keep_history(&mut self, before: Before, step: &Step, window: Duration, now: Now) {
         let life = step.notices.iter().find_map(|notice| match notice {

@@ -145,7 +145,11 @@ impl Owner {
                 tracing::info!("{}: request by mail {} has to wait: {why}", self.spec.identity, request.id);
                 return;
             }
-            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. } | StartEnd::Ended(_) => return,
+            StartEnd::Up { .. }
+            | StartEnd::Found(_)
+            | StartEnd::Taken
+            | StartEnd::Left { .. }
+            | StartEnd::Ended(_) => return,
         };
         tracing::warn!("{}: request by mail {} came to nothing: {why}", self.spec.identity, request.id);
     }

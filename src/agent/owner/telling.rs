@@ -58,36 +58,36 @@ impl Owner {
             tracing::info!("{identity}: ended while `{line}` was at work; brought back, and told to nobody");
             return;
         }
-        tracing::warn!("{identity}: died: {reason}");
         // Until it was noticed: that it was confirmed later makes its life no longer.
         let lived = obituary.session.as_ref().map(|session| obituary.noticed.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
             self.deps.incidents.lives(&identity);
         }
-        self.tell_crash(obituary.hook.as_deref(), exit);
+        if obituary.session.is_some() {
+            let (session, noticed) = (self.spec.session.clone(), obituary.noticed);
+            let agent = identity.clone();
+            let death = ConfirmedDeath { agent, session, noticed, exit, with_server };
+            self.deps.deaths.record(death, now, &self.deps.settings().deaths);
+        }
+        self.last_end =
+            Some(End { noticed: obituary.noticed.wall, confirmed: now.wall, reason: reason.clone() });
         let payload = serde_json::json!({
             "session": self.spec.session,
             "agent": identity.to_string(),
             "reason": reason,
             "caller": "daemon",
         });
-        self.append(TownEvent::ours(now.wall, "session_death", payload));
-        if obituary.session.is_some() {
-            let (session, noticed) = (self.spec.session.clone(), obituary.noticed);
-            let death = ConfirmedDeath { agent: identity, session, noticed, exit, with_server };
-            self.deps.deaths.record(death, now, &self.deps.settings().deaths);
-        }
-        self.last_end = Some(End { noticed: obituary.noticed.wall, confirmed: now.wall, reason });
-    }
-
-    /// A polecat's crash is told as Gas Town tells it.
-    fn tell_crash(&mut self, hook: Option<&str>, exit: Option<i32>) {
-        let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, hook) else { return };
-        let (session, agent) = (self.spec.session.clone(), format!("{rig}/{name}"));
-        tracing::warn!(target: AS_IS, "{}", texts::crash_detected(rig, name, hook, &session));
-        let deps = self.deps.clone();
+        let event = TownEvent::ours(now.wall, "session_death", payload);
+        let (deps, spec, hook) = (self.deps.clone(), self.spec.clone(), obituary.hook.clone());
         self.work.run(async move {
-            let _ = crash::log(&deps, &agent, &session, exit).await;
+            // That it is reported is on disk before it is, so that no later supervisor reports it again.
+            let _ = deps.lives.save(&deps).await;
+            tracing::warn!("{}: died: {reason}", spec.identity);
+            events::append(&deps, &event).await;
+            if let (Identity::Polecat(rig, name), Some(hook)) = (&spec.identity, hook) {
+                tracing::warn!(target: AS_IS, "{}", texts::crash_detected(rig, name, &hook, &spec.session));
+                let _ = crash::log(&deps, &format!("{rig}/{name}"), &spec.session, exit).await;
+            }
         });
     }
 
@@ -111,7 +111,7 @@ impl Owner {
     fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
         tracing::info!("{}: {}", self.spec.identity, story::started(attempt, took));
         let attempt = match attempt {
-            Attempt::Fresh | Attempt::Asked => return,
+            Attempt::Fresh | Attempt::HoldOver | Attempt::Asked => return,
             Attempt::Restart(n) => n,
             Attempt::Trial => self.lifecycle.history().restart_count,
         };
@@ -167,7 +167,7 @@ impl Owner {
             StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
                 self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));
             }
-            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. } => {
+            StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Taken | StartEnd::Left { .. } => {
                 self.deps.problems.clear(&key);
             }
             StartEnd::Refused(_)

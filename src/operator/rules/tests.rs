@@ -294,26 +294,63 @@ proptest! {
 
 #[test]
 fn who_a_command_may_have_ended_on_its_way() {
-    let rig = |name: &str| name.parse().expect("a rig's name");
-    let witness = Identity::Witness(rig("r"));
-    let polecat = Identity::Polecat(rig("r"), "toast".parse().expect("a name"));
-    for (line, of_witness, of_polecat, of_deacon) in [
-        ("gt sling gt-1 r", true, true, false),
-        ("gt sling gt-1 other", false, false, false),
-        ("gt sling gt-1 r/toast", false, true, false),
-        ("gt witness restart r", true, false, false),
-        ("gt witness restart other", false, false, false),
-        ("gt deacon restart", false, false, true),
-        ("gt deacon force-kill r/witness", true, false, true),
-        ("gt polecat nuke r/toast --force", false, true, false),
-        ("gt polecat nuke r/rictus --force", false, false, false),
-        ("gt up", true, true, true),
-        ("gt done", false, false, false),
-        ("gt handoff", false, false, false),
-        ("gt shutdown -y", true, true, true),
-    ] {
+    let agents = ["r/witness", "r/refinery", "r/crew/joe", "r/polecats/toast", "deacon", "mayor"];
+    #[rustfmt::skip]
+    let cases: [(&str, &[&str], bool); 24] = [
+        // what                                    whom it may have ended            and a polecat without a worktree
+        ("gt sling gt-1 r",                        &["r/witness"],                                   true),
+        ("gt sling gt-1 gt-2 r --no-convoy",       &["r/witness"],                                   true),
+        ("gt sling gt-1 other",                    &[],                                              false),
+        ("gt sling gt-1",                          &[],                                              false),
+        ("gt sling gt-1 r/toast",                  &["r/polecats/toast"],                            true),
+        ("gt sling gt-1 r/rictus",                 &[],                                              false),
+        ("gt sling gt-1 mayor",                    &["mayor"],                                       false),
+        ("gt witness restart r",                   &["r/witness"],                                   false),
+        ("gt witness restart other",               &[],                                              false),
+        ("gt witness start r",                     &["r/witness"],                                   false),
+        ("gt deacon restart",                      &["deacon"],                                      false),
+        ("gt deacon force-kill r/witness",         &["r/witness"],                                   false),
+        ("gt polecat nuke r/toast --force",        &["r/polecats/toast"],                            true),
+        ("gt polecat nuke r/rictus --force",       &[],                                              false),
+        ("gt session restart r/toast",             &["r/polecats/toast"],                            true),
+        ("gt session start r/toast",               &["r/polecats/toast"],                            true),
+        ("gt rig start r",                         &["r/witness", "r/refinery", "r/crew/joe"],       false),
+        ("gt rig restart r --force",               &["r/witness", "r/refinery", "r/crew/joe", "r/polecats/toast"], true),
+        ("gt up",                                  &["r/witness", "r/refinery", "deacon", "mayor"],  false),
+        ("gt doctor",                              &[],                                              true),
+        ("gt doctor --fix",                        &[],                                              true),
+        ("gt done",                                &[],                                              false),
+        ("gt handoff",                             &[],                                              false),
+        ("gt shutdown -y",                         &["r/witness", "r/refinery", "r/crew/joe", "r/polecats/toast", "deacon", "mayor"], true),
+    ];
+    for (line, whom, homeless) in cases {
         let operation = Operation::of(&invocation(TOWN, line), Path::new(TOWN)).expect(line);
-        let who = [&witness, &polecat, &Identity::Deacon].map(|identity| operation.may_end(identity));
-        assert_eq!(who, [of_witness, of_polecat, of_deacon], "{line}");
+        let may = agents.into_iter().filter(|agent| operation.may_end(&identity(agent), false));
+        assert_eq!(may.collect::<Vec<_>>(), whom, "{line}");
+        assert_eq!(operation.may_end(&identity("r/polecats/toast"), true), homeless, "{line}, homeless");
+    }
+}
+
+#[test]
+fn the_latest_that_may_have_ended_it_counts() {
+    for (name, lines, expected) in [
+        ("none", &[][..], None),
+        ("one", &["gt witness stop r"], Some(0)),
+        ("stopped and started again", &["gt witness stop r", "gt witness start r"], Some(1)),
+        ("started and stopped", &["gt up", "gt witness stop r"], Some(1)),
+        ("a later one about somebody else", &["gt witness stop r", "gt witness start other"], Some(0)),
+        ("a later one that ends nobody", &["gt witness stop r", "gt doctor"], Some(0)),
+        ("only others", &["gt polecat nuke r/toast", "gt refinery stop r", "gt done"], None),
+    ] {
+        let began = |(at, line): (usize, &&str)| {
+            // Process ids say nothing about who began first.
+            let (pid, born) = (u32::try_from(100 - at).unwrap(), u64::try_from(at).unwrap());
+            let invocation = Invocation { pid, born, ..invocation(TOWN, line) };
+            Operation::of(&invocation, Path::new(TOWN)).expect(line)
+        };
+        let mut operations: Vec<Operation> = lines.iter().enumerate().map(began).collect();
+        operations.sort_by_key(|it| it.pid);
+        let counts = latest(&operations, &identity("r/witness"), false).map(|it| it.line.as_str());
+        assert_eq!(counts, expected.map(|at: usize| lines[at]), "{name}");
     }
 }

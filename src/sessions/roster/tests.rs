@@ -69,7 +69,7 @@ impl Step {
         match self {
             Step::Process(pid, exit) => roster.ended(&of(EndOf::Process { pid: *pid, exit: *exit }), now),
             Step::Window(window) => roster.ended(&of(EndOf::Window((*window).to_owned())), now),
-            Step::Server => roster.ended(&end("", "", EndOf::Server), now),
+            Step::Server => roster.ended(&end("", "", EndOf::Server(BTreeMap::new())), now),
             Step::Sweep(begun, panes) => roster.swept(&sweep(*begun, &[session("gt-a", "$1", panes)]), now),
             Step::Zombie(begun, pid) => {
                 let mut sweep = sweep(*begun, &[session("gt-a", "$1", &[(*pid, "@1", None)])]);
@@ -159,7 +159,7 @@ fn a_server_takes_all_its_sessions_with_it() {
     ];
     assert_eq!(roster.swept(&sweep(0, &all), at(1)), []);
     assert_eq!(roster.ended(&end("gt-told", "$4", EndOf::Process { pid: 5, exit: None }), at(5)).len(), 1);
-    let deaths = roster.ended(&end("", "", EndOf::Server), at(9));
+    let deaths = roster.ended(&end("", "", EndOf::Server(BTreeMap::new())), at(9));
     let told: Vec<_> =
         deaths.iter().map(|it| (it.session.as_str(), it.panes.clone(), it.with_server)).collect();
     assert_eq!(told, [("gt-a", vec![2, 3], true), ("gt-b", vec![1], true)]);

@@ -183,9 +183,10 @@ impl Herald {
     /// Tells the end of a server once. What ends with it, and is heard of later, belongs to nothing any more.
     fn over(&self, known: &mut Known, server: Server) {
         if known.server == Some(server) {
+            let sessions = known.sessions();
             *known = Known::default();
             let nobody = Owners::from([Default::default()]);
-            self.tell(known, nobody, &EndOf::Server);
+            self.tell(known, nobody, &EndOf::Server(sessions));
         }
     }
 
@@ -219,6 +220,13 @@ impl Herald {
 }
 
 impl Known {
+    /// The sessions in which something runs, as far as was told: what is held back was not.
+    fn sessions(&self) -> Owners {
+        let running = self.processes.values().filter(|process| !process.ended);
+        let held = self.held.iter().flatten().map(|end| (end.id.clone(), end.session.clone()));
+        running.flat_map(|process| process.owners.clone()).chain(held).collect()
+    }
+
     fn learn(&mut self, listed: &Listed) {
         for session in &listed.sessions {
             for pane in &session.panes {
@@ -258,7 +266,10 @@ mod tests {
             heard.push(match of {
                 EndOf::Process { pid, exit } => format!("{session} {id} {pid} {exit:?}"),
                 EndOf::Window(window) => format!("{session} {id} {window}"),
-                EndOf::Server => "server".to_owned(),
+                EndOf::Server(sessions) => {
+                    let names: Vec<String> = sessions.into_values().collect();
+                    format!("server {}", names.join(" ")).trim().to_owned()
+                }
             });
         }
         heard
@@ -303,14 +314,16 @@ mod tests {
         let own = "$0:1:@0:%0:2147483647:0::: // :_supervisor";
         let own_lives = format!("$0:1:@0:%0:{me}:0::: // :_supervisor");
         #[rustfmt::skip]
-        let cases: [(&str, Listed, Does, &[&str]); 8] = [
+        let cases: [(&str, Listed, Does, &[&str]); 10] = [
             ("it lives", lives(&[A, &own_lives]), |it| it.process_ended(71, None), &["gt-a $1 71 None"]),
-            ("told by the kernel", lives(&[A]), |it| { let me = (std::process::id(), 1); it.server_ended(me); it.server_ended(me); it.process_ended(71, None); it.window_closed("@1") }, &["server"]),
+            ("told by the kernel", lives(&[A]), |it| { let me = (std::process::id(), 1); it.server_ended(me); it.server_ended(me); it.process_ended(71, None); it.window_closed("@1") }, &["server gt-a"]),
             ("another one ended", lives(&[A]), |it| it.server_ended((NOBODY, 1)), &[]),
-            ("gone when a process in it ends", listed(NOBODY, &[A, B]), |it| { it.process_ended(71, None); it.process_ended(72, None) }, &["server"]),
-            ("another answers", lives(&[A]), |it| { it.know_too(&listed(NOBODY, &[B])); it.know_exactly(&listed(NOBODY, &[B])) }, &["server"]),
+            ("gone when a process in it ends", listed(NOBODY, &[A, B]), |it| { it.process_ended(71, None); it.process_ended(72, None) }, &["server gt-a gt-b"]),
+            ("one was made since the last list", lives(&[A]), |it| { it.know_too(&lives(&[B])); it.server_ended((std::process::id(), 1)) }, &["server gt-a gt-b"]),
+            ("one had ended before", lives(&[A, B]), |it| { it.process_ended(71, None); it.server_ended((std::process::id(), 1)) }, &["gt-a $1 71 None", "server gt-b"]),
+            ("another answers", lives(&[A]), |it| { it.know_too(&listed(NOBODY, &[B])); it.know_exactly(&listed(NOBODY, &[B])) }, &["server gt-a"]),
             ("our own session ended before: held back", lives(&[A, own]), |it| it.process_ended(71, None), &[]),
-            ("and then the server", lives(&[A, own]), |it| { it.window_closed("@1"); it.know_exactly(&Listed::default()); it.server_ended((std::process::id(), 1)) }, &["server"]),
+            ("and then the server", lives(&[A, own]), |it| { it.window_closed("@1"); it.know_exactly(&Listed::default()); it.server_ended((std::process::id(), 1)) }, &["server gt-a"]),
             ("and then it answers without it", lives(&[A, own]), |it| { it.process_ended(71, None); it.know_exactly(&lives(&[B])); it.process_ended(72, None) },
                 &["gt-a $1 71 None", "gt-b $2 72 None"]),
         ];

@@ -109,6 +109,7 @@ impl RootState {
                 );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
                 self.plan.deps.restarts.forget_rig(&name);
+                self.plan.deps.lives.forget_rig(&name);
                 self.plan.deps.claims.forget_rig(&name);
                 self.plan.deps.histories.rig_is_gone(&name, self.plan.deps.now().wall);
                 self.plan.deps.docked.forget(&name);
@@ -126,6 +127,7 @@ impl RootState {
         }
         let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
         self.work.run(async move {
+            let _ = deps.lives.save(&deps).await;
             match hints.retarget(watched(&deps, &names)).await {
                 Some(why) => {
                     deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))

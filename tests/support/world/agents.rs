@@ -310,6 +310,8 @@ impl World {
     pub fn kill_server(&self) {
         let now = self.time();
         let mut state = self.state();
+        let sessions: BTreeMap<String, String> =
+            state.sessions.iter().map(|(name, session)| (format!("${}", session.id), name.clone())).collect();
         for name in state.sessions.keys().cloned().collect::<Vec<_>>() {
             state.ends(now, &name);
         }
@@ -322,7 +324,8 @@ impl World {
         drop(state);
         self.hint_sessions();
         if told {
-            self.tell_end(millis(2), End { session: String::new(), id: String::new(), of: EndOf::Server });
+            let of = EndOf::Server(sessions);
+            self.tell_end(millis(2), End { session: String::new(), id: String::new(), of });
         }
     }
 

@@ -174,7 +174,12 @@ fn held_on_request_until_it_is_seen_again_or_let_go() {
             }
         }
     }
-    for what in ["alive", "young", "another"] {
+    for what in ["young", "another young"] {
+        let mut lifecycle = given("held on request");
+        let step = look(&mut lifecycle, what, 100);
+        assert_eq!(outcome(&lifecycle, &step), "held on request, look in 1", "{what}: perhaps no agent");
+    }
+    for what in ["alive", "another"] {
         let mut lifecycle = given("held on request");
         let step = look(&mut lifecycle, what, 100);
         assert_eq!(outcome(&lifecycle, &step), "alive, leave", "{what}");
@@ -209,6 +214,6 @@ fn other_work_ends_a_polecats_hold() {
 #[test]
 fn a_hold_survives_its_owner() {
     let held = given("held on request, hooked");
-    let resumed = Lifecycle::resumed(RestartHistory::default(), held.memory(), at(200));
+    let resumed = Lifecycle::resumed(RestartHistory::default(), held.memory(), false, at(200));
     assert_eq!(resumed.state(), held.state());
 }

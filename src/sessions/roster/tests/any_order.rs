@@ -133,7 +133,7 @@ impl World {
                 // Of a server that ended, the adapter tells nothing else any more.
                 self.pending.clear();
                 self.sessions.clear();
-                let deaths = self.roster.ended(&end("", "", EndOf::Server), at(self.clock));
+                let deaths = self.roster.ended(&end("", "", EndOf::Server(BTreeMap::new())), at(self.clock));
                 assert!(deaths.iter().all(|death| death.with_server));
                 self.heard(deaths);
             }
