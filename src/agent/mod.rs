@@ -43,3 +43,4 @@ pub mod texts;
 pub mod turns;
 pub mod usage_limit;
 pub mod workplace;
+pub mod worktree;

@@ -14,6 +14,7 @@ use super::{
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
     permission, programs, screens,
     spec::AgentSpec,
+    workplace,
 };
 use crate::{
     deps::Deps,
@@ -78,6 +79,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         Glimpse::Absent | Glimpse::Unknown(_) => None,
     };
     let (sighting, _) = sighting(deps, spec, glimpse, known).await;
+    workplace::look_for_own(deps, spec).await;
     let mut seen = Observation {
         begun,
         noticed: how.death.as_ref().map_or(begun, |death| death.noticed),

@@ -3,7 +3,11 @@
 //! The choice itself is made by [`resolve`](super::program::resolve()); here are only the four files and `PATH`. What is
 //! wrong with a file is reported once per change, and the rest of it is used.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
@@ -22,13 +26,11 @@ pub fn are_in_trouble(deps: &Deps, spec: &AgentSpec) -> bool {
 }
 
 fn program_key(spec: &AgentSpec) -> String {
-    match spec.identity.rig() {
-        Some(rig) => format!("rig/{rig}/{}/program", spec.identity),
-        None => format!("{}/program", spec.identity),
-    }
+    spec.problem_key("program")
 }
 
-/// The program of this agent, by the files as they are now and its role bead as it was last read.
+/// The program of this agent, by the files as they are now and its role bead as it was last read. Its command is the path at
+/// which it was found.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let paths = &deps.paths;
     let town = Sources {
@@ -76,12 +78,12 @@ async fn resolve_with_path(
     town: &Sources<super::program::TownConfig>,
     rig: Option<&Sources<super::program::RigConfig>>,
 ) -> Resolution {
-    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    let mut known: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
     loop {
-        let (resolution, asked) = {
+        let (mut resolution, asked) = {
             let asked = RefCell::new(Vec::new());
             let resolution = resolve(spec.identity.role(), rig, town, &|command| {
-                known.get(command).copied().unwrap_or_else(|| {
+                known.get(command).map(Option::is_some).unwrap_or_else(|| {
                     asked.borrow_mut().push(command.to_owned());
                     false
                 })
@@ -89,10 +91,14 @@ async fn resolve_with_path(
             (resolution, asked.into_inner())
         };
         if asked.is_empty() {
+            // What was found is what is run, whatever another `PATH` would find.
+            if let Some(Some(path)) = known.get(&resolution.program.command) {
+                resolution.program.command = path.display().to_string();
+            }
             return resolution;
         }
         for command in asked {
-            let found = deps.commands.locate(&command).await.is_some();
+            let found = deps.commands.locate(&command).await;
             known.insert(command, found);
         }
     }

@@ -21,6 +21,7 @@ use super::{
     program::AgentProgram,
     programs,
     spec::AgentSpec,
+    start_slots::Slot,
     workplace,
 };
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
     town::{agent_state, deacon_file, reading::Reading},
 };
 
+mod cannot_run;
 mod coming_up;
 
 /// What `bd` said about a polecat's work is asked again when it is older than this by the time its session is made.
@@ -67,18 +69,21 @@ impl Start<'_> {
     async fn run(&self) -> Step<StartEnd> {
         let ordered = self.deps.now();
         let meanwhile = Meanwhile::begin(self.deps, self.spec).await;
-        let slot = self.deps.start_slots.acquire(self.deps.settings().start.max_concurrent).await;
+        let mut slot = self.slot().await;
         let began = self.deps.now();
         self.permitted().await?;
         let program = self.program().await?;
         self.clear_the_way().await?;
-        let directory = workplace::find(self.deps, &self.spec.identity).await?;
+        let directory = workplace::find(self.deps, self.spec).await?;
         // A polecat is only ever started because it crashed, whether that was seen or not.
         let role = self.spec.identity.role();
         let fresh = matches!(self.order.attempt, Attempt::Fresh | Attempt::HoldOver);
         let again = !fresh || role == Role::Polecat;
         if again && presync::is_wanted(self.deps, self.spec) {
+            // A remote may take minutes; nobody else is to wait for it.
+            drop(slot);
             presync::presync(self.deps, self.spec, &directory).await;
+            slot = self.slot().await;
         }
         self.hook_settings(&program).await;
         self.still_wanted(ordered).await?;
@@ -92,13 +97,22 @@ impl Start<'_> {
         if self.spec.identity.role() == Role::Boot {
             return Ok(self.up(key, began));
         }
-        self.dress().await;
-        self.agent_appears(&key, &program).await?;
-        drop(slot);
-        self.answer_dialog(&key, &program).await?;
-        self.ready(&key, &program).await?;
-        self.open(&key, &program, directory).await?;
-        Ok(self.up(key, began))
+        let rest = async {
+            self.dress().await;
+            self.agent_appears(&key, &program).await?;
+            drop(slot);
+            self.answer_dialog(&key, &program).await?;
+            self.ready(&key, &program).await?;
+            self.open(&key, &program, directory).await?;
+            Ok(self.up(key.clone(), began))
+        };
+        self.unless_it_cannot_run(&key, &program, rest).await
+    }
+
+    async fn slot(&self) -> Slot {
+        let asked = self.order.attempt == Attempt::Asked;
+        let limit = self.deps.settings().start.max_concurrent;
+        self.deps.start_slots.acquire(limit, self.spec.identity.role(), asked).await
     }
 
     fn up(&self, session: SessionKey, began: crate::clock::Now) -> StartEnd {
@@ -228,11 +242,17 @@ impl Start<'_> {
     async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
         let identity = &self.spec.identity;
         let own = self.deps.role_beads.of(identity, self.deps.paths.root());
-        let environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
+        let mut environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
+        if let Some(path) = self.deps.commands.search_path() {
+            // Where its program was found, and not where the tmux server would look.
+            environment.entry("PATH".to_owned()).or_insert(path);
+        }
         let unset = environment::to_unset(&environment);
         let command =
             command_line::command_line(identity.role(), program, &unset, own.start_command.as_deref());
-        let new = NewSession { name: self.spec.session.clone(), directory, environment, command };
+        // Boot ends by itself, and nobody waits for it.
+        let keep_exit = identity.role() != Role::Boot;
+        let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
                 let why = match (&self.order.replace, self.order.attempt) {
@@ -254,6 +274,10 @@ impl Start<'_> {
                     _ => Err(StartEnd::Unclear("somebody else made its session at the same moment".into())),
                 }
             }
+            Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Impossible(format!(
+                "its program {} ended before its session was complete",
+                program.command
+            ))),
             Err(error) => Err(StartEnd::Impossible(error.to_string())),
         }
     }

@@ -1,37 +1,189 @@
-//! Start slots: how many starts may be on their way to an agent's first process at once.
+//! Start slots: how many starts may be on their way to an agent's first process at once, and whose turn is next.
+//!
+//! What the town depends on goes first: a deacon does not wait behind fifty polecats. Nobody holds a slot while waiting for
+//! something else than the agent's process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
-/// The places, shared by all owners.
-#[derive(Debug, Clone)]
-pub struct StartSlots {
-    current: Arc<Mutex<(usize, Arc<Semaphore>)>>,
+use super::identity::Role;
+
+/// The slots, shared by all owners.
+#[derive(Debug, Clone, Default)]
+pub struct StartSlots(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// `start.max_concurrent` as it was last told.
+    limit: usize,
+    taken: usize,
+    waiting: BTreeMap<Place, oneshot::Sender<Slot>>,
+    arrived: u64,
+}
+
+/// A place in the queue: by the role's priority, then what somebody asked for, then by arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(u8, bool, u64);
+
+/// One start may be made as long as this is held.
+#[derive(Debug)]
+pub struct Slot(Option<StartSlots>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(slots) = self.0.take() {
+            slots.locked().taken -= 1;
+            slots.hand_out();
+        }
+    }
 }
 
 impl StartSlots {
-    /// No places taken.
+    /// No slot taken.
     pub fn new() -> Self {
-        StartSlots { current: Arc::new(Mutex::new((1, Arc::new(Semaphore::new(1))))) }
+        Self::default()
     }
 
-    /// Waits for a place among `limit` (`start.max_concurrent`), first come first served. Dropping the permit frees it.
-    /// When the limit changes, starts under way keep their old places.
-    pub async fn acquire(&self, limit: usize) -> Option<OwnedSemaphorePermit> {
-        let semaphore = {
-            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            if current.0 != limit {
-                *current = (limit, Arc::new(Semaphore::new(limit.max(1))));
+    /// Waits for one of `limit` slots (`start.max_concurrent`); it is freed when what is returned is dropped. A lower limit
+    /// than before takes nothing away from those who hold one. `asked`: somebody asked for this start.
+    pub async fn acquire(&self, limit: usize, role: Role, asked: bool) -> Slot {
+        let (sender, slot) = oneshot::channel();
+        {
+            let mut inner = self.locked();
+            inner.limit = limit.max(1);
+            inner.arrived += 1;
+            let place = Place(priority(role), !asked, inner.arrived);
+            inner.waiting.insert(place, sender);
+        }
+        self.hand_out();
+        // The sender is only dropped when it has sent.
+        slot.await.unwrap_or(Slot(None))
+    }
+
+    /// Gives what is free to those whose turn it is; who does not wait any more is passed over.
+    fn hand_out(&self) {
+        loop {
+            let sender = {
+                let mut inner = self.locked();
+                if inner.taken >= inner.limit {
+                    return;
+                }
+                let Some((_, sender)) = inner.waiting.pop_first() else { return };
+                inner.taken += 1;
+                sender
+            };
+            if let Err(mut slot) = sender.send(Slot(Some(self.clone()))) {
+                slot.0 = None;
+                self.locked().taken -= 1;
             }
-            current.1.clone()
-        };
-        semaphore.acquire_owned().await.ok()
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for StartSlots {
-    fn default() -> Self {
-        Self::new()
+/// The lower, the earlier.
+fn priority(role: Role) -> u8 {
+    match role {
+        Role::Deacon | Role::Boot | Role::Mayor => 0,
+        Role::Witness => 1,
+        Role::Refinery => 2,
+        Role::Polecat | Role::Crew => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, future::BoxFuture};
+
+    use super::*;
+
+    fn ask(slots: &StartSlots, limit: usize, role: Role, asked: bool) -> BoxFuture<'static, Slot> {
+        let slots = slots.clone();
+        async move { slots.acquire(limit, role, asked).await }.boxed()
+    }
+
+    #[tokio::test]
+    async fn who_is_next() {
+        use Role::*;
+        let slots = StartSlots::new();
+        let first = slots.acquire(1, Polecat, false).await;
+        let arrivals = [
+            (Polecat, false),
+            (Crew, false),
+            (Refinery, false),
+            (Polecat, true),
+            (Witness, false),
+            (Deacon, false),
+            (Witness, false),
+            (Mayor, true),
+        ];
+        let mut waiting: Vec<_> =
+            arrivals.into_iter().map(|(role, asked)| Some(ask(&slots, 1, role, asked))).collect();
+        let arrived = |waiting: &mut Vec<Option<BoxFuture<'static, Slot>>>| {
+            let mut got = None;
+            for (n, future) in waiting.iter_mut().enumerate() {
+                if let Some(slot) = future.as_mut().and_then(|future| future.now_or_never()) {
+                    assert!(got.is_none(), "two at once");
+                    *future = None;
+                    got = Some((n, slot));
+                }
+            }
+            got
+        };
+        assert!(arrived(&mut waiting).is_none(), "one slot");
+        let (mut order, mut held) = (Vec::new(), first);
+        for _ in 0..arrivals.len() {
+            drop(held);
+            let (n, slot) = arrived(&mut waiting).expect("the next one's turn");
+            order.push(n);
+            held = slot;
+        }
+        assert_eq!(order, [7, 5, 4, 6, 2, 3, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_any_more_takes_nothing() {
+        let slots = StartSlots::new();
+        let held = slots.acquire(1, Role::Deacon, false).await;
+        let mut gone = ask(&slots, 1, Role::Deacon, false);
+        let mut got = ask(&slots, 1, Role::Witness, false);
+        let mut last = ask(&slots, 1, Role::Polecat, false);
+        for waiting in [&mut gone, &mut got, &mut last] {
+            assert!(waiting.now_or_never().is_none());
+        }
+        drop(gone);
+        drop(held);
+        drop(got); // it was given one, and never looked
+        assert!(last.now_or_never().is_some());
+        assert!(ask(&slots, 1, Role::Polecat, false).now_or_never().is_some(), "and gave it back");
+        assert_eq!(slots.locked().taken, 0);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_changes() {
+        let slots = StartSlots::new();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.extend(ask(&slots, 3, Role::Polecat, false).now_or_never());
+        }
+        assert_eq!(held.len(), 3);
+        let mut waits = ask(&slots, 1, Role::Polecat, false);
+        assert!((&mut waits).now_or_never().is_none());
+        held.pop();
+        held.pop();
+        assert!((&mut waits).now_or_never().is_none(), "one is still held");
+        let more = ask(&slots, 3, Role::Polecat, false).now_or_never();
+        assert!(waits.now_or_never().is_some() && more.is_some(), "a higher limit helps whoever waits");
+        assert!(
+            ask(&slots, 0, Role::Polecat, false).now_or_never().is_none(),
+            "one is held, and one is the least"
+        );
     }
 }

@@ -1,24 +1,41 @@
 //! Workplace: finds the directory an agent is started in, and makes it where that is ours to do.
 //!
-//! [`place`] says which directories may be meant; here is which of them exists.
+//! [`place`] says which directories may be meant; here is which of them exists. A polecat's must be a git worktree of its own:
+//! elsewhere its git would act on a repository of somebody else.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use super::{identity::Identity, lifecycle::StartEnd, place};
+use super::{
+    identity::{Identity, Role},
+    lifecycle::StartEnd,
+    place,
+    spec::AgentSpec,
+    worktree::{NoWorktree, Worktree},
+};
 use crate::{
     deps::Deps,
-    polecat::{
-        roster::{self, Worktree},
-        texts::NO_WORKTREE,
-    },
+    polecat::{roster, texts::NO_WORKTREE},
 };
 
 /// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be
 /// answered is not the same as an answer.
-pub async fn find(deps: &Deps, identity: &Identity) -> Result<PathBuf, StartEnd> {
-    let unclear = |path: &Path, error: std::io::Error| {
-        StartEnd::Unclear(format!("{}: {error}", deps.paths.shown(path).display()))
-    };
+pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
+    let directory = directory(deps, spec).await?;
+    if spec.identity.role() == Role::Polecat {
+        match Worktree::open(deps, &directory).await {
+            Ok(_) => {}
+            Err(NoWorktree::NotItsOwn(why)) => return Err(StartEnd::Impossible(why)),
+            Err(NoWorktree::Unknown(why)) => return Err(StartEnd::Unclear(why)),
+        }
+    }
+    Ok(directory)
+}
+
+async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
+    let identity = &spec.identity;
     let own = deps.role_beads.of(identity, deps.paths.root());
     if let Some(directory) = own.work_dir {
         return match deps.files.is_dir(&directory).await {
@@ -28,14 +45,14 @@ pub async fn find(deps: &Deps, identity: &Identity) -> Result<PathBuf, StartEnd>
                 directory.display(),
                 own.bead
             ))),
-            Err(error) => Err(unclear(&directory, error)),
+            Err(error) => Err(unclear(deps, &directory, &error)),
         };
     }
     if let Identity::Polecat(rig, name) = identity {
         return match roster::worktree(deps, rig, name).await {
-            Worktree::There(directory) => Ok(directory),
-            Worktree::Gone => Err(StartEnd::Impossible(NO_WORKTREE.to_owned())),
-            Worktree::Unknown(why) => Err(StartEnd::Unclear(why)),
+            roster::Worktree::There(directory) => Ok(directory),
+            roster::Worktree::Gone => Err(without_worktree(deps, &deps.paths.polecat_dirs(rig, name)).await),
+            roster::Worktree::Unknown(why) => Err(StartEnd::Unclear(why)),
         };
     }
     let candidates = place::candidates(identity, &deps.paths);
@@ -50,11 +67,66 @@ pub async fn find(deps: &Deps, identity: &Identity) -> Result<PathBuf, StartEnd>
             };
         }
         match deps.files.is_dir(directory).await {
-            Ok(true) => return Ok(directory.clone()),
+            Ok(true) => {
+                note_fallback(deps, spec, directory, &candidates);
+                return Ok(directory.clone());
+            }
             Ok(false) => {}
-            Err(error) => return Err(unclear(directory, error)),
+            Err(error) => return Err(unclear(deps, directory, &error)),
         }
     }
     let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
     Err(StartEnd::Impossible(format!("its directory {first} does not exist")))
+}
+
+fn unclear(deps: &Deps, path: &Path, error: &io::Error) -> StartEnd {
+    StartEnd::Unclear(format!("{}: {error}", deps.paths.shown(path).display()))
+}
+
+/// A directory may be there all the same, without a repository.
+async fn without_worktree(deps: &Deps, directories: &[PathBuf]) -> StartEnd {
+    for directory in directories {
+        match deps.files.is_dir(directory).await {
+            Ok(true) => {
+                let shown = deps.paths.shown(directory).display();
+                return StartEnd::Impossible(format!("{NO_WORKTREE}: there is no .git in {shown}"));
+            }
+            Ok(false) => {}
+            Err(error) => return unclear(deps, directory, &error),
+        }
+    }
+    StartEnd::Impossible(NO_WORKTREE.to_owned())
+}
+
+/// What the problem of an agent that works elsewhere than in its own worktree is called.
+const FALLBACK: &str = "worktree";
+
+/// Working in a clone of somebody else's is a problem as long as it lasts.
+fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[PathBuf]) {
+    let own = candidates.first().filter(|own| place::is_worktree(spec.identity.role()) && *own != taken);
+    let key = spec.problem_key(FALLBACK);
+    let Some(own) = own else {
+        deps.problems.clear(&key);
+        return;
+    };
+    let (own, taken) = (deps.paths.shown(own).display(), deps.paths.shown(taken).display());
+    deps.problems.report(
+        key,
+        format!("{}: its worktree {own} is missing; it is started in {taken} instead", spec.identity),
+    );
+}
+
+/// Looks whether an agent that had to be started elsewhere has its own worktree again; without such a problem it looks at
+/// nothing.
+pub async fn look_for_own(deps: &Deps, spec: &AgentSpec) {
+    let key = spec.problem_key(FALLBACK);
+    if !deps.problems.any(&key) {
+        return;
+    }
+    let candidates = place::candidates(&spec.identity, &deps.paths);
+    if let Some(own) = candidates.first()
+        && let Ok(true) = deps.files.is_dir(own).await
+    {
+        deps.problems.clear(&key);
+    }
 }

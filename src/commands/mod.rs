@@ -125,4 +125,7 @@ pub trait Commands: Send + Sync {
 
     /// Where a program is: an absolute path as given if executable, a bare name looked up on `PATH`.
     async fn locate(&self, program: &str) -> Option<PathBuf>;
+
+    /// The `PATH` bare names are looked up on, where there is one.
+    fn search_path(&self) -> Option<String>;
 }

@@ -102,12 +102,15 @@ impl Runner {
         CommandError::NotStarted { line: line.to_owned(), directory: command.directory.clone(), reason }
     }
 
+    fn path(&self) -> Option<OsString> {
+        self.environment.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"))
+    }
+
     fn find(&self, program: &str, path: Option<&String>) -> Option<PathBuf> {
         if program.contains('/') {
             return executable(Path::new(program)).then(|| PathBuf::from(program));
         }
-        let own = || self.environment.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-        let path = path.map(OsString::from).or_else(own)?;
+        let path = path.map(OsString::from).or_else(|| self.path())?;
         std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| executable(file))
     }
 }
@@ -158,6 +161,10 @@ impl Commands for Runner {
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         let found = self.find(program, None)?;
         std::path::absolute(found).ok()
+    }
+
+    fn search_path(&self) -> Option<String> {
+        self.path()?.into_string().ok()
     }
 }
 

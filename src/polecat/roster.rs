@@ -62,23 +62,17 @@ pub enum Worktree {
     Unknown(String),
 }
 
-/// Looks for a polecat's worktree: `<rig>/polecats/<name>/<rig>`, or else `<rig>/polecats/<name>` where that is a worktree
-/// itself, as before 0.2. `gt` goes by its `.git` too (`clonePath` in `internal/polecat/manager.go`), and so must we: the
-/// directory is also there when the new worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
+/// Looks for a polecat's worktree: `<rig>/polecats/<name>/<rig>`, or else `<rig>/polecats/<name>` where that is one, as
+/// before 0.2. A directory without a `.git` is none: in it git acts on the repository around it, and the directory is also
+/// there when the worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
 pub async fn worktree(deps: &Deps, rig: &RigName, name: &AgentName) -> Worktree {
-    let [new, old] = deps.paths.polecat_dirs(rig, name);
-    let unknown = |path: &Path, error: io::Error| {
-        Worktree::Unknown(format!("{}: {error}", deps.paths.shown(path).display()))
-    };
-    match deps.files.is_dir(&new).await {
-        Ok(true) => return Worktree::There(new),
-        Ok(false) => {}
-        Err(error) => return unknown(&new, error),
+    for directory in deps.paths.polecat_dirs(rig, name) {
+        let git = directory.join(".git");
+        match deps.files.exists(&git).await {
+            Ok(true) => return Worktree::There(directory),
+            Ok(false) => {}
+            Err(error) => return Worktree::Unknown(format!("{}: {error}", deps.paths.shown(&git).display())),
+        }
     }
-    let git = old.join(".git");
-    match deps.files.exists(&git).await {
-        Ok(true) => Worktree::There(old),
-        Ok(false) => Worktree::Gone,
-        Err(error) => unknown(&git, error),
-    }
+    Worktree::Gone
 }

@@ -139,12 +139,14 @@ pub enum EndOf {
 pub struct NewSession {
     /// Its exact name; must already be free of `.` and `:`.
     pub name: String,
-    /// The directory its first process starts in.
+    /// The directory its first process starts in; where it cannot be entered, nothing is run.
     pub directory: PathBuf,
     /// Variables of its environment (`new-session -e`), in order of name.
     pub environment: BTreeMap<String, String>,
-    /// The shell command line its first pane runs.
-    pub command: String,
+    /// What its first pane executes, word by word; no shell reads it.
+    pub command: Vec<String>,
+    /// Until [`Sessions::disarm`], a pane whose process ended stays, with its exit status.
+    pub keep_exit: bool,
 }
 
 /// A key that can be pressed in a session.

@@ -2,10 +2,12 @@
 //!
 //! The supervisor may have been started inside an agent's session, whose variables say "you are that agent" to `gt`,
 //! `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are dropped from our own
-//! environment before anything else happens, and from what a tmux server would hand down to an agent.
+//! environment before anything else happens, and from what a tmux server would hand down to an agent. So are the variables
+//! by which git hooks and aliases say which repository is meant: with them git acts on that one in whatever directory it
+//! runs (`git rev-parse --local-env-vars`).
 
 /// The variables that are dropped.
-pub const DROPPED: [&str; 16] = [
+pub const DROPPED: [&str; 24] = [
     "GT_ROLE",
     "GT_RIG",
     "GT_CREW",
@@ -22,4 +24,12 @@ pub const DROPPED: [&str; 16] = [
     "BD_AGENT_MODE",
     "TMUX",
     "TMUX_PANE",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
 ];

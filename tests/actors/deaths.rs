@@ -51,6 +51,10 @@ impl Commands for Notified {
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         Some(PathBuf::from("/bin").join(program))
     }
+
+    fn search_path(&self) -> Option<String> {
+        Some("/bin".to_owned())
+    }
 }
 
 /// A supervisor's ports, whose commands only note what they were told.

@@ -183,11 +183,14 @@ fn a_worktree_is_there_or_gone_or_unknown() {
         world.directory("r/polecats/old");
         world.write("r/polecats/old/.git", "gitdir: elsewhere");
         assert_eq!(at("old").await, Worktree::There(path("r/polecats/old")));
-        for call in ["is dir", "exists"] {
-            world.fail(call, true);
-            assert!(matches!(at("old").await, Worktree::Unknown(_)), "{call}");
-            world.fail(call, false);
-        }
+        world.directory("r/polecats/old/r");
+        world.remove_repository("r/polecats/old/r");
+        assert_eq!(at("old").await, Worktree::There(path("r/polecats/old")), "a directory of the project's");
+        world.add_polecat("r", "bare", "");
+        world.remove_repository("r/polecats/bare/r");
+        assert_eq!(at("bare").await, Worktree::Gone, "part of the repository around it");
+        world.fail("exists", true);
+        assert!(matches!(at("old").await, Worktree::Unknown(_)));
     });
 }
 

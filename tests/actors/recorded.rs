@@ -62,6 +62,10 @@ impl Commands for Recorded {
     async fn locate(&self, _: &str) -> Option<PathBuf> {
         None
     }
+
+    fn search_path(&self) -> Option<String> {
+        None
+    }
 }
 
 fn directory() -> PathBuf {

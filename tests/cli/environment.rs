@@ -14,9 +14,15 @@ fn what_says_you_are_that_agent_reaches_nobody() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     // The refinery's presync runs git and bd; these stand-ins note what they are given.
-    for program in ["git", "bd"] {
-        town.program(program, "env -0 > \"$0.env.part\"; mv \"$0.env.part\" \"$0.env\"");
-    }
+    let notes = "env -0 > \"$0.env.part\"; mv \"$0.env.part\" \"$0.env\"";
+    town.program("bd", notes);
+    // A worktree with nothing in progress.
+    let answers = "case $1$2 in
+        *--show-toplevel) pwd -P;;
+        *--git-path) shift; for path in \"$@\"; do case $path in --*) ;; *) echo \".git/$path\";; esac; done;;
+        cat-file*) sed 's/$/ missing/';;
+        esac";
+    town.program("git", &format!("{notes}; {answers}"));
     let mut command = town.command();
     for variable in DROPPED {
         command.env(variable, "polecat");

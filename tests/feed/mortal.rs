@@ -4,7 +4,7 @@ use std::{
     fs,
     future::pending,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},

@@ -26,6 +26,7 @@ mod races;
 mod requests;
 mod role_beads;
 mod seeds;
+mod slots;
 mod spawns;
 mod statuses;
 mod stopping;

@@ -293,3 +293,38 @@ fn crashes_while_somebody_works_on_somebody_else_are_crashes() {
         });
     }
 }
+
+#[test]
+fn programs_that_cannot_be_run_are_no_deaths() {
+    for code in [126, 127] {
+        simulate(723, |world| async move {
+            let rigs = ["a", "b"];
+            world.set_rigs(&rigs);
+            let sessions: Vec<String> = rigs.iter().flat_map(|rig| [witness(rig), refinery(rig)]).collect();
+            for session in &sessions {
+                world.state().nature.cannot_run.insert(session.clone(), code);
+            }
+            let supervisor = world.supervisor().await;
+            world.pass(mins(3)).await;
+            for session in &sessions {
+                let tries = world.state().created(session).len();
+                assert!((2..=7).contains(&tries), "{session} was tried {tries} times");
+            }
+            let town = supervisor.snapshot().await;
+            for agent in town.agents.iter().filter(|agent| sessions.contains(&agent.session)) {
+                assert_eq!((agent.state, agent.restarts), ("waiting", 0), "{agent:#?}");
+                let why =
+                    &town.problems[&format!("rig/{0}/{1}/start", agent.rig.clone().unwrap(), agent.identity)];
+                assert!(
+                    why.contains("/bin/claude cannot be run") && why.contains(&code.to_string()),
+                    "{why}"
+                );
+            }
+            let said = |text: &str| world.logged(text).len();
+            assert_eq!((said(": died: "), said("session ended while")), (0, 0), "no crash");
+            assert!(world.events("session_death").is_empty() && world.events("mass_death").is_empty());
+            world.state().nature.cannot_run.clear();
+            all_up(&world, &rigs, mins(2)).await;
+        });
+    }
+}

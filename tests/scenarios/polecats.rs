@@ -246,6 +246,54 @@ fn a_worktree_that_vanishes_is_waited_for_and_then_told_once() {
 }
 
 #[test]
+fn a_polecat_without_a_worktree_of_its_own_is_not_started() {
+    const PLACE: &str = "r/polecats/Toast/r";
+    let cases: [(&str, Act, &str); 2] = [
+        ("no repository", |world| world.remove_repository(PLACE), "there is no .git in r/polecats/Toast/r"),
+        (
+            "what looks like one",
+            |world| {
+                world.remove_repository(PLACE);
+                world.directory("r/polecats/Toast/r/.git");
+            },
+            "/town/r/polecats/Toast/r is not a git worktree",
+        ),
+    ];
+    for (name, act, why) in cases {
+        simulate(416, |world| async move {
+            let supervisor = at_work(&world).await;
+            act(&world);
+            crash(&world, false);
+            world.pass(mins(5)).await;
+            assert_eq!(made(&world), 1, "{name}");
+            let problems = supervisor.snapshot().await.problems;
+            let told = &problems["rig/r/r/polecats/Toast/start"];
+            assert!(told.contains(why), "{name}: {told}");
+            assert_eq!(world.logged(why).len(), 1, "{name}: told once");
+            world.restore_repository(PLACE);
+            world.until("its restart", mins(10), |state| state.created(&session()).len() == 2).await;
+        });
+    }
+}
+
+#[test]
+fn a_polecat_of_which_git_says_nothing_is_not_started() {
+    simulate(417, |world| async move {
+        let supervisor = at_work(&world).await;
+        world.fail("git", true);
+        world.state().programs.remove("git");
+        crash(&world, false);
+        world.pass(mins(5)).await;
+        assert_eq!(made(&world), 1);
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems["rig/r/r/polecats/Toast/start"].contains("git is not installed"), "{problems:?}");
+        world.state().programs.insert("git".to_owned());
+        world.fail("git", false);
+        world.until("its restart", mins(10), |state| state.created(&session()).len() == 2).await;
+    });
+}
+
+#[test]
 fn a_polecat_that_is_removed_is_forgotten() {
     simulate(408, |world| async move {
         let supervisor = at_work(&world).await;

@@ -32,6 +32,7 @@ fn they_are_applied_to_every_start_of_the_role() {
     simulate(700, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         world.directory("elsewhere/r");
+        world.write("elsewhere/r/.git", "gitdir: somewhere");
         role_bead(
             &world,
             "hq-witness-role",
@@ -42,8 +43,8 @@ fn they_are_applied_to_every_start_of_the_role() {
         role_bead::read(&supervisor.deps).await;
         let fetched = fetches(&world);
         let session = restarted(&world).await;
-        assert!(session.command.ends_with(" sh -c 'exec my-agent --for r'"), "{}", session.command);
-        assert!(session.command.starts_with("exec env -u "), "{}", session.command);
+        assert!(session.command.ends_with(" /bin/sh -c 'exec my-agent --for r'"), "{}", session.command);
+        assert!(session.command.starts_with("/usr/bin/env -u "), "{}", session.command);
         assert_eq!(session.directory, path("elsewhere/r"));
         let variable = |name: &str| session.environment.get(name).map(String::as_str);
         assert_eq!((variable("FOO"), variable("GT_ROLE")), (Some("a=b:witness"), Some("r/witness")));
@@ -80,6 +81,29 @@ fn a_worktree_is_synced_only_if_its_role_bead_wants_it() {
             assert_eq!(fetches(&world) > 0, synced, "{lines}");
         });
     }
+}
+
+#[test]
+fn a_refinery_without_a_worktree_works_in_the_mayors_clone_and_that_is_told() {
+    simulate(710, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.directory("r/mayor/rig");
+        world.remove_directory("r/refinery/rig");
+        for restarts in 2..4 {
+            world.crash_agent(&refinery("r"), false);
+            let made = |state: &State| state.created(&refinery("r")).len() == restarts;
+            world.until("its restart", mins(5), made).await;
+            assert_eq!(world.state().session(&refinery("r")).directory, path("r/mayor/rig"));
+            world.pass(mins(35)).await; // it restarts at once again
+        }
+        let problems = supervisor.snapshot().await.problems;
+        let why = "r/refinery: its worktree r/refinery/rig is missing; it is started in r/mayor/rig instead";
+        assert_eq!(problems["rig/r/r/refinery/worktree"], why);
+        assert_eq!(world.logged(why).len(), 1, "told once");
+        world.directory("r/refinery/rig");
+        world.pass(mins(6)).await; // a heartbeat
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+    });
 }
 
 #[test]

@@ -124,14 +124,20 @@ pub fn session(name: &str) -> NewSession {
     command(name, "exec sleep 600")
 }
 
-/// A session whose pane runs this.
+/// A session whose pane runs this shell command.
 pub fn command(name: &str, command: &str) -> NewSession {
     NewSession {
         name: name.into(),
         directory: "/tmp".into(),
         environment: BTreeMap::new(),
-        command: command.into(),
+        command: shell(command),
+        keep_exit: false,
     }
+}
+
+/// The words that have `sh` read this.
+pub fn shell(command: &str) -> Vec<String> {
+    ["/bin/sh", "-c", command].map(str::to_owned).into()
 }
 
 /// Looks again until the answer is there; fails the test, naming what did not happen, after [`PATIENCE`].

@@ -62,6 +62,11 @@ impl Town {
         self.root.parent().unwrap().join("bin")
     }
 
+    /// The path at which a stand-in is found.
+    pub fn standin(&self, name: &str) -> String {
+        self.bin().join(name).display().to_string()
+    }
+
     /// Where its programs are found.
     pub fn search_path(&self) -> &str {
         &self.path

@@ -124,6 +124,19 @@ async fn environment_and_directory(control: bool) {
     assert!(!lines.iter().any(|line| line.starts_with("BD_ACTOR=")), "ours is not handed down");
 }
 
+/// tmux itself would go on in the home directory.
+async fn nothing_runs_elsewhere_than_in_its_directory(control: bool) {
+    let server = Server::new();
+    let tmux = server.tmux(control);
+    tmux.create(&session("gt-a")).await.unwrap();
+    let (out, directory) = (server.dir().join("out"), server.dir().join("gone"));
+    let new =
+        NewSession { directory, ..command("gt-b", &format!("pwd > {}; exec sleep 600", out.display())) };
+    tmux.create(&new).await.unwrap();
+    until("its end", async || tmux.find("gt-b").await.unwrap().is_none().then_some(())).await;
+    assert!(!out.exists(), "it ran in {:?}", std::fs::read_to_string(&out));
+}
+
 async fn panes_of_a_session_its_user_changed(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
@@ -420,6 +433,7 @@ both_ways!(
     exact_names,
     duplicates_and_bad_names,
     environment_and_directory,
+    nothing_runs_elsewhere_than_in_its_directory,
     panes_of_a_session_its_user_changed,
     dead_panes_and_disarm,
     paste_is_exact,

@@ -65,7 +65,8 @@ async fn agent(town: &Town, deps: &Deps, actor: &str) -> Session {
         name: session,
         directory: town.root().into(),
         environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
-        command: format!("exec {}", town.bin().join("claude").display()),
+        command: vec![town.bin().join("claude").display().to_string()],
+        keep_exit: false,
     };
     let session = deps.sessions.create(&new).await.unwrap();
     let pane = session.target(&session.panes[0]);

@@ -41,7 +41,7 @@ fn a_witness_step_by_step() {
     // The pane's process is the agent: no shell in between, none left behind.
     let agent = town.pane("gt-alpha-witness").unwrap();
     assert_eq!(process::comm(agent), "claude");
-    assert_eq!(process::command_line(agent), ["claude", "--dangerously-skip-permissions"]);
+    assert_eq!(process::command_line(agent), [&*town.standin("claude"), "--dangerously-skip-permissions"]);
     assert_eq!(process::tree(agent).len(), 1);
     assert!(process::tree(town.server.pid()).contains(&agent));
     assert_eq!(process::directory(agent), town.path("alpha/witness"));
@@ -128,6 +128,79 @@ fn what_the_tmux_server_would_hand_down_is_taken_away() {
     });
 }
 
+#[test]
+fn neither_the_shell_nor_the_path_of_the_tmux_server_matters() {
+    let town = Town::new(&["alpha"]);
+    // Somebody's server: it finds no agent on its PATH, and a shell with start-up files of its own.
+    town.program("shell", "echo ran >> \"$0.ran\"; cd /; exec false");
+    let mut command = std::process::Command::new("tmux");
+    command.arg("-S").arg(town.server.socket()).args(["-f", "/dev/null"]);
+    command.args(["new-session", "-d", "-s", "mine", "sleep", "600", ";"]);
+    command.args(["set-option", "-g", "default-shell", town.bin().join("shell").to_str().unwrap()]);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
+    assert!(command.status().unwrap().success());
+    let _supervisor = town.start();
+    for (identity, session, directory) in [
+        ("deacon", "hq-deacon", "deacon"),
+        ("alpha/witness", "gt-alpha-witness", "alpha/witness"),
+        ("alpha/refinery", "gt-alpha-refinery", "alpha/refinery/rig"),
+    ] {
+        town.wait_started(&[identity]);
+        let agent = town.pane(session).unwrap();
+        assert_eq!(process::command_line(agent)[0], town.standin("claude"), "{identity}");
+        assert_eq!(process::directory(agent), town.path(directory), "{identity}");
+        assert_eq!(process::environment(agent)["PATH"], town.search_path(), "{identity}");
+    }
+    assert!(!town.bin().join("shell.ran").exists(), "the user's shell was run");
+}
+
+#[test]
+fn a_server_it_starts_pins_no_directory() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    let mut command = town.command();
+    command.current_dir(town.root());
+    let _supervisor = Supervisor::spawn(command, town.server.dir());
+    town.wait_started(&["alpha/witness"]);
+    assert_eq!(process::directory(town.server.pid()), std::path::Path::new("/"));
+    let ours = town.pane("_supervisor").unwrap();
+    assert_eq!(process::directory(ours), std::path::Path::new("/"));
+    assert_eq!(process::comm(ours), "sleep");
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_no_crash() {
+    for (case, first_line, code) in [
+        ("its interpreter is missing", "#!/no/such/node", 127),
+        ("its interpreter is not on PATH", "#!/usr/bin/env no-such-node", 127),
+        ("it says so", "#!/bin/sh\nexit 126", 126),
+    ] {
+        let town = Town::new(&["alpha"]);
+        town.patrols(&["witness", "refinery"]);
+        town.program("claude", "");
+        std::fs::write(town.bin().join("claude"), format!("{first_line}\n")).unwrap();
+        let _supervisor = town.start();
+        for agent in ["alpha/witness", "alpha/refinery"] {
+            town.wait_logged(&format!(
+                "{agent} cannot be started: its program {} cannot be run: it ended at once with exit code {code}",
+                town.standin("claude")
+            ));
+        }
+        assert_eq!((town.logged(" died: "), town.logged("session ended")), (0, 0), "{case}: {}", town.log());
+        assert!(town.sessions().is_empty(), "{case}: {:?}", town.sessions());
+    }
+}
+
+#[test]
+fn a_program_that_ends_at_once_for_another_reason_is_a_crash() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.program("claude", "exit 3");
+    let _supervisor = town.start();
+    town.wait_logged("alpha/witness: died: ");
+    assert_eq!(town.logged("cannot be started"), 0, "{}", town.log());
+}
+
 fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
     let town = Town::new(&["alpha"]);
     prepare(&town);
@@ -187,7 +260,7 @@ fn boot_is_told_by_its_command_line_only() {
     let _supervisor = town.start();
     town.wait("boot", || town.pane("gt-boot").is_some_and(|pid| process::comm(pid) == "claude"));
     let boot = town.incarnation("gt-boot").unwrap();
-    let line = ["claude", "--dangerously-skip-permissions", "gt boot triage"];
+    let line = [&*town.standin("claude"), "--dangerously-skip-permissions", "gt boot triage"];
     assert_eq!(process::command_line(boot.1), line);
     assert_eq!(process::directory(boot.1), town.path("deacon/dogs/boot"));
     town.wait_started(&["deacon"]);
@@ -208,7 +281,7 @@ fn codex_is_told_what_its_hooks_would_have_done() {
         ("alpha/refinery", "gt-alpha-refinery", "Run `gt prime` to check MQ status and begin patrol."),
     ] {
         let agent = town.pane(session).unwrap();
-        assert_eq!(process::command_line(agent), ["codex", "--yolo"], "{identity}");
+        assert_eq!(process::command_line(agent), [&*town.standin("codex"), "--yolo"], "{identity}");
         assert_eq!(process::environment(agent)["GT_PROCESS_NAMES"], "codex", "{identity}");
         assert!(!process::environment(agent).contains_key("GT_SESSION_ID_ENV"), "{identity}");
         let instead = "gt prime && gt mail check --inject && gt nudge deacon session-started";

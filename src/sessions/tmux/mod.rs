@@ -205,7 +205,9 @@ impl Tmux {
             Ok(_) => request::new_session_without_e(new, FORMAT, target),
             Err(trouble) => return Err(error(trouble, &[bare], Some(&new.name))),
         };
-        drop(requests.splice(1..1, request::lasting(target).into_iter().chain([request::mark(target)])));
+        let keep = new.keep_exit.then(|| request::keep_exit(target));
+        let mark = [request::mark(target)];
+        drop(requests.splice(1..1, keep.into_iter().chain(request::lasting(target)).chain(mark)));
         Ok(vec![Request::Together(requests)])
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Every one is told its socket (`$TMUX` would override the default one), gets our environment without what would reach
 //! the user's sessions through a server it starts, and has a process group of its own, so that Ctrl-C in our terminal
-//! does not take it away before we have said good-bye.
+//! does not take it away before we have said good-bye. It runs in `/`: a server it starts stays in its directory, and must
+//! not pin one.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{path::PathBuf, process::Stdio};
@@ -34,6 +35,7 @@ pub fn tmux(program: &PathBuf, socket: &Socket) -> Command {
         command.env_remove(variable);
     }
     command
+        .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -98,6 +98,11 @@ impl Request {
     }
 }
 
+/// Enters the directory and becomes the program. Given several words, tmux executes them itself; given one, it has the
+/// user's own shell read it, whose start-up files may go anywhere. Where tmux cannot enter a directory, it goes on in
+/// the home directory.
+const ENTER: [&str; 4] = ["/bin/sh", "-c", r#"cd -- "$1" || exit 126; shift; exec "$@""#, "sh"];
+
 /// Creates a detached session; `format` tells what to print of it. Detached sessions are 80x24 by default, too narrow
 /// for the screens of agents, whose prompts and dialogs are read back line by line: 200x50, until somebody attaches.
 pub fn new_session(new: &NewSession, format: &str) -> Request {
@@ -110,7 +115,9 @@ pub fn new_session(new: &NewSession, format: &str) -> Request {
     for (variable, value) in &new.environment {
         words.extend(["-e".to_owned(), format!("{variable}={value}")]);
     }
-    words.push(new.command.clone());
+    words.extend(ENTER.map(str::to_owned));
+    words.push(new.directory.to_string_lossy().into_owned());
+    words.extend_from_slice(&new.command);
     Request::Command(words)
 }
 
@@ -118,8 +125,8 @@ pub fn new_session(new: &NewSession, format: &str) -> Request {
 /// from `env`, later ones from the session, which learns them right after.
 pub fn new_session_without_e(new: &NewSession, format: &str, target: &str) -> Vec<Request> {
     let pairs = new.environment.iter().map(|(variable, value)| format!("{variable}={value}"));
-    let words = ["exec", "env"].map(str::to_owned).into_iter().chain(pairs);
-    let command = shell_words::join(words.chain(["sh", "-c", &new.command].map(str::to_owned)));
+    let words = ["/usr/bin/env".to_owned()].into_iter().chain(pairs);
+    let command = words.chain(new.command.iter().cloned()).collect();
     let bare = NewSession { environment: Default::default(), command, ..new.clone() };
     let set = |(variable, value): (&String, &String)| {
         Request::of(["set-environment", "-t", target, variable.as_str(), value.as_str()])
@@ -147,6 +154,11 @@ pub fn ends_unattached() -> Request {
 /// creation.
 pub fn mark(target: &str) -> Request {
     Request::of(["set-option", "-p", "-F", "-t", target, MARK, "#{pane_pid}"])
+}
+
+/// Has a session's pane stay when its process ends. To be given together with its creation: that may be at once.
+pub fn keep_exit(target: &str) -> Request {
+    Request::of(["set-option", "-p", "-t", target, "remain-on-exit", "on"])
 }
 
 /// Types a text into a pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
@@ -194,7 +206,8 @@ mod tests {
             name: "gt-a".into(),
             directory: "/t/#(x)".into(),
             environment: BTreeMap::from([("A".into(), "1 ;".into()), ("B".into(), "".into())]),
-            command: "exec agent 'x;'".into(),
+            command: ["agent", "x;"].map(str::to_owned).into(),
+            keep_exit: false,
         }
     }
 
@@ -203,7 +216,7 @@ mod tests {
         let paste = paste("$1:.%7", "b1", "$x\n;");
         #[rustfmt::skip]
         let cases = [
-            (new_session(&new(), "#{pid}"), r##"new-session -d -P -F "#{pid}" -x 200 -y 50 -s gt-a -c "/t/##(x)" -e "A=1 ;" -e B= "exec agent 'x;'""##),
+            (new_session(&new(), "#{pid}"), r##"new-session -d -P -F "#{pid}" -x 200 -y 50 -s gt-a -c "/t/##(x)" -e "A=1 ;" -e B= /bin/sh -c "cd -- \"\044\061\" || exit 126; shift; exec \"\044@\"" sh "/t/#(x)" agent "x;""##),
             (paste[0].clone(), r#"copy-mode -q -t "\0441:.%7""#),
             (paste[1].clone(), r#"set-buffer -b b1 -- "\044x\012;""#),
             (paste[2].clone(), r#"paste-buffer -p -r -d -b b1 -t "\0441:.%7""#),
@@ -231,10 +244,7 @@ mod tests {
     fn before_3_2_the_environment_goes_another_way() {
         let requests = new_session_without_e(&new(), "f", "=gt-a:");
         let Request::Command(words) = &requests[0] else { panic!("{requests:?}") };
-        assert_eq!(
-            words.last().map(String::as_str),
-            Some(r#"exec env 'A=1 ;' 'B=' sh -c 'exec agent '\''x;'\'''"#)
-        );
+        assert_eq!(words[words.len() - 5..], ["/usr/bin/env", "A=1 ;", "B=", "agent", "x;"]);
         assert!(!words.contains(&"-e".to_owned()));
         assert_eq!(requests[1].line(), r#"set-environment -t =gt-a: A "1 ;""#);
         assert_eq!(requests.len(), 3);

@@ -8,7 +8,7 @@
 pub const OWN_SESSION: &str = "_supervisor";
 
 /// The command of our control client. Not `sleep infinity`, which not every system's `sleep` understands.
-pub const CONTROL: [&str; 6] = ["-C", "new-session", "-A", "-s", OWN_SESSION, "exec sleep 2147483647"];
+pub const CONTROL: [&str; 7] = ["-C", "new-session", "-A", "-s", OWN_SESSION, "sleep", "2147483647"];
 
 /// The exact target of a session, for every command. `None` when no session can have this name: tmux replaces `.` and
 /// `:`, and a leading `$` would be read as an id.

@@ -36,6 +36,8 @@ pub struct Nature {
     pub wakes_on_nudge: f64,
     /// What new agents show on their screens, by session.
     pub shows: BTreeMap<String, String>,
+    /// Agents whose program cannot be run, by session, and the exit code that says so.
+    pub cannot_run: BTreeMap<String, i32>,
     /// The names of agents' processes that are not `claude`, by session.
     pub runs_as: BTreeMap<String, String>,
 }
@@ -56,6 +58,7 @@ impl Default for Nature {
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
             shows: BTreeMap::new(),
+            cannot_run: BTreeMap::new(),
             runs_as: BTreeMap::new(),
         }
     }
@@ -83,6 +86,8 @@ pub enum Condition {
     Zombie,
     /// Something that never becomes an agent.
     Never,
+    /// A process that has ended with this exit code, whose pane was kept.
+    Exited(i32),
 }
 
 /// One session.
@@ -102,6 +107,8 @@ pub struct FakeSession {
     pub pid: u32,
     /// The process of the pane a person opened beside it, which is in front of it in every list.
     pub persons_shell: Option<u32>,
+    /// Its pane stays when its process ends.
+    pub keep_exit: bool,
     /// Who made it.
     pub by: By,
     /// What runs in it.
@@ -169,6 +176,7 @@ impl World {
             prompts,
             pid,
             persons_shell,
+            keep_exit: false,
             by,
             condition,
             shell_since: Duration::ZERO,
@@ -189,10 +197,29 @@ impl World {
             let name = name.to_owned();
             self.after(lives, move |world| world.end_agent(&name, id));
         }
+        if let Some(code) = nature.cannot_run.get(name).copied() {
+            let name = name.to_owned();
+            self.after(millis(3), move |world| world.exit_at_once(&name, id, code));
+        }
         if name == DEACON {
             self.next_beat(id, prompts - now);
         }
         Some(session)
+    }
+
+    fn exit_at_once(&self, name: &str, id: u64, code: i32) {
+        let mut state = self.state();
+        match state.sessions.get_mut(name).filter(|it| it.id == id) {
+            Some(session) if session.keep_exit => session.condition = Condition::Exited(code),
+            Some(_) => {
+                drop(state);
+                self.end_agent(name, id);
+                return;
+            }
+            None => return,
+        }
+        drop(state);
+        self.hint_sessions();
     }
 
     /// What an agent does when it was typed to.

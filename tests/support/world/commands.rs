@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use async_trait::async_trait;
 use gastown_supervisor::commands::{Command, CommandError, Commands, Heard, Printed};
 
-use super::{State, World, weather::pause};
+use super::{State, World, git, weather::pause};
 
 #[async_trait]
 impl Commands for World {
@@ -17,7 +17,8 @@ impl Commands for World {
             let bad = state.weather.commands;
             let (hangs, fails) = (state.chance(bad / 3.0), state.chance(bad));
             let takes = match command.program.as_str() {
-                "git" => state.git_takes,
+                "git" if git::asks_a_remote(&command) => state.git_takes,
+                "git" => super::millis(3),
                 "bd" => state.bd_takes,
                 _ => super::millis(50),
             };
@@ -62,6 +63,7 @@ impl Commands for World {
             return Ok(Printed { stdout: text.into_bytes(), stderr: Vec::new() });
         }
         match (command.program.as_str(), words.as_slice()) {
+            ("git", _) => return self.state().git(now, &command),
             ("gt", ["mail", "inbox" | "delete" | "archive", ..]) => {
                 return self.state().gt_mail(now, &command);
             }
@@ -104,6 +106,10 @@ impl Commands for World {
     async fn locate(&self, program: &str) -> Option<PathBuf> {
         let state = self.state();
         state.programs.contains(program).then(|| PathBuf::from("/bin").join(program))
+    }
+
+    fn search_path(&self) -> Option<String> {
+        Some("/bin".to_owned())
     }
 }
 

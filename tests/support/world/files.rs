@@ -146,7 +146,10 @@ impl Files for World {
     async fn exists(&self, path: &Path) -> io::Result<bool> {
         self.disk("exists", path, false, |world| {
             let state = world.state();
-            Ok(state.files.contains_key(path) || state.directories.contains(path))
+            let repository = path.parent().filter(|_| path.ends_with(".git"));
+            Ok(state.files.contains_key(path)
+                || state.directories.contains(path)
+                || repository.is_some_and(|directory| state.is_repository(directory)))
         })
         .await
     }

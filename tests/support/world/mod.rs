@@ -15,6 +15,7 @@ mod clock;
 mod commands;
 mod convoys;
 mod files;
+mod git;
 mod journals;
 mod mailbox;
 pub mod operator;
@@ -134,6 +135,8 @@ pub struct State {
     pub file_ids: BTreeMap<PathBuf, u64>,
     /// Directories that are there.
     pub directories: BTreeSet<PathBuf>,
+    /// Directories that look like worktrees and are none.
+    pub no_repositories: BTreeSet<PathBuf>,
     /// Whether `gt down` holds its lock.
     pub lock_held: bool,
     /// What is on `PATH`.
@@ -158,7 +161,7 @@ pub struct State {
     pub breaks_late: bool,
     /// The deacon's inbox.
     pub mailbox: Mailbox,
-    /// How long `git` takes.
+    /// How long `git` takes to ask a remote.
     pub git_takes: Duration,
     /// How long `bd` takes.
     pub bd_takes: Duration,
@@ -208,6 +211,7 @@ impl World {
             files: BTreeMap::new(),
             file_ids: BTreeMap::new(),
             directories: BTreeSet::new(),
+            no_repositories: BTreeSet::new(),
             lock_held: false,
             programs: ["claude", "git", "gt", "bd"].map(str::to_owned).into(),
             rigs_came: BTreeMap::new(),

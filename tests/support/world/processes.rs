@@ -24,6 +24,7 @@ impl Processes for World {
         } else {
             let state = self.state();
             let there = state.sessions.values().filter(|it| roots.contains(&it.pid));
+            let there = there.filter(|it| !matches!(it.condition, Condition::Exited(_)));
             let shells = state.sessions.values().filter_map(|it| it.persons_shell);
             let shell = |pid: u32| {
                 let age = super::mins(60);

@@ -7,15 +7,19 @@ use gastown_supervisor::sessions::{
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
-    By, FakeSession, World, rules,
+    By, Condition, FakeSession, World, rules,
     weather::{SESSION_CAP, pause},
 };
 
 fn shown(name: &str, session: &FakeSession) -> Session {
     let pane = |number: u64, pid| {
         let (id, window) = (format!("%{number}"), format!("@{}", session.id));
+        let exit_status = match session.condition {
+            Condition::Exited(code) if pid == session.pid => Some(code),
+            _ => None,
+        };
         let started_by_us = session.by != By::Operator && pid == session.pid;
-        Pane { id, window, pid, dead: false, exit_status: None, started_by_us }
+        Pane { id, window, pid, dead: exit_status.is_some(), exit_status, started_by_us }
     };
     let mut panes = vec![pane(session.id, session.pid)];
     if let Some(shell) = session.persons_shell {
@@ -109,7 +113,8 @@ impl Sessions for World {
         .await;
         let (tell, told) = oneshot::channel();
         let (name, environment) = (new.name.clone(), new.environment.clone());
-        let (directory, command) = (new.directory.clone(), new.command.clone());
+        let (directory, command) = (new.directory.clone(), shell_words::join(&new.command));
+        let keep_exit = new.keep_exit;
         // A call that fails may have done its work all the same.
         let lost = fate.fails && self.state().rng.bool();
         self.after(fate.before, move |world| {
@@ -119,6 +124,7 @@ impl Sessions for World {
             let mut state = world.state();
             if let (Some(_), Some(session)) = (&made, state.sessions.get_mut(&name)) {
                 (session.directory, session.command) = (directory, command);
+                session.keep_exit = keep_exit;
             }
             match &made {
                 Some(_) => state.deeds.push((now, rules::Deed::Created(name.clone()))),
@@ -187,12 +193,16 @@ impl Sessions for World {
 
     async fn set_options(&self, name: &str, _: &[(&'static str, String)]) -> Result<(), SessionsError> {
         self.state().may_touch(self.time(), "set options of", name);
-        self.tmux("set_options", name, false, |world| world.on_session(name, |_| ())).await
+        self.tmux("set_options", name, false, |world| {
+            world.on_session(name, |session| session.keep_exit = false)
+        })
+        .await
     }
 
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
         self.state().may_touch(self.time(), "disarm", name);
-        self.tmux("disarm", name, false, |world| world.on_session(name, |_| ())).await
+        self.tmux("disarm", name, false, |world| world.on_session(name, |session| session.keep_exit = false))
+            .await
     }
 
     async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError> {
