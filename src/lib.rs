@@ -45,10 +45,9 @@
 //! [`town::files::Files`], [`town::journal::Journals`], [`convoy::store::ConvoyStore`], [`ledger::store::BeadStore`], [`control::socket::Door`],
 //! [`clock::Clock`].
 
-use std::time::Duration;
-
+use panics::Named;
 use ractor::Actor;
-use tokio::sync::mpsc;
+pub use signals::{Signal, Signals};
 
 pub mod agent;
 pub mod audit;
@@ -67,37 +66,27 @@ pub mod kept;
 pub mod ledger;
 pub mod lifecycle;
 pub mod operator;
+pub mod panics;
 pub mod polecat;
 pub mod problems;
 pub mod processes;
 pub mod rig;
 pub mod service;
 pub mod sessions;
+mod signals;
 pub mod spawns;
 pub mod sqlite;
+mod stopping;
 pub mod town;
 pub mod tree;
 pub mod work;
 
+use deps::Deps;
 use tree::{
-    budget::{self, Budget},
-    chores,
-    part::STOP_GRACE,
+    budget::{Budget, Crashes, Verdict},
+    chores::{self, Process},
     root::{Root, RootMsg, RootPlan, running_line},
 };
-
-/// What the process is told from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// TERM, INT: stop, leaving all agents alive.
-    Stop,
-    /// USR1: look at everything at once.
-    LookNow,
-    /// USR2: read the restart state again.
-    RereadRestartState,
-    /// HUP: read the settings again.
-    Reload,
-}
 
 /// Why the supervisor cannot go on.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -112,33 +101,43 @@ pub enum RunError {
 /// `root_up` is told the root whenever one was made, so that tests and status can ask it.
 pub async fn run(
     plan: RootPlan,
-    mut signals: mpsc::Receiver<Signal>,
+    signals: Signals,
     root_up: impl Fn(ractor::ActorRef<RootMsg>),
 ) -> Result<(), RunError> {
     let deps = plan.deps.clone();
-    chores::write_state(&deps, plan.process, true, None, 0).await;
-    if let Some(histories) = chores::read_restart_state(&deps).await {
-        deps.restarts.replace(histories);
+    tokio::select! {
+        biased;
+        () = signals.stopped() => return Ok(()), // told to stop before it began
+        () = remember(&deps, plan.process) => {}
     }
-    deps.requests.load(&deps).await;
-    deps.holds.load(&deps).await;
-    deps.lives.load(&deps).await;
-    deps.role_beads.load(&deps).await;
-    deps.incidents.load(&deps).await;
-    deps.histories.load(&deps).await;
-    deps.feed.load(&deps).await;
-    let mut crashes = Vec::new();
+    let mut crashes = Crashes::default();
     loop {
-        match run_root(&plan, &mut signals, &root_up).await {
+        // The last root there may be does not fail because of one actor: then the town goes on as well as it can without it.
+        let may_fail = crashes.allow_another(deps.now().mono, Budget::default());
+        let plan = RootPlan { may_fail, ..plan.clone() };
+        match run_root(&plan, &signals, &root_up).await {
             RootEnd::Stopped => return Ok(()),
-            RootEnd::Crashed(why) => {
-                match budget::crashed(&mut crashes, deps.now().mono, Budget::default()) {
-                    budget::Verdict::Restart => tracing::error!("the root actor crashed, restarted: {why}"),
-                    budget::Verdict::Park(_) => return Err(RunError::RootCrashed(why)),
-                }
-            }
+            RootEnd::Crashed(why) => match crashes.crashed(deps.now().mono, Budget::default()) {
+                Verdict::Restart => tracing::error!("the root actor crashed, restarted: {why}"),
+                Verdict::Suspend(_) => return Err(RunError::RootCrashed(why)),
+            },
         }
     }
+}
+
+/// Reads what survived the last supervisor.
+async fn remember(deps: &Deps, process: Process) {
+    chores::write_state(deps, process, true, None, 0).await;
+    if let Some(histories) = chores::read_restart_state(deps).await {
+        deps.restarts.replace(histories);
+    }
+    deps.requests.load(deps).await;
+    deps.holds.load(deps).await;
+    deps.lives.load(deps).await;
+    deps.role_beads.load(deps).await;
+    deps.incidents.load(deps).await;
+    deps.histories.load(deps).await;
+    deps.feed.load(deps).await;
 }
 
 enum RootEnd {
@@ -148,10 +147,10 @@ enum RootEnd {
 
 async fn run_root(
     plan: &RootPlan,
-    signals: &mut mpsc::Receiver<Signal>,
+    signals: &Signals,
     root_up: &impl Fn(ractor::ActorRef<RootMsg>),
 ) -> RootEnd {
-    let spawned = Actor::spawn(None, Root, plan.clone()).await;
+    let spawned = Actor::spawn(None, Named::new("root", Root), plan.clone()).await;
     let (root, mut ended) = match spawned {
         Ok(spawned) => spawned,
         Err(error) => return RootEnd::Crashed(error.to_string()),
@@ -161,7 +160,7 @@ async fn run_root(
     loop {
         let signal = tokio::select! {
             biased;
-            signal = signals.recv() => signal.unwrap_or(Signal::Stop),
+            signal = signals.next() => signal,
             _ = &mut ended => return RootEnd::Crashed("it ended unasked".to_owned()),
         };
         let told = match signal {
@@ -174,13 +173,12 @@ async fn run_root(
             return RootEnd::Crashed("it takes no messages".to_owned());
         }
     }
-    // Ask, wait, kill, wait: the root stops its children in its own ending, twice a grace at most for each level.
+    // Ask, wait, kill, wait: the root stops its children in its own ending.
     root.stop(None);
-    let limit: Duration = STOP_GRACE * 4;
-    if tokio::time::timeout(limit, &mut ended).await.is_err() {
-        tracing::warn!("the root actor did not stop within {limit:?}, killed");
+    if tokio::time::timeout(stopping::ROOT, &mut ended).await.is_err() {
+        tracing::warn!("the root actor did not stop within {:?}, killed", stopping::ROOT);
         root.kill();
-        let _ = tokio::time::timeout(STOP_GRACE, ended).await;
+        let _ = tokio::time::timeout(stopping::KILL, ended).await;
     }
     RootEnd::Stopped
 }

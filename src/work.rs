@@ -9,6 +9,8 @@ use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures::FutureExt;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::panics;
+
 /// Where the messages of finished tasks go.
 pub type Post<M> = Arc<dyn Fn(M) + Send + Sync>;
 
@@ -34,7 +36,7 @@ impl<M: Send + 'static> Work<M> {
     pub fn spawn(&mut self, task: impl Future<Output = M> + Send + 'static, if_it_panics: M) {
         self.reap();
         let post = self.post.clone();
-        self.tasks.spawn(async move {
+        self.tasks.spawn(panics::on_behalf(panics::current(), async move {
             let message = match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(message) => message,
                 Err(_) => {
@@ -43,30 +45,95 @@ impl<M: Send + 'static> Work<M> {
                 }
             };
             post(message);
-        });
+        }));
     }
 
     /// Runs a task whose end nobody waits for; by what is returned it can be ended before.
     pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.reap();
-        self.tasks.spawn(async move {
+        self.tasks.spawn(panics::on_behalf(panics::current(), async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!("a task panicked");
             }
-        })
+        }))
     }
 
-    /// Posts `message` after `delay`.
-    pub fn after(&mut self, delay: Duration, message: M) {
+    /// Posts `message` after `delay`; by what is returned it can be kept from that.
+    pub fn after(&mut self, delay: Duration, message: M) -> AbortHandle {
         self.reap();
         let post = self.post.clone();
         self.tasks.spawn(async move {
             tokio::time::sleep(delay).await;
             post(message);
-        });
+        })
     }
 
     fn reap(&mut self) {
         while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+/// A timer of an actor that is set again and again: what it was set for before is cancelled, so that timers do not pile up
+/// however often that happens.
+#[derive(Debug, Default)]
+pub struct Timer {
+    generation: u64,
+    set: Option<AbortHandle>,
+}
+
+impl Timer {
+    /// Has a message posted after `delay`, and none that was to be posted before. The message carries this timer's number.
+    pub fn set<M: Send + 'static>(
+        &mut self,
+        work: &mut Work<M>,
+        delay: Duration,
+        message: impl FnOnce(u64) -> M,
+    ) {
+        self.cancel();
+        self.set = Some(work.after(delay, message(self.generation)));
+    }
+
+    /// What it was set for does not matter any more.
+    pub fn cancel(&mut self) {
+        self.generation += 1;
+        if let Some(set) = self.set.take() {
+            set.abort();
+        }
+    }
+
+    /// The number of its latest message.
+    pub fn number(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether this is the number of its latest message: one that was cancelled may have been on its way.
+    pub fn is_latest(&self, number: u64) -> bool {
+        number == self.generation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_is_set_again_cancels_what_it_was_set_for() {
+        let posted = Arc::new(Mutex::new(Vec::new()));
+        let to = posted.clone();
+        let mut work: Work<u64> = Work::new(Arc::new(move |number| to.lock().unwrap().push(number)));
+        let mut timer = Timer::default();
+        for _ in 0..36_000 {
+            timer.set(&mut work, Duration::from_secs(60), |number| number);
+            tokio::task::yield_now().await;
+        }
+        assert!(work.tasks.len() <= 3, "{} tasks", work.tasks.len());
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let posted = posted.lock().unwrap().clone();
+        assert_eq!(posted.len(), 1);
+        assert!(timer.is_latest(posted[0]));
+        timer.cancel();
+        assert!(!timer.is_latest(posted[0]));
     }
 }

@@ -47,6 +47,13 @@ impl Claims {
         self.give_up(&mut self.locked(), |_, other| other.rig() == Some(rig));
     }
 
+    /// Who claims which session.
+    pub fn all(&self) -> Vec<(Identity, String)> {
+        let sessions = self.locked();
+        let all = sessions.iter().flat_map(|(session, agents)| agents.iter().map(move |it| (it, session)));
+        all.map(|(agent, session)| (agent.clone(), session.clone())).collect()
+    }
+
     /// Why the agents that claim this session are not to be touched; `None` when there is one at most.
     pub fn contested(&self, session: &str) -> Option<String> {
         contest(&self.locked(), session)

@@ -1,8 +1,9 @@
 //! Owner: the one who may start, nudge and end an agent, as a component of the actor that owns it.
 //!
 //! It feeds the [`lifecycle`](super::lifecycle) with what was seen and carries out what it decides, one thing at a time:
-//! at most one start is under way, at most one timer is set. All slow work runs in tasks that end in an [`OwnerEvent`],
-//! which the actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
+//! at most one start is under way, at most one timer is set, and at most one thorough look is under way. Whatever triggers
+//! another one meanwhile waits for its answer: if each trigger began anew, it would never come. All slow work runs in tasks
+//! that end in an [`OwnerEvent`], which the actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ use crate::{
         death::{Death, Sign},
         sweep::Sweep,
     },
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 mod remembering;
@@ -35,6 +36,8 @@ mod telling;
 
 /// An owner that takes the place of a crashed one looks afresh after this long.
 const AFTER_A_CRASH: Duration = Duration::from_secs(1);
+/// A look that was cut short by a fault of ours is made again after this long.
+const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 
 /// What an owner's tasks and timers tell it.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub enum OwnerEvent {
     TimerDue(u64),
     /// From the look the timer asked for.
     Looked(u64, Observation),
+    /// That look panicked.
+    LookLost(u64),
     /// From the look that a death asked for.
     Glanced(Observation),
     /// From the start under way.
@@ -85,6 +90,24 @@ pub struct AgentStatus {
     pub last_end: Option<End>,
 }
 
+impl AgentStatus {
+    /// An agent of which nothing can be told now, for this reason.
+    pub fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) -> AgentStatus {
+        AgentStatus {
+            identity: identity.to_string(),
+            role: identity.role().to_string(),
+            rig: identity.rig().map(ToString::to_string),
+            session,
+            state: Standing::Unknown.as_str(),
+            since,
+            restarts: 0,
+            backoff_until: None,
+            reason: Some(why),
+            last_end: None,
+        }
+    }
+}
+
 /// An end that nobody meant.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct End {
@@ -103,7 +126,11 @@ pub struct Owner {
     spec: Arc<AgentSpec>,
     lifecycle: Lifecycle,
     work: Work<OwnerEvent>,
-    timer: u64,
+    timer: Timer,
+    /// When the timer goes off, if it is set (monotonic).
+    armed: Option<Duration>,
+    /// The thorough look that the timer asked for is under way.
+    inquiring: bool,
     known: KnownNames,
     /// Tells the start under way that something changed: it looks whether its session and permission are still there.
     pulse: Arc<Notify>,
@@ -138,10 +165,6 @@ impl Owner {
         let missed = deps.lives.is_missed(&spec.identity);
         let lifecycle = Lifecycle::resumed(history, memory, missed, state_since);
         let mut work = Work::new(post);
-        if lifecycle.state() != &State::Unseen {
-            // What an earlier owner waited for is gone with it.
-            work.after(AFTER_A_CRASH, OwnerEvent::TimerDue(0));
-        }
         if deps.requests.next(&spec.identity).is_some() {
             work.after(Duration::ZERO, OwnerEvent::RequestDue);
         }
@@ -153,7 +176,9 @@ impl Owner {
             lifecycle,
             spec: Arc::new(spec),
             work,
-            timer: 0,
+            timer: Timer::default(),
+            armed: None,
+            inquiring: false,
             known,
             pulse: Arc::new(Notify::new()),
             state_since,
@@ -169,6 +194,10 @@ impl Owner {
             deps,
         };
         owner.take_over_history(state_since);
+        if owner.state() != &State::Unseen {
+            // What an earlier owner waited for is gone with it.
+            owner.look_again(AFTER_A_CRASH);
+        }
         owner
     }
 
@@ -284,16 +313,14 @@ impl Owner {
     /// Takes what a task or timer of its own told.
     pub fn handle(&mut self, event: OwnerEvent) {
         match event {
-            OwnerEvent::TimerDue(generation) if generation == self.timer => {
-                let look = self.observe(How { thorough: true, ..How::default() });
-                self.work.spawn(
-                    async move { OwnerEvent::Looked(generation, look.await) },
-                    // The look panicked: ask again a little later.
-                    OwnerEvent::Done,
-                );
-            }
-            OwnerEvent::Looked(generation, seen) if generation == self.timer => {
+            OwnerEvent::TimerDue(generation) if self.timer.is_latest(generation) => self.inquire(),
+            OwnerEvent::Looked(generation, seen) if self.timer.is_latest(generation) => {
+                self.inquiring = false;
                 self.apply(Event::Looked(seen));
+            }
+            OwnerEvent::LookLost(generation) if self.timer.is_latest(generation) => {
+                self.inquiring = false;
+                self.look_again(AFTER_A_FAULT);
             }
             OwnerEvent::Glanced(seen) => self.apply(Event::Seen(seen)),
             OwnerEvent::StartEnded(end) => {
@@ -314,7 +341,8 @@ impl Owner {
             OwnerEvent::RequestDue => self.attend(),
             OwnerEvent::RequestLooked(stage, seen) => self.request_looked(stage, seen),
             OwnerEvent::RequestLost => self.put_off(),
-            OwnerEvent::TimerDue(_) | OwnerEvent::Looked(..) | OwnerEvent::Done => {}
+            OwnerEvent::TimerDue(_) | OwnerEvent::Looked(..) | OwnerEvent::LookLost(_) | OwnerEvent::Done => {
+            }
         }
     }
 
@@ -344,6 +372,9 @@ impl Owner {
         if let Event::Seen(seen) | Event::Looked(seen) = &event {
             self.note(seen);
         }
+        if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
+            return; // the thorough look under way says more than that
+        }
         let step = self.lifecycle.apply(
             event,
             Surroundings {
@@ -361,7 +392,9 @@ impl Owner {
         self.keep_history(told_before, &step, settings.restart.crash_loop_window, now);
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;
-            self.timer += 1; // what the old state waited for does not matter any more
+            // What the old state waited for does not matter any more.
+            self.timer.cancel();
+            (self.armed, self.inquiring) = (None, false);
         }
         for notice in step.notices {
             self.notice(notice, now);
@@ -381,13 +414,30 @@ impl Owner {
         }
         match step.decision {
             Decision::Leave => {}
-            Decision::LookAgain(after) => {
-                self.timer += 1;
-                self.work.after(after, OwnerEvent::TimerDue(self.timer));
-            }
+            Decision::LookAgain(after) => self.look_again(after),
             Decision::Start(order) => self.start(order),
             Decision::Stop(order) => self.stop(order),
         }
+    }
+
+    /// Sets the timer for the next thorough look. One that is set is only brought forward, and a look under way is awaited.
+    fn look_again(&mut self, after: Duration) {
+        let at = self.deps.now().mono + after;
+        if self.inquiring || self.armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        self.armed = Some(at);
+        self.timer.set(&mut self.work, after, OwnerEvent::TimerDue);
+    }
+
+    fn inquire(&mut self) {
+        (self.armed, self.inquiring) = (None, true);
+        let (generation, look) =
+            (self.timer.number(), self.observe(How { thorough: true, ..How::default() }));
+        self.work.spawn(
+            async move { OwnerEvent::Looked(generation, look.await) },
+            OwnerEvent::LookLost(generation),
+        );
     }
 
     /// What an observation tells beside what the lifecycle makes of it.
@@ -417,4 +467,8 @@ impl Owner {
             last_end: self.last_end.clone(),
         }
     }
+}
+
+fn shows_nothing_alive(seen: &Observation) -> bool {
+    matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_))
 }

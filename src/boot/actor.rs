@@ -143,9 +143,9 @@ impl BootState {
     }
 
     fn looked(&mut self, number: u64, found: Option<Found>) {
-        if let Some(found) = found
-            && !self.spawning
-        {
+        // A look that was cut short by a fault is no answer: the heartbeat names this part as late.
+        let Some(found) = found else { return };
+        if !self.spawning {
             let unavailable = matches!(found.glimpse, Glimpse::Unknown(_));
             if self.deps.degraded || unavailable {
                 self.triage(&found);
@@ -153,7 +153,7 @@ impl BootState {
                 self.decide(&found);
             }
         }
-        (self.answers)(Report::Looked { number, part: "boot".to_owned(), delegated: Vec::new() });
+        (self.answers)(Report::looked(number, "boot"));
     }
 
     fn not_wanted(&self, permission: &Permission) -> Option<String> {

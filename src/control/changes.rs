@@ -3,7 +3,7 @@
 //! A change names only what is different: agents with all that is known of them, those that are `gone`, and other parts of the
 //! report as they are now. A reader that is slow is told less often, never more at once than there is; nothing is kept for it.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
@@ -13,7 +13,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{report::StatusReport, reporter::Reporter};
+use super::{
+    report::{AgentReport, StatusReport},
+    reporter::Reporter,
+};
 
 /// What happens in a burst is told together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -58,16 +61,20 @@ impl Following {
     }
 }
 
+fn by_identity(report: &StatusReport) -> BTreeMap<&str, &AgentReport> {
+    report.agents.iter().map(|agent| (agent.identity.as_str(), agent)).collect()
+}
+
 /// What is different now; empty when nothing is.
 fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
     let mut change = Map::new();
-    let agents: Vec<_> = now.agents.iter().filter(|agent| !before.agents.contains(agent)).collect();
+    let (agents_before, agents_now) = (by_identity(before), by_identity(now));
+    let is_new = |agent: &&&AgentReport| agents_before.get(agent.identity.as_str()) != Some(*agent);
+    let agents: Vec<_> = agents_now.values().filter(is_new).collect();
     if !agents.is_empty() {
         change.insert("agents".to_owned(), json!(agents));
     }
-    let is_there = |identity: &str| now.agents.iter().any(|agent| agent.identity == identity);
-    let gone: Vec<&str> =
-        before.agents.iter().map(|it| it.identity.as_str()).filter(|it| !is_there(it)).collect();
+    let gone: Vec<&str> = agents_before.keys().copied().filter(|it| !agents_now.contains_key(it)).collect();
     if !gone.is_empty() {
         change.insert("gone".to_owned(), json!(gone));
     }
@@ -92,7 +99,6 @@ fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::report::AgentReport;
 
     fn report(agents: &[(&str, &str)], beats: u64) -> StatusReport {
         let agent = |(identity, state): &(&str, &str)| AgentReport {
@@ -104,6 +110,16 @@ mod tests {
             StatusReport { agents: agents.iter().map(agent).collect(), ..StatusReport::default() };
         report.heartbeat.count = beats;
         report
+    }
+
+    #[test]
+    fn many_agents_are_compared_each_with_itself() {
+        let names: Vec<String> = (0..20_000).map(|number| format!("r/polecats/p{number:05}")).collect();
+        let all = |state| names.iter().map(|name| (name.as_str(), state)).collect::<Vec<_>>();
+        let (before, now) = (report(&all("alive"), 1), report(&all("absent"), 1));
+        // Each with each other would be 400 million comparisons, and minutes.
+        assert_eq!(change(&before, &now)["agents"].as_array().unwrap().len(), names.len());
+        assert!(change(&before, &before).is_empty());
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! Connections: serves everybody who connects, at a bounded cost.
 //!
 //! A client may send garbage, headers without end, or nothing; may not read; may connect a thousand times. Each connection has
-//! a small buffer and a limit of time, and when there are too many the eldest goes: whoever comes now is served. It must not
+//! a small buffer and a limit of time, and when there are too many one goes: the eldest that never asked anything, else the
+//! eldest that does not follow what happens, else the eldest. So whoever comes now is served, and whoever asks is not pushed out
+//! by those who say nothing. It must not
 //! know what is asked.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
 
-use axum::{Extension, Router};
+use axum::{Extension, Router, extract::Request, middleware::map_request};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -38,19 +39,32 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Says of a connection that it follows what happens, and may stay.
 #[derive(Debug, Clone, Default)]
-pub struct Stays(Arc<AtomicBool>);
+pub struct Stays(Arc<AtomicU8>);
+
+/// It asked something; or follows what happens. In the order in which they go.
+const ASKED: u8 = 1;
+const FOLLOWS: u8 = 2;
 
 impl Stays {
     /// It may stay.
     pub fn stay(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_max(FOLLOWS, Ordering::Relaxed);
+    }
+
+    fn asks(&self) {
+        self.0.fetch_max(ASKED, Ordering::Relaxed);
+    }
+
+    fn rank(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Accepts and serves. Never ends by itself; dropping it ends all connections.
 pub async fn serve(listener: UnixListener, router: Router) {
     let mut connections = JoinSet::new();
-    let mut order: VecDeque<AbortHandle> = VecDeque::new();
+    // The eldest first.
+    let mut order: Vec<(AbortHandle, Stays)> = Vec::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -61,19 +75,25 @@ pub async fn serve(listener: UnixListener, router: Router) {
             sleep(PAUSE).await;
             continue;
         };
-        order.retain(|connection| !connection.is_finished());
+        order.retain(|(connection, _)| !connection.is_finished());
         if order.len() >= MOST
-            && let Some(eldest) = order.pop_front()
+            && let Some((at, _)) = order.iter().enumerate().min_by_key(|(at, (_, stays))| (stays.rank(), *at))
         {
-            eldest.abort();
+            order.remove(at).0.abort();
         }
-        order.push_back(connections.spawn(connection(stream, router.clone())));
+        let stays = Stays::default();
+        let connection = connections.spawn(connection(stream, router.clone(), stays.clone()));
+        order.push((connection, stays));
     }
 }
 
-async fn connection(stream: UnixStream, router: Router) {
-    let stays = Stays::default();
-    let service = TowerToHyperService::new(router.layer(Extension(stays.clone())));
+async fn connection(stream: UnixStream, router: Router, stays: Stays) {
+    let asks = stays.clone();
+    let router = router.layer(Extension(stays.clone())).layer(map_request(move |request: Request| {
+        asks.asks();
+        async move { request }
+    }));
+    let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -82,8 +102,48 @@ async fn connection(stream: UnixStream, router: Router) {
     let mut connection = std::pin::pin!(connection);
     // What ends it is the client's business.
     while timeout(LIFE, &mut connection).await.is_err() {
-        if !stays.0.load(Ordering::Relaxed) {
+        if stays.rank() < FOLLOWS {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn ask(stream: &mut UnixStream) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: town\r\n\r\n").await.unwrap();
+        let mut answer = [0; 1024];
+        let length = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_is_not_pushed_out_by_those_who_say_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let serving = serve(UnixListener::bind(&path).unwrap(), router);
+        let story = async {
+            let mut reader = UnixStream::connect(&path).await.unwrap();
+            assert!(ask(&mut reader).await.ends_with("here"));
+            let mut idle = Vec::new();
+            for _ in 0..MOST * 3 {
+                idle.push(UnixStream::connect(&path).await.unwrap());
+                tokio::task::yield_now().await;
+            }
+            assert!(ask(&mut reader).await.ends_with("here"), "the eldest, which asked");
+            let mut last = UnixStream::connect(&path).await.unwrap();
+            assert!(ask(&mut last).await.ends_with("here"), "whoever comes now");
+            assert_eq!(idle[0].read(&mut [0; 1]).await.unwrap(), 0, "the eldest that said nothing is gone");
+        };
+        tokio::select! {
+            () = serving => {}
+            () = story => {}
         }
     }
 }

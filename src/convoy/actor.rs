@@ -18,7 +18,7 @@ use super::{
 use crate::{
     commands::CommandError,
     deps::Deps,
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 /// What the convoy watcher hears.
@@ -63,9 +63,12 @@ pub struct ConvoyState {
     pub(super) closes_seen: u64,
     pub(super) lines_skipped: u64,
     enabled: bool,
-    timer: u64,
+    timer: Timer,
     /// When the timer goes off, if it is set (monotonic).
     armed: Option<Duration>,
+    /// When the next timed question is due, by both clocks: the wall clock is read once for each, so that whoever is told of it
+    /// sees a change only when there is one.
+    timed: Option<(Duration, Timestamp)>,
     last_check: Option<CheckStatus>,
     open: Option<bool>,
 }
@@ -94,8 +97,9 @@ impl Actor for ConvoyWatch {
             closes_seen: 0,
             lines_skipped: 0,
             enabled: false,
-            timer: 0,
+            timer: Timer::default(),
             armed: None,
+            timed: None,
             last_check: None,
             open: None,
         };
@@ -114,7 +118,7 @@ impl Actor for ConvoyWatch {
             ConvoyMsg::Heard(number) => state.heard(number),
             ConvoyMsg::Ended(number, how) => state.ended(number, how, None),
             ConvoyMsg::WellDue(number) => state.well_due(number),
-            ConvoyMsg::LookDue(generation) if generation == state.timer => state.armed = None,
+            ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.armed = None,
             ConvoyMsg::LookDue(_) => {}
             ConvoyMsg::Looked(outcome) => state.looked(outcome),
             ConvoyMsg::Heartbeat => state.reconsider(false),
@@ -150,6 +154,7 @@ impl ConvoyState {
         if !self.enabled {
             return;
         }
+        self.note_timed();
         let now = self.deps.now().mono;
         match self.agenda.next(now) {
             Next::Busy => {}
@@ -163,11 +168,18 @@ impl ConvoyState {
         }
     }
 
+    fn note_timed(&mut self) {
+        let timed = self.agenda.timed();
+        if self.timed.is_none_or(|(before, _)| before != timed) {
+            let now = self.deps.now();
+            self.timed = Some((timed, later(now.wall, timed.saturating_sub(now.mono))));
+        }
+    }
+
     fn arm(&mut self, at: Duration, delay: Duration) {
         if self.armed.is_none_or(|armed| at < armed) {
             self.armed = Some(at);
-            self.timer += 1;
-            self.work.after(delay, ConvoyMsg::LookDue(self.timer));
+            self.timer.set(&mut self.work, delay, ConvoyMsg::LookDue);
         }
     }
 
@@ -193,11 +205,11 @@ impl ConvoyState {
     }
 
     fn snapshot(&self) -> ConvoySnapshot {
-        let now = self.deps.now();
+        let timed = self.timed.filter(|_| self.enabled);
         ConvoySnapshot {
             stream: self.stream_status(),
             last_check: self.last_check.clone(),
-            next_timed: self.enabled.then(|| later(now.wall, self.agenda.timed().saturating_sub(now.mono))),
+            next_timed: timed.map(|(_, at)| at),
             open_convoys: self.open,
             closes_seen: self.closes_seen,
             lines_skipped: self.lines_skipped,

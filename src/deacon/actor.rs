@@ -23,7 +23,7 @@ use crate::{
     sessions::sweep::Sweep,
     town::{deacon_file, reading::Reading},
     tree::part::{Answers, Report, Word},
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 /// What the deacon's actor hears.
@@ -55,7 +55,7 @@ pub struct DeaconState {
     owner: Owner,
     progress: Progress,
     work: Work<DeaconMsg>,
-    timer: u64,
+    timer: Timer,
     answers: Answers,
     held: bool,
 }
@@ -75,7 +75,15 @@ impl Actor for Deacon {
         let owner =
             Owner::new(deps.clone(), spec, Arc::new(move |event| owner_post(DeaconMsg::Owner(event))));
         let progress = Progress::default();
-        Ok(DeaconState { deps, owner, progress, work: Work::new(post), timer: 0, answers, held: false })
+        Ok(DeaconState {
+            deps,
+            owner,
+            progress,
+            work: Work::new(post),
+            timer: Timer::default(),
+            answers,
+            held: false,
+        })
     }
 
     async fn handle(
@@ -89,7 +97,7 @@ impl Actor for Deacon {
             DeaconMsg::CheckNow => state.look(None, None),
             DeaconMsg::Owner(event) => state.owner_told(event),
             DeaconMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
-            DeaconMsg::ProgressDue(generation) if generation == state.timer => state.look(None, None),
+            DeaconMsg::ProgressDue(generation) if state.timer.is_latest(generation) => state.look(None, None),
             DeaconMsg::ProgressDue(_) | DeaconMsg::Nudged => {}
             DeaconMsg::Probe(reply) => drop(reply.send(state.owner.snapshot())),
         }
@@ -146,12 +154,12 @@ impl DeaconState {
     }
 
     fn looked(&mut self, heartbeat: Option<u64>, seen: Option<(Observation, HeartbeatFile)>) {
-        if let Some((seen, file)) = seen {
-            self.owner.apply(Event::Seen(seen.clone()));
-            self.check_progress(&seen, file);
-        }
+        // A look that was cut short by a fault is no answer: the heartbeat names this part as late.
+        let Some((seen, file)) = seen else { return };
+        self.owner.apply(Event::Seen(seen.clone()));
+        self.check_progress(&seen, file);
         if let Some(number) = heartbeat {
-            (self.answers)(Report::Looked { number, part: "deacon".to_owned(), delegated: Vec::new() });
+            (self.answers)(Report::looked(number, "deacon"));
         }
     }
 
@@ -189,11 +197,11 @@ impl DeaconState {
             }
             (Verdict::Leave | Verdict::Stuck { .. }, _) => {}
         }
-        self.timer += 1;
+        self.timer.cancel();
         if let Some(after) = self.progress.next_look(&look, now, &settings.deacon) {
             // A replacement that has to wait falls due when its wait is over.
             let after = self.owner.backoff_left(now).map_or(after, |left| after.min(left));
-            self.work.after(after, DeaconMsg::ProgressDue(self.timer));
+            self.timer.set(&mut self.work, after, DeaconMsg::ProgressDue);
         }
     }
 

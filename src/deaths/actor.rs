@@ -18,7 +18,7 @@ use crate::{
     deps::Deps,
     ledger::{events, notify},
     town::log::line::AS_IS,
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 /// How often the counters and clocks are read, to have something to compare with.
@@ -54,7 +54,7 @@ pub struct DeathWindow;
 pub struct DeathsState {
     deps: Arc<Deps>,
     work: Work<DeathsMsg>,
-    timer: u64,
+    timer: Timer,
     readings: Readings,
     /// The number of the tidings whose cause is being looked for.
     gathering: Option<u64>,
@@ -83,7 +83,7 @@ impl Actor for DeathWindow {
         });
         work.after(Duration::ZERO, DeathsMsg::ReadingDue);
         let readings = Readings::default();
-        Ok(DeathsState { deps, work, timer: 0, readings, gathering: None, delivering: false })
+        Ok(DeathsState { deps, work, timer: Timer::default(), readings, gathering: None, delivering: false })
     }
 
     async fn handle(
@@ -94,7 +94,7 @@ impl Actor for DeathWindow {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             DeathsMsg::Changed => state.go_on(),
-            DeathsMsg::Due(generation) if generation == state.timer => state.go_on(),
+            DeathsMsg::Due(generation) if state.timer.is_latest(generation) => state.go_on(),
             DeathsMsg::Due(_) => {}
             DeathsMsg::ReadingDue => state.read(),
             DeathsMsg::Read(reading) => {
@@ -124,9 +124,9 @@ impl DeathsState {
     fn go_on(&mut self) {
         let (now, settings) = (self.deps.now(), self.deps.settings());
         self.deps.deaths.look(now, &settings.deaths);
-        self.timer += 1;
+        self.timer.cancel();
         if let Some(after) = self.deps.deaths.due_in(now) {
-            self.work.after(after, DeathsMsg::Due(self.timer));
+            self.timer.set(&mut self.work, after, DeathsMsg::Due);
         }
         self.gather();
         self.deliver();

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 /// In case nobody tells that the log changed,
@@ -87,7 +87,7 @@ pub struct Curator;
 pub struct CuratorState {
     deps: Arc<Deps>,
     work: Work<FeedMsg>,
-    timer: u64,
+    timer: Timer,
     /// After how long the timer that is set goes off.
     poll: Option<Duration>,
     /// Between rounds it is here, during one with its task.
@@ -123,7 +123,7 @@ impl Actor for Curator {
         let mut state = CuratorState {
             deps,
             work,
-            timer: 0,
+            timer: Timer::default(),
             poll: None,
             follower: None,
             taken_over: false,
@@ -146,7 +146,7 @@ impl Actor for Curator {
         state: &mut CuratorState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            FeedMsg::PollDue(generation) if generation != state.timer => {}
+            FeedMsg::PollDue(generation) if !state.timer.is_latest(generation) => {}
             FeedMsg::PollDue(_) => {
                 state.poll = None;
                 state.want_round();
@@ -225,8 +225,7 @@ impl CuratorState {
             return;
         }
         self.poll = Some(after);
-        self.timer += 1;
-        self.work.after(after, FeedMsg::PollDue(self.timer));
+        self.timer.set(&mut self.work, after, FeedMsg::PollDue);
     }
 
     fn snapshot(&self) -> FeedSnapshot {

@@ -102,8 +102,7 @@ impl Actor for DeaconMail {
         match message {
             MailMsg::Word(Word::Heartbeat(beat)) => {
                 state.read(Why::Heartbeat);
-                let (number, part) = (beat.number, "mail".to_owned());
-                (state.answers)(Report::Looked { number, part, delegated: Vec::new() });
+                (state.answers)(Report::looked(beat.number, "mail"));
             }
             MailMsg::Word(_) => {}
             MailMsg::ReadNow => state.read(Why::Asked),

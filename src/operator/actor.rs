@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 /// After a beginning, so long until a glance: to the first one the process usually has its name.
@@ -76,7 +76,7 @@ pub struct OperatorState {
     due: BTreeSet<Duration>,
     /// When the timer for the next one goes off, if it is set.
     armed: Option<Duration>,
-    timer: u64,
+    timer: Timer,
     glancing: bool,
     allowance: Allowance,
     /// A look is due or under way, because something runs.
@@ -113,7 +113,7 @@ impl Actor for OperatorWatch {
             work,
             due: BTreeSet::new(),
             armed: None,
-            timer: 0,
+            timer: Timer::default(),
             glancing: false,
             allowance: Allowance::default(),
             watching: false,
@@ -137,7 +137,7 @@ impl Actor for OperatorWatch {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             OperatorMsg::Begun => state.begun(),
-            OperatorMsg::GlanceDue(generation) if generation == state.timer => state.glance(),
+            OperatorMsg::GlanceDue(generation) if state.timer.is_latest(generation) => state.glance(),
             OperatorMsg::GlanceDue(_) => {}
             OperatorMsg::Glanced(began) => state.glanced(began),
             OperatorMsg::LookDue => state.look(),
@@ -179,8 +179,7 @@ impl OperatorState {
             return;
         }
         self.armed = Some(at);
-        self.timer += 1;
-        self.work.after(at.saturating_sub(now), OperatorMsg::GlanceDue(self.timer));
+        self.timer.set(&mut self.work, at.saturating_sub(now), OperatorMsg::GlanceDue);
     }
 
     /// One glance stands for all that are due by now.

@@ -5,14 +5,11 @@
 //! owner of each then makes sure and reads its beads again before anything is done. It must not start a polecat
 //! that has no work, and never waits for `bd` with anything but that polecat's restart.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use super::{roster, work};
+use super::{owners::Owners, roster, work};
 use crate::{
     agent::{
         confirmation::Observation,
@@ -23,6 +20,7 @@ use crate::{
     audit::rounds::{Audit, AuditEvent},
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
+    panics,
     rig::supervisor::RigPlan,
     sessions::{death::Death, sweep::Sweep},
     spawns::rounds::{SpawnEvent, Spawns},
@@ -37,10 +35,12 @@ pub enum HealthMsg {
     Word(Word),
     /// From the tasks and timers of one polecat's owner.
     Owner(AgentName, Box<OwnerEvent>),
+    /// From its timer: the time of a polecat's owner that was suspended is over.
+    Resume(AgentName),
     /// From its own listing of the rig's polecats, or nothing when that was cut short.
     Listed(Wanted, Option<Result<Roster, String>>),
     /// From its own looks; with the heartbeat they answer, if one asked for them.
-    Looked(Option<u64>, Vec<(AgentName, Observation)>),
+    Looked(Option<u64>, Option<Vec<(AgentName, Observation)>>),
     /// From the tasks of its audit.
     Audit(AuditEvent),
     /// From the tasks that attend pending spawns.
@@ -77,7 +77,7 @@ pub struct PolecatHealth;
 pub struct HealthState {
     deps: Arc<Deps>,
     rig: RigPlan,
-    polecats: BTreeMap<AgentName, Owner>,
+    polecats: Owners,
     crew: BTreeSet<Identity>,
     /// Sessions that look like a polecat's and are not, as far as is known.
     strangers: BTreeSet<String>,
@@ -99,15 +99,12 @@ impl Actor for PolecatHealth {
         (deps, rig, answers): Self::Arguments,
     ) -> Result<HealthState, ActorProcessingErr> {
         let post: Post<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let (to_audit, to_spawns) = (post.clone(), post.clone());
-        let to_audit: Post<AuditEvent> = Arc::new(move |event| to_audit(HealthMsg::Audit(event)));
-        let to_spawns: Post<SpawnEvent> = Arc::new(move |event| to_spawns(HealthMsg::Spawns(event)));
         let mut state = HealthState {
-            audit: Audit::new(deps.clone(), rig.name.clone(), to_audit),
-            spawns: Spawns::new(deps.clone(), rig.clone(), to_spawns),
+            audit: audit(&deps, &rig, &post),
+            spawns: spawns(&deps, &rig, &post),
+            polecats: Owners::new(deps.clone(), rig.clone(), post.clone(), answers.clone()),
             deps,
             rig,
-            polecats: BTreeMap::new(),
             crew: BTreeSet::new(),
             strangers: BTreeSet::new(),
             work: Work::new(post.clone()),
@@ -133,18 +130,13 @@ impl Actor for PolecatHealth {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             HealthMsg::Word(word) => state.heard(word),
-            HealthMsg::Owner(name, event) => {
-                if let Some(owner) = state.polecats.get_mut(&name) {
-                    owner.handle(*event);
-                }
-            }
+            HealthMsg::Owner(name, event) => state.polecats.on(&name, |owner| owner.handle(*event)),
+            HealthMsg::Resume(name) => state.polecats.resume(&name),
             HealthMsg::Listed(wanted, listed) => state.listed(wanted, listed),
             HealthMsg::Looked(heartbeat, seen) => state.looked(heartbeat, seen),
-            HealthMsg::Audit(event) => state.audit.handle(event),
-            HealthMsg::Spawns(event) => state.spawns.handle(event),
-            HealthMsg::Probe(reply) => {
-                drop(reply.send(state.polecats.values().map(Owner::snapshot).collect()))
-            }
+            HealthMsg::Audit(event) => state.in_audit(|audit, _| audit.handle(event)),
+            HealthMsg::Spawns(event) => state.in_spawns(|spawns| spawns.handle(event)),
+            HealthMsg::Probe(reply) => drop(reply.send(state.polecats.statuses())),
         }
         Ok(())
     }
@@ -159,7 +151,7 @@ impl HealthState {
             }
             Word::Swept(sweep) => {
                 self.wake_starts();
-                self.polecats.values_mut().for_each(|owner| owner.swept(&sweep));
+                self.polecats.each(|owner| owner.swept(&sweep));
                 self.look_at_news(&sweep);
                 self.look_for_strangers(sweep);
             }
@@ -169,40 +161,36 @@ impl HealthState {
                 self.list(Wanted::Change);
             }
             Word::Asked(identity) => self.asked(&identity),
-            Word::Mail(inbox) => self.spawns.mail(&inbox),
+            Word::Mail(inbox) => self.in_spawns(|spawns| spawns.mail(&inbox)),
             Word::SnapshotRead(snapshot) => {
                 self.tell_hooks(&snapshot);
                 self.nominate(&snapshot);
-                self.audit.snapshot_read(&snapshot, &self.polecats);
+                self.in_audit(|audit, polecats| audit.snapshot_read(&snapshot, polecats.running()));
             }
-            Word::RestartStateChanged => self.polecats.values_mut().for_each(Owner::recall),
+            Word::RestartStateChanged => self.polecats.each(Owner::recall),
             Word::ClearBackoff(whose) => {
-                self.polecats.values_mut().for_each(|owner| owner.clear_backoff(whose.as_ref()));
+                self.polecats.each(|owner| owner.clear_backoff(whose.as_ref()));
             }
         }
     }
 
     fn wake_starts(&self) {
-        self.polecats.values().for_each(Owner::wake_start);
+        self.polecats.running().values().for_each(Owner::wake_start);
     }
 
     fn died(&mut self, death: Death) {
-        let owner = self.polecats.values_mut().find(|owner| owner.spec().session == death.session);
-        if let Some(owner) = owner {
-            owner.died(death);
+        let mut owners = self.polecats.running().iter();
+        let of_it = owners.find(|(_, owner)| owner.spec().session == death.session);
+        if let Some(name) = of_it.map(|(name, _)| name.clone()) {
+            self.polecats.on(&name, |owner| owner.died(death));
         }
     }
 
     fn asked(&mut self, identity: &Identity) {
         let Identity::Polecat(_, name) = identity else { return };
         // One without a directory is made as well: that it cannot be started is told by its start.
-        if !self.polecats.contains_key(name) {
-            let owner = self.owner(name);
-            self.polecats.insert(name.clone(), owner);
-        }
-        if let Some(owner) = self.polecats.get_mut(name) {
-            owner.attend();
-        }
+        self.polecats.add(name);
+        self.polecats.on(name, Owner::attend);
     }
 
     fn list(&mut self, wanted: Wanted) {
@@ -267,14 +255,16 @@ impl HealthState {
         let there: BTreeSet<AgentName> = names.into_iter().collect();
         let gone: Vec<AgentName> = self
             .polecats
-            .iter()
-            .filter(|(name, owner)| !there.contains(*name) && self.may_be_let_go(owner))
-            .map(|(name, _)| name.clone())
+            .names()
+            .filter(|name| !there.contains(*name))
+            .filter(|name| self.polecats.running().get(*name).is_none_or(|owner| self.may_be_let_go(owner)))
+            .cloned()
             .collect();
         for name in gone {
-            if let Some(owner) = self.polecats.remove(&name) {
+            if let Some(owner) = self.polecats.running().get(&name) {
                 self.deps.screens.unwant(&owner.spec().session);
             }
+            self.polecats.remove(&name);
             let identity = Identity::Polecat(self.rig.name.clone(), name);
             self.deps.claims.release(&identity);
             self.let_go(&identity);
@@ -283,15 +273,12 @@ impl HealthState {
             self.deps.histories.gone(&identity, "its directory is gone", self.deps.now().wall);
             self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
         }
-        let new: Vec<AgentName> =
-            there.into_iter().filter(|name| !self.polecats.contains_key(name)).collect();
-        let appeared = !new.is_empty();
-        for name in new {
-            let owner = self.owner(&name);
-            self.polecats.insert(name, owner);
-        }
-        self.audit.follow(self.polecats.keys());
-        self.spawns.follow(self.polecats.keys());
+        let known: BTreeSet<AgentName> = self.polecats.names().cloned().collect();
+        let appeared = !there.is_subset(&known);
+        there.iter().for_each(|name| self.polecats.add(name));
+        let known: BTreeSet<AgentName> = known.union(&there).cloned().collect();
+        self.in_audit(|audit, _| audit.follow(known.iter()));
+        self.in_spawns(|spawns| spawns.follow(known.iter()));
         appeared
     }
 
@@ -317,12 +304,22 @@ impl HealthState {
             || self.deps.claims.contested(&owner.spec().session).is_some()
     }
 
-    fn owner(&self, name: &AgentName) -> Owner {
-        let identity = Identity::Polecat(self.rig.name.clone(), name.clone());
-        let spec = self.rig.spec(identity, self.deps.settings().tmux.naming);
-        let (post, name) = (self.post.clone(), name.clone());
-        let post = Arc::new(move |event| post(HealthMsg::Owner(name.clone(), Box::new(event))));
-        Owner::new(self.deps.clone(), spec, post)
+    /// The audit does something; a fault in it must not take the polecats' owners with it.
+    fn in_audit(&mut self, act: impl FnOnce(&mut Audit, &Owners)) {
+        let part = format!("{}/polecats' audit", self.rig.name);
+        if let Err(why) = panics::contain(&part, || act(&mut self.audit, &self.polecats)) {
+            tracing::warn!("{part} crashed ({why}), begun anew");
+            self.audit = audit(&self.deps, &self.rig, &self.post);
+        }
+    }
+
+    /// The same for the pending spawns.
+    fn in_spawns(&mut self, act: impl FnOnce(&mut Spawns)) {
+        let part = format!("{}/polecats' spawns", self.rig.name);
+        if let Err(why) = panics::contain(&part, || act(&mut self.spawns)) {
+            tracing::warn!("{part} crashed ({why}), begun anew");
+            self.spawns = spawns(&self.deps, &self.rig, &self.post);
+        }
     }
 
     /// Looks at those for whom it is worth it, all side by side.
@@ -334,6 +331,7 @@ impl HealthState {
     ) {
         let looks: Vec<_> = self
             .polecats
+            .running()
             .iter()
             .filter(|(_, owner)| worth(owner, sweep.as_deref()))
             .map(|(name, owner)| {
@@ -342,14 +340,14 @@ impl HealthState {
             })
             .collect();
         self.work.spawn(
-            async move { HealthMsg::Looked(heartbeat, futures::future::join_all(looks).await) },
-            HealthMsg::Looked(heartbeat, Vec::new()),
+            async move { HealthMsg::Looked(heartbeat, Some(futures::future::join_all(looks).await)) },
+            HealthMsg::Looked(heartbeat, None),
         );
     }
 
     fn look_at_news(&mut self, sweep: &Arc<Sweep>) {
         let news = |owner: &Owner| owner.is_news(sweep) && (!is_idle(owner) || shows(sweep, owner));
-        if self.polecats.values().any(news) {
+        if self.polecats.running().values().any(news) {
             self.look(None, Some(sweep.clone()), |owner, _| news(owner));
         }
     }
@@ -359,7 +357,7 @@ impl HealthState {
         let Ok(sessions) = &sweep.sessions else { return };
         let may_be_ours = self.rig.polecats_sessions(self.deps.settings().tmux.naming);
         let known: BTreeSet<&str> =
-            self.polecats.values().map(|owner| owner.spec().session.as_str()).collect();
+            self.polecats.running().values().map(|owner| owner.spec().session.as_str()).collect();
         let strangers: BTreeSet<String> = sessions
             .keys()
             .filter(|name| may_be_ours(name) && !known.contains(name.as_str()))
@@ -372,29 +370,30 @@ impl HealthState {
         }
     }
 
-    fn looked(&mut self, heartbeat: Option<u64>, seen: Vec<(AgentName, Observation)>) {
+    fn looked(&mut self, heartbeat: Option<u64>, seen: Option<Vec<(AgentName, Observation)>>) {
+        // Looks that were cut short by a fault are no answer: the heartbeat names this part as late.
+        let Some(seen) = seen else { return };
         for (name, seen) in seen {
-            if let Some(owner) = self.polecats.get_mut(&name) {
-                owner.apply(Event::Seen(seen));
-            }
+            self.polecats.on(&name, |owner| owner.apply(Event::Seen(seen)));
         }
         if let Some(number) = heartbeat {
             let part = format!("{}/polecats", self.rig.name);
-            (self.answers)(Report::Looked { number, part, delegated: Vec::new() });
+            let missed = self.polecats.suspended().map(|identity| identity.to_string()).collect();
+            (self.answers)(Report::Looked { number, part, delegated: Vec::new(), missed });
         }
     }
 
     /// The last snapshot may have come before those it is about were known; however old it is, it only nominates.
     /// Other work lets go who was stopped on request. What was read before that says nothing.
     fn tell_hooks(&mut self, snapshot: &AgentSnapshot) {
-        for owner in self.polecats.values_mut() {
+        self.polecats.each(|owner| {
             if let State::HeldOnRequest { hold } = owner.state()
                 && snapshot.begun.wall > hold.since
                 && let Some(hook) = snapshot.hook(&owner.spec().identity)
             {
                 owner.apply(Event::Hook(hook));
             }
-        }
+        });
     }
 
     fn nominate_by_the_last(&mut self) {
@@ -407,6 +406,7 @@ impl HealthState {
     fn nominate(&mut self, snapshot: &AgentSnapshot) {
         let looks: Vec<_> = self
             .polecats
+            .running()
             .iter()
             .filter(|(_, owner)| is_idle(owner))
             .filter_map(|(name, owner)| {
@@ -420,10 +420,20 @@ impl HealthState {
             return;
         }
         self.work.spawn(
-            async move { HealthMsg::Looked(None, futures::future::join_all(looks).await) },
-            HealthMsg::Looked(None, Vec::new()),
+            async move { HealthMsg::Looked(None, Some(futures::future::join_all(looks).await)) },
+            HealthMsg::Looked(None, None),
         );
     }
+}
+
+fn audit(deps: &Arc<Deps>, rig: &RigPlan, post: &Post<HealthMsg>) -> Audit {
+    let post = post.clone();
+    Audit::new(deps.clone(), rig.name.clone(), Arc::new(move |event| post(HealthMsg::Audit(event))))
+}
+
+fn spawns(deps: &Arc<Deps>, rig: &RigPlan, post: &Post<HealthMsg>) -> Spawns {
+    let post = post.clone();
+    Spawns::new(deps.clone(), rig.clone(), Arc::new(move |event| post(HealthMsg::Spawns(event))))
 }
 
 async fn read_roster(deps: &Deps, rig: &RigName) -> Result<Roster, String> {

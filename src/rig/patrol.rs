@@ -117,12 +117,11 @@ impl PatrolState {
     }
 
     fn observed(&mut self, heartbeat: Option<u64>, seen: Option<Observation>) {
-        if let Some(seen) = seen {
-            self.owner.apply(Event::Seen(seen));
-        }
+        // A look that was cut short by a fault is no answer: the heartbeat names this part as late.
+        let Some(seen) = seen else { return };
+        self.owner.apply(Event::Seen(seen));
         if let Some(number) = heartbeat {
-            let part = self.owner.spec().identity.to_string();
-            (self.answers)(Report::Looked { number, part, delegated: Vec::new() });
+            (self.answers)(Report::looked(number, self.owner.spec().identity.to_string()));
         }
     }
 }

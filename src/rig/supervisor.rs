@@ -18,13 +18,15 @@ use crate::{
     },
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
+    panics::Named,
     polecat::actor::{HealthMsg, PolecatHealth},
     sessions::death::Death,
+    stopping,
     town::settings::Naming,
     tree::{
         budget::Budget,
-        children::{ChildStatus, Children, Ending, ending, stop_all},
-        part::{Answers, Beat, Report, STOP_GRACE, Word},
+        children::{ChildStatus, Children, Ending, ending, stop_all, suspended},
+        part::{Answers, Beat, Report, Word},
     },
     work::{Post, Work},
 };
@@ -36,7 +38,7 @@ pub enum RigMsg {
     Word(Word),
     /// From its census.
     SnapshotRead(Arc<AgentSnapshot>),
-    /// From itself: a parked child's time is over.
+    /// From itself: a suspended child's time is over.
     TryAgain(RigChild),
     /// From anybody: how are you, and who is under you?
     Probe(RpcReplyPort<RigSnapshot>),
@@ -194,7 +196,7 @@ impl Actor for RigSupervisor {
             RigMsg::Word(word) => state.tell_all(&word),
             RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
             RigMsg::TryAgain(child) => {
-                if state.children.unpark(&child) {
+                if state.children.resume(&child) {
                     state.spawn(&myself, child).await?;
                     (state.answers)(Report::ActorRestarted);
                 }
@@ -221,20 +223,18 @@ impl Actor for RigSupervisor {
                 state.spawn(&myself, child).await?;
                 (state.answers)(Report::ActorRestarted);
             }
-            Ending::Parked(child, park_for) => {
+            Ending::Suspended(child, suspend_for) => {
                 let name = &state.plan.name;
-                state.deps.problems.report(
-                    key(&child),
-                    format!("actor {name}/{child} crashed too often and is parked: {why}"),
-                );
-                state.work.after(park_for, RigMsg::TryAgain(child));
+                let text = suspended(&format!("{name}/{child}"), suspend_for, &why);
+                state.deps.problems.report(key(&child), text);
+                state.work.after(suspend_for, RigMsg::TryAgain(child));
             }
         }
         Ok(())
     }
 
     async fn post_stop(&self, _: ActorRef<RigMsg>, state: &mut RigState) -> Result<(), ActorProcessingErr> {
-        stop_all(state.children.remove_all(), STOP_GRACE).await;
+        stop_all(state.children.remove_all(), stopping::LEAF).await;
         Ok(())
     }
 }
@@ -276,7 +276,7 @@ impl RigState {
             .collect()
     }
 
-    /// Passes a request on to its agent's owner. One that is parked finds it in the register.
+    /// Passes a request on to its agent's owner. One that is suspended finds it in the register.
     async fn asked(
         &mut self,
         myself: &ActorRef<RigMsg>,
@@ -300,21 +300,26 @@ impl RigState {
 
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
         let (deps, answers, above) = (self.deps.clone(), self.answers.clone(), myself.get_cell());
+        let name = format!("{}/{child}", self.plan.name);
         let (actor, cell) = match (&child, self.spec(&child)) {
             (_, Some(spec)) => {
-                let (actor, _) = Actor::spawn_linked(None, Patrol, (deps, spec, answers), above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&name, Patrol), (deps, spec, answers), above)
+                        .await?;
                 (ChildRef::Patrol(actor.clone()), actor.get_cell())
             }
             (RigChild::Census, _) => {
                 let post = self.post.clone();
                 let tell: Post<_> = Arc::new(move |snapshot| post(RigMsg::SnapshotRead(snapshot)));
                 let arguments = (deps, self.plan.clone(), tell);
-                let (actor, _) = Actor::spawn_linked(None, Census, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&name, Census), arguments, above).await?;
                 (ChildRef::Census(actor.clone()), actor.get_cell())
             }
             _ => {
                 let arguments = (deps, self.plan.clone(), answers);
-                let (actor, _) = Actor::spawn_linked(None, PolecatHealth, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&name, PolecatHealth), arguments, above).await?;
                 (ChildRef::Polecats(actor.clone()), actor.get_cell())
             }
         };
@@ -328,7 +333,10 @@ impl RigState {
         let rig = &self.plan.name;
         let parts = self.children.running().filter(|(child, _)| child.is_part());
         let delegated = parts.map(|(child, _)| format!("{rig}/{child}")).collect();
-        (self.answers)(Report::Looked { number: beat.number, part: format!("rig {rig}"), delegated });
+        let missed = self.children.not_running().filter(|child| child.is_part());
+        let missed = missed.map(|child| format!("{rig}/{child}")).collect();
+        let part = format!("rig {rig}");
+        (self.answers)(Report::Looked { number: beat.number, part, delegated, missed });
         for (_, child) in self.children.running() {
             child.hear(Word::Heartbeat(beat.clone()));
         }

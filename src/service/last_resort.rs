@@ -8,11 +8,11 @@
 use std::{
     sync::{Arc, OnceLock, mpsc::channel},
     thread,
-    time::Duration,
 };
 
 use crate::{
     control::socket,
+    stopping,
     town::{
         daemon_state::{self, DaemonState},
         files,
@@ -21,12 +21,6 @@ use crate::{
     },
     tree::chores::Process,
 };
-
-/// From the signal until we leave in any case.
-const LIMIT: Duration = Duration::from_millis(350);
-
-/// How long putting the files right may take; the disk may be what hangs.
-const TIDY: Duration = Duration::from_millis(30);
 
 /// What has to be put right before leaving.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +39,7 @@ impl LastResort {
     pub fn arm(&self) {
         let it = self.clone();
         thread::spawn(move || {
-            thread::sleep(LIMIT);
+            thread::sleep(stopping::LAST_RESORT);
             it.leave();
         });
     }
@@ -60,7 +54,7 @@ impl LastResort {
                 let _ = files::replace(&paths.state(), &stopped(process).to_bytes(), 0o644);
                 let _ = done.send(());
             });
-            let _ = is_done.recv_timeout(TIDY);
+            let _ = is_done.recv_timeout(stopping::TIDY);
         }
         std::process::exit(0);
     }

@@ -1,12 +1,13 @@
 //! The service: one process that supervises one town, from the lock to the last line of the log.
 //!
-//! It puts the real adapters together and belongs to the whole process: its signals, its log and, as the
-//! last resort, its end are taken over. The order matters to others: the lock decides who is the daemon,
+//! It puts the real adapters together and belongs to the whole process: its signals, its log, what it tells of panics and, as
+//! the last resort, its end are taken over. The order matters to others: the lock decides who is the daemon,
 //! the PID file follows at once because `gt` looks for it 200 ms after a start, and only then comes anything slow. At the
 //! end everything is taken back within 400 ms. It must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
 
 use std::{
+    cell::OnceCell,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,13 +15,14 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use self::{last_resort::LastResort, signals::Signals};
+use self::last_resort::LastResort;
 use crate::{
-    RunError, Signal,
+    RunError, Signal, Signals,
     control::socket,
     deps::Deps,
+    panics, stopping,
     town::{
         files::Disk,
         gt1,
@@ -43,11 +45,9 @@ pub mod readiness;
 pub mod running;
 mod signals;
 
-/// How long the last lines have to reach standard error.
-const FLUSH: Duration = Duration::from_millis(30);
-
-/// How long tmux has to hear good-bye.
-const CLOSE: Duration = Duration::from_millis(220);
+/// The most threads that wait for the disk and the process table at once, however many agents are looked at. A queue is faster
+/// than hundreds of threads, and what hangs for ever must not take more and more memory.
+const MOST_THREADS: usize = 32;
 
 /// What a service is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +108,7 @@ pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
     // commands must live as long as the process, because they die with it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(MOST_THREADS)
         .build()
         .map_err(ServiceError::EventLoop)?;
     let outcome = runtime.block_on(hold_town(town, options.foreground));
@@ -125,8 +126,8 @@ pub fn find_town(explicit: Option<&Path>) -> Result<TownPaths, ServiceError> {
 
 async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<(), ServiceError> {
     let last_resort = LastResort::default();
-    let mut signals = Signals::register(last_resort.clone()).map_err(ServiceError::Signals)?;
-    let Some(lock) = take_lock(&paths, &mut signals).await? else {
+    let signals = signals::register(last_resort.clone()).map_err(ServiceError::Signals)?;
+    let Some(lock) = take_lock(&paths, &signals).await? else {
         return Ok(()); // told to stop before it began
     };
     let process = Process { pid: std::process::id(), started_at: Timestamp::now() };
@@ -142,15 +143,13 @@ async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<()
 }
 
 /// Waits for the lock, but not when told to stop meanwhile.
-async fn take_lock(paths: &TownPaths, signals: &mut Signals) -> Result<Option<DaemonLock>, ServiceError> {
+async fn take_lock(paths: &TownPaths, signals: &Signals) -> Result<Option<DaemonLock>, ServiceError> {
     let taking = paths.clone();
-    let mut taken = tokio::task::spawn_blocking(move || lock::acquire(&taking, lock::PATIENCE));
-    loop {
-        tokio::select! {
-            biased;
-            lock = &mut taken => return Ok(Some(lock.map_err(ServiceError::LockCutShort)??)),
-            signal = signals.next() => if signal == Signal::Stop { return Ok(None) },
-        }
+    let taken = tokio::task::spawn_blocking(move || lock::acquire(&taking, lock::PATIENCE));
+    tokio::select! {
+        biased;
+        lock = taken => Ok(Some(lock.map_err(ServiceError::LockCutShort)??)),
+        () = signals.stopped() => Ok(None),
     }
 }
 
@@ -159,7 +158,7 @@ async fn supervise(
     paths: &TownPaths,
     process: Process,
     foreground: Option<LogFormat>,
-    mut signals: Signals,
+    signals: Signals,
 ) -> Result<(), ServiceError> {
     // What is wrong with the shared file is told by the root, which reads it again at once and watches it.
     let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
@@ -173,6 +172,7 @@ async fn supervise(
     // Whoever called tells what is wrong with the settings.
     let foreground = foreground.filter(|_| settings.is_ok());
     let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
+    panics::install();
     tracing::info!("Daemon starting (PID {})", process.pid);
     let settings = match settings {
         Ok(settings) => Arc::new(settings),
@@ -189,17 +189,22 @@ async fn supervise(
         settings: Arc::new(settings_in_force),
         hints: Arc::new(SystemHints::new(paths.root())),
         process,
+        may_fail: true,
     };
-    let (to_tree, from_outside) = mpsc::channel(16);
-    let listening = listen(&mut signals, to_tree, &log, settings);
+    let (to_tree, stopped_at) = (Signals::default(), OnceCell::new());
+    let stops = || {
+        let _ = stopped_at.set(deps.now().mono);
+    };
+    let listening = listen(&signals, &to_tree, &log, settings, stops);
     let outcome = tokio::select! {
         biased;
-        outcome = crate::run(plan, from_outside, |_| ()) => outcome,
+        outcome = crate::run(plan, to_tree.clone(), |_| ()) => outcome,
         never = listening => match never {},
     };
-    let _ = tokio::time::timeout(CLOSE, deps.sessions.close()).await;
+    let since = stopped_at.get().map_or(Duration::ZERO, |at| deps.now().mono.saturating_sub(*at));
+    let _ = tokio::time::timeout(stopping::CLOSE_BY.saturating_sub(since), deps.sessions.close()).await;
     tracing::info!("Daemon stopped");
-    log.flush(FLUSH);
+    log.flush(stopping::FLUSH);
     Ok(outcome?)
 }
 
@@ -237,23 +242,25 @@ fn install_log(
     })
 }
 
-/// Passes signals on to the tree and keeps the log as the settings want it. Never ends by itself.
+/// Passes signals on to the tree and keeps the log as the settings want it; `stops` is called when it is told to stop. Never
+/// ends by itself.
 async fn listen(
-    signals: &mut Signals,
-    tree: mpsc::Sender<Signal>,
+    signals: &Signals,
+    tree: &Signals,
     log: &LogHandle,
     mut settings: watch::Receiver<Arc<Settings>>,
+    stops: impl Fn(),
 ) -> std::convert::Infallible {
     loop {
         tokio::select! {
             biased;
             signal = signals.next() => {
                 match signal {
-                    Signal::Stop => tracing::info!("Daemon shutting down"),
+                    Signal::Stop => break,
                     Signal::Reload => log.reopen(),
                     Signal::LookNow | Signal::RereadRestartState => {}
                 }
-                let _ = tree.try_send(signal);
+                tree.tell(signal);
             }
             Ok(()) = settings.changed() => {
                 let log_settings = settings.borrow_and_update().log.clone();
@@ -262,4 +269,8 @@ async fn listen(
             }
         }
     }
+    tracing::info!("Daemon shutting down");
+    stops();
+    tree.tell(Signal::Stop);
+    std::future::pending().await
 }

@@ -8,46 +8,31 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals as Raw,
 };
-use tokio::sync::mpsc;
 
 use super::last_resort::LastResort;
-use crate::Signal;
+use crate::{Signal, Signals};
 
-/// The signals that mean something to us.
-#[derive(Debug)]
-pub struct Signals {
-    taken: mpsc::UnboundedReceiver<Signal>,
-}
-
-impl Signals {
-    /// From now on these signals are ours. The first stop arms the last resort, the second leaves at once.
-    pub fn register(last_resort: LastResort) -> io::Result<Self> {
-        let mut raw = Raw::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP])?;
-        let (take, taken) = mpsc::unbounded_channel();
-        thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            let mut stopping = false;
-            for number in raw.forever() {
-                let signal = match number {
-                    SIGUSR1 => Signal::LookNow,
-                    SIGUSR2 => Signal::RereadRestartState,
-                    SIGHUP => Signal::Reload,
-                    _ if stopping => last_resort.leave(),
-                    _ => {
-                        stopping = true;
-                        last_resort.arm();
-                        Signal::Stop
-                    }
-                };
-                // Nobody listens any more: the process is about to end.
-                let _ = take.send(signal);
-            }
-        })?;
-        Ok(Signals { taken })
-    }
-
-    /// The next one.
-    pub async fn next(&mut self) -> Signal {
-        // The thread lives as long as the process; if it could end, stopping would be the safe meaning.
-        self.taken.recv().await.unwrap_or(Signal::Stop)
-    }
+/// From now on these signals are ours. The first stop arms the last resort, the second leaves at once.
+pub fn register(last_resort: LastResort) -> io::Result<Signals> {
+    let mut raw = Raw::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP])?;
+    let signals = Signals::default();
+    let taken = signals.clone();
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut stopping = false;
+        for number in raw.forever() {
+            let signal = match number {
+                SIGUSR1 => Signal::LookNow,
+                SIGUSR2 => Signal::RereadRestartState,
+                SIGHUP => Signal::Reload,
+                _ if stopping => last_resort.leave(),
+                _ => {
+                    stopping = true;
+                    last_resort.arm();
+                    Signal::Stop
+                }
+            };
+            taken.tell(signal);
+        }
+    })?;
+    Ok(signals)
 }

@@ -14,13 +14,12 @@ use super::{
     End, Sessions,
     death::Death,
     roster::Roster,
-    sweep::{Sweep, sweep},
+    sweep::{Sweep, sweep_within},
 };
 use crate::{
     agent::screens,
     deps::Deps,
-    go_duration,
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 /// Between the beginnings of two sweeps that were only hinted at: a burst of changes is one look, not hundreds.
@@ -93,7 +92,7 @@ pub struct WatchState {
     deps: Arc<Deps>,
     tell: Post<Told>,
     work: Work<WatchMsg>,
-    timer: u64,
+    timer: Timer,
     sweeps: u64,
     /// The heartbeat waiting for the sweep that is under way, if one is.
     sweeping: Option<Option<u64>>,
@@ -126,7 +125,7 @@ impl Actor for SessionWatch {
             deps,
             tell,
             work,
-            timer: 0,
+            timer: Timer::default(),
             sweeps: 0,
             sweeping: None,
             again: None,
@@ -152,7 +151,7 @@ impl Actor for SessionWatch {
             WatchMsg::SweepFor(number) => state.want(Some(number)),
             WatchMsg::Hint | WatchMsg::Changed => state.hinted(),
             WatchMsg::Ended(end) => state.ended(&end),
-            WatchMsg::Due(generation) if generation == state.timer => state.want(None),
+            WatchMsg::Due(generation) if state.timer.is_latest(generation) => state.want(None),
             WatchMsg::Due(_) => {}
             WatchMsg::Swept(sweep) => state.swept(*sweep),
             WatchMsg::ScreensRead => state.reading_screens = false,
@@ -217,29 +216,19 @@ impl WatchState {
             return;
         }
         self.sweeping = Some(for_heartbeat);
-        self.timer += 1;
+        self.timer.cancel();
         let now = self.deps.now();
         self.last_began = Some(now.mono);
         let deps = self.deps.clone();
-        let failed = move |why: String| {
-            WatchMsg::Swept(Box::new(Sweep { begun: now, sessions: Err(why), trees: Ok(Default::default()) }))
-        };
-        let panicked = failed("a sweep panicked".to_owned());
+        let panicked = Sweep::failed(now, "a sweep panicked".to_owned());
         self.work.spawn(
             async move {
-                let sweep = sweep(&*deps.sessions, &*deps.processes, now);
-                let swept = tokio::time::timeout(SWEEP_LIMIT, sweep).await;
+                let sweep = sweep_within(SWEEP_LIMIT, &*deps.sessions, &*deps.processes, now).await;
                 // Ends told meanwhile are heard before what they led to is seen.
                 tokio::task::yield_now().await;
-                match swept {
-                    Ok(sweep) => WatchMsg::Swept(Box::new(sweep)),
-                    Err(_) => failed(format!(
-                        "sessions were not listed within {}",
-                        go_duration::format(SWEEP_LIMIT)
-                    )),
-                }
+                WatchMsg::Swept(Box::new(sweep))
             },
-            panicked,
+            WatchMsg::Swept(Box::new(panicked)),
         );
     }
 
@@ -289,8 +278,7 @@ impl WatchState {
     }
 
     fn arm(&mut self, after: Duration) {
-        self.timer += 1;
-        self.work.after(after, WatchMsg::Due(self.timer));
+        self.timer.set(&mut self.work, after, WatchMsg::Due);
     }
 
     fn snapshot(&self) -> WatchSnapshot {

@@ -3,11 +3,12 @@
 //! One question to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
 //! sees: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{Session, Sessions};
 use crate::{
     clock::Now,
+    go_duration,
     processes::{Process, Processes, ProcessesError},
 };
 
@@ -37,6 +38,11 @@ pub enum Glimpse {
 }
 
 impl Sweep {
+    /// One that showed nothing, for this reason.
+    pub fn failed(begun: Now, why: String) -> Sweep {
+        Sweep { begun, sessions: Err(why), trees: Ok(BTreeMap::new()) }
+    }
+
     /// What it shows of one session.
     pub fn glimpse(self: &Arc<Self>, name: &str) -> Glimpse {
         match &self.sessions {
@@ -62,11 +68,26 @@ impl Sweep {
 /// Looks at everything.
 pub async fn sweep(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) -> Sweep {
     match sessions.list().await {
-        Err(error) => Sweep { begun: now, sessions: Err(error.to_string()), trees: Ok(BTreeMap::new()) },
+        Err(error) => Sweep::failed(now, error.to_string()),
         Ok(list) => {
             let trees = trees(processes, &list).await;
             let sessions = list.into_iter().map(|session| (session.name.clone(), session)).collect();
             Sweep { begun: now, sessions: Ok(sessions), trees }
+        }
+    }
+}
+
+/// Looks at everything, within this time.
+pub async fn sweep_within(
+    limit: Duration,
+    sessions: &dyn Sessions,
+    processes: &dyn Processes,
+    now: Now,
+) -> Sweep {
+    match tokio::time::timeout(limit, sweep(sessions, processes, now)).await {
+        Ok(sweep) => sweep,
+        Err(_) => {
+            Sweep::failed(now, format!("sessions were not listed within {}", go_duration::format(limit)))
         }
     }
 }

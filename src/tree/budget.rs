@@ -1,7 +1,9 @@
-//! The restart budget of an actor: how often it may crash before it is parked.
+//! The restart budget of an actor: how often it may crash before it is suspended, and for how long.
 //!
 //! OTP's restart intensity, with one difference: an actor that uses its budget up does not take its supervisor down with
-//! it. It is parked and reported, the rest of the town goes on, and later it is tried again. Pure arithmetic.
+//! it. It is suspended and reported, the rest of the town goes on, and it is tried again: soon at first, as long as its
+//! agents have nobody, and later and later while it goes on crashing. What everything depends on is not suspended: its
+//! supervisor fails instead. Pure arithmetic.
 
 use std::time::Duration;
 
@@ -12,14 +14,30 @@ pub struct Budget {
     pub restarts: usize,
     /// The window, on the monotonic clock.
     pub window: Duration,
-    /// How long an actor that used its budget up is parked.
-    pub park_for: Duration,
+    /// How long an actor is suspended that used its budget up for the first time; twice as long each time after that.
+    pub suspend_for: Duration,
+    /// The longest it is suspended. One that did not crash for so long begins anew.
+    pub longest: Duration,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { restarts: 5, window: Duration::from_secs(60), park_for: Duration::from_secs(600) }
+        Budget {
+            restarts: 5,
+            window: Duration::from_secs(60),
+            suspend_for: Duration::from_secs(30),
+            longest: Duration::from_secs(600),
+        }
     }
+}
+
+/// The crashes of one actor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Crashes {
+    restarts: Vec<Duration>,
+    suspensions: u32,
+    /// When it last crashed, or was tried again after a suspension.
+    last: Duration,
 }
 
 /// What follows from a crash.
@@ -28,19 +46,34 @@ impl Default for Budget {
 pub enum Verdict {
     /// Restart it at once.
     Restart,
-    /// Park it for this long, then begin with an empty history.
-    Park(Duration),
+    /// Suspend it for this long, then try it again.
+    Suspend(Duration),
 }
 
-/// A crash at `now`, with the times of earlier restarts in `history`; the restart that follows is added to it.
-pub fn crashed(history: &mut Vec<Duration>, now: Duration, budget: Budget) -> Verdict {
-    history.retain(|restart| *restart + budget.window > now);
-    if history.len() >= budget.restarts {
-        history.clear();
-        return Verdict::Park(budget.park_for);
+impl Crashes {
+    /// One more, at `now`; the restart that follows is noted.
+    pub fn crashed(&mut self, now: Duration, budget: Budget) -> Verdict {
+        self.restarts.retain(|restart| *restart + budget.window > now);
+        if self.last + budget.longest <= now {
+            self.suspensions = 0;
+        }
+        self.last = now;
+        if !self.allow_another(now, budget) {
+            self.restarts.clear();
+            let suspend_for = budget.suspend_for * 2u32.saturating_pow(self.suspensions.min(16));
+            let suspend_for = suspend_for.min(budget.longest);
+            self.suspensions += 1;
+            self.last = now + suspend_for;
+            return Verdict::Suspend(suspend_for);
+        }
+        self.restarts.push(now);
+        Verdict::Restart
     }
-    history.push(now);
-    Verdict::Restart
+
+    /// Whether a crash at `now` would be answered with a restart.
+    pub fn allow_another(&self, now: Duration, budget: Budget) -> bool {
+        self.restarts.iter().filter(|restart| **restart + budget.window > now).count() < budget.restarts
+    }
 }
 
 #[cfg(test)]
@@ -49,22 +82,27 @@ mod tests {
 
     #[test]
     fn the_grid_of_crash_times() {
-        let budget =
-            Budget { restarts: 2, window: Duration::from_secs(10), park_for: Duration::from_secs(99) };
-        let park = Verdict::Park(Duration::from_secs(99));
+        let budget = Budget {
+            restarts: 2,
+            window: Duration::from_secs(10),
+            suspend_for: Duration::from_secs(7),
+            longest: Duration::from_secs(20),
+        };
+        let suspend = |seconds| Verdict::Suspend(Duration::from_secs(seconds));
         for (name, crashes, last) in [
             ("first", vec![0], Verdict::Restart),
             ("second", vec![0, 1], Verdict::Restart),
-            ("third within the window", vec![0, 1, 9], park),
+            ("third within the window", vec![0, 1, 9], suspend(7)),
             ("third after the window", vec![0, 1, 10], Verdict::Restart),
             ("slow and steady", vec![0, 6, 12, 18, 24], Verdict::Restart),
-            ("after parking it begins anew", vec![0, 1, 2, 3], Verdict::Restart),
+            ("after a suspension it has its budget again", vec![0, 1, 2, 9], Verdict::Restart),
+            ("again right after it", vec![0, 1, 2, 9, 10, 11], suspend(14)),
+            ("and again: no longer than the longest", vec![0, 1, 2, 9, 10, 11, 25, 26, 27], suspend(20)),
+            ("after it was well for long", vec![0, 1, 2, 29, 30, 31], suspend(7)),
         ] {
-            let mut history = Vec::new();
-            let verdicts: Vec<_> = crashes
-                .iter()
-                .map(|second| crashed(&mut history, Duration::from_secs(*second), budget))
-                .collect();
+            let mut history = Crashes::default();
+            let verdicts: Vec<_> =
+                crashes.iter().map(|second| history.crashed(Duration::from_secs(*second), budget)).collect();
             assert_eq!(verdicts.last(), Some(&last), "{name}");
         }
     }

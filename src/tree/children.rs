@@ -1,6 +1,6 @@
 //! Children: one-for-one supervision, used by every actor that has others under it.
 //!
-//! Knows which child is which incarnation, and what an ending means: expected, to be restarted, or to be parked. It does
+//! Knows which child is which incarnation, and what an ending means: expected, to be restarted, or to be suspended. It does
 //! not spawn — the supervisor does, as each child is spawned differently — and it must never let one child's trouble
 //! reach another. An actor's crash says nothing about agents: nothing here may start, end or touch one.
 
@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use ractor::{ActorCell, ActorId, SupervisionEvent};
 
-use super::budget::{self, Budget};
+use super::budget::{Budget, Crashes, Verdict};
+use crate::{go_duration, stopping};
 
 /// The children of one supervisor: `K` names them, `R` is how they are spoken to.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Children<K, R> {
 struct Child<R> {
     running: Option<Incarnation<R>>,
     restarts: u32,
-    history: Vec<Duration>,
+    crashes: Crashes,
     parked: Option<String>,
 }
 
@@ -40,7 +41,7 @@ pub enum Ending<K> {
     /// Spawn this child again now.
     Restart(K),
     /// It used its budget up; spawn it again after this time, unless it was removed meanwhile.
-    Parked(K, Duration),
+    Suspended(K, Duration),
 }
 
 /// One child, as a probe shows it.
@@ -52,7 +53,7 @@ pub struct ChildStatus {
     pub running: bool,
     /// How often it was restarted.
     pub restarts: u32,
-    /// Why it is parked, if it is.
+    /// Why it is suspended, if it is.
     pub parked: Option<String>,
 }
 
@@ -67,14 +68,14 @@ impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
         let child = self.entries.entry(key).or_insert_with(|| Child {
             running: None,
             restarts: 0,
-            history: Vec::new(),
+            crashes: Crashes::default(),
             parked: None,
         });
         child.running = Some(Incarnation { actor, cell });
         child.parked = None;
     }
 
-    /// Whether this child is known (running, or parked).
+    /// Whether this child is known (running, or suspended).
     pub fn contains(&self, key: &K) -> bool {
         self.entries.contains_key(key)
     }
@@ -82,6 +83,11 @@ impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
     /// The running incarnation of a child.
     pub fn get(&self, key: &K) -> Option<&R> {
         Some(&self.entries.get(key)?.running.as_ref()?.actor)
+    }
+
+    /// The children that do not run now: suspended, or about to be restarted.
+    pub fn not_running(&self) -> impl Iterator<Item = &K> {
+        self.entries.iter().filter(|(_, child)| child.running.is_none()).map(|(key, _)| key)
     }
 
     /// All running children in order of name.
@@ -117,20 +123,20 @@ impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
             return Ending::Stranger;
         };
         child.running = None;
-        match budget::crashed(&mut child.history, now, self.budget) {
-            budget::Verdict::Restart => {
+        match child.crashes.crashed(now, self.budget) {
+            Verdict::Restart => {
                 child.restarts += 1;
                 Ending::Restart(key.clone())
             }
-            budget::Verdict::Park(park_for) => {
+            Verdict::Suspend(suspend_for) => {
                 child.parked = Some(why.to_owned());
-                Ending::Parked(key.clone(), park_for)
+                Ending::Suspended(key.clone(), suspend_for)
             }
         }
     }
 
-    /// Whether a parked child is still waiting to be tried again; counts the trial as a restart.
-    pub fn unpark(&mut self, key: &K) -> bool {
+    /// Whether a suspended child is still waiting to be tried again; counts the trial as a restart.
+    pub fn resume(&mut self, key: &K) -> bool {
         match self.entries.get_mut(key) {
             Some(child) if child.running.is_none() => {
                 child.restarts += 1;
@@ -165,7 +171,13 @@ pub fn ending(event: SupervisionEvent) -> Option<(ActorId, String)> {
     }
 }
 
-/// Stops actors in the OTP way, all at once: ask, wait for `grace`, kill, wait. Bounded by twice the grace.
+/// What is told of an actor that crashed too often.
+pub fn suspended(actor: &str, suspend_for: Duration, why: &str) -> String {
+    let time = go_duration::format(suspend_for);
+    format!("actor {actor} crashed too often and is suspended for {time}: {why}")
+}
+
+/// Stops actors in the OTP way, all at once: ask, wait for `grace`, kill, wait. A kill takes effect at once, or nearly.
 pub async fn stop_all(cells: Vec<ActorCell>, grace: Duration) {
     for cell in &cells {
         cell.stop(None);
@@ -174,8 +186,7 @@ pub async fn stop_all(cells: Vec<ActorCell>, grace: Duration) {
         if cell.wait(Some(grace)).await.is_err() {
             tracing::warn!("actor {} did not stop within {grace:?}, killed", cell.get_id());
             cell.kill();
-            // Bounded as well: a kill takes effect at the actor's next await.
-            let _ = cell.wait(Some(grace)).await;
+            let _ = cell.wait(Some(stopping::KILL)).await;
         }
     }))
     .await;

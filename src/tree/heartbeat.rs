@@ -1,7 +1,8 @@
 //! The heartbeat: the safety net that asks every part of the town to look again.
 //!
-//! A heartbeat begins, the parts that run at that moment are asked, each answers when it has looked and begun what it
-//! decided, and when all have answered or the deadline is past, it is complete. Never two at a time; the next is due one
+//! A heartbeat begins, the parts that run are asked, each answers when it has looked and begun what it decided, and when all
+//! have answered or the deadline is past, it is complete. Whoever could not be asked, because its actor is suspended, is late
+//! as well: a heartbeat without a late part means that the whole town was looked at. Never two at a time; the next is due one
 //! interval after the last began. Pure bookkeeping: the [root](super::root) asks and times.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -12,6 +13,9 @@ use crate::clock::Now;
 
 /// A part's name, as it is reported late: `deacon`, `boot`, `gastown/witness`.
 pub type PartName = String;
+
+/// The look at all sessions that a heartbeat begins with, as a part.
+const SESSIONS: &str = "sessions";
 
 /// The heartbeat's state.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,8 +29,11 @@ pub struct Heartbeat {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Running {
+    /// The parts were asked.
     asked: bool,
     waiting_for: BTreeSet<PartName>,
+    /// Who could not be asked.
+    missed: BTreeSet<PartName>,
 }
 
 /// A heartbeat that is complete.
@@ -34,7 +41,7 @@ struct Running {
 pub struct Complete {
     /// Its number, from 1 since this start.
     pub number: u64,
-    /// Parts that did not answer in time.
+    /// Parts that did not answer in time, or could not be asked.
     pub late: BTreeSet<PartName>,
 }
 
@@ -65,36 +72,60 @@ impl Heartbeat {
             return None;
         }
         self.began = Some(now);
-        // The sweep is the first part: until it has answered, nobody else can be asked.
-        let waiting_for = BTreeSet::from(["sessions".to_owned()]);
-        self.running = Some(Running { asked: false, waiting_for });
+        // The session watch is asked first, for its sweep.
+        let waiting_for = BTreeSet::from([SESSIONS.to_owned()]);
+        self.running = Some(Running { asked: false, waiting_for, missed: BTreeSet::new() });
         Some(self.count + 1)
     }
 
-    /// The sweep of heartbeat `number` is there and these parts were asked.
+    /// Whether heartbeat `number` runs and its parts were not asked yet.
+    pub fn is_to_ask(&self, number: u64) -> bool {
+        number == self.count + 1 && self.running.as_ref().is_some_and(|running| !running.asked)
+    }
+
+    /// The session watch cannot be asked in heartbeat `number`.
+    pub fn sweep_missed(&mut self, number: u64) {
+        if let Some(running) = self.current(number)
+            && running.waiting_for.remove(SESSIONS)
+        {
+            running.missed.insert(SESSIONS.to_owned());
+        }
+    }
+
+    /// The sweep of heartbeat `number` is there.
+    pub fn swept(&mut self, number: u64, now: Now) -> Option<Complete> {
+        self.answered(number, SESSIONS, Vec::new(), Vec::new(), now)
+    }
+
+    /// In heartbeat `number` these parts were asked, and those could not be.
     pub fn asked(
         &mut self,
         number: u64,
         parts: impl IntoIterator<Item = PartName>,
+        missed: impl IntoIterator<Item = PartName>,
         now: Now,
     ) -> Option<Complete> {
         let running = self.current(number)?;
         running.asked = true;
-        running.waiting_for = parts.into_iter().collect();
+        running.waiting_for.extend(parts);
+        running.missed.extend(missed);
         self.complete_if_done(now)
     }
 
-    /// A part has looked. `delegated` names the parts under it that answer for themselves.
+    /// A part has looked. `delegated` names the parts under it that answer for themselves, `missed` those that could not be
+    /// asked.
     pub fn answered(
         &mut self,
         number: u64,
         part: &str,
         delegated: Vec<PartName>,
+        missed: Vec<PartName>,
         now: Now,
     ) -> Option<Complete> {
         let running = self.current(number)?;
         running.waiting_for.remove(part);
         running.waiting_for.extend(delegated);
+        running.missed.extend(missed);
         self.complete_if_done(now)
     }
 
@@ -122,7 +153,10 @@ impl Heartbeat {
     }
 
     fn complete(&mut self, now: Now) -> Complete {
-        self.late = self.running.take().map(|running| running.waiting_for).unwrap_or_default();
+        self.late = match self.running.take() {
+            Some(Running { waiting_for, missed, .. }) => waiting_for.into_iter().chain(missed).collect(),
+            None => BTreeSet::new(),
+        };
         self.count += 1;
         self.last = Some(now.wall);
         Complete { number: self.count, late: self.late.clone() }
@@ -149,11 +183,14 @@ mod tests {
         let mut heartbeat = Heartbeat::default();
         assert_eq!(heartbeat.begin(at(0)), Some(1));
         assert_eq!(heartbeat.begin(at(1)), None, "never two at a time");
-        assert_eq!(heartbeat.asked(1, parts(&["deacon", "rig r"]), at(1)), None);
-        assert_eq!(heartbeat.answered(1, "rig r", parts(&["r/witness"]), at(1)), None);
-        assert_eq!(heartbeat.answered(1, "deacon", vec![], at(1)), None);
+        assert!(heartbeat.is_to_ask(1) && !heartbeat.is_to_ask(2));
+        assert_eq!(heartbeat.swept(1, at(1)), None);
+        assert_eq!(heartbeat.asked(1, parts(&["deacon", "rig r"]), vec![], at(1)), None);
+        assert!(!heartbeat.is_to_ask(1));
+        assert_eq!(heartbeat.answered(1, "rig r", parts(&["r/witness"]), vec![], at(1)), None);
+        assert_eq!(heartbeat.answered(1, "deacon", vec![], vec![], at(1)), None);
         assert_eq!(heartbeat.waiting_for(), ["r/witness"]);
-        let complete = heartbeat.answered(1, "r/witness", vec![], at(2)).unwrap();
+        let complete = heartbeat.answered(1, "r/witness", vec![], vec![], at(2)).unwrap();
         assert_eq!(complete, Complete { number: 1, late: BTreeSet::new() });
         assert_eq!((heartbeat.count(), heartbeat.last()), (1, Some(at(2).wall)));
     }
@@ -162,14 +199,15 @@ mod tests {
     fn reports_who_is_late_and_ignores_late_answers() {
         let mut heartbeat = Heartbeat::default();
         let _ = heartbeat.begin(at(0));
-        let _ = heartbeat.asked(1, parts(&["deacon", "boot"]), at(0));
-        let _ = heartbeat.answered(1, "boot", vec![], at(0));
+        let _ = heartbeat.swept(1, at(0));
+        let _ = heartbeat.asked(1, parts(&["deacon", "boot"]), vec![], at(0));
+        let _ = heartbeat.answered(1, "boot", vec![], vec![], at(0));
         let complete = heartbeat.deadline(1, at(60)).unwrap();
         assert_eq!(complete.late, BTreeSet::from(["deacon".to_owned()]));
-        assert_eq!(heartbeat.answered(1, "deacon", vec![], at(61)), None);
+        assert_eq!(heartbeat.answered(1, "deacon", vec![], vec![], at(61)), None);
         assert_eq!(heartbeat.deadline(1, at(61)), None, "a stale deadline does nothing");
         assert_eq!(heartbeat.begin(at(180)), Some(2));
-        assert_eq!(heartbeat.answered(1, "sessions", vec![], at(180)), None);
+        assert_eq!(heartbeat.swept(1, at(180)), None);
         assert_eq!(heartbeat.waiting_for(), ["sessions"]);
     }
 
@@ -185,7 +223,27 @@ mod tests {
     fn a_town_without_parts_completes_at_once() {
         let mut heartbeat = Heartbeat::default();
         let _ = heartbeat.begin(at(0));
-        assert!(heartbeat.asked(1, vec![], at(0)).is_some());
+        assert_eq!(heartbeat.swept(1, at(0)), None);
+        assert!(heartbeat.asked(1, vec![], vec![], at(0)).is_some());
+    }
+
+    #[test]
+    fn whoever_could_not_be_asked_is_late() {
+        let late = |names: &[&str]| BTreeSet::from_iter(parts(names));
+        // The session watch, a part, and a part under a part.
+        let mut heartbeat = Heartbeat::default();
+        let _ = heartbeat.begin(at(0));
+        heartbeat.sweep_missed(1);
+        assert!(heartbeat.is_to_ask(1), "the others are asked all the same");
+        assert_eq!(heartbeat.asked(1, parts(&["rig r"]), parts(&["deacon"]), at(1)), None);
+        let complete = heartbeat.answered(1, "rig r", vec![], parts(&["r/witness"]), at(2)).unwrap();
+        assert_eq!(complete.late, late(&["sessions", "deacon", "r/witness"]));
+        // A sweep that comes after the others were asked is in time.
+        let _ = heartbeat.begin(at(180));
+        assert_eq!(heartbeat.asked(2, parts(&["boot"]), vec![], at(200)), None);
+        assert_eq!(heartbeat.answered(2, "boot", vec![], vec![], at(201)), None);
+        assert_eq!(heartbeat.waiting_for(), ["sessions"]);
+        assert_eq!(heartbeat.swept(2, at(210)).unwrap().late, late(&[]));
     }
 
     #[test]

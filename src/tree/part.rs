@@ -3,7 +3,7 @@
 //! Every part hears the same few things — a heartbeat, a sweep, new settings — and answers the root in the same words.
 //! A part holds a way to answer, never a reference to a sibling: siblings are reached through the root.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::heartbeat::PartName;
 use crate::{
@@ -12,9 +12,6 @@ use crate::{
     sessions::{death::Death, sweep::Sweep},
     work::Post,
 };
-
-/// How long an actor has for its last handler before it is killed.
-pub const STOP_GRACE: Duration = Duration::from_millis(50);
 
 /// What a part hears from above.
 #[derive(Debug, Clone)]
@@ -59,6 +56,8 @@ pub enum Report {
         part: PartName,
         /// Parts it passed the heartbeat on to.
         delegated: Vec<PartName>,
+        /// Parts under it that could not be asked.
+        missed: Vec<PartName>,
     },
     /// From the deacon: whether it is held (by hand or for restarting too often), so that boot leaves it alone.
     DeaconHeld(bool),
@@ -70,6 +69,13 @@ pub enum Report {
     MailRead(Arc<Vec<Message>>),
     /// From boot: it could not be spawned, or the town is degraded; the deacon should be looked at directly.
     CheckDeacon,
+}
+
+impl Report {
+    /// This part has looked, and no other stands under it.
+    pub fn looked(number: u64, part: impl Into<PartName>) -> Report {
+        Report::Looked { number, part: part.into(), delegated: Vec::new(), missed: Vec::new() }
+    }
 }
 
 /// How a part answers the root.

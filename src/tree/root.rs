@@ -1,6 +1,6 @@
 //! The root: owns the tree of actors, keeps the heartbeat, and carries words between the parts.
 //!
-//! It restarts an actor that crashes, parks one that crashes too often, follows the town as rigs come and go, and stops
+//! It restarts an actor that crashes, suspends one that crashes too often, follows the town as rigs come and go, and stops
 //! everything in order. It owns no agent and decides nothing about one.
 
 use std::{
@@ -15,15 +15,16 @@ use tokio::sync::watch;
 
 use super::{
     budget::Budget,
-    children::{ChildStatus, Children, Ending, ending, stop_all},
+    children::{ChildStatus, Children, Ending, ending, stop_all, suspended},
     chores::{self, Process},
     heartbeat::Heartbeat,
-    part::{Answers, Report, STOP_GRACE, Word},
+    part::{Answers, Report, Word},
     town_reading::{Town, TownReading},
 };
 use crate::{
     agent::{
         identity::{Identity, RigName},
+        owner::AgentStatus,
         restart::RestartHistory,
         spec::AgentSpec,
     },
@@ -37,27 +38,32 @@ use crate::{
     go_duration,
     lifecycle::actor::{DeaconMail, MailMsg},
     operator::actor::{OperatorMsg, OperatorWatch},
+    panics::Named,
     rig::{
         patrol::{Patrol, PatrolMsg},
         supervisor::{RigMsg, RigPlan, RigSupervisor},
     },
-    sessions::actor::{SessionWatch, Told, WatchMsg},
+    sessions::{
+        actor::{SessionWatch, Told, WatchMsg},
+        sweep::Sweep,
+    },
+    stopping,
     town::{settings::Settings, watch::Hints},
-    work::{Post, Work},
+    work::{Post, Timer, Work},
 };
 
 mod asking;
 mod beating;
 mod child;
 mod following;
+mod roll;
 
 use child::ChildRef;
 pub use child::RootChild;
+pub use roll::unanswered;
 
 /// How often it is looked whether somebody deleted the PID file.
 const PID_CHECK: Duration = Duration::from_secs(5);
-/// How long our own files may take to be written at the end, beside each other.
-const FAREWELL: Duration = Duration::from_millis(120);
 /// A burst of file changes is one reading.
 const SETTLE: Duration = Duration::from_millis(100);
 /// A burst of changes of the ledger is one reading of the mail,
@@ -80,14 +86,18 @@ pub enum RootMsg {
     ClearBackoff(Option<Identity>),
     /// From its timer; one of an earlier generation does nothing.
     HeartbeatDue(u64),
+    /// From its timer: the session watch has not swept for this heartbeat yet.
+    SweepIsLate(u64),
+    /// From its task: a sweep for this heartbeat, made without the session watch.
+    Swept(u64, Arc<Sweep>),
     /// From its timer: this heartbeat has taken long enough.
     Deadline(u64),
     /// From the file watch, once it has settled.
     TownMayHaveChanged,
     /// From the file watch: the ledger changed, there may be mail. From the control socket: look whether there is.
     MailMayHaveCome,
-    /// From its reading task; with the heartbeat that asked for it.
-    TownRead(Option<u64>, Option<Box<TownReading>>),
+    /// From its reading task; nothing when that was cut short by a fault.
+    TownRead(Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
     /// From its task: the role beads were read, as far as they could be.
@@ -96,7 +106,7 @@ pub enum RootMsg {
     Watched(Told),
     /// From a part.
     Report(Report),
-    /// From its timer: a parked child's time is over.
+    /// From its timer: a suspended child's time is over.
     TryAgain(RootChild),
     /// From its task: the actors of a rig that vanished or changed are gone.
     RigStopped(RigName),
@@ -119,6 +129,8 @@ pub struct RootSnapshot {
     pub waiting_for: Vec<String>,
     /// Its children.
     pub actors: Vec<ChildStatus>,
+    /// The agents that are looked after, each as unknown.
+    pub roll: Vec<AgentStatus>,
     /// What is wrong now.
     pub problems: BTreeMap<String, String>,
     /// The session watch, if it runs.
@@ -154,6 +166,9 @@ pub struct RootPlan {
     pub hints: Arc<dyn Hints>,
     /// This process.
     pub process: Process,
+    /// Whether the root may fail when what everything depends on crashes too often: then it is made again, with everything
+    /// under it. Otherwise that is suspended like any other.
+    pub may_fail: bool,
 }
 
 /// The actor.
@@ -169,10 +184,16 @@ pub struct RootState {
     stopping: BTreeSet<RigName>,
     town: Town,
     heartbeat: Heartbeat,
-    timer: u64,
+    timer: Timer,
+    /// Of the heartbeat under way: for its sweep, and for all of it.
+    sweep_timer: Timer,
+    deadline: Timer,
     deacon_held: bool,
     /// Whether the list of rigs was looked at since the root is there.
     town_was_read: bool,
+    /// The town is being read, for this heartbeat if for one; and whether it is to be read once more after that.
+    reading: Option<Option<u64>>,
+    read_again: Option<Option<u64>>,
     /// `bd` is being asked for the role beads.
     reading_role_beads: bool,
     work: Work<RootMsg>,
@@ -198,9 +219,13 @@ impl Actor for Root {
             stopping: BTreeSet::new(),
             town: Town::new(),
             heartbeat: Heartbeat::default(),
-            timer: 0,
+            timer: Timer::default(),
+            sweep_timer: Timer::default(),
+            deadline: Timer::default(),
             deacon_held: false,
             town_was_read: false,
+            reading: None,
+            read_again: None,
             reading_role_beads: false,
             work: Work::new(post.clone()),
             post,
@@ -239,15 +264,17 @@ impl Actor for Root {
                 // What was left alone for a reason is looked at again too.
                 state.read_town(None);
             }
-            RootMsg::HeartbeatDue(generation) if generation == state.timer => state.begin_heartbeat(),
+            RootMsg::HeartbeatDue(generation) if state.timer.is_latest(generation) => state.begin_heartbeat(),
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::BeatNow => state.begin_heartbeat(),
             RootMsg::ClearBackoff(whose) => state.clear_backoff(whose),
+            RootMsg::SweepIsLate(number) => state.sweep_without_the_watch(number),
+            RootMsg::Swept(number, sweep) => state.ask_parts(number, sweep),
             RootMsg::Deadline(number) => {
                 let complete = state.heartbeat.deadline(number, state.plan.deps.now());
                 state.complete(complete);
             }
-            RootMsg::TownRead(heartbeat, reading) => state.town_read(&myself, heartbeat, reading).await?,
+            RootMsg::TownRead(reading) => state.town_read(&myself, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
             RootMsg::RoleBeadsRead => state.reading_role_beads = false,
             RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
@@ -255,7 +282,7 @@ impl Actor for Root {
             RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
-                if state.children.unpark(&child) {
+                if state.children.resume(&child) {
                     state.spawn(&myself, child).await?;
                 }
             }
@@ -285,17 +312,21 @@ impl Actor for Root {
                 tracing::warn!("actor {child} crashed ({why}), restarted");
                 state.spawn(&myself, child).await?;
             }
-            Ending::Parked(child, park_for) => {
-                let text = format!("actor {child} crashed too often and is parked: {why}");
+            Ending::Suspended(child, _) if child.is_significant() && state.plan.may_fail => {
+                tracing::error!("actor {child} crashed too often, everything is restarted with it: {why}");
+                return Err(format!("actor {child} crashed too often: {why}").into());
+            }
+            Ending::Suspended(child, suspend_for) => {
+                let text = suspended(&child.to_string(), suspend_for, &why);
                 state.plan.deps.problems.report(format!("actor/{child}"), text);
-                state.work.after(park_for, RootMsg::TryAgain(child));
+                state.work.after(suspend_for, RootMsg::TryAgain(child));
             }
         }
         Ok(())
     }
 
     async fn post_stop(&self, _: ActorRef<RootMsg>, state: &mut RootState) -> Result<(), ActorProcessingErr> {
-        stop_all(state.children.remove_all(), STOP_GRACE * 2).await;
+        stop_all(state.children.remove_all(), stopping::BRANCH).await;
         let (deps, process) = (&state.plan.deps, state.plan.process);
         let (last, count) = (state.heartbeat.last(), state.heartbeat.count());
         let farewell = async {
@@ -306,7 +337,7 @@ impl Actor for Root {
             )
         };
         // A disk that hangs is the last resort's business.
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        let _ = tokio::time::timeout(stopping::FILES, farewell).await;
         Ok(())
     }
 }
@@ -330,54 +361,69 @@ impl RootState {
             RootChild::SessionWatch => {
                 let post = self.post.clone();
                 let tell: Post<Told> = Arc::new(move |told| post(RootMsg::Watched(told)));
-                let (actor, _) = Actor::spawn_linked(None, SessionWatch, (deps.clone(), tell), above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, SessionWatch), (deps.clone(), tell), above)
+                        .await?;
                 (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
             }
             RootChild::OperatorWatch => {
-                let (actor, _) = Actor::spawn_linked(None, OperatorWatch, deps.clone(), above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, OperatorWatch), deps.clone(), above).await?;
                 (ChildRef::OperatorWatch(actor.clone()), actor.get_cell())
             }
             RootChild::Deacon => {
                 // A new one has not found out yet whether it is held; it will say so.
                 self.reported(Report::DeaconHeld(false));
                 let arguments = (deps.clone(), spec(Identity::Deacon), answers);
-                let (actor, _) = Actor::spawn_linked(None, Deacon, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, Deacon), arguments, above).await?;
                 (ChildRef::Deacon(actor.clone()), actor.get_cell())
             }
             RootChild::Boot => {
                 let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
                 let (actor, _) =
-                    Actor::spawn_linked(None, Boot, (deps.clone(), plan, answers), above).await?;
+                    Actor::spawn_linked(None, Named::new(&child, Boot), (deps.clone(), plan, answers), above)
+                        .await?;
                 let _ = actor.cast(BootMsg::DeaconHeld(self.deacon_held));
                 (ChildRef::Boot(actor.clone()), actor.get_cell())
             }
             RootChild::DeathWindow => {
-                let (actor, _) = Actor::spawn_linked(None, DeathWindow, deps.clone(), above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, DeathWindow), deps.clone(), above).await?;
                 (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
             }
             RootChild::DeaconMail => {
                 let rigs = self.known_rigs();
-                let (actor, _) =
-                    Actor::spawn_linked(None, DeaconMail, (deps.clone(), rigs, answers), above).await?;
+                let (actor, _) = Actor::spawn_linked(
+                    None,
+                    Named::new(&child, DeaconMail),
+                    (deps.clone(), rigs, answers),
+                    above,
+                )
+                .await?;
                 (ChildRef::DeaconMail(actor.clone()), actor.get_cell())
             }
             RootChild::Curator => {
                 let arguments = (deps.clone(), self.plan.hints.events());
-                let (actor, _) = Actor::spawn_linked(None, Curator, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, Curator), arguments, above).await?;
                 (ChildRef::Curator(actor.clone()), actor.get_cell())
             }
             RootChild::Convoy => {
-                let (actor, _) = Actor::spawn_linked(None, ConvoyWatch, deps.clone(), above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, ConvoyWatch), deps.clone(), above).await?;
                 (ChildRef::Convoy(actor.clone()), actor.get_cell())
             }
             RootChild::Control => {
                 let arguments = (deps.clone(), self.plan.process, myself.clone());
-                let (actor, _) = Actor::spawn_linked(None, Control, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, Control), arguments, above).await?;
                 (ChildRef::Control(actor.clone()), actor.get_cell())
             }
             RootChild::Mayor => {
                 let arguments = (deps.clone(), spec(Identity::Mayor), answers);
-                let (actor, _) = Actor::spawn_linked(None, Patrol, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, Patrol), arguments, above).await?;
                 (ChildRef::Mayor(actor.clone()), actor.get_cell())
             }
             RootChild::Rig(name) => {
@@ -385,7 +431,8 @@ impl RootState {
                     return Ok(()); // it vanished from the town meanwhile
                 };
                 let arguments = (deps.clone(), plan.clone(), answers);
-                let (actor, _) = Actor::spawn_linked(None, RigSupervisor, arguments, above).await?;
+                let (actor, _) =
+                    Actor::spawn_linked(None, Named::new(&child, RigSupervisor), arguments, above).await?;
                 (ChildRef::Rig(actor.clone()), actor.get_cell())
             }
         };
@@ -424,7 +471,7 @@ impl RootState {
             }
         });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);
-        self.work.after(Duration::ZERO, RootMsg::HeartbeatDue(self.timer));
+        self.timer.set(&mut self.work, Duration::ZERO, RootMsg::HeartbeatDue);
     }
 
     fn check_pid_file(&mut self) {
@@ -452,6 +499,7 @@ impl RootState {
             late: self.heartbeat.late().iter().cloned().collect(),
             waiting_for: self.heartbeat.waiting_for(),
             actors: self.children.status(),
+            roll: self.roll(),
             problems: self.plan.deps.problems.open(),
             session_watch: None,
             operator_watch: None,

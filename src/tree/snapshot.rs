@@ -9,7 +9,7 @@ use ractor::{ActorRef, RpcReplyPort, rpc::CallResult};
 
 use super::{
     children::ChildStatus,
-    root::{RootMsg, RootSnapshot},
+    root::{RootMsg, RootSnapshot, unanswered},
 };
 use crate::{
     agent::owner::AgentStatus,
@@ -34,13 +34,13 @@ pub struct TownSnapshot {
     pub late: Vec<String>,
     /// All actors under the root, those of rigs as `<rig>/<name>`.
     pub actors: Vec<ChildStatus>,
-    /// All agents, ordered by identity.
+    /// All agents, ordered by identity; those whose actor did not answer are unknown.
     pub agents: Vec<AgentStatus>,
-    /// Mass deaths and the window that finds them; `None` when its actor is parked or silent.
+    /// Mass deaths and the window that finds them; `None` when its actor is suspended or silent.
     pub deaths: Option<DeathsSnapshot>,
-    /// The feed; `None` when its actor is parked or silent.
+    /// The feed; `None` when its actor is suspended or silent.
     pub feed: Option<FeedSnapshot>,
-    /// The convoy watcher; `None` when it is parked or silent.
+    /// The convoy watcher; `None` when it is suspended or silent.
     pub convoys: Option<ConvoySnapshot>,
     /// What is wrong now.
     pub problems: BTreeMap<String, String>,
@@ -56,6 +56,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         last_heartbeat,
         late,
         mut actors,
+        roll,
         problems,
         deacon,
         boot,
@@ -127,6 +128,8 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
             None => silent.push(format!("the polecats of rig {rig}")),
         }
     }
+    let unknown = unanswered(roll, &agents, &actors);
+    agents.extend(unknown);
     agents.sort_by(|a, b| a.identity.cmp(&b.identity));
     Some(TownSnapshot {
         heartbeats,

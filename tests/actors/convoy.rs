@@ -277,6 +277,21 @@ fn a_bd_known_to_be_newer_has_neither_activity_nor_database() {
 }
 
 #[test]
+fn a_town_in_which_nothing_happens_looks_the_same_each_time() {
+    simulate(814, |world| async move {
+        let alone = Alone::new(&world).await;
+        world.pass(mins(1)).await;
+        let before = alone.probe().await;
+        for _ in 0..10 {
+            // The two clocks are never read at quite the same time.
+            world.state().wall_offset += jiff::SignedDuration::from_nanos(1);
+            world.pass(secs(1)).await;
+            assert_eq!(alone.probe().await, before);
+        }
+    });
+}
+
+#[test]
 fn without_the_database_bd_is_asked() {
     for (seed, database) in [
         (811, Database::Missing),

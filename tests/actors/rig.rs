@@ -36,8 +36,9 @@ fn passes_a_heartbeat_on_and_says_to_whom() {
         rig.cast(RigMsg::Word(Word::Heartbeat(beat(&deps, 7).await))).unwrap();
         world.pass(millis(10)).await;
         let first = told.0.lock().unwrap()[0].clone();
-        let Report::Looked { number: 7, part, mut delegated } = first else { panic!("{first:?}") };
+        let Report::Looked { number: 7, part, mut delegated, missed } = first else { panic!("{first:?}") };
         delegated.sort();
+        assert!(missed.is_empty(), "{missed:?}");
         assert_eq!(
             (part.as_str(), delegated.as_slice()),
             ("rig r", &["r/polecats".to_owned(), "r/refinery".to_owned(), "r/witness".to_owned()][..])
@@ -47,7 +48,7 @@ fn passes_a_heartbeat_on_and_says_to_whom() {
 }
 
 #[test]
-fn restarts_a_crashed_owner_and_parks_it_in_the_end() {
+fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
     simulate(131, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let rig = spawn(&deps, &told).await;
@@ -62,14 +63,21 @@ fn restarts_a_crashed_owner_and_parks_it_in_the_end() {
         }
         probe(&rig).await.patrols[0].kill();
         world.pass(secs(1)).await;
-        let parked = probe(&rig).await;
+        let suspended = probe(&rig).await;
         assert!(
-            !child(&parked, "refinery").running && child(&parked, "witness").running,
+            !child(&suspended, "refinery").running && child(&suspended, "witness").running,
             "{:?}",
-            parked.actors
+            suspended.actors
         );
         assert!(deps.problems.open().contains_key("rig/r/actor/refinery"));
-        world.pass(mins(10)).await;
+        rig.cast(RigMsg::Word(Word::Heartbeat(beat(&deps, 7).await))).unwrap();
+        world.pass(millis(10)).await;
+        let missed = told.0.lock().unwrap().iter().find_map(|report| match report {
+            Report::Looked { missed, .. } => Some(missed.clone()),
+            _ => None,
+        });
+        assert_eq!(missed, Some(vec!["r/refinery".to_owned()]), "who was not asked is named");
+        world.pass(secs(30)).await;
         assert_eq!(probe(&rig).await.patrols.len(), 2, "tried again");
         assert!(deps.problems.open().is_empty());
     });

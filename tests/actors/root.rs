@@ -87,6 +87,50 @@ fn children_follow_the_rigs() {
 }
 
 #[test]
+fn a_heartbeat_reaches_everybody_without_the_session_watch() {
+    simulate(155, |world| async move {
+        world.set_rigs(&["r"]);
+        // The last root there may be.
+        let plan = RootPlan { may_fail: false, ..world.plan().await };
+        let root = Actor::spawn(None, Root, plan).await.unwrap().0;
+        world.pass(mins(2)).await;
+        world.write("settings/supervisor.json", r#"{"heartbeat":{"interval":"10s"}}"#);
+        world.pass(secs(5)).await;
+        for _ in 0..6 {
+            probe(&root).await.session_watch.unwrap().kill();
+            world.pass(millis(10)).await;
+        }
+        let town = probe(&root).await;
+        assert!(town.session_watch.is_none(), "{:?}", town.actors);
+        assert!(town.problems["actor/sessions"].contains("suspended for 30s"), "{:?}", town.problems);
+        world.crash_agent(&witness("r"), false);
+        world.until("the witness", secs(15), |state| state.created(&witness("r")).len() == 2).await;
+        let town = probe(&root).await;
+        assert_eq!(town.late, ["sessions"], "the watch was not asked, everybody else was");
+        assert_eq!(town.problems["heartbeat/late"], "late in the heartbeat: sessions");
+        world.pass(mins(1)).await;
+        let town = probe(&root).await;
+        assert!(
+            town.session_watch.is_some() && town.late.is_empty() && town.problems.is_empty(),
+            "{town:#?}"
+        );
+    });
+}
+
+#[test]
+fn a_heartbeat_reaches_everybody_while_the_town_cannot_be_read() {
+    simulate(156, |world| async move {
+        let (root, _plan) = spawn(&world).await;
+        world.pass(mins(2)).await;
+        world.hang("read");
+        world.pass(mins(1) + secs(39)).await;
+        let mut asked = probe(&root).await.waiting_for;
+        asked.retain(|part| part != "sessions");
+        assert!(asked.iter().any(|part| part == "r/witness"), "{asked:?}");
+    });
+}
+
+#[test]
 fn a_child_that_crashes_is_restarted_alone() {
     simulate(154, |world| async move {
         let (root, _plan) = spawn(&world).await;

@@ -1,5 +1,7 @@
 //! Actors crash: no agent notices.
 
+use gastown_supervisor::tree::{root::RootMsg, snapshot::TownSnapshot};
+
 use crate::{deeds, town, world::*};
 
 #[test]
@@ -42,6 +44,87 @@ fn a_panic_inside_any_handler_touches_no_agent() {
             assert!(!supervisor.ended());
             world.crash_agent(&witness("r"), false);
             world.until("a restart", mins(4), |state| state.lives(&witness("r"))).await;
+        });
+    }
+}
+
+#[test]
+fn a_panic_is_told_with_its_place_and_its_actor() {
+    for (actor, restarted) in [
+        ("deacon", "actor deacon crashed"),
+        ("r/witness", "actor r/witness crashed"),
+        ("r/polecats/nux", "the owner of r/polecats/nux crashed"),
+        ("root", "the root actor crashed"),
+    ] {
+        simulate(68, |world| async move {
+            world.polecat_at_work("r", "nux");
+            let supervisor = town(&world, &["r"]).await;
+            world.state().clock_panics_for = Some((actor.to_owned(), 1));
+            let told = || world.logged(&format!(": panic in actor {actor} at tests/")).len();
+            supervisor.root().await.cast(RootMsg::ClearBackoff(None)).unwrap();
+            supervisor.root().await.cast(RootMsg::BeatNow).unwrap();
+            world.pass(mins(4)).await;
+            assert_eq!(told(), 1, "{actor}");
+            assert_eq!(world.logged("clock.rs:").len(), 1, "{actor}");
+            assert_eq!(world.logged(restarted).len(), 1, "{actor}");
+        });
+    }
+}
+
+#[test]
+fn a_panic_in_one_polecats_owner_is_its_own() {
+    // A single one, and one that happens whenever it does anything.
+    for panics in [1, 1_000] {
+        simulate(69, |world| async move {
+            for name in ["ace", "nux"] {
+                world.polecat_at_work("r", name);
+            }
+            let supervisor = town(&world, &["r"]).await;
+            world.pass(mins(5)).await;
+            let (before, pool) = (deeds(&world), supervisor.actor("r/polecats").await.unwrap().get_id());
+            world.state().clock_panics_for = Some(("r/polecats/nux".to_owned(), panics));
+            supervisor.root().await.cast(RootMsg::ClearBackoff(None)).unwrap();
+            world.pass(secs(1)).await;
+            let nux = supervisor.agent("r/polecats/nux").await;
+            if panics > 1 {
+                assert_eq!(nux.state, "unknown");
+                let why = nux.reason.unwrap();
+                assert!(
+                    why.contains("actor r/polecats/nux crashed too often and is suspended for 30s"),
+                    "{why}"
+                );
+                supervisor.root().await.cast(RootMsg::BeatNow).unwrap();
+                world.pass(secs(1)).await;
+                assert_eq!(supervisor.snapshot().await.late, ["r/polecats/nux"]);
+            }
+            assert_eq!(supervisor.agent("r/polecats/ace").await.state, "alive");
+            assert_eq!(supervisor.actor("r/polecats").await.unwrap().get_id(), pool, "nobody else crashed");
+            assert_eq!(deeds(&world), before, "no agent notices");
+            world.crash_agent(&polecat("r", "ace"), false);
+            world.until("the other one", secs(10), |state| state.lives(&polecat("r", "ace"))).await;
+            world.state().clock_panics_for = None;
+            world.crash_agent(&polecat("r", "nux"), false);
+            world.until("its own restart", secs(45), |state| state.lives(&polecat("r", "nux"))).await;
+            world.pass(mins(4)).await;
+            let town = supervisor.snapshot().await;
+            assert_eq!((town.late, town.problems), (Vec::new(), Default::default()));
+        });
+    }
+}
+
+#[test]
+fn a_panic_in_what_goes_round_the_polecats_is_not_theirs() {
+    for part in ["r/polecats' audit", "r/polecats' spawns"] {
+        simulate(67, |world| async move {
+            world.polecat_at_work("r", "nux");
+            let supervisor = town(&world, &["r"]).await;
+            world.pass(mins(5)).await;
+            let pool = supervisor.actor("r/polecats").await.unwrap().get_id();
+            world.state().clock_panics_for = Some((part.to_owned(), 100));
+            world.pass(mins(10)).await;
+            assert_eq!(supervisor.actor("r/polecats").await.unwrap().get_id(), pool, "{part}");
+            world.crash_agent(&polecat("r", "nux"), false);
+            world.until(part, secs(10), |state| state.lives(&polecat("r", "nux"))).await;
         });
     }
 }
@@ -95,7 +178,88 @@ fn an_owner_that_crashes_during_a_start_starts_nobody_twice() {
 }
 
 #[test]
-fn one_that_crashes_too_often_is_parked_and_tried_again_later() {
+fn a_dead_agent_is_back_soon_whoever_is_suspended() {
+    for name in [
+        "sessions",
+        "operator",
+        "deaths",
+        "deacon",
+        "boot",
+        "mail",
+        "feed",
+        "convoy",
+        "rig r",
+        "r/witness",
+        "r/refinery",
+        "r/polecats",
+        "r/census",
+    ] {
+        simulate(78, |world| async move {
+            world.polecat_at_work("r", "nux");
+            let supervisor = town(&world, &["r", "s"]).await;
+            let nux = polecat("r", "nux");
+            world.until(name, mins(1), |state| state.lives(&nux)).await;
+            world.pass(mins(5)).await;
+            let before = deeds(&world);
+            let identities = |town: TownSnapshot| -> Vec<String> {
+                town.agents.into_iter().map(|agent| agent.identity).collect()
+            };
+            let agents = identities(supervisor.snapshot().await);
+            supervisor.suspend(name).await;
+            assert_eq!(identities(supervisor.snapshot().await), agents, "{name}: none vanishes");
+            world.pass(secs(1)).await;
+            assert_eq!(deeds(&world), before, "{name}: no agent notices");
+            let town = supervisor.snapshot().await;
+            let unknown = town.agents.iter().filter(|agent| agent.state == "unknown");
+            for agent in unknown {
+                let why = agent.reason.as_deref().unwrap_or_default();
+                assert!(why.starts_with(&format!("actor {name} is suspended; last known: ")), "{agent:#?}");
+            }
+            assert_eq!(identities(town), agents, "{name}: none vanishes");
+            for session in [&witness("r"), &nux, DEACON] {
+                world.crash_agent(session, false);
+            }
+            // A heartbeat, at the latest, or the end of the suspension.
+            world
+                .until(name, mins(3) + secs(15), |state| {
+                    [&witness("r"), &nux, DEACON].iter().all(|session| state.lives(session))
+                })
+                .await;
+            world.pass(mins(12)).await;
+            let town = supervisor.snapshot().await;
+            assert!(town.actors.iter().all(|actor| actor.running), "{name}: {:#?}", town.actors);
+            assert_eq!((town.late, town.problems), (Vec::new(), Default::default()), "{name}");
+            // The polecat was there in the beginning.
+            for (session, created) in [(witness("r"), 2), (nux, 1), (DEACON.to_owned(), 2)] {
+                assert_eq!(world.state().created(&session).len(), created, "{name}: {session}");
+            }
+        });
+    }
+}
+
+#[test]
+fn what_everything_depends_on_takes_the_root_with_it() {
+    simulate(79, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        let (before, deeds_before) = (supervisor.root().await.get_id(), deeds(&world));
+        supervisor.suspend("sessions").await;
+        world.pass(secs(1)).await;
+        assert_ne!(supervisor.root().await.get_id(), before);
+        world.crash_agent(&witness("r"), false);
+        world.until("the witness", secs(5), |state| state.created(&witness("r")).len() == 2).await;
+        // However often that happens: the town is looked after, if slowly, and the supervisor does not leave.
+        for _ in 0..10 {
+            supervisor.suspend("sessions").await;
+        }
+        assert!(!supervisor.ended());
+        world.crash_agent(&witness("r"), false);
+        world.until("the witness", mins(4), |state| state.created(&witness("r")).len() == 3).await;
+        assert_eq!(deeds(&world), deeds_before + 2, "nobody else noticed");
+    });
+}
+
+#[test]
+fn one_that_crashes_too_often_is_suspended_and_tried_again_later() {
     simulate(75, |world| async move {
         let supervisor = town(&world, &["r", "s"]).await;
         let before = deeds(&world);
@@ -104,20 +268,23 @@ fn one_that_crashes_too_often_is_parked_and_tried_again_later() {
             world.pass(secs(1)).await;
         }
         let town = supervisor.snapshot().await;
-        let parked: Vec<&str> =
+        let suspended: Vec<&str> =
             town.actors.iter().filter(|it| it.parked.is_some()).map(|it| it.name.as_str()).collect();
-        assert_eq!(parked, ["r/witness"]);
+        assert_eq!(suspended, ["r/witness"]);
         assert!(town.problems["rig/r/actor/witness"].contains("crashed too often"), "{:?}", town.problems);
         assert_eq!(deeds(&world), before, "its agent does not notice");
         // Others go on, heartbeats too.
         world.crash_agent(&refinery("r"), false);
         world.until("the others' restarts", secs(5), |state| state.created(&refinery("r")).len() == 2).await;
         world.crash_agent(&witness("r"), false);
-        world.pass(mins(8)).await;
+        supervisor.root().await.cast(RootMsg::BeatNow).unwrap();
+        world.pass(secs(10)).await;
         assert_eq!(world.state().created(&witness("r")).len(), 1, "nobody looks after this one");
-        assert_eq!(supervisor.snapshot().await.late, Vec::<String>::new());
-        world.until("its next trial", mins(3), |state| state.created(&witness("r")).len() == 2).await;
-        world.pass(secs(5)).await;
+        let town = supervisor.snapshot().await;
+        assert_eq!(town.late, ["r/witness"], "and the heartbeat says so");
+        assert_eq!(town.problems["heartbeat/late"], "late in the heartbeat: r/witness");
+        world.until("its next trial", secs(25), |state| state.created(&witness("r")).len() == 2).await;
+        world.pass(mins(3)).await;
         let town = supervisor.snapshot().await;
         assert!(town.actors.iter().all(|actor| actor.running), "{:#?}", town.actors);
         assert_eq!(town.problems, Default::default());

@@ -217,7 +217,7 @@ fn a_restart_state_that_somebody_cleared_ends_a_backoff_and_a_crash_loop() {
             let before = world.state().created(&toast()).len();
             world.pass(secs(1)).await;
             world.write("daemon/restart_state.json", r#"{"agents":{}}"#);
-            supervisor.signals.send(Signal::RereadRestartState).await.unwrap();
+            supervisor.signals.tell(Signal::RereadRestartState);
             let again = |state: &State| state.created(&toast()).len() == before + 1;
             world.until("its restart at once", secs(2), again).await;
             world.pass(mins(5)).await;

@@ -1,5 +1,8 @@
 //! Polecats crash and are brought back, but only while they have work and nobody is taking them away.
 
+use gastown_supervisor::tree::root::RootMsg;
+use ractor::ActorRef;
+
 use crate::{deeds, town, world::*};
 
 const NAME: &str = "Toast";
@@ -48,6 +51,46 @@ fn mails(world: &World) -> Vec<(String, String)> {
 
 fn one_mail() -> Vec<(String, String)> {
     vec![("r/witness".to_owned(), "CRASHED_POLECAT: r/Toast restart failed".to_owned())]
+}
+
+#[test]
+fn repeated_triggers_hold_up_no_repair() {
+    let look_now = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::LookNow));
+    let reread = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::RereadRestartState));
+    let poke = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::BeatNow));
+    let clear = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::ClearBackoff(None)));
+    let file =
+        |world: &World, _: &ActorRef<RootMsg>| world.write("mayor/note.json", &world.wall().to_string());
+    let hint = |world: &World, _: &ActorRef<RootMsg>| world.hint();
+    type Trigger = fn(&World, &ActorRef<RootMsg>);
+    for (name, trigger) in [
+        ("SIGUSR1", look_now as Trigger),
+        ("SIGUSR2", reread),
+        ("poke", poke),
+        ("clear-backoff", clear),
+        ("a file in mayor/", file),
+        ("sessions come and go", hint),
+    ] {
+        for bd_takes in [800, 1_500, 3_000] {
+            simulate(401, |world| async move {
+                let supervisor = at_work(&world).await;
+                world.write("daemon/restart_state.json", r#"{"agents":{}}"#);
+                world.state().bd_takes = millis(bd_takes);
+                supervisor.trigger_each_second(trigger, 120).await;
+                world.pass(secs(10)).await;
+                for session in [session(), witness("r"), DEACON.to_owned()] {
+                    world.crash_agent(&session, false);
+                }
+                let what = format!("{name}, bd takes {bd_takes} ms");
+                let others = |state: &State| state.lives(&witness("r")) && state.lives(DEACON);
+                world.until(&what, secs(5), others).await;
+                // Its beads, those of others, and `bd sync`, each in its turn.
+                world.until(&what, secs(60), |state| state.lives(&session())).await;
+                world.pass(mins(3)).await;
+                assert_eq!(made(&world), 1, "{what}");
+            });
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use gastown_supervisor::tree::root::RootMsg;
 use jiff::SignedDuration;
+use ractor::ActorRef;
 
 use crate::world::*;
 
@@ -27,7 +29,7 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
     let (dice, rig, role, number) = {
         let mut state = world.state();
         let rig = RIGS[state.rng.usize(..RIGS.len())];
-        (state.rng.u32(..152), rig, state.rng.bool(), state.rng.u64(1..100))
+        (state.rng.u32(..160), rig, state.rng.bool(), state.rng.u64(1..100))
     };
     let session = if role { witness(rig) } else { refinery(rig) };
     match dice {
@@ -82,6 +84,21 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
             supervisor.crash(ACTORS[number as usize % ACTORS.len()]).await;
         }
         97..100 => world.state().clock_panics_in = Some(number as u32),
+        158.. => {
+            let polecat = format!("{rig}/polecats/{}", POLECATS[number as usize % POLECATS.len()]);
+            let mut state = world.state();
+            state.clock_panics_for = Some((polecat, 1 + number as u32 % 8));
+            // It may be suspended.
+            state.distracted(world.time() + mins(15));
+        }
+        155.. => {
+            let trigger = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::LookNow));
+            supervisor.trigger_each_second(trigger, number).await;
+        }
+        152.. => {
+            let others: Vec<&str> = ACTORS.into_iter().filter(|name| *name != "root").collect();
+            supervisor.suspend(others[number as usize % others.len()]).await;
+        }
         140.. => request(world, rig, &session, dice, number),
         100.. => polecat_mischief(world, rig, dice, number),
         _ => {}
@@ -220,6 +237,7 @@ fn calm_down(world: &World) {
         state.adversary = false;
         state.failing.clear();
         state.clock_panics_in = None;
+        state.clock_panics_for = None;
         state.nature.never_appears = 0.0;
         state.nature.frail = 0.0;
         state.nature.boot_works = 60_000..120_000;

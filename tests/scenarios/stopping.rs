@@ -128,15 +128,36 @@ fn what_died_while_nobody_looked_is_started() {
 }
 
 #[test]
+fn a_stop_is_heard_while_it_begins_behind_any_number_of_other_signals() {
+    for (phase, hangs) in [("it reads what it remembers", true), ("its tree is there", false)] {
+        simulate(87, |world| async move {
+            world.set_rigs(&["r"]);
+            let supervisor = world.supervisor().await;
+            if hangs {
+                world.hang("read");
+            }
+            world.pass(secs(1)).await;
+            for _ in 0..100 {
+                for signal in [Signal::LookNow, Signal::Reload, Signal::RereadRestartState] {
+                    supervisor.signals.tell(signal);
+                }
+            }
+            let took = supervisor.stop().await;
+            assert!(took <= millis(50), "{phase}: {took:?}");
+        });
+    }
+}
+
+#[test]
 fn signals_are_heard() {
     simulate(85, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         world.state().weather.hints = 1.0;
         world.crash_agent(&witness("r"), false);
-        supervisor.signals.send(Signal::LookNow).await.unwrap();
+        supervisor.signals.tell(Signal::LookNow);
         world.until("a restart", secs(2), |state| state.created(&witness("r")).len() == 2).await;
         world.write("settings/supervisor.json", r#"{"boot":{"enabled":false}}"#);
-        supervisor.signals.send(Signal::Reload).await.unwrap();
+        supervisor.signals.tell(Signal::Reload);
         world.pass(secs(1)).await;
         assert!(!supervisor.deps.settings().boot.enabled);
     });
@@ -155,7 +176,7 @@ fn a_restart_state_that_somebody_cleared_ends_a_backoff() {
         supervisor.until_agent("r/witness", "waiting", secs(5)).await;
         world.pass(secs(1)).await;
         world.write("daemon/restart_state.json", r#"{"agents":{}}"#);
-        supervisor.signals.send(Signal::RereadRestartState).await.unwrap();
+        supervisor.signals.tell(Signal::RereadRestartState);
         world.until("its restart at once", secs(2), |state| state.created(&witness("r")).len() == 4).await;
     });
 }

@@ -25,7 +25,7 @@ impl RootState {
                 RootChild::Mayor
             }
         };
-        // One that is parked, or being made, finds it in the register.
+        // One that is suspended, or being made, finds it in the register.
         if let Some(owner) = self.children.get(&child) {
             owner.hear(Word::Asked(identity));
         }

@@ -1,11 +1,17 @@
 //! The root and its heartbeat: asking the parts, and hearing them.
 
+use std::sync::Arc;
+
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
 use crate::{
     agent::identity::Identity,
     boot::actor::BootMsg,
     deacon::actor::DeaconMsg,
-    sessions::{actor::Seen, death::Death},
+    sessions::{
+        actor::{Seen, WatchMsg},
+        death::Death,
+        sweep::{Sweep, sweep_within},
+    },
     tree::{
         chores,
         heartbeat::Complete,
@@ -13,29 +19,74 @@ use crate::{
     },
 };
 
+/// Of its deadline, a heartbeat waits one part for the session watch's sweep, and one for a sweep of its own. The rest is
+/// for its parts.
+const STEPS: u32 = 3;
+
 impl RootState {
     pub(super) fn begin_heartbeat(&mut self) {
         let deps = &self.plan.deps;
         if let Some(number) = self.heartbeat.begin(deps.now()) {
             tracing::info!("Heartbeat starting (recovery-focused)");
             let deadline = deps.settings().heartbeat.deadline;
-            self.work.after(deadline, RootMsg::Deadline(number));
+            self.sweep_timer.set(&mut self.work, deadline / STEPS, |_| RootMsg::SweepIsLate(number));
+            self.deadline.set(&mut self.work, deadline, |_| RootMsg::Deadline(number));
             self.read_town(Some(number));
         }
+    }
+
+    /// Has the session watch sweep for this heartbeat; where it is suspended the heartbeat goes on without it.
+    pub(super) fn ask_for_sweep(&mut self, number: u64) {
+        match self.children.get(&RootChild::SessionWatch) {
+            Some(ChildRef::SessionWatch(watch)) => drop(watch.cast(WatchMsg::SweepFor(number))),
+            _ => {
+                self.heartbeat.sweep_missed(number);
+                self.sweep_without_the_watch(number);
+            }
+        }
+    }
+
+    /// A heartbeat does not depend on any one actor: a sweep that does not come from the session watch in time is made here.
+    pub(super) fn sweep_without_the_watch(&mut self, number: u64) {
+        if !self.heartbeat.is_to_ask(number) {
+            return;
+        }
+        let (deps, now) = (self.plan.deps.clone(), self.plan.deps.now());
+        let limit = deps.settings().heartbeat.deadline / STEPS;
+        let panicked = Arc::new(Sweep::failed(now, "a sweep panicked".to_owned()));
+        self.work.spawn(
+            async move {
+                let sweep = sweep_within(limit, &*deps.sessions, &*deps.processes, now).await;
+                RootMsg::Swept(number, Arc::new(sweep))
+            },
+            RootMsg::Swept(number, panicked),
+        );
     }
 
     pub(super) fn seen(&mut self, seen: Seen) {
         let Some(number) = seen.for_heartbeat else {
             return self.tell_all(&Word::Swept(seen.sweep));
         };
-        let parts: Vec<String> = self
-            .children
-            .running()
-            .filter(|(child, _)| child.is_part())
-            .map(|(child, _)| child.to_string())
-            .collect();
-        let complete = self.heartbeat.asked(number, parts, self.plan.deps.now());
-        self.tell_all(&Word::Heartbeat(Beat { number, sweep: seen.sweep }));
+        if self.heartbeat.is_to_ask(number) {
+            self.ask_parts(number, seen.sweep);
+        } else {
+            self.tell_all(&Word::Swept(seen.sweep)); // it came late
+        }
+        let complete = self.heartbeat.swept(number, self.plan.deps.now());
+        self.complete(complete);
+    }
+
+    /// Asks every part, unless they were asked.
+    pub(super) fn ask_parts(&mut self, number: u64, sweep: Arc<Sweep>) {
+        if !self.heartbeat.is_to_ask(number) {
+            return;
+        }
+        let parts = self.children.running().filter(|(child, _)| child.is_part());
+        let parts: Vec<String> = parts.map(|(child, _)| child.to_string()).collect();
+        let missed = self.children.not_running().filter(|child| child.is_part());
+        let missed: Vec<String> = missed.map(ToString::to_string).collect();
+        let complete = self.heartbeat.asked(number, parts, missed, self.plan.deps.now());
+        self.tell_all(&Word::Heartbeat(Beat { number, sweep }));
         self.complete(complete);
     }
 
@@ -56,8 +107,9 @@ impl RootState {
 
     pub(super) fn reported(&mut self, report: Report) {
         match report {
-            Report::Looked { number, part, delegated } => {
-                let complete = self.heartbeat.answered(number, &part, delegated, self.plan.deps.now());
+            Report::Looked { number, part, delegated, missed } => {
+                let now = self.plan.deps.now();
+                let complete = self.heartbeat.answered(number, &part, delegated, missed, now);
                 self.complete(complete);
             }
             Report::DeaconHeld(held) => {
@@ -85,11 +137,12 @@ impl RootState {
         let problems = &self.plan.deps.problems;
         if late.is_empty() {
             problems.clear("heartbeat/late");
+            tracing::info!("Heartbeat complete (#{number})");
         } else {
             let late = late.into_iter().collect::<Vec<_>>().join(", ");
             problems.report("heartbeat/late", format!("late in the heartbeat: {late}"));
+            tracing::info!("Heartbeat complete (#{number}), but for: {late}");
         }
-        tracing::info!("Heartbeat complete (#{number})");
         let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
         self.work.run(async move { chores::write_state(&deps, process, true, last, number).await });
         self.arm_heartbeat();
@@ -98,7 +151,6 @@ impl RootState {
     pub(super) fn arm_heartbeat(&mut self) {
         let deps = &self.plan.deps;
         let due = self.heartbeat.next_in(deps.settings().heartbeat.interval, deps.now());
-        self.timer += 1;
-        self.work.after(due, RootMsg::HeartbeatDue(self.timer));
+        self.timer.set(&mut self.work, due, RootMsg::HeartbeatDue);
     }
 }

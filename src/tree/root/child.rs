@@ -54,6 +54,13 @@ impl RootChild {
     }
 }
 
+impl RootChild {
+    /// Whether everything depends on it, so that it must not be suspended: without the session watch no death is noticed.
+    pub(super) fn is_significant(&self) -> bool {
+        *self == RootChild::SessionWatch
+    }
+}
+
 impl fmt::Display for RootChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

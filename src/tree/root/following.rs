@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ractor::{ActorProcessingErr, ActorRef};
 
-use super::{RootChild, RootMsg, RootState, child::ChildRef};
+use super::{RootChild, RootMsg, RootState};
 use crate::{
     agent::{
         identity::{Identity, RigName},
@@ -12,31 +12,40 @@ use crate::{
         role_bead,
     },
     rig::supervisor::RigPlan,
-    sessions::actor::WatchMsg,
+    stopping,
     town::settings::Settings,
     tree::{
         children::stop_all,
         chores,
-        part::{STOP_GRACE, Word},
+        part::Word,
         town_reading::{TownReading, read_town, watched},
     },
 };
 
 impl RootState {
+    /// Reads the town's files: one reading at a time, however slow the disk is and whatever asks for another meanwhile.
     pub(super) fn read_town(&mut self, heartbeat: Option<u64>) {
+        if self.reading.is_some() {
+            self.read_again = Some(heartbeat.or(self.read_again.flatten()));
+            return;
+        }
+        self.reading = Some(heartbeat);
         let deps = self.plan.deps.clone();
         self.work.spawn(
-            async move { RootMsg::TownRead(heartbeat, Some(Box::new(read_town(&deps).await))) },
-            RootMsg::TownRead(heartbeat, None),
+            async move { RootMsg::TownRead(Some(Box::new(read_town(&deps).await))) },
+            RootMsg::TownRead(None),
         );
     }
 
     pub(super) async fn town_read(
         &mut self,
         myself: &ActorRef<RootMsg>,
-        heartbeat: Option<u64>,
         reading: Option<Box<TownReading>>,
     ) -> Result<(), ActorProcessingErr> {
+        let heartbeat = self.reading.take().flatten();
+        if let Some(heartbeat) = self.read_again.take() {
+            self.read_town(heartbeat);
+        }
         if let Some(reading) = reading {
             let (settings, plans) = self.town.update(*reading, &self.plan.deps);
             if let Some(settings) = settings {
@@ -47,9 +56,7 @@ impl RootState {
         match heartbeat {
             Some(number) => {
                 self.read_role_beads();
-                if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
-                    let _ = watch.cast(WatchMsg::SweepFor(number));
-                }
+                self.ask_for_sweep(number);
             }
             None => self.tell_all(&Word::TownChanged),
         }
@@ -98,7 +105,7 @@ impl RootState {
             let stopped = name.clone();
             self.work.spawn(
                 async move {
-                    stop_all(cell.into_iter().collect(), STOP_GRACE * 2).await;
+                    stop_all(cell.into_iter().collect(), stopping::BRANCH).await;
                     RootMsg::RigStopped(stopped)
                 },
                 RootMsg::RigStopped(name.clone()),

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use gastown_supervisor::{
     clock::{Clock, Now},
     control::socket::{Bound, Door, Opened},
+    panics,
     town::{paths::TownPaths, watch::Hints},
 };
 use jiff::tz::TimeZone;
@@ -28,6 +29,18 @@ impl Clock for World {
                 drop(state);
                 panic!("{INJECTED}");
             }
+        }
+        if let Some((actor, left)) = &mut state.clock_panics_for
+            && panics::current().is_some_and(|current| *current == **actor)
+        {
+            *left -= 1;
+            if *left == 0 {
+                state.clock_panics_for = None;
+            }
+            state.note(mono, true, || INJECTED.to_owned());
+            state.distracted(mono);
+            drop(state);
+            panic!("{INJECTED}");
         }
         Now { mono, wall: wall_at(mono, state.wall_offset) }
     }

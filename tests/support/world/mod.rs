@@ -167,6 +167,8 @@ pub struct State {
     pub bd_takes: Duration,
     /// The clock panics at its n-th next reading.
     pub clock_panics_in: Option<u32>,
+    /// The clock panics when this actor reads it, so many times.
+    pub clock_panics_for: Option<(String, u32)>,
     /// Whether operators act at the worst moments.
     pub adversary: bool,
     /// What crossed the ports.
@@ -227,6 +229,7 @@ impl World {
             git_takes: millis(200),
             bd_takes: millis(50),
             clock_panics_in: None,
+            clock_panics_for: None,
             adversary: false,
             trace: Vec::new(),
             mails: Vec::new(),

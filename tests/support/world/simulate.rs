@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, Once, PoisonError},
 };
 
+use gastown_supervisor::panics;
+
 use super::{World, clock::INJECTED, trace::LogWriter};
 
 /// Runs a story on a world made of this seed, and fails when the supervisor did what it must never do.
@@ -65,8 +67,11 @@ fn keep_injected_panics_quiet() {
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let injected = info.payload().downcast_ref::<String>().is_some_and(|text| text == INJECTED);
-            if !injected {
+            let injected =
+                info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with(INJECTED));
+            if injected {
+                panics::log(info);
+            } else {
                 usual(info);
             }
         }));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use gastown_supervisor::{
-    RunError, Signal,
+    RunError, Signal, Signals,
     agent::{
         history::{History, rendering},
         owner::AgentStatus,
@@ -24,12 +24,9 @@ use gastown_supervisor::{
 use jiff::tz::TimeZone;
 use ractor::{ActorCell, ActorRef};
 use regex::Regex;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::watch, task::JoinHandle};
 
-use super::{TOWN, World, millis, secs};
+use super::{TOWN, World, millis, mins, secs};
 
 type RootSlot = Arc<Mutex<Option<ActorRef<RootMsg>>>>;
 
@@ -39,7 +36,7 @@ pub struct Supervisor {
     /// Its ports and registers.
     pub deps: Arc<Deps>,
     /// What it is told from outside.
-    pub signals: mpsc::Sender<Signal>,
+    pub signals: Signals,
     root: RootSlot,
     run: JoinHandle<Result<(), RunError>>,
 }
@@ -71,14 +68,15 @@ impl World {
     pub async fn plan(&self) -> RootPlan {
         let (deps, put) = self.deps().await;
         let process = Process { pid: 4242, started_at: self.wall() };
-        RootPlan { deps, settings: Arc::new(put), hints: Arc::new(self.clone()), process }
+        RootPlan { deps, settings: Arc::new(put), hints: Arc::new(self.clone()), process, may_fail: true }
     }
 
     /// Starts a supervisor.
     pub async fn supervisor(&self) -> Supervisor {
         let plan = self.plan().await;
         let deps = plan.deps.clone();
-        let (signals, heard) = mpsc::channel(8);
+        let signals = Signals::default();
+        let heard = signals.clone();
         let root = RootSlot::default();
         let slot = root.clone();
         let up = move |root| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
@@ -222,10 +220,30 @@ impl Supervisor {
         }
     }
 
+    /// Has an actor crash more often than it may: its supervisor suspends it, or restarts everything with it.
+    pub async fn suspend(&self, name: &str) {
+        for _ in 0..6 {
+            self.crash(name).await;
+            self.world.pass(millis(20)).await;
+        }
+        // Longer than it is suspended.
+        let until = self.world.time() + mins(15);
+        self.world.state().distracted(until);
+    }
+
+    /// From now on and for so long, something has everything looked at each second.
+    pub async fn trigger_each_second(&self, trigger: fn(&World, &ActorRef<RootMsg>), seconds: u64) {
+        let root = self.root().await;
+        for second in 1..=seconds {
+            let root = root.clone();
+            self.world.after(secs(second), move |world| trigger(world, &root));
+        }
+    }
+
     /// Tells it to stop and waits for its end; how long that took.
     pub async fn stop(self) -> Duration {
         let begun = self.world.time();
-        self.signals.send(Signal::Stop).await.expect("it listens");
+        self.signals.tell(Signal::Stop);
         self.run.await.expect("it does not panic").expect("it stops in order");
         self.world.time() - begun
     }

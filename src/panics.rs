@@ -1,0 +1,155 @@
+//! Panics: each leaves a line in the log, with what it says, where it happened and in which actor.
+//!
+//! A panic is a fault of ours. Whoever supervises what panicked restarts it and says so; where the fault is only the moment of
+//! the panic knows, so the process's panic hook tells it. It must not decide what follows.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook},
+    sync::Arc,
+    thread,
+};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::task_local;
+
+task_local! {
+    /// The name of the actor whose code runs.
+    static ACTOR: Arc<str>;
+}
+
+/// From now on every panic of this process is told in the log, and no longer on standard error.
+pub fn install() {
+    set_hook(Box::new(|info| log(info)));
+}
+
+/// Tells one panic.
+pub fn log(info: &PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let text = text(info.payload());
+    match current() {
+        Some(actor) => tracing::error!("panic in actor {actor} at {place}: {text}"),
+        None => {
+            let thread = thread::current();
+            tracing::error!(
+                "panic in thread {} at {place}: {text}",
+                thread.name().unwrap_or("without a name")
+            );
+        }
+    }
+}
+
+/// What a panic says.
+pub fn text(payload: &(dyn Any + Send)) -> String {
+    let literal = || payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    payload
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(literal)
+        .unwrap_or_else(|| "it does not say why".to_owned())
+}
+
+/// The name of the actor whose code runs, if it is one's.
+pub fn current() -> Option<Arc<str>> {
+    ACTOR.try_with(Arc::clone).ok()
+}
+
+/// Runs a task in the name of an actor, or of nobody.
+pub async fn on_behalf<T>(actor: Option<Arc<str>>, task: impl Future<Output = T>) -> T {
+    match actor {
+        Some(actor) => ACTOR.scope(actor, task).await,
+        None => task.await,
+    }
+}
+
+/// Runs a part of an actor, so that a panic in it ends that part only; an error is what the panic says.
+pub fn contain<T>(part: &str, act: impl FnOnce() -> T) -> Result<T, String> {
+    let caught = ACTOR.sync_scope(part.into(), || catch_unwind(AssertUnwindSafe(act)));
+    caught.map_err(|payload| text(&*payload))
+}
+
+/// An actor whose panics are told under its name.
+#[derive(Debug)]
+pub struct Named<A> {
+    name: Arc<str>,
+    actor: A,
+}
+
+impl<A> Named<A> {
+    /// This actor under this name.
+    pub fn new(name: impl ToString, actor: A) -> Self {
+        Named { name: name.to_string().into(), actor }
+    }
+}
+
+impl<A: Actor> Actor for Named<A> {
+    type Msg = A::Msg;
+    type State = A::State;
+    type Arguments = A::Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<A::Msg>,
+        arguments: A::Arguments,
+    ) -> Result<A::State, ActorProcessingErr> {
+        ACTOR.scope(self.name.clone(), self.actor.pre_start(myself, arguments)).await
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<A::Msg>,
+        state: &mut A::State,
+    ) -> Result<(), ActorProcessingErr> {
+        ACTOR.scope(self.name.clone(), self.actor.post_start(myself, state)).await
+    }
+
+    async fn post_stop(
+        &self,
+        myself: ActorRef<A::Msg>,
+        state: &mut A::State,
+    ) -> Result<(), ActorProcessingErr> {
+        ACTOR.scope(self.name.clone(), self.actor.post_stop(myself, state)).await
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<A::Msg>,
+        message: A::Msg,
+        state: &mut A::State,
+    ) -> Result<(), ActorProcessingErr> {
+        ACTOR.scope(self.name.clone(), self.actor.handle(myself, message, state)).await
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<A::Msg>,
+        event: SupervisionEvent,
+        state: &mut A::State,
+    ) -> Result<(), ActorProcessingErr> {
+        ACTOR.scope(self.name.clone(), self.actor.handle_supervisor_evt(myself, event, state)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_panics_says_why_and_in_whose_name_it_ran() {
+        assert_eq!(contain("r/polecats/nux", current), Ok(Some("r/polecats/nux".into())));
+        assert_eq!(current(), None);
+        let told = contain("r/polecats/nux", || -> () { std::panic::panic_any("a literal") });
+        assert_eq!(told, Err("a literal".to_owned()));
+        let told = contain("r/polecats/nux", || -> () { std::panic::panic_any(format!("a {}", "text")) });
+        assert_eq!(told, Err("a text".to_owned()));
+        let told = contain("r/polecats/nux", || -> () { std::panic::panic_any(7) });
+        assert_eq!(told, Err("it does not say why".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_task_runs_in_the_name_of_whoever_wanted_it() {
+        let name: Arc<str> = "deacon".into();
+        assert_eq!(on_behalf(Some(name.clone()), async { current() }).await, Some(name));
+        assert_eq!(on_behalf(None, async { current() }).await, None);
+    }
+}

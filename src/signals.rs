@@ -1,0 +1,83 @@
+//! Signals: what the process is told from outside.
+//!
+//! Each kind is remembered by itself until it is heard, however often it was told: none is lost behind others, and nothing
+//! piles up. A stop is heard first, and by everybody who waits for it. It must not act on any of them.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+/// What the process is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// TERM, INT: stop, leaving all agents alive.
+    Stop,
+    /// USR1: look at everything at once.
+    LookNow,
+    /// USR2: read the restart state again.
+    RereadRestartState,
+    /// HUP: read the settings again.
+    Reload,
+}
+
+/// The signals that were told and not heard yet. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Signals(Arc<Kinds>);
+
+#[derive(Debug, Default)]
+struct Kinds {
+    stop: watch::Sender<bool>,
+    look_now: Notify,
+    reread_restart_state: Notify,
+    reload: Notify,
+}
+
+impl Signals {
+    /// Tells one; from any thread.
+    pub fn tell(&self, signal: Signal) {
+        match signal {
+            Signal::Stop => drop(self.0.stop.send_replace(true)),
+            Signal::LookNow => self.0.look_now.notify_one(),
+            Signal::RereadRestartState => self.0.reread_restart_state.notify_one(),
+            Signal::Reload => self.0.reload.notify_one(),
+        }
+    }
+
+    /// Waits until a stop was told; at once when one was.
+    pub async fn stopped(&self) {
+        // Its sender lives as long as this.
+        let _ = self.0.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// The next one that was told. A stop comes first, and again each time.
+    pub async fn next(&self) -> Signal {
+        tokio::select! {
+            biased;
+            () = self.stopped() => Signal::Stop,
+            () = self.0.reload.notified() => Signal::Reload,
+            () = self.0.reread_restart_state.notified() => Signal::RereadRestartState,
+            () = self.0.look_now.notified() => Signal::LookNow,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn none_is_lost_behind_others_and_a_stop_comes_first() {
+        let signals = Signals::default();
+        for _ in 0..1000 {
+            signals.tell(Signal::LookNow);
+        }
+        signals.tell(Signal::Reload);
+        signals.tell(Signal::RereadRestartState);
+        let heard = [signals.next().await, signals.next().await, signals.next().await];
+        assert_eq!(heard, [Signal::Reload, Signal::RereadRestartState, Signal::LookNow]);
+        signals.tell(Signal::LookNow);
+        signals.tell(Signal::Stop);
+        assert_eq!([signals.next().await, signals.next().await], [Signal::Stop; 2]);
+        signals.stopped().await;
+    }
+}
