@@ -65,6 +65,9 @@ pub mod go_duration;
 pub mod kept;
 pub mod ledger;
 pub mod lifecycle;
+#[cfg(test)]
+#[path = "../tests/support/limits.rs"]
+mod limits;
 pub mod operator;
 pub mod panics;
 pub mod polecat;

@@ -31,6 +31,11 @@ use gastown_supervisor::{
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
 
+#[path = "support/limits.rs"]
+mod limits;
+
+use limits::{LimitedJoin, receive};
+
 fn shell(script: &str) -> Command {
     Command {
         program: "sh".into(),
@@ -43,11 +48,13 @@ fn shell(script: &str) -> Command {
 }
 
 async fn run(command: Command) -> Result<Printed, CommandError> {
+    limits::watched();
     Runner::new(BTreeMap::from([("BD_ACTOR".into(), "daemon".into())])).run(command).await
 }
 
 /// Looks again every 5 ms until there is an answer, at most ten seconds.
 async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    limits::watched();
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         match look() {
@@ -431,8 +438,8 @@ fn a_followed_command_dies_with_us() {
         });
         std::mem::forget(runtime);
     });
-    let pid = told.recv().unwrap();
-    ours.join().unwrap();
+    let pid = receive(&told, "the command's process");
+    ours.limited_join("our thread");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(runtime.block_on(gone(pid)), "it lives on");
 }

@@ -20,6 +20,11 @@ use gastown_supervisor::convoy::{
 };
 use rusqlite::{Connection, params};
 
+#[path = "support/limits.rs"]
+mod limits;
+
+use limits::LimitedCommand;
+
 const SCHEMA: &str = include_str!("fixtures/convoy/beads_0.47.sql");
 
 /// A town's `.beads`, and whoever asks about it.
@@ -38,6 +43,7 @@ impl Beads {
 
     /// With an empty one of 0.47.
     fn new() -> Beads {
+        limits::watched();
         let beads = Beads::none();
         beads.bd().execute_batch(SCHEMA).unwrap();
         beads
@@ -216,7 +222,7 @@ async fn what_is_no_database_of_beads() {
 }
 
 fn pipe(beads: &Beads) {
-    let made = std::process::Command::new("mkfifo").arg(beads.path()).status().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(beads.path()).limited_status();
     assert!(made.success());
 }
 

@@ -20,6 +20,11 @@ use gastown_supervisor::{
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+#[path = "support/limits.rs"]
+mod limits;
+
+use limits::{end_of, kill_and_wait};
+
 /// A shell that leads a session of its own, as a pane's process does; its group is killed on drop.
 struct Pane {
     child: Child,
@@ -29,6 +34,7 @@ struct Pane {
 impl Pane {
     fn run(script: &str) -> Pane {
         let mut command = Command::new("setsid");
+        limits::watched();
         command.args(["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("setsid and sh are installed");
         let lines = BufReader::new(child.stdout.take().unwrap());
@@ -42,6 +48,7 @@ impl Pane {
     /// Waits for the next line the script prints: its way to say that something has happened.
     fn line(&mut self) -> String {
         let mut line = String::new();
+        limits::readable(self.lines.get_ref(), self.lines.buffer(), "a line of the script");
         self.lines.read_line(&mut line).unwrap();
         line.trim().to_owned()
     }
@@ -54,8 +61,7 @@ impl Pane {
 impl Drop for Pane {
     fn drop(&mut self) {
         let _ = kill_process_group(raw(self.pid()), Signal::KILL);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        kill_and_wait(&mut self.child);
     }
 }
 
@@ -148,7 +154,7 @@ async fn a_root_that_is_gone_or_not_reaped_is_left_out() {
     waitid(WaitId::Pid(raw(pid)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
     let table = SystemProcesses::new();
     assert!(table.trees(&[pid]).await.unwrap().is_empty(), "a zombie");
-    child.wait().unwrap();
+    end_of(&mut child, "a command");
     assert!(table.trees(&[pid, 0]).await.unwrap().is_empty(), "gone");
     assert_eq!(table.end_trees(&[pid, 0], Duration::from_secs(1)).await.unwrap(), Ended::default());
 }
@@ -340,7 +346,7 @@ async fn neither_zombies_nor_we_ourselves_run_a_command() {
     waitid(WaitId::Pid(raw(child.id())), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
     assert_eq!(program.look(None).await, []);
     assert_eq!(program.look(Some(Duration::from_secs(60))).await, []);
-    child.wait().unwrap();
+    end_of(&mut child, "a command");
     let own = std::env::current_exe().unwrap();
     let found = SystemProcesses::new().invocations(own.file_name().unwrap().to_str().unwrap(), None).await;
     assert!(!found.unwrap().iter().any(|it| it.pid == std::process::id()));
@@ -357,7 +363,7 @@ async fn the_end_of_a_command_is_told() {
     assert!(futures::poll!(ended.as_mut()).is_pending(), "it runs");
     child.kill().unwrap();
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("told");
-    child.wait().unwrap();
+    end_of(&mut child, "a command");
     table.ended(found.pid, found.born).await; // at once
     table.ended(std::process::id(), 0).await; // another process has that id
 }
@@ -382,8 +388,7 @@ async fn that_a_program_begins_is_told_and_then_it_is_seen() {
         while !program.look(Some(Duration::from_secs(30))).await.iter().any(|it| it.pid == child.id()) {
             assert!(Instant::now() < deadline, "not seen in round {round}");
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_and_wait(&mut child);
         // An upgrade: another file takes its place. That moves the counter too, so that it is watched anew.
         begun.mark_unchanged();
         let new = program.town().join("new");

@@ -13,6 +13,7 @@ use rustix::{
 };
 
 use crate::{
+    limits::{LimitedCommand, kill_and_wait},
     stage::rig,
     supervisor::signal,
     table::{Row, Spread},
@@ -29,7 +30,7 @@ pub fn of_the_stand_ins(town: &Town) -> anyhow::Result<Vec<Row>> {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&worktree).env("PATH", town.path()).env("GT_ROOT", town.root());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().with_context(|| format!("{program} cannot be run"))
+        Ok::<_, anyhow::Error>(command.limited_status())
     };
     let show = timed(|_| {
         let shown = run("bd", &["show", &format!("{0}-{0}-polecat-toast", rig(1)), "--json"])?;
@@ -71,8 +72,7 @@ fn kernel_tells() -> anyhow::Result<Duration> {
         ensure!(told == 1, "the kernel does not tell the end of a process");
         Ok(began.elapsed())
     })();
-    let _ = child.kill();
-    let _ = child.wait();
+    kill_and_wait(&mut child);
     measured
 }
 

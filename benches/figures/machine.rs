@@ -6,10 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use serde_json::json;
 
-use crate::{stage, table::median_and_max, tmux, town::Town};
+use crate::{
+    limits::{self, LimitedCommand},
+    stage,
+    table::median_and_max,
+    tmux,
+    town::Town,
+};
 
 /// So many stand-ins are started one after the other.
 const STARTS: usize = 50;
@@ -36,9 +41,9 @@ fn cpu() -> String {
 }
 
 fn kernel() -> String {
-    let output = Command::new("uname").arg("-sr").output();
-    output.map_or_else(
-        |_| "system of unknown name".to_owned(),
+    let child = Command::new("uname").arg("-sr").stdout(Stdio::piped()).spawn();
+    child.ok().and_then(limits::try_output_of).map_or_else(
+        || "system of unknown name".to_owned(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
 }
@@ -47,7 +52,7 @@ fn kernel() -> String {
 fn one(town: &Town) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let mut command = Command::new(town.bin().join("claude"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("a stand-in cannot be run")?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).limited_status();
     Ok(began.elapsed())
 }
 
@@ -59,8 +64,7 @@ fn sessions(town: &Town) -> anyhow::Result<Duration> {
         .args(["new-session", "-d", "-s", "first", "exec sleep 600"])
         .env("PATH", town.path())
         .env_remove("TMUX")
-        .status()
-        .context("tmux cannot be run")?;
+        .limited_status();
     anyhow::ensure!(first.success(), "tmux cannot make a session: {first}");
     let began = Instant::now();
     stage::fill(town, (0..STARTS).map(|number| ("rig".to_owned(), number)))?;

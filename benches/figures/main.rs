@@ -12,6 +12,8 @@ mod feed;
 mod heartbeat;
 mod idle;
 mod ledger;
+#[path = "../../tests/support/limits.rs"]
+mod limits;
 mod machine;
 mod mass;
 mod process;

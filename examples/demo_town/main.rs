@@ -6,6 +6,8 @@
 //! directory in `/tmp` is touched.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
+#[path = "../../tests/support/limits.rs"]
+mod limits;
 mod standin;
 mod story;
 mod supervisor;

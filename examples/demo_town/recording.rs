@@ -33,6 +33,8 @@ use rustix::{
 };
 use serde_json::Value;
 
+use crate::limits;
+
 /// So many milliseconds a command that another one ran goes on living.
 pub const LASTS: &str = "STANDIN_LASTS_MS";
 
@@ -96,7 +98,7 @@ impl Recording {
         }
         sleep_until(began + self.own().map_or(Duration::ZERO, |(end, _)| end));
         for mut child in stage.children {
-            let _ = child.wait();
+            let _ = child.wait(); // limited: it lives as long as it was recorded
         }
         0
     }
@@ -164,7 +166,10 @@ impl Stage<'_> {
         };
         let mut command = Command::new("tmux");
         command.args(["-S", socket, "-f", "/dev/null"]).args(arguments).env_remove("TMUX");
-        let output = command.stdin(Stdio::null()).output()?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let Some(output) = limits::try_output_of(command.spawn()?) else {
+            return Err(std::io::Error::other("tmux does not answer"));
+        };
         match output.status.success() {
             true => Ok(()),
             false => Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),

@@ -121,7 +121,7 @@ fn dawdle(demo: &Path, name: &str) {
     if demo.join(format!("hang-{name}")).exists()
         && let Ok(mut child) = std::process::Command::new("sleep").arg("600").spawn()
     {
-        let _ = child.wait();
+        let _ = child.wait(); // limited: after ten minutes it goes on
     }
 }
 

@@ -131,8 +131,7 @@ impl Drop for Supervisor {
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
+                crate::limits::kill_and_wait(&mut self.child);
                 return;
             }
             thread::sleep(POLL);

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
+use crate::limits;
 use crate::supervisor::{alive, signal, wait_gone};
 
 /// How long the server and its agents have to end when they are told to.
@@ -23,9 +24,9 @@ pub struct Tmux {
 
 /// What `tmux -V` says (`tmux 3.3a`); an error, with what to do, when it is not installed.
 pub fn version() -> anyhow::Result<String> {
-    let output = Command::new("tmux").arg("-V").output();
-    match output {
-        Ok(output) if output.status.success() => {
+    let child = Command::new("tmux").arg("-V").stdout(Stdio::piped()).spawn();
+    match child.ok().and_then(limits::try_output_of) {
+        Some(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
         _ => bail!(
@@ -47,15 +48,18 @@ impl Tmux {
 
     /// Runs a command in the server, without starting one, and returns what it printed.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = Command::new("tmux")
+        let child = Command::new("tmux")
             .arg("-N")
             .arg("-S")
             .arg(&self.socket)
             .args(arguments)
             .env_remove("TMUX")
             .stdin(Stdio::null())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .context("tmux cannot be run")?;
+        let output = limits::try_output_of(child).context("tmux does not answer")?;
         if !output.status.success() {
             bail!("tmux {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }

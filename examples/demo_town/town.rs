@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::tmux::Tmux;
+use crate::{limits, tmux::Tmux};
 
 /// The programs this binary plays when it is called by these names.
 const PROGRAMS: [&str; 4] = ["claude", "gt", "bd", "gastown-supervisor"];
@@ -123,7 +123,9 @@ impl Town {
         let mut words = line.split(' ').skip(1);
         let mut gt = tokio::process::Command::new(self.bin().join("gt"));
         gt.args(&mut words).current_dir(self.root()).env("PATH", self.path()).env("GT_ROOT", self.root());
-        let status = gt.stdin(Stdio::null()).kill_on_drop(true).status().await.context("gt cannot be run")?;
+        let mut gt = gt.stdin(Stdio::null()).kill_on_drop(true).spawn().context("gt cannot be run")?;
+        let ended = tokio::time::timeout(limits::PATIENCE, gt.wait()).await;
+        let status = ended.with_context(|| format!("{line} does not end"))??;
         if !status.success() {
             bail!("{line}: {status}");
         }
@@ -135,9 +137,11 @@ impl Town {
     pub fn repository(&self, name: &str) -> anyhow::Result<()> {
         let path = self.root().join(name);
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-        let git = Command::new("git").args(["init", "-q"]).current_dir(&path).stdin(Stdio::null()).output();
+        let mut git = Command::new("git");
+        git.args(["init", "-q"]).current_dir(&path).stdin(Stdio::null()).stdout(Stdio::piped());
+        let git = git.stderr(Stdio::piped()).spawn().ok().and_then(limits::try_output_of);
         match git {
-            Ok(output) if !output.status.success() => {
+            Some(output) if !output.status.success() => {
                 bail!("git init in {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim())
             }
             _ => Ok(()),

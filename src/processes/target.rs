@@ -82,6 +82,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{end_of, kill_and_wait};
 
     #[tokio::test]
     async fn what_may_not_be_held() {
@@ -98,8 +99,7 @@ mod tests {
         let born = source::born(child.id()).expect("it runs");
         assert!(Target::hold(child.id(), born).is_some());
         assert!(Target::hold(child.id(), born - 1).is_none(), "the id was another's before");
-        child.kill().expect("kill");
-        child.wait().expect("wait");
+        kill_and_wait(&mut child);
         assert!(Target::hold(child.id(), born).is_none(), "gone");
     }
 
@@ -113,8 +113,7 @@ mod tests {
         let held = |data| Target::with_open(child.id(), data).is_some();
         assert!(held(&data) && !held(&others));
         assert!(Target::with_open(std::process::id(), &others).is_none(), "ourselves");
-        child.kill().expect("kill");
-        child.wait().expect("wait");
+        kill_and_wait(&mut child);
         assert!(Target::with_open(child.id(), &data).is_none(), "gone");
     }
 
@@ -128,6 +127,6 @@ mod tests {
         let target = Target { pid, born, hold: None };
         assert!(target.lives() && target.signal(Signal::TERM));
         tokio::time::timeout(Duration::from_secs(10), target.ended()).await.expect("it ends");
-        child.wait().expect("wait");
+        end_of(&mut child, "sleep");
     }
 }

@@ -75,6 +75,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::limits::{LimitedJoin, receive};
 
     fn town() -> (tempfile::TempDir, TownPaths) {
         let dir = tempfile::tempdir().unwrap();
@@ -114,7 +115,7 @@ mod tests {
                 let taken = acquire(&town, Duration::from_secs(30));
                 assert!(taken.is_ok(), "{taken:?}");
             });
-            told.recv().unwrap();
+            receive(&told, "that somebody waits");
             drop(probe);
         });
     }
@@ -125,7 +126,7 @@ mod tests {
         let results: Vec<_> = std::thread::scope(|scope| {
             let racers: Vec<_> =
                 (0..10).map(|_| scope.spawn(|| acquire(&town, Duration::from_millis(50)))).collect();
-            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+            racers.into_iter().map(|racer| racer.limited_join("a racer")).collect()
         });
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     }

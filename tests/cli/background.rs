@@ -16,6 +16,7 @@ use crate::{
     support::{
         Server,
         background::{Background, answer, ended},
+        limits::{LimitedJoin, kill_and_wait},
         process::{self, Guarded, raw},
         supervisor::binary,
         town::{MARK, Town},
@@ -65,8 +66,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        kill_and_wait(&mut self.0);
     }
 }
 
@@ -206,7 +206,7 @@ fn of_three_starts_at_once_one_is_the_supervisor() {
     let background = Background(&town);
     let answers: Vec<_> = std::thread::scope(|scope| {
         let starts: Vec<_> = (0..3).map(|_| scope.spawn(|| town.ask(&["start"]))).collect();
-        starts.into_iter().map(|start| start.join().unwrap()).collect()
+        starts.into_iter().map(|start| start.limited_join("a start")).collect()
     });
     let (well, ill): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.code == Some(0));
     assert_eq!(well.len(), 1, "{answers:?}");
@@ -259,8 +259,7 @@ fn a_start_that_is_killed_leaves_the_supervisor_to_itself() {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut start = command.spawn().unwrap();
     town.wait_logged("Heartbeat complete (#1)");
-    start.kill().unwrap();
-    start.wait().unwrap();
+    kill_and_wait(&mut start);
     let pid = background.supervisors()[0];
     town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
 }

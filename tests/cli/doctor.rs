@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     alone, among_others,
-    support::{supervisor::binary, town::Town},
+    support::{limits::LimitedCommand, supervisor::binary, town::Town},
 };
 
 /// A town as it should be, with the directory for tmux's sockets.
@@ -58,7 +58,7 @@ fn doctor(town: &Town, arguments: &[&str]) -> Command {
 
 /// What it found, as JSON, and its exit code.
 fn examine(town: &Town) -> (Value, i32) {
-    outcome(doctor(town, &["--json"]).output().unwrap())
+    outcome(doctor(town, &["--json"]).limited_output())
 }
 
 fn outcome(output: Output) -> (Value, i32) {
@@ -296,7 +296,7 @@ fn tools_that_are_missing_hang_or_fail() {
     assert_eq!(town.stray(), [], "what hung was ended");
     // Without tmux nothing is known of its servers, and nothing is made up.
     let mut command = doctor(&town, &["--json"]);
-    let (report, code) = outcome(command.env("PATH", town.bin()).output().unwrap());
+    let (report, code) = outcome(command.env("PATH", town.bin()).limited_output());
     assert_eq!(code, 1);
     assert_eq!(
         told(&found(&report, "wrong"), "tmux is not installed or not on PATH: no agent can be seen"),
@@ -358,7 +358,7 @@ fn agents_on_another_tmux_server() {
     assert!(!town.server.runs(), "the supervisor's own server was not started");
     // The setting it names makes it well, and GT_TMUX_SOCKET does without it.
     town.put("settings/supervisor.json", r#"{"tmux": {"naming": "rig"}}"#);
-    let (report, _) = outcome(doctor(&town, &["--json"]).env("GT_TMUX_SOCKET", "split").output().unwrap());
+    let (report, _) = outcome(doctor(&town, &["--json"]).env("GT_TMUX_SOCKET", "split").limited_output());
     let wrong = found(&report, "wrong");
     assert_eq!(wrong.len(), 1, "{wrong:#?}");
     assert_eq!(
@@ -388,8 +388,7 @@ impl<'a> Other<'a> {
             .env_remove("TMUX")
             .env_remove("GT_ROOT")
             .env("TMUX_TMPDIR", tmpdir(self.town))
-            .output()
-            .unwrap()
+            .limited_output()
     }
 
     fn run(&self, arguments: &[&str]) -> String {
@@ -471,7 +470,7 @@ fn outside_of_a_town_and_for_people() {
     let outside = tmpdir(&town);
     let mut bare = Command::new(binary());
     bare.args(["doctor", "--json"]).env_clear().current_dir(&outside);
-    let (report, code) = outcome(bare.output().unwrap());
+    let (report, code) = outcome(bare.limited_output());
     assert_eq!((code, &report["ok"], &report["town"]), (1, &json!(false), &Value::Null));
     let told = format!("no town at or above {}", fs::canonicalize(&outside).unwrap().display());
     assert!(report["findings"][0]["what"].as_str().unwrap().starts_with(&told), "{report:#}");
@@ -485,7 +484,7 @@ fn outside_of_a_town_and_for_people() {
         plain.arg("doctor").env_clear().current_dir(&cwd);
         plain.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
         plain.envs(variable.map(|variable| (variable, town.root())));
-        let output = plain.output().unwrap();
+        let output = plain.limited_output();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{text}");
         assert!(text.starts_with(&format!("town\n  ok     {} ({why})\n", town.root().display())), "{text}");
@@ -506,11 +505,11 @@ fn outside_of_a_town_and_for_people() {
         all.filter(|finding| !finding.contains("the town's disk has")).collect::<Vec<_>>()
     };
     assert_eq!(told(&examine(&town).0), told(&report), "the same again, in the same order");
-    let help = doctor(&town, &["--help"]).output().unwrap();
+    let help = doctor(&town, &["--help"]).limited_output();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(
         help.contains("gastown-supervisor doctor --town ~/gt") && help.contains("Exit codes: 0"),
         "{help}"
     );
-    assert_eq!(doctor(&town, &["--jsn"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(doctor(&town, &["--jsn"]).limited_output().status.code(), Some(2));
 }

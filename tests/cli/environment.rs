@@ -6,7 +6,7 @@ use gastown_supervisor::town::environment::DROPPED;
 
 use crate::{
     among_others,
-    support::{process, supervisor::Supervisor, town::Town},
+    support::{limits::LimitedCommand, process, supervisor::Supervisor, town::Town},
 };
 
 #[test]
@@ -83,7 +83,7 @@ fn the_tmux_socket_of_the_environment_is_used_unless_the_settings_name_one() {
     let socket = town.server.dir().join(format!("tmux-{user}/of-the-environment"));
     let run = |arguments: &[&str]| {
         let mut command = std::process::Command::new("tmux");
-        command.arg("-S").arg(&socket).args(["-N"]).args(arguments).env_remove("TMUX").output().unwrap()
+        command.arg("-S").arg(&socket).args(["-N"]).args(arguments).env_remove("TMUX").limited_output()
     };
     let names = run(&["list-sessions", "-F", "#{session_name}"]).stdout;
     drop(supervisor);

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     alone, among_others,
-    support::{process::Guarded, supervisor::Supervisor, town::Town},
+    support::{limits::kill_and_wait, process::Guarded, supervisor::Supervisor, town::Town},
 };
 
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -103,8 +103,7 @@ fn nobody_is_signalled_because_a_pid_file_names_them() {
     assert!(supervisor.runs());
     supervisor.stop(Signal::TERM);
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    kill_and_wait(&mut stranger);
 }
 
 #[test]

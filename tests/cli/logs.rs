@@ -14,6 +14,7 @@ use crate::{
     among_others,
     support::{
         background::{Answer, answer, ended},
+        limits::{LimitedCommand, kill_and_wait},
         process,
         town::Town,
     },
@@ -59,8 +60,7 @@ impl Following {
 impl Drop for Following {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+            kill_and_wait(&mut child);
         }
     }
 }
@@ -107,7 +107,7 @@ fn what_is_no_text_survives() {
     let _among = among_others();
     let town = Town::new(&[]);
     append(&town, b"a\n\xff\xfe b\n");
-    let output = town.command_of(&["logs", "-n", "1"]).output().unwrap();
+    let output = town.command_of(&["logs", "-n", "1"]).limited_output();
     assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"\xff\xfe b\n"[..]));
 }
 

@@ -34,16 +34,16 @@ mod stopping;
 mod support;
 mod tools;
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 static QUIET: RwLock<()> = RwLock::new(());
 
 /// Held by a test that measures nothing.
 fn among_others() -> RwLockReadGuard<'static, ()> {
-    QUIET.read().unwrap_or_else(PoisonError::into_inner)
+    support::limits::lock("the end of a test that runs alone", |limit| QUIET.try_read_for(limit))
 }
 
 /// Held by a test that measures time: no other test of this binary runs meanwhile.
 fn alone() -> RwLockWriteGuard<'static, ()> {
-    QUIET.write().unwrap_or_else(PoisonError::into_inner)
+    support::limits::lock("the end of all other tests", |limit| QUIET.try_write_for(limit))
 }

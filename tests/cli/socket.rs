@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     among_others,
-    support::{PATIENCE, process, town::Town},
+    support::{PATIENCE, limits::LimitedCommand, process, town::Town},
 };
 
 const SOCKET: &str = "daemon/supervisor.sock";
@@ -79,7 +79,7 @@ fn a_town_with_a_path_too_long_for_a_socket() {
     };
     let mut supervisor =
         crate::support::supervisor::Supervisor::spawn(command(&["run"]), town.root().parent().unwrap());
-    town.wait("an answer", || command(&["status"]).output().unwrap().status.code() == Some(0));
+    town.wait("an answer", || command(&["status"]).limited_output().status.code() == Some(0));
     supervisor.stop(Signal::TERM);
     assert!(!deep.join(SOCKET).exists());
 }

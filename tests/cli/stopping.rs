@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::{
     alone,
     support::{
+        limits::{LimitedCommand, LimitedJoin},
         process,
         supervisor::Supervisor,
         town::{MARK, Town},
@@ -64,7 +65,7 @@ impl DiskProbe {
     /// Anything a disk normally needs counts as nothing.
     fn end(self) -> Duration {
         self.over.store(true, Ordering::Relaxed);
-        let slowest = self.rounds.join().unwrap();
+        let slowest = self.rounds.limited_join("the probe of the disk");
         if slowest > Duration::from_millis(100) { slowest } else { Duration::ZERO }
     }
 }
@@ -242,7 +243,7 @@ fn while_the_log_does_not_take_its_lines() {
     let town = Town::new(&[]);
     town.put("daemon/.keep", "");
     let log = town.path("daemon/daemon.log");
-    assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&log).limited_status().success());
     let mut pipe = OpenOptions::new()
         .read(true)
         .write(true)

@@ -1,8 +1,7 @@
 //! Our commands as a test calls them, and the supervisors they leave in the background, which end with the test.
 
 use std::{
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::{Child, Command, Output},
     time::{Duration, Instant},
 };
 
@@ -10,9 +9,9 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use super::{
-    PATIENCE,
+    limits::{LimitedCommand, MARK, output_of},
     process::{self, Guarded, raw},
-    town::{MARK, Town},
+    town::Town,
 };
 
 /// What one of our commands printed, and how it ended.
@@ -49,21 +48,15 @@ impl Answer {
 
 /// Runs it with piped outputs until they are closed and it has ended.
 pub fn answer(mut command: Command) -> Answer {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    ended(command.spawn().unwrap())
+    of(command.limited_output())
 }
 
 /// Waits for the end of a command whose outputs are piped, and of the outputs.
 pub fn ended(child: Child) -> Answer {
-    let (tell, told) = mpsc::channel();
-    let pid = child.id();
-    std::thread::spawn(move || tell.send(child.wait_with_output()));
-    let output = told.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        // It may have ended while somebody else has its outputs: then its id is still its own, as nobody waited for it.
-        let _ = kill_process(raw(pid), Signal::KILL);
-        panic!("a command, or whoever has its outputs, did not end within {PATIENCE:?}");
-    });
-    let output = output.unwrap();
+    of(output_of(child, "a command of ours"))
+}
+
+fn of(output: Output) -> Answer {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

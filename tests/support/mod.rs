@@ -9,6 +9,7 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 
 pub mod background;
+pub mod limits;
 pub mod process;
 pub mod recording;
 pub mod standin;
@@ -19,7 +20,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -28,8 +29,8 @@ use gastown_supervisor::sessions::{
     tmux::{Socket, Tmux, TmuxConfig},
 };
 
-/// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use limits::PATIENCE;
+use limits::{LimitedCommand, MARK};
 
 /// A private tmux socket in a directory of its own. Whatever server runs there is killed on drop.
 pub struct Server {
@@ -40,6 +41,7 @@ impl Server {
     /// A socket on which no server runs.
     pub fn new() -> Server {
         // Not the test's target directory: the path of a socket may have 107 bytes.
+        limits::watched();
         Server { dir: tempfile::Builder::new().prefix("gts").tempdir_in("/tmp").unwrap() }
     }
 
@@ -62,9 +64,14 @@ impl Server {
 
     /// Runs tmux on this socket as a person would, without starting a server for commands that need none.
     pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).limited_output()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("tmux");
-        command.arg("-S").arg(self.socket()).args(["-f", "/dev/null"]).args(arguments).env_remove("TMUX");
-        command.output().expect("tmux is installed")
+        command.arg("-S").arg(self.socket()).args(["-f", "/dev/null"]).args(arguments);
+        command.env_remove("TMUX").env(MARK, limits::mark("server"));
+        command
     }
 
     /// As [`Server::run`], and what it printed; it must succeed.
@@ -98,18 +105,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let asked = self.run(&["-N", "display-message", "-p", "#{pid}"]);
-        let Ok(pid) = String::from_utf8_lossy(&asked.stdout).trim().parse() else { return };
-        let server = process::Identified::of(pid);
-        let _ = self.run(&["-N", "kill-server"]);
-        // Its agents write into the test's directory, which is about to be removed.
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while server.lives() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if server.lives() {
-            kill(pid);
-        }
+        let mut ask = self.command(&["-N", "kill-server"]);
+        ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let _ = ask.spawn().map(limits::try_output_of);
+        // Its agents write into the test's directory, which is about to be removed. A server that does not answer is killed.
+        let socket = self.socket().display().to_string();
+        let ours = process::naming(&socket).into_iter().map(process::Guarded::of).collect::<Vec<_>>();
+        limits::poll(Duration::from_secs(2), || (!ours.iter().any(process::Guarded::lives)).then_some(()));
     }
 }
 
@@ -144,10 +146,12 @@ pub fn shell(command: &str) -> Vec<String> {
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(answer) = look().await {
+        let answer = tokio::time::timeout_at(deadline.into(), look()).await;
+        if let Ok(Some(answer)) = answer {
+            limits::moved();
             return answer;
         }
-        assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
+        assert!(answer.is_ok() && Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

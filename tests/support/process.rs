@@ -135,6 +135,12 @@ pub fn marked(variable: &str, value: &str) -> BTreeSet<u32> {
     all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(given).collect()
 }
 
+/// Living processes with this word in their command line.
+pub fn naming(word: &str) -> BTreeSet<u32> {
+    let named = |pid: &u32| command_line(*pid).iter().any(|it| it == word);
+    all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(named).collect()
+}
+
 /// How many kernel sessions these belong to.
 pub fn kernel_sessions(processes: &[Guarded]) -> usize {
     let session = |process: &Guarded| {

@@ -9,6 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    limits::{end_of, kill_and_wait},
     process::{self, Identified},
     standin,
     town::{MARK, Town},
@@ -200,14 +201,13 @@ impl Operator {
 
     /// Waits for its end, which must be a good one.
     pub fn wait(&mut self) {
-        assert!(self.child.wait().unwrap().success());
+        assert!(end_of(&mut self.child, "a command of Gas Town").success());
     }
 }
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        kill_and_wait(&mut self.child);
     }
 }
 

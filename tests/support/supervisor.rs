@@ -10,7 +10,10 @@ use std::{
 
 use rustix::process::{Signal, kill_process};
 
-use super::{PATIENCE, process::raw};
+use super::{
+    limits::{PATIENCE, kill_and_wait, poll},
+    process::raw,
+};
 
 /// The built binary.
 pub fn binary() -> &'static str {
@@ -47,14 +50,8 @@ impl Supervisor {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the supervisor did not end; it said:\n{}", self.stderr());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let ended = poll(PATIENCE, || self.child.try_wait().unwrap());
+        ended.unwrap_or_else(|| panic!("the supervisor did not end; it said:\n{}", self.stderr()))
     }
 
     /// Signals it and waits; how it ended and how long that took.
@@ -72,7 +69,6 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        kill_and_wait(&mut self.child);
     }
 }

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
 };
 
 use serde_json::{Value, json};
@@ -14,12 +13,12 @@ use serde_json::{Value, json};
 use super::{
     PATIENCE, Server,
     background::{Answer, answer},
+    limits::{self, LimitedCommand},
     process, standin,
     supervisor::Supervisor,
 };
 
-/// Names what belongs to one town in the environment of its processes.
-pub const MARK: &str = "GTS_TEST_TOWN";
+pub use super::limits::MARK;
 
 /// The town, its tmux socket, its home and its `bin`.
 pub struct Town {
@@ -37,7 +36,7 @@ impl Town {
         let base = fs::canonicalize(server.dir()).unwrap();
         let bin = standin::bin_directory(&base);
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let mark = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mark = limits::mark(COUNT.fetch_add(1, Ordering::Relaxed));
         let town = Town { root: base.join("town"), server, mark, path };
         fs::create_dir_all(base.join("home")).unwrap();
         town.put("mayor/town.json", r#"{"type":"town","version":1,"name":"test"}"#);
@@ -192,7 +191,7 @@ impl Town {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(self.server.socket()).args(["-f", "/dev/null"]).args(arguments);
         command.env_remove("TMUX").env("PATH", &self.path).env(MARK, &self.mark);
-        let output = command.output().unwrap();
+        let output = command.limited_output();
         assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
@@ -231,19 +230,13 @@ impl Town {
 
     /// Waits until `look` gives an answer.
     pub fn wait_some<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(answer) = look() {
-                return answer;
-            }
-            assert!(
-                Instant::now() < deadline,
+        limits::poll(PATIENCE, &mut look).unwrap_or_else(|| {
+            panic!(
                 "{what} did not happen within {PATIENCE:?}; sessions: {:?}; the log:\n{}",
                 self.server.names(),
                 self.log()
-            );
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+            )
+        })
     }
 
     pub fn wait_logged(&self, text: &str) {

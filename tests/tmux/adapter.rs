@@ -163,7 +163,8 @@ async fn dead_panes_and_disarm(control: bool) {
     // tmux learns of the closed terminal and of the exit status one after the other, and 3.3a can miss the second when
     // the process ends at once: then it is told with the end of the server's next child.
     until("the dead pane is listed with its status", async || {
-        server.must(&["run-shell", "true"]);
+        // Not waiting for that child, whose end may be missed too.
+        server.must(&["run-shell", "-b", "true"]);
         let found = tmux.find("gt-a").await.unwrap().unwrap();
         found.panes.into_iter().find(|pane| pane.id == second && pane.dead && pane.exit_status == Some(3))
     })

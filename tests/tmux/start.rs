@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gastown_supervisor::town::environment::DROPPED;
 use serde_json::json;
 
-use crate::support::{process, supervisor::Supervisor, town::Town};
+use crate::support::{limits::LimitedCommand, process, supervisor::Supervisor, town::Town};
 
 /// A start-up line with its minute made plain.
 fn without_minute(line: &str) -> String {
@@ -122,7 +122,7 @@ fn what_the_tmux_server_would_hand_down_is_taken_away() {
         for variable in DROPPED.into_iter().filter(|variable| !variable.starts_with("TMUX")) {
             command.env(variable, "of-the-server");
         }
-        assert!(command.status().unwrap().success());
+        assert!(command.limited_status().success());
         let handed_down = process::environment(town.pane("mine").unwrap());
         assert_eq!(handed_down["GT_CREW"], "of-the-server");
     });

@@ -201,8 +201,7 @@ mod tests {
         // The server is still watched: this process.
         assert_eq!(deaths.locked().by_pid.len(), 2);
         for child in [&mut one, &mut other] {
-            let _ = child.kill();
-            child.wait().expect("wait");
+            crate::limits::kill_and_wait(child);
         }
     }
 
@@ -218,8 +217,7 @@ mod tests {
         assert!(watched.contains(&std::process::id()), "the server first");
         assert!(Deaths::new(Herald::new()).most >= 64);
         for child in &mut children {
-            let _ = child.kill();
-            child.wait().expect("wait");
+            crate::limits::kill_and_wait(child);
         }
     }
 }

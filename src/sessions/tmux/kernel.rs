@@ -90,9 +90,10 @@ mod tests {
             let (pid, hold) = (child.id(), PidFd::open(child.id()).expect("pidfd"));
             assert_eq!((exit_status(pid, &hold), is_ending(pid)), (None, false), "{script}: it lives");
             drop(child.stdin.take());
-            hold.ended().await;
+            let ended = tokio::time::timeout(crate::limits::PATIENCE, hold.ended()).await;
+            ended.unwrap_or_else(|_| panic!("{script}: its end was not told"));
             assert_eq!((exit_status(pid, &hold), is_ending(pid)), (Some(told), true), "{script}");
-            child.wait().expect("wait");
+            crate::limits::end_of(&mut child, script);
             assert_eq!((exit_status(pid, &hold), is_ending(pid)), (None, true), "{script}: reaped");
         }
     }

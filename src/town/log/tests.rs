@@ -221,7 +221,7 @@ fn a_standard_error_that_is_not_read_holds_nobody_up() {
     struct Stuck(mpsc::Receiver<()>, Screen);
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
+            let _ = self.0.recv_timeout(crate::limits::PATIENCE);
             self.1.write(bytes)
         }
         fn flush(&mut self) -> io::Result<()> {

@@ -17,6 +17,8 @@ mod convoys;
 mod files;
 mod git;
 mod journals;
+#[path = "../limits.rs"]
+pub mod limits;
 mod mailbox;
 pub mod operator;
 mod polecats;
@@ -204,6 +206,7 @@ pub struct State {
 impl World {
     /// A town without rigs, where the sun shines.
     pub fn new(seed: u64) -> Self {
+        limits::watched();
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
             weather: Weather::default(),
@@ -326,11 +329,13 @@ impl World {
             assert!(self.time() - begun <= limit, "waited {limit:?} for {what}");
             tokio::time::sleep(step).await;
         }
+        limits::moved();
     }
 
     /// Lets virtual time pass.
     pub async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
+        limits::moved();
     }
 
     /// The machine sleeps: the wall clock goes on, nothing else does. Negative: somebody sets the clock back.

@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{text, tmux::Tmux, wait_for};
+use super::{text, tmux::Tmux};
+use crate::support::limits::{LimitedCommand, wait_for};
 
 fn shows_prompt(tmux: &Tmux, session: &str) -> bool {
     tmux.screen(session).iter().any(|line| line == ">")
@@ -37,7 +38,7 @@ fn is_known_by_the_name_it_is_called_by() {
         tmux.agent(name, "polecat", "r/polecats/a", &format!("exec env -u TMUX {name} --yolo"));
         wait_for("the prompt", || shows_prompt(&tmux, name));
         let pid = tmux.run(&["display-message", "-p", "-t", &format!("={name}:"), "#{pane_pid}"]);
-        let ps = Command::new("ps").args(["-o", "comm=", "-p", &pid]).output().unwrap();
+        let ps = Command::new("ps").args(["-o", "comm=", "-p", &pid]).limited_output();
         let comm = String::from_utf8_lossy(&ps.stdout).trim().to_owned();
         assert_eq!(comm.rsplit('/').next(), Some(name));
     }
@@ -89,7 +90,7 @@ fn ends_on_hangup_and_on_ctrl_c() {
         match signal {
             Some(signal) => {
                 let pid = tmux.run(&["display-message", "-p", "-t", &target, "#{pane_pid}"]);
-                assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+                assert!(Command::new("kill").args(["-s", signal, &pid]).limited_status().success());
             }
             None => drop(tmux.run(&["send-keys", "-t", &target, "C-c"])),
         }

@@ -6,7 +6,8 @@ use gastown_supervisor::{
     town::settings::Naming,
 };
 
-use super::{text, tmux::Tmux, wait_for};
+use super::{text, tmux::Tmux};
+use crate::support::limits::wait_for;
 
 fn bind(tmux: &Tmux, binding: &KeyBinding) {
     let otherwise = match binding.key {

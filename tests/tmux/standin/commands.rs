@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use super::text;
-use crate::support::standin::bin_directory;
+use crate::support::{limits::LimitedCommand, standin::bin_directory};
 
 #[test]
 fn answers_and_notes() {
@@ -23,8 +23,7 @@ fn answers_and_notes() {
             .args(arguments)
             .current_dir(town.path().join("deep/down"))
             .env_remove("GT_ROOT")
-            .output()
-            .unwrap();
+            .limited_output();
         assert!(output.status.success(), "{program} {arguments:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout), printed, "{program} {arguments:?}");
     }
@@ -48,8 +47,7 @@ fn bd_shows_the_beads_of_a_town_and_gt_notes_what_is_told() {
             .args(arguments)
             .current_dir(town.path())
             .env_remove("GT_ROOT")
-            .output()
-            .unwrap();
+            .limited_output();
         assert!(output.status.success(), "{program} {arguments:?}");
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };

@@ -7,6 +7,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::limits::{LimitedCommand, MARK, mark};
+
 /// The server, its town directory and its socket; all gone when dropped.
 pub struct Tmux {
     directory: TempDir,
@@ -44,8 +46,8 @@ impl Tmux {
             .env("LC_ALL", "C.UTF-8")
             .envs(self.variables.iter().cloned())
             .current_dir(self.directory.path())
-            .output()
-            .expect("these tests need tmux: install it (apt-get install tmux, brew install tmux)")
+            .env(MARK, mark("standin"))
+            .limited_output()
     }
 
     /// Runs a tmux command that must succeed; what it printed, without the last newline.
