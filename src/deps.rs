@@ -34,6 +34,7 @@ use crate::{
     rig::docked::Docked,
     sessions::Sessions,
     town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings},
+    writes::Writes,
 };
 
 /// Everything an actor needs from outside.
@@ -109,8 +110,8 @@ pub struct Deps {
     pub incidents: Incidents,
     /// What happened to each agent, for people.
     pub histories: Histories,
-    /// Whose turn it is to write `daemon/state.json`.
-    pub state_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Files of ours that could not be written yet.
+    pub writes: Writes,
     /// How far the feed is.
     pub feed: FeedProgress,
     /// Events that wait to be written.
@@ -175,7 +176,7 @@ impl Deps {
             histories: Histories::new(paths.supervisor_dir()),
             feed: FeedProgress::new(paths.supervisor_dir()),
             outbox: Outbox::default(),
-            state_turn: Arc::default(),
+            writes: Writes::default(),
             paths,
             settings,
             claims: Claims::new(problems.clone()),

@@ -18,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     deps::Deps,
     town::reading::{self, FileProblem, Reading},
+    writes::{Content, Write},
 };
 
 /// A file that cannot be read at our start is tried so often, this far apart.
@@ -31,8 +32,6 @@ pub struct Kept<T> {
     /// Its file is for people to read, too.
     pretty: bool,
     value: Arc<Mutex<T>>,
-    /// One write at a time, so that the last one is the newest.
-    writing: Arc<tokio::sync::Mutex<()>>,
     /// Something changed that is not on disk.
     unsaved: Arc<AtomicBool>,
 }
@@ -43,16 +42,30 @@ impl<T> Clone for Kept<T> {
             path: self.path.clone(),
             pretty: self.pretty,
             value: self.value.clone(),
-            writing: self.writing.clone(),
             unsaved: self.unsaved.clone(),
         }
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
+impl<T: Serialize + Send> Content for Kept<T> {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unsaved.store(false, Ordering::Relaxed);
+        match self.pretty {
+            true => serde_json::to_vec_pretty(&*value),
+            false => serde_json::to_vec(&*value),
+        }
+    }
+
+    fn failed(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
     /// The default value, to be kept in this file.
     pub fn new(path: PathBuf) -> Self {
-        Kept { path, pretty: true, value: Arc::default(), writing: Arc::default(), unsaved: Arc::default() }
+        Kept { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
     }
 
     /// The same, for one that is large: its file has no line breaks, and takes a third of the time.
@@ -113,39 +126,24 @@ impl<T: Serialize + DeserializeOwned + Default> Kept<T> {
         }
     }
 
+    /// Writes the value (mode 0600), as [`Writes`](crate::writes::Writes) does. When it returns `Ok`, what was in it when this was called
+    /// is on disk. An error names the file; it is reported as long as it lasts, and what it could not write is
+    /// [not saved](Self::is_unsaved) yet, and retried.
+    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
+        deps.writes.replace(deps, self.to_write(deps)).await
+    }
+
     /// As [`save`](Self::save), but does nothing when all of it is on disk already: for many who save at the same time.
     pub async fn save_changes(&self, deps: &Deps) -> Result<(), String> {
-        let turn = self.writing.lock().await;
-        if self.is_unsaved() { self.write(deps, turn).await } else { Ok(()) }
+        deps.writes.replace_unless(deps, self.to_write(deps), || !self.is_unsaved()).await
     }
 
-    /// Writes the value (mode 0600). When it returns `Ok`, what was in it when this was called is on disk. An error names
-    /// the file; it is reported as long as it lasts, and what it could not write is [not saved](Self::is_unsaved) yet.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        let turn = self.writing.lock().await;
-        self.write(deps, turn).await
-    }
-
-    async fn write(&self, deps: &Deps, _turn: tokio::sync::MutexGuard<'_, ()>) -> Result<(), String> {
-        self.unsaved.store(false, Ordering::Relaxed);
-        // Nothing that is kept can fail to become JSON: its keys are strings.
-        let content = match self.pretty {
-            true => serde_json::to_vec_pretty(&*self.value()),
-            false => serde_json::to_vec(&*self.value()),
-        };
-        let content = content.unwrap_or_default();
-        let key = self.problem(deps);
-        match deps.files.replace(&self.path, &content, 0o600).await {
-            Ok(()) => {
-                deps.problems.clear(&key);
-                Ok(())
-            }
-            Err(error) => {
-                let text = format!("{} cannot be written: {error}", deps.paths.shown(&self.path).display());
-                deps.problems.report(key, text.clone());
-                self.was_changed();
-                Err(text)
-            }
+    fn to_write(&self, deps: &Deps) -> Write {
+        Write {
+            path: self.path.clone(),
+            mode: 0o600,
+            key: self.problem(deps),
+            content: Arc::new(self.clone()),
         }
     }
 

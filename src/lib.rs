@@ -83,6 +83,7 @@ mod stopping;
 pub mod town;
 pub mod tree;
 pub mod work;
+pub mod writes;
 
 use deps::Deps;
 use tree::{

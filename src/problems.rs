@@ -10,6 +10,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// The longest text of a problem, in characters: what others wrote may be repeated in it.
+const LONGEST: usize = 2000;
+/// So many problems are shown; of more there is only the number.
+const MOST: usize = 500;
+
 /// The register, shared by all parts of one supervisor.
 #[derive(Debug, Clone, Default)]
 pub struct Problems {
@@ -24,7 +29,7 @@ impl Problems {
 
     /// Notes that `key` is wrong in this way; logged as a warning when that is news. Returns whether it was.
     pub fn report(&self, key: impl Into<String>, text: impl Into<String>) -> bool {
-        let (key, text) = (key.into(), text.into());
+        let (key, text) = (key.into(), bounded(text.into()));
         let mut open = self.locked();
         if open.get(&key) == Some(&text) {
             return false;
@@ -32,6 +37,27 @@ impl Problems {
         tracing::warn!("{text}");
         open.insert(key, text);
         true
+    }
+
+    /// Notes everything of one kind that is wrong as one problem: the first text, and how many more there are; nothing is well
+    /// again. For what others decide the number of. Of many, another first or another number is no news.
+    pub fn report_all<'a>(&self, key: &str, texts: impl IntoIterator<Item = &'a String>) {
+        let mut texts = texts.into_iter();
+        let Some(first) = texts.next() else {
+            self.clear(key);
+            return;
+        };
+        let more = texts.count();
+        if more == 0 {
+            self.report(key, first.as_str());
+            return;
+        }
+        let text = bounded(format!("{first} (and {more} more of this kind)"));
+        let mut open = self.locked();
+        let before = open.insert(key.to_owned(), text.clone());
+        if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
+            tracing::warn!("{text}");
+        }
     }
 
     /// Notes that `key` is well again; logged when it was wrong before. Returns whether it was.
@@ -53,14 +79,30 @@ impl Problems {
         self.locked().keys().any(|key| key.starts_with(prefix))
     }
 
-    /// Everything that is wrong now: key and text, ordered by key.
+    /// Everything that is wrong now: key and text, ordered by key; of more than 500 only how many there are.
     pub fn open(&self) -> BTreeMap<String, String> {
-        self.locked().clone()
+        let open = self.locked();
+        let mut shown: BTreeMap<String, String> =
+            open.iter().take(MOST).map(|(key, text)| (key.clone(), text.clone())).collect();
+        if open.len() > MOST {
+            shown.insert("more".to_owned(), format!("and {} more problems, see the log", open.len() - MOST));
+        }
+        shown
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bounded(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        let rest = text.split_off(end);
+        // What says how many there are stays.
+        let end = rest.rfind(" (and ").filter(|at| rest.len() - at < 60).map_or("", |at| &rest[at..]);
+        text = format!("{text}…{end}");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -76,6 +118,33 @@ mod tests {
         assert!(problems.clear("rigs"));
         assert!(!problems.clear("rigs"));
         assert!(problems.report("rigs", "rigs.json is broken"), "news again");
+    }
+
+    #[test]
+    fn many_of_a_kind_are_one_and_all_are_bounded() {
+        let problems = Problems::new();
+        let texts = |n: usize| (0..n).map(|n| format!("mail {n} is broken")).collect::<Vec<_>>();
+        let shown = || problems.open().get("mail").cloned();
+        for (count, expected) in [
+            (1, Some("mail 0 is broken")),
+            (10_000, Some("mail 0 is broken (and 9999 more of this kind)")),
+            (2, Some("mail 0 is broken (and 1 more of this kind)")),
+            (1, Some("mail 0 is broken")),
+            (0, None),
+        ] {
+            problems.report_all("mail", &texts(count));
+            assert_eq!(shown().as_deref(), expected);
+        }
+        problems.report("long", "x".repeat(100_000));
+        problems.report_all("longer", &[format!("y{}", "x".repeat(100_000)), "z".to_owned()]);
+        assert!(problems.open()["long"].len() < LONGEST + 10);
+        assert!(problems.open()["longer"].ends_with("… (and 1 more of this kind)"));
+        for n in 0..10_000 {
+            problems.report(format!("x/{n:05}"), "x");
+        }
+        assert_eq!(problems.open().len(), MOST + 1);
+        assert_eq!(problems.open()["more"], "and 9502 more problems, see the log");
+        assert!(problems.any("x/09999"), "each is still known");
     }
 
     #[test]

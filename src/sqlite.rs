@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that opens bead databases")]
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,7 +19,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::Semaphore;
 
-use crate::town::reading::shorten;
+use crate::town::{opening, reading::shorten};
 
 /// How long a lock of somebody else is waited for.
 const BUSY: Duration = Duration::from_millis(250);
@@ -111,12 +112,16 @@ impl Drop for GivenUp {
 }
 
 fn open(path: &Path, given_up: Arc<AtomicBool>) -> Result<Connection, Trouble> {
-    match std::fs::metadata(path) {
-        Ok(file) if file.is_file() => {}
-        // Opening one of these could wait for ever.
-        Ok(_) => return Err(unreadable("it is no file")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Trouble::Missing),
-        Err(error) => return Err(Trouble::Unreadable(error.to_string())),
+    // Not opened by us: whatever stands there, SQLite would open it.
+    let bad = |error: io::Error| Trouble::Unreadable(error.to_string());
+    if opening::examine(path).map_err(bad)?.is_none() {
+        return Err(Trouble::Missing);
+    }
+    for beside in ["-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        opening::examine(Path::new(&name))
+            .map_err(|error| bad(io::Error::other(format!("{beside}: {error}"))))?;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(|mut connection| {

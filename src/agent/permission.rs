@@ -55,11 +55,13 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
     }
     let paths = &deps.paths;
     let mut obstacles = vec![
-        present(deps, &paths.estop(), "emergency stop of the town (ESTOP)").await,
+        present(deps, "gate/estop", &paths.estop(), "emergency stop of the town (ESTOP)").await,
         shutdown_lock(deps).await,
     ];
     if let Some(rig) = spec.identity.rig() {
-        obstacles.push(present(deps, &paths.estop_rig(rig), "emergency stop of the rig (ESTOP)").await);
+        let key = format!("rig/{rig}/estop");
+        let what = "emergency stop of the rig (ESTOP)";
+        obstacles.push(present(deps, &key, &paths.estop_rig(rig), what).await);
         obstacles.push(rig_gate(deps, spec).await);
     }
     if spec.pausable() {
@@ -96,22 +98,35 @@ fn switch(patrols: &Patrols, spec: &AgentSpec) -> Obstacle {
     }
 }
 
-async fn present(deps: &Deps, path: &Path, what: &str) -> Obstacle {
-    match deps.files.exists(path).await {
-        Ok(false) => Obstacle::None,
-        Ok(true) => Obstacle::Denied(what.to_owned()),
-        Err(error) => Obstacle::Unknown(format!("{}: {error}", deps.paths.shown(path).display())),
-    }
+async fn present(deps: &Deps, key: &str, path: &Path, what: &str) -> Obstacle {
+    known(deps, key, path, deps.files.exists(path).await.map(|there| there.then(|| what.to_owned())))
 }
 
 /// While somebody else holds it, `gt down` is taking the town down; that the file is there alone means nothing.
 async fn shutdown_lock(deps: &Deps) -> Obstacle {
     let path = deps.paths.shutdown_lock();
-    match deps.files.probe_lock(&path).await {
-        Ok(LockState::Free) => Obstacle::None,
-        Ok(LockState::Held) => Obstacle::Denied("gt down is taking the town down".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Obstacle::None,
-        Err(error) => Obstacle::Unknown(format!("{}: {error}", deps.paths.shown(&path).display())),
+    let held = match deps.files.probe_lock(&path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LockState::Free),
+        state => state,
+    };
+    let held =
+        held.map(|state| (state == LockState::Held).then(|| "gt down is taking the town down".to_owned()));
+    known(deps, "gate/shutdown_lock", &path, held)
+}
+
+/// What stands in the way by this path, if anything does. A path that cannot be examined is a problem of its own: as long as
+/// it lasts nothing is started.
+fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<String>>) -> Obstacle {
+    match denied {
+        Ok(denied) => {
+            deps.problems.clear(key);
+            denied.map_or(Obstacle::None, Obstacle::Denied)
+        }
+        Err(error) => {
+            let why = format!("{} cannot be examined: {error}", deps.paths.shown(path).display());
+            deps.problems.report(key, format!("{why}; nothing it may forbid is started meanwhile"));
+            Obstacle::Unknown(why)
+        }
     }
 }
 
@@ -122,7 +137,10 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
     let path = deps.paths.wisp(rig);
     let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
     let key = format!("rig/{rig}/wisp");
-    match (reading.problem(), wisp::warning(&reading, rig.as_str())) {
+    // Where there is no such directory, no rig of this town was ever parked: nothing can be lost.
+    let ever_parked = matches!(reading, Reading::Missing)
+        && deps.files.exists(&deps.paths.wisp_dir()).await.unwrap_or_default();
+    match (reading.problem(), wisp::warning(&reading, rig.as_str(), ever_parked)) {
         (Some(problem), _) => {
             deps.problems.report(key, problem.to_string());
         }

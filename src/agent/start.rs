@@ -287,7 +287,14 @@ impl Start<'_> {
             return;
         };
         let path = self.deps.paths.agent_state(rig, self.spec.identity.role());
-        let before = self.deps.files.read(&path).await.ok();
+        let before = match self.deps.files.read(&path).await {
+            Ok(before) => Some(before),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            // What is in it is not known: it must not be lost.
+            Err(error) => {
+                return self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+            }
+        };
         let content = agent_state::started(before.as_deref(), rig, self.deps.now().wall);
         if let Err(error) = self.deps.files.replace(&path, &content, 0o644).await {
             self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));

@@ -30,6 +30,7 @@ use crate::{
     town::boot_status::BootStatus,
     tree::part::{Answers, Beat, Report, Word},
     work::{Post, Work},
+    writes::{Content, Write},
 };
 
 /// The problem of a spawn that failed.
@@ -354,11 +355,15 @@ async fn spawn(deps: &Deps, boot: &AgentSpec, replace: bool) -> StartEnd {
     start::start(deps, boot, &order, &tokio::sync::Notify::new(), None).await
 }
 
+impl Content for BootStatus {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        self.to_bytes()
+    }
+}
+
 async fn write_status(deps: &Deps, status: &BootStatus) {
-    let path = deps.paths.boot_status();
-    let key = "deacon-boot/status";
-    match deps.files.replace(&path, &status.to_bytes(), 0o644).await {
-        Ok(()) => deps.problems.clear(key),
-        Err(error) => deps.problems.report(key, format!("{}: {error}", deps.paths.shown(&path).display())),
-    };
+    let (path, key) = (deps.paths.boot_status(), "deacon-boot/status".to_owned());
+    let write = Write { path, mode: 0o644, key, content: Arc::new(status.clone()) };
+    // That it cannot be written is reported there, and retried.
+    let _ = deps.writes.replace(deps, write).await;
 }

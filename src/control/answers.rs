@@ -1,13 +1,18 @@
 //! Answers: what can be asked and told, and how it is said in HTTP.
 //!
-//! Every answer but `/healthz` is JSON, errors too: `{"error": …}`.
+//! Every answer is JSON but the `ok` of `/healthz`; errors are, whoever refused: `{"error": …}`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Extension, Router,
+    body::to_bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderName, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderName, StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -29,6 +34,8 @@ use crate::{
 };
 
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+/// The most that is repeated of a refusal that is not ours, in bytes.
+const LONGEST_REFUSAL: usize = 4096;
 /// The end of a path that tells something about an agent.
 const CLEAR_BACKOFF: &str = "/clear-backoff";
 
@@ -45,13 +52,35 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .method_not_allowed_fallback(|| async {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked like that")
         })
+        .layer(map_response(errors_are_json))
         .with_state(reporter)
+}
+
+/// What refuses a request before it reaches one of ours (a path that is no UTF-8, a body that is too long) says so as text.
+async fn errors_are_json(response: Response) -> Response {
+    let status = response.status();
+    let (is_error, head) = (status.is_client_error() || status.is_server_error(), response.headers());
+    let ours = head.get(CONTENT_TYPE).is_some_and(|kind| kind == JSON[0].1);
+    if !is_error || ours {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, LONGEST_REFUSAL).await.unwrap_or_default();
+    let why = match String::from_utf8_lossy(&text).trim() {
+        "" => status.canonical_reason().unwrap_or("refused").to_owned(),
+        why => why.to_owned(),
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.remove(CONTENT_TYPE);
+    let mut refused = refusal(status, &why);
+    refused.headers_mut().extend(parts.headers);
+    refused
 }
 
 async fn healthz(State(reporter): State<Arc<Reporter>>) -> Response {
     match reporter.report().await {
         Some(_) => "ok\n".into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the root actor does not answer\n").into_response(),
+        None => wedged(),
     }
 }
 
@@ -152,9 +181,12 @@ fn status_of(report: &StatusReport, identity: &Identity) -> Option<AgentReport> 
 }
 
 fn answer(of: &impl Serialize) -> Response {
-    // Its keys are strings: it cannot fail to become JSON.
-    let text = serde_json::to_string_pretty(of).unwrap_or_default();
-    (JSON, text + "\n").into_response()
+    match serde_json::to_string_pretty(of) {
+        Ok(text) => (JSON, text + "\n").into_response(),
+        Err(error) => {
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("the answer cannot be made JSON: {error}"))
+        }
+    }
 }
 
 fn refusal(status: StatusCode, why: &str) -> Response {

@@ -41,7 +41,7 @@ impl Following {
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         let Some(told) = self.told.clone() else {
             let report = self.reporter.report().await?;
-            let text = serde_json::to_string(&*report).unwrap_or_default();
+            let text = serde_json::to_string(&*report).ok()?;
             self.told = Some(report);
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };

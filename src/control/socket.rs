@@ -21,7 +21,12 @@ use std::{
 use async_trait::async_trait;
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::town::paths::TownPaths;
+use crate::town::{
+    hold,
+    opening::{self, Whose},
+    own_directory,
+    paths::TownPaths,
+};
 
 /// The port: where the supervisor can be asked.
 #[async_trait]
@@ -76,7 +81,7 @@ impl Reach {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let directory = File::open(directory)?;
+        let directory = opening::directory(directory, Whose::Others)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
         Ok(Reach { path, _directory: Some(directory) })
     }
@@ -90,11 +95,13 @@ pub struct Bound {
 }
 
 fn bind(paths: &TownPaths) -> io::Result<(UnixListener, Bound)> {
+    hold::verify()?;
     let path = paths.socket();
     if fs::symlink_metadata(&path).is_ok_and(|data| !data.file_type().is_socket()) {
         return Err(io::Error::other("something else is in its place; remove it"));
     }
     // Made in a directory nobody else can enter, so that it is closed to others before it can be found.
+    own_directory::prepare(&paths.supervisor_dir())?;
     let new = paths.supervisor_dir().join("socket.new");
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -126,7 +133,8 @@ impl Drop for Bound {
 /// Takes away whatever socket is there, at the very end of the process that held the town's lock.
 pub fn remove(paths: &TownPaths) {
     let path = paths.socket();
-    if fs::symlink_metadata(&path).is_ok_and(|data| data.file_type().is_socket()) {
+    let is_ours = hold::verify().is_ok();
+    if is_ours && fs::symlink_metadata(&path).is_ok_and(|data| data.file_type().is_socket()) {
         let _ = fs::remove_file(path);
     }
 }
@@ -139,7 +147,6 @@ pub async fn connect(paths: &TownPaths) -> io::Result<UnixStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::town::own_directory;
 
     fn town(name: &str) -> (tempfile::TempDir, TownPaths) {
         let dir = tempfile::tempdir().unwrap();

@@ -63,13 +63,13 @@ mod tests {
             "MASS DEATH DETECTED: 1 more session died in 30s: [gt-a-witness]"
         );
         assert_eq!(
-            event(at, &three, window, Some("all in rig a")).line(),
+            event(at, &three, window, Some("all in rig a")).line().unwrap(),
             concat!(
                 r#"{"ts":"2026-02-02T08:00:00Z","source":"gt","type":"mass_death","actor":"daemon","payload":"#,
                 r#"{"count":3,"window":"30s","sessions":["gt-a-witness","hq-deacon","gt-a-Toast"],"#,
                 r#""possible_cause":"all in rig a"},"visibility":"feed"}"#
             )
         );
-        assert!(!event(at, &three, window, None).line().contains("possible_cause"));
+        assert!(!event(at, &three, window, None).line().unwrap().contains("possible_cause"));
     }
 }

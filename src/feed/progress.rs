@@ -60,13 +60,18 @@ impl Progress {
         for line in &cut.lines {
             match event::read(line) {
                 Ok(None) => {}
-                Ok(Some(event)) => {
-                    if let Some(line) = self.windows.take(&event, settings) {
+                Ok(Some(event)) => match self.windows.take(&event, settings).map(|line| line.text()) {
+                    None => {}
+                    Some(Ok(text)) => {
                         self.written += 1;
-                        taken.text.extend_from_slice(line.text().as_bytes());
+                        taken.text.extend_from_slice(text.as_bytes());
                         taken.text.push(b'\n');
                     }
-                }
+                    Some(Err(error)) => {
+                        self.skipped += 1;
+                        taken.skipped = Some(format!("its line in the feed cannot be made JSON: {error}"));
+                    }
+                },
                 Err(why) => {
                     self.skipped += 1;
                     let text = shorten(&String::from_utf8_lossy(&line[..line.len().min(300)]));

@@ -45,9 +45,8 @@ pub struct FeedLine {
 
 impl FeedLine {
     /// The line as it is written, without its newline.
-    pub fn text(&self) -> String {
-        // Its keys are strings: it cannot fail to become JSON.
-        serde_json::to_string(self).unwrap_or_default()
+    pub fn text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
     }
 }
 
@@ -204,7 +203,7 @@ mod tests {
         assert_eq!(windows.take(&event("mail", "a", 0, false), &settings), None);
         let line = windows.take(&event("mail", "a", 0, true), &settings).unwrap();
         let expected = r#"{"ts":"2027-01-15T08:00:00Z","source":"gt","type":"mail","actor":"a","summary":"a sent mail"}"#;
-        assert_eq!(line.text(), expected);
+        assert_eq!(line.text().unwrap(), expected);
     }
 
     #[test]

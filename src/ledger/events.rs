@@ -26,7 +26,11 @@ pub struct Outbox {
 
 /// Appends an event, now or as soon as it can be.
 pub async fn append(deps: &Deps, event: &Event) {
-    deps.outbox.put(event.line());
+    match event.line() {
+        Ok(line) => deps.outbox.put(line),
+        // Not even an empty line of it.
+        Err(error) => tracing::error!("the event {} is lost: it cannot be made JSON: {error}", event.kind),
+    }
     deps.outbox.flush(deps).await;
 }
 

@@ -15,8 +15,13 @@ pub async fn tell(deps: &Deps, alert: &(impl Serialize + Sync)) {
         deps.problems.clear(key);
         return;
     };
-    // Nothing in an alert can fail to become JSON: its keys are strings.
-    let mut input = serde_json::to_vec(alert).unwrap_or_default();
+    let mut input = match serde_json::to_vec(alert) {
+        Ok(input) => input,
+        Err(error) => {
+            deps.problems.report(key, format!("an alert was not sent: it cannot be made JSON: {error}"));
+            return;
+        }
+    };
     input.push(b'\n');
     let ran = deps
         .commands

@@ -47,7 +47,7 @@ pub struct MailSnapshot {
     pub last_read: Option<Timestamp>,
     /// How many messages there were.
     pub messages: usize,
-    /// Messages to the supervisor that are left there because they cannot be dealt with, and why.
+    /// Messages to the supervisor that are left there because they cannot be dealt with, and why; the first 100 of them.
     pub left: Left,
 }
 
@@ -73,6 +73,8 @@ pub struct MailState {
     /// The inbox is being read; whether it should be read again after that.
     reading: Option<bool>,
     last: Option<Reading>,
+    /// What was left there at the last reading.
+    left: Left,
     snapshot: MailSnapshot,
     work: Work<MailMsg>,
     answers: Answers,
@@ -90,7 +92,7 @@ impl Actor for DeaconMail {
     ) -> Result<MailState, ActorProcessingErr> {
         let post: Post<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let (work, snapshot) = (Work::new(post), MailSnapshot::default());
-        Ok(MailState { deps, rigs, reading: None, last: None, snapshot, work, answers })
+        Ok(MailState { deps, rigs, reading: None, last: None, left: Left::new(), snapshot, work, answers })
     }
 
     async fn handle(
@@ -156,8 +158,11 @@ impl MailState {
             Some(Ok((reading, left))) => {
                 problems.clear("mail/inbox");
                 let last_read = Some(self.deps.now().wall);
-                tell_left(&self.deps, &self.snapshot.left, &left);
-                self.snapshot = MailSnapshot { last_read, messages: reading.messages.len(), left };
+                tell_left(&self.deps, &self.left, &left);
+                let shown = left.iter().take(LISTED).map(|(id, why)| (id.clone(), why.clone())).collect();
+                let messages = reading.messages.len();
+                self.snapshot = MailSnapshot { last_read, messages, left: shown };
+                self.left = left;
                 self.last = Some(reading);
             }
             Some(Err(why)) if installed::is_told(&why) => drop(problems.clear("mail/inbox")),
@@ -188,14 +193,21 @@ async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
 
 /// Polecats that wait for the word to begin in a rig that is not there: nobody attends to them.
 async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigName>) -> Left {
-    let mut left = Left::new();
+    let (mut left, mut archived) = (Left::new(), 0);
     let prune_after = deps.settings().spawns.prune_after;
     for spawn in spawns::rules::homeless(messages, rigs, deps.now().wall, prune_after) {
         let why =
             format!("it tells of a polecat in rig {}, which is not there", reading::shorten(&spawn.rig));
         if !spawn.archive {
             left.insert(spawn.id, why);
-        } else if let Removal::Failed(error) = inbox::archive(deps, &spawn.id).await {
+            continue;
+        }
+        // The others go with the next readings: nothing else is read meanwhile.
+        if archived == claim::REMOVED {
+            continue;
+        }
+        archived += 1;
+        if let Removal::Failed(error) = inbox::archive(deps, &spawn.id).await {
             left.insert(spawn.id, format!("{why}, and cannot be archived: {error}"));
         }
     }
@@ -224,5 +236,7 @@ fn tell_left(deps: &Deps, before: &Left, left: &Left) {
 
 /// So many messages that are left in the inbox are told at once in the log,
 const TOLD: usize = 20;
-/// and so many are named in the status.
+/// so many are named in the problem,
 const SHOWN: usize = 5;
+/// and so many are listed in the status.
+const LISTED: usize = 100;

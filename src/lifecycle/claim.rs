@@ -30,6 +30,10 @@ pub type Left = BTreeMap<String, String>;
 /// without complaint.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// So many messages that are done with are removed for each reading of the inbox: each takes a run of `gt`, and nothing that
+/// is asked for is seen meanwhile.
+pub const REMOVED: usize = 50;
+
 /// What is known while the inbox is gone through.
 struct Claiming<'a> {
     deps: &'a Deps,
@@ -37,6 +41,8 @@ struct Claiming<'a> {
     /// The unread messages in the inbox when it was read last, and when that was.
     there: BTreeSet<String>,
     read: Now,
+    /// Messages that were removed because they are done with.
+    removed: usize,
 }
 
 /// Goes through the inbox as it was read then, oldest message first, and claims what asks for something. `claimed` is told
@@ -49,7 +55,8 @@ pub async fn claim(
 ) -> Left {
     let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
     deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
-    let mut claiming = Claiming { deps, rigs: rigs.iter().cloned().collect(), there: unread(messages), read };
+    let mut claiming =
+        Claiming { deps, rigs: rigs.iter().cloned().collect(), there: unread(messages), read, removed: 0 };
     // Noted by the last supervisor, which perhaps deleted the message and got no further.
     for request in deps.requests.noted() {
         take(deps, request, claimed).await;
@@ -71,15 +78,17 @@ async fn deal_with(
 ) -> Result<(), String> {
     let deps = claiming.deps;
     if deps.requests.stage(&message.id).is_some() {
-        return discard(deps, &message.id, "it is claimed").await; // it could not be deleted then
+        return claiming.discard(&message.id, "it is claimed").await; // it could not be deleted then
     }
     match rules::judge(message, deps.now().wall, deps.settings().lifecycle.max_age) {
         Verdict::Ignore => Ok(()),
         Verdict::NotUnderstood(why) => Err(why),
         Verdict::TooOld => {
             let (id, from) = (&message.id, reading::shorten(&message.from));
-            tracing::info!("request by mail {id} from {from:?} is too old, deleted");
-            discard(deps, id, "it is too old").await
+            if claiming.may_remove() {
+                tracing::info!("request by mail {id} from {from:?} is too old, deleted");
+            }
+            claiming.discard(id, "it is too old").await
         }
         Verdict::Request(action) => request(claiming, message, action, claimed).await,
     }
@@ -101,10 +110,12 @@ async fn request(
         // Boot has no mail of its own, and lives for minutes only.
         Ok(_) | Err(Unidentified::Nobody(_)) => {
             let (id, from) = (&message.id, reading::shorten(&message.from));
-            tracing::warn!(
-                "request by mail {id} is not carried out: {from:?} is no agent of this town; deleted"
-            );
-            return discard(deps, id, "it is not carried out").await;
+            if claiming.may_remove() {
+                tracing::warn!(
+                    "request by mail {id} is not carried out: {from:?} is no agent of this town; deleted"
+                );
+            }
+            return claiming.discard(id, "it is not carried out").await;
         }
         Err(unclear @ Unidentified::Unclear { .. }) => return Err(unclear.to_string()),
     };
@@ -124,6 +135,23 @@ impl Claiming<'_> {
             (self.there, self.read) = (unread(&messages), now);
         }
         Ok(())
+    }
+
+    /// The rest is removed with the next readings.
+    fn may_remove(&self) -> bool {
+        self.removed < REMOVED
+    }
+
+    /// Deletes a message that is done with, and why it is.
+    async fn discard(&mut self, id: &str, done_with: &str) -> Result<(), String> {
+        if !self.may_remove() {
+            return Ok(());
+        }
+        self.removed += 1;
+        match inbox::delete(self.deps, id).await {
+            Removal::Done | Removal::NotFound => Ok(()),
+            Removal::Failed(why) => Err(format!("{done_with}, but cannot be deleted: {why}")),
+        }
     }
 }
 
@@ -157,12 +185,4 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
     );
     deps.requests.advance(deps, &id, Stage::Due).await;
     claimed(identity);
-}
-
-/// Deletes a message that is done with, and why it is.
-async fn discard(deps: &Deps, id: &str, done_with: &str) -> Result<(), String> {
-    match inbox::delete(deps, id).await {
-        Removal::Done | Removal::NotFound => Ok(()),
-        Removal::Failed(why) => Err(format!("{done_with}, but cannot be deleted: {why}")),
-    }
 }

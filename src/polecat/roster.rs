@@ -32,22 +32,18 @@ async fn names(deps: &Deps, directory: &Path, problem: &str) -> Result<Vec<Agent
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed(directory, error)),
     };
+    let shown = deps.paths.shown(directory).display();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for entry in entries.into_iter().filter(|entry| !entry.starts_with('.')) {
         let path = directory.join(&entry);
-        match (entry.parse(), deps.files.is_dir(&path).await) {
+        match (entry.parse::<AgentName>(), deps.files.is_dir(&path).await) {
             (_, Ok(false)) => {}
             (Ok(name), Ok(true)) => good.push(name),
-            (Err(why), Ok(true)) => bad.push(format!("{why}")),
+            (Err(why), Ok(true)) => bad.push(format!("{shown}: {why}; not supervised, rename it")),
             (_, Err(error)) => return Err(failed(&path, error)),
         }
     }
-    if bad.is_empty() {
-        deps.problems.clear(problem);
-    } else {
-        let shown = deps.paths.shown(directory).display();
-        deps.problems.report(problem, format!("{shown}: {}; not supervised, rename them", bad.join("; ")));
-    }
+    deps.problems.report_all(problem, &bad);
     Ok(good)
 }
 

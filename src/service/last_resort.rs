@@ -51,7 +51,7 @@ impl LastResort {
             thread::spawn(move || {
                 let _ = pid::remove(&paths.pid_file(), process.pid);
                 socket::remove(&paths);
-                let _ = files::replace(&paths.state(), &stopped(process).to_bytes(), 0o644);
+                say_stopped(&paths, process);
                 let _ = done.send(());
             });
             let _ = is_done.recv_timeout(stopping::TIDY);
@@ -65,8 +65,13 @@ pub fn tidy_state(paths: &TownPaths, process: Process) {
     let path = paths.state();
     let state = files::read(&path).ok().and_then(|bytes| daemon_state::parse(&path, &bytes).ok());
     if state.is_some_and(|state| state.running && state.pid == process.pid) {
-        let _ = files::replace(&path, &stopped(process).to_bytes(), 0o644);
+        say_stopped(paths, process);
     }
+}
+
+fn say_stopped(paths: &TownPaths, process: Process) {
+    // Nobody is left to be told why not.
+    let _ = stopped(process).to_bytes().map(|content| files::replace(&paths.state(), &content, 0o644));
 }
 
 /// What `daemon/state.json` says of a daemon that stopped; `gt` reads no more of it then.

@@ -22,10 +22,15 @@ use crate::{
     RunError, Signal, Signals,
     control::socket,
     deps::Deps,
-    panics, stopping,
+    panics,
+    problems::Problems,
+    stopping,
     town::{
+        disk_task,
         files::Disk,
         gt1,
+        hold::{self, Hold, Lost},
+        journal,
         lock::{self, DaemonLock, LockError},
         log::{self, AlreadyInstalled, LogConfig, LogFormat, LogHandle},
         own_directory,
@@ -33,9 +38,14 @@ use crate::{
         pid,
         root::{self, RootError},
         settings::Settings,
+        temporary,
         watch::SystemHints,
     },
-    tree::{chores::Process, root::RootPlan, town_reading},
+    tree::{
+        chores::{self, Process},
+        root::RootPlan,
+        town_reading,
+    },
 };
 
 pub(crate) mod adapters;
@@ -48,6 +58,9 @@ mod signals;
 /// The most threads that wait for the disk and the process table at once, however many agents are looked at. A queue is faster
 /// than hundreds of threads, and what hangs for ever must not take more and more memory.
 const MOST_THREADS: usize = 32;
+
+/// How often it is looked whether the log can be written.
+const LOG_CHECK: Duration = Duration::from_secs(5);
 
 /// What a service is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +106,9 @@ pub enum ServiceError {
     /// The process logs elsewhere already.
     #[error(transparent)]
     Log(#[from] AlreadyInstalled),
+    /// The town was moved or deleted, or its lock was.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// The actors could not be kept up.
     #[error(transparent)]
     Tree(#[from] RunError),
@@ -130,9 +146,16 @@ async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<()
     let Some(lock) = take_lock(&paths, &signals).await? else {
         return Ok(()); // told to stop before it began
     };
+    let held = Hold::of(&paths, lock.file());
+    hold::take(held.map_err(|source| LockError::Unusable { path: paths.daemon_lock(), source })?);
     let process = Process { pid: std::process::id(), started_at: Timestamp::now() };
     let path = paths.pid_file();
-    pid::write(&path, process.pid).map_err(|source| ServiceError::PidFile { path, source })?;
+    let written = disk_task::run(&path, move |path| pid::write(path, process.pid)).await;
+    match written {
+        // It is written as soon as there is room, and is a problem until then.
+        Err(error) if is_full(&error) => {}
+        written => written.map_err(|source| ServiceError::PidFile { path, source })?,
+    }
     last_resort.hold(paths.clone(), process);
     let outcome = supervise(&paths, process, foreground, signals).await;
     last_resort::tidy_state(&paths, process);
@@ -149,8 +172,20 @@ async fn take_lock(paths: &TownPaths, signals: &Signals) -> Result<Option<Daemon
     tokio::select! {
         biased;
         lock = taken => Ok(Some(lock.map_err(ServiceError::LockCutShort)??)),
+        () = tokio::time::sleep(lock::PATIENCE + disk_task::LIMIT) => Err(lock_hangs(paths)),
         () = signals.stopped() => Ok(None),
     }
+}
+
+/// Whether a write failed for want of room.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | WriteZero)
+}
+
+fn lock_hangs(paths: &TownPaths) -> ServiceError {
+    let source = io::Error::new(io::ErrorKind::TimedOut, "the disk did not answer");
+    ServiceError::Lock(LockError::Unusable { path: paths.daemon_lock(), source })
 }
 
 /// Everything between the PID file and its removal.
@@ -184,6 +219,7 @@ async fn supervise(
     let (settings_in_force, settings) = watch::channel(settings);
     let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
     prepare_own_directory(&deps).await;
+    chores::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
         settings: Arc::new(settings_in_force),
@@ -195,9 +231,19 @@ async fn supervise(
     let stops = || {
         let _ = stopped_at.set(deps.now().mono);
     };
-    let listening = listen(&signals, &to_tree, &log, settings, stops);
+    let listening = async {
+        tokio::select! {
+            never = listen(&signals, &to_tree, &log, settings, stops) => never,
+            never = watch_log(&log, &deps.problems) => never,
+        }
+    };
     let outcome = tokio::select! {
         biased;
+        // Nothing is ended in order: what is there may be another supervisor's by now.
+        lost = hold::lost() => {
+            log.farewell(&lost.to_string());
+            return Err(lost.into());
+        }
         outcome = crate::run(plan, to_tree.clone(), |_| ()) => outcome,
         never = listening => match never {},
     };
@@ -220,8 +266,14 @@ pub(crate) async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<St
 async fn prepare_own_directory(deps: &Deps) {
     let path = deps.paths.supervisor_dir();
     let shown = deps.paths.shown(&path).display().to_string();
-    let made = tokio::task::spawn_blocking(move || own_directory::prepare(&path)).await;
-    if let Ok(Err(error)) = made {
+    let feed = deps.paths.feed();
+    let made = disk_task::run(&path, move |path| {
+        journal::disk::sweep(&feed);
+        own_directory::prepare(path)?;
+        temporary::sweep_once(path);
+        Ok(())
+    });
+    if let Err(error) = made.await {
         deps.problems
             .report("own_directory", format!("{shown}/ cannot be made or closed to others: {error}"));
     }
@@ -240,6 +292,17 @@ fn install_log(
         foreground,
         zone: TimeZone::system(),
     })
+}
+
+/// A supervisor in the background has nowhere to say that its log cannot be written but its status. Never ends by itself.
+async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infallible {
+    loop {
+        match log.trouble() {
+            Some(text) => problems.report("log", text),
+            None => problems.clear("log"),
+        };
+        tokio::time::sleep(LOG_CHECK).await;
+    }
 }
 
 /// Passes signals on to the tree and keeps the log as the settings want it; `stops` is called when it is told to stop. Never

@@ -92,17 +92,12 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
     }
 }
 
-/// Takes a message out of the inbox. Returns whether it is out; that it is not is reported as long as it lasts.
-pub async fn archive(deps: &Deps, id: &str, problem: &str) -> bool {
+/// Takes a message out of the inbox. An error says that it is not out, and why.
+pub async fn archive(deps: &Deps, id: &str) -> Result<(), String> {
     match inbox::archive(deps, id).await {
-        Removal::Done | Removal::NotFound => {
-            deps.problems.clear(problem);
-            true
-        }
+        Removal::Done | Removal::NotFound => Ok(()),
         Removal::Failed(why) => {
-            let text = format!("mail {id} in the deacon's inbox, which is done with, is not archived: {why}");
-            deps.problems.report(problem, text);
-            false
+            Err(format!("mail {id} in the deacon's inbox, which is done with, is not archived: {why}"))
         }
     }
 }

@@ -28,12 +28,17 @@ use crate::{
 
 /// So many messages of a rig are attended at the same time: an inbox may hold thousands.
 const SIDE_BY_SIDE: usize = 50;
+/// So many of them are archived at the same time: each takes a run of `gt`, which holds the database.
+const ARCHIVED: usize = 2;
+/// So many new messages that name another session are told in the log for each reading.
+const TOLD: usize = 20;
 
-/// What a task tells of its message: whether that needs nothing more than to be archived, and whether it was.
+/// What a task tells of its message: whether that needs nothing more than to be archived, and why it was not.
 #[derive(Debug)]
 pub struct SpawnEvent {
     id: String,
     settled: bool,
+    unarchived: Option<String>,
 }
 
 /// What is remembered of a message.
@@ -58,14 +63,29 @@ pub struct Spawns {
     /// An inbox that was read before.
     waiting: Option<Arc<Vec<Message>>>,
     places: Arc<Semaphore>,
+    archiving: Arc<Semaphore>,
+    /// What is wrong with messages, by their ids. Others decide how many there are: each map is one problem.
+    unusable: BTreeMap<String, String>,
+    unarchived: BTreeMap<String, String>,
 }
 
 impl Spawns {
     /// The spawns of this rig; their tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, rig: RigPlan, post: Post<SpawnEvent>) -> Self {
         let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-        let known = BTreeMap::new();
-        Spawns { deps, rig, work: Work::new(post), known, polecats: None, waiting: None, places }
+        let archiving = Arc::new(Semaphore::new(ARCHIVED));
+        Spawns {
+            deps,
+            rig,
+            work: Work::new(post),
+            known: BTreeMap::new(),
+            polecats: None,
+            waiting: None,
+            places,
+            archiving,
+            unusable: BTreeMap::new(),
+            unarchived: BTreeMap::new(),
+        }
     }
 
     /// These are the rig's polecats.
@@ -84,12 +104,14 @@ impl Spawns {
         }
         let spawns = rules::of_rig(&self.rig.name, inbox);
         self.forget_all_but(&spawns);
+        let mut told = 0;
         for (spawn, is_superseded) in spawns.iter().zip(rules::superseded(&spawns)) {
-            self.look_at(spawn, is_superseded);
+            self.look_at(spawn, is_superseded, &mut told);
         }
+        self.report();
     }
 
-    fn look_at(&mut self, spawn: &Spawn, is_superseded: bool) {
+    fn look_at(&mut self, spawn: &Spawn, is_superseded: bool, told: &mut usize) {
         let now = self.deps.now();
         let is_new = !self.known.contains_key(&spawn.id);
         let new = || Known { first_seen: now, under_way: false, settled: false };
@@ -105,8 +127,8 @@ impl Spawns {
             Ok(name) => {
                 let identity = Identity::Polecat(self.rig.name.clone(), name.clone());
                 let spec = Arc::new(self.rig.spec(identity, self.deps.settings().tmux.naming));
-                if is_new {
-                    tell_other_session(spawn, &spec);
+                if is_new && *told < TOLD {
+                    *told += usize::from(tells_other_session(spawn, &spec));
                 }
                 let is_known = self.polecats.as_ref().is_some_and(|there| there.contains(name));
                 self.attend(Pending { id: spawn.id.clone(), spec, is_known, is_old, is_superseded });
@@ -115,11 +137,24 @@ impl Spawns {
     }
 
     /// Takes what a task of its own told.
-    pub fn handle(&mut self, SpawnEvent { id, settled }: SpawnEvent) {
-        if let Some(known) = self.known.get_mut(&id) {
-            known.under_way = false;
-            known.settled |= settled;
+    pub fn handle(&mut self, SpawnEvent { id, settled, unarchived }: SpawnEvent) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        known.under_way = false;
+        known.settled |= settled;
+        match unarchived {
+            Some(why) => self.unarchived.insert(id, why),
+            None => self.unarchived.remove(&id),
+        };
+        // Not for each of thousands: once nothing is under way, and with each reading.
+        if !self.known.values().any(|known| known.under_way) {
+            self.report();
         }
+    }
+
+    fn report(&self) {
+        let problems = &self.deps.problems;
+        problems.report_all(&format!("rig/{}/spawns/names", self.rig.name), self.unusable.values());
+        problems.report_all(&format!("rig/{}/spawns/archive", self.rig.name), self.unarchived.values());
     }
 
     /// What is no longer in the inbox is forgotten, once nobody is at it.
@@ -133,33 +168,33 @@ impl Spawns {
             .collect();
         for id in gone {
             self.known.remove(&id);
-            self.deps.problems.clear(&self.problem(&id));
-            self.deps.problems.clear(&self.archive_problem(&id));
+            self.unusable.remove(&id);
+            self.unarchived.remove(&id);
         }
     }
 
     fn attend(&mut self, pending: Pending) {
-        let problem = self.archive_problem(&pending.id);
         let (deps, places, id) = (self.deps.clone(), self.places.clone(), pending.id.clone());
+        let archiving = self.archiving.clone();
         self.run(id, async move {
-            let _place = places.acquire().await;
-            match attend::attend(&deps, &pending).await {
-                Attended::Later => false,
+            let place = places.acquire().await;
+            let attended = attend::attend(&deps, &pending).await;
+            drop(place);
+            match attended {
+                Attended::Later => (false, None),
                 Attended::Settled => {
-                    attend::archive(&deps, &pending.id, &problem).await;
-                    true
+                    let _place = archiving.acquire().await;
+                    (true, attend::archive(&deps, &pending.id).await.err())
                 }
             }
         });
     }
 
     fn archive(&mut self, id: &str) {
-        let problem = self.archive_problem(id);
-        let (deps, places, id) = (self.deps.clone(), self.places.clone(), id.to_owned());
+        let (deps, archiving, id) = (self.deps.clone(), self.archiving.clone(), id.to_owned());
         self.run(id.clone(), async move {
-            let _place = places.acquire().await;
-            attend::archive(&deps, &id, &problem).await;
-            true
+            let _place = archiving.acquire().await;
+            (true, attend::archive(&deps, &id).await.err())
         });
     }
 
@@ -168,32 +203,30 @@ impl Spawns {
             "mail {} in the deacon's inbox tells of a polecat of {} that cannot be: {why}",
             spawn.id, self.rig.name
         );
-        self.deps.problems.report(self.problem(&spawn.id), text);
+        self.unusable.insert(spawn.id.clone(), text);
         if is_old {
             self.archive(&spawn.id);
         }
     }
 
-    fn run(&mut self, id: String, task: impl Future<Output = bool> + Send + 'static) {
+    fn run(&mut self, id: String, task: impl Future<Output = (bool, Option<String>)> + Send + 'static) {
         if let Some(known) = self.known.get_mut(&id) {
             known.under_way = true;
         }
         // A task that panics may have typed already: it is settled.
-        let failed = SpawnEvent { id: id.clone(), settled: true };
-        self.work.spawn(async move { SpawnEvent { id, settled: task.await } }, failed);
-    }
-
-    fn problem(&self, id: &str) -> String {
-        format!("rig/{}/spawns/{id}/name", self.rig.name)
-    }
-
-    fn archive_problem(&self, id: &str) -> String {
-        format!("rig/{}/spawns/{id}/archive", self.rig.name)
+        let failed = SpawnEvent { id: id.clone(), settled: true, unarchived: None };
+        let event = async move {
+            let (settled, unarchived) = task.await;
+            SpawnEvent { id, settled, unarchived }
+        };
+        self.work.spawn(event, failed);
     }
 }
 
-fn tell_other_session(spawn: &Spawn, spec: &AgentSpec) {
-    if let Some(other) = rules::names_another_session(spawn, &spec.session) {
+/// Whether there was one to tell of.
+fn tells_other_session(spawn: &Spawn, spec: &AgentSpec) -> bool {
+    let other = rules::names_another_session(spawn, &spec.session);
+    if let Some(other) = other {
         tracing::warn!(
             "{}: mail {} says that it runs in session {other:?}; only its own, {}, is attended",
             spec.identity,
@@ -201,4 +234,5 @@ fn tell_other_session(spawn: &Spawn, spec: &AgentSpec) {
             spec.session
         );
     }
+    other.is_some()
 }

@@ -37,8 +37,8 @@ pub struct BootStatus {
 
 impl BootStatus {
     /// The file's content.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec_pretty(self).unwrap_or_default()
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self)
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
             ("running", include_str!("../../tests/fixtures/boot/running_zero_completed.json")),
         ] {
             let status = parse(Path::new("b"), text.as_bytes()).unwrap();
-            assert_eq!(String::from_utf8(status.to_bytes()).unwrap(), text.trim_end(), "{name}");
+            assert_eq!(String::from_utf8(status.to_bytes().unwrap()).unwrap(), text.trim_end(), "{name}");
         }
         let start = parse(Path::new("b"), include_bytes!("../../tests/fixtures/boot/start.json")).unwrap();
         assert_eq!(start.started_at, Some("2026-01-16T20:00:00.1Z".parse().unwrap()));

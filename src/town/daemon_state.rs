@@ -31,8 +31,8 @@ pub struct DaemonState {
 
 impl DaemonState {
     /// The file's content; mode 0644.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec_pretty(self).unwrap_or_default()
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self)
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
             ("gt's own", include_str!("../../tests/fixtures/state/gt_state_stopped.json")),
         ] {
             let state = parse(Path::new("s"), text.as_bytes()).unwrap();
-            assert_eq!(String::from_utf8(state.to_bytes()).unwrap(), text.trim_end(), "{name}");
+            assert_eq!(String::from_utf8(state.to_bytes().unwrap()).unwrap(), text.trim_end(), "{name}");
         }
         let running =
             parse(Path::new("s"), include_bytes!("../../tests/fixtures/state/running.json")).unwrap();

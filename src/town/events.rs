@@ -56,8 +56,8 @@ impl Event {
     }
 
     /// The line, without its newline.
-    pub fn line(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    pub fn line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
     }
 }
 
@@ -76,13 +76,13 @@ mod tests {
         let ts = "2026-11-22T12:45:16.987-08:00".parse().unwrap();
         let payload = json!({"session": "gt-r-Toast", "reason": "crashed (exit 137)\nnow", "agent": "r/polecats/Toast"});
         assert_eq!(
-            Event::ours(ts, "session_death", payload).line(),
+            Event::ours(ts, "session_death", payload).line().unwrap(),
             concat!(
                 r#"{"ts":"2026-11-22T20:45:16Z","source":"gt","type":"session_death","actor":"daemon","#,
                 r#""payload":{"session":"gt-r-Toast","reason":"crashed (exit 137)\nnow","agent":"r/polecats/Toast"},"#,
                 r#""visibility":"feed"}"#
             )
         );
-        assert!(Event::ours(ts, "x", json!(7)).line().contains(r#""payload":{}"#));
+        assert!(Event::ours(ts, "x", json!(7)).line().unwrap().contains(r#""payload":{}"#));
     }
 }

@@ -5,9 +5,9 @@
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that touches the town's files")]
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    fs::{self, File, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{FileExt as _, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt as _, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -15,7 +15,13 @@ use std::{
 use async_trait::async_trait;
 use fs4::{FileExt, TryLockError};
 
-use super::root::{Kind, Probe};
+use super::{
+    disk_task, hold,
+    opening::{self, Whose},
+    own_directory,
+    root::{Kind, Probe},
+    temporary::Temporary,
+};
 
 /// The most that is read of one file.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
@@ -67,46 +73,38 @@ pub trait Files: Send + Sync {
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState>;
 }
 
-/// The real disk. Each call runs on tokio's blocking pool; dropping the future lets the call finish there.
+/// The real disk. Each call is a [`disk_task`](super::disk_task): it has a time limit, and dropping the future lets it finish.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
-
-/// Runs what touches the disk on tokio's blocking pool; dropping the future lets it finish there.
-pub(super) async fn blocking<T: Send + 'static>(
-    path: &Path,
-    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || work(&path)).await.map_err(io::Error::other)?
-}
 
 #[async_trait]
 impl Files for Disk {
     async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        blocking(path, read).await
+        disk_task::run(path, read).await
     }
 
     async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         let content = content.to_vec();
-        blocking(path, move |path| replace(path, &content, mode)).await
+        disk_task::run(path, move |path| replace(path, &content, mode)).await
     }
 
     async fn append_line(&self, path: &Path, line: &str, mode: u32) -> io::Result<()> {
         let line = line.to_owned();
-        blocking(path, move |path| append_line(path, line, mode)).await
+        disk_task::run(path, move |path| append_line(path, line, mode)).await
     }
 
     async fn set_aside(&self, path: &Path, suffix: &str) -> io::Result<()> {
         let target = suffixed(path, suffix);
-        blocking(path, move |path| fs::rename(path, target)).await
+        let rename = move |path: &Path| hold::verify().and_then(|()| fs::rename(path, target));
+        disk_task::run(path, rename).await
     }
 
     async fn exists(&self, path: &Path) -> io::Result<bool> {
-        blocking(path, |path| path.try_exists()).await
+        disk_task::run(path, |path| in_the_town(path.try_exists())).await
     }
 
     async fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        blocking(path, |path| kind(path).map(|kind| kind == Kind::Directory)).await
+        disk_task::run(path, |path| in_the_town(kind(path)).map(|kind| kind == Kind::Directory)).await
     }
 
     async fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
@@ -114,15 +112,15 @@ impl Files for Disk {
     }
 
     async fn create_dir(&self, path: &Path) -> io::Result<()> {
-        blocking(path, |path| fs::create_dir_all(path)).await
+        disk_task::run(path, |path| hold::verify().and_then(|()| fs::create_dir_all(path))).await
     }
 
     async fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        blocking(path, list).await
+        disk_task::run(path, |path| in_the_town(list(path))).await
     }
 
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState> {
-        blocking(path, probe_lock).await
+        disk_task::run(path, |path| in_the_town(probe_lock(path))).await
     }
 }
 
@@ -140,7 +138,17 @@ impl Probe for Disk {
 ///
 /// Anything but a regular file is an error: a pipe somebody put there would be waited for without end.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let (file, _) = open_regular(path)?;
+    in_the_town(read_whole(path))
+}
+
+/// What was found out, when the town this process holds is still there: a file that is missing where the town was says
+/// nothing.
+pub(super) fn in_the_town<T>(found: io::Result<T>) -> io::Result<T> {
+    hold::verify().and(found)
+}
+
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, _) = opening::for_reading(path)?;
     let mut content = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LARGEST {
@@ -149,41 +157,29 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Opens a file for reading. Anything but a regular file is an error, and nothing is waited for.
-pub(super) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    let data = file.metadata()?;
-    if !data.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    Ok((file, data))
-}
-
 /// Replaces a file at once, as [`Files::replace`] does. A symbolic link is replaced by the file, not followed.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not the path of a file"));
-    };
-    fs::create_dir_all(dir)?;
-    let prefix = format!(".{}.", name.to_string_lossy());
-    let mut temporary = tempfile::Builder::new().prefix(&prefix).suffix(".tmp").tempfile_in(dir)?;
-    temporary.write_all(content)?;
+    hold::verify()?;
+    let dir = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    if mode & 0o077 == 0 {
+        // What is closed to others stands where they cannot exchange it, and not where a link leads.
+        own_directory::prepare(dir)?;
+    } else {
+        fs::create_dir_all(dir)?;
+    }
+    let mut temporary = Temporary::beside(path, mode)?;
+    temporary.file().write_all(content)?;
     // Set once more on the open file, because the umask does not apply to what others rely on.
-    temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    temporary.file().set_permissions(Permissions::from_mode(mode))?;
+    temporary.file().sync_all()?;
+    temporary.install()
 }
 
 fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
     line.push('\n');
     let _lock = append_lock(path)?;
-    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(mode).open(path)?;
-    let data = file.metadata()?;
-    if !data.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    hold::verify()?;
+    let (mut file, data) = opening::for_appending(path, Whose::Others, mode)?;
     if is_torn(&file, data.len())? {
         // Whoever wrote it is gone: our line must not become the end of that one.
         line.insert(0, '\n');
@@ -207,12 +203,12 @@ pub(super) fn is_torn(file: &File, length: u64) -> io::Result<bool> {
 /// Takes the lock of a file that is appended to, `<path>.lock`; it is held until what is returned is dropped. An error of
 /// kind `TimedOut` when somebody else has held it for 2 s.
 pub(super) fn append_lock(path: &Path) -> io::Result<File> {
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        .open(suffixed(path, "lock"))?;
+    hold::verify()?;
+    let lock_path = suffixed(path, "lock");
+    let (lock, _) = opening::for_writing(&lock_path, Whose::Others, 0o644).map_err(|error| {
+        let name = lock_path.file_name().unwrap_or_default().display().to_string();
+        io::Error::new(error.kind(), format!("its lock {name} cannot be opened: {error}"))
+    })?;
     let deadline = Instant::now() + APPEND_PATIENCE;
     loop {
         match FileExt::try_lock(&lock) {
@@ -257,8 +253,8 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
 }
 
 fn probe_lock(path: &Path) -> io::Result<LockState> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let file = match opening::for_reading(path) {
+        Ok((file, _)) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Free),
         Err(error) => return Err(error),
     };
@@ -318,7 +314,7 @@ mod tests {
         assert!(Disk.read(town.path()).await.is_err(), "a directory");
         let pipe = town.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert_eq!(Disk.read(&pipe).await.unwrap_err().to_string(), "it is not a regular file");
+        assert_eq!(Disk.read(&pipe).await.unwrap_err().to_string(), "it is a named pipe, not a file");
         let missing = Disk.read(&town.path().join("missing")).await.unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         let large = town.path().join("large");

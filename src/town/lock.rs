@@ -5,16 +5,20 @@
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that takes the daemon's lock")]
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use fs4::{FileExt, TryLockError};
 
-use super::{paths::TownPaths, pid};
+use super::{
+    hold,
+    opening::{self, Whose},
+    paths::TownPaths,
+    pid,
+};
 
 /// How long a taken lock is tried again: others probe it by taking it for a moment.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,7 +26,14 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// The lock, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct DaemonLock {
-    _file: File,
+    file: File,
+}
+
+impl DaemonLock {
+    /// The locked file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Why the lock is not ours.
@@ -52,13 +63,13 @@ pub fn acquire(town: &TownPaths, patience: Duration) -> Result<DaemonLock, LockE
     let path = town.daemon_lock();
     let unusable = |source| LockError::Unusable { path: path.clone(), source };
     fs::create_dir_all(town.daemon_dir()).map_err(unusable)?;
-    let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false).mode(0o644);
-    let file = options.open(&path).map_err(unusable)?;
     let deadline = Instant::now() + patience;
     loop {
+        // Opened for each try: the lock of a file that was deleted meanwhile keeps nobody out.
+        let (file, _) = opening::for_writing(&path, Whose::Ours, 0o644).map_err(unusable)?;
         match FileExt::try_lock(&file) {
-            Ok(()) => return Ok(DaemonLock { _file: file }),
+            Ok(()) if hold::is_in_place(&file, &path).map_err(unusable)? => return Ok(DaemonLock { file }),
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -1,20 +1,23 @@
 //! The town on disk: where its root is, and every file in it that the supervisor reads or writes.
 //!
 //! Parsing is pure and takes bytes; only [`files`], [`journal`], [`watch`] and, for the process itself, [`lock`], [`pid`] and [`log`]
-//! touch the disk.
+//! touch the disk. Files are opened in [`opening`] alone.
 
 pub mod agent_state;
 pub mod boot_status;
 pub mod daemon_state;
 pub mod deacon_file;
+pub mod disk_task;
 pub mod environment;
 pub mod events;
 pub mod files;
 pub mod go_time;
 pub mod gt1;
+pub mod hold;
 pub mod journal;
 pub mod lock;
 pub mod log;
+pub mod opening;
 pub mod own_directory;
 pub mod paths;
 pub mod pid;
@@ -25,5 +28,6 @@ pub mod rigs;
 pub mod root;
 pub mod routes;
 pub mod settings;
+pub mod temporary;
 pub mod watch;
 pub mod wisp;

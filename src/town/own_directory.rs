@@ -10,11 +10,24 @@ use std::{
     path::Path,
 };
 
-/// Makes the directory (mode 0700) with its parents, or closes one that is there. An error is the operating system's.
+use super::opening::{self, Whose};
+
+/// Makes the directory (mode 0700) with its parents, or closes one that is there. A symbolic link in its place is an error:
+/// what is closed to others must not be wherever that leads.
 pub fn prepare(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let directory = opening::directory(path, Whose::Ours)?;
     // It may have been made with another mode, or the mode may have been cut by the umask.
-    fs::set_permissions(path, Permissions::from_mode(0o700))
+    if directory.metadata()?.permissions().mode() & 0o7777 != 0o700 {
+        directory.set_permissions(Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -36,5 +49,13 @@ mod tests {
         fs::remove_dir_all(&path).unwrap();
         fs::write(&path, "").unwrap();
         assert!(prepare(&path).is_err(), "a file is in the way");
+        fs::remove_file(&path).unwrap();
+        let elsewhere = town.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::set_permissions(&elsewhere, Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let error = prepare(&path).unwrap_err().to_string();
+        assert_eq!(error, "it is a symbolic link, not a directory");
+        assert_eq!(mode(), 0o755, "where the link leads nothing is changed");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{fs, io, path::Path};
 
-use super::files;
+use super::{files, hold};
 
 /// Writes the file, mode 0644, replacing what is there.
 pub fn write(path: &Path, pid: u32) -> io::Result<()> {
@@ -27,6 +27,7 @@ pub fn remove(path: &Path, pid: u32) -> io::Result<()> {
     if read(path) != Some(pid) {
         return Ok(());
     }
+    hold::verify()?;
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

@@ -10,6 +10,8 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
+use super::opening::WrongKind;
+
 /// The longest piece of foreign text that is repeated in a message, in characters.
 const QUOTED: usize = 200;
 
@@ -62,7 +64,11 @@ impl FileProblem {
 
     /// The file is there but could not be read; `error` is the operating system's.
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {
-        Self::whole(path, format!("cannot be read: {error}")).advise("check its owner and permissions")
+        let advice = match WrongKind::is_behind(error) {
+            true => "put the file in its place, or remove it",
+            false => "check its owner and permissions",
+        };
+        Self::whole(path, format!("cannot be read: {error}")).advise(advice)
     }
 
     /// The same problem, about this place.

@@ -50,8 +50,8 @@ pub struct RestartEntry {
 
 impl RestartState {
     /// The file's content.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec_pretty(self).unwrap_or_default()
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self)
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         let entry = &state.agents["deacon"];
         assert_eq!(entry.last_restart, Some("2026-01-16T12:00:00Z".parse().unwrap()));
         assert_eq!((entry.restart_count, entry.backoff_until, entry.recent.len()), (3, None, 2));
-        assert_eq!(String::from_utf8(state.to_bytes()).unwrap(), text);
+        assert_eq!(String::from_utf8(state.to_bytes().unwrap()).unwrap(), text);
     }
 
     #[test]

@@ -80,9 +80,10 @@ pub fn operational(wisp: &Reading<WispConfig>) -> Operational {
     }
 }
 
-/// The warning that belongs to a missing file, in the words of the original; to be told once.
-pub fn warning(wisp: &Reading<WispConfig>, rig: &str) -> Option<String> {
-    matches!(wisp, Reading::Missing)
+/// The warning that belongs to a missing file, in the words of the original; to be told once. `ever_parked`: whether `gt` has
+/// parked a rig of this town before, any of them.
+pub fn warning(wisp: &Reading<WispConfig>, rig: &str, ever_parked: bool) -> Option<String> {
+    (ever_parked && matches!(wisp, Reading::Missing))
         .then(|| format!("no wisp config for {rig} - parked state may have been lost"))
 }
 
@@ -147,10 +148,11 @@ mod tests {
         for (name, bytes) in broken_json().into_iter().chain(others) {
             let Operational::Unknown(reason) = operational(&read(&bytes)) else { panic!("{name}") };
             assert!(reason.starts_with("w.json:"), "{name}: {reason}");
-            assert_eq!(warning(&read(&bytes), "r"), None, "{name}");
+            assert_eq!(warning(&read(&bytes), "r", true), None, "{name}");
         }
         assert_eq!(operational(&Reading::Missing), Operational::Yes);
         let words = "no wisp config for gastown - parked state may have been lost";
-        assert_eq!(warning(&Reading::Missing, "gastown").as_deref(), Some(words));
+        assert_eq!(warning(&Reading::Missing, "gastown", true).as_deref(), Some(words));
+        assert_eq!(warning(&Reading::Missing, "gastown", false), None, "nothing was ever parked");
     }
 }

@@ -1,19 +1,25 @@
 //! Chores: the files that tell others about this process, kept as they must be — state, PID and restart state.
 //!
-//! A disk that is full or a directory that is gone is reported once and tried again; nothing stops because of it.
+//! A disk that is full or a directory that is gone is reported once and retried; nothing stops because of it.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use crate::{
-    agent::restart::RestartHistory,
+    agent::{restart::RestartHistory, restart_ledger::RestartLedger},
     deps::Deps,
     town::{
         daemon_state::DaemonState,
         reading::Reading,
         restart_state::{self, RestartEntry, RestartState},
     },
+    writes::{Content, Write},
 };
 
 /// The problem of a restart state that cannot be read; over when it was written again.
@@ -41,8 +47,6 @@ pub async fn write_state(
     last_heartbeat: Option<Timestamp>,
     heartbeat_count: u64,
 ) {
-    // One after the other, so that what is written last stays.
-    let _turn = deps.state_turn.lock().await;
     let state = DaemonState {
         running,
         pid: process.pid,
@@ -50,7 +54,7 @@ pub async fn write_state(
         last_heartbeat,
         heartbeat_count,
     };
-    write(deps, &deps.paths.state(), &state.to_bytes()).await;
+    write(deps, deps.paths.state(), state).await;
 }
 
 /// Writes the PID file again when somebody deleted it or it does not name us; we hold the lock, so it is ours.
@@ -62,8 +66,9 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
             deps.problems.clear(&write_key(deps, &path));
         }
         _ => {
-            tracing::info!("PID file was gone or not ours, written again");
-            write(deps, &path, ours.as_bytes()).await;
+            if write(deps, path, ours.into_bytes()).await {
+                tracing::info!("PID file was gone or not ours, written again");
+            }
         }
     }
 }
@@ -115,9 +120,8 @@ pub async fn keep_histories(deps: &Deps) {
         tokio::time::sleep(HISTORIES_SETTLE).await;
         changed.mark_unchanged();
         let began = deps.now();
-        if deps.histories.save(deps).await.is_err() {
-            changed.mark_changed();
-        }
+        // That it cannot be written was reported, and is retried.
+        let _ = deps.histories.save(deps).await;
         // A slow disk, or a long history, is not written all the time.
         tokio::time::sleep(deps.now().since(began) * HISTORIES_REST).await;
     }
@@ -132,28 +136,32 @@ pub async fn close_histories(deps: &Deps) {
 
 /// Writes `daemon/restart_state.json` as it is known now.
 pub async fn write_restart_state(deps: &Deps) {
-    let agents = deps.restarts.all().into_iter().map(|(agent, history)| (agent, entry(history))).collect();
-    let state = RestartState { agents, ..RestartState::default() };
-    if write(deps, &deps.paths.restart_state(), &state.to_bytes()).await {
+    if write(deps, deps.paths.restart_state(), RestartFile(deps.restarts.clone())).await {
         deps.problems.clear(UNREADABLE);
     }
 }
 
-/// Whether it could be written; that it could not is reported once.
-async fn write(deps: &Deps, path: &Path, content: &[u8]) -> bool {
-    let shown = deps.paths.shown(path).display().to_string();
-    let key = write_key(deps, path);
-    match deps.files.replace(path, content, 0o644).await {
-        Ok(()) => {
-            deps.problems.clear(&key);
-            true
-        }
-        Err(error) => {
-            let text = format!("{shown} cannot be written: {error}; it is tried again with each change");
-            deps.problems.report(key, text);
-            false
-        }
+/// The restart state as it is known whenever it is written.
+struct RestartFile(RestartLedger);
+
+impl Content for RestartFile {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let agents = self.0.all().into_iter().map(|(agent, history)| (agent, entry(history))).collect();
+        RestartState { agents, ..RestartState::default() }.to_bytes()
     }
+}
+
+impl Content for DaemonState {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        self.to_bytes()
+    }
+}
+
+/// Whether it could be written; that it could not is reported once, and retried.
+async fn write(deps: &Deps, path: PathBuf, content: impl Content + 'static) -> bool {
+    let key = write_key(deps, &path);
+    let write = Write { path, mode: 0o644, key, content: Arc::new(content) };
+    deps.writes.replace(deps, write).await.is_ok()
 }
 
 fn write_key(deps: &Deps, path: &Path) -> String {

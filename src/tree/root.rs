@@ -50,6 +50,7 @@ use crate::{
     stopping,
     town::{settings::Settings, watch::Hints},
     work::{Post, Timer, Work},
+    writes,
 };
 
 mod asking;
@@ -453,6 +454,8 @@ impl RootState {
         self.work.run(async move { chores::keep_restart_state(&deps).await });
         let deps = self.plan.deps.clone();
         self.work.run(async move { chores::keep_histories(&deps).await });
+        let deps = self.plan.deps.clone();
+        self.work.run(async move { writes::keep_trying(&deps).await });
         let (post, mut changes) = (self.post.clone(), self.plan.hints.changes());
         self.work.run(async move {
             while changes.changed().await.is_ok() {

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// So many rigs that are left out are a problem each, the others are one.
+const LEFT_OUT: usize = 20;
+
 /// What one reading gave.
 #[derive(Debug)]
 pub struct TownReading {
@@ -149,7 +152,11 @@ impl Town {
             problem.or_else(|| missing.then(|| "mayor/rigs.json is missing: a town without rigs".into())),
         );
         let naming = settings.as_ref().map_or_else(|| deps.settings().tmux.naming, |new| new.tmux.naming);
-        let (plans, left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming);
+        let (plans, mut left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming);
+        // How many there are others decide.
+        let more: Vec<String> =
+            left_out.split_off(left_out.len().min(LEFT_OUT)).into_iter().map(|(_, text)| text).collect();
+        deps.problems.report_all("rigs/more", &more);
         let keys: BTreeSet<String> = left_out.iter().map(|(key, _)| key.clone()).collect();
         for gone in self.told.difference(&keys) {
             deps.problems.clear(gone);

@@ -23,6 +23,7 @@ mod root;
 mod screens;
 mod session_watch;
 mod spawns;
+mod writes;
 
 use std::sync::{Arc, Mutex};
 

@@ -19,9 +19,11 @@ mod doctor;
 mod environment;
 mod feed;
 mod files;
+mod full_disk;
 mod help;
 mod log;
 mod logs;
+mod lost_town;
 mod mail;
 mod operators;
 mod refusals;
@@ -33,6 +35,7 @@ mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;
+mod wrong_kinds;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

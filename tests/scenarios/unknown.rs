@@ -96,6 +96,28 @@ fn a_disk_that_is_full_stops_nothing() {
 }
 
 #[test]
+fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
+    simulate(96, |world| async move {
+        let supervisor = town(&world, &["r"]).await;
+        world.pass(mins(1)).await;
+        world.fail("replace", true);
+        world.crash_agent(&witness("r"), false);
+        world.until("its restart", secs(3), |state| state.created(&witness("r")).len() == 2).await;
+        world.pass(mins(10)).await;
+        assert!(!world.text("daemon/restart_state.json").unwrap_or_default().contains("r/witness"));
+        world.fail("replace", false);
+        // Nothing changes any more; a heartbeat may be up to three minutes away.
+        world.pass(secs(65)).await;
+        assert!(world.text("daemon/restart_state.json").unwrap().contains("r/witness"));
+        assert!(world.text("daemon/supervisor/history.json").unwrap().contains("r/witness"));
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+        for file in ["daemon/restart_state.json", "daemon/state.json", "daemon/supervisor/history.json"] {
+            assert!(world.logged(&format!("{file} cannot be written")).len() <= 2, "reported, and resolved");
+        }
+    });
+}
+
+#[test]
 fn a_restart_state_that_is_corrupt_is_set_aside() {
     simulate(94, |world| async move {
         world.write("daemon/restart_state.json", "{\"agents\": nonsense");

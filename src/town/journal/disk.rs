@@ -7,9 +7,9 @@
 use std::{
     cmp::Reverse,
     ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    fs::{self, File, Metadata, Permissions},
     io::{self, Seek, SeekFrom, Write},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -19,7 +19,10 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::{Extended, Extent, FileId, Journals, OpenJournal};
-use crate::town::files::{self, blocking};
+use crate::town::{
+    disk_task, files, hold,
+    opening::{self, Whose},
+};
 
 /// So many siblings are opened at the most.
 const SIBLINGS: usize = 100;
@@ -40,29 +43,34 @@ impl DiskJournals {
         path: &Path,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let (turn, path) = (self.changing.clone().lock_owned().await, path.to_owned());
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work(&path);
-            drop(turn);
-            done
-        });
-        done.await.map_err(io::Error::other)?
+        let turn = tokio::time::timeout(disk_task::LIMIT, self.changing.clone().lock_owned()).await;
+        let turn = turn.map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                "an earlier change of a file has not returned: its disk hangs",
+            )
+        })?;
+        disk_task::run(path, move |path| {
+            let _turn = turn;
+            hold::verify().and_then(|()| work(path))
+        })
+        .await
     }
 }
 
 #[async_trait]
 impl Journals for DiskJournals {
     async fn open(&self, path: &Path) -> io::Result<Option<Arc<dyn OpenJournal>>> {
-        blocking(path, |path| Ok(open(path)?.map(|(journal, _)| journal))).await
+        disk_task::run(path, |path| Ok(files::in_the_town(open(path))?.map(|(journal, _)| journal))).await
     }
 
     async fn siblings(&self, path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
-        blocking(path, siblings).await
+        disk_task::run(path, |path| files::in_the_town(siblings(path))).await
     }
 
     async fn written(&self, path: &Path) {
         // Without the lock, nobody who writes under it is there either; whoever holds it for longer is not writing a line.
-        let _ = blocking(path, |path| files::append_lock(path).map(drop)).await;
+        let _ = disk_task::run(path, |path| files::append_lock(path).map(drop)).await;
     }
 
     async fn extend(
@@ -77,8 +85,8 @@ impl Journals for DiskJournals {
     }
 
     async fn sync(&self, path: &Path) -> io::Result<()> {
-        blocking(path, |path| match File::open(path) {
-            Ok(file) => file.sync_data(),
+        disk_task::run(path, |path| match opening::for_reading(path) {
+            Ok((file, _)) => file.sync_data(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         })
@@ -96,6 +104,8 @@ impl Journals for DiskJournals {
 
 /// A file that was opened.
 struct DiskJournal {
+    /// What it was called.
+    path: PathBuf,
     file: Arc<File>,
     id: FileId,
 }
@@ -108,13 +118,12 @@ impl OpenJournal for DiskJournal {
 
     async fn read(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
         let file = self.file.clone();
-        tokio::task::spawn_blocking(move || read(&file, offset, most)).await.map_err(io::Error::other)?
+        disk_task::run(&self.path, move |_| read(&file, offset, most)).await
     }
 
     async fn length(&self) -> io::Result<u64> {
         let file = self.file.clone();
-        let length = tokio::task::spawn_blocking(move || Ok(file.metadata()?.len()));
-        length.await.map_err(io::Error::other)?
+        disk_task::run(&self.path, move |_| Ok(file.metadata()?.len())).await
     }
 }
 
@@ -136,12 +145,12 @@ fn read(file: &File, offset: u64, most: usize) -> io::Result<Vec<u8>> {
 }
 
 fn open(path: &Path) -> io::Result<Option<(Arc<dyn OpenJournal>, Metadata)>> {
-    let (file, data) = match files::open_regular(path) {
+    let (file, data) = match opening::for_reading(path) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    Ok(Some((Arc::new(DiskJournal { file: Arc::new(file), id: id(&data) }), data)))
+    Ok(Some((Arc::new(DiskJournal { path: path.to_owned(), file: Arc::new(file), id: id(&data) }), data)))
 }
 
 fn siblings(path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
@@ -180,12 +189,7 @@ fn number(rest: &str) -> u64 {
 }
 
 fn extend(path: &Path, known: &[Extent], mut content: Vec<u8>, mode: u32) -> io::Result<Extended> {
-    let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).mode(mode).open(path)?;
-    let data = file.metadata()?;
-    if !data.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    let (mut file, data) = opening::for_writing(path, Whose::Ours, mode)?;
     let (file_id, mut length) = (id(&data), data.len());
     let Some(ours) = known.iter().find(|known| known.file == file_id) else {
         return Ok(Extended::Stranger(Extent { file: file_id, length }));
@@ -212,15 +216,19 @@ fn extend(path: &Path, known: &[Extent], mut content: Vec<u8>, mode: u32) -> io:
 }
 
 fn prepare(path: &Path, keep: u64, mode: u32) -> io::Result<Extent> {
-    let mut file = File::open(path)?;
-    let from = file.metadata()?.len().saturating_sub(keep);
+    let (mut file, data) = opening::for_reading(path)?;
+    let from = data.len().saturating_sub(keep);
     file.seek(SeekFrom::Start(from))?;
     let mut rest = io::BufReader::new(file);
     if from > 0 {
         skip_line(&mut rest)?;
     }
     let target = prepared(path);
-    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&target)?;
+    match fs::remove_file(&target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut new = opening::new(&target, mode)?;
     io::copy(&mut rest, &mut new)?;
     new.set_permissions(Permissions::from_mode(mode))?;
     new.sync_all()?;
@@ -240,6 +248,15 @@ fn skip_line(rest: &mut impl io::BufRead) -> io::Result<()> {
         if found {
             return Ok(());
         }
+    }
+}
+
+/// Takes away what was prepared for the file of this name by somebody who was killed. To be called by the only one who may
+/// prepare anything for it.
+pub fn sweep(path: &Path) {
+    if hold::verify().is_ok() {
+        // What cannot be removed is replaced by what is prepared next.
+        let _ = fs::remove_file(prepared(path));
     }
 }
 

@@ -16,6 +16,8 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::town::hold;
+
 /// So many lines wait at most.
 const QUEUE: usize = 1024;
 
@@ -70,6 +72,10 @@ impl Foreground {
 
     /// Shows a line, which ends with its newline.
     pub fn put(&self, line: Vec<u8>) {
+        // Why it ends is told by whoever started it.
+        if hold::is_lost() {
+            return;
+        }
         if self.queue.try_send(Item::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -61,9 +61,16 @@ pub struct LogHandle {
     file: RotatingFile,
     level: reload::Handle<Targets, Registry>,
     foreground: Foreground,
+    zone: TimeZone,
 }
 
 impl LogHandle {
+    /// The very last line, written to the file alone and whatever the level is.
+    pub fn farewell(&self, text: &str) {
+        let stamp = line::stamp(&clock(self.zone.clone())());
+        self.file.last_line(format!("{stamp} Error: {text}\n").as_bytes());
+    }
+
     /// Opens the file anew, after somebody moved it away.
     pub fn reopen(&self) {
         self.file.reopen();
@@ -125,7 +132,7 @@ pub fn build(config: &LogConfig, foreground: Foreground) -> (impl Subscriber + S
         }
     });
     let subscriber = tracing_subscriber::registry().with(filter).with(to_file).with(to_stderr);
-    (subscriber, LogHandle { file, level, foreground })
+    (subscriber, LogHandle { file, level, foreground, zone: config.zone.clone() })
 }
 
 fn targets(level: LogLevel) -> Targets {

@@ -7,14 +7,20 @@
 
 use std::{
     fmt,
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, Permissions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::town::{
+    files::is_torn,
+    hold,
+    opening::{self, Whose},
+};
 
 /// Where it is told that the log cannot be written; must not block.
 pub type Complain = Arc<dyn Fn(&str) + Send + Sync>;
@@ -56,6 +62,14 @@ impl RotatingFile {
 
     /// Writes one line, which ends with its newline.
     pub fn write_line(&self, line: &[u8]) {
+        if hold::is_lost() {
+            return;
+        }
+        self.last_line(line);
+    }
+
+    /// Writes a line, also when the town is lost: whoever reads the file that is still open shall know why it ends.
+    pub fn last_line(&self, line: &[u8]) {
         self.locked().write_line(line);
     }
 
@@ -77,8 +91,18 @@ impl RotatingFile {
     /// What is wrong now.
     pub fn trouble(&self) -> Option<String> {
         let state = self.locked();
-        let Trouble { reason, lost } = state.trouble.as_ref()?;
-        Some(format!("{} cannot be written: {reason}; lines lost so far: {lost}", state.path.display()))
+        let Trouble { reason, .. } = state.trouble.as_ref()?;
+        // Not how many lines were lost: that would be news with each of them.
+        Some(format!(
+            "{} cannot be written: {reason}; log lines are dropped until it can",
+            state.path.display()
+        ))
+    }
+
+    /// From now on it is this file, until it is opened anew.
+    #[cfg(test)]
+    pub(super) fn pretend(&self, file: File) {
+        self.locked().file = Some(file);
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -102,11 +126,14 @@ impl State {
         if self.file.is_some() {
             return Ok(());
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-        let data = file.metadata()?;
-        if data.is_file() && data.permissions().mode() & 0o777 != 0o600 {
+        // Opened by its name, as below it is moved by its name.
+        hold::verify()?;
+        let (file, data) = opening::for_appending(&self.path, Whose::Ours, 0o600)?;
+        if data.permissions().mode() & 0o777 != 0o600 {
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
+        // A writer that was killed, or found no room, may have left half a line.
+        self.torn = is_torn(&file, data.len())?;
         (self.size, self.file) = (data.len(), Some(file));
         Ok(())
     }
@@ -120,6 +147,7 @@ impl State {
         if self.size == 0 || self.size.saturating_add(more) <= self.max_bytes {
             return Ok(());
         }
+        hold::verify()?;
         rotate(&self.path, self.keep)?;
         (self.file, self.torn) = (None, false);
         self.ensure_open()
@@ -138,15 +166,23 @@ impl State {
         Ok(())
     }
 
+    /// The line as a whole, or nothing of it where the disk lets us take back what did fit.
     fn put(&mut self, line: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let mut whole = Vec::new();
-        let mut rest = line;
-        if self.torn {
-            whole.push(b'\n');
-            whole.extend_from_slice(line);
-            rest = &whole;
+        let (begin, torn) = (self.size, self.torn);
+        let result = if torn { self.write_all(&[b"\n", line].concat()) } else { self.write_all(line) };
+        let nobody_else_wrote =
+            |file: &File| file.metadata().is_ok_and(|data| data.len() == self.size && data.len() > begin);
+        if result.is_err()
+            && let Some(file) = self.file.as_ref().filter(|file| nobody_else_wrote(file))
+            && file.set_len(begin).is_ok()
+        {
+            (self.size, self.torn) = (begin, torn);
         }
+        result
+    }
+
+    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         while !rest.is_empty() {
             match file.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

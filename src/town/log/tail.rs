@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::rotating::numbered;
-use crate::town::files::open_regular;
+use crate::town::opening;
 
 /// So much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -42,7 +42,7 @@ impl Tail {
     /// At the beginning of this many last lines; a line that has no end yet is one. An error of kind `NotFound`: there is no
     /// such file.
     pub fn last_lines(path: PathBuf, lines: u64) -> io::Result<Tail> {
-        let mut open = Open::new(open_regular(&path)?);
+        let mut open = Open::new(opening::for_reading(&path)?);
         open.at = beginning_of_last(&open.file, lines)?;
         Ok(Tail { path, open })
     }
@@ -79,12 +79,13 @@ impl Tail {
 
     /// The file that came right after this one; `None` while this one is in its place, or nothing is.
     fn successor(&self) -> io::Result<Option<Open>> {
-        let Some(newest) = look(open_regular(&self.path))?.filter(|newest| newest.id != self.open.id) else {
+        let Some(newest) = look(opening::for_reading(&self.path))?.filter(|newest| newest.id != self.open.id)
+        else {
             return Ok(None);
         };
         let mut later = None;
         for times in 1.. {
-            match look(open_regular(&numbered(&self.path, times)))? {
+            match look(opening::for_reading(&numbered(&self.path, times)))? {
                 Some(rotated) if rotated.id == self.open.id => return Ok(later.or(Some(newest))),
                 Some(rotated) => later = Some(rotated),
                 // It is not kept any more.

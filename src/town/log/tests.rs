@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     sync::{Arc, Mutex, mpsc},
 };
@@ -179,14 +179,14 @@ fn reopens_after_somebody_moved_the_file_and_notices_a_truncated_one() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_costs_lines_and_is_told_once_here_and_once_there() {
     let (_dir, path) = temp();
-    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let (log, screen) = logging(&config(&path), |log| {
         assert_eq!(log.trouble(), None);
+        log.file.pretend(fs::File::options().append(true).open("/dev/full").unwrap());
         (0..5).for_each(|n| tracing::info!("lost {n}"));
         let trouble = log.trouble().unwrap();
         assert!(trouble.contains("daemon.log cannot be written: No space left on device"), "{trouble}");
-        assert!(trouble.ends_with("lines lost so far: 5"), "{trouble}");
-        fs::remove_file(&path).unwrap();
+        tracing::info!("one more");
+        assert_eq!(log.trouble().unwrap(), trouble, "the same as long as it lasts");
         log.reopen();
         tracing::info!("works again");
         tracing::info!("and again");
@@ -195,9 +195,57 @@ fn a_full_disk_costs_lines_and_is_told_once_here_and_once_there() {
     assert!(screen.contains("daemon.log cannot be written: No space left on device"), "{screen}");
     let lines = texts(&fs::read_to_string(&path).unwrap());
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines[0].starts_with("Warning: log lines lost before this one: 5 (No space left"), "{lines:?}");
+    assert!(lines[0].starts_with("Warning: log lines lost before this one: 6 (No space left"), "{lines:?}");
     assert_eq!(lines[1..], ["works again", "and again"]);
     assert_eq!(log.trouble(), None);
+}
+
+#[test]
+fn a_line_begins_on_a_line_of_its_own_whatever_was_left() {
+    for (left, expected) in [
+        ("", "new\n"),
+        ("whole\n", "whole\nnew\n"),
+        ("2026/01/01 10:00:00 half a li", "2026/01/01 10:00:00 half a li\nnew\n"),
+    ] {
+        let (_dir, path) = temp();
+        fs::write(&path, left).unwrap();
+        let (log, _) = logging(&config(&path), |_| ());
+        log.file.write_line(b"new\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+    }
+}
+
+#[test]
+fn what_is_no_file_of_ours_costs_lines_and_is_neither_waited_for_nor_touched() {
+    type Put = fn(&Path, &Path);
+    let cases: [(&str, Put, &str); 4] = [
+        ("a pipe", |path, _| pipe(path), "it is a named pipe, not a file"),
+        ("a directory", |path, _| fs::create_dir(path).unwrap(), "it is a directory, not a file"),
+        ("a device", |path, _| symlink("/dev/null", path).unwrap(), "it is a symbolic link, not a file"),
+        ("a link", |path, other| symlink(other, path).unwrap(), "it is a symbolic link, not a file"),
+    ];
+    for (name, put, why) in cases {
+        let (dir, path) = temp();
+        let other = dir.path().join("somebody's");
+        fs::write(&other, "theirs").unwrap();
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).unwrap();
+        put(&path, &other);
+        let (_, screen) = logging(&config(&path), |log| {
+            tracing::info!("lost");
+            assert!(log.trouble().unwrap().contains(why), "{name}");
+            fs::rename(&path, dir.path().join("moved")).unwrap();
+            tracing::info!("written");
+            assert_eq!(log.trouble(), None);
+        });
+        assert!(screen.lines().count() == 1 && screen.contains(why), "{name}: {screen}");
+        assert_eq!(texts(&fs::read_to_string(&path).unwrap())[1], "written", "{name}");
+        let untouched = fs::metadata(&other).unwrap().permissions().mode() & 0o777;
+        assert_eq!((fs::read_to_string(&other).unwrap().as_str(), untouched), ("theirs", 0o644), "{name}");
+    }
+}
+
+fn pipe(path: &Path) {
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
 }
 
 #[test]

@@ -1,0 +1,195 @@
+//! The hold: whether the town that this process took is still there, and its lock still the one that was taken.
+//!
+//! A lock file that is deleted lets a second supervisor lock a new one; a town that is moved or deleted leaves paths that
+//! lead nowhere, or to another town. Both would be written to by name. So what was taken is known by what it is, device
+//! and inode: it is compared before each write, after each read (a file that is missing in a town that is missing means
+//! nothing) and every second. Once it is lost, nothing more is read or written in the town by this process. What cannot be
+//! examined is not lost. It belongs to the process, which supervises one town, and must not end anything.
+#![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{disk_task, paths::TownPaths};
+
+/// How often it is compared when nothing else happens.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Why the town is not ours any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {what}; this supervisor ends and writes nothing more, the agents stay alive")]
+pub struct Lost {
+    path: PathBuf,
+    what: &'static str,
+}
+
+/// What was taken.
+#[derive(Debug)]
+pub struct Hold {
+    root: (PathBuf, Identity),
+    lock: (PathBuf, Identity),
+}
+
+type Identity = (u64, u64);
+
+static HOLD: OnceLock<Hold> = OnceLock::new();
+static LOST: LazyLock<watch::Sender<Option<Lost>>> = LazyLock::new(|| watch::Sender::new(None));
+
+impl Hold {
+    /// What is there now: the town, and its lock, which is this open file.
+    pub fn of(paths: &TownPaths, lock: &File) -> io::Result<Hold> {
+        let root = paths.root().to_owned();
+        let is = identity(&fs::metadata(&root)?);
+        Ok(Hold { root: (root, is), lock: (paths.daemon_lock(), identity(&lock.metadata()?)) })
+    }
+
+    /// Compares.
+    pub fn look(&self) -> Option<Lost> {
+        let changes = [
+            (&self.root, "is gone: the town was moved or deleted", "was replaced by another directory"),
+            (
+                &self.lock,
+                "was deleted: another supervisor may start",
+                "was replaced: another supervisor may run",
+            ),
+        ];
+        changes.into_iter().find_map(|((path, was), gone, replaced)| {
+            let what = match fs::metadata(path) {
+                Ok(data) if identity(&data) == *was => return None,
+                Ok(_) => replaced,
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+                {
+                    gone
+                }
+                Err(_) => return None,
+            };
+            Some(Lost { path: path.clone(), what })
+        })
+    }
+}
+
+/// Whether the lock's file still stands in its place.
+pub(super) fn is_in_place(lock: &File, path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(data) => Ok(identity(&data) == identity(&lock.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn identity(data: &Metadata) -> Identity {
+    (data.dev(), data.ino())
+}
+
+/// From now on this process holds this town; only the first call counts.
+pub fn take(hold: Hold) {
+    let _ = HOLD.set(hold);
+}
+
+/// An error when the town this process holds is lost. Fine in a process that holds none.
+pub fn verify() -> io::Result<()> {
+    let Some(hold) = HOLD.get() else { return Ok(()) };
+    let before = LOST.borrow().clone();
+    match before.or_else(|| hold.look()) {
+        None => Ok(()),
+        Some(lost) => {
+            LOST.send_if_modified(|before| before.is_none().then(|| *before = Some(lost.clone())).is_some());
+            Err(io::Error::other(lost))
+        }
+    }
+}
+
+/// Whether it was found to be lost.
+pub fn is_lost() -> bool {
+    HOLD.get().is_some() && LOST.borrow().is_some()
+}
+
+/// Waits until the town is lost. Never ends in a process that holds none.
+pub async fn lost() -> Lost {
+    let mut changes = LOST.subscribe();
+    loop {
+        if let Some(lost) = changes.borrow_and_update().clone() {
+            return lost;
+        }
+        // What could not be examined in time is examined again.
+        let root = HOLD.get().map(|hold| hold.root.0.clone()).unwrap_or_default();
+        let _ = disk_task::run(&root, |_| verify()).await;
+        let _ = tokio::time::timeout(CHECK, changes.changed()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::opening::{self, Whose};
+
+    #[test]
+    fn what_was_taken_is_known_by_what_it_is() {
+        type Act = fn(&Path);
+        let cases: [(&str, Act, Option<&str>); 8] = [
+            ("nothing", |_| (), None),
+            ("other files", |town| fs::write(town.join("daemon/daemon.pid"), "1").unwrap(), None),
+            (
+                "the lock was written to",
+                |town| fs::write(town.join("daemon/daemon.lock"), "1").unwrap(),
+                None,
+            ),
+            (
+                "moved and back",
+                |town| {
+                    fs::rename(town, town.with_extension("x")).unwrap();
+                    fs::rename(town.with_extension("x"), town).unwrap();
+                },
+                None,
+            ),
+            (
+                "lock deleted",
+                |town| fs::remove_file(town.join("daemon/daemon.lock")).unwrap(),
+                Some("was deleted"),
+            ),
+            (
+                "lock replaced",
+                |town| {
+                    fs::write(town.join("new"), "").unwrap();
+                    fs::rename(town.join("new"), town.join("daemon/daemon.lock")).unwrap();
+                },
+                Some("another supervisor may run"),
+            ),
+            ("moved", |town| fs::rename(town, town.with_extension("x")).unwrap(), Some("is gone")),
+            (
+                "another town in its place",
+                |town| {
+                    fs::rename(town, town.with_extension("x")).unwrap();
+                    fs::create_dir_all(town.join("daemon")).unwrap();
+                    fs::write(town.join("daemon/daemon.lock"), "").unwrap();
+                },
+                Some("another directory"),
+            ),
+        ];
+        for (name, act, expected) in cases {
+            let above = tempfile::tempdir().unwrap();
+            let paths = TownPaths::new(above.path().join("town"));
+            fs::create_dir_all(paths.daemon_dir()).unwrap();
+            let (lock, _) = opening::for_writing(&paths.daemon_lock(), Whose::Ours, 0o644).unwrap();
+            let hold = Hold::of(&paths, &lock).unwrap();
+            act(paths.root());
+            let lost = hold.look().map(|lost| lost.to_string());
+            assert_eq!(lost.is_some(), expected.is_some(), "{name}: {lost:?}");
+            assert!(lost.is_none_or(|lost| lost.contains(expected.unwrap())), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_holds_nothing_has_nothing_to_lose() {
+        assert!(verify().is_ok() && !is_lost());
+    }
+}

@@ -1,0 +1,197 @@
+//! Temporary files: what a file of ours is written to before it takes the file's place.
+//!
+//! A temporary file stands beside its file and names the process that writes it, so that one whose writer was killed is
+//! known and can be taken away. It must not know what is written.
+#![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
+
+use super::opening;
+
+/// A name may be taken by what a killed process of the same id left.
+const TRIES: u32 = 100;
+
+/// A file of an earlier version, which did not name its writer, is nobody's after so long.
+const NAMELESS: Duration = Duration::from_secs(60);
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+/// Directories that were swept by this process.
+static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A temporary file; gone when it is dropped before it was installed.
+#[derive(Debug)]
+pub struct Temporary {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Temporary {
+    /// An empty one, to take the place of `target`.
+    pub fn beside(target: &Path, mode: u32) -> io::Result<Temporary> {
+        if let Some(directory) = target.parent() {
+            sweep_once(directory);
+        }
+        let name = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let mut tries = 0;
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!(".{}.{}-{number}.tmp", name.to_string_lossy(), std::process::id());
+            let path = target.with_file_name(name);
+            tries += 1;
+            match opening::new(&path, mode) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {}
+                file => return Ok(Temporary { file: file?, path, target: target.to_owned() }),
+            }
+        }
+    }
+
+    /// The open file.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Takes the target's place.
+    pub fn install(self) -> io::Result<()> {
+        // When this fails, dropping it takes it away; when it does not, there is nothing of that name.
+        fs::rename(&self.path, &self.target)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whose a temporary file is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Process(u32),
+    /// `.state.json.AbC123.tmp`
+    Nameless,
+}
+
+/// `None` for every name that is not one of ours: `.<file>.<process>-<number>.tmp`.
+fn writer(name: &str) -> Option<Writer> {
+    let (file, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    if !(file.ends_with(".json") || file == "daemon.pid") {
+        return None;
+    }
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match tag.split_once('-') {
+        Some((process, number)) if digits(process) && digits(number) => {
+            process.parse().ok().map(Writer::Process)
+        }
+        None if tag.len() == 6 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            Some(Writer::Nameless)
+        }
+        _ => None,
+    }
+}
+
+/// Takes away what killed processes left in this directory, the first time this process asks for it.
+pub fn sweep_once(directory: &Path) {
+    let is_new = SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.to_owned());
+    if is_new {
+        sweep(directory);
+    }
+}
+
+fn sweep(directory: &Path) {
+    // What cannot be listed or removed stays: it does no harm.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_over = match entry.file_name().to_str().and_then(writer) {
+            None => false,
+            Some(Writer::Process(process)) => process != std::process::id() && !lives(process),
+            Some(Writer::Nameless) => is_old(&entry),
+        };
+        if is_over && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn lives(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| test_kill_process(process) != Err(Errno::SRCH))
+}
+
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let written = entry.metadata().and_then(|data| data.modified()).ok();
+    written.and_then(|written| written.elapsed().ok()).is_some_and(|age| age >= NAMELESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_it_is() {
+        for (name, expected) in [
+            (".state.json.4711-0.tmp", Some(Writer::Process(4711))),
+            (".daemon.pid.4711-12.tmp", Some(Writer::Process(4711))),
+            (".state.json.AbC123.tmp", Some(Writer::Nameless)),
+            (".state.json.4711.tmp", None),
+            (".state.json.4711-.tmp", None),
+            (".state.json.-1.tmp", None),
+            (".state.json.99999999999-1.tmp", None),
+            (".state.json.tmp", None),
+            ("state.json.4711-0.tmp", None),
+            ("state.json", None),
+            (".notes.4711-0.tmp", None),
+            (".json.4711-0.tmp", None),
+            (".state.json.4711-0.tmp.bak", None),
+            ("", None),
+        ] {
+            assert_eq!(writer(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_dead_process_left_is_taken_away() {
+        let town = tempfile::tempdir().unwrap();
+        let put = |name: String| {
+            fs::write(town.path().join(&name), "half").unwrap();
+            name
+        };
+        let dead = i32::MAX; // more than the kernel gives out
+        let gone = [put(format!(".state.json.{dead}-1.tmp")), put(".state.json.oldold.tmp".to_owned())];
+        let old = fs::File::options().write(true).open(town.path().join(&gone[1])).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * NAMELESS).unwrap();
+        let stays = [
+            put(format!(".state.json.{}-9999999.tmp", std::process::id())),
+            put(".state.json.1-1.tmp".to_owned()),
+            put(".state.json.newnew.tmp".to_owned()),
+            put("state.json.tmp".to_owned()),
+            put(format!(".notes.txt.{dead}-1.tmp")),
+        ];
+        let target = town.path().join("state.json");
+        let mut temporary = Temporary::beside(&target, 0o644).unwrap();
+        std::io::Write::write_all(temporary.file(), b"whole").unwrap();
+        temporary.install().unwrap();
+        drop(Temporary::beside(&target, 0o644).unwrap());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
+        for (names, expected) in [(&gone[..], false), (&stays[..], true)] {
+            for name in names {
+                assert_eq!(town.path().join(name).exists(), expected, "{name}");
+            }
+        }
+        assert_eq!(fs::read_dir(town.path()).unwrap().count(), stays.len() + 1);
+    }
+}

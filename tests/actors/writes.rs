@@ -1,0 +1,130 @@
+//! Files of ours that cannot be written: reported once, retried, and never replaced by nothing.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use gastown_supervisor::{
+    deps::Deps,
+    kept::Kept,
+    writes::{self, Content, Write},
+};
+use serde::{Deserialize, Serialize, Serializer, ser::Error};
+
+use crate::world::{World, path, secs, simulate};
+
+/// A text, or something that cannot be made JSON.
+#[derive(Debug, Clone, Default, PartialEq)]
+enum Value {
+    #[default]
+    Default,
+    Text(&'static str),
+    Impossible,
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Default => serializer.serialize_str(""),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Impossible => Err(S::Error::custom("it is impossible")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Value::Default)
+    }
+}
+
+const KEPT: &str = "daemon/supervisor/value.json";
+
+async fn kept(world: &World) -> (Arc<Deps>, Kept<Value>, tokio::task::JoinHandle<()>) {
+    let (deps, _settings) = world.deps().await;
+    let retrying = deps.clone();
+    let retries = tokio::spawn(async move { writes::keep_trying(&retrying).await });
+    (deps, Kept::new(path(KEPT)), retries)
+}
+
+#[test]
+fn what_cannot_be_made_json_leaves_the_good_file_as_it_is() {
+    simulate(401, |world| async move {
+        let (deps, kept, retries) = kept(&world).await;
+        *kept.value() = Value::Text("good");
+        kept.save(&deps).await.unwrap();
+        assert_eq!(world.text(KEPT).as_deref(), Some("\"good\""));
+        *kept.value() = Value::Impossible;
+        let error = kept.save(&deps).await.unwrap_err();
+        assert!(error.contains(KEPT) && error.contains("it is impossible"), "{error}");
+        world.pass(secs(300)).await;
+        assert_eq!(world.text(KEPT).as_deref(), Some("\"good\""), "neither at once nor by a retry");
+        assert!(kept.is_unsaved());
+        assert_eq!(deps.problems.open().len(), 1);
+        assert_eq!(world.logged("it is impossible").len(), 1, "reported once");
+        *kept.value() = Value::Text("better");
+        world.pass(secs(61)).await;
+        assert_eq!(world.text(KEPT).as_deref(), Some("\"better\""), "a retry writes what there is then");
+        assert!(!kept.is_unsaved() && deps.problems.open().is_empty());
+        retries.abort();
+    });
+}
+
+/// How often it was asked for.
+struct Counted(Mutex<u32>, AtomicBool);
+
+impl Content for Counted {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        *self.0.lock().unwrap() += 1;
+        Ok(b"{}".to_vec())
+    }
+
+    fn failed(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_full_disk_is_tried_less_and_less_often_and_reported_once() {
+    simulate(402, |world| async move {
+        let (deps, _, retries) = kept(&world).await;
+        world.fail("replace", true);
+        let content = Arc::new(Counted(Mutex::new(0), AtomicBool::new(false)));
+        let write = Write { path: path("x.json"), mode: 0o644, key: "x".into(), content: content.clone() };
+        assert!(deps.writes.replace(&deps, write).await.is_err());
+        assert!(content.1.load(Ordering::Relaxed));
+        world.pass(secs(3600)).await;
+        let tries = *content.0.lock().unwrap();
+        assert!((60..75).contains(&tries), "{tries}");
+        assert_eq!(world.logged("x.json cannot be written").len(), 1);
+        world.fail("replace", false);
+        world.pass(secs(61)).await;
+        assert_eq!(world.text("x.json").as_deref(), Some("{}"));
+        assert!(deps.problems.open().is_empty());
+        let tries = *content.0.lock().unwrap();
+        world.pass(secs(3600)).await;
+        assert_eq!(*content.0.lock().unwrap(), tries, "done is done");
+        retries.abort();
+    });
+}
+
+#[test]
+fn a_retry_never_overtakes_what_was_written_since() {
+    simulate(403, |world| async move {
+        let (deps, _, retries) = kept(&world).await;
+        let write = |text: &str| Write {
+            path: path("x.json"),
+            mode: 0o644,
+            key: "x".into(),
+            content: Arc::new(text.as_bytes().to_vec()),
+        };
+        world.fail("replace", true);
+        assert!(deps.writes.replace(&deps, write("old")).await.is_err());
+        world.fail("replace", false);
+        deps.writes.replace(&deps, write("new")).await.unwrap();
+        world.pass(secs(600)).await;
+        assert_eq!(world.text("x.json").as_deref(), Some("new"));
+        retries.abort();
+    });
+}

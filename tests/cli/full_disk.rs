@@ -1,0 +1,122 @@
+//! A disk without room: it runs, says so once, and catches up when there is room; what killed writers left is taken away.
+
+use std::{fs, os::unix::process::CommandExt, process::Command};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use serde_json::json;
+
+use crate::{
+    among_others,
+    support::{supervisor::Supervisor, town::Town},
+};
+
+fn town() -> Town {
+    let town = Town::new(&[]);
+    town.patrols(&[]);
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
+    town
+}
+
+/// Starts it so that no file can grow past this many blocks of 512 bytes, as if the disk were full then.
+fn start_without_room(town: &Town, blocks: u32) -> Supervisor {
+    let program = town.command();
+    let mut command = Command::new("/bin/sh");
+    // Ignored, so that a write fails instead of ending the process.
+    let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script]).arg(program.get_program()).args(program.get_args());
+    command
+        .env_clear()
+        .envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir("/");
+    Supervisor::spawn(command, town.root().parent().unwrap())
+}
+
+fn make_room(supervisor: &Supervisor) {
+    let pid = Pid::from_raw(i32::try_from(supervisor.pid()).unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();
+}
+
+#[test]
+fn it_starts_without_any_and_says_so() {
+    let _among = among_others();
+    let town = town();
+    let mut supervisor = start_without_room(&town, 0);
+    town.wait("its socket", || town.ask(&["status"]).code == Some(0));
+    let status = town.ask(&["status", "--json"]).json();
+    let problems = status["problems"].as_object().unwrap();
+    for key in ["write/daemon/daemon.pid", "write/daemon/state.json", "log"] {
+        assert!(problems.contains_key(key), "{key}: {problems:#?}");
+    }
+    let told = |supervisor: &Supervisor| {
+        let said = supervisor.stderr();
+        let mut told: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("cannot be written"))
+            .map(|line| line[20..].to_owned())
+            .collect();
+        let all = told.len();
+        told.sort();
+        told.dedup();
+        assert_eq!(told.len(), all, "said again and again: {said}");
+        all
+    };
+    town.wait("some heartbeats", || supervisor.stderr().matches("Heartbeat complete").count() >= 12);
+    told(&supervisor);
+    assert!(supervisor.runs());
+    make_room(&supervisor);
+    town.wait("the PID file", || town.text("daemon/daemon.pid") == supervisor.pid().to_string());
+    town.wait("the state", || town.json("daemon/state.json")["running"] == true);
+    town.wait("the histories", || !town.text("daemon/supervisor/feed.json").is_empty());
+    town.wait("no problem", || town.ask(&["status", "--json"]).json()["problems"] == json!({}));
+    assert!(town.log().contains("log lines lost before this one"), "{}", town.log());
+    assert_eq!(supervisor.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[test]
+fn half_a_line_does_not_stay_in_the_log() {
+    let _among = among_others();
+    let town = town();
+    let mut supervisor = start_without_room(&town, 1);
+    town.wait("a line that does not fit", || supervisor.stderr().contains("daemon.log cannot be written"));
+    let full = town.log();
+    assert!(full.ends_with('\n') && full.len() <= 512, "{full:?}");
+    make_room(&supervisor);
+    town.wait("more lines", || town.log().len() > full.len() + 200);
+    assert_eq!(supervisor.stop(Signal::TERM).0.code(), Some(0));
+    for line in town.log().lines() {
+        let stamp: String = line.chars().take(20).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(stamp, "0000/00/00 00:00:00 ", "{line:?} in {}", town.log());
+    }
+}
+
+#[test]
+fn what_killed_writers_left_is_taken_away_at_the_start() {
+    let _among = among_others();
+    let town = town();
+    // A process that is no more.
+    let mut dead = Command::new("true").process_group(0).spawn().unwrap();
+    dead.wait().unwrap();
+    let gone = [
+        format!("daemon/.state.json.{}-3.tmp", dead.id()),
+        format!("daemon/.restart_state.json.{}-4.tmp", dead.id()),
+        format!("daemon/supervisor/.history.json.{}-5.tmp", dead.id()),
+        ".feed.jsonl.half.tmp".to_owned(),
+    ];
+    let stays = [
+        format!("daemon/.state.json.{}-3.tmp", std::process::id()),
+        "daemon/state.json.tmp".to_owned(),
+        format!("daemon/.notes.{}-3.tmp", dead.id()),
+    ];
+    for file in gone.iter().chain(&stays) {
+        town.put(file, "half");
+    }
+    let mut supervisor = town.start_and_beat();
+    for file in &gone {
+        assert!(!town.path(file).exists(), "{file}");
+    }
+    for file in &stays {
+        assert!(town.path(file).exists(), "{file}");
+    }
+    supervisor.stop(Signal::KILL);
+    assert!(fs::read_dir(town.path("daemon")).unwrap().count() > 0);
+}
