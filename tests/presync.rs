@@ -28,6 +28,7 @@ use gastown_supervisor::{
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::{Deps, Dice, Ports},
+    ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
@@ -145,6 +146,7 @@ impl Town {
             clock: Arc::new(SystemClock::new()),
             beginnings: Arc::new(SystemBeginnings::new()),
             convoys: Arc::new(SqliteConvoys::new(root.join(".beads/beads.db"))),
+            beads: Arc::new(SqliteBeads::default()),
             door: Arc::new(SocketDoor),
         };
         let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));

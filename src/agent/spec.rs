@@ -36,14 +36,6 @@ impl AgentSpec {
         matches!(self.identity.role(), Role::Deacon | Role::Boot)
     }
 
-    /// The key of a problem of this agent's; those of a rig go when the rig goes.
-    pub fn problem_key(&self, what: &str) -> String {
-        match self.identity.rig() {
-            Some(rig) => format!("rig/{rig}/{}/{what}", self.identity),
-            None => format!("{}/{what}", self.identity),
-        }
-    }
-
     /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for it.
     pub fn has_state_file(&self) -> bool {
         matches!(self.identity.role(), Role::Witness | Role::Refinery)

@@ -108,7 +108,7 @@ impl Files for Disk {
     }
 
     async fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
-        blocking(path, |path| fs::canonicalize(path)).await
+        disk_task::run(path, |path| in_the_town(fs::canonicalize(path))).await
     }
 
     async fn create_dir(&self, path: &Path) -> io::Result<()> {
