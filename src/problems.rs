@@ -39,6 +39,11 @@ impl Problems {
         true
     }
 
+    /// Notes what is wrong without a line in the log, for whoever has told it already, or cannot.
+    pub fn note(&self, key: &str, text: String) {
+        self.locked().insert(key.to_owned(), bounded(text));
+    }
+
     /// Notes everything of one kind that is wrong as one problem: the first text, and how many more there are; nothing is well
     /// again. For what others decide the number of. Of many, another first or another number is no news.
     pub fn report_all<'a>(&self, key: &str, texts: impl IntoIterator<Item = &'a String>) {

@@ -98,9 +98,14 @@ impl Writes {
         let result = attempt(deps, &write).await;
         *file.failed() = result.is_err().then_some(write);
         if result.is_err() {
-            self.failed.send_replace(());
+            self.wake();
         }
         result
+    }
+
+    /// Something of another kind could not be written ([`Outbox`](crate::ledger::events::Outbox)): it is retried too.
+    pub fn wake(&self) {
+        self.failed.send_replace(());
     }
 
     /// Retries each failed write once; returns whether any still fails.
@@ -115,7 +120,10 @@ impl Writes {
                 Err(_) => fails = true,
             }
         }
-        fails
+        if deps.outbox.waiting() > 0 {
+            deps.outbox.flush(deps).await;
+        }
+        fails || deps.outbox.waiting() > 0
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<File>>> {

@@ -185,8 +185,12 @@ async fn what_is_no_database_of_beads() {
     let cases: [(&str, Box<dyn Fn(&Beads)>, &str); 9] = [
         ("an empty file", Box::new(|beads| fs::write(beads.path(), "").unwrap()), "no such table: issues"),
         ("text", Box::new(|beads| fs::write(beads.path(), "hello ".repeat(1000)).unwrap()), "not a database"),
-        ("a directory", Box::new(|beads| fs::create_dir(beads.path()).unwrap()), "it is no file"),
-        ("a pipe", Box::new(pipe), "it is no file"),
+        (
+            "a directory",
+            Box::new(|beads| fs::create_dir(beads.path()).unwrap()),
+            "it is a directory, not a file",
+        ),
+        ("a pipe", Box::new(pipe), "it is a named pipe, not a file"),
         ("damaged", Box::new(damage), "malformed"),
         ("other tables", Box::new(other_tables("CREATE TABLE beads (id TEXT)")), "its schema is another one"),
         (

@@ -26,6 +26,7 @@ use tokio::{
 use super::{
     Command, CommandError, Commands, Heard, Printed, dies_with_us::dies_with_us, following, group::Group,
 };
+use crate::town::hold;
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;
@@ -50,6 +51,8 @@ impl Runner {
 
     /// The process to be, with nothing on its standard input unless the command has something for it.
     fn process(&self, command: &Command, line: &str) -> Result<tokio::process::Command, CommandError> {
+        // What it would do in a town that is not ours any more is done to another.
+        hold::verify().map_err(|error| self.not_started(command, line, &error))?;
         let Some(program) = self.resolve(command) else {
             // Not even tried: a program that is not installed must not cost a process each time it would be of use.
             return Err(self.not_started(command, line, &ErrorKind::NotFound.into()));

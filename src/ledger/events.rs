@@ -1,7 +1,7 @@
 //! Events: the supervisor's own lines in the town's raw event log, `.events.jsonl`.
 //!
-//! One line, one write, under the log's lock, in the order they were told. What cannot be written waits in the outbox, which
-//! the curator tries again every few seconds, and is reported once; nothing waits for it.
+//! One line, one write, under the log's lock, in the order they were told. What cannot be written waits in the outbox, is
+//! reported once, and is tried again with the other writes that failed, and by the curator; nothing waits for it.
 
 use std::{
     collections::VecDeque,
@@ -61,6 +61,7 @@ impl Outbox {
                     self.locked().push_front(line);
                     let text = format!(".events.jsonl cannot be written: {error}; what is told waits");
                     deps.problems.report(PROBLEM, text);
+                    deps.writes.wake();
                     return;
                 }
             }

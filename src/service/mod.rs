@@ -298,9 +298,10 @@ fn install_log(
 async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infallible {
     loop {
         match log.trouble() {
-            Some(text) => problems.report("log", text),
-            None => problems.clear("log"),
-        };
+            // It was told on standard error, and a line in the log would be lost.
+            Some(text) => problems.note("log", text),
+            None => drop(problems.clear("log")),
+        }
         tokio::time::sleep(LOG_CHECK).await;
     }
 }

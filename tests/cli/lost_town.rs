@@ -62,8 +62,7 @@ fn a_lock_that_is_deleted_leaves_one_supervisor() {
     let mut second = town.start();
     let why = "daemon/daemon.lock was ";
     assert_eq!(first.wait().code(), Some(1), "{}", town.log());
-    let running = |line: &&str| line.contains(&format!("Daemon starting (PID {})", second.pid()));
-    assert_eq!(town.log().lines().filter(running).count(), 1, "{}", town.log());
+    town.wait_logged(&format!("Daemon starting (PID {})", second.pid()));
     ended(&town, &mut first, &agent, why, &town.path("daemon/daemon.log"));
     town.wait("the second's heartbeat", || town.json("daemon/state.json")["heartbeat_count"] == 2);
     assert_eq!(town.json("daemon/state.json")["pid"], second.pid());

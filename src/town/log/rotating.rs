@@ -76,8 +76,12 @@ impl RotatingFile {
     /// Opens the file anew.
     pub fn reopen(&self) {
         let mut state = self.locked();
-        (state.file, state.torn) = (None, false);
+        let before = (state.file.take(), std::mem::take(&mut state.torn));
         if let Err(error) = state.ensure_open() {
+            if hold::is_lost() {
+                // Its name leads elsewhere by now; what is open is still the log.
+                (state.file, state.torn) = before;
+            }
             state.failed(&error, 0);
         }
     }
