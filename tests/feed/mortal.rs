@@ -4,7 +4,7 @@ use std::{
     fs,
     future::pending,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},

@@ -241,7 +241,9 @@ async fn exactly_one_pane_is_typed_into_and_read(control: bool) {
     // A person works in another pane and another window of it, both in focus.
     let (new, persons) = recorder(&server, "person");
     for command in ["split-window", "new-window", "split-window"] {
-        server.must(&[command, "-t", "=gt-typed:", &new.command]);
+        let words: Vec<&str> =
+            [command, "-t", "=gt-typed:"].into_iter().chain(new.command.iter().map(String::as_str)).collect();
+        server.must(&words);
     }
     until("the person's pane", async || persons.exists().then_some(())).await;
     tmux.paste(&pane, "one").await.unwrap();
