@@ -163,6 +163,11 @@ impl Lifecycle {
         self.out_of_sight
     }
 
+    /// Whether all that is not known is if an agent comes up in a session that is there.
+    pub fn awaits_an_agent(&self) -> bool {
+        self.doubt.as_deref() == Some(COMING_UP)
+    }
+
     /// Takes one event and says what follows.
     pub fn apply(&mut self, event: Event, around: Surroundings<'_>) -> Step {
         let decision = match event {

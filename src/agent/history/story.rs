@@ -84,7 +84,8 @@ pub fn cause(obituary: &Obituary, death: Option<&Death>) -> String {
 
 /// A look that told nothing, where the one before told something.
 fn doubt(before: Before, after: &Lifecycle, now: Now) -> Option<Entry> {
-    let why = after.doubt().filter(|_| !before.doubted)?;
+    // Somebody starts it: what comes of that is told.
+    let why = after.doubt().filter(|_| !before.doubted && !after.awaits_an_agent())?;
     let seen = match after.is_out_of_sight() {
         true => format!("could not be looked at: {why}"),
         false => format!("could not be judged: {why}"),
