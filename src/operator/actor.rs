@@ -147,6 +147,10 @@ impl Actor for OperatorWatch {
             }
             OperatorMsg::Ended(pid, born) => {
                 state.held.remove(&(pid, born));
+                let its = |it: &&Operation| (it.pid, it.born) == (pid, born);
+                if let Some(operation) = state.deps.operations.running().iter().find(its) {
+                    state.deps.docked.read_again_if(|rig| operation.relabels(rig));
+                }
                 state.deps.operations.ended(pid, born, state.deps.now());
             }
             OperatorMsg::Locate => state.locate(),

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::words::{self, Reach, Words};
 use crate::{
-    agent::identity::{Identity, Role},
+    agent::identity::{Identity, RigName, Role},
     processes::Invocation,
     town::settings::Naming,
 };
@@ -22,6 +22,8 @@ pub enum Effect {
     Stops,
     /// It may kill sessions on its way, and what is then missing was not meant to be (`sling`, `restart`, `nuke`).
     Changes,
+    /// It changes the label on a rig's bead, and ends nobody (`undock`).
+    Opens,
 }
 
 /// One of Gas Town's commands at work in this town.
@@ -103,6 +105,16 @@ impl Operation {
             Reach::Homeless => homeless && about,
             Reach::WitnessAndHomeless => about && (homeless || identity.role() == Role::Witness),
         }
+    }
+
+    /// Whether it may have changed the label on this rig's own bead, which is written nowhere else.
+    pub fn relabels(&self, rig: &RigName) -> bool {
+        let words = words::read(&self.arguments);
+        let words = words.filter(|words| matches!(words.verb, "dock" | "undock" | "park"));
+        words.is_some_and(|words| {
+            let is_it = |name: &&str| name.split('/').next() == Some(rig.as_str());
+            words.names.is_empty() || words.names.iter().chain(&words.perhaps).any(is_it)
+        })
     }
 
     /// Whether it means this agent to be down. When its arguments leave that open, it does.

@@ -15,6 +15,9 @@ const CHANGES: [&str; 20] = [
     "sling", "spawn", "doctor", "land", "refresh", "rename", "at", "attach",
 ];
 
+/// The word that takes a rig's label away.
+const OPENS: &str = "undock";
+
 /// Commands whose words are text or names for somebody, and that never end a session.
 #[rustfmt::skip]
 const TALK: [&str; 12] = [
@@ -51,7 +54,7 @@ pub enum Reach {
 pub fn reach(verb: &str) -> Reach {
     use Role::{Boot, Crew, Deacon, Mayor, Refinery, Witness};
     match verb {
-        "done" | "handoff" => Reach::NoOther,
+        "done" | "handoff" | "undock" => Reach::NoOther,
         "doctor" => Reach::Homeless,
         "sling" | "spawn" => Reach::WitnessAndHomeless,
         "up" => Reach::Roles(&[Mayor, Deacon, Witness, Refinery]),
@@ -64,6 +67,8 @@ pub fn reach(verb: &str) -> Reach {
 pub fn effect(word: &str) -> Option<Effect> {
     if STOPS.contains(&word) {
         Some(Effect::Stops)
+    } else if word == OPENS {
+        Some(Effect::Opens)
     } else {
         CHANGES.contains(&word).then_some(Effect::Changes)
     }

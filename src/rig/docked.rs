@@ -30,6 +30,13 @@ impl Docked {
         self.locked().entry(rig.clone()).or_default().wanted.send_modify(|count| *count += 1);
     }
 
+    /// Somebody may have changed the labels of these rigs: they should be read again now.
+    pub fn read_again_if(&self, changed: impl Fn(&RigName) -> bool) {
+        for (_, entry) in self.locked().iter().filter(|(rig, _)| changed(rig)) {
+            entry.wanted.send_modify(|count| *count += 1);
+        }
+    }
+
     /// Moves when this rig's bead should be read again.
     pub fn wanted(&self, rig: &RigName) -> watch::Receiver<u64> {
         self.locked().entry(rig.clone()).or_default().wanted.subscribe()

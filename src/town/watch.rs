@@ -7,16 +7,16 @@
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use async_trait::async_trait;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
 use tokio::sync::watch;
 
 /// The port: who tells that something in the town's directories changed.
@@ -31,7 +31,8 @@ pub trait Hints: Send + Sync {
     /// A counter that moves with each change of the event log.
     fn events(&self) -> watch::Receiver<u64>;
 
-    /// Watches exactly these directories from now on, those that exist. Returns why some cannot be watched.
+    /// Watches exactly these directories from now on; of those that do not exist, the nearest one above that does, so that
+    /// the counter moves when they appear. They are watched from the next call on. Returns why some cannot be watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
 }
 
@@ -102,13 +103,38 @@ pub enum WatchError {
     },
 }
 
+/// So often it is looked whether a directory appeared while it was not watched.
+const TRIES: usize = 4;
+
 /// A set of watched directories.
 #[derive(Debug)]
 pub struct DirectoryWatch {
     watcher: RecommendedWatcher,
     /// With the file identity that is watched: a directory that was replaced has to be watched anew.
     watched: BTreeMap<PathBuf, Identity>,
+    interest: Arc<Mutex<Interest>>,
     counters: Arc<Counters>,
+    town: PathBuf,
+}
+
+/// What is worth telling of.
+#[derive(Debug, Default)]
+struct Interest {
+    /// Directories whose files are.
+    wanted: BTreeSet<PathBuf>,
+    /// Directories that are themselves, when they come or go: those and the ones on the way to them.
+    on_the_way: BTreeSet<PathBuf>,
+}
+
+impl Interest {
+    fn in_these(town: &Path, directories: &[PathBuf]) -> Self {
+        let below = |path: &&Path| *path != town && path.starts_with(town);
+        let on_the_way = directories.iter().flat_map(|path| path.ancestors().take_while(below));
+        Interest {
+            wanted: directories.iter().cloned().collect(),
+            on_the_way: on_the_way.map(Path::to_owned).collect(),
+        }
+    }
 }
 
 /// One for each kind of reader.
@@ -131,11 +157,13 @@ impl DirectoryWatch {
         observe: impl Fn(&notify::Result<Event>) + Send + 'static,
     ) -> Result<Self, WatchError> {
         let counters = Arc::new(Counters::default());
-        let (moved, town) = (counters.clone(), town.to_owned());
+        let interest = Arc::new(Mutex::new(Interest::default()));
+        let (moved, root, told) = (counters.clone(), town.to_owned(), interest.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error means that events were lost: look again.
             let whose = event.as_ref().map_or(EVERYBODYS, |event| {
-                if is_change(event.kind) { whose(&town, event) } else { NOBODYS }
+                let interest = told.lock().unwrap_or_else(PoisonError::into_inner);
+                if is_change(event.kind) { whose(&root, &interest, event) } else { NOBODYS }
             });
             if whose != NOBODYS {
                 observe(&event);
@@ -143,7 +171,7 @@ impl DirectoryWatch {
             moved.move_those_of(whose);
         })
         .map_err(WatchError::NoWatcher)?;
-        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), counters })
+        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), interest, counters, town: town.to_owned() })
     }
 
     /// The counter of the town's files.
@@ -161,30 +189,74 @@ impl DirectoryWatch {
         self.counters.events.subscribe()
     }
 
-    /// Watches exactly these directories from now on. Those that do not exist are left out until the next call finds
-    /// them; the others that cannot be watched are returned.
+    /// Watches exactly these directories from now on. Of those that do not exist, the nearest one above in the town is
+    /// watched, so that they are told of when they appear; the next call finds them. Those that cannot be watched are
+    /// returned.
     pub fn retarget(&mut self, directories: &[PathBuf]) -> Vec<WatchError> {
-        let wanted: BTreeMap<_, _> =
-            directories.iter().filter_map(|path| Some((path.clone(), identity(path)?))).collect();
+        let interest = Interest::in_these(&self.town, directories);
+        let before = std::mem::replace(&mut *self.interested(), interest);
+        let mut failed = Vec::new();
+        // What appears while the one above it is not watched yet is told by nobody.
+        for _ in 0..TRIES {
+            let targets = self.targets(directories);
+            let appeared = self.watch_exactly(&targets, &mut failed);
+            if appeared.iter().any(|path| before.wanted.contains(path)) {
+                // It may have been filled before it was watched.
+                self.counters.move_those_of(TOWNS);
+            }
+            if self.targets(directories) == targets {
+                break;
+            }
+        }
+        failed
+    }
+
+    /// What is to be watched for these directories.
+    fn targets(&self, directories: &[PathBuf]) -> BTreeMap<PathBuf, Identity> {
+        let nearest = |path: &PathBuf| {
+            let mut above = path.ancestors();
+            let own = above.next().and_then(|path| Some((path.to_owned(), identity(path)?)));
+            own.or_else(|| {
+                let inside = above.take_while(|path| path.starts_with(&self.town));
+                inside.into_iter().find_map(|path| Some((path.to_owned(), identity(path)?)))
+            })
+        };
+        directories.iter().filter_map(nearest).collect()
+    }
+
+    /// Returns those that were not watched before, or were another directory.
+    fn watch_exactly(
+        &mut self,
+        targets: &BTreeMap<PathBuf, Identity>,
+        failed: &mut Vec<WatchError>,
+    ) -> Vec<PathBuf> {
         for (path, old) in std::mem::take(&mut self.watched) {
-            if wanted.get(&path) == Some(&old) {
+            if targets.get(&path) == Some(&old) {
                 self.watched.insert(path, old);
             } else {
                 // Fails when the directory is gone, and its watch with it.
                 let _ = self.watcher.unwatch(&path);
             }
         }
-        let mut failed = Vec::new();
-        for (path, identity) in wanted {
-            if self.watched.contains_key(&path) {
+        failed.clear();
+        let mut appeared = Vec::new();
+        for (path, identity) in targets {
+            if self.watched.contains_key(path) {
                 continue;
             }
-            match self.watcher.watch(&path, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.watched.insert(path, identity)),
-                Err(source) => failed.push(WatchError::Directory { path, source }),
+            match self.watcher.watch(path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(path.clone(), *identity);
+                    appeared.push(path.clone());
+                }
+                Err(source) => failed.push(WatchError::Directory { path: path.clone(), source }),
             }
         }
-        failed
+        appeared
+    }
+
+    fn interested(&self) -> MutexGuard<'_, Interest> {
+        self.interest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,15 +283,26 @@ const EVERYBODYS: Whose = Whose { town: true, ledger: true, events: true };
 const NOBODYS: Whose = Whose { town: false, ledger: false, events: false };
 const TOWNS: Whose = Whose { town: true, ..NOBODYS };
 
-fn whose(town: &Path, event: &Event) -> Whose {
+fn whose(town: &Path, interest: &Interest, event: &Event) -> Whose {
     if event.paths.is_empty() {
         return EVERYBODYS;
     }
-    event.paths.iter().map(|path| whose_file(town, path)).fold(NOBODYS, |one, other| Whose {
+    let of = |path: &PathBuf| {
+        if interest.on_the_way.contains(path) && comes_or_goes(event.kind) {
+            return TOWNS;
+        }
+        let wanted = path.parent().is_some_and(|directory| interest.wanted.contains(directory));
+        if wanted { whose_file(town, path) } else { NOBODYS }
+    };
+    event.paths.iter().map(of).fold(NOBODYS, |one, other| Whose {
         town: one.town || other.town,
         ledger: one.ledger || other.ledger,
         events: one.events || other.events,
     })
+}
+
+fn comes_or_goes(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Modify(ModifyKind::Metadata(_) | ModifyKind::Data(_)))
 }
 
 fn whose_file(town: &Path, path: &Path) -> Whose {
@@ -399,6 +482,40 @@ mod tests {
         }
         fs::rename(root.join(".events.jsonl"), root.join(".events.jsonl.1")).unwrap();
         tokio::time::timeout(DEADLINE, events.changed()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_does_not_exist_is_waited_for() {
+        let town = tempfile::tempdir().unwrap();
+        let root = town.path();
+        let wanted = [root.join(".beads-wisp/config"), root.join(".runtime/deacon")];
+        let mut told = Told::new(root);
+        let mut changes = told.watch.changes();
+        assert!(told.watch.retarget(&wanted).is_empty());
+        // Nothing else in the root counts for it.
+        fs::create_dir(root.join("other")).unwrap();
+        for directory in &wanted {
+            fs::create_dir(directory.parent().unwrap()).unwrap();
+            let before = told.until(directory.parent().unwrap()).await;
+            assert!(!before.contains(&root.join("other")), "{before:?}");
+            changes.mark_unchanged();
+            assert!(told.watch.retarget(&wanted).is_empty());
+            // It is there, and filled, before anybody looks again.
+            fs::create_dir(directory).unwrap();
+            fs::write(directory.join("file"), "1").unwrap();
+            told.until(directory).await;
+            changes.mark_unchanged();
+            assert!(told.watch.retarget(&wanted).is_empty());
+            assert!(changes.has_changed().unwrap(), "looked at once more, now that it is watched");
+            fs::write(directory.join("later"), "1").unwrap();
+            told.until(&directory.join("later")).await;
+        }
+        // The whole way is removed, and made again.
+        fs::remove_dir_all(root.join(".runtime")).unwrap();
+        told.until(&root.join(".runtime/deacon")).await;
+        assert!(told.watch.retarget(&wanted).is_empty());
+        fs::create_dir_all(root.join(".runtime/deacon")).unwrap();
+        told.until(&root.join(".runtime")).await;
     }
 
     #[test]

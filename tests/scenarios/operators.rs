@@ -337,3 +337,19 @@ fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_told
         });
     }
 }
+
+#[test]
+fn a_rig_that_is_undocked_comes_up_at_once() {
+    simulate(37, |world| async move {
+        let supervisor = town(&world, &["r", "s"]).await;
+        world.replay(&Timeline::read("t20_dock").about("r", "nobody", ["no-work", "no-work"]), 1);
+        world.pass(mins(20)).await;
+        let agent = supervisor.agent("r/witness").await;
+        assert_eq!((agent.state, agent.reason.as_deref()), ("paused", Some("rig is docked")));
+        let undocked = world.time();
+        world.replay(&Timeline::read("t21_undock").about("r", "nobody", ["no-work", "no-work"]), 1);
+        all_up(&world, &["r", "s"], secs(185)).await;
+        let took = world.time() - undocked;
+        assert!(took < secs(4), "{took:?}");
+    });
+}

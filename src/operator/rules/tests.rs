@@ -54,7 +54,7 @@ fn every_line_seen_in_the_process_table() {
         ("", "gt rig shutdown gastown --force", STOPS),
         ("", "gt rig start gastown", CHANGES),
         ("", "gt rig stop gastown --force", STOPS),
-        ("", "gt rig undock gastown", None),
+        ("", "gt rig undock gastown", Some(Effect::Opens)),
         ("", "gt rig unpark gastown", None),
         ("", "gt session stop gastown/slit", STOPS),
         ("", "gt shutdown -y", STOPS),
@@ -296,7 +296,7 @@ proptest! {
 fn who_a_command_may_have_ended_on_its_way() {
     let agents = ["r/witness", "r/refinery", "r/crew/joe", "r/polecats/toast", "deacon", "mayor"];
     #[rustfmt::skip]
-    let cases: [(&str, &[&str], bool); 24] = [
+    let cases: [(&str, &[&str], bool); 25] = [
         // what                                    whom it may have ended            and a polecat without a worktree
         ("gt sling gt-1 r",                        &["r/witness"],                                   true),
         ("gt sling gt-1 gt-2 r --no-convoy",       &["r/witness"],                                   true),
@@ -319,6 +319,7 @@ fn who_a_command_may_have_ended_on_its_way() {
         ("gt up",                                  &["r/witness", "r/refinery", "deacon", "mayor"],  false),
         ("gt doctor",                              &[],                                              true),
         ("gt doctor --fix",                        &[],                                              true),
+        ("gt rig undock r",                        &[],                                              false),
         ("gt done",                                &[],                                              false),
         ("gt handoff",                             &[],                                              false),
         ("gt shutdown -y",                         &["r/witness", "r/refinery", "r/crew/joe", "r/polecats/toast", "deacon", "mayor"], true),
@@ -352,5 +353,20 @@ fn the_latest_that_may_have_ended_it_counts() {
         operations.sort_by_key(|it| it.pid);
         let counts = latest(&operations, &identity("r/witness"), false).map(|it| it.line.as_str());
         assert_eq!(counts, expected.map(|at: usize| lines[at]), "{name}");
+    }
+}
+
+#[test]
+fn whose_label_a_command_may_have_changed() {
+    for (line, rig, expected) in [
+        ("gt rig undock r", "r", true),
+        ("gt rig undock other r", "r", true),
+        ("gt rig undock other", "r", false),
+        ("gt rig dock r", "r", true),
+        ("gt rig start r", "r", false),
+        ("gt up", "r", false),
+    ] {
+        let operation = Operation::of(&invocation(TOWN, line), Path::new(TOWN)).expect(line);
+        assert_eq!(operation.relabels(&rig.parse().expect("a rig")), expected, "{line} {rig}");
     }
 }
