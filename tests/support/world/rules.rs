@@ -278,7 +278,7 @@ impl State {
 
     /// Something happened that may hide from the supervisor what people do in this moment.
     pub fn distracted(&mut self, now: Duration) {
-        self.watch.distracted = Some(now);
+        self.watch.distracted = self.watch.distracted.max(Some(now));
     }
 
     /// Whether the supervisor sees what people do now: ports answer, nothing of it crashed a moment ago.
