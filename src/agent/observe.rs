@@ -21,7 +21,7 @@ use crate::{
     operator::rules::Operation,
     polecat::{roster, work},
     sessions::{
-        PaneTarget, Session, SessionsError,
+        Pane, PaneTarget, Session, SessionsError,
         death::Death,
         sweep::{self, Glimpse, Sweep, Trees},
     },
@@ -172,7 +172,7 @@ fn unasked(spec: &AgentSpec) -> Assignment {
 fn panes(how: &How, glimpse: &Glimpse) -> Vec<u32> {
     let told = how.death.iter().flat_map(|death| death.panes.iter().copied());
     match glimpse {
-        Glimpse::Present(session, _) => told.chain(session.panes.iter().map(|pane| pane.pid)).collect(),
+        Glimpse::Present(session, _) => told.chain(session.panes.iter().filter_map(Pane::process)).collect(),
         _ => told.collect(),
     }
 }

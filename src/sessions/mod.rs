@@ -39,7 +39,7 @@ pub struct Pane {
     pub id: String,
     /// The server's id for its window (`@3`).
     pub window: String,
-    /// The process tmux started in it.
+    /// The process tmux started in it; 0 for one that has ended, where the server does not tell it any more.
     pub pid: u32,
     /// True when that process has ended and the pane was kept (`remain-on-exit`).
     pub dead: bool,
@@ -68,6 +68,11 @@ impl Session {
 }
 
 impl Pane {
+    /// The process tmux started in it, where it is known.
+    pub fn process(&self) -> Option<u32> {
+        Some(self.pid).filter(|pid| *pid != 0)
+    }
+
     /// The number in its id; the server never gives one twice.
     pub fn number(&self) -> u64 {
         self.id.trim_start_matches('%').parse().unwrap_or(u64::MAX)

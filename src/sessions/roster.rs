@@ -193,7 +193,7 @@ impl Known {
         self.gone = None;
         self.over = false;
         let exit = exit_of(session, &died);
-        let panes = session.panes.iter().map(|pane| (pane.pid, pane.window.clone()));
+        let panes = session.panes.iter().filter_map(|pane| Some((pane.process()?, pane.window.clone())));
         let before = std::mem::replace(&mut self.panes, panes.collect());
         self.living = living;
         if self.told.is_none() && !died.is_empty() {

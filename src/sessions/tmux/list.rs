@@ -56,8 +56,9 @@ fn line(line: &str) -> Option<(Server, Session)> {
     let created = Timestamp::from_second(field()?.parse().ok()?).ok()?;
     let window = field()?.to_owned();
     let pane = field()?.to_owned();
-    let pid: u32 = field()?.parse().ok()?;
-    let dead = field()? == "1";
+    let (pid, dead) = (field()?, field()? == "1");
+    // Since tmux 3.8 the process of a dead pane is not told any more; the pane, and its session, are there all the same.
+    let pid: u32 = if pid.is_empty() && dead { 0 } else { pid.parse().ok()? };
     let exit_status = field()?.parse().ok().filter(|_| dead);
     let started_by_us = field()?.parse() == Ok(pid);
     let (towns, name) = field()?.rsplit_once(':').filter(|(_, name)| !name.is_empty())?;
@@ -99,6 +100,20 @@ mod tests {
         let marked = listed.sessions.iter().flat_map(|it| &it.panes).filter(|pane| pane.started_by_us);
         assert_eq!(marked.map(|pane| pane.pid).collect::<Vec<_>>(), [73], "a mark is of one process");
         assert_eq!(listed.sessions[0].created.as_second(), 1_700_000_001);
+    }
+
+    #[test]
+    fn a_dead_pane_without_a_process_is_there() {
+        let listed = parse(
+            "7:1:$1:1:@1:%1::1:3:: // :gt-a\n7:1:$1:1:@1:%2::1:::: // :gt-b\n7:1:$1:1:@1:%3::0::: // :gt-c\n",
+        );
+        let panes: Vec<_> = listed.sessions.iter().flat_map(|it| &it.panes).collect();
+        assert_eq!(
+            panes.iter().map(|pane| &*pane.id).collect::<Vec<_>>(),
+            ["%1"],
+            "only what is dead has none"
+        );
+        assert_eq!((panes[0].process(), panes[0].dead, panes[0].exit_status), (None, true, Some(3)));
     }
 
     #[test]

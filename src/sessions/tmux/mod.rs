@@ -309,11 +309,12 @@ impl Sessions for Tmux {
 
     async fn paste(&self, pane: &PaneTarget, text: &str) -> Result<(), SessionsError> {
         let target = self.verified(pane).await?;
-        if text.bytes().all(|byte| byte == 0) {
-            return Ok(()); // tmux has no empty buffers
-        }
         let buffer = self.next_buffer();
-        let outcome = self.for_pane(pane, &request::paste(&target, &buffer, text), Purpose::Once).await;
+        let requests = request::paste(&target, &buffer, text);
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.for_pane(pane, &requests, Purpose::Once).await;
         if outcome.is_err() {
             // It may have been filled and not used; if it was not, there is nothing to say about it.
             let _ = self.link.run(&[Request::of(["delete-buffer", "-b", &buffer])], Purpose::Once).await;

@@ -79,7 +79,7 @@ impl Request {
     /// What goes into standard input when the request is given as words.
     pub fn input(&self) -> Option<String> {
         match self {
-            Request::Buffer { text, .. } => Some(text.replace('\0', "")),
+            Request::Buffer { text, .. } => Some(text.clone()),
             Request::Together(all) => all.iter().find_map(Request::input),
             Request::Command(_) | Request::LeaveMode { .. } => None,
         }
@@ -161,12 +161,24 @@ pub fn keep_exit(target: &str) -> Request {
     Request::of(["set-option", "-p", "-t", target, "remain-on-exit", "on"])
 }
 
-/// Types a text into a pane by way of a buffer of this name. `-p`: as a bracketed paste where the program asked
+/// A text as it is typed: without control characters but newline and tab. In a terminal they are keys — an interrupt, the
+/// end of the input, a sequence that the program obeys — and never part of what we have to say.
+fn typeable(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control() || matches!(it, '\n' | '\t')).collect()
+}
+
+/// Types a text into a pane by way of a buffer of this name; no request when there is nothing to type, as tmux has no
+/// empty buffers. What is typed needs no `paste-buffer -S`: since 3.7 tmux itself passes control characters through vis(3).
+/// `-p`: as a bracketed paste where the program asked
 /// for it; `-r`: newlines stay newlines; `-d`: the buffer goes away.
 pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
+    let text = typeable(text);
+    if text.is_empty() {
+        return Vec::new();
+    }
     vec![
         Request::LeaveMode { target: target.to_owned() },
-        Request::Buffer { name: buffer.to_owned(), text: text.to_owned() },
+        Request::Buffer { name: buffer.to_owned(), text },
         Request::of(["paste-buffer", "-p", "-r", "-d", "-b", buffer, "-t", target]),
     ]
 }
@@ -238,6 +250,20 @@ mod tests {
         assert_eq!(paste[1].input().as_deref(), Some("$x\n;"));
         assert_eq!(Request::Together(lasting("=a:").into()).words()[4..8], ["off", ";", "set-option", "-s"]);
         assert!(new_session(&new(), "").words().contains(&"A=1 \\;".to_owned()));
+    }
+
+    #[test]
+    fn only_what_is_text_is_typed() {
+        for (text, typed) in [
+            ("a\tb\nc é ❯ 🎩 \\ \\n", Some("a\tb\nc é ❯ 🎩 \\ \\n")),
+            ("\u{1b}[2J\u{3}\r\u{4}\u{7f}\u{85}\u{9b}x\0", Some("[2Jx")),
+            ("\0\u{3}", None),
+            ("", None),
+        ] {
+            let requests = paste("=a:", "b", text);
+            let buffered = requests.iter().find_map(Request::input);
+            assert_eq!(buffered.as_deref(), typed, "{text:?}");
+        }
     }
 
     #[test]
