@@ -132,6 +132,7 @@ impl Histories {
 
     /// This happened to this agent. What repeats the last entry, or the one before it, is counted there.
     pub fn add(&self, identity: &Identity, entry: Entry) {
+        tracing::debug!("{identity}: {} → {}", entry.seen, entry.done);
         self.change(|book| {
             let record = book.record(identity);
             record.gone = false;

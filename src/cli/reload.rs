@@ -7,9 +7,10 @@ use clap::Args;
 use gastown_supervisor::{
     control::{AskError, Client},
     service::running,
-    town::{files::Disk, paths::TownPaths},
+    town::{files::Disk, original, paths::TownPaths},
     tree::town_reading,
 };
+use hyper::StatusCode;
 use rustix::process::Signal;
 
 use super::{
@@ -43,18 +44,34 @@ async fn reload_in(paths: &TownPaths) -> anyhow::Result<()> {
     let (ours, shared) = read(paths).await;
     ours.map_err(|problem| anyhow!("{problem}; the last good settings stay in force"))?;
     // HUP ends programs that do not expect it, the original `gt daemon` among them; only we have this socket.
-    if let Err(error @ AskError::NobodyListens { .. }) =
-        Client::new(paths.clone(), ANSWER).get("/healthz").await
-    {
-        let pid = holder.pid();
-        bail!(
-            "PID {pid} supervises this town, but may be another program, which HUP would end ({error}); nothing was told"
-        );
+    let pid = holder.pid();
+    match answers(paths).await {
+        Ok(()) => {}
+        Err(why) => match original::running_as(pid) {
+            Some(original) => bail!("{original}; nothing was told"),
+            None => bail!("PID {pid} supervises this town, but {why}; nothing was told"),
+        },
     }
     holder.signal(Signal::HUP).await?;
+    // What was told first is taken first: an answer now comes from one that has taken the signal.
+    if let Err(why) = answers(paths).await {
+        bail!("PID {pid} was told to read its settings again, but {why}");
+    }
     match shared {
         None => say(&format!("settings read again (PID {})", holder.pid())),
         Some(problems) => bail!("{problems}; everything else was read again"),
+    }
+}
+
+/// Whether the root actor answers; why it does not.
+async fn answers(paths: &TownPaths) -> Result<(), String> {
+    match Client::new(paths.clone(), ANSWER).get("/healthz").await {
+        Ok((StatusCode::OK, _)) => Ok(()),
+        Ok((status, _)) => Err(format!("is stuck ({status})")),
+        Err(error @ AskError::NobodyListens { .. }) => {
+            Err(format!("may be another program, which HUP would end ({error})"))
+        }
+        Err(error) => Err(format!("does not answer: {error}")),
     }
 }
 

@@ -10,8 +10,8 @@ use super::{
     Patrol, Settings,
     document::{self, Section, Strictness},
     values::{
-        factor, gt_interval, interval, level, naming, optional_word, optional_words, pause, socket_name,
-        socket_path, switch, usage_limits, whole, word,
+        factor, gt_interval, interval, level, listen, naming, optional_word, optional_words, pause,
+        socket_name, socket_path, switch, usage_limits, whole, word,
     },
 };
 use crate::town::reading::FileProblem;
@@ -92,7 +92,7 @@ fn process(file: &mut Section<'_>, settings: &mut Settings) {
         s.read("timeout", interval, &mut settings.commands.timeout);
     });
     file.section("http", |s| {
-        s.read("listen", optional_word, &mut settings.http.listen);
+        s.read("listen", listen, &mut settings.http.listen);
     });
     file.section("log", |s| {
         s.read("level", level, &mut settings.log.level);

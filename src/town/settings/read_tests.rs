@@ -161,6 +161,16 @@ fn mistakes_in_ours_name_key_line_and_column() {
             "settings/supervisor.json:1:19: log.level: expected \"error\",",
         ),
         (
+            "a level of which there is nothing",
+            "{\"log\": {\"level\": \"trace\"}}",
+            "settings/supervisor.json:1:19: log.level: nothing is logged at \"trace\"",
+        ),
+        (
+            "a listener there is not",
+            "{\"http\": {\"listen\": \"127.0.0.1:80\"}}",
+            "settings/supervisor.json:1:21: http.listen: there is no listener on the network yet",
+        ),
+        (
             "naming",
             "{\"tmux\": {\"naming\": null}}",
             "settings/supervisor.json:1:21: tmux.naming: expected \"rig\" or",

@@ -141,7 +141,17 @@ pub fn level(value: &Value) -> Converted<LogLevel> {
         Some("warn") => Ok(LogLevel::Warn),
         Some("info") => Ok(LogLevel::Info),
         Some("debug") => Ok(LogLevel::Debug),
-        Some("trace") => Ok(LogLevel::Trace),
-        _ => expected("\"error\", \"warn\", \"info\", \"debug\" or \"trace\"", value),
+        Some("trace") => Err("nothing is logged at \"trace\"; the most is \"debug\"".to_owned()),
+        _ => expected("\"error\", \"warn\", \"info\" or \"debug\"", value),
+    }
+}
+
+/// `http.listen`: what is asked for is not done, so that it is refused.
+pub fn listen(value: &Value) -> Converted<Option<String>> {
+    match optional_word(value)? {
+        None => Ok(None),
+        Some(_) => Err("there is no listener on the network yet; leave the key out, and ask over \
+                        daemon/supervisor.sock"
+            .to_owned()),
     }
 }
