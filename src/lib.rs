@@ -80,6 +80,7 @@ mod signals;
 pub mod spawns;
 pub mod sqlite;
 mod stopping;
+pub mod terminal;
 pub mod town;
 pub mod tree;
 pub mod work;

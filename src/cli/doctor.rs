@@ -1,14 +1,14 @@
 //! `doctor`: looks at the town and says what is wrong, in words or as JSON. Changes nothing.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::Args;
 use gastown_supervisor::doctor::{self, telling};
 
-use super::town::{TownArgument, asked, plain};
+use super::{
+    print, print_json,
+    town::{TownArgument, asked, plain},
+};
 
 /// Looks at the town, its files, tools and tmux servers, and says what is wrong and what to do. Changes nothing.
 #[derive(Debug, Args)]
@@ -28,11 +28,9 @@ pub struct DoctorArguments {
 /// Examines, prints, and says by the exit code whether something is wrong.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     let report = asked(async { Ok(doctor::examine(arguments.town.town.as_deref()).await?) })?;
-    let text = match arguments.json {
-        true => serde_json::to_string_pretty(&report)? + "\n",
-        false => telling::text(&report, !plain()),
-    };
-    // Whoever reads may have seen enough: a closed pipe is no failure.
-    let _ = io::stdout().write_all(text.as_bytes());
+    match arguments.json {
+        true => print_json(&report)?,
+        false => print(&telling::text(&report, !plain()))?,
+    }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,12 +10,13 @@ use gastown_supervisor::{
         Explanation,
         asking::{Answer, Asking, Unanswered},
     },
+    terminal,
     town::files::Disk,
 };
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    complain, print, say,
+    complain, print, print_json,
     town::{TownArgument, asked},
 };
 
@@ -54,9 +55,9 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     if arguments.json {
-        say(&serde_json::to_string_pretty(&explanation)?)?;
+        print_json(&explanation)?;
     } else {
-        print(&text(&explanation, SystemClock::new().now().wall, &TimeZone::system()))?;
+        print(&text(&terminal::report(&explanation)?, SystemClock::new().now().wall, &TimeZone::system()))?;
     }
     Ok(code)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use gastown_supervisor::town::log::tail::Tail;
+use gastown_supervisor::{terminal::Passed, town::log::tail::Tail};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -59,10 +59,10 @@ pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
 
 fn show(path: PathBuf, lines: u64, follow: bool) -> io::Result<()> {
     let mut tail = Tail::last_lines(path, lines)?;
-    let mut output = io::stdout().lock();
+    let mut output = Passed::new(io::stdout().lock());
     loop {
         tail.pass_on(&mut output)?;
-        if !follow || is_gone(&output)? {
+        if !follow || is_gone(output.to())? {
             return Ok(());
         }
     }

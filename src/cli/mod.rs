@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use gastown_supervisor::{control::asking::Unanswered, go_duration, service::running::RunningError};
+use gastown_supervisor::{
+    control::asking::Unanswered, go_duration, service::running::RunningError, terminal,
+};
+use serde::Serialize;
 
 mod clear_backoff;
 mod doctor;
@@ -93,8 +96,17 @@ fn is_not_running(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(Unanswered::NotRunning(_)))
 }
 
-/// Prints an answer. An output nobody reads is no error.
+/// Prints an answer, in which nothing that others wrote is obeyed by a terminal. An output nobody reads is no error.
 fn print(text: &str) -> anyhow::Result<()> {
+    written(&terminal::coloured_lines(text))
+}
+
+/// Prints an answer as JSON, which a terminal obeys no more than text.
+fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
+    written(&format!("{}\n", terminal::json(&serde_json::to_string_pretty(answer)?)))
+}
+
+fn written(text: &str) -> anyhow::Result<()> {
     let mut output = io::stdout();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
@@ -110,7 +122,7 @@ fn say(line: &str) -> anyhow::Result<()> {
 /// Prints a line beside the answer.
 fn complain(line: &str) {
     // There is nowhere left to tell it.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", terminal::lines(line));
 }
 
 /// A duration as an argument: `90s`, `2m`.

@@ -10,12 +10,13 @@ use gastown_supervisor::{
         AgentReport, StatusReport,
         asking::{Answer, Asking},
     },
+    terminal,
     town::files::Disk,
 };
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    print, say,
+    print, print_json,
     town::{TownArgument, asked, plain},
 };
 
@@ -45,12 +46,12 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         Answer::Nobody(report) => (report, ExitCode::from(super::NOT_RUNNING)),
     };
     if arguments.json {
-        say(&serde_json::to_string_pretty(report)?)?;
+        print_json(report)?;
         return Ok(code);
     }
     let shown = Shown { now: SystemClock::new().now().wall, zone: TimeZone::system(), plain: plain() };
-    let silent = if let Answer::Silent(_, why) = &answer { Some(why.as_str()) } else { None };
-    print(&shown.text(report, silent))?;
+    let silent = if let Answer::Silent(_, why) = &answer { Some(terminal::one_line(why)) } else { None };
+    print(&shown.text(&terminal::report(report)?, silent.as_deref()))?;
     Ok(code)
 }
 

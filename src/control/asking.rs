@@ -16,6 +16,7 @@ use super::{
 };
 use crate::town::{
     files::{Files, LockState},
+    original,
     paths::TownPaths,
     pid,
 };
@@ -175,8 +176,11 @@ impl<'a> Asking<'a> {
         match self.files.probe_lock(&self.paths.daemon_lock()).await {
             Ok(LockState::Free) => Unanswered::NotRunning(self.paths.root().display().to_string()),
             Ok(LockState::Held) => {
-                let who = pid::read(&self.paths.pid_file())
-                    .map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
+                let pid = pid::read(&self.paths.pid_file());
+                if let Some(original) = pid.and_then(original::running_as) {
+                    return Unanswered::Silent(original);
+                }
+                let who = pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
                 Unanswered::Silent(format!("running ({who}), but there is no answer: {error}"))
             }
             Err(unknown) => Unanswered::Silent(format!("{error}; whether it runs is not known: {unknown}")),

@@ -20,7 +20,7 @@ use crate::{
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
-        pid,
+        original, pid,
         reading::Reading,
     },
 };
@@ -119,12 +119,10 @@ fn stopped(observed: &Observed) -> Vec<Finding> {
 fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     let holder = observed.holders.first();
     if let Some((pid, Some(executable))) = holder
-        && executable.file_name().is_some_and(|name| name == "gt")
+        && original::is_program(executable)
     {
-        let what = format!("the original daemon supervises this town: PID {pid}, {}", executable.display());
-        return vec![
-            Finding::wrong(Area::Supervisor, what).hint("stop it with `gt daemon stop`, then start this one"),
-        ];
+        let what = original::words(*pid, executable);
+        return vec![Finding::wrong(Area::Supervisor, what).hint(original::WHAT_TO_DO)];
     }
     let shown = match holder {
         Some(holder) => process(holder),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::finding::{Area, Finding, Report, Severity};
+use crate::terminal::one_line;
 
 /// The report: one line a finding, grouped by area, hints below their findings, and a last line with the counts. In colours
 /// where `colour`.
@@ -41,17 +42,6 @@ fn tell(text: &mut String, finding: &Finding, colour: bool) {
     if let Some(hint) = &finding.hint {
         let _ = writeln!(text, "         {}", one_line(hint));
     }
-}
-
-/// Names of files and sessions are other people's: nothing in them may move the cursor or begin a line.
-fn one_line(text: &str) -> String {
-    text.chars().fold(String::new(), |mut line, c| {
-        match c.is_control() {
-            true => line.extend(c.escape_default()),
-            false => line.push(c),
-        }
-        line
-    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ use super::{
     readiness,
     running::{self, RunningError},
 };
-use crate::{go_duration, town::paths::TownPaths};
+use crate::{
+    go_duration,
+    town::{original, paths::TownPaths},
+};
 
 /// The arguments, before the town's, that make the own program a detached supervisor.
 pub const ARGUMENTS: [&str; 3] = ["run", "--detached", "--town"];
@@ -48,10 +51,12 @@ pub struct Started {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// There is one.
-    #[error("already running (PID {pid})")]
+    #[error("already running (PID {pid}){}", .original.as_ref().map(|it| format!(": {it}")).unwrap_or_default())]
     AlreadyRunning {
         /// Its process.
         pid: u32,
+        /// That it is the original daemon, and what to do.
+        original: Option<String>,
     },
     /// The operating system would not start the program.
     #[error("{program} cannot be started: {reason}", program = .program.display())]
@@ -87,7 +92,10 @@ pub enum StartError {
 /// Its environment is ours. Inside a tokio runtime with IO and time.
 pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {
     match running::named(paths).await {
-        Ok(Some(holder)) => return Err(StartError::AlreadyRunning { pid: holder.pid() }),
+        Ok(Some(holder)) => {
+            let (pid, original) = (holder.pid(), original::running_as(holder.pid()));
+            return Err(StartError::AlreadyRunning { pid, original });
+        }
         // Somebody holds the lock: perhaps only to probe it. The child finds out.
         Ok(None) | Err(RunningError::NotRunning { .. }) => {}
         Err(error) => return Err(StartError::Unreadable(error)),

@@ -16,6 +16,7 @@ use fs4::{FileExt, TryLockError};
 use super::{
     hold,
     opening::{self, Whose},
+    original,
     paths::TownPaths,
     pid,
 };
@@ -40,7 +41,7 @@ impl DaemonLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another supervisor (or the original daemon) holds it.
-    #[error("already running ({})", match .pid { Some(pid) => format!("PID {pid}"), None => "PID unknown".to_owned() })]
+    #[error("already running ({}){}", who(*.pid), original(*.pid))]
     AlreadyRunning {
         /// Who, by the PID file.
         pid: Option<u32>,
@@ -55,6 +56,14 @@ pub enum LockError {
         /// The operating system's reason.
         source: io::Error,
     },
+}
+
+fn who(pid: Option<u32>) -> String {
+    pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"))
+}
+
+fn original(pid: Option<u32>) -> String {
+    pid.and_then(original::running_as).map(|it| format!(": {it}")).unwrap_or_default()
 }
 
 /// Takes the lock, trying for `patience` (normally [`PATIENCE`]); creates `daemon/` and the file when missing.

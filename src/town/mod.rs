@@ -18,6 +18,7 @@ pub mod journal;
 pub mod lock;
 pub mod log;
 pub mod opening;
+pub mod original;
 pub mod own_directory;
 pub mod paths;
 pub mod pid;

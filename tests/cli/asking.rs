@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use gastown_supervisor::terminal;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -161,11 +162,45 @@ fn one_that_is_stuck_is_said_to_be_so_in_time() {
         assert!(answered.stdout.contains(&said) || answered.stderr.contains(&said), "{answered:?}");
         assert!(took < Duration::from_secs(5), "{took:?}");
     }
+    // Nothing was read again, and so it is not said to be.
+    let pid = supervisor.pid();
+    town.ask(&["reload"]).failed(1, &format!("Error: PID {pid} supervises this town, but does not answer: "));
     let json = town.ask(&["status", "--json"]).json();
     assert_eq!(json["running"], true);
     assert!(json["problems"]["control/silent"].is_string(), "{json:#}");
     supervisor.signal(Signal::CONT);
     town.wait("an answer", || town.ask(&["status"]).code == Some(0));
+    supervisor.stop(Signal::TERM);
+}
+
+#[test]
+fn no_terminal_obeys_what_others_wrote() {
+    let _among = among_others();
+    let town = witness_town();
+    let hostile = "x\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\r\n2026/01/01 forged";
+    let names: serde_json::Map<String, Value> = [("alpha", "a-"), (hostile, "b-")]
+        .map(|(rig, prefix)| (rig.to_owned(), json!({"beads": {"prefix": prefix}})))
+        .into_iter()
+        .collect();
+    town.put("mayor/rigs.json", json!({"version": 1, "rigs": names}).to_string());
+    std::fs::create_dir_all(town.path(format!("alpha/polecats/{}", &hostile[..20]))).unwrap();
+    let mut supervisor = town.start_and_beat();
+    let escaped = "\\u{1b}]0;title\\u{7}\\u{1b}[2J";
+    let mut shown = 0;
+    for words in
+        [&["status"][..], &["explain", hostile], &["explain", "alpha/witness"], &["doctor"], &["logs"]]
+    {
+        let answer = town.ask(words);
+        let text = answer.stdout + &answer.stderr;
+        let harmful = |c: char| c != '\n' && terminal::is_harmful(c);
+        assert!(!text.contains(harmful), "{words:?}: {text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("2026/01/01 forged")), "{words:?}: {text}");
+        shown += usize::from(text.contains(escaped));
+    }
+    assert!(shown > 0, "nothing of it was shown at all");
+    let json = town.ask(&["status", "--json"]);
+    assert!(!json.stdout.contains(|c| c != '\n' && terminal::is_harmful(c)), "{json:?}");
+    assert_eq!(json.json()["running"], true);
     supervisor.stop(Signal::TERM);
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -72,12 +73,16 @@ impl Drop for Program {
 
 /// A program that holds the town's lock as the original daemon does, and takes these signals so.
 fn stand_in(town: &Town, traps: &str) -> Program {
+    stand_in_of(town, "sh".as_ref(), traps)
+}
+
+fn stand_in_of(town: &Town, program: &Path, traps: &str) -> Program {
     town.put("daemon/.keep", "");
     let script = format!(
         "exec 9>daemon/daemon.lock; flock 9; {traps}; printf $$ >daemon/daemon.pid
          touch holds; while :; do sleep 0.05 9>&-; done"
     );
-    let mut command = Command::new("sh");
+    let mut command = Command::new(program);
     command.args(["-c", &script]).current_dir(town.root());
     let stand_in = Program::start(command);
     town.wait("a stand-in that holds the lock", || town.path("holds").exists());
@@ -359,6 +364,33 @@ fn a_stubborn_one_is_named_and_not_killed() {
         .failed(1, &format!("Error: PID {pid} supervises this town, but may be another program"));
     assert!(stand_in.lives());
     assert_eq!(background.supervisors(), [0; 0]);
+}
+
+/// What `gt up` starts after `gt down`.
+#[test]
+fn the_original_daemon_is_called_so_and_what_to_do_is_said() {
+    let _among = among_others();
+    let town = quiet();
+    let gt = town.root().parent().unwrap().join("gt");
+    fs::copy("/bin/sh", &gt).unwrap();
+    let stand_in = stand_in_of(&town, &gt, ":");
+    let original = format!(
+        "the original daemon supervises this town: PID {}, {}; stop it with `gt daemon stop`, then start this one",
+        stand_in.pid(),
+        gt.display()
+    );
+    for (words, code) in [
+        (&["start"][..], 1),
+        (&["run"], 1),
+        (&["status"], 1),
+        (&["poke", "heartbeat"], 1),
+        (&["clear-backoff", "--all"], 1),
+        (&["reload"], 1),
+    ] {
+        let answer = town.ask(words);
+        assert_eq!(answer.code, Some(code), "{answer:?}");
+        assert!(format!("{}{}", answer.stdout, answer.stderr).contains(&original), "{words:?}: {answer:?}");
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use crate::terminal::one_line;
+
 /// What time it is, in the zone it is to be shown in.
 pub type Clock = Arc<dyn Fn() -> Zoned + Send + Sync>;
 
@@ -85,16 +87,15 @@ struct Text {
 impl Text {
     fn add(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            escape(&mut self.message, value);
+            self.message.push_str(&one_line(value));
             return;
         }
         let _ = write!(self.fields, " {}=", field.name());
         if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {
-            let mut quoted = String::new();
-            escape(&mut quoted, &value.replace('"', "\\\""));
+            let quoted = one_line(&value.replace('"', "\\\""));
             let _ = write!(self.fields, "\"{quoted}\"");
         } else {
-            escape(&mut self.fields, value);
+            self.fields.push_str(&one_line(value));
         }
     }
 }
@@ -110,16 +111,5 @@ impl Visit for Text {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.add(field, &format!("{value:?}"));
-    }
-}
-
-fn escape(into: &mut String, text: &str) {
-    for c in text.chars() {
-        // U+2028 and U+2029 are line ends to some readers; the others turn the direction of what follows.
-        if c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            into.extend(c.escape_default());
-        } else {
-            into.push(c);
-        }
     }
 }
