@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use crate::{
     agent::{
-        bindings::Bindings, claims::Claims, history::Histories, holds::Holds, lives::Lives,
-        restart_ledger::RestartLedger, role_bead::RoleBeads, screens::Screens, start_slots::StartSlots,
-        turns::Turns,
+        bindings::Bindings, claims::Claims, elsewhere::Elsewhere, history::Histories, holds::Holds,
+        lives::Lives, restart_ledger::RestartLedger, role_bead::RoleBeads, screens::Screens,
+        start_slots::StartSlots, turns::Turns,
     },
     audit::incidents::Incidents,
     clock::{Clock, Now},
@@ -76,6 +76,8 @@ pub struct Deps {
     pub turns: Turns,
     /// Which tmux server has this town's key bindings.
     pub bindings: Bindings,
+    /// The last search for agents out of sight.
+    pub elsewhere: Elsewhere,
     /// Which agent claims which session's name.
     pub claims: Claims,
     /// Whose turn it is to run `bd`.
@@ -190,6 +192,7 @@ impl Deps {
             start_slots: StartSlots::new(),
             turns: Turns::default(),
             bindings: Bindings::default(),
+            elsewhere: Elsewhere::default(),
             docked: Docked::default(),
             operations: Operations::default(),
             deaths: DeathRegister::default(),

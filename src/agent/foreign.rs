@@ -19,15 +19,12 @@ use crate::{
 /// or nobody's: what names a town that is gone names none. An error when that could not be found out.
 pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io::Result<Option<PathBuf>> {
     for town in named.iter().filter(|town| town.is_absolute()) {
-        if town == root {
+        if is_this(files, root, town).await? {
             return Ok(None);
         }
         let there = match files.real_path(town).await {
-            Ok(there) if there == root => return Ok(None),
             Ok(there) => there,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                continue;
-            }
+            Err(error) if is_gone(&error) => continue,
             Err(error) => return Err(error),
         };
         if files.exists(&TownPaths::new(&there).town_json()).await? {
@@ -35,6 +32,22 @@ pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io
         }
     }
     Ok(None)
+}
+
+/// Whether this path names this town.
+pub async fn is_this(files: &dyn Files, root: &Path, named: &Path) -> io::Result<bool> {
+    if named == root || !named.is_absolute() {
+        return Ok(named == root);
+    }
+    match files.real_path(named).await {
+        Ok(there) => Ok(there == root),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// What was seen of an agent's session, where that is not another town's; of what is another town's nothing is known here.

@@ -69,7 +69,12 @@ const SHELLS: [&str; 24] = [
 
 /// Whether this process is a shell, by all of its names: a script keeps its own name beside that of the shell that runs it.
 pub fn is_shell(process: &Process) -> bool {
-    !process.names.is_empty() && process.names.iter().all(|name| is_shell_name(name))
+    are_shells(&process.names)
+}
+
+/// Whether the names of one process are all those of shells.
+pub fn are_shells(names: &[String]) -> bool {
+    !names.is_empty() && names.iter().all(|name| is_shell_name(name))
 }
 
 /// With a `-` before it a shell is a login's; some systems write its version into its file's name (`zsh-5.9`, `ksh93`).

@@ -9,6 +9,7 @@ pub mod bindings;
 pub mod claims;
 pub mod command_line;
 pub mod confirmation;
+pub mod elsewhere;
 pub mod environment;
 pub mod foreign;
 pub mod history;

@@ -2,13 +2,16 @@
 //!
 //! A look never decides and never changes anything. What could not be asked is in it as unknown.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
 use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
-    foreign,
+    elsewhere, foreign,
     identity::Role,
     kill::key,
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
@@ -117,7 +120,21 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
+    // One that was seen to live is searched for when it is made sure of: what ends may take a moment.
+    let is_due = how.thorough || how.life.is_none();
+    if seen.sighting == Sighting::Absent
+        && is_due
+        && may_be_started(&seen)
+        && let Some(why) = elsewhere::why_not(deps, spec, Duration::ZERO).await
+    {
+        seen.sighting = Sighting::Unknown(why);
+    }
     seen
+}
+
+fn may_be_started(seen: &Observation) -> bool {
+    seen.permission == Permission::Allowed
+        && matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. })
 }
 
 /// The line on its last screen that tells of a usage limit: on the pane it was in, where that is still there, else on what
@@ -223,6 +240,7 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
         Glimpse::Unknown(why) => return (Sighting::Unknown(why), None),
         Glimpse::Present(session, trees) => (session, trees),
     };
+    elsewhere::in_sight(deps, spec);
     let (judged, pane) = judge(deps, spec, (&session, &trees), known).await;
     let key: SessionKey = key(&session);
     let sighting = match judged {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{
     appearance, command_line,
     confirmation::{Assignment, Permission, SessionKey, Sighting},
-    environment, hooks,
+    elsewhere, environment, hooks,
     identity::Role,
     kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
@@ -152,7 +152,11 @@ impl Start<'_> {
     /// Step 1: somebody there already? A zombie is ended, and so is exactly the agent that is to be replaced.
     async fn clear_the_way(&self) -> Step<()> {
         let key = match observe::look_at_session(self.deps, self.spec).await {
-            Sighting::Absent => return Ok(()),
+            Sighting::Absent => {
+                return elsewhere::why_not(self.deps, self.spec, elsewhere::JUST_SEARCHED)
+                    .await
+                    .map_or(Ok(()), |why| Err(StartEnd::Unclear(why)));
+            }
             Sighting::Unknown(why) => return Err(StartEnd::Unclear(why)),
             Sighting::Alive(key) => {
                 self.still_to_be_replaced(&key, true).await?;

@@ -24,6 +24,20 @@ pub struct Invocation {
 }
 
 impl Invocation {
+    /// The names its process may be known by, without doubles: see [`Process::names`](super::Process::names).
+    pub fn names(&self) -> Vec<String> {
+        let executable = self.executable.as_deref().and_then(|path| base_name(&path.to_string_lossy()));
+        let called = self.arguments.first().and_then(|word| base_name(word));
+        let comm = Some(self.comm.clone()).filter(|comm| !comm.is_empty());
+        let mut names: Vec<String> = Vec::with_capacity(3);
+        for name in [comm, executable, called].into_iter().flatten() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The arguments it gave the program of this base name; `None` when it does not run that.
     ///
     /// It runs it by the name in `argv[0]`, by its executable, or as a script, whose interpreter is then what runs: the
@@ -46,10 +60,11 @@ impl Invocation {
 }
 
 /// Whether this is what scripts are commonly run by.
-fn is_interpreter(word: &str) -> bool {
+pub(crate) fn is_interpreter(word: &str) -> bool {
     let name = base_name(word).unwrap_or_default();
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    ["sh", "bash", "dash", "zsh", "ksh", "fish", "python", "ruby", "perl", "node"].contains(&name)
+    ["sh", "bash", "dash", "zsh", "ksh", "fish", "python", "ruby", "perl", "node", "bun", "deno"]
+        .contains(&name)
 }
 
 #[cfg(test)]

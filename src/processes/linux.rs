@@ -10,6 +10,7 @@ use std::{
     fs,
     io::{self, Read},
     os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -18,10 +19,12 @@ use procfs::{
     process::{Process as Entry, Stat},
 };
 
-use super::{ProcessesError, base_name, invocation::Invocation, tree::Row};
+use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
 /// A command line is read this far; agents are handed prompts of any length.
 const LINE: usize = 16 * 1024;
+/// An environment is read this far.
+const ENVIRONMENT: u64 = 1024 * 1024;
 /// Process ids are given out in order, but the order of their beginnings may be out by some: so many older ones in a row
 /// are the end of the young ones.
 const OLDER: usize = 8;
@@ -149,29 +152,80 @@ pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocat
 /// First the arguments are read, then the names: when the process becomes another program in between, the names are the
 /// new one's, and never do the new one's arguments stand beside the old one's name.
 fn invocation(pid: u32, program: &str, buffer: &mut [u8]) -> Option<Invocation> {
-    let length = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.read(buffer).ok()?;
-    let line = buffer.get(..length)?;
-    if line.is_empty() {
-        return None; // a zombie, a kernel thread, or in the middle of becoming another program
-    }
-    let words = line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0);
+    let line = command_line(pid, buffer)?;
+    let words = split(line);
     let executable = fs::read_link(format!("/proc/{pid}/exe")).ok();
     let runs_it = executable.as_deref().is_some_and(|path| is(path.as_os_str().as_encoded_bytes(), program));
     // A script stands second or third.
     if !runs_it && !words.clone().take(3).any(|word| is(word, program)) {
         return None;
     }
+    let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    let invocation = described(pid, executable, line, directory)?;
+    invocation.given_to(program).is_some().then_some(invocation)
+}
+
+/// `None` for a zombie, a kernel thread, or one in the middle of becoming another program.
+fn command_line(pid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
+    let length = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.read(buffer).ok()?;
+    buffer.get(..length).filter(|line| !line.is_empty())
+}
+
+fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0)
+}
+
+fn described(
+    pid: u32,
+    executable: Option<PathBuf>,
+    line: &[u8],
+    directory: Option<PathBuf>,
+) -> Option<Invocation> {
     let stat = stat(pid).filter(|stat| !has_ended(stat))?;
-    let invocation = Invocation {
+    Some(Invocation {
         pid,
         born: stat.starttime,
         ancestors: Vec::new(),
         comm: stat.comm,
         executable,
-        arguments: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
-        directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+        arguments: split(line).map(|word| String::from_utf8_lossy(word).into_owned()).collect(),
+        directory,
+    })
+}
+
+/// The processes of our own user that were given one of these variables or work in this directory, without their ancestors.
+pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
+    let us = rustix::process::geteuid().as_raw();
+    let mut buffer = vec![0; LINE];
+    let one = |pid: u32| {
+        // Another user's may do what it wants.
+        fs::metadata(format!("/proc/{pid}")).ok().filter(|data| data.uid() == us)?;
+        let environment = environment(pid, variables);
+        let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        if environment.is_empty() && !directory.as_deref().is_some_and(|at| at.starts_with(below)) {
+            return None;
+        }
+        let executable = fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let command = described(pid, executable, command_line(pid, &mut buffer)?, directory)?;
+        Some(Resident { command, environment })
     };
-    invocation.given_to(program).is_some().then_some(invocation)
+    Ok(pids()?.into_iter().filter_map(one).collect())
+}
+
+/// Those of these variables that a process was given; none where that may not be read.
+fn environment(pid: u32, variables: &[&str]) -> BTreeMap<String, String> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(ENVIRONMENT).read_to_end(&mut bytes));
+    if read.is_err() {
+        return BTreeMap::new();
+    }
+    let given = bytes.split(|byte| *byte == 0).filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let name = std::str::from_utf8(&pair[..at]).ok().filter(|name| variables.contains(name))?;
+        Some((name.to_owned(), String::from_utf8_lossy(&pair[at + 1..]).into_owned()))
+    });
+    given.collect()
 }
 
 /// Whether this path, or one to a file that was replaced, may end in this name: asked of every process, so it costs

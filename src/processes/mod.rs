@@ -2,7 +2,7 @@
 //!
 //! It must not know what an agent is; it reports process trees and ends the ones it is told to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
 
@@ -23,6 +23,7 @@ use linux as source;
 use portable as source;
 
 pub use invocation::Invocation;
+pub(crate) use invocation::is_interpreter;
 pub use target::Target;
 
 /// The base name of a program's path; the mark Linux puts on one that was replaced while it runs is taken off.
@@ -41,6 +42,15 @@ pub struct Process {
     /// The names it may be known by, without doubles: its `comm`, the base name of its executable, the base name of
     /// `argv[0]`; those that could be read.
     pub names: Vec<String>,
+}
+
+/// A process, and variables it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resident {
+    /// What runs.
+    pub command: Invocation,
+    /// Those of the variables asked for that were in its environment when it began.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Why the process table could not be read.
@@ -76,6 +86,14 @@ pub trait Processes: Send + Sync {
         program: &str,
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError>;
+
+    /// The processes of our own user that were given one of these variables, or work in this directory or below it, by id; neither
+    /// ourselves nor zombies. Whose environment cannot be read has none.
+    async fn residents(
+        &self,
+        variables: &'static [&'static str],
+        below: &Path,
+    ) -> Result<Vec<Resident>, ProcessesError>;
 
     /// Resolves when the process of this id that began then ([`Invocation::born`]) has ended; at once when it has.
     async fn ended(&self, pid: u32, born: u64);

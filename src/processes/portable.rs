@@ -8,7 +8,7 @@ use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
 };
 
-use super::{ProcessesError, base_name, invocation::Invocation, tree::Row};
+use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
 fn read(which: ProcessesToUpdate<'_>, what: ProcessRefreshKind) -> Result<System, ProcessesError> {
     let mut system = System::new().map_err(|error| ProcessesError(format!("{error:?}")))?;
@@ -41,6 +41,27 @@ pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocat
     let wanted =
         living.filter(|entry| young.is_none_or(|young| Duration::from_secs(entry.run_time()) <= young));
     Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
+}
+
+/// The processes that were given one of these variables or work in this directory, without their ancestors: of other users neither
+/// can be read.
+pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
+    let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always);
+    let what = what.with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always);
+    let system = read(ProcessesToUpdate::All, what)?;
+    let one = |entry: &Entry| {
+        let given = entry.environ().iter().filter_map(|pair| {
+            let pair = pair.to_string_lossy();
+            let (name, value) = pair.split_once('=')?;
+            variables.contains(&name).then(|| (name.to_owned(), value.to_owned()))
+        });
+        let environment: BTreeMap<String, String> = given.collect();
+        let is_below = entry.cwd().is_some_and(|at| at.starts_with(below));
+        let command = invocation(entry);
+        let is_one = (is_below || !environment.is_empty()) && !command.arguments.is_empty();
+        is_one.then_some(Resident { command, environment })
+    };
+    Ok(system.processes().values().filter(|entry| !has_ended(entry)).filter_map(one).collect())
 }
 
 fn invocation(entry: &Entry) -> Invocation {
@@ -117,6 +138,27 @@ mod tests {
         assert_eq!(linux::born(me), Some(there.born));
         assert_eq!(parent_and_session(me), linux::parent_and_session(me));
         assert!(born(u32::MAX / 2).is_none());
+    }
+
+    #[test]
+    fn sees_who_is_where_as_proc_does() {
+        let me = std::process::id();
+        let at = std::env::current_dir().expect("we are somewhere");
+        let own = |found: Result<Vec<Resident>, ProcessesError>| {
+            found.expect("survey").into_iter().find(|it| it.command.pid == me).expect("we run")
+        };
+        for (variables, below, count) in [(&["PATH"][..], "/nowhere", 1), (&["PATH"], "/", 1), (&[], "/", 0)]
+        {
+            let (here, there) =
+                (own(residents(variables, Path::new("/"))), own(linux::residents(variables, &at)));
+            // Each reader has a unit of its own for the beginning.
+            let there =
+                Resident { command: Invocation { born: here.command.born, ..there.command }, ..there };
+            assert_eq!((here.environment.len(), &here), (count, &there), "{variables:?} {below}");
+        }
+        for found in [residents(&[], Path::new("/nowhere")), linux::residents(&[], Path::new("/nowhere"))] {
+            assert_eq!(found.expect("survey"), []);
+        }
     }
 
     #[test]

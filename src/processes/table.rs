@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    Ended, Invocation, Process, Processes, ProcessesError,
+    Ended, Invocation, Process, Processes, ProcessesError, Resident,
     shared::Shared,
     source,
     target::Target,
@@ -66,6 +67,24 @@ impl Processes for SystemProcesses {
     ) -> Result<Vec<Invocation>, ProcessesError> {
         let program = program.to_owned();
         blocking(move || read_invocations(&program, young)).await
+    }
+
+    async fn residents(
+        &self,
+        variables: &'static [&'static str],
+        below: &Path,
+    ) -> Result<Vec<Resident>, ProcessesError> {
+        let below = below.to_owned();
+        blocking(move || {
+            let mut found = source::residents(variables, &below)?;
+            found.retain(|it| it.command.pid != std::process::id());
+            for it in &mut found {
+                it.command.ancestors = ancestors(it.command.pid);
+            }
+            found.sort_by_key(|it| it.command.pid);
+            Ok(found)
+        })
+        .await
     }
 
     async fn ended(&self, pid: u32, born: u64) {

@@ -4,7 +4,10 @@
 //! session may be ended is the owner's business — and it must not start a server unless a session is to be created.
 //! The real adapter is [`tmux`]; the simulation has a scripted one.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -184,6 +187,22 @@ pub struct KeyBinding {
 /// mean anything to a shell, as the name is handed to one.
 pub const OUR_SESSIONS: &str = ")-[A-Za-z0-9_-]+$,#{session_name}}";
 
+/// Where the server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its socket, absolute and as far as possible without symbolic links.
+    pub socket: PathBuf,
+    /// Its process, while it can be reached there.
+    pub server: Option<u32>,
+}
+
+impl Place {
+    /// Whether a socket that somebody else names is this one.
+    pub fn is_at(&self, socket: &str) -> bool {
+        self.socket == Path::new(socket)
+    }
+}
+
 /// Why the sessions could not be asked.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum SessionsError {
@@ -265,6 +284,13 @@ pub trait Sessions: Send + Sync {
     /// Which incarnation of the server is spoken to; moves when another server answers than before. Key bindings and
     /// session ids hold for one incarnation.
     fn server_generation(&self) -> u64;
+
+    /// Where the server is that is spoken to.
+    fn place(&self) -> Place;
+
+    /// Has the server that is this process make its socket again, which somebody deleted; says in the log that it did. Nothing
+    /// happens where the socket is there, or the process is no such server.
+    async fn recreate_socket(&self, server: u32);
 
     /// Says good-bye: gives the bound keys back, takes the supervisor's own session away and closes the connection. At
     /// most about 200 ms.

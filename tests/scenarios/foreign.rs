@@ -6,6 +6,7 @@ use crate::{town, world::*};
 fn another_towns_agents_are_never_touched() {
     simulate(950, |world| async move {
         world.set_rigs(&["r"]);
+        world.state().nature.boot_works = 10_000_000..10_000_001;
         for session in [DEACON.to_owned(), witness("r"), BOOT.to_owned()] {
             world.start_foreign(&session);
         }

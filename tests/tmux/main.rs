@@ -13,6 +13,7 @@ mod adapter;
 mod beside_the_user;
 mod deacon;
 mod deaths;
+mod elsewhere;
 mod foreign;
 mod gate;
 mod liveness;

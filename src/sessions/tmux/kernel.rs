@@ -32,6 +32,20 @@ pub fn is_ending(pid: u32) -> bool {
     }
 }
 
+/// Whether this process is a tmux server that is not ending; where that cannot be told, it is not.
+#[cfg(target_os = "linux")]
+pub fn is_tmux_server(pid: u32) -> bool {
+    stat(pid).is_some_and(|stat| {
+        stat.comm.starts_with("tmux: server") && stat.state != 'Z' && stat.flags & EXITING == 0
+    })
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn is_tmux_server(_pid: u32) -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
 fn stat(pid: u32) -> Option<procfs::process::Stat> {
     use procfs::FromRead;

@@ -84,6 +84,11 @@ impl Servers {
         }
     }
 
+    /// The process of the one that answered last.
+    pub fn last(&self) -> Option<u32> {
+        locked(&self.0).server.map(|(pid, _)| pid)
+    }
+
     /// Which incarnation of the server answered last; 0 before the first.
     pub fn generation(&self) -> u64 {
         locked(&self.0).generation

@@ -31,6 +31,7 @@ use self::{
     herald::Herald,
     link::{Link, Purpose, Trouble},
     list::{FORMAT, Listed, parse},
+    lost::ServerSocket,
     request::Request,
     target::exact,
 };
@@ -40,7 +41,7 @@ pub use self::{
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
-use super::{End, Key, KeyBinding, NewSession, PaneTarget, Session, Sessions, SessionsError};
+use super::{End, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessions, SessionsError};
 
 mod approach;
 mod control;
@@ -50,6 +51,7 @@ mod kernel;
 mod keys;
 mod link;
 mod list;
+mod lost;
 mod program;
 mod protocol;
 mod quote;
@@ -90,6 +92,7 @@ pub struct Tmux {
     deaths: Deaths,
     herald: Herald,
     buffers: AtomicU64,
+    socket: ServerSocket,
     /// The keys that are bound, by table.
     bound: Mutex<BTreeSet<(&'static str, &'static str)>>,
 }
@@ -98,11 +101,13 @@ impl Tmux {
     /// The adapter for a server; does nothing until it is asked something.
     pub fn new(config: TmuxConfig) -> Self {
         let herald = Herald::new();
+        let socket = ServerSocket::new(&config.socket);
         Tmux {
             link: Link::new(config, herald.clone()),
             deaths: Deaths::new(herald.clone()),
             herald,
             buffers: AtomicU64::new(0),
+            socket,
             bound: Mutex::default(),
         }
     }
@@ -145,6 +150,18 @@ impl Tmux {
             true => Ok(session),
             false => Err(no_such_pane(pane)),
         }
+    }
+
+    /// Why it is not known what runs in the server, though none can be reached: the one that was known goes on without its socket.
+    async fn lost_server(&self) -> Option<SessionsError> {
+        let server = self.link.servers().last()?;
+        if !self.socket.is_lost_by(server).await {
+            return None;
+        }
+        self.socket.recreate(server);
+        let shown = self.socket.path().display();
+        let reason = format!("the server (PID {server}) runs, but its socket {shown} is gone");
+        Some(SessionsError::Failed { command: "tmux".to_owned(), reason })
     }
 
     fn read(&self, printed: &str) -> Listed {
@@ -253,6 +270,9 @@ impl Sessions for Tmux {
                 listed
             }
             Err(Trouble::NoServer) => {
+                if let Some(lost) = self.lost_server().await {
+                    return Err(lost);
+                }
                 self.deaths.last_breath().await;
                 Listed::default()
             }
@@ -272,7 +292,8 @@ impl Sessions for Tmux {
                 self.deaths.watch_too(&listed);
                 Ok(listed.sessions.into_iter().find(|session| session.name == name))
             }
-            Err(SessionsError::NoSuchSession(_)) => Ok(None),
+            Err(SessionsError::NoSuchSession(_)) if self.link.is_open() => Ok(None),
+            Err(SessionsError::NoSuchSession(_)) => self.lost_server().await.map_or(Ok(None), Err),
             Err(error) => Err(error),
         }
     }
@@ -284,6 +305,11 @@ impl Sessions for Tmux {
             let command = format!("tmux new-session -s {:?}", new.name);
             return Err(unusable(command, "no session can have this name"));
         };
+        if !self.link.is_open()
+            && let Some(lost) = self.lost_server().await
+        {
+            return Err(lost);
+        }
         let requests = self.creation(new, &target).await?;
         let printed = self.for_session(&new.name, &requests, Purpose::Create).await?;
         let listed = self.read(&printed);
@@ -400,6 +426,18 @@ impl Sessions for Tmux {
 
     fn server_generation(&self) -> u64 {
         self.link.servers().generation()
+    }
+
+    fn place(&self) -> Place {
+        let reached = self.link.is_open() || self.socket.is_there();
+        Place {
+            socket: self.socket.path().to_owned(),
+            server: self.link.servers().last().filter(|_| reached),
+        }
+    }
+
+    async fn recreate_socket(&self, server: u32) {
+        self.socket.recreate(server);
     }
 
     async fn close(&self) {

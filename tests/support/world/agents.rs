@@ -333,6 +333,45 @@ impl World {
         }
     }
 
+    /// The supervisor loses sight of its server, and all agents live on: its socket file is deleted, or the settings name another.
+    pub fn lose_server(&self, deleted: bool) {
+        let now = self.time();
+        let mut state = self.state();
+        let server = super::processes::server(state.generation);
+        let sessions = std::mem::take(&mut state.sessions);
+        state.hidden.extend(sessions.into_iter().map(|(name, session)| (name, (session, Some(server)))));
+        state.generation += 1;
+        state.socket_deleted = deleted;
+        state.note(now, true, || format!("the server is out of sight (its socket deleted: {deleted})"));
+    }
+
+    /// The server is in sight again, with all that lives in it.
+    pub fn find_server(&self) {
+        let now = self.time();
+        let mut state = self.state();
+        state.socket_deleted = false;
+        let hidden = std::mem::take(&mut state.hidden);
+        state.sessions.extend(hidden.into_iter().map(|(name, (session, _))| (name, session)));
+        state.note(now, true, || "the server is in sight again".to_owned());
+        drop(state);
+        self.hint_sessions();
+    }
+
+    /// The session of an agent ends, and the agent does not; until it is [gone](Self::hidden_ends).
+    pub fn outlive(&self, name: &str) {
+        let session = self.state().sessions.get(name).cloned();
+        self.end_session(name, "its pane was closed");
+        self.state().hidden.extend(session.map(|session| (name.to_owned(), (session, None))));
+    }
+
+    /// An agent that is out of sight ends.
+    pub fn hidden_ends(&self, name: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        state.hidden.remove(name);
+        state.note(now, true, || format!("what was hidden of {name} ends"));
+    }
+
     /// The tmux server dies, and every session with it.
     pub fn kill_server(&self) {
         let now = self.time();

@@ -129,6 +129,10 @@ pub struct State {
     pub nature: agents::Nature,
     /// Running sessions by name.
     pub sessions: BTreeMap<String, FakeSession>,
+    /// Agents that run where the supervisor does not look, by session: with the server they run in, while its pane is there.
+    pub hidden: BTreeMap<String, (FakeSession, Option<u32>)>,
+    /// The socket file of the supervisor's server is gone.
+    pub socket_deleted: bool,
     /// Which tmux server this is.
     pub generation: u64,
     /// Files by path.
@@ -212,6 +216,8 @@ impl World {
             weather: Weather::default(),
             nature: agents::Nature::default(),
             sessions: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            socket_deleted: false,
             generation: 1,
             files: BTreeMap::new(),
             file_ids: BTreeMap::new(),

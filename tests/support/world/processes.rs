@@ -1,16 +1,37 @@
 //! The processes of the world: those in its sessions.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
-use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError};
+use gastown_supervisor::processes::{Ended, Invocation, Process, Processes, ProcessesError, Resident};
 
 use super::{
-    Condition, World,
+    Condition, FakeSession, World,
     operator::{FakeInvocation, OWN},
     rules,
     weather::{TABLE_CAP, pause},
 };
+
+/// The process of a server of this incarnation.
+pub(super) fn server(generation: u64) -> u32 {
+    u32::try_from(5_000_000 + generation).unwrap()
+}
+
+fn resident(session: &FakeSession, server: Option<u32>, socket: &str, variables: &[&str]) -> Resident {
+    let command = Invocation {
+        pid: session.pid,
+        born: u64::from(session.pid),
+        ancestors: vec![server.unwrap_or(1), 1, session.pid],
+        comm: session.process.clone(),
+        executable: None,
+        arguments: vec![session.process.clone()],
+        directory: Some(session.directory.clone()),
+    };
+    let mut environment = session.environment.clone();
+    environment.insert("TMUX".to_owned(), format!("{socket},{},0", server.unwrap_or(4_999_999)));
+    environment.retain(|name, _| variables.contains(&name.as_str()));
+    Resident { command, environment }
+}
 
 #[async_trait]
 impl Processes for World {
@@ -82,6 +103,40 @@ impl Processes for World {
             let which = if young.is_some() { "young " } else { "" };
             format!("{which}processes of {program} -> {outcome} (+{:?})", fate.after)
         });
+        pause(fate.after).await;
+        answer
+    }
+
+    async fn residents(
+        &self,
+        variables: &'static [&'static str],
+        below: &Path,
+    ) -> Result<Vec<Resident>, ProcessesError> {
+        let probability = self.state().weather.fail;
+        let fate = self.fate("residents", TABLE_CAP, probability);
+        self.arrive("residents", &fate).await;
+        let now = self.time();
+        let answer = if fate.fails {
+            Err(ProcessesError("it is not mounted".to_owned()))
+        } else {
+            let state = self.state();
+            let own = server(state.generation);
+            let seen = state.sessions.values().map(|session| (session, Some(own)));
+            let hidden = state.hidden.values().map(|(session, server)| (session, *server));
+            let socket = if state.socket_deleted { "/tmux/own" } else { "/tmux/other" };
+            let there = seen.chain(hidden).filter(|(session, _)| session.live() && session.appears <= now);
+            let all = there.map(|(session, server)| {
+                let at = if server == Some(own) { "/tmux/own" } else { socket };
+                resident(session, server, at, variables)
+            });
+            Ok(all
+                .filter(|it| {
+                    !it.environment.is_empty()
+                        || it.command.directory.as_ref().is_some_and(|at| at.starts_with(below))
+                })
+                .collect())
+        };
+        self.state().note(now, fate.fails, || format!("residents (+{:?})", fate.after));
         pause(fate.after).await;
         answer
     }

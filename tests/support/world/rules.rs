@@ -179,6 +179,11 @@ impl State {
         if self.sessions.get(name).is_some_and(|it| it.live() && it.by == By::Supervisor) {
             self.violated(now, format!("{name} is created once more, and lives"));
         }
+        // Of one that went out of sight in this moment nobody can know.
+        let out_of_sight = |(it, _): &(super::FakeSession, Option<u32>)| it.live() && it.by == By::Supervisor;
+        if self.hidden.get(name).is_some_and(out_of_sight) {
+            self.violated(now, format!("create {name}, whose agent runs out of sight"));
+        }
         self.check_gates(now, "create", name, Duration::ZERO);
         if self.wished(name) {
             // Whoever stopped it by hand since it was asked for does not hold that up.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gastown_supervisor::sessions::{
-    End, Key, KeyBinding, NewSession, Pane, PaneTarget, Session, Sessions, SessionsError,
+    End, Key, KeyBinding, NewSession, Pane, PaneTarget, Place, Session, Sessions, SessionsError,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -226,6 +226,18 @@ impl Sessions for World {
 
     fn server_generation(&self) -> u64 {
         self.state().generation
+    }
+
+    fn place(&self) -> Place {
+        let state = self.state();
+        let server = (!state.socket_deleted).then(|| super::processes::server(state.generation));
+        Place { socket: "/tmux/own".into(), server }
+    }
+
+    async fn recreate_socket(&self, _: u32) {
+        if self.state().socket_deleted {
+            self.after(super::millis(50), World::find_server);
+        }
     }
 
     async fn close(&self) {}

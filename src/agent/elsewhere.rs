@@ -1,0 +1,124 @@
+//! Elsewhere: agents of this town that run where the supervisor's tmux server does not show them.
+//!
+//! That there is no session of an agent's name does not mean that there is no agent: the server's socket may have been deleted, the
+//! settings may name another server than the one the agents run on, somebody may have renamed the session, the agent may have
+//! outlived its pane. So before an agent is started of which nothing is known, the process table is searched: for what was started
+//! as this agent, by its environment, or for its program in its directory. Who is found is not started once more.
+//!
+//! What an agent starts inherits its environment, so that alone proves nothing: it must be what a tmux server runs in a pane, or
+//! else the agent's own program. What the search means is [`judge`]'s part, which is pure; nothing here starts or ends anything.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use self::judge::{Found, Wanted, find, town_of};
+use super::{foreign, identity::Identity, place, programs, spec::AgentSpec};
+use crate::{
+    deps::Deps,
+    processes::{ProcessesError, Resident},
+};
+
+mod judge;
+
+/// The variables that tell whose a process is.
+const VARIABLES: &[&str] =
+    &["GT_ROOT", "GT_TOWN_ROOT", "BD_ACTOR", "GT_ROLE", "GT_RIG", "GT_POLECAT", "GT_PROCESS_NAMES", "TMUX"];
+
+/// Right before a start, that nobody was found counts for this long: the look that led to it has just searched.
+pub const JUST_SEARCHED: Duration = Duration::from_secs(2);
+
+type Seen = Result<Arc<Vec<Resident>>, ProcessesError>;
+
+/// What the last search showed, and when it began; shared by all owners.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    last: Arc<tokio::sync::Mutex<Option<(Duration, Seen)>>>,
+}
+
+impl Elsewhere {
+    /// The processes that may be agents, as they were at most this long ago.
+    async fn residents(&self, deps: &Deps, at_most: Duration) -> Seen {
+        let asked = deps.now().mono;
+        let mut last = self.last.lock().await;
+        if let Some((begun, seen)) = &*last
+            && *begun + at_most >= asked
+        {
+            return seen.clone();
+        }
+        let begun = deps.now().mono;
+        let seen = deps.processes.residents(VARIABLES, deps.paths.root()).await.map(Arc::new);
+        *last = Some((begun, seen.clone()));
+        seen
+    }
+}
+
+/// Its session is in sight: it runs nowhere else.
+pub fn in_sight(deps: &Deps, spec: &AgentSpec) {
+    deps.problems.clear(&spec.problem_key("elsewhere"));
+}
+
+/// Why an agent that has no session is not to be started: it runs elsewhere, or that could not be found out. `None` when it may be,
+/// by a search that began at most this long ago.
+pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option<String> {
+    let found = match search(deps, spec, at_most).await {
+        // It may have ended since.
+        Ok(Some(_)) => search(deps, spec, Duration::ZERO).await,
+        other => other,
+    };
+    let key = spec.problem_key("elsewhere");
+    match found {
+        Ok(None) => {
+            deps.problems.clear(&key);
+            None
+        }
+        Ok(Some(Found { told, lost_server })) => {
+            deps.problems.report(key, format!("{}: {told}; it is not started once more", spec.identity));
+            if let Some(server) = lost_server {
+                deps.sessions.recreate_socket(server).await;
+            }
+            Some(told)
+        }
+        Err(why) => Some(why),
+    }
+}
+
+async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Option<Found>, String> {
+    let all = deps.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
+    let ours = names_of_this_town(deps, &all).await?;
+    let program = programs::find(deps, spec).await.program;
+    let directories = directories(deps, &spec.identity);
+    let wanted =
+        Wanted { identity: &spec.identity, program: &program, directories: &directories, ours: &ours };
+    Ok(find(&all, wanted, &deps.sessions.place()))
+}
+
+/// What these processes call this town.
+async fn names_of_this_town(deps: &Deps, all: &[Resident]) -> Result<BTreeSet<String>, String> {
+    let named: BTreeSet<&str> = all.iter().filter_map(town_of).collect();
+    let mut ours = BTreeSet::new();
+    for name in named {
+        let is_ours = foreign::is_this(&*deps.files, deps.paths.root(), Path::new(name)).await;
+        if is_ours.map_err(|error| format!("{name}: {error}"))? {
+            ours.insert(name.to_owned());
+        }
+    }
+    Ok(ours)
+}
+
+/// The directories in which nobody but this agent works.
+fn directories(deps: &Deps, identity: &Identity) -> Vec<PathBuf> {
+    let all = place::candidates(identity, &deps.paths);
+    match identity {
+        // Where people work too.
+        Identity::Mayor | Identity::Crew(..) => Vec::new(),
+        Identity::Witness(rig) | Identity::Refinery(rig) => {
+            let shared = [deps.paths.rig(rig), deps.paths.rig(rig).join("mayor/rig")];
+            all.into_iter().filter(|directory| !shared.contains(directory)).collect()
+        }
+        Identity::Deacon | Identity::Boot | Identity::Polecat(..) => all,
+    }
+}

@@ -1,0 +1,98 @@
+//! Lost: a server that runs while its socket is gone, as when something cleans up `/tmp`.
+//!
+//! Nobody can connect to it then, and its sessions live on. It is never taken for a server that ended, and no other is started in
+//! its place: on SIGUSR1 a tmux server makes its socket again.
+#![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which owns its socket")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Socket, kernel};
+use crate::processes::pidfd::PidFd;
+
+/// A server that is on its way out has no socket for a moment.
+const ON_ITS_WAY: Duration = Duration::from_millis(300);
+/// Between two looks meanwhile.
+const POLL: Duration = Duration::from_millis(15);
+/// Between two requests to make it again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The socket of one server.
+#[derive(Debug)]
+pub struct ServerSocket {
+    path: PathBuf,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl ServerSocket {
+    /// The socket a configuration means.
+    pub fn new(socket: &Socket) -> Self {
+        ServerSocket { path: real(&path(socket)), asked: Mutex::default() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is there.
+    pub fn is_there(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
+    }
+
+    /// Whether this server, to which nobody can connect, goes on all the same.
+    pub async fn is_lost_by(&self, server: u32) -> bool {
+        let begun = Instant::now();
+        while !self.is_there() && kernel::is_tmux_server(server) {
+            if begun.elapsed() >= ON_ITS_WAY {
+                return true;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        false
+    }
+
+    /// Has this server make it again, if it is gone.
+    pub fn recreate(&self, server: u32) {
+        // First the hold, then the question what it is: SIGUSR1 would end something else.
+        let Some(hold) = PidFd::open(server) else { return };
+        if self.is_there() || !kernel::is_tmux_server(server) {
+            return;
+        }
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.is_some_and(|at| at.elapsed() < AGAIN) {
+            return;
+        }
+        *asked = Some(Instant::now());
+        if hold.signal(rustix::process::Signal::USR1) {
+            tracing::warn!(
+                "the tmux server (PID {server}) runs, but its socket {} was deleted: it was asked to make it again (SIGUSR1)",
+                self.path.display()
+            );
+        }
+    }
+}
+
+/// As tmux 3.3a makes it (`make_label`).
+fn path(socket: &Socket) -> PathBuf {
+    let name = match socket {
+        Socket::Path(path) => return path.clone(),
+        Socket::Default => "default",
+        Socket::Name(name) => name,
+    };
+    let base = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+    let own = format!("tmux-{}", rustix::process::getuid().as_raw());
+    base.unwrap_or_else(|| "/tmp".into()).join(own).join(name)
+}
+
+/// The directory without symbolic links; the socket itself may be gone.
+fn real(path: &Path) -> PathBuf {
+    let there = path.parent().and_then(|dir| dir.canonicalize().ok());
+    match (there, path.file_name()) {
+        (Some(dir), Some(name)) => dir.join(name),
+        _ => path.to_owned(),
+    }
+}
