@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::town::{
-    hold,
+    disk_task, hold,
     opening::{self, Whose},
     own_directory,
     paths::TownPaths,
@@ -53,14 +53,15 @@ pub struct SocketDoor;
 impl Door for SocketDoor {
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {
         let paths = paths.clone();
-        let opening = tokio::task::spawn_blocking(move || {
+        let path = paths.socket();
+        let opening = disk_task::run(&path, move |_| {
             if before.is_some_and(|bound| bound.is_there()) {
                 return Ok(None);
             }
             let (listener, bound) = bind(&paths)?;
             Ok(Some(Opened { listener, bound: Arc::new(bound) }))
         });
-        opening.await.map_err(io::Error::other)?
+        opening.await
     }
 }
 

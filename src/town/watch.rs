@@ -19,6 +19,8 @@ use async_trait::async_trait;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
 use tokio::sync::watch;
 
+use super::disk_task;
+
 /// The port: who tells that something in the town's directories changed.
 #[async_trait]
 pub trait Hints: Send + Sync {
@@ -77,13 +79,12 @@ impl Hints for SystemHints {
             Ok(watch) => watch.clone(),
             Err(why) => return Some(why.clone()),
         };
-        tokio::task::spawn_blocking(move || {
+        let town = directories.first().cloned().unwrap_or_default();
+        let retargeted = disk_task::run(&town, move |_| {
             let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
-            watch.retarget(&directories).first().map(ToString::to_string)
-        })
-        .await
-        .ok()
-        .flatten()
+            Ok(watch.retarget(&directories).first().map(ToString::to_string))
+        });
+        retargeted.await.unwrap_or_else(|error| Some(format!("the town cannot be watched: {error}")))
     }
 }
 
