@@ -20,7 +20,7 @@ task_local! {
 
 /// From now on every panic of this process is told in the log, and no longer on standard error.
 pub fn install() {
-    set_hook(Box::new(|info| log(info)));
+    set_hook(Box::new(log));
 }
 
 /// Tells one panic.
