@@ -228,7 +228,7 @@ mod tests {
         let paste = paste("$1:.%7", "b1", "$x\n;");
         #[rustfmt::skip]
         let cases = [
-            (new_session(&new(), "#{pid}"), r##"new-session -d -P -F "#{pid}" -x 200 -y 50 -s gt-a -c "/t/##(x)" -e "A=1 ;" -e B= /bin/sh -c "cd -- \"\044\061\" || exit 126; shift; exec \"\044@\"" sh "/t/#(x)" agent "x;""##),
+            (new_session(&new(), "#{pid}"), r##"new-session -d -P -F "#{pid}" -x 200 -y 50 -s gt-a -c "/t/##(x)" -e "A=1 ;" -e B= /bin/sh -c "cd -- \042\0441\042 || exit 126; shift; exec \042\044@\042" sh "/t/#(x)" agent "x;""##),
             (paste[0].clone(), r#"copy-mode -q -t "\0441:.%7""#),
             (paste[1].clone(), r#"set-buffer -b b1 -- "\044x\012;""#),
             (paste[2].clone(), r#"paste-buffer -p -r -d -b b1 -t "\0441:.%7""#),
