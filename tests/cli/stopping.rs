@@ -223,7 +223,7 @@ fn while_a_command_and_a_stubborn_agent_keep_it_waiting() {
     );
     // The refinery's presync asks git; the witness's session holds a shell that does not end on TERM.
     town.program("git", "sleep 600 & sleep 600");
-    let stubborn = "trap '' TERM HUP; while :; do sleep 1; done";
+    let stubborn = "trap '' TERM HUP; while :; do read line || sleep 1; done";
     let mut supervisor = town.start();
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
     process::signal(town.pane("gt-alpha-refinery").unwrap(), Signal::KILL);
