@@ -17,6 +17,9 @@ use std::{
     time::Duration,
 };
 
+#[path = "support/limits.rs"]
+mod limits;
+
 use gastown_supervisor::{
     agent::{
         presync,
@@ -34,6 +37,7 @@ use gastown_supervisor::{
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
 };
+use limits::LimitedCommand;
 
 /// What all of git's runs get: nobody's configuration, and a name.
 const SURROUNDINGS: [(&str, &str); 7] = [
@@ -115,7 +119,7 @@ impl Town {
     fn sh_in(&self, directory: &Path, script: &str) -> String {
         let mut command = Command::new("sh");
         command.args(["-c", script]).current_dir(directory).envs(SURROUNDINGS);
-        let output = command.output().unwrap();
+        let output = command.limited_output();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{script}: {printed}{}", String::from_utf8_lossy(&output.stderr));
         printed

@@ -47,15 +47,20 @@ mod tests {
 
     use super::*;
 
+    async fn ended(command: &mut Command) -> std::io::Result<std::process::ExitStatus> {
+        let limit = std::time::Duration::from_secs(60);
+        tokio::time::timeout(limit, command.status()).await.expect("the end of `true` within a minute") // limited: a minute
+    }
+
     /// As seen by a child whose parent was killed before it could ask for the signal: its parent is another process.
     #[tokio::test]
     async fn a_child_whose_parent_is_gone_does_not_become_the_program() {
         let mut command = Command::new("true");
         dies_with(&mut command, Signal::KILL, Pid::INIT);
-        let refused = command.status().await.unwrap_err();
+        let refused = ended(&mut command).await.unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::SRCH.raw_os_error()), "{refused}");
         let mut command = Command::new("true");
         dies_with_us(&mut command, Signal::KILL);
-        assert!(command.status().await.unwrap().success());
+        assert!(ended(&mut command).await.unwrap().success());
     }
 }

@@ -98,7 +98,7 @@ mod tests {
         let limit = Duration::from_millis(20);
         let (release, released) = mpsc::channel::<()>();
         let stuck = run_within(limit, path, move |_| {
-            let _ = released.recv();
+            let _ = released.recv(); // limited: the sender is dropped below, or with the test
             Ok(())
         });
         assert_eq!(stuck.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -124,7 +124,7 @@ mod tests {
         let limit = Duration::from_millis(20);
         let (release, released) = mpsc::channel::<()>();
         let mut stuck = Box::pin(run_within(Duration::from_secs(60), path, move |_| {
-            let _ = released.recv();
+            let _ = released.recv(); // limited: the sender is dropped below, or with the test
             Ok(())
         }));
         assert!(tokio::time::timeout(2 * limit, &mut stuck).await.is_err());

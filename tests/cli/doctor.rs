@@ -229,7 +229,7 @@ fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
         let finding = problem(&report, path).unwrap_or_else(|| panic!("{path}: {report:#}"));
         assert_eq!((code, &finding["severity"]), (1, &json!("wrong")), "{finding}");
         assert!(
-            finding["what"].as_str().unwrap().contains("cannot be read: it is not a regular file"),
+            finding["what"].as_str().unwrap().contains("cannot be read: it is a named pipe, not a file"),
             "{finding}"
         );
     }

@@ -12,7 +12,7 @@ use gastown_supervisor::sessions::{
 };
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Server, process, session};
+use crate::support::{PATIENCE, Server, limits::LimitedJoin, process, session};
 
 /// A few thousand rounds were run for the README; each costs a tenth of a second.
 const FEW: u32 = 6;
@@ -126,7 +126,7 @@ fn a_supervisor_that_is_killed_and_begins_again_leaves_the_server_alive() {
             });
             (tmux, runtime)
         });
-        let killed = killed.join().unwrap();
+        let killed = killed.limited_join("the supervisor that is killed");
         let next = Tmux::new(it.config());
         ours.block_on(async {
             let _ = next.list().await;

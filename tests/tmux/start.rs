@@ -138,7 +138,7 @@ fn neither_the_shell_nor_the_path_of_the_tmux_server_matters() {
     command.args(["new-session", "-d", "-s", "mine", "sleep", "600", ";"]);
     command.args(["set-option", "-g", "default-shell", town.bin().join("shell").to_str().unwrap()]);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
-    assert!(command.status().unwrap().success());
+    assert!(command.limited_status().success());
     let _supervisor = town.start();
     for (identity, session, directory) in [
         ("deacon", "hq-deacon", "deacon"),
