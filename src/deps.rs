@@ -14,7 +14,7 @@ use crate::{
     agent::{
         bindings::Bindings, claims::Claims, elsewhere::Elsewhere, history::Histories, holds::Holds,
         lives::Lives, restart_ledger::RestartLedger, role_bead::RoleBeads, screens::Screens,
-        start_slots::StartSlots, turns::Turns,
+        start_slots::StartSlots, turns::Turns, waits::Waits,
     },
     audit::incidents::Incidents,
     clock::{Clock, Now},
@@ -108,6 +108,8 @@ pub struct Deps {
     pub holds: Holds,
     /// Agents that were seen alive, and whose end is not accounted for.
     pub lives: Lives,
+    /// Agents that ended for a reason of their own, and are tried again later.
+    pub waits: Waits,
     /// What was mailed about whom, and is not over.
     pub incidents: Incidents,
     /// What happened to each agent, for people.
@@ -174,6 +176,7 @@ impl Deps {
             role_beads: RoleBeads::new(paths.supervisor_dir()),
             holds: Holds::new(paths.supervisor_dir()),
             lives: Lives::new(paths.supervisor_dir()),
+            waits: Waits::new(paths.supervisor_dir()),
             incidents: Incidents::new(paths.supervisor_dir()),
             histories: Histories::new(paths.supervisor_dir()),
             feed: FeedProgress::new(paths.supervisor_dir()),

@@ -138,6 +138,7 @@ async fn remember(deps: &Deps, process: Process) {
     }
     deps.requests.load(deps).await;
     deps.holds.load(deps).await;
+    deps.waits.load(deps).await;
     deps.lives.load(deps).await;
     deps.role_beads.load(deps).await;
     deps.incidents.load(deps).await;

@@ -10,7 +10,8 @@
 //! | --- | --- |
 //! | `STANDIN_DELAY_MS` | the prompt appears only after so many milliseconds |
 //! | `STANDIN_NO_PROMPT` (set, not empty) | the prompt never appears |
-//! | `STANDIN_DIALOG` (set, not empty) | claude's permissions question comes first: Down and Enter go on, Enter alone exits 1 |
+//! | `STANDIN_DIALOG` (set, not empty) | claude's permissions question comes first, or codex's about its update (`update`) or claude's about the directory (`trust`): the cursor moves up and down, Enter on the right option goes on, on another it exits 1 |
+//! | `STANDIN_DIALOG_AFTER_MS` | that question comes only so many milliseconds after the prompt |
 //! | file `<GT_ROOT>/demo/hang-<actor>` | while it exists: no heartbeat, no answer, no log |
 //! | file `<GT_ROOT>/demo/doze-<actor>` | while it exists: no heartbeat, but what is typed is taken as ever |
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
@@ -22,6 +23,7 @@
 //! | file `<town>/demo/hang-bd`, `hang-gt` | that program, and a child of it, do not end until they are killed |
 //! | file `<town>/demo/delay-bd`, `delay-gt` | that program takes as many milliseconds as the file holds |
 //! | file `<town>/demo/recordings/*.txt` | `gt`, called with the command line of a [`recording`], does what that one did |
+//! | typed `say <words>` | it shows the words as a message of its own |
 //!
 //! `<actor>` is `BD_ACTOR` with `-` for `/`. An agent that begins appends its actor and process id to
 //! `<GT_ROOT>/demo/begun.log`, and each line it receives to `<GT_ROOT>/demo/received-<actor>.log`; `gt` and `bd` append their arguments to `<town>/demo/commands.log`,
@@ -188,18 +190,39 @@ struct Agent {
     deacon: bool,
     cycle: u64,
     keys: Keys,
-    dialog: Dialog,
+    dialog: Option<Dialog>,
+    /// When the question comes up.
+    asks_at: Option<Instant>,
 }
 
-/// The permissions question.
-#[derive(PartialEq)]
-enum Dialog {
-    /// Not asked, or answered.
-    None,
-    /// Shown; the selection is still on "No, exit".
-    No,
-    /// Shown; the selection is on "Yes".
-    Yes,
+/// A question with options.
+struct Dialog {
+    text: &'static str,
+    options: &'static [&'static str],
+    right: usize,
+    cursor: usize,
+}
+
+impl Dialog {
+    fn named(name: &str) -> Option<Dialog> {
+        let (text, options, right): (_, &'static [&'static str], _) = match name {
+            "" => return None,
+            "update" => {
+                ("Update available! 0.39.0 -> 0.46.0", &["Update now", "Skip", "Skip until next version"], 1)
+            }
+            "trust" => ("Do you trust the files in this folder?", &["Yes, proceed", "No, exit"], 0),
+            _ => ("WARNING: running in Bypass Permissions mode", &["No, exit", "Yes, I accept"], 1),
+        };
+        Some(Dialog { text, options, right, cursor: 0 })
+    }
+
+    fn draw(&self) {
+        let option = |(at, text): (usize, &&str)| {
+            format!("{} {}. {text}\r\n", if at == self.cursor { "❯" } else { " " }, at + 1)
+        };
+        let options: String = self.options.iter().enumerate().map(option).collect();
+        show(&format!("\x1b[2J\x1b[H{}\r\n\r\n{options}\r\nEnter to confirm\r\n", self.text));
+    }
 }
 
 impl Agent {
@@ -212,7 +235,8 @@ impl Agent {
             deacon: variable("GT_ROLE") == "deacon",
             cycle: 0,
             keys: Keys::default(),
-            dialog: if variable("STANDIN_DIALOG").is_empty() { Dialog::None } else { Dialog::No },
+            dialog: Dialog::named(&variable("STANDIN_DIALOG")),
+            asks_at: None,
         }
     }
 
@@ -227,11 +251,14 @@ impl Agent {
         if let Some(delay) = env::var("STANDIN_DELAY_MS").ok().and_then(|text| text.parse().ok()) {
             thread::sleep(Duration::from_millis(delay));
         }
-        match self.dialog {
-            Dialog::None => self.greet(),
-            _ => show(
-                "WARNING: running in Bypass Permissions mode\r\n\r\n❯ 1. No, exit\r\n  2. Yes, I accept\r\n",
-            ),
+        let after = env::var("STANDIN_DIALOG_AFTER_MS").ok().and_then(|text| text.parse().ok());
+        match (&self.dialog, after) {
+            (Some(_), Some(after)) => {
+                self.greet();
+                self.asks_at = Some(Instant::now() + Duration::from_millis(after));
+            }
+            (Some(dialog), None) => dialog.draw(),
+            (None, _) => self.greet(),
         }
         self.serve()
     }
@@ -259,7 +286,14 @@ impl Agent {
                 self.heartbeat();
                 beat_at = Some(Instant::now() + Duration::from_secs(1));
             }
-            match readable(beat_at) {
+            if let Some(dialog) = &self.dialog
+                && self.asks_at.is_some_and(|at| at <= Instant::now())
+            {
+                dialog.draw();
+                self.asks_at = None;
+            }
+            let next = [beat_at, self.asks_at].into_iter().flatten().min();
+            match readable(next) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(_) => return 1,
@@ -282,16 +316,21 @@ impl Agent {
     fn key(&mut self, byte: u8) -> Option<i32> {
         match self.keys.take(byte)? {
             Event::Interrupt => return Some(130),
-            Event::Down if self.dialog == Dialog::No => self.dialog = Dialog::Yes,
-            Event::Down => {}
-            Event::Message(text) => match self.dialog {
-                Dialog::No => return Some(1),
-                Dialog::Yes => {
-                    self.dialog = Dialog::None;
+            Event::Move(down) => {
+                if let Some(dialog) = self.dialog.as_mut().filter(|_| self.asks_at.is_none()) {
+                    let last = dialog.options.len() - 1;
+                    dialog.cursor =
+                        if down { last.min(dialog.cursor + 1) } else { dialog.cursor.saturating_sub(1) };
+                    dialog.draw();
+                }
+            }
+            Event::Message(text) => match self.dialog.take_if(|_| self.asks_at.is_none()) {
+                Some(dialog) if dialog.cursor != dialog.right => return Some(1),
+                Some(_) => {
                     show("\x1b[2J\x1b[H");
                     self.greet();
                 }
-                Dialog::None => self.received(&text),
+                None => self.received(&text),
             },
         }
         None
@@ -305,7 +344,10 @@ impl Agent {
         if let Some(root) = &self.root {
             append(&root.join(format!("demo/received-{}.log", self.actor)), &format!("{text}\n"));
         }
-        show(&format!("{}\r\n", text.replace('\n', "\r\n")));
+        match text.strip_prefix("say ") {
+            Some(words) => show(&format!("\r\n{words}\r\n")),
+            None => show(&format!("{}\r\n", text.replace('\n', "\r\n"))),
+        }
         self.prompt();
     }
 
@@ -342,8 +384,8 @@ impl Agent {
 enum Event {
     /// Enter, and what was typed before it.
     Message(Vec<u8>),
-    /// Cursor down.
-    Down,
+    /// Cursor down, or up.
+    Move(bool),
     /// Ctrl-C.
     Interrupt,
 }
@@ -385,9 +427,9 @@ impl Keys {
                 if !(0x40..=0x7e).contains(&byte) {
                     return None;
                 }
-                let down = byte == b'B';
+                let moved = matches!(byte, b'A' | b'B').then_some(Event::Move(byte == b'B'));
                 self.state = if sequence == b"200~" { KeyState::Paste } else { KeyState::Plain };
-                down.then_some(Event::Down)
+                moved
             }
             KeyState::Escape if matches!(byte, b'[' | b'O') => {
                 self.state = KeyState::Sequence(Vec::new());

@@ -128,6 +128,8 @@ pub struct Observation {
     pub worktree: Worktree,
     /// The line on its last screen that tells of a usage limit, if there is one.
     pub usage_limit: Option<String>,
+    /// The title of the question that its last screen showed, if it showed one.
+    pub question: Option<String>,
 }
 
 impl Observation {
@@ -174,6 +176,8 @@ pub enum SecondLook {
     BeingRemoved,
     /// It reached a usage limit and ended; the line that says so.
     UsageLimit(String),
+    /// It waited at a question, with this title, and ended: whoever answered it, or did not, ended it.
+    Question(String),
     /// It ended, and nobody meant it to.
     Death,
     /// It cannot be told yet, and why.
@@ -228,9 +232,10 @@ fn left_to_do(seen: &Observation, ago: Duration) -> SecondLook {
     match &seen.assignment {
         Assignment::None(why) | Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
         Assignment::NotAsked => SecondLook::Unclear("its work was not asked for".to_owned()),
-        Assignment::Standing | Assignment::Hooked { .. } => match &seen.usage_limit {
-            Some(line) => SecondLook::UsageLimit(line.clone()),
-            None => SecondLook::Death,
+        Assignment::Standing | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {
+            (Some(line), _) => SecondLook::UsageLimit(line.clone()),
+            (None, Some(title)) => SecondLook::Question(title.clone()),
+            (None, None) => SecondLook::Death,
         },
     }
 }

@@ -1,14 +1,15 @@
 //! Nudge: typing a message into the pane an agent lives in, so that it arrives whole and exactly once.
 //!
-//! Pasted literally, a moment later Escape (leaves a vi mode), then Enter. Where the agent lives is looked up right before
-//! each; where none is found, nothing is typed, as what is there may be a person's shell. Two nudges to one session never
-//! interleave: they take turns. It must not decide whether to nudge.
+//! Pasted literally, a moment later Enter; Escape before that only where the screen shows vim's insert mode, and never while
+//! work is in progress. Where the agent lives, and what its screen shows, is looked up right before each key: where no
+//! agent is found nothing is typed, as what is there may be a person's shell, and where a question shows neither, as the
+//! keys would answer it. Two nudges to one session never interleave: they take turns. It must not decide whether to nudge.
 
 use std::time::Duration;
 
 use super::{
     confirmation::{SessionKey, Sighting},
-    observe,
+    observe, questions, readiness, screens,
     spec::AgentSpec,
 };
 use crate::{
@@ -20,29 +21,45 @@ use crate::{
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
 
+/// So many of a screen's last lines are looked at.
+const LINES: u16 = screens::LINES;
+
+/// A nudge that was not delivered.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{why}")]
+pub struct NotDelivered {
+    /// Why.
+    pub why: Why,
+    /// Its text, or a part of it, may have been typed: it must not be typed again.
+    pub begun: bool,
+}
+
 /// Why a nudge was not delivered.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-pub enum NotDelivered {
+pub enum Why {
     /// The session that was meant is gone, or another one has its name.
     #[error("session {0} does not exist")]
     Gone(String),
     /// The session is there, and in none of its panes runs the agent.
     #[error("the agent runs in no pane of session {0}")]
     NoAgent(String),
-    /// It could not be found out where the agent runs.
-    #[error("it is not known where it runs: {0}")]
+    /// It waits for an answer, which the keys would give.
+    #[error("it waits at a question: {0}")]
+    Question(String),
+    /// It could not be found out where the agent runs, or what it shows.
+    #[error("it is not known where it runs, or what it shows: {0}")]
     Unknown(String),
     /// tmux refused or failed.
     #[error(transparent)]
     Failed(SessionsError),
 }
 
-impl From<SessionsError> for NotDelivered {
+impl From<SessionsError> for Why {
     fn from(error: SessionsError) -> Self {
         match error {
-            SessionsError::NoSuchSession(session) => NotDelivered::Gone(session),
-            SessionsError::NoSuchPane { session, .. } => NotDelivered::NoAgent(session),
-            other => NotDelivered::Failed(other),
+            SessionsError::NoSuchSession(session) => Why::Gone(session),
+            SessionsError::NoSuchPane { session, .. } => Why::NoAgent(session),
+            other => Why::Failed(other),
         }
     }
 }
@@ -55,32 +72,61 @@ pub async fn nudge(
     text: &str,
 ) -> Result<(), NotDelivered> {
     let _turn = deps.turns.take(&spec.session).await;
+    let untouched = |why| NotDelivered { why, begun: false };
+    let (pane, _) = look(deps, spec, incarnation).await.map_err(untouched)?;
+    let begun = |why| NotDelivered { why, begun: true };
+    deps.sessions.paste(&pane, text).await.map_err(|error| begun(error.into()))?;
+    enter(deps, spec, incarnation).await.map_err(begun)
+}
+
+/// Has what was pasted taken in.
+async fn enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<(), Why> {
     let settings = deps.settings();
-    deps.sessions.paste(&locate(deps, spec, incarnation).await?, text).await?;
     tokio::time::sleep(settings.nudge.paste_settle).await;
-    deps.sessions.press(&locate(deps, spec, incarnation).await?, Key::Escape).await?;
-    tokio::time::sleep(settings.nudge.escape_settle).await;
+    let (pane, screen) = look(deps, spec, incarnation).await?;
+    if readiness::wants_escape(&screen) {
+        deps.sessions.press(&pane, Key::Escape).await?;
+        tokio::time::sleep(settings.nudge.escape_settle).await;
+    }
     let mut tries = 1;
     loop {
-        let pane = locate(deps, spec, incarnation).await?;
-        match deps.sessions.press(&pane, Key::Enter).await.map_err(NotDelivered::from) {
-            Err(NotDelivered::Failed(_)) if tries < ENTER_TRIES => tries += 1,
+        let (pane, _) = look(deps, spec, incarnation).await?;
+        match deps.sessions.press(&pane, Key::Enter).await.map_err(Why::from) {
+            Err(Why::Failed(_)) if tries < ENTER_TRIES => tries += 1,
             outcome => return outcome,
         }
         tokio::time::sleep(ENTER_RETRY).await;
     }
 }
 
+/// The pane the agent lives in right now, and its screen, which asks nothing.
+async fn look(
+    deps: &Deps,
+    spec: &AgentSpec,
+    incarnation: &SessionKey,
+) -> Result<(PaneTarget, Vec<String>), Why> {
+    let pane = locate(deps, spec, incarnation).await?;
+    let lines = match deps.sessions.capture(&pane, LINES).await.map_err(Why::from) {
+        Err(Why::Failed(error)) => return Err(Why::Unknown(error.to_string())),
+        lines => lines?,
+    };
+    screens::saw(deps, &pane, lines.clone());
+    match questions::shown(&lines) {
+        Some(question) => Err(Why::Question(question.title)),
+        None => Ok((pane, lines)),
+    }
+}
+
 /// The pane the agent lives in right now.
-async fn locate(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<PaneTarget, NotDelivered> {
+async fn locate(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<PaneTarget, Why> {
     let (sighting, pane) = observe::locate(deps, spec).await;
     match (sighting, pane) {
-        (Sighting::Unknown(why), _) => Err(NotDelivered::Unknown(why)),
-        (Sighting::Absent, _) => Err(NotDelivered::Gone(spec.session.clone())),
+        (Sighting::Unknown(why), _) => Err(Why::Unknown(why)),
+        (Sighting::Absent, _) => Err(Why::Gone(spec.session.clone())),
         (Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key), _) if key != *incarnation => {
-            Err(NotDelivered::Gone(spec.session.clone()))
+            Err(Why::Gone(spec.session.clone()))
         }
         (_, Some(pane)) => Ok(pane),
-        (_, None) => Err(NotDelivered::NoAgent(spec.session.clone())),
+        (_, None) => Err(Why::NoAgent(spec.session.clone())),
     }
 }

@@ -93,6 +93,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         assignment: how.assignment.clone().unwrap_or(unasked(spec)),
         worktree: Worktree::There,
         usage_limit: None,
+        question: None,
         sighting,
     };
     let missing = matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_));
@@ -114,7 +115,11 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
     if missing {
-        seen.usage_limit = usage_limit(deps, spec, &how, left.filter(|_| is_left(&seen.sighting))).await;
+        read_last_screen(deps, left.filter(|_| matches!(seen.sighting, Sighting::Dead(_)))).await;
+        let last = how.life.as_deref().and_then(|id| deps.screens.last(&spec.session, id));
+        let patterns = &deps.settings().usage_limit.patterns;
+        seen.usage_limit = last.and_then(|(_, lines)| patterns.matches(&lines));
+        seen.question = how.life.as_deref().and_then(|id| deps.screens.question(&spec.session, Some(id)));
     }
     if missing && how.thorough && spec.identity.role() == Role::Polecat {
         seen.worktree = worktree(deps, spec).await;
@@ -137,20 +142,13 @@ fn may_be_started(seen: &Observation) -> bool {
         && matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. })
 }
 
-/// The line on its last screen that tells of a usage limit: on the pane it was in, where that is still there, else on what
-/// was last seen of it.
-async fn usage_limit(deps: &Deps, spec: &AgentSpec, how: &How, left: Option<PaneTarget>) -> Option<String> {
+/// What is left of an agent's screen in the pane it was in, where that is still there.
+async fn read_last_screen(deps: &Deps, left: Option<PaneTarget>) {
     if let Some(pane) = left
         && let Ok(lines) = deps.sessions.capture(&pane, screens::LINES).await
     {
-        deps.screens.note(&pane, lines, deps.now());
+        screens::saw(deps, &pane, lines);
     }
-    let (_, lines) = deps.screens.last(&spec.session, how.life.as_deref()?)?;
-    deps.settings().usage_limit.patterns.matches(&lines)
-}
-
-fn is_left(sighting: &Sighting) -> bool {
-    matches!(sighting, Sighting::Dead(_))
 }
 
 /// The pane of a session in which its agent was last seen: a person's pane beside it says nothing about the agent. One that

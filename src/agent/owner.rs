@@ -18,6 +18,7 @@ use super::{
     observe::{self, How, KnownNames},
     spec::AgentSpec,
     standing::{self, Standing},
+    waits::Wait,
 };
 use crate::{
     clock::Now,
@@ -75,7 +76,7 @@ pub struct AgentStatus {
     pub rig: Option<String>,
     /// Its session's name.
     pub session: String,
-    /// `alive`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Standing`].
+    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Standing`].
     pub state: &'static str,
     /// Since when it is so, as far as is known: of one that was found running, since its session was made; an earlier
     /// supervisor's knowledge counts.
@@ -161,6 +162,10 @@ impl Owner {
         let history = deps.restarts.recall(&spec.identity);
         let hold = deps.holds.of(&spec.identity).map(Memory::HeldOnRequest);
         let memory = hold.or_else(|| deps.restarts.memory(&spec.identity));
+        let memory = memory.or_else(|| {
+            let Wait { until, why } = deps.waits.of(&spec.identity)?;
+            Some(Memory::Waits { until, counted: false, paced: true, why })
+        });
         let state_since = deps.now();
         let missed = deps.lives.is_missed(&spec.identity);
         let lifecycle = Lifecycle::resumed(history, memory, missed, state_since);
@@ -170,7 +175,7 @@ impl Owner {
         }
         deps.claims.claim(&spec.identity, &spec.session);
         let known = KnownNames::default();
-        deps.screens.want(&spec.session, known.clone());
+        deps.screens.want(&spec, known.clone());
         let seen_alive = deps.lives.seen(&spec.identity);
         let mut owner = Owner {
             lifecycle,
@@ -279,9 +284,14 @@ impl Owner {
         }
         self.last_death = Some(death);
         if alive_there {
-            let look = self.look(None);
-            self.work.spawn(async move { OwnerEvent::Glanced(look.await) }, OwnerEvent::Done);
+            self.glance();
         }
+    }
+
+    /// Looks afresh, at once.
+    fn glance(&mut self) {
+        let look = self.look(None);
+        self.work.spawn(async move { OwnerEvent::Glanced(look.await) }, OwnerEvent::Done);
     }
 
     /// Something may have happened: a start under way looks whether it may go on.
@@ -324,11 +334,19 @@ impl Owner {
             }
             OwnerEvent::Glanced(seen) => self.apply(Event::Seen(seen)),
             OwnerEvent::StartEnded(end) => {
+                // What was told of its end while it was being started may have come too late for the start.
+                let told_of = match &end {
+                    StartEnd::Up { session, .. } => self.death_of(&session.id).is_some(),
+                    _ => false,
+                };
                 self.tell_start_problem(&end);
                 self.tell_asked_start(&end);
                 let unclear = matches!(end, StartEnd::Unclear(_));
                 self.apply(Event::StartEnded(end));
                 self.attended(unclear);
+                if told_of {
+                    self.glance();
+                }
             }
             OwnerEvent::StopEnded(end) => {
                 // What it came to was told, and an unclear one put off.
@@ -399,6 +417,12 @@ impl Owner {
         for notice in step.notices {
             self.notice(notice, now);
         }
+        // Whatever ended the wait: its time, somebody who started it, who cleared it or wants it no more.
+        let kept = self.deps.waits.of(&self.spec.identity);
+        let waits = |kept: &Wait| matches!(self.state(), State::Waiting { why, .. } if *why == kept.why);
+        if kept.is_some_and(|kept| !waits(&kept)) {
+            self.keep_wait(None, now);
+        }
         if self.lifecycle.history().crash_loop_since.is_none() {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
@@ -453,7 +477,17 @@ impl Owner {
 
     /// What a probe shows.
     pub fn snapshot(&self) -> AgentStatus {
-        let (state, since) = self.standing;
+        let (mut state, since) = self.standing;
+        let mut reason = standing::reason(&self.lifecycle);
+        let session = &self.spec.session;
+        let question = match self.state() {
+            State::Alive { session: life, .. } => self.deps.screens.question(session, Some(&life.id)),
+            State::Starting { .. } => self.deps.screens.question(session, None),
+            _ => None,
+        };
+        if let Some(title) = question.filter(|_| state != Standing::Unknown) {
+            (state, reason) = (Standing::WaitingAtQuestion, Some(title));
+        }
         AgentStatus {
             identity: self.spec.identity.to_string(),
             role: self.spec.identity.role().to_string(),
@@ -463,7 +497,7 @@ impl Owner {
             since,
             restarts: self.lifecycle.history().restart_count,
             backoff_until: standing::next_try(&self.lifecycle, self.deps.now().wall),
-            reason: standing::reason(&self.lifecycle),
+            reason,
             last_end: self.last_end.clone(),
         }
     }

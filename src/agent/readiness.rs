@@ -18,10 +18,17 @@ pub fn shows_prompt(screen: &[String], prompts: &[String]) -> bool {
     })
 }
 
-/// Whether a screen shows claude's question about its permissions mode, answered by Down and Enter.
-pub fn shows_permissions_dialog(screen: &[String]) -> bool {
-    screen.iter().any(|line| plain(line).contains("Bypass Permissions mode"))
+/// Whether Escape is wanted before Enter, and harmless: the last lines show that the program's editor is in vim's insert mode,
+/// and no line says that work is in progress, which Escape would cancel.
+pub fn wants_escape(screen: &[String]) -> bool {
+    let lines: Vec<String> = screen.iter().map(|line| plain(line).to_lowercase()).collect();
+    let written = lines.iter().filter(|line| !line.trim().is_empty());
+    let insert_mode = written.rev().take(5).any(|line| line.contains("-- insert --"));
+    insert_mode && !lines.iter().any(|line| AT_WORK.iter().any(|words| line.contains(words)))
 }
+
+/// How Claude Code, Codex and Gemini CLI say that work is in progress and Escape ends it.
+const AT_WORK: [&str; 3] = ["to interrupt", "esc to cancel, ", "interrupt with esc"];
 
 fn plain(text: &str) -> String {
     text.replace('\u{a0}', " ")
@@ -66,14 +73,24 @@ mod tests {
     }
 
     #[test]
-    fn the_permissions_dialog() {
-        for (case, text, shown) in [
-            ("the dialog", "WARNING: Claude Code running in Bypass Permissions mode\n\n❯ 1. No, exit", true),
-            ("with no-break spaces", "Bypass\u{a0}Permissions\u{a0}mode", true),
-            ("the status line of an accepted one", "⏵⏵ bypass permissions on", false),
-            ("anything else", "> ", false),
+    fn escape_only_in_insert_mode_and_never_during_work() {
+        let composer = |footer: &str| format!("────\n❯ [Pasted text #1 +2 lines]\n────\n  {footer}\n\n");
+        let insert = "-- INSERT -- ⏵⏵ bypass permissions on (shift+tab to cycle)";
+        let at_work = |line: &str| format!("{line}\n{}", composer(insert));
+        let far = format!("-- INSERT --\n{}", "x\n".repeat(5));
+        for (case, text, wanted) in [
+            ("insert mode", composer(insert), true),
+            ("no vim", composer("⏵⏵ bypass permissions on (shift+tab to cycle)"), false),
+            ("normal mode", composer("-- NORMAL --"), false),
+            ("claude at work", at_work("✽ Pondering… (12s · ↓ 2.1k tokens · esc to interrupt)"), false),
+            ("at work, in the footer", composer("-- INSERT -- · esc to interrupt"), false),
+            ("at work, upper case", at_work("• Working (3s • Esc to interrupt)"), false),
+            ("gemini at work", at_work("⠏ Thinking... (esc to cancel, 5s)"), false),
+            ("by another key", at_work("✽ Pondering… (ctrl+c to interrupt)"), false),
+            ("said long ago", far, false),
+            ("nothing", String::new(), false),
         ] {
-            assert_eq!(shows_permissions_dialog(&screen(text)), shown, "{case}");
+            assert_eq!(wants_escape(&screen(&text)), wanted, "{case}");
         }
     }
 }

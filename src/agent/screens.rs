@@ -1,9 +1,9 @@
 //! Screens: what was last seen on agents' screens, so that the reason of an end can still be read when its session is
-//! gone.
+//! gone, and the question that one waits at.
 //!
 //! Owners say whose screens they want; [`refresh`], called after a look at everything, reads those. Of each wanted
-//! session the last screen of its last incarnation is kept, and only for a while once that is gone. It must not judge
-//! what a screen says, and nothing may depend on there being one.
+//! session the last screen of its last incarnation is kept, and only for a while once that is gone. What a screen says is
+//! judged elsewhere ([`questions`]), and nothing may depend on there being one.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use super::observe::{self, KnownNames};
+use super::{
+    history::Entry,
+    observe::{self, KnownNames},
+    questions,
+    spec::AgentSpec,
+};
 use crate::{
     clock::Now,
     deps::Deps,
@@ -32,9 +37,10 @@ pub struct Screens {
     wanted: Arc<Mutex<BTreeMap<String, Wanted>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
-    /// The names its agent is known by.
+    agent: AgentSpec,
+    /// The names it is known by.
     known: KnownNames,
     screen: Option<Screen>,
 }
@@ -44,12 +50,21 @@ struct Screen {
     pane: PaneTarget,
     at: Now,
     lines: Vec<String>,
+    /// The title of the question it shows.
+    question: Option<String>,
 }
 
+/// An agent came to a question, with its title, or it is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Turn(AgentSpec, Option<String>);
+
 impl Screens {
-    /// From now on the screen of the session of this name is read: the pane that holds an agent of these names.
-    pub fn want(&self, session: &str, known: KnownNames) {
-        self.locked().entry(session.to_owned()).or_default().known = known;
+    /// From now on the screen of this agent is read: the pane that holds a process of these names.
+    pub fn want(&self, agent: &AgentSpec, known: KnownNames) {
+        let wanted = |screen| Wanted { agent: agent.clone(), known, screen };
+        let mut all = self.locked();
+        let screen = all.remove(&agent.session).and_then(|before| before.screen);
+        all.insert(agent.session.clone(), wanted(screen));
     }
 
     /// The screen is not read any more, and forgotten.
@@ -57,13 +72,31 @@ impl Screens {
         self.locked().remove(session);
     }
 
-    /// What was on the screen of an agent just now, in this pane. Nothing is kept of one that is not wanted.
-    pub fn note(&self, pane: &PaneTarget, lines: Vec<String>, now: Now) {
-        if let Some(wanted) = self.locked().get_mut(pane.session()) {
-            let skip = lines.len().saturating_sub(usize::from(LINES));
-            let lines = lines.into_iter().skip(skip).collect();
-            wanted.screen = Some(Screen { pane: pane.clone(), at: now, lines });
+    /// A new session of this name was made: what was seen before was another's.
+    pub fn begun(&self, session: &str) {
+        if let Some(wanted) = self.locked().get_mut(session) {
+            wanted.screen = None;
         }
+    }
+
+    /// What was on the screen of an agent just now, in this pane. Nothing is kept of one that is not wanted.
+    fn note(&self, pane: &PaneTarget, lines: Vec<String>, now: Now) -> Option<Turn> {
+        let mut all = self.locked();
+        let wanted = all.get_mut(pane.session())?;
+        let question = questions::shown(&lines).map(|question| question.title);
+        let skip = lines.len().saturating_sub(usize::from(LINES));
+        let lines = lines.into_iter().skip(skip).collect();
+        let screen = Screen { pane: pane.clone(), at: now, lines, question: question.clone() };
+        let before = wanted.screen.replace(screen).and_then(|before| before.question);
+        (before != question).then(|| Turn(wanted.agent.clone(), question))
+    }
+
+    /// The title of the question that an agent waits at, in this incarnation of its session or in any.
+    pub fn question(&self, session: &str, id: Option<&str>) -> Option<String> {
+        let wanted = self.locked();
+        let screen = wanted.get(session)?.screen.as_ref()?;
+        let is_it = id.is_none_or(|id| screen.pane.session_id() == id);
+        screen.question.clone().filter(|_| is_it)
     }
 
     /// What was last seen in this incarnation of a session, and when. Name and id: another server gives the same ids.
@@ -80,20 +113,44 @@ impl Screens {
         Some(screen.pane.clone())
     }
 
-    /// The panes of the wanted agents that a sweep shows alive. Forgets screens of sessions that are gone for long.
-    fn wanted_in(&self, sweep: &Sweep, now: Now) -> Vec<PaneTarget> {
-        let Ok(sessions) = &sweep.sessions else { return Vec::new() };
-        let mut there = Vec::new();
-        for (name, Wanted { known, screen }) in self.locked().iter_mut() {
+    /// The panes of the wanted agents that a sweep shows alive, and those whose question is gone with their session. Forgets
+    /// screens of sessions that are gone for long.
+    fn wanted_in(&self, sweep: &Sweep, now: Now) -> (Vec<PaneTarget>, Vec<AgentSpec>) {
+        let Ok(sessions) = &sweep.sessions else { return Default::default() };
+        let (mut there, mut over) = (Vec::new(), Vec::new());
+        for (name, Wanted { agent, known, screen }) in self.locked().iter_mut() {
             there.extend(observe::pane_in(sweep, name, known));
             let id = sessions.get(name).map(|session| session.id.as_str());
+            if screen.as_ref().is_some_and(|it| it.question.is_some() && id != Some(it.pane.session_id())) {
+                over.push(agent.clone());
+            }
             screen.take_if(|screen| id != Some(screen.pane.session_id()) && now.since(screen.at) > KEPT);
         }
-        there
+        (there, over)
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Wanted>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The kind of problem that a question is.
+const QUESTION: &str = "question";
+
+/// What is on the screen of an agent right now, in this pane. A question that it waits at is reported once.
+pub fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
+    let now = deps.now();
+    let Some(Turn(agent, question)) = deps.screens.note(pane, lines, now) else { return };
+    let key = agent.problem_key(QUESTION);
+    match question {
+        Some(title) => {
+            let text = format!("{} waits at a question, nothing is typed to it: {title}", agent.identity);
+            deps.problems.report(key, text);
+            let entry =
+                Entry::word(now.wall, &format!("waits at a question: {title}"), "nothing is typed to it");
+            deps.histories.add(&agent.identity, entry);
+        }
+        None => drop(deps.problems.clear(&key)),
     }
 }
 
@@ -103,12 +160,15 @@ const AT_ONCE: usize = 20;
 /// Reads the screens of the wanted sessions that a sweep shows; one that cannot be read keeps what it had. For a task: it
 /// takes as long as tmux takes for so many questions.
 pub async fn refresh(deps: &Deps, sweep: &Sweep) {
-    let wanted = deps.screens.wanted_in(sweep, deps.now());
+    let (wanted, over) = deps.screens.wanted_in(sweep, deps.now());
+    for agent in over {
+        deps.problems.clear(&agent.problem_key(QUESTION));
+    }
     // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
     for some in wanted.chunks(AT_ONCE) {
         let reads = some.iter().map(|pane| async move {
             if let Ok(lines) = deps.sessions.capture(pane, LINES).await {
-                deps.screens.note(pane, lines, deps.now());
+                saw(deps, pane, lines);
             }
         });
         futures::future::join_all(reads).await;
@@ -119,7 +179,7 @@ pub async fn refresh(deps: &Deps, sweep: &Sweep) {
 mod tests {
     use super::*;
     use crate::{
-        agent::{liveness::ProcessNames, program::provider::preset},
+        agent::{identity::Identity, liveness::ProcessNames, program::provider::preset},
         processes::Process,
         sessions::{Pane, Session},
     };
@@ -155,6 +215,10 @@ mod tests {
         session.target(&session.panes[1])
     }
 
+    fn agent(session: &str) -> AgentSpec {
+        AgentSpec { identity: Identity::Deacon, session: session.to_owned(), prefix: String::new() }
+    }
+
     fn known() -> KnownNames {
         KnownNames::of(ProcessNames::new(&preset("claude").unwrap(), None))
     }
@@ -166,26 +230,46 @@ mod tests {
     #[test]
     fn the_last_screen_of_wanted_sessions_only() {
         let screens = Screens::default();
-        screens.note(&pane("a", "$1"), lines("nobody wants it"), at(0));
+        let _ = screens.note(&pane("a", "$1"), lines("nobody wants it"), at(0));
         assert_eq!(screens.last("a", "$1"), None);
-        screens.want("a", known());
+        screens.want(&agent("a"), known());
         screens.note(&pane("a", "$1"), lines("one"), at(1));
         screens.note(&pane("a", "$1"), lines("two"), at(2));
-        screens.want("a", known()); // once more changes nothing
+        screens.want(&agent("a"), known()); // once more changes nothing
         assert_eq!(screens.last("a", "$1"), Some((at(2), lines("two"))));
         assert_eq!(screens.last("a", "$2"), None, "another incarnation");
         assert_eq!(screens.last("b", "$1"), None, "another session of another server");
         screens.note(&pane("a", "$2"), lines("new"), at(3));
         assert_eq!((screens.last("a", "$1"), screens.last("a", "$2")), (None, Some((at(3), lines("new")))));
         screens.unwant("a");
-        screens.want("a", known());
+        screens.want(&agent("a"), known());
         assert_eq!(screens.last("a", "$2"), None, "forgotten");
+    }
+
+    #[test]
+    fn a_question_comes_once_and_goes() {
+        let screens = Screens::default();
+        screens.want(&agent("a"), known());
+        let asks = || ["Do you trust this folder?", "❯ 1. Yes", "  2. No"].map(str::to_owned).to_vec();
+        let title = Some("Do you trust this folder?".to_owned());
+        assert_eq!(screens.note(&pane("a", "$1"), asks(), at(0)), Some(Turn(agent("a"), title.clone())));
+        assert_eq!(screens.note(&pane("a", "$1"), asks(), at(1)), None, "known");
+        screens.want(&agent("a"), known());
+        assert_eq!(screens.question("a", Some("$1")), title, "its owner is another one by now");
+        assert_eq!((screens.question("a", Some("$2")), screens.question("a", None)), (None, title));
+        assert_eq!(screens.wanted_in(&sweep(&[("a", "$1")]), at(1)).1, []);
+        assert_eq!(screens.wanted_in(&sweep(&[]), at(1)).1, [agent("a")], "gone with its session");
+        assert_eq!(screens.note(&pane("a", "$1"), lines("> "), at(2)), Some(Turn(agent("a"), None)));
+        assert_eq!(screens.question("a", None), None);
+        screens.note(&pane("a", "$1"), asks(), at(3));
+        screens.begun("a");
+        assert_eq!(screens.question("a", None), None, "another session's");
     }
 
     #[test]
     fn a_long_screen_keeps_its_end() {
         let screens = Screens::default();
-        screens.want("a", known());
+        screens.want(&agent("a"), known());
         screens.note(&pane("a", "$1"), (0..1000).map(|n| n.to_string()).collect(), at(0));
         let (_, kept) = screens.last("a", "$1").unwrap();
         assert_eq!((kept.len(), kept[0].as_str(), kept[39].as_str()), (40, "960", "999"));
@@ -194,7 +278,7 @@ mod tests {
     #[test]
     fn outlives_its_session_for_a_while() {
         let screens = Screens::default();
-        screens.want("a", known());
+        screens.want(&agent("a"), known());
         screens.note(&pane("a", "$1"), lines("limit"), at(0));
         for (name, seen, now, kept) in [
             ("there", sweep(&[("a", "$1"), ("b", "$2")]), 100, true),
@@ -208,10 +292,10 @@ mod tests {
             assert_eq!(screens.last("a", "$1").is_some(), kept, "{name}");
         }
         let there = screens.wanted_in(&sweep(&[("a", "$3"), ("b", "$2")]), at(0));
-        assert_eq!(there, [pane("a", "$3")]);
-        screens.want("a", KnownNames::default());
+        assert_eq!(there, (vec![pane("a", "$3")], vec![]));
+        screens.want(&agent("a"), KnownNames::default());
         assert_eq!(
-            screens.wanted_in(&sweep(&[("a", "$3")]), at(0)),
+            screens.wanted_in(&sweep(&[("a", "$3")]), at(0)).0,
             [],
             "nobody knows its agent's names yet"
         );

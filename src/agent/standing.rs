@@ -14,6 +14,8 @@ use super::lifecycle::{Attempt, Lifecycle, State};
 pub enum Standing {
     /// It runs.
     Alive,
+    /// It runs, or is coming up, and waits for somebody to answer a question on its screen.
+    WaitingAtQuestion,
     /// A start of ours is under way.
     Starting,
     /// It looks dead, and is looked at again before anything is done.
@@ -34,10 +36,11 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// The word: `alive`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
+    /// The word: `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
             Standing::Alive => "alive",
+            Standing::WaitingAtQuestion => "waiting_at_question",
             Standing::Starting => "starting",
             Standing::Confirming => "confirming",
             Standing::Waiting => "waiting",

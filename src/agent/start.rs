@@ -101,7 +101,6 @@ impl Start<'_> {
             self.dress().await;
             self.agent_appears(&key, &program).await?;
             drop(slot);
-            self.answer_dialog(&key, &program).await?;
             self.ready(&key, &program).await?;
             self.open(&key, &program, directory).await?;
             Ok(self.up(key.clone(), began))
@@ -259,6 +258,7 @@ impl Start<'_> {
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
+                self.deps.screens.begun(&session.name);
                 let why = match (&self.order.replace, self.order.attempt) {
                     (Some(replacement), _) => replacement.why.clone(),
                     (None, Attempt::Fresh) => "it was not running".to_owned(),

@@ -27,32 +27,20 @@ pub enum Occasion {
     Crash,
 }
 
-/// The nudges of a start, in order: the stand-in for hooks where there are none, the start-up line, and — after a
-/// pause (`start.settle`) — the propulsion line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opening {
-    /// For agents without hooks.
-    pub instead_of_hooks: Option<&'static str>,
-    /// Who wakes it and why.
-    pub start_up: String,
-    /// What it is to do first.
-    pub propulsion: String,
-}
-
-/// What an agent is told at its start, `at` the local time; boot is told nothing (its command line says it).
+/// What an agent is told at its start, `at` the local time: one text, so that nothing of it can interrupt what the rest has
+/// begun. It holds, in order, the stand-in for hooks where there are none, who wakes it and why, and what it is to do first.
+/// Boot is told nothing (its command line says it).
 pub fn opening(
     identity: &Identity,
     occasion: Occasion,
     at: &Zoned,
     hooks: Hooks,
     session_id: Option<&str>,
-) -> Option<Opening> {
+) -> Option<String> {
     let propulsion = propulsion(identity.role(), session_id)?;
-    Some(Opening {
-        instead_of_hooks: (hooks == Hooks::None).then(|| instead_of_hooks(identity.role())),
-        start_up: start_up(identity, occasion, at),
-        propulsion,
-    })
+    let instead_of_hooks = (hooks == Hooks::None).then(|| instead_of_hooks(identity.role()).to_owned());
+    let lines = instead_of_hooks.into_iter().chain([start_up(identity, occasion, at), propulsion]);
+    Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// The start-up line: `[GAS TOWN] <recipient> <- <sender> • <local minute> • <topic>`.
@@ -183,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opening_holds_what_is_said_in_order() {
+    fn an_opening_is_one_text_of_what_is_said_in_order() {
         let with_mail = "gt prime && gt mail check --inject && gt nudge deacon session-started";
         let without_mail = "gt prime && gt nudge deacon session-started";
         for (who, hooks, first) in [
@@ -198,9 +186,11 @@ mod tests {
         ] {
             let identity = identity(who);
             let opening = opening(&identity, Occasion::Patrol, &at(), hooks, Some("x")).unwrap();
-            assert_eq!(opening.instead_of_hooks, first, "{who} {hooks:?}");
-            assert_eq!(opening.start_up, start_up(&identity, Occasion::Patrol, &at()));
-            assert_eq!(Some(opening.propulsion), propulsion(identity.role(), Some("x")));
+            let start_up = start_up(&identity, Occasion::Patrol, &at());
+            let propulsion = propulsion(identity.role(), Some("x")).unwrap();
+            let lines: Vec<&str> =
+                first.into_iter().chain([start_up.as_str(), propulsion.as_str()]).collect();
+            assert_eq!(opening.lines().collect::<Vec<_>>(), lines, "{who} {hooks:?}");
         }
         assert_eq!(opening(&Identity::Boot, Occasion::Patrol, &at(), Hooks::None, None), None);
     }

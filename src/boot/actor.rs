@@ -26,7 +26,7 @@ use crate::{
     clock::Now,
     deacon::{actor::read_heartbeat, rules::HeartbeatFile},
     deps::Deps,
-    sessions::sweep::{Glimpse, Sweep},
+    sessions::sweep::{self, Glimpse, Sweep},
     town::boot_status::BootStatus,
     tree::part::{Answers, Beat, Report, Word},
     work::{Post, Work},
@@ -49,6 +49,8 @@ pub enum BootMsg {
     Looked(u64, Option<Found>),
     /// From a spawn under way.
     Spawned(StartEnd),
+    /// From a look at its session, begun then, after something told that it may be gone; `None` when that came to nothing.
+    Glanced(Now, Option<Glimpse>),
     /// From the mechanical triage: its status was written.
     Triaged,
     /// From anybody: how is your agent?
@@ -87,6 +89,8 @@ pub struct BootState {
     deacon_held: bool,
     last_spawn: Option<Now>,
     spawning: bool,
+    /// When the last spawn ended: what was seen before says nothing about what it made.
+    spawned_at: Option<Now>,
     since: Timestamp,
     state: (Standing, Option<String>),
 }
@@ -111,6 +115,7 @@ impl Actor for Boot {
             deacon_held: false,
             last_spawn: None,
             spawning: false,
+            spawned_at: None,
             since,
             state: (Standing::Unknown, Some("not looked at yet".to_owned())),
         })
@@ -124,10 +129,15 @@ impl Actor for Boot {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             BootMsg::Word(Word::Heartbeat(beat)) => state.look(beat),
+            BootMsg::Word(Word::Died(death)) if death.session == state.plan.boot.session => state.glance(),
+            BootMsg::Word(Word::Swept(sweep)) => {
+                state.glanced(sweep.begun, Some(sweep.glimpse(&state.plan.boot.session)));
+            }
             BootMsg::Word(_) | BootMsg::Triaged => {}
             BootMsg::DeaconHeld(held) => state.deacon_held = held,
             BootMsg::Looked(number, found) => state.looked(number, found),
             BootMsg::Spawned(end) => state.spawned(end),
+            BootMsg::Glanced(begun, glimpse) => state.glanced(begun, glimpse),
             BootMsg::Probe(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
@@ -208,10 +218,12 @@ impl BootState {
 
     fn spawned(&mut self, end: StartEnd) {
         self.spawning = false;
+        self.spawned_at = Some(self.deps.now());
         match end {
             StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Taken | StartEnd::Left { .. } => {
                 self.deps.problems.clear(START_PROBLEM);
                 self.enter(Standing::Alive, None);
+                self.glance(); // it may have ended already
             }
             StartEnd::Refused(why) => self.enter(Standing::Paused, Some(why)),
             StartEnd::Unwanted(why) | StartEnd::StoppedByHand(why) => self.enter(Standing::Absent, Some(why)),
@@ -224,6 +236,25 @@ impl BootState {
                 (self.answers)(Report::CheckDeacon);
             }
             StartEnd::Ended(_) => self.enter(Standing::Absent, Some("it ended".to_owned())),
+        }
+    }
+
+    /// Looks whether its session is still there, at once.
+    fn glance(&mut self) {
+        let (deps, session, begun) = (self.deps.clone(), self.plan.boot.session.clone(), self.deps.now());
+        self.work.spawn(
+            async move {
+                let glimpse = sweep::glimpse(&*deps.sessions, &*deps.processes, &session).await;
+                BootMsg::Glanced(begun, Some(glimpse))
+            },
+            BootMsg::Glanced(begun, None),
+        );
+    }
+
+    fn glanced(&mut self, begun: Now, glimpse: Option<Glimpse>) {
+        let current = !self.spawning && self.spawned_at.is_none_or(|at| at.mono <= begun.mono);
+        if current && self.state.0 == Standing::Alive && matches!(glimpse, Some(Glimpse::Absent)) {
+            self.enter(Standing::Absent, Some("it ended".to_owned()));
         }
     }
 

@@ -165,7 +165,7 @@ fn colored(state: &str) -> Cell {
     let cell = Cell::new(state);
     match state {
         "alive" => cell.fg(Color::Green),
-        "starting" | "confirming" | "waiting" => cell.fg(Color::Yellow),
+        "waiting_at_question" | "starting" | "confirming" | "waiting" => cell.fg(Color::Yellow),
         "crash_loop" => cell.fg(Color::Red),
         _ => cell,
     }

@@ -67,7 +67,7 @@ pub struct AgentReport {
     pub rig: Option<String>,
     /// Its session's name.
     pub session: String,
-    /// `alive`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`.
+    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`.
     pub state: String,
     /// Since when.
     pub since: Option<Timestamp>,

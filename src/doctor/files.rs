@@ -249,6 +249,7 @@ impl Look {
             deps.requests.peek(deps).await,
             deps.holds.peek(deps).await,
             deps.lives.peek(deps).await,
+            deps.waits.peek(deps).await,
             deps.role_beads.peek(deps).await,
             deps.incidents.peek(deps).await,
             deps.histories.peek(deps).await,

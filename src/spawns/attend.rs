@@ -10,9 +10,10 @@ use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
         history::Entry,
-        nudge, observe, permission,
+        nudge::{self, NotDelivered},
+        observe, permission,
         program::Ready,
-        programs, readiness,
+        programs, questions, readiness, screens,
         spec::AgentSpec,
         texts,
     },
@@ -124,6 +125,7 @@ async fn ready(deps: &Deps, pending: &Pending) -> Readiness {
             let shown = async {
                 loop {
                     match screen(deps, &pending.spec).await {
+                        Screen::Shows(screen) if questions::shown(&screen).is_some() => seen = true,
                         Screen::Shows(screen) if readiness::shows_prompt(&screen, &prompts) => break true,
                         Screen::Shows(_) => seen = true,
                         Screen::Gone => break false,
@@ -155,7 +157,10 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
         (Sighting::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
         (_, Some(pane)) => match deps.sessions.capture(&pane, 30).await {
-            Ok(lines) => Screen::Shows(lines),
+            Ok(lines) => {
+                screens::saw(deps, &pane, lines.clone());
+                Screen::Shows(lines)
+            }
             Err(SessionsError::NoSuchSession(_)) => Screen::Gone,
             Err(_) => Screen::Unknown,
         },
@@ -176,6 +181,10 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
         Ok(()) => {
             tracing::info!("{identity}: is ready, told to begin (mail {})", pending.id);
             remember(deps, pending, "is ready", "told to begin");
+        }
+        Err(NotDelivered { why, begun: false }) if !pending.is_old => {
+            tracing::warn!("{identity}: not told to begin (mail {}), tried again: {why}", pending.id);
+            return Attended::Later;
         }
         // Part of it may have been typed: it is not typed again.
         Err(error) => {

@@ -1,10 +1,16 @@
 //! What was last seen on agents' screens.
 
 use gastown_supervisor::agent::{
-    liveness::ProcessNames, observe::KnownNames, program::provider::preset, screens,
+    identity::Identity, liveness::ProcessNames, observe::KnownNames, program::provider::preset, screens,
+    spec::AgentSpec,
 };
 
 use crate::{look, town, world::*};
+
+fn wanted(session: &str) -> AgentSpec {
+    let identity = Identity::Witness("r".parse().unwrap());
+    AgentSpec { identity, session: session.to_owned(), prefix: "gt".to_owned() }
+}
 
 fn known() -> KnownNames {
     KnownNames::of(ProcessNames::new(&preset("claude").unwrap(), None))
@@ -19,8 +25,8 @@ fn wanted_screens_are_read_and_outlive_their_sessions() {
         world.pass(mins(1)).await;
         let sweep = look(&deps).await;
         let id = |name: &str| sweep.sessions.as_ref().unwrap()[name].id.clone();
-        deps.screens.want(&witness("r"), known());
-        deps.screens.want("gt-r-nobody", known());
+        deps.screens.want(&wanted(&witness("r")), known());
+        deps.screens.want(&wanted("gt-r-nobody"), known());
         screens::refresh(&deps, &sweep).await;
         let seen = deps.screens.last(&witness("r"), &id(&witness("r")));
         assert_eq!(seen, Some((deps.now(), vec!["> ".to_owned()])));

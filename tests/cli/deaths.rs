@@ -272,9 +272,11 @@ fn one_that_ends_at_a_usage_limit_is_tried_later_and_not_counted() {
     let sessions = ["=gt-alpha-witness:", "=gt-beta-witness:"];
     let limit = "You've hit your usage limit. Try again at 5pm.";
     for session in sessions {
-        town.server.must(&["send-keys", "-l", "-t", session, limit]);
+        town.server.must(&["send-keys", "-l", "-t", session, &format!("say {limit}")]);
         town.server.must(&["send-keys", "-t", session, "Enter"]);
-        town.wait("its words", || town.server.must(&["capture-pane", "-p", "-t", session]).contains(limit));
+        town.wait("its words", || {
+            town.server.must(&["capture-pane", "-p", "-t", session]).contains(&format!("\n{limit}"))
+        });
     }
     let _supervisor = town.start();
     for agent in ["alpha/witness", "beta/witness"] {

@@ -176,6 +176,7 @@ fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
         ("daemon/state.json",                "{\"running\": tr",                           "wrong", 1, 14, "running: EOF"),
         ("daemon/restart_state.json",        "{\"agents\":\n{\"deacon\": 7}}",             "wrong", 2, 12, "agents.deacon: invalid type"),
         ("daemon/supervisor/holds.json",     half,                                         "wrong", 2, 4,  "EOF while parsing"),
+        ("daemon/supervisor/waits.json",     half,                                         "wrong", 2, 4,  "EOF while parsing"),
         ("daemon/supervisor/claims.json",    "{\"requests\":\n 7}",                        "wrong", 2, 2,  "requests: invalid type"),
         ("daemon/supervisor/incidents.json", "[]",                                         "wrong", 1, 1,  "expected an object"),
         ("daemon/supervisor/history.json", half,                                         "wrong", 2, 4,  "EOF while parsing"),

@@ -168,6 +168,41 @@ fn a_wait_is_not_cut_short_by_the_crash_of_an_actor() {
 }
 
 #[test]
+fn a_wait_outlives_the_supervisor() {
+    for (session, identity, _) in both() {
+        for (name, in_order) in [("stopped", true), ("killed", false)] {
+            let session = session.clone();
+            simulate(449, |world| async move {
+                let supervisor = at_work(&world).await;
+                world.show(&session, &[LIMIT]);
+                world.pass(secs(61)).await;
+                let ended = world.time();
+                world.crash_agent(&session, false);
+                supervisor.until_agent(identity, "waiting", secs(9)).await;
+                world.pass(mins(2)).await;
+                if in_order {
+                    supervisor.stop().await;
+                } else {
+                    supervisor.vanish().await;
+                }
+                let supervisor = world.supervisor().await;
+                supervisor.until_agent(identity, "waiting", secs(9)).await;
+                let agent = supervisor.agent(identity).await;
+                assert!(agent.reason.as_deref().unwrap().contains(LIMIT), "{name}: {agent:#?}");
+                is_tried_again_in_time(&world, &session, ended, &format!("{identity}, {name}")).await;
+                world.pass(mins(2)).await;
+                assert!(!world.text("daemon/supervisor/waits.json").unwrap().contains("limit"), "{name}");
+                nothing_told(&world, name);
+                // The next one has nothing to wait for.
+                supervisor.vanish().await;
+                let supervisor = world.supervisor().await;
+                supervisor.until_agent(identity, "alive", secs(5)).await;
+            });
+        }
+    }
+}
+
+#[test]
 fn the_time_between_trials_can_be_set() {
     simulate(445, |world| async move {
         world.write(

@@ -13,7 +13,7 @@ fn a_cold_town_of_twenty_rigs_comes_up() {
         world.set_rigs(&rigs);
         let supervisor = world.supervisor().await;
         all_up(&world, &rigs, secs(10)).await;
-        world.pass(mins(1)).await;
+        world.pass(secs(30)).await; // boot ends after a minute
         let town = supervisor.snapshot().await;
         let alive = town.agents.iter().filter(|agent| agent.state == "alive").count();
         assert_eq!(alive, 42, "41 agents and boot: {:#?}", town.agents);

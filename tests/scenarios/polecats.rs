@@ -115,7 +115,7 @@ fn one_that_crashes_is_back_after_five_seconds_and_told_once() {
             assert!(reason.as_str().unwrap().starts_with(expected), "{name}: {reason}");
             let typed: Vec<String> =
                 world.state().session(&session()).typed.iter().map(|(_, text)| text.clone()).collect();
-            assert_eq!(typed.len(), 2, "{name}: {typed:?}");
+            assert_eq!(typed.len(), 1, "{name}: {typed:?}");
             assert!(typed[0].starts_with("[GAS TOWN] r/polecats/Toast <- daemon"), "{typed:?}");
             assert!(typed[0].contains("• restart\n"), "{name}: {typed:?}");
             assert_eq!(world.events("agent_restarted").len(), 1, "{name}");

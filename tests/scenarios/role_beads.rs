@@ -53,7 +53,7 @@ fn they_are_applied_to_every_start_of_the_role() {
         world.pass(mins(20)).await;
         assert_eq!(world.state().created(&witness("r")).len(), 2, "it is known by its own process's name");
         assert_eq!(supervisor.agent("r/witness").await.state, "alive");
-        assert_eq!(world.state().session(&witness("r")).typed.len(), 2, "woken and told what to do");
+        assert_eq!(world.state().session(&witness("r")).typed.len(), 1, "woken and told what to do");
         // Other roles are what they were.
         world.crash_agent(&refinery("r"), false);
         world.until("the refinery", secs(3), |state| state.created(&refinery("r")).len() == 2).await;

@@ -216,6 +216,7 @@ async fn storm(world: &World, supervisor: &Supervisor, length: Duration) {
         state.nature.frail = 0.15;
         state.nature.leaves_shell = 0.3;
         state.nature.splits = 0.2;
+        state.nature.curious = 0.15;
         state.nature.wakes_on_nudge = 0.3;
     }
     let end = world.time() + length;
@@ -240,6 +241,7 @@ fn calm_down(world: &World) {
         state.clock_panics_for = None;
         state.nature.never_appears = 0.0;
         state.nature.frail = 0.0;
+        state.nature.curious = 0.0;
         state.nature.boot_works = 60_000..120_000;
     }
     // What was begun under bad weather ends: rigs are operational and there, nobody holds the lock. Some of it is still on

@@ -7,7 +7,7 @@ use gastown_supervisor::{
         confirmation::SessionKey,
         identity::Identity,
         kill,
-        nudge::{self, NotDelivered},
+        nudge::{self, NotDelivered, Why},
         spec::AgentSpec,
     },
     clock::SystemClock,
@@ -49,6 +49,10 @@ fn spec(actor: &str) -> AgentSpec {
         _ => ("gt-r-refinery", Identity::Refinery("r".parse().unwrap())),
     };
     AgentSpec { identity, session: session.into(), prefix: "gt".into() }
+}
+
+fn not_begun(why: Why) -> NotDelivered {
+    NotDelivered { why, begun: false }
 }
 
 /// What came of a nudge, typed into the session as it is right now.
@@ -146,7 +150,7 @@ async fn what_is_not_the_agents_pane_gets_nothing() {
     })
     .await;
     let told = nudged(&deps, "r/witness", text).await;
-    assert_eq!(told, Err(NotDelivered::NoAgent("gt-r-witness".into())));
+    assert_eq!(told, Err(not_begun(Why::NoAgent("gt-r-witness".into()))));
     assert!(untouched() && !town.path("typed").exists(), "{:?}", persons());
 }
 
@@ -158,9 +162,9 @@ async fn a_session_that_is_not_there_is_an_error() {
     let begins_so = AgentSpec { session: "gt-r-wit".into(), ..spec("r/witness") };
     let told =
         nudge::nudge(&deps, &begins_so, &kill::key(&session), "not for the one whose name begins so").await;
-    assert_eq!(told, Err(NotDelivered::Gone("gt-r-wit".into())));
+    assert_eq!(told, Err(not_begun(Why::Gone("gt-r-wit".into()))));
     let another = SessionKey { id: "$99".into(), ..kill::key(&session) };
     let told = nudge::nudge(&deps, &spec("r/witness"), &another, "not for one made since").await;
-    assert_eq!(told, Err(NotDelivered::Gone("gt-r-witness".into())));
+    assert_eq!(told, Err(not_begun(Why::Gone("gt-r-witness".into()))));
     assert_eq!(town.received("r/witness"), "");
 }

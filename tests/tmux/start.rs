@@ -79,6 +79,37 @@ fn a_witness_step_by_step() {
 }
 
 #[test]
+fn a_question_that_comes_late_is_answered_by_the_cursor() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"start": {"dialog_wait": "10s", "settle": "2s"}}));
+    let mut command = town.command();
+    command.env("STANDIN_DIALOG", "update").env("STANDIN_DIALOG_AFTER_MS", "600");
+    let _supervisor = Supervisor::spawn(command, town.server.dir());
+    town.wait_started(&["alpha/witness"]);
+    assert_eq!(told(&town, "alpha/witness").len(), 2, "{}", town.received("alpha/witness"));
+    town.wait_logged(r#"answered "Update available! 0.39.0 -> 0.46.0" with "Skip""#);
+}
+
+#[test]
+fn a_question_for_people_gets_nothing_typed() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    let mut command = town.command();
+    command.env("STANDIN_DIALOG", "trust");
+    let _supervisor = Supervisor::spawn(command, town.server.dir());
+    town.wait_logged(
+        "alpha/witness waits at a question, nothing is typed to it: Do you trust the files in this folder?",
+    );
+    let status = town.ask(&["status"]).stdout;
+    assert!(status.contains("waiting_at_question"), "{status}");
+    // A person answers; then it is told.
+    town.tmux(&["send-keys", "-t", "=gt-alpha-witness:", "Enter"]);
+    town.wait_started(&["alpha/witness"]);
+    assert_eq!(told(&town, "alpha/witness").len(), 2, "{}", town.received("alpha/witness"));
+}
+
+#[test]
 fn hook_settings_are_written_once() {
     let town = Town::new(&["alpha"]);
     town.put("alpha/refinery/.claude/settings.json", "{\"mine\": true}");

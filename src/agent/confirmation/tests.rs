@@ -61,6 +61,7 @@ fn seen(words: &str) -> Observation {
             () => Worktree::There,
         },
         usage_limit: has("limited").then(|| "limit reached".to_owned()),
+        question: has("asked").then(|| "Trust it?".to_owned()),
     }
 }
 
@@ -76,6 +77,7 @@ fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool)
         SecondLook::StoppedByHand(_) => "stopped".into(),
         SecondLook::BeingRemoved => "being removed".into(),
         SecondLook::UsageLimit(_) => "limit".into(),
+        SecondLook::Question(_) => "question".into(),
         SecondLook::Death => "death".into(),
         SecondLook::Unclear(why) => format!("unclear: {why}"),
     }
@@ -112,6 +114,12 @@ fn nobody_at_work() {
         ("gone hooked limited", "limit"),
         ("gone idle limited", "unwanted: no work on its hook"),
         ("gone stopped limited", "stopped"),
+        ("gone asked", "question"),
+        ("zombie hooked asked", "question"),
+        ("gone limited asked", "limit"),
+        ("gone idle asked", "unwanted: no work on its hook"),
+        ("gone stopped asked", "stopped"),
+        ("gone parked asked", "paused: rig is parked"),
         ("gone stranger", "death"),
     ] {
         assert_eq!(judged(words, 1, &[], false), expected, "{words}");

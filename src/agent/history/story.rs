@@ -134,7 +134,11 @@ impl Words {
                 self.say(&format!("too many restarts within {}", go_duration::format(around.window)), "");
             }
             Notice::Request(outcome) => self.request(outcome, around.request.unwrap_or("by mail")),
-            Notice::Keep(_) | Notice::StoppedByHand | Notice::Hold(_) | Notice::TurnTaken => {}
+            Notice::Keep(_)
+            | Notice::StoppedByHand
+            | Notice::Hold(_)
+            | Notice::WaitsUntil(..)
+            | Notice::TurnTaken => {}
         }
     }
 

@@ -168,16 +168,24 @@ impl Lifecycle {
             SecondLook::Unwanted(why) => self.absent(&why, false),
             SecondLook::StoppedByHand(why) => self.hold(seen.state_file != StateFile::Running, why, around),
             SecondLook::UsageLimit(line) => {
-                let until = later(around.now.wall, around.retry_limited);
-                let why = format!("ended at a usage limit ({line})");
-                let done = format!("tried again in {}", shown(around.retry_limited));
-                self.notices.push(told(why.as_str(), "; ", done));
-                self.is_accounted_for();
-                self.state = State::Waiting { until, counted: false, paced: true, why };
-                Decision::LookAgain(time_until(until, around.now))
+                self.no_crash(format!("ended at a usage limit ({line})"), around.retry_limited, around)
+            }
+            SecondLook::Question(title) => {
+                let retry = around.policy.max_backoff;
+                self.no_crash(format!("ended while it waited at a question ({title})"), retry, around)
             }
             SecondLook::Death => self.died_at(seen, suspicion, around),
         }
+    }
+
+    /// It ended for a reason of its own: it is tried again after a while, and nothing is counted.
+    fn no_crash(&mut self, why: String, retry: Duration, around: Surroundings<'_>) -> Decision {
+        let until = later(around.now.wall, retry);
+        self.notices.push(told(why.as_str(), "; ", format!("tried again in {}", shown(retry))));
+        self.notices.push(Notice::WaitsUntil(until, why.clone()));
+        self.is_accounted_for();
+        self.state = State::Waiting { until, counted: false, paced: true, why };
+        Decision::LookAgain(time_until(until, around.now))
     }
 
     /// Stays where it is, and says why when that is news.

@@ -103,6 +103,9 @@ pub enum Notice {
     Hold(Option<Hold>),
     /// What came of the request that was attended to.
     Request(Outcome),
+    /// It is tried again then and not sooner, whoever looks after it by that time: it ended for this reason, and no restart is
+    /// counted.
+    WaitsUntil(Timestamp, String),
     /// A restart takes its turn while restarts are paced.
     TurnTaken,
     /// A crash loop began.

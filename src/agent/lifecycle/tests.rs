@@ -72,6 +72,7 @@ fn seen(what: &str, now: Now) -> Observation {
         assignment,
         worktree,
         usage_limit,
+        question: what.contains("+asked").then(|| "Trust it?".to_owned()),
     }
 }
 
@@ -410,6 +411,7 @@ fn looked_at_because_it_fell_due() {
                 ("gone+bead?", "confirming, look in 5"),
                 ("gone+hooked+treeless", "confirming, look in 5"),
                 ("gone+limited", "waiting, look in 900"),
+                ("gone+asked", "waiting, look in 600"),
                 ("gone+sling", "starting, restart 1"),
             ],
         ),

@@ -13,6 +13,7 @@ use crate::{
         identity::{Identity, Role},
         lifecycle::{Attempt, Notice, Obituary, StartEnd},
         restart,
+        waits::Wait,
     },
     audit::{
         incidents::Condition,
@@ -41,10 +42,19 @@ impl Owner {
                 let deps = self.deps.clone();
                 self.work.run(async move { drop(deps.holds.save(&deps).await) });
             }
+            Notice::WaitsUntil(until, why) => self.keep_wait(Some(Wait { until, why }), now),
             Notice::Request(outcome) => self.request_came_to(outcome),
             Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
             Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
             Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),
+        }
+    }
+
+    /// What it waits for is to outlive us.
+    pub(super) fn keep_wait(&mut self, wait: Option<Wait>, now: Now) {
+        if self.deps.waits.set(&self.spec.identity, wait, now.wall) {
+            let deps = self.deps.clone();
+            self.work.run(async move { drop(deps.waits.save(&deps).await) });
         }
     }
 

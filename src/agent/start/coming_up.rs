@@ -11,9 +11,11 @@ use crate::{
         confirmation::{Permission, SessionKey, Sighting},
         identity::Role,
         lifecycle::{Attempt, StartEnd},
-        nudge, observe, permission,
+        nudge::{self, NotDelivered, Why},
+        observe, permission,
         program::{AgentProgram, Ready},
-        readiness,
+        questions::{self, Question},
+        readiness, screens,
         texts::{self, Occasion},
     },
     sessions::{Key, PaneTarget, SessionsError},
@@ -21,8 +23,12 @@ use crate::{
 
 /// Between two looks at a screen.
 const SCREEN_POLL: Duration = Duration::from_millis(250);
-/// Between Down and Enter in the permissions dialog.
-const DIALOG_STEP: Duration = Duration::from_millis(200);
+/// Between two looks at a screen that asks something.
+const QUESTION_POLL: Duration = Duration::from_secs(1);
+/// So often it is tried to answer a question.
+const ANSWER_TRIES: u32 = 3;
+/// Between two looks at what a key does.
+const KEY_POLL: Duration = Duration::from_millis(50);
 /// Between two looks when it is not known whether the agent may be typed to.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 
@@ -63,50 +69,100 @@ impl Start<'_> {
         })
     }
 
-    /// Claude asks once whether it may go without permissions.
-    pub(super) async fn answer_dialog(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
-        if !program.process_names.iter().any(|name| name == "claude") {
-            return Ok(());
-        }
-        let shown = async {
-            loop {
-                if readiness::shows_permissions_dialog(&self.screen(key).await?) {
-                    return Ok(());
+    /// Steps 5 and 6: until it takes input and asks nothing for `start.settle`, or long enough; then it is told all the same.
+    /// As long as it waits at a question nothing is typed but the answer that the settings allow.
+    pub(super) async fn ready(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
+        let settings = self.deps.settings();
+        let began = self.deps.now();
+        let mut asked_for = Duration::ZERO;
+        let mut ready_since = None;
+        let mut tries = 0;
+        loop {
+            let screen = self.screen(key).await?;
+            let now = self.deps.now();
+            let waited = now.since(began).saturating_sub(asked_for);
+            if let Some(question) = questions::shown(&screen) {
+                ready_since = None;
+                // One that does not take the answer is left to people.
+                if tries < ANSWER_TRIES && !self.answer(key, &question).await? {
+                    tries += 1;
                 }
-                self.wait(key, SCREEN_POLL).await?;
-            }
-        };
-        match tokio::time::timeout(self.deps.settings().start.dialog_wait, shown).await {
-            Err(_) => Ok(()), // it did not ask
-            Ok(Err(end)) => Err(end),
-            Ok(Ok(())) => {
-                for keystroke in [Key::Down, Key::Enter] {
-                    let (Some(pane), _) = self.pane(key).await? else { return Ok(()) };
-                    if let Err(error) = self.deps.sessions.press(&pane, keystroke).await {
-                        self.passed_over(&error.to_string());
-                    }
-                    tokio::time::sleep(DIALOG_STEP).await;
+                self.wait(key, QUESTION_POLL).await?;
+                self.still_there(key).await?;
+                let patience = settings.start.timeout;
+                asked_for += self.deps.now().since(now);
+                if self.order.attempt == Attempt::Asked && asked_for >= patience {
+                    // Somebody else may ask for something else.
+                    let why = "it waits at a question".to_owned();
+                    return Err(StartEnd::Left { session: key.clone(), why });
                 }
-                Ok(())
+                continue;
             }
+            tries = 0;
+            let ready = match &program.ready {
+                Ready::Delay(delay) => waited >= *delay,
+                Ready::Prompt(prompts) => readiness::shows_prompt(&screen, prompts),
+            };
+            let ready_for = match ready {
+                true => now.since(*ready_since.get_or_insert(now)),
+                false => {
+                    ready_since = None;
+                    Duration::ZERO
+                }
+            };
+            if ready && ready_for >= settings.start.settle || waited >= settings.start.timeout {
+                return self.still_there(key).await.map(drop);
+            }
+            self.wait(key, SCREEN_POLL).await?;
         }
     }
 
-    /// Step 6: until it takes input, or long enough; then it is told all the same.
-    pub(super) async fn ready(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
-        let limit = self.deps.settings().start.timeout;
-        let ready = async {
-            match &program.ready {
-                Ready::Delay(delay) => self.stay(key, *delay).await,
-                Ready::Prompt(prompts) => loop {
-                    if readiness::shows_prompt(&self.screen(key).await?, prompts) {
-                        return Ok(());
-                    }
-                    self.wait(key, SCREEN_POLL).await?;
-                },
+    /// Answers a question, where the settings allow it: moves the cursor until it is seen on the right option, then Enter.
+    /// Whether it was answered.
+    async fn answer(&self, key: &SessionKey, question: &Question) -> Step<bool> {
+        let settings = self.deps.settings();
+        if questions::answer(question, &settings.questions).is_none() {
+            return Ok(false);
+        }
+        let _turn = self.deps.turns.take(&self.spec.session).await;
+        let steps = question.menu.as_ref().map_or(0, |menu| menu.options.len()) + 1;
+        for _ in 0..steps {
+            if !self.still_there(key).await? {
+                return Ok(false);
             }
+            let Some((pane, screen)) = self.pane_and_screen(key).await? else { return Ok(false) };
+            let Some(now) = questions::shown(&screen) else { return Ok(true) };
+            let target = questions::answer(&now, &settings.questions);
+            let (Some(menu), Some(target)) = (&now.menu, target.filter(|_| now.title == question.title))
+            else {
+                return Ok(false);
+            };
+            let pressed = questions::next_key(menu, target);
+            if let Err(error) = self.deps.sessions.press(&pane, pressed).await {
+                self.passed_over(&error.to_string());
+                return Ok(false);
+            }
+            if !self.it_shows(key, &now).await? {
+                return Ok(false);
+            }
+            if pressed == Key::Enter {
+                let chosen = &menu.options[target];
+                tracing::info!("{}: answered {:?} with {chosen:?}", self.spec.identity, now.title);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a key changes what is asked, in time.
+    async fn it_shows(&self, key: &SessionKey, before: &Question) -> Step<bool> {
+        let changed = async {
+            while questions::shown(&self.screen(key).await?).as_ref() == Some(before) {
+                self.wait(key, KEY_POLL).await?;
+            }
+            Ok(true)
         };
-        tokio::time::timeout(limit, ready).await.unwrap_or(Ok(()))
+        tokio::time::timeout(self.deps.settings().start.dialog_wait, changed).await.unwrap_or(Ok(false))
     }
 
     /// Step 7: tells it who wakes it, and what to do first.
@@ -130,23 +186,40 @@ impl Start<'_> {
         else {
             return Ok(());
         };
-        if let Some(line) = opening.instead_of_hooks {
-            self.say(key, line).await?;
-        }
-        self.say(key, &opening.start_up).await?;
-        self.stay(key, self.deps.settings().start.settle).await?;
-        self.say(key, &opening.propulsion).await
+        self.say(key, program, &opening).await?;
+        // It may have ended meanwhile.
+        self.pane(key).await.map(drop)
     }
 
-    async fn say(&self, key: &SessionKey, text: &str) -> Step<()> {
-        if !self.may_speak(key).await? {
-            self.passed_over("not told what to do, as it is not known whether it may be");
-            return Ok(());
+    async fn say(&self, key: &SessionKey, program: &AgentProgram, text: &str) -> Step<()> {
+        let limit = self.deps.settings().start.timeout;
+        let began = self.deps.now();
+        loop {
+            if !self.may_speak(key).await? {
+                self.passed_over("not told what to do, as it is not known whether it may be");
+                return Ok(());
+            }
+            match nudge::nudge(self.deps, self.spec, key, text).await {
+                Ok(()) => return Ok(()),
+                Err(NotDelivered { why: Why::Gone(_) | Why::NoAgent(_), .. }) => {
+                    // Perhaps there is another one by now.
+                    self.pane(key).await?;
+                    return Err(StartEnd::Ended(key.clone()));
+                }
+                // It came up in the last moment: told when somebody has answered.
+                Err(NotDelivered { why: Why::Question(_), begun: false }) => self.ready(key, program).await?,
+                Err(NotDelivered { why: Why::Unknown(_), begun: false })
+                    if self.deps.now().since(began) < limit =>
+                {
+                    self.wait(key, UNKNOWN_RETRY).await?;
+                }
+                Err(error) => {
+                    self.pane(key).await?;
+                    self.passed_over(&format!("nudge was not delivered: {error}"));
+                    return Ok(());
+                }
+            }
         }
-        if let Err(error) = nudge::nudge(self.deps, self.spec, key, text).await {
-            self.passed_over(&format!("nudge was not delivered: {error}"));
-        }
-        Ok(())
     }
 
     /// Unknown permits nothing, also not a nudge; mostly it is known again a moment later.
@@ -158,19 +231,6 @@ impl Start<'_> {
             Ok(true)
         };
         tokio::time::timeout(self.deps.settings().start.timeout, known).await.unwrap_or(Ok(false))
-    }
-
-    /// Waits, giving up when the session ends or the permission is withdrawn.
-    async fn stay(&self, key: &SessionKey, time: Duration) -> Step<()> {
-        let over = tokio::time::sleep(time);
-        tokio::pin!(over);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut over => return self.still_there(key).await.map(drop),
-                () = self.pulse.notified() => drop(self.still_there(key).await?),
-            }
-        }
     }
 
     /// Whether it is known that the session is still there and may still be touched; that it is not ends the start.
@@ -200,15 +260,20 @@ impl Start<'_> {
         }
     }
 
+    /// What is on its screen; nothing where that cannot be told.
     async fn screen(&self, key: &SessionKey) -> Step<Vec<String>> {
-        let (Some(pane), _) = self.pane(key).await? else { return Ok(Vec::new()) };
-        match self.deps.sessions.capture(&pane, 30).await {
+        Ok(self.pane_and_screen(key).await?.map(|(_, screen)| screen).unwrap_or_default())
+    }
+
+    async fn pane_and_screen(&self, key: &SessionKey) -> Step<Option<(PaneTarget, Vec<String>)>> {
+        let (Some(pane), _) = self.pane(key).await? else { return Ok(None) };
+        match self.deps.sessions.capture(&pane, screens::LINES).await {
             Ok(lines) => {
-                self.deps.screens.note(&pane, lines.clone(), self.deps.now());
-                Ok(lines)
+                screens::saw(self.deps, &pane, lines.clone());
+                Ok(Some((pane, lines)))
             }
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
-            Err(_) => Ok(Vec::new()),
+            Err(_) => Ok(None),
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Settings {
     pub feed: Feed,
     /// The convoy watcher.
     pub convoy: Convoy,
+    /// Questions on agents' screens.
+    pub questions: Questions,
     /// Agents that end because of a usage limit.
     pub usage_limit: UsageLimit,
     /// Telling somebody.
@@ -119,18 +121,18 @@ pub struct Start {
     pub max_concurrent: usize,
     /// How long an agent's process, and then its readiness, is waited for.
     pub timeout: Duration,
-    /// Between the start-up line and the propulsion line.
+    /// How long an agent must have been ready, without asking anything, before it is told what to do.
     pub settle: Duration,
-    /// How long the permissions dialog is waited for.
+    /// How long a key pressed at a question may take to show.
     pub dialog_wait: Duration,
 }
 
 /// `nudge`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nudge {
-    /// Between pasting and Escape.
+    /// Between pasting and the next key.
     pub paste_settle: Duration,
-    /// Between Escape and Enter.
+    /// Between Escape, where the screen shows vim's insert mode, and Enter.
     pub escape_settle: Duration,
 }
 
@@ -256,6 +258,18 @@ pub struct Convoy {
     pub retry_max: Duration,
     /// The timed check.
     pub check_every: Duration,
+}
+
+/// `questions`: which of the questions that agents' programs ask at their start are answered, and the safe way. All others
+/// are left to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Questions {
+    /// Claude's warning of its mode without permissions is accepted.
+    pub bypass_permissions: bool,
+    /// A newer version of the program is skipped.
+    pub update: bool,
+    /// The directory that the agent was started in is trusted.
+    pub trust_folder: bool,
 }
 
 /// `usage_limit`.
@@ -459,6 +473,12 @@ impl Default for Feed {
 impl Default for Convoy {
     fn default() -> Self {
         Convoy { enabled: true, retry_after: seconds(5), retry_max: seconds(60), check_every: minutes(5) }
+    }
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Questions { bypass_permissions: true, update: true, trust_folder: false }
     }
 }
 

@@ -171,6 +171,11 @@ fn restarts(file: &mut Section<'_>, settings: &mut Settings) {
             refuse_either(s, keys, "max_backoff must not be less than initial_backoff");
         }
     });
+    file.section("questions", |s| {
+        s.read("bypass_permissions", switch, &mut settings.questions.bypass_permissions);
+        s.read("update", switch, &mut settings.questions.update);
+        s.read("trust_folder", switch, &mut settings.questions.trust_folder);
+    });
     file.section("usage_limit", |s| {
         s.read("patterns", usage_limits, &mut settings.usage_limit.patterns);
         s.read("retry_every", interval, &mut settings.usage_limit.retry_every);

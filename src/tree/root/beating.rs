@@ -96,6 +96,8 @@ impl RootState {
         for (child, part) in self.children.running() {
             let theirs = match child {
                 RootChild::Deacon => death.session == Identity::Deacon.session(naming, ""),
+                RootChild::Boot => death.session == Identity::Boot.session(naming, ""),
+                RootChild::Mayor => death.session == Identity::Mayor.session(naming, ""),
                 RootChild::Rig(_) => true,
                 _ => false,
             };

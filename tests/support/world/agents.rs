@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
 
-use gastown_supervisor::sessions::{End, EndOf};
+use gastown_supervisor::sessions::{End, EndOf, Key};
 use jiff::Timestamp;
 
 use super::{BOOT, DEACON, State, World, millis, wall_at};
@@ -28,6 +28,10 @@ pub struct Nature {
     pub leaves_shell: f64,
     /// That a person opens a pane of their own beside a new agent.
     pub splits: f64,
+    /// What new agents ask at their start, by session.
+    pub asks: BTreeMap<String, Asks>,
+    /// That a new agent asks something at its start.
+    pub curious: f64,
     /// Sessions whose agents never appear.
     pub stillborn: Vec<String>,
     /// Sessions whose agents end two seconds after they were told what to do.
@@ -54,6 +58,8 @@ impl Default for Nature {
             frail_lives: 1_000..120_000,
             leaves_shell: 0.0,
             splits: 0.0,
+            asks: BTreeMap::new(),
+            curious: 0.0,
             stillborn: Vec::new(),
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
@@ -61,6 +67,58 @@ impl Default for Nature {
             cannot_run: BTreeMap::new(),
             runs_as: BTreeMap::new(),
         }
+    }
+}
+
+/// A question on an agent's screen, as a menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asks {
+    /// How long after its process is there it comes up, in milliseconds.
+    pub after: u64,
+    /// What is asked.
+    pub lines: Vec<&'static str>,
+    /// The options.
+    pub options: Vec<&'static str>,
+    /// Where the cursor is.
+    pub cursor: usize,
+    /// The option with which the agent goes on; all others end it.
+    pub right: usize,
+    /// Whether the supervisor may choose that.
+    pub may_answer: bool,
+}
+
+impl Asks {
+    /// Claude's warning of its mode without permissions.
+    pub fn permissions(after: u64) -> Self {
+        Asks {
+            after,
+            lines: vec![" WARNING: Claude Code running in Bypass Permissions mode", ""],
+            options: vec!["No, exit", "Yes, I accept"],
+            cursor: 0,
+            right: 1,
+            may_answer: true,
+        }
+    }
+
+    /// One that only a person can answer.
+    pub fn theme(after: u64) -> Self {
+        Asks {
+            after,
+            lines: vec![" Choose the text style that looks best with your terminal", ""],
+            options: vec!["Dark mode", "Light mode", "No, exit"],
+            cursor: 0,
+            right: 1,
+            may_answer: false,
+        }
+    }
+
+    fn screen(&self) -> Vec<String> {
+        let option = |(at, text): (usize, &&str)| {
+            format!(" {} {}. {text}", if at == self.cursor { "❯" } else { " " }, at + 1)
+        };
+        let lines = self.lines.iter().map(|line| (*line).to_owned());
+        let end = ["".to_owned(), " Enter to confirm · Esc to cancel".to_owned()];
+        lines.chain(self.options.iter().enumerate().map(option)).chain(end).collect()
     }
 }
 
@@ -125,6 +183,8 @@ pub struct FakeSession {
     pub environment: BTreeMap<String, String>,
     /// What was typed into it, with times.
     pub typed: Vec<(Duration, String)>,
+    /// What it asks, as long as nobody has answered, and from when.
+    pub asks: Option<(Duration, Asks)>,
     /// What is on its screen above the prompt, from when its agent is there.
     pub shows: Vec<String>,
 }
@@ -133,6 +193,21 @@ impl FakeSession {
     /// Whether an agent lives in it, or is coming up.
     pub fn live(&self) -> bool {
         matches!(self.condition, Condition::Well | Condition::Hung)
+    }
+
+    /// What is asked on its screen now, and since when.
+    pub fn asks_now(&self, now: Duration) -> Option<&(Duration, Asks)> {
+        self.asks.as_ref().filter(|(since, _)| *since <= now)
+    }
+
+    /// What its screen shows.
+    pub fn screen(&self, now: Duration) -> Vec<String> {
+        let shown = if self.appears <= now { self.shows.clone() } else { Vec::new() };
+        if let Some((_, asks)) = self.asks_now(now) {
+            return shown.into_iter().chain(asks.screen()).collect();
+        }
+        let ready = self.live() && self.prompts <= now;
+        shown.into_iter().chain(ready.then(|| "> ".to_owned())).collect()
     }
 }
 
@@ -167,6 +242,14 @@ impl World {
         let never = nature.stillborn.iter().any(|it| it == name) || state.chance(nature.never_appears);
         let condition = if never { Condition::Never } else { Condition::Well };
         let persons_shell = state.chance(nature.splits).then(|| state.number() as u32);
+        let curious = state.chance(nature.curious).then(|| {
+            let after = state.some(&(0..6_000)).as_millis() as u64;
+            if state.rng.bool() { Asks::permissions(after) } else { Asks::theme(after) }
+        });
+        let asks = nature.asks.get(name).cloned().or(curious.clone());
+        let asks = asks.filter(|_| condition == Condition::Well && name != BOOT);
+        let asks = asks.map(|asks| (appears + millis(asks.after), asks));
+        let patience = curious.map(|_| state.some(&(1_000..90_000)));
         let created = Timestamp::from_second(wall.as_second()).unwrap();
         let session = FakeSession {
             id,
@@ -185,6 +268,7 @@ impl World {
             command: String::new(),
             environment,
             typed: Vec::new(),
+            asks,
             shows: nature.shows.get(name).cloned().into_iter().collect(),
         };
         state.sessions.insert(name.to_owned(), session.clone());
@@ -200,6 +284,10 @@ impl World {
         if let Some(code) = nature.cannot_run.get(name).copied() {
             let name = name.to_owned();
             self.after(millis(3), move |world| world.exit_at_once(&name, id, code));
+        }
+        if let Some(patience) = patience {
+            let name = name.to_owned();
+            self.after(appears - now + patience, move |world| world.answer(&name, id));
         }
         if name == DEACON {
             self.next_beat(id, prompts - now);
@@ -231,7 +319,7 @@ impl World {
                 drop(state);
                 self.hang_agent(name, false);
             }
-        } else if text.starts_with("Run `gt ") && state.nature.doomed.iter().any(|it| it == name) {
+        } else if text.contains("\nRun `gt ") && state.nature.doomed.iter().any(|it| it == name) {
             let Some(id) = state.sessions.get(name).map(|it| it.id) else { return };
             drop(state);
             let name = name.to_owned();
@@ -307,6 +395,44 @@ impl World {
         if let Some(session) = state.sessions.get_mut(name) {
             session.persons_shell = Some(pid);
             state.note(now, true, || format!("a person splits the window of {name}"));
+        }
+    }
+
+    /// A person answers what the agent asks, if it still does.
+    pub fn answer(&self, name: &str, id: u64) {
+        let now = self.time();
+        let mut state = self.state();
+        if let Some(session) = state.sessions.get_mut(name).filter(|it| it.id == id)
+            && session.asks.take().is_some()
+        {
+            state.note(now, true, || format!("a person answers the question in {name}"));
+        }
+    }
+
+    /// A key is pressed at what an agent asks.
+    pub(super) fn was_pressed(&self, name: &str, key: Key) {
+        let now = self.time();
+        let mut state = self.state();
+        let Some(session) = state.sessions.get_mut(name).filter(|it| it.asks_now(now).is_some()) else {
+            return;
+        };
+        let Some((_, asks)) = &mut session.asks else { return };
+        match key {
+            Key::Up => asks.cursor = asks.cursor.saturating_sub(1),
+            Key::Down => asks.cursor = (asks.cursor + 1).min(asks.options.len() - 1),
+            Key::Enter if asks.cursor == asks.right => session.asks = None,
+            Key::Enter | Key::Escape => {
+                drop(state);
+                self.crash_agent(name, false);
+            }
+        }
+    }
+
+    /// From now on an agent asks this.
+    pub fn ask_in(&self, name: &str, asks: Asks) {
+        let now = self.time();
+        if let Some(session) = self.state().sessions.get_mut(name) {
+            session.asks = Some((now, asks));
         }
     }
 

@@ -46,6 +46,8 @@ use tokio::{
     time::Instant,
 };
 
+#[allow(unused_imports, reason = "not every test has agents that ask something")]
+pub use agents::Asks;
 pub use agents::{By, Condition, FakeSession};
 pub use bead_store::BeadFiles;
 #[allow(unused_imports, reason = "not every test has convoys")]

@@ -374,8 +374,19 @@ impl State {
         let slack = self.window(1, 1);
         self.check_gates(now, "type to", name, slack);
         self.check_pane(now, pane, &format!("{text:?} is typed"));
-        let woken = |it: &super::FakeSession| it.typed.iter().any(|(_, text)| text.starts_with("[GAS TOWN]"));
-        if text.starts_with("[GAS TOWN]") && self.sessions.get(name).is_some_and(woken) {
+        let slack = self.window(0, 1);
+        let asks = |session: &super::FakeSession| session.asks_now(now).map(|(since, _)| *since);
+        if let Some(since) = self.sessions.get(name).and_then(asks)
+            && since + slack < now
+        {
+            self.violated(
+                now,
+                format!("{text:?} is typed at a question in {name}, asked {:?} ago", now - since),
+            );
+        }
+        let wakes = |text: &str| text.contains("[GAS TOWN]");
+        let woken = |it: &super::FakeSession| it.typed.iter().any(|(_, text)| wakes(text));
+        if wakes(text) && self.sessions.get(name).is_some_and(woken) {
             self.violated(now, format!("{name} is woken a second time"));
         }
     }
@@ -383,6 +394,19 @@ impl State {
     /// A key is to be pressed.
     pub fn may_press(&mut self, now: Duration, pane: &PaneTarget, key: Key) {
         self.check_pane(now, pane, &format!("{key:?} is pressed"));
+        let (name, slack) = (pane.session(), self.window(0, 1));
+        let Some(session) = self.sessions.get(name) else { return };
+        let wrong = match session.asks_now(now) {
+            Some((since, _)) if *since + slack >= now => false,
+            Some((_, asks)) => {
+                !asks.may_answer || key == Key::Escape || key == Key::Enter && asks.cursor != asks.right
+            }
+            None => key == Key::Escape && !session.shows.iter().any(|line| line.contains("-- INSERT --")),
+        };
+        if wrong {
+            let screen = session.screen(now).join(" / ");
+            self.violated(now, format!("{key:?} is pressed in {name}, which shows: {screen}"));
+        }
     }
 
     /// Nothing is typed into a person's pane, nor into the shell that an agent left behind.

@@ -173,7 +173,12 @@ impl Sessions for World {
         let asked = self.time();
         self.state().may_press(asked, pane, key);
         let about = format!("{} {key:?}", pane.session());
-        self.tmux("press", &about, false, |world| world.on_pane(pane, |_| ())).await
+        self.tmux("press", &about, false, |world| {
+            world.on_pane(pane, |_| ())?;
+            world.was_pressed(pane.session(), key);
+            Ok(())
+        })
+        .await
     }
 
     async fn capture(&self, pane: &PaneTarget, _: u16) -> Result<Vec<String>, SessionsError> {
@@ -183,9 +188,7 @@ impl Sessions for World {
                 if session.persons_shell.is_some_and(|shell| shell == pane.pid()) {
                     return vec!["$ ".to_owned()];
                 }
-                let shown = if session.appears <= now { session.shows.clone() } else { Vec::new() };
-                let ready = session.live() && session.prompts <= now;
-                shown.into_iter().chain(ready.then(|| "> ".to_owned())).collect()
+                session.screen(now)
             })
         })
         .await

@@ -1,0 +1,344 @@
+//! Screens as the programs draw them, and what they ask.
+
+use super::*;
+
+fn screen(text: &str) -> Vec<String> {
+    text.split('\n').map(str::to_owned).collect()
+}
+
+const BYPASS: &str = " WARNING: Claude Code running in Bypass Permissions mode
+
+ In Bypass Permissions mode, Claude Code will not ask for your approval before running potentially dangerous commands.
+ This mode should only be used in a sandboxed container/VM that has restricted internet access.
+
+ By proceeding, you accept all responsibility for actions taken while running in Bypass Permissions mode.
+
+ https://code.claude.com/docs/en/security
+
+ ❯ 1. No, exit
+   2. Yes, I accept
+
+ Enter to confirm · Esc to cancel";
+
+const BYPASS_BOXED: &str = "╭──────────────────────────────────────────────────────────────╮
+│ WARNING: Claude Code running in Bypass Permissions mode      │
+│                                                              │
+│ By proceeding, you accept all responsibility for actions.    │
+│                                                              │
+│   1. No, exit                                                │
+│ ❯ 2. Yes, I accept                                           │
+╰──────────────────────────────────────────────────────────────╯
+   Enter to confirm · Esc to exit";
+
+const UPDATE: &str = "  ✨ Update available! 0.39.0 -> 0.46.0
+
+  Release notes: https://github.com/openai/codex/releases/latest
+
+› 1. Update now (runs `npm install -g @openai/codex`)
+  2. Skip
+  3. Skip until next version
+
+  Press enter to continue";
+
+const CLAUDE_TRUST: &str = "────────────────────────────────────────
+ Do you trust the files in this folder?
+
+ /town/deacon
+
+ Claude Code may read, write, or execute files contained in this directory.
+
+ Learn more ( https://docs.anthropic.com/s/claude-code-security )
+
+ ❯ 1. Yes, proceed
+   2. No, exit
+
+ Enter to confirm · Esc to cancel";
+
+const CODEX_TRUST: &str = "> You are running Codex in /town/r/refinery/rig
+
+  Since this folder is version controlled, you may wish to allow Codex to work in this folder without asking for
+  approval.
+
+› 1. Yes, allow Codex to work in this folder without asking for approval
+  2. No, ask me to approve edits and commands
+
+  Press enter to continue";
+
+const GEMINI_TRUST: &str = "╭────────────────────────────────────────────────────────────────╮
+│ Do you trust this folder?                                      │
+│                                                                │
+│ Trusting a folder allows Gemini to execute commands it suggests.│
+│                                                                │
+│ ● 1. Trust folder (rig)                                        │
+│   2. Trust parent folder (refinery)                            │
+│   3. Don't trust                                               │
+╰────────────────────────────────────────────────────────────────╯";
+
+const GEMINI_LOGIN: &str = "╭──────────────────────────────────────────────╮
+│ Get started                                  │
+│                                              │
+│ How would you like to authenticate for this project? │
+│                                              │
+│ ● 1. Login with Google                       │
+│   2. Use Gemini API Key                      │
+│   3. Vertex AI                               │
+│                                              │
+│ (Use Enter to select)                        │
+╰──────────────────────────────────────────────╯";
+
+const THEME: &str = " Let's get started.
+
+ Choose the text style that looks best with your terminal
+ To change this later, run /theme
+
+   1. Auto (match terminal)
+ ❯ 2. Dark mode ✔
+   3. Light mode
+
+ ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌
+  1  function greet() {
+  2 -  console.log(\"Hello, World!\");
+  2 +  console.log(\"Hello, Claude!\");
+  3  }
+ ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌";
+
+const LOGIN: &str = " Select login method:
+
+ ❯ 1. Claude account with subscription · Pro, Max, Team, or Enterprise
+
+   2. Anthropic Console account · API usage billing
+";
+
+const API_KEY: &str = " Detected a custom API key in your environment
+
+ ANTHROPIC_API_KEY: sk-ant-...abc
+
+ Do you want to use this API key?
+
+   1. Yes
+ ❯ 2. No (recommended) ✔
+
+ Enter to confirm · Esc to cancel";
+
+const LIMIT: &str = "❯ go on
+  ⎿  You've hit your limit · resets 2pm (America/New_York)
+
+────────────────────────────
+ What do you want to do?
+
+ ❯ 1. Stop and wait for limit to reset
+   2. Upgrade your plan
+
+ Enter to confirm · Esc to cancel";
+
+const PERMISSION: &str = "● Bash(rm -rf build)
+  ⎿  Running…
+╭───────────────────────────────────────────────╮
+│ Bash command                                   │
+│   rm -rf build                                 │
+│ Do you want to proceed?                        │
+│ ❯ 1. Yes                                       │
+│   2. Yes, and don't ask again for rm commands  │
+│   3. No, and tell Claude what to do differently (esc) │
+╰───────────────────────────────────────────────╯";
+
+const CODEX_APPROVAL: &str = "  Would you like to run the following command?
+
+  $ git push
+
+› 1. Yes, proceed (y)
+  2. Yes, and don't ask again for commands that start with `git push` (p)
+  3. No, and tell Codex what to do differently (esc)
+
+  Press enter to confirm or esc to cancel";
+
+const CODEX_MODEL: &str = "  Codex just got an upgrade: meet gpt-5.1-codex-max.
+
+  Choose how you'd like Codex to proceed.
+
+› 1. Try new model
+  2. Use existing model
+
+  Use ↑/↓ to move, press enter to confirm";
+
+const CHECKBOXES: &str = " 2 new MCP servers found in .mcp.json
+
+ Select any you wish to enable.
+
+ ❯ [✔] github
+   [✔] linear
+
+ Space to select · Enter to confirm · Esc to reject all";
+
+const UNNUMBERED: &str = "Claude Code running in Bypass Permissions mode
+
+❯ No, exit
+  Yes, I accept";
+
+#[test]
+fn what_the_programs_ask() {
+    use Known::{BypassPermissions, TrustFolder, Update};
+    type Case<'a> = (&'a str, &'a str, &'a str, Option<Known>, Option<(usize, usize)>);
+    let cases: [Case<'_>; 17] = [
+        (
+            "claude: permissions",
+            BYPASS,
+            "WARNING: Claude Code running in Bypass Permissions mode",
+            Some(BypassPermissions),
+            Some((2, 0)),
+        ),
+        (
+            "claude: permissions in a box, on yes",
+            BYPASS_BOXED,
+            "WARNING: Claude Code running in Bypass Permissions mode",
+            Some(BypassPermissions),
+            Some((2, 1)),
+        ),
+        (
+            "claude: without numbers",
+            UNNUMBERED,
+            "Claude Code running in Bypass Permissions mode",
+            Some(BypassPermissions),
+            Some((2, 0)),
+        ),
+        (
+            "claude: trust",
+            CLAUDE_TRUST,
+            "Do you trust the files in this folder?",
+            Some(TrustFolder),
+            Some((2, 0)),
+        ),
+        (
+            "claude: theme, above a preview",
+            THEME,
+            "Choose the text style that looks best with your terminal",
+            None,
+            Some((3, 1)),
+        ),
+        ("claude: login", LOGIN, "Select login method:", None, Some((2, 0))),
+        ("claude: API key", API_KEY, "Do you want to use this API key?", None, Some((2, 1))),
+        ("claude: usage limit", LIMIT, "What do you want to do?", None, Some((2, 0))),
+        ("claude: permission of a tool", PERMISSION, "Do you want to proceed?", None, Some((3, 0))),
+        ("claude: MCP servers", CHECKBOXES, "Select any you wish to enable.", None, Some((2, 0))),
+        (
+            "claude: go on",
+            " Login successful. Press Enter to continue…",
+            "Login successful. Press Enter to continue…",
+            None,
+            None,
+        ),
+        ("codex: update", UPDATE, "✨ Update available! 0.39.0 -> 0.46.0", Some(Update), Some((3, 0))),
+        (
+            "codex: trust",
+            CODEX_TRUST,
+            "Since this folder is version controlled, you may wish to allow Codex to work in this folder without asking for",
+            None,
+            Some((2, 0)),
+        ),
+        (
+            "codex: approval",
+            CODEX_APPROVAL,
+            "Would you like to run the following command?",
+            None,
+            Some((3, 0)),
+        ),
+        ("codex: model", CODEX_MODEL, "Choose how you'd like Codex to proceed.", None, Some((2, 0))),
+        ("gemini: trust", GEMINI_TRUST, "Do you trust this folder?", Some(TrustFolder), Some((3, 0))),
+        (
+            "gemini: login",
+            GEMINI_LOGIN,
+            "How would you like to authenticate for this project?",
+            None,
+            Some((3, 0)),
+        ),
+    ];
+    for (name, text, title, known, menu) in cases {
+        let question = shown(&screen(text)).unwrap_or_else(|| panic!("{name}: no question"));
+        let options = question.menu.as_ref().map(|menu| (menu.options.len(), menu.cursor));
+        assert_eq!((question.title.as_str(), question.known, options), (title, known, menu), "{name}");
+        // A shell below what is left of it changes nothing, nor do blank lines.
+        assert!(shown(&screen(&format!("{text}\n\n"))).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_question() {
+    let composer =
+        "────────────────────\n❯ \n────────────────────\n  ⏵⏵ bypass permissions on (shift+tab to cycle)";
+    let said = format!("● The screen says:\n{BYPASS}\n{composer}");
+    let echo =
+        format!("❯ 1. read it\n  2. fix it\n\n● On it.\n\n✻ Cooking… (esc to interrupt)\n\n{composer}");
+    let list = format!("● 1. First I read it.\n  2. Then I fix it.\n\n{composer}");
+    let quoted = format!("> 1. one\n> 2. two\n\nPress Enter to continue\n{composer}");
+    for (name, text) in [
+        ("claude's prompt", "❯ Try \"fix lint errors\"\n──────\n  ? for shortcuts"),
+        ("claude's empty prompt", composer),
+        ("claude 1.0", "╭──────╮\n│ >    │\n╰──────╯\n  ? for shortcuts"),
+        ("claude at work", "✽ Pondering… (12s · esc to interrupt)\n──────\n❯ \n──────\n  -- INSERT --"),
+        ("codex's prompt", "› Ask Codex to do anything\n\n  100% context left · ? for shortcuts"),
+        (
+            "codex at work",
+            "• Working (3s • esc to interrupt)\n\n› Find and fix a bug in @filename\n\n  ? for shortcuts",
+        ),
+        (
+            "gemini's prompt",
+            "╭─────╮\n│ >   Type your message or @path/to/file │\n╰─────╯\n ~/t  no sandbox  gemini-2.5-pro",
+        ),
+        ("gemini at work", "⠏ Thinking... (esc to cancel, 5s)\n│ >   Type your message │\n ~/t  no sandbox"),
+        ("gemini at work, no prompt", "⠏ Thinking... (esc to cancel, 5s)"),
+        ("an agent of one's own", "agent% "),
+        ("a question said, answered long ago", said.as_str()),
+        ("what was said to it", echo.as_str()),
+        ("a list it says", list.as_str()),
+        ("a list in a quotation", quoted.as_str()),
+        ("one option is none", "❯ 1. only"),
+        ("a line of prose", "Do you want to go on? I think we should."),
+        ("blank", "\n\n"),
+        ("nothing", ""),
+    ] {
+        assert_eq!(shown(&screen(text)), None, "{name}");
+    }
+}
+
+#[test]
+fn only_what_is_allowed_is_answered_and_the_safe_way() {
+    let default = Questions::default();
+    let none = Questions { bypass_permissions: false, update: false, trust_folder: false };
+    let all = Questions { bypass_permissions: true, update: true, trust_folder: true };
+    for (name, text, by_default, when_all) in [
+        ("permissions", BYPASS, Some("Yes, I accept"), Some("Yes, I accept")),
+        ("permissions, without numbers", UNNUMBERED, Some("Yes, I accept"), Some("Yes, I accept")),
+        ("update", UPDATE, Some("Skip"), Some("Skip")),
+        ("trust", CLAUDE_TRUST, None, Some("Yes, proceed")),
+        ("trust of gemini", GEMINI_TRUST, None, Some("Trust folder (rig)")),
+        ("theme", THEME, None, None),
+        ("login", LOGIN, None, None),
+        ("permission of a tool", PERMISSION, None, None),
+        ("usage limit", LIMIT, None, None),
+    ] {
+        let question = shown(&screen(text)).unwrap();
+        let chosen = |allowed| {
+            answer(&question, allowed).map(|at| question.menu.as_ref().unwrap().options[at].clone())
+        };
+        assert_eq!(chosen(&default).as_deref(), by_default, "{name}");
+        assert_eq!(chosen(&all).as_deref(), when_all, "{name}");
+        assert_eq!(chosen(&none), None, "{name}");
+    }
+}
+
+#[test]
+fn one_step_at_a_time() {
+    let menu = |cursor| Menu { options: ["a", "b", "c"].map(str::to_owned).into(), cursor };
+    for (cursor, target, key) in
+        [(0, 1, Key::Down), (0, 2, Key::Down), (1, 1, Key::Enter), (2, 1, Key::Up), (2, 0, Key::Up)]
+    {
+        assert_eq!(next_key(&menu(cursor), target), key, "from {cursor} to {target}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_screen_is_survived(lines in proptest::collection::vec("([❯>│●] )?([0-9]{1,11}[.)] )?\\PC{0,40}", 0..20)) {
+        let _ = shown(&lines);
+    }
+}
