@@ -50,7 +50,7 @@ fn a_name_that_another_town_takes_while_its_agent_is_down_is_left_to_it() {
             if seed % 2 == 0 {
                 world.after(millis(50), |world| world.end_session(&witness("r"), "a person ends it"));
             }
-            world.after(millis(60 + seed * 90), |world| world.start_foreign(&witness("r")));
+            world.after(millis(60 + seed * 80), |world| world.start_foreign(&witness("r")));
             world.pass(mins(30)).await;
             assert_eq!(world.state().created(&witness("r")).len(), created, "it is the other town's now");
             let status = supervisor.agent("r/witness").await;

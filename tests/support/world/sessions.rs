@@ -196,10 +196,7 @@ impl Sessions for World {
 
     async fn set_options(&self, name: &str, _: &[(&'static str, String)]) -> Result<(), SessionsError> {
         self.state().may_touch(self.time(), "set options of", name);
-        self.tmux("set_options", name, false, |world| {
-            world.on_session(name, |session| session.keep_exit = false)
-        })
-        .await
+        self.tmux("set_options", name, false, |world| world.on_session(name, |_| ())).await
     }
 
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
