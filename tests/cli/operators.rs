@@ -121,7 +121,7 @@ fn begin(polecat: Option<&str>) -> (Town, Supervisor) {
     let patrols = json!({"refinery": {"enabled": true, "rigs": ["gastown"]}});
     town.put("mayor/daemon.json", json!({"patrols": patrols}).to_string());
     // A polecat's directory is there before its session.
-    std::fs::create_dir_all(town.path("gastown/polecats/furiosa/gastown")).unwrap();
+    town.worktree("gastown/polecats/furiosa/gastown");
     let supervisor = town.start();
     town.wait_started(&AGENTS);
     if let Some(name) = polecat {

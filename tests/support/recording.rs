@@ -119,7 +119,7 @@ impl Town {
 
     /// A polecat of a recorded town at work on `hook`, its session made by somebody else than the supervisor.
     pub fn polecat(&self, rig: &str, name: &str, hook: &str) {
-        fs::create_dir_all(self.path(format!("{rig}/polecats/{name}/{rig}"))).unwrap();
+        self.worktree(format!("{rig}/polecats/{name}/{rig}"));
         let prefix = self.json("mayor/rigs.json")["rigs"][rig]["beads"]["prefix"].clone();
         let id = format!("{}{rig}-polecat-{name}", prefix.as_str().unwrap());
         self.bead(json!({"id": id, "title": name, "description": format!("rig: {rig}\nhook_bead: null"),

@@ -85,6 +85,15 @@ impl Town {
         fs::rename(half, path).unwrap();
     }
 
+    /// A directory with a git repository of its own, as a polecat's must be; without a remote.
+    pub fn worktree(&self, path: impl AsRef<Path>) {
+        let path = self.path(path);
+        fs::create_dir_all(&path).unwrap();
+        let mut git = Command::new("git");
+        git.args(["init", "-q"]).current_dir(&path).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+        assert!(git.status().unwrap().success(), "git init in {}", path.display());
+    }
+
     pub fn remove(&self, path: impl AsRef<Path>) {
         fs::remove_file(self.path(path)).unwrap();
     }
