@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_dead_pane_without_a_process_is_there() {
         let listed = parse(
-            "7:1:$1:1:@1:%1::1:3:: // :gt-a\n7:1:$1:1:@1:%2::1:::: // :gt-b\n7:1:$1:1:@1:%3::0::: // :gt-c\n",
+            "7:1:$1:1:@1:%1::1:3:: // :gt-a\n7:1:$1:1:@1:%2::::: // :gt-b\n7:1:$1:1:@1:%3::0::: // :gt-c\n",
         );
         let panes: Vec<_> = listed.sessions.iter().flat_map(|it| &it.panes).collect();
         assert_eq!(
