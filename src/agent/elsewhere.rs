@@ -76,6 +76,11 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
             None
         }
         Ok(Some(Found { told, lost_server })) => {
+            // It may have come since the look that did not show it.
+            if matches!(deps.sessions.find(&spec.session).await, Ok(Some(_))) {
+                deps.problems.clear(&key);
+                return Some("its session came while it was looked for".to_owned());
+            }
             deps.problems.report(key, format!("{}: {told}; it is not started once more", spec.identity));
             if let Some(server) = lost_server {
                 deps.sessions.recreate_socket(server).await;
