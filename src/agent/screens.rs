@@ -113,6 +113,13 @@ impl Screens {
         Some(screen.pane.clone())
     }
 
+    /// Whether a sweep shows a wanted agent whose screen was never read, as one that was adopted just now.
+    pub fn lack_one(&self, sweep: &Sweep) -> bool {
+        let wanted = self.locked();
+        let mut unread = wanted.iter().filter(|(_, wanted)| wanted.screen.is_none());
+        unread.any(|(name, wanted)| observe::pane_in(sweep, name, &wanted.known).is_some())
+    }
+
     /// The panes of the wanted agents that a sweep shows alive, and those whose question is gone with their session. Forgets
     /// screens of sessions that are gone for long.
     fn wanted_in(&self, sweep: &Sweep, now: Now) -> (Vec<PaneTarget>, Vec<AgentSpec>) {

@@ -263,7 +263,7 @@ impl WatchState {
     fn read_screens(&mut self, sweep: Arc<Sweep>) {
         let now = self.deps.now().mono;
         let due = self.screens_read.is_none_or(|last| now.saturating_sub(last) >= SCREENS_EVERY);
-        if self.reading_screens || !due {
+        if self.reading_screens || !(due || self.deps.screens.lack_one(&sweep)) {
             return;
         }
         (self.reading_screens, self.screens_read) = (true, Some(now));

@@ -7,7 +7,7 @@ use predicates::{prelude::PredicateBooleanExt, str};
 
 use crate::{
     among_others,
-    support::{supervisor::binary, town::Town},
+    support::{limits::LimitedCommand, supervisor::binary, town::Town},
 };
 
 fn run(command: Command) -> Assert {
@@ -193,6 +193,6 @@ fn a_town_of_gas_town_1_before_it_is_told_where_its_agents_are() {
     let doctor = town.ask(&["doctor"]);
     drop(supervisor);
     let mut kill = Command::new("tmux");
-    kill.arg("-S").arg(&socket).args(["-N", "kill-server"]).env_remove("TMUX").output().unwrap();
+    kill.arg("-S").arg(&socket).args(["-N", "kill-server"]).env_remove("TMUX").limited_output();
     assert!(!doctor.stdout.contains(told), "{}", doctor.stdout);
 }

@@ -91,7 +91,7 @@ impl Town {
         fs::create_dir_all(&path).unwrap();
         let mut git = Command::new("git");
         git.args(["init", "-q"]).current_dir(&path).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
-        assert!(git.status().unwrap().success(), "git init in {}", path.display());
+        assert!(git.limited_status().success(), "git init in {}", path.display());
     }
 
     pub fn remove(&self, path: impl AsRef<Path>) {
