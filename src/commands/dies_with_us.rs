@@ -49,7 +49,8 @@ mod tests {
 
     async fn ended(command: &mut Command) -> std::io::Result<std::process::ExitStatus> {
         let limit = std::time::Duration::from_secs(60);
-        tokio::time::timeout(limit, command.status()).await.expect("the end of `true` within a minute") // limited: a minute
+        let ended = tokio::time::timeout(limit, command.status()).await; // limited: a minute
+        ended.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 
     /// As seen by a child whose parent was killed before it could ask for the signal: its parent is another process.

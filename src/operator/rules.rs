@@ -134,7 +134,7 @@ fn by_name(words: &Words<'_>, identity: &Identity) -> bool {
     let one = identity.rig().map_or("", |rig| rig.as_str());
     let groups = [one, &format!("{one}/polecats"), &format!("{one}/crew")];
     let is_one = |name: &&str| !groups.contains(&name.trim_end_matches('/')) && is_agent(name, identity);
-    !names_rigs(words.first) && words.names.iter().chain(&words.perhaps).any(|name| is_one(name))
+    !names_rigs(words.first) && words.names.iter().chain(&words.perhaps).any(is_one)
 }
 
 fn means(words: &Words<'_>, identity: &Identity) -> bool {
