@@ -81,7 +81,6 @@ fn the_server_is_killed_and_everything_comes_back() {
     for agent in agents {
         town.wait(&format!("the restart of {agent}"), || town.started(agent) == 2);
     }
-    town.wait_beats(1);
     for agent in agents {
         assert_eq!(restarts(&town, agent), 0, "{agent}: what ended with its server is nobody's restart");
     }
