@@ -6,7 +6,7 @@
 //! as this agent, by its environment, or for its program in its directory. Who is found is not started once more.
 //!
 //! What an agent starts inherits its environment, so that alone proves nothing: it must be what a tmux server runs in a pane, or
-//! else the agent's own program. What the search means is [`judge`]'s part, which is pure; nothing here starts or ends anything.
+//! else the agent's own program. What the search means is `judge`'s part, which is pure; nothing here starts or ends anything.
 
 use std::{
     collections::BTreeSet,

@@ -3,7 +3,7 @@
 //! An agent that ends for that reason did not crash: it is tried again every `usage_limit.retry_every`. The texts of the
 //! programs that agents are made of change often, so the list can be replaced (`usage_limit.patterns`). An agent at work
 //! *talks* about limits all day; the built-in patterns therefore want the program's own sentence, at the beginning of its own
-//! last message ([`place`]). Nothing here may look at a screen itself.
+//! last message (`place`). Nothing here may look at a screen itself.
 
 use std::sync::LazyLock;
 

@@ -73,7 +73,7 @@ pub trait Files: Send + Sync {
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState>;
 }
 
-/// The real disk. Each call is a [`disk_task`](super::disk_task): it has a time limit, and dropping the future lets it finish.
+/// The real disk. Each call is a [`disk_task`]: it has a time limit, and dropping the future lets it finish.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 

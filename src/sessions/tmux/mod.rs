@@ -7,7 +7,7 @@
 //!
 //! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long
 //! as the process (a current-thread runtime), because the kernel ends the control client with the thread that made it.
-//! A fault of tmux must never be ours: see [`approach`] for what ends a server, and with it every agent.
+//! A fault of tmux must never be ours: see `approach` for what ends a server, and with it every agent.
 //! Facts here are of tmux 3.3a, observed, unless said otherwise.
 
 use std::{
