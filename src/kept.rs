@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +24,23 @@ use crate::{
 /// A file that cannot be read at our start is tried so often, this far apart.
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// How long to wait before a disk that does not answer is asked again.
+const DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// Waits until the disk answers for this file, whatever the answer is: a disk that is slow says nothing about the file, and what
+/// is in it must not be taken for lost. It is a problem under this key meanwhile.
+pub async fn once_it_answers(deps: &Deps, path: &Path, key: &str) {
+    while let Err(error) = deps.files.read(path).await
+        && error.kind() == io::ErrorKind::TimedOut
+    {
+        let shown = deps.paths.shown(path).display().to_string();
+        let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
+        deps.problems.report(key, text);
+        tokio::time::sleep(DISK_RETRY).await;
+    }
+    deps.problems.clear(key);
+}
 
 /// A value of type `T` and its file; clones share both.
 #[derive(Debug)]
@@ -91,6 +108,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
     /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
     /// broken one, the value stays as it is.
     pub async fn load(&self, deps: &Deps) {
+        once_it_answers(deps, &self.path, &self.problem(deps)).await;
         if let Some(problem) = self.peek(deps).await.1 {
             let shown = deps.paths.shown(&self.path);
             let key = self.problem(deps);

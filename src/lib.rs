@@ -133,6 +133,7 @@ pub async fn run(
 /// Reads what survived the last supervisor.
 async fn remember(deps: &Deps, process: Process) {
     chores::write_state(deps, process, true, None, 0).await;
+    kept::once_it_answers(deps, &deps.paths.restart_state(), chores::UNREADABLE).await;
     if let Some(histories) = chores::read_restart_state(deps).await {
         deps.restarts.replace(histories);
     }

@@ -16,9 +16,14 @@ impl Group {
         Group(child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw))
     }
 
-    /// Tells the whole group to end (TERM), and leaves it to it when.
+    /// Sends TERM to the whole group and does not wait.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Kills the whole group.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
     }
 
     fn signal(&self, signal: Signal) {

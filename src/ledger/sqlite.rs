@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     sqlite::{Reader, Trouble},
-    town::files,
+    town::{disk_task, files},
 };
 
 /// The ids come as one list, as JSON; the labels go out as one.
@@ -73,7 +73,7 @@ impl BeadStore for SqliteBeads {
     async fn stamp(&self, directory: &Path) -> Option<Stamp> {
         let files = find(directory).await.ok()?;
         let now = SystemTime::now();
-        blocking(move || stamp(&files, now)).await?
+        blocking(&files.database.clone(), move |_| stamp(&files, now)).await?
     }
 }
 
@@ -87,14 +87,18 @@ struct Files {
 
 async fn find(directory: &Path) -> Result<Files, String> {
     let beads = directory.join(".beads");
-    blocking(move || find_in(&beads)).await.unwrap_or_else(|| Err("the disk does not answer".to_owned()))
+    blocking(&beads, find_in).await.unwrap_or_else(|| Err("the disk does not answer".to_owned()))
 }
 
 /// A disk that hangs longer than this is not waited for.
 const STUCK: Duration = Duration::from_secs(3);
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::time::timeout(STUCK, tokio::task::spawn_blocking(work)).await.ok()?.ok()
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Option<T> {
+    let work = disk_task::run(path, move |path| Ok(work(path)));
+    tokio::time::timeout(STUCK, work).await.ok()?.ok()
 }
 
 fn find_in(beads: &Path) -> Result<Files, String> {

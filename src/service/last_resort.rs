@@ -38,7 +38,8 @@ impl LastResort {
     /// Begins to count: when the process has not ended by itself in time, it leaves.
     pub fn arm(&self) {
         let it = self.clone();
-        thread::spawn(move || {
+        // Without a thread there is no last resort, and the stop is passed on all the same.
+        let _ = thread::Builder::new().spawn(move || {
             thread::sleep(stopping::LAST_RESORT);
             it.leave();
         });
@@ -48,13 +49,15 @@ impl LastResort {
     pub fn leave(&self) -> ! {
         if let Some((paths, process)) = self.presence.get().cloned() {
             let (done, is_done) = channel();
-            thread::spawn(move || {
+            let tidying = thread::Builder::new().spawn(move || {
                 let _ = pid::remove(&paths.pid_file(), process.pid);
                 socket::remove(&paths);
                 say_stopped(&paths, process);
                 let _ = done.send(());
             });
-            let _ = is_done.recv_timeout(stopping::TIDY);
+            if tidying.is_ok() {
+                let _ = is_done.recv_timeout(stopping::TIDY);
+            }
         }
         std::process::exit(0);
     }

@@ -257,8 +257,12 @@ async fn supervise(
 /// Why these settings must not be used in this town; `None` when they may.
 pub(crate) async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
     match gt1::recognise(&Disk, paths).await {
-        true => gt1::refusal(paths.root(), &settings.tmux, adapters::socket_variable().as_deref()),
-        false => None,
+        Ok(true) => gt1::refusal(paths.root(), &settings.tmux, adapters::socket_variable().as_deref()),
+        Ok(false) => None,
+        Err(error) => Some(format!(
+            "whether this is a town of Gas Town 1.x cannot be determined: .beads/metadata.json: {error}; make the file \
+             readable, as a second set of agents must not be started beside those of gt"
+        )),
     }
 }
 

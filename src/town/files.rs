@@ -161,7 +161,7 @@ fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     hold::verify()?;
     let dir = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    if mode & 0o077 == 0 {
+    if own_directory::is(dir) {
         // What is closed to others stands where they cannot exchange it, and not where a link leads.
         own_directory::prepare(dir)?;
     } else {

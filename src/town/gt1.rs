@@ -4,7 +4,7 @@
 //! `internal/session/`). A supervisor that looks elsewhere, or for other names, finds none of them and starts a second set. So it
 //! does not start there before its settings say both.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use sha2::{Digest, Sha256};
 
@@ -16,11 +16,16 @@ use super::{
 
 /// Whether this is a town of Gas Town 1.x: by the file that says how its beads are kept, or, where that says nothing, by their
 /// databases.
-pub async fn recognise(files: &dyn Files, paths: &TownPaths) -> bool {
-    let metadata = files.read(&paths.beads_metadata()).await.ok();
+///
+/// An error when that cannot be determined: it must not be taken for a no.
+pub async fn recognise(files: &dyn Files, paths: &TownPaths) -> io::Result<bool> {
+    let metadata = match files.read(&paths.beads_metadata()).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        read => read.ok(),
+    };
     match metadata.as_deref().and_then(is_gt1) {
-        Some(is) => is,
-        None => files.is_dir(&paths.dolt_data()).await.unwrap_or(false),
+        Some(is) => Ok(is),
+        None => files.is_dir(&paths.dolt_data()).await,
     }
 }
 

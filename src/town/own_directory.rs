@@ -30,6 +30,11 @@ pub fn prepare(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this is the directory of our own state.
+pub fn is(path: &Path) -> bool {
+    path.ends_with("daemon/supervisor")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,6 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use rustix::{
@@ -25,9 +24,6 @@ use super::opening;
 
 /// A name may be taken by what a killed process of the same id left.
 const TRIES: u32 = 100;
-
-/// A file of an earlier version, which did not name its writer, is nobody's after so long.
-const NAMELESS: Duration = Duration::from_secs(60);
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Directories that were swept by this process.
@@ -79,30 +75,13 @@ impl Drop for Temporary {
     }
 }
 
-/// Whose a temporary file is, by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
-    Process(u32),
-    /// `.state.json.AbC123.tmp`
-    Nameless,
-}
-
-/// `None` for every name that is not one of ours: `.<file>.<process>-<number>.tmp`.
-fn writer(name: &str) -> Option<Writer> {
+/// The process that writes a temporary file, by its name `.<file>.<process>-<number>.tmp`; `None` for every other name.
+fn writer(name: &str) -> Option<u32> {
     let (file, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
-    if !(file.ends_with(".json") || file == "daemon.pid") {
-        return None;
-    }
+    let (process, number) = tag.split_once('-')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match tag.split_once('-') {
-        Some((process, number)) if digits(process) && digits(number) => {
-            process.parse().ok().map(Writer::Process)
-        }
-        None if tag.len() == 6 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            Some(Writer::Nameless)
-        }
-        _ => None,
-    }
+    let is_ours = file.ends_with(".json") || file == "daemon.pid";
+    (is_ours && digits(process) && digits(number)).then(|| process.parse().ok())?
 }
 
 /// Takes away what killed processes left in this directory, the first time this process asks for it.
@@ -116,11 +95,8 @@ pub fn sweep_once(directory: &Path) {
 fn sweep(directory: &Path) {
     // What cannot be listed or removed stays: it does no harm.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let is_over = match entry.file_name().to_str().and_then(writer) {
-            None => false,
-            Some(Writer::Process(process)) => process != std::process::id() && !lives(process),
-            Some(Writer::Nameless) => is_old(&entry),
-        };
+        let process = entry.file_name().to_str().and_then(writer);
+        let is_over = process.is_some_and(|process| process != std::process::id() && !lives(process));
         if is_over && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let _ = fs::remove_file(entry.path());
         }
@@ -132,11 +108,6 @@ fn lives(process: u32) -> bool {
     process.is_some_and(|process| test_kill_process(process) != Err(Errno::SRCH))
 }
 
-fn is_old(entry: &fs::DirEntry) -> bool {
-    let written = entry.metadata().and_then(|data| data.modified()).ok();
-    written.and_then(|written| written.elapsed().ok()).is_some_and(|age| age >= NAMELESS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,9 +115,9 @@ mod tests {
     #[test]
     fn whose_it_is() {
         for (name, expected) in [
-            (".state.json.4711-0.tmp", Some(Writer::Process(4711))),
-            (".daemon.pid.4711-12.tmp", Some(Writer::Process(4711))),
-            (".state.json.AbC123.tmp", Some(Writer::Nameless)),
+            (".state.json.4711-0.tmp", Some(4711)),
+            (".daemon.pid.4711-12.tmp", Some(4711)),
+            (".state.json.AbC123.tmp", None),
             (".state.json.4711.tmp", None),
             (".state.json.4711-.tmp", None),
             (".state.json.-1.tmp", None),
@@ -171,9 +142,7 @@ mod tests {
             name
         };
         let dead = i32::MAX; // more than the kernel gives out
-        let gone = [put(format!(".state.json.{dead}-1.tmp")), put(".state.json.oldold.tmp".to_owned())];
-        let old = fs::File::options().write(true).open(town.path().join(&gone[1])).unwrap();
-        old.set_modified(std::time::SystemTime::now() - 2 * NAMELESS).unwrap();
+        let gone = [put(format!(".state.json.{dead}-1.tmp")), put(format!(".daemon.pid.{dead}-2.tmp"))];
         let stays = [
             put(format!(".state.json.{}-9999999.tmp", std::process::id())),
             put(".state.json.1-1.tmp".to_owned()),

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The problem of a restart state that cannot be read; over when it was written again.
-const UNREADABLE: &str = "file/daemon/restart_state.json";
+pub const UNREADABLE: &str = "file/daemon/restart_state.json";
 
 /// Histories are written so long after a change,
 const HISTORIES_SETTLE: Duration = Duration::from_secs(2);

@@ -34,15 +34,15 @@ use super::{
 const RETRY: Duration = Duration::from_millis(100);
 /// The longest time without an attempt to connect while control clients keep failing, or the server is slow.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// A plain client waits for so long before another takes its place: it may be what hangs.
+/// Limit of one probe by a plain client; after it the client is replaced, as it may be what hangs.
 const PROBE: Duration = Duration::from_secs(60);
-/// A server that takes longer for an answer is slow,
+/// An answer that takes longer than this counts as slow.
 const QUICK: Duration = Duration::from_secs(1);
-/// if it does so this often in a row.
+/// Slow answers in a row after which the server is left alone for a while.
 const SLOW: u32 = 3;
-/// Between two looks at those who leave.
+/// Pause between two checks of other control clients.
 const BETWEEN: Duration = Duration::from_millis(20);
-/// A control client that says nothing for so long while the server answers a plain one is broken.
+/// A control client that is still silent this long after the server answered a plain one is broken.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How requests can be made.
@@ -194,7 +194,8 @@ impl Approach {
         let mut slow = 0;
         loop {
             // Before the server is asked: by its answer, it has noticed the end of those that are not there any more.
-            let running = if able { self.running().await } else { BTreeSet::new() };
+            let running = if able { self.running().await } else { Some(BTreeSet::new()) };
+            let Some(running) = running else { return Ready::Not(self.later()) };
             let asked = Instant::now();
             let attached = match self.probe().await {
                 Ok(attached) => attached,
@@ -222,13 +223,15 @@ impl Approach {
         }
     }
 
-    /// The processes of control clients like ours of this server, also those that are not attached yet, or not any more.
-    async fn running(&self) -> BTreeSet<u32> {
+    /// The processes of control clients like ours of this server, also those that are not attached yet, or not any more;
+    /// `None` when that could not be found out.
+    async fn running(&self) -> Option<BTreeSet<u32>> {
         let command = tmux(&self.config.program, &self.config.socket);
         let words = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned());
         let words: Vec<String> =
             words.chain(["-N"].iter().chain(&CONTROL).map(|word| (*word).to_owned())).collect();
-        tokio::task::spawn_blocking(move || kernel::running(&words)).await.unwrap_or_default()
+        let running = tokio::task::spawn_blocking(move || kernel::running(&words));
+        timeout(self.config.command_limit, running).await.ok()?.ok()
     }
 
     /// Asks the server as a plain client.

@@ -310,7 +310,7 @@ impl Listener {
 
 /// The client's processes: what is installed as tmux may be a script that starts the real one.
 ///
-/// They are told to end (TERM), never killed while they might be identifying themselves: a client of tmux up to 3.5a that is
+/// They are told to end (TERM), and killed only when they have not left long after that: a client of tmux up to 3.5a that is
 /// cut off in the middle of that takes the server along. Told so, it says the rest first. Nor must the next one come
 /// before this one has left.
 struct Client(Group);
@@ -320,7 +320,7 @@ impl Client {
     async fn leaves(mut self, mut child: Child) {
         self.0.terminate();
         if timeout(PATIENCE, child.wait()).await.is_err() {
-            let _ = child.start_kill();
+            self.0.kill();
             let _ = child.wait().await;
         }
         self.0.let_go();

@@ -229,6 +229,8 @@ impl Link {
 
     fn begin_finding(&self) {
         let mut finding = locked(&self.finding);
+        // One that panicked is over too.
+        while finding.try_join_next().is_some() {}
         if finding.is_empty() {
             let (approach, asked) = (self.approach.clone(), self.asked.subscribe());
             finding.spawn(find(approach, asked, self.standing.clone()));

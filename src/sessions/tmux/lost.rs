@@ -59,15 +59,20 @@ impl ServerSocket {
     pub fn recreate(&self, server: u32) {
         // First the hold, then the question what it is: SIGUSR1 would end something else.
         let Some(hold) = PidFd::open(server) else { return };
-        if self.is_there() || !kernel::is_tmux_server(server) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_there() {
+            *asked = None;
             return;
         }
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kernel::is_tmux_server(server) {
+            return;
+        }
         if asked.is_some_and(|at| at.elapsed() < AGAIN) {
             return;
         }
-        *asked = Some(Instant::now());
-        if hold.signal(rustix::process::Signal::USR1) {
+        // Told once: where its directory is gone too, asking does not help.
+        let is_news = asked.replace(Instant::now()).is_none();
+        if hold.signal(rustix::process::Signal::USR1) && is_news {
             tracing::warn!(
                 "the tmux server (PID {server}) runs, but its socket {} was deleted: it was asked to make it again (SIGUSR1)",
                 self.path.display()

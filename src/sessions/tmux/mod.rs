@@ -175,10 +175,7 @@ impl Tmux {
     /// A server that ends when no client is attached would end with us.
     async fn keep_server(&self) {
         if self.link.run(&[request::lasting_server()], Purpose::Repeatable).await.is_ok() {
-            tracing::warn!(
-                "tmux's option exit-unattached was on, by which the server, and every agent in it, ends when the last client \
-                 leaves: turned off; remove it from tmux.conf"
-            );
+            warn_of_exit_unattached();
         }
     }
 
@@ -224,9 +221,18 @@ impl Tmux {
         };
         let keep = new.keep_exit.then(|| request::keep_exit(target));
         let mark = [request::mark(target)];
-        drop(requests.splice(1..1, keep.into_iter().chain(request::lasting(target)).chain(mark)));
+        let shown = [request::ends_unattached()]; // read in `create`
+        let then = keep.into_iter().chain(shown).chain(request::lasting(target)).chain(mark);
+        drop(requests.splice(1..1, then));
         Ok(vec![Request::Together(requests)])
     }
+}
+
+fn warn_of_exit_unattached() {
+    tracing::warn!(
+        "tmux option exit-unattached was on: the server, and every agent in it, would exit with the last client. It was \
+         turned off; remove it from tmux.conf"
+    );
 }
 
 fn target(name: &str) -> Result<String, SessionsError> {
@@ -314,6 +320,9 @@ impl Sessions for Tmux {
         let printed = self.for_session(&new.name, &requests, Purpose::Create).await?;
         let listed = self.read(&printed);
         self.deaths.watch_too(&listed);
+        if printed.lines().any(|line| line == "on") {
+            warn_of_exit_unattached();
+        }
         let mut session = listed
             .sessions
             .into_iter()
