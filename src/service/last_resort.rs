@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a thread whose only work is to wait and then to leave")]
 
 use std::{
+    path::PathBuf,
     sync::{Arc, OnceLock, mpsc::channel},
     thread,
 };
@@ -15,7 +16,7 @@ use crate::{
     stopping,
     town::{
         daemon_state::{self, DaemonState},
-        files,
+        disk_task, files,
         paths::TownPaths,
         pid,
     },
@@ -50,6 +51,8 @@ impl LastResort {
         if let Some((paths, process)) = self.presence.get().cloned() {
             let (done, is_done) = channel();
             let tidying = thread::Builder::new().spawn(move || {
+                // One that hangs would take all the time there is.
+                disk_task::close(&ours(&paths), stopping::TIDY / 2);
                 let _ = pid::remove(&paths.pid_file(), process.pid);
                 socket::remove(&paths);
                 say_stopped(&paths, process);
@@ -63,13 +66,22 @@ impl LastResort {
     }
 }
 
-/// The tree says in `daemon/state.json` that it stopped; where its disk was too slow for that, it is said here.
-pub fn tidy_state(paths: &TownPaths, process: Process) {
+/// The end of one that had the time for it: the files by which others find us are taken away, and `daemon/state.json` says
+/// that we stopped. The tree has written that already, unless its disk was too slow.
+pub fn tidy(paths: &TownPaths, process: Process) {
+    disk_task::close(&ours(paths), stopping::FILES);
     let path = paths.state();
     let state = files::read(&path).ok().and_then(|bytes| daemon_state::parse(&path, &bytes).ok());
     if state.is_some_and(|state| state.running && state.pid == process.pid) {
         say_stopped(paths, process);
     }
+    let _ = pid::remove(&paths.pid_file(), process.pid);
+    socket::remove(paths);
+}
+
+/// What may still be written by a thread nobody waits for any more.
+fn ours(paths: &TownPaths) -> [PathBuf; 3] {
+    [paths.state(), paths.pid_file(), paths.socket()]
 }
 
 fn say_stopped(paths: &TownPaths, process: Process) {

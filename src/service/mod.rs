@@ -20,7 +20,6 @@ use tokio::sync::watch;
 use self::last_resort::LastResort;
 use crate::{
     RunError, Signal, Signals,
-    control::socket,
     deps::Deps,
     panics,
     problems::Problems,
@@ -158,9 +157,7 @@ async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<()
     }
     last_resort.hold(paths.clone(), process);
     let outcome = supervise(&paths, process, foreground, signals).await;
-    last_resort::tidy_state(&paths, process);
-    let _ = pid::remove(&paths.pid_file(), process.pid);
-    socket::remove(&paths);
+    last_resort::tidy(&paths, process);
     drop(lock);
     outcome
 }

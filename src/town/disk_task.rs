@@ -2,22 +2,48 @@
 //!
 //! A disk that hangs (a network file system, a device that fails) holds a thread for as long as it likes. Whoever asked
 //! gets an error after [`LIMIT`], and a path whose last access has not returned by then is not accessed again before it
-//! has: one thread for each such path, not one for each look. It must not know what the work is.
+//! has: one thread for each such path, not one for each look. At the end of the process its last words close a path: what is
+//! under way returns first, and nothing comes after. It must not know what the work is.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 /// How long the disk is waited for.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// When each access that is under way began. Of the whole process, as its threads are.
-static UNDER_WAY: Mutex<BTreeMap<PathBuf, Vec<Instant>>> = Mutex::new(BTreeMap::new());
+/// What is known of each path that is accessed. Of the whole process, as its threads are.
+static PATHS: Mutex<BTreeMap<PathBuf, Accesses>> = Mutex::new(BTreeMap::new());
+static RETURNED: Condvar = Condvar::new();
+
+#[derive(Default)]
+struct Accesses {
+    /// When each access that is under way began.
+    under_way: Vec<Instant>,
+    is_closed: bool,
+}
+
+/// From now on nothing accesses these paths through here. Returns when no access is under way any more, or after `limit`.
+/// Blocks the thread.
+pub fn close(paths: &[PathBuf], limit: Duration) {
+    let until = Instant::now() + limit;
+    let mut known = locked();
+    for path in paths {
+        known.entry(path.clone()).or_default().is_closed = true;
+    }
+    while paths.iter().any(|path| known.get(path).is_some_and(|accesses| !accesses.under_way.is_empty())) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        known = RETURNED.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
 
 /// Does this on tokio's blocking pool. Dropping the future lets it finish there.
 pub async fn run<T: Send + 'static>(
@@ -58,32 +84,38 @@ struct Access {
 impl Access {
     fn begin(path: &Path, limit: Duration) -> io::Result<Access> {
         let began = Instant::now();
-        let mut under_way = locked();
-        let accesses = under_way.entry(path.to_owned()).or_default();
-        if accesses.iter().any(|earlier| began.duration_since(*earlier) >= limit) {
+        let mut known = locked();
+        let accesses = known.entry(path.to_owned()).or_default();
+        if accesses.is_closed {
+            return Err(io::Error::other("the supervisor is ending"));
+        }
+        if accesses.under_way.iter().any(|earlier| began.duration_since(*earlier) >= limit) {
             return Err(timed_out("an earlier access to it has not returned: its disk hangs".to_owned()));
         }
-        accesses.push(began);
+        accesses.under_way.push(began);
         Ok(Access { path: path.to_owned(), began })
     }
 }
 
 impl Drop for Access {
     fn drop(&mut self) {
-        let mut under_way = locked();
-        if let Some(accesses) = under_way.get_mut(&self.path) {
-            if let Some(at) = accesses.iter().position(|began| *began == self.began) {
-                accesses.swap_remove(at);
+        let mut known = locked();
+        if let Some(accesses) = known.get_mut(&self.path) {
+            if let Some(at) = accesses.under_way.iter().position(|began| *began == self.began) {
+                accesses.under_way.swap_remove(at);
             }
-            if accesses.is_empty() {
-                under_way.remove(&self.path);
+            if accesses.under_way.is_empty() {
+                RETURNED.notify_all();
+                if !accesses.is_closed {
+                    known.remove(&self.path);
+                }
             }
         }
     }
 }
 
-fn locked() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<Instant>>> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked() -> MutexGuard<'static, BTreeMap<PathBuf, Accesses>> {
+    PATHS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -131,5 +163,26 @@ mod tests {
         drop(stuck);
         assert!(run_within(limit, path, |_| Ok(())).await.is_err());
         drop(release);
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_returns_before_the_last_words_and_nothing_comes_after() {
+        let path = Path::new("/closed");
+        let (begun, has_begun) = mpsc::channel::<()>();
+        let (release, released) = mpsc::channel::<()>();
+        let mut writing = Box::pin(run(path, move |_| {
+            begun.send(()).unwrap();
+            let _ = released.recv(); // limited: the sender is used below, or dropped with the test
+            Ok(())
+        }));
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut writing).await.is_err());
+        has_begun.recv_timeout(Duration::from_secs(30)).unwrap();
+        drop(writing);
+        close(&[path.to_owned()], Duration::from_millis(20));
+        assert_eq!(locked()[path].under_way.len(), 1, "it hangs, so it is waited for no longer");
+        assert!(run(path, |_| -> io::Result<()> { panic!("accessed again") }).await.is_err());
+        release.send(()).unwrap();
+        close(&[path.to_owned()], Duration::from_secs(30));
+        assert!(locked()[path].under_way.is_empty());
     }
 }

@@ -76,7 +76,8 @@ fn a_pipe_for_the_shutdown_lock() {
     town.wait_beats(2);
     let before = threads(&supervisor);
     town.wait_beats(4);
-    assert!(threads(&supervisor) <= before + 2, "{before} -> {}", threads(&supervisor));
+    // How many threads wait for work at a moment varies; those that wait for the pipe would stay, and grow in number.
+    town.wait("its threads to come to rest", || threads(&supervisor) <= before + 2);
     assert!(!town.server.runs(), "unknown starts nothing");
     let told = "daemon/shutdown.lock cannot be examined: it is a named pipe, not a file";
     assert!(problems(&town).contains(told), "{}", problems(&town));
