@@ -232,6 +232,8 @@ fn left_to_do(seen: &Observation, ago: Duration) -> SecondLook {
     match &seen.assignment {
         Assignment::None(why) | Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
         Assignment::NotAsked => SecondLook::Unclear("its work was not asked for".to_owned()),
+        // Whatever its screen showed, it was its server that ended.
+        Assignment::Standing | Assignment::Hooked { .. } if seen.with_server => SecondLook::Death,
         Assignment::Standing | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {
             (Some(line), _) => SecondLook::UsageLimit(line.clone()),
             (None, Some(title)) => SecondLook::Question(title.clone()),

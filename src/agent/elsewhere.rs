@@ -31,6 +31,11 @@ const VARIABLES: &[&str] =
 /// Right before a start, that nobody was found counts for this long: the look that led to it has just searched.
 pub const JUST_SEARCHED: Duration = Duration::from_secs(2);
 
+/// A search that takes longer has failed: a process that hangs in the kernel can hold whoever reads about it for ever.
+const LIMIT: Duration = Duration::from_secs(5);
+/// A search that failed so may leave a thread behind, so the next one waits this long.
+const AFTER_A_HANG: Duration = Duration::from_secs(60);
+
 type Seen = Result<Arc<Vec<Resident>>, ProcessesError>;
 
 /// What the last search showed, and when it began; shared by all owners.
@@ -49,8 +54,15 @@ impl Elsewhere {
         {
             return seen.clone();
         }
-        let begun = deps.now().mono;
-        let seen = deps.processes.residents(VARIABLES, deps.paths.root()).await.map(Arc::new);
+        let mut begun = deps.now().mono;
+        let search = deps.processes.residents(VARIABLES, deps.paths.root());
+        let seen = match tokio::time::timeout(LIMIT, search).await {
+            Ok(seen) => seen.map(Arc::new),
+            Err(_) => {
+                begun += AFTER_A_HANG;
+                Err(ProcessesError(format!("no answer within {LIMIT:?}")))
+            }
+        };
         *last = Some((begun, seen.clone()));
         seen
     }

@@ -125,12 +125,17 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
+    if seen.sighting == Sighting::Absent && matches!(seen.permission, Permission::Denied(_)) {
+        // Nobody searches for it now, so nothing is said of what an earlier search found.
+        elsewhere::in_sight(deps, spec);
+    }
     // One that was seen to live is searched for when it is made sure of: what ends may take a moment.
     let is_due = how.thorough || how.life.is_none();
+    let at_most = if how.thorough { Duration::ZERO } else { elsewhere::JUST_SEARCHED };
     if seen.sighting == Sighting::Absent
         && is_due
         && may_be_started(&seen)
-        && let Some(why) = elsewhere::why_not(deps, spec, Duration::ZERO).await
+        && let Some(why) = elsewhere::why_not(deps, spec, at_most).await
     {
         seen.sighting = Sighting::Unknown(why);
     }
@@ -140,6 +145,13 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
 fn may_be_started(seen: &Observation) -> bool {
     seen.permission == Permission::Allowed
         && matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. })
+}
+
+/// Keeps what is left of an agent's screen, before its session is ended.
+pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
+    if let Ok(Some(session)) = deps.sessions.find(&spec.session).await {
+        read_last_screen(deps, last_pane(deps, &session)).await;
+    }
 }
 
 /// What is left of an agent's screen in the pane it was in, where that is still there.
@@ -243,7 +255,7 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
     let key: SessionKey = key(&session);
     let sighting = match judged {
         Liveness::Unknown(why) => return (Sighting::Unknown(why), None),
-        Liveness::Unlisted { pid, name } => return (unlisted(deps, spec, pid, &name), None),
+        Liveness::Unlisted { pid, name } => return (unlisted(deps, spec, &session, (pid, &name)), None),
         Liveness::Alive => Sighting::Alive(key),
         Liveness::Starting => Sighting::Starting(key),
         Liveness::Dead => Sighting::Dead(key),
@@ -257,17 +269,22 @@ fn unlisted_key(spec: &AgentSpec) -> String {
 }
 
 /// Something runs that may be the agent: it is left alone, and reported once.
-fn unlisted(deps: &Deps, spec: &AgentSpec, pid: u32, name: &str) -> Sighting {
+fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &str)) -> Sighting {
     let (who, session) = (&spec.identity, &spec.session);
+    let known = deps.screens.pane(&seen.name, &seen.id);
+    let is_gone = known.is_some_and(|known| seen.panes.iter().all(|pane| pane.id != known.pane()));
     // Without the name, which may be another at each look.
-    let text = format!(
-        "{who}: what runs in session {session} may be the agent or another program, so it is left as it is; \
-         if it is the agent, name its program in process_names of the agent's settings"
-    );
+    let text = match is_gone {
+        true => format!(
+            "{who}: its pane in session {session} is gone, but another program runs there; it is restarted when that ends"
+        ),
+        false => format!(
+            "{who}: cannot tell whether the program in session {session} is the agent, so it is left alone; if it is, add \
+             its name to process_names in the agent's settings"
+        ),
+    };
     deps.problems.report(unlisted_key(spec), text);
-    Sighting::Unknown(format!(
-        "{name} (PID {pid}) runs in session {session}, and it is not known whether that is the agent"
-    ))
+    Sighting::Unknown(format!("cannot tell whether {name} (PID {pid}) in session {session} is the agent"))
 }
 
 /// Under the names it was last known by, else by those of its program, else by those its session says it has.

@@ -96,6 +96,8 @@ pub fn next_key(menu: &Menu, target: usize) -> Key {
 const ACCEPT: &[&str] = &["yes, i accept"];
 const SKIP: &[&str] = &["skip"];
 const TRUST: &[&str] = &["yes", "trust folder"];
+/// What a trust question offers for a no; the permission dialog of a tool offers something else.
+const DISTRUST: &[&str] = &["no, exit", "no, quit", "don't trust"];
 
 fn option(menu: &Menu, wanted: &[&str]) -> Option<usize> {
     menu.options.iter().position(|option| {
@@ -117,7 +119,10 @@ fn known(above: &[&str], menu: &Menu) -> Option<Known> {
         Some(Known::BypassPermissions)
     } else if says(&["update available"]) && offers(SKIP) {
         Some(Known::Update)
-    } else if ["folder", "directory", "project"].iter().any(|what| says(&["trust", what])) && offers(TRUST) {
+    } else if ["folder", "directory", "project"].iter().any(|what| says(&["trust", what]))
+        && offers(TRUST)
+        && offers(DISTRUST)
+    {
         Some(Known::TrustFolder)
     } else {
         None

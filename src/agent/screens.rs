@@ -73,7 +73,7 @@ impl Screens {
     }
 
     /// A new session of this name was made: what was seen before was another's.
-    pub fn begun(&self, session: &str) {
+    fn begun(&self, session: &str) {
         if let Some(wanted) = self.locked().get_mut(session) {
             wanted.screen = None;
         }
@@ -180,6 +180,12 @@ pub async fn refresh(deps: &Deps, sweep: &Sweep) {
         });
         futures::future::join_all(reads).await;
     }
+}
+
+/// A new session of this agent was made: what an earlier one showed or asked is over.
+pub fn begun(deps: &Deps, agent: &AgentSpec) {
+    deps.screens.begun(&agent.session);
+    deps.problems.clear(&agent.problem_key(QUESTION));
 }
 
 #[cfg(test)]

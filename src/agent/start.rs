@@ -19,7 +19,7 @@ use super::{
     meanwhile::Meanwhile,
     observe, permission, presync,
     program::AgentProgram,
-    programs,
+    programs, screens,
     spec::AgentSpec,
     start_slots::Slot,
     workplace,
@@ -188,6 +188,12 @@ impl Start<'_> {
             Some(Replacement { session, because, why }) if session == key => {
                 // What runs is left running when that is not allowed, or the heartbeat moved or cannot be read.
                 let left = |why| StartEnd::Left { session: key.clone(), why };
+                // What could not be started again is not ended.
+                if let Err(StartEnd::Impossible(why) | StartEnd::Unclear(why)) =
+                    workplace::find(self.deps, self.spec).await
+                {
+                    return Err(left(why));
+                }
                 match self.permitted().await {
                     Ok(()) if self.still_holds(because).await => {}
                     Ok(()) => return Err(left("its heartbeat moved, or cannot be read".to_owned())),
@@ -258,7 +264,7 @@ impl Start<'_> {
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
-                self.deps.screens.begun(&session.name);
+                screens::begun(self.deps, self.spec);
                 let why = match (&self.order.replace, self.order.attempt) {
                     (Some(replacement), _) => replacement.why.clone(),
                     (None, Attempt::Fresh) => "it was not running".to_owned(),

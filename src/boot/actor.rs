@@ -12,7 +12,7 @@ use super::rules::{self, BootSession, Decision, Look};
 use crate::{
     agent::{
         confirmation::{Permission, Sighting},
-        foreign,
+        elsewhere, foreign,
         history::{Entry, Kind},
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
@@ -195,6 +195,7 @@ impl BootState {
                     // It is not wanted any more, or was made by somebody else.
                     self.deps.problems.clear(START_PROBLEM);
                     self.deps.problems.clear(PROGRAM_PROBLEM);
+                    elsewhere::in_sight(&self.deps, &self.plan.boot);
                 }
                 let missing = look.session == BootSession::Missing;
                 let standing = if missing { gone(found, &why) } else { Standing::Alive };
@@ -287,7 +288,10 @@ impl BootState {
                 (status.last_action, status.error) = (Some("error".to_owned()), Some(why.clone()));
             }
         }
-        self.enter(Standing::Absent, Some("degraded: triage is done without an agent".to_owned()));
+        match &found.glimpse {
+            Glimpse::Unknown(why) => self.enter(Standing::Unknown, Some(why.clone())),
+            _ => self.enter(Standing::Absent, Some("degraded: triage is done without an agent".to_owned())),
+        }
         let deps = self.deps.clone();
         self.work.spawn(
             async move {

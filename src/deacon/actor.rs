@@ -182,6 +182,8 @@ impl DeaconState {
                     self.nudge(session, age);
                 }
             }
+            // It waits for a person, which is reported.
+            (Verdict::Stuck { .. }, _) if self.is_at_question(&look) => {}
             (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
                 let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
                 self.owner.apply(Event::Replace {
@@ -203,6 +205,12 @@ impl DeaconState {
             let after = self.owner.backoff_left(now).map_or(after, |left| after.min(left));
             self.timer.set(&mut self.work, after, DeaconMsg::ProgressDue);
         }
+    }
+
+    fn is_at_question(&self, look: &Look) -> bool {
+        let session = &self.owner.spec().session;
+        let asks = |key: &SessionKey| self.deps.screens.question(session, Some(&key.id)).is_some();
+        look.alive_in.as_ref().is_some_and(asks)
     }
 
     fn nudge(&mut self, session: SessionKey, age: std::time::Duration) {

@@ -105,6 +105,11 @@ impl Requests {
         Some((first, stage))
     }
 
+    /// Whether more than one request for this agent is to be carried out.
+    pub fn are_queued(&self, identity: &Identity) -> bool {
+        self.select(|claim| claim.identity == *identity && is_open(claim)).len() > 1
+    }
+
     /// Notes a request on disk, behind all that were noted before. An error: it is not noted, and must not be carried out.
     pub async fn note(&self, deps: &Deps, request: &Request) -> Result<(), String> {
         {

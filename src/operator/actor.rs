@@ -148,7 +148,7 @@ impl Actor for OperatorWatch {
             OperatorMsg::Ended(pid, born) => {
                 state.held.remove(&(pid, born));
                 let its = |it: &&Operation| (it.pid, it.born) == (pid, born);
-                if let Some(operation) = state.deps.operations.running().iter().find(its) {
+                if let Some(operation) = state.deps.operations.recent(state.deps.now()).iter().find(its) {
                     state.deps.docked.read_again_if(|rig| operation.relabels(rig));
                 }
                 state.deps.operations.ended(pid, born, state.deps.now());

@@ -5,8 +5,9 @@
 //! owner of each then makes sure and reads its beads again before anything is done. It must not start a polecat
 //! that has no work, and never waits for `bd` with anything but that polecat's restart.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{owners::Owners, roster, work};
@@ -40,7 +41,7 @@ pub enum HealthMsg {
     /// From its own listing of the rig's polecats, or nothing when that was cut short.
     Listed(Wanted, Option<Result<Roster, String>>),
     /// From its own looks; with the heartbeat they answer, if one asked for them.
-    Looked(Option<u64>, Option<Vec<(AgentName, Observation)>>),
+    Looked(Option<u64>, Option<Vec<(AgentName, Option<Observation>)>>),
     /// From the tasks of its audit.
     Audit(AuditEvent),
     /// From the tasks that attend pending spawns.
@@ -269,7 +270,10 @@ impl HealthState {
             self.deps.claims.release(&identity);
             self.let_go(&identity);
             self.deps.restarts.remember(&identity, None);
-            self.deps.lives.is_accounted_for(&identity);
+            if self.deps.lives.is_accounted_for(&identity) {
+                let deps = self.deps.clone();
+                self.work.run(async move { drop(deps.lives.save(&deps).await) });
+            }
             self.deps.histories.gone(&identity, "its directory is gone", self.deps.now().wall);
             self.deps.problems.forget(&format!("rig/{}/{identity}/", self.rig.name));
         }
@@ -336,7 +340,7 @@ impl HealthState {
             .filter(|(_, owner)| worth(owner, sweep.as_deref()))
             .map(|(name, owner)| {
                 let (name, look) = (name.clone(), owner.look(sweep.clone()));
-                async move { (name, look.await) }
+                async move { (name, AssertUnwindSafe(look).catch_unwind().await.ok()) }
             })
             .collect();
         self.work.spawn(
@@ -370,15 +374,19 @@ impl HealthState {
         }
     }
 
-    fn looked(&mut self, heartbeat: Option<u64>, seen: Option<Vec<(AgentName, Observation)>>) {
+    fn looked(&mut self, heartbeat: Option<u64>, seen: Option<Vec<(AgentName, Option<Observation>)>>) {
         // Looks that were cut short by a fault are no answer: the heartbeat names this part as late.
         let Some(seen) = seen else { return };
+        let mut missed: Vec<String> =
+            self.polecats.suspended().map(|identity| identity.to_string()).collect();
         for (name, seen) in seen {
-            self.polecats.on(&name, |owner| owner.apply(Event::Seen(seen)));
+            match seen {
+                Some(seen) => self.polecats.on(&name, |owner| owner.apply(Event::Seen(seen))),
+                None => missed.push(format!("{}/polecats/{name}", self.rig.name)),
+            }
         }
         if let Some(number) = heartbeat {
             let part = format!("{}/polecats", self.rig.name);
-            let missed = self.polecats.suspended().map(|identity| identity.to_string()).collect();
             (self.answers)(Report::Looked { number, part, delegated: Vec::new(), missed });
         }
     }
@@ -413,7 +421,7 @@ impl HealthState {
                 let identity = &owner.spec().identity;
                 let assignment = work::nominated(&self.deps, snapshot, identity, owner.seen_alive())?;
                 let (name, look) = (name.clone(), owner.look_knowing(assignment));
-                Some(async move { (name, look.await) })
+                Some(async move { (name, AssertUnwindSafe(look).catch_unwind().await.ok()) })
             })
             .collect();
         if looks.is_empty() {

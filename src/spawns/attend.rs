@@ -156,7 +156,7 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
         (Sighting::Absent, _) => Screen::Gone,
         (Sighting::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
-        (_, Some(pane)) => match deps.sessions.capture(&pane, 30).await {
+        (_, Some(pane)) => match deps.sessions.capture(&pane, screens::LINES).await {
             Ok(lines) => {
                 screens::saw(deps, &pane, lines.clone());
                 Screen::Shows(lines)

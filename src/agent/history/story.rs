@@ -76,8 +76,8 @@ pub fn entry(before: Before, after: &Lifecycle, step: &Step, around: Around<'_>)
 pub fn cause(obituary: &Obituary, death: Option<&Death>) -> String {
     match death.and_then(|death| death.exit) {
         _ if death.is_some_and(|death| death.with_server) => "tmux server died".to_owned(),
-        _ if obituary.left_session => "agent gone, shell left".to_owned(),
         Some(exit) => format!("crashed (exit {exit})"),
+        None if obituary.left_session => "agent gone, shell left".to_owned(),
         None => "crashed".to_owned(),
     }
 }

@@ -66,7 +66,7 @@ pub struct Asked {
 pub enum Decision {
     /// Nothing; timers stay as they are.
     Leave,
-    /// Look at the agent afresh after this time and report it as [`Event::Looked`]. Replaces an earlier timer.
+    /// Probe the agent after this time and report it as [`Event::Looked`]. A timer that is set is only brought forward.
     LookAgain(Duration),
     /// Make this start and report it as [`Event::StartEnded`].
     Start(StartOrder),

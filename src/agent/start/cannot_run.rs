@@ -7,9 +7,9 @@
 use std::{future::Future, time::Duration};
 
 use super::{Start, Step};
-use crate::agent::{confirmation::SessionKey, kill, lifecycle::StartEnd, program::AgentProgram};
+use crate::agent::{confirmation::SessionKey, kill, lifecycle::StartEnd, observe, program::AgentProgram};
 
-/// For so long.
+/// How long a new session keeps dead panes, for their exit status.
 const FIRST_MOMENTS: Duration = Duration::from_secs(1);
 
 impl Start<'_> {
@@ -47,6 +47,8 @@ impl Start<'_> {
 
     async fn ended_early(&self, key: SessionKey, program: &AgentProgram) -> StartEnd {
         let Some(code) = self.exit_code(&key).await else { return StartEnd::Ended(key) };
+        // What it said last goes with its pane.
+        observe::keep_last_screen(self.deps, self.spec).await;
         // Nothing runs in it any more.
         if let Err(why) = kill::kill(self.deps, &self.spec.session, &key).await {
             self.passed_over(&why);

@@ -57,6 +57,12 @@ impl Start<'_> {
         if let Ok(end) = tokio::time::timeout(limit, appears).await {
             return end;
         }
+        // By now its pane is old enough to tell what runs there from a shell that only begins.
+        match observe::look_at_session(self.deps, self.spec).await {
+            Sighting::Alive(seen) if seen == *key => return Ok(()),
+            Sighting::Unknown(why) => unsure = Some(why),
+            _ => {}
+        }
         // What may be the agent is left running: only where nothing but a shell is, it is known not to have come.
         Err(match unsure {
             Some(why) => StartEnd::Left { session: key.clone(), why },
@@ -91,7 +97,8 @@ impl Start<'_> {
                 self.still_there(key).await?;
                 let patience = settings.start.timeout;
                 asked_for += self.deps.now().since(now);
-                if self.order.attempt == Attempt::Asked && asked_for >= patience {
+                let others = || self.deps.requests.are_queued(&self.spec.identity);
+                if self.order.attempt == Attempt::Asked && asked_for >= patience && others() {
                     // Somebody else may ask for something else.
                     let why = "it waits at a question".to_owned();
                     return Err(StartEnd::Left { session: key.clone(), why });

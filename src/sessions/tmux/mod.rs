@@ -370,7 +370,8 @@ impl Sessions for Tmux {
         ];
         let printed = self.for_pane(pane, &requests, Purpose::Repeatable).await?;
         let (pid, printed) = printed.split_once('\n').unwrap_or((&printed, ""));
-        if pid.trim() != pane.pid().to_string() {
+        // Since tmux 3.8 nothing is printed for a dead pane, which is listed with 0.
+        if pid.trim().parse().unwrap_or(0) != pane.pid() {
             return Err(no_such_pane(pane));
         }
         let screen: Vec<&str> = printed.trim_end().lines().collect();
