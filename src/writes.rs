@@ -131,7 +131,19 @@ impl Writes {
     }
 }
 
+/// A write that was given up, because nobody waits for it any more, may not have happened: it counts as failed.
+struct Unwritten<'a>(Option<&'a dyn Content>);
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        if let Some(content) = self.0 {
+            content.failed();
+        }
+    }
+}
+
 async fn attempt(deps: &Deps, write: &Write) -> Result<(), String> {
+    let mut unwritten = Unwritten(Some(&*write.content));
     let written = match write.content.bytes() {
         Ok(content) => {
             let written = deps.files.replace(&write.path, &content, write.mode).await;
@@ -141,11 +153,11 @@ async fn attempt(deps: &Deps, write: &Write) -> Result<(), String> {
     };
     match written {
         Ok(()) => {
+            unwritten.0 = None;
             deps.problems.clear(&write.key);
             Ok(())
         }
         Err(why) => {
-            write.content.failed();
             let text = format!("{} cannot be written: {why}", shown(deps, &write.path));
             deps.problems.report(write.key.clone(), format!("{text}; it is retried until it can"));
             Err(text)

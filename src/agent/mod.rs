@@ -4,6 +4,7 @@
 //! when it may be restarted ([`restart`]), what happens to it next ([`lifecycle`]), and how it is started, nudged and
 //! ended. The roles' own folders add only their guards; nothing here may know one rig from another.
 
+pub mod adoption;
 pub mod appearance;
 pub mod bindings;
 pub mod claims;

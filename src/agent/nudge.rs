@@ -21,9 +21,6 @@ use crate::{
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
 
-/// So many of a screen's last lines are looked at.
-const LINES: u16 = screens::LINES;
-
 /// A nudge that was not delivered.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{why}")]
@@ -106,11 +103,10 @@ async fn look(
     incarnation: &SessionKey,
 ) -> Result<(PaneTarget, Vec<String>), Why> {
     let pane = locate(deps, spec, incarnation).await?;
-    let lines = match deps.sessions.capture(&pane, LINES).await.map_err(Why::from) {
+    let lines = match screens::read(deps, &pane).await.map_err(Why::from) {
         Err(Why::Failed(error)) => return Err(Why::Unknown(error.to_string())),
         lines => lines?,
     };
-    screens::saw(deps, &pane, lines.clone());
     match questions::shown(&lines) {
         Some(question) => Err(Why::Question(question.title)),
         None => Ok((pane, lines)),

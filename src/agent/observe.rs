@@ -156,10 +156,8 @@ pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
 
 /// What is left of an agent's screen in the pane it was in, where that is still there.
 async fn read_last_screen(deps: &Deps, left: Option<PaneTarget>) {
-    if let Some(pane) = left
-        && let Ok(lines) = deps.sessions.capture(&pane, screens::LINES).await
-    {
-        screens::saw(deps, &pane, lines);
+    if let Some(pane) = left {
+        let _ = screens::read(deps, &pane).await;
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
+    adoption,
     confirmation::{Assignment, Observation, Sighting},
     history::story::Before,
     identity::{Identity, Role},
@@ -435,6 +436,9 @@ impl Owner {
         }
         if self.is_alive() {
             self.seen_alive = Some(now.wall);
+            if before == std::mem::discriminant(&State::Unseen) {
+                self.adopt();
+            }
         }
         match step.decision {
             Decision::Leave => {}
@@ -442,6 +446,16 @@ impl Owner {
             Decision::Start(order) => self.start(order),
             Decision::Stop(order) => self.stop(order),
         }
+    }
+
+    /// It ran before this owner knew of it.
+    fn adopt(&mut self) {
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
+        let adopted = async move {
+            adoption::adopt(&deps, &spec).await;
+            OwnerEvent::Done
+        };
+        self.work.spawn(adopted, OwnerEvent::Done);
     }
 
     /// Sets the timer for the next thorough look. One that is set is only brought forward, and a look under way is awaited.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::Now,
     deps::Deps,
-    sessions::{PaneTarget, sweep::Sweep},
+    sessions::{PaneTarget, SessionsError, sweep::Sweep},
 };
 
 /// So many of a screen's last lines are kept.
@@ -144,8 +144,7 @@ impl Screens {
 /// The kind of problem that a question is.
 const QUESTION: &str = "question";
 
-/// What is on the screen of an agent right now, in this pane. A question that it waits at is reported once.
-pub fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
+fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
     let now = deps.now();
     let Some(Turn(agent, question)) = deps.screens.note(pane, lines, now) else { return };
     let key = agent.problem_key(QUESTION);
@@ -161,6 +160,13 @@ pub fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
     }
 }
 
+/// What this pane shows right now. A question that its agent waits at is reported once.
+pub async fn read(deps: &Deps, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
+    let lines = deps.sessions.capture(pane, LINES).await?;
+    saw(deps, pane, lines.clone());
+    Ok(lines)
+}
+
 /// So many screens are asked for at once.
 const AT_ONCE: usize = 20;
 
@@ -173,12 +179,7 @@ pub async fn refresh(deps: &Deps, sweep: &Sweep) {
     }
     // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
     for some in wanted.chunks(AT_ONCE) {
-        let reads = some.iter().map(|pane| async move {
-            if let Ok(lines) = deps.sessions.capture(pane, LINES).await {
-                saw(deps, pane, lines);
-            }
-        });
-        futures::future::join_all(reads).await;
+        futures::future::join_all(some.iter().map(|pane| read(deps, pane))).await;
     }
 }
 

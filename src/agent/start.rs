@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    appearance, command_line,
+    appearance, bindings, command_line,
     confirmation::{Assignment, Permission, SessionKey, Sighting},
     elsewhere, environment, hooks,
     identity::Role,
@@ -317,13 +317,8 @@ impl Start<'_> {
         if let Err(error) = self.deps.sessions.set_options(&self.spec.session, &options).await {
             self.passed_over(&error.to_string());
         }
-        let server = self.deps.sessions.server_generation();
-        if let Some(prefixes) = self.deps.bindings.missing_on(server) {
-            let bindings = appearance::key_bindings(self.deps.settings().tmux.naming, &prefixes);
-            match self.deps.sessions.bind_keys(&bindings).await {
-                Ok(()) => self.deps.bindings.bound_on(server),
-                Err(error) => self.passed_over(&error.to_string()),
-            }
+        if let Err(error) = bindings::bind(self.deps).await {
+            self.passed_over(&error.to_string());
         }
     }
 

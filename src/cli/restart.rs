@@ -1,11 +1,15 @@
 //! `restart`: a new supervisor in the place of the one that runs, if one does.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
-use gastown_supervisor::{service::running::RunningError, town::paths::TownPaths};
+use gastown_supervisor::{
+    service::{self, running::RunningError},
+    town::{files::Disk, paths::TownPaths},
+    tree::town_reading,
+};
 
 use super::{
-    reload, say,
+    say,
     start::{READY_WITHIN, start_in},
     stop::{WaitArguments, stop_in},
     town::{TownArgument, asked},
@@ -32,7 +36,12 @@ pub fn restart(arguments: &RestartArguments) -> anyhow::Result<()> {
 }
 
 async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<()> {
-    reload::read(paths).await.0.context("nothing was restarted")?;
+    const NOTHING: &str = "nothing was restarted";
+    let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
+    let settings = settings.map_err(anyhow::Error::msg).context(NOTHING)?;
+    if let Some(why) = service::refusal(paths, &settings).await {
+        return Err(anyhow!(why).context(NOTHING));
+    }
     match stop_in(paths, wait.timeout).await {
         Err(error) if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) => {
             say("nothing was running")?;

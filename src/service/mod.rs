@@ -252,7 +252,7 @@ async fn supervise(
 }
 
 /// Why these settings must not be used in this town; `None` when they may.
-pub(crate) async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
+pub async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
     match gt1::recognise(&Disk, paths).await {
         Ok(true) => gt1::refusal(paths.root(), &settings.tmux, adapters::socket_variable().as_deref()),
         Ok(false) => None,

@@ -156,11 +156,8 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
         (Sighting::Absent, _) => Screen::Gone,
         (Sighting::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
-        (_, Some(pane)) => match deps.sessions.capture(&pane, screens::LINES).await {
-            Ok(lines) => {
-                screens::saw(deps, &pane, lines.clone());
-                Screen::Shows(lines)
-            }
+        (_, Some(pane)) => match screens::read(deps, &pane).await {
+            Ok(lines) => Screen::Shows(lines),
             Err(SessionsError::NoSuchSession(_)) => Screen::Gone,
             Err(_) => Screen::Unknown,
         },

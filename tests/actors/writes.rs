@@ -128,3 +128,18 @@ fn a_retry_never_overtakes_what_was_written_since() {
         retries.abort();
     });
 }
+
+#[test]
+fn a_write_that_is_given_up_counts_as_failed() {
+    simulate(404, |world| async move {
+        let (deps, kept, retries) = kept(&world).await;
+        *kept.value() = Value::Text("new");
+        world.hang("replace");
+        let mut saving = Box::pin(kept.save(&deps));
+        assert!(futures::poll!(&mut saving).is_pending());
+        assert!(!kept.is_unsaved(), "it is being written");
+        drop(saving);
+        assert!(kept.is_unsaved());
+        retries.abort();
+    });
+}

@@ -24,16 +24,25 @@ fn after_a_stop_and_after_a_kill_everything_runs_on() {
                     town.server.must(&["display-message", "-p", "-t", "=_supervisor:", "#{session_id}"]);
                 first.stop(with);
                 assert_eq!(incarnations(), before.0, "{with:?}");
+                assert_eq!(bound(&town), with == Signal::KILL, "{with:?}");
                 let left_behind = town.server.names().contains(&"_supervisor".to_owned());
                 assert_eq!(left_behind, with == Signal::KILL, "{with:?}");
                 if with == Signal::KILL {
                     assert_eq!(town.text("daemon/daemon.pid"), first.pid().to_string(), "nobody tidied");
                 }
 
+                // As one leaves it that is killed during a start.
+                let kept = ["-p", "-t", "=gt-alpha-witness:", "remain-on-exit"];
+                town.server.must(&[&["set-option"], &kept[..], &["on"]].concat());
+                let is_kept = || town.server.must(&[&["show-options", "-v"], &kept[..]].concat()) == "on";
+                assert!(is_kept());
+
                 let mut second = town.start_and_beat();
                 for agent in AGENTS {
                     town.wait_logged(&format!(" {agent}: is running, taken over as it is"));
                 }
+                town.wait("its panes are not kept any more", || !is_kept());
+                town.wait("its keys", || bound(&town));
                 if with == Signal::KILL {
                     let now =
                         town.server.must(&["display-message", "-p", "-t", "=_supervisor:", "#{session_id}"]);
@@ -59,6 +68,11 @@ fn after_a_stop_and_after_a_kill_everything_runs_on() {
             });
         }
     });
+}
+
+/// Whether the keys act in this town's sessions.
+fn bound(town: &Town) -> bool {
+    town.server.must(&["list-keys", "-T", "prefix"]).contains("session_name")
 }
 
 #[test]

@@ -274,11 +274,8 @@ impl Start<'_> {
 
     async fn pane_and_screen(&self, key: &SessionKey) -> Step<Option<(PaneTarget, Vec<String>)>> {
         let (Some(pane), _) = self.pane(key).await? else { return Ok(None) };
-        match self.deps.sessions.capture(&pane, screens::LINES).await {
-            Ok(lines) => {
-                screens::saw(self.deps, &pane, lines.clone());
-                Ok(Some((pane, lines)))
-            }
+        match screens::read(self.deps, &pane).await {
+            Ok(lines) => Ok(Some((pane, lines))),
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
             Err(_) => Ok(None),
         }

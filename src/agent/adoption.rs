@@ -1,0 +1,29 @@
+//! Adoption: what an agent needs that was running before this supervisor knew of it.
+//!
+//! A supervisor that was killed during a start leaves a session that keeps dead panes, and one that was stopped took its key
+//! bindings away. It must not touch the options of a session that no supervisor made.
+
+use super::{bindings, spec::AgentSpec};
+use crate::{deps::Deps, sessions::SessionsError};
+
+/// Completes what a predecessor left unfinished. A failure is logged: the agent runs without it.
+pub async fn adopt(deps: &Deps, spec: &AgentSpec) {
+    for done in [stop_keeping_panes(deps, spec).await, bindings::bind(deps).await] {
+        if let Err(error) = done {
+            tracing::warn!("{}: during its adoption: {error}", spec.identity);
+        }
+    }
+}
+
+/// As a start does after its first moments.
+async fn stop_keeping_panes(deps: &Deps, spec: &AgentSpec) -> Result<(), SessionsError> {
+    match deps.sessions.find(&spec.session).await? {
+        Some(session) if session.panes.iter().any(|pane| pane.started_by_us) => {
+            match deps.sessions.disarm(&spec.session).await {
+                Err(SessionsError::NoSuchSession(_)) => Ok(()),
+                done => done,
+            }
+        }
+        _ => Ok(()),
+    }
+}
