@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     among_others,
@@ -179,6 +179,28 @@ fn events_are_a_snapshot_and_then_what_changes() {
     };
     events.until("change", of_witness("starting"));
     events.until("change", of_witness("alive"));
+    supervisor.stop(Signal::TERM);
+}
+
+#[test]
+fn an_idle_town_is_a_silent_stream() {
+    let _among = among_others();
+    let town = witness_town();
+    // The stream compares every second.
+    town.settings(json!({"heartbeat": {"interval": "1500ms"}}));
+    town.put("demo/activity", "");
+    let mut supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let mut events = Events::of(&town);
+    let begun = |count| move |change: &Value| change["heartbeat"]["count"].as_u64() >= Some(count);
+    let first = events.until("snapshot", |_| true)["heartbeat"]["count"].as_u64().unwrap() + 2;
+    events.until("change", begun(first));
+    let settled = events.text.len();
+    events.until("change", begun(first + 3));
+    for line in events.text[settled..].lines().filter_map(|line| line.strip_prefix("data: ")) {
+        let Ok(Value::Object(change)) = serde_json::from_str(line) else { continue };
+        assert_eq!(change.keys().collect::<Vec<_>>(), ["heartbeat"], "{line}");
+    }
     supervisor.stop(Signal::TERM);
 }
 
