@@ -11,6 +11,8 @@ use std::{
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
+use crate::sessions::tmux::Socket;
+
 /// What stands at a path; symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -102,15 +104,9 @@ pub async fn sockets(directory: &Path) -> io::Result<Vec<PathBuf>> {
     .await
 }
 
-/// The directory in which tmux keeps the sockets it knows by name: `tmux-<uid>` in `TMUX_TMPDIR`, where that is set and
-/// there, else in `/tmp` (tmux 3.3a, `make_label`). Without symbolic links where it is there.
-pub async fn tmux_directory(tmpdir: Option<PathBuf>) -> PathBuf {
-    let own = format!("tmux-{}", rustix::process::getuid().as_raw());
-    let found = blocking(move || {
-        let base = tmpdir.and_then(|dir| fs::canonicalize(dir).ok());
-        Ok(base.unwrap_or_else(|| fs::canonicalize("/tmp").unwrap_or_else(|_| "/tmp".into())))
-    });
-    found.await.unwrap_or_else(|_| "/tmp".into()).join(own)
+/// Where this socket of tmux's is, and the directory of those it knows by name.
+pub async fn tmux_places(socket: Socket) -> io::Result<(PathBuf, PathBuf)> {
+    blocking(move || Ok((socket.path(), Socket::directory()))).await
 }
 
 /// The absolute path without symbolic links; itself where that cannot be had.

@@ -1,10 +1,13 @@
 //! A finding: one thing that was looked at, how it is, and what to do about it. Pure; what is wrong is each area's rule.
+//!
+//! Its sentences repeat what others wrote (names, paths, what a program printed): each is one harmless line from the start, so
+//! that it is so in whatever form it is told.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::town::reading::FileProblem;
+use crate::{terminal::one_line, town::reading::FileProblem};
 
 /// What a finding is about; reports are ordered by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -113,7 +116,8 @@ pub struct Finding {
 impl Finding {
     /// A finding without more.
     pub fn new(area: Area, severity: Severity, what: impl Into<String>) -> Self {
-        Finding { area, severity, what: what.into(), hint: None, path: None, line: None, column: None }
+        let what = one_line(&what.into());
+        Finding { area, severity, what, hint: None, path: None, line: None, column: None }
     }
 
     /// All is well.
@@ -133,7 +137,7 @@ impl Finding {
 
     /// The same, with what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into()).filter(|hint| !hint.is_empty());
+        self.hint = Some(one_line(&hint.into())).filter(|hint| !hint.is_empty());
         self
     }
 

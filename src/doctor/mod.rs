@@ -7,13 +7,7 @@
 //! **It changes nothing**: no file, directory or lock is made, no broken file set aside, no tmux server started or attached to,
 //! no process signalled. `bd`, `gt` and `git` are asked for their versions and for nothing else.
 
-use std::{
-    future::Future,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
@@ -157,8 +151,7 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
         .into_iter()
         .map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")))
         .collect();
-    let tmpdir = std::env::var_os("TMUX_TMPDIR").filter(|value| !value.is_empty()).map(PathBuf::from);
-    match servers::look(deps, adapters::socket_variable(), tmpdir).await {
+    match servers::look(deps, adapters::socket_variable()).await {
         Err(why) => {
             findings.push(Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}")))
         }

@@ -1,8 +1,9 @@
 //! Servers: asks tmux servers what runs in them, without a trace.
 //!
-//! Every question is one `tmux -N -S <socket> list-sessions`, which connects to a living server only, attaches to nothing and
+//! Every question is one `tmux -N -S <socket> …`, mostly `list-sessions`, which connects to a living server only, attaches to nothing and
 //! makes nothing: a supervisor's own way, a session to be attached to, would leave a trace. Sockets are named by path, because
-//! tmux makes the directory of those it knows by name (3.3a). What the answers mean is [`tmux`](super::tmux)'s part.
+//! tmux makes the directory of those it knows by name (3.3a). The server in use is also asked for its options and its clients, in
+//! the same way. What the answers mean is [`tmux`](super::tmux)'s part.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use crate::{
     commands::{Command, CommandError},
     deps::Deps,
     service::adapters,
-    sessions::tmux::{Ability, Meaning, OWN_SESSION, Socket, ability, meaning},
+    sessions::tmux::{Ability, Meaning, OWN_SESSION, ability, meaning},
     town::settings::socket_of_variable,
 };
 
@@ -26,17 +27,17 @@ const SHORT: Duration = Duration::from_secs(1);
 /// So many other sockets are asked.
 const MOST: usize = 32;
 
-/// One session a line. No name holds a `:`, and `//` stands in no path that a system made. `GT_ROOT` is that of the session's
-/// environment.
-const FORMAT: &str = "#{session_name}:#{GT_ROOT} // #{session_path}";
+/// One session a line. No name holds a `:`, and `//` stands in no path that a system made. The variables are those of the
+/// session's environment.
+const FORMAT: &str = "#{session_name}:#{GT_ROOT} // #{GT_TOWN_ROOT} // #{session_path}";
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Its name.
     pub name: String,
-    /// `GT_ROOT` in its environment; empty when unset.
-    pub root: String,
+    /// The towns its environment names: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
+    pub towns: Vec<PathBuf>,
     /// The directory it was started in.
     pub path: String,
     /// The other town it is of, where its environment names one that is there.
@@ -79,20 +80,11 @@ pub struct Observed {
     pub beaten: Option<String>,
 }
 
-/// Looks; an error says why tmux cannot be run at all. `variable` is `GT_TMUX_SOCKET`, `tmpdir` is `TMUX_TMPDIR`.
-pub async fn look(
-    deps: &Deps,
-    variable: Option<String>,
-    tmpdir: Option<PathBuf>,
-) -> Result<Observed, String> {
+/// Looks; an error says why that cannot be done at all. `variable` is `GT_TMUX_SOCKET`.
+pub async fn look(deps: &Deps, variable: Option<String>) -> Result<Observed, String> {
     let ability = version(deps).await?;
-    let directory = disk::tmux_directory(tmpdir).await;
-    let place = |socket: &Socket| match socket {
-        Socket::Default => directory.join("default"),
-        Socket::Name(name) => directory.join(name),
-        Socket::Path(path) => path.clone(),
-    };
-    let socket = place(&adapters::socket(&deps.settings()));
+    let places = disk::tmux_places(adapters::socket(&deps.settings())).await;
+    let (socket, directory) = places.map_err(|error| error.to_string())?;
     let named = socket_of_variable(variable.as_deref()).map(str::to_owned);
     let beaten = named.filter(|name| directory.join(name) != socket);
     let (others, unlisted) = match disk::sockets(&directory).await {
@@ -164,8 +156,7 @@ async fn list(deps: &Deps, ability: Ability, socket: &Path, limit: Duration) -> 
 
 async fn of_towns(deps: &Deps, mut sessions: Vec<Seen>) -> Vec<Seen> {
     for session in &mut sessions {
-        let named = [PathBuf::from(&session.root)];
-        let other = foreign::other_town(&*deps.files, deps.paths.root(), &named).await;
+        let other = foreign::other_town(&*deps.files, deps.paths.root(), &session.towns).await;
         session.other_town = other.unwrap_or_default();
     }
     sessions
@@ -174,9 +165,11 @@ async fn of_towns(deps: &Deps, mut sessions: Vec<Seen>) -> Vec<Seen> {
 fn sessions(printed: &str) -> Vec<Seen> {
     let seen = |line: &str| {
         let (name, rest) = line.split_once(':')?;
-        let (root, path) = rest.split_once(" // ")?;
-        let (name, root, path) = (name.to_owned(), root.to_owned(), path.to_owned());
-        Some(Seen { name, root, path, other_town: None })
+        let (root, rest) = rest.split_once(" // ")?;
+        let (town_root, path) = rest.split_once(" // ")?;
+        let towns =
+            [root, town_root].into_iter().filter(|town| !town.is_empty()).map(PathBuf::from).collect();
+        Some(Seen { name: name.to_owned(), towns, path: path.to_owned(), other_town: None })
     };
     printed.lines().filter_map(seen).collect()
 }
@@ -216,15 +209,15 @@ mod tests {
 
     #[test]
     fn lists_are_read() {
-        let seen = |name: &str, root: &str, path: &str| Seen {
+        let seen = |name: &str, towns: &[&str], path: &str| Seen {
             name: name.into(),
-            root: root.into(),
+            towns: towns.iter().map(PathBuf::from).collect(),
             path: path.into(),
             other_town: None,
         };
         assert_eq!(
-            sessions("a b:/t // /t/x\nc: // /home/a // b\njunk\n"),
-            [seen("a b", "/t", "/t/x"), seen("c", "", "/home/a // b")]
+            sessions("a b:/t // /u // /t/x\nc: //  // /home/a // b\nd: // /t // /\ne:/t // /x\njunk\n"),
+            [seen("a b", &["/t", "/u"], "/t/x"), seen("c", &[], "/home/a // b"), seen("d", &["/t"], "/")]
         );
         assert_eq!(line(Ability::Subprocess, Path::new("/s"), &["x"]), ["-u", "-S", "/s", "x"]);
         assert_eq!(line(Ability::Control, Path::new("/s"), &["x"]), ["-u", "-N", "-S", "/s", "x"]);

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::finding::{Area, Finding, Report, Severity};
-use crate::terminal::one_line;
 
 /// The report: one line a finding, grouped by area, hints below their findings, and a last line with the counts. In colours
 /// where `colour`.
@@ -38,9 +37,9 @@ fn tell(text: &mut String, finding: &Finding, colour: bool) {
         (true, Severity::Note) => ("\x1b[33m", "\x1b[0m"),
         (true, Severity::Wrong) => ("\x1b[1;31m", "\x1b[0m"),
     };
-    let _ = writeln!(text, "  {on}{word:<5}{off}  {}", one_line(&finding.what));
+    let _ = writeln!(text, "  {on}{word:<5}{off}  {}", finding.what);
     if let Some(hint) = &finding.hint {
-        let _ = writeln!(text, "         {}", one_line(hint));
+        let _ = writeln!(text, "         {hint}");
     }
 }
 

@@ -56,8 +56,7 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
                 .hint("the supervisor starts it with the first agent"),
         ),
         Answer::Sessions(sessions) => {
-            let ours = |it: &&Seen| town.sessions.contains(&it.name) && it.other_town.is_none();
-            let agents = sessions.iter().filter(ours).count();
+            let agents = sessions.iter().filter(|it| is_ours(it, town)).count();
             let what = format!(
                 "the server on {shown} answers: {}, {}",
                 counted(sessions.len(), "session"),
@@ -94,6 +93,11 @@ pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
         findings.push(Finding::ok(Area::Tmux, "control mode works: a supervisor is connected"));
     }
     findings
+}
+
+/// Whether it is one of this town's agents, by the scheme in force.
+fn is_ours(session: &Seen, town: &Town) -> bool {
+    town.sessions.contains(&session.name) && session.other_town.is_none()
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -146,9 +150,11 @@ enum Origin {
 
 /// Agents have their town in their environment, and work in it.
 fn origin(session: &Seen, root: &Path) -> Origin {
-    if Path::new(&session.root) == root || Path::new(&session.path).starts_with(root) {
+    if session.other_town.is_some() {
+        Origin::Other
+    } else if session.towns.iter().any(|town| town == root) || Path::new(&session.path).starts_with(root) {
         Origin::This
-    } else if session.root.is_empty() {
+    } else if session.towns.is_empty() {
         Origin::Unknown
     } else {
         Origin::Other
@@ -158,7 +164,7 @@ fn origin(session: &Seen, root: &Path) -> Origin {
 /// Judges the other servers: agents of this town there are agents the supervisor does not see.
 pub fn judge_others(observed: &Observed, town: &Town) -> Vec<Finding> {
     let here = match &observed.answer {
-        Answer::Sessions(sessions) => sessions.iter().any(|it| town.sessions.contains(&it.name)),
+        Answer::Sessions(sessions) => sessions.iter().any(|it| is_ours(it, town)),
         _ => false,
     };
     let own = observed.socket.display().to_string();
@@ -249,7 +255,13 @@ mod tests {
     }
 
     fn seen(name: &str, root: &str, path: &str) -> Seen {
-        Seen { name: name.into(), root: root.into(), path: path.into(), other_town: None }
+        let towns = Some(root).filter(|root| !root.is_empty()).map(PathBuf::from).into_iter().collect();
+        Seen { name: name.into(), towns, path: path.into(), other_town: None }
+    }
+
+    /// One whose environment names another town, which is there.
+    fn theirs(name: &str, path: &str) -> Seen {
+        Seen { other_town: Some("/u".into()), ..seen(name, "/u", path) }
     }
 
     fn observed(answer: Answer) -> Observed {
@@ -278,12 +290,11 @@ mod tests {
     fn the_server() {
         let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
         let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
-        let theirs = || {
-            Answer::Sessions(vec![Seen { other_town: Some("/u".into()), ..seen("hq-deacon", "/u", "/u") }])
-        };
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 9] = [
-            ("another town's", observed(theirs()),
+        let cases: [(&str, Observed, &[(Severity, &str)]); 10] = [
+            ("another town's, by the other scheme, though it was started in this one", observed(Answer::Sessions(vec![theirs("gt-witness", "/t/a")])),
+                &[(Well, "the server on /s/own answers: 1 session, 0 agents")]),
+            ("another town's", observed(Answer::Sessions(vec![theirs("hq-deacon", "/u")])),
                 &[(Well, "the server on /s/own answers: 1 session, 0 agents"), (Wrong, "hq-deacon: name taken by town /u")]),
             ("none", observed(Answer::NoServer), &[(Note, "no tmux server runs on /s/own")]),
             ("well", Observed { control: true, ..observed(two()) },
@@ -311,13 +322,16 @@ mod tests {
         let deacon = |root, path| seen("hq-deacon", root, path);
         let here = || Answer::Sessions(vec![deacon("/t", "/t")]);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)], &str); 10] = [
+        let cases: [(&str, Observed, &[(Severity, &str)], &str); 12] = [
             ("none", observed(Answer::NoServer), &[(Well, "no agent of this town on another tmux server (0 looked at)")], ""),
             ("others' things", with(Answer::NoServer, &[seen("mine", "/t", "/t")]), &[(Well, "no agent of this town on another tmux server (1")], ""),
             ("all agents there", with(Answer::NoServer, &[deacon("/t", "/"), seen("gt-witness", "", "/t/a")]),
                 &[(Wrong, "agents of this town run on /s/x, and the supervisor uses /s/own: hq-deacon, gt-witness")], "set tmux.socket_name to \"x\""),
             ("two sets", with(here(), &[deacon("/t", "/")]), &[(Wrong, "agents of this town run on /s/x")], "there are two sets of agents"),
             ("another town's", with(here(), &[deacon("/u", "/u/deacon")]), &[(Well, "no agent")], ""),
+            ("another town's, though it was started in this one", with(here(), &[theirs("hq-deacon", "/t")]), &[(Well, "no agent")], ""),
+            ("another town's here make no second set", with(Answer::Sessions(vec![theirs("hq-deacon", "/u")]), &[deacon("/t", "/")]),
+                &[(Wrong, "agents of this town run on /s/x")], "set tmux.socket_name to \"x\""),
             ("whose is not known", with(here(), &[deacon("", "/home")]), &[(Note, "sessions named like this town's agents run on /s/x")], "if they are"),
             ("a town whose name begins alike", with(here(), &[deacon("/town", "/town/deacon")]), &[(Well, "no agent")], ""),
             ("hangs", Observed { others: vec![("/s/x".into(), Answer::TimedOut)], ..observed(here()) }, &[(Note, "the tmux server on /s/x did not answer")], ""),

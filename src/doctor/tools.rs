@@ -36,8 +36,8 @@ const TOOLS: [Tool; 4] = [
     Tool {
         setting: "git",
         asked: "--version",
-        without: "worktrees are not brought up to date before a restart",
-        needed: false,
+        without: "polecats are not started, and no worktree is brought up to date",
+        needed: true,
     },
 ];
 
@@ -148,7 +148,7 @@ mod tests {
         };
         let said = |text: &str| Ok(text.to_owned());
         #[rustfmt::skip]
-        let cases: [(&str, usize, Result<String, CommandError>, Severity, &str); 13] = [
+        let cases: [(&str, usize, Result<String, CommandError>, Severity, &str); 14] = [
             ("tmux", 0, said("tmux 3.3a"), Well, "tmux 3.3a (/bin/x)"),
             ("tmux without control mode", 0, said("tmux 3.1c"), Note, "tmux 3.1c (/bin/x) has no usable control mode"),
             ("tmux too old", 0, said("tmux 1.8"), Wrong, "tmux 1.8 (/bin/x) is too old"),
@@ -160,8 +160,9 @@ mod tests {
             ("bd fails", 1, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats"),
             ("gt says nothing", 2, said(""), Note, "x (/bin/x) printed no version"),
             ("no gt", 2, missing(), Wrong, "x is not installed or not on PATH: no mail"),
-            ("no git", 3, missing(), Note, "x is not installed or not on PATH: worktrees"),
-            ("git fails", 3, failed(), Note, "x (/bin/x) cannot be used"),
+            ("no git", 3, missing(), Wrong, "x is not installed or not on PATH: polecats are not started, and no worktree"),
+            ("git fails", 3, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats are not started"),
+            ("git hangs", 3, late(), Note, "x (/bin/x): its version is not known"),
         ];
         for (name, tool, version, severity, begin) in cases {
             let observed =

@@ -287,7 +287,12 @@ fn tools_that_are_missing_hang_or_fail() {
         |all: &[(String, String)], text: &str| all.iter().filter(|(_, what)| what.contains(text)).count();
     assert_eq!(told(&wrong, "no-such-gt is not installed or not on PATH: no mail is read"), 1, "{wrong:#?}");
     assert_eq!(told(&notes, "its version is not known: `bd version` did not end within 3s"), 1, "{notes:#?}");
-    assert_eq!(told(&notes, "git (") + told(&notes, "exit code 4"), 2, "{notes:#?}");
+    assert_eq!(told(&wrong, "git (") + told(&wrong, "exit code 4"), 2, "{wrong:#?}");
+    assert_eq!(
+        told(&wrong, "broken: polecats are not started, and no worktree is brought up to date"),
+        1,
+        "{wrong:#?}"
+    );
     assert_eq!(told(&wrong, "cannot be started: amp, which is not on PATH"), 1, "{wrong:#?}");
     assert_eq!(
         told(&wrong, "alpha/witness: settings/config.json: role_agents.witness names \"nobody\""),

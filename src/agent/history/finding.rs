@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::agent::identity::{
-    Identity, RigName,
-    spelling::{Spelling, spelled},
+use crate::{
+    agent::identity::{
+        Identity, RigName,
+        spelling::{Spelling, spelled},
+    },
+    terminal::one_line,
 };
 
 /// So many are suggested at most.
@@ -44,7 +47,7 @@ pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity
         Spelling::Unknown => Vec::new(),
     };
     meant.into_iter().find(|identity| known.contains(identity)).ok_or_else(|| UnknownAgent {
-        text: text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        text: one_line(&text.chars().take(200).collect::<String>()),
         close: close_ones(text, known),
     })
 }
@@ -147,7 +150,7 @@ mod tests {
             ("beads/refinery", "unknown agent beads/refinery"),
             ("", "unknown agent "),
             ("something else entirely", "unknown agent something else entirely"),
-            ("two\nlines", "unknown agent two lines"),
+            ("two\nlines", "unknown agent two\\nlines"),
         ] {
             let found = find(text, &["gastown".parse().unwrap()], &known());
             let found = found.map_or_else(|unknown| unknown.to_string(), |identity| identity.to_string());

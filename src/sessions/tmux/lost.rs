@@ -30,7 +30,7 @@ pub struct ServerSocket {
 impl ServerSocket {
     /// The socket a configuration means.
     pub fn new(socket: &Socket) -> Self {
-        ServerSocket { path: real(&path(socket)), asked: Mutex::default() }
+        ServerSocket { path: socket.path(), asked: Mutex::default() }
     }
 
     /// Its path.
@@ -81,19 +81,26 @@ impl ServerSocket {
     }
 }
 
-/// As tmux 3.3a makes it (`make_label`).
-fn path(socket: &Socket) -> PathBuf {
-    let name = match socket {
-        Socket::Path(path) => return path.clone(),
-        Socket::Default => "default",
-        Socket::Name(name) => name,
-    };
-    let base = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|dir| dir.is_dir());
-    let own = format!("tmux-{}", rustix::process::getuid().as_raw());
-    base.unwrap_or_else(|| "/tmp".into()).join(own).join(name)
+impl Socket {
+    /// Where it is: its directory without symbolic links; the socket itself may be gone.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Socket::Path(path) => real(path),
+            Socket::Default => Self::directory().join("default"),
+            Socket::Name(name) => Self::directory().join(name),
+        }
+    }
+
+    /// The directory in which tmux keeps the sockets it knows by name: `tmux-<uid>` in `TMUX_TMPDIR`, where that is set and there,
+    /// else in `/tmp` (tmux 3.3a, `make_label`).
+    pub fn directory() -> PathBuf {
+        let base = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+        let base = base.unwrap_or_else(|| "/tmp".into());
+        let own = format!("tmux-{}", rustix::process::getuid().as_raw());
+        base.canonicalize().unwrap_or(base).join(own)
+    }
 }
 
-/// The directory without symbolic links; the socket itself may be gone.
 fn real(path: &Path) -> PathBuf {
     let there = path.parent().and_then(|dir| dir.canonicalize().ok());
     match (there, path.file_name()) {
