@@ -72,7 +72,7 @@ impl Shown {
         text.push_str(&feed(report));
         let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
         for (actor, why) in parked {
-            text.push_str(&format!("  actor {} is parked: {why}\n", actor.name));
+            text.push_str(&format!("  actor {} is suspended: {why}\n", actor.name));
         }
         if !report.agents.is_empty() {
             let table = self.table(&report.agents).to_string();

@@ -18,3 +18,4 @@ pub mod socket;
 
 pub use client::{AskError, Client};
 pub use report::{ActorReport, AgentReport, Explanation, HeartbeatReport, StatusReport};
+pub use reporter::FRESH;

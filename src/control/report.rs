@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     agent::{history::Entry, identity::Identity, owner::AgentStatus, standing::Standing},
-    tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot},
+    tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot, town_reading::SettingsState},
 };
 
 /// How the town is.
@@ -29,6 +29,8 @@ pub struct StatusReport {
     pub started_at: Option<Timestamp>,
     /// Its heartbeat.
     pub heartbeat: HeartbeatReport,
+    /// Which settings are in force.
+    pub settings: SettingsState,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentReport>,
     /// The actors.
@@ -89,7 +91,7 @@ pub struct ActorReport {
     pub running: bool,
     /// How often it was restarted.
     pub restarts: u32,
-    /// Why it is parked, if it is.
+    /// Why it is suspended, if it is.
     pub parked: Option<String>,
     /// Whether it did not answer in time.
     pub silent: bool,
@@ -128,6 +130,7 @@ impl StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: Some(process.started_at),
             heartbeat: HeartbeatReport { count: town.heartbeats, last: town.last_heartbeat, late: town.late },
+            settings: town.settings,
             agents: town.agents.into_iter().map(AgentReport::of).collect(),
             actors: town.actors.into_iter().map(actor).collect(),
             problems,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// An answer stands for all who ask within this time of its beginning.
-const FRESH: Duration = Duration::from_millis(20);
+pub const FRESH: Duration = Duration::from_millis(20);
 /// An actor that has not answered by then is named as silent.
 const LIMIT: Duration = Duration::from_millis(700);
 

@@ -19,7 +19,7 @@ use super::{
     chores::{self, Process},
     heartbeat::Heartbeat,
     part::{Answers, Report, Word},
-    town_reading::{Town, TownReading},
+    town_reading::{SettingsState, Town, TownReading},
 };
 use crate::{
     agent::{
@@ -128,6 +128,8 @@ pub struct RootSnapshot {
     pub late: Vec<String>,
     /// What the heartbeat under way waits for.
     pub waiting_for: Vec<String>,
+    /// Which settings are in force.
+    pub settings: SettingsState,
     /// Its children.
     pub actors: Vec<ChildStatus>,
     /// The agents that are looked after, each as unknown.
@@ -190,8 +192,6 @@ pub struct RootState {
     sweep_timer: Timer,
     deadline: Timer,
     deacon_held: bool,
-    /// Whether the list of rigs was looked at since the root is there.
-    town_was_read: bool,
     /// The town is being read, for this heartbeat if for one; and whether it is to be read once more after that.
     reading: Option<Option<u64>>,
     read_again: Option<Option<u64>>,
@@ -224,7 +224,6 @@ impl Actor for Root {
             sweep_timer: Timer::default(),
             deadline: Timer::default(),
             deacon_held: false,
-            town_was_read: false,
             reading: None,
             read_again: None,
             reading_role_beads: false,
@@ -501,6 +500,7 @@ impl RootState {
             last_heartbeat: self.heartbeat.last(),
             late: self.heartbeat.late().iter().cloned().collect(),
             waiting_for: self.heartbeat.waiting_for(),
+            settings: self.town.settings_state().clone(),
             actors: self.children.status(),
             roll: self.roll(),
             problems: self.plan.deps.problems.open(),

@@ -10,6 +10,7 @@ use ractor::{ActorRef, RpcReplyPort, rpc::CallResult};
 use super::{
     children::ChildStatus,
     root::{RootMsg, RootSnapshot, unanswered},
+    town_reading::SettingsState,
 };
 use crate::{
     agent::owner::AgentStatus,
@@ -32,6 +33,8 @@ pub struct TownSnapshot {
     pub last_heartbeat: Option<Timestamp>,
     /// The parts that were late in it.
     pub late: Vec<String>,
+    /// Which settings are in force.
+    pub settings: SettingsState,
     /// All actors under the root, those of rigs as `<rig>/<name>`.
     pub actors: Vec<ChildStatus>,
     /// All agents, ordered by identity; those whose actor did not answer are unknown.
@@ -55,6 +58,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         heartbeats,
         last_heartbeat,
         late,
+        settings,
         mut actors,
         roll,
         problems,
@@ -135,6 +139,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         heartbeats,
         last_heartbeat,
         late,
+        settings,
         actors,
         agents,
         deaths,

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::rigs_plan;
 use crate::{
     agent::identity::RigName,
@@ -39,14 +41,33 @@ pub struct SettingsReading {
     shared: (PathBuf, io::Result<Vec<u8>>),
 }
 
+/// Which reading of the settings is in force, and what of it is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SettingsState {
+    /// The number of the reading that was begun last. One is begun when the one before has ended.
+    pub begun: u64,
+    /// The number of the last reading that ended, whether what it found could be used or not: what follows is what came of it.
+    pub generation: u64,
+    /// Why the last good settings stay in force instead.
+    pub refused: Option<String>,
+    /// What is wrong with the file that is shared with `gt`; everything else of it is in force.
+    pub shared: Option<String>,
+    /// What is in force from the next start on.
+    pub next_start: Option<String>,
+}
+
 /// The last good version of everything.
 #[derive(Debug)]
 pub struct Town {
+    state: SettingsState,
     /// `mayor/daemon.json` as it last was when it could be read as JSON at all.
     shared: Option<Vec<u8>>,
     rigs: LastGood<Rigs>,
     routes: Routes,
     told: BTreeSet<String>,
+    /// There may be rigs that are not in the list.
+    incomplete: bool,
 }
 
 /// Reads the files.
@@ -118,27 +139,51 @@ impl Town {
     /// Nothing read yet.
     pub fn new() -> Self {
         Town {
+            state: SettingsState::default(),
             shared: None,
             rigs: LastGood::new(Rigs::default()),
             routes: Routes::default(),
             told: BTreeSet::new(),
+            incomplete: true,
         }
     }
 
-    /// Takes in a reading: the settings that are new, if any, and the rigs to supervise.
+    /// A reading is begun.
+    pub fn begin(&mut self) {
+        self.state.begun += 1;
+    }
+
+    /// Which settings are in force.
+    pub fn settings_state(&self) -> &SettingsState {
+        &self.state
+    }
+
+    /// Whether there may be rigs that are not in the list: it was not read, could not be read well, or some were left out.
+    pub fn may_have_more_rigs(&self) -> bool {
+        self.incomplete
+    }
+
+    /// Takes in the reading that was begun last: the settings that are new, if any, and the rigs to supervise.
     pub fn update(&mut self, reading: TownReading, deps: &Deps) -> (Option<Arc<Settings>>, Vec<RigPlan>) {
         let (settings, notes) = reading.settings.resolve(&mut self.shared);
-        tell(deps, "settings/shared", notes);
-        let settings = match settings {
-            Ok(settings) => {
-                tell(deps, "settings/ours", None);
-                changed(settings, deps)
-            }
-            Err(problem) => {
-                tell(deps, "settings/ours", Some(format!("{problem}; the last good settings stay in force")));
-                None
-            }
+        self.state = SettingsState {
+            begun: self.state.begun,
+            generation: self.state.begun,
+            refused: settings
+                .as_ref()
+                .err()
+                .map(|why| format!("{why}; the last good settings stay in force")),
+            shared: notes,
+            next_start: None,
         };
+        let settings = settings.ok().and_then(|settings| {
+            let (settings, next_start) = changed(settings, deps);
+            self.state.next_start = next_start;
+            settings
+        });
+        tell(deps, "settings/shared", self.state.shared.clone());
+        tell(deps, "settings/ours", self.state.refused.clone());
+        tell(deps, "settings/next_start", self.state.next_start.clone());
         if let Some(routes) = reading.routes {
             deps.databases.follow(&routes);
             self.routes = routes;
@@ -146,13 +191,13 @@ impl Town {
         let missing = matches!(reading.rigs, Reading::Missing);
         let problem =
             self.rigs.update(reading.rigs).map(|it| format!("{it}; the last good list stays in force"));
-        tell(
-            deps,
-            "rigs",
-            problem.or_else(|| missing.then(|| "mayor/rigs.json is missing: a town without rigs".into())),
-        );
+        let problem =
+            problem.or_else(|| missing.then(|| "mayor/rigs.json is missing: a town without rigs".into()));
+        let is_doubtful = problem.is_some();
+        tell(deps, "rigs", problem);
         let naming = settings.as_ref().map_or_else(|| deps.settings().tmux.naming, |new| new.tmux.naming);
         let (plans, mut left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming);
+        self.incomplete = is_doubtful || !left_out.is_empty();
         // How many there are others decide.
         let more: Vec<String> =
             left_out.split_off(left_out.len().min(LEFT_OUT)).into_iter().map(|(_, text)| text).collect();
@@ -170,8 +215,8 @@ impl Town {
 }
 
 /// The settings to put in force, if they differ from those that are. Which tmux server and how sessions are named stays
-/// for life: half of the agents would otherwise be looked for in another place.
-fn changed(mut settings: Settings, deps: &Deps) -> Option<Arc<Settings>> {
+/// for life: half of the agents would otherwise be looked for in another place; that they were to change is said.
+fn changed(mut settings: Settings, deps: &Deps) -> (Option<Arc<Settings>>, Option<String>) {
     let in_force = deps.settings();
     let read = (settings.tmux.clone(), settings.commands.tmux.clone());
     settings.tmux = Tmux { sweep: settings.tmux.sweep, ..in_force.tmux.clone() };
@@ -179,8 +224,7 @@ fn changed(mut settings: Settings, deps: &Deps) -> Option<Arc<Settings>> {
     let kept = (settings.tmux.clone(), settings.commands.tmux.clone()) != read;
     let note =
         "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start";
-    tell(deps, "settings/next_start", kept.then(|| note.to_owned()));
-    (settings != *in_force).then(|| Arc::new(settings))
+    ((settings != *in_force).then(|| Arc::new(settings)), kept.then(|| note.to_owned()))
 }
 
 impl Default for Town {

@@ -43,7 +43,7 @@ fn lock(town: &Town) -> File {
 }
 
 /// A program a test started, which ends with it.
-struct Program(Child);
+pub struct Program(Child);
 
 impl Program {
     fn start(mut command: Command) -> Program {
@@ -56,7 +56,7 @@ impl Program {
         Program::start(command)
     }
 
-    fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
@@ -72,7 +72,7 @@ impl Drop for Program {
 }
 
 /// A program that holds the town's lock as the original daemon does, and takes these signals so.
-fn stand_in(town: &Town, traps: &str) -> Program {
+pub fn stand_in(town: &Town, traps: &str) -> Program {
     stand_in_of(town, "sh".as_ref(), traps)
 }
 
@@ -386,6 +386,8 @@ fn the_original_daemon_is_called_so_and_what_to_do_is_said() {
         (&["poke", "heartbeat"], 1),
         (&["clear-backoff", "--all"], 1),
         (&["reload"], 1),
+        (&["explain", "deacon"], 1),
+        (&["doctor"], 1),
     ] {
         let answer = town.ask(words);
         assert_eq!(answer.code, Some(code), "{answer:?}");

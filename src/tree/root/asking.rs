@@ -63,7 +63,7 @@ impl RootState {
     /// The rigs there are. A list that was never read well, or was not read yet, is no town without rigs.
     pub(super) fn known_rigs(&self) -> Option<BTreeSet<RigName>> {
         let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
-        let known = self.town_was_read && (!rigs.is_empty() || !self.plan.deps.problems.any("rigs"));
+        let known = !rigs.is_empty() || !self.town.may_have_more_rigs();
         known.then_some(rigs)
     }
 }

@@ -30,6 +30,7 @@ impl RootState {
             return;
         }
         self.reading = Some(heartbeat);
+        self.town.begin();
         let deps = self.plan.deps.clone();
         self.work.spawn(
             async move { RootMsg::TownRead(Some(Box::new(read_town(&deps).await))) },
@@ -43,15 +44,15 @@ impl RootState {
         reading: Option<Box<TownReading>>,
     ) -> Result<(), ActorProcessingErr> {
         let heartbeat = self.reading.take().flatten();
-        if let Some(heartbeat) = self.read_again.take() {
-            self.read_town(heartbeat);
-        }
         if let Some(reading) = reading {
             let (settings, plans) = self.town.update(*reading, &self.plan.deps);
             if let Some(settings) = settings {
                 self.put_in_force(settings);
             }
             self.follow_rigs(myself, plans).await?;
+        }
+        if let Some(heartbeat) = self.read_again.take() {
+            self.read_town(heartbeat);
         }
         match heartbeat {
             Some(number) => {
@@ -126,7 +127,6 @@ impl RootState {
             }
         }
         self.rigs = wanted;
-        self.town_was_read = true;
         self.tell_mail_its_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.bindings.set_prefixes(prefixes);
