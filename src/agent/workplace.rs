@@ -101,11 +101,18 @@ async fn without_worktree(deps: &Deps, directories: &[PathBuf]) -> StartEnd {
 /// What the problem of an agent that works elsewhere than in its own worktree is called.
 const FALLBACK: &str = "worktree";
 
+/// Its own worktree, where it may be started in another directory for want of it. A polecat never is.
+fn own_worktree(role: Role, candidates: &[PathBuf]) -> Option<&Path> {
+    match candidates {
+        [own, _, ..] if place::is_worktree(role) && role != Role::Polecat => Some(own),
+        _ => None,
+    }
+}
+
 /// Working in a clone of somebody else's is a problem as long as it lasts.
 fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[PathBuf]) {
-    let own = candidates.first().filter(|own| place::is_worktree(spec.identity.role()) && *own != taken);
     let key = spec.problem_key(FALLBACK);
-    let Some(own) = own else {
+    let Some(own) = own_worktree(spec.identity.role(), candidates).filter(|own| *own != taken) else {
         deps.problems.clear(&key);
         return;
     };
@@ -116,17 +123,12 @@ fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[Path
     );
 }
 
-/// Looks whether an agent that had to be started elsewhere has its own worktree again; without such a problem it looks at
-/// nothing.
+/// Looks whether an agent that may have been started elsewhere has its own worktree again.
 pub async fn look_for_own(deps: &Deps, spec: &AgentSpec) {
-    let key = spec.problem_key(FALLBACK);
-    if !deps.problems.any(&key) {
-        return;
-    }
     let candidates = place::candidates(&spec.identity, &deps.paths);
-    if let Some(own) = candidates.first()
+    if let Some(own) = own_worktree(spec.identity.role(), &candidates)
         && let Ok(true) = deps.files.is_dir(own).await
     {
-        deps.problems.clear(&key);
+        deps.problems.clear(&spec.problem_key(FALLBACK));
     }
 }
