@@ -292,7 +292,7 @@ pub trait Sessions: Send + Sync {
     /// happens where the socket is there, or the process is no such server.
     async fn recreate_socket(&self, server: u32);
 
-    /// Says good-bye: gives the bound keys back, takes the supervisor's own session away and closes the connection. At
-    /// most about 200 ms.
+    /// Says good-bye: gives the bound keys back, takes the supervisor's own session away and closes the connection. It
+    /// may take what is left until [`CLOSE_BY`](crate::stopping) after the word to stop, about 300 ms, and is cut off then.
     async fn close(&self);
 }

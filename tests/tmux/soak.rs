@@ -1,8 +1,8 @@
 //! Freezes, kills and restarts: whatever happens to the server's time and to us, the server — and every agent in it — lives.
 //!
 //! tmux up to 3.5a ends by a null pointer when one control client is still identifying itself while another one leaves,
-//! or a session comes or goes; or when it is killed right then. So this is about what many rounds show. By default there
-//! are few of them; `TMUX_SOAK_ROUNDS=1000 cargo test --test tmux soak` is the long run.
+//! or a session comes or goes. So this is about what many rounds show. By default there are few of them, each with delays
+//! of its own; `TMUX_SOAK_ROUNDS=1000 cargo test --test tmux soak` is the long run.
 
 use std::{thread, time::Duration};
 
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use crate::support::{PATIENCE, Server, limits::LimitedJoin, process, session};
 
-/// A few thousand rounds were run for the README; each costs a tenth of a second.
+/// Each costs a tenth of a second.
 const FEW: u32 = 6;
 
 fn rounds() -> u32 {
