@@ -53,7 +53,7 @@ fn peopled(rigs: usize, polecats: usize, interval: &str) -> anyhow::Result<Town>
     fs::write(town.root().join(".beads/routes.jsonl"), (1..=rigs).map(rig).map(route).collect::<String>())?;
     for rig in (1..=rigs).map(rig) {
         for name in (1..=polecats).map(|number| format!("p{number:02}")) {
-            fs::create_dir_all(town.root().join(format!("{rig}/polecats/{name}/{rig}")))?;
+            town.repository(&format!("{rig}/polecats/{name}/{rig}"))?;
             let (agent, work) = (format!("{rig}-{rig}-polecat-{name}"), format!("{rig}-{name}"));
             let bead = json!({"id": agent, "title": name, "status": "open", "issue_type": "agent", "labels": ["gt:agent"],
                 "updated_at": now, "hook_bead": work, "agent_state": "working"});

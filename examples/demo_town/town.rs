@@ -45,6 +45,8 @@ impl Town {
         for directory in ["demo", "home", ".runtime/deacon"] {
             fs::create_dir_all(town.root().join(directory))?;
         }
+        // Without git no polecat is started: that is said at once.
+        town.repository("demo")?;
         town.link_programs()?;
         Ok(town)
     }
@@ -132,20 +134,22 @@ impl Town {
         Ok(())
     }
 
-    /// Makes a directory of the town a git repository without a remote; just a directory where git is not installed, which
-    /// the supervisor does without too.
+    /// Makes a directory of the town a git repository without a remote, as a polecat's must be.
     pub fn repository(&self, name: &str) -> anyhow::Result<()> {
         let path = self.root().join(name);
         fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
         let mut git = Command::new("git");
         git.args(["init", "-q"]).current_dir(&path).stdin(Stdio::null()).stdout(Stdio::piped());
-        let git = git.stderr(Stdio::piped()).spawn().ok().and_then(limits::try_output_of);
-        match git {
-            Some(output) if !output.status.success() => {
-                bail!("git init in {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim())
-            }
-            _ => Ok(()),
+        let git = git.stderr(Stdio::piped()).spawn();
+        let git = git.context(
+            "git cannot be run: install it (apt-get install git, or brew install git) and run this again",
+        )?;
+        let output = limits::try_output_of(git)
+            .with_context(|| format!("git init in {} does not end", path.display()))?;
+        if !output.status.success() {
+            bail!("git init in {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim())
         }
+        Ok(())
     }
 
     /// Writes a file of the town as Gas Town's tools do: whole, or not at all.
