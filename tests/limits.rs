@@ -62,9 +62,9 @@ const LIMITED: &str = "// limited: ";
 
 /// Ways to wait that have no limit, in the words they are written in.
 #[rustfmt::skip]
-const RAW: [&str; 10] = [
+const RAW: [&str; 11] = [
     ".output()", ".status()", ".wait_with_output()", "child.wait()", "sleep.wait()", ".0.wait()", ".join().unwrap()", ".recv().unwrap()", // limited: words
-    ".recv();", "[\"run-shell\", \"true", // limited: words
+    ".recv();", "[\"run-shell\", \"true", ".wait().unwrap()", // limited: words
 ];
 
 #[test]

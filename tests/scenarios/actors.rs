@@ -116,12 +116,19 @@ fn a_panic_in_one_polecats_owner_is_its_own() {
 fn a_panic_in_what_goes_round_the_polecats_is_not_theirs() {
     for part in ["r/polecats' audit", "r/polecats' spawns"] {
         simulate(67, |world| async move {
-            world.polecat_at_work("r", "nux");
+            let session = world.polecat_at_work("r", "nux");
             let supervisor = town(&world, &["r"]).await;
             world.pass(mins(5)).await;
+            let body = format!("Polecat: nux\nSession: {session}\nIssue: {}", work_of("r", "nux"));
+            world.mail("r/witness", "POLECAT_STARTED r/nux", &body);
             let pool = supervisor.actor("r/polecats").await.unwrap().get_id();
             world.state().clock_panics_for = Some((part.to_owned(), 100));
             world.pass(mins(10)).await;
+            assert!(
+                !world.logged(&format!("{part} crashed (injected fault")).is_empty(),
+                "{part}: it happened"
+            );
+            assert!(world.logged("actor r/polecats crashed").is_empty(), "{part}");
             assert_eq!(supervisor.actor("r/polecats").await.unwrap().get_id(), pool, "{part}");
             world.crash_agent(&polecat("r", "nux"), false);
             world.until(part, secs(10), |state| state.lives(&polecat("r", "nux"))).await;

@@ -172,9 +172,11 @@ fn a_polecat_that_dies_soon_after_its_sling_is_back_in_seconds() {
 
 #[test]
 fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_nobodys_restart() {
+    let reported = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     // From right after the first session was made until all were told what to do.
     for at in [1, 20, 90, 150, 350, 600, 1_100, 2_000, 3_500] {
         for appears in [300, 3_000] {
+            let reported = reported.clone();
             simulate(486, |world| async move {
                 world.set_rigs(&["a", "b"]);
                 world.state().nature.appears = appears..appears + 1;
@@ -185,7 +187,9 @@ fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_nobodys_r
                 all_up(&world, &["a", "b"], mins(2)).await;
                 world.pass(mins(2)).await;
                 let name = format!("killed after {at} ms, agents appear after {appears} ms");
-                for event in world.events("session_death") {
+                let deaths = world.events("session_death");
+                reported.fetch_add(deaths.len(), std::sync::atomic::Ordering::Relaxed);
+                for event in deaths {
                     assert_eq!(event["payload"]["reason"], "tmux server died", "{name}");
                 }
                 for event in world.events("mass_death") {
@@ -198,4 +202,5 @@ fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_nobodys_r
             });
         }
     }
+    assert!(reported.load(std::sync::atomic::Ordering::Relaxed) > 0, "no death was reported at all");
 }

@@ -23,7 +23,11 @@ fn a_server_whose_socket_was_deleted_is_found_again() {
                 world.hint();
             }
             world.pass(mins(10)).await;
+            assert!(!world.state().socket_deleted, "it was asked to make its socket again: {dies}");
             assert_eq!(created(&world), [1, 1, 1], "supervisor restarted: {dies}");
+            let state = world.state();
+            assert!(SESSIONS.iter().all(|it| state.lives(it) && state.ended(it).is_empty()), "{dies}");
+            drop(state);
             for agent in ["deacon", "r/witness", "r/refinery"] {
                 assert_eq!(supervisor.agent(agent).await.state, "alive", "{agent}");
             }
@@ -77,7 +81,14 @@ fn one_that_outlived_its_pane_is_waited_for() {
         world.pass(mins(10)).await;
         assert_eq!(created(&world), [1, 1, 1]);
         let status = supervisor.agent("r/witness").await;
-        assert!(status.reason.as_deref().is_some_and(|why| why.contains("(PID ")), "{status:#?}");
+        let why = status.reason.clone().unwrap_or_default();
+        assert!(
+            status.state == "confirming"
+                && why.contains("out of the supervisor's sight")
+                && why.contains("(PID "),
+            "{status:#?}"
+        );
+        assert_eq!(world.logged("r/witness: runs out of the supervisor's sight").len(), 1, "told once");
         world.hidden_ends(&witness("r"));
         world.until("its restart", secs(30), |state| state.created(&witness("r")).len() == 2).await;
     });
@@ -88,9 +99,14 @@ fn what_cannot_be_searched_starts_nothing() {
     simulate(973, |world| async move {
         world.set_rigs(&["r"]);
         world.fail("residents", true);
-        let _supervisor = world.supervisor().await;
+        let supervisor = world.supervisor().await;
         world.pass(mins(10)).await;
         assert_eq!(created(&world), [0, 0, 0]);
+        for agent in ["deacon", "r/witness", "r/refinery"] {
+            let status = supervisor.agent(agent).await;
+            let why = status.reason.as_deref().unwrap_or_default();
+            assert!(status.state == "unknown" && why.contains("process table"), "{status:#?}");
+        }
         world.fail("residents", false);
         world
             .until("all of them", mins(5), |state| SESSIONS.iter().all(|it| state.created(it).len() == 1))

@@ -16,7 +16,9 @@ fn another_towns_agents_are_never_touched() {
         let supervisor = world.supervisor().await;
         world.ask(&witness("r"), "r/witness", r#"{"action":"cycle"}"#);
         world.pass(mins(45)).await;
-        for (agent, session) in [("deacon", DEACON.to_owned()), ("r/witness", witness("r"))] {
+        for (agent, session) in
+            [("deacon", DEACON.to_owned()), ("deacon-boot", BOOT.to_owned()), ("r/witness", witness("r"))]
+        {
             let status = supervisor.agent(agent).await;
             assert_eq!(status.state, "unknown", "{status:#?}");
             assert!(

@@ -78,6 +78,8 @@ async fn exact_names(control: bool) {
         let named = Session { name: prefix.to_owned(), ..short.clone() };
         let paste = tmux.paste(&first_pane(&named), "x").await;
         assert!(matches!(paste, Err(SessionsError::NoSuchPane { .. })), "{prefix:?}: {paste:?}");
+        let press = tmux.press(&first_pane(&named), Key::Enter).await;
+        assert!(matches!(press, Err(SessionsError::NoSuchPane { .. })), "{prefix:?}: {press:?}");
         assert!(matches!(tmux.disarm(prefix).await, Err(SessionsError::NoSuchSession(_))), "{prefix:?}");
         let set = tmux.set_options(prefix, &[("mouse", "on".into())]).await;
         assert!(matches!(set, Err(SessionsError::NoSuchSession(_))), "{prefix:?}: {set:?}");

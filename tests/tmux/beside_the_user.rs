@@ -11,7 +11,7 @@ use gastown_supervisor::{
     town::settings::Naming,
 };
 
-use crate::support::{self, Server, session, until};
+use crate::support::{self, Server, limits::end_of, session, until};
 
 /// A server whose `tmux.conf` is this.
 fn with_conf(conf: &str) -> (Server, TmuxConfig) {
@@ -40,7 +40,7 @@ async fn a_client_comes_and_goes(server: &Server) {
     let clients = || server.must(&["list-clients"]).lines().count();
     until("they look on", async || (clients() > before).then_some(())).await;
     drop(client.stdin.take());
-    client.wait().unwrap();
+    end_of(&mut client, "a client");
     until("they leave", async || (clients() == before).then_some(())).await;
 }
 

@@ -166,6 +166,39 @@ fn a_server_takes_all_its_sessions_with_it() {
     assert!(deaths.iter().all(|death| death.noticed == at(9)));
 }
 
+/// What the server had last, by its own word, is in its end.
+#[test]
+fn what_no_sweep_has_shown_yet_ends_with_its_server() {
+    let mut roster = Roster::default();
+    let seen =
+        [session("gt-seen", "$1", &[(1, "@1", None)]), session("gt-dead", "$2", &[(2, "@2", Some(0))])];
+    assert_eq!(roster.swept(&sweep(0, &seen), at(1)), []);
+    // Neither was ever shown: of one the end was told, of the other a sweep that came and failed tells nothing.
+    assert_eq!(roster.ended(&end("gt-told", "$3", EndOf::Process { pid: 3, exit: None }), at(5)).len(), 1);
+    assert_eq!(roster.swept(&Sweep { sessions: Err("no answer".into()), ..sweep(6, &[]) }, at(6)), []);
+    let all = [("$1", "gt-seen"), ("$2", "gt-dead"), ("$3", "gt-told"), ("$4", "gt-new"), ("$5", "gt-a-new")];
+    let all: BTreeMap<String, String> =
+        all.iter().map(|(id, name)| ((*id).to_owned(), (*name).to_owned())).collect();
+    let deaths = roster.ended(&end("", "", EndOf::Server(all.clone())), at(9));
+    let told: Vec<_> = deaths
+        .iter()
+        .map(|it| (it.session.as_str(), it.id.as_str(), it.panes.len(), it.with_server, it.noticed))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("gt-a-new", "$5", 0, true, at(9)),
+            ("gt-new", "$4", 0, true, at(9)),
+            ("gt-seen", "$1", 1, true, at(9))
+        ]
+    );
+    // What else tells of that end is no news, nor is a sweep that was under way.
+    assert_eq!(roster.ended(&end("gt-x", "$9", EndOf::Server(BTreeMap::new())), at(10)), []);
+    let late = [session("gt-new", "$4", &[(4, "@4", None)])];
+    assert_eq!(roster.swept(&sweep(8, &late), at(11)), []);
+    assert_eq!(roster.swept(&sweep(12, &[]), at(13)), []);
+}
+
 #[test]
 fn a_window_in_two_sessions_ends_in_both() {
     let mut roster = Roster::default();
