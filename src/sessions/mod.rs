@@ -293,6 +293,6 @@ pub trait Sessions: Send + Sync {
     async fn recreate_socket(&self, server: u32);
 
     /// Says good-bye: gives the bound keys back, takes the supervisor's own session away and closes the connection. It
-    /// may take what is left until [`CLOSE_BY`](crate::stopping) after the word to stop, about 300 ms, and is cut off then.
+    /// may take what is left until `CLOSE_BY` (src/stopping.rs) after the word to stop, about 300 ms, and is cut off then.
     async fn close(&self);
 }
