@@ -160,7 +160,7 @@ fn what_we_started_is_the_agent_whatever_it_becomes() {
     town.wait_beats(3);
     assert_eq!(town.incarnation(WITNESS).unwrap(), before);
     assert_eq!((town.started("alpha/witness"), town.logged("is not known")), (1, 0));
-    assert_eq!((town.logged("making sure"), town.logged("may be the agent")), (0, 0));
+    assert_eq!((town.logged("making sure"), town.logged("cannot tell whether")), (0, 0));
     // The mark is of this process: a shell in its place is none.
     town.server.must(&["respawn-pane", "-k", "-t", &format!("={WITNESS}:"), "exec sh"]);
     town.wait("a new session", || town.incarnation(WITNESS).is_some_and(|(id, _)| id != before.0));
@@ -178,10 +178,10 @@ fn who_came_under_an_unknown_name_is_left_alone_and_reported_once() {
     town.tmux(&["new-session", "-d", "-s", refinery, &format!("{}; exec sh", program.display())]);
     let before = [WITNESS, refinery].map(|name| town.incarnation(name).unwrap());
     let supervisor = town.start_and_beat();
-    town.wait("both reports", || town.logged("may be the agent or another program") == 2);
+    town.wait("both reports", || town.logged("cannot tell whether the program in session") == 2);
     town.wait_beats(3);
     assert_eq!([WITNESS, refinery].map(|name| town.incarnation(name).unwrap()), before);
-    assert_eq!(town.logged("may be the agent or another program"), 2, "once each");
+    assert_eq!(town.logged("cannot tell whether the program in session"), 2, "once each");
     let status = town.ask(&["status", "--json"]).json();
     for agent in status["agents"].as_array().unwrap().iter().filter(|it| it["rig"] == "alpha") {
         assert_eq!(agent["state"], "unknown", "{agent}");
