@@ -12,7 +12,7 @@ use gastown_supervisor::sessions::{
     tmux::{Socket, Tmux, TmuxConfig},
 };
 
-use crate::support::{self, PATIENCE, Server, command, session, until};
+use crate::support::{self, PATIENCE, Server, command, limits::LimitedCommand, session, until};
 
 fn names(sessions: &[Session]) -> Vec<&str> {
     sessions.iter().map(|session| session.name.as_str()).collect()
@@ -642,11 +642,23 @@ async fn a_server_that_does_not_answer_is_an_error_in_time_and_comes_back() {
 fn other_version(server: &Server, version: &str) -> TmuxConfig {
     let program = server.dir().join("tmux");
     let script = format!(
-        "#!/bin/sh\nfor a; do case $a in -C) exit 9;; -V) echo '{version}'; exit;; esac; done\nexec tmux \"$@\"\n"
+        "#!/bin/sh\nfor a; do case $a in -C) touch \"$0.control\"; exit 9;; -V) echo '{version}'; exit;; esac; done\n\
+         exec tmux \"$@\"\n"
     );
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     TmuxConfig { program, ..server.config(true) }
+}
+
+/// Whether a control client of [`other_version`] was started.
+fn tried_control(server: &Server) -> bool {
+    server.dir().join("tmux.control").exists()
+}
+
+/// What the real one says.
+fn installed() -> String {
+    let said = std::process::Command::new("tmux").arg("-V").limited_output();
+    String::from_utf8_lossy(&said.stdout).trim().to_owned()
 }
 
 #[tokio::test]
@@ -670,9 +682,26 @@ async fn an_older_tmux_is_used_without_control_and_without_e() {
 #[tokio::test]
 async fn when_control_fails_subprocesses_do() {
     let server = Server::new();
-    let tmux = Tmux::new(other_version(&server, "tmux 3.3a"));
+    let tmux = Tmux::new(other_version(&server, &installed()));
     tmux.create(&session("gt-a")).await.unwrap();
     assert_eq!(names(&tmux.list().await.unwrap()), ["gt-a"]);
+    assert!(tried_control(&server));
+}
+
+/// tmux was updated while its server runs. Since 3.8 control clients do not understand servers of other versions, and are silent.
+#[tokio::test]
+async fn a_server_of_another_version_gets_no_control_client() {
+    let server = Server::new();
+    let old = server.tmux(true);
+    old.create(&session("gt-a")).await.unwrap();
+    old.close().await;
+    let tmux = Tmux::new(other_version(&server, "tmux 3.99"));
+    assert_eq!(names(&tmux.list().await.unwrap()), ["gt-a"]);
+    tmux.create(&session("gt-b")).await.unwrap();
+    tmux.kill("gt-a").await.unwrap();
+    assert_eq!(names(&tmux.list().await.unwrap()), ["gt-b"]);
+    assert!(!tried_control(&server));
+    assert_eq!(server.names(), ["gt-b"], "no session of ours is needed");
 }
 
 #[tokio::test]

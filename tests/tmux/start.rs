@@ -159,12 +159,18 @@ fn what_the_tmux_server_would_hand_down_is_taken_away() {
     });
 }
 
+/// The tmux all others here run, for whoever has another `PATH`.
+fn tmux() -> std::path::PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|directory| directory.join("tmux")).find(|it| it.exists()).unwrap()
+}
+
 #[test]
 fn neither_the_shell_nor_the_path_of_the_tmux_server_matters() {
     let town = Town::new(&["alpha"]);
     // Somebody's server: it finds no agent on its PATH, and a shell with start-up files of its own.
     town.program("shell", "echo ran >> \"$0.ran\"; cd /; exec false");
-    let mut command = std::process::Command::new("tmux");
+    let mut command = std::process::Command::new(tmux());
     command.arg("-S").arg(town.server.socket()).args(["-f", "/dev/null"]);
     command.args(["new-session", "-d", "-s", "mine", "sleep", "600", ";"]);
     command.args(["set-option", "-g", "default-shell", town.bin().join("shell").to_str().unwrap()]);

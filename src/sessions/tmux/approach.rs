@@ -5,7 +5,8 @@
 //! overlap, and one is connected only when the server has just answered a plain client without delay, when our previous
 //! one has left, and those of others are not about to; and nothing else of ours is done meanwhile. A server that does not
 //! answer gets no client but one plain one, which is waited for: everything that queues up before it runs at the moment it
-//! wakes. Whoever makes a request only waits for the outcome, so that giving up a request cuts nothing short.
+//! wakes. A server that is not of the installed version — tmux was updated, and its server lives on with the agents in it — gets
+//! plain clients only: since 3.8 its control clients do not understand older servers, and never say a word. Whoever makes a request only waits for the outcome, so that giving up a request cuts nothing short.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
@@ -83,6 +84,8 @@ pub struct Approach {
     ability: Mutex<Option<Ability>>,
     backoff: std::sync::Mutex<Backoff>,
     closed: watch::Sender<bool>,
+    /// The versions of program and server that were told of, as they differ.
+    told: std::sync::Mutex<Option<(String, String)>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +108,7 @@ impl Approach {
             ability: Mutex::default(),
             backoff: std::sync::Mutex::default(),
             closed: watch::Sender::new(false),
+            told: std::sync::Mutex::default(),
         }
     }
 
@@ -133,9 +137,35 @@ impl Approach {
             connection.dismiss().await;
         }
         match self.ready(able).await {
-            Ready::Connect => self.connect().await,
+            Ready::Connect => match self.understood().await {
+                Ok(true) => self.connect().await,
+                Ok(false) => Way::Plain(Some(Instant::now() + MAX_BACKOFF)),
+                Err(Trouble::NoServer) => Way::NoServer,
+                Err(trouble) => Way::Trouble(trouble),
+            },
             Ready::Not(way) => way,
         }
+    }
+
+    /// Whether the server is of the version that is installed now; told when it is not.
+    async fn understood(&self) -> Result<bool, Trouble> {
+        let limit = self.config.command_limit;
+        let said = self.plain(&[Request::of(["-V"])], limit).await?;
+        let program = said.trim().trim_start_matches("tmux ").to_owned();
+        let asked = [Request::of(["display-message", "-p", "#{version}"])];
+        let server = self.plain(&asked, limit).await?.trim().to_owned();
+        let differ = Some((program, server)).filter(|(program, server)| program != server);
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *told != differ {
+            if let Some((program, server)) = &differ {
+                tracing::warn!(
+                    "tmux {program} is installed, but the tmux server is still {server}: it is asked by one process a request, \
+                     until it is started anew"
+                );
+            }
+            told.clone_from(&differ);
+        }
+        Ok(differ.is_none())
     }
 
     /// Carries out requests by a subprocess, in turn with all others.
