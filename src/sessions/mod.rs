@@ -42,9 +42,9 @@ pub struct Pane {
     pub id: String,
     /// The server's id for its window (`@3`).
     pub window: String,
-    /// The process tmux started in it; 0 for one that has ended, where the server does not tell it any more.
+    /// The process tmux started in it; 0 for one of a dead pane, where the server does not tell it any more.
     pub pid: u32,
-    /// True when that process has ended and the pane was kept (`remain-on-exit`).
+    /// True when that process has ended and the pane was kept (`remain-on-exit`), or its terminal is closed.
     pub dead: bool,
     /// The exit status of a dead pane's process, where the server tells it.
     pub exit_status: Option<i32>,
@@ -62,6 +62,11 @@ impl Session {
             pane: pane.id.clone(),
             pid: pane.pid,
         }
+    }
+
+    /// Whether it has a pane of which the server tells no process: it may live on there without a terminal.
+    pub fn has_lost_sight(&self) -> bool {
+        self.panes.iter().any(|pane| pane.process().is_none())
     }
 
     /// The pane it was made with, as long as that exists: the server numbers panes in the order they are made.

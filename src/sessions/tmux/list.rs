@@ -56,8 +56,10 @@ fn line(line: &str) -> Option<(Server, Session)> {
     let created = Timestamp::from_second(field()?.parse().ok()?).ok()?;
     let window = field()?.to_owned();
     let pane = field()?.to_owned();
-    let (pid, dead) = (field()?, field()? == "1");
-    // Since tmux 3.8 the process of a dead pane is not told any more; the pane, and its session, are there all the same.
+    let (pid, ended) = (field()?, field()?);
+    // Since tmux 3.8 no process is told of a pane whose terminal is closed, be it that the process has ended or, which that
+    // version waits for, has yet to: nothing can be typed there or read. The pane, and its session, are there all the same.
+    let dead = ended == "1" || pid.is_empty() && ended == "0";
     let pid: u32 = if pid.is_empty() && dead { 0 } else { pid.parse().ok()? };
     let exit_status = field()?.parse().ok().filter(|_| dead);
     let started_by_us = field()?.parse() == Ok(pid);
@@ -103,17 +105,18 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_pane_without_a_process_is_there() {
+    fn a_pane_without_a_process_is_there_and_dead() {
         let listed = parse(
-            "7:1:$1:1:@1:%1::1:3:: // :gt-a\n7:1:$1:1:@1:%2::::: // :gt-b\n7:1:$1:1:@1:%3::0::: // :gt-c\n",
+            "7:1:$1:1:@1:%1::1:3:: // :gt-a\n7:1:$2:1:@2:%2::::: // :gt-b\n7:1:$3:1:@3:%3::0::: // :gt-c\n",
         );
         let panes: Vec<_> = listed.sessions.iter().flat_map(|it| &it.panes).collect();
+        let told: Vec<_> =
+            panes.iter().map(|pane| (&*pane.id, pane.process(), pane.dead, pane.exit_status)).collect();
         assert_eq!(
-            panes.iter().map(|pane| &*pane.id).collect::<Vec<_>>(),
-            ["%1"],
-            "only what is dead has none"
+            told,
+            [("%1", None, true, Some(3)), ("%3", None, true, None)],
+            "of what tells neither process nor end, nothing is known"
         );
-        assert_eq!((panes[0].process(), panes[0].dead, panes[0].exit_status), (None, true, Some(3)));
     }
 
     #[test]
