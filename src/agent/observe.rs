@@ -77,9 +77,9 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         None => (began, sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await),
     };
     let panes = panes(&how, &glimpse);
-    let left = match &glimpse {
-        Glimpse::Present(session, _) => last_pane(deps, session),
-        Glimpse::Absent | Glimpse::Unknown(_) => None,
+    let (left, lost_sight) = match &glimpse {
+        Glimpse::Present(session, _) => (last_pane(deps, session), session.has_lost_sight()),
+        Glimpse::Absent | Glimpse::Unknown(_) => (None, false),
     };
     let (sighting, _) = sighting(deps, spec, glimpse, known).await;
     workplace::look_for_own(deps, spec).await;
@@ -125,14 +125,15 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
-    if seen.sighting == Sighting::Absent && matches!(seen.permission, Permission::Denied(_)) {
+    let unseen = seen.sighting == Sighting::Absent || lost_sight && matches!(seen.sighting, Sighting::Dead(_));
+    if unseen && matches!(seen.permission, Permission::Denied(_)) {
         // Nobody searches for it now, so nothing is said of what an earlier search found.
         elsewhere::in_sight(deps, spec);
     }
     // One that was seen to live is searched for when it is made sure of: what ends may take a moment.
     let is_due = how.thorough || how.life.is_none();
     let at_most = if how.thorough { Duration::ZERO } else { elsewhere::JUST_SEARCHED };
-    if seen.sighting == Sighting::Absent
+    if unseen
         && is_due
         && may_be_started(&seen)
         && let Some(why) = elsewhere::why_not(deps, spec, at_most).await
@@ -248,8 +249,10 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
         Glimpse::Unknown(why) => return (Sighting::Unknown(why), None),
         Glimpse::Present(session, trees) => (session, trees),
     };
-    elsewhere::in_sight(deps, spec);
     let (judged, pane) = judge(deps, spec, (&session, &trees), known).await;
+    if judged != Liveness::Dead || !session.has_lost_sight() {
+        elsewhere::in_sight(deps, spec);
+    }
     let key: SessionKey = key(&session);
     let sighting = match judged {
         Liveness::Unknown(why) => return (Sighting::Unknown(why), None),

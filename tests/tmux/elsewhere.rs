@@ -75,6 +75,28 @@ fn another_socket_in_the_settings_holds_every_agent_and_names_both() {
     assert_eq!(["gt-alpha-refinery", "hq-deacon"].map(|name| town.incarnation(name).unwrap()), before);
 }
 
+/// Its session ends, or, since tmux 3.8, has a pane without a terminal until it ends itself.
+#[test]
+fn an_agent_that_closed_its_terminal_is_not_started_once_more() {
+    let town = quick();
+    town.patrols(&["witness"]);
+    let script = "trap '' HUP\nprintf '> '\nuntil [ -e \"$GT_ROOT/demo/close\" ]; do sleep 0.1; done\n\
+                  exec <&- >&- 2>&-\nwhile :; do sleep 1 <&- >&- 2>&-; done";
+    town.program("claude", script);
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let pid = town.pane("gt-alpha-witness").unwrap();
+    let agent = Guarded::of(pid);
+    town.put("demo/close", "");
+    town.wait_logged("alpha/witness: runs out of the supervisor's sight: claude (PID ");
+    town.wait_beats(4);
+    assert_eq!((town.pane("gt-alpha-witness"), agent.lives()), (None, true));
+    assert_eq!((town.logged("died"), town.logged("it is not started once more")), (0, 1), "{}", town.log());
+    town.remove("demo/close");
+    process::signal(pid, Signal::KILL);
+    town.wait("its restart", || town.started("alpha/witness") == 2);
+}
+
 #[test]
 fn an_agent_that_outlived_its_pane_is_not_started_once_more() {
     let town = quick();
