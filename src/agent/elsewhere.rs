@@ -89,7 +89,8 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
         }
         Ok(Some(Found { told, lost_server })) => {
             // It may have come since the look that did not show it.
-            if matches!(deps.sessions.find(&spec.session).await, Ok(Some(session)) if !session.has_lost_sight()) {
+            if matches!(deps.sessions.find(&spec.session).await, Ok(Some(session)) if !session.has_lost_sight())
+            {
                 deps.problems.clear(&key);
                 return Some("its session came while it was looked for".to_owned());
             }

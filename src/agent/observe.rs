@@ -125,7 +125,8 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
-    let unseen = seen.sighting == Sighting::Absent || lost_sight && matches!(seen.sighting, Sighting::Dead(_));
+    let unseen =
+        seen.sighting == Sighting::Absent || lost_sight && matches!(seen.sighting, Sighting::Dead(_));
     if unseen && matches!(seen.permission, Permission::Denied(_)) {
         // Nobody searches for it now, so nothing is said of what an earlier search found.
         elsewhere::in_sight(deps, spec);

@@ -1,7 +1,7 @@
 //! Cannot run: tells a program that cannot be run from an agent that died.
 //!
 //! A shell says so by the exit codes 126 and 127, whether it is the program itself that is missing, or what it needs to run.
-//! tmux forgets exit codes with their panes, so panes are kept for the first second of a start. It is the configuration
+//! tmux forgets exit codes with their panes, so panes are kept for the first moments of a start. It is the configuration
 //! that is wrong then: no crash, and the more agents have it the less it is a mass death.
 
 use std::{future::Future, time::Duration};
@@ -9,8 +9,13 @@ use std::{future::Future, time::Duration};
 use super::{Start, Step};
 use crate::agent::{confirmation::SessionKey, kill, lifecycle::StartEnd, observe, program::AgentProgram};
 
-/// How long a new session keeps dead panes, for their exit status.
-const FIRST_MOMENTS: Duration = Duration::from_secs(1);
+/// How long a new session keeps dead panes, for their exit status. What cannot be run ends at once; on a machine with a dozen
+/// builds, more than a second after its session was made.
+const FIRST_MOMENTS: Duration = Duration::from_secs(3);
+/// tmux learns that a process has ended, that its terminal is closed, and how it ended, one after the other.
+const STATUS_COMES: Duration = Duration::from_secs(1);
+/// Between two looks for it.
+const STATUS_POLL: Duration = Duration::from_millis(20);
 
 impl Start<'_> {
     /// The rest of a start; it ends as impossible when its process said in the first moments that it cannot run.
@@ -46,7 +51,10 @@ impl Start<'_> {
     }
 
     async fn ended_early(&self, key: SessionKey, program: &AgentProgram) -> StartEnd {
-        let Some(code) = self.exit_code(&key).await else { return StartEnd::Ended(key) };
+        let code = tokio::time::timeout(STATUS_COMES, self.status(&key)).await.unwrap_or_default();
+        if !self.has_ended(&key).await {
+            return StartEnd::Ended(key);
+        }
         // What it said last goes with its pane.
         observe::keep_last_screen(self.deps, self.spec).await;
         // Nothing runs in it any more.
@@ -62,10 +70,25 @@ impl Start<'_> {
         }
     }
 
-    /// Whether all processes of its panes have ended; then with which code, where that is known.
-    pub(super) async fn exit_code(&self, key: &SessionKey) -> Option<Option<i32>> {
-        let session = self.deps.sessions.find(&self.spec.session).await.ok()??;
-        let all_dead = kill::key(&session) == *key && session.panes.iter().all(|pane| pane.dead);
-        all_dead.then(|| session.panes.iter().find_map(|pane| pane.exit_status))
+    /// Its exit code as soon as that is known; nothing when its session is gone.
+    async fn status(&self, key: &SessionKey) -> Option<i32> {
+        loop {
+            match self.deps.sessions.find(&self.spec.session).await {
+                Ok(Some(session)) if kill::key(&session) == *key => {
+                    if let Some(code) = session.panes.iter().find_map(|pane| pane.exit_status) {
+                        return Some(code);
+                    }
+                }
+                Ok(_) => return None,
+                Err(_) => {}
+            }
+            tokio::time::sleep(STATUS_POLL).await;
+        }
+    }
+
+    /// Whether its session is there, and all processes of its panes have ended.
+    pub(super) async fn has_ended(&self, key: &SessionKey) -> bool {
+        let session = self.deps.sessions.find(&self.spec.session).await.ok().flatten();
+        session.is_some_and(|it| kill::key(&it) == *key && it.panes.iter().all(|pane| pane.dead))
     }
 }

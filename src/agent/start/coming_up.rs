@@ -44,7 +44,7 @@ impl Start<'_> {
                     Sighting::Alive(seen) if seen == *key => return Ok(()),
                     Sighting::Alive(seen) => return Err(StartEnd::Found(seen)),
                     Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
-                    Sighting::Dead(_) if self.exit_code(key).await.is_some() => {
+                    Sighting::Dead(_) if self.has_ended(key).await => {
                         return Err(StartEnd::Ended(key.clone()));
                     }
                     Sighting::Starting(_) | Sighting::Dead(_) => unsure = None,
