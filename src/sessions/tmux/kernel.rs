@@ -23,6 +23,14 @@ pub fn exit_status(pid: u32, hold: &PidFd) -> Option<i32> {
     (stat.state == 'Z' && still_its()).then(|| stat.exit_code.map(of_wait_status)).flatten()
 }
 
+/// How a child of this process ended that it has not waited for yet, as a shell tells it: until then its number is its own.
+#[cfg(target_os = "linux")]
+pub fn status_of_child(pid: u32, parent: u32) -> Option<i32> {
+    let stat = stat(pid)?;
+    let is_its = stat.state == 'Z' && u32::try_from(stat.ppid) == Ok(parent);
+    is_its.then(|| stat.exit_code.map(of_wait_status)).flatten()
+}
+
 /// Whether this process is ending or has ended. Where `/proc` cannot be read, nothing is said to be.
 #[cfg(target_os = "linux")]
 pub fn is_ending(pid: u32) -> bool {
@@ -86,6 +94,12 @@ pub fn exit_status(_pid: u32, _hold: &PidFd) -> Option<i32> {
 
 /// Not known here.
 #[cfg(not(target_os = "linux"))]
+pub fn status_of_child(_pid: u32, _parent: u32) -> Option<i32> {
+    None
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
 pub fn is_ending(_pid: u32) -> bool {
     false
 }
@@ -103,12 +117,20 @@ mod tests {
             let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("sh");
             let (pid, hold) = (child.id(), PidFd::open(child.id()).expect("pidfd"));
             assert_eq!((exit_status(pid, &hold), is_ending(pid)), (None, false), "{script}: it lives");
+            let of_child = |parent| status_of_child(pid, parent);
+            assert_eq!(of_child(std::process::id()), None, "{script}: it lives");
             drop(child.stdin.take());
             let ended = tokio::time::timeout(crate::limits::PATIENCE, hold.ended()).await;
             ended.unwrap_or_else(|_| panic!("{script}: its end was not told"));
             assert_eq!((exit_status(pid, &hold), is_ending(pid)), (Some(told), true), "{script}");
+            assert_eq!(
+                (of_child(std::process::id()), of_child(1)),
+                (Some(told), None),
+                "{script}: whose child"
+            );
             crate::limits::end_of(&mut child, script);
             assert_eq!((exit_status(pid, &hold), is_ending(pid)), (None, true), "{script}: reaped");
+            assert_eq!(of_child(std::process::id()), None, "{script}: reaped");
         }
     }
 }

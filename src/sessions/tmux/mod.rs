@@ -165,9 +165,14 @@ impl Tmux {
     }
 
     fn read(&self, printed: &str) -> Listed {
-        let listed = parse(printed);
+        let mut listed = parse(printed);
         if let Some(server) = listed.server {
             self.link.servers().answered(server);
+            // tmux 3.3a can miss that a child has ended, until the next one does; the kernel knows.
+            let panes = listed.sessions.iter_mut().flat_map(|session| &mut session.panes);
+            for pane in panes.filter(|pane| pane.dead && pane.exit_status.is_none()) {
+                pane.exit_status = kernel::status_of_child(pane.pid, server.0);
+            }
         }
         listed
     }
