@@ -81,6 +81,16 @@ impl Server {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// What a key is bound to, as the list of its table shows it: tmux 3.7 lists nothing when asked for one key.
+    pub fn binding(&self, table: &str, key: &str) -> String {
+        let all = self.must(&["list-keys", "-T", table]);
+        let is_of_it = |line: &&str| {
+            let mut words = line.split_whitespace().skip_while(|word| *word != "-T").skip(1);
+            (words.next(), words.next()) == (Some(table), Some(key))
+        };
+        all.lines().find(is_of_it).unwrap_or_default().to_owned()
+    }
+
     /// True when a server answers.
     pub fn runs(&self) -> bool {
         self.run(&["-N", "show-options", "-s"]).status.success()

@@ -89,7 +89,7 @@ fn the_server_is_killed_and_everything_comes_back() {
         town.sessions(),
         ["gt-alpha-refinery", "gt-alpha-witness", "gt-beta-refinery", "gt-beta-witness", "hq-deacon"]
     );
-    let keys = town.server.must(&["list-keys", "-T", "prefix", "n"]);
+    let keys = town.server.binding("prefix", "n");
     assert!(keys.contains("gt cycle next"), "the new server has the keys too: {keys}");
 }
 

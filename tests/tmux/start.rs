@@ -60,7 +60,7 @@ fn a_witness_step_by_step() {
         assert_eq!(shown, value.trim_end(), "{option}");
     }
     for (key, bound) in [("n", "gt cycle next"), ("p", "gt cycle prev"), ("a", "gt feed --window")] {
-        let shown = town.server.must(&["list-keys", "-T", "prefix", key]);
+        let shown = town.server.binding("prefix", key);
         assert!(shown.contains(bound), "{key}: {shown}");
     }
 
