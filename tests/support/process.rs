@@ -142,9 +142,8 @@ pub fn naming(word: &str) -> BTreeSet<u32> {
 }
 
 /// How many kernel sessions these belong to.
-pub fn kernel_sessions(processes: &[Guarded]) -> usize {
-    let session = |process: &Guarded| {
-        rustix::process::getsid(Some(raw(process.0.pid))).ok().map(rustix::process::Pid::as_raw_pid)
-    };
+pub fn kernel_sessions(processes: &[u32]) -> usize {
+    let session =
+        |pid: &u32| rustix::process::getsid(Some(raw(*pid))).ok().map(rustix::process::Pid::as_raw_pid);
     processes.iter().filter_map(session).collect::<BTreeSet<_>>().len()
 }

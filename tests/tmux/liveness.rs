@@ -213,13 +213,15 @@ fn an_agent_that_ignores_term_and_hup_is_replaced_with_all_it_started() {
     town.wait_started(&["deacon"]);
     let before = town.incarnation("hq-deacon").unwrap();
     // The agent, its child, grandchild and the one with a session of its own; their `sleep`s come and go.
-    let stubborn = || {
-        let scripts = process::tree(before.1).into_iter().filter(|pid| process::comm(*pid) != "sleep");
-        scripts.map(Guarded::of).collect::<Vec<_>>()
+    let scripts = || {
+        let tree = process::tree(before.1).into_iter();
+        tree.filter(|pid| process::comm(*pid) != "sleep").collect::<Vec<u32>>()
     };
-    let all = town.wait_some("all its processes", || Some(stubborn()).filter(|all| all.len() == 4));
-    let kernel_sessions = process::kernel_sessions(&all);
-    assert!(kernel_sessions > 1, "one has left the kernel session");
+    // Guarded only when all are there: a guard that is dropped ends its process.
+    let all = town.wait_some("all its processes, one in a kernel session of its own", || {
+        Some(scripts()).filter(|all| all.len() == 4 && process::kernel_sessions(all) > 1)
+    });
+    let all: Vec<Guarded> = all.into_iter().map(Guarded::of).collect();
     town.wait_replaced("hq-deacon", &before);
     assert!(all.iter().all(|process| !process.lives()), "none of the old ones is left");
     assert!(town.logged("did not end on TERM and were killed") > 0);
