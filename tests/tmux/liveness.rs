@@ -211,15 +211,17 @@ fn an_agent_that_ignores_term_and_hup_is_replaced_with_all_it_started() {
     town.put("deacon/heartbeat.json", r#"{"timestamp":"2026-01-16T12:00:00Z","cycle":1}"#);
     let _supervisor = town.start();
     town.wait_started(&["deacon"]);
-    let before = town.incarnation("hq-deacon").unwrap();
     // The agent, its child, grandchild and the one with a session of its own; their `sleep`s come and go.
-    let scripts = || {
-        let tree = process::tree(before.1).into_iter();
+    let scripts = |agent: u32| {
+        let tree = process::tree(agent).into_iter();
         tree.filter(|pid| process::comm(*pid) != "sleep").collect::<Vec<u32>>()
     };
-    // Guarded only when all are there: a guard that is dropped ends its process.
-    let all = town.wait_some("all its processes, one in a kernel session of its own", || {
-        Some(scripts()).filter(|all| all.len() == 4 && process::kernel_sessions(all) > 1)
+    // Guarded only when all are there: a guard that is dropped ends its process. On a busy machine the first may be replaced
+    // before all of its processes are there.
+    let (before, all) = town.wait_some("all its processes, one in a kernel session of its own", || {
+        let now = town.incarnation("hq-deacon")?;
+        let all = scripts(now.1);
+        (all.len() == 4 && process::kernel_sessions(&all) > 1).then_some((now, all))
     });
     let all: Vec<Guarded> = all.into_iter().map(Guarded::of).collect();
     town.wait_replaced("hq-deacon", &before);
