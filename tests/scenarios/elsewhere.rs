@@ -25,9 +25,11 @@ fn a_server_whose_socket_was_deleted_is_found_again() {
             world.pass(mins(10)).await;
             assert!(!world.state().socket_deleted, "it was asked to make its socket again: {dies}");
             assert_eq!(created(&world), [1, 1, 1], "supervisor restarted: {dies}");
-            let state = world.state();
-            assert!(SESSIONS.iter().all(|it| state.lives(it) && state.ended(it).is_empty()), "{dies}");
-            drop(state);
+            let untouched = |session: &&str| {
+                let state = world.state();
+                state.lives(session) && state.ended(session).is_empty()
+            };
+            assert!(SESSIONS.iter().all(untouched), "{dies}");
             for agent in ["deacon", "r/witness", "r/refinery"] {
                 assert_eq!(supervisor.agent(agent).await.state, "alive", "{agent}");
             }
