@@ -9,8 +9,8 @@ use clap::Args;
 use gastown_supervisor::{
     control::{AskError, Client, FRESH, StatusReport},
     service::running,
-    town::{files::Disk, original, paths::TownPaths},
-    tree::town_reading::{self, SettingsState},
+    town::{original, paths::TownPaths},
+    tree::town_reading::SettingsState,
 };
 use hyper::StatusCode;
 use rustix::process::Signal;
@@ -106,11 +106,4 @@ async fn settings(paths: &TownPaths) -> Result<SettingsState, String> {
         }
         Err(error) => Err(format!("does not answer: {error}")),
     }
-}
-
-/// Reads the settings as a supervisor would: whether it could start with them, and what is wrong with the file it shares
-/// with `gt`, each with path, line and column.
-pub async fn read(paths: &TownPaths) -> (anyhow::Result<()>, Option<String>) {
-    let (ours, shared) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
-    (ours.map(drop).map_err(anyhow::Error::msg), shared)
 }
