@@ -4,6 +4,7 @@
 //! when it may be restarted ([`restart`]), what happens to it next ([`lifecycle`]), and how it is started, nudged and
 //! ended. The roles' own folders add only their guards; nothing here may know one rig from another.
 
+pub mod actor;
 pub mod adoption;
 pub mod appearance;
 pub mod bindings;
@@ -35,6 +36,7 @@ pub mod questions;
 pub mod readiness;
 pub mod restart;
 pub mod restart_ledger;
+pub mod role;
 pub mod role_bead;
 pub mod screens;
 pub mod spec;

@@ -24,7 +24,7 @@ use crate::{
         start,
     },
     clock::Now,
-    deacon::{actor::read_heartbeat, rules::HeartbeatFile},
+    deacon::{role::read_heartbeat, rules::HeartbeatFile},
     deps::Deps,
     sessions::sweep::{self, Glimpse, Sweep},
     town::boot_status::BootStatus,

@@ -1,4 +1,4 @@
 //! The deacon: the town's patroller, kept running and kept making progress.
 
-pub mod actor;
+pub mod role;
 pub mod rules;

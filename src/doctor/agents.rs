@@ -13,7 +13,7 @@ use crate::{
     deps::Deps,
     polecat::roster,
     problems::Problems,
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     town::settings::Naming,
 };
 

@@ -22,7 +22,7 @@ use crate::{
         texts,
     },
     deps::Deps,
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     town::{
         agent_state, boot_status, daemon_state, deacon_file,
         files::Files,

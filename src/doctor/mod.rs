@@ -18,7 +18,7 @@ use self::{
 use crate::{
     agent::{identity::RigName, spec::AgentSpec},
     deps::Deps,
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     service::{self, adapters},
     town::{
         files::Disk,

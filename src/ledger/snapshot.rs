@@ -22,7 +22,7 @@ use crate::{
     },
     clock::Now,
     deps::Deps,
-    rig::{dock, supervisor::RigPlan},
+    rig::{dock, plan::RigPlan},
 };
 
 /// What was read of one rig.

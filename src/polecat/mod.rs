@@ -4,7 +4,7 @@
 //! ([`texts`]). How one is restarted is the same for all agents and not here.
 
 pub mod actor;
-mod owners;
+pub mod role;
 pub mod roster;
 pub mod rules;
 pub mod texts;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::supervisor::RigPlan;
+use super::plan::RigPlan;
 use crate::{
     deps::Deps,
     ledger::{

@@ -3,7 +3,7 @@
 //! Read ahead with the rig's agent snapshot and kept; a start never waits for `bd`. A read that failed leaves the last
 //! answer, and until there is one a rig counts as unlabelled.
 
-use super::supervisor::RigPlan;
+use super::plan::RigPlan;
 use crate::ledger::{answer::Answer, beads::Bead};
 
 /// The id of a rig's own bead.

@@ -1,28 +1,34 @@
 //! The rig supervisor: stands over a rig's actors, restarts one that crashes, and passes on what the root says.
 //!
-//! It owns no agent. Whatever else a rig gets joins its children here.
+//! It owns no agent: each has an actor of its own. Those of polecats follow their directories; one of a crew member is made
+//! once somebody asks for it. Whatever else a rig gets joins its children here.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::Semaphore;
 
 use super::{
     census::{Census, CensusMsg},
     dock,
-    patrol::{Patrol, PatrolMsg},
+    plan::RigPlan,
 };
 use crate::{
     agent::{
+        actor::{AgentActor, AgentMsg, AgentPlan},
         identity::{AgentName, Identity, RigName},
+        role::{Plain, Role},
         spec::AgentSpec,
     },
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
     panics::Named,
-    polecat::actor::{HealthMsg, PolecatHealth},
+    polecat::{
+        actor::{HealthMsg, HealthPlan, PolecatHealth, Roster},
+        role::Polecat,
+    },
     sessions::death::Death,
     stopping,
-    town::settings::Naming,
     tree::{
         budget::Budget,
         children::{ChildStatus, Children, Ending, ending, stop_all, suspended},
@@ -38,6 +44,12 @@ pub enum RigMsg {
     Word(Word),
     /// From its census.
     SnapshotRead(Arc<AgentSnapshot>),
+    /// From polecat health: who there is, by the directories.
+    Listed(Roster),
+    /// From the actor of a polecat that is not listed any more: nothing is going on there.
+    Idle(AgentName),
+    /// From its task: the actor of a polecat that is no more has ended.
+    PolecatStopped(AgentName),
     /// From itself: a suspended child's time is over.
     TryAgain(RigChild),
     /// From anybody: how are you, and who is under you?
@@ -49,13 +61,15 @@ pub enum RigMsg {
 pub enum RigChild {
     /// The reader of its agents' beads.
     Census,
-    /// The owner of a crew member, once somebody asked for it.
+    /// A crew member, once somebody asked for it.
     Crew(AgentName),
-    /// The owner of all polecats.
+    /// A polecat.
+    Polecat(AgentName),
+    /// Polecat health, which lists the polecats.
     Polecats,
-    /// The owner of the refinery.
+    /// The refinery.
     Refinery,
-    /// The owner of the witness.
+    /// The witness.
     Witness,
 }
 
@@ -71,6 +85,7 @@ impl fmt::Display for RigChild {
         match self {
             RigChild::Census => f.write_str("census"),
             RigChild::Crew(name) => write!(f, "crew/{name}"),
+            RigChild::Polecat(name) => write!(f, "polecats/{name}"),
             RigChild::Polecats => f.write_str("polecats"),
             RigChild::Refinery => f.write_str("refinery"),
             RigChild::Witness => f.write_str("witness"),
@@ -81,8 +96,8 @@ impl fmt::Display for RigChild {
 /// How each child is spoken to.
 #[derive(Debug)]
 enum ChildRef {
+    Agent(ActorRef<AgentMsg>),
     Census(ActorRef<CensusMsg>),
-    Patrol(ActorRef<PatrolMsg>),
     Polecats(ActorRef<HealthMsg>),
 }
 
@@ -91,43 +106,9 @@ impl ChildRef {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
             ChildRef::Census(actor) => actor.cast(CensusMsg::Word(word)).map_err(drop),
-            ChildRef::Patrol(actor) => actor.cast(PatrolMsg::Word(word)).map_err(drop),
+            ChildRef::Agent(actor) => actor.cast(AgentMsg::Word(word)).map_err(drop),
             ChildRef::Polecats(actor) => actor.cast(HealthMsg::Word(word)).map_err(drop),
         };
-    }
-}
-
-/// What a rig is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RigPlan {
-    /// Its name.
-    pub name: RigName,
-    /// Its bead prefix, without the trailing `-`.
-    pub prefix: String,
-}
-
-impl RigPlan {
-    /// What is to be known of its witness, refinery, or one of its polecats.
-    pub fn spec(&self, identity: Identity, naming: Naming) -> AgentSpec {
-        let session = identity.session(naming, &self.prefix);
-        AgentSpec { identity, session, prefix: self.prefix.clone() }
-    }
-
-    /// Whether a session may be one of this rig's polecats': by the beginning of its name, which another rig's agents may
-    /// share, and by being none of the agents known otherwise.
-    pub fn may_be_a_polecats(&self, session: &str, naming: Naming) -> bool {
-        self.polecats_sessions(naming)(session)
-    }
-
-    /// The same for many sessions: every one of the town's is asked about in every rig, at every look at everything.
-    pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
-        let witness = Identity::Witness(self.name.clone()).session(naming, &self.prefix);
-        let refinery = Identity::Refinery(self.name.clone()).session(naming, &self.prefix);
-        let begin = witness.strip_suffix("witness").unwrap_or(&witness).to_owned();
-        move |session| {
-            let rest = session.strip_prefix(&begin).filter(|rest| !rest.is_empty());
-            rest.is_some_and(|rest| session != witness && session != refinery && !rest.starts_with("crew-"))
-        }
     }
 }
 
@@ -138,9 +119,9 @@ pub struct RigSnapshot {
     pub name: RigName,
     /// Its actors.
     pub actors: Vec<ChildStatus>,
-    /// The owners that run, to be probed themselves.
-    pub patrols: Vec<ActorRef<PatrolMsg>>,
-    /// The owner of its polecats, if it runs.
+    /// The actors of its agents that run, to be asked themselves.
+    pub agents: Vec<(Identity, ActorRef<AgentMsg>)>,
+    /// Polecat health, if it runs.
     pub polecats: Option<ActorRef<HealthMsg>>,
     /// Its census, if it runs.
     pub census: Option<ActorRef<CensusMsg>>,
@@ -156,6 +137,12 @@ pub struct RigState {
     plan: RigPlan,
     answers: Answers,
     children: Children<RigChild, ChildRef>,
+    /// Polecats whose actors are still ending: none gets a second one before the first is gone.
+    stopping: BTreeSet<AgentName>,
+    /// Crew whose session names are claimed.
+    crew: BTreeSet<Identity>,
+    /// Taken by the audits of polecats, one after the other.
+    audit_turn: Arc<Semaphore>,
     work: Work<RigMsg>,
     post: Post<RigMsg>,
 }
@@ -173,12 +160,22 @@ impl Actor for RigSupervisor {
         let itself = myself.clone();
         let post: Post<RigMsg> = Arc::new(move |message| drop(itself.cast(message)));
         let children = Children::new(Budget::default());
-        let mut state = RigState { deps, plan, answers, children, work: Work::new(post.clone()), post };
+        let mut state = RigState {
+            deps,
+            plan,
+            answers,
+            children,
+            stopping: BTreeSet::new(),
+            crew: BTreeSet::new(),
+            audit_turn: Arc::new(Semaphore::new(1)),
+            work: Work::new(post.clone()),
+            post,
+        };
         for child in [RigChild::Witness, RigChild::Refinery, RigChild::Polecats, RigChild::Census] {
             state.spawn(&myself, child).await?;
         }
-        for name in state.crew_asked_for() {
-            state.spawn(&myself, RigChild::Crew(name)).await?;
+        for child in state.asked_for() {
+            state.spawn(&myself, child).await?;
         }
         Ok(state)
     }
@@ -195,6 +192,9 @@ impl Actor for RigSupervisor {
             RigMsg::Word(Word::Asked(identity)) => state.asked(&myself, identity).await?,
             RigMsg::Word(word) => state.tell_all(&word),
             RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
+            RigMsg::Listed(roster) => state.listed(&myself, roster).await?,
+            RigMsg::Idle(name) => state.let_go(name),
+            RigMsg::PolecatStopped(name) => drop(state.stopping.remove(&name)),
             RigMsg::TryAgain(child) => {
                 if state.children.resume(&child) {
                     state.spawn(&myself, child).await?;
@@ -215,7 +215,6 @@ impl Actor for RigSupervisor {
         let Some((actor, why)) = ending(event) else {
             return Ok(());
         };
-        let key = |child: &RigChild| format!("rig/{}/actor/{child}", state.plan.name);
         match state.children.ended(actor, &why, state.deps.now().mono) {
             Ending::Stranger => {}
             Ending::Restart(child) => {
@@ -226,7 +225,7 @@ impl Actor for RigSupervisor {
             Ending::Suspended(child, suspend_for) => {
                 let name = &state.plan.name;
                 let text = suspended(&format!("{name}/{child}"), suspend_for, &why);
-                state.deps.problems.report(key(&child), text);
+                state.deps.problems.report(state.problem(&child), text);
                 state.work.after(suspend_for, RigMsg::TryAgain(child));
             }
         }
@@ -240,73 +239,68 @@ impl Actor for RigSupervisor {
 }
 
 impl RigState {
-    /// The one agent that a patrol owns.
-    fn spec(&self, child: &RigChild) -> Option<AgentSpec> {
+    /// The agent that a child stands for, if it is one's.
+    fn identity(&self, child: &RigChild) -> Option<Identity> {
         let rig = self.plan.name.clone();
-        let identity = match child {
-            RigChild::Crew(name) => Identity::Crew(rig, name.clone()),
-            RigChild::Witness => Identity::Witness(rig),
-            RigChild::Refinery => Identity::Refinery(rig),
-            RigChild::Polecats | RigChild::Census => return None,
-        };
-        Some(self.plan.spec(identity, self.deps.settings().tmux.naming))
+        match child {
+            RigChild::Crew(name) => Some(Identity::Crew(rig, name.clone())),
+            RigChild::Polecat(name) => Some(Identity::Polecat(rig, name.clone())),
+            RigChild::Witness => Some(Identity::Witness(rig)),
+            RigChild::Refinery => Some(Identity::Refinery(rig)),
+            RigChild::Polecats | RigChild::Census => None,
+        }
     }
 
-    /// Passes a death on to the owner of the session, if it is one of this rig's.
+    fn spec(&self, identity: Identity) -> AgentSpec {
+        self.plan.spec(identity, self.deps.settings().tmux.naming)
+    }
+
+    /// Passes a death on to the actor of the session, if it is one of this rig's.
     fn died(&self, death: Death) {
-        let naming = self.deps.settings().tmux.naming;
-        let owner = self.children.running().find(|(child, _)| match (child, self.spec(child)) {
-            (_, Some(spec)) => spec.session == death.session,
-            (RigChild::Polecats, _) => self.plan.may_be_a_polecats(&death.session, naming),
-            _ => false,
+        let owner = self.children.running().find(|(child, _)| {
+            self.identity(child).is_some_and(|identity| self.spec(identity).session == death.session)
         });
         if let Some((_, child)) = owner {
             child.hear(Word::Died(death));
         }
     }
 
-    /// Crew members are nobody's business until somebody asks for one to be stopped or started.
-    fn crew_asked_for(&self) -> BTreeSet<AgentName> {
-        let asked_for = self.deps.requests.waiting().into_iter().chain(self.deps.holds.all());
-        asked_for
-            .filter_map(|identity| match identity {
-                Identity::Crew(rig, name) if rig == self.plan.name => Some(name),
-                _ => None,
-            })
-            .collect()
+    /// Those that no listing need show: crew members, who are nobody's business until somebody asks for one, and polecats
+    /// whose directory is gone.
+    fn asked_for(&self) -> BTreeSet<RigChild> {
+        let (requests, holds) = (self.deps.requests.waiting(), self.deps.holds.all());
+        let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
+        let theirs = requests.into_iter().chain(crew).filter(|it| it.rig() == Some(&self.plan.name));
+        theirs.filter_map(|identity| child_of(&identity)).collect()
     }
 
-    /// Passes a request on to its agent's owner. One that is suspended finds it in the register.
+    /// Passes a request on to its agent's actor. One that is suspended finds it in the register.
     async fn asked(
         &mut self,
         myself: &ActorRef<RigMsg>,
         identity: Identity,
     ) -> Result<(), ActorProcessingErr> {
-        let child = match &identity {
-            Identity::Witness(_) => RigChild::Witness,
-            Identity::Refinery(_) => RigChild::Refinery,
-            Identity::Polecat(..) => RigChild::Polecats,
-            Identity::Crew(_, name) => RigChild::Crew(name.clone()),
-            Identity::Mayor | Identity::Deacon | Identity::Boot => return Ok(()),
-        };
-        if matches!(child, RigChild::Crew(_)) && !self.children.contains(&child) {
+        let Some(child) = child_of(&identity) else { return Ok(()) };
+        if !self.children.contains(&child) {
             self.spawn(myself, child.clone()).await?;
         }
-        if let Some(owner) = self.children.get(&child) {
-            owner.hear(Word::Asked(identity));
+        if let Some(actor) = self.children.get(&child) {
+            actor.hear(Word::Asked(identity));
         }
         Ok(())
     }
 
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
-        let (deps, answers, above) = (self.deps.clone(), self.answers.clone(), myself.get_cell());
+        let (deps, above) = (self.deps.clone(), myself.get_cell());
         let name = format!("{}/{child}", self.plan.name);
-        let (actor, cell) = match (&child, self.spec(&child)) {
-            (_, Some(spec)) => {
+        let (actor, cell) = match (&child, self.identity(&child)) {
+            (RigChild::Polecat(name), _) if self.stopping.contains(name) => return Ok(()),
+            (_, Some(identity)) => {
+                let (spec, role) = (self.spec(identity), self.role(&child));
+                let plan = AgentPlan { deps, spec, answers: self.answers(), role };
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&name, Patrol), (deps, spec, answers), above)
-                        .await?;
-                (ChildRef::Patrol(actor.clone()), actor.get_cell())
+                    Actor::spawn_linked(None, Named::new(&name, AgentActor), plan, above).await?;
+                (ChildRef::Agent(actor.clone()), actor.get_cell())
             }
             (RigChild::Census, _) => {
                 let post = self.post.clone();
@@ -317,15 +311,130 @@ impl RigState {
                 (ChildRef::Census(actor.clone()), actor.get_cell())
             }
             _ => {
-                let arguments = (deps, self.plan.clone(), answers);
+                let post = self.post.clone();
+                let listed: Post<Roster> = Arc::new(move |roster| post(RigMsg::Listed(roster)));
+                let plan = HealthPlan { deps, rig: self.plan.clone(), answers: self.answers.clone(), listed };
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&name, PolecatHealth), arguments, above).await?;
+                    Actor::spawn_linked(None, Named::new(&name, PolecatHealth), plan, above).await?;
                 (ChildRef::Polecats(actor.clone()), actor.get_cell())
             }
         };
-        self.deps.problems.clear(&format!("rig/{}/actor/{child}", self.plan.name));
+        self.deps.problems.clear(&self.problem(&child));
         self.children.started(child, actor, cell);
         Ok(())
+    }
+
+    fn problem(&self, child: &RigChild) -> String {
+        match self.identity(child) {
+            Some(identity @ Identity::Polecat(..)) => format!("rig/{}/{identity}/actor", self.plan.name),
+            _ => format!("rig/{}/actor/{child}", self.plan.name),
+        }
+    }
+
+    fn role(&self, child: &RigChild) -> Box<dyn Role> {
+        match child {
+            RigChild::Polecat(_) => Box::new(Polecat::new(self.audit_turn.clone())),
+            _ => Box::new(Plain),
+        }
+    }
+
+    /// Answers go to the root, but for what concerns this rig alone.
+    fn answers(&self) -> Answers {
+        let (answers, post) = (self.answers.clone(), self.post.clone());
+        Arc::new(move |report| match report {
+            Report::Idle(Identity::Polecat(_, name)) => post(RigMsg::Idle(name)),
+            report => answers(report),
+        })
+    }
+
+    /// Polecats that appeared get an actor; those that vanished lose it once nothing is going on with them.
+    async fn listed(&mut self, myself: &ActorRef<RigMsg>, roster: Roster) -> Result<(), ActorProcessingErr> {
+        self.claim_crew(roster.crew);
+        let there: BTreeSet<AgentName> = roster.polecats.into_iter().collect();
+        for name in self.polecats().difference(&there).cloned().collect::<Vec<_>>() {
+            match self.children.get(&RigChild::Polecat(name.clone())) {
+                Some(ChildRef::Agent(actor)) => drop(actor.cast(AgentMsg::Unlisted)),
+                _ => self.let_go(name),
+            }
+        }
+        let new: Vec<AgentName> = there.difference(&self.polecats()).cloned().collect();
+        let any_new = !new.is_empty();
+        for name in new {
+            self.spawn(myself, RigChild::Polecat(name)).await?;
+        }
+        if any_new {
+            // They have not looked yet.
+            (self.answers)(Report::ActorRestarted);
+        }
+        let known = self.polecats();
+        let rig = &self.plan.name;
+        let identities = known.iter().map(|name| Identity::Polecat(rig.clone(), name.clone())).collect();
+        self.deps.incidents.keep_polecats(rig, &identities);
+        if self.deps.incidents.is_unsaved() {
+            let deps = self.deps.clone();
+            self.work.run(async move { drop(deps.incidents.save(&deps).await) });
+        }
+        if let Some(ChildRef::Polecats(health)) = self.children.get(&RigChild::Polecats) {
+            let _ = health.cast(HealthMsg::Known(known));
+        }
+        Ok(())
+    }
+
+    /// The polecats that have an actor, suspended or not.
+    fn polecats(&self) -> BTreeSet<AgentName> {
+        let names = self.children.keys().filter_map(|child| match child {
+            RigChild::Polecat(name) => Some(name.clone()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    fn claim_crew(&mut self, crew: Vec<AgentName>) {
+        let rig = &self.plan.name;
+        let there: BTreeSet<Identity> =
+            crew.into_iter().map(|name| Identity::Crew(rig.clone(), name)).collect();
+        for identity in self.crew.difference(&there) {
+            self.deps.claims.release(identity);
+        }
+        for identity in &there {
+            self.deps.claims.claim(identity, &self.spec(identity.clone()).session);
+        }
+        self.crew = there;
+    }
+
+    /// A polecat is no more, and nothing is remembered of it but its history.
+    fn let_go(&mut self, name: AgentName) {
+        let cell = self.children.remove(&RigChild::Polecat(name.clone()));
+        self.stopping.insert(name.clone());
+        let stopped = RigMsg::PolecatStopped(name.clone());
+        let then = RigMsg::PolecatStopped(name.clone());
+        self.work.spawn(
+            async move {
+                stop_all(cell.into_iter().collect(), stopping::LEAF).await;
+                stopped
+            },
+            then,
+        );
+        let identity = Identity::Polecat(self.plan.name.clone(), name);
+        let spec = self.spec(identity.clone());
+        let deps = self.deps.clone();
+        deps.screens.unwant(&spec.session);
+        deps.claims.release(&identity);
+        deps.restarts.remember(&identity, None);
+        deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
+        deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
+        // What was stopped on request and then removed for good is held no longer.
+        let was_held = deps.holds.of(&identity).is_some();
+        deps.holds.set(&identity, None);
+        let was_missed = deps.lives.is_accounted_for(&identity);
+        self.work.run(async move {
+            if was_held {
+                let _ = deps.holds.save(&deps).await;
+            }
+            if was_missed {
+                let _ = deps.lives.save(&deps).await;
+            }
+        });
     }
 
     /// Its parts answer for themselves.
@@ -362,11 +471,11 @@ impl RigState {
         RigSnapshot {
             name: self.plan.name.clone(),
             actors: self.children.status(),
-            patrols: self
+            agents: self
                 .children
                 .running()
-                .filter_map(|(_, child)| match child {
-                    ChildRef::Patrol(patrol) => Some(patrol.clone()),
+                .filter_map(|(child, actor)| match actor {
+                    ChildRef::Agent(actor) => Some((self.identity(child)?, actor.clone())),
                     _ => None,
                 })
                 .collect(),
@@ -379,5 +488,16 @@ impl RigState {
                 _ => None,
             }),
         }
+    }
+}
+
+/// The child that stands for an agent of the rig.
+fn child_of(identity: &Identity) -> Option<RigChild> {
+    match identity {
+        Identity::Witness(_) => Some(RigChild::Witness),
+        Identity::Refinery(_) => Some(RigChild::Refinery),
+        Identity::Polecat(_, name) => Some(RigChild::Polecat(name.clone())),
+        Identity::Crew(_, name) => Some(RigChild::Crew(name.clone())),
+        Identity::Mayor | Identity::Deacon | Identity::Boot => None,
     }
 }

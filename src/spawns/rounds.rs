@@ -22,7 +22,7 @@ use crate::{
     clock::Now,
     deps::Deps,
     ledger::inbox::Message,
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     work::{Post, Work},
 };
 

@@ -67,6 +67,8 @@ pub enum Report {
     Asked(Identity),
     /// From the deacon's mail: what is in the inbox.
     MailRead(Arc<Vec<Message>>),
+    /// From a polecat's actor, whose directory is gone: nothing runs there and nothing is going on.
+    Idle(Identity),
     /// From boot: it could not be spawned, or the town is degraded; the deacon should be looked at directly.
     CheckDeacon,
 }

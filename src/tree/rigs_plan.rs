@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     agent::identity::{Identity, RigName},
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     town::{rigs::Rigs, routes::Routes, settings::Naming},
 };
 

@@ -23,15 +23,17 @@ use super::{
 };
 use crate::{
     agent::{
+        actor::{AgentActor, AgentMsg, AgentPlan},
         identity::{Identity, RigName},
         owner::AgentStatus,
         restart::RestartHistory,
+        role::{Plain, Role},
         spec::AgentSpec,
     },
     boot::actor::{Boot, BootMsg, BootPlan},
     control::actor::Control,
     convoy::actor::{ConvoyMsg, ConvoyWatch},
-    deacon::actor::{Deacon, DeaconMsg},
+    deacon::role::Deacon,
     deaths::actor::{DeathWindow, DeathsMsg},
     deps::Deps,
     feed::actor::{Curator, FeedMsg},
@@ -40,8 +42,8 @@ use crate::{
     operator::actor::{OperatorMsg, OperatorWatch},
     panics::Named,
     rig::{
-        patrol::{Patrol, PatrolMsg},
-        supervisor::{RigMsg, RigPlan, RigSupervisor},
+        plan::RigPlan,
+        supervisor::{RigMsg, RigSupervisor},
     },
     sessions::{
         actor::{SessionWatch, Told, WatchMsg},
@@ -141,7 +143,7 @@ pub struct RootSnapshot {
     /// The operator watch, if it runs.
     pub operator_watch: Option<ActorRef<OperatorMsg>>,
     /// The deacon's actor, if it runs.
-    pub deacon: Option<ActorRef<DeaconMsg>>,
+    pub deacon: Option<ActorRef<AgentMsg>>,
     /// Boot's actor, if it runs.
     pub boot: Option<ActorRef<BootMsg>>,
     /// The death window's actor, if it runs.
@@ -152,8 +154,8 @@ pub struct RootSnapshot {
     pub feed: Option<ActorRef<FeedMsg>>,
     /// The convoy watcher, if it runs.
     pub convoys: Option<ActorRef<ConvoyMsg>>,
-    /// The mayor's owner, if somebody asked for it.
-    pub mayor: Option<ActorRef<PatrolMsg>>,
+    /// The mayor's actor, if somebody asked for it.
+    pub mayor: Option<ActorRef<AgentMsg>>,
     /// The rigs' supervisors that run.
     pub rigs: Vec<(RigName, ActorRef<RigMsg>)>,
 }
@@ -371,13 +373,19 @@ impl RootState {
                     Actor::spawn_linked(None, Named::new(&child, OperatorWatch), deps.clone(), above).await?;
                 (ChildRef::OperatorWatch(actor.clone()), actor.get_cell())
             }
-            RootChild::Deacon => {
-                // A new one has not found out yet whether it is held; it will say so.
-                self.reported(Report::DeaconHeld(false));
-                let arguments = (deps.clone(), spec(Identity::Deacon), answers);
+            RootChild::Deacon | RootChild::Mayor => {
+                let (identity, role): (_, Box<dyn Role>) = match child {
+                    RootChild::Deacon => (Identity::Deacon, Box::<Deacon>::default()),
+                    _ => (Identity::Mayor, Box::new(Plain)),
+                };
+                if child == RootChild::Deacon {
+                    // A new one has not found out yet whether it is held; it will say so.
+                    self.reported(Report::DeaconHeld(false));
+                }
+                let plan = AgentPlan { deps: deps.clone(), spec: spec(identity), answers, role };
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, Deacon), arguments, above).await?;
-                (ChildRef::Deacon(actor.clone()), actor.get_cell())
+                    Actor::spawn_linked(None, Named::new(&child, AgentActor), plan, above).await?;
+                (ChildRef::Agent(actor.clone()), actor.get_cell())
             }
             RootChild::Boot => {
                 let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
@@ -419,12 +427,6 @@ impl RootState {
                 let (actor, _) =
                     Actor::spawn_linked(None, Named::new(&child, Control), arguments, above).await?;
                 (ChildRef::Control(actor.clone()), actor.get_cell())
-            }
-            RootChild::Mayor => {
-                let arguments = (deps.clone(), spec(Identity::Mayor), answers);
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, Patrol), arguments, above).await?;
-                (ChildRef::Mayor(actor.clone()), actor.get_cell())
             }
             RootChild::Rig(name) => {
                 let Some(plan) = self.rigs.get(name) else {
@@ -519,13 +521,13 @@ impl RootState {
             match (child, actor) {
                 (_, ChildRef::SessionWatch(actor)) => snapshot.session_watch = Some(actor.clone()),
                 (_, ChildRef::OperatorWatch(actor)) => snapshot.operator_watch = Some(actor.clone()),
-                (_, ChildRef::Deacon(actor)) => snapshot.deacon = Some(actor.clone()),
+                (RootChild::Deacon, ChildRef::Agent(actor)) => snapshot.deacon = Some(actor.clone()),
                 (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
                 (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
                 (_, ChildRef::Curator(actor)) => snapshot.feed = Some(actor.clone()),
                 (_, ChildRef::Convoy(actor)) => snapshot.convoys = Some(actor.clone()),
-                (_, ChildRef::Mayor(actor)) => snapshot.mayor = Some(actor.clone()),
+                (_, ChildRef::Agent(actor)) => snapshot.mayor = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))
                 }

@@ -13,14 +13,11 @@ use super::{
     town_reading::SettingsState,
 };
 use crate::{
-    agent::owner::AgentStatus,
+    agent::{actor::AgentMsg, owner::AgentStatus},
     boot::actor::BootMsg,
     convoy::{actor::ConvoyMsg, status::ConvoySnapshot},
-    deacon::actor::DeaconMsg,
     deaths::{actor::DeathsMsg, register::DeathsSnapshot},
     feed::actor::{FeedMsg, FeedSnapshot},
-    polecat::actor::HealthMsg,
-    rig::patrol::PatrolMsg,
     rig::supervisor::RigMsg,
 };
 
@@ -74,9 +71,9 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
     let mut silent = Vec::new();
     let mut agents = Vec::new();
     let (deacon, boot, mayor, deaths, feed, convoys, rigs) = futures::join!(
-        async { Some(ask(&deacon?, DeaconMsg::Probe, limit).await.ok_or("deacon")) },
+        async { Some(ask(&deacon?, AgentMsg::Status, limit).await.ok_or("deacon")) },
         async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
-        async { Some(ask(&mayor?, PatrolMsg::Probe, limit).await.ok_or("mayor")) },
+        async { Some(ask(&mayor?, AgentMsg::Status, limit).await.ok_or("mayor")) },
         async { Some(ask(&deaths?, DeathsMsg::Probe, limit).await.ok_or("deaths")) },
         async { Some(ask(&feed?, FeedMsg::Probe, limit).await.ok_or("feed")) },
         async { Some(ask(&convoys?, ConvoyMsg::Probe, limit).await.ok_or("convoy")) },
@@ -93,7 +90,7 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
     let deaths = deaths.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let feed = feed.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let convoys = convoys.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
-    let (mut patrols, mut polecats) = (Vec::new(), Vec::new());
+    let mut of_rigs = Vec::new();
     for (name, answer) in rigs {
         match answer {
             None => silent.push(format!("rig {name}")),
@@ -103,33 +100,19 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
                         .into_iter()
                         .map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
                 );
-                polecats.extend(rig.polecats.map(|polecats| (name.clone(), polecats)));
-                patrols.extend(rig.patrols.into_iter().map(|patrol| (name.clone(), patrol)));
+                of_rigs.extend(rig.agents);
             }
         }
     }
-    let answers = futures::future::join_all(
-        patrols
-            .into_iter()
-            .map(|(rig, patrol)| async move { (rig, ask(&patrol, PatrolMsg::Probe, limit).await) }),
-    )
-    .await;
-    for (rig, answer) in answers {
+    let answers =
+        futures::future::join_all(of_rigs.into_iter().map(|(identity, actor)| async move {
+            ask(&actor, AgentMsg::Status, limit).await.ok_or(identity)
+        }))
+        .await;
+    for answer in answers {
         match answer {
-            Some(agent) => agents.push(agent),
-            None => silent.push(format!("a patrol of rig {rig}")),
-        }
-    }
-    let answers = futures::future::join_all(
-        polecats
-            .into_iter()
-            .map(|(rig, polecats)| async move { (rig, ask(&polecats, HealthMsg::Probe, limit).await) }),
-    )
-    .await;
-    for (rig, answer) in answers {
-        match answer {
-            Some(polecats) => agents.extend(polecats),
-            None => silent.push(format!("the polecats of rig {rig}")),
+            Ok(agent) => agents.push(agent),
+            Err(identity) => silent.push(identity.to_string()),
         }
     }
     let unknown = unanswered(roll, &agents, &actors);

@@ -11,7 +11,7 @@ use super::rigs_plan;
 use crate::{
     agent::identity::RigName,
     deps::Deps,
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     town::{
         files::Files,
         paths::TownPaths,

@@ -11,7 +11,7 @@ use gastown_supervisor::{
         version,
     },
     lifecycle::actor::{DeaconMail, MailMsg},
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     tree::part::Word,
 };
 use ractor::Actor;

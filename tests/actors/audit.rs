@@ -1,20 +1,21 @@
-//! GUPP and orphaned work: the owner of a rig's polecats, told what the ledger says.
+//! GUPP and orphaned work: the actor of a polecat, told what the ledger says.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use gastown_supervisor::{
     agent::{
+        actor::{AgentActor, AgentMsg, AgentPlan},
         identity::{Identity, RigName},
-        owner::AgentStatus,
     },
     deps::Deps,
     ledger::{agents::AgentBead, answer::Answer, beads::Bead, snapshot::AgentSnapshot},
-    polecat::actor::{HealthMsg, PolecatHealth},
-    rig::supervisor::RigPlan,
+    polecat::role::Polecat,
+    rig::plan::RigPlan,
     tree::{part::Word, snapshot::ask},
 };
 use ractor::{Actor, ActorRef};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{Told, beat, town, world::*};
 
@@ -29,11 +30,11 @@ fn identity(name: &str) -> Identity {
     Identity::Polecat(r(), name.parse().unwrap())
 }
 
-/// The actor, and what it works with.
+/// The actors of its polecats, that of Toast first, and what they work with.
 struct Rig {
     world: World,
     deps: Arc<Deps>,
-    health: ActorRef<HealthMsg>,
+    polecats: Vec<ActorRef<AgentMsg>>,
     beats: u64,
 }
 
@@ -46,7 +47,7 @@ impl Rig {
 
     /// A supervisor takes over: nothing is remembered but what is on disk.
     async fn again(self) -> Rig {
-        self.health.kill();
+        self.polecats.iter().for_each(|polecat| polecat.kill());
         self.world.pass(secs(1)).await;
         let (deps, _) = self.world.deps().await;
         deps.incidents.load(&deps).await;
@@ -56,10 +57,18 @@ impl Rig {
     async fn begin(world: &World, deps: Arc<Deps>) -> Rig {
         let plan = RigPlan { name: r(), prefix: "r".to_owned() };
         let told = Told::default();
-        let (health, _) =
-            Actor::spawn(None, PolecatHealth, (deps.clone(), plan, told.answers())).await.unwrap();
+        let others: Vec<String> =
+            world.state().polecats.values().map(|it| it.name.clone()).filter(|name| name != NAME).collect();
+        let turn = Arc::new(Semaphore::new(1));
+        let mut polecats = Vec::new();
+        for name in std::iter::once(NAME).chain(others.iter().map(String::as_str)) {
+            let spec = plan.spec(identity(name), deps.settings().tmux.naming);
+            let role = Box::new(Polecat::new(turn.clone()));
+            let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role };
+            polecats.push(Actor::spawn(None, AgentActor, plan).await.unwrap().0);
+        }
         world.pass(secs(1)).await;
-        Rig { world: world.clone(), deps, health, beats: 0 }
+        Rig { world: world.clone(), deps, polecats, beats: 0 }
     }
 
     /// Some heartbeats, each with a snapshot of what the ledger says then.
@@ -80,12 +89,13 @@ impl Rig {
     }
 
     async fn hear(&self, word: Word) {
-        self.health.cast(HealthMsg::Word(word)).unwrap();
+        for polecat in &self.polecats {
+            polecat.cast(AgentMsg::Word(word.clone())).unwrap();
+        }
     }
 
     async fn state(&self) -> &'static str {
-        let all: Vec<AgentStatus> = ask(&self.health, HealthMsg::Probe, millis(1)).await.unwrap();
-        all.iter().find(|it| it.identity.ends_with(NAME)).unwrap().state
+        ask(&self.polecats[0], AgentMsg::Status, millis(1)).await.unwrap().state
     }
 }
 

@@ -1,10 +1,14 @@
-//! The owner of the deacon.
+//! The actor of the deacon.
 
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    agent::{identity::Identity, restart::RestartHistory},
-    deacon::actor::{Deacon, DeaconMsg},
+    agent::{
+        actor::{AgentActor, AgentMsg, AgentPlan},
+        identity::Identity,
+        restart::RestartHistory,
+    },
+    deacon::role::Deacon,
     deps::Deps,
     tree::{part::Word, snapshot::ask},
 };
@@ -12,9 +16,10 @@ use ractor::{Actor, ActorRef};
 
 use crate::{Told, beat, spec, town, world::*};
 
-async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<DeaconMsg> {
-    let arguments = (deps.clone(), spec(Identity::Deacon), told.answers());
-    Actor::spawn(None, Deacon, arguments).await.unwrap().0
+async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<AgentMsg> {
+    let role = Box::<Deacon>::default();
+    let plan = AgentPlan { deps: deps.clone(), spec: spec(Identity::Deacon), answers: told.answers(), role };
+    Actor::spawn(None, AgentActor, plan).await.unwrap().0
 }
 
 #[test]
@@ -22,7 +27,7 @@ fn looks_at_once_when_boot_cannot() {
     simulate(110, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let deacon = spawn(&deps, &told).await;
-        deacon.cast(DeaconMsg::CheckNow).unwrap();
+        deacon.cast(AgentMsg::Probe).unwrap();
         world.until("the deacon", secs(5), |state| state.lives(DEACON)).await;
         assert!(told.looked().is_empty(), "no heartbeat asked");
     });
@@ -35,11 +40,11 @@ fn tells_when_it_is_held_and_when_no_more() {
         let held = RestartHistory { crash_loop_since: Some(world.wall()), ..RestartHistory::default() };
         deps.restarts.keep(&Identity::Deacon, &held);
         let deacon = spawn(&deps, &told).await;
-        deacon.cast(DeaconMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(told.held(), [true]);
         deps.restarts.replace(Default::default()); // clear-backoff
-        deacon.cast(DeaconMsg::Word(Word::RestartStateChanged)).unwrap();
+        deacon.cast(AgentMsg::Word(Word::RestartStateChanged)).unwrap();
         world.until("its start", secs(1), |state| state.lives(DEACON)).await;
         assert_eq!(told.held(), [true, false]);
     });
@@ -51,14 +56,14 @@ fn a_probe_is_answered_while_it_nudges() {
         let (deps, told) = (town(&world).await, Told::default());
         world.start_agent(DEACON);
         let deacon = spawn(&deps, &told).await;
-        deacon.cast(DeaconMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(mins(3)).await;
         world.hang_agent(DEACON, true);
         world.hang("paste");
         world.pass(mins(20)).await; // long stale by now
-        let agent = ask(&deacon, DeaconMsg::Probe, millis(1)).await.unwrap();
+        let agent = ask(&deacon, AgentMsg::Status, millis(1)).await.unwrap();
         assert_eq!(agent.state, "alive");
-        deacon.cast(DeaconMsg::Word(Word::Heartbeat(beat(&deps, 2).await))).unwrap();
+        deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 2).await))).unwrap();
         world.pass(millis(10)).await;
         assert_eq!(told.looked().len(), 2, "and a heartbeat too");
     });

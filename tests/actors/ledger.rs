@@ -15,7 +15,7 @@ use gastown_supervisor::{
         snapshot, version,
     },
     polecat::work,
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     tree::town_reading::{Town, read_town},
 };
 

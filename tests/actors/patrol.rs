@@ -1,24 +1,28 @@
-//! The owner of a witness or refinery.
+//! The actor of a witness or refinery.
 
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    agent::identity::Identity,
+    agent::{
+        actor::{AgentActor, AgentMsg, AgentPlan},
+        identity::Identity,
+        role::Plain,
+    },
     deps::Deps,
-    rig::patrol::{Patrol, PatrolMsg},
     tree::{part::Word, snapshot::ask},
 };
 use ractor::{Actor, ActorRef};
 
 use crate::{Told, beat, look, spec, town, world::*};
 
-async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<PatrolMsg> {
+async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<AgentMsg> {
     let spec = spec(Identity::Witness("r".parse().unwrap()));
-    Actor::spawn(None, Patrol, (deps.clone(), spec, told.answers())).await.unwrap().0
+    let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role: Box::new(Plain) };
+    Actor::spawn(None, AgentActor, plan).await.unwrap().0
 }
 
-async fn state(patrol: &ActorRef<PatrolMsg>) -> &'static str {
-    ask(patrol, PatrolMsg::Probe, millis(1)).await.unwrap().state
+async fn state(patrol: &ActorRef<AgentMsg>) -> &'static str {
+    ask(patrol, AgentMsg::Status, millis(1)).await.unwrap().state
 }
 
 #[test]
@@ -29,7 +33,7 @@ fn answers_a_heartbeat_when_it_has_begun_what_it_decided() {
         world.hang("create");
         for number in 1..=3 {
             let beat = beat(&deps, number).await;
-            patrol.cast(PatrolMsg::Word(Word::Heartbeat(beat))).unwrap();
+            patrol.cast(AgentMsg::Word(Word::Heartbeat(beat))).unwrap();
             world.pass(secs(1)).await;
             assert_eq!(told.looked().last(), Some(&(number, "r/witness".to_owned())));
             assert_eq!(state(&patrol).await, "starting");
@@ -50,17 +54,17 @@ fn looks_closer_only_when_a_sweep_shows_news() {
         let patrol = spawn(&deps, &told).await;
         let calls =
             |world: &World| world.state().trace.iter().filter(|line| line.what.starts_with("exists")).count();
-        patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(state(&patrol).await, "alive");
         let before = calls(&world);
         for _ in 0..20 {
-            patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+            patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
             world.pass(secs(1)).await;
         }
         assert_eq!(calls(&world), before, "nothing new");
         world.crash_agent(&witness("r"), false);
-        patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
         world.pass(millis(1)).await;
         assert!(calls(&world) > before);
         assert_eq!(state(&patrol).await, "confirming");
@@ -73,7 +77,7 @@ fn its_work_ends_with_it() {
         let (deps, told) = (town(&world).await, Told::default());
         let patrol = spawn(&deps, &told).await;
         world.hang("is dir");
-        patrol.cast(PatrolMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
         patrol.kill();
         world.pass(secs(1)).await;
@@ -89,10 +93,10 @@ fn a_look_older_than_the_start_says_nothing() {
         let (deps, told) = (town(&world).await, Told::default());
         let patrol = spawn(&deps, &told).await;
         let before = look(&deps).await; // shows no session
-        patrol.cast(PatrolMsg::Word(Word::Swept(before.clone()))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Swept(before.clone()))).unwrap();
         world.pass(secs(10)).await;
         assert_eq!(state(&patrol).await, "alive");
-        patrol.cast(PatrolMsg::Word(Word::Swept(before))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Swept(before))).unwrap();
         world.pass(millis(1)).await;
         assert_eq!(state(&patrol).await, "alive");
         world.pass(mins(5)).await;
@@ -107,15 +111,15 @@ fn a_look_that_was_overtaken_is_not_believed() {
         world.start_agent(&witness("r"));
         world.pass(secs(2)).await;
         let patrol = spawn(&deps, &told).await;
-        patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
         world.pass(secs(1)).await;
         let overtaken = beat(&deps, 1).await;
         world.stop_agent(&witness("r"), millis(0), millis(1));
         world.pass(millis(5)).await;
-        patrol.cast(PatrolMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
         world.pass(millis(5)).await;
         assert_eq!(state(&patrol).await, "confirming");
-        patrol.cast(PatrolMsg::Word(Word::Heartbeat(overtaken))).unwrap(); // which shows it alive
+        patrol.cast(AgentMsg::Word(Word::Heartbeat(overtaken))).unwrap(); // which shows it alive
         world.pass(millis(5)).await;
         assert_eq!(state(&patrol).await, "confirming");
         assert_eq!(told.looked().len(), 1, "answered all the same");

@@ -13,7 +13,7 @@ use gastown_supervisor::{
         roster::{self, Worktree},
         work,
     },
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     town::settings::Naming,
 };
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use gastown_supervisor::{
     deps::Deps,
-    rig::supervisor::{RigMsg, RigPlan, RigSnapshot, RigSupervisor},
+    rig::{
+        plan::RigPlan,
+        supervisor::{RigMsg, RigSnapshot, RigSupervisor},
+    },
     tree::{
         children::ChildStatus,
         part::{Report, Word},
@@ -53,15 +56,15 @@ fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
         let (deps, told) = (town(&world).await, Told::default());
         let rig = spawn(&deps, &told).await;
         for crashes in 1..=5 {
-            let before = probe(&rig).await.patrols;
-            before[0].kill();
+            let before = probe(&rig).await.agents;
+            before[0].1.kill();
             world.pass(secs(1)).await;
             let after = probe(&rig).await;
             assert_eq!(child(&after, "refinery").restarts, crashes);
-            assert_ne!(after.patrols[0].get_id(), before[0].get_id(), "a new one");
-            assert_eq!(after.patrols[1].get_id(), before[1].get_id(), "its sibling does not notice");
+            assert_ne!(after.agents[0].1.get_id(), before[0].1.get_id(), "a new one");
+            assert_eq!(after.agents[1].1.get_id(), before[1].1.get_id(), "its sibling does not notice");
         }
-        probe(&rig).await.patrols[0].kill();
+        probe(&rig).await.agents[0].1.kill();
         world.pass(secs(1)).await;
         let suspended = probe(&rig).await;
         assert!(
@@ -78,7 +81,7 @@ fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
         });
         assert_eq!(missed, Some(vec!["r/refinery".to_owned()]), "who was not asked is named");
         world.pass(secs(30)).await;
-        assert_eq!(probe(&rig).await.patrols.len(), 2, "tried again");
+        assert_eq!(probe(&rig).await.agents.len(), 2, "tried again");
         assert!(deps.problems.open().is_empty());
     });
 }
@@ -88,13 +91,13 @@ fn stops_its_children_in_order() {
     simulate(132, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let rig = spawn(&deps, &told).await;
-        let patrols = probe(&rig).await.patrols;
+        let agents = probe(&rig).await.agents;
         world.hang("create");
         rig.cast(RigMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
         rig.stop(None);
         rig.wait(Some(millis(100))).await.expect("in time");
-        for patrol in patrols {
+        for (_, patrol) in agents {
             assert_eq!(patrol.get_status(), ractor::ActorStatus::Stopped);
         }
         world.release("create");

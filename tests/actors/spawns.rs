@@ -1,12 +1,15 @@
-//! Pending spawns: the owner of a rig's polecats, told what is in the deacon's inbox.
+//! Pending spawns: polecat health, told what is in the deacon's inbox.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use gastown_supervisor::{
     deps::Deps,
     ledger::inbox::Message,
-    polecat::actor::{HealthMsg, PolecatHealth},
-    rig::supervisor::RigPlan,
+    polecat::actor::{HealthMsg, HealthPlan, PolecatHealth, Roster},
+    rig::plan::RigPlan,
     tree::part::Word,
 };
 use jiff::SignedDuration;
@@ -37,8 +40,16 @@ impl Rig {
     async fn begin(world: &World, deps: Arc<Deps>) -> Rig {
         let plan = RigPlan { name: "r".parse().unwrap(), prefix: "r".to_owned() };
         let told = Told::default();
-        let (health, _) =
-            Actor::spawn(None, PolecatHealth, (deps.clone(), plan, told.answers())).await.unwrap();
+        let itself: Arc<OnceLock<ActorRef<HealthMsg>>> = Arc::default();
+        let to = itself.clone();
+        // As the rig supervisor does.
+        let listed = Arc::new(move |roster: Roster| {
+            let known = HealthMsg::Known(roster.polecats.into_iter().collect());
+            to.get().expect("it is there when it has listed").cast(known).unwrap();
+        });
+        let plan = HealthPlan { deps: deps.clone(), rig: plan, answers: told.answers(), listed };
+        let (health, _) = Actor::spawn(None, PolecatHealth, plan).await.unwrap();
+        itself.set(health.clone()).unwrap();
         Rig { world: world.clone(), deps, health, inbox: Vec::new() }
     }
 

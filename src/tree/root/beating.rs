@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::{RootChild, RootMsg, RootState, child::ChildRef};
 use crate::{
-    agent::identity::Identity,
+    agent::{actor::AgentMsg, identity::Identity},
     boot::actor::BootMsg,
-    deacon::actor::DeaconMsg,
     sessions::{
         actor::{Seen, WatchMsg},
         death::Death,
@@ -122,11 +121,11 @@ impl RootState {
             }
             Report::ActorRestarted => self.hint_sweep(),
             Report::MailRead(messages) => self.tell_all(&Word::Mail(messages)),
-            // Taken by the handler, which may have to make an owner.
-            Report::Asked(_) => {}
+            // Taken by the handler, which may have to make an actor, and by the rig.
+            Report::Asked(_) | Report::Idle(_) => {}
             Report::CheckDeacon => {
-                if let Some(ChildRef::Deacon(deacon)) = self.children.get(&RootChild::Deacon) {
-                    let _ = deacon.cast(DeaconMsg::CheckNow);
+                if let Some(ChildRef::Agent(deacon)) = self.children.get(&RootChild::Deacon) {
+                    let _ = deacon.cast(AgentMsg::Probe);
                 }
             }
         }

@@ -5,16 +5,15 @@ use std::fmt;
 use ractor::ActorRef;
 
 use crate::{
-    agent::identity::RigName,
+    agent::{actor::AgentMsg, identity::RigName},
     boot::actor::BootMsg,
     control::actor::ControlMsg,
     convoy::actor::ConvoyMsg,
-    deacon::actor::DeaconMsg,
     deaths::actor::DeathsMsg,
     feed::actor::FeedMsg,
     lifecycle::actor::MailMsg,
     operator::actor::OperatorMsg,
-    rig::{patrol::PatrolMsg, supervisor::RigMsg},
+    rig::supervisor::RigMsg,
     sessions::actor::WatchMsg,
     tree::part::Word,
 };
@@ -81,16 +80,16 @@ impl fmt::Display for RootChild {
 
 #[derive(Debug)]
 pub(super) enum ChildRef {
+    /// The deacon's, or the mayor's.
+    Agent(ActorRef<AgentMsg>),
     SessionWatch(ActorRef<WatchMsg>),
     OperatorWatch(ActorRef<OperatorMsg>),
-    Deacon(ActorRef<DeaconMsg>),
     Boot(ActorRef<BootMsg>),
     DeathWindow(ActorRef<DeathsMsg>),
     DeaconMail(ActorRef<MailMsg>),
     Curator(ActorRef<FeedMsg>),
     Convoy(ActorRef<ConvoyMsg>),
     Control(ActorRef<ControlMsg>),
-    Mayor(ActorRef<PatrolMsg>),
     Rig(ActorRef<RigMsg>),
 }
 
@@ -118,8 +117,7 @@ impl ChildRef {
                 _ => Ok(()),
             },
             ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),
-            ChildRef::Mayor(actor) => actor.cast(PatrolMsg::Word(word)).map_err(drop),
-            ChildRef::Deacon(actor) => actor.cast(DeaconMsg::Word(word)).map_err(drop),
+            ChildRef::Agent(actor) => actor.cast(AgentMsg::Word(word)).map_err(drop),
             ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
             ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),
         };

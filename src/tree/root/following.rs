@@ -11,7 +11,7 @@ use crate::{
         restart::RestartHistory,
         role_bead,
     },
-    rig::supervisor::RigPlan,
+    rig::plan::RigPlan,
     stopping,
     town::settings::Settings,
     tree::{

@@ -51,9 +51,8 @@ impl RootState {
 
 /// The actor that answers for an agent.
 fn actor_of(agent: &AgentStatus) -> String {
-    match (agent.role.as_str(), &agent.rig) {
-        ("polecat", Some(rig)) => format!("{rig}/polecats"),
-        ("boot", _) => "boot".to_owned(),
+    match agent.role.as_str() {
+        "boot" => "boot".to_owned(),
         _ => agent.identity.clone(),
     }
 }

@@ -168,7 +168,7 @@ impl Supervisor {
     }
 
     /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `feed`, `convoy`, `mayor`, `rig R`,
-    /// `R/witness`, `R/refinery`, `R/polecats`, `R/census`.
+    /// `R/witness`, `R/refinery`, `R/polecats/NAME`, `R/polecats`, `R/census`.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
         let root = self.root().await;
         if name == "root" {
@@ -195,11 +195,9 @@ impl Supervisor {
                         "census" => return Some(snapshot.census?.get_cell()),
                         _ => {}
                     }
-                    let is_patrol = |name: &str| ["witness", "refinery"].contains(&name);
-                    let patrols = snapshot.actors.iter().filter(|child| is_patrol(&child.name));
-                    let running = patrols.filter(|child| child.running);
-                    let at = running.map(|child| child.name.as_str()).position(|child| child == role)?;
-                    Some(snapshot.patrols.get(at)?.get_cell())
+                    let identity = format!("{name}/{role}");
+                    let actor = snapshot.agents.into_iter().find(|(it, _)| it.to_string() == identity)?;
+                    Some(actor.1.get_cell())
                 }
                 (None, None) => None,
             },

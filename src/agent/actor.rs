@@ -1,0 +1,223 @@
+//! The agent actor: keeps one agent running, whatever its role.
+//!
+//! It has the agent probed when a heartbeat, a scan or a change in the town asks for it, hands what was seen to the
+//! [`Owner`], and answers for the agent. What a role does beside that is its [`Role`]. It must not decide anything about the
+//! agent itself, and it never awaits a probe: those are tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::{
+    confirmation::{Assignment, Observation},
+    lifecycle::{Event, StartEnd},
+    owner::{AgentStatus, Owner, OwnerEvent},
+    role::{Occasion, Role, RoleEvent},
+    spec::AgentSpec,
+};
+use crate::{
+    deps::Deps,
+    sessions::sweep::Sweep,
+    tree::part::{Answers, Report, Word},
+    work::{Post, Timer, Work},
+};
+
+/// What an agent actor receives.
+#[derive(Debug)]
+pub enum AgentMsg {
+    /// From its supervisor.
+    Word(Word),
+    /// From its supervisor: probe the agent now.
+    Probe,
+    /// From its rig: the agent's directory does not exist any more.
+    Unlisted,
+    /// From the tasks and timers of its owner.
+    Owner(OwnerEvent),
+    /// From its own probe, with the heartbeat it answers, if it was for one.
+    Observed(Option<u64>, Option<(Observation, Option<RoleEvent>)>),
+    /// From its own timer; one that was set again or cancelled does nothing.
+    ProbeDue(u64),
+    /// From a task of its role.
+    Role(RoleEvent),
+    /// From anybody: the state of the agent.
+    Status(RpcReplyPort<AgentStatus>),
+}
+
+/// What an agent actor is made with.
+pub struct AgentPlan {
+    /// The ports and registers.
+    pub deps: Arc<Deps>,
+    /// The agent.
+    pub spec: AgentSpec,
+    /// How it answers heartbeats.
+    pub answers: Answers,
+    /// What its role adds.
+    pub role: Box<dyn Role>,
+}
+
+/// The actor of one agent.
+#[derive(Debug)]
+pub struct AgentActor;
+
+/// What a role may use: the agent's owner and the tasks of its actor.
+pub struct Agent {
+    /// The ports and registers.
+    pub deps: Arc<Deps>,
+    /// The owner.
+    pub owner: Owner,
+    answers: Answers,
+    work: Work<AgentMsg>,
+    timer: Timer,
+}
+
+/// The state of an [`AgentActor`].
+pub struct AgentState {
+    agent: Agent,
+    role: Box<dyn Role>,
+}
+
+impl Actor for AgentActor {
+    type Msg = AgentMsg;
+    type State = AgentState;
+    type Arguments = AgentPlan;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<AgentMsg>,
+        AgentPlan { deps, spec, answers, mut role }: AgentPlan,
+    ) -> Result<AgentState, ActorProcessingErr> {
+        let post: Post<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let to_owner = post.clone();
+        let owner = Owner::new(deps.clone(), spec, Arc::new(move |event| to_owner(AgentMsg::Owner(event))));
+        let mut agent = Agent { deps, owner, answers, work: Work::new(post), timer: Timer::default() };
+        role.begin(&mut agent);
+        Ok(AgentState { agent, role })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<AgentMsg>,
+        message: AgentMsg,
+        state: &mut AgentState,
+    ) -> Result<(), ActorProcessingErr> {
+        let AgentState { agent, role } = state;
+        match message {
+            AgentMsg::Word(word) => state.heard(word),
+            AgentMsg::Probe => state.probe(None, None),
+            AgentMsg::Unlisted => role.unlisted(agent),
+            AgentMsg::Owner(event) => {
+                let started = matches!(&event, OwnerEvent::StartEnded(StartEnd::Up { .. }));
+                agent.owner.handle(event);
+                if started && role.started(agent) {
+                    state.probe(None, None);
+                }
+            }
+            AgentMsg::Observed(heartbeat, seen) => state.observed(heartbeat, seen),
+            AgentMsg::ProbeDue(number) if agent.timer.is_latest(number) => state.probe(None, None),
+            AgentMsg::ProbeDue(_) => {}
+            AgentMsg::Role(event) => role.handle(agent, event),
+            AgentMsg::Status(reply) => drop(reply.send(agent.owner.snapshot())),
+        }
+        state.role.handled(&mut state.agent);
+        Ok(())
+    }
+}
+
+impl AgentState {
+    fn heard(&mut self, word: Word) {
+        let AgentState { agent, role } = self;
+        match word {
+            Word::Heartbeat(beat) => {
+                agent.owner.wake_start();
+                if role.is_worth_a_probe(Occasion::Heartbeat(&beat.sweep), &agent.owner) {
+                    self.probe(Some(beat.sweep), Some(beat.number));
+                } else {
+                    agent.answer_heartbeat(beat.number);
+                }
+            }
+            Word::Swept(sweep) => {
+                agent.owner.wake_start();
+                agent.owner.swept(&sweep);
+                if role.is_worth_a_probe(Occasion::Scan(&sweep), &agent.owner) {
+                    self.probe(Some(sweep), None);
+                }
+            }
+            Word::TownChanged => {
+                agent.owner.wake_start();
+                if role.is_worth_a_probe(Occasion::TownChange, &agent.owner) {
+                    self.probe(None, None);
+                }
+                self.role.town_changed(&mut self.agent);
+            }
+            Word::SnapshotRead(snapshot) => role.snapshot_read(agent, &snapshot),
+            Word::Died(death) => agent.owner.died(death),
+            Word::Asked(_) => agent.owner.attend(),
+            Word::RestartStateChanged => agent.owner.recall(),
+            Word::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
+            Word::Mail(_) => {}
+        }
+    }
+
+    fn probe(&mut self, sweep: Option<Arc<Sweep>>, heartbeat: Option<u64>) {
+        let (look, more) = (self.agent.owner.look(sweep), self.role.observe(&self.agent.deps));
+        self.agent.work.spawn(
+            async move {
+                let seen = look.await;
+                let more = match more {
+                    Some(more) => Some(more.await),
+                    None => None,
+                };
+                AgentMsg::Observed(heartbeat, Some((seen, more)))
+            },
+            AgentMsg::Observed(heartbeat, None),
+        );
+    }
+
+    fn observed(&mut self, heartbeat: Option<u64>, seen: Option<(Observation, Option<RoleEvent>)>) {
+        // A probe that panicked is no answer: the heartbeat names this agent as late.
+        let Some((seen, more)) = seen else { return };
+        self.agent.owner.apply(Event::Seen(seen.clone()));
+        self.role.observed(&mut self.agent, &seen, more);
+        if let Some(number) = heartbeat {
+            self.agent.answer_heartbeat(number);
+        }
+    }
+}
+
+impl Agent {
+    fn answer_heartbeat(&self, number: u64) {
+        self.report(Report::looked(number, self.owner.spec().identity.to_string()));
+    }
+
+    /// Tells the supervisor.
+    pub fn report(&self, report: Report) {
+        (self.answers)(report);
+    }
+
+    /// Has the agent probed with what is known of its work.
+    pub fn probe_knowing(&mut self, assignment: Assignment) {
+        let look = self.owner.look_knowing(assignment);
+        self.work.spawn(
+            async move { AgentMsg::Observed(None, Some((look.await, None))) },
+            AgentMsg::Observed(None, None),
+        );
+    }
+
+    /// Has the agent probed after this time, and not at the time that was set before; `None`: not by itself.
+    pub fn probe_after(&mut self, delay: Option<Duration>) {
+        match delay {
+            Some(delay) => self.timer.set(&mut self.work, delay, AgentMsg::ProbeDue),
+            None => self.timer.cancel(),
+        }
+    }
+
+    /// Runs a task of the role; what it returns, or `if_it_panics`, goes to [`Role::handle`].
+    pub fn spawn(&mut self, task: impl Future<Output = RoleEvent> + Send + 'static, if_it_panics: RoleEvent) {
+        self.work.spawn(async move { AgentMsg::Role(task.await) }, AgentMsg::Role(if_it_panics));
+    }
+
+    /// Runs a task whose end nobody waits for.
+    pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.work.run(task);
+    }
+}

@@ -1,0 +1,92 @@
+//! A role: what one kind of agent gets beside what every agent gets, as a value that its actor asks.
+//!
+//! Every method has a default, which is what a witness, a refinery, a crew member and the mayor get. A role must not start,
+//! type to or end an agent: that is the [`Owner`]'s.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+
+use super::{actor::Agent, confirmation::Observation, owner::Owner};
+use crate::{deps::Deps, ledger::snapshot::AgentSnapshot, sessions::sweep::Sweep};
+
+/// What a role's own tasks return; only the role knows which type that is.
+pub struct RoleEvent(pub Box<dyn Any + Send>);
+
+impl RoleEvent {
+    /// An event of the role's own type.
+    pub fn new(event: impl Any + Send) -> Self {
+        RoleEvent(Box::new(event))
+    }
+
+    /// The event, if it has this type.
+    pub fn get<T: Any>(self) -> Option<T> {
+        self.0.downcast().ok().map(|event| *event)
+    }
+}
+
+impl fmt::Debug for RoleEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoleEvent")
+    }
+}
+
+/// Why an agent may be worth a probe.
+#[derive(Debug, Clone, Copy)]
+pub enum Occasion<'a> {
+    /// A heartbeat, with its scan.
+    Heartbeat(&'a Sweep),
+    /// A scan of all sessions.
+    Scan(&'a Sweep),
+    /// The settings or files of the town changed.
+    TownChange,
+}
+
+/// The hooks of a role.
+pub trait Role: Send + 'static {
+    /// Its actor was made, for the first time or after a crash.
+    fn begin(&mut self, _: &mut Agent) {}
+
+    /// Whether the agent is probed now.
+    fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
+        match occasion {
+            Occasion::Heartbeat(_) => true,
+            Occasion::Scan(sweep) => owner.is_news(sweep),
+            Occasion::TownChange => !owner.is_alive(),
+        }
+    }
+
+    /// What else is read with each probe.
+    fn observe(&self, _: &Arc<Deps>) -> Option<BoxFuture<'static, RoleEvent>> {
+        None
+    }
+
+    /// The agent was probed, and its owner has taken that in; with what was read beside it.
+    fn observed(&mut self, _: &mut Agent, _: &Observation, _more: Option<RoleEvent>) {}
+
+    /// The agent came up after a start of its owner's. Returns whether it is probed now.
+    fn started(&mut self, _: &mut Agent) -> bool {
+        false
+    }
+
+    /// The settings or files of the town changed.
+    fn town_changed(&mut self, _: &mut Agent) {}
+
+    /// The beads of the rig's agents were read.
+    fn snapshot_read(&mut self, _: &mut Agent, _: &AgentSnapshot) {}
+
+    /// The agent's directory does not exist any more.
+    fn unlisted(&mut self, _: &mut Agent) {}
+
+    /// A task of the role's own ended.
+    fn handle(&mut self, _: &mut Agent, _: RoleEvent) {}
+
+    /// A message was handled.
+    fn handled(&mut self, _: &mut Agent) {}
+}
+
+/// The role of an agent that gets nothing beside what every agent gets.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain;
+
+impl Role for Plain {}

@@ -1,0 +1,43 @@
+//! The plan of a rig: what is known of it before anything of it runs. Pure.
+
+use crate::{
+    agent::{
+        identity::{Identity, RigName},
+        spec::AgentSpec,
+    },
+    town::settings::Naming,
+};
+
+/// What a rig is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RigPlan {
+    /// Its name.
+    pub name: RigName,
+    /// Its bead prefix, without the trailing `-`.
+    pub prefix: String,
+}
+
+impl RigPlan {
+    /// What is to be known of its witness, refinery, or one of its polecats.
+    pub fn spec(&self, identity: Identity, naming: Naming) -> AgentSpec {
+        let session = identity.session(naming, &self.prefix);
+        AgentSpec { identity, session, prefix: self.prefix.clone() }
+    }
+
+    /// Whether a session may be one of this rig's polecats': by the beginning of its name, which another rig's agents may
+    /// share, and by being none of the agents known otherwise.
+    pub fn may_be_a_polecats(&self, session: &str, naming: Naming) -> bool {
+        self.polecats_sessions(naming)(session)
+    }
+
+    /// The same for many sessions: every one of the town's is asked about in every rig, at every look at everything.
+    pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
+        let witness = Identity::Witness(self.name.clone()).session(naming, &self.prefix);
+        let refinery = Identity::Refinery(self.name.clone()).session(naming, &self.prefix);
+        let begin = witness.strip_suffix("witness").unwrap_or(&witness).to_owned();
+        move |session| {
+            let rest = session.strip_prefix(&begin).filter(|rest| !rest.is_empty());
+            rest.is_some_and(|rest| session != witness && session != refinery && !rest.starts_with("crew-"))
+        }
+    }
+}
