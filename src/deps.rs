@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     agent::{
-        bindings::Bindings, claims::Claims, elsewhere::Elsewhere, history::Histories, holds::Holds,
+        bindings::Bindings, directory::Directory, elsewhere::Elsewhere, history::Histories, holds::Holds,
         lives::Lives, restart_ledger::RestartLedger, role_bead::RoleBeads, screens::Screens,
         start_slots::StartSlots, turns::Turns, waits::Waits,
     },
@@ -78,8 +78,8 @@ pub struct Deps {
     pub bindings: Bindings,
     /// The last search for agents out of sight.
     pub elsewhere: Elsewhere,
-    /// Which agent claims which session's name.
-    pub claims: Claims,
+    /// Which agent has which session, and the actor that keeps it.
+    pub directory: Directory,
     /// Whose turn it is to run `bd`.
     pub ledger_turn: LedgerTurn,
     /// Which database a bead belongs to.
@@ -184,7 +184,7 @@ impl Deps {
             writes: Writes::default(),
             paths,
             settings,
-            claims: Claims::new(problems.clone()),
+            directory: Directory::new(problems.clone()),
             ledger_turn: LedgerTurn::default(),
             databases: Databases::default(),
             ahead: Ahead::default(),

@@ -10,6 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     confirmation::{Assignment, Observation},
+    directory::AgentRef,
     lifecycle::{Event, StartEnd},
     owner::{AgentStatus, Owner, OwnerEvent},
     role::{Occasion, Role, RoleEvent},
@@ -86,7 +87,15 @@ impl Actor for AgentActor {
         myself: ActorRef<AgentMsg>,
         AgentPlan { deps, spec, answers, mut role }: AgentPlan,
     ) -> Result<AgentState, ActorProcessingErr> {
+        let cell = myself.get_cell();
         let post: Post<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let (to_hear, to_ask) = (post.clone(), post.clone());
+        let actor = AgentRef {
+            cell,
+            hear: Arc::new(move |word| to_hear(AgentMsg::Word(word))),
+            ask: Arc::new(move |reply| to_ask(AgentMsg::Status(reply))),
+        };
+        deps.directory.register(&spec.identity, actor);
         let to_owner = post.clone();
         let owner = Owner::new(deps.clone(), spec, Arc::new(move |event| to_owner(AgentMsg::Owner(event))));
         let mut agent = Agent { deps, owner, answers, work: Work::new(post), timer: Timer::default() };

@@ -174,7 +174,7 @@ impl Owner {
         if deps.requests.next(&spec.identity).is_some() {
             work.after(Duration::ZERO, OwnerEvent::RequestDue);
         }
-        deps.claims.claim(&spec.identity, &spec.session);
+        deps.directory.claim(&spec.identity, &spec.session);
         let known = KnownNames::default();
         deps.screens.want(&spec, known.clone());
         let seen_alive = deps.lives.seen(&spec.identity);

@@ -50,7 +50,7 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
     if let Obstacle::Denied(why) = switch {
         return Permission::Denied(why);
     }
-    if let Some(why) = deps.claims.contested(&spec.session) {
+    if let Some(why) = deps.directory.contested(&spec.session) {
         return Permission::Denied(why);
     }
     let paths = &deps.paths;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{Area, Finding};
 use crate::{
     agent::{
-        claims::Claims,
+        directory::Directory,
         identity::{AgentName, Identity, RigName, Role},
         programs,
         spec::AgentSpec,
@@ -60,7 +60,7 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         specs.extend(of_rig.map(|identity| spec(identity, naming, &plan.prefix)));
     }
     // The register knows the rule; it tells what it finds.
-    let claims = Claims::new(problems.clone());
+    let claims = Directory::new(problems.clone());
     specs.iter().for_each(|spec| claims.claim(&spec.identity, &spec.session));
     let mut names: Vec<String> = problems.open().into_values().collect();
     let listed = deps.problems.open().into_iter().filter(|(key, _)| key.ends_with("/names"));

@@ -105,7 +105,7 @@ fn may_be_let_go(agent: &Agent) -> bool {
             State::Held { .. } | State::HeldOnRequest { .. } | State::CrashLoop { .. }
         )
         // What lives under a name that another agent has too is the other one.
-        || deps.claims.contested(&owner.spec().session).is_some()
+        || deps.directory.contested(&owner.spec().session).is_some()
 }
 
 /// Nothing runs there and nothing is going on: whether there should, its bead says.

@@ -27,7 +27,6 @@ use crate::{
         actor::{HealthMsg, HealthPlan, PolecatHealth, Roster},
         role::Polecat,
     },
-    sessions::death::Death,
     stopping,
     tree::{
         budget::Budget,
@@ -73,13 +72,6 @@ pub enum RigChild {
     Witness,
 }
 
-impl RigChild {
-    /// Whether it is a part, which answers heartbeats; who waits for `bd` is not.
-    fn is_part(&self) -> bool {
-        *self != RigChild::Census
-    }
-}
-
 impl fmt::Display for RigChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +98,8 @@ impl ChildRef {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
             ChildRef::Census(actor) => actor.cast(CensusMsg::Word(word)).map_err(drop),
-            ChildRef::Agent(actor) => actor.cast(AgentMsg::Word(word)).map_err(drop),
+            // It hears it by the directory.
+            ChildRef::Agent(_) => Ok(()),
             ChildRef::Polecats(actor) => actor.cast(HealthMsg::Word(word)).map_err(drop),
         };
     }
@@ -119,8 +112,6 @@ pub struct RigSnapshot {
     pub name: RigName,
     /// Its actors.
     pub actors: Vec<ChildStatus>,
-    /// The actors of its agents that run, to be asked themselves.
-    pub agents: Vec<(Identity, ActorRef<AgentMsg>)>,
     /// Polecat health, if it runs.
     pub polecats: Option<ActorRef<HealthMsg>>,
     /// Its census, if it runs.
@@ -187,10 +178,9 @@ impl Actor for RigSupervisor {
         state: &mut RigState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RigMsg::Word(Word::Heartbeat(beat)) => state.pass_on(&beat),
-            RigMsg::Word(Word::Died(death)) => state.died(death),
+            RigMsg::Word(Word::Heartbeat(beat)) => state.heartbeat(&beat),
             RigMsg::Word(Word::Asked(identity)) => state.asked(&myself, identity).await?,
-            RigMsg::Word(word) => state.tell_all(&word),
+            RigMsg::Word(word) => state.pass_on(&word),
             RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
             RigMsg::Listed(roster) => state.listed(&myself, roster).await?,
             RigMsg::Idle(name) => state.let_go(name),
@@ -255,16 +245,6 @@ impl RigState {
         self.plan.spec(identity, self.deps.settings().tmux.naming)
     }
 
-    /// Passes a death on to the actor of the session, if it is one of this rig's.
-    fn died(&self, death: Death) {
-        let owner = self.children.running().find(|(child, _)| {
-            self.identity(child).is_some_and(|identity| self.spec(identity).session == death.session)
-        });
-        if let Some((_, child)) = owner {
-            child.hear(Word::Died(death));
-        }
-    }
-
     /// Those that no listing need show: crew members, who are nobody's business until somebody asks for one, and polecats
     /// whose directory is gone.
     fn asked_for(&self) -> BTreeSet<RigChild> {
@@ -274,7 +254,7 @@ impl RigState {
         theirs.filter_map(|identity| child_of(&identity)).collect()
     }
 
-    /// Passes a request on to its agent's actor. One that is suspended finds it in the register.
+    /// Gives the agent of a request an actor, unless it has one. That finds the request in the register.
     async fn asked(
         &mut self,
         myself: &ActorRef<RigMsg>,
@@ -283,9 +263,6 @@ impl RigState {
         let Some(child) = child_of(&identity) else { return Ok(()) };
         if !self.children.contains(&child) {
             self.spawn(myself, child.clone()).await?;
-        }
-        if let Some(actor) = self.children.get(&child) {
-            actor.hear(Word::Asked(identity));
         }
         Ok(())
     }
@@ -394,10 +371,10 @@ impl RigState {
         let there: BTreeSet<Identity> =
             crew.into_iter().map(|name| Identity::Crew(rig.clone(), name)).collect();
         for identity in self.crew.difference(&there) {
-            self.deps.claims.release(identity);
+            self.deps.directory.release(identity);
         }
         for identity in &there {
-            self.deps.claims.claim(identity, &self.spec(identity.clone()).session);
+            self.deps.directory.claim(identity, &self.spec(identity.clone()).session);
         }
         self.crew = there;
     }
@@ -419,7 +396,7 @@ impl RigState {
         let spec = self.spec(identity.clone());
         let deps = self.deps.clone();
         deps.screens.unwant(&spec.session);
-        deps.claims.release(&identity);
+        deps.directory.release(&identity);
         deps.restarts.remember(&identity, None);
         deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
@@ -437,24 +414,29 @@ impl RigState {
         });
     }
 
-    /// Its parts answer for themselves.
-    fn pass_on(&self, beat: &Beat) {
+    /// Polecat health answers for itself, as each agent does.
+    fn heartbeat(&self, beat: &Beat) {
         let rig = &self.plan.name;
-        let parts = self.children.running().filter(|(child, _)| child.is_part());
-        let delegated = parts.map(|(child, _)| format!("{rig}/{child}")).collect();
-        let missed = self.children.not_running().filter(|child| child.is_part());
-        let missed = missed.map(|child| format!("{rig}/{child}")).collect();
-        let part = format!("rig {rig}");
-        (self.answers)(Report::Looked { number: beat.number, part, delegated, missed });
-        for (_, child) in self.children.running() {
-            child.hear(Word::Heartbeat(beat.clone()));
-        }
+        let health = vec![format!("{rig}/{}", RigChild::Polecats)];
+        let (delegated, missed) = match self.children.get(&RigChild::Polecats) {
+            Some(_) => (health, Vec::new()),
+            None => (Vec::new(), health),
+        };
+        (self.answers)(Report::Looked { number: beat.number, part: format!("rig {rig}"), delegated, missed });
+        self.pass_on(&Word::Heartbeat(beat.clone()));
     }
 
-    fn tell_all(&self, word: &Word) {
+    /// Has those children hear it that are no agents' actors.
+    fn pass_on(&self, word: &Word) {
         for (_, child) in self.children.running() {
             child.hear(word.clone());
         }
+    }
+
+    /// Has everybody in the rig hear it.
+    fn tell_all(&self, word: &Word) {
+        self.pass_on(word);
+        self.deps.directory.tell_all(word, |identity| identity.rig() == Some(&self.plan.name));
     }
 
     /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.
@@ -471,14 +453,6 @@ impl RigState {
         RigSnapshot {
             name: self.plan.name.clone(),
             actors: self.children.status(),
-            agents: self
-                .children
-                .running()
-                .filter_map(|(child, actor)| match actor {
-                    ChildRef::Agent(actor) => Some((self.identity(child)?, actor.clone())),
-                    _ => None,
-                })
-                .collect(),
             polecats: self.children.running().find_map(|(_, child)| match child {
                 ChildRef::Polecats(polecats) => Some(polecats.clone()),
                 _ => None,

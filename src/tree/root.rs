@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     agent::{
-        actor::{AgentActor, AgentMsg, AgentPlan},
+        actor::{AgentActor, AgentPlan},
+        directory::AgentRef,
         identity::{Identity, RigName},
         owner::AgentStatus,
         restart::RestartHistory,
@@ -46,7 +47,7 @@ use crate::{
         supervisor::{RigMsg, RigSupervisor},
     },
     sessions::{
-        actor::{SessionWatch, Told, WatchMsg},
+        actor::{Seen, SessionWatch, Told, WatchMsg},
         sweep::Sweep,
     },
     stopping,
@@ -106,7 +107,7 @@ pub enum RootMsg {
     /// From its task: the role beads were read, as far as they could be.
     RoleBeadsRead,
     /// From the session watch.
-    Watched(Told),
+    Watched(Seen),
     /// From a part.
     Report(Report),
     /// From its timer: a suspended child's time is over.
@@ -142,10 +143,8 @@ pub struct RootSnapshot {
     pub session_watch: Option<ActorRef<WatchMsg>>,
     /// The operator watch, if it runs.
     pub operator_watch: Option<ActorRef<OperatorMsg>>,
-    /// The deacon's actor, if it runs.
-    pub deacon: Option<ActorRef<AgentMsg>>,
-    /// Boot's actor, if it runs.
-    pub boot: Option<ActorRef<BootMsg>>,
+    /// The actors of all agents, running or not.
+    pub agents: Vec<(Identity, AgentRef)>,
     /// The death window's actor, if it runs.
     pub deaths: Option<ActorRef<DeathsMsg>>,
     /// The reader of the deacon's mail, if it runs.
@@ -154,8 +153,6 @@ pub struct RootSnapshot {
     pub feed: Option<ActorRef<FeedMsg>>,
     /// The convoy watcher, if it runs.
     pub convoys: Option<ActorRef<ConvoyMsg>>,
-    /// The mayor's actor, if somebody asked for it.
-    pub mayor: Option<ActorRef<AgentMsg>>,
     /// The rigs' supervisors that run.
     pub rigs: Vec<(RigName, ActorRef<RigMsg>)>,
 }
@@ -279,8 +276,7 @@ impl Actor for Root {
             RootMsg::TownRead(reading) => state.town_read(&myself, reading).await?,
             RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
             RootMsg::RoleBeadsRead => state.reading_role_beads = false,
-            RootMsg::Watched(Told::Seen(seen)) => state.seen(seen),
-            RootMsg::Watched(Told::Died(death)) => state.died(death),
+            RootMsg::Watched(seen) => state.seen(seen),
             RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
             RootMsg::Report(report) => state.reported(report),
             RootMsg::TryAgain(child) => {
@@ -361,8 +357,15 @@ impl RootState {
         };
         let (actor, cell): (ChildRef, ActorCell) = match &child {
             RootChild::SessionWatch => {
-                let post = self.post.clone();
-                let tell: Post<Told> = Arc::new(move |told| post(RootMsg::Watched(told)));
+                let (post, directory) = (self.post.clone(), deps.directory.clone());
+                let tell: Post<Told> = Arc::new(move |told| match told {
+                    Told::Seen(seen) => post(RootMsg::Watched(seen)),
+                    // Straight to the agent's actor; what is nobody's is no death of an agent.
+                    Told::Died(death) => {
+                        let session = death.session.clone();
+                        directory.tell_session(&session, Word::Died(death));
+                    }
+                });
                 let (actor, _) =
                     Actor::spawn_linked(None, Named::new(&child, SessionWatch), (deps.clone(), tell), above)
                         .await?;
@@ -490,10 +493,12 @@ impl RootState {
         }
     }
 
+    /// Everybody hears it: the agents' actors, and the others.
     fn tell_all(&self, word: &Word) {
         for (_, child) in self.children.running() {
             child.hear(word.clone());
         }
+        self.plan.deps.directory.tell_all(word, |_| true);
     }
 
     fn snapshot(&self) -> RootSnapshot {
@@ -508,30 +513,25 @@ impl RootState {
             problems: self.plan.deps.problems.open(),
             session_watch: None,
             operator_watch: None,
-            deacon: None,
-            boot: None,
+            agents: self.plan.deps.directory.actors(),
             deaths: None,
             mail: None,
             feed: None,
             convoys: None,
-            mayor: None,
             rigs: Vec::new(),
         };
         for (child, actor) in self.children.running() {
             match (child, actor) {
                 (_, ChildRef::SessionWatch(actor)) => snapshot.session_watch = Some(actor.clone()),
                 (_, ChildRef::OperatorWatch(actor)) => snapshot.operator_watch = Some(actor.clone()),
-                (RootChild::Deacon, ChildRef::Agent(actor)) => snapshot.deacon = Some(actor.clone()),
-                (_, ChildRef::Boot(actor)) => snapshot.boot = Some(actor.clone()),
                 (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
                 (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
                 (_, ChildRef::Curator(actor)) => snapshot.feed = Some(actor.clone()),
                 (_, ChildRef::Convoy(actor)) => snapshot.convoys = Some(actor.clone()),
-                (_, ChildRef::Agent(actor)) => snapshot.mayor = Some(actor.clone()),
                 (RootChild::Rig(name), ChildRef::Rig(actor)) => {
                     snapshot.rigs.push((name.clone(), actor.clone()))
                 }
-                (_, ChildRef::Rig(_) | ChildRef::Control(_)) => {}
+                (_, ChildRef::Agent(_) | ChildRef::Boot(_) | ChildRef::Rig(_) | ChildRef::Control(_)) => {}
             }
         }
         snapshot

@@ -13,8 +13,7 @@ use super::{
     town_reading::SettingsState,
 };
 use crate::{
-    agent::{actor::AgentMsg, owner::AgentStatus},
-    boot::actor::BootMsg,
+    agent::owner::AgentStatus,
     convoy::{actor::ConvoyMsg, status::ConvoySnapshot},
     deaths::{actor::DeathsMsg, register::DeathsSnapshot},
     feed::actor::{FeedMsg, FeedSnapshot},
@@ -59,21 +58,19 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
         mut actors,
         roll,
         problems,
-        deacon,
-        boot,
+        agents,
         deaths,
         feed,
         convoys,
-        mayor,
         rigs,
         ..
     } = at_root;
     let mut silent = Vec::new();
-    let mut agents = Vec::new();
-    let (deacon, boot, mayor, deaths, feed, convoys, rigs) = futures::join!(
-        async { Some(ask(&deacon?, AgentMsg::Status, limit).await.ok_or("deacon")) },
-        async { Some(ask(&boot?, BootMsg::Probe, limit).await.ok_or("boot")) },
-        async { Some(ask(&mayor?, AgentMsg::Status, limit).await.ok_or("mayor")) },
+    let running = agents.into_iter().filter(|(_, actor)| actor.is_running());
+    let (answers, deaths, feed, convoys, rigs) = futures::join!(
+        futures::future::join_all(
+            running.map(|(identity, actor)| async move { actor.status(limit).await.ok_or(identity) })
+        ),
         async { Some(ask(&deaths?, DeathsMsg::Probe, limit).await.ok_or("deaths")) },
         async { Some(ask(&feed?, FeedMsg::Probe, limit).await.ok_or("feed")) },
         async { Some(ask(&convoys?, ConvoyMsg::Probe, limit).await.ok_or("convoy")) },
@@ -81,38 +78,24 @@ pub async fn take(root: &ActorRef<RootMsg>, limit: Duration) -> Option<TownSnaps
             rigs.into_iter().map(|(name, rig)| async move { (name, ask(&rig, RigMsg::Probe, limit).await) })
         ),
     );
-    for answer in [deacon, boot, mayor].into_iter().flatten() {
+    let mut agents = Vec::new();
+    for answer in answers {
         match answer {
             Ok(agent) => agents.push(agent),
-            Err(name) => silent.push(name.to_owned()),
+            Err(identity) => silent.push(identity.to_string()),
         }
     }
     let deaths = deaths.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let feed = feed.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
     let convoys = convoys.and_then(|answer| answer.map_err(|name| silent.push(name.to_owned())).ok());
-    let mut of_rigs = Vec::new();
     for (name, answer) in rigs {
         match answer {
             None => silent.push(format!("rig {name}")),
-            Some(rig) => {
-                actors.extend(
-                    rig.actors
-                        .into_iter()
-                        .map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
-                );
-                of_rigs.extend(rig.agents);
-            }
-        }
-    }
-    let answers =
-        futures::future::join_all(of_rigs.into_iter().map(|(identity, actor)| async move {
-            ask(&actor, AgentMsg::Status, limit).await.ok_or(identity)
-        }))
-        .await;
-    for answer in answers {
-        match answer {
-            Ok(agent) => agents.push(agent),
-            Err(identity) => silent.push(identity.to_string()),
+            Some(rig) => actors.extend(
+                rig.actors
+                    .into_iter()
+                    .map(|child| ChildStatus { name: format!("{name}/{}", child.name), ..child }),
+            ),
         }
     }
     let unknown = unanswered(roll, &agents, &actors);

@@ -200,7 +200,7 @@ fn two_agents_of_one_session_are_both_left_alone() {
         let deps = town(&world).await;
         let claim = |identity: Identity| {
             let session = identity.session(Naming::Rig, "r");
-            deps.claims.claim(&identity, &session);
+            deps.directory.claim(&identity, &session);
             AgentSpec { identity, session, prefix: "r".into() }
         };
         let (witness, polecat, other) =
@@ -211,7 +211,7 @@ fn two_agents_of_one_session_are_both_left_alone() {
         }
         assert_eq!(permission::ask(&deps, &other).await, Permission::Allowed);
         assert_eq!(deps.problems.open().into_keys().collect::<Vec<_>>(), ["claims/gt-r-witness"]);
-        deps.claims.release(&polecat.identity);
+        deps.directory.release(&polecat.identity);
         assert_eq!(permission::ask(&deps, &witness).await, Permission::Allowed);
         assert!(deps.problems.open().is_empty());
     });

@@ -1,10 +1,13 @@
 //! The root of the tree.
 
-use gastown_supervisor::tree::{
-    root::{Root, RootMsg, RootPlan, RootSnapshot},
-    snapshot::ask,
+use gastown_supervisor::{
+    agent::identity::Identity,
+    tree::{
+        root::{Root, RootMsg, RootPlan, RootSnapshot},
+        snapshot::ask,
+    },
 };
-use ractor::{Actor, ActorRef};
+use ractor::{Actor, ActorCell, ActorRef};
 
 use crate::world::*;
 
@@ -16,6 +19,12 @@ async fn spawn(world: &World) -> (ActorRef<RootMsg>, RootPlan) {
 
 async fn probe(root: &ActorRef<RootMsg>) -> RootSnapshot {
     ask(root, RootMsg::Probe, millis(1)).await.unwrap()
+}
+
+/// The actor of an agent.
+fn cell(root: &RootSnapshot, whose: Identity) -> ActorCell {
+    let found = root.agents.iter().find(|(identity, _)| *identity == whose);
+    found.map(|(_, actor)| actor.cell.clone()).unwrap()
 }
 
 #[test]
@@ -136,11 +145,11 @@ fn a_child_that_crashes_is_restarted_alone() {
         let (root, _plan) = spawn(&world).await;
         world.pass(secs(1)).await;
         let before = probe(&root).await;
-        before.deacon.as_ref().unwrap().kill();
+        cell(&before, Identity::Deacon).kill();
         world.pass(millis(10)).await;
         let after = probe(&root).await;
-        assert_ne!(after.deacon.unwrap().get_id(), before.deacon.unwrap().get_id());
-        assert_eq!(after.boot.unwrap().get_id(), before.boot.unwrap().get_id());
+        assert_ne!(cell(&after, Identity::Deacon).get_id(), cell(&before, Identity::Deacon).get_id());
+        assert_eq!(cell(&after, Identity::Boot).get_id(), cell(&before, Identity::Boot).get_id());
         let restarts: Vec<u32> = after.actors.iter().map(|actor| actor.restarts).collect();
         assert_eq!(restarts.iter().sum::<u32>(), 1);
     });

@@ -17,17 +17,18 @@ impl RootState {
         myself: &ActorRef<RootMsg>,
         identity: Identity,
     ) -> Result<(), ActorProcessingErr> {
-        let child = match (&identity, identity.rig()) {
-            (Identity::Deacon, _) => RootChild::Deacon,
-            (_, Some(rig)) => RootChild::Rig(rig.clone()),
-            _ => {
-                self.spawn_mayor_if_asked_for(myself).await?;
-                RootChild::Mayor
+        if self.plan.deps.directory.tell(&identity, Word::Asked(identity.clone())) {
+            return Ok(());
+        }
+        // One that is suspended, or made now, finds it in the register.
+        match (&identity, identity.rig()) {
+            (Identity::Mayor, _) => self.spawn_mayor_if_asked_for(myself).await?,
+            (_, Some(rig)) => {
+                if let Some(rig) = self.children.get(&RootChild::Rig(rig.clone())) {
+                    rig.hear(Word::Asked(identity));
+                }
             }
-        };
-        // One that is suspended, or being made, finds it in the register.
-        if let Some(owner) = self.children.get(&child) {
-            owner.hear(Word::Asked(identity));
+            _ => {}
         }
         Ok(())
     }

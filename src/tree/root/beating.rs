@@ -8,7 +8,6 @@ use crate::{
     boot::actor::BootMsg,
     sessions::{
         actor::{Seen, WatchMsg},
-        death::Death,
         sweep::{Sweep, sweep_within},
     },
     tree::{
@@ -81,29 +80,15 @@ impl RootState {
             return;
         }
         let parts = self.children.running().filter(|(child, _)| child.is_part());
-        let parts: Vec<String> = parts.map(|(child, _)| child.to_string()).collect();
+        let mut parts: Vec<String> = parts.map(|(child, _)| child.to_string()).collect();
         let missed = self.children.not_running().filter(|child| child.is_part());
-        let missed: Vec<String> = missed.map(ToString::to_string).collect();
+        let mut missed: Vec<String> = missed.map(ToString::to_string).collect();
+        for (identity, actor) in self.plan.deps.directory.actors() {
+            if actor.is_running() { &mut parts } else { &mut missed }.push(part_of(&identity));
+        }
         let complete = self.heartbeat.asked(number, parts, missed, self.plan.deps.now());
         self.tell_all(&Word::Heartbeat(Beat { number, sweep }));
         self.complete(complete);
-    }
-
-    /// Passes a death on to whoever owns the session. Which polecats a rig has only the rig knows.
-    pub(super) fn died(&self, death: Death) {
-        let naming = self.plan.deps.settings().tmux.naming;
-        for (child, part) in self.children.running() {
-            let theirs = match child {
-                RootChild::Deacon => death.session == Identity::Deacon.session(naming, ""),
-                RootChild::Boot => death.session == Identity::Boot.session(naming, ""),
-                RootChild::Mayor => death.session == Identity::Mayor.session(naming, ""),
-                RootChild::Rig(_) => true,
-                _ => false,
-            };
-            if theirs {
-                part.hear(Word::Died(death.clone()));
-            }
-        }
     }
 
     pub(super) fn reported(&mut self, report: Report) {
@@ -153,5 +138,13 @@ impl RootState {
         let deps = &self.plan.deps;
         let due = self.heartbeat.next_in(deps.settings().heartbeat.interval, deps.now());
         self.timer.set(&mut self.work, due, RootMsg::HeartbeatDue);
+    }
+}
+
+/// The name under which the actor of an agent answers.
+fn part_of(identity: &Identity) -> String {
+    match identity {
+        Identity::Boot => "boot".to_owned(),
+        _ => identity.to_string(),
     }
 }

@@ -46,10 +46,9 @@ pub enum RootChild {
 }
 
 impl RootChild {
-    /// Whether it is a part, which answers heartbeats; the watches are not.
+    /// Whether it answers heartbeats itself: agents' actors are asked by the directory, and the watches are not asked.
     pub(super) fn is_part(&self) -> bool {
-        use RootChild::{Control, Convoy, Curator, DeathWindow, OperatorWatch, SessionWatch};
-        !matches!(self, SessionWatch | OperatorWatch | DeathWindow | Curator | Convoy | Control)
+        matches!(self, RootChild::DeaconMail | RootChild::Rig(_))
     }
 }
 
@@ -98,6 +97,8 @@ impl ChildRef {
     pub(super) fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
+            // Agents' actors hear it by the directory.
+            ChildRef::Agent(_) | ChildRef::Boot(_) => Ok(()),
             ChildRef::SessionWatch(_) | ChildRef::DeathWindow(_) => Ok(()),
             ChildRef::OperatorWatch(actor) => match word {
                 Word::TownChanged | Word::Heartbeat(_) => actor.cast(OperatorMsg::Locate).map_err(drop),
@@ -117,8 +118,6 @@ impl ChildRef {
                 _ => Ok(()),
             },
             ChildRef::DeaconMail(actor) => actor.cast(MailMsg::Word(word)).map_err(drop),
-            ChildRef::Agent(actor) => actor.cast(AgentMsg::Word(word)).map_err(drop),
-            ChildRef::Boot(actor) => actor.cast(BootMsg::Word(word)).map_err(drop),
             ChildRef::Rig(actor) => actor.cast(RigMsg::Word(word)).map_err(drop),
         };
     }

@@ -120,7 +120,7 @@ impl RootState {
                 self.plan.deps.lives.forget_rig(&name);
                 let deps = self.plan.deps.clone();
                 self.work.run(async move { drop(deps.lives.save(&deps).await) });
-                self.plan.deps.claims.forget_rig(&name);
+                self.plan.deps.directory.forget_rig(&name);
                 self.plan.deps.histories.rig_is_gone(&name, self.plan.deps.now().wall);
                 self.plan.deps.docked.forget(&name);
                 self.plan.deps.snapshots.forget(&name);

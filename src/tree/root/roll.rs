@@ -18,7 +18,7 @@ impl RootState {
         let naming = deps.settings().tmux.naming;
         let asked_for =
             |identity: &Identity| deps.requests.next(identity).is_some() || deps.holds.of(identity).is_some();
-        let claimed = deps.claims.all().into_iter().filter(|(identity, _)| match identity {
+        let claimed = deps.directory.all().into_iter().filter(|(identity, _)| match identity {
             Identity::Mayor => self.children.contains(&RootChild::Mayor),
             // Nobody's business until somebody asks for them.
             Identity::Crew(..) => asked_for(identity),

@@ -180,27 +180,24 @@ impl Supervisor {
             "sessions" => Some(town.session_watch?.get_cell()),
             "operator" => Some(town.operator_watch?.get_cell()),
             "deaths" => Some(town.deaths?.get_cell()),
-            "deacon" => Some(town.deacon?.get_cell()),
             "mail" => Some(town.mail?.get_cell()),
             "feed" => Some(town.feed?.get_cell()),
             "convoy" => Some(town.convoys?.get_cell()),
-            "mayor" => Some(town.mayor?.get_cell()),
-            "boot" => Some(town.boot?.get_cell()),
-            _ => match (name.strip_prefix("rig "), name.split_once('/')) {
-                (Some(name), _) => Some(rig(name)?.get_cell()),
-                (None, Some((name, role))) => {
+            _ if name.starts_with("rig ") => Some(rig(&name[4..])?.get_cell()),
+            _ => {
+                if let Some((name, role @ ("polecats" | "census"))) = name.split_once('/') {
                     let snapshot = snapshot::ask(rig(name)?, RigMsg::Probe, secs(1)).await?;
-                    match role {
-                        "polecats" => return Some(snapshot.polecats?.get_cell()),
-                        "census" => return Some(snapshot.census?.get_cell()),
-                        _ => {}
-                    }
-                    let identity = format!("{name}/{role}");
-                    let actor = snapshot.agents.into_iter().find(|(it, _)| it.to_string() == identity)?;
-                    Some(actor.1.get_cell())
+                    return match role {
+                        "polecats" => Some(snapshot.polecats?.get_cell()),
+                        _ => Some(snapshot.census?.get_cell()),
+                    };
                 }
-                (None, None) => None,
-            },
+                let identity = if name == "boot" { "deacon-boot" } else { name };
+                let mut agents = town.agents.into_iter();
+                let (_, actor) =
+                    agents.find(|(it, actor)| it.to_string() == identity && actor.is_running())?;
+                Some(actor.cell)
+            }
         }
     }
 

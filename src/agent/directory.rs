@@ -1,0 +1,258 @@
+//! The directory: which agent has which session, and the actor that keeps it.
+//!
+//! Whatever is meant for one agent goes to its actor directly: a death by the name of its session, a request or a heartbeat by
+//! the agent's identity. An actor registers its agent when it is made, and a successor takes its place.
+//!
+//! A session's name is claimed with it, so that no two agents are supervised under one. tmux knows sessions by name only,
+//! and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`; `x.y` and
+//! `x_y`, as tmux turns dots into underscores. Whoever ended one would end the other, so neither of the two is started,
+//! nudged or ended while both are there. A claim outlives the actor: were it given up when one crashes, the other agent
+//! would be touched until the actor is back. It is given up by whoever knows that the agent is no more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ractor::{ActorCell, ActorStatus, RpcReplyPort};
+
+use super::{
+    identity::{Identity, RigName},
+    owner::AgentStatus,
+};
+use crate::{problems::Problems, tree::part::Word, work::Post};
+
+/// How the actor of an agent is spoken to.
+#[derive(Clone)]
+pub struct AgentRef {
+    /// The actor.
+    pub cell: ActorCell,
+    /// Has it hear something.
+    pub hear: Post<Word>,
+    /// Asks it how its agent is.
+    pub ask: Post<RpcReplyPort<AgentStatus>>,
+}
+
+impl AgentRef {
+    /// Whether it takes messages.
+    pub fn is_running(&self) -> bool {
+        !matches!(self.cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped)
+    }
+
+    /// Asks how its agent is; `None` when it does not answer within the limit.
+    pub async fn status(&self, limit: Duration) -> Option<AgentStatus> {
+        let (reply, answer) = ractor::concurrency::oneshot();
+        (self.ask)(reply.into());
+        tokio::time::timeout(limit, answer).await.ok()?.ok()
+    }
+}
+
+impl fmt::Debug for AgentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AgentRef").field(&self.cell.get_id()).finish()
+    }
+}
+
+/// The directory, shared by all.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    entries: Arc<Mutex<Entries>>,
+    problems: Problems,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    sessions: BTreeMap<String, BTreeSet<Identity>>,
+    actors: BTreeMap<Identity, AgentRef>,
+}
+
+impl Directory {
+    /// The mayor's session is claimed from the beginning; problems are told here.
+    pub fn new(problems: Problems) -> Self {
+        let sessions = BTreeMap::from([("hq-mayor".to_owned(), BTreeSet::from([Identity::Mayor]))]);
+        Directory { entries: Arc::new(Mutex::new(Entries { sessions, ..Entries::default() })), problems }
+    }
+
+    /// From now on this actor keeps the agent.
+    pub fn register(&self, identity: &Identity, actor: AgentRef) {
+        self.locked().actors.insert(identity.clone(), actor);
+    }
+
+    /// The actors there are, running or not.
+    pub fn actors(&self) -> Vec<(Identity, AgentRef)> {
+        self.locked().actors.iter().map(|(identity, actor)| (identity.clone(), actor.clone())).collect()
+    }
+
+    /// Has the actor of an agent hear something. Returns whether one is there to hear it.
+    pub fn tell(&self, identity: &Identity, word: Word) -> bool {
+        let actor = self.locked().actors.get(identity).filter(|actor| actor.is_running()).cloned();
+        actor.is_some_and(|actor| {
+            (actor.hear)(word);
+            true
+        })
+    }
+
+    /// The same by the name of its session; of several that claim it, the first that has an actor.
+    pub fn tell_session(&self, session: &str, word: Word) -> bool {
+        let claimed = self.locked().sessions.get(session).cloned().unwrap_or_default();
+        claimed.iter().any(|identity| self.tell(identity, word.clone()))
+    }
+
+    /// The same to every actor that belongs.
+    pub fn tell_all(&self, word: &Word, belongs: impl Fn(&Identity) -> bool) {
+        for (_, actor) in self.actors().into_iter().filter(|(identity, _)| belongs(identity)) {
+            (actor.hear)(word.clone());
+        }
+    }
+
+    /// This agent would have this session, and no other.
+    pub fn claim(&self, identity: &Identity, session: &str) {
+        let mut entries = self.locked();
+        self.give_up(&mut entries, |name, other| other == identity && name != session);
+        entries.sessions.entry(session.to_owned()).or_default().insert(identity.clone());
+        self.report(&entries, session);
+    }
+
+    /// This agent is no more.
+    pub fn release(&self, identity: &Identity) {
+        let mut entries = self.locked();
+        entries.actors.remove(identity);
+        self.give_up(&mut entries, |_, other| other == identity);
+    }
+
+    /// A rig's agents are no longer supervised.
+    pub fn forget_rig(&self, rig: &RigName) {
+        let mut entries = self.locked();
+        entries.actors.retain(|identity, _| identity.rig() != Some(rig));
+        self.give_up(&mut entries, |_, other| other.rig() == Some(rig));
+    }
+
+    /// Every agent that is known, with its session.
+    pub fn all(&self) -> Vec<(Identity, String)> {
+        let entries = self.locked();
+        let all =
+            entries.sessions.iter().flat_map(|(session, agents)| agents.iter().map(move |it| (it, session)));
+        all.map(|(agent, session)| (agent.clone(), session.clone())).collect()
+    }
+
+    /// Why nobody may touch a session of this name, while two agents would have it.
+    pub fn contested(&self, session: &str) -> Option<String> {
+        contest(&self.locked(), session)
+    }
+
+    fn give_up(&self, entries: &mut Entries, which: impl Fn(&str, &Identity) -> bool) {
+        let mut changed = Vec::new();
+        for (name, agents) in &mut entries.sessions {
+            let before = agents.len();
+            agents.retain(|agent| !which(name, agent));
+            if agents.len() != before {
+                changed.push(name.clone());
+            }
+        }
+        entries.sessions.retain(|_, agents| !agents.is_empty());
+        for session in changed {
+            self.report(entries, &session);
+        }
+    }
+
+    fn report(&self, entries: &Entries, session: &str) {
+        let key = format!("claims/{session}");
+        match contest(entries, session) {
+            Some(why) => {
+                self.problems.report(key, format!("{why}; none of them is supervised until one is renamed"))
+            }
+            None => self.problems.clear(&key),
+        };
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn contest(entries: &Entries, session: &str) -> Option<String> {
+    let agents = entries.sessions.get(session).filter(|agents| agents.len() > 1)?;
+    let names: Vec<String> = agents.iter().map(ToString::to_string).collect();
+    let count = if names.len() == 2 { "two".to_owned() } else { names.len().to_string() };
+    Some(format!("{count} agents would have session {session}: {}", names.join(" and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::settings::Naming;
+
+    fn polecat(rig: &str, name: &str) -> Identity {
+        Identity::Polecat(rig.parse().unwrap(), name.parse().unwrap())
+    }
+
+    fn claim(claims: &Directory, identity: &Identity) -> String {
+        let session = identity.session(Naming::Rig, "");
+        claims.claim(identity, &session);
+        session
+    }
+
+    #[test]
+    fn names_that_collide() {
+        let witness = |rig: &str| Identity::Witness(rig.parse().unwrap());
+        let crew = |rig: &str, name: &str| Identity::Crew(rig.parse().unwrap(), name.parse().unwrap());
+        for (name, one, other, collide) in [
+            ("a polecat named witness", polecat("a", "witness"), witness("a"), true),
+            ("over the rig's end", polecat("a", "b-witness"), witness("a-b"), true),
+            ("dot and underscore", polecat("a", "x.y"), polecat("a", "x_y"), true),
+            ("rigs alike", polecat("a.b", "x"), polecat("a_b", "x"), true),
+            ("a polecat named as crew", polecat("a", "crew-max"), crew("a", "max"), true),
+            ("two polecats", polecat("a", "x"), polecat("a", "y"), false),
+            ("two rigs", polecat("a", "x"), polecat("b", "x"), false),
+            ("letters matter", polecat("a", "x"), polecat("a", "X"), false),
+        ] {
+            let problems = Problems::new();
+            let claims = Directory::new(problems.clone());
+            let sessions = [claim(&claims, &one), claim(&claims, &other)];
+            for session in &sessions {
+                assert_eq!(claims.contested(session).is_some(), collide, "{name}");
+            }
+            assert_eq!(problems.open().len(), usize::from(collide), "{name}");
+            if collide {
+                let why = claims.contested(&sessions[0]).unwrap();
+                assert!(why.contains(&one.to_string()) && why.contains(&other.to_string()), "{why}");
+            }
+            claims.release(&one);
+            assert_eq!(claims.contested(&sessions[1]), None, "{name}: the other is alone");
+            assert!(problems.open().is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_words() {
+        let claims = Directory::new(Problems::new());
+        let session = claim(&claims, &polecat("a", "x.y"));
+        claim(&claims, &polecat("a", "x_y"));
+        let two = "two agents would have session gt-a-x_y: a/polecats/x.y and a/polecats/x_y";
+        assert_eq!(claims.contested(&session).as_deref(), Some(two));
+        claims.claim(&polecat("b", "z"), &session);
+        assert!(claims.contested(&session).unwrap().starts_with("3 agents would have session"));
+    }
+
+    #[test]
+    fn claims_are_idempotent_and_one_for_each_agent() {
+        let problems = Problems::new();
+        let claims = Directory::new(problems.clone());
+        let toast = polecat("a", "Toast");
+        claims.claim(&toast, "gt-a-Toast");
+        claims.claim(&toast, "gt-a-Toast");
+        assert_eq!(claims.contested("gt-a-Toast"), None, "the same agent, made again after a crash");
+        claims.claim(&polecat("b", "x"), "gt-a-Toast");
+        claims.claim(&toast, "a-Toast");
+        assert_eq!(claims.contested("gt-a-Toast"), None, "the naming changed");
+        claims.claim(&toast, "hq-mayor");
+        assert!(
+            claims.contested("hq-mayor").is_some(),
+            "the mayor has no owner, and his session all the same"
+        );
+        claims.forget_rig(&"a".parse().unwrap());
+        assert!(claims.contested("hq-mayor").is_none() && problems.open().is_empty());
+    }
+}
