@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -163,10 +163,10 @@ impl Actor for RigSupervisor {
             post,
         };
         for child in [RigChild::Witness, RigChild::Refinery, RigChild::Polecats, RigChild::Census] {
-            state.spawn(&myself, child).await?;
+            state.spawn(&myself, child).await;
         }
         for child in state.asked_for() {
-            state.spawn(&myself, child).await?;
+            state.spawn(&myself, child).await;
         }
         Ok(state)
     }
@@ -179,15 +179,15 @@ impl Actor for RigSupervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RigMsg::Word(Word::Heartbeat(beat)) => state.heartbeat(&beat),
-            RigMsg::Word(Word::Asked(identity)) => state.asked(&myself, identity).await?,
+            RigMsg::Word(Word::Asked(identity)) => state.asked(&myself, &identity).await,
             RigMsg::Word(word) => state.pass_on(&word),
             RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
-            RigMsg::Listed(roster) => state.listed(&myself, roster).await?,
+            RigMsg::Listed(roster) => state.listed(&myself, roster).await,
             RigMsg::Idle(name) => state.let_go(name),
             RigMsg::PolecatStopped(name) => drop(state.stopping.remove(&name)),
             RigMsg::TryAgain(child) => {
                 if state.children.resume(&child) {
-                    state.spawn(&myself, child).await?;
+                    state.spawn(&myself, child).await;
                     (state.answers)(Report::ActorRestarted);
                 }
             }
@@ -202,21 +202,11 @@ impl Actor for RigSupervisor {
         event: SupervisionEvent,
         state: &mut RigState,
     ) -> Result<(), ActorProcessingErr> {
-        let Some((actor, why)) = ending(event) else {
-            return Ok(());
-        };
-        match state.children.ended(actor, &why, state.deps.now().mono) {
-            Ending::Stranger => {}
-            Ending::Restart(child) => {
-                tracing::warn!("actor {}/{child} crashed ({why}), restarted", state.plan.name);
-                state.spawn(&myself, child).await?;
+        if let Some((actor, why)) = ending(event) {
+            let what = state.children.ended(actor, &why, state.deps.now().mono);
+            if let Some(child) = state.crashed(what, &why) {
+                state.spawn(&myself, child).await;
                 (state.answers)(Report::ActorRestarted);
-            }
-            Ending::Suspended(child, suspend_for) => {
-                let name = &state.plan.name;
-                let text = suspended(&format!("{name}/{child}"), suspend_for, &why);
-                state.deps.problems.report(state.problem(&child), text);
-                state.work.after(suspend_for, RigMsg::TryAgain(child));
             }
         }
         Ok(())
@@ -255,25 +245,56 @@ impl RigState {
     }
 
     /// Gives the agent of a request an actor, unless it has one. That finds the request in the register.
-    async fn asked(
-        &mut self,
-        myself: &ActorRef<RigMsg>,
-        identity: Identity,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(child) = child_of(&identity) else { return Ok(()) };
-        if !self.children.contains(&child) {
-            self.spawn(myself, child.clone()).await?;
+    async fn asked(&mut self, myself: &ActorRef<RigMsg>, identity: &Identity) {
+        if let Some(child) = child_of(identity).filter(|child| !self.children.contains(child)) {
+            self.spawn(myself, child).await;
         }
-        Ok(())
     }
 
-    async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) -> Result<(), ActorProcessingErr> {
+    /// What follows from a crash: the child that is to be made again now, if one is.
+    fn crashed(&mut self, what: Ending<RigChild>, why: &str) -> Option<RigChild> {
+        match what {
+            Ending::Stranger => None,
+            Ending::Restart(child) => {
+                tracing::warn!("actor {}/{child} crashed ({why}), restarted", self.plan.name);
+                Some(child)
+            }
+            Ending::Suspended(child, suspend_for) => {
+                let text = suspended(&format!("{}/{child}", self.plan.name), suspend_for, why);
+                self.deps.problems.report(self.problem(&child), text);
+                self.work.after(suspend_for, RigMsg::TryAgain(child));
+                None
+            }
+        }
+    }
+
+    async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) {
+        let mut next = Some(child);
+        while let Some(child) = next.take() {
+            match self.try_spawn(myself, &child).await {
+                Ok((actor, cell)) => {
+                    self.deps.problems.clear(&self.problem(&child));
+                    self.children.started(child, actor, cell);
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    let what = self.children.failed(child, &why, self.deps.now().mono);
+                    next = self.crashed(what, &why);
+                }
+            }
+        }
+    }
+
+    async fn try_spawn(
+        &self,
+        myself: &ActorRef<RigMsg>,
+        child: &RigChild,
+    ) -> Result<(ChildRef, ActorCell), SpawnErr> {
         let (deps, above) = (self.deps.clone(), myself.get_cell());
         let name = format!("{}/{child}", self.plan.name);
-        let (actor, cell) = match (&child, self.identity(&child)) {
-            (RigChild::Polecat(name), _) if self.stopping.contains(name) => return Ok(()),
+        Ok(match (child, self.identity(child)) {
             (_, Some(identity)) => {
-                let (spec, role) = (self.spec(identity), self.role(&child));
+                let (spec, role) = (self.spec(identity), self.role(child));
                 let plan = AgentPlan { deps, spec, answers: self.answers(), role };
                 let (actor, _) =
                     Actor::spawn_linked(None, Named::new(&name, AgentActor), plan, above).await?;
@@ -295,10 +316,7 @@ impl RigState {
                     Actor::spawn_linked(None, Named::new(&name, PolecatHealth), plan, above).await?;
                 (ChildRef::Polecats(actor.clone()), actor.get_cell())
             }
-        };
-        self.deps.problems.clear(&self.problem(&child));
-        self.children.started(child, actor, cell);
-        Ok(())
+        })
     }
 
     fn problem(&self, child: &RigChild) -> String {
@@ -325,7 +343,7 @@ impl RigState {
     }
 
     /// Polecats that appeared get an actor; those that vanished lose it once nothing is going on with them.
-    async fn listed(&mut self, myself: &ActorRef<RigMsg>, roster: Roster) -> Result<(), ActorProcessingErr> {
+    async fn listed(&mut self, myself: &ActorRef<RigMsg>, roster: Roster) {
         self.claim_crew(roster.crew);
         let there: BTreeSet<AgentName> = roster.polecats.into_iter().collect();
         for name in self.polecats().difference(&there).cloned().collect::<Vec<_>>() {
@@ -334,10 +352,13 @@ impl RigState {
                 _ => self.let_go(name),
             }
         }
-        let new: Vec<AgentName> = there.difference(&self.polecats()).cloned().collect();
+        let known = self.polecats();
+        // One whose actor is still ending is given one with the next listing.
+        let new = there.difference(&known).filter(|name| !self.stopping.contains(*name));
+        let new: Vec<AgentName> = new.cloned().collect();
         let any_new = !new.is_empty();
         for name in new {
-            self.spawn(myself, RigChild::Polecat(name)).await?;
+            self.spawn(myself, RigChild::Polecat(name)).await;
         }
         if any_new {
             // They have not looked yet.
@@ -354,7 +375,6 @@ impl RigState {
         if let Some(ChildRef::Polecats(health)) = self.children.get(&RigChild::Polecats) {
             let _ = health.cast(HealthMsg::Known(known));
         }
-        Ok(())
     }
 
     /// The polecats that have an actor, suspended or not.

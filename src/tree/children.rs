@@ -26,6 +26,28 @@ struct Child<R> {
     parked: Option<String>,
 }
 
+impl<R> Default for Child<R> {
+    fn default() -> Self {
+        Child { running: None, restarts: 0, crashes: Crashes::default(), parked: None }
+    }
+}
+
+impl<R> Child<R> {
+    fn crashed<K>(&mut self, key: K, why: &str, now: Duration, budget: Budget) -> Ending<K> {
+        self.running = None;
+        match self.crashes.crashed(now, budget) {
+            Verdict::Restart => {
+                self.restarts += 1;
+                Ending::Restart(key)
+            }
+            Verdict::Suspend(suspend_for) => {
+                self.parked = Some(why.to_owned());
+                Ending::Suspended(key, suspend_for)
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Incarnation<R> {
     actor: R,
@@ -65,12 +87,7 @@ impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
 
     /// A new incarnation of `key` runs.
     pub fn started(&mut self, key: K, actor: R, cell: ActorCell) {
-        let child = self.entries.entry(key).or_insert_with(|| Child {
-            running: None,
-            restarts: 0,
-            crashes: Crashes::default(),
-            parked: None,
-        });
+        let child = self.entries.entry(key).or_default();
         child.running = Some(Incarnation { actor, cell });
         child.parked = None;
     }
@@ -122,17 +139,12 @@ impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
         else {
             return Ending::Stranger;
         };
-        child.running = None;
-        match child.crashes.crashed(now, self.budget) {
-            Verdict::Restart => {
-                child.restarts += 1;
-                Ending::Restart(key.clone())
-            }
-            Verdict::Suspend(suspend_for) => {
-                child.parked = Some(why.to_owned());
-                Ending::Suspended(key.clone(), suspend_for)
-            }
-        }
+        child.crashed(key.clone(), why, now, self.budget)
+    }
+
+    /// A child ended before it ran: that counts as a crash of it, and of nobody else.
+    pub fn failed(&mut self, key: K, why: &str, now: Duration) -> Ending<K> {
+        self.entries.entry(key.clone()).or_default().crashed(key, why, now, self.budget)
     }
 
     /// Whether a suspended child is still waiting to be tried again; counts the trial as a restart.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use tokio::sync::watch;
 
 use super::{
@@ -300,24 +300,10 @@ impl Actor for Root {
         event: SupervisionEvent,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let Some((actor, why)) = ending(event) else {
-            return Ok(());
-        };
-        let now = state.plan.deps.now().mono;
-        match state.children.ended(actor, &why, now) {
-            Ending::Stranger => {}
-            Ending::Restart(child) => {
-                tracing::warn!("actor {child} crashed ({why}), restarted");
+        if let Some((actor, why)) = ending(event) {
+            let what = state.children.ended(actor, &why, state.plan.deps.now().mono);
+            if let Some(child) = state.crashed(what, &why)? {
                 state.spawn(&myself, child).await?;
-            }
-            Ending::Suspended(child, _) if child.is_significant() && state.plan.may_fail => {
-                tracing::error!("actor {child} crashed too often, everything is restarted with it: {why}");
-                return Err(format!("actor {child} crashed too often: {why}").into());
-            }
-            Ending::Suspended(child, suspend_for) => {
-                let text = suspended(&child.to_string(), suspend_for, &why);
-                state.plan.deps.problems.report(format!("actor/{child}"), text);
-                state.work.after(suspend_for, RootMsg::TryAgain(child));
             }
         }
         Ok(())
@@ -341,13 +327,63 @@ impl Actor for Root {
 }
 
 impl RootState {
-    /// A child that cannot be spawned is no reason to end: `pre_start` only builds state, so this does not happen short
-    /// of memory running out.
+    /// What follows from a crash: the child that is to be made again now, if one is. An error ends the root, and everything
+    /// under it with it.
+    fn crashed(
+        &mut self,
+        what: Ending<RootChild>,
+        why: &str,
+    ) -> Result<Option<RootChild>, ActorProcessingErr> {
+        match what {
+            Ending::Stranger => Ok(None),
+            Ending::Restart(child) => {
+                tracing::warn!("actor {child} crashed ({why}), restarted");
+                Ok(Some(child))
+            }
+            Ending::Suspended(child, _) if child.is_significant() && self.plan.may_fail => {
+                tracing::error!("actor {child} crashed too often, everything is restarted with it: {why}");
+                Err(format!("actor {child} crashed too often: {why}").into())
+            }
+            Ending::Suspended(child, suspend_for) => {
+                let text = suspended(&child.to_string(), suspend_for, why);
+                self.plan.deps.problems.report(format!("actor/{child}"), text);
+                self.work.after(suspend_for, RootMsg::TryAgain(child));
+                Ok(None)
+            }
+        }
+    }
+
     async fn spawn(
         &mut self,
         myself: &ActorRef<RootMsg>,
         child: RootChild,
     ) -> Result<(), ActorProcessingErr> {
+        let mut next = Some(child);
+        while let Some(child) = next.take() {
+            match self.try_spawn(myself, &child).await {
+                Ok(Some((actor, cell))) => {
+                    self.plan.deps.problems.clear(&format!("actor/{child}"));
+                    self.children.started(child, actor, cell);
+                    // A successor observes first: the next sweep comes at once.
+                    self.hint_sweep();
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let why = error.to_string();
+                    let what = self.children.failed(child, &why, self.plan.deps.now().mono);
+                    next = self.crashed(what, &why)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing for a rig that vanished from the town meanwhile.
+    async fn try_spawn(
+        &mut self,
+        myself: &ActorRef<RootMsg>,
+        child: &RootChild,
+    ) -> Result<Option<(ChildRef, ActorCell)>, SpawnErr> {
         let deps = self.plan.deps.clone();
         let above = myself.get_cell();
         let answers = self.answers();
@@ -355,7 +391,7 @@ impl RootState {
             let session = identity.session(deps.settings().tmux.naming, "");
             AgentSpec { identity, session, prefix: String::new() }
         };
-        let (actor, cell): (ChildRef, ActorCell) = match &child {
+        let (actor, cell): (ChildRef, ActorCell) = match child {
             RootChild::SessionWatch => {
                 let (post, directory) = (self.post.clone(), deps.directory.clone());
                 let tell: Post<Told> = Arc::new(move |told| match told {
@@ -367,13 +403,13 @@ impl RootState {
                     }
                 });
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, SessionWatch), (deps.clone(), tell), above)
+                    Actor::spawn_linked(None, Named::new(child, SessionWatch), (deps.clone(), tell), above)
                         .await?;
                 (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
             }
             RootChild::OperatorWatch => {
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, OperatorWatch), deps.clone(), above).await?;
+                    Actor::spawn_linked(None, Named::new(child, OperatorWatch), deps.clone(), above).await?;
                 (ChildRef::OperatorWatch(actor.clone()), actor.get_cell())
             }
             RootChild::Deacon | RootChild::Mayor => {
@@ -381,33 +417,33 @@ impl RootState {
                     RootChild::Deacon => (Identity::Deacon, Box::<Deacon>::default()),
                     _ => (Identity::Mayor, Box::new(Plain)),
                 };
-                if child == RootChild::Deacon {
+                if *child == RootChild::Deacon {
                     // A new one has not found out yet whether it is held; it will say so.
                     self.reported(Report::DeaconHeld(false));
                 }
                 let plan = AgentPlan { deps: deps.clone(), spec: spec(identity), answers, role };
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, AgentActor), plan, above).await?;
+                    Actor::spawn_linked(None, Named::new(child, AgentActor), plan, above).await?;
                 (ChildRef::Agent(actor.clone()), actor.get_cell())
             }
             RootChild::Boot => {
                 let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, Boot), (deps.clone(), plan, answers), above)
+                    Actor::spawn_linked(None, Named::new(child, Boot), (deps.clone(), plan, answers), above)
                         .await?;
                 let _ = actor.cast(BootMsg::DeaconHeld(self.deacon_held));
                 (ChildRef::Boot(actor.clone()), actor.get_cell())
             }
             RootChild::DeathWindow => {
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, DeathWindow), deps.clone(), above).await?;
+                    Actor::spawn_linked(None, Named::new(child, DeathWindow), deps.clone(), above).await?;
                 (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
             }
             RootChild::DeaconMail => {
                 let rigs = self.known_rigs();
                 let (actor, _) = Actor::spawn_linked(
                     None,
-                    Named::new(&child, DeaconMail),
+                    Named::new(child, DeaconMail),
                     (deps.clone(), rigs, answers),
                     above,
                 )
@@ -417,35 +453,31 @@ impl RootState {
             RootChild::Curator => {
                 let arguments = (deps.clone(), self.plan.hints.events());
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, Curator), arguments, above).await?;
+                    Actor::spawn_linked(None, Named::new(child, Curator), arguments, above).await?;
                 (ChildRef::Curator(actor.clone()), actor.get_cell())
             }
             RootChild::Convoy => {
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, ConvoyWatch), deps.clone(), above).await?;
+                    Actor::spawn_linked(None, Named::new(child, ConvoyWatch), deps.clone(), above).await?;
                 (ChildRef::Convoy(actor.clone()), actor.get_cell())
             }
             RootChild::Control => {
                 let arguments = (deps.clone(), self.plan.process, myself.clone());
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, Control), arguments, above).await?;
+                    Actor::spawn_linked(None, Named::new(child, Control), arguments, above).await?;
                 (ChildRef::Control(actor.clone()), actor.get_cell())
             }
             RootChild::Rig(name) => {
                 let Some(plan) = self.rigs.get(name) else {
-                    return Ok(()); // it vanished from the town meanwhile
+                    return Ok(None);
                 };
                 let arguments = (deps.clone(), plan.clone(), answers);
                 let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(&child, RigSupervisor), arguments, above).await?;
+                    Actor::spawn_linked(None, Named::new(child, RigSupervisor), arguments, above).await?;
                 (ChildRef::Rig(actor.clone()), actor.get_cell())
             }
         };
-        deps.problems.clear(&format!("actor/{child}"));
-        self.children.started(child, actor, cell);
-        // A successor observes first: the next sweep comes at once.
-        self.hint_sweep();
-        Ok(())
+        Ok(Some((actor, cell)))
     }
 
     fn answers(&self) -> Answers {
