@@ -6,87 +6,237 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use self::{
+    document::Entry,
+    table::{Section, settings_table},
+    values::{
+        count, factor, interval, level, listen, naming, optional_text, pause, socket_name, socket_path,
+        switch, text, usage_limits, whole,
+    },
+};
 use crate::agent::usage_limit::UsageLimits;
 
 mod document;
 pub mod read;
+mod table;
 mod values;
 
-/// The settings in force. Replaced as a whole when the files change.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Settings {
+const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+settings_table! {
     /// The safety net.
-    pub heartbeat: Heartbeat,
+    heartbeat: Heartbeat {
+        /// From the beginning of one heartbeat to the next.
+        interval: Duration = 3 * MINUTE, interval;
+        /// A part that has not answered within this is reported as late.
+        deadline: Duration = 60 * SECOND, interval;
+    }
+
     /// How the tmux server is found and watched.
-    pub tmux: Tmux,
+    tmux: Tmux {
+        /// `-L`; the settings beat `GT_TMUX_SOCKET`.
+        socket_name: Option<String> = None, socket_name;
+        /// `-S`; beats the name.
+        socket_path: Option<PathBuf> = None, socket_path;
+        /// How often everything is looked at when nothing happens.
+        sweep: Duration = 60 * SECOND, interval;
+        /// How sessions are named.
+        naming: Naming = Naming::Rig, naming;
+    }
+
     /// The programs we run.
-    pub commands: CommandSettings,
+    commands: CommandSettings {
+        /// The bead tracker.
+        bd: String = "bd".into(), text;
+        /// Gas Town.
+        gt: String = "gt".into(), text;
+        /// git.
+        git: String = "git".into(), text;
+        /// tmux.
+        tmux: String = "tmux".into(), text;
+        /// The limit of each command, `git fetch` and `pull` excepted.
+        timeout: Duration = 30 * SECOND, interval;
+    }
+
     /// Starting an agent.
-    pub start: Start,
+    start: Start {
+        /// The most starts at once, each from its first look until the agent's process appears.
+        max_concurrent: usize = 4, whole(1, 10_000);
+        /// How long an agent's process, and then its readiness, is waited for.
+        timeout: Duration = 60 * SECOND, interval;
+        /// How long an agent must have been ready, without asking anything, before it is told what to do.
+        settle: Duration = 2 * SECOND, pause;
+        /// How long a key pressed at a question may take to show.
+        dialog_wait: Duration = 1 * SECOND, pause;
+    }
+
     /// Typing into a session.
-    pub nudge: Nudge,
+    nudge: Nudge {
+        /// Between pasting and the next key.
+        paste_settle: Duration = 500 * MILLISECOND, pause;
+        /// Between Escape, where the screen shows vim's insert mode, and Enter.
+        escape_settle: Duration = 100 * MILLISECOND, pause;
+    }
+
     /// Ending an agent.
-    pub kill: Kill,
+    kill: Kill {
+        /// Between TERM and KILL.
+        grace: Duration = 2 * SECOND, pause;
+    }
+
     /// The deacon's progress ladder.
-    pub deacon: Deacon,
+    deacon: Deacon where stuck_after >= stale_after {
+        /// A heartbeat older than this is answered with a nudge.
+        stale_after: Duration = 15 * MINUTE, interval;
+        /// A heartbeat older than this is answered with a restart.
+        stuck_after: Duration = 30 * MINUTE, interval;
+        /// How long after a start, a pause or a sleep an old heartbeat says nothing.
+        grace: Duration = 5 * MINUTE, pause;
+        /// The least time between two nudges.
+        nudge_every: Duration = 5 * MINUTE, interval;
+    }
+
     /// Boot.
-    pub boot: Boot,
+    boot: Boot {
+        /// Whether boot is spawned at all.
+        enabled: bool = true, switch;
+        /// The least time between two spawns.
+        cooldown: Duration = 2 * MINUTE, pause;
+        /// A boot session older than this is replaced.
+        max_age: Duration = 10 * MINUTE, interval;
+        /// No boot while the deacon's heartbeat is younger than this.
+        skip_when_fresher_than: Duration = 5 * MINUTE, pause;
+    }
+
     /// Polecats.
-    pub polecats: Polecats,
+    polecats: Polecats {
+        /// A polecat found dead is confirmed dead after this.
+        confirm: Duration = 5 * SECOND, pause;
+        /// A polecat that is being spawned is left alone for this long.
+        spawning_guard: Duration = 5 * MINUTE, pause;
+        /// A hook without progress for this long is a GUPP violation.
+        gupp_after: Duration = 30 * MINUTE, interval;
+    }
+
     /// Pending spawns.
-    pub spawns: Spawns,
+    spawns: Spawns {
+        /// How long a freshly spawned polecat's readiness is waited for.
+        ready_within: Duration = 2 * SECOND, interval;
+        /// A spawn message older than this is archived.
+        prune_after: Duration = 5 * MINUTE, interval;
+    }
+
     /// Lifecycle requests.
-    pub lifecycle: LifecycleRequests,
+    lifecycle: LifecycleRequests {
+        /// A request older than this is deleted, not executed.
+        max_age: Duration = 6 * HOUR, interval;
+        /// Between the kill and the start of a cycle.
+        pause: Duration = 500 * MILLISECOND, pause;
+    }
+
     /// The death window.
-    pub deaths: Deaths,
+    deaths: Deaths {
+        /// Deaths within this belong together.
+        window: Duration = 30 * SECOND, interval;
+        /// How many different sessions make a mass death.
+        threshold: u32 = 3, count;
+        /// Between two restarts after a mass death.
+        paced_restart: Duration = 2 * SECOND, pause;
+    }
+
     /// The restart policy.
-    pub restart: Restart,
+    restart: Restart where max_backoff >= initial_backoff {
+        /// An agent found dead is confirmed dead after this.
+        confirm: Duration = 1 * SECOND, pause;
+        /// How long an agent stopped by hand is left alone.
+        deliberate_hold: Duration = 10 * MINUTE, pause;
+        /// The delay before the second restart.
+        initial_backoff: Duration = 30 * SECOND, interval;
+        /// Each further delay is longer by this factor.
+        multiplier: f64 = 2.0, factor;
+        /// The longest delay.
+        max_backoff: Duration = 10 * MINUTE, interval;
+        /// How many restarts within the window make a crash loop.
+        crash_loop_count: u32 = 5, count;
+        /// The crash loop's window.
+        crash_loop_window: Duration = 15 * MINUTE, interval;
+        /// An agent alive for this long starts afresh.
+        stable_after: Duration = 30 * MINUTE, interval;
+        /// A crash loop is tried again after this.
+        retry_crash_loop_after: Duration = 30 * MINUTE, interval;
+    }
+
     /// The feed curator.
-    pub feed: Feed,
+    feed: Feed {
+        /// Whether the feed is curated.
+        enabled: bool = true, switch;
+        /// A second `done` within this is dropped.
+        done_window: Duration = 10 * SECOND, pause;
+        /// Slings within this are reported together.
+        sling_window: Duration = 30 * SECOND, pause;
+        /// How many slings are reported together, at least.
+        sling_count: u32 = 3, count;
+        /// The feed's bound.
+        max_bytes: u64 = 10 * 1024 * 1024, whole(1, u64::MAX);
+    }
+
     /// The convoy watcher.
-    pub convoy: Convoy,
-    /// Questions on agents' screens.
-    pub questions: Questions,
+    convoy: Convoy where retry_max >= retry_after {
+        /// Whether convoys are watched.
+        enabled: bool = true, switch;
+        /// The first delay before `bd activity` is started again.
+        retry_after: Duration = 5 * SECOND, interval;
+        /// The longest such delay.
+        retry_max: Duration = 60 * SECOND, interval;
+        /// The timed check.
+        check_every: Duration = 5 * MINUTE, interval;
+    }
+
+    /// Which of the questions that agents' programs ask at their start are answered, and the safe way. All others are
+    /// left to people.
+    questions: Questions {
+        /// Claude's warning of its mode without permissions is accepted.
+        bypass_permissions: bool = true, switch;
+        /// A newer version of the program is skipped.
+        update: bool = true, switch;
+        /// The directory that the agent was started in is trusted.
+        trust_folder: bool = false, switch;
+    }
+
     /// Agents that end because of a usage limit.
-    pub usage_limit: UsageLimit,
-    /// Telling somebody.
-    pub notify: Notify,
+    usage_limit: UsageLimit {
+        /// What the last screen of such an agent shows.
+        patterns: UsageLimits = UsageLimits::default(), usage_limits;
+        /// How often such an agent is tried again.
+        retry_every: Duration = 15 * MINUTE, interval;
+    }
+
+    /// Alerts.
+    notify: Notify {
+        /// The command that gets alerts as JSON on standard input.
+        command: Option<String> = None, optional_text;
+        /// Its limit.
+        timeout: Duration = 10 * SECOND, interval;
+    }
+
     /// The HTTP listener.
-    pub http: Http,
+    http: Http {
+        /// Address to listen on.
+        listen: Option<String> = None, listen;
+    }
+
     /// The log.
-    pub log: Log,
-    /// Which patrols run where (`mayor/daemon.json`, `patrols`).
-    pub patrols: Patrols,
-    /// Variables exported to the commands we run (`mayor/daemon.json`, `env`).
-    pub env: BTreeMap<String, String>,
-}
-
-/// `heartbeat`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heartbeat {
-    /// From the beginning of one heartbeat to the next.
-    pub interval: Duration,
-    /// A part that has not answered within this is reported as late.
-    pub deadline: Duration,
-}
-
-/// `tmux`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tmux {
-    /// `-L`; the settings beat `GT_TMUX_SOCKET`.
-    pub socket_name: Option<String>,
-    /// `-S`; beats the name.
-    pub socket_path: Option<PathBuf>,
-    /// How often everything is looked at when nothing happens.
-    pub sweep: Duration,
-    /// How sessions are named.
-    pub naming: Naming,
-}
-
-/// The socket name in the value of `GT_TMUX_SOCKET`, where it holds one: empty, `auto` and `default` leave the choice to whoever
-/// reads it, as `gt` has it, and name nothing.
-pub fn socket_of_variable(value: Option<&str>) -> Option<&str> {
-    value.map(str::trim).filter(|name| !matches!(*name, "" | "auto" | "default"))
+    log: Log {
+        /// `error`, `warn`, `info` or `debug`.
+        level: LogLevel = LogLevel::Info, level;
+        /// The log is rotated when it would grow past this.
+        max_bytes: u64 = 10 * 1024 * 1024, whole(1, u64::MAX);
+        /// How many rotated logs are kept.
+        keep: u32 = 5, whole(0, 1000);
+    }
 }
 
 /// `tmux.naming`: which scheme session names follow.
@@ -99,215 +249,6 @@ pub enum Naming {
     Prefix,
 }
 
-/// `commands`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CommandSettings {
-    /// The bead tracker.
-    pub bd: String,
-    /// Gas Town.
-    pub gt: String,
-    /// git.
-    pub git: String,
-    /// tmux.
-    pub tmux: String,
-    /// The limit of each command, `git fetch` and `pull` excepted.
-    pub timeout: Duration,
-}
-
-/// `start`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Start {
-    /// Starts between the first look and the appearance of the agent's process, at once.
-    pub max_concurrent: usize,
-    /// How long an agent's process, and then its readiness, is waited for.
-    pub timeout: Duration,
-    /// How long an agent must have been ready, without asking anything, before it is told what to do.
-    pub settle: Duration,
-    /// How long a key pressed at a question may take to show.
-    pub dialog_wait: Duration,
-}
-
-/// `nudge`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Nudge {
-    /// Between pasting and the next key.
-    pub paste_settle: Duration,
-    /// Between Escape, where the screen shows vim's insert mode, and Enter.
-    pub escape_settle: Duration,
-}
-
-/// `kill`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Kill {
-    /// Between TERM and KILL.
-    pub grace: Duration,
-}
-
-/// `deacon`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Deacon {
-    /// A heartbeat older than this is answered with a nudge.
-    pub stale_after: Duration,
-    /// A heartbeat older than this is answered with a restart.
-    pub stuck_after: Duration,
-    /// How long after a start, a pause or a sleep an old heartbeat says nothing.
-    pub grace: Duration,
-    /// The least time between two nudges.
-    pub nudge_every: Duration,
-}
-
-/// `boot`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Boot {
-    /// Whether boot is spawned at all.
-    pub enabled: bool,
-    /// The least time between two spawns.
-    pub cooldown: Duration,
-    /// A boot session older than this is replaced.
-    pub max_age: Duration,
-    /// No boot while the deacon's heartbeat is younger than this.
-    pub skip_when_fresher_than: Duration,
-}
-
-/// `polecats`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Polecats {
-    /// The second look at a dead polecat comes after this.
-    pub confirm: Duration,
-    /// A polecat that is being spawned is left alone for this long.
-    pub spawning_guard: Duration,
-    /// A hook without progress for this long is a GUPP violation.
-    pub gupp_after: Duration,
-}
-
-/// `spawns`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Spawns {
-    /// How long a freshly spawned polecat's readiness is waited for.
-    pub ready_within: Duration,
-    /// A spawn message older than this is archived.
-    pub prune_after: Duration,
-}
-
-/// `lifecycle`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LifecycleRequests {
-    /// A request older than this is deleted, not executed.
-    pub max_age: Duration,
-    /// Between the kill and the start of a cycle.
-    pub pause: Duration,
-}
-
-/// `deaths`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Deaths {
-    /// Deaths within this belong together.
-    pub window: Duration,
-    /// So many different sessions are a mass death.
-    pub threshold: u32,
-    /// Between two restarts after a mass death.
-    pub paced_restart: Duration,
-}
-
-/// `restart`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Restart {
-    /// The second look at a dead agent comes after this.
-    pub confirm: Duration,
-    /// How long an agent stopped by hand is left alone.
-    pub deliberate_hold: Duration,
-    /// The delay before the second restart.
-    pub initial_backoff: Duration,
-    /// Each further delay is longer by this factor.
-    pub multiplier: f64,
-    /// The longest delay.
-    pub max_backoff: Duration,
-    /// So many restarts within the window are a crash loop.
-    pub crash_loop_count: u32,
-    /// The crash loop's window.
-    pub crash_loop_window: Duration,
-    /// An agent alive for this long starts afresh.
-    pub stable_after: Duration,
-    /// A crash loop is tried again after this.
-    pub retry_crash_loop_after: Duration,
-}
-
-/// `feed`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Feed {
-    /// Whether the feed is curated.
-    pub enabled: bool,
-    /// A second `done` within this is dropped.
-    pub done_window: Duration,
-    /// Slings within this are told together.
-    pub sling_window: Duration,
-    /// From so many slings on.
-    pub sling_count: u32,
-    /// The feed's bound.
-    pub max_bytes: u64,
-}
-
-/// `convoy`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Convoy {
-    /// Whether convoys are watched.
-    pub enabled: bool,
-    /// The first delay before `bd activity` is started again.
-    pub retry_after: Duration,
-    /// The longest such delay.
-    pub retry_max: Duration,
-    /// The timed check.
-    pub check_every: Duration,
-}
-
-/// `questions`: which of the questions that agents' programs ask at their start are answered, and the safe way. All others
-/// are left to people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Questions {
-    /// Claude's warning of its mode without permissions is accepted.
-    pub bypass_permissions: bool,
-    /// A newer version of the program is skipped.
-    pub update: bool,
-    /// The directory that the agent was started in is trusted.
-    pub trust_folder: bool,
-}
-
-/// `usage_limit`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UsageLimit {
-    /// What the last screen of such an agent shows.
-    pub patterns: UsageLimits,
-    /// How often such an agent is tried again.
-    pub retry_every: Duration,
-}
-
-/// `notify`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Notify {
-    /// The command that gets alerts as JSON on standard input.
-    pub command: Option<String>,
-    /// Its limit.
-    pub timeout: Duration,
-}
-
-/// `http`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Http {
-    /// Address to listen on.
-    pub listen: Option<String>,
-}
-
-/// `log`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: LogLevel,
-    /// The log is rotated when it would grow past this.
-    pub max_bytes: u64,
-    /// So many rotated logs are kept.
-    pub keep: u32,
-}
-
 /// `log.level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -318,6 +259,12 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+/// The socket name in the value of `GT_TMUX_SOCKET`, where it holds one: empty, `auto` and `default` leave the choice to the
+/// program that reads it, as `gt` has it, and name nothing.
+pub fn socket_of_variable(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|name| !matches!(*name, "" | "auto" | "default"))
 }
 
 /// `patrols` of `mayor/daemon.json`.
@@ -344,159 +291,6 @@ impl Patrol {
     /// Whether the patrol runs in this rig.
     pub fn covers(&self, rig: &str) -> bool {
         self.enabled && self.rigs.as_ref().is_none_or(|rigs| rigs.iter().any(|name| name == rig))
-    }
-}
-
-const fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-const fn minutes(n: u64) -> Duration {
-    Duration::from_secs(n * 60)
-}
-
-const fn millis(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-impl Default for Heartbeat {
-    fn default() -> Self {
-        Heartbeat { interval: minutes(3), deadline: seconds(60) }
-    }
-}
-
-impl Default for Tmux {
-    fn default() -> Self {
-        Tmux { socket_name: None, socket_path: None, sweep: seconds(60), naming: Naming::Rig }
-    }
-}
-
-impl Default for CommandSettings {
-    fn default() -> Self {
-        CommandSettings {
-            bd: "bd".into(),
-            gt: "gt".into(),
-            git: "git".into(),
-            tmux: "tmux".into(),
-            timeout: seconds(30),
-        }
-    }
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Start { max_concurrent: 4, timeout: seconds(60), settle: seconds(2), dialog_wait: seconds(1) }
-    }
-}
-
-impl Default for Nudge {
-    fn default() -> Self {
-        Nudge { paste_settle: millis(500), escape_settle: millis(100) }
-    }
-}
-
-impl Default for Kill {
-    fn default() -> Self {
-        Kill { grace: seconds(2) }
-    }
-}
-
-impl Default for Deacon {
-    fn default() -> Self {
-        Deacon {
-            stale_after: minutes(15),
-            stuck_after: minutes(30),
-            grace: minutes(5),
-            nudge_every: minutes(5),
-        }
-    }
-}
-
-impl Default for Boot {
-    fn default() -> Self {
-        Boot { enabled: true, cooldown: minutes(2), max_age: minutes(10), skip_when_fresher_than: minutes(5) }
-    }
-}
-
-impl Default for Polecats {
-    fn default() -> Self {
-        Polecats { confirm: seconds(5), spawning_guard: minutes(5), gupp_after: minutes(30) }
-    }
-}
-
-impl Default for Spawns {
-    fn default() -> Self {
-        Spawns { ready_within: seconds(2), prune_after: minutes(5) }
-    }
-}
-
-impl Default for LifecycleRequests {
-    fn default() -> Self {
-        LifecycleRequests { max_age: minutes(6 * 60), pause: millis(500) }
-    }
-}
-
-impl Default for Deaths {
-    fn default() -> Self {
-        Deaths { window: seconds(30), threshold: 3, paced_restart: seconds(2) }
-    }
-}
-
-impl Default for Restart {
-    fn default() -> Self {
-        Restart {
-            confirm: seconds(1),
-            deliberate_hold: minutes(10),
-            initial_backoff: seconds(30),
-            multiplier: 2.0,
-            max_backoff: minutes(10),
-            crash_loop_count: 5,
-            crash_loop_window: minutes(15),
-            stable_after: minutes(30),
-            retry_crash_loop_after: minutes(30),
-        }
-    }
-}
-
-impl Default for Feed {
-    fn default() -> Self {
-        Feed {
-            enabled: true,
-            done_window: seconds(10),
-            sling_window: seconds(30),
-            sling_count: 3,
-            max_bytes: 10 * 1024 * 1024,
-        }
-    }
-}
-
-impl Default for Convoy {
-    fn default() -> Self {
-        Convoy { enabled: true, retry_after: seconds(5), retry_max: seconds(60), check_every: minutes(5) }
-    }
-}
-
-impl Default for Questions {
-    fn default() -> Self {
-        Questions { bypass_permissions: true, update: true, trust_folder: false }
-    }
-}
-
-impl Default for UsageLimit {
-    fn default() -> Self {
-        UsageLimit { patterns: UsageLimits::default(), retry_every: minutes(15) }
-    }
-}
-
-impl Default for Notify {
-    fn default() -> Self {
-        Notify { command: None, timeout: seconds(10) }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Log { level: LogLevel::Info, max_bytes: 10 * 1024 * 1024, keep: 5 }
     }
 }
 
