@@ -293,6 +293,13 @@ fn broken_files() {
 fn the_shared_file_is_read_leniently() {
     let text = include_str!("../../../tests/fixtures/settings/daemon.json");
     assert_eq!(shared(text), (Settings::default(), vec![]), "as gt doctor writes it");
+    let (settings, problems) = shared(
+        r#"{"heartbeat":{"interval":7,"interval":"5m"},"env":null,"env":{"A":1,"A":"1"},"patrols.witness":{"enabled":false}}"#,
+    );
+    assert_eq!(problems, Vec::<String>::new(), "of a key given twice the last counts");
+    let mut expected = Settings { env: BTreeMap::from([("A".into(), "1".into())]), ..Settings::default() };
+    expected.heartbeat.interval = Duration::from_secs(300);
+    assert_eq!(settings, expected, "a dot in a key leads nowhere");
 
     let (settings, problems) = shared(
         r#"{"heartbeat":{"enabled":false,"interval":"5m"},"unknown":7,
