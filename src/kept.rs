@@ -16,7 +16,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    deps::Deps,
+    ports::Ports,
     town::reading::{self, FileProblem, Reading},
     writes::{Content, Write},
 };
@@ -30,16 +30,16 @@ const DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// Waits until the disk answers for this file, whatever the answer is: a disk that is slow says nothing about the file, and what
 /// is in it must not be taken for lost. It is a problem under this key meanwhile.
-pub async fn once_it_answers(deps: &Deps, path: &Path, key: &str) {
-    while let Err(error) = deps.files.read(path).await
+pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
+    while let Err(error) = ports.files.read(path).await
         && error.kind() == io::ErrorKind::TimedOut
     {
-        let shown = deps.paths.shown(path).display().to_string();
+        let shown = ports.paths.shown(path).display().to_string();
         let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
-        deps.problems.report(key, text);
+        ports.problems.report(key, text);
         tokio::time::sleep(DISK_RETRY).await;
     }
-    deps.problems.clear(key);
+    ports.problems.clear(key);
 }
 
 /// A value of type `T` and its file; clones share both.
@@ -107,13 +107,13 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
 
     /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
     /// broken one, the value stays as it is.
-    pub async fn load(&self, deps: &Deps) {
-        once_it_answers(deps, &self.path, &self.problem(deps)).await;
-        if let Some(problem) = self.peek(deps).await.1 {
-            let shown = deps.paths.shown(&self.path);
-            let key = self.problem(deps);
-            deps.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
-            if let Err(error) = deps.files.set_aside(&self.path, "corrupt").await {
+    pub async fn load(&self, ports: &Ports) {
+        once_it_answers(ports, &self.path, &self.problem(ports)).await;
+        if let Some(problem) = self.peek(ports).await.1 {
+            let shown = ports.paths.shown(&self.path);
+            let key = self.problem(ports);
+            ports.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
+            if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
                 tracing::warn!("{} could not be set aside: {error}", shown.display());
             }
         }
@@ -121,8 +121,8 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
 
     /// Takes over what is in the file and leaves the file as it is: for those who only look. Returns whether there is one, and
     /// what is wrong with it.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        match Reading::of(deps.paths.shown(&self.path), self.read(deps).await, reading::json::<T>) {
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        match Reading::of(ports.paths.shown(&self.path), self.read(ports).await, reading::json::<T>) {
             Reading::Good(value) => {
                 *self.value() = value;
                 (true, None)
@@ -133,10 +133,10 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
     }
 
     /// A disk may fail for a moment, and what is in the file is worth a second try.
-    async fn read(&self, deps: &Deps) -> io::Result<Vec<u8>> {
+    async fn read(&self, ports: &Ports) -> io::Result<Vec<u8>> {
         let mut tries = 1;
         loop {
-            match deps.files.read(&self.path).await {
+            match ports.files.read(&self.path).await {
                 Err(error) if error.kind() != io::ErrorKind::NotFound && tries < TRIES => tries += 1,
                 content => return content,
             }
@@ -147,25 +147,25 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
     /// Writes the value (mode 0600), as [`Writes`](crate::writes::Writes) does. When it returns `Ok`, what was in it when this was called
     /// is on disk. An error names the file; it is reported as long as it lasts, and what it could not write is
     /// [not saved](Self::is_unsaved) yet, and retried.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        deps.writes.replace(deps, self.to_write(deps)).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        ports.writes.replace(ports, self.to_write(ports)).await
     }
 
     /// As [`save`](Self::save), but does nothing when all of it is on disk already: for many who save at the same time.
-    pub async fn save_changes(&self, deps: &Deps) -> Result<(), String> {
-        deps.writes.replace_unless(deps, self.to_write(deps), || !self.is_unsaved()).await
+    pub async fn save_changes(&self, ports: &Ports) -> Result<(), String> {
+        ports.writes.replace_unless(ports, self.to_write(ports), || !self.is_unsaved()).await
     }
 
-    fn to_write(&self, deps: &Deps) -> Write {
+    fn to_write(&self, ports: &Ports) -> Write {
         Write {
             path: self.path.clone(),
             mode: 0o600,
-            key: self.problem(deps),
+            key: self.problem(ports),
             content: Arc::new(self.clone()),
         }
     }
 
-    fn problem(&self, deps: &Deps) -> String {
-        format!("file/{}", deps.paths.shown(&self.path).display())
+    fn problem(&self, ports: &Ports) -> String {
+        format!("file/{}", ports.paths.shown(&self.path).display())
     }
 }

@@ -71,6 +71,7 @@ mod limits;
 pub mod operator;
 pub mod panics;
 pub mod polecat;
+pub mod ports;
 pub mod problems;
 pub mod processes;
 pub mod rig;

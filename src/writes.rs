@@ -9,16 +9,11 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::sync::watch;
 
-use crate::deps::Deps;
-
-/// Before the first retry; doubled for each that fails.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+use crate::ports::Ports;
 
 /// What a file is to hold.
 pub trait Content: Send + Sync {
@@ -78,15 +73,15 @@ impl std::fmt::Debug for File {
 
 impl Writes {
     /// Replaces the file. When it returns `Ok`, what its content was when this was called is on disk, or something newer. An
-    /// error names the file, is a problem as long as it lasts, and is retried by [`keep_trying`].
-    pub async fn replace(&self, deps: &Deps, write: Write) -> Result<(), String> {
-        self.replace_unless(deps, write, || false).await
+    /// error names the file, is a problem as long as it lasts, and is retried by [`keep_writing`](crate::tree::chores::keep_writing).
+    pub async fn replace(&self, ports: &Ports, write: Write) -> Result<(), String> {
+        self.replace_unless(ports, write, || false).await
     }
 
     /// As [`replace`](Self::replace), unless by its turn its content is on disk already.
     pub async fn replace_unless(
         &self,
-        deps: &Deps,
+        ports: &Ports,
         write: Write,
         on_disk: impl Fn() -> bool,
     ) -> Result<(), String> {
@@ -95,7 +90,7 @@ impl Writes {
         if on_disk() {
             return Ok(());
         }
-        let result = attempt(deps, &write).await;
+        let result = attempt(ports, &write).await;
         *file.failed() = result.is_err().then_some(write);
         if result.is_err() {
             self.wake();
@@ -109,21 +104,23 @@ impl Writes {
     }
 
     /// Retries each failed write once; returns whether any still fails.
-    async fn retry(&self, deps: &Deps) -> bool {
+    pub async fn retry(&self, ports: &Ports) -> bool {
         let files: Vec<Arc<File>> = self.files().values().cloned().collect();
         let mut fails = false;
         for file in files {
             let _turn = file.turn.lock().await;
             let Some(write) = file.failed().clone() else { continue };
-            match attempt(deps, &write).await {
+            match attempt(ports, &write).await {
                 Ok(()) => *file.failed() = None,
                 Err(_) => fails = true,
             }
         }
-        if deps.outbox.waiting() > 0 {
-            deps.outbox.flush(deps).await;
-        }
-        fails || deps.outbox.waiting() > 0
+        fails
+    }
+
+    /// Moves when a write failed.
+    pub fn failures(&self) -> watch::Receiver<()> {
+        self.failed.subscribe()
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<File>>> {
@@ -142,11 +139,11 @@ impl Drop for Unwritten<'_> {
     }
 }
 
-async fn attempt(deps: &Deps, write: &Write) -> Result<(), String> {
+async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
     let mut unwritten = Unwritten(Some(&*write.content));
     let written = match write.content.bytes() {
         Ok(content) => {
-            let written = deps.files.replace(&write.path, &content, write.mode).await;
+            let written = ports.files.replace(&write.path, &content, write.mode).await;
             written.map_err(|error| error.to_string())
         }
         Err(error) => Err(format!("its content cannot be made JSON ({error}); the file stays as it is")),
@@ -154,34 +151,17 @@ async fn attempt(deps: &Deps, write: &Write) -> Result<(), String> {
     match written {
         Ok(()) => {
             unwritten.0 = None;
-            deps.problems.clear(&write.key);
+            ports.problems.clear(&write.key);
             Ok(())
         }
         Err(why) => {
-            let text = format!("{} cannot be written: {why}", shown(deps, &write.path));
-            deps.problems.report(write.key.clone(), format!("{text}; it is retried until it can"));
+            let text = format!("{} cannot be written: {why}", shown(ports, &write.path));
+            ports.problems.report(write.key.clone(), format!("{text}; it is retried until it can"));
             Err(text)
         }
     }
 }
 
-fn shown(deps: &Deps, path: &Path) -> String {
-    deps.paths.shown(path).display().to_string()
-}
-
-/// Retries what failed for as long as it fails. Never ends by itself.
-pub async fn keep_trying(deps: &Deps) {
-    let mut failed = deps.writes.failed.subscribe();
-    // What failed under an earlier caller.
-    failed.mark_changed();
-    while failed.changed().await.is_ok() {
-        let mut pause = FIRST_RETRY;
-        loop {
-            tokio::time::sleep(pause).await;
-            if !deps.writes.retry(deps).await {
-                break;
-            }
-            pause = LONGEST_RETRY.min(pause * 2);
-        }
-    }
+fn shown(ports: &Ports, path: &Path) -> String {
+    ports.paths.shown(path).display().to_string()
 }

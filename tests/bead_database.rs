@@ -16,7 +16,7 @@ use std::{
 };
 
 use gastown_supervisor::ledger::{
-    beads::Bead,
+    bead::Bead,
     sqlite::SqliteBeads,
     store::{BeadStore, Stamp},
 };

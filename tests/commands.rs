@@ -23,12 +23,15 @@ use gastown_supervisor::{
     commands::{Command, CommandError, Commands, Line, Printed, lines, runner::Runner},
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
-    deps::{Deps, Dice, Ports},
+    deps::Deps,
     ledger::{notify, sqlite::SqliteBeads},
     operator::beginnings::SystemBeginnings,
+    ports::{Dice, Ports},
+    problems::Problems,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
+    writes::Writes,
 };
 
 #[path = "support/limits.rs"]
@@ -215,6 +218,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
     settings.notify.command = Some(command.to_owned());
     settings.notify.timeout = timeout;
     settings.env.insert("MORE".to_owned(), "more".to_owned());
+    let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
     let ports = Ports {
         sessions: Arc::new(Tmux::new(TmuxConfig::new(Socket::Path(town.join("tmux"))))),
         processes: Arc::new(SystemProcesses::new()),
@@ -226,9 +230,14 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
         door: Arc::new(SocketDoor),
+        dice: Dice::seeded(1),
+        paths: TownPaths::new(town),
+        settings,
+        degraded: false,
+        problems: Problems::new(),
+        writes: Writes::default(),
     };
-    let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
-    Deps::new(ports, Dice::seeded(1), TownPaths::new(town), settings)
+    Deps::new(ports)
 }
 
 #[tokio::test]

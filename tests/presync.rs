@@ -30,12 +30,15 @@ use gastown_supervisor::{
     commands::runner::Runner,
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
-    deps::{Deps, Dice, Ports},
+    deps::Deps,
     ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
+    ports::{Dice, Ports},
+    problems::Problems,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
+    writes::Writes,
 };
 use limits::LimitedCommand;
 
@@ -141,6 +144,7 @@ impl Town {
         settings.commands.timeout = Duration::from_secs(2);
         let environment = SURROUNDINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let root = self.root();
+        let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
         let ports = Ports {
             sessions: Arc::new(Tmux::new(TmuxConfig::new(Socket::Path(root.join("tmux"))))),
             processes: Arc::new(SystemProcesses::new()),
@@ -152,9 +156,14 @@ impl Town {
             convoys: Arc::new(SqliteConvoys::new(root.join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
             door: Arc::new(SocketDoor),
+            dice: Dice::seeded(1),
+            paths: TownPaths::new(root),
+            settings,
+            degraded: false,
+            problems: Problems::new(),
+            writes: Writes::default(),
         };
-        let (_, settings) = tokio::sync::watch::channel(Arc::new(settings));
-        Deps::new(ports, Dice::seeded(1), TownPaths::new(root), settings)
+        Deps::new(ports)
     }
 
     /// Pre-sync of the refinery, with this git; what `bd` was asked.

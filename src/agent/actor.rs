@@ -12,9 +12,10 @@ use super::{
     confirmation::{Assignment, Observation},
     directory::AgentRef,
     lifecycle::{Event, StartEnd},
-    owner::{AgentStatus, Owner, OwnerEvent},
+    owner::{Owner, OwnerEvent},
     role::{Occasion, Role, RoleEvent},
     spec::AgentSpec,
+    status::AgentStatus,
 };
 use crate::{
     deps::Deps,

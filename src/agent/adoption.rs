@@ -3,12 +3,12 @@
 //! A supervisor that was killed during a start leaves a session that keeps dead panes, and one that was stopped took its key
 //! bindings away. It must not touch the options of a session that no supervisor made.
 
-use super::{bindings, spec::AgentSpec};
+use super::{appearance, spec::AgentSpec};
 use crate::{deps::Deps, sessions::SessionsError};
 
 /// Completes what a predecessor left unfinished. A failure is logged: the agent runs without it.
 pub async fn adopt(deps: &Deps, spec: &AgentSpec) {
-    for done in [stop_keeping_panes(deps, spec).await, bindings::bind(deps).await] {
+    for done in [stop_keeping_panes(deps, spec).await, bind_keys(deps).await] {
         if let Err(error) = done {
             tracing::warn!("{}: during its adoption: {error}", spec.identity);
         }
@@ -26,4 +26,14 @@ async fn stop_keeping_panes(deps: &Deps, spec: &AgentSpec) -> Result<(), Session
         }
         _ => Ok(()),
     }
+}
+
+/// Binds this town's keys on the server that is spoken to, unless it has them.
+pub async fn bind_keys(deps: &Deps) -> Result<(), SessionsError> {
+    let server = deps.sessions.server_generation();
+    let Some(prefixes) = deps.bindings.missing_on(server) else { return Ok(()) };
+    let bindings = appearance::key_bindings(deps.settings().tmux.naming, &prefixes);
+    deps.sessions.bind_keys(&bindings).await?;
+    deps.bindings.bound_on(server);
+    Ok(())
 }

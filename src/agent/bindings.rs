@@ -2,9 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::appearance;
-use crate::{deps::Deps, sessions::SessionsError};
-
 /// What is bound where.
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {
@@ -36,14 +33,4 @@ impl Bindings {
     pub fn bound_on(&self, server: u64) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).bound_on = Some(server);
     }
-}
-
-/// Binds this town's keys on the server that is spoken to, unless it has them.
-pub async fn bind(deps: &Deps) -> Result<(), SessionsError> {
-    let server = deps.sessions.server_generation();
-    let Some(prefixes) = deps.bindings.missing_on(server) else { return Ok(()) };
-    let bindings = appearance::key_bindings(deps.settings().tmux.naming, &prefixes);
-    deps.sessions.bind_keys(&bindings).await?;
-    deps.bindings.bound_on(server);
-    Ok(())
 }

@@ -20,7 +20,7 @@ use ractor::{ActorCell, ActorStatus, RpcReplyPort};
 
 use super::{
     identity::{Identity, RigName},
-    owner::AgentStatus,
+    status::AgentStatus,
 };
 use crate::{problems::Problems, tree::part::Word, work::Post};
 

@@ -11,62 +11,18 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use self::judge::{Found, Wanted, find, town_of};
 use super::{foreign, identity::Identity, place, programs, spec::AgentSpec};
-use crate::{
-    deps::Deps,
-    processes::{ProcessesError, Resident},
-};
+use crate::{deps::Deps, processes::Resident};
 
 mod judge;
-
-/// The variables that tell whose a process is.
-const VARIABLES: &[&str] =
-    &["GT_ROOT", "GT_TOWN_ROOT", "BD_ACTOR", "GT_ROLE", "GT_RIG", "GT_POLECAT", "GT_PROCESS_NAMES", "TMUX"];
+pub mod search;
 
 /// Right before a start, that nobody was found counts for this long: the look that led to it has just searched.
 pub const JUST_SEARCHED: Duration = Duration::from_secs(2);
-
-/// A search that takes longer has failed: a process that hangs in the kernel can hold whoever reads about it for ever.
-const LIMIT: Duration = Duration::from_secs(5);
-/// A search that failed so may leave a thread behind, so the next one waits this long.
-const AFTER_A_HANG: Duration = Duration::from_secs(60);
-
-type Seen = Result<Arc<Vec<Resident>>, ProcessesError>;
-
-/// What the last search showed, and when it began; shared by all owners.
-#[derive(Debug, Clone, Default)]
-pub struct Elsewhere {
-    last: Arc<tokio::sync::Mutex<Option<(Duration, Seen)>>>,
-}
-
-impl Elsewhere {
-    /// The processes that may be agents, as they were at most this long ago.
-    async fn residents(&self, deps: &Deps, at_most: Duration) -> Seen {
-        let asked = deps.now().mono;
-        let mut last = self.last.lock().await;
-        if let Some((begun, seen)) = &*last
-            && *begun + at_most >= asked
-        {
-            return seen.clone();
-        }
-        let mut begun = deps.now().mono;
-        let search = deps.processes.residents(VARIABLES, deps.paths.root());
-        let seen = match tokio::time::timeout(LIMIT, search).await {
-            Ok(seen) => seen.map(Arc::new),
-            Err(_) => {
-                begun += AFTER_A_HANG;
-                Err(ProcessesError(format!("no answer within {LIMIT:?}")))
-            }
-        };
-        *last = Some((begun, seen.clone()));
-        seen
-    }
-}
 
 /// Its session is in sight: it runs nowhere else.
 pub fn in_sight(deps: &Deps, spec: &AgentSpec) {

@@ -10,7 +10,7 @@ use std::{
 
 use super::spec::AgentSpec;
 use crate::{
-    deps::Deps,
+    ports::Ports,
     sessions::sweep::Glimpse,
     town::{files::Files, paths::TownPaths},
 };
@@ -52,21 +52,21 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// What was seen of an agent's session, where that is not another town's; of what is another town's nothing is known here.
-pub async fn left_out(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse) -> Glimpse {
+pub async fn left_out(ports: &Ports, spec: &AgentSpec, glimpse: Glimpse) -> Glimpse {
     let key = spec.problem_key("foreign");
     let named = match &glimpse {
         Glimpse::Present(session, _) => session.towns.as_slice(),
         Glimpse::Absent => &[],
         Glimpse::Unknown(_) => return glimpse,
     };
-    match other_town(&*deps.files, deps.paths.root(), named).await {
+    match other_town(&*ports.files, ports.paths.root(), named).await {
         Ok(None) => {
-            deps.problems.clear(&key);
+            ports.problems.clear(&key);
             glimpse
         }
         Ok(Some(town)) => {
             let why = taken_by(&town);
-            deps.problems.report(
+            ports.problems.report(
                 key,
                 format!(
                     "{}: {why}, in session {} of the same tmux server; it is left alone until one of the towns has a server \

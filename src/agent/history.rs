@@ -28,8 +28,8 @@ use super::{
     standing::Standing,
 };
 use crate::{
-    deps::Deps,
     kept::Kept,
+    ports::Ports,
     town::reading::{self, FileProblem},
 };
 
@@ -100,8 +100,8 @@ impl Histories {
     }
 
     /// Takes over what the last supervisor left; to be called once, before any actor runs.
-    pub async fn load(&self, deps: &Deps) {
-        self.book.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.book.load(ports).await;
         let mut book = self.book.value();
         for record in book.agents.values_mut() {
             let surplus = record.entries.len().saturating_sub(ENTRIES);
@@ -111,13 +111,13 @@ impl Histories {
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.book.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.book.peek(ports).await
     }
 
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is not saved yet.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.book.save(deps).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        self.book.save(ports).await
     }
 
     /// Whether something changed since it was last written.

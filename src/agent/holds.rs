@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use crate::{deps::Deps, kept::Kept, town::reading::FileProblem};
+use crate::{kept::Kept, ports::Ports, town::reading::FileProblem};
 
 /// The register, with its file `holds.json`.
 #[derive(Debug, Clone)]
@@ -47,13 +47,13 @@ impl Holds {
     }
 
     /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.0.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.0.load(ports).await;
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.0.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.0.peek(ports).await
     }
 
     /// Whether this agent is held, and how.
@@ -76,7 +76,7 @@ impl Holds {
     }
 
     /// Writes the file.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.0.save(deps).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        self.0.save(ports).await
     }
 }

@@ -13,7 +13,7 @@ use super::{
     confirmation::SessionKey,
     identity::{Identity, RigName},
 };
-use crate::{deps::Deps, kept::Kept, town::reading::FileProblem};
+use crate::{kept::Kept, ports::Ports, town::reading::FileProblem};
 
 /// The register, with its file `lives.json`.
 #[derive(Debug, Clone)]
@@ -41,13 +41,13 @@ impl Lives {
     }
 
     /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.0.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.0.load(ports).await;
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.0.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.0.peek(ports).await
     }
 
     /// Whether this agent was seen alive, and its end is not accounted for.
@@ -87,7 +87,7 @@ impl Lives {
     }
 
     /// Writes the file unless all of it is on disk.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.0.save_changes(deps).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        self.0.save_changes(ports).await
     }
 }

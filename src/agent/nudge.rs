@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::{
     confirmation::{SessionKey, Sighting},
-    observe, questions, readiness, screens,
+    observe, questions, readiness,
+    screens::reading,
     spec::AgentSpec,
 };
 use crate::{
@@ -103,7 +104,7 @@ async fn look(
     incarnation: &SessionKey,
 ) -> Result<(PaneTarget, Vec<String>), Why> {
     let pane = locate(deps, spec, incarnation).await?;
-    let lines = match screens::read(deps, &pane).await.map_err(Why::from) {
+    let lines = match reading::read(deps, &pane).await.map_err(Why::from) {
         Err(Why::Failed(error)) => return Err(Why::Unknown(error.to_string())),
         lines => lines?,
     };

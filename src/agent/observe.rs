@@ -2,10 +2,7 @@
 //!
 //! A look never decides and never changes anything. What could not be asked is in it as unknown.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -15,7 +12,9 @@ use super::{
     identity::Role,
     kill::key,
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
-    permission, programs, screens,
+    names::KnownNames,
+    permission, programs,
+    screens::reading,
     spec::AgentSpec,
     workplace,
 };
@@ -29,26 +28,6 @@ use crate::{
         sweep::{self, Glimpse, Sweep, Trees},
     },
 };
-
-/// The names under which an agent was last looked for. One that is found under them is alive, whatever the settings say by
-/// now, so a heartbeat reads no settings for agents that are well.
-#[derive(Debug, Clone, Default)]
-pub struct KnownNames(Arc<Mutex<Option<ProcessNames>>>);
-
-impl KnownNames {
-    /// These names.
-    pub fn of(names: ProcessNames) -> Self {
-        KnownNames(Arc::new(Mutex::new(Some(names))))
-    }
-
-    fn get(&self) -> Option<ProcessNames> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, names: ProcessNames) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
-    }
-}
 
 /// How an agent is to be looked at.
 #[derive(Debug, Clone, Default)]
@@ -159,7 +138,7 @@ pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
 /// What is left of an agent's screen in the pane it was in, where that is still there.
 async fn read_last_screen(deps: &Deps, left: Option<PaneTarget>) {
     if let Some(pane) = left {
-        let _ = screens::read(deps, &pane).await;
+        let _ = reading::read(deps, &pane).await;
     }
 }
 
@@ -214,13 +193,6 @@ pub async fn look_at_session(deps: &Deps, spec: &AgentSpec) -> Sighting {
 pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Sighting, Option<PaneTarget>) {
     let glimpse = sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
     sighting(deps, spec, glimpse, &KnownNames::default()).await
-}
-
-/// The pane an agent lives in, as a sweep shows it, when it is known under which names to look for it.
-pub fn pane_in(sweep: &Sweep, session: &str, known: &KnownNames) -> Option<PaneTarget> {
-    let (Ok(sessions), Ok(trees)) = (&sweep.sessions, &sweep.trees) else { return None };
-    let session = sessions.get(session)?;
-    Some(session.target(agent_pane(&session.panes, trees, &known.get()?)?))
 }
 
 /// Whether a session of a sweep has no process left that could be an agent at all: worth a full look. Cheap, and says

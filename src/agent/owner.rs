@@ -16,9 +16,11 @@ use super::{
     history::story::Before,
     identity::{Identity, Role},
     lifecycle::{Decision, Event, Lifecycle, Memory, StartEnd, State, StopEnd, Surroundings},
-    observe::{self, How, KnownNames},
+    names::KnownNames,
+    observe::{self, How},
     spec::AgentSpec,
     standing::{self, Standing},
+    status::{AgentStatus, End},
     waits::Wait,
 };
 use crate::{
@@ -64,61 +66,6 @@ pub enum OwnerEvent {
     RequestLost,
     /// A task ended that nobody waits for.
     Done,
-}
-
-/// What a probe shows of an agent.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct AgentStatus {
-    /// Its identity.
-    pub identity: String,
-    /// Its role.
-    pub role: String,
-    /// Its rig, if it has one.
-    pub rig: Option<String>,
-    /// Its session's name.
-    pub session: String,
-    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Standing`].
-    pub state: &'static str,
-    /// Since when it is so, as far as is known: of one that was found running, since its session was made; an earlier
-    /// supervisor's knowledge counts.
-    pub since: Timestamp,
-    /// Restarts since it was last stable.
-    pub restarts: u32,
-    /// When it is tried again by itself: no start before this.
-    pub backoff_until: Option<Timestamp>,
-    /// Why it is in this state, where there is a reason.
-    pub reason: Option<String>,
-    /// The last end of it that nobody meant.
-    pub last_end: Option<End>,
-}
-
-impl AgentStatus {
-    /// An agent of which nothing can be told now, for this reason.
-    pub fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) -> AgentStatus {
-        AgentStatus {
-            identity: identity.to_string(),
-            role: identity.role().to_string(),
-            rig: identity.rig().map(ToString::to_string),
-            session,
-            state: Standing::Unknown.as_str(),
-            since,
-            restarts: 0,
-            backoff_until: None,
-            reason: Some(why),
-            last_end: None,
-        }
-    }
-}
-
-/// An end that nobody meant.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct End {
-    /// When it was noticed.
-    pub noticed: Timestamp,
-    /// When it was confirmed.
-    pub confirmed: Timestamp,
-    /// What is known of it ("crashed (exit 137)").
-    pub reason: String,
 }
 
 /// One agent and the work on it.

@@ -4,30 +4,18 @@
 //! [`description`] says it; [`overrides`] makes it out for one agent. They are read ahead and kept: a start never waits for
 //! `bd`, and what cannot be read changes nothing.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use self::{
-    description::{Parsed, RoleConfig},
-    overrides::Overrides,
-};
-use super::identity::{Identity, Role};
+use self::{description::Parsed, kept::Known};
+use super::identity::Role;
 use crate::{
     deps::Deps,
-    kept::Kept,
-    ledger::{
-        ahead,
-        beads::{self, Bead},
-        installed,
-    },
-    town::{reading::FileProblem, settings::Naming},
+    ledger::{ahead, bead::Bead, beads, installed},
+    town::settings::Naming,
 };
 
 pub mod description;
+pub mod kept;
 pub mod overrides;
 
 /// The label a role bead has.
@@ -38,57 +26,6 @@ const PROBLEM: &str = "role-beads";
 
 const ROLES: [Role; 7] =
     [Role::Mayor, Role::Deacon, Role::Boot, Role::Witness, Role::Refinery, Role::Polecat, Role::Crew];
-
-/// What was last read of all role beads, with its file `role_beads.json`: the first agents that the next supervisor starts
-/// are started before `bd` has answered. Clones share it.
-#[derive(Debug, Clone)]
-pub struct RoleBeads(Kept<Read>);
-
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Read {
-    roles: BTreeMap<Role, Known>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
-    /// Its id.
-    bead: String,
-    config: RoleConfig,
-}
-
-impl RoleBeads {
-    /// Nothing, to be kept in this directory.
-    pub fn new(directory: PathBuf) -> Self {
-        RoleBeads(Kept::new(directory.join("role_beads.json")))
-    }
-
-    /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.0.load(deps).await;
-    }
-
-    /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.0.peek(deps).await
-    }
-
-    /// What is known for this agent, in the town with this root; nothing as long as nothing was read.
-    pub fn of(&self, identity: &Identity, town: &Path) -> Overrides {
-        let known = self.0.value().roles.get(&identity.role()).cloned();
-        known.map(|Known { bead, config }| config.overrides(&bead, identity, town)).unwrap_or_default()
-    }
-
-    async fn replace(&self, deps: &Deps, roles: BTreeMap<Role, Known>) {
-        let read = Read { roles };
-        let changed = *self.0.value() != read;
-        if changed {
-            *self.0.value() = read;
-            // That it cannot be written is reported there.
-            let _ = self.0.save(deps).await;
-        }
-    }
-}
 
 /// Reads the beads of all roles ahead and keeps what they say. May take as long as `bd` does. When they cannot be
 /// read, what was read before stays; that is reported as long as it lasts, and so is what is wrong in one of them.

@@ -1,7 +1,7 @@
 //! Screens: what was last seen on agents' screens, so that the reason of an end can still be read when its session is
 //! gone, and the question that one waits at.
 //!
-//! Owners say whose screens they want; [`refresh`], called after a look at everything, reads those. Of each wanted
+//! Owners say whose screens they want; [`reading::refresh`], called after a look at everything, reads those. Of each wanted
 //! session the last screen of its last incarnation is kept, and only for a while once that is gone. What a screen says is
 //! judged elsewhere ([`questions`]), and nothing may depend on there being one.
 
@@ -12,19 +12,17 @@ use std::{
 };
 
 use super::{
-    history::Entry,
-    observe::{self, KnownNames},
+    names::{self, KnownNames},
     questions,
     spec::AgentSpec,
+    usage_limit::SCREEN_LINES,
 };
 use crate::{
     clock::Now,
-    deps::Deps,
-    sessions::{PaneTarget, SessionsError, sweep::Sweep},
+    sessions::{PaneTarget, sweep::Sweep},
 };
 
-/// So many of a screen's last lines are kept.
-pub const LINES: u16 = 40;
+pub mod reading;
 
 /// How long after the last look at it the screen of a session that is gone is kept: longer than any death takes to be
 /// confirmed.
@@ -56,7 +54,7 @@ struct Screen {
 
 /// An agent came to a question, with its title, or it is not there any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Turn(AgentSpec, Option<String>);
+pub(super) struct Turn(pub(super) AgentSpec, pub(super) Option<String>);
 
 impl Screens {
     /// From now on the screen of this agent is read: the pane that holds a process of these names.
@@ -73,18 +71,18 @@ impl Screens {
     }
 
     /// A new session of this name was made: what was seen before was another's.
-    fn begun(&self, session: &str) {
+    pub(super) fn begun(&self, session: &str) {
         if let Some(wanted) = self.locked().get_mut(session) {
             wanted.screen = None;
         }
     }
 
     /// What was on the screen of an agent just now, in this pane. Nothing is kept of one that is not wanted.
-    fn note(&self, pane: &PaneTarget, lines: Vec<String>, now: Now) -> Option<Turn> {
+    pub(super) fn note(&self, pane: &PaneTarget, lines: Vec<String>, now: Now) -> Option<Turn> {
         let mut all = self.locked();
         let wanted = all.get_mut(pane.session())?;
         let question = questions::shown(&lines).map(|question| question.title);
-        let skip = lines.len().saturating_sub(usize::from(LINES));
+        let skip = lines.len().saturating_sub(usize::from(SCREEN_LINES));
         let lines = lines.into_iter().skip(skip).collect();
         let screen = Screen { pane: pane.clone(), at: now, lines, question: question.clone() };
         let before = wanted.screen.replace(screen).and_then(|before| before.question);
@@ -117,16 +115,16 @@ impl Screens {
     pub fn lack_one(&self, sweep: &Sweep) -> bool {
         let wanted = self.locked();
         let mut unread = wanted.iter().filter(|(_, wanted)| wanted.screen.is_none());
-        unread.any(|(name, wanted)| observe::pane_in(sweep, name, &wanted.known).is_some())
+        unread.any(|(name, wanted)| names::pane_in(sweep, name, &wanted.known).is_some())
     }
 
     /// The panes of the wanted agents that a sweep shows alive, and those whose question is gone with their session. Forgets
     /// screens of sessions that are gone for long.
-    fn wanted_in(&self, sweep: &Sweep, now: Now) -> (Vec<PaneTarget>, Vec<AgentSpec>) {
+    pub(super) fn wanted_in(&self, sweep: &Sweep, now: Now) -> (Vec<PaneTarget>, Vec<AgentSpec>) {
         let Ok(sessions) = &sweep.sessions else { return Default::default() };
         let (mut there, mut over) = (Vec::new(), Vec::new());
         for (name, Wanted { agent, known, screen }) in self.locked().iter_mut() {
-            there.extend(observe::pane_in(sweep, name, known));
+            there.extend(names::pane_in(sweep, name, known));
             let id = sessions.get(name).map(|session| session.id.as_str());
             if screen.as_ref().is_some_and(|it| it.question.is_some() && id != Some(it.pane.session_id())) {
                 over.push(agent.clone());
@@ -139,54 +137,6 @@ impl Screens {
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Wanted>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The kind of problem that a question is.
-const QUESTION: &str = "question";
-
-fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
-    let now = deps.now();
-    let Some(Turn(agent, question)) = deps.screens.note(pane, lines, now) else { return };
-    let key = agent.problem_key(QUESTION);
-    match question {
-        Some(title) => {
-            let text = format!("{} waits at a question, nothing is typed to it: {title}", agent.identity);
-            deps.problems.report(key, text);
-            let entry =
-                Entry::word(now.wall, &format!("waits at a question: {title}"), "nothing is typed to it");
-            deps.histories.add(&agent.identity, entry);
-        }
-        None => drop(deps.problems.clear(&key)),
-    }
-}
-
-/// What this pane shows right now. A question that its agent waits at is reported once.
-pub async fn read(deps: &Deps, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
-    let lines = deps.sessions.capture(pane, LINES).await?;
-    saw(deps, pane, lines.clone());
-    Ok(lines)
-}
-
-/// So many screens are asked for at once.
-const AT_ONCE: usize = 20;
-
-/// Reads the screens of the wanted sessions that a sweep shows; one that cannot be read keeps what it had. For a task: it
-/// takes as long as tmux takes for so many questions.
-pub async fn refresh(deps: &Deps, sweep: &Sweep) {
-    let (wanted, over) = deps.screens.wanted_in(sweep, deps.now());
-    for agent in over {
-        deps.problems.clear(&agent.problem_key(QUESTION));
-    }
-    // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
-    for some in wanted.chunks(AT_ONCE) {
-        futures::future::join_all(some.iter().map(|pane| read(deps, pane))).await;
-    }
-}
-
-/// A new session of this agent was made: what an earlier one showed or asked is over.
-pub fn begun(deps: &Deps, agent: &AgentSpec) {
-    deps.screens.begun(&agent.session);
-    deps.problems.clear(&agent.problem_key(QUESTION));
 }
 
 #[cfg(test)]

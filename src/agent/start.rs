@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    appearance, bindings, command_line,
+    adoption, appearance, command_line,
     confirmation::{Assignment, Permission, SessionKey, Sighting},
     elsewhere, environment, hooks,
     identity::Role,
@@ -19,7 +19,8 @@ use super::{
     meanwhile::Meanwhile,
     observe, permission, presync,
     program::AgentProgram,
-    programs, screens,
+    programs,
+    screens::reading,
     spec::AgentSpec,
     start_slots::Slot,
     workplace,
@@ -264,7 +265,7 @@ impl Start<'_> {
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
-                screens::begun(self.deps, self.spec);
+                reading::begun(self.deps, self.spec);
                 let why = match (&self.order.replace, self.order.attempt) {
                     (Some(replacement), _) => replacement.why.clone(),
                     (None, Attempt::Fresh) => "it was not running".to_owned(),
@@ -317,7 +318,7 @@ impl Start<'_> {
         if let Err(error) = self.deps.sessions.set_options(&self.spec.session, &options).await {
             self.passed_over(&error.to_string());
         }
-        if let Err(error) = bindings::bind(self.deps).await {
+        if let Err(error) = adoption::bind_keys(self.deps).await {
             self.passed_over(&error.to_string());
         }
     }

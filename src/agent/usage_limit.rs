@@ -13,6 +13,8 @@ use self::place::Place;
 
 mod place;
 
+pub use place::SCREEN_LINES;
+
 /// So many of the last lines that are not blank are looked at: below a limit's message stand a prompt and a footer.
 const LINES: usize = 20;
 

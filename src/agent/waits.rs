@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use crate::{deps::Deps, kept::Kept, town::reading::FileProblem};
+use crate::{kept::Kept, ports::Ports, town::reading::FileProblem};
 
 /// How long after it was over a wait is still remembered: that of an agent that is no more must go some day.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -38,13 +38,13 @@ impl Waits {
     }
 
     /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.0.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.0.load(ports).await;
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.0.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.0.peek(ports).await
     }
 
     /// What this agent waits for.
@@ -64,8 +64,8 @@ impl Waits {
     }
 
     /// Writes the file.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.0.save(deps).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        self.0.save(ports).await
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     commands::{Command, CommandError, Printed},
-    deps::Deps,
+    ports::Ports,
 };
 
 /// Keeps git from looking for a repository in these directories and above.
@@ -34,7 +34,7 @@ const REFERENCES: &str = "MERGE_HEAD\nCHERRY_PICK_HEAD\nREVERT_HEAD\n";
 /// A directory that is known to be the top of a git worktree.
 #[derive(Debug)]
 pub struct Worktree<'a> {
-    deps: &'a Deps,
+    ports: &'a Ports,
     /// Without symbolic links.
     directory: PathBuf,
 }
@@ -59,11 +59,11 @@ impl NoWorktree {
 
 impl<'a> Worktree<'a> {
     /// Asks git whether `directory` is the top of a worktree.
-    pub async fn open(deps: &'a Deps, directory: &Path) -> Result<Self, NoWorktree> {
+    pub async fn open(ports: &'a Ports, directory: &Path) -> Result<Self, NoWorktree> {
         let shown = directory.display();
         let unknown = |why: &dyn std::fmt::Display| NoWorktree::Unknown(format!("{shown}: {why}"));
-        let directory = deps.files.real_path(directory).await.map_err(|error| unknown(&error))?;
-        let worktree = Worktree { deps, directory };
+        let directory = ports.files.real_path(directory).await.map_err(|error| unknown(&error))?;
+        let worktree = Worktree { ports, directory };
         match worktree.git(&["rev-parse", "--show-toplevel"]).await {
             Ok(printed) => {
                 let top = Path::new(OsStr::from_bytes(line(&printed.stdout)));
@@ -93,7 +93,7 @@ impl<'a> Worktree<'a> {
         }
         for (path, (_, what)) in paths.into_iter().zip(IN_PROGRESS) {
             let path = self.directory.join(OsStr::from_bytes(path));
-            match self.deps.files.exists(&path).await {
+            match self.ports.files.exists(&path).await {
                 Ok(true) => return Ok(Some(what)),
                 Ok(false) => {}
                 Err(error) => return Err(format!("{}: {error}", path.display())),
@@ -113,12 +113,12 @@ impl<'a> Worktree<'a> {
 
     /// Runs git here.
     pub async fn run(&self, command: Run<'_>) -> Result<Printed, CommandError> {
-        let settings = self.deps.settings();
+        let settings = self.ports.settings();
         let mut environment = settings.env.clone();
         let above = self.directory.parent().unwrap_or(&self.directory);
         environment.insert(CEILING.to_owned(), above.to_string_lossy().into_owned());
         environment.extend(command.variable.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.deps
+        self.ports
             .commands
             .run(Command {
                 program: settings.commands.git.clone(),
@@ -137,7 +137,7 @@ impl<'a> Worktree<'a> {
     }
 
     fn local<'b>(&self, words: &'b [&'b str]) -> Run<'b> {
-        Run { words, limit: self.deps.settings().commands.timeout, variable: None, input: None }
+        Run { words, limit: self.ports.settings().commands.timeout, variable: None, input: None }
     }
 }
 

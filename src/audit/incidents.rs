@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::identity::{Identity, RigName},
-    deps::Deps,
     kept::Kept,
+    ports::Ports,
     town::reading::FileProblem,
 };
 
@@ -104,19 +104,19 @@ impl Incidents {
     }
 
     /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.open.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.open.load(ports).await;
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.open.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.open.peek(ports).await
     }
 
     /// Writes the file. An error is reported, as long as it lasts, and what it could not write is
     /// [not saved](Self::is_unsaved) yet.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.open.save(deps).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        self.open.save(ports).await
     }
 
     /// Whether something changed since it was last written.

@@ -14,7 +14,7 @@ use crate::{
         restart,
     },
     clock::Now,
-    ledger::{agents::AgentBead, answer::Answer, beads::Bead},
+    ledger::{agents::AgentBead, answer::Answer, bead::Bead},
     polecat::rules::assignment,
 };
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::Entry, identity::Identity, owner::AgentStatus, standing::Standing},
+    agent::{history::Entry, identity::Identity, standing::Standing, status::AgentStatus},
     tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot, town_reading::SettingsState},
 };
 

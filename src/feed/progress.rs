@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{event, lines, position::Position, rules::Windows};
 use crate::{
-    deps::Deps,
     kept::Kept,
+    ports::Ports,
     town::{
         journal::{Extent, FileId},
         reading::{FileProblem, shorten},
@@ -113,13 +113,13 @@ impl FeedProgress {
     }
 
     /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.0.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.0.load(ports).await;
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.0.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.0.peek(ports).await
     }
 
     /// How far it is.
@@ -133,8 +133,8 @@ impl FeedProgress {
     }
 
     /// Puts it on disk; false when it could not be, which is reported as long as it lasts.
-    pub async fn save(&self, deps: &Deps) -> bool {
-        self.0.save(deps).await.is_ok()
+    pub async fn save(&self, ports: &Ports) -> bool {
+        self.0.save(ports).await.is_ok()
     }
 }
 

@@ -4,11 +4,8 @@
 
 use jiff::Timestamp;
 
-use super::{
-    answer::Answer,
-    beads::{self, Bead},
-};
-use crate::{agent::identity::Identity, deps::Deps};
+use super::{answer::Answer, bead::Bead, beads};
+use crate::{agent::identity::Identity, ledger::Ledger};
 
 /// An agent as its bead tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,9 +37,9 @@ impl AgentBead {
 
 /// Reads the agent bead of one agent afresh, under each id it may have. `prefix` is its rig's bead prefix without the
 /// trailing `-`. A bead that is no agent's is none.
-pub async fn one(deps: &Deps, identity: &Identity, prefix: &str) -> Answer<AgentBead> {
+pub async fn one(ledger: &Ledger, identity: &Identity, prefix: &str) -> Answer<AgentBead> {
     let ids = identity.agent_beads(prefix);
-    first(futures::future::join_all(ids.iter().map(|id| beads::one(deps, id))).await)
+    first(futures::future::join_all(ids.iter().map(|id| beads::one(ledger, id))).await)
 }
 
 /// The first that is an agent's, of the answers for all ids one agent may have, most likely first. Where one before it is

@@ -10,14 +10,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{
-    answer::Answer,
-    beads::{self, Bead},
-    databases::Database,
-    store::Stamp,
-    version::Version,
-};
-use crate::deps::Deps;
+use super::{answer::Answer, bead::Bead, beads, databases::Database, store::Stamp, version::Version};
+use crate::ledger::Ledger;
 
 /// What `bd` last said of databases that only it can read; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
@@ -56,10 +50,10 @@ impl Ahead {
 type Answers = BTreeMap<String, Answer<Bead>>;
 
 /// The beads with exactly these ids. There is an answer for each id, as [`beads::read`] gives it.
-pub async fn read(deps: &Deps, ids: &[String]) -> Answers {
+pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
     // Later versions keep their beads elsewhere, and a file that is still there says nothing.
-    if !deps.bd_version.known().is_some_and(Version::has_daemon) {
-        return beads::read(deps, ids).await;
+    if !ledger.bd_version.known().is_some_and(Version::has_daemon) {
+        return beads::read(ledger, ids).await;
     }
     let (ids, mut rest): (Vec<&String>, Vec<String>) = (
         ids.iter().filter(|id| beads::is_id(id)).collect(),
@@ -67,12 +61,12 @@ pub async fn read(deps: &Deps, ids: &[String]) -> Answers {
     );
     let mut by_database: BTreeMap<Database, BTreeSet<String>> = BTreeMap::new();
     for id in ids {
-        by_database.entry(deps.databases.of(id)).or_default().insert(id.clone());
+        by_database.entry(ledger.databases.of(id)).or_default().insert(id.clone());
     }
     let (mut answers, mut asked) = (Answers::new(), Vec::new());
     for (database, ids) in by_database {
-        let directory = database.directory(deps.paths.root());
-        match deps.beads.beads(&directory, &ids).await {
+        let directory = database.directory(ledger.paths.root());
+        match ledger.beads.beads(&directory, &ids).await {
             Ok(mut found) => {
                 let answer =
                     |id: String| (id.clone(), found.remove(&id).map_or(Answer::Missing, Answer::Found));
@@ -80,8 +74,8 @@ pub async fn read(deps: &Deps, ids: &[String]) -> Answers {
             }
             Err(why) => {
                 tracing::debug!("{} is asked through bd: {why}", directory.display());
-                let stamp = deps.beads.stamp(&directory).await;
-                let known = stamp.as_ref().map(|stamp| deps.ahead.still_true(&database, stamp, &ids));
+                let stamp = ledger.beads.stamp(&directory).await;
+                let known = stamp.as_ref().map(|stamp| ledger.ahead.still_true(&database, stamp, &ids));
                 let known = known.unwrap_or_default();
                 let unknown: Vec<String> = ids.into_iter().filter(|id| !known.contains_key(id)).collect();
                 answers.extend(known);
@@ -90,10 +84,10 @@ pub async fn read(deps: &Deps, ids: &[String]) -> Answers {
             }
         }
     }
-    let said = beads::read(deps, &rest).await;
+    let said = beads::read(ledger, &rest).await;
     for (database, stamp, ids) in asked {
         let of_it = ids.into_iter().filter_map(|id| Some((id.clone(), said.get(&id)?.clone()))).collect();
-        deps.ahead.keep(database, stamp, of_it);
+        ledger.ahead.keep(database, stamp, of_it);
     }
     answers.extend(said);
     answers

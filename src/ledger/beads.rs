@@ -5,72 +5,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use super::{
     answer::Answer,
     bd,
+    bead::Bead,
     show_output::{self, Shown},
     version::Version,
 };
-use crate::{commands::CommandError, deps::Deps, town::reading::shorten};
+use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
 
 /// So many ids are asked for in one call.
 pub const IDS_PER_CALL: usize = 100;
 
-/// One issue, as far as it is of interest. What was not printed is empty or `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bead {
-    /// Its id.
-    pub id: String,
-    /// `open`, `hooked`, `in_progress`, `closed` and others.
-    pub status: String,
-    /// `task`, `agent`, `convoy` and others.
-    pub issue_type: String,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// Its description.
-    pub description: String,
-    /// Who works on it. A finished bead may keep it: a hook is never taken from here.
-    pub assignee: Option<String>,
-    /// When it was last changed; `None` also when the time cannot be read.
-    pub updated_at: Option<Timestamp>,
-    /// Of an agent: the bead on its hook, by the column or else the description's line.
-    pub hook_bead: Option<String>,
-    /// Of an agent: its state, by the column or else the description's line.
-    pub agent_state: Option<String>,
-}
-
-impl Bead {
-    /// Whether nothing is to be done about it any more: closed, or deleted (`tombstone`, 0.47 to 0.49).
-    pub fn is_closed(&self) -> bool {
-        matches!(self.status.as_str(), "closed" | "tombstone")
-    }
-
-    /// Whether it stands for an agent: since 0.47 by its type or, when `bd agent state` made it, by its label.
-    pub fn is_agent(&self) -> bool {
-        self.issue_type == "agent" || self.labels.iter().any(|label| label == "gt:agent")
-    }
-}
-
 /// Reads the beads with exactly these ids, run in the town, where `bd show` follows the routes, with one call for a hundred
 /// of them. There is an answer for each id; one that is no id, or that alone cannot be looked up, hides nobody else. A call
 /// that fails is made once more.
-pub async fn read(deps: &Deps, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
+pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let (good, bad): (BTreeSet<&String>, BTreeSet<&String>) = ids.iter().partition(|id| is_id(id));
     let refused = |id: &&String| Answer::Unknown(format!("{:?} is no bead's id", shorten(id)));
     let mut answers: BTreeMap<String, Answer<Bead>> =
         bad.iter().map(|id| ((*id).clone(), refused(id))).collect();
     let good: Vec<String> = good.into_iter().cloned().collect();
     for ids in good.chunks(IDS_PER_CALL) {
-        answers.extend(read_some(deps, ids).await);
+        answers.extend(read_some(ledger, ids).await);
     }
     answers
 }
 
 /// The same for whoever needs all of them or nothing: those that exist. An error says that nothing is known of any.
-pub async fn show(deps: &Deps, ids: &[String]) -> Result<Vec<Bead>, String> {
-    all(read(deps, ids).await)
+pub async fn show(ledger: &Ledger, ids: &[String]) -> Result<Vec<Bead>, String> {
+    all(read(ledger, ids).await)
 }
 
 /// Those that exist, of answers that are all needed. An error says that nothing is known of any.
@@ -88,10 +52,10 @@ pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String>
 
 /// Reads one bead afresh: the call that answers was begun after this was asked. Many who ask about beads of one database in
 /// the same moment share a call. Dropping it hurts nobody who shares its call: they ask again.
-pub async fn one(deps: &Deps, id: &str) -> Answer<Bead> {
-    let database = deps.databases.of(id);
+pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
+    let database = ledger.databases.of(id);
     'asking: loop {
-        let mut answer = deps.questions.put(&database, id);
+        let mut answer = ledger.questions.put(&database, id);
         loop {
             tokio::select! {
                 biased;
@@ -99,11 +63,11 @@ pub async fn one(deps: &Deps, id: &str) -> Answer<Bead> {
                     Ok(answer) => return answer,
                     Err(_) => continue 'asking, // whoever took it along is gone
                 },
-                _lead = deps.questions.lead(&database) => {
+                _lead = ledger.questions.lead(&database) => {
                     // Whoever asks in this very moment comes along.
                     tokio::task::yield_now().await;
-                    let batch = deps.questions.take(&database, IDS_PER_CALL);
-                    let answers = read(deps, &batch.ids()).await;
+                    let batch = ledger.questions.take(&database, IDS_PER_CALL);
+                    let answers = read(ledger, &batch.ids()).await;
                     batch.hand_out(&answers);
                 }
             }
@@ -118,11 +82,11 @@ pub(super) fn is_id(id: &str) -> bool {
         && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'))
 }
 
-async fn read_some(deps: &Deps, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
-    let fails_as_a_whole = ids.len() > 1 && deps.bd_version.known().is_some_and(Version::has_daemon);
-    let shown = match once_more(deps, ids, fails_as_a_whole).await {
+async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
+    let fails_as_a_whole = ids.len() > 1 && ledger.bd_version.known().is_some_and(Version::has_daemon);
+    let shown = match once_more(ledger, ids, fails_as_a_whole).await {
         // Through its daemon `bd` fails as a whole when one id is missing. Without it, as `gt` asks, it leaves that one out.
-        Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(deps, ids, true).await,
+        Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(ledger, ids, true).await,
         shown => shown,
     };
     let answer = |id: &String| match &shown {
@@ -150,10 +114,10 @@ fn of_one(id: &str, asked: &[String], beads: &[Bead], troubles: &[String]) -> An
     its.map_or(Answer::Missing, |trouble| Answer::Unknown(format!("bd show: Error fetching {trouble}")))
 }
 
-async fn once_more(deps: &Deps, ids: &[String], direct: bool) -> Result<Shown, String> {
-    match ask(deps, ids, direct).await {
-        Ok(Shown::Beads { troubles, .. }) if !troubles.is_empty() => ask(deps, ids, direct).await,
-        Err(Fault { again: true, .. }) => ask(deps, ids, direct).await,
+async fn once_more(ledger: &Ledger, ids: &[String], direct: bool) -> Result<Shown, String> {
+    match ask(ledger, ids, direct).await {
+        Ok(Shown::Beads { troubles, .. }) if !troubles.is_empty() => ask(ledger, ids, direct).await,
+        Err(Fault { again: true, .. }) => ask(ledger, ids, direct).await,
         answer => answer,
     }
     .map_err(|fault| fault.why)
@@ -165,12 +129,12 @@ struct Fault {
     again: bool,
 }
 
-async fn ask(deps: &Deps, ids: &[String], direct: bool) -> Result<Shown, Fault> {
+async fn ask(ledger: &Ledger, ids: &[String], direct: bool) -> Result<Shown, Fault> {
     let options = ["--json", "--no-daemon"].into_iter().take(if direct { 2 } else { 1 });
     let words: Vec<&str> =
         ["show"].into_iter().chain(ids.iter().map(String::as_str)).chain(options).collect();
-    let touches = ids.iter().map(|id| deps.databases.of(id)).collect();
-    let printed = bd::run(deps, &words, &touches, deps.paths.root()).await;
+    let touches = ids.iter().map(|id| ledger.databases.of(id)).collect();
+    let printed = bd::run(ledger, &words, &touches, ledger.paths.root()).await;
     let again = !matches!(printed, Err(CommandError::NotFound { .. }));
     let answer = match printed {
         Ok(printed) => show_output::parse(&printed.stdout, &String::from_utf8_lossy(&printed.stderr)),

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{deps::Deps, town::events::Event};
+use crate::{ledger::Ledger, town::events::Event};
 
 /// So many lines wait at the most; then the eldest is given up.
 const MOST: usize = 1000;
@@ -25,13 +25,13 @@ pub struct Outbox {
 }
 
 /// Appends an event, now or as soon as it can be.
-pub async fn append(deps: &Deps, event: &Event) {
+pub async fn append(ledger: &Ledger, event: &Event) {
     match event.line() {
-        Ok(line) => deps.outbox.put(line),
+        Ok(line) => ledger.outbox.put(line),
         // Not even an empty line of it.
         Err(error) => tracing::error!("the event {} is lost: it cannot be made JSON: {error}", event.kind),
     }
-    deps.outbox.flush(deps).await;
+    ledger.outbox.flush(ledger).await;
 }
 
 impl Outbox {
@@ -50,18 +50,18 @@ impl Outbox {
     }
 
     /// Writes what waits, until the first that cannot be written.
-    pub async fn flush(&self, deps: &Deps) {
+    pub async fn flush(&self, ledger: &Ledger) {
         let _turn = self.writing.lock().await;
         loop {
             // Taken out first: whoever is cut short here has it written all the same, and it must not be written twice.
             let Some(line) = self.locked().pop_front() else { return };
-            match deps.files.append_line(&deps.paths.events(), &line, 0o644).await {
-                Ok(()) => drop(deps.problems.clear(PROBLEM)),
+            match ledger.files.append_line(&ledger.paths.events(), &line, 0o644).await {
+                Ok(()) => drop(ledger.problems.clear(PROBLEM)),
                 Err(error) => {
                     self.locked().push_front(line);
                     let text = format!(".events.jsonl cannot be written: {error}; what is told waits");
-                    deps.problems.report(PROBLEM, text);
-                    deps.writes.wake();
+                    ledger.problems.report(PROBLEM, text);
+                    ledger.writes.wake();
                     return;
                 }
             }

@@ -5,7 +5,7 @@
 use super::installed::Tool;
 use crate::{
     commands::{Command, CommandError, Printed},
-    deps::Deps,
+    ports::Ports,
 };
 
 /// The program.
@@ -16,20 +16,24 @@ pub const TOOL: Tool = Tool {
 
 /// Runs `gt <words>` in the town and returns what it printed, or why it did not do its work. `environment` is set on top
 /// of the variables all commands get.
-pub async fn run(deps: &Deps, words: &[&str], environment: &[(&str, &str)]) -> Result<Printed, CommandError> {
-    let settings = deps.settings();
+pub async fn run(
+    ports: &Ports,
+    words: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<Printed, CommandError> {
+    let settings = ports.settings();
     let program = &settings.commands.gt;
     let mut variables = settings.env.clone();
     variables.extend(environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let command = Command {
         program: program.clone(),
         arguments: words.iter().map(|word| (*word).to_owned()).collect(),
-        directory: deps.paths.root().to_owned(),
+        directory: ports.paths.root().to_owned(),
         environment: variables,
         input: None,
         limit: settings.commands.timeout,
     };
-    let ran = deps.commands.run(command).await;
-    TOOL.note(deps, program, &ran);
+    let ran = ports.commands.run(command).await;
+    TOOL.note(ports, program, &ran);
     ran
 }

@@ -9,7 +9,7 @@ use super::{
     gt,
     inbox_output::{self, Inbox},
 };
-use crate::{commands::CommandError, deps::Deps, town::reading::shorten};
+use crate::{commands::CommandError, ports::Ports, town::reading::shorten};
 
 /// One message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,34 +41,34 @@ pub enum Removal {
 
 /// Reads the deacon's inbox, oldest message first. An inbox that could not be read is tried once more, and is an error then;
 /// that is not reported here. Messages that cannot be used are left out, and reported as long as they are there.
-pub async fn read(deps: &Deps) -> Result<Vec<Message>, String> {
+pub async fn read(ports: &Ports) -> Result<Vec<Message>, String> {
     let words = ["mail", "inbox", "--identity", "deacon/", "--json"];
-    let mut inbox = ask(deps, &words).await;
+    let mut inbox = ask(ports, &words).await;
     if matches!(inbox, Err(Fault { again: true, .. })) {
-        inbox = ask(deps, &words).await;
+        inbox = ask(ports, &words).await;
     }
     let inbox = inbox.map_err(|fault| fault.why)?;
     let key = "ledger/inbox/messages";
     match inbox.unusable.first() {
-        None => drop(deps.problems.clear(key)),
+        None => drop(ports.problems.clear(key)),
         Some(first) => {
             let count = inbox.unusable.len();
             let text =
                 format!("{count} messages in the deacon's inbox cannot be used and are left there: {first}");
-            deps.problems.report(key, text);
+            ports.problems.report(key, text);
         }
     }
     Ok(inbox.messages)
 }
 
 /// Deletes a message.
-pub async fn delete(deps: &Deps, id: &str) -> Removal {
-    remove(deps, "delete", id).await
+pub async fn delete(ports: &Ports, id: &str) -> Removal {
+    remove(ports, "delete", id).await
 }
 
 /// Archives a message.
-pub async fn archive(deps: &Deps, id: &str) -> Removal {
-    remove(deps, "archive", id).await
+pub async fn archive(ports: &Ports, id: &str) -> Removal {
+    remove(ports, "archive", id).await
 }
 
 /// Why a read failed, and whether there is a point in trying again.
@@ -77,8 +77,8 @@ struct Fault {
     again: bool,
 }
 
-async fn ask(deps: &Deps, words: &[&str]) -> Result<Inbox, Fault> {
-    match gt::run(deps, words, &[]).await {
+async fn ask(ports: &Ports, words: &[&str]) -> Result<Inbox, Fault> {
+    match gt::run(ports, words, &[]).await {
         Ok(printed) => inbox_output::parse(&printed.stdout).map_err(|why| Fault { why, again: true }),
         Err(error) => {
             let again = !matches!(error, CommandError::NotFound { .. });
@@ -87,11 +87,11 @@ async fn ask(deps: &Deps, words: &[&str]) -> Result<Inbox, Fault> {
     }
 }
 
-async fn remove(deps: &Deps, how: &str, id: &str) -> Removal {
+async fn remove(ports: &Ports, how: &str, id: &str) -> Removal {
     if !is_id(id) {
         return Removal::Failed(format!("{:?} is no message's id", shorten(id)));
     }
-    match gt::run(deps, &["mail", how, id], &[]).await {
+    match gt::run(ports, &["mail", how, id], &[]).await {
         Ok(_) => Removal::Done,
         Err(error) if says_not_found(&error) => Removal::NotFound,
         Err(error) => Removal::Failed(error.to_string()),

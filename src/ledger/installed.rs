@@ -2,7 +2,7 @@
 //!
 //! What is lost without it is told there and then, so that a part which cannot do its work because of it has nothing to add.
 
-use crate::{commands::CommandError, deps::Deps};
+use crate::{commands::CommandError, ports::Ports};
 
 /// Whether an error says nothing more than that a program is not installed, which was told where it was run.
 pub fn is_told(error: &str) -> bool {
@@ -20,7 +20,7 @@ pub struct Tool {
 
 impl Tool {
     /// Notes how a run of it ended: whether it is installed.
-    pub(super) fn note<T>(&self, deps: &Deps, program: &str, ran: &Result<T, CommandError>) {
+    pub(super) fn note<T>(&self, ports: &Ports, program: &str, ran: &Result<T, CommandError>) {
         let key = format!("command/{}", self.setting);
         match ran {
             Err(CommandError::NotFound { .. }) => {
@@ -29,9 +29,9 @@ impl Tool {
                      settings/supervisor.json",
                     self.without, self.setting
                 );
-                deps.problems.report(key, text);
+                ports.problems.report(key, text);
             }
-            _ => drop(deps.problems.clear(&key)),
+            _ => drop(ports.problems.clear(&key)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A mail that cannot be sent is reported and given up; nothing waits for it.
 
 use super::gt;
-use crate::{commands::CommandError, deps::Deps};
+use crate::{commands::CommandError, ports::Ports};
 
 /// `gt mail send` takes the sender from the role.
 const SENDER: (&str, &str) = ("GT_ROLE", "daemon/");
@@ -20,11 +20,11 @@ pub enum Sent {
 }
 
 /// Sends a mail as the daemon. Failures are reported once as long as they last.
-pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) -> Sent {
+pub async fn send(ports: &Ports, to: &str, subject: &str, body: &str) -> Sent {
     let key = "mail/send";
-    let error = match gt::run(deps, &["mail", "send", to, "-s", subject, "-m", body], &[SENDER]).await {
+    let error = match gt::run(ports, &["mail", "send", to, "-s", subject, "-m", body], &[SENDER]).await {
         Ok(_) => {
-            deps.problems.clear(key);
+            ports.problems.clear(key);
             return Sent::Yes;
         }
         Err(error) => error,
@@ -38,6 +38,6 @@ pub async fn send(deps: &Deps, to: &str, subject: &str, body: &str) -> Sent {
         | CommandError::TooMuchOutput { .. } => Sent::Perhaps,
     };
     let how = if sent == Sent::No { "was not sent" } else { "was perhaps not sent" };
-    deps.problems.report(key, format!("mail to {to} ({subject}) {how}: {error}"));
+    ports.problems.report(key, format!("mail to {to} ({subject}) {how}: {error}"));
     sent
 }

@@ -6,6 +6,7 @@ pub mod agents;
 pub mod ahead;
 pub mod answer;
 pub mod bd;
+pub mod bead;
 pub mod beads;
 pub mod crash;
 pub mod databases;
@@ -24,3 +25,56 @@ pub mod sqlite;
 pub mod store;
 pub mod turn;
 pub mod version;
+
+use std::ops::Deref;
+
+use self::{
+    ahead::Ahead, databases::Databases, events::Outbox, questions::Questions, snapshot::Snapshots,
+    turn::LedgerTurn, version::BdVersion,
+};
+use crate::ports::Ports;
+
+/// What is known of bead databases and of who is using them, with the ports; clones share it.
+#[derive(Clone)]
+pub struct Ledger {
+    /// The ports.
+    pub ports: Ports,
+    /// Whose turn it is to run `bd`.
+    pub ledger_turn: LedgerTurn,
+    /// Which database a bead belongs to.
+    pub databases: Databases,
+    /// What `bd` last said, where only it can be asked.
+    pub ahead: Ahead,
+    /// Beads that are to be looked up together.
+    pub questions: Questions,
+    /// Which version of `bd` there is.
+    pub bd_version: BdVersion,
+    /// What the ledger last said of each rig's agents.
+    pub snapshots: Snapshots,
+    /// Events that wait to be written.
+    pub outbox: Outbox,
+}
+
+impl Ledger {
+    /// Nothing is known yet.
+    pub fn new(ports: Ports) -> Self {
+        Ledger {
+            ports,
+            ledger_turn: LedgerTurn::default(),
+            databases: Databases::default(),
+            ahead: Ahead::default(),
+            questions: Questions::default(),
+            bd_version: BdVersion::default(),
+            snapshots: Snapshots::default(),
+            outbox: Outbox::default(),
+        }
+    }
+}
+
+impl Deref for Ledger {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.ports
+    }
+}

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-use super::{answer::Answer, beads::Bead, databases::Database};
+use super::{answer::Answer, bead::Bead, databases::Database};
 
 /// What waits, by database; clones share it.
 #[derive(Debug, Clone, Default)]

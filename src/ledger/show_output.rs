@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::beads::Bead;
+use super::bead::Bead;
 use crate::town::{go_time, reading::shorten};
 
 /// What was printed.

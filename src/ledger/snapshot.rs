@@ -13,7 +13,8 @@ use super::{
     agents::{self, AgentBead},
     ahead,
     answer::Answer,
-    beads::{self, Bead},
+    bead::Bead,
+    beads,
 };
 use crate::{
     agent::{
@@ -21,7 +22,7 @@ use crate::{
         identity::{AgentName, Identity, RigName},
     },
     clock::Now,
-    deps::Deps,
+    ledger::Ledger,
     rig::{dock, plan::RigPlan},
 };
 
@@ -43,8 +44,8 @@ pub struct AgentSnapshot {
 /// Reads the snapshot of a rig with these polecats: [ahead], their agent beads and the rig's own, and then the beads on
 /// their hooks, if there are any. Where `bd` is asked, that is one call each; more only where one call holds no more ids.
 /// What could not be read is in it as unknown.
-pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
-    let begun = deps.now();
+pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
+    let begun = ledger.now();
     let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
     let ids: Vec<(Identity, Vec<String>)> = identities
         .map(|identity| {
@@ -59,7 +60,7 @@ pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentS
     if !full {
         first.push(rig_bead.clone());
     }
-    let mut answers = ahead::read(deps, &first).await;
+    let mut answers = ahead::read(ledger, &first).await;
     let agents: BTreeMap<Identity, Answer<AgentBead>> = ids
         .into_iter()
         .map(|(identity, ids)| {
@@ -72,7 +73,7 @@ pub async fn read(deps: &Deps, plan: &RigPlan, polecats: &[AgentName]) -> AgentS
     if full {
         second.insert(rig_bead.clone());
     }
-    answers.extend(ahead::read(deps, &second.into_iter().collect::<Vec<_>>()).await);
+    answers.extend(ahead::read(ledger, &second.into_iter().collect::<Vec<_>>()).await);
     let answer = |id: &String| answers.get(id).cloned().unwrap_or(Answer::NotAsked);
     AgentSnapshot {
         rig: plan.name.clone(),

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row as Line, params};
 
 use super::{
-    beads::Bead,
+    bead::Bead,
     show_output::Row,
     store::{BeadStore, Stamp},
 };

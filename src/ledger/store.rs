@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::beads::Bead;
+use super::bead::Bead;
 
 /// What the files of a bead database look like; it changes whenever `bd` writes. Only to be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::bd;
-use crate::{commands::CommandError, deps::Deps, town::reading::shorten};
+use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
 
 /// A version's first two numbers, as in `0.47`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,11 +76,11 @@ impl Drop for Asking {
 
 /// Runs `bd version`, unless the version is known or being asked for. A failure is reported as long as it lasts, and it may
 /// be asked again. To be run as a task.
-pub async fn probe(deps: &Deps) {
-    let Some(asking) = deps.bd_version.to_be_asked() else { return };
+pub async fn probe(ledger: &Ledger) {
+    let Some(asking) = ledger.bd_version.to_be_asked() else { return };
     let key = "ledger/bd_version";
     // It touches no database.
-    let printed = bd::run(deps, &["version"], &BTreeSet::new(), deps.paths.root()).await;
+    let printed = bd::run(ledger, &["version"], &BTreeSet::new(), ledger.paths.root()).await;
     if matches!(printed, Err(CommandError::NotFound { .. })) {
         return; // that is told already, once for everything `bd` is needed for
     }
@@ -93,9 +93,9 @@ pub async fn probe(deps: &Deps) {
     match found {
         Ok(version) => {
             *asking.0.locked() = State::Known(version);
-            deps.problems.clear(key);
+            ledger.problems.clear(key);
         }
-        Err(why) => drop(deps.problems.report(key, format!("the version of bd is not known: {why}"))),
+        Err(why) => drop(ledger.problems.report(key, format!("the version of bd is not known: {why}"))),
     }
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::rules::Action;
 use crate::{
     agent::{confirmation::SessionKey, identity::Identity},
-    deps::Deps,
     kept::Kept,
+    ports::Ports,
     town::reading::FileProblem,
 };
 
@@ -74,13 +74,13 @@ impl Requests {
     }
 
     /// Takes over what the last supervisor left.
-    pub async fn load(&self, deps: &Deps) {
-        self.0.load(deps).await;
+    pub async fn load(&self, ports: &Ports) {
+        self.0.load(ports).await;
     }
 
     /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, deps: &Deps) -> (bool, Option<FileProblem>) {
-        self.0.peek(deps).await
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        self.0.peek(ports).await
     }
 
     /// How far this message's request is; `None` when it was never noted, or is over.
@@ -111,7 +111,7 @@ impl Requests {
     }
 
     /// Notes a request on disk, behind all that were noted before. An error: it is not noted, and must not be carried out.
-    pub async fn note(&self, deps: &Deps, request: &Request) -> Result<(), String> {
+    pub async fn note(&self, ports: &Ports, request: &Request) -> Result<(), String> {
         {
             let mut claims = self.0.value();
             let number = claims.requests.values().map(|claim| claim.number + 1).max().unwrap_or(0);
@@ -120,7 +120,7 @@ impl Requests {
                 .requests
                 .insert(request.id.clone(), Claim { identity, action, stage: Stage::Noted, number });
         }
-        let saved = self.0.save(deps).await;
+        let saved = self.0.save(ports).await;
         if saved.is_err() {
             self.0.value().requests.remove(&request.id);
         }
@@ -135,18 +135,18 @@ impl Requests {
     }
 
     /// Writes the file.
-    pub async fn save(&self, deps: &Deps) -> Result<(), String> {
-        self.0.save(deps).await
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        self.0.save(ports).await
     }
 
     /// Goes on to this stage, also on disk. That the disk cannot be written is reported, and does not hold it up.
-    pub async fn advance(&self, deps: &Deps, id: &str, stage: Stage) {
+    pub async fn advance(&self, ports: &Ports, id: &str, stage: Stage) {
         self.set(id, stage);
-        let _ = self.0.save(deps).await;
+        let _ = self.0.save(ports).await;
     }
 
     /// Forgets requests: their messages are gone, or they are not to be carried out.
-    pub async fn forget(&self, deps: &Deps, which: impl Fn(&str, &Stage) -> bool) {
+    pub async fn forget(&self, ports: &Ports, which: impl Fn(&str, &Stage) -> bool) {
         let forgotten = {
             let mut claims = self.0.value();
             let before = claims.requests.len();
@@ -154,7 +154,7 @@ impl Requests {
             claims.requests.len() != before
         };
         if forgotten {
-            let _ = self.0.save(deps).await;
+            let _ = self.0.save(ports).await;
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    deps::Deps,
+    ports::Ports,
     processes::{ProcessesError, shared::Shared},
 };
 
@@ -42,10 +42,10 @@ impl Operations {
     ///
     /// The look began after this was called, and callers that wait at the same time share one. It fails when the process
     /// table cannot be read, or not within five seconds.
-    pub async fn look(&self, deps: &Deps) -> Result<Vec<Operation>, ProcessesError> {
+    pub async fn look(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let make = || async {
-            let began = deps.now().mono;
-            survey(deps, None).await.map(|found| {
+            let began = ports.now().mono;
+            survey(ports, None).await.map(|found| {
                 let mut noted = self.noted();
                 noted.note(&found, true, began);
                 let whole = noted.running();
@@ -56,9 +56,9 @@ impl Operations {
     }
 
     /// Looks at the youngest processes only, which costs little, and returns the commands that are new.
-    pub async fn glance(&self, deps: &Deps) -> Result<Vec<Operation>, ProcessesError> {
-        let began = deps.now().mono;
-        let found = survey(deps, Some(YOUNG)).await?;
+    pub async fn glance(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
+        let began = ports.now().mono;
+        let found = survey(ports, Some(YOUNG)).await?;
         Ok(self.noted().note(&found, false, began))
     }
 
@@ -88,21 +88,21 @@ impl Operations {
 }
 
 /// The names Gas Town's program may have: its own, and that of the one in the settings.
-pub(super) fn programs(deps: &Deps) -> Vec<String> {
-    let settings = deps.settings();
+pub(super) fn programs(ports: &Ports) -> Vec<String> {
+    let settings = ports.settings();
     let name = Path::new(&settings.commands.gt).file_name().map(|name| name.to_string_lossy().into_owned());
     let other = name.filter(|name| name != PROGRAM);
     std::iter::once(PROGRAM.to_owned()).chain(other).collect()
 }
 
-async fn survey(deps: &Deps, young: Option<Duration>) -> Answer {
+async fn survey(ports: &Ports, young: Option<Duration>) -> Answer {
     tokio::time::timeout(LIMIT, async {
         let mut found: Vec<Operation> = Vec::new();
-        for program in programs(deps) {
-            let invocations = deps.processes.invocations(&program, young).await?;
+        for program in programs(ports) {
+            let invocations = ports.processes.invocations(&program, young).await?;
             let operations =
-                invocations.iter().filter_map(|it| Operation::by(&program, it, deps.paths.root()));
-            for operation in operations.filter(|it| !it.is_child_of(deps.processes.own())) {
+                invocations.iter().filter_map(|it| Operation::by(&program, it, ports.paths.root()));
+            for operation in operations.filter(|it| !it.is_child_of(ports.processes.own())) {
                 if !found.iter().any(|known| known.pid == operation.pid) {
                     found.push(operation);
                 }

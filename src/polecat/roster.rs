@@ -9,41 +9,41 @@ use std::{
 
 use crate::{
     agent::identity::{AgentName, RigName},
-    deps::Deps,
+    ports::Ports,
 };
 
 /// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of their names.
 /// Without that directory there are none. Names that cannot be used are reported, once as long as they are there, and
 /// skipped. An error says that it is not known which there are.
-pub async fn list(deps: &Deps, rig: &RigName) -> Result<Vec<AgentName>, String> {
-    names(deps, &deps.paths.polecats(rig), &format!("rig/{rig}/polecats/names")).await
+pub async fn list(ports: &Ports, rig: &RigName) -> Result<Vec<AgentName>, String> {
+    names(ports, &ports.paths.polecats(rig), &format!("rig/{rig}/polecats/names")).await
 }
 
 /// The crew of a rig, by the directories in `<rig>/crew/` in the same way: they have sessions too, whose names no polecat
 /// may have.
-pub async fn crew(deps: &Deps, rig: &RigName) -> Result<Vec<AgentName>, String> {
-    names(deps, &deps.paths.crews(rig), &format!("rig/{rig}/crew/names")).await
+pub async fn crew(ports: &Ports, rig: &RigName) -> Result<Vec<AgentName>, String> {
+    names(ports, &ports.paths.crews(rig), &format!("rig/{rig}/crew/names")).await
 }
 
-async fn names(deps: &Deps, directory: &Path, problem: &str) -> Result<Vec<AgentName>, String> {
-    let failed = |path: &Path, error: io::Error| format!("{}: {error}", deps.paths.shown(path).display());
-    let entries = match deps.files.list(directory).await {
+async fn names(ports: &Ports, directory: &Path, problem: &str) -> Result<Vec<AgentName>, String> {
+    let failed = |path: &Path, error: io::Error| format!("{}: {error}", ports.paths.shown(path).display());
+    let entries = match ports.files.list(directory).await {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed(directory, error)),
     };
-    let shown = deps.paths.shown(directory).display();
+    let shown = ports.paths.shown(directory).display();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for entry in entries.into_iter().filter(|entry| !entry.starts_with('.')) {
         let path = directory.join(&entry);
-        match (entry.parse::<AgentName>(), deps.files.is_dir(&path).await) {
+        match (entry.parse::<AgentName>(), ports.files.is_dir(&path).await) {
             (_, Ok(false)) => {}
             (Ok(name), Ok(true)) => good.push(name),
             (Err(why), Ok(true)) => bad.push(format!("{shown}: {why}; not supervised, rename it")),
             (_, Err(error)) => return Err(failed(&path, error)),
         }
     }
-    deps.problems.report_all(problem, &bad);
+    ports.problems.report_all(problem, &bad);
     Ok(good)
 }
 
@@ -61,13 +61,15 @@ pub enum Worktree {
 /// Looks for a polecat's worktree: `<rig>/polecats/<name>/<rig>`, or else `<rig>/polecats/<name>` where that is one, as
 /// before 0.2. A directory without a `.git` is none: in it git acts on the repository around it, and the directory is also
 /// there when the worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
-pub async fn worktree(deps: &Deps, rig: &RigName, name: &AgentName) -> Worktree {
-    for directory in deps.paths.polecat_dirs(rig, name) {
+pub async fn worktree(ports: &Ports, rig: &RigName, name: &AgentName) -> Worktree {
+    for directory in ports.paths.polecat_dirs(rig, name) {
         let git = directory.join(".git");
-        match deps.files.exists(&git).await {
+        match ports.files.exists(&git).await {
             Ok(true) => return Worktree::There(directory),
             Ok(false) => {}
-            Err(error) => return Worktree::Unknown(format!("{}: {error}", deps.paths.shown(&git).display())),
+            Err(error) => {
+                return Worktree::Unknown(format!("{}: {error}", ports.paths.shown(&git).display()));
+            }
         }
     }
     Worktree::Gone

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     agent::confirmation::Assignment,
-    ledger::{agents::AgentBead, answer::Answer, beads::Bead},
+    ledger::{agents::AgentBead, answer::Answer, bead::Bead},
 };
 
 /// States in which an agent is not to run: it is done, removed, or waits for a person or another agent.

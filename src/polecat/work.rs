@@ -11,36 +11,42 @@ use crate::{
         identity::{Identity, Role},
         spec::AgentSpec,
     },
-    deps::Deps,
+    ledger::Ledger,
     ledger::{
         agents::{self, AgentBead},
         answer::Answer,
-        beads::{self, Bead},
+        bead::Bead,
+        beads,
         snapshot::AgentSnapshot,
     },
 };
 
 /// Reads the polecat's agent bead and then the bead on its hook, and judges them. `prefix` is its rig's bead prefix without
 /// the trailing `-`; `seen_alive` when it was last seen alive. Agents of other roles are wanted without work.
-pub async fn read(deps: &Deps, spec: &AgentSpec, prefix: &str, seen_alive: Option<Timestamp>) -> Assignment {
+pub async fn read(
+    ledger: &Ledger,
+    spec: &AgentSpec,
+    prefix: &str,
+    seen_alive: Option<Timestamp>,
+) -> Assignment {
     if spec.identity.role() != Role::Polecat {
         return Assignment::Standing;
     }
-    read_with_agent(deps, spec, prefix, seen_alive).await.0
+    read_with_agent(ledger, spec, prefix, seen_alive).await.0
 }
 
 /// As [`read`], for a polecat, and the agent bead it was judged by, if there is one.
 pub async fn read_with_agent(
-    deps: &Deps,
+    ledger: &Ledger,
     spec: &AgentSpec,
     prefix: &str,
     seen_alive: Option<Timestamp>,
 ) -> (Assignment, Option<AgentBead>) {
-    let agent = agents::one(deps, &spec.identity, prefix).await;
-    let judge = |hooked: &Answer<Bead>| judge(deps, &agent, hooked, seen_alive);
+    let agent = agents::one(ledger, &spec.identity, prefix).await;
+    let judge = |hooked: &Answer<Bead>| judge(ledger, &agent, hooked, seen_alive);
     // The bead on the hook is asked for only where something hangs on it.
     let assignment = match judge(&Answer::NotAsked) {
-        Assignment::Hooked { hook } => judge(&beads::one(deps, &hook).await),
+        Assignment::Hooked { hook } => judge(&beads::one(ledger, &hook).await),
         settled => settled,
     };
     match agent {
@@ -52,7 +58,7 @@ pub async fn read_with_agent(
 /// Judges one polecat by what a snapshot of its rig says of it: who is wanted is only nominated. `None` when it was not one
 /// of the rig's polecats then.
 pub fn nominated(
-    deps: &Deps,
+    ledger: &Ledger,
     snapshot: &AgentSnapshot,
     polecat: &Identity,
     seen_alive: Option<Timestamp>,
@@ -62,14 +68,14 @@ pub fn nominated(
         Answer::Found(agent) => agent.hook.as_deref(),
         _ => None,
     };
-    Some(judge(deps, agent, hook.map_or(&Answer::NotAsked, |hook| snapshot.hooked(hook)), seen_alive))
+    Some(judge(ledger, agent, hook.map_or(&Answer::NotAsked, |hook| snapshot.hooked(hook)), seen_alive))
 }
 
 fn judge(
-    deps: &Deps,
+    ledger: &Ledger,
     agent: &Answer<AgentBead>,
     hooked: &Answer<Bead>,
     seen_alive: Option<Timestamp>,
 ) -> Assignment {
-    rules::assignment(agent, hooked, deps.now().wall, seen_alive, deps.settings().polecats.spawning_guard)
+    rules::assignment(agent, hooked, ledger.now().wall, seen_alive, ledger.settings().polecats.spawning_guard)
 }

@@ -4,7 +4,7 @@
 //! answer, and until there is one a rig counts as unlabelled.
 
 use super::plan::RigPlan;
-use crate::ledger::{answer::Answer, beads::Bead};
+use crate::ledger::{answer::Answer, bead::Bead};
 
 /// The id of a rig's own bead.
 pub fn bead_id(rig: &RigPlan) -> String {

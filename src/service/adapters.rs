@@ -9,9 +9,11 @@ use crate::{
     commands::{Commands, runner::Runner},
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
-    deps::{Deps, Dice, Ports},
+    deps::Deps,
     ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
+    ports::{Dice, Ports},
+    problems::Problems,
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
@@ -20,6 +22,7 @@ use crate::{
         paths::TownPaths,
         settings::{Settings, socket_of_variable},
     },
+    writes::Writes,
 };
 
 /// The ports of this town on this machine.
@@ -32,7 +35,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
-    let ports = Ports {
+    Deps::new(Ports {
         sessions: Arc::new(Tmux::new(tmux)),
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(runner),
@@ -43,9 +46,13 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
         beads: Arc::new(SqliteBeads::default()),
         door: Arc::new(SocketDoor),
-    };
-    let degraded = std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true");
-    Deps { degraded, ..Deps::new(ports, Dice::fresh(), paths, settings) }
+        dice: Dice::fresh(),
+        paths,
+        settings,
+        degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
+        problems: Problems::new(),
+        writes: Writes::default(),
+    })
 }
 
 /// Which tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.

@@ -17,7 +17,7 @@ use super::{
     sweep::{Sweep, sweep_within},
 };
 use crate::{
-    agent::screens,
+    agent::screens::reading,
     deps::Deps,
     work::{Post, Timer, Work},
 };
@@ -270,7 +270,7 @@ impl WatchState {
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
-                screens::refresh(&deps, &sweep).await;
+                reading::refresh(&deps, &sweep).await;
                 WatchMsg::ScreensRead
             },
             WatchMsg::ScreensRead,

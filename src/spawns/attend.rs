@@ -13,7 +13,8 @@ use crate::{
         nudge::{self, NotDelivered},
         observe, permission,
         program::Ready,
-        programs, questions, readiness, screens,
+        programs, questions, readiness,
+        screens::reading,
         spec::AgentSpec,
         texts,
     },
@@ -156,7 +157,7 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
         (Sighting::Absent, _) => Screen::Gone,
         (Sighting::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
-        (_, Some(pane)) => match screens::read(deps, &pane).await {
+        (_, Some(pane)) => match reading::read(deps, &pane).await {
             Ok(lines) => Screen::Shows(lines),
             Err(SessionsError::NoSuchSession(_)) => Screen::Gone,
             Err(_) => Screen::Unknown,

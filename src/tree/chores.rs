@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::{
     agent::{restart::RestartHistory, restart_ledger::RestartLedger},
     deps::Deps,
+    ledger::Ledger,
     town::{
         daemon_state::DaemonState,
         reading::Reading,
@@ -186,5 +187,30 @@ fn entry(history: RestartHistory) -> RestartEntry {
         crash_loop_since: history.crash_loop_since,
         recent: history.recent,
         ..RestartEntry::default()
+    }
+}
+
+/// Before the first retry of what could not be written; doubled for each that fails.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Retries files and events that could not be written for as long as that lasts. Never ends by itself.
+pub async fn keep_writing(ledger: &Ledger) {
+    let mut failed = ledger.writes.failures();
+    // What failed under an earlier caller.
+    failed.mark_changed();
+    while failed.changed().await.is_ok() {
+        let mut pause = FIRST_RETRY;
+        loop {
+            tokio::time::sleep(pause).await;
+            let files_fail = ledger.writes.retry(ledger).await;
+            if ledger.outbox.waiting() > 0 {
+                ledger.outbox.flush(ledger).await;
+            }
+            if !files_fail && ledger.outbox.waiting() == 0 {
+                break;
+            }
+            pause = LONGEST_RETRY.min(pause * 2);
+        }
     }
 }

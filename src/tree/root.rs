@@ -26,10 +26,10 @@ use crate::{
         actor::{AgentActor, AgentPlan},
         directory::AgentRef,
         identity::{Identity, RigName},
-        owner::AgentStatus,
         restart::RestartHistory,
         role::{Plain, Role},
         spec::AgentSpec,
+        status::AgentStatus,
     },
     boot::actor::{Boot, BootMsg, BootPlan},
     control::actor::Control,
@@ -53,7 +53,6 @@ use crate::{
     stopping,
     town::{settings::Settings, watch::Hints},
     work::{Post, Timer, Work},
-    writes,
 };
 
 mod asking;
@@ -491,7 +490,7 @@ impl RootState {
         let deps = self.plan.deps.clone();
         self.work.run(async move { chores::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();
-        self.work.run(async move { writes::keep_trying(&deps).await });
+        self.work.run(async move { chores::keep_writing(&deps).await });
         let (post, mut changes) = (self.post.clone(), self.plan.hints.changes());
         self.work.run(async move {
             while changes.changed().await.is_ok() {

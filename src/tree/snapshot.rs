@@ -13,7 +13,7 @@ use super::{
     town_reading::SettingsState,
 };
 use crate::{
-    agent::owner::AgentStatus,
+    agent::status::AgentStatus,
     convoy::{actor::ConvoyMsg, status::ConvoySnapshot},
     deaths::{actor::DeathsMsg, register::DeathsSnapshot},
     feed::actor::{FeedMsg, FeedSnapshot},

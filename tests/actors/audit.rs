@@ -8,7 +8,7 @@ use gastown_supervisor::{
         identity::{Identity, RigName},
     },
     deps::Deps,
-    ledger::{agents::AgentBead, answer::Answer, beads::Bead, snapshot::AgentSnapshot},
+    ledger::{agents::AgentBead, answer::Answer, bead::Bead, snapshot::AgentSnapshot},
     polecat::role::Polecat,
     rig::plan::RigPlan,
     tree::{part::Word, snapshot::ask},

@@ -6,6 +6,7 @@ use gastown_supervisor::{
     agent::identity::Identity,
     boot::actor::{Boot, BootMsg, BootPlan},
     deps::Deps,
+    ports::Ports,
     tree::{part::Word, snapshot::ask},
 };
 use ractor::{Actor, ActorRef};
@@ -73,7 +74,8 @@ fn a_degraded_town_is_looked_after_by_rule() {
     for (name, prepare, expected, checks) in cases {
         simulate(122, |world| async move {
             let (deps, told) = (town(&world).await, Told::default());
-            let deps = Arc::new(Deps { degraded: true, ..(*deps).clone() });
+            let ports = Ports { degraded: true, ..deps.ports.clone() };
+            let deps = Arc::new(Deps::new(ports));
             let boot = spawn(&deps, &told).await;
             prepare(&world);
             heartbeat(&world, &deps, &boot, 1).await;

@@ -63,7 +63,7 @@ async fn notifying(world: &World) -> (Arc<Deps>, Notified) {
     world.write("/proc/vmstat", "pgfault 1\noom_kill 3\n");
     let notified = Notified::default();
     let mut deps = (*town(world).await).clone();
-    deps.commands = Arc::new(notified.clone());
+    deps.ledger.ports.commands = Arc::new(notified.clone());
     (Arc::new(deps), notified)
 }
 
@@ -335,7 +335,7 @@ fn an_agent_in_a_crash_loop_is_told_too() {
         let notified = Notified::default();
         let mut plan = world.plan().await;
         let mut deps = (*plan.deps).clone();
-        deps.commands = Arc::new(notified.clone());
+        deps.ledger.ports.commands = Arc::new(notified.clone());
         plan.deps = Arc::new(deps);
         let signals = gastown_supervisor::Signals::default();
         let run = tokio::spawn(gastown_supervisor::run(plan, signals.clone(), drop));

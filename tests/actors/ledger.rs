@@ -9,8 +9,8 @@ use gastown_supervisor::{
     ledger::{
         agents,
         answer::Answer,
-        beads::{self, Bead},
-        crash, gt,
+        bead::Bead,
+        beads, crash, gt,
         mail::{self, Sent},
         snapshot, version,
     },

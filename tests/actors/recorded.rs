@@ -19,6 +19,7 @@ use gastown_supervisor::{
         show_output::{self, Shown},
         version,
     },
+    ports::Ports,
 };
 
 use crate::{town, world::*};
@@ -84,10 +85,15 @@ fn names<T>(grid: &[(&str, T)]) -> BTreeSet<String> {
     grid.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
+/// The same with other commands.
+fn with(deps: &Deps, commands: Arc<dyn Commands>) -> Deps {
+    Deps::new(Ports { commands, ..deps.ports.clone() })
+}
+
 /// A town whose programs answer with this recording.
 async fn answering(world: &World, name: &str) -> Arc<Deps> {
     let deps = town(world).await;
-    Arc::new(Deps { commands: Arc::new(Recorded::of(name)), ..(*deps).clone() })
+    Arc::new(with(&deps, Arc::new(Recorded::of(name))))
 }
 
 /// What comes of asking for one thing.
@@ -129,7 +135,7 @@ fn every_show() {
             if name == "v1.0_show_agent" {
                 recorded.stdout = std::fs::read(directory().join("bd/v1.0_show_agent.json")).unwrap();
             }
-            let deps = Deps { commands: Arc::new(recorded), ..(*town(&world).await).clone() };
+            let deps = with(&*town(&world).await, Arc::new(recorded));
             for answer in
                 [beads::one(&deps, id).await, beads::read(&deps, &[id.to_owned()]).await[id].clone()]
             {
@@ -228,7 +234,7 @@ fn every_inbox() {
         simulate(264, |world| async move {
             let stdout = std::fs::read(directory().join(format!("mail/{name}.json"))).unwrap();
             let recorded = Recorded { stdout, stderr: String::new(), code: 0 };
-            let deps = Deps { commands: Arc::new(recorded), ..(*town(&world).await).clone() };
+            let deps = with(&*town(&world).await, Arc::new(recorded));
             match (inbox::read(&deps).await, expected) {
                 (Ok(messages), Ok(count)) => {
                     assert_eq!(messages.len(), count, "{name}");
@@ -304,7 +310,7 @@ fn messages_that_cannot_be_used_are_told_once() {
             (br#"[{"id":"a"},{"id":7},{"body":"b"}]"#, 1, true),
             (br#"[{"id":"a"}]"#, 1, false),
         ] {
-            let deps = Deps { commands: Arc::new(inbox(stdout)), ..(*town).clone() };
+            let deps = with(&town, Arc::new(inbox(stdout)));
             assert_eq!(inbox::read(&deps).await.unwrap().len(), left);
             assert_eq!(deps.problems.any("ledger/inbox/messages"), told);
         }

@@ -1,8 +1,8 @@
 //! What was last seen on agents' screens.
 
 use gastown_supervisor::agent::{
-    identity::Identity, liveness::ProcessNames, observe::KnownNames, program::provider::preset, screens,
-    spec::AgentSpec,
+    identity::Identity, liveness::ProcessNames, names::KnownNames, program::provider::preset,
+    screens::reading, spec::AgentSpec,
 };
 
 use crate::{look, town, world::*};
@@ -27,18 +27,18 @@ fn wanted_screens_are_read_and_outlive_their_sessions() {
         let id = |name: &str| sweep.sessions.as_ref().unwrap()[name].id.clone();
         deps.screens.want(&wanted(&witness("r")), known());
         deps.screens.want(&wanted("gt-r-nobody"), known());
-        screens::refresh(&deps, &sweep).await;
+        reading::refresh(&deps, &sweep).await;
         let seen = deps.screens.last(&witness("r"), &id(&witness("r")));
         assert_eq!(seen, Some((deps.now(), vec!["> ".to_owned()])));
         assert_eq!(deps.screens.last(&refinery("r"), &id(&refinery("r"))), None, "nobody wants it");
         world.pass(secs(10)).await;
         world.fail("capture", true);
-        screens::refresh(&deps, &sweep).await;
+        reading::refresh(&deps, &sweep).await;
         assert_eq!(deps.screens.last(&witness("r"), &id(&witness("r"))), seen, "it could not be read");
         world.fail("capture", false);
         world.crash_agent(&witness("r"), false);
-        screens::refresh(&deps, &*look(&deps).await).await;
-        screens::refresh(&deps, &sweep).await; // an older look: the session is not there any more
+        reading::refresh(&deps, &*look(&deps).await).await;
+        reading::refresh(&deps, &sweep).await; // an older look: the session is not there any more
         assert_eq!(deps.screens.last(&witness("r"), &id(&witness("r"))), seen, "it is gone");
     });
 }

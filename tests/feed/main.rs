@@ -116,9 +116,9 @@ async fn deps(
 ) -> Arc<Deps> {
     let world = world::World::new(1);
     let mut deps = (*world.deps().await.0).clone();
-    deps.paths = TownPaths::new(town);
+    deps.ledger.ports.paths = TownPaths::new(town);
     deps.feed = FeedProgress::new(deps.paths.supervisor_dir());
-    deps.files = files;
+    deps.ledger.ports.files = files;
     deps.journals = journals;
     deps.settings = tokio::sync::watch::channel(Arc::new(settings)).1;
     Arc::new(deps)

@@ -128,7 +128,11 @@ fn polecats_run_on_while_what_lists_them_crashes() {
             world.pass(mins(10)).await;
             assert!(!world.logged("actor r/polecats crashed (injected fault").is_empty(), "it happened");
             assert_eq!(supervisor.agent("r/polecats/nux").await.state, "alive");
-            assert_eq!(supervisor.actor("r/polecats/nux").await.unwrap().get_id(), nux, "nobody else crashed");
+            assert_eq!(
+                supervisor.actor("r/polecats/nux").await.unwrap().get_id(),
+                nux,
+                "nobody else crashed"
+            );
             world.crash_agent(&session, false);
             world.until("its restart", secs(10), |state| state.lives(&session)).await;
         });

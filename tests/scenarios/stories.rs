@@ -612,7 +612,7 @@ fn an_actor_that_crashes_while_its_agent_is_held_or_paused_tells_nothing() {
             let agent = supervisor.agent(WITNESS).await;
             let after = (
                 supervisor.story(WITNESS),
-                gastown_supervisor::agent::owner::AgentStatus {
+                gastown_supervisor::agent::status::AgentStatus {
                     last_end: before.1.last_end.clone(),
                     ..agent
                 },

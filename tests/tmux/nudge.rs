@@ -14,12 +14,15 @@ use gastown_supervisor::{
     commands::runner::Runner,
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
-    deps::{Deps, Dice, Ports},
+    deps::Deps,
     ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
+    ports::{Dice, Ports},
+    problems::Problems,
     processes::table::SystemProcesses,
     sessions::{NewSession, Session},
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
+    writes::Writes,
 };
 use tokio::sync::watch;
 
@@ -39,8 +42,14 @@ fn deps(town: &Town) -> Deps {
         convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
         door: Arc::new(SocketDoor),
+        dice: Dice::fresh(),
+        paths: TownPaths::new(town.root()),
+        settings: in_force,
+        degraded: false,
+        problems: Problems::new(),
+        writes: Writes::default(),
     };
-    Deps::new(ports, Dice::fresh(), TownPaths::new(town.root()), in_force)
+    Deps::new(ports)
 }
 
 fn spec(actor: &str) -> AgentSpec {

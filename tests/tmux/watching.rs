@@ -10,9 +10,11 @@ use gastown_supervisor::{
     commands::runner::Runner,
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
-    deps::{Deps, Dice, Ports},
+    deps::Deps,
     ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
+    ports::{Dice, Ports},
+    problems::Problems,
     processes::table::SystemProcesses,
     sessions::{
         Session, Sessions,
@@ -21,6 +23,7 @@ use gastown_supervisor::{
         sweep::Sweep,
     },
     town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
+    writes::Writes,
 };
 use ractor::{Actor, ActorRef};
 use rustix::process::Signal;
@@ -54,6 +57,7 @@ impl Watching {
     async fn over(control: bool) -> Self {
         let server = Server::new();
         let sessions: Arc<dyn Sessions> = Arc::new(server.tmux(control));
+        let (_, settings) = watch::channel(Arc::new(Settings::default()));
         let ports = Ports {
             sessions: sessions.clone(),
             processes: Arc::new(SystemProcesses::new()),
@@ -65,9 +69,14 @@ impl Watching {
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
             door: Arc::new(SocketDoor),
+            dice: Dice::seeded(1),
+            paths: TownPaths::new(server.dir()),
+            settings,
+            degraded: false,
+            problems: Problems::new(),
+            writes: Writes::default(),
         };
-        let (_, settings) = watch::channel(Arc::new(Settings::default()));
-        let deps = Arc::new(Deps::new(ports, Dice::seeded(1), TownPaths::new(server.dir()), settings));
+        let deps = Arc::new(Deps::new(ports));
         let (tell, told) = mpsc::unbounded_channel();
         let post: gastown_supervisor::work::Post<Told> = Arc::new(move |it| drop(tell.send(it)));
         let (watch, _) = Actor::spawn(None, SessionWatch, (deps, post)).await.unwrap();

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{End, Owner};
+use super::Owner;
 use crate::{
     agent::{
         history::{Entry, story},
         identity::{Identity, Role},
         lifecycle::{Attempt, Notice, Obituary, StartEnd},
         restart,
+        status::End,
         waits::Wait,
     },
     audit::{

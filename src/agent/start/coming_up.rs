@@ -15,7 +15,8 @@ use crate::{
         observe, permission,
         program::{AgentProgram, Ready},
         questions::{self, Question},
-        readiness, screens,
+        readiness,
+        screens::reading,
         texts::{self, Occasion},
     },
     sessions::{Key, PaneTarget, SessionsError},
@@ -274,7 +275,7 @@ impl Start<'_> {
 
     async fn pane_and_screen(&self, key: &SessionKey) -> Step<Option<(PaneTarget, Vec<String>)>> {
         let (Some(pane), _) = self.pane(key).await? else { return Ok(None) };
-        match screens::read(self.deps, &pane).await {
+        match reading::read(self.deps, &pane).await {
             Ok(lines) => Ok(Some((pane, lines))),
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
             Err(_) => Ok(None),

@@ -4,7 +4,8 @@
 //! message of the program apart is its mark and where it stands. Drawn as by Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and
 //! Gemini CLI 0.1 to 0.33; a program that draws nothing begins its messages at the left.
 
-use crate::agent::screens;
+/// How many of a screen's last lines are read.
+pub const SCREEN_LINES: u16 = 40;
 
 /// Begins what an agent says, or what a tool of it did.
 const SAYS: [char; 5] = ['●', '⏺', '•', '✦', '✓'];
@@ -58,7 +59,7 @@ pub struct Own<'a> {
 impl Place {
     /// Of this screen, oldest line first.
     pub fn of(screen: &[String]) -> Self {
-        let cut = screen.len() >= usize::from(screens::LINES);
+        let cut = screen.len() >= usize::from(SCREEN_LINES);
         Place { lines: screen.iter().map(|line| Line::of(line)).collect(), cut }
     }
 

@@ -403,7 +403,7 @@ mod talk {
         let mut parts: Vec<String> = (0..rng.usize(1..6)).map(|_| about(rng)).collect();
         parts.push(composer(rng));
         let all: Vec<String> = parts.join("\n\n").lines().map(str::to_owned).collect();
-        let skip = all.len().saturating_sub(usize::from(crate::agent::screens::LINES));
+        let skip = all.len().saturating_sub(usize::from(super::SCREEN_LINES));
         all.into_iter().skip(skip).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{RootChild, RootState};
 use crate::{
-    agent::{identity::Identity, owner::AgentStatus, standing::Standing},
+    agent::{identity::Identity, standing::Standing, status::AgentStatus},
     tree::children::ChildStatus,
 };
 

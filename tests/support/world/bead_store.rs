@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_supervisor::ledger::{
-    beads::Bead,
+    bead::Bead,
     show_output::{self, Shown},
     store::{BeadStore, Stamp},
 };

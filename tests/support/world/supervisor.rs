@@ -9,9 +9,11 @@ use gastown_supervisor::{
     RunError, Signal, Signals,
     agent::{
         history::{History, rendering},
-        owner::AgentStatus,
+        status::AgentStatus,
     },
-    deps::{Deps, Dice, Ports},
+    deps::Deps,
+    ports::{Dice, Ports},
+    problems::Problems,
     rig::supervisor::RigMsg,
     town::{paths::TownPaths, settings::Settings},
     tree::{
@@ -20,6 +22,7 @@ use gastown_supervisor::{
         snapshot::{self, TownSnapshot},
         town_reading::read_settings,
     },
+    writes::Writes,
 };
 use jiff::tz::TimeZone;
 use ractor::{ActorCell, ActorRef};
@@ -59,9 +62,14 @@ impl World {
             convoys: Arc::new(self.clone()),
             beads: Arc::new(self.clone()),
             door: Arc::new(self.clone()),
+            dice: Dice::seeded(seed),
+            paths,
+            settings,
+            degraded: false,
+            problems: Problems::new(),
+            writes: Writes::default(),
         };
-        let deps = Deps::new(ports, Dice::seeded(seed), paths, settings);
-        (Arc::new(deps), put)
+        (Arc::new(Deps::new(ports)), put)
     }
 
     /// The plan of a root.

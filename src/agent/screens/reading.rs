@@ -1,0 +1,56 @@
+//! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once.
+
+use super::Turn;
+use crate::{
+    agent::{history::Entry, spec::AgentSpec, usage_limit::SCREEN_LINES},
+    deps::Deps,
+    sessions::{PaneTarget, SessionsError, sweep::Sweep},
+};
+
+/// The kind of problem that a question is.
+const QUESTION: &str = "question";
+
+fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
+    let now = deps.now();
+    let Some(Turn(agent, question)) = deps.screens.note(pane, lines, now) else { return };
+    let key = agent.problem_key(QUESTION);
+    match question {
+        Some(title) => {
+            let text = format!("{} waits at a question, nothing is typed to it: {title}", agent.identity);
+            deps.problems.report(key, text);
+            let entry =
+                Entry::word(now.wall, &format!("waits at a question: {title}"), "nothing is typed to it");
+            deps.histories.add(&agent.identity, entry);
+        }
+        None => drop(deps.problems.clear(&key)),
+    }
+}
+
+/// What this pane shows right now. A question that its agent waits at is reported once.
+pub async fn read(deps: &Deps, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
+    let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
+    saw(deps, pane, lines.clone());
+    Ok(lines)
+}
+
+/// So many screens are asked for at once.
+const AT_ONCE: usize = 20;
+
+/// Reads the screens of the wanted sessions that a sweep shows; one that cannot be read keeps what it had. For a task: it
+/// takes as long as tmux takes for so many questions.
+pub async fn refresh(deps: &Deps, sweep: &Sweep) {
+    let (wanted, over) = deps.screens.wanted_in(sweep, deps.now());
+    for agent in over {
+        deps.problems.clear(&agent.problem_key(QUESTION));
+    }
+    // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
+    for some in wanted.chunks(AT_ONCE) {
+        futures::future::join_all(some.iter().map(|pane| read(deps, pane))).await;
+    }
+}
+
+/// A new session of this agent was made: what an earlier one showed or asked is over.
+pub fn begun(deps: &Deps, agent: &AgentSpec) {
+    deps.screens.begun(&agent.session);
+    deps.problems.clear(&agent.problem_key(QUESTION));
+}

@@ -1,0 +1,98 @@
+//! Ports: what a supervisor reaches the world through, and the facts about its town.
+//!
+//! Nothing here is mutable but what its owner keeps behind methods: the settings in force (the root replaces them), what is
+//! wrong now ([`Problems`]) and the writes that are retried ([`Writes`]). It must not grow decisions or registers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::{
+    clock::{Clock, Now},
+    commands::Commands,
+    control::socket::Door,
+    convoy::store::ConvoyStore,
+    ledger::store::BeadStore,
+    operator::beginnings::Beginnings,
+    problems::Problems,
+    processes::Processes,
+    sessions::Sessions,
+    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings},
+    writes::Writes,
+};
+
+/// The ports of one supervisor, and the facts about its town.
+#[derive(Clone)]
+pub struct Ports {
+    /// Sessions.
+    pub sessions: Arc<dyn Sessions>,
+    /// Processes.
+    pub processes: Arc<dyn Processes>,
+    /// Commands.
+    pub commands: Arc<dyn Commands>,
+    /// Files.
+    pub files: Arc<dyn Files>,
+    /// Files that grow.
+    pub journals: Arc<dyn Journals>,
+    /// Clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Who tells that Gas Town's program begins.
+    pub beginnings: Arc<dyn Beginnings>,
+    /// What the town's bead database says of convoys.
+    pub convoys: Arc<dyn ConvoyStore>,
+    /// What bead databases say, read without `bd`.
+    pub beads: Arc<dyn BeadStore>,
+    /// Where the supervisor can be asked.
+    pub door: Arc<dyn Door>,
+    /// Jitter.
+    pub dice: Dice,
+    /// Where things are in this town.
+    pub paths: TownPaths,
+    /// The settings in force; only the root replaces them.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// `GT_DEGRADED=true`: boot does mechanical triage.
+    pub degraded: bool,
+    /// What is wrong now.
+    pub problems: Problems,
+    /// Files of ours that could not be written yet.
+    pub writes: Writes,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl Ports {
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+}
+
+/// Chance, from a seed, so that a simulation can be run twice.
+#[derive(Debug, Clone)]
+pub struct Dice(Arc<Mutex<fastrand::Rng>>);
+
+impl Dice {
+    /// Dice that fall the same way for the same seed.
+    pub fn seeded(seed: u64) -> Self {
+        Dice(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
+    }
+
+    /// Dice that fall differently each time.
+    pub fn fresh() -> Self {
+        Dice(Arc::new(Mutex::new(fastrand::Rng::new())))
+    }
+
+    /// A number from 0 to 1.
+    pub fn roll(&self) -> f64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
