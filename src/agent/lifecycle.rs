@@ -13,7 +13,9 @@ use jiff::Timestamp;
 
 use super::{
     confirmation::{Observation, SessionKey, Sighting, StateFile},
+    holds::Hold,
     restart::{self, RestartHistory},
+    waits::Wait,
 };
 use crate::{clock::Now, operator::rules::Operation};
 
@@ -27,7 +29,7 @@ mod step;
 mod tests;
 
 pub use order::{Attempt, Because, Replacement, StartEnd, StartOrder, StopEnd, StopOrder};
-pub use state::{HeldSince, Life, Memory, State};
+pub use state::{HeldSince, Life, State};
 pub use step::{Asked, Decision, Event, Notice, Obituary, Outcome, Step, Surroundings};
 
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
@@ -53,6 +55,19 @@ const UNCLEAR_RETRY: Duration = Duration::from_secs(5);
 
 /// At once, but later than now: a look begun in the moment in which something was done may not show it.
 const A_MOMENT: Duration = Duration::from_millis(1);
+
+/// What is known of an agent before its actor looks at it.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// Where an earlier actor left it.
+    pub lifecycle: Option<Lifecycle>,
+    /// That it was stopped on request.
+    pub hold: Option<Hold>,
+    /// That it is tried again later.
+    pub wait: Option<Wait>,
+    /// It was seen alive, and what became of it is not accounted for.
+    pub missed: bool,
+}
 
 /// One agent's lifecycle.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,44 +107,35 @@ impl Lifecycle {
         }
     }
 
-    /// An agent that an earlier owner looked after: what it knew is gone on from. It is observed first all the same.
-    /// `missed`: it was seen alive, and what became of it is not accounted for.
-    pub fn resumed(history: RestartHistory, memory: Option<Memory>, missed: bool, now: Now) -> Self {
-        let mut suspects = Vec::new();
-        let state = match memory {
-            None => State::Unseen,
-            Some(Memory::Held { until, why, since }) => State::Held { until, why, since },
-            Some(Memory::HeldOnRequest(hold)) => State::HeldOnRequest { hold },
-            Some(Memory::Waits { until, counted, paced, why }) => {
-                State::Waiting { until, counted, paced, why }
+    /// An agent that was looked after before, by an actor that crashed or an earlier supervisor: what of that is still so is
+    /// continued. It is observed first all the same.
+    pub fn resumed(history: RestartHistory, before: Before, now: Now) -> Self {
+        let Before { lifecycle, hold, wait, missed } = before;
+        let (state, suspects) = match (hold, lifecycle.map(|it| it.handed_over(now)), wait) {
+            (Some(hold), ..) => (State::HeldOnRequest { hold }, Vec::new()),
+            (None, Some((state, suspects)), None) => (state, suspects),
+            (None, Some((state, suspects)), _) if state != State::Unseen => (state, suspects),
+            (None, _, Some(Wait { until, why })) => {
+                (State::Waiting { until, counted: false, paced: true, why }, Vec::new())
             }
-            Some(Memory::Lived(Life { session, said_stopped, involved })) => {
-                suspects = involved;
-                State::Alive { since: now, session, said_stopped }
-            }
+            (None, None, None) => (State::Unseen, Vec::new()),
         };
         Lifecycle { state, suspects, missed, ..Lifecycle::new(history) }
     }
 
-    /// What whoever takes over must know.
-    pub fn memory(&self) -> Option<Memory> {
-        match &self.state {
-            State::Alive { session, said_stopped, .. } => Some(Memory::Lived(Life {
-                session: session.clone(),
-                said_stopped: *said_stopped,
-                involved: self.suspects.clone(),
-            })),
-            State::Confirming { before: Some(life), involved, .. } => {
-                Some(Memory::Lived(Life { involved: involved.clone(), ..life.clone() }))
+    /// What of it outlives an actor: a life, a hold, a wait; and the commands that were at work when an end was noticed.
+    fn handed_over(self, now: Now) -> (State, Vec<Operation>) {
+        match self.state {
+            State::Alive { session, said_stopped, .. } => {
+                (State::Alive { since: now, session, said_stopped }, self.suspects)
             }
-            State::Held { until, why, since } => {
-                Some(Memory::Held { until: *until, why: why.clone(), since: *since })
+            State::Confirming { before: Some(Life { session, said_stopped, .. }), involved, .. } => {
+                (State::Alive { since: now, session, said_stopped }, involved)
             }
-            State::HeldOnRequest { hold } => Some(Memory::HeldOnRequest(hold.clone())),
-            State::Waiting { until, counted, paced, why } => {
-                Some(Memory::Waits { until: *until, counted: *counted, paced: *paced, why: why.clone() })
+            state @ (State::Held { .. } | State::HeldOnRequest { .. } | State::Waiting { .. }) => {
+                (state, Vec::new())
             }
-            _ => None,
+            _ => (State::Unseen, Vec::new()),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     confirmation::{Assignment, Observation, Sighting},
     history::story::Before,
     identity::{Identity, Role},
-    lifecycle::{Decision, Event, Lifecycle, Memory, StartEnd, State, StopEnd, Surroundings},
+    lifecycle::{self, Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
     observe::{self, How},
     spec::AgentSpec,
@@ -108,15 +108,14 @@ impl Owner {
     /// An owner that has not looked yet; its tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: Post<OwnerEvent>) -> Self {
         let history = deps.restarts.recall(&spec.identity);
-        let hold = deps.holds.of(&spec.identity).map(Memory::HeldOnRequest);
-        let memory = hold.or_else(|| deps.restarts.memory(&spec.identity));
-        let memory = memory.or_else(|| {
-            let Wait { until, why } = deps.waits.of(&spec.identity)?;
-            Some(Memory::Waits { until, counted: false, paced: true, why })
-        });
         let state_since = deps.now();
-        let missed = deps.lives.is_missed(&spec.identity);
-        let lifecycle = Lifecycle::resumed(history, memory, missed, state_since);
+        let before = lifecycle::Before {
+            lifecycle: deps.restarts.left(&spec.identity),
+            hold: deps.holds.of(&spec.identity),
+            wait: deps.waits.of(&spec.identity),
+            missed: deps.lives.is_missed(&spec.identity),
+        };
+        let lifecycle = Lifecycle::resumed(history, before, state_since);
         let mut work = Work::new(post);
         if deps.requests.next(&spec.identity).is_some() {
             work.after(Duration::ZERO, OwnerEvent::RequestDue);
@@ -353,7 +352,7 @@ impl Owner {
                 jitter: self.deps.dice.roll(),
             },
         );
-        self.deps.restarts.remember(&self.spec.identity, self.lifecycle.memory());
+        self.deps.restarts.leave(&self.spec.identity, &self.lifecycle);
         self.keep_life(now);
         self.keep_history(told_before, &step, settings.restart.crash_loop_window, now);
         if std::mem::discriminant(self.lifecycle.state()) != before {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     identity::{Identity, RigName},
-    lifecycle::Memory,
+    lifecycle::Lifecycle,
     restart::RestartHistory,
 };
 
@@ -21,7 +21,7 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct RestartLedger {
     histories: Arc<Mutex<BTreeMap<String, RestartHistory>>>,
-    memories: Arc<Mutex<BTreeMap<Identity, Memory>>>,
+    lifecycles: Arc<Mutex<BTreeMap<Identity, Lifecycle>>>,
     changed: Arc<watch::Sender<u64>>,
 }
 
@@ -30,7 +30,7 @@ impl RestartLedger {
     pub fn new(histories: BTreeMap<String, RestartHistory>) -> Self {
         RestartLedger {
             histories: Arc::new(Mutex::new(histories)),
-            memories: Arc::default(),
+            lifecycles: Arc::default(),
             changed: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -65,29 +65,33 @@ impl RestartLedger {
         self.locked().clone()
     }
 
-    /// What the last owner of this agent knew of it; nothing when it never had one.
-    pub fn memory(&self, identity: &Identity) -> Option<Memory> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(identity).cloned()
+    /// Where the last owner of this agent left it; nothing when it never had one.
+    pub fn left(&self, identity: &Identity) -> Option<Lifecycle> {
+        self.lifecycles().get(identity).cloned()
     }
 
-    /// Remembers this for the next owner of this agent.
-    pub fn remember(&self, identity: &Identity, memory: Option<Memory>) {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        match memory {
-            Some(memory) => drop(memories.insert(identity.clone(), memory)),
-            None => drop(memories.remove(identity)),
-        }
+    /// For the next owner of this agent, should this one crash.
+    pub fn leave(&self, identity: &Identity, lifecycle: &Lifecycle) {
+        self.lifecycles().insert(identity.clone(), lifecycle.clone());
+    }
+
+    /// This agent is no more.
+    pub fn forget(&self, identity: &Identity) {
+        self.lifecycles().remove(identity);
     }
 
     /// A rig is no longer supervised: what happens to its agents meanwhile is not ours to judge later.
     pub fn forget_rig(&self, rig: &RigName) {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.retain(|identity, _| identity.rig() != Some(rig));
+        self.lifecycles().retain(|identity, _| identity.rig() != Some(rig));
     }
 
     /// Moves with every change an owner made.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    fn lifecycles(&self) -> MutexGuard<'_, BTreeMap<Identity, Lifecycle>> {
+        self.lifecycles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, RestartHistory>> {

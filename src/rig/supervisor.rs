@@ -417,7 +417,7 @@ impl RigState {
         let deps = self.deps.clone();
         deps.screens.unwant(&spec.session);
         deps.directory.release(&identity);
-        deps.restarts.remember(&identity, None);
+        deps.restarts.forget(&identity);
         deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
         // What was stopped on request and then removed for good is held no longer.

@@ -122,8 +122,8 @@ fn switched_off_it_does_nothing_and_goes_on_when_switched_on() {
         settings.feed.enabled = false;
         let (put, settings) = tokio::sync::watch::channel(Arc::new(settings));
         let mut deps = (*town.deps).clone();
-        deps.settings = settings;
-        deps.journals = Arc::new(DiskJournals::default());
+        deps.ledger.ports.settings = settings;
+        deps.ledger.ports.journals = Arc::new(DiskJournals::default());
         town.deps = Arc::new(deps);
         town.begins().await;
         let mut awake = Awake::new(town).await;

@@ -119,8 +119,8 @@ async fn deps(
     deps.ledger.ports.paths = TownPaths::new(town);
     deps.feed = FeedProgress::new(deps.paths.supervisor_dir());
     deps.ledger.ports.files = files;
-    deps.journals = journals;
-    deps.settings = tokio::sync::watch::channel(Arc::new(settings)).1;
+    deps.ledger.ports.journals = journals;
+    deps.ledger.ports.settings = tokio::sync::watch::channel(Arc::new(settings)).1;
     Arc::new(deps)
 }
 

@@ -108,33 +108,3 @@ pub struct HeldSince {
     /// The state file was seen to say something else than `running`; that it says so again ends the hold.
     pub not_running: bool,
 }
-
-/// What an owner knew, for the one that takes its place when it crashes: without it, an agent stopped by hand or just
-/// about to be confirmed dead would be started because an actor crashed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Memory {
-    /// It was last seen alive so, and its end is not confirmed yet.
-    Lived(Life),
-    /// It was stopped by hand, as in [`State::Held`].
-    Held {
-        /// How long it is left alone.
-        until: Timestamp,
-        /// Why, for people.
-        why: String,
-        /// What has been seen since.
-        since: HeldSince,
-    },
-    /// It was stopped on request, as in [`State::HeldOnRequest`].
-    HeldOnRequest(Hold),
-    /// It was to be started later, as in [`State::Waiting`]: not sooner because an actor crashed, and counted the same.
-    Waits {
-        /// When.
-        until: Timestamp,
-        /// Whether that start counts as a restart.
-        counted: bool,
-        /// Whether it needs no turn any more.
-        paced: bool,
-        /// Why it waits.
-        why: String,
-    },
-}

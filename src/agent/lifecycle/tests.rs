@@ -767,8 +767,8 @@ fn a_restart_waits_for_its_turn_once() {
 fn who_was_at_work_is_remembered_by_the_next_owner() {
     let mut lifecycle = given("alive");
     let _ = look(&mut lifecycle, "gone+sling", 100);
-    let memory = lifecycle.memory();
-    let mut next = Lifecycle::resumed(RestartHistory::default(), memory, true, at(101));
+    let before = Before { lifecycle: Some(lifecycle), missed: true, ..Before::default() };
+    let mut next = Lifecycle::resumed(RestartHistory::default(), before, at(101));
     let first = look(&mut next, "gone", 102);
     assert_eq!(outcome(&next, &first), "confirming, look in 1");
     let still = look_again(&mut next, "gone+sling", 103);

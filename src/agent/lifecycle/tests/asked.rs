@@ -214,6 +214,7 @@ fn other_work_ends_a_polecats_hold() {
 #[test]
 fn a_hold_survives_its_owner() {
     let held = given("held on request, hooked");
-    let resumed = Lifecycle::resumed(RestartHistory::default(), held.memory(), false, at(200));
+    let before = Before { lifecycle: Some(held.clone()), ..Before::default() };
+    let resumed = Lifecycle::resumed(RestartHistory::default(), before, at(200));
     assert_eq!(resumed.state(), held.state());
 }
