@@ -20,7 +20,8 @@
 //!      ├─ boot                   spawns the short agent that looks at the deacon
 //!      └─ rig supervisor (each)  ── witness   owns the rig's witness
 //!                                ├─ refinery  owns the rig's refinery
-//!                                ├─ polecats  owns all polecats of the rig
+//!                                ├─ polecat   owns one polecat, for each of the rig
+//!                                ├─ polecats  lists them, and attends to those just spawned
 //!                                ├─ census    reads their beads, once for everybody
 //!                                └─ crew      owns a crew member, once somebody asked for it
 //! ```

@@ -1,4 +1,4 @@
-//! The figures of the README, measured on this machine: `cargo bench --bench figures`
+//! The figures of BENCHMARKS.md, measured on this machine: `cargo bench --bench figures`
 //!
 //! The supervisor's own command against real tmux servers of the benchmark's own, in throwaway towns; this binary plays
 //! the agents, with the demo's stand-ins, which are ready at once. Nothing is asserted: a figure that is missed is shown
@@ -37,7 +37,7 @@ use std::{env, process::ExitCode};
 use self::table::Row;
 
 const USAGE: &str = "\
-Measures the figures of the README; takes about ten minutes.
+Measures the figures of BENCHMARKS.md; takes about 16 minutes.
 
 Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [feed]]
 

@@ -20,7 +20,7 @@ pub enum Word {
     Heartbeat(Beat),
     /// From the root: everything was looked at.
     Swept(Arc<Sweep>),
-    /// From the root: a session ended, or something in it. Passed on to whoever owns it, and to nobody else.
+    /// From the session watch: a session ended, or something in it. Sent to the actor of its agent, and to no other.
     Died(Death),
     /// From the root: the settings or files of the town changed; what was decided by them may be different now.
     TownChanged,
