@@ -85,6 +85,11 @@ impl Directory {
         self.locked().actors.iter().map(|(identity, actor)| (identity.clone(), actor.clone())).collect()
     }
 
+    /// Whether this agent has an actor, or had one that crashed.
+    pub fn is_kept(&self, identity: &Identity) -> bool {
+        self.locked().actors.contains_key(identity)
+    }
+
     /// Has the actor of an agent hear something. Returns whether one is there to hear it.
     pub fn tell(&self, identity: &Identity, word: Word) -> bool {
         let actor = self.locked().actors.get(identity).filter(|actor| actor.is_running()).cloned();

@@ -235,12 +235,14 @@ impl RigState {
         self.plan.spec(identity, self.deps.settings().tmux.naming)
     }
 
-    /// Those that no listing need show: crew members, who are nobody's business until somebody asks for one, and polecats
-    /// whose directory is gone.
+    /// Those that no listing need show: crew members, who are nobody's business until somebody asks for one, polecats
+    /// whose directory is gone, and all that a predecessor of this supervisor kept.
     fn asked_for(&self) -> BTreeSet<RigChild> {
         let (requests, holds) = (self.deps.requests.waiting(), self.deps.holds.all());
         let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
-        let theirs = requests.into_iter().chain(crew).filter(|it| it.rig() == Some(&self.plan.name));
+        let kept = self.deps.directory.actors().into_iter().map(|(identity, _)| identity);
+        let theirs =
+            requests.into_iter().chain(crew).chain(kept).filter(|it| it.rig() == Some(&self.plan.name));
         theirs.filter_map(|identity| child_of(&identity)).collect()
     }
 
@@ -268,8 +270,9 @@ impl RigState {
         }
     }
 
+    /// Makes a child, unless it runs: an agent never has two actors.
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) {
-        let mut next = Some(child);
+        let mut next = Some(child).filter(|child| self.children.get(child).is_none());
         while let Some(child) = next.take() {
             match self.try_spawn(myself, &child).await {
                 Ok((actor, cell)) => {

@@ -352,12 +352,13 @@ impl RootState {
         }
     }
 
+    /// Makes a child, unless it runs: an agent never has two actors.
     async fn spawn(
         &mut self,
         myself: &ActorRef<RootMsg>,
         child: RootChild,
     ) -> Result<(), ActorProcessingErr> {
-        let mut next = Some(child);
+        let mut next = Some(child).filter(|child| self.children.get(child).is_none());
         while let Some(child) = next.take() {
             match self.try_spawn(myself, &child).await {
                 Ok(Some((actor, cell))) => {

@@ -39,8 +39,9 @@ impl RootState {
         myself: &ActorRef<RootMsg>,
     ) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
-        let asked_for =
-            deps.requests.next(&Identity::Mayor).is_some() || deps.holds.of(&Identity::Mayor).is_some();
+        let asked_for = deps.requests.next(&Identity::Mayor).is_some()
+            || deps.holds.of(&Identity::Mayor).is_some()
+            || deps.directory.is_kept(&Identity::Mayor);
         if asked_for && !self.children.contains(&RootChild::Mayor) {
             self.spawn(myself, RootChild::Mayor).await?;
         }
