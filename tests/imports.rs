@@ -2,6 +2,7 @@
 //!
 //! A circle is read as one piece, so its size is the size of the smallest part that can be understood alone. Test modules and
 //! the command line are left out.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test that reads the source")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
 //! Owner: the one who may start, nudge and end an agent, as a component of the actor that owns it.
 //!
-//! It feeds the [`lifecycle`](super::lifecycle) with what was seen and carries out what it decides, one thing at a time:
+//! It feeds the [`lifecycle`] with what was seen and carries out what it decides, one thing at a time:
 //! at most one start is under way, at most one timer is set, and at most one thorough look is under way. Whatever triggers
 //! another one meanwhile waits for its answer: if each trigger began anew, it would never come. All slow work runs in tasks
 //! that end in an [`OwnerEvent`], which the actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
