@@ -82,7 +82,8 @@ fn status_of_a_town_that_is_well() {
         .collect::<Vec<_>>(),
         "every actor runs"
     );
-    for name in ["deaths", "feed", "convoys", "actors"] {
+    assert_eq!((&status["settings"]["refused"], &status["settings"]["shared"]), (&Value::Null, &Value::Null));
+    for name in ["deaths", "feed", "convoys", "actors", "settings"] {
         status.as_object_mut().unwrap().remove(name);
     }
     let off = |what: &str| format!("the {what} patrol is switched off in mayor/daemon.json");
