@@ -5,7 +5,7 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook},
+    panic::{PanicHookInfo, set_hook},
     sync::Arc,
     thread,
 };
@@ -60,12 +60,6 @@ pub async fn on_behalf<T>(actor: Option<Arc<str>>, task: impl Future<Output = T>
         Some(actor) => ACTOR.scope(actor, task).await,
         None => task.await,
     }
-}
-
-/// Runs a part of an actor, so that a panic in it ends that part only; an error is what the panic says.
-pub fn contain<T>(part: &str, act: impl FnOnce() -> T) -> Result<T, String> {
-    let caught = ACTOR.sync_scope(part.into(), || catch_unwind(AssertUnwindSafe(act)));
-    caught.map_err(|payload| text(&*payload))
 }
 
 /// An actor whose panics are told under its name.
@@ -135,15 +129,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_panics_says_why_and_in_whose_name_it_ran() {
-        assert_eq!(contain("r/polecats/nux", current), Ok(Some("r/polecats/nux".into())));
+    fn a_panic_says_why() {
+        let caught = |act: fn()| text(&*std::panic::catch_unwind(act).unwrap_err());
+        assert_eq!(caught(|| std::panic::panic_any("a literal")), "a literal");
+        assert_eq!(caught(|| std::panic::panic_any(format!("a {}", "text"))), "a text");
+        assert_eq!(caught(|| std::panic::panic_any(7)), "it does not say why");
+    }
+
+    #[test]
+    fn code_runs_in_the_name_of_its_actor() {
+        assert_eq!(ACTOR.sync_scope("r/polecats/nux".into(), current), Some("r/polecats/nux".into()));
         assert_eq!(current(), None);
-        let told = contain("r/polecats/nux", || -> () { std::panic::panic_any("a literal") });
-        assert_eq!(told, Err("a literal".to_owned()));
-        let told = contain("r/polecats/nux", || -> () { std::panic::panic_any(format!("a {}", "text")) });
-        assert_eq!(told, Err("a text".to_owned()));
-        let told = contain("r/polecats/nux", || -> () { std::panic::panic_any(7) });
-        assert_eq!(told, Err("it does not say why".to_owned()));
     }
 
     #[tokio::test]

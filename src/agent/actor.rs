@@ -88,15 +88,8 @@ impl Actor for AgentActor {
         myself: ActorRef<AgentMsg>,
         AgentPlan { deps, spec, answers, mut role }: AgentPlan,
     ) -> Result<AgentState, ActorProcessingErr> {
-        let cell = myself.get_cell();
+        deps.directory.register(&spec.identity, AgentRef::of(&myself, AgentMsg::Word, AgentMsg::Status));
         let post: Post<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let (to_hear, to_ask) = (post.clone(), post.clone());
-        let actor = AgentRef {
-            cell,
-            hear: Arc::new(move |word| to_hear(AgentMsg::Word(word))),
-            ask: Arc::new(move |reply| to_ask(AgentMsg::Status(reply))),
-        };
-        deps.directory.register(&spec.identity, actor);
         let to_owner = post.clone();
         let owner = Owner::new(deps.clone(), spec, Arc::new(move |event| to_owner(AgentMsg::Owner(event))));
         let mut agent = Agent { deps, owner, answers, work: Work::new(post), timer: Timer::default() };
@@ -199,7 +192,7 @@ impl Agent {
         self.report(Report::looked(number, self.owner.spec().identity.to_string()));
     }
 
-    /// Tells the supervisor.
+    /// Reports to the root.
     pub fn report(&self, report: Report) {
         (self.answers)(report);
     }

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use ractor::{ActorCell, ActorStatus, RpcReplyPort};
+use ractor::{ActorCell, ActorRef, ActorStatus, Message, RpcReplyPort};
 
 use super::{
     identity::{Identity, RigName},
@@ -24,18 +24,30 @@ use super::{
 };
 use crate::{problems::Problems, tree::part::Word, work::Post};
 
-/// How the actor of an agent is spoken to.
+/// The address of an agent's actor.
 #[derive(Clone)]
 pub struct AgentRef {
     /// The actor.
     pub cell: ActorCell,
-    /// Has it hear something.
-    pub hear: Post<Word>,
-    /// Asks it how its agent is.
-    pub ask: Post<RpcReplyPort<AgentStatus>>,
+    send: Post<Word>,
+    ask: Post<RpcReplyPort<AgentStatus>>,
 }
 
 impl AgentRef {
+    /// An actor that takes words and questions for its status as these messages of its own. One that has ended takes none.
+    pub fn of<M: Message>(
+        actor: &ActorRef<M>,
+        word: fn(Word) -> M,
+        status: fn(RpcReplyPort<AgentStatus>) -> M,
+    ) -> Self {
+        let (for_words, for_questions) = (actor.clone(), actor.clone());
+        AgentRef {
+            cell: actor.get_cell(),
+            send: Arc::new(move |it| drop(for_words.cast(word(it)))),
+            ask: Arc::new(move |reply| drop(for_questions.cast(status(reply)))),
+        }
+    }
+
     /// Whether it takes messages.
     pub fn is_running(&self) -> bool {
         !matches!(self.cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped)
@@ -55,7 +67,7 @@ impl fmt::Debug for AgentRef {
     }
 }
 
-/// The directory, shared by all.
+/// The directory; clones share it.
 #[derive(Debug, Clone)]
 pub struct Directory {
     entries: Arc<Mutex<Entries>>,
@@ -69,7 +81,7 @@ struct Entries {
 }
 
 impl Directory {
-    /// The mayor's session is claimed from the beginning; problems are told here.
+    /// The mayor's session is claimed from the beginning; problems are reported here.
     pub fn new(problems: Problems) -> Self {
         let sessions = BTreeMap::from([("hq-mayor".to_owned(), BTreeSet::from([Identity::Mayor]))]);
         Directory { entries: Arc::new(Mutex::new(Entries { sessions, ..Entries::default() })), problems }
@@ -90,25 +102,25 @@ impl Directory {
         self.locked().actors.contains_key(identity)
     }
 
-    /// Has the actor of an agent hear something. Returns whether one is there to hear it.
-    pub fn tell(&self, identity: &Identity, word: Word) -> bool {
+    /// Sends this to the actor of an agent. Returns whether there is one that runs.
+    pub fn send(&self, identity: &Identity, word: Word) -> bool {
         let actor = self.locked().actors.get(identity).filter(|actor| actor.is_running()).cloned();
         actor.is_some_and(|actor| {
-            (actor.hear)(word);
+            (actor.send)(word);
             true
         })
     }
 
-    /// The same by the name of its session; of several that claim it, the first that has an actor.
-    pub fn tell_session(&self, session: &str, word: Word) -> bool {
+    /// Sends this to the actor of the agent that has this session; of several that claim it, to the first that runs.
+    pub fn send_to_session(&self, session: &str, word: Word) -> bool {
         let claimed = self.locked().sessions.get(session).cloned().unwrap_or_default();
-        claimed.iter().any(|identity| self.tell(identity, word.clone()))
+        claimed.iter().any(|identity| self.send(identity, word.clone()))
     }
 
-    /// The same to every actor that belongs.
-    pub fn tell_all(&self, word: &Word, belongs: impl Fn(&Identity) -> bool) {
+    /// Sends this to the actors of all agents that belong.
+    pub fn broadcast(&self, word: &Word, belongs: impl Fn(&Identity) -> bool) {
         for (_, actor) in self.actors().into_iter().filter(|(identity, _)| belongs(identity)) {
-            (actor.hear)(word.clone());
+            (actor.send)(word.clone());
         }
     }
 

@@ -105,16 +105,9 @@ impl Actor for Boot {
         myself: ActorRef<BootMsg>,
         (deps, plan, answers): Self::Arguments,
     ) -> Result<BootState, ActorProcessingErr> {
-        let cell = myself.get_cell();
-        let post: Post<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let (to_hear, to_ask) = (post.clone(), post.clone());
-        let actor = AgentRef {
-            cell,
-            hear: Arc::new(move |word| to_hear(BootMsg::Word(word))),
-            ask: Arc::new(move |reply| to_ask(BootMsg::Probe(reply))),
-        };
         deps.directory.claim(&plan.boot.identity, &plan.boot.session);
-        deps.directory.register(&plan.boot.identity, actor);
+        deps.directory.register(&plan.boot.identity, AgentRef::of(&myself, BootMsg::Word, BootMsg::Probe));
+        let post: Post<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let since = deps.now().wall;
         Ok(BootState {
             deps,

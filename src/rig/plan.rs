@@ -24,13 +24,8 @@ impl RigPlan {
         AgentSpec { identity, session, prefix: self.prefix.clone() }
     }
 
-    /// Whether a session may be one of this rig's polecats': by the beginning of its name, which another rig's agents may
-    /// share, and by being none of the agents known otherwise.
-    pub fn may_be_a_polecats(&self, session: &str, naming: Naming) -> bool {
-        self.polecats_sessions(naming)(session)
-    }
-
-    /// The same for many sessions: every one of the town's is asked about in every rig, at every look at everything.
+    /// Which sessions may be those of this rig's polecats: by the beginning of the name, which another rig's agents may share,
+    /// and by being none of the agents known otherwise. Made once for many sessions, as each rig checks all of the town's.
     pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
         let witness = Identity::Witness(self.name.clone()).session(naming, &self.prefix);
         let refinery = Identity::Refinery(self.name.clone()).session(naming, &self.prefix);

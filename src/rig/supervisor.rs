@@ -98,7 +98,7 @@ impl ChildRef {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
             ChildRef::Census(actor) => actor.cast(CensusMsg::Word(word)).map_err(drop),
-            // It hears it by the directory.
+            // The directory sends it to agents.
             ChildRef::Agent(_) => Ok(()),
             ChildRef::Polecats(actor) => actor.cast(HealthMsg::Word(word)).map_err(drop),
         };
@@ -184,7 +184,13 @@ impl Actor for RigSupervisor {
             RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
             RigMsg::Listed(roster) => state.listed(&myself, roster).await,
             RigMsg::Idle(name) => state.let_go(name),
-            RigMsg::PolecatStopped(name) => drop(state.stopping.remove(&name)),
+            RigMsg::PolecatStopped(name) => {
+                state.stopping.remove(&name);
+                let identity = Identity::Polecat(state.plan.name.clone(), name);
+                if state.is_asked_for(&identity) {
+                    state.asked(&myself, &identity).await;
+                }
+            }
             RigMsg::TryAgain(child) => {
                 if state.children.resume(&child) {
                     state.spawn(&myself, child).await;
@@ -270,9 +276,10 @@ impl RigState {
         }
     }
 
-    /// Makes a child, unless it runs: an agent never has two actors.
+    /// Makes a child, unless it runs or is still ending: an agent never has two actors.
     async fn spawn(&mut self, myself: &ActorRef<RigMsg>, child: RigChild) {
-        let mut next = Some(child).filter(|child| self.children.get(child).is_none());
+        let is_ending = matches!(&child, RigChild::Polecat(name) if self.stopping.contains(name));
+        let mut next = Some(child).filter(|child| !is_ending && self.children.get(child).is_none());
         while let Some(child) = next.take() {
             match self.try_spawn(myself, &child).await {
                 Ok((actor, cell)) => {
@@ -355,10 +362,7 @@ impl RigState {
                 _ => self.let_go(name),
             }
         }
-        let known = self.polecats();
-        // One whose actor is still ending is given one with the next listing.
-        let new = there.difference(&known).filter(|name| !self.stopping.contains(*name));
-        let new: Vec<AgentName> = new.cloned().collect();
+        let new: Vec<AgentName> = there.difference(&self.polecats()).cloned().collect();
         let any_new = !new.is_empty();
         for name in new {
             self.spawn(myself, RigChild::Polecat(name)).await;
@@ -402,20 +406,26 @@ impl RigState {
         self.crew = there;
     }
 
-    /// A polecat is no more, and nothing is remembered of it but its history.
+    fn is_asked_for(&self, identity: &Identity) -> bool {
+        self.deps.requests.next(identity).is_some()
+    }
+
+    /// A polecat is no more, and nothing is remembered of it but its history; unless a request came meanwhile.
     fn let_go(&mut self, name: AgentName) {
+        let identity = Identity::Polecat(self.plan.name.clone(), name.clone());
+        if self.is_asked_for(&identity) {
+            return;
+        }
         let cell = self.children.remove(&RigChild::Polecat(name.clone()));
         self.stopping.insert(name.clone());
-        let stopped = RigMsg::PolecatStopped(name.clone());
-        let then = RigMsg::PolecatStopped(name.clone());
+        let stopped = name.clone();
         self.work.spawn(
             async move {
                 stop_all(cell.into_iter().collect(), stopping::LEAF).await;
-                stopped
+                RigMsg::PolecatStopped(stopped)
             },
-            then,
+            RigMsg::PolecatStopped(name),
         );
-        let identity = Identity::Polecat(self.plan.name.clone(), name);
         let spec = self.spec(identity.clone());
         let deps = self.deps.clone();
         deps.screens.unwant(&spec.session);
@@ -459,7 +469,7 @@ impl RigState {
     /// Has everybody in the rig hear it.
     fn tell_all(&self, word: &Word) {
         self.pass_on(word);
-        self.deps.directory.tell_all(word, |identity| identity.rig() == Some(&self.plan.name));
+        self.deps.directory.broadcast(word, |identity| identity.rig() == Some(&self.plan.name));
     }
 
     /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.

@@ -399,7 +399,7 @@ impl RootState {
                     // Straight to the agent's actor; what is nobody's is no death of an agent.
                     Told::Died(death) => {
                         let session = death.session.clone();
-                        directory.tell_session(&session, Word::Died(death));
+                        directory.send_to_session(&session, Word::Died(death));
                     }
                 });
                 let (actor, _) =
@@ -525,12 +525,12 @@ impl RootState {
         }
     }
 
-    /// Everybody hears it: the agents' actors, and the others.
+    /// Sends this to the actors of all agents, and to all others.
     fn tell_all(&self, word: &Word) {
         for (_, child) in self.children.running() {
             child.hear(word.clone());
         }
-        self.plan.deps.directory.tell_all(word, |_| true);
+        self.plan.deps.directory.broadcast(word, |_| true);
     }
 
     fn snapshot(&self) -> RootSnapshot {

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use gastown_supervisor::{
+    agent::identity::Identity,
     deps::Deps,
+    lifecycle::{
+        register::{Request, Stage},
+        rules::Action,
+    },
     rig::{
         plan::RigPlan,
         supervisor::{RigMsg, RigSnapshot, RigSupervisor},
@@ -93,7 +98,7 @@ fn stops_its_children_in_order() {
         let rig = spawn(&deps, &told).await;
         let agents = cells(&deps);
         world.hang("create");
-        deps.directory.tell_all(&Word::Heartbeat(beat(&deps, 1).await), |_| true);
+        deps.directory.broadcast(&Word::Heartbeat(beat(&deps, 1).await), |_| true);
         world.pass(secs(1)).await;
         rig.stop(None);
         rig.wait(Some(millis(100))).await.expect("in time");
@@ -103,5 +108,58 @@ fn stops_its_children_in_order() {
         world.release("create");
         world.pass(mins(5)).await;
         assert!(world.state().deeds.is_empty());
+    });
+}
+
+/// Polecat nux, which is listed, and what is to be done about it.
+async fn nux(world: &World) -> (Arc<Deps>, ActorRef<RigMsg>, Identity) {
+    world.add_polecat("r", "nux", "r-1");
+    let deps = town(world).await;
+    let rig = spawn(&deps, &Told::default()).await;
+    world.pass(secs(1)).await;
+    (deps, rig, Identity::Polecat("r".parse().unwrap(), "nux".parse().unwrap()))
+}
+
+async fn ask_for_a_restart(deps: &Deps, identity: &Identity) {
+    let request = Request { id: "hq-1".into(), identity: identity.clone(), action: Action::Restart };
+    deps.requests.note(deps, &request).await.unwrap();
+    deps.requests.set("hq-1", Stage::Due);
+}
+
+fn running(deps: &Deps, whose: &Identity) -> Option<ActorCell> {
+    let mut actors = deps.directory.actors().into_iter();
+    actors.find(|(identity, actor)| identity == whose && actor.is_running()).map(|(_, actor)| actor.cell)
+}
+
+#[test]
+fn a_polecat_that_somebody_asks_for_is_not_let_go() {
+    simulate(133, |world| async move {
+        let (deps, rig, identity) = nux(&world).await;
+        let before = running(&deps, &identity).unwrap().get_id();
+        // Its actor said that nothing is going on, and then the request came.
+        ask_for_a_restart(&deps, &identity).await;
+        rig.cast(RigMsg::Idle("nux".parse().unwrap())).unwrap();
+        world.pass(millis(1)).await;
+        assert_eq!(running(&deps, &identity).unwrap().get_id(), before);
+    });
+}
+
+#[test]
+fn a_polecat_that_is_asked_for_while_its_actor_ends_gets_one_after_that() {
+    simulate(134, |world| async move {
+        let (deps, rig, identity) = nux(&world).await;
+        let before = running(&deps, &identity).unwrap();
+        rig.cast(RigMsg::Idle("nux".parse().unwrap())).unwrap();
+        let released = async {
+            while running(&deps, &identity).is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(secs(1), released).await.expect("it is let go");
+        ask_for_a_restart(&deps, &identity).await;
+        rig.cast(RigMsg::Word(Word::Asked(identity.clone()))).unwrap();
+        world.pass(secs(1)).await;
+        assert_eq!(before.get_status(), ractor::ActorStatus::Stopped);
+        assert_ne!(running(&deps, &identity).expect("another one").get_id(), before.get_id());
     });
 }

@@ -17,7 +17,7 @@ impl RootState {
         myself: &ActorRef<RootMsg>,
         identity: Identity,
     ) -> Result<(), ActorProcessingErr> {
-        if self.plan.deps.directory.tell(&identity, Word::Asked(identity.clone())) {
+        if self.plan.deps.directory.send(&identity, Word::Asked(identity.clone())) {
             return Ok(());
         }
         // One that is suspended, or made now, finds it in the register.

@@ -97,7 +97,7 @@ impl ChildRef {
     pub(super) fn hear(&self, word: Word) {
         // A message to an actor that just crashed is lost; its successor looks for itself.
         let _ = match self {
-            // Agents' actors hear it by the directory.
+            // The directory sends it to agents.
             ChildRef::Agent(_) | ChildRef::Boot(_) => Ok(()),
             ChildRef::SessionWatch(_) | ChildRef::DeathWindow(_) => Ok(()),
             ChildRef::OperatorWatch(actor) => match word {
