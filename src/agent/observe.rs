@@ -37,6 +37,8 @@ pub struct How {
     /// The look on which something is done: who is at work is asked first, so that everything else was seen after they
     /// ended, and the agent's work is asked for.
     pub thorough: bool,
+    /// A request is decided by this probe: an agent without a session is searched for, whether or not it may be started.
+    pub for_request: bool,
     /// What was told of its end, if something was.
     pub death: Option<Death>,
     /// Whether it has work, where that is known already.
@@ -114,8 +116,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     let is_due = how.thorough || how.life.is_none();
     let at_most = if how.thorough { Duration::ZERO } else { elsewhere::JUST_SEARCHED };
     if unseen
-        && is_due
-        && may_be_started(&seen)
+        && (how.for_request || is_due && may_be_started(&seen))
         && let Some(why) = elsewhere::why_not(deps, spec, at_most).await
     {
         seen.sighting = Sighting::Unknown(why);

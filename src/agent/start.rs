@@ -152,11 +152,7 @@ impl Start<'_> {
     /// Step 1: somebody there already? A zombie is ended, and so is exactly the agent that is to be replaced.
     async fn clear_the_way(&self) -> Step<()> {
         let key = match observe::look_at_session(self.deps, self.spec).await {
-            Sighting::Absent => {
-                return elsewhere::why_not(self.deps, self.spec, elsewhere::JUST_SEARCHED)
-                    .await
-                    .map_or(Ok(()), |why| Err(StartEnd::Unclear(why)));
-            }
+            Sighting::Absent => return self.runs_nowhere_else().await,
             Sighting::Unknown(why) => return Err(StartEnd::Unclear(why)),
             Sighting::Alive(key) => {
                 self.still_to_be_replaced(&key, true).await?;
@@ -167,6 +163,10 @@ impl Start<'_> {
                 key
             }
             Sighting::Dead(key) => {
+                let session = self.deps.sessions.find(&self.spec.session).await.ok().flatten();
+                if session.is_none_or(|session| session.has_lost_sight()) {
+                    self.runs_nowhere_else().await?;
+                }
                 self.permitted().await?; // once more, as the look may have taken a while
                 tracing::info!("{}: ending what is left in {}", self.spec.identity, self.spec.session);
                 key
@@ -181,6 +181,12 @@ impl Start<'_> {
             }
             Err(why) => Err(StartEnd::Unclear(format!("{} could not be ended: {why}", self.spec.session))),
         }
+    }
+
+    /// Nothing of it is in a pane: it may run where no pane shows it.
+    async fn runs_nowhere_else(&self) -> Step<()> {
+        let found = elsewhere::why_not(self.deps, self.spec, elsewhere::JUST_SEARCHED).await;
+        found.map_or(Ok(()), |why| Err(StartEnd::Unclear(why)))
     }
 
     /// The reason for ending a live agent must hold to the last moment.

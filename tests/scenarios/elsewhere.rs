@@ -1,5 +1,7 @@
 //! Agents out of the supervisor's sight: none of them is ever started a second time.
 
+use gastown_supervisor::Signal;
+
 use crate::{town, world::*};
 
 const SESSIONS: [&str; 3] = [DEACON, "gt-r-witness", "gt-r-refinery"];
@@ -94,6 +96,28 @@ fn one_that_outlived_its_pane_is_waited_for() {
         world.hidden_ends(&witness("r"));
         world.until("its restart", secs(30), |state| state.created(&witness("r")).len() == 2).await;
     });
+}
+
+#[test]
+fn a_request_neither_doubles_one_that_outlived_its_pane_nor_takes_it_for_ended() {
+    for action in ["cycle", "shutdown"] {
+        simulate(975, |world| async move {
+            let supervisor = town(&world, &["r"]).await;
+            world.pass(mins(5)).await;
+            world.outlive(&witness("r"));
+            world.pass(mins(1)).await;
+            world.ask(&witness("r"), "r/witness", &format!("{{\"action\": \"{action}\"}}"));
+            supervisor.signals.tell(Signal::LookNow);
+            world.pass(mins(2)).await;
+            assert_eq!(created(&world), [1, 1, 1], "{action}");
+            assert!(!world.logged("has to wait").is_empty(), "{action}");
+            assert!(world.logged("left so").is_empty(), "{action}: it is not taken for ended");
+            world.hidden_ends(&witness("r"));
+            world.pass(mins(1)).await;
+            let again = if action == "cycle" { 2 } else { 1 };
+            assert_eq!(created(&world), [1, again, 1], "{action}: carried out then");
+        });
+    }
 }
 
 #[test]

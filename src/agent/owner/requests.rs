@@ -36,7 +36,7 @@ impl Owner {
             return self.wake_start(); // a start of its own makes way
         }
         self.attending = Some(request);
-        let look = self.observe(How::default());
+        let look = self.observe(How { for_request: true, ..How::default() });
         self.work.spawn(async move { OwnerEvent::RequestLooked(stage, look.await) }, OwnerEvent::RequestLost);
     }
 

@@ -52,7 +52,8 @@ impl Start<'_> {
 
     async fn ended_early(&self, key: SessionKey, program: &AgentProgram) -> StartEnd {
         let code = tokio::time::timeout(STATUS_COMES, self.status(&key)).await.unwrap_or_default();
-        if !self.has_ended(&key).await {
+        // A code was read from its dead pane; without one it is looked whether it has ended at all.
+        if code.is_none() && !self.has_ended(&key).await {
             return StartEnd::Ended(key);
         }
         // What it said last goes with its pane.
@@ -75,7 +76,8 @@ impl Start<'_> {
         loop {
             match self.deps.sessions.find(&self.spec.session).await {
                 Ok(Some(session)) if kill::key(&session) == *key => {
-                    if let Some(code) = session.panes.iter().find_map(|pane| pane.exit_status) {
+                    let has_ended = session.panes.iter().all(|pane| pane.dead);
+                    if has_ended && let Some(code) = session.panes.iter().find_map(|pane| pane.exit_status) {
                         return Some(code);
                     }
                 }

@@ -61,8 +61,10 @@ impl Start<'_> {
         // By now its pane is old enough to tell what runs there from a shell that only begins.
         match observe::look_at_session(self.deps, self.spec).await {
             Sighting::Alive(seen) if seen == *key => return Ok(()),
+            Sighting::Alive(seen) => return Err(StartEnd::Found(seen)),
+            Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
             Sighting::Unknown(why) => unsure = Some(why),
-            _ => {}
+            Sighting::Starting(_) | Sighting::Dead(_) => unsure = None,
         }
         // What may be the agent is left running: only where nothing but a shell is, it is known not to have come.
         Err(match unsure {

@@ -138,8 +138,9 @@ impl Approach {
         }
         match self.ready(able).await {
             Ready::Connect => match self.understood().await {
-                Ok(true) => self.connect().await,
-                Ok(false) => Way::Plain(Some(Instant::now() + MAX_BACKOFF)),
+                Ok(Some(true)) => self.connect().await,
+                Ok(Some(false)) => Way::Plain(Some(Instant::now() + MAX_BACKOFF)),
+                Ok(None) => self.later(),
                 Err(Trouble::NoServer) => Way::NoServer,
                 Err(trouble) => Way::Trouble(trouble),
             },
@@ -147,25 +148,30 @@ impl Approach {
         }
     }
 
-    /// Whether the server is of the version that is installed now; told when it is not.
-    async fn understood(&self) -> Result<bool, Trouble> {
+    /// Whether the server is of the version that is installed now; a difference is logged once. `None`: it answered too slowly
+    /// to be connected to now.
+    async fn understood(&self) -> Result<Option<bool>, Trouble> {
         let limit = self.config.command_limit;
         let said = self.plain(&[Request::of(["-V"])], limit).await?;
         let program = said.trim().trim_start_matches("tmux ").to_owned();
         let asked = [Request::of(["display-message", "-p", "#{version}"])];
+        let began = Instant::now();
         let server = self.plain(&asked, limit).await?.trim().to_owned();
+        if began.elapsed() > QUICK {
+            return Ok(None);
+        }
         let differ = Some((program, server)).filter(|(program, server)| program != server);
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *told != differ {
             if let Some((program, server)) = &differ {
                 tracing::warn!(
-                    "tmux {program} is installed, but the tmux server is still {server}: it is asked by one process a request, \
-                     until it is started anew"
+                    "tmux {program} is installed, but the running tmux server is version {server}: using one tmux process per \
+                     request until that server is restarted"
                 );
             }
             told.clone_from(&differ);
         }
-        Ok(differ.is_none())
+        Ok(Some(differ.is_none()))
     }
 
     /// Carries out requests by a subprocess, in turn with all others.
