@@ -28,11 +28,11 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 /// Between two questions meanwhile.
 const POLL: Duration = Duration::from_millis(25);
 
-/// Has the supervisor read its settings again, and open its log anew, and says what came of it.
+/// Makes the supervisor read its settings again and reopen its log, and reports the result.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is wrong is told with file, line and column, and the last good settings stay in force. What is not confirmed within 5s is said
-to be so. Nothing running: exit code 3.
+Mistakes are reported with file, line and column, and the last good settings stay in force. If the supervisor does not confirm
+within 5s, the command says so and fails. Nothing running: exit code 3.
 
 Example:
   gastown-supervisor reload --town ~/gt")]

@@ -59,9 +59,9 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         let of_rig = residents(rig, polecats, crew).into_iter();
         specs.extend(of_rig.map(|identity| spec(identity, naming, &plan.prefix)));
     }
-    // The register knows the rule; it tells what it finds.
-    let claims = Directory::new(problems.clone());
-    specs.iter().for_each(|spec| claims.claim(&spec.identity, &spec.session));
+    // The directory knows when two agents have one session name, and reports it.
+    let directory = Directory::new(problems.clone());
+    specs.iter().for_each(|spec| directory.claim(&spec.identity, &spec.session));
     let mut names: Vec<String> = problems.open().into_values().collect();
     let listed = deps.problems.open().into_iter().filter(|(key, _)| key.ends_with("/names"));
     names.extend(listed.map(|(_, text)| text));

@@ -94,8 +94,8 @@ enum ChildRef {
 }
 
 impl ChildRef {
-    fn hear(&self, word: Word) {
-        // A message to an actor that just crashed is lost; its successor looks for itself.
+    fn send(&self, word: Word) {
+        // A message to an actor that just crashed is lost; its successor probes first.
         let _ = match self {
             ChildRef::Census(actor) => actor.cast(CensusMsg::Word(word)).map_err(drop),
             // The directory sends it to agents.
@@ -241,7 +241,7 @@ impl RigState {
         self.plan.spec(identity, self.deps.settings().tmux.naming)
     }
 
-    /// Those that no listing need show: crew members, who are nobody's business until somebody asks for one, polecats
+    /// Those that no listing need show: crew members, who get an actor only on request, polecats
     /// whose directory is gone, and all that a predecessor of this supervisor kept.
     fn asked_for(&self) -> BTreeSet<RigChild> {
         let (requests, holds) = (self.deps.requests.waiting(), self.deps.holds.all());
@@ -368,7 +368,7 @@ impl RigState {
             self.spawn(myself, RigChild::Polecat(name)).await;
         }
         if any_new {
-            // They have not looked yet.
+            // They have not been probed yet.
             (self.answers)(Report::ActorRestarted);
         }
         let known = self.polecats();
@@ -459,14 +459,14 @@ impl RigState {
         self.pass_on(&Word::Heartbeat(beat.clone()));
     }
 
-    /// Has those children hear it that are no agents' actors.
+    /// Sends this to the children that are no agents' actors.
     fn pass_on(&self, word: &Word) {
         for (_, child) in self.children.running() {
-            child.hear(word.clone());
+            child.send(word.clone());
         }
     }
 
-    /// Has everybody in the rig hear it.
+    /// Sends this to all in the rig.
     fn tell_all(&self, word: &Word) {
         self.pass_on(word);
         self.deps.directory.broadcast(word, |identity| identity.rig() == Some(&self.plan.name));

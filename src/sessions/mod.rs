@@ -297,7 +297,7 @@ pub trait Sessions: Send + Sync {
     /// happens where the socket is there, or the process is no such server.
     async fn recreate_socket(&self, server: u32);
 
-    /// Says good-bye: gives the bound keys back, takes the supervisor's own session away and closes the connection. It
-    /// may take what is left until `CLOSE_BY` (src/stopping.rs) after the word to stop, about 300 ms, and is cut off then.
+    /// Shuts down: gives the bound keys back, removes the supervisor's own session and closes the connection. It may take
+    /// until `CLOSE_BY` (src/stopping.rs) after the stop signal, about 300 ms, and is cut off then.
     async fn close(&self);
 }

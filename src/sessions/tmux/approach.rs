@@ -5,8 +5,9 @@
 //! overlap, and one is connected only when the server has just answered a plain client without delay, when our previous
 //! one has left, and those of others are not about to; and nothing else of ours is done meanwhile. A server that does not
 //! answer gets no client but one plain one, which is waited for: everything that queues up before it runs at the moment it
-//! wakes. A server that is not of the installed version — tmux was updated, and its server lives on with the agents in it — gets
-//! plain clients only: since 3.8 its control clients do not understand older servers, and never say a word. Whoever makes a request only waits for the outcome, so that giving up a request cuts nothing short.
+//! wakes. A server of another version than the installed tmux (tmux was updated under it) gets plain clients only: since 3.8
+//! control clients do not understand older servers and stay silent. Callers only wait for the outcome, so that giving up a
+//! request cuts nothing short.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
