@@ -1,8 +1,8 @@
 //! The figures of BENCHMARKS.md, measured on this machine: `cargo bench --bench figures`
 //!
 //! The supervisor's own command against real tmux servers of the benchmark's own, in throwaway towns; this binary plays
-//! the agents, with the demo's stand-ins, which are ready at once. Nothing is asserted: a figure that is missed is shown
-//! as missed. Each figure is the whole of its module; what they share is the demo's.
+//! the agents, with the stand-ins of the tests, which are ready at once. Nothing is asserted: a figure that is missed is shown
+//! as missed. Each figure is the whole of its module; what they share is `tests/support/sandbox`.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod cold;
@@ -12,29 +12,21 @@ mod feed;
 mod heartbeat;
 mod idle;
 mod ledger;
-#[path = "../../tests/support/limits.rs"]
-mod limits;
 mod machine;
 mod mass;
 mod process;
+#[path = "../../tests/support/sandbox/mod.rs"]
+mod sandbox;
 mod stage;
-#[path = "../../examples/demo_town/standin.rs"]
-mod standin;
 mod stop;
-#[allow(dead_code, reason = "shared with the demo, which uses all of it")]
-#[path = "../../examples/demo_town/supervisor.rs"]
-mod supervisor;
 mod table;
-#[allow(dead_code, reason = "shared with the demo, which uses all of it")]
-#[path = "../../examples/demo_town/tmux.rs"]
-mod tmux;
-#[allow(dead_code, reason = "shared with the demo, which uses all of it")]
-#[path = "../../examples/demo_town/town.rs"]
-mod town;
 
 use std::{env, process::ExitCode};
 
-use self::table::Row;
+use self::{
+    sandbox::{limits, standin, supervisor, tmux, town},
+    table::Row,
+};
 
 const USAGE: &str = "\
 Measures the figures of BENCHMARKS.md; takes about 16 minutes.

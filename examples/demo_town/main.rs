@@ -6,25 +6,25 @@
 //! directory in `/tmp` is touched.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
-#[path = "../../tests/support/limits.rs"]
-mod limits;
-mod standin;
+#[path = "../../tests/support/sandbox/mod.rs"]
+mod sandbox;
 mod story;
-mod supervisor;
 mod telling;
-mod tmux;
-mod town;
 
 use std::{env, io, process::ExitCode};
 
 use anyhow::{Context, bail};
-use gastown_supervisor::{
-    service::{self, ServiceOptions},
-    town::log::LogFormat,
-};
+use gastown_supervisor::{LogFormat, ServeOptions, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{story::Story, telling::Telling, town::Town};
+use self::{
+    sandbox::{
+        standin, supervisor, tmux,
+        town::{self, Town},
+    },
+    story::Story,
+    telling::Telling,
+};
 
 const USAGE: &str = "\
 Shows the supervisor at work in a throwaway town, for about 40 seconds, and cleans up.
@@ -70,8 +70,8 @@ fn supervise(words: &[&str]) -> anyhow::Result<()> {
     let ["run", "--town", town, "--log-format", "json"] = words else {
         bail!("called as the supervisor in another way than the demo does");
     };
-    let options = ServiceOptions { town: Some(town.into()), foreground: Some(LogFormat::Json) };
-    service::serve(options).map_err(anyhow::Error::msg)
+    let options = ServeOptions { town: Some(town.into()), foreground: Some(LogFormat::Json) };
+    serve(options).map_err(anyhow::Error::msg)
 }
 
 /// Shows everything, and cleans up whatever happens.

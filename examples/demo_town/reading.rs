@@ -1,11 +1,7 @@
 //! The chapter of what can be read: one agent's story, asked of the supervisor, and the feed.
 
 use anyhow::{Context, bail, ensure};
-use gastown_supervisor::{
-    agent::history::rendering,
-    control::asking::{Answer, Asking},
-    town::{files::Disk, paths::TownPaths},
-};
+use gastown_supervisor::{Answer, Client, agent::history::rendering};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
@@ -19,8 +15,8 @@ impl Story {
     pub(super) async fn it_can_all_be_read(&mut self) -> anyhow::Result<()> {
         let (agent, _) = AGENTS[1];
         self.telling.scene("What people can read of it.");
-        let asking = Asking::new(TownPaths::new(self.town.root()), &Disk);
-        let Answer::Supervisor(explanation) = asking.explain(agent).await? else {
+        let client = Client::new(Some(self.town.root()))?;
+        let Answer::Live(explanation) = client.explain(agent).await? else {
             bail!("the supervisor does not explain {agent}");
         };
         self.telling.say(&format!("gastown-supervisor explain {agent}"));

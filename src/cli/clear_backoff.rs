@@ -1,7 +1,6 @@
 //! `clear-backoff`: whatever keeps an agent from being started at once is over.
 
 use clap::Args;
-use gastown_supervisor::{control::asking::Asking, town::files::Disk};
 
 use super::{
     say,
@@ -27,9 +26,9 @@ pub struct ClearBackoffArguments {
 
 /// Clears it.
 pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.paths()?;
+    let client = arguments.town.client()?;
     let agent = arguments.agent.as_deref();
-    let cleared = asked(async { Ok(Asking::new(paths, &Disk).clear_backoff(agent).await?) })?;
+    let cleared = asked(async { Ok(client.clear_backoff(agent).await?) })?;
     if cleared.is_empty() {
         return say("nothing to clear");
     }

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gastown_supervisor::doctor::{self, telling};
 
 use super::{
     print, print_json,
     town::{TownArgument, asked, plain},
 };
+use crate::doctor::{self, telling};
 
 /// Looks at the town, its files, tools and tmux servers, and says what is wrong and what to do. Changes nothing.
 #[derive(Debug, Args)]

@@ -3,21 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gastown_supervisor::{
-    agent::history::rendering,
-    clock::{Clock, SystemClock},
-    control::{
-        Explanation,
-        asking::{Answer, Asking, Unanswered},
-    },
-    terminal,
-    town::files::Disk,
-};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     complain, print, print_json,
     town::{TownArgument, asked},
+};
+use crate::{
+    Answer, ClientError, Explanation,
+    agent::history::rendering,
+    clock::{Clock, SystemClock},
+    terminal,
 };
 
 /// Tells what happened to one agent and why: what was seen, what was decided, in order, with times.
@@ -39,19 +35,19 @@ pub struct ExplainArguments {
 
 /// Prints it.
 pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
-    let paths = arguments.town.paths()?;
-    let asking = async { Ok(Asking::new(paths, &Disk).explain(&arguments.agent).await) };
+    let client = arguments.town.client()?;
+    let asking = async { Ok(client.explain(&arguments.agent).await) };
     let (explanation, code) = match asked(asking)? {
-        Ok(Answer::Supervisor(explanation)) => (explanation, ExitCode::SUCCESS),
-        Ok(Answer::Silent(explanation, why)) => {
+        Ok(Answer::Live(explanation)) => (explanation, ExitCode::SUCCESS),
+        Ok(Answer::Unresponsive(explanation, why)) => {
             complain(&format!("{why}; this is what it wrote last"));
             (explanation, ExitCode::FAILURE)
         }
-        Ok(Answer::Nobody(explanation)) => {
+        Ok(Answer::Offline(explanation)) => {
             complain("not running; this is what the last supervisor wrote");
             (explanation, ExitCode::from(super::NOT_RUNNING))
         }
-        Err(Unanswered::UnknownAgent(why)) => anyhow::bail!(why),
+        Err(ClientError::UnknownAgent(why)) => anyhow::bail!(why),
         Err(error) => return Err(error.into()),
     };
     if arguments.json {

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use gastown_supervisor::{terminal::Passed, town::log::tail::Tail};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -20,6 +19,7 @@ use signal_hook::{
 };
 
 use super::town::TownArgument;
+use crate::{terminal::Passed, town::log::tail::Tail};
 
 /// How often it is looked for more.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };

@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand, and what is the same for all.
 //!
 //! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
-//! library's "not running" ([`RunningError`], [`Unanswered`]), and [`main`] makes 3 of it; one that has an answer without a
+//! library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] makes 3 of it; one that has an answer without a
 //! supervisor, too, returns the code itself. The colours of the help are clap's, which respects `NO_COLOR`.
 
 use std::{
@@ -12,10 +12,9 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use gastown_supervisor::{
-    control::asking::Unanswered, go_duration, service::running::RunningError, terminal,
-};
 use serde::Serialize;
+
+use crate::{ClientError, go_duration, service::running::RunningError, terminal};
 
 mod clear_backoff;
 mod doctor;
@@ -93,7 +92,7 @@ pub fn main() -> ExitCode {
 
 fn is_not_running(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. }))
-        || matches!(error.downcast_ref(), Some(Unanswered::NotRunning(_)))
+        || matches!(error.downcast_ref(), Some(ClientError::NotRunning(_)))
 }
 
 /// Prints an answer, in which nothing that others wrote is obeyed by a terminal. An output nobody reads is no error.

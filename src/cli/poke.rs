@@ -1,15 +1,12 @@
 //! `poke`: what is done from time to time, at once.
 
 use clap::{Args, ValueEnum};
-use gastown_supervisor::{
-    control::asking::{self, Asking},
-    town::files::Disk,
-};
 
 use super::{
     say,
     town::{TownArgument, asked},
 };
+use crate::Poke;
 
 /// Has the supervisor make a heartbeat, or read the deacon's inbox for requests, at once.
 #[derive(Debug, Args)]
@@ -34,11 +31,11 @@ enum What {
 
 /// Pokes it.
 pub fn poke(arguments: &PokeArguments) -> anyhow::Result<()> {
-    let paths = arguments.town.paths()?;
+    let client = arguments.town.client()?;
     let (what, said) = match arguments.what {
-        What::Heartbeat => (asking::Poke::Heartbeat, "a heartbeat begins"),
-        What::Lifecycle => (asking::Poke::Lifecycle, "the deacon's inbox is read"),
+        What::Heartbeat => (Poke::Heartbeat, "a heartbeat begins"),
+        What::Lifecycle => (Poke::Lifecycle, "the deacon's inbox is read"),
     };
-    asked(async { Ok(Asking::new(paths, &Disk).poke(what).await?) })?;
+    asked(async { Ok(client.poke(what).await?) })?;
     say(said)
 }

@@ -2,17 +2,17 @@
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use gastown_supervisor::{
-    service::{self, running::RunningError},
-    town::{files::Disk, paths::TownPaths},
-    tree::town_reading,
-};
 
 use super::{
     say,
     start::{READY_WITHIN, start_in},
     stop::{WaitArguments, stop_in},
     town::{TownArgument, asked},
+};
+use crate::{
+    service::{self, running::RunningError},
+    town::{files::Disk, paths::TownPaths},
+    tree::town_reading,
 };
 
 /// Stops the supervisor, if one runs, and starts it in the background. Agents stay alive and are taken over as they are.

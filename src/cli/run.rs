@@ -1,12 +1,9 @@
 //! `run`: the supervisor itself, in the foreground, until a signal.
 
 use clap::{Args, ValueEnum};
-use gastown_supervisor::{
-    service::{self, ServiceOptions},
-    town::log::LogFormat,
-};
 
 use super::town::TownArgument;
+use crate::{LogFormat, ServeOptions, serve};
 
 /// Runs the supervisor in the foreground until TERM or INT. Agents stay alive when it stops.
 #[derive(Debug, Args)]
@@ -35,7 +32,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
         Format::Json => LogFormat::Json,
     };
     let foreground = (!arguments.detached).then_some(foreground);
-    let options = ServiceOptions { town: arguments.town.town, foreground };
+    let options = ServeOptions { town: arguments.town.town, foreground };
     // Its messages contain their causes; a chain would tell them twice.
-    service::serve(options).map_err(anyhow::Error::msg)
+    serve(options).map_err(anyhow::Error::msg)
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use gastown_supervisor::{
-    service::detach::{self, Started},
-    town::paths::TownPaths,
-};
 
 use super::{
     complain, duration, say,
     town::{TownArgument, asked},
+};
+use crate::{
+    service::detach::{self, Started},
+    town::paths::TownPaths,
 };
 
 /// How long a supervisor may take to be ready.

@@ -4,20 +4,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
-use gastown_supervisor::{
-    clock::{Clock, SystemClock},
-    control::{
-        AgentReport, StatusReport,
-        asking::{Answer, Asking},
-    },
-    terminal,
-    town::files::Disk,
-};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     print, print_json,
     town::{TownArgument, asked, plain},
+};
+use crate::{
+    Answer, StatusReport,
+    clock::{Clock, SystemClock},
+    control::report::AgentReport,
+    terminal,
 };
 
 /// Shows how the town is: the supervisor, its problems, and each agent with its state and why.
@@ -38,19 +35,20 @@ pub struct StatusArguments {
 
 /// Prints it.
 pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
-    let paths = arguments.town.paths()?;
-    let answer = asked(async { Ok(Asking::new(paths, &Disk).status().await) })?;
+    let client = arguments.town.client()?;
+    let answer = asked(async { Ok(client.status().await) })?;
     let (report, code) = match &answer {
-        Answer::Supervisor(report) => (report, ExitCode::SUCCESS),
-        Answer::Silent(report, _) => (report, ExitCode::FAILURE),
-        Answer::Nobody(report) => (report, ExitCode::from(super::NOT_RUNNING)),
+        Answer::Live(report) => (report, ExitCode::SUCCESS),
+        Answer::Unresponsive(report, _) => (report, ExitCode::FAILURE),
+        Answer::Offline(report) => (report, ExitCode::from(super::NOT_RUNNING)),
     };
     if arguments.json {
         print_json(report)?;
         return Ok(code);
     }
     let shown = Shown { now: SystemClock::new().now().wall, zone: TimeZone::system(), plain: plain() };
-    let silent = if let Answer::Silent(_, why) = &answer { Some(terminal::one_line(why)) } else { None };
+    let silent =
+        if let Answer::Unresponsive(_, why) = &answer { Some(terminal::one_line(why)) } else { None };
     print(&shown.text(&terminal::report(report)?, silent.as_deref()))?;
     Ok(code)
 }
@@ -173,9 +171,8 @@ fn colored(state: &str) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use gastown_supervisor::control::HeartbeatReport;
-
     use super::*;
+    use crate::control::report::HeartbeatReport;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -4,15 +4,15 @@ use std::{pin::pin, time::Duration};
 
 use anyhow::bail;
 use clap::Args;
-use gastown_supervisor::{
-    go_duration,
-    service::running::{self, Stopped},
-    town::paths::TownPaths,
-};
 
 use super::{
     complain, duration, say,
     town::{TownArgument, asked},
+};
+use crate::{
+    go_duration,
+    service::running::{self, Stopped},
+    town::paths::TownPaths,
 };
 
 /// After this it is said what is waited for.

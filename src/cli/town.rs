@@ -4,7 +4,11 @@ use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use gastown_supervisor::{service, town::paths::TownPaths};
+
+use crate::{
+    Client,
+    town::{paths::TownPaths, root},
+};
 
 /// Which town is meant.
 #[derive(Debug, Args)]
@@ -18,7 +22,12 @@ impl TownArgument {
     /// Its paths; an error says why there is no such town.
     pub fn paths(&self) -> anyhow::Result<TownPaths> {
         // Its messages contain their causes; a chain would tell them twice.
-        service::find_town(self.town.as_deref()).map_err(anyhow::Error::msg)
+        root::find_here(self.town.as_deref()).map_err(anyhow::Error::msg)
+    }
+
+    /// Who asks its supervisor.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(self.town.as_deref())?)
     }
 }
 

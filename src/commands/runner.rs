@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     Command, CommandError, Commands, Heard, Printed, dies_with_us::dies_with_us, following, group::Group,
 };
-use crate::town::hold;
+use crate::town::{environment, hold};
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;
@@ -58,6 +58,7 @@ impl Runner {
             return Err(self.not_started(command, line, &ErrorKind::NotFound.into()));
         };
         let mut process = tokio::process::Command::new(program);
+        environment::withhold(process.as_std_mut());
         process
             .args(&command.arguments)
             .current_dir(&command.directory)

@@ -102,7 +102,7 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
         Ok(identity) => {
             let entries = reporter.deps().histories.of(&identity).map(|history| history.entries);
             let (agent, entries) = (status_of(&report, &identity), entries.unwrap_or_default());
-            answer(&Explanation { identity, agent, entries })
+            answer(&Explanation { identity: identity.to_string(), agent, entries })
         }
         Err(unknown) => no_such_agent(&unknown),
     }

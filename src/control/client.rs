@@ -1,91 +1,275 @@
-//! The client: one question to a supervisor over its socket, within a limit.
+//! The client: what our own commands, and programs that use this library, ask and tell a supervisor.
 //!
-//! Used by our own commands. It must not start anything, nor know what an answer means.
+//! It asks the supervisor where one answers, and reads the files where none does. Who supervises a town is decided by its
+//! lock, never by a file. One that holds the lock and does not answer is reported within two seconds. It must not start or
+//! stop anything.
 
-use std::{io, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::{StatusCode, body::Bytes};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use serde::{Deserialize, de::DeserializeOwned};
 
-use super::socket;
-use crate::town::paths::TownPaths;
+use super::{
+    http::{AskError, Http},
+    left_behind,
+    report::{Explanation, StatusReport},
+};
+use crate::town::{
+    files::{Disk, Files, LockState},
+    original,
+    paths::TownPaths,
+    pid,
+    root::{self, RootError},
+};
 
-/// The most that is taken of an answer, in bytes.
-const LARGEST: usize = 64 * 1024 * 1024;
+/// An answer comes within milliseconds, or not at all.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Asks the supervisor of one town.
-#[derive(Debug, Clone)]
-pub struct Client {
-    paths: TownPaths,
-    limit: Duration,
+/// An answer, and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer<T> {
+    /// From the supervisor.
+    Live(T),
+    /// From the files: the supervisor holds the town's lock and does not answer, and how that shows.
+    Unresponsive(T, String),
+    /// From the files: no supervisor runs.
+    Offline(T),
 }
 
-/// Why there is no answer.
+impl<T> Answer<T> {
+    /// What was answered, wherever it comes from.
+    pub fn into_inner(self) -> T {
+        let (Answer::Live(it) | Answer::Unresponsive(it, _) | Answer::Offline(it)) = self;
+        it
+    }
+}
+
+/// Why a supervisor could not be asked or told. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// Nobody listens: no socket, or one that a supervisor left behind.
-    #[error("nobody listens on {path}: {source}")]
-    NobodyListens {
-        /// The socket.
-        path: String,
-        /// The operating system's reason.
-        source: io::Error,
+#[non_exhaustive]
+pub enum ClientError {
+    /// There is no town to ask about.
+    #[error("{0}")]
+    NoTown(String),
+    /// Nobody supervises the town.
+    #[error("not running: nobody supervises {}", .0.display())]
+    NotRunning(PathBuf),
+    /// A supervisor holds the town's lock, and does not answer or did not confirm.
+    #[error("{0}")]
+    Unresponsive(String),
+    /// There is no such agent; the text names close ones.
+    #[error("{0}")]
+    UnknownAgent(String),
+    /// The settings could not be used; the text says where and why.
+    #[error("{0}")]
+    Settings(String),
+    /// The supervisor refused.
+    #[error("the supervisor answered {status}: {why}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The supervisor's reason.
+        why: String,
     },
-    /// Somebody listens and did not answer within the limit.
-    #[error("no answer within {0:?}")]
-    Silent(Duration),
-    /// What came back was no answer.
-    #[error("the answer cannot be read: {0}")]
-    Garbled(String),
+}
+
+impl From<RootError> for ClientError {
+    fn from(error: RootError) -> Self {
+        ClientError::NoTown(error.to_string())
+    }
+}
+
+/// What a supervisor does from time to time, and can be made to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poke {
+    /// A heartbeat: every part probes again.
+    Heartbeat,
+    /// Reading the deacon's inbox for lifecycle requests.
+    Lifecycle,
+}
+
+/// Asks the supervisor of one town.
+///
+/// Inside a tokio runtime with IO and time. Each call is bounded in time; dropping one gives it up.
+///
+/// ```no_run
+/// use gastown_supervisor::{Answer, Client};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(Some("/home/me/gt".as_ref()))?;
+/// match client.status().await {
+///     Answer::Live(report) => println!("{} agents", report.agents.len()),
+///     Answer::Unresponsive(_, why) => println!("{why}"),
+///     Answer::Offline(report) => println!("not running; the last heartbeat was {:?}", report.heartbeat.last),
+/// }
+/// for entry in client.explain("gastown/witness").await?.into_inner().entries {
+///     println!("{} {} {}", entry.at, entry.seen, entry.done);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(super) paths: TownPaths,
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+#[derive(Deserialize)]
+struct Cleared {
+    cleared: Vec<String>,
 }
 
 impl Client {
-    /// Asks the supervisor of this town, each time for so long at the most.
-    pub fn new(paths: TownPaths, limit: Duration) -> Self {
-        Client { paths, limit }
+    /// Of the town in this directory; `None`: the one that `GT_TOWN_ROOT` or `GT_ROOT` names, or that is around the working
+    /// directory.
+    ///
+    /// # Errors
+    /// [`ClientError::NoTown`]. That nobody supervises the town is no error.
+    pub fn new(town: Option<&Path>) -> Result<Self, ClientError> {
+        Ok(Client::of(root::find_here(town)?))
     }
 
-    /// `GET` of this path: the status and the body.
-    pub async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        self.ask(Method::GET, path).await
+    pub(crate) fn of(paths: TownPaths) -> Self {
+        let http = Http::new(paths.clone(), PATIENCE);
+        Client { paths, http }
     }
 
-    /// `POST` to this path, without a body.
-    pub async fn post(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        self.ask(Method::POST, path).await
+    /// The status of the town and of all its agents.
+    pub async fn status(&self) -> Answer<StatusReport> {
+        match self.get("/v1/status").await {
+            Ok(report) => Answer::Live(report),
+            Err(ClientError::NotRunning(_)) => Answer::Offline(left_behind::report(&Disk, &self.paths).await),
+            Err(silent) => {
+                let mut report = left_behind::report(&Disk, &self.paths).await;
+                report.running = true;
+                report.pid = pid::read(&self.paths.pid_file()).or(report.pid);
+                report.problems.insert("control/silent".to_owned(), silent.to_string());
+                Answer::Unresponsive(report, silent.to_string())
+            }
+        }
     }
 
-    async fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        let asking = tokio::time::timeout(self.limit, self.ask_without_limit(method, path));
-        asking.await.map_err(|_| AskError::Silent(self.limit))?
+    /// What happened to one agent, and why. The agent is named in any spelling (`gastown/witness`, `gt-gastown-witness`).
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownAgent`]; [`ClientError::Unresponsive`] where the files do not know the agent either.
+    pub async fn explain(&self, agent: &str) -> Result<Answer<Explanation>, ClientError> {
+        let left = || left_behind::explanation(&Disk, &self.paths, agent);
+        match self.get(&format!("/v1/agents/{}", in_path(agent))).await {
+            Ok(explanation) => Ok(Answer::Live(explanation)),
+            Err(ClientError::NotRunning(_)) => match left().await {
+                Ok(explanation) => Ok(Answer::Offline(explanation)),
+                Err(unknown) => Err(ClientError::UnknownAgent(unknown.to_string())),
+            },
+            Err(ClientError::Unresponsive(why)) => match left().await {
+                Ok(explanation) => Ok(Answer::Unresponsive(explanation, why)),
+                // It may be known to the one that does not answer.
+                Err(_) => Err(ClientError::Unresponsive(why)),
+            },
+            Err(error) => Err(error),
+        }
     }
 
-    async fn ask_without_limit(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-        let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
-            path: self.paths.socket().display().to_string(),
-            source,
-        })?;
-        let request = Request::builder().method(method).uri(path).header("host", "town");
-        let request = request.body(Empty::<Bytes>::new()).map_err(garbled)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(garbled)?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), LARGEST).collect().await;
-            Ok((status, body.map_err(|error| AskError::Garbled(error.to_string()))?.to_bytes()))
+    /// Ends whatever keeps an agent (`None`: any agent) from being started now: a backoff, a crash loop, a hold. Returns the
+    /// agents for which there was something to end.
+    ///
+    /// # Errors
+    /// No supervisor did it.
+    pub async fn clear_backoff(&self, agent: Option<&str>) -> Result<Vec<String>, ClientError> {
+        let path = match agent {
+            Some(agent) => format!("/v1/agents/{}/clear-backoff", in_path(agent)),
+            None => "/v1/clear-backoff".to_owned(),
         };
-        // The connection has to be driven while the answer is awaited; how it ends does not matter then.
-        let mut connection = std::pin::pin!(connection);
-        let mut exchange = std::pin::pin!(exchange);
-        tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            _ = &mut connection => exchange.await,
+        let answer: Cleared = self.understood(self.http.post(&path).await).await?;
+        Ok(answer.cleared)
+    }
+
+    /// Triggers now what is done from time to time. Returns when it was triggered, not when it is done.
+    ///
+    /// # Errors
+    /// No supervisor was told.
+    pub async fn poke(&self, what: Poke) -> Result<(), ClientError> {
+        let what = match what {
+            Poke::Heartbeat => "heartbeat",
+            Poke::Lifecycle => "lifecycle",
+        };
+        let answer = self.http.post(&format!("/v1/poke?what={what}")).await;
+        self.understood::<serde_json::Value>(answer).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.understood(self.http.get(path).await).await
+    }
+
+    async fn understood<T: DeserializeOwned>(
+        &self,
+        answer: Result<(StatusCode, Bytes), AskError>,
+    ) -> Result<T, ClientError> {
+        let (status, body) = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.no_answer(error).await),
+        };
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body).map_err(|error| {
+                ClientError::Unresponsive(format!("the supervisor's answer cannot be read: {error}"))
+            });
+        }
+        let refusal = serde_json::from_slice(&body).map(|it: Refusal| it.error);
+        let why = refusal.unwrap_or_else(|_| String::from_utf8_lossy(&body).trim().to_owned());
+        Err(match status {
+            StatusCode::NOT_FOUND => ClientError::UnknownAgent(why),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                ClientError::Unresponsive(format!("the supervisor is stuck: {why}"))
+            }
+            status => ClientError::Refused { status: status.as_u16(), why },
+        })
+    }
+
+    /// The lock says whether anybody should have answered.
+    async fn no_answer(&self, error: AskError) -> ClientError {
+        match Disk.probe_lock(&self.paths.daemon_lock()).await {
+            Ok(LockState::Free) => ClientError::NotRunning(self.paths.root().to_owned()),
+            Ok(LockState::Held) => {
+                let pid = pid::read(&self.paths.pid_file());
+                if let Some(original) = pid.and_then(original::running_as) {
+                    return ClientError::Unresponsive(original);
+                }
+                let who = pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
+                ClientError::Unresponsive(format!("running ({who}), but there is no answer: {error}"))
+            }
+            Err(unknown) => {
+                ClientError::Unresponsive(format!("{error}; whether it runs is not known: {unknown}"))
+            }
         }
     }
 }
 
-fn garbled(error: impl std::fmt::Display) -> AskError {
-    AskError::Garbled(error.to_string())
+/// What stays as it is in a part of a path; slashes do, for they are a part of identities.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+
+fn in_path(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, PLAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_is_a_part_of_a_path() {
+        for (text, path) in
+            [("gastown/witness", "gastown/witness"), ("a b", "a%20b"), ("é?#%", "%C3%A9%3F%23%25"), ("", "")]
+        {
+            assert_eq!(in_path(text).to_string(), path);
+        }
+    }
 }

@@ -73,7 +73,7 @@ pub async fn explanation(
     Ok(Explanation {
         agent: Some(AgentReport::left_behind(&identity, histories.standing(&identity))),
         entries: histories.of(&identity).map(|history| history.entries).unwrap_or_default(),
-        identity,
+        identity: identity.to_string(),
     })
 }
 

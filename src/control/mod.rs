@@ -7,15 +7,14 @@
 
 pub mod actor;
 mod answers;
-pub mod asking;
 mod changes;
-mod client;
+pub mod client;
 mod connections;
-pub mod left_behind;
-mod report;
+pub mod http;
+mod left_behind;
+mod reload;
+pub mod report;
 mod reporter;
 pub mod socket;
 
-pub use client::{AskError, Client};
-pub use report::{ActorReport, AgentReport, Explanation, HeartbeatReport, StatusReport};
-pub use reporter::FRESH;
+pub use reload::Reloaded;

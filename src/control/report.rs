@@ -101,7 +101,7 @@ pub struct ActorReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The agent.
-    pub identity: Identity,
+    pub identity: String,
     /// How it is now; `null` when nobody looks after it.
     pub agent: Option<AgentReport>,
     /// What happened to it, oldest first.
@@ -110,7 +110,7 @@ pub struct Explanation {
 
 impl StatusReport {
     /// The report of a supervisor that runs.
-    pub fn of(town: TownSnapshot, process: Process, root: String) -> StatusReport {
+    pub(crate) fn of(town: TownSnapshot, process: Process, root: String) -> StatusReport {
         let silent = town.silent.clone();
         let actor = |child: ChildStatus| ActorReport {
             silent: silent.contains(&child.name),
@@ -143,14 +143,14 @@ impl StatusReport {
 
 impl AgentReport {
     /// Whether something keeps it from being started at once, or would the next time.
-    pub fn has_backoff(&self) -> bool {
+    pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0
             || self.backoff_until.is_some()
             || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
     }
 
     /// One that nobody looks after now, with what was last known of it.
-    pub fn left_behind(identity: &Identity, last: Option<(Standing, Timestamp)>) -> AgentReport {
+    pub(crate) fn left_behind(identity: &Identity, last: Option<(Standing, Timestamp)>) -> AgentReport {
         AgentReport {
             identity: identity.to_string(),
             role: identity.role().to_string(),
@@ -163,7 +163,7 @@ impl AgentReport {
     }
 
     /// What is shown of an agent's status.
-    pub fn of(agent: AgentStatus) -> AgentReport {
+    pub(crate) fn of(agent: AgentStatus) -> AgentReport {
         AgentReport {
             identity: agent.identity,
             role: agent.role,
@@ -196,7 +196,7 @@ mod tests {
             .leading_to(Standing::Confirming, Some(at));
         let explanation = Explanation {
             agent: Some(AgentReport::left_behind(&agent, Some((Standing::Alive, at)))),
-            identity: agent,
+            identity: agent.to_string(),
             entries: vec![entry],
         };
         let text = serde_json::to_string(&explanation).unwrap();

@@ -14,7 +14,7 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
-    control::asking::{Answer, Asking},
+    control::client::{Answer, Client},
     deps::Deps,
     go_duration,
     town::{
@@ -68,10 +68,10 @@ pub async fn look(deps: &Deps) -> Observed {
         pid_file,
         state,
         interval: deps.settings().heartbeat.interval,
-        asked: match Asking::new(deps.paths.clone(), &*deps.files).status().await {
-            Answer::Supervisor(report) => Some(Ok(report.problems.len())),
-            Answer::Silent(_, why) => Some(Err(why)),
-            Answer::Nobody(_) => None,
+        asked: match Client::of(deps.paths.clone()).status().await {
+            Answer::Live(report) => Some(Ok(report.problems.len())),
+            Answer::Unresponsive(_, why) => Some(Err(why)),
+            Answer::Offline(_) => None,
         },
     }
 }

@@ -11,10 +11,7 @@ use std::{future::Future, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
-use self::{
-    files::Look,
-    finding::{Area, Finding, Report},
-};
+use self::files::Look;
 use crate::{
     agent::{identity::RigName, spec::AgentSpec},
     deps::Deps,
@@ -33,14 +30,16 @@ mod clock;
 mod daemon;
 mod disk;
 mod files;
-pub mod finding;
+mod finding;
 mod lines;
 mod obstacles;
 mod permissions;
 mod servers;
-pub mod telling;
+pub(crate) mod telling;
 mod tmux;
 mod tools;
+
+pub use finding::{Area, Finding, Report, Severity};
 
 /// How long reading the settings and the list of rigs may take, each.
 const FIRST: Duration = Duration::from_secs(2);

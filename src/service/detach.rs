@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     go_duration,
-    town::{original, paths::TownPaths},
+    town::{environment, original, paths::TownPaths},
 };
 
 /// The arguments, before the town's, that make the own program a detached supervisor.
@@ -89,7 +89,7 @@ pub enum StartError {
 
 /// Starts a supervisor of this town, detached, and waits until it is ready, at most so long.
 ///
-/// Its environment is ours. Inside a tokio runtime with IO and time.
+/// Its environment is ours, without what says that we are an agent. Inside a tokio runtime with IO and time.
 pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {
     match running::named(paths).await {
         Ok(Some(holder)) => {
@@ -122,6 +122,7 @@ impl Detached {
         let spawned = tempfile::tempfile().and_then(|complaints| {
             let mut command = Command::new(&program);
             command.args(ARGUMENTS).arg(paths.root()).current_dir("/");
+            environment::withhold(&mut command);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);
             in_session_of_its_own(&mut command);
             keep_descriptors_here();

@@ -6,23 +6,17 @@
 //! end everything is taken back within 400 ms. It must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
 
-use std::{
-    cell::OnceCell,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::sync::watch;
 
 use self::last_resort::LastResort;
 use crate::{
-    RunError, Signal, Signals,
     deps::Deps,
     panics,
     problems::Problems,
+    signals::{Signal, Signals},
     stopping,
     town::{
         disk_task,
@@ -41,6 +35,7 @@ use crate::{
         watch::SystemHints,
     },
     tree::{
+        self, RunError,
         chores::{self, Process},
         root::RootPlan,
         town_reading,
@@ -61,21 +56,22 @@ const MOST_THREADS: usize = 32;
 /// How often it is looked whether the log can be written.
 const LOG_CHECK: Duration = Duration::from_secs(5);
 
-/// What a service is asked for.
+/// What [`serve`] is to supervise, and what it shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServiceOptions {
+pub struct ServeOptions {
     /// The town's directory; `None`: `GT_TOWN_ROOT`, `GT_ROOT`, or the town around the working directory.
     pub town: Option<PathBuf>,
-    /// Whether and how the log is shown on standard error; `daemon/daemon.log` always has plain lines.
+    /// Whether and how the log is shown on standard error too; `daemon/daemon.log` always has plain lines.
     pub foreground: Option<LogFormat>,
 }
 
 /// Why a town cannot be supervised, or not any more. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// There is none to start from.
-    #[error("the working directory cannot be found out: {0}")]
-    WorkingDirectory(io::Error),
+#[error(transparent)]
+pub struct ServeError(#[from] ServiceError);
+
+#[derive(Debug, thiserror::Error)]
+enum ServiceError {
     /// No town, or not a town.
     #[error(transparent)]
     Town(#[from] RootError),
@@ -113,12 +109,30 @@ pub enum ServiceError {
     Tree(#[from] RunError),
 }
 
-/// Supervises a town until TERM or INT; the agents stay alive. An error is why it could not run.
+/// Supervises a town until this process gets TERM or INT; the agents stay alive. An error is why it could not run.
 ///
-/// To be called once in a process, from its first thread, after the variables in
-/// [`environment::DROPPED`](crate::town::environment::DROPPED) were removed.
-pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
-    let town = find_town(options.town.as_deref())?;
+/// It takes the town's lock, so that a town has one supervisor. It takes over signals, log and panic hook of the process, and
+/// ends the process when an orderly stop takes longer than 350 ms. So call it once in a process, on its first thread, and outside
+/// any async runtime: it makes its own.
+///
+/// ```no_run
+/// use gastown_supervisor::{LogFormat, ServeOptions, serve};
+///
+/// let options = ServeOptions { town: Some("/home/me/gt".into()), foreground: Some(LogFormat::Human) };
+/// if let Err(error) = serve(options) {
+///     eprintln!("{error}");
+/// }
+/// ```
+///
+/// # Errors
+/// There is no such town, another process supervises it, its settings cannot be used, or the system does not let us. The
+/// text says what to do.
+pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
+    Ok(supervise_town(options)?)
+}
+
+fn supervise_town(options: ServeOptions) -> Result<(), ServiceError> {
+    let town = root::find_here(options.town.as_deref())?;
     // One thread: what runs here is what the simulation runs, and the thread that spawns the tmux client and followed
     // commands must live as long as the process, because they die with it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -130,13 +144,6 @@ pub fn serve(options: ServiceOptions) -> Result<(), ServiceError> {
     // A disk that hangs must not keep us here.
     runtime.shutdown_background();
     outcome
-}
-
-/// The town that is meant: `explicit`, or by `GT_TOWN_ROOT`, `GT_ROOT`, or the one around the working directory.
-pub fn find_town(explicit: Option<&Path>) -> Result<TownPaths, ServiceError> {
-    let cwd = std::env::current_dir().map_err(ServiceError::WorkingDirectory)?;
-    let env = |name: &str| std::env::var(name).ok();
-    Ok(TownPaths::new(root::find(explicit, &env, &cwd, &Disk)?))
 }
 
 async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<(), ServiceError> {
@@ -241,7 +248,7 @@ async fn supervise(
             log.farewell(&lost.to_string());
             return Err(lost.into());
         }
-        outcome = crate::run(plan, to_tree.clone(), |_| ()) => outcome,
+        outcome = tree::run(plan, to_tree.clone(), |_| ()) => outcome,
         never = listening => match never {},
     };
     let since = stopped_at.get().map_or(Duration::ZERO, |at| deps.now().mono.saturating_sub(*at));

@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use super::running::{self, RunningError};
 use crate::{
-    control::Client,
+    control::http::Http,
     town::{paths::TownPaths, pid},
 };
 
@@ -24,7 +24,7 @@ pub async fn missing(paths: &TownPaths, pid: u32) -> Result<Option<String>, Runn
     if pid::read(&paths.pid_file()) != Some(pid) {
         return Ok(Some("daemon/daemon.pid does not name it yet".to_owned()));
     }
-    Ok(match Client::new(paths.clone(), ANSWER).get("/healthz").await {
+    Ok(match Http::new(paths.clone(), ANSWER).get("/healthz").await {
         Ok((StatusCode::OK, _)) => None,
         Ok((status, _)) => Some(format!("its root actor does not answer ({status})")),
         Err(error) => Some(format!("its control socket does not answer: {error}")),

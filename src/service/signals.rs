@@ -10,7 +10,7 @@ use signal_hook::{
 };
 
 use super::last_resort::LastResort;
-use crate::{Signal, Signals};
+use crate::signals::{Signal, Signals};
 
 /// From now on these signals are ours. The first stop arms the last resort, the second leaves at once.
 pub fn register(last_resort: LastResort) -> io::Result<Signals> {

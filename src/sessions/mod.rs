@@ -18,6 +18,7 @@ pub mod death;
 pub mod roster;
 pub mod sweep;
 pub mod tmux;
+pub mod watcher;
 
 /// One session as the server shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! Environment: which variables of ours must not reach the programs we run.
 //!
 //! The supervisor may have been started inside an agent's session, whose variables say "you are that agent" to `gt`,
-//! `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are dropped from our own
-//! environment before anything else happens, and from what a tmux server would hand down to an agent. So are the variables
+//! `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are withheld from every program
+//! that we start, and dropped from what a tmux server would hand down to an agent. So are the variables
 //! by which git hooks and aliases say which repository is meant: with them git acts on that one in whatever directory it
 //! runs (`git rev-parse --local-env-vars`).
+
+use std::process::Command;
 
 /// The variables that are dropped.
 pub const DROPPED: [&str; 24] = [
@@ -33,3 +35,10 @@ pub const DROPPED: [&str; 24] = [
     "GIT_PREFIX",
     "GIT_NAMESPACE",
 ];
+
+/// Keeps them from a program that is about to be started.
+pub fn withhold(program: &mut Command) {
+    for variable in DROPPED {
+        program.env_remove(variable);
+    }
+}

@@ -2,12 +2,14 @@
 //!
 //! The rule of Gas Town 0.2.6 to 0.3 (`internal/workspace/find.go`): `--town`, `GT_TOWN_ROOT`, `GT_ROOT`, then up from
 //! the working directory. Whoever names a town means that one: a name that is wrong is an error, never a reason to look
-//! elsewhere and supervise another town. The disk is asked through [`Probe`] only.
+//! elsewhere and supervise another town. The disk is asked through [`Probe`] only; [`find_here`] fills in this process's own.
 
 use std::{
     io,
     path::{Component, Path, PathBuf},
 };
+
+use super::{files::Disk, paths::TownPaths};
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,9 @@ pub enum RootError {
         /// Where the search began.
         cwd: PathBuf,
     },
+    /// There is none to start from.
+    #[error("the working directory cannot be found out: {0}")]
+    WorkingDirectory(io::Error),
     /// The disk could not be asked.
     #[error("{path} cannot be examined: {source}")]
     Unreadable {
@@ -71,6 +76,13 @@ pub enum RootError {
         /// The operating system's reason.
         source: io::Error,
     },
+}
+
+/// Finds the town that this process means: `explicit`, or by its variables, or the one around its working directory.
+pub fn find_here(explicit: Option<&Path>) -> Result<TownPaths, RootError> {
+    let cwd = std::env::current_dir().map_err(RootError::WorkingDirectory)?;
+    let env = |name: &str| std::env::var(name).ok();
+    Ok(TownPaths::new(find(explicit, &env, &cwd, &Disk)?))
 }
 
 /// Finds the town's root, absolute and without symbolic links.

@@ -11,5 +11,8 @@ pub mod heartbeat;
 pub mod part;
 pub mod rigs_plan;
 pub mod root;
+mod run;
 pub mod snapshot;
 pub mod town_reading;
+
+pub use run::{RunError, run};

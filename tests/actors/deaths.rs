@@ -337,8 +337,8 @@ fn an_agent_in_a_crash_loop_is_told_too() {
         let mut deps = (*plan.deps).clone();
         deps.ledger.ports.commands = Arc::new(notified.clone());
         plan.deps = Arc::new(deps);
-        let signals = gastown_supervisor::Signals::default();
-        let run = tokio::spawn(gastown_supervisor::run(plan, signals.clone(), drop));
+        let signals = gastown_supervisor::signals::Signals::default();
+        let run = tokio::spawn(gastown_supervisor::tree::run(plan, signals.clone(), drop));
         for _ in 0..200 {
             world.pass(secs(5)).await;
             if world.state().sessions.contains_key(&witness("r")) {
@@ -352,7 +352,7 @@ fn an_agent_in_a_crash_loop_is_told_too() {
         assert_eq!(alerts.len(), 1, "{alerts:?}");
         assert_eq!(alerts[0]["type"], "crash_loop");
         assert_eq!(alerts[0]["payload"]["agent"], "r/witness");
-        signals.tell(gastown_supervisor::Signal::Stop);
+        signals.tell(gastown_supervisor::signals::Signal::Stop);
         run.await.unwrap().unwrap();
     });
 }

@@ -1,6 +1,6 @@
 //! Agents out of the supervisor's sight: none of them is ever started a second time.
 
-use gastown_supervisor::Signal;
+use gastown_supervisor::signals::Signal;
 
 use crate::{town, world::*};
 

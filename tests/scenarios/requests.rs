@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gastown_supervisor::Signal;
+use gastown_supervisor::signals::Signal;
 
 use crate::{town, world::*};
 

@@ -1,6 +1,6 @@
 //! The supervisor itself stops, vanishes and begins again; agents live on.
 
-use gastown_supervisor::Signal;
+use gastown_supervisor::signals::Signal;
 
 use crate::{all_up, deeds, town, world::*};
 

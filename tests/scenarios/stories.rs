@@ -1,6 +1,6 @@
 //! What is told of an agent afterwards: whoever reads only that must understand what happened, and why nothing was done.
 
-use gastown_supervisor::{Signal, agent::standing::Standing};
+use gastown_supervisor::{agent::standing::Standing, signals::Signal};
 
 use crate::{town, world::*};
 

@@ -19,7 +19,7 @@ use super::{
 pub const RIGS: [&str; 2] = ["gastown", "beads"];
 
 /// A recording, as far as a test changes it: lines of time, kind and the rest. The file format is that of
-/// `examples/demo_town/recording.rs`.
+/// `tests/support/sandbox/standin/recording.rs`.
 #[derive(Debug, Clone)]
 pub struct Recording {
     facts: Vec<(u64, String, String)>,

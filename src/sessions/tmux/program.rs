@@ -10,6 +10,8 @@ use std::{path::PathBuf, process::Stdio};
 
 use tokio::process::Command;
 
+use crate::town::environment;
+
 /// Which tmux server is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Socket {
@@ -31,9 +33,7 @@ pub fn tmux(program: &PathBuf, socket: &Socket) -> Command {
         Socket::Name(name) => command.arg("-L").arg(name),
         Socket::Path(path) => command.arg("-S").arg(path),
     };
-    for variable in ["TMUX", "TMUX_PANE", "BD_ACTOR"] {
-        command.env_remove(variable);
-    }
+    environment::withhold(command.as_std_mut());
     command
         .current_dir("/")
         .stdin(Stdio::piped())

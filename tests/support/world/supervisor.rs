@@ -6,7 +6,6 @@ use std::{
 };
 
 use gastown_supervisor::{
-    RunError, Signal, Signals,
     agent::{
         history::{History, rendering},
         status::AgentStatus,
@@ -15,8 +14,10 @@ use gastown_supervisor::{
     ports::{Dice, Ports},
     problems::Problems,
     rig::supervisor::RigMsg,
+    signals::{Signal, Signals},
     town::{paths::TownPaths, settings::Settings},
     tree::{
+        RunError,
         chores::Process,
         root::{RootMsg, RootPlan, RootSnapshot},
         snapshot::{self, TownSnapshot},
@@ -88,7 +89,7 @@ impl World {
         let root = RootSlot::default();
         let slot = root.clone();
         let up = move |root| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
-        let run = tokio::spawn(async move { gastown_supervisor::run(plan, heard, up).await });
+        let run = tokio::spawn(async move { gastown_supervisor::tree::run(plan, heard, up).await });
         Supervisor { world: self.clone(), deps, signals, root, run }
     }
 }

@@ -15,7 +15,7 @@ use gastown_supervisor::town::environment::DROPPED;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::town::Town;
+use super::town::Town;
 
 /// Between two looks at the log.
 const POLL: Duration = Duration::from_millis(5);
@@ -131,7 +131,7 @@ impl Drop for Supervisor {
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                crate::limits::kill_and_wait(&mut self.child);
+                super::limits::kill_and_wait(&mut self.child);
                 return;
             }
             thread::sleep(POLL);

@@ -33,7 +33,7 @@ use rustix::{
 };
 use serde_json::Value;
 
-use crate::limits;
+use super::super::limits;
 
 /// So many milliseconds a command that another one ran goes on living.
 pub const LASTS: &str = "STANDIN_LASTS_MS";

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{limits, tmux::Tmux};
+use super::{limits, tmux::Tmux};
 
 /// The programs this binary plays when it is called by these names.
 const PROGRAMS: [&str; 4] = ["claude", "gt", "bd", "gastown-supervisor"];

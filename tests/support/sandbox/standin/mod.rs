@@ -51,9 +51,7 @@ use rustix::{
 
 use self::recording::Recording;
 
-#[path = "mailbox.rs"]
 mod mailbox;
-#[path = "recording.rs"]
 mod recording;
 
 /// Plays what `name` — the base name the binary was called by — stands for, and returns its exit code; `None` for any

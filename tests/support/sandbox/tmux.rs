@@ -10,8 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use crate::limits;
-use crate::supervisor::{alive, signal, wait_gone};
+use super::{
+    limits,
+    supervisor::{alive, signal, wait_gone},
+};
 
 /// How long the server and its agents have to end when they are told to.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,0 +1,91 @@
+//! HTTP: one request to a supervisor over its socket, within a limit.
+//!
+//! It must not start anything, nor know what an answer means.
+
+use std::{io, time::Duration};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+
+use super::socket;
+use crate::town::paths::TownPaths;
+
+/// The most that is taken of an answer, in bytes.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// The socket of one town's supervisor.
+#[derive(Debug, Clone)]
+pub struct Http {
+    paths: TownPaths,
+    limit: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens: no socket, or one that a supervisor left behind.
+    #[error("nobody listens on {path}: {source}")]
+    NobodyListens {
+        /// The socket.
+        path: String,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// Somebody listens and did not answer within the limit.
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+    /// What came back was no answer.
+    #[error("the answer cannot be read: {0}")]
+    Garbled(String),
+}
+
+impl Http {
+    /// The socket of this town; each answer may take this long.
+    pub fn new(paths: TownPaths, limit: Duration) -> Self {
+        Http { paths, limit }
+    }
+
+    /// `GET` of this path: the status and the body.
+    pub async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+        self.ask(Method::GET, path).await
+    }
+
+    /// `POST` to this path, without a body.
+    pub async fn post(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+        self.ask(Method::POST, path).await
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+        let asking = tokio::time::timeout(self.limit, self.ask_without_limit(method, path));
+        asking.await.map_err(|_| AskError::Silent(self.limit))?
+    }
+
+    async fn ask_without_limit(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+        let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
+            path: self.paths.socket().display().to_string(),
+            source,
+        })?;
+        let request = Request::builder().method(method).uri(path).header("host", "town");
+        let request = request.body(Empty::<Bytes>::new()).map_err(garbled)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(garbled)?;
+        let exchange = async {
+            let response = sender.send_request(request).await.map_err(garbled)?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LARGEST).collect().await;
+            Ok((status, body.map_err(|error| AskError::Garbled(error.to_string()))?.to_bytes()))
+        };
+        // The connection has to be driven while the answer is awaited; how it ends does not matter then.
+        let mut connection = std::pin::pin!(connection);
+        let mut exchange = std::pin::pin!(exchange);
+        tokio::select! {
+            biased;
+            answer = &mut exchange => answer,
+            _ = &mut connection => exchange.await,
+        }
+    }
+}
+
+fn garbled(error: impl std::fmt::Display) -> AskError {
+    AskError::Garbled(error.to_string())
+}

@@ -1,0 +1,113 @@
+//! Reload: has a supervisor read its settings again, and waits for what came of it.
+//!
+//! That is asked of the supervisor: nothing is claimed that it has not confirmed.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    client::{Client, ClientError},
+    http::{AskError, Http},
+    report::StatusReport,
+    reporter::FRESH,
+};
+use crate::{
+    service::running::{self, RunningError},
+    town::{original, paths::TownPaths},
+    tree::town_reading::SettingsState,
+};
+
+/// How long one answer is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long its reading is waited for.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two questions meanwhile.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Settings that were read again and are in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// The supervisor's process.
+    pub pid: u32,
+    /// What is in force only from the supervisor's next start on, if anything.
+    pub next_start: Option<String>,
+}
+
+impl Client {
+    /// Makes the supervisor read its settings again and reopen its log. Returns when it has confirmed that they are in force.
+    ///
+    /// # Errors
+    /// [`ClientError::Settings`] says what is wrong with them, and the last good ones stay in force;
+    /// [`ClientError::Unresponsive`] that the supervisor did not confirm within five seconds.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        let paths = &self.paths;
+        let holder = running::find(paths).await?;
+        let pid = holder.pid();
+        // An answer may be so old. Now every reading that is not begun in it is one of the settings as they are.
+        sleep(FRESH).await;
+        // HUP ends programs that do not expect it, the original `gt daemon` among them; only we have this socket.
+        let before = settings(paths).await.map_err(|why| {
+            ClientError::Unresponsive(match original::running_as(pid) {
+                Some(original) => format!("{original}; nothing was told"),
+                None => format!("PID {pid} supervises this town, but {why}; nothing was told"),
+            })
+        })?;
+        holder.signal(Signal::HUP).await?;
+        let now = read_since(paths, &before).await.map_err(|why| {
+            ClientError::Unresponsive(format!(
+                "PID {pid} was told to read its settings again (HUP), but did not confirm it within {CONFIRMED_WITHIN:?}: {why}"
+            ))
+        })?;
+        if let Some(refused) = now.refused {
+            return Err(ClientError::Settings(refused));
+        }
+        if let Some(problems) = now.shared {
+            return Err(ClientError::Settings(format!("{problems}; everything else is in force")));
+        }
+        Ok(Reloaded { pid, next_start: now.next_start })
+    }
+}
+
+impl From<RunningError> for ClientError {
+    fn from(error: RunningError) -> Self {
+        match error {
+            RunningError::NotRunning { town } => ClientError::NotRunning(town),
+            error => ClientError::Unresponsive(error.to_string()),
+        }
+    }
+}
+
+/// How the settings are once they were read after `before` was told; why that is not known within the limit.
+async fn read_since(paths: &TownPaths, before: &SettingsState) -> Result<SettingsState, String> {
+    let mut why = "it does not answer".to_owned();
+    let look = async {
+        loop {
+            match settings(paths).await {
+                Ok(now) if now.generation > before.begun => return now,
+                Ok(_) => why = "it answers, but has not read them yet".to_owned(),
+                Err(said) => why = format!("it {said}"),
+            }
+            sleep(POLL).await;
+        }
+    };
+    timeout(CONFIRMED_WITHIN, look).await.map_err(|_| why)
+}
+
+/// Which settings are in force, by the root actor; why it does not say so.
+async fn settings(paths: &TownPaths) -> Result<SettingsState, String> {
+    match Http::new(paths.clone(), ANSWER).get("/v1/status").await {
+        Ok((StatusCode::OK, body)) => match serde_json::from_slice::<StatusReport>(&body) {
+            Ok(report) => Ok(report.settings),
+            Err(error) => Err(format!("gives an answer that cannot be read: {error}")),
+        },
+        Ok((status, _)) => Err(format!("is stuck ({status})")),
+        Err(error @ AskError::NobodyListens { .. }) => {
+            Err(format!("may be another program, which HUP would end ({error})"))
+        }
+        Err(error) => Err(format!("does not answer: {error}")),
+    }
+}

@@ -1,0 +1,201 @@
+//! The watcher: the sessions of one tmux server as a plain stream of events, for programs without a town or actors.
+//!
+//! It puts the tmux adapter, the process table and the roster together, as the session watch does for a supervisor. It must
+//! not start, end or type anything.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
+    time::sleep,
+};
+
+use super::{
+    End, Session, Sessions,
+    death::Death,
+    roster::Roster,
+    sweep::{Sweep, sweep_within},
+    tmux::{Socket, Tmux, TmuxConfig},
+};
+use crate::{
+    clock::{Clock, Now, SystemClock},
+    processes::table::SystemProcesses,
+};
+
+/// Everything is scanned this often when nothing happens.
+const SCAN_EVERY: Duration = Duration::from_secs(60);
+/// A burst of changes is one scan.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A scan that takes longer has failed.
+const SCAN_LIMIT: Duration = Duration::from_secs(15);
+
+/// What is new about the sessions of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session lives: it was there when the watch began, is new, or runs something again.
+    Appeared {
+        /// Its name.
+        session: String,
+        /// The server's id for it (`$5`), never given twice by one server.
+        id: String,
+        /// When it was created.
+        created: Timestamp,
+        /// The processes that tmux started in its panes.
+        pids: Vec<u32>,
+    },
+    /// A session ended, or a process that tmux had started in it. Once for each [`Event::Appeared`], whoever noticed it first.
+    Died {
+        /// Its name.
+        session: String,
+        /// The server's id for it.
+        id: String,
+        /// The exit status as a shell gives it (128 and the signal's number), where it could be had.
+        exit: Option<i32>,
+        /// Whether the whole server ended, and every session with it.
+        with_server: bool,
+    },
+    /// The sessions cannot be listed, and why. It is tried again; until then nothing is known.
+    Unavailable(String),
+}
+
+/// Watches the sessions of one tmux server. Never starts a server, and waits for one that does not run yet.
+///
+/// While it watches, an idle session `_supervisor` is in the server, because a tmux client must be attached to some session;
+/// [`close`](Watcher::close) removes it. Deaths are noticed within milliseconds, by the kernel's notice (Linux) and tmux's.
+///
+/// Inside a tokio runtime with IO and time, on a thread that lives as long as the watch: the kernel ends the tmux client with the
+/// thread that started it. `main` with a current-thread runtime is such a thread.
+///
+/// ```no_run
+/// use gastown_supervisor::tmux::{Event, Socket, Watcher};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut watcher = Watcher::new(Socket::Default);
+/// loop {
+///     if let Event::Died { session, exit, .. } = watcher.next().await {
+///         println!("{session} died: {exit:?}");
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Watcher {
+    tmux: Tmux,
+    processes: SystemProcesses,
+    clock: SystemClock,
+    changes: watch::Receiver<u64>,
+    ends: broadcast::Receiver<End>,
+    roster: Roster,
+    /// Ids of the sessions that appeared and did not die.
+    alive: BTreeSet<String>,
+    unavailable: bool,
+    /// When the next scan is due, on the monotonic clock.
+    due: Duration,
+    events: VecDeque<Event>,
+}
+
+impl Watcher {
+    /// A watch over the server of this socket, with the `tmux` on `PATH`. Nothing is asked before [`next`](Watcher::next).
+    pub fn new(socket: Socket) -> Self {
+        let tmux = Tmux::new(TmuxConfig::new(socket));
+        Watcher {
+            changes: tmux.changes(),
+            ends: tmux.ends(),
+            tmux,
+            processes: SystemProcesses::new(),
+            clock: SystemClock::new(),
+            roster: Roster::default(),
+            alive: BTreeSet::new(),
+            unavailable: false,
+            due: Duration::ZERO,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Waits for the next event. Dropping the call loses none.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            let scan_in = self.due.saturating_sub(self.clock.now().mono);
+            tokio::select! {
+                biased;
+                end = self.ends.recv() => match end {
+                    Ok(end) => self.ended(&end),
+                    // The scan shows what was missed.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => self.scan_soon(),
+                },
+                Ok(()) = self.changes.changed() => self.scan_soon(),
+                () = sleep(scan_in) => self.scan().await,
+            }
+        }
+    }
+
+    /// Ends the watch: removes its session from the server and disconnects.
+    pub async fn close(self) {
+        self.tmux.close().await;
+    }
+
+    fn ended(&mut self, end: &End) {
+        let deaths = self.roster.ended(end, self.clock.now());
+        self.scan_soon();
+        self.died(deaths);
+    }
+
+    fn scan_soon(&mut self) {
+        self.due = self.due.min(self.clock.now().mono + SETTLE);
+    }
+
+    fn died(&mut self, deaths: Vec<Death>) {
+        for Death { session, id, exit, with_server, .. } in deaths {
+            self.alive.remove(&id);
+            self.events.push_back(Event::Died { session, id, exit, with_server });
+        }
+    }
+
+    async fn scan(&mut self) {
+        let begun = self.clock.now();
+        let scan = sweep_within(SCAN_LIMIT, &self.tmux, &self.processes, begun).await;
+        self.due = self.clock.now().mono + SCAN_EVERY;
+        // Ends that came meanwhile are older than what the scan shows of them.
+        while let Ok(end) = self.ends.try_recv() {
+            self.ended(&end);
+        }
+        self.scanned(&scan, self.clock.now());
+    }
+
+    fn scanned(&mut self, scan: &Sweep, now: Now) {
+        let deaths = self.roster.swept(scan, now);
+        self.died(deaths);
+        match &scan.sessions {
+            Err(why) if !self.unavailable => self.events.push_back(Event::Unavailable(why.clone())),
+            Err(_) => {}
+            Ok(sessions) => sessions.values().for_each(|session| self.shown(session)),
+        }
+        self.unavailable = scan.sessions.is_err();
+    }
+
+    fn shown(&mut self, session: &Session) {
+        let pids: Vec<u32> =
+            session.panes.iter().filter(|pane| !pane.dead).filter_map(|it| it.process()).collect();
+        if pids.is_empty() || !self.alive.insert(session.id.clone()) {
+            return;
+        }
+        self.events.push_back(Event::Appeared {
+            session: session.name.clone(),
+            id: session.id.clone(),
+            created: session.created,
+            pids,
+        });
+    }
+}

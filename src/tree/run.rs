@@ -1,0 +1,111 @@
+//! Run: one root after the other, until the process is told to stop or the root crashes too often.
+//!
+//! The simulation calls the same function as the service. It must not know where the signals come from.
+
+use ractor::{Actor, ActorRef};
+
+use super::{
+    budget::{Budget, Crashes, Verdict},
+    chores::{self, Process},
+    root::{Root, RootMsg, RootPlan, running_line},
+};
+use crate::{
+    deps::Deps,
+    kept,
+    panics::Named,
+    signals::{Signal, Signals},
+    stopping,
+};
+
+/// Why the supervisor cannot go on.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum RunError {
+    /// The root crashed more often than its budget allows.
+    #[error("the root actor crashed too often: {0}")]
+    RootCrashed(String),
+}
+
+/// Runs the tree until it is told to stop. Agents are left alive; the actors are gone when it returns.
+///
+/// `root_up` is told the root whenever one was made, so that tests and status can ask it.
+pub async fn run(
+    plan: RootPlan,
+    signals: Signals,
+    root_up: impl Fn(ActorRef<RootMsg>),
+) -> Result<(), RunError> {
+    let deps = plan.deps.clone();
+    tokio::select! {
+        biased;
+        () = signals.stopped() => return Ok(()), // told to stop before it began
+        () = remember(&deps, plan.process) => {}
+    }
+    let mut crashes = Crashes::default();
+    loop {
+        // The last root there may be does not fail because of one actor: then the town goes on as well as it can without it.
+        let may_fail = crashes.allow_another(deps.now().mono, Budget::default());
+        let plan = RootPlan { may_fail, ..plan.clone() };
+        match run_root(&plan, &signals, &root_up).await {
+            RootEnd::Stopped => return Ok(()),
+            RootEnd::Crashed(why) => match crashes.crashed(deps.now().mono, Budget::default()) {
+                Verdict::Restart => tracing::error!("the root actor crashed, restarted: {why}"),
+                Verdict::Suspend(_) => return Err(RunError::RootCrashed(why)),
+            },
+        }
+    }
+}
+
+/// Reads what survived the last supervisor.
+async fn remember(deps: &Deps, process: Process) {
+    chores::write_state(deps, process, true, None, 0).await;
+    kept::once_it_answers(deps, &deps.paths.restart_state(), chores::UNREADABLE).await;
+    if let Some(histories) = chores::read_restart_state(deps).await {
+        deps.restarts.replace(histories);
+    }
+    deps.requests.load(deps).await;
+    deps.holds.load(deps).await;
+    deps.waits.load(deps).await;
+    deps.lives.load(deps).await;
+    deps.role_beads.load(deps).await;
+    deps.incidents.load(deps).await;
+    deps.histories.load(deps).await;
+    deps.feed.load(deps).await;
+}
+
+enum RootEnd {
+    Stopped,
+    Crashed(String),
+}
+
+async fn run_root(plan: &RootPlan, signals: &Signals, root_up: &impl Fn(ActorRef<RootMsg>)) -> RootEnd {
+    let spawned = Actor::spawn(None, Named::new("root", Root), plan.clone()).await;
+    let (root, mut ended) = match spawned {
+        Ok(spawned) => spawned,
+        Err(error) => return RootEnd::Crashed(error.to_string()),
+    };
+    tracing::info!("{}", running_line(plan.deps.settings().heartbeat.interval));
+    root_up(root.clone());
+    loop {
+        let signal = tokio::select! {
+            biased;
+            signal = signals.next() => signal,
+            _ = &mut ended => return RootEnd::Crashed("it ended unasked".to_owned()),
+        };
+        let told = match signal {
+            Signal::Stop => break,
+            Signal::LookNow => root.cast(RootMsg::LookNow),
+            Signal::RereadRestartState => root.cast(RootMsg::RereadRestartState),
+            Signal::Reload => root.cast(RootMsg::Reload),
+        };
+        if told.is_err() {
+            return RootEnd::Crashed("it takes no messages".to_owned());
+        }
+    }
+    // Ask, wait, kill, wait: the root stops its children in its own ending.
+    root.stop(None);
+    if tokio::time::timeout(stopping::ROOT, &mut ended).await.is_err() {
+        tracing::warn!("the root actor did not stop within {:?}, killed", stopping::ROOT);
+        root.kill();
+        let _ = tokio::time::timeout(stopping::KILL, ended).await;
+    }
+    RootEnd::Stopped
+}
