@@ -31,6 +31,8 @@ use crate::{
 
 /// Everything is scanned this often when nothing happens.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
+/// A server that is not there yet cannot say when it comes: so often while no session is seen.
+const SCAN_FOR_FIRST: Duration = Duration::from_secs(2);
 /// A burst of changes is one scan.
 const SETTLE: Duration = Duration::from_millis(100);
 /// A scan that takes longer has failed.
@@ -166,7 +168,8 @@ impl Watcher {
     async fn scan(&mut self) {
         let begun = self.clock.now();
         let scan = sweep_within(SCAN_LIMIT, &self.tmux, &self.processes, begun).await;
-        self.due = self.clock.now().mono + SCAN_EVERY;
+        let any = scan.sessions.as_ref().is_ok_and(|sessions| !sessions.is_empty());
+        self.due = self.clock.now().mono + if any { SCAN_EVERY } else { SCAN_FOR_FIRST };
         // Ends that came meanwhile are older than what the scan shows of them.
         while let Ok(end) = self.ends.try_recv() {
             self.ended(&end);

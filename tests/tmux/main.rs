@@ -23,4 +23,5 @@ mod standin;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod watcher;
 mod watching;
