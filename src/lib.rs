@@ -29,7 +29,8 @@
 //! # }
 //! ```
 //!
-//! Everything async needs a [tokio] runtime with IO and time; a current-thread one is enough. Times are [`jiff::Timestamp`]s.
+//! Everything async needs a [tokio](https://docs.rs/tokio) runtime with IO and time; a current-thread one is enough. Times are
+//! [`jiff`](https://docs.rs/jiff) timestamps.
 //!
 //! What is here may change between minor versions until 1.0. The interfaces that only grow (commands, exit codes, JSON, the
 //! socket, settings, files) are listed in `CONTRIBUTING.md`. How the supervisor works inside is in `ARCHITECTURE.md`.

@@ -82,6 +82,7 @@ pub struct Dice(Arc<Mutex<fastrand::Rng>>);
 
 impl Dice {
     /// Dice that fall the same way for the same seed.
+    #[cfg(feature = "test-support")]
     pub fn seeded(seed: u64) -> Self {
         Dice(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }

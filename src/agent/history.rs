@@ -6,7 +6,7 @@
 //! It must not decide anything, and nobody may decide anything by it.
 //!
 //! **What it costs is bounded.** An agent has [`ENTRIES`] entries at most and all together [`ALL_ENTRIES`] (the agent with
-//! the most loses its oldest), of [`AGENTS`] agents (those that are gone go first), each text at most [`TEXT`] characters:
+//! the most loses its oldest), of [`AGENTS`] agents (those that are gone go first), each text at most [`TEXT`](entry::TEXT) characters:
 //! the file has 0.3 MB in a town of 1000 agents that are well, 2 MB when each has died twice, a few times that at the very
 //! most; 2 MB are put into words in 3 ms. It is written as a whole, seconds after a change, by one writer that then rests a
 //! hundred times as long as it took ([`chores::keep_histories`](crate::tree::chores::keep_histories)): however many agents
@@ -40,7 +40,7 @@ pub mod story;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, Kind, TEXT};
+pub use entry::{Entry, Kind};
 
 /// So many entries of an agent are kept.
 pub const ENTRIES: usize = 50;

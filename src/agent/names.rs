@@ -12,6 +12,7 @@ pub struct KnownNames(Arc<Mutex<Option<ProcessNames>>>);
 
 impl KnownNames {
     /// These names.
+    #[cfg(feature = "test-support")]
     pub fn of(names: ProcessNames) -> Self {
         KnownNames(Arc::new(Mutex::new(Some(names))))
     }

@@ -54,7 +54,7 @@ impl Standing {
 
     /// How the agent of this lifecycle is. What the supervisor is doing about one that ended does not become unknown
     /// because it cannot be seen for a while; whether one lives, or still does not, does.
-    pub fn of(lifecycle: &Lifecycle) -> Standing {
+    pub(crate) fn of(lifecycle: &Lifecycle) -> Standing {
         match lifecycle.state() {
             State::Unseen => Standing::Unknown,
             State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Standing::Unknown,

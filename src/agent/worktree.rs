@@ -48,15 +48,6 @@ pub enum NoWorktree {
     Unknown(String),
 }
 
-impl NoWorktree {
-    /// In words.
-    pub fn why(self) -> String {
-        match self {
-            NoWorktree::NotItsOwn(why) | NoWorktree::Unknown(why) => why,
-        }
-    }
-}
-
 impl<'a> Worktree<'a> {
     /// Asks git whether `directory` is the top of a worktree.
     pub async fn open(ports: &'a Ports, directory: &Path) -> Result<Self, NoWorktree> {

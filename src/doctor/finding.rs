@@ -115,40 +115,40 @@ pub struct Finding {
 
 impl Finding {
     /// A finding without more.
-    pub fn new(area: Area, severity: Severity, what: impl Into<String>) -> Self {
+    pub(crate) fn new(area: Area, severity: Severity, what: impl Into<String>) -> Self {
         let what = one_line(&what.into());
         Finding { area, severity, what, hint: None, path: None, line: None, column: None }
     }
 
     /// All is well.
-    pub fn ok(area: Area, what: impl Into<String>) -> Self {
+    pub(crate) fn ok(area: Area, what: impl Into<String>) -> Self {
         Self::new(area, Severity::Ok, what)
     }
 
     /// Worth knowing.
-    pub fn note(area: Area, what: impl Into<String>) -> Self {
+    pub(crate) fn note(area: Area, what: impl Into<String>) -> Self {
         Self::new(area, Severity::Note, what)
     }
 
     /// To be mended.
-    pub fn wrong(area: Area, what: impl Into<String>) -> Self {
+    pub(crate) fn wrong(area: Area, what: impl Into<String>) -> Self {
         Self::new(area, Severity::Wrong, what)
     }
 
     /// The same, with what to do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(one_line(&hint.into())).filter(|hint| !hint.is_empty());
         self
     }
 
     /// The same, about this file.
-    pub fn about(mut self, path: &Path) -> Self {
+    pub(crate) fn about(mut self, path: &Path) -> Self {
         self.path = Some(path.to_owned());
         self
     }
 
     /// What is wrong with a file.
-    pub fn of_file(severity: Severity, problem: &FileProblem) -> Self {
+    pub(crate) fn of_file(severity: Severity, problem: &FileProblem) -> Self {
         let FileProblem { path, place, advice, .. } = problem;
         let bare = FileProblem { advice: "", ..problem.clone() };
         Finding {
@@ -173,7 +173,7 @@ pub struct Report {
 
 impl Report {
     /// The report of these findings.
-    pub fn new(town: Option<PathBuf>, mut findings: Vec<Finding>) -> Self {
+    pub(crate) fn new(town: Option<PathBuf>, mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| finding.area);
         let ok = findings.iter().all(|finding| finding.severity != Severity::Wrong);
         Report { town, ok, findings }

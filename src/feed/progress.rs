@@ -13,7 +13,7 @@ use crate::{
     kept::Kept,
     ports::Ports,
     town::{
-        journal::{Extent, FileId},
+        journal::Extent,
         reading::{FileProblem, shorten},
         settings::Feed as Settings,
     },
@@ -94,11 +94,6 @@ impl Progress {
     pub fn begin(&mut self, position: Position) {
         self.position = position;
         self.begun = true;
-    }
-
-    /// In which file and how far the log was read.
-    pub fn at(&self) -> (Option<FileId>, u64) {
-        (self.position.file, self.position.offset)
     }
 }
 

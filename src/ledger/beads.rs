@@ -32,11 +32,6 @@ pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Be
     answers
 }
 
-/// The same for whoever needs all of them or nothing: those that exist. An error says that nothing is known of any.
-pub async fn show(ledger: &Ledger, ids: &[String]) -> Result<Vec<Bead>, String> {
-    all(read(ledger, ids).await)
-}
-
 /// Those that exist, of answers that are all needed. An error says that nothing is known of any.
 pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String> {
     let mut beads = Vec::new();

@@ -37,6 +37,7 @@ pub enum MailMsg {
     /// From its own reading: the inbox and what was left of it, or why nothing is known; nothing when it was cut short.
     Read(Option<Result<(Reading, Left), String>>),
     /// From anybody: how is the mail?
+    #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
     Probe(RpcReplyPort<MailSnapshot>),
 }
 

@@ -48,6 +48,7 @@ pub enum OperatorMsg {
     /// From its task: the program was looked for.
     Located,
     /// From anybody: how are you?
+    #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
     Probe(RpcReplyPort<OperatorSnapshot>),
 }
 

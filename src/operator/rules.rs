@@ -44,13 +44,14 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Reads a running command of [`PROGRAM`]; `None` when it is none of those that change agents, or not at work in
-    /// this town (an absolute path without links).
-    pub fn of(invocation: &Invocation, town: &Path) -> Option<Operation> {
+    /// A running command, by its usual name.
+    #[cfg(test)]
+    fn of(invocation: &Invocation, town: &Path) -> Option<Operation> {
         Self::by(PROGRAM, invocation, town)
     }
 
-    /// As [`of`](Self::of), for a program of another name.
+    /// Reads a running command of this program; `None` when it is none of those that change agents, or not running in
+    /// this town (an absolute path without links).
     pub fn by(program: &str, invocation: &Invocation, town: &Path) -> Option<Operation> {
         let arguments = invocation.given_to(program)?;
         let effect = words::read(arguments)?.effect;

@@ -107,6 +107,7 @@ impl ChildRef {
 
 /// What a probe shows.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests read the rest"))]
 pub struct RigSnapshot {
     /// Its name.
     pub name: RigName,

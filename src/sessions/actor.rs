@@ -49,6 +49,7 @@ pub enum WatchMsg {
     /// From its task: the screens were read.
     ScreensRead,
     /// From anybody: how are you?
+    #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
     Probe(RpcReplyPort<WatchSnapshot>),
 }
 

@@ -7,18 +7,6 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// Who gets to see an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Visibility {
-    /// The raw log only.
-    Audit,
-    /// The feed.
-    Feed,
-    /// Either.
-    Both,
-}
-
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
@@ -33,8 +21,7 @@ pub struct Event {
     pub actor: String,
     /// The particulars.
     pub payload: Map<String, Value>,
-    /// Who gets to see it.
-    pub visibility: Visibility,
+    visibility: &'static str,
 }
 
 impl Event {
@@ -45,14 +32,7 @@ impl Event {
             Value::Object(payload) => payload,
             _ => Map::new(),
         };
-        Event {
-            ts,
-            source: "gt",
-            kind: kind.into(),
-            actor: "daemon".to_owned(),
-            payload,
-            visibility: Visibility::Feed,
-        }
+        Event { ts, source: "gt", kind: kind.into(), actor: "daemon".to_owned(), payload, visibility: "feed" }
     }
 
     /// The line, without its newline.

@@ -13,15 +13,6 @@ pub fn write(path: &Path, pid: u32) -> io::Result<()> {
     files::replace(path, pid.to_string().as_bytes(), 0o644)
 }
 
-/// Writes it again when it is gone or holds something else; returns whether it had to. Only the holder of the lock may
-/// call this.
-pub fn keep(path: &Path, pid: u32) -> io::Result<bool> {
-    if read(path) == Some(pid) {
-        return Ok(false);
-    }
-    write(path, pid).map(|()| true)
-}
-
 /// Removes it if it still holds `pid`.
 pub fn remove(path: &Path, pid: u32) -> io::Result<()> {
     if read(path) != Some(pid) {
@@ -60,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_and_removed_only_while_it_is_ours() {
+    fn removed_only_while_it_is_ours() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("daemon.pid");
         for (name, content, read_as) in [
@@ -72,17 +63,13 @@ mod tests {
             ("signed", Some("+4711"), None),
             ("too large", Some("99999999999"), None),
         ] {
-            let put = || match content {
+            match content {
                 Some(content) => fs::write(&path, content).unwrap(),
                 None => drop(fs::remove_file(&path)),
-            };
-            put();
+            }
             assert_eq!(read(&path), read_as, "{name}");
             remove(&path, 4711).unwrap();
             assert_eq!(path.exists(), content.is_some() && read_as != Some(4711), "{name}: removed");
-            put();
-            assert_eq!(keep(&path, 4711).unwrap(), read_as != Some(4711), "{name}: kept");
-            assert_eq!(fs::read(&path).unwrap(), b"4711", "{name}");
         }
     }
 }

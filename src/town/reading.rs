@@ -257,7 +257,8 @@ impl<T> LastGood<T> {
     }
 
     /// What was wrong with the file when it was last read.
-    pub fn problem(&self) -> Option<&FileProblem> {
+    #[cfg(test)]
+    fn problem(&self) -> Option<&FileProblem> {
         self.problem.as_ref()
     }
 }

@@ -129,6 +129,7 @@ pub struct RootSnapshot {
     /// The parts that were late in it.
     pub late: Vec<String>,
     /// What the heartbeat under way waits for.
+    #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests read it"))]
     pub waiting_for: Vec<String>,
     /// Which settings are in force.
     pub settings: SettingsState,

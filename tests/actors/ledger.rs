@@ -31,7 +31,7 @@ async fn two_polecats(world: &World) -> (Arc<Deps>, Vec<String>) {
 
 /// The ids that were found.
 async fn found(deps: &Deps, ids: &[String]) -> Result<Vec<String>, String> {
-    Ok(beads::show(deps, ids).await?.into_iter().map(|bead| bead.id).collect())
+    Ok(beads::all(beads::read(deps, ids).await)?.into_iter().map(|bead| bead.id).collect())
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn what_is_no_id_is_never_run() {
     simulate(203, |world| async move {
         let (deps, _) = two_polecats(&world).await;
         for bad in ["--help", "", "a b", "a\0b", "a/b", &"x".repeat(300)] {
-            let error = beads::show(&deps, &[bad.to_owned()]).await.unwrap_err();
+            let error = beads::all(beads::read(&deps, &[bad.to_owned()]).await).unwrap_err();
             assert!(error.ends_with("is no bead's id"), "{error}");
         }
         assert_eq!(world.state().bd_shows(), 0);

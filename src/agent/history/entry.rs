@@ -61,23 +61,23 @@ fn is_once(times: &u32) -> bool {
 
 impl Entry {
     /// An entry that says nothing about how the agent is.
-    pub fn new(kind: Kind, at: Timestamp, seen: &str, done: &str) -> Self {
+    pub(crate) fn new(kind: Kind, at: Timestamp, seen: &str, done: &str) -> Self {
         let (seen, done) = (one_line(seen), one_line(done));
         Entry { at, kind, seen, state: None, done, until: None, times: 1, last: None }
     }
 
     /// This led to that state, which lasts so long, where it ends by itself.
-    pub fn leading_to(self, state: Standing, until: Option<Timestamp>) -> Self {
+    pub(crate) fn leading_to(self, state: Standing, until: Option<Timestamp>) -> Self {
         Entry { state: Some(state), until, ..self }
     }
 
     /// A nudge, or a mail about it.
-    pub fn word(at: Timestamp, seen: &str, done: &str) -> Self {
+    pub(crate) fn word(at: Timestamp, seen: &str, done: &str) -> Self {
         Entry::new(Kind::Word, at, seen, done)
     }
 
     /// This mail about it.
-    pub fn mailed(at: Timestamp, seen: &str, to: &str, subject: &str, sent: Sent) -> Self {
+    pub(crate) fn mailed(at: Timestamp, seen: &str, to: &str, subject: &str, sent: Sent) -> Self {
         let told = match sent {
             Sent::Yes => "was told by mail",
             Sent::Perhaps => "was perhaps told by mail",

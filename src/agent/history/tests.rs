@@ -185,7 +185,7 @@ fn a_new_owner_does_not_tell_again_what_the_last_one_told() {
 fn texts_are_short_and_one_line() {
     let entry = Entry::new(Kind::Change, at(0), "limit\n\u{1b}[2Jreached", &"é".repeat(10_000));
     assert_eq!(entry.seen, "limit  [2Jreached");
-    assert_eq!((entry.done.chars().count(), entry.done.chars().last()), (TEXT, Some('…')));
+    assert_eq!((entry.done.chars().count(), entry.done.chars().last()), (entry::TEXT, Some('…')));
 }
 
 #[test]

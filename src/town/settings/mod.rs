@@ -258,7 +258,6 @@ pub enum LogLevel {
     #[default]
     Info,
     Debug,
-    Trace,
 }
 
 /// The socket name in the value of `GT_TMUX_SOCKET`, where it holds one: empty, `auto` and `default` leave the choice to the
