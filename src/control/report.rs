@@ -13,7 +13,17 @@ use crate::{
     tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot, town_reading::SettingsState},
 };
 
-/// How the town is.
+/// How a town is: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
+///
+/// ```
+/// use gastown_supervisor::StatusReport;
+///
+/// let printed = r#"{"running": true, "agents": [{"identity": "deacon", "state": "waiting", "restarts": 2}]}"#;
+/// let report: StatusReport = serde_json::from_str(printed)?;
+/// let waiting = report.agents.iter().filter(|agent| agent.state == "waiting");
+/// assert_eq!(waiting.map(|agent| agent.identity.as_str()).collect::<Vec<_>>(), ["deacon"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusReport {
@@ -97,7 +107,17 @@ pub struct ActorReport {
     pub silent: bool,
 }
 
-/// What is known of one agent.
+/// What happened to one agent, and why: what `GET /v1/agents/<agent>` answers and `gastown-supervisor explain --json` prints.
+///
+/// ```
+/// use gastown_supervisor::{Explanation, report::Standing};
+///
+/// let printed = r#"{"identity": "deacon", "agent": null, "entries": [{"at": "2026-01-01T12:00:00Z", "kind": "change",
+///     "seen": "session is gone", "state": "confirming", "done": "making sure for 1s"}]}"#;
+/// let explanation: Explanation = serde_json::from_str(printed)?;
+/// assert_eq!(explanation.entries[0].state, Some(Standing::Confirming));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The agent.

@@ -47,9 +47,26 @@ const FIRST: Duration = Duration::from_secs(2);
 /// How long an area may take.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// Examines the town that `--town` (`None`: the environment, or the working directory) means. Takes a moment, and at most some
-/// seconds; a disk that hangs may leave threads behind. Without a town the report says so. An error: there is no working
-/// directory.
+/// Examines the town in this directory; `None`: the one that `GT_TOWN_ROOT` or `GT_ROOT` names, or that is around the working
+/// directory. Takes a moment, and at most some seconds; a disk that hangs may leave threads behind. Without a town the report
+/// says so.
+///
+/// Inside a tokio runtime with IO and time.
+///
+/// ```no_run
+/// use gastown_supervisor::doctor::{self, Severity};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let report = doctor::examine(Some("/home/me/gt".as_ref())).await?;
+/// for finding in report.findings.iter().filter(|finding| finding.severity == Severity::Wrong) {
+///     println!("{}; {}", finding.what, finding.hint.as_deref().unwrap_or_default());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// There is no working directory.
 pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
     let cwd = std::env::current_dir()?;
     let env = |name: &str| std::env::var(name).ok();
