@@ -33,7 +33,7 @@ pub type Holder = (u32, Option<PathBuf>);
 
 /// What was seen.
 #[derive(Debug, Clone)]
-pub struct Observed {
+struct Observed {
     /// Whether somebody holds the lock; an error says why that is not known.
     pub held: Result<bool, String>,
     /// Who; empty where the system does not tell.
@@ -50,7 +50,11 @@ pub struct Observed {
 }
 
 /// Looks.
-pub async fn look(deps: &Deps) -> Observed {
+pub async fn look(deps: &Deps) -> Vec<Finding> {
+    judge(&observe(deps).await, deps.now().wall)
+}
+
+async fn observe(deps: &Deps) -> Observed {
     let (lock, state, pid_file) = (deps.paths.daemon_lock(), deps.paths.state(), deps.paths.pid_file());
     let held = deps.files.probe_lock(&lock).await;
     let holders = holders(&lock).await;
@@ -85,8 +89,7 @@ pub async fn holders(lock: &Path) -> Vec<Holder> {
     holders
 }
 
-/// Judges.
-pub fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
+fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     match &observed.held {
         Err(why) => {
             let what =

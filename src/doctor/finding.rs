@@ -36,35 +36,19 @@ pub enum Area {
 }
 
 impl Area {
-    /// All, in the order of a report.
-    pub const ALL: [Area; 10] = [
-        Area::Town,
-        Area::Supervisor,
-        Area::Files,
-        Area::Permissions,
-        Area::Locks,
-        Area::Tools,
-        Area::Agents,
-        Area::Tmux,
-        Area::Sockets,
-        Area::Clock,
+    /// All, in the order of a report, each with its heading.
+    pub const ALL: [(Area, &str); 10] = [
+        (Area::Town, "town"),
+        (Area::Supervisor, "supervisor"),
+        (Area::Files, "files"),
+        (Area::Permissions, "permissions"),
+        (Area::Locks, "locks"),
+        (Area::Tools, "tools"),
+        (Area::Agents, "agents"),
+        (Area::Tmux, "tmux"),
+        (Area::Sockets, "sockets"),
+        (Area::Clock, "clock"),
     ];
-
-    /// Its heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Area::Town => "town",
-            Area::Supervisor => "supervisor",
-            Area::Files => "files",
-            Area::Permissions => "permissions",
-            Area::Locks => "locks",
-            Area::Tools => "tools",
-            Area::Agents => "agents",
-            Area::Tmux => "tmux",
-            Area::Sockets => "sockets",
-            Area::Clock => "clock",
-        }
-    }
 }
 
 /// How it is.
@@ -77,17 +61,6 @@ pub enum Severity {
     Note,
     /// The supervisor cannot do all of its work, or does it on wrong grounds.
     Wrong,
-}
-
-impl Severity {
-    /// The word it is told by.
-    pub fn word(self) -> &'static str {
-        match self {
-            Severity::Ok => "ok",
-            Severity::Note => "note",
-            Severity::Wrong => "wrong",
-        }
-    }
 }
 
 /// One finding.

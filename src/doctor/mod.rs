@@ -2,7 +2,7 @@
 //!
 //! It works with and without a running supervisor, through the same ports and parsers the supervisor uses. Each area is looked
 //! at beside the others, within a limit of its own; what could not be found out in time is said to be unknown, which is wrong only
-//! where it keeps the supervisor from working. In each area, `look` asks and `judge` is the rule: what was seen in, findings out.
+//! where it keeps the supervisor from working. What an area found is judged by plain functions: what was seen in, findings out.
 //!
 //! **It changes nothing**: no file, directory or lock is made, no broken file set aside, no tmux server started or attached to,
 //! no process signalled. `bd`, `gt` and `git` are asked for their versions and for nothing else.
@@ -21,10 +21,9 @@ use crate::{
     rig::plan::RigPlan,
     service::{self, adapters},
     town::{
-        files::Disk,
+        files::{Disk, Files},
         paths::TownPaths,
-        root::{self, RootError},
-        settings::Settings,
+        root,
     },
 };
 
@@ -56,31 +55,35 @@ pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
     let env = |name: &str| std::env::var(name).ok();
     Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
         Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
-        Err(error) => Report::new(None, vec![no_town(&error)]),
+        Err(error) => Report::new(None, vec![Finding::wrong(Area::Town, error.to_string())]),
     })
-}
-
-fn no_town(error: &RootError) -> Finding {
-    Finding::wrong(Area::Town, error.to_string())
 }
 
 async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let root = paths.root().to_owned();
     let by = by.unwrap_or("the working directory lies in it");
     let mut findings = vec![Finding::ok(Area::Town, format!("{} ({by})", root.display()))];
-    let Ok((read, settings)) = timeout(FIRST, files::settings(&Disk, &paths)).await else {
+    let town = (&Disk as &dyn Files, &paths);
+    let Ok((read, settings)) = timeout(FIRST, files::settings(town)).await else {
         findings.push(unread("the settings"));
         return Report::new(Some(root), findings);
     };
     let usable = settings.is_some();
     let settings = settings.unwrap_or_default();
-    let naming = settings.tmux.naming;
-    let Ok((listed, rigs)) = timeout(FIRST, files::rigs(&Disk, &paths, naming)).await else {
+    let Ok((listed, rigs)) = timeout(FIRST, files::rigs(town, settings.tmux.naming)).await else {
         findings.push(unread("the list of rigs"));
         return Report::new(Some(root), findings);
     };
-    findings.extend(town_json(&paths).await);
-    let deps = deps(paths, settings).await;
+    // A town can be found by its `mayor` directory alone, but not be named.
+    if matches!(Disk.exists(&paths.town_json()).await, Ok(false)) {
+        let what = "it has no mayor/town.json: it was found by its directory mayor/ alone";
+        let hint = "`gt install` makes a town; --town and GT_TOWN_ROOT need the file";
+        findings.push(Finding::note(Area::Town, what).hint(hint));
+    }
+    // The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to. The last value
+    // stays readable when its sender is gone.
+    let (_, settings) = watch::channel(Arc::new(settings));
+    let deps = adapters::deps(paths, settings).await;
     findings.extend(areas(&deps, &rigs, [read, listed], usable).await);
     Report::new(Some(root), findings)
 }
@@ -90,43 +93,23 @@ fn unread(what: &str) -> Finding {
         .hint("see whether the town's disk answers")
 }
 
-/// A town can be found by its `mayor` directory alone, but not be named.
-async fn town_json(paths: &TownPaths) -> Option<Finding> {
-    use crate::town::files::Files;
-    let missing = matches!(Disk.exists(&paths.town_json()).await, Ok(false));
-    missing.then(|| {
-        Finding::note(Area::Town, "it has no mayor/town.json: it was found by its directory mayor/ alone")
-            .hint("`gt install` makes a town; --town and GT_TOWN_ROOT need the file")
-    })
-}
-
-/// The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to.
-async fn deps(paths: TownPaths, settings: Settings) -> Deps {
-    // The last value stays readable when its sender is gone.
-    let (_, settings) = watch::channel(Arc::new(settings));
-    adapters::deps(paths, settings).await
-}
-
 async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
-    let (everybody, is_known) = match timeout(FIRST, agents::everybody(deps, rigs)).await {
-        Ok(everybody) => (everybody, true),
-        Err(_) => (Default::default(), false),
-    };
-    let unknown = (!is_known).then(|| late(Area::Agents, FIRST));
-    let now = deps.now().wall;
+    let known = timeout(FIRST, agents::everybody(deps, rigs)).await;
+    let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
+    let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
-        within(Area::Supervisor, async { daemon::judge(&daemon::look(deps).await, now) }),
+        within(Area::Supervisor, daemon::look(deps)),
         within(Area::Files, async {
-            let (all, events) = tokio::join!(files::all(deps, &names, &everybody.0), within_events(deps));
+            let (all, events) = tokio::join!(files::all(deps, &names, &everybody), within_events(deps));
             files::sum(read.into_iter().chain([all, events]))
         }),
-        within(Area::Permissions, async { permissions::judge(&permissions::look(deps, &names).await) }),
-        within(Area::Locks, async { obstacles::judge(&obstacles::look(deps, &names).await) }),
-        within(Area::Tools, async { tools::judge(&tools::look(deps).await) }),
-        within(Area::Agents, async { agents::judge(&agents::look(deps, &everybody).await) }),
-        within(Area::Tmux, servers(deps, &everybody.0, usable)),
-        within(Area::Clock, async { clock::judge(&clock::look(deps).await, now) }),
+        within(Area::Permissions, permissions::look(deps, &names)),
+        within(Area::Locks, obstacles::look(deps, &names)),
+        within(Area::Tools, tools::look(deps)),
+        within(Area::Agents, agents::look(deps, &everybody, &bad_names)),
+        within(Area::Tmux, servers(deps, &everybody, usable)),
+        within(Area::Clock, clock::look(deps)),
     );
     let (supervisor, files, permissions, locks, tools, agents, tmux, clock) = found;
     let found = [supervisor, files, permissions, locks, tools, agents, tmux, clock];
@@ -147,10 +130,8 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
         return vec![Finding::note(Area::Tmux, what)];
     }
     let refused = service::refusal(&deps.paths, &deps.settings()).await;
-    let mut findings: Vec<Finding> = refused
-        .into_iter()
-        .map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")))
-        .collect();
+    let refused = refused.map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")));
+    let mut findings: Vec<Finding> = refused.into_iter().collect();
     match servers::look(deps, adapters::socket_variable()).await {
         Err(why) => {
             findings.push(Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}")))

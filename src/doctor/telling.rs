@@ -8,14 +8,12 @@ use super::finding::{Area, Finding, Report, Severity};
 /// where `colour`.
 pub fn text(report: &Report, colour: bool) -> String {
     let mut text = String::new();
-    for area in Area::ALL {
+    for (area, title) in Area::ALL {
         let mut findings = report.findings.iter().filter(|finding| finding.area == area).peekable();
         if findings.peek().is_some() {
-            let _ = writeln!(text, "{}", area.title());
+            let _ = writeln!(text, "{title}");
         }
-        for finding in findings {
-            tell(&mut text, finding, colour);
-        }
+        findings.for_each(|finding| tell(&mut text, finding, colour));
     }
     let [wrong, notes] = [Severity::Wrong, Severity::Note].map(|severity| report.count(severity));
     let sum = match (wrong, notes) {
@@ -30,13 +28,12 @@ pub fn text(report: &Report, colour: bool) -> String {
 }
 
 fn tell(text: &mut String, finding: &Finding, colour: bool) {
-    let word = finding.severity.word();
-    let (on, off) = match (colour, finding.severity) {
-        (false, _) => ("", ""),
-        (true, Severity::Ok) => ("\x1b[32m", "\x1b[0m"),
-        (true, Severity::Note) => ("\x1b[33m", "\x1b[0m"),
-        (true, Severity::Wrong) => ("\x1b[1;31m", "\x1b[0m"),
+    let (word, on) = match finding.severity {
+        Severity::Ok => ("ok", "\x1b[32m"),
+        Severity::Note => ("note", "\x1b[33m"),
+        Severity::Wrong => ("wrong", "\x1b[1;31m"),
     };
+    let (on, off) = if colour { (on, "\x1b[0m") } else { ("", "") };
     let _ = writeln!(text, "  {on}{word:<5}{off}  {}", finding.what);
     if let Some(hint) = &finding.hint {
         let _ = writeln!(text, "         {hint}");
