@@ -131,18 +131,12 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
     }
     let refused = service::refusal(&deps.paths, &deps.settings()).await;
     let refused = refused.map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")));
-    let mut findings: Vec<Finding> = refused.into_iter().collect();
-    match servers::look(deps, adapters::socket_variable()).await {
-        Err(why) => {
-            findings.push(Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}")))
-        }
-        Ok(observed) => {
-            let town = tmux::Town::new(deps, agents);
-            findings.extend(tmux::judge(&observed, &town));
-            findings.extend(tmux::judge_others(&observed, &town));
-        }
-    }
-    findings
+    let town = tmux::Town::new(deps, agents);
+    let looked = servers::look(deps, &town, adapters::socket_variable()).await;
+    let findings = looked.unwrap_or_else(|why| {
+        vec![Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}"))]
+    });
+    refused.into_iter().chain(findings).collect()
 }
 
 async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
