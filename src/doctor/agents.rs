@@ -77,9 +77,11 @@ pub async fn look(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Fin
         programs.push((spec.identity.to_string(), known[&key].clone()));
     }
     let mut findings = judge(&programs);
-    findings.extend(names.iter().map(|text| {
-        Finding::wrong(Area::Agents, text.clone()).hint("rename the directory, or one of the agents")
-    }));
+    findings.extend(
+        names
+            .iter()
+            .map(|text| Area::Agents.wrong(text.clone(), "rename the directory, or one of the agents")),
+    );
     findings
 }
 
@@ -107,18 +109,17 @@ fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
         // The last report of one that is not there says the same at greater length.
         let passed_over = program.reports.len().saturating_sub(usize::from(!program.on_path));
         findings.extend(program.reports[..passed_over].iter().map(|report| {
-            Finding::wrong(Area::Agents, format!("{who}: {report}"))
-                .hint("install what it names, or name another agent there")
+            Area::Agents
+                .wrong(format!("{who}: {report}"), "install what it names, or name another agent there")
         }));
     }
     let programs = said.into_iter().map(|(Program { what, on_path, .. }, who)| {
         let who = who.join(", ");
         match on_path {
-            true => Finding::ok(Area::Agents, format!("{who}: {what}")),
+            true => Area::Agents.ok(format!("{who}: {what}")),
             false => {
                 let what = format!("{who}: cannot be started: {what}, which is not on PATH");
-                Finding::wrong(Area::Agents, what)
-                    .hint("install it, or name another agent in settings/config.json")
+                Area::Agents.wrong(what, "install it, or name another agent in settings/config.json")
             }
         }
     });

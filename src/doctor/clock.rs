@@ -55,18 +55,18 @@ pub async fn look(deps: &Deps) -> Vec<Finding> {
 fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
     if now.as_second() < FIRST {
         let what = format!("the clock says {}", now.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        return vec![Finding::wrong(Area::Clock, what).hint("set it: ages and backoffs are reckoned by it")];
+        return vec![Area::Clock.wrong(what, "set it: ages and backoffs are reckoned by it")];
     }
     let ahead = noted.iter().filter_map(|(path, what, at)| {
         let ahead = Duration::try_from(at.duration_since(now)).ok().filter(|ahead| *ahead > TOLERANCE)?;
         let ahead = go_duration::format(Duration::from_secs(ahead.as_secs()));
         let text = format!("{path}: {what} lies {ahead} ahead of the clock");
         let hint = "set the clock right, or have it written again: until then it counts as fresh";
-        Some(Finding::wrong(Area::Clock, text).hint(hint).about(Path::new(path)))
+        Some(Area::Clock.wrong(text, hint).about(Path::new(path)))
     });
     let findings: Vec<Finding> = ahead.collect();
     match findings.is_empty() {
-        true => vec![Finding::ok(Area::Clock, "no time in the town's files lies ahead of the clock")],
+        true => vec![Area::Clock.ok("no time in the town's files lies ahead of the clock")],
         false => findings,
     }
 }

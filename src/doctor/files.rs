@@ -63,7 +63,7 @@ impl Look {
     }
 
     fn note(&mut self, shown: &Path, what: String, hint: &str) {
-        self.findings.push(Finding::note(Area::Files, what).hint(hint).about(shown));
+        self.findings.push(Area::Files.note(what, hint).about(shown));
     }
 
     /// What a file holds; `None` when it is missing or cannot be read, which is told.
@@ -293,8 +293,7 @@ fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
     });
     let more = scan.bad_count - scan.bad.len();
     let more = (more > 0).then(|| {
-        Finding::note(Area::Files, format!("{}: {more} more lines that cannot be used", path.display()))
-            .about(path)
+        Area::Files.note(format!("{}: {more} more lines that cannot be used", path.display()), "").about(path)
     });
     told.chain(more).collect()
 }
@@ -316,7 +315,7 @@ pub fn sum(looks: impl IntoIterator<Item = Look>) -> Vec<Finding> {
         1 => "1 file was read and is well-formed".to_owned(),
         well => format!("{well} files were read and are well-formed"),
     };
-    findings.insert(0, Finding::ok(Area::Files, what));
+    findings.insert(0, Area::Files.ok(what));
     findings
 }
 

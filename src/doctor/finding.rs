@@ -86,32 +86,28 @@ pub struct Finding {
     pub column: Option<usize>,
 }
 
-impl Finding {
-    /// A finding without more.
-    pub fn new(area: Area, severity: Severity, what: impl Into<String>) -> Self {
-        let what = one_line(&what.into());
-        Finding { area, severity, what, hint: None, path: None, line: None, column: None }
-    }
-
+impl Area {
     /// All is well.
-    pub fn ok(area: Area, what: impl Into<String>) -> Self {
-        Self::new(area, Severity::Ok, what)
+    pub fn ok(self, what: impl Into<String>) -> Finding {
+        Finding::new(self, Severity::Ok, what.into(), "")
     }
 
     /// Worth knowing.
-    pub fn note(area: Area, what: impl Into<String>) -> Self {
-        Self::new(area, Severity::Note, what)
+    pub fn note(self, what: impl Into<String>, hint: impl AsRef<str>) -> Finding {
+        Finding::new(self, Severity::Note, what.into(), hint.as_ref())
     }
 
     /// To be mended.
-    pub fn wrong(area: Area, what: impl Into<String>) -> Self {
-        Self::new(area, Severity::Wrong, what)
+    pub fn wrong(self, what: impl Into<String>, hint: impl AsRef<str>) -> Finding {
+        Finding::new(self, Severity::Wrong, what.into(), hint.as_ref())
     }
+}
 
-    /// The same, with what to do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(one_line(&hint.into())).filter(|hint| !hint.is_empty());
-        self
+impl Finding {
+    /// What was found, and what to do about it, where there is something.
+    fn new(area: Area, severity: Severity, what: String, hint: &str) -> Self {
+        let hint = Some(one_line(hint)).filter(|hint| !hint.is_empty());
+        Finding { area, severity, what: one_line(&what), hint, path: None, line: None, column: None }
     }
 
     /// The same, about this file.
@@ -128,7 +124,7 @@ impl Finding {
             path: Some(path.clone()),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            ..Self::new(Area::Files, severity, bare.to_string()).hint(*advice)
+            ..Self::new(Area::Files, severity, bare.to_string(), advice)
         }
     }
 }
@@ -167,17 +163,17 @@ mod tests {
     fn a_report_is_ordered_by_area_and_is_ok_without_wrong_ones() {
         let findings = || {
             vec![
-                Finding::note(Area::Clock, "c"),
-                Finding::ok(Area::Town, "t1"),
-                Finding::note(Area::Files, "f"),
-                Finding::ok(Area::Town, "t2"),
+                Area::Clock.note("c", ""),
+                Area::Town.ok("t1"),
+                Area::Files.note("f", ""),
+                Area::Town.ok("t2"),
             ]
         };
         let report = Report::new(None, findings());
         let order: Vec<&str> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
         assert_eq!((order, report.ok), (vec!["t1", "t2", "f", "c"], true));
         assert_eq!((report.count(Severity::Ok), report.count(Severity::Note)), (2, 2));
-        let wrong = findings().into_iter().chain([Finding::wrong(Area::Tmux, "x")]).collect();
+        let wrong = findings().into_iter().chain([Area::Tmux.wrong("x", "")]).collect();
         assert!(!Report::new(None, wrong).ok);
         assert!(Area::ALL.is_sorted(), "the order of a report");
     }
@@ -196,7 +192,7 @@ mod tests {
                 "hint": "mend it", "path": "mayor/rigs.json", "line": 2, "column": 7,
             })
         );
-        let plain = serde_json::to_value(Finding::ok(Area::Town, "x").hint("")).unwrap();
+        let plain = serde_json::to_value(Area::Town.ok("x")).unwrap();
         assert_eq!(plain, serde_json::json!({"area": "town", "severity": "ok", "what": "x"}));
     }
 }

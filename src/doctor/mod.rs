@@ -55,14 +55,14 @@ pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
     let env = |name: &str| std::env::var(name).ok();
     Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
         Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
-        Err(error) => Report::new(None, vec![Finding::wrong(Area::Town, error.to_string())]),
+        Err(error) => Report::new(None, vec![Area::Town.wrong(error.to_string(), "")]),
     })
 }
 
 async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let root = paths.root().to_owned();
     let by = by.unwrap_or("the working directory lies in it");
-    let mut findings = vec![Finding::ok(Area::Town, format!("{} ({by})", root.display()))];
+    let mut findings = vec![Area::Town.ok(format!("{} ({by})", root.display()))];
     let town = (&Disk as &dyn Files, &paths);
     let Ok((read, settings)) = timeout(FIRST, files::settings(town)).await else {
         findings.push(unread("the settings"));
@@ -78,7 +78,7 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     if matches!(Disk.exists(&paths.town_json()).await, Ok(false)) {
         let what = "it has no mayor/town.json: it was found by its directory mayor/ alone";
         let hint = "`gt install` makes a town; --town and GT_TOWN_ROOT need the file";
-        findings.push(Finding::note(Area::Town, what).hint(hint));
+        findings.push(Area::Town.note(what, hint));
     }
     // The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to. The last value
     // stays readable when its sender is gone.
@@ -89,8 +89,10 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
 }
 
 fn unread(what: &str) -> Finding {
-    Finding::wrong(Area::Files, format!("{what} could not be read within {}s", FIRST.as_secs()))
-        .hint("see whether the town's disk answers")
+    Area::Files.wrong(
+        format!("{what} could not be read within {}s", FIRST.as_secs()),
+        "see whether the town's disk answers",
+    )
 }
 
 async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> Vec<Finding> {
@@ -119,7 +121,7 @@ async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> 
 /// Large files of events take the longest, and are the least of what can be wrong.
 async fn within_events(deps: &Deps) -> Look {
     timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Look {
-        findings: vec![Finding::note(Area::Files, "the files of events could not be looked through in time")],
+        findings: vec![Area::Files.note("the files of events could not be looked through in time", "")],
         ..Look::default()
     })
 }
@@ -127,14 +129,14 @@ async fn within_events(deps: &Deps) -> Look {
 async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding> {
     if !usable {
         let what = "which tmux server is meant is not known: settings/supervisor.json cannot be used";
-        return vec![Finding::note(Area::Tmux, what)];
+        return vec![Area::Tmux.note(what, "")];
     }
     let refused = service::refusal(&deps.paths, &deps.settings()).await;
-    let refused = refused.map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")));
+    let refused = refused.map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
     let town = tmux::Town::new(deps, agents);
     let looked = servers::look(deps, &town, adapters::socket_variable()).await;
     let findings = looked.unwrap_or_else(|why| {
-        vec![Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}"))]
+        vec![Area::Tmux.note(format!("its servers could not be looked at: {why}"), "")]
     });
     refused.into_iter().chain(findings).collect()
 }
@@ -144,5 +146,5 @@ async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Fin
 }
 
 fn late(area: Area, limit: Duration) -> Finding {
-    Finding::note(area, format!("could not be looked at within {}s: how it is is not known", limit.as_secs()))
+    area.note(format!("could not be looked at within {}s: how it is is not known", limit.as_secs()), "")
 }

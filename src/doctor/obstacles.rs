@@ -48,7 +48,7 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     }
     findings.extend(of_patrols(&deps.settings().patrols));
     if findings.is_empty() {
-        findings.push(Finding::ok(Area::Locks, "nothing keeps agents from being started"));
+        findings.push(Area::Locks.ok("nothing keeps agents from being started"));
     }
     findings
 }
@@ -68,14 +68,15 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
     match held {
         Ok(holders) => {
             let by = by(&holders);
-            note(format!("daemon/shutdown.lock is held{by}: the town is being taken down"))
-                .hint("nothing is started, nudged or ended until it is let go")
+            note(
+                format!("daemon/shutdown.lock is held{by}: the town is being taken down"),
+                "nothing is started, nudged or ended until it is let go",
+            )
         }
-        Err(why) => Finding::wrong(
-            Area::Locks,
+        Err(why) => Area::Locks.wrong(
             format!("daemon/shutdown.lock cannot be asked: {why}; nothing is started while that is so"),
-        )
-        .hint("check its owner and permissions"),
+            "check its owner and permissions",
+        ),
     }
 }
 
@@ -96,7 +97,7 @@ async fn events(deps: &Deps) -> Option<Vec<Holder>> {
 fn of_events(holders: &[Holder]) -> Finding {
     let by = by(holders);
     let what = format!(".events.jsonl.lock has been held{by} for more than 2s: no event can be written");
-    Finding::wrong(Area::Locks, what).hint("end the process that holds it; the file itself may stay")
+    Area::Locks.wrong(what, "end the process that holds it; the file itself may stay")
 }
 
 fn by(holders: &[Holder]) -> String {
@@ -106,8 +107,8 @@ fn by(holders: &[Holder]) -> String {
     }
 }
 
-fn note(what: String) -> Finding {
-    Finding::note(Area::Locks, what)
+fn note(what: String, hint: impl AsRef<str>) -> Finding {
+    Area::Locks.note(what, hint)
 }
 
 /// Of a file `ESTOP` or `ESTOP.<rig>`.
@@ -119,13 +120,13 @@ fn of_stop(name: &str) -> Option<Finding> {
             format!("{name}: emergency stop of rig {rig}, nothing is started in it")
         }
     };
-    Some(note(what).hint(format!("remove {name} when it is over")))
+    Some(note(what, format!("remove {name} when it is over")))
 }
 
 fn of_pause(pause: &Pause) -> Option<Finding> {
     let by = pause.paused_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
     let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    pause.paused.then(|| note(format!("the deacon is paused{by}{why}")).hint("`gt deacon resume` ends it"))
+    pause.paused.then(|| note(format!("the deacon is paused{by}{why}"), "`gt deacon resume` ends it"))
 }
 
 fn of_closed(rig: &RigName, why: &str) -> Finding {
@@ -134,7 +135,7 @@ fn of_closed(rig: &RigName, why: &str) -> Finding {
         "rig is docked" => format!("`gt rig undock {rig}` opens it"),
         _ => format!("see auto_restart in .beads-wisp/config/{rig}.json"),
     };
-    note(format!("nothing is started in rig {rig}: {why}")).hint(hint)
+    note(format!("nothing is started in rig {rig}: {why}"), hint)
 }
 
 fn of_patrols(patrols: &Patrols) -> Vec<Finding> {
@@ -146,7 +147,7 @@ fn of_patrols(patrols: &Patrols) -> Vec<Finding> {
             (true, None) => return None,
         };
         let what = format!("mayor/daemon.json: the {role} patrol {what}");
-        Some(note(what).hint(format!("set patrols.{role} there to change it")))
+        Some(note(what, format!("set patrols.{role} there to change it")))
     });
     switched_off.collect()
 }

@@ -55,7 +55,7 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
         findings.extend(of_path(shown, need, standing));
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(Area::Permissions, "the town, daemon/ and the logs can be written to"));
+        findings.push(Area::Permissions.ok("the town, daemon/ and the logs can be written to"));
     }
     findings.extend(homeless(deps, rigs).await);
     findings.push(of_room(disk::room(town.root()).await.map_err(|error| error.to_string())));
@@ -77,7 +77,7 @@ async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
                     format!("{identity} cannot be started: its directory {} does not exist", path.display());
                 let hint =
                     "`gt rig add` makes the directories of a rig; `gt doctor --fix` may bring them back";
-                homeless.push(Finding::wrong(Area::Permissions, what).hint(hint).about(path));
+                homeless.push(Area::Permissions.wrong(what, hint).about(path));
             }
         }
     }
@@ -96,8 +96,7 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
 /// What is wrong with a path that stands so; one that is not there is made at the start.
 fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) -> Option<Finding> {
     let shown = path.display();
-    let wrong =
-        |what: String, hint: &str| Some(Finding::wrong(Area::Permissions, what).hint(hint).about(path));
+    let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));
     let standing = match standing {
         Ok(standing) => standing?,
         Err(why) => {
@@ -116,20 +115,16 @@ fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) 
     }
     let right = need.closed.filter(|_| standing.mode & 0o077 != 0)?;
     let what = format!("{shown} is open to other users (mode {:04o})", standing.mode);
-    Some(Finding::note(Area::Permissions, what).hint(format!("chmod {right:o} {shown}")).about(path))
+    Some(Area::Permissions.note(what, format!("chmod {right:o} {shown}")).about(path))
 }
 
 fn of_room(room: Result<Room, String>) -> Finding {
-    let full = |what: String| {
-        Finding::wrong(Area::Permissions, what).hint("make room: nothing the supervisor notes can be kept")
-    };
+    let full =
+        |what: String| Area::Permissions.wrong(what, "make room: nothing the supervisor notes can be kept");
     let room = match room {
         Ok(room) => room,
         Err(why) => {
-            return Finding::note(
-                Area::Permissions,
-                format!("how much room the disk has is not known: {why}"),
-            );
+            return Area::Permissions.note(format!("how much room the disk has is not known: {why}"), "");
         }
     };
     let left = match room.bytes >> 30 {
@@ -141,9 +136,9 @@ fn of_room(room: Result<Room, String>) -> Finding {
     } else if room.bytes < NO_ROOM {
         full(format!("the town's disk is full: {left}"))
     } else if room.bytes < LITTLE_ROOM {
-        Finding::note(Area::Permissions, format!("the town's disk is nearly full: {left}")).hint("make room")
+        Area::Permissions.note(format!("the town's disk is nearly full: {left}"), "make room")
     } else {
-        Finding::ok(Area::Permissions, format!("the town's disk has {left}"))
+        Area::Permissions.ok(format!("the town's disk has {left}"))
     }
 }
 

@@ -51,9 +51,9 @@ mod tests {
     #[test]
     fn grouped_by_area_with_hints_and_a_sum() {
         let findings = vec![
-            Finding::wrong(Area::Tools, "tmux is gone\x1b[2J\nok").hint("install it"),
-            Finding::ok(Area::Town, "/t"),
-            Finding::note(Area::Tools, "git is old"),
+            Area::Tools.wrong("tmux is gone\x1b[2J\nok", "install it"),
+            Area::Town.ok("/t"),
+            Area::Tools.note("git is old", ""),
         ];
         assert_eq!(
             text(&report(findings.clone()), false),
@@ -72,8 +72,8 @@ mod tests {
             (2, 0, "2 wrong, 0 notes"),
             (1, 1, "1 wrong, 1 note"),
         ] {
-            let wrong = (0..wrong).map(|_| Finding::wrong(Area::Files, "x"));
-            let findings = wrong.chain((0..notes).map(|_| Finding::note(Area::Files, "y"))).collect();
+            let wrong = (0..wrong).map(|_| Area::Files.wrong("x", ""));
+            let findings = wrong.chain((0..notes).map(|_| Area::Files.note("y", ""))).collect();
             assert_eq!(text(&report(findings), false).lines().last(), Some(sum));
         }
     }

@@ -84,12 +84,12 @@ impl Town {
 
 /// Of the server the supervisor uses.
 pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
-    let wrong = |what: String, hint: &str| vec![Finding::wrong(Area::Tmux, what).hint(hint)];
+    let wrong = |what: String, hint: &str| vec![Area::Tmux.wrong(what, hint)];
     match answer {
-        Answer::NoServer => vec![
-            Finding::note(Area::Tmux, format!("no tmux server runs on {shown}"))
-                .hint("the supervisor starts it with the first agent"),
-        ],
+        Answer::NoServer => vec![Area::Tmux.note(
+            format!("no tmux server runs on {shown}"),
+            "the supervisor starts it with the first agent",
+        )],
         Answer::TimedOut => wrong(
             format!("the tmux server on {shown} did not answer within 2s"),
             "what it does can be seen with `ps`; killing it ends every agent in it",
@@ -101,7 +101,7 @@ pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
         Answer::Sessions(sessions) => {
             let agents = counted(sessions.iter().filter(|it| is_ours(it, town)).count(), "agent");
             let sum = counted(sessions.len(), "session");
-            let well = Finding::ok(Area::Tmux, format!("the server on {shown} answers: {sum}, {agents}"));
+            let well = Area::Tmux.ok(format!("the server on {shown} answers: {sum}, {agents}"));
             let named = sessions.iter().filter(|it| town.sessions.contains(&it.name));
             [well]
                 .into_iter()
@@ -118,20 +118,19 @@ pub fn of_options(shown: &str, [exit, destroy]: [bool; 2]) -> Vec<Finding> {
         let what = format!(
             "tmux's option exit-unattached is on: the server on {shown} ends, with every agent, when the last client leaves"
         );
-        Finding::wrong(Area::Tmux, what)
-            .hint("remove it from tmux.conf; a supervisor that runs turns it off")
+        Area::Tmux.wrong(what, "remove it from tmux.conf; a supervisor that runs turns it off")
     });
     let destroy = destroy.then(|| {
         let what = "tmux's option destroy-unattached is on: what the supervisor starts is exempt, agents that `gt` starts end \
                     when any client leaves";
-        Finding::note(Area::Tmux, what).hint("remove it from tmux.conf")
+        Area::Tmux.note(what, "remove it from tmux.conf")
     });
     exit.into_iter().chain(destroy).collect()
 }
 
 /// That a supervisor's control client was seen.
 pub fn connected() -> Finding {
-    Finding::ok(Area::Tmux, "control mode works: a supervisor is connected")
+    Area::Tmux.ok("control mode works: a supervisor is connected")
 }
 
 /// Whether it is one of this town's agents, by the scheme in force.
@@ -147,11 +146,10 @@ fn counted(count: usize, what: &str) -> String {
 fn of_another_town(session: &Seen) -> Option<Finding> {
     let town = session.other_town.as_deref()?;
     let what = format!("{}: {}: that agent is left alone", session.name, foreign::taken_by(town));
-    Some(
-        Finding::wrong(Area::Tmux, what).hint(
-            "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
-        ),
-    )
+    Some(Area::Tmux.wrong(
+        what,
+        "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
+    ))
 }
 
 /// Agents that are named by the scheme that is not in force: nobody would find them, and start others.
@@ -171,8 +169,10 @@ fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
             "sessions are named by scheme {other:?}, and tmux.naming is {in_force:?}: {}",
             names.join(", ")
         );
-        Finding::wrong(Area::Tmux, what)
-            .hint(format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions"))
+        Area::Tmux.wrong(
+            what,
+            format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions"),
+        )
     })
 }
 
@@ -204,32 +204,33 @@ fn origin(session: &Seen, root: &Path) -> Origin {
 /// what that said.
 pub fn of_others(own: &str, answer: &Answer, others: &Others, town: &Town) -> Vec<Finding> {
     let here = matches!(answer, Answer::Sessions(sessions) if sessions.iter().any(|it| is_ours(it, town)));
-    let note = |what: String| Finding::note(Area::Sockets, what);
+    let note = |what: String, hint: &str| Area::Sockets.note(what, hint);
     let mut findings: Vec<Finding> =
         others.answers.iter().flat_map(|other| of_other(own, here, other, town)).collect();
     if others.unasked > 0 {
         let what = format!("{} more tmux sockets were not asked", others.unasked);
-        findings.push(note(what).hint("remove those on which no server runs"));
+        findings.push(note(what, "remove those on which no server runs"));
     }
-    findings
-        .extend(others.unlisted.iter().map(|why| note(format!("other tmux servers are not known: {why}"))));
+    findings.extend(
+        others.unlisted.iter().map(|why| note(format!("other tmux servers are not known: {why}"), "")),
+    );
     if findings.is_empty() {
         let looked_at = others.answers.len();
         let what = format!("no agent of this town on another tmux server ({looked_at} looked at)");
-        findings.push(Finding::ok(Area::Sockets, what));
+        findings.push(Area::Sockets.ok(what));
     }
     findings.extend(others.beaten.iter().map(|name| {
         let what = format!(
             "GT_TMUX_SOCKET names {name:?}, and the settings name {own}: `gt` and the supervisor may differ"
         );
-        note(what).hint("settings/supervisor.json beats it; name the same server in both")
+        note(what, "settings/supervisor.json beats it; name the same server in both")
     }));
     findings
 }
 
 fn of_other(own: &str, here: bool, (socket, answer): &(PathBuf, Answer), town: &Town) -> Vec<Finding> {
     let server = format!("the tmux server on {}", socket.display());
-    let note = |what: String| vec![Finding::note(Area::Sockets, what)];
+    let note = |what: String| vec![Area::Sockets.note(what, "")];
     match answer {
         Answer::Sessions(sessions) => split(own, here, socket, sessions, town),
         Answer::NoServer => Vec::new(),
@@ -259,17 +260,17 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
                 "set tmux.socket_name to {name:?} in settings/supervisor.json and start the supervisor again"
             ),
         };
-        findings.push(Finding::wrong(Area::Sockets, what).hint(hint));
+        findings.push(Area::Sockets.wrong(what, hint));
     }
     if !unknown.is_empty() {
         let what = format!(
             "sessions named like this town's agents run on {shown}, whose is not known: {}",
             unknown.join(", ")
         );
-        findings.push(
-            Finding::note(Area::Sockets, what)
-                .hint(format!("if they are, set tmux.socket_name to {name:?} in settings/supervisor.json")),
-        );
+        findings.push(Area::Sockets.note(
+            what,
+            format!("if they are, set tmux.socket_name to {name:?} in settings/supervisor.json"),
+        ));
     }
     findings
 }

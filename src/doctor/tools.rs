@@ -87,37 +87,35 @@ fn of_tool(observed: &Observed) -> Finding {
     let Tool { setting, without, .. } = tool;
     let place = path.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
     match version {
-        Ok(line) if line.is_empty() => {
-            Finding::note(Area::Tools, format!("{program}{place} printed no version"))
-        }
+        Ok(line) if line.is_empty() => Area::Tools.note(format!("{program}{place} printed no version"), ""),
         Ok(line) if *setting == "tmux" => of_tmux(line, &place),
-        Ok(line) => Finding::ok(Area::Tools, format!("{line}{place}")),
-        Err(CommandError::NotFound { .. }) => {
-            Finding::wrong(Area::Tools, format!("{program} is not installed or not on PATH: {without}"))
-                .hint(format!("install it, or set commands.{setting} in settings/supervisor.json"))
-        }
+        Ok(line) => Area::Tools.ok(format!("{line}{place}")),
+        Err(CommandError::NotFound { .. }) => Area::Tools.wrong(
+            format!("{program} is not installed or not on PATH: {without}"),
+            format!("install it, or set commands.{setting} in settings/supervisor.json"),
+        ),
         // Slow is not broken, but without tmux nothing at all can be done.
-        Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => {
-            Finding::note(Area::Tools, format!("{program}{place}: its version is not known: {error}"))
-                .hint("run it by hand: whatever waits for it will take that long too")
-        }
-        Err(error) => {
-            Finding::wrong(Area::Tools, format!("{program}{place} cannot be used: {error}: {without}"))
-                .hint(format!("mend it, or set commands.{setting} in settings/supervisor.json"))
-        }
+        Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => Area::Tools.note(
+            format!("{program}{place}: its version is not known: {error}"),
+            "run it by hand: whatever waits for it will take that long too",
+        ),
+        Err(error) => Area::Tools.wrong(
+            format!("{program}{place} cannot be used: {error}: {without}"),
+            format!("mend it, or set commands.{setting} in settings/supervisor.json"),
+        ),
     }
 }
 
 fn of_tmux(line: &str, place: &str) -> Finding {
     let hint = "install tmux 3.2 or later, or set commands.tmux in settings/supervisor.json";
     match ability(line) {
-        Ability::Control => Finding::ok(Area::Tools, format!("{line}{place}")),
+        Ability::Control => Area::Tools.ok(format!("{line}{place}")),
         Ability::Subprocess => {
             let what =
                 format!("{line}{place} has no usable control mode: deaths are noticed by sweeps alone");
-            Finding::note(Area::Tools, what).hint(hint)
+            Area::Tools.note(what, hint)
         }
-        Ability::TooOld => Finding::wrong(Area::Tools, format!("{line}{place} is too old")).hint(hint),
+        Ability::TooOld => Area::Tools.wrong(format!("{line}{place} is too old"), hint),
     }
 }
 
