@@ -11,16 +11,13 @@ use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use gastown_supervisor::{
     clock::SystemClock,
-    commands::{Command, CommandError, Commands, Line, Printed, lines, runner::Runner},
+    commands::{Command, CommandError, Commands, Printed, dies_with_us::dies_with_us, runner::Runner},
     control::socket::SocketDoor,
     convoy::sqlite::SqliteConvoys,
     deps::Deps,
@@ -282,168 +279,19 @@ async fn a_notify_command_that_fails_or_hangs_is_a_problem() {
     assert!(gone(written_pid(&town.path().join("pid")).await).await, "what it started lives on");
 }
 
-/// What was heard of a command that was followed: its lines, and how many were too long.
-#[derive(Clone, Default)]
-struct Followed(Arc<Mutex<(Vec<String>, usize)>>);
-
-impl Followed {
-    async fn follow(&self, command: Command) -> Result<(), CommandError> {
-        let heard = self.0.clone();
-        let hear = move |line: Line<'_>| {
-            let mut heard = heard.lock().unwrap();
-            match line {
-                Line::Whole(line) => heard.0.push(String::from_utf8_lossy(line).into_owned()),
-                Line::TooLong => heard.1 += 1,
-            }
-        };
-        let runner = Runner::new(BTreeMap::from([("BD_ACTOR".into(), "daemon".into())]));
-        runner.follow(command, Box::new(hear)).await
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().0.clone()
-    }
-
-    fn too_long(&self) -> usize {
-        self.0.lock().unwrap().1
-    }
-
-    /// The process id on its n-th line.
-    async fn pid(&self, line: usize) -> u32 {
-        eventually(|| self.lines().get(line)?.parse().ok()).await.expect("a line with a process id")
-    }
-}
-
-#[tokio::test]
-async fn followed_lines_arrive_as_they_are_printed() {
-    let dir = tempfile::tempdir().unwrap();
-    let go_on = dir.path().join("go on");
-    let followed = Followed::default();
-    let script = format!(
-        "cat; echo one $BD_ACTOR; until [ -e '{}' ]; do sleep 0.02; done; printf 'two\\nthr'; printf 'ee'",
-        go_on.display()
-    );
-    let following = followed.follow(shell(&script));
-    let watching = async {
-        assert!(eventually(|| (followed.lines() == ["one daemon"]).then_some(())).await.is_some());
-        std::fs::write(&go_on, "").unwrap();
-    };
-    let (ended, ()) = tokio::join!(following, watching);
-    assert_eq!(ended, Ok(()));
-    assert_eq!(
-        followed.lines(),
-        ["one daemon", "two", "three"],
-        "its input was closed, its last line cut off"
-    );
-}
-
-#[tokio::test]
-async fn a_followed_command_that_fails_says_why() {
-    let program = |program: &str| Command { program: program.into(), arguments: vec![], ..shell("") };
-    for (name, command, wanted) in [
-        ("exit code", shell("echo out; echo one >&2; exit 3"), "failed (exit code 3): one"),
-        ("signal", shell("kill -9 $$"), "failed (signal 9)"),
-        ("not installed", program("no-such-program-here"), "is not installed or not on PATH"),
-        (
-            "no directory",
-            Command { directory: "/no/such".into(), ..shell("") },
-            "the directory does not exist",
-        ),
-        ("much to say", shell("yes x | head -c 3000000 >&2; echo the end >&2; exit 1"), "x the end"),
-    ] {
-        let line = command.line();
-        let told = Followed::default().follow(command).await.expect_err(name).to_string();
-        assert!(told.contains(wanted) && told.contains(&line) && told.len() < 700, "{name}: {told}");
-    }
-}
-
-#[tokio::test]
-async fn a_followed_line_without_end_is_left_out() {
-    let followed = Followed::default();
-    let script = format!("echo a; head -c {} /dev/zero; echo; echo b", 3 * lines::LONGEST);
-    assert_eq!(followed.follow(shell(&script)).await, Ok(()));
-    assert_eq!((followed.lines(), followed.too_long()), (vec!["a".to_owned(), "b".to_owned()], 1));
-    // More than 64 KiB is nothing special.
-    let followed = Followed::default();
-    assert_eq!(followed.follow(shell("head -c 100000 /dev/zero; echo; echo b")).await, Ok(()));
-    assert_eq!(followed.lines().iter().map(String::len).collect::<Vec<_>>(), [100_000, 1]);
-}
-
-#[tokio::test]
-async fn one_that_prints_without_end_is_made_to_wait() {
-    for script in ["exec yes", "exec cat /dev/zero", "yes >&2; exit 0"] {
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = count.clone();
-        let hear = move |_: Line<'_>| {
-            counted.fetch_add(1, Ordering::Relaxed);
-        };
-        let runner = Runner::default();
-        let following = runner.follow(shell(script), Box::new(hear));
-        let (began, mut turns) = (Instant::now(), 0);
-        let others = async {
-            while began.elapsed() < Duration::from_millis(500) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                turns += 1;
-            }
-        };
-        tokio::select! {
-            ended = following => panic!("{script}: {ended:?}"),
-            () = others => {}
-        }
-        let took = began.elapsed();
-        assert!(turns > 20, "{script}: others had {turns} turns in {took:?}");
-        // A quarter of a MiB, which is 131072 lines of `yes`, in 50 ms.
-        let most = 131_072 * (took.as_millis() as usize / 50 + 2);
-        assert!(count.load(Ordering::Relaxed) <= most, "{script}: {count:?} in {took:?}");
-    }
-}
-
-#[tokio::test]
-async fn who_no_longer_follows_ends_the_whole_group() {
-    let followed = Followed::default();
-    let (parent, child) = tokio::select! {
-        ended = followed.follow(shell("echo $$; sleep 60 & echo $!; wait")) => panic!("it ended: {ended:?}"),
-        pids = async { (followed.pid(0).await, followed.pid(1).await) } => pids,
-    };
-    assert!(gone(parent).await && gone(child).await);
-}
-
-#[tokio::test]
-async fn a_followed_command_is_over_when_its_output_is() {
-    for (name, script, wanted) in [
-        ("it goes on in silence", "echo $$; exec >/dev/null 2>&1; exec sleep 60", Err(())),
-        ("its errors go on", "echo $$; exec >/dev/null; exec sleep 60", Err(())),
-        ("what it started holds it", "sleep 60 & echo $!", Ok(())),
-    ] {
-        let followed = Followed::default();
-        let began = Instant::now();
-        let ended = followed.follow(shell(script)).await;
-        assert!(began.elapsed() < Duration::from_secs(5), "{name}: {:?}", began.elapsed());
-        assert_eq!(ended.clone().map_err(drop), wanted, "{name}: {ended:?}");
-        if let Err(error) = ended {
-            assert!(error.to_string().contains("it closed its output and went on"), "{name}: {error}");
-        }
-        assert!(gone(followed.pid(0).await).await, "{name}: it lives on");
-    }
-}
-
-/// The kernel does it, when the thread that started the command is gone; nothing is dropped here.
+/// The kernel does it, when the thread that started the program is gone; nothing is dropped here.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_followed_command_dies_with_us() {
-    let followed = Followed::default();
+fn a_program_that_is_to_die_with_us_does() {
     let (tell, told) = std::sync::mpsc::channel();
-    let follows = followed.clone();
     let ours = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut following = Box::pin(follows.follow(shell("echo $$; exec sleep 60")));
-            let pid = tokio::select! {
-                ended = &mut following => panic!("it ended: {ended:?}"),
-                pid = follows.pid(0) => pid,
-            };
-            tell.send(pid).unwrap();
-            std::mem::forget(following);
+            let mut sleep = tokio::process::Command::new("sleep");
+            dies_with_us(sleep.arg("60"), rustix::process::Signal::KILL);
+            let child = sleep.spawn().unwrap();
+            tell.send(child.id().unwrap()).unwrap();
+            std::mem::forget(child);
         });
         std::mem::forget(runtime);
     });

@@ -76,17 +76,19 @@ impl Beads {
         tracks.iter().for_each(|on| self.depends(id, on, "tracks"));
     }
 
+    /// Which of these beads an open convoy tracks.
     async fn tracked(&self, ids: &[&str]) -> Result<Vec<String>, StoreError> {
-        let ids: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        Ok(self.asked.tracked(&ids).await?.into_iter().collect())
+        let tracked: BTreeSet<String> = self.asked.open().await?.into_values().flatten().collect();
+        let asked: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        Ok(asked.intersection(&tracked).cloned().collect())
     }
 
-    /// Both questions are not answered; why.
+    async fn any_open(&self) -> Result<bool, StoreError> {
+        Ok(!self.asked.open().await?.is_empty())
+    }
+
     async fn why(&self) -> StoreError {
-        let why = self.asked.any_open().await.unwrap_err();
-        let tracked = self.tracked(&["gt-1"]).await.unwrap_err();
-        assert_eq!(std::mem::discriminant(&tracked), std::mem::discriminant(&why), "{tracked}");
-        why
+        self.asked.open().await.unwrap_err()
     }
 
     fn files(&self) -> Vec<String> {
@@ -101,7 +103,7 @@ impl Beads {
 #[tokio::test]
 async fn whether_a_convoy_is_open() {
     let beads = Beads::new();
-    assert_eq!(beads.asked.any_open().await, Ok(false), "no issues at all");
+    assert_eq!(beads.any_open().await, Ok(false), "no issues at all");
     for (id, kind, status, expected) in [
         ("gt-1", "task", "open", false),
         ("hq-cv-1", "convoy", "closed", false),
@@ -109,12 +111,12 @@ async fn whether_a_convoy_is_open() {
         ("hq-cv-3", "convoy", "in_progress", true),
     ] {
         beads.issue(id, kind, status);
-        assert_eq!(beads.asked.any_open().await, Ok(expected), "{id}");
+        assert_eq!(beads.any_open().await, Ok(expected), "{id}");
     }
     beads.bd().execute("DELETE FROM issues WHERE status = 'in_progress'", []).unwrap();
-    assert_eq!(beads.asked.any_open().await, Ok(false));
+    assert_eq!(beads.any_open().await, Ok(false));
     beads.issue("hq-cv-4", "convoy", "open");
-    assert_eq!(beads.asked.any_open().await, Ok(true));
+    assert_eq!(beads.any_open().await, Ok(true));
 }
 
 #[tokio::test]
@@ -176,7 +178,7 @@ async fn one_that_is_not_there_is_not_made() {
     assert_eq!(beads.why().await, StoreError::Missing);
     assert_eq!(beads.files(), Vec::<String>::new());
     let nowhere = SqliteConvoys::new(beads.directory.path().join("no/such/beads.db"));
-    assert_eq!(nowhere.any_open().await, Err(StoreError::Missing));
+    assert_eq!(nowhere.open().await, Err(StoreError::Missing));
 }
 
 #[tokio::test]
@@ -196,7 +198,7 @@ async fn what_is_no_database_of_beads() {
         (
             "other columns",
             Box::new(other_tables("CREATE TABLE issues (id TEXT, status TEXT)")),
-            "no such column: issue_type",
+            "its schema is another one",
         ),
         (
             "other columns of dependencies",
@@ -256,7 +258,7 @@ async fn one_that_somebody_locked_is_not_waited_for() {
     assert!(why.to_string().contains("it is locked (database is locked)"), "{why}");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     locked.execute_batch("COMMIT").unwrap();
-    assert_eq!(beads.asked.any_open().await, Ok(true), "and asked again later");
+    assert_eq!(beads.any_open().await, Ok(true), "and asked again later");
 }
 
 #[tokio::test]
@@ -267,10 +269,10 @@ async fn a_writer_and_who_asks_do_not_wait_for_each_other() {
     beads.convoy("hq-cv-1", &["gt-1"]);
     let writer = beads.bd();
     writer.execute_batch("BEGIN IMMEDIATE; UPDATE issues SET status = 'closed'").unwrap();
-    assert_eq!(beads.asked.any_open().await, Ok(true), "as it was last committed");
+    assert_eq!(beads.any_open().await, Ok(true), "as it was last committed");
     assert_eq!(beads.tracked(&["gt-1"]).await.unwrap(), ["gt-1"]);
     writer.execute_batch("COMMIT").unwrap();
-    assert_eq!(beads.asked.any_open().await, Ok(false));
+    assert_eq!(beads.any_open().await, Ok(false));
     // Nobody is left who holds up what needs the whole database.
     let left: i64 = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
@@ -290,7 +292,7 @@ async fn the_database_is_only_read() {
     }
     let content = |name: &str| fs::read(left.directory.path().join(name)).unwrap();
     let before = (content("beads.db"), content("beads.db-wal"));
-    assert_eq!(left.asked.any_open().await, Ok(true), "it is in the log only");
+    assert_eq!(left.any_open().await, Ok(true), "it is in the log only");
     assert!((content("beads.db"), content("beads.db-wal")) == before);
 }
 
@@ -300,7 +302,7 @@ async fn nothing_stays_open_between_two_questions() {
     beads.convoy("hq-cv-1", &["gt-1"]);
     let writer = beads.bd();
     for round in 0..20 {
-        assert_eq!(beads.asked.any_open().await, Ok(true));
+        assert_eq!(beads.any_open().await, Ok(true));
         let locked = writer.execute_batch("BEGIN EXCLUSIVE; COMMIT");
         assert!(locked.is_ok(), "round {round}: {locked:?}");
     }
@@ -308,11 +310,31 @@ async fn nothing_stays_open_between_two_questions() {
     let other = Beads::new();
     drop(writer);
     fs::rename(other.path(), beads.path()).unwrap();
-    assert_eq!(beads.asked.any_open().await, Ok(false));
+    assert_eq!(beads.any_open().await, Ok(false));
 }
 
 #[tokio::test]
 async fn a_statement_without_end_is_given_up() {
+    let beads = Beads::new();
+    beads
+        .bd()
+        .execute_batch(
+            "ALTER TABLE issues RENAME TO real;
+            CREATE VIEW issues AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+            SELECT 'hq-cv-1' AS id, 'open' AS status, CASE i WHEN 0 THEN 'convoy' ELSE 'task' END AS issue_type FROM n",
+        )
+        .unwrap();
+    let began = Instant::now();
+    let why = beads.why().await;
+    assert!(why.to_string().contains("it took longer than 1s"), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    beads.bd().execute_batch("DROP VIEW issues; ALTER TABLE real RENAME TO issues").unwrap();
+    assert_eq!(beads.any_open().await, Ok(false), "other questions are answered");
+}
+
+/// So many that nobody tracks them: what is held of them is bounded.
+#[tokio::test]
+async fn a_convoy_of_very_many_beads() {
     let beads = Beads::new();
     beads.convoy("hq-cv-1", &[]);
     beads
@@ -323,11 +345,7 @@ async fn a_statement_without_end_is_given_up() {
             SELECT 'hq-cv-1', 'external:gastown:bead-' || i, 'tracks' FROM n",
         )
         .unwrap();
-    let ids: Vec<String> = (0..500).map(|number| format!("gt-{number}")).collect();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let began = Instant::now();
-    let why = beads.tracked(&ids).await.unwrap_err();
-    assert!(why.to_string().contains("it took longer than 1s"), "{why}");
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(beads.asked.any_open().await, Ok(true), "other questions are answered");
+    assert_eq!(beads.asked.open().await.unwrap()["hq-cv-1"].len(), 20_000);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -1,8 +1,7 @@
 //! The parent-death signal: a program that runs as long as we do is signalled by the kernel when we end, even by SIGKILL.
 //!
-//! A tmux control client that outlives its supervisor can hang `tmux kill-server`, and a `bd activity` that does would poll
-//! its daemons for nobody. Elsewhere than on Linux there is no such signal; there the end of its standard input makes
-//! the control client leave, and a followed program ends when it next prints something.
+//! A tmux control client that outlives its supervisor can hang `tmux kill-server`. Elsewhere than on Linux there is no such
+//! signal; there the end of its standard input makes the control client leave.
 //! The signal is sent when the *thread* that spawned the program ends: spawn it from one that lives as long as the
 //! process, never from a pool of blocking threads. The runtime has one thread, the process's first, so that whatever an
 //! actor spawns is spawned there; with a runtime of many threads this would have to be seen to.

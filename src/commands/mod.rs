@@ -7,9 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use async_trait::async_trait;
 
 pub mod dies_with_us;
-mod following;
 pub mod group;
-pub mod lines;
 pub mod runner;
 
 /// A command to run.
@@ -100,28 +98,11 @@ pub enum CommandError {
     },
 }
 
-/// One line of a command that is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line<'a> {
-    /// This one, without its newline; one at the very end may have been cut off.
-    Whole(&'a [u8]),
-    /// One longer than [`lines::LONGEST`], which is not kept.
-    TooLong,
-}
-
-/// Who takes the lines of a command that is followed; it must not take long.
-pub type Heard = Box<dyn FnMut(Line<'_>) + Send>;
-
 /// The port. Dropping the future kills the command with its process group.
 #[async_trait]
 pub trait Commands: Send + Sync {
     /// Runs a command to its end.
     async fn run(&self, command: Command) -> Result<Printed, CommandError>;
-
-    /// Runs a command that goes on printing until it ends, and hands each line of its standard output over as it comes; what
-    /// is printed faster than it can be taken waits in the program. There is no limit of time, and standard input is closed:
-    /// the command's `limit` and `input` are not used. It dies with us, however we end.
-    async fn follow(&self, command: Command, heard: Heard) -> Result<(), CommandError>;
 
     /// Where a program is: an absolute path as given if executable, a bare name looked up on `PATH`.
     async fn locate(&self, program: &str) -> Option<PathBuf>;

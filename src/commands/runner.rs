@@ -16,24 +16,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rustix::process::Signal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin},
     time::timeout,
 };
 
-use super::{
-    Command, CommandError, Commands, Heard, Printed, dies_with_us::dies_with_us, following, group::Group,
-};
+use super::{Command, CommandError, Commands, Printed, group::Group};
 use crate::town::{environment, hold};
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;
 /// How long after the command's end its output may stay open, held by something it left behind.
-pub(super) const AFTER_EXIT: Duration = Duration::from_millis(200);
+const AFTER_EXIT: Duration = Duration::from_millis(200);
 /// How much of standard error an error tells, in characters.
-pub(super) const STDERR_SHOWN: usize = 500;
+const STDERR_SHOWN: usize = 500;
 
 /// Runs programs of the machine.
 #[derive(Debug, Clone, Default)]
@@ -141,24 +138,6 @@ impl Commands for Runner {
                 stderr: error.to_string(),
             }),
             Err(_) => Err(CommandError::TimedOut { line, limit: command.limit }),
-        }
-    }
-
-    async fn follow(&self, command: Command, heard: Heard) -> Result<(), CommandError> {
-        let (line, command) = (command.line(), Command { input: None, ..command });
-        let mut process = self.process(&command, &line)?;
-        dies_with_us(&mut process, Signal::KILL);
-        let mut child = process.spawn().map_err(|error| self.not_started(&command, &line, &error))?;
-        let mut group = Group::of(&child);
-        match following::complete(&mut child, &mut group, heard).await {
-            Ok((status, printed)) => outcome(line, status, printed).map(drop),
-            Err(why) => Err(CommandError::Failed {
-                line,
-                status: why.to_owned(),
-                code: None,
-                stdout: Vec::new(),
-                stderr: String::new(),
-            }),
         }
     }
 

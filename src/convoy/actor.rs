@@ -1,7 +1,7 @@
-//! The convoy watcher: keeps the child that tells closes, and looks after convoys when that is worth it.
+//! The convoy watcher: looks after convoys every few seconds, and now and then has them checked in any case.
 //!
-//! It decides nothing itself ([`rules`](super::rules)), and awaits nothing: the child and the look under way are tasks of its
-//! own, which end with it. What it remembers may be lost: its successor hears old closes again and asks once too often.
+//! It decides nothing itself ([`rules`]), and awaits nothing: the look under way is a task of its own, which ends with it. What
+//! it remembers may be lost: its successor asks once too often.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,14 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
-    look::{Outcome, forget, look},
-    news::News,
-    rules::{Agenda, Next},
-    status::{CheckStatus, ConvoySnapshot},
-    stream::Stream,
+    look::{Outcome, Seen, forget, look},
+    rules,
+    status::{CheckStatus, ConvoySnapshot, StreamStatus},
 };
 use crate::{
-    commands::CommandError,
     deps::Deps,
     work::{Post, Timer, Work},
 };
@@ -24,21 +21,13 @@ use crate::{
 /// What the convoy watcher hears.
 #[derive(Debug)]
 pub enum ConvoyMsg {
-    /// From its timer: the child is to be started; one of an earlier number does nothing.
-    StartDue(u64),
-    /// From the child of this number, by its task: it told something.
-    Heard(u64),
-    /// From that task: the child ended, and how; nothing when it was ended on purpose.
-    Ended(u64, Option<Result<(), CommandError>>),
-    /// From its timer: the child of this number has run for a while.
-    WellDue(u64),
-    /// From its timer: there may be something to look into; one of an earlier generation does nothing.
+    /// From its timer: a look may be due; one of an earlier generation does nothing.
     LookDue(u64),
     /// From its task: what came of the look; nothing when it failed.
-    Looked(Option<Outcome>),
-    /// From the root: a heartbeat; what it goes by may be different now.
+    Looked(Option<(Outcome, Seen)>),
+    /// From the root: a heartbeat.
     Heartbeat,
-    /// From the root: settings or files of the town changed, or somebody asks for them to be read again.
+    /// From the root: settings or files of the town changed.
     TownChanged,
     /// From anybody: how are you?
     Probe(RpcReplyPort<ConvoySnapshot>),
@@ -48,29 +37,22 @@ pub enum ConvoyMsg {
 #[derive(Debug)]
 pub struct ConvoyWatch;
 
-/// Its state.
+/// Its state. Times are monotonic.
 pub struct ConvoyState {
-    pub(super) deps: Arc<Deps>,
-    pub(super) work: Work<ConvoyMsg>,
-    pub(super) post: Post<ConvoyMsg>,
-    pub(super) stream: Stream,
-    pub(super) news: News,
-    pub(super) agenda: Agenda,
-    /// Whether a close was told since the last look began,
-    pub(super) told_close: bool,
-    /// and between that and the one before.
-    told_before: bool,
-    pub(super) closes_seen: u64,
-    pub(super) lines_skipped: u64,
-    enabled: bool,
+    deps: Arc<Deps>,
+    work: Work<ConvoyMsg>,
     timer: Timer,
-    /// When the timer goes off, if it is set (monotonic).
-    armed: Option<Duration>,
-    /// When the next timed question is due, by both clocks: the wall clock is read once for each, so that whoever is told of it
-    /// sees a change only when there is one.
-    timed: Option<(Duration, Timestamp)>,
+    enabled: bool,
+    looking: bool,
+    /// When the next look is due.
+    next: Duration,
+    /// When the next timed check is due.
+    timed: Duration,
+    /// The same by the wall clock, read once for each, so that a snapshot changes only when the time does.
+    timed_at: Timestamp,
+    seen: Seen,
+    closes_seen: u64,
     last_check: Option<CheckStatus>,
-    open: Option<bool>,
 }
 
 impl Actor for ConvoyWatch {
@@ -84,26 +66,21 @@ impl Actor for ConvoyWatch {
         deps: Arc<Deps>,
     ) -> Result<ConvoyState, ActorProcessingErr> {
         let post: Post<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let (now, every) = (deps.now().mono, deps.settings().convoy.check_every);
+        let now = deps.now();
         let mut state = ConvoyState {
             deps,
-            work: Work::new(post.clone()),
-            post,
-            stream: Stream::default(),
-            news: News::default(),
-            agenda: Agenda::new(now, every),
-            told_close: false,
-            told_before: false,
-            closes_seen: 0,
-            lines_skipped: 0,
-            enabled: false,
+            work: Work::new(post),
             timer: Timer::default(),
-            armed: None,
-            timed: None,
+            enabled: false,
+            looking: false,
+            next: now.mono,
+            timed: now.mono,
+            timed_at: now.wall,
+            seen: Seen::default(),
+            closes_seen: 0,
             last_check: None,
-            open: None,
         };
-        state.reconsider(false);
+        state.follow_settings();
         Ok(state)
     }
 
@@ -114,110 +91,89 @@ impl Actor for ConvoyWatch {
         state: &mut ConvoyState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ConvoyMsg::StartDue(number) => state.start_due(number),
-            ConvoyMsg::Heard(number) => state.heard(number),
-            ConvoyMsg::Ended(number, how) => state.ended(number, how, None),
-            ConvoyMsg::WellDue(number) => state.well_due(number),
-            ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.armed = None,
+            ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.go_on(),
             ConvoyMsg::LookDue(_) => {}
             ConvoyMsg::Looked(outcome) => state.looked(outcome),
-            ConvoyMsg::Heartbeat => state.reconsider(false),
-            ConvoyMsg::TownChanged => state.reconsider(true),
+            ConvoyMsg::Heartbeat | ConvoyMsg::TownChanged => state.follow_settings(),
             ConvoyMsg::Probe(reply) => drop(reply.send(state.snapshot())),
         }
-        state.go_on();
         Ok(())
     }
 }
 
 impl ConvoyState {
-    /// Follows the settings in force; `again`: what was given up is tried again.
-    fn reconsider(&mut self, again: bool) {
-        let (now, settings) = (self.deps.now().mono, self.deps.settings());
-        let wanted = settings.convoy.enabled;
-        let was = std::mem::replace(&mut self.enabled, wanted);
-        match (was, wanted) {
-            (false, false) => return,
-            (true, false) => {
+    fn follow_settings(&mut self) {
+        let settings = self.deps.settings().convoy.clone();
+        let was = std::mem::replace(&mut self.enabled, settings.enabled);
+        let now = self.deps.now().mono;
+        match (was, self.enabled) {
+            (_, false) => {
                 forget(&self.deps);
-                return self.end();
+                self.seen = Seen::default();
+                return;
             }
-            (false, true) => self.agenda.begin_again(now, settings.convoy.check_every),
-            (true, true) => self.agenda.every(settings.convoy.check_every, now),
+            (false, true) => {
+                self.next = now + rules::EVERY;
+                self.check_at(rules::FIRST.min(settings.check_every));
+            }
+            (true, true) if now + settings.check_every < self.timed => self.check_at(settings.check_every),
+            (true, true) => return,
         }
-        self.reconsider_stream(again);
         self.go_on();
     }
 
-    /// Begins what is due, or sees to it that it is thought of in time.
+    fn check_at(&mut self, delay: Duration) {
+        let now = self.deps.now();
+        let delayed = SignedDuration::try_from(delay).ok().and_then(|delay| now.wall.checked_add(delay).ok());
+        (self.timed, self.timed_at) = (now.mono + delay, delayed.unwrap_or(Timestamp::MAX));
+    }
+
+    /// Begins the look that is due, or sees to it that it is thought of in time.
     fn go_on(&mut self) {
-        if !self.enabled {
+        if !self.enabled || self.looking {
             return;
         }
-        self.note_timed();
-        let now = self.deps.now().mono;
-        match self.agenda.next(now) {
-            Next::Busy => {}
-            Next::Wait(delay) => self.arm(now + delay, delay),
-            Next::Look(why) => {
-                self.told_before = std::mem::take(&mut self.told_close);
-                let deps = self.deps.clone();
-                let task = async move { ConvoyMsg::Looked(Some(look(&deps, why).await)) };
-                self.work.spawn(task, ConvoyMsg::Looked(None));
-            }
+        let (now, due) = (self.deps.now().mono, self.next.min(self.timed));
+        if now < due {
+            self.timer.set(&mut self.work, due - now, ConvoyMsg::LookDue);
+            return;
         }
+        self.looking = true;
+        let (deps, timed, seen) = (self.deps.clone(), now >= self.timed, self.seen.clone());
+        if timed {
+            self.check_at(self.deps.settings().convoy.check_every);
+        }
+        let task = async move { ConvoyMsg::Looked(Some(look(&deps, timed, seen).await)) };
+        self.work.spawn(task, ConvoyMsg::Looked(None));
     }
 
-    fn note_timed(&mut self) {
-        let timed = self.agenda.timed();
-        if self.timed.is_none_or(|(before, _)| before != timed) {
-            let now = self.deps.now();
-            self.timed = Some((timed, later(now.wall, timed.saturating_sub(now.mono))));
-        }
-    }
-
-    fn arm(&mut self, at: Duration, delay: Duration) {
-        if self.armed.is_none_or(|armed| at < armed) {
-            self.armed = Some(at);
-            self.timer.set(&mut self.work, delay, ConvoyMsg::LookDue);
-        }
-    }
-
-    fn looked(&mut self, outcome: Option<Outcome>) {
+    fn looked(&mut self, looked: Option<(Outcome, Seen)>) {
         let now = self.deps.now();
-        let outcome = outcome.unwrap_or_else(|| Outcome::Unknown("the look failed".to_owned()));
-        let every = self.deps.settings().convoy.check_every;
-        // Only a look at all convoys can find that none is open, or that nothing is known.
-        self.agenda.done(outcome != Outcome::Untracked, now.mono, every);
-        self.open = if outcome == Outcome::Untracked { self.open } else { outcome.any_open() };
-        match &outcome {
-            Outcome::Closed(what) => {
+        self.looking = false;
+        self.next = now.mono + rules::EVERY;
+        if let Some((outcome, seen)) = looked.filter(|_| self.enabled) {
+            self.closes_seen += seen.closed.difference(&self.seen.closed).count() as u64;
+            self.seen = seen;
+            if let Outcome::Closed(what) = &outcome {
                 tracing::info!("convoys checked: {what}");
-                if !self.told_before && !self.told_close {
-                    self.replace_deaf_stream();
-                }
             }
-            other => tracing::debug!("convoys looked after: {}", other.words()),
+            if outcome.is_check() {
+                self.next = now.mono + rules::AFTER_CHECK;
+                self.check_at(self.deps.settings().convoy.check_every);
+                self.last_check = Some(CheckStatus { at: now.wall, outcome: outcome.words() });
+            }
         }
-        if outcome.is_check() {
-            self.last_check = Some(CheckStatus { at: now.wall, outcome: outcome.words() });
-        }
+        self.go_on();
     }
 
     fn snapshot(&self) -> ConvoySnapshot {
-        let timed = self.timed.filter(|_| self.enabled);
         ConvoySnapshot {
-            stream: self.stream_status(),
+            stream: StreamStatus::Absent { why: "the bead databases are read instead" },
             last_check: self.last_check.clone(),
-            next_timed: timed.map(|(_, at)| at),
-            open_convoys: self.open,
+            next_timed: self.enabled.then_some(self.timed_at),
+            open_convoys: self.seen.any_open,
             closes_seen: self.closes_seen,
-            lines_skipped: self.lines_skipped,
+            lines_skipped: 0,
         }
     }
-}
-
-/// So much after `at`.
-pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }

@@ -1,19 +1,19 @@
-//! A look: asking whether convoys wait for something, and having Gas Town check them if so.
+//! A look: reading whether convoys are open and complete, and having Gas Town check them if so.
 //!
-//! The town's database is asked first; where it says nothing, `bd list` is; where neither does, nothing is done, and the next
-//! look may know more. `gt convoy check` closes the convoys whose beads are all closed, tells whom it concerns, and is run by
-//! one look at a time.
+//! The bead databases are read, the town's for its convoys and each tracked bead's for its status, when their files changed
+//! since the last look. Where the town's cannot be read, a timed look asks `bd list`; where neither answers, nothing is done,
+//! and the next look may know more. `gt convoy check` closes the convoys whose beads are all closed, tells whom it concerns, and
+//! is run by one look at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    rules::{Why, may_tell},
-    store::StoreError,
-};
+use super::{rules, store::StoreError};
 use crate::{
     commands::CommandError,
     deps::Deps,
-    ledger::{bd, databases::Database, gt, installed, list_output},
+    ledger::{
+        bd, bead::Bead, databases::Database, gt, installed, list_output, store::Stamp, version::Version,
+    },
     town::reading::shorten,
 };
 
@@ -30,8 +30,8 @@ pub fn forget(deps: &Deps) {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// No open convoy waits for what was closed.
-    Untracked,
+    /// No open convoy has become complete.
+    NoneComplete,
     /// There is no open convoy.
     NoneOpen,
     /// It could not be found out whether there is one, and why.
@@ -53,61 +53,109 @@ impl Outcome {
     /// What came of it, for people.
     pub fn words(&self) -> String {
         match self {
-            Outcome::Untracked => "no open convoy waits for what was closed".to_owned(),
+            Outcome::NoneComplete => "no convoy has become complete".to_owned(),
             Outcome::NoneOpen => "no open convoy".to_owned(),
             Outcome::NoneReady => "no convoy is complete".to_owned(),
             Outcome::Unknown(why) | Outcome::Failed(why) => why.clone(),
             Outcome::Closed(what) => what.clone(),
         }
     }
-
-    /// Whether there is an open convoy, where that was found out. Of checks that closed some nobody knows any more.
-    pub fn any_open(&self) -> Option<bool> {
-        match self {
-            Outcome::NoneOpen => Some(false),
-            Outcome::NoneReady | Outcome::Failed(_) => Some(true),
-            Outcome::Untracked | Outcome::Unknown(_) | Outcome::Closed(_) => None,
-        }
-    }
 }
 
-/// Looks for this reason, and does what follows.
-pub async fn look(deps: &Deps, why: Why) -> Outcome {
-    if let Why::Closed(ids) = &why
-        && let Ok(tracked) = tracked(deps, ids).await
-    {
-        let Some(first) = tracked.first() else { return Outcome::Untracked };
-        tracing::debug!("{} closed beads are in open convoys ({first})", tracked.len());
-        return check(deps).await;
-    }
-    match any_open(deps).await {
-        Ok(true) => check(deps).await,
+/// What the last look saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// What the databases it read looked like before; nothing where a later change may go unnoticed.
+    stamps: BTreeMap<Database, Option<Stamp>>,
+    /// Whether there is an open convoy, where that is known.
+    pub any_open: Option<bool>,
+    /// The beads of open convoys that are closed.
+    pub closed: BTreeSet<String>,
+    /// The open convoys that are complete. They were checked.
+    complete: BTreeSet<String>,
+}
+
+/// Looks once more after `before`, and does what follows. A timed look has the convoys checked if one is open, complete or not.
+pub async fn look(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
+    let (answer, mut seen) = match read_databases(deps, &before).await {
+        Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
+        Err(why) => {
+            let seen = Seen { stamps: BTreeMap::new(), ..before.clone() };
+            if !timed {
+                return (Outcome::Unknown(why.to_string()), seen);
+            }
+            (instead_of_database(deps, why).await, seen)
+        }
+    };
+    report(deps, &answer);
+    seen.any_open = answer.as_ref().ok().copied();
+    let outcome = match answer {
+        Ok(true) if timed || !seen.complete.is_subset(&before.complete) => check(deps).await,
+        Ok(true) => Outcome::NoneComplete,
         Ok(false) => Outcome::NoneOpen,
         Err(why) => Outcome::Unknown(why),
-    }
+    };
+    (outcome, seen)
 }
 
-async fn tracked(deps: &Deps, ids: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
-    if !has_database(deps) {
+/// What the databases say; the same as before when their files are.
+async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> {
+    // What `bd` left behind when it moved its beads elsewhere says nothing about today.
+    if !deps.bd_version.known().is_none_or(Version::has_daemon) {
         return Err(StoreError::Missing);
     }
-    deps.convoys.tracked(ids).await
+    if is_unchanged(deps, before).await {
+        return Ok(before.clone());
+    }
+    // Each is stamped before it is read: what is written meanwhile is for the next look.
+    let town = Database::town();
+    let mut stamps = BTreeMap::from([(town.clone(), stamp(deps, &town).await)]);
+    let open = deps.convoys.open().await?;
+    let mut tracked: BTreeMap<Database, BTreeSet<String>> = BTreeMap::new();
+    for id in open.values().flatten() {
+        tracked.entry(deps.databases.of(id)).or_default().insert(id.clone());
+    }
+    let mut closed = BTreeSet::new();
+    for (database, ids) in tracked {
+        if !stamps.contains_key(&database) {
+            stamps.insert(database.clone(), stamp(deps, &database).await);
+        }
+        match deps.beads.beads(&database.directory(deps.paths.root()), &ids).await {
+            Ok(beads) => closed.extend(beads.into_values().filter(Bead::is_closed).map(|bead| bead.id)),
+            Err(why) => {
+                tracing::debug!("beads of convoys are not known to be closed: {why}");
+                stamps.insert(database, None);
+            }
+        }
+    }
+    let complete = rules::complete(&open, &closed);
+    Ok(Seen { stamps, any_open: Some(!open.is_empty()), closed, complete })
 }
 
-/// What `bd` left behind when it moved its beads elsewhere says nothing about today.
-fn has_database(deps: &Deps) -> bool {
-    may_tell(deps.bd_version.known())
+async fn is_unchanged(deps: &Deps, before: &Seen) -> bool {
+    for (database, stamped) in &before.stamps {
+        if stamped.is_none() || *stamped != stamp(deps, database).await {
+            return false;
+        }
+    }
+    !before.stamps.is_empty()
 }
 
-/// Whether there is an open convoy. That nobody knows is reported as long as it lasts.
-async fn any_open(deps: &Deps) -> Result<bool, String> {
-    let database = if has_database(deps) { deps.convoys.any_open().await } else { Err(StoreError::Missing) };
-    let answer = match database {
-        Ok(any) => Ok(any),
-        Err(StoreError::Missing) => listed(deps).await,
-        Err(unreadable) => listed(deps).await.map_err(|why| format!("{unreadable}; {why}")),
-    };
-    match &answer {
+async fn stamp(deps: &Deps, database: &Database) -> Option<Stamp> {
+    deps.beads.stamp(&database.directory(deps.paths.root())).await
+}
+
+/// Whether there is an open convoy, by `bd`.
+async fn instead_of_database(deps: &Deps, why: StoreError) -> Result<bool, String> {
+    match why {
+        StoreError::Missing => listed(deps).await,
+        unreadable => listed(deps).await.map_err(|why| format!("{unreadable}; {why}")),
+    }
+}
+
+/// That nobody knows whether a convoy is open is reported as long as it lasts.
+fn report(deps: &Deps, answer: &Result<bool, String>) {
+    match answer {
         Ok(any) => {
             deps.problems.clear(OPEN);
             if !any {
@@ -120,7 +168,6 @@ async fn any_open(deps: &Deps) -> Result<bool, String> {
             format!("convoys are not checked, because it is not known whether one is open: {why}"),
         )),
     }
-    answer
 }
 
 /// The same, asked of `bd`; one that fails is asked once more.

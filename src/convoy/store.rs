@@ -1,9 +1,9 @@
 //! Store: the port through which the town's bead database is asked about convoys.
 //!
 //! It says what the database says. Whether it says nothing because it is not there, or because it cannot be read, is told
-//! apart from its saying no.
+//! apart from its saying that there is none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -19,12 +19,12 @@ pub enum StoreError {
     Unreadable(String),
 }
 
+/// The convoys that are not closed, each with the ids of the beads it tracks, of the town and of rigs.
+pub type Open = BTreeMap<String, BTreeSet<String>>;
+
 /// The port. An answer does not take longer than a few seconds, whatever the database does.
 #[async_trait]
 pub trait ConvoyStore: Send + Sync {
-    /// Whether there is a convoy that is not closed.
-    async fn any_open(&self) -> Result<bool, StoreError>;
-
-    /// Which of these beads are tracked by a convoy that is not closed itself, as a bead of the town or of a rig.
-    async fn tracked(&self, ids: &BTreeSet<String>) -> Result<BTreeSet<String>, StoreError>;
+    /// The convoys that are not closed.
+    async fn open(&self) -> Result<Open, StoreError>;
 }

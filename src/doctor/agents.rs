@@ -17,26 +17,15 @@ use crate::{
     town::settings::Naming,
 };
 
-/// The program of one agent.
+/// What was found of the program of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// Whose.
-    pub who: String,
+struct Program {
     /// Its name and its command, as a person would tell it (`claude`, `fast (/opt/fast)`).
-    pub what: String,
+    what: String,
     /// Whether it can be run.
-    pub on_path: bool,
+    on_path: bool,
     /// What was passed over on the way to it.
-    pub reports: Vec<String>,
-}
-
-/// What was seen.
-#[derive(Debug, Clone, Default)]
-pub struct Observed {
-    /// The programs, agent by agent.
-    pub programs: Vec<Program>,
-    /// Names that are not usable, and names that two agents would have.
-    pub names: Vec<String>,
+    reports: Vec<String>,
 }
 
 /// Everybody of a town with these rigs, and what is wrong with their names.
@@ -48,16 +37,16 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         [Identity::Mayor, Identity::Deacon, Identity::Boot].map(|it| spec(it, naming, "")).into();
     for plan in rigs {
         let rig = &plan.name;
-        let polecats = roster::list(deps, rig).await.unwrap_or_else(|why| {
-            unlisted.push(why);
-            Vec::new()
-        });
-        let crew = roster::crew(deps, rig).await.unwrap_or_else(|why| {
-            unlisted.push(why);
-            Vec::new()
-        });
-        let of_rig = residents(rig, polecats, crew).into_iter();
-        specs.extend(of_rig.map(|identity| spec(identity, naming, &plan.prefix)));
+        let mut known = |listed: Result<Vec<AgentName>, String>| {
+            listed
+                .map_err(|why| unlisted.push(format!("{why}; who works there is not known")))
+                .unwrap_or_default()
+        };
+        let (polecats, crew) = (known(roster::list(deps, rig).await), known(roster::crew(deps, rig).await));
+        let own = [Identity::Witness(rig.clone()), Identity::Refinery(rig.clone())].into_iter();
+        let polecats = polecats.into_iter().map(|name| Identity::Polecat(rig.clone(), name));
+        let crew = crew.into_iter().map(|name| Identity::Crew(rig.clone(), name));
+        specs.extend(own.chain(polecats).chain(crew).map(|identity| spec(identity, naming, &plan.prefix)));
     }
     // The directory knows when two agents have one session name, and reports it.
     let directory = Directory::new(problems.clone());
@@ -65,15 +54,8 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
     let mut names: Vec<String> = problems.open().into_values().collect();
     let listed = deps.problems.open().into_iter().filter(|(key, _)| key.ends_with("/names"));
     names.extend(listed.map(|(_, text)| text));
-    names.extend(unlisted.into_iter().map(|why| format!("{why}; who works there is not known")));
+    names.extend(unlisted);
     (specs, names)
-}
-
-fn residents(rig: &RigName, polecats: Vec<AgentName>, crew: Vec<AgentName>) -> Vec<Identity> {
-    let polecats = polecats.into_iter().map(|name| Identity::Polecat(rig.clone(), name));
-    let crew = crew.into_iter().map(|name| Identity::Crew(rig.clone(), name));
-    let own = [Identity::Witness(rig.clone()), Identity::Refinery(rig.clone())];
-    own.into_iter().chain(polecats).chain(crew).collect()
 }
 
 fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
@@ -81,24 +63,26 @@ fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
     AgentSpec { identity, session, prefix: prefix.to_owned() }
 }
 
-/// Looks which program each would be started with. What role beads say counts as it was last read by a supervisor.
-pub async fn look(deps: &Deps, (specs, names): &(Vec<AgentSpec>, Vec<String>)) -> Observed {
+/// Looks which program each would be started with. What role beads say counts as it was last read by a supervisor. `names` is what is
+/// wrong with names.
+pub async fn look(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
     let _ = deps.role_beads.peek(deps).await;
     let mut known: BTreeMap<(Option<RigName>, Role), Program> = BTreeMap::new();
     let mut programs = Vec::new();
     for spec in specs {
         let key = (spec.identity.rig().cloned(), spec.identity.role());
-        let program = match known.get(&key) {
-            Some(program) => program.clone(),
-            None => {
-                let program = program(deps, spec).await;
-                known.insert(key, program.clone());
-                program
-            }
-        };
-        programs.push(Program { who: spec.identity.to_string(), ..program });
+        if !known.contains_key(&key) {
+            known.insert(key.clone(), program(deps, spec).await);
+        }
+        programs.push((spec.identity.to_string(), known[&key].clone()));
     }
-    Observed { programs, names: names.clone() }
+    let mut findings = judge(&programs);
+    findings.extend(
+        names
+            .iter()
+            .map(|text| Area::Agents.wrong(text.clone(), "rename the directory, or one of the agents")),
+    );
+    findings
 }
 
 async fn program(deps: &Deps, spec: &AgentSpec) -> Program {
@@ -110,45 +94,36 @@ async fn program(deps: &Deps, spec: &AgentSpec) -> Program {
         None if name == command => name.clone(),
         None => format!("{name} ({command})"),
     };
-    Program { who: String::new(), what, on_path: found.on_path, reports: found.reports }
+    Program { what, on_path: found.on_path, reports: found.reports }
 }
 
 /// Judges: one finding for all agents of whom the same is to be said.
-pub fn judge(observed: &Observed) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut said: Vec<(bool, String, Vec<&str>)> = Vec::new();
-    let mut say =
-        |good: bool, text: String, who| match said.iter_mut().find(|it| (it.0, &it.1) == (good, &text)) {
-            Some(it) => it.2.push(who),
-            None => said.push((good, text, vec![who])),
-        };
-    for Program { who, what, on_path, reports } in &observed.programs {
-        match on_path {
-            true => say(true, what.clone(), who),
-            // The last report says the same at greater length.
-            false => say(false, format!("{what}, which is not on PATH"), who),
+fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
+    let (mut findings, mut said): (Vec<Finding>, Vec<(&Program, Vec<&str>)>) = (Vec::new(), Vec::new());
+    for (who, program) in programs {
+        let is_same = |it: &Program| (it.on_path, &it.what) == (program.on_path, &program.what);
+        match said.iter_mut().find(|(it, _)| is_same(it)) {
+            Some((_, agents)) => agents.push(who),
+            None => said.push((program, vec![who])),
         }
-        let passed_over = &reports[..reports.len() - usize::from(!on_path && !reports.is_empty())];
-        for report in passed_over {
-            findings.push(
-                Finding::wrong(Area::Agents, format!("{who}: {report}"))
-                    .hint("install what it names, or name another agent there"),
-            );
-        }
+        // The last report of one that is not there says the same at greater length.
+        let passed_over = program.reports.len().saturating_sub(usize::from(!program.on_path));
+        findings.extend(program.reports[..passed_over].iter().map(|report| {
+            Area::Agents
+                .wrong(format!("{who}: {report}"), "install what it names, or name another agent there")
+        }));
     }
-    let programs = said.into_iter().map(|(good, text, who)| {
+    let programs = said.into_iter().map(|(Program { what, on_path, .. }, who)| {
         let who = who.join(", ");
-        match good {
-            true => Finding::ok(Area::Agents, format!("{who}: {text}")),
-            false => Finding::wrong(Area::Agents, format!("{who}: cannot be started: {text}"))
-                .hint("install it, or name another agent in settings/config.json"),
+        match on_path {
+            true => Area::Agents.ok(format!("{who}: {what}")),
+            false => {
+                let what = format!("{who}: cannot be started: {what}, which is not on PATH");
+                Area::Agents.wrong(what, "install it, or name another agent in settings/config.json")
+            }
         }
     });
-    let names = observed.names.iter().map(|text| {
-        Finding::wrong(Area::Agents, text.clone()).hint("rename the directory, or one of the agents")
-    });
-    let programs: Vec<Finding> = programs.collect();
-    programs.into_iter().chain(findings).chain(names).collect()
+    programs.chain(findings).collect()
 }
 
 #[cfg(test)]
@@ -158,22 +133,16 @@ mod tests {
 
     #[test]
     fn the_same_is_said_once() {
-        let program = |who: &str, what: &str, on_path, reports: &[&str]| Program {
-            who: who.into(),
-            what: what.into(),
-            on_path,
-            reports: reports.iter().map(|&text| text.to_owned()).collect(),
+        let program = |who: &str, what: &str, on_path, reports: &[&str]| {
+            let reports = reports.iter().map(|&text| text.to_owned()).collect();
+            (who.to_owned(), Program { what: what.into(), on_path, reports })
         };
-        let observed = Observed {
-            programs: vec![
-                program("deacon", "claude", true, &[]),
-                program("r/witness", "amp", false, &["agent \"amp\" is not on PATH"]),
-                program("r/refinery", "claude", true, &["role_agents.refinery names \"x\""]),
-                program("r/polecats/a", "amp", false, &["agent \"amp\" is not on PATH"]),
-            ],
-            names: vec!["two agents would have session s".into()],
-        };
-        let findings = judge(&observed);
+        let findings = judge(&[
+            program("deacon", "claude", true, &[]),
+            program("r/witness", "amp", false, &["agent \"amp\" is not on PATH"]),
+            program("r/refinery", "claude", true, &["role_agents.refinery names \"x\""]),
+            program("r/polecats/a", "amp", false, &["agent \"amp\" is not on PATH"]),
+        ]);
         let told: Vec<_> = findings.iter().map(|finding| (finding.severity, finding.what.as_str())).collect();
         assert_eq!(
             told,
@@ -181,7 +150,6 @@ mod tests {
                 (Well, "deacon, r/refinery: claude"),
                 (Wrong, "r/witness, r/polecats/a: cannot be started: amp, which is not on PATH"),
                 (Wrong, "r/refinery: role_agents.refinery names \"x\""),
-                (Wrong, "two agents would have session s"),
             ]
         );
     }

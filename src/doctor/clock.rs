@@ -25,56 +25,48 @@ const FIRST: i64 = 1_704_067_200;
 /// So much of the end of the event log is looked at for its last time.
 const TAIL: u64 = 64 << 10;
 
-/// A time in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Noted {
-    /// Which file.
-    pub path: &'static str,
-    /// Which time in it.
-    pub what: &'static str,
-    /// The time.
-    pub at: Timestamp,
-}
+/// A time in a file: which file, which time in it, and the time.
+type Noted = (&'static str, &'static str, Timestamp);
 
 /// Looks at the times in the town's files; what cannot be read is told with the files.
-pub async fn look(deps: &Deps) -> Vec<Noted> {
-    let mut noted = Vec::new();
+pub async fn look(deps: &Deps) -> Vec<Finding> {
+    let mut noted: Vec<Noted> = Vec::new();
     let path = deps.paths.deacon_heartbeat();
     if let Reading::Good(heartbeat) =
         Reading::of(&path, deps.files.read(&path).await, deacon_file::parse_heartbeat)
     {
-        noted.push(Noted { path: "deacon/heartbeat.json", what: "timestamp", at: heartbeat.timestamp });
+        noted.push(("deacon/heartbeat.json", "timestamp", heartbeat.timestamp));
     }
     let path = deps.paths.state();
     if let Reading::Good(state) = Reading::of(&path, deps.files.read(&path).await, daemon_state::parse)
         && let Some(at) = state.last_heartbeat.max(state.started_at)
     {
-        noted.push(Noted { path: "daemon/state.json", what: "last_heartbeat", at });
+        noted.push(("daemon/state.json", "last_heartbeat", at));
     }
     if let Ok(Some(scan)) = lines::scan(&*deps.journals, &deps.paths.events(), TAIL).await
         && let Some(at) = scan.last
     {
-        noted.push(Noted { path: ".events.jsonl", what: "its last event", at });
+        noted.push((".events.jsonl", "its last event", at));
     }
-    noted
+    judge(&noted, deps.now().wall)
 }
 
 /// Judges.
-pub fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
+fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
     if now.as_second() < FIRST {
         let what = format!("the clock says {}", now.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        return vec![Finding::wrong(Area::Clock, what).hint("set it: ages and backoffs are reckoned by it")];
+        return vec![Area::Clock.wrong(what, "set it: ages and backoffs are reckoned by it")];
     }
-    let ahead = noted.iter().filter_map(|Noted { path, what, at }| {
+    let ahead = noted.iter().filter_map(|(path, what, at)| {
         let ahead = Duration::try_from(at.duration_since(now)).ok().filter(|ahead| *ahead > TOLERANCE)?;
         let ahead = go_duration::format(Duration::from_secs(ahead.as_secs()));
         let text = format!("{path}: {what} lies {ahead} ahead of the clock");
         let hint = "set the clock right, or have it written again: until then it counts as fresh";
-        Some(Finding::wrong(Area::Clock, text).hint(hint).about(Path::new(path)))
+        Some(Area::Clock.wrong(text, hint).about(Path::new(path)))
     });
     let findings: Vec<Finding> = ahead.collect();
     match findings.is_empty() {
-        true => vec![Finding::ok(Area::Clock, "no time in the town's files lies ahead of the clock")],
+        true => vec![Area::Clock.ok("no time in the town's files lies ahead of the clock")],
         false => findings,
     }
 }
@@ -104,7 +96,7 @@ mod tests {
                 "the clock says 1970-01-01 00:02:00 UTC",
             ),
         ] {
-            let noted = [Noted { path: "f", what: "t", at: at.parse().unwrap() }];
+            let noted = [("f", "t", at.parse().unwrap())];
             let findings = judge(&noted, now.parse().unwrap());
             assert_eq!((findings.len(), findings[0].severity), (1, severity), "{name}");
             assert!(findings[0].what.starts_with(begin), "{name}: {}", findings[0].what);

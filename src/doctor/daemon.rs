@@ -33,7 +33,7 @@ pub type Holder = (u32, Option<PathBuf>);
 
 /// What was seen.
 #[derive(Debug, Clone)]
-pub struct Observed {
+struct Observed {
     /// Whether somebody holds the lock; an error says why that is not known.
     pub held: Result<bool, String>,
     /// Who; empty where the system does not tell.
@@ -50,7 +50,11 @@ pub struct Observed {
 }
 
 /// Looks.
-pub async fn look(deps: &Deps) -> Observed {
+pub async fn look(deps: &Deps) -> Vec<Finding> {
+    judge(&observe(deps).await, deps.now().wall)
+}
+
+async fn observe(deps: &Deps) -> Observed {
     let (lock, state, pid_file) = (deps.paths.daemon_lock(), deps.paths.state(), deps.paths.pid_file());
     let held = deps.files.probe_lock(&lock).await;
     let holders = holders(&lock).await;
@@ -85,13 +89,12 @@ pub async fn holders(lock: &Path) -> Vec<Holder> {
     holders
 }
 
-/// Judges.
-pub fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
+fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     match &observed.held {
         Err(why) => {
             let what =
                 format!("daemon/daemon.lock cannot be asked: {why}; whether a supervisor runs is not known");
-            vec![Finding::wrong(Area::Supervisor, what).hint("check its owner and permissions")]
+            vec![Area::Supervisor.wrong(what, "check its owner and permissions")]
         }
         Ok(false) => stopped(observed),
         Ok(true) => running(observed, now),
@@ -99,19 +102,19 @@ pub fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
 }
 
 fn stopped(observed: &Observed) -> Vec<Finding> {
-    let mut findings = vec![
-        Finding::note(Area::Supervisor, "no supervisor runs: agents that die are not brought back")
-            .hint("start one with `gastown-supervisor run`"),
-    ];
+    let mut findings = vec![Area::Supervisor.note(
+        "no supervisor runs: agents that die are not brought back",
+        "start one with `gastown-supervisor run`",
+    )];
     let left = "a supervisor that was killed left it behind; the next start puts it right";
     if let Some(pid) = observed.pid_file {
         let whom = pid.map_or("no process".to_owned(), |pid| format!("PID {pid}"));
         let what = format!("daemon/daemon.pid names {whom}, and nobody holds the lock");
-        findings.push(Finding::note(Area::Supervisor, what).hint(left).about(Path::new("daemon/daemon.pid")));
+        findings.push(Area::Supervisor.note(what, left).about(Path::new("daemon/daemon.pid")));
     }
     if let Some(DaemonState { running: true, pid, .. }) = &observed.state {
         let what = format!("daemon/state.json says that PID {pid} runs, and nobody holds the lock");
-        findings.push(Finding::note(Area::Supervisor, what).hint(left).about(Path::new("daemon/state.json")));
+        findings.push(Area::Supervisor.note(what, left).about(Path::new("daemon/state.json")));
     }
     findings
 }
@@ -122,7 +125,7 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
         && original::is_program(executable)
     {
         let what = original::words(*pid, executable);
-        return vec![Finding::wrong(Area::Supervisor, what).hint(original::WHAT_TO_DO)];
+        return vec![Area::Supervisor.wrong(what, original::WHAT_TO_DO)];
     }
     let shown = match holder {
         Some(holder) => process(holder),
@@ -131,7 +134,7 @@ fn running(observed: &Observed, now: Timestamp) -> Vec<Finding> {
             None => "its PID is not known".to_owned(),
         },
     };
-    let mut findings = vec![Finding::ok(Area::Supervisor, format!("a supervisor runs: {shown}"))];
+    let mut findings = vec![Area::Supervisor.ok(format!("a supervisor runs: {shown}"))];
     findings.extend(disagreement(observed));
     findings.extend(hanging(observed, now));
     findings.extend(answering(observed));
@@ -143,12 +146,12 @@ fn answering(observed: &Observed) -> Option<Finding> {
         Ok(0) => None,
         Ok(problems) => {
             let what = format!("it tells of {problems} problem{}", if *problems == 1 { "" } else { "s" });
-            Some(Finding::note(Area::Supervisor, what).hint("`gastown-supervisor status` lists them"))
+            Some(Area::Supervisor.note(what, "`gastown-supervisor status` lists them"))
         }
-        Err(why) => Some(
-            Finding::wrong(Area::Supervisor, format!("it does not answer: {why}"))
-                .hint("look again in a moment; if it stays so, stop it with TERM and start it again"),
-        ),
+        Err(why) => Some(Area::Supervisor.wrong(
+            format!("it does not answer: {why}"),
+            "look again in a moment; if it stays so, stop it with TERM and start it again",
+        )),
     }
 }
 
@@ -173,7 +176,7 @@ fn disagreement(observed: &Observed) -> Option<Finding> {
         Some(Some(pid)) => format!("daemon/daemon.pid names PID {pid}, which does not hold the lock"),
     };
     let hint = "`gt` does not find the supervisor by it; a running one writes it again within 5s";
-    Some(Finding::note(Area::Supervisor, what).hint(hint).about(Path::new("daemon/daemon.pid")))
+    Some(Area::Supervisor.note(what, hint).about(Path::new("daemon/daemon.pid")))
 }
 
 fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
@@ -186,8 +189,8 @@ fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
     let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::format);
     let what = format!("its last heartbeat was complete {age} ago, and one is due every {interval}");
     Some(
-        Finding::wrong(Area::Supervisor, what)
-            .hint("see the end of daemon/daemon.log; stop it with TERM and start it again")
+        Area::Supervisor
+            .wrong(what, "see the end of daemon/daemon.log; stop it with TERM and start it again")
             .about(Path::new("daemon/state.json")),
     )
 }

@@ -4,7 +4,7 @@
 //! are broken stay where they are: only the supervisor sets them aside.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -17,7 +17,7 @@ use crate::{
     agent::{
         identity::{RigName, Role},
         place,
-        program::{EntryProblem, Parsed, ProgramFileError, parse_agents, parse_rig, parse_town},
+        program::{Parsed, ProgramFileError, parse_agents, parse_rig, parse_town},
         spec::AgentSpec,
         texts,
     },
@@ -27,10 +27,8 @@ use crate::{
         agent_state, boot_status, daemon_state, deacon_file,
         files::Files,
         paths::TownPaths,
-        reading::{self, FileProblem, Place, Reading},
-        restart_state, rig_config,
-        rigs::{self, Rigs},
-        routes::{self, Routes},
+        reading::{self, FileProblem, Place},
+        restart_state, rig_config, rigs, routes,
         settings::{Naming, Settings, read},
         wisp,
     },
@@ -39,6 +37,15 @@ use crate::{
 
 /// So much of the end of a file of events is looked through.
 const EVENTS: u64 = 32 << 20;
+
+const ASIDE: &str =
+    "the next supervisor sets it aside as .corrupt and begins afresh; mend it before, or remove it";
+
+/// Where files are read: the disk, and what it is shown by.
+type Town<'a> = (&'a dyn Files, &'a TownPaths);
+
+/// What is wrong with the content of a file that is shown by this path.
+type Check = fn(&Path, &[u8]) -> Vec<FileProblem>;
 
 /// What is read, and what was wrong with it.
 #[derive(Debug, Default)]
@@ -50,127 +57,83 @@ pub struct Look {
 }
 
 impl Look {
-    fn wrong(&mut self, problem: &FileProblem) {
-        self.findings.push(Finding::of_file(Severity::Wrong, problem));
+    fn wrong(&mut self, problems: impl IntoIterator<Item = FileProblem>) {
+        let findings = problems.into_iter().map(|problem| Finding::of_file(Severity::Wrong, &problem));
+        self.findings.extend(findings);
     }
 
-    /// Reads a file; `None` when it is missing or cannot be used, which is told.
-    async fn file<T>(
-        &mut self,
-        disk: (&dyn Files, &TownPaths),
-        path: &Path,
-        parse: impl FnOnce(&Path, &[u8]) -> Result<T, FileProblem>,
-    ) -> Option<T> {
-        let (files, paths) = disk;
-        let reading = Reading::of(paths.shown(path), files.read(path).await, parse);
-        self.read += usize::from(!matches!(reading, Reading::Missing));
-        match reading {
-            Reading::Good(value) => Some(value),
-            Reading::Missing => None,
-            Reading::Bad(problem) => {
-                self.wrong(&problem);
-                None
+    fn note(&mut self, shown: &Path, what: String, hint: &str) {
+        self.findings.push(Area::Files.note(what, hint).about(shown));
+    }
+
+    /// What a file holds; `None` when it is missing or cannot be read, which is told.
+    async fn bytes(&mut self, (files, paths): Town<'_>, path: &Path) -> Option<Vec<u8>> {
+        match files.read(path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Ok(bytes) => {
+                self.read += 1;
+                return Some(bytes);
             }
+            Err(error) => self.wrong([FileProblem::unreadable(paths.shown(path), &error)]),
         }
-    }
-
-    /// Reads a file of agents' programs, in which each entry is right or wrong by itself.
-    async fn programs<T>(
-        &mut self,
-        deps: &Deps,
-        path: &Path,
-        parse: impl Fn(&[u8]) -> Result<Parsed<T>, ProgramFileError>,
-    ) {
-        let parsed = self.file((&*deps.files, &deps.paths), path, |shown, bytes| {
-            parse(bytes).map_err(|ProgramFileError { line, column, reason }| {
-                let problem = FileProblem::whole(shown, reason).at(Place { line, column });
-                problem.advise("correct it; until then nothing in it counts")
-            })
-        });
-        for EntryProblem { key, line, column, reason } in
-            parsed.await.map(|it| it.problems).unwrap_or_default()
-        {
-            let problem = FileProblem::whole(deps.paths.shown(path), reason).at(Place { line, column });
-            self.wrong(&problem.about(&key).advise("correct it; until then this entry does not count"));
-        }
+        self.read += 1;
+        None
     }
 }
 
 /// Reads both settings files: the settings they mean, or `None` when ours is wrong and the supervisor would not start.
-pub async fn settings(files: &dyn Files, paths: &TownPaths) -> (Look, Option<Settings>) {
-    let mut look = Look::default();
+pub async fn settings(town: Town<'_>) -> (Look, Option<Settings>) {
+    let (mut look, paths) = (Look::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];
-    let whole = |_: &Path, bytes: &[u8]| Ok(bytes.to_vec());
-    let shared = look.file((files, paths), &shared_path, whole).await;
+    let shared = look.bytes(town, &shared_path).await;
     let before = look.findings.len();
-    let ours = look.file((files, paths), &ours_path, whole).await;
+    let ours = look.bytes(town, &ours_path).await;
     let unreadable = look.findings.len() > before;
     let shared = shared.as_deref().map(|bytes| (paths.shown(&shared_path), bytes));
     let ours = ours.as_deref().map(|bytes| (paths.shown(&ours_path), bytes));
     // The shared one alone as well, so that what is wrong in ours does not hide it.
-    let alone = read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default();
-    alone.iter().for_each(|problem| look.wrong(problem));
+    look.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
     match read::resolve(ours, shared) {
         Ok(resolved) => (look, (!unreadable).then_some(resolved.settings)),
         Err(mistakes) => {
-            for problem in mistakes.0 {
-                look.wrong(&problem.advise("correct it: the supervisor does not start with it"));
-            }
+            let advice = "correct it: the supervisor does not start with it";
+            look.wrong(mistakes.0.into_iter().map(|problem| problem.advise(advice)));
             (look, None)
         }
     }
 }
 
 /// Which rigs there are: `mayor/rigs.json` and the routes.
-pub async fn rigs(files: &dyn Files, paths: &TownPaths, naming: Naming) -> (Look, Vec<RigPlan>) {
-    let mut look = Look::default();
-    let disk = (files, paths);
-    let object = |path: &Path, bytes: &[u8]| {
-        reading::json::<serde_json::Map<String, serde_json::Value>>(path, bytes)
-            .map_err(|problem| problem.advise("correct it: `gt` cannot read it either"))
+pub async fn rigs(town: Town<'_>, naming: Naming) -> (Look, Vec<RigPlan>) {
+    let (mut look, (files, paths)) = (Look::default(), town);
+    let (rigs_path, routes_path) = (paths.rigs(), paths.routes());
+    let content = look.bytes(town, &rigs_path).await;
+    let shown = paths.shown(&rigs_path);
+    if matches!(files.exists(&rigs_path).await, Ok(false)) {
+        let what = "mayor/rigs.json is missing: a town without rigs".to_owned();
+        look.note(shown, what, "`gt rig add` makes it");
+    }
+    let rigs = match content.as_deref().map(|bytes| rigs::parse(shown, bytes)) {
+        Some(Ok(rigs)) => rigs,
+        unusable => {
+            look.wrong(unusable.and_then(Result::err));
+            rigs::Rigs::default()
+        }
     };
-    let _ = look.file(disk, &paths.town_json(), object).await;
-    let path = paths.rigs();
-    let content = files.read(&path).await;
-    let missing = matches!(&content, Err(error) if error.kind() == io::ErrorKind::NotFound);
-    let bytes = content.as_ref().map(Vec::clone).unwrap_or_default();
-    let rigs = look.file(disk, &path, rigs::parse).await;
-    if missing {
-        let what = "mayor/rigs.json is missing: a town without rigs";
-        look.findings
-            .push(Finding::note(Area::Files, what).hint("`gt rig add` makes it").about(paths.shown(&path)));
-    }
-    let routes =
-        look.file(disk, &paths.routes(), |_, bytes| Ok(routes::parse(bytes))).await.unwrap_or_default();
-    look.routes(paths, &routes);
-    let rigs = rigs.unwrap_or_default();
+    let routes = routes::parse(&look.bytes(town, &routes_path).await.unwrap_or_default());
+    look.wrong(routes.skipped.iter().map(|malformed| {
+        let problem = FileProblem::whole(paths.shown(&routes_path), malformed.reason.clone());
+        problem.at(malformed.place).advise("correct the line; until then it is skipped")
+    }));
     let (plans, left_out) = rigs_plan::plan(&rigs, &routes, naming);
-    look.left_out(paths.shown(&path), &bytes, &rigs, left_out);
+    // Each where its name stands in the file.
+    look.wrong(left_out.iter().map(|(key, text)| {
+        let problem = FileProblem::whole(shown, text.strip_prefix("mayor/rigs.json: ").unwrap_or(text));
+        let place =
+            key_place(content.as_deref().unwrap_or_default(), key.strip_prefix("rigs/").unwrap_or(key));
+        FileProblem { place, ..problem.advise("rename the rig") }
+    }));
     (look, plans)
-}
-
-impl Look {
-    fn routes(&mut self, paths: &TownPaths, routes: &Routes) {
-        for malformed in &routes.skipped {
-            let problem = FileProblem::whole(paths.shown(&paths.routes()), malformed.reason.clone());
-            self.wrong(&problem.at(malformed.place).advise("correct the line; until then it is skipped"));
-        }
-    }
-
-    /// Rigs that are not supervised, each where its name stands in the file.
-    fn left_out(&mut self, path: &Path, bytes: &[u8], rigs: &Rigs, left_out: Vec<(String, String)>) {
-        let names: BTreeMap<String, String> =
-            rigs.refused.iter().map(|bad| (format!("rigs/{}", bad.name), bad.name.clone())).collect();
-        for (key, text) in left_out {
-            let name = names.get(&key).cloned().unwrap_or_else(|| key.trim_start_matches("rigs/").to_owned());
-            let (begin, shown) = (text.strip_prefix("mayor/rigs.json: ").unwrap_or(&text), path);
-            let mut problem = FileProblem::whole(shown, begin).advise("rename the rig");
-            if let Some(place) = key_place(bytes, &name) {
-                problem = problem.at(place);
-            }
-            self.wrong(&problem);
-        }
-    }
 }
 
 /// Where a key stands in a JSON text, by its spelling.
@@ -184,67 +147,98 @@ fn key_place(bytes: &[u8], key: &str) -> Option<Place> {
 
 /// All other files of the town, those of these rigs and those of these agents.
 pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Look {
-    let mut look = Look::default();
-    let (disk, paths) = ((&*deps.files, &deps.paths), &deps.paths);
-    look.programs(deps, &paths.town_settings(), parse_town).await;
-    look.programs(deps, &paths.agent_presets(), parse_agents).await;
-    let _ = look.file(disk, &paths.deacon_heartbeat(), deacon_file::parse_heartbeat).await;
-    let _ = look.file(disk, &paths.deacon_paused(), deacon_file::parse_pause).await;
-    let _ = look.file(disk, &paths.boot_status(), boot_status::parse).await;
+    let (mut look, town) = (Look::default(), (&*deps.files, &deps.paths));
+    let mut checks = of_town(&deps.paths);
+    checks.extend(rigs.iter().flat_map(|rig| of_rig(&deps.paths, rig)));
+    for (path, check) in checks {
+        if let Some(bytes) = look.bytes(town, &path).await {
+            look.wrong(check(deps.paths.shown(&path), &bytes));
+        }
+    }
     for rig in rigs {
-        look.rig(deps, rig).await;
+        let path = deps.paths.wisp(rig);
+        if matches!(deps.files.exists(&path).await, Ok(false)) {
+            let shown = deps.paths.shown(&path);
+            let what = format!("no {}: rig {rig} counts as operational", shown.display());
+            let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
+            look.note(shown, what, hint);
+        }
     }
     look.session_ids(deps, agents).await;
-    look.ours(deps).await;
+    look.registers(deps).await;
     look
 }
 
-impl Look {
-    async fn rig(&mut self, deps: &Deps, rig: &RigName) {
-        let (disk, paths) = ((&*deps.files, &deps.paths), &deps.paths);
-        let path = paths.wisp(rig);
-        let before = self.read;
-        let _ = self.file(disk, &path, wisp::parse).await;
-        if self.read == before {
-            let what = format!("no {}: rig {rig} counts as operational", paths.shown(&path).display());
-            let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
-            self.findings.push(Finding::note(Area::Files, what).hint(hint).about(paths.shown(&path)));
+fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
+    vec![
+        (paths.town_json(), |path, bytes| {
+            let object = reading::json::<serde_json::Map<String, serde_json::Value>>(path, bytes);
+            only(object.map_err(|problem| problem.advise("correct it: `gt` cannot read it either")))
+        }),
+        (paths.town_settings(), |path, bytes| programs(path, parse_town(bytes))),
+        (paths.agent_presets(), |path, bytes| programs(path, parse_agents(bytes))),
+        (paths.deacon_heartbeat(), |path, bytes| only(deacon_file::parse_heartbeat(path, bytes))),
+        (paths.deacon_paused(), |path, bytes| only(deacon_file::parse_pause(path, bytes))),
+        (paths.boot_status(), |path, bytes| only(boot_status::parse(path, bytes))),
+        (paths.state(), |path, bytes| only(daemon_state::parse(path, bytes))),
+        (paths.restart_state(), |path, bytes| {
+            only(restart_state::parse(path, bytes).map_err(|problem| problem.advise(ASIDE)))
+        }),
+    ]
+}
+
+fn of_rig(paths: &TownPaths, rig: &RigName) -> [(PathBuf, Check); 6] {
+    [
+        (paths.wisp(rig), |path, bytes| only(wisp::parse(path, bytes))),
+        (paths.rig_settings(rig), |path, bytes| programs(path, parse_rig(bytes))),
+        (paths.rig_agent_presets(rig), |path, bytes| programs(path, parse_agents(bytes))),
+        (paths.rig_config(rig), |path, bytes| only(rig_config::parse(path, bytes))),
+        (paths.agent_state(rig, Role::Witness), |path, bytes| only(agent_state::parse(path, bytes))),
+        (paths.agent_state(rig, Role::Refinery), |path, bytes| only(agent_state::parse(path, bytes))),
+    ]
+}
+
+fn only<T>(parsed: Result<T, FileProblem>) -> Vec<FileProblem> {
+    parsed.err().into_iter().collect()
+}
+
+/// In a file of agents' programs each entry is right or wrong by itself.
+fn programs<T>(path: &Path, parsed: Result<Parsed<T>, ProgramFileError>) -> Vec<FileProblem> {
+    let problem = |line, column, reason| FileProblem::whole(path, reason).at(Place { line, column });
+    match parsed {
+        Err(ProgramFileError { line, column, reason }) => {
+            vec![problem(line, column, reason).advise("correct it; until then nothing in it counts")]
         }
-        self.programs(deps, &paths.rig_settings(rig), parse_rig).await;
-        self.programs(deps, &paths.rig_agent_presets(rig), parse_agents).await;
-        let _ = self.file(disk, &paths.rig_config(rig), rig_config::parse).await;
-        for role in [Role::Witness, Role::Refinery] {
-            let _ = self.file(disk, &paths.agent_state(rig, role), agent_state::parse).await;
+        Ok(parsed) => {
+            let entries = parsed.problems.into_iter().map(|it| {
+                let problem = problem(it.line, it.column, it.reason).about(&it.key);
+                problem.advise("correct it; until then this entry does not count")
+            });
+            entries.collect()
         }
     }
+}
 
+impl Look {
     /// The conversation ids that agents noted where they work. One that is none costs a word in a nudge, no more.
     async fn session_ids(&mut self, deps: &Deps, agents: &[AgentSpec]) {
         let directories: BTreeSet<PathBuf> =
             agents.iter().flat_map(|spec| place::candidates(&spec.identity, &deps.paths)).collect();
         for directory in directories {
             let path = TownPaths::session_id(&directory);
-            let content = self.file((&*deps.files, &deps.paths), &path, |_, bytes| Ok(bytes.to_vec())).await;
-            let Some(content) = content.filter(|content| !content.trim_ascii().is_empty()) else { continue };
-            if texts::session_id(&content).is_none() {
-                let problem = FileProblem::whole(deps.paths.shown(&path), "its first line is no conversation id")
-                    .at(Place { line: 1, column: 1 })
-                    .advise("the agent writes it at its next start; until then it is not told which conversation it had");
-                self.findings.push(Finding::of_file(Severity::Note, &problem));
+            let bytes = self.bytes((&*deps.files, &deps.paths), &path).await.unwrap_or_default();
+            if bytes.trim_ascii().is_empty() || texts::session_id(&bytes).is_some() {
+                continue;
             }
+            let problem = FileProblem::whole(deps.paths.shown(&path), "its first line is no conversation id")
+                .at(Place { line: 1, column: 1 })
+                .advise("the agent writes it at its next start; until then it is not told which conversation it had");
+            self.findings.push(Finding::of_file(Severity::Note, &problem));
         }
     }
 
-    /// What the supervisor writes itself.
-    async fn ours(&mut self, deps: &Deps) {
-        let (disk, paths) = ((&*deps.files, &deps.paths), &deps.paths);
-        let _ = self.file(disk, &paths.state(), daemon_state::parse).await;
-        let aside =
-            "the next supervisor sets it aside as .corrupt and begins afresh; mend it before, or remove it";
-        let advise = |path: &Path, bytes: &[u8]| {
-            restart_state::parse(path, bytes).map_err(|problem| problem.advise(aside))
-        };
-        let _ = self.file(disk, &paths.restart_state(), advise).await;
+    /// What the supervisor keeps for the next one.
+    async fn registers(&mut self, deps: &Deps) {
         for (there, problem) in [
             deps.requests.peek(deps).await,
             deps.holds.peek(deps).await,
@@ -256,19 +250,15 @@ impl Look {
             deps.feed.peek(deps).await,
         ] {
             self.read += usize::from(there);
-            if let Some(problem) = problem {
-                self.wrong(&problem.advise(aside));
-            }
+            self.wrong(problem.map(|problem| problem.advise(ASIDE)));
         }
-        for directory in [paths.daemon_dir(), paths.supervisor_dir()] {
-            for name in deps.files.list(&directory).await.unwrap_or_default() {
-                if name.ends_with(".corrupt") {
-                    let path = directory.join(&name);
-                    let what =
-                        format!("{} was set aside: it could not be read", paths.shown(&path).display());
-                    let hint = "remove it when you have seen what was in it";
-                    self.findings.push(Finding::note(Area::Files, what).hint(hint).about(paths.shown(&path)));
-                }
+        for directory in [deps.paths.daemon_dir(), deps.paths.supervisor_dir()] {
+            let names = deps.files.list(&directory).await.unwrap_or_default();
+            for name in names.iter().filter(|name| name.ends_with(".corrupt")) {
+                let path = directory.join(name);
+                let shown = deps.paths.shown(&path);
+                let what = format!("{} was set aside: it could not be read", shown.display());
+                self.note(shown, what, "remove it when you have seen what was in it");
             }
         }
     }
@@ -287,7 +277,7 @@ pub async fn events(deps: &Deps) -> Look {
             }
             Err(error) => {
                 look.read += 1;
-                look.wrong(&FileProblem::unreadable(shown, &error));
+                look.wrong([FileProblem::unreadable(shown, &error)]);
             }
         }
     }
@@ -303,8 +293,7 @@ fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
     });
     let more = scan.bad_count - scan.bad.len();
     let more = (more > 0).then(|| {
-        Finding::note(Area::Files, format!("{}: {more} more lines that cannot be used", path.display()))
-            .about(path)
+        Area::Files.note(format!("{}: {more} more lines that cannot be used", path.display()), "").about(path)
     });
     told.chain(more).collect()
 }
@@ -326,7 +315,7 @@ pub fn sum(looks: impl IntoIterator<Item = Look>) -> Vec<Finding> {
         1 => "1 file was read and is well-formed".to_owned(),
         well => format!("{well} files were read and are well-formed"),
     };
-    findings.insert(0, Finding::ok(Area::Files, what));
+    findings.insert(0, Area::Files.ok(what));
     findings
 }
 

@@ -36,35 +36,19 @@ pub enum Area {
 }
 
 impl Area {
-    /// All, in the order of a report.
-    pub const ALL: [Area; 10] = [
-        Area::Town,
-        Area::Supervisor,
-        Area::Files,
-        Area::Permissions,
-        Area::Locks,
-        Area::Tools,
-        Area::Agents,
-        Area::Tmux,
-        Area::Sockets,
-        Area::Clock,
+    /// All, in the order of a report, each with its heading.
+    pub const ALL: [(Area, &str); 10] = [
+        (Area::Town, "town"),
+        (Area::Supervisor, "supervisor"),
+        (Area::Files, "files"),
+        (Area::Permissions, "permissions"),
+        (Area::Locks, "locks"),
+        (Area::Tools, "tools"),
+        (Area::Agents, "agents"),
+        (Area::Tmux, "tmux"),
+        (Area::Sockets, "sockets"),
+        (Area::Clock, "clock"),
     ];
-
-    /// Its heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Area::Town => "town",
-            Area::Supervisor => "supervisor",
-            Area::Files => "files",
-            Area::Permissions => "permissions",
-            Area::Locks => "locks",
-            Area::Tools => "tools",
-            Area::Agents => "agents",
-            Area::Tmux => "tmux",
-            Area::Sockets => "sockets",
-            Area::Clock => "clock",
-        }
-    }
 }
 
 /// How it is.
@@ -77,17 +61,6 @@ pub enum Severity {
     Note,
     /// The supervisor cannot do all of its work, or does it on wrong grounds.
     Wrong,
-}
-
-impl Severity {
-    /// The word it is told by.
-    pub fn word(self) -> &'static str {
-        match self {
-            Severity::Ok => "ok",
-            Severity::Note => "note",
-            Severity::Wrong => "wrong",
-        }
-    }
 }
 
 /// One finding.
@@ -113,32 +86,28 @@ pub struct Finding {
     pub column: Option<usize>,
 }
 
-impl Finding {
-    /// A finding without more.
-    pub(crate) fn new(area: Area, severity: Severity, what: impl Into<String>) -> Self {
-        let what = one_line(&what.into());
-        Finding { area, severity, what, hint: None, path: None, line: None, column: None }
-    }
-
+impl Area {
     /// All is well.
-    pub(crate) fn ok(area: Area, what: impl Into<String>) -> Self {
-        Self::new(area, Severity::Ok, what)
+    pub(crate) fn ok(self, what: impl Into<String>) -> Finding {
+        Finding::new(self, Severity::Ok, what.into(), "")
     }
 
     /// Worth knowing.
-    pub(crate) fn note(area: Area, what: impl Into<String>) -> Self {
-        Self::new(area, Severity::Note, what)
+    pub(crate) fn note(self, what: impl Into<String>, hint: impl AsRef<str>) -> Finding {
+        Finding::new(self, Severity::Note, what.into(), hint.as_ref())
     }
 
     /// To be mended.
-    pub(crate) fn wrong(area: Area, what: impl Into<String>) -> Self {
-        Self::new(area, Severity::Wrong, what)
+    pub(crate) fn wrong(self, what: impl Into<String>, hint: impl AsRef<str>) -> Finding {
+        Finding::new(self, Severity::Wrong, what.into(), hint.as_ref())
     }
+}
 
-    /// The same, with what to do about it.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(one_line(&hint.into())).filter(|hint| !hint.is_empty());
-        self
+impl Finding {
+    /// What was found, and what to do about it, where there is something.
+    fn new(area: Area, severity: Severity, what: String, hint: &str) -> Self {
+        let hint = Some(one_line(hint)).filter(|hint| !hint.is_empty());
+        Finding { area, severity, what: one_line(&what), hint, path: None, line: None, column: None }
     }
 
     /// The same, about this file.
@@ -155,7 +124,7 @@ impl Finding {
             path: Some(path.clone()),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
-            ..Self::new(Area::Files, severity, bare.to_string()).hint(*advice)
+            ..Self::new(Area::Files, severity, bare.to_string(), advice)
         }
     }
 }
@@ -194,17 +163,17 @@ mod tests {
     fn a_report_is_ordered_by_area_and_is_ok_without_wrong_ones() {
         let findings = || {
             vec![
-                Finding::note(Area::Clock, "c"),
-                Finding::ok(Area::Town, "t1"),
-                Finding::note(Area::Files, "f"),
-                Finding::ok(Area::Town, "t2"),
+                Area::Clock.note("c", ""),
+                Area::Town.ok("t1"),
+                Area::Files.note("f", ""),
+                Area::Town.ok("t2"),
             ]
         };
         let report = Report::new(None, findings());
         let order: Vec<&str> = report.findings.iter().map(|finding| finding.what.as_str()).collect();
         assert_eq!((order, report.ok), (vec!["t1", "t2", "f", "c"], true));
         assert_eq!((report.count(Severity::Ok), report.count(Severity::Note)), (2, 2));
-        let wrong = findings().into_iter().chain([Finding::wrong(Area::Tmux, "x")]).collect();
+        let wrong = findings().into_iter().chain([Area::Tmux.wrong("x", "")]).collect();
         assert!(!Report::new(None, wrong).ok);
         assert!(Area::ALL.is_sorted(), "the order of a report");
     }
@@ -223,7 +192,7 @@ mod tests {
                 "hint": "mend it", "path": "mayor/rigs.json", "line": 2, "column": 7,
             })
         );
-        let plain = serde_json::to_value(Finding::ok(Area::Town, "x").hint("")).unwrap();
+        let plain = serde_json::to_value(Area::Town.ok("x")).unwrap();
         assert_eq!(plain, serde_json::json!({"area": "town", "severity": "ok", "what": "x"}));
     }
 }

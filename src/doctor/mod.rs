@@ -2,7 +2,7 @@
 //!
 //! It works with and without a running supervisor, through the same ports and parsers the supervisor uses. Each area is looked
 //! at beside the others, within a limit of its own; what could not be found out in time is said to be unknown, which is wrong only
-//! where it keeps the supervisor from working. In each area, `look` asks and `judge` is the rule: what was seen in, findings out.
+//! where it keeps the supervisor from working. What an area found is judged by plain functions: what was seen in, findings out.
 //!
 //! **It changes nothing**: no file, directory or lock is made, no broken file set aside, no tmux server started or attached to,
 //! no process signalled. `bd`, `gt` and `git` are asked for their versions and for nothing else.
@@ -18,10 +18,9 @@ use crate::{
     rig::plan::RigPlan,
     service::{self, adapters},
     town::{
-        files::Disk,
+        files::{Disk, Files},
         paths::TownPaths,
-        root::{self, RootError},
-        settings::Settings,
+        root,
     },
 };
 
@@ -72,77 +71,63 @@ pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
     let env = |name: &str| std::env::var(name).ok();
     Ok(match root::find_and_say(town, &env, &cwd, &Disk) {
         Ok((root, by)) => examine_town(TownPaths::new(root), by).await,
-        Err(error) => Report::new(None, vec![no_town(&error)]),
+        Err(error) => Report::new(None, vec![Area::Town.wrong(error.to_string(), "")]),
     })
-}
-
-fn no_town(error: &RootError) -> Finding {
-    Finding::wrong(Area::Town, error.to_string())
 }
 
 async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let root = paths.root().to_owned();
     let by = by.unwrap_or("the working directory lies in it");
-    let mut findings = vec![Finding::ok(Area::Town, format!("{} ({by})", root.display()))];
-    let Ok((read, settings)) = timeout(FIRST, files::settings(&Disk, &paths)).await else {
+    let mut findings = vec![Area::Town.ok(format!("{} ({by})", root.display()))];
+    let town = (&Disk as &dyn Files, &paths);
+    let Ok((read, settings)) = timeout(FIRST, files::settings(town)).await else {
         findings.push(unread("the settings"));
         return Report::new(Some(root), findings);
     };
     let usable = settings.is_some();
     let settings = settings.unwrap_or_default();
-    let naming = settings.tmux.naming;
-    let Ok((listed, rigs)) = timeout(FIRST, files::rigs(&Disk, &paths, naming)).await else {
+    let Ok((listed, rigs)) = timeout(FIRST, files::rigs(town, settings.tmux.naming)).await else {
         findings.push(unread("the list of rigs"));
         return Report::new(Some(root), findings);
     };
-    findings.extend(town_json(&paths).await);
-    let deps = deps(paths, settings).await;
+    // A town can be found by its `mayor` directory alone, but not be named.
+    if matches!(Disk.exists(&paths.town_json()).await, Ok(false)) {
+        let what = "it has no mayor/town.json: it was found by its directory mayor/ alone";
+        let hint = "`gt install` makes a town; --town and GT_TOWN_ROOT need the file";
+        findings.push(Area::Town.note(what, hint));
+    }
+    // The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to. The last value
+    // stays readable when its sender is gone.
+    let (_, settings) = watch::channel(Arc::new(settings));
+    let deps = adapters::deps(paths, settings).await;
     findings.extend(areas(&deps, &rigs, [read, listed], usable).await);
     Report::new(Some(root), findings)
 }
 
 fn unread(what: &str) -> Finding {
-    Finding::wrong(Area::Files, format!("{what} could not be read within {}s", FIRST.as_secs()))
-        .hint("see whether the town's disk answers")
-}
-
-/// A town can be found by its `mayor` directory alone, but not be named.
-async fn town_json(paths: &TownPaths) -> Option<Finding> {
-    use crate::town::files::Files;
-    let missing = matches!(Disk.exists(&paths.town_json()).await, Ok(false));
-    missing.then(|| {
-        Finding::note(Area::Town, "it has no mayor/town.json: it was found by its directory mayor/ alone")
-            .hint("`gt install` makes a town; --town and GT_TOWN_ROOT need the file")
-    })
-}
-
-/// The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to.
-async fn deps(paths: TownPaths, settings: Settings) -> Deps {
-    // The last value stays readable when its sender is gone.
-    let (_, settings) = watch::channel(Arc::new(settings));
-    adapters::deps(paths, settings).await
+    Area::Files.wrong(
+        format!("{what} could not be read within {}s", FIRST.as_secs()),
+        "see whether the town's disk answers",
+    )
 }
 
 async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
-    let (everybody, is_known) = match timeout(FIRST, agents::everybody(deps, rigs)).await {
-        Ok(everybody) => (everybody, true),
-        Err(_) => (Default::default(), false),
-    };
-    let unknown = (!is_known).then(|| late(Area::Agents, FIRST));
-    let now = deps.now().wall;
+    let known = timeout(FIRST, agents::everybody(deps, rigs)).await;
+    let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
+    let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
-        within(Area::Supervisor, async { daemon::judge(&daemon::look(deps).await, now) }),
+        within(Area::Supervisor, daemon::look(deps)),
         within(Area::Files, async {
-            let (all, events) = tokio::join!(files::all(deps, &names, &everybody.0), within_events(deps));
+            let (all, events) = tokio::join!(files::all(deps, &names, &everybody), within_events(deps));
             files::sum(read.into_iter().chain([all, events]))
         }),
-        within(Area::Permissions, async { permissions::judge(&permissions::look(deps, &names).await) }),
-        within(Area::Locks, async { obstacles::judge(&obstacles::look(deps, &names).await) }),
-        within(Area::Tools, async { tools::judge(&tools::look(deps).await) }),
-        within(Area::Agents, async { agents::judge(&agents::look(deps, &everybody).await) }),
-        within(Area::Tmux, servers(deps, &everybody.0, usable)),
-        within(Area::Clock, async { clock::judge(&clock::look(deps).await, now) }),
+        within(Area::Permissions, permissions::look(deps, &names)),
+        within(Area::Locks, obstacles::look(deps, &names)),
+        within(Area::Tools, tools::look(deps)),
+        within(Area::Agents, agents::look(deps, &everybody, &bad_names)),
+        within(Area::Tmux, servers(deps, &everybody, usable)),
+        within(Area::Clock, clock::look(deps)),
     );
     let (supervisor, files, permissions, locks, tools, agents, tmux, clock) = found;
     let found = [supervisor, files, permissions, locks, tools, agents, tmux, clock];
@@ -152,7 +137,7 @@ async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> 
 /// Large files of events take the longest, and are the least of what can be wrong.
 async fn within_events(deps: &Deps) -> Look {
     timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Look {
-        findings: vec![Finding::note(Area::Files, "the files of events could not be looked through in time")],
+        findings: vec![Area::Files.note("the files of events could not be looked through in time", "")],
         ..Look::default()
     })
 }
@@ -160,24 +145,16 @@ async fn within_events(deps: &Deps) -> Look {
 async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding> {
     if !usable {
         let what = "which tmux server is meant is not known: settings/supervisor.json cannot be used";
-        return vec![Finding::note(Area::Tmux, what)];
+        return vec![Area::Tmux.note(what, "")];
     }
     let refused = service::refusal(&deps.paths, &deps.settings()).await;
-    let mut findings: Vec<Finding> = refused
-        .into_iter()
-        .map(|why| Finding::wrong(Area::Tmux, format!("it cannot run here: {why}")))
-        .collect();
-    match servers::look(deps, adapters::socket_variable()).await {
-        Err(why) => {
-            findings.push(Finding::note(Area::Tmux, format!("its servers could not be looked at: {why}")))
-        }
-        Ok(observed) => {
-            let town = tmux::Town::new(deps, agents);
-            findings.extend(tmux::judge(&observed, &town));
-            findings.extend(tmux::judge_others(&observed, &town));
-        }
-    }
-    findings
+    let refused = refused.map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
+    let town = tmux::Town::new(deps, agents);
+    let looked = servers::look(deps, &town, adapters::socket_variable()).await;
+    let findings = looked.unwrap_or_else(|why| {
+        vec![Area::Tmux.note(format!("its servers could not be looked at: {why}"), "")]
+    });
+    refused.into_iter().chain(findings).collect()
 }
 
 async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
@@ -185,5 +162,5 @@ async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Fin
 }
 
 fn late(area: Area, limit: Duration) -> Finding {
-    Finding::note(area, format!("could not be looked at within {}s: how it is is not known", limit.as_secs()))
+    area.note(format!("could not be looked at within {}s: how it is is not known", limit.as_secs()), "")
 }

@@ -18,7 +18,7 @@ use crate::{
         deacon_file::{self, Pause},
         files::LockState,
         reading::Reading,
-        settings::{Patrol, Patrols},
+        settings::Patrols,
         wisp::{self, Operational},
     },
 };
@@ -27,41 +27,33 @@ use crate::{
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// What was seen.
-#[derive(Debug, Clone, Default)]
-pub struct Observed {
-    /// Somebody holds `daemon/shutdown.lock`, and who as far as that is known. An error: it could not be asked.
-    pub shutdown: Option<Result<Vec<Holder>, String>>,
-    /// Somebody has held `.events.jsonl.lock` all the time, and who.
-    pub events: Option<Vec<Holder>>,
-    /// The files `ESTOP` and `ESTOP.<rig>` that are there.
-    pub stops: Vec<String>,
-    /// The deacon is paused.
-    pub pause: Option<Pause>,
-    /// Rigs that are not operational, and why.
-    pub closed: Vec<(RigName, String)>,
-    /// The switches.
-    pub patrols: Patrols,
-}
-
 /// Looks; takes 2 s when the lock of the event log is held.
-pub async fn look(deps: &Deps, rigs: &[RigName]) -> Observed {
-    let pause = deps.paths.deacon_paused();
-    let pause = Reading::of(&pause, deps.files.read(&pause).await, deacon_file::parse_pause);
+pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let (shutdown, events) = tokio::join!(shutdown(deps), events(deps));
-    Observed {
-        shutdown,
-        events,
-        stops: stops(deps).await,
-        pause: match pause {
-            Reading::Good(pause) if pause.paused => Some(pause),
-            _ => None,
-        },
-        closed: closed(deps, rigs).await,
-        patrols: deps.settings().patrols.clone(),
+    let mut findings: Vec<Finding> = shutdown.map(of_shutdown).into_iter().collect();
+    findings.extend(events.map(|holders| of_events(&holders)));
+    let names = deps.files.list(deps.paths.root()).await.unwrap_or_default();
+    findings.extend(names.iter().filter_map(|name| of_stop(name)));
+    let pause = deps.paths.deacon_paused();
+    if let Reading::Good(pause) = Reading::of(&pause, deps.files.read(&pause).await, deacon_file::parse_pause)
+    {
+        findings.extend(of_pause(&pause));
     }
+    for rig in rigs {
+        let path = deps.paths.wisp(rig);
+        let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
+        if let Operational::No(why) = wisp::operational(&reading) {
+            findings.push(of_closed(rig, &why));
+        }
+    }
+    findings.extend(of_patrols(&deps.settings().patrols));
+    if findings.is_empty() {
+        findings.push(Area::Locks.ok("nothing keeps agents from being started"));
+    }
+    findings
 }
 
+/// Who holds `daemon/shutdown.lock`, as far as that is known; `None` when nobody does.
 async fn shutdown(deps: &Deps) -> Option<Result<Vec<Holder>, String>> {
     let path = deps.paths.shutdown_lock();
     match deps.files.probe_lock(&path).await {
@@ -72,11 +64,25 @@ async fn shutdown(deps: &Deps) -> Option<Result<Vec<Holder>, String>> {
     }
 }
 
-/// What cannot be asked is told with the permissions.
+fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
+    match held {
+        Ok(holders) => {
+            let by = by(&holders);
+            note(
+                format!("daemon/shutdown.lock is held{by}: the town is being taken down"),
+                "nothing is started, nudged or ended until it is let go",
+            )
+        }
+        Err(why) => Area::Locks.wrong(
+            format!("daemon/shutdown.lock cannot be asked: {why}; nothing is started while that is so"),
+            "check its owner and permissions",
+        ),
+    }
+}
+
+/// Who has held `.events.jsonl.lock` all the time. What cannot be asked is told with the permissions.
 async fn events(deps: &Deps) -> Option<Vec<Holder>> {
-    let mut path = deps.paths.events().into_os_string();
-    path.push(".lock");
-    let path = std::path::PathBuf::from(path);
+    let path = deps.paths.events_lock();
     for look in 0..=LOOKS {
         if look > 0 {
             sleep(BETWEEN_LOOKS).await;
@@ -88,82 +94,10 @@ async fn events(deps: &Deps) -> Option<Vec<Holder>> {
     Some(holders(&path).await)
 }
 
-async fn stops(deps: &Deps) -> Vec<String> {
-    let names = deps.files.list(deps.paths.root()).await.unwrap_or_default();
-    names.into_iter().filter(|name| name == "ESTOP" || name.starts_with("ESTOP.")).collect()
-}
-
-async fn closed(deps: &Deps, rigs: &[RigName]) -> Vec<(RigName, String)> {
-    let mut closed = Vec::new();
-    for rig in rigs {
-        let path = deps.paths.wisp(rig);
-        let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
-        if let Operational::No(why) = wisp::operational(&reading) {
-            closed.push((rig.clone(), why));
-        }
-    }
-    closed
-}
-
-/// Judges.
-pub fn judge(observed: &Observed) -> Vec<Finding> {
-    let note = |what: String| Finding::note(Area::Locks, what);
-    let mut findings = of_locks(observed);
-    findings.extend(observed.stops.iter().map(|name| {
-        match name.strip_prefix("ESTOP.") {
-            Some(rig) => note(format!("{name}: emergency stop of rig {rig}, nothing is started in it"))
-                .hint(format!("remove {name} when it is over")),
-            None => note("ESTOP: emergency stop of the town, nothing is started".to_owned())
-                .hint("remove ESTOP when it is over"),
-        }
-    }));
-    findings.extend(observed.pause.iter().map(|pause| {
-        let by = pause.paused_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
-        let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        note(format!("the deacon is paused{by}{why}")).hint("`gt deacon resume` ends it")
-    }));
-    findings.extend(observed.closed.iter().map(|(rig, why)| {
-        let hint = match why.as_str() {
-            "rig is parked" => format!("`gt rig unpark {rig}` opens it"),
-            "rig is docked" => format!("`gt rig undock {rig}` opens it"),
-            _ => format!("see auto_restart in .beads-wisp/config/{rig}.json"),
-        };
-        note(format!("nothing is started in rig {rig}: {why}")).hint(hint)
-    }));
-    let patrols = &observed.patrols;
-    let switches =
-        [("deacon", &patrols.deacon), ("witness", &patrols.witness), ("refinery", &patrols.refinery)];
-    findings.extend(switches.into_iter().filter_map(|(role, patrol)| switched_off(role, patrol)));
-    if findings.is_empty() {
-        findings.push(Finding::ok(Area::Locks, "nothing keeps agents from being started"));
-    }
-    findings
-}
-
-fn of_locks(observed: &Observed) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    match &observed.shutdown {
-        None => {}
-        Some(Ok(holders)) => {
-            let what = format!("daemon/shutdown.lock is held{}: the town is being taken down", by(holders));
-            let hint = "nothing is started, nudged or ended until it is let go";
-            findings.push(Finding::note(Area::Locks, what).hint(hint));
-        }
-        Some(Err(why)) => {
-            let what =
-                format!("daemon/shutdown.lock cannot be asked: {why}; nothing is started while that is so");
-            findings.push(Finding::wrong(Area::Locks, what).hint("check its owner and permissions"));
-        }
-    }
-    if let Some(holders) = &observed.events {
-        let what = format!(
-            ".events.jsonl.lock has been held{} for more than 2s: no event can be written",
-            by(holders)
-        );
-        let hint = "end the process that holds it; the file itself may stay";
-        findings.push(Finding::wrong(Area::Locks, what).hint(hint));
-    }
-    findings
+fn of_events(holders: &[Holder]) -> Finding {
+    let by = by(holders);
+    let what = format!(".events.jsonl.lock has been held{by} for more than 2s: no event can be written");
+    Area::Locks.wrong(what, "end the process that holds it; the file itself may stay")
 }
 
 fn by(holders: &[Holder]) -> String {
@@ -173,52 +107,88 @@ fn by(holders: &[Holder]) -> String {
     }
 }
 
-fn switched_off(role: &str, patrol: &Patrol) -> Option<Finding> {
-    let what = match (patrol.enabled, &patrol.rigs) {
-        (false, _) => format!("mayor/daemon.json: the {role} patrol is switched off"),
-        (true, Some(rigs)) => {
-            format!("mayor/daemon.json: the {role} patrol runs only in {}", rigs.join(", "))
+fn note(what: String, hint: impl AsRef<str>) -> Finding {
+    Area::Locks.note(what, hint)
+}
+
+/// Of a file `ESTOP` or `ESTOP.<rig>`.
+fn of_stop(name: &str) -> Option<Finding> {
+    let what = match name.strip_prefix("ESTOP")? {
+        "" => "ESTOP: emergency stop of the town, nothing is started".to_owned(),
+        rig => {
+            let rig = rig.strip_prefix('.')?;
+            format!("{name}: emergency stop of rig {rig}, nothing is started in it")
         }
-        (true, None) => return None,
     };
-    Some(Finding::note(Area::Locks, what).hint(format!("set patrols.{role} there to change it")))
+    Some(note(what, format!("remove {name} when it is over")))
+}
+
+fn of_pause(pause: &Pause) -> Option<Finding> {
+    let by = pause.paused_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
+    let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    pause.paused.then(|| note(format!("the deacon is paused{by}{why}"), "`gt deacon resume` ends it"))
+}
+
+fn of_closed(rig: &RigName, why: &str) -> Finding {
+    let hint = match why {
+        "rig is parked" => format!("`gt rig unpark {rig}` opens it"),
+        "rig is docked" => format!("`gt rig undock {rig}` opens it"),
+        _ => format!("see auto_restart in .beads-wisp/config/{rig}.json"),
+    };
+    note(format!("nothing is started in rig {rig}: {why}"), hint)
+}
+
+fn of_patrols(patrols: &Patrols) -> Vec<Finding> {
+    let all = [("deacon", &patrols.deacon), ("witness", &patrols.witness), ("refinery", &patrols.refinery)];
+    let switched_off = all.into_iter().filter_map(|(role, patrol)| {
+        let what = match (patrol.enabled, &patrol.rigs) {
+            (false, _) => "is switched off".to_owned(),
+            (true, Some(rigs)) => format!("runs only in {}", rigs.join(", ")),
+            (true, None) => return None,
+        };
+        let what = format!("mayor/daemon.json: the {role} patrol {what}");
+        Some(note(what, format!("set patrols.{role} there to change it")))
+    });
+    switched_off.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+    use crate::{
+        doctor::finding::Severity::{self, Note, Wrong},
+        town::settings::Patrol,
+    };
 
     #[test]
     fn what_stands_in_the_way() {
         let gt = || vec![(7, Some("/usr/bin/gt".into()))];
         let off = Patrol { enabled: false, rigs: None };
         let some = Patrol { enabled: true, rigs: Some(vec!["a".into(), "b".into()]) };
-        let pause = Pause {
-            paused: true,
+        let pause = |paused| Pause {
+            paused,
             reason: Some("lunch".into()),
             paused_by: Some("max".into()),
             paused_at: None,
         };
-        let none = Observed::default;
+        let stops = |names: &[&str]| names.iter().filter_map(|name| of_stop(name)).collect::<Vec<_>>();
+        let one = |finding: Option<Finding>| finding.into_iter().collect::<Vec<_>>();
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 9] = [
-            ("nothing", none(), &[(Well, "nothing keeps agents from being started")]),
-            ("gt down", Observed { shutdown: Some(Ok(gt())), ..none() },
+        let cases: [(&str, Vec<Finding>, &[(Severity, &str)]); 9] = [
+            ("gt down", vec![of_shutdown(Ok(gt()))],
                 &[(Note, "daemon/shutdown.lock is held by PID 7 (/usr/bin/gt): the town is being taken down")]),
-            ("by nobody knows whom", Observed { shutdown: Some(Ok(vec![])), ..none() }, &[(Note, "daemon/shutdown.lock is held: ")]),
-            ("unknown", Observed { shutdown: Some(Err("denied".into())), ..none() }, &[(Wrong, "daemon/shutdown.lock cannot be asked: denied")]),
-            ("events", Observed { events: Some(gt()), ..none() }, &[(Wrong, ".events.jsonl.lock has been held by PID 7")]),
-            ("stops", Observed { stops: vec!["ESTOP".into(), "ESTOP.a".into()], ..none() },
+            ("by nobody knows whom", vec![of_shutdown(Ok(vec![]))], &[(Note, "daemon/shutdown.lock is held: ")]),
+            ("unknown", vec![of_shutdown(Err("denied".into()))], &[(Wrong, "daemon/shutdown.lock cannot be asked: denied")]),
+            ("events", vec![of_events(&gt())], &[(Wrong, ".events.jsonl.lock has been held by PID 7")]),
+            ("stops", stops(&["ESTOP", "ESTOP.a", "ESTOPPED", "x"]),
                 &[(Note, "ESTOP: emergency stop of the town"), (Note, "ESTOP.a: emergency stop of rig a")]),
-            ("pause", Observed { pause: Some(pause), ..none() }, &[(Note, "the deacon is paused by max: lunch")]),
-            ("parked", Observed { closed: vec![("a".parse().unwrap(), "rig is parked".into())], ..none() },
-                &[(Note, "nothing is started in rig a: rig is parked")]),
-            ("patrols", Observed { patrols: Patrols { deacon: off, refinery: some, ..Patrols::default() }, ..none() },
+            ("pause", one(of_pause(&pause(true))), &[(Note, "the deacon is paused by max: lunch")]),
+            ("no pause", one(of_pause(&pause(false))), &[]),
+            ("parked", vec![of_closed(&"a".parse().unwrap(), "rig is parked")], &[(Note, "nothing is started in rig a: rig is parked")]),
+            ("patrols", of_patrols(&Patrols { deacon: off, refinery: some, ..Patrols::default() }),
                 &[(Note, "mayor/daemon.json: the deacon patrol is switched off"), (Note, "mayor/daemon.json: the refinery patrol runs only in a, b")]),
         ];
-        for (name, observed, expected) in cases {
-            let findings = judge(&observed);
+        for (name, findings, expected) in cases {
             assert_eq!(findings.len(), expected.len(), "{name}: {findings:#?}");
             for (finding, (severity, begin)) in findings.iter().zip(expected) {
                 assert_eq!(finding.severity, *severity, "{name}");

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     agent::{
-        identity::{Identity, RigName, Role},
+        identity::{Identity, RigName},
         place,
     },
     deps::Deps,
@@ -20,77 +20,64 @@ const NO_ROOM: u64 = 16 << 20;
 /// With less than this that is near.
 const LITTLE_ROOM: u64 = 256 << 20;
 
-/// What a path has to be.
+/// What a path has to be, once it is there, for this process to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// A directory that is there, and in which files can be made.
-    Town,
-    /// The same, once it is there: it is made at the start.
-    Directory,
-    /// The same, closed to other users.
-    OwnDirectory,
-    /// A file that can be written to, once it is there.
-    File,
-    /// The same, closed to other users.
-    OwnFile,
+struct Need {
+    kind: Kind,
+    /// Its mode, when other users have no business there.
+    closed: Option<u32>,
 }
 
-/// A path and how it stands: nothing there, or why that is not known.
-pub type Seen = (PathBuf, Need, Result<Option<Standing>, String>);
-
-/// What was seen.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// The paths, as they are shown.
-    pub paths: Vec<Seen>,
-    /// The room there is.
-    pub room: Result<Room, String>,
-    /// Agents without a directory to work in, and the one they would have.
-    pub homeless: Vec<(Identity, PathBuf)>,
-}
+const DIRECTORY: Need = Need { kind: Kind::Directory, closed: None };
+const OWN_DIRECTORY: Need = Need { kind: Kind::Directory, closed: Some(0o700) };
+const FILE: Need = Need { kind: Kind::File, closed: None };
+const OWN_FILE: Need = Need { kind: Kind::File, closed: Some(0o600) };
 
 /// Looks.
-pub async fn look(deps: &Deps, rigs: &[RigName]) -> Observed {
+pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let town = &deps.paths;
     let mut wanted = vec![
-        (town.root().to_owned(), Need::Town),
-        (town.daemon_dir(), Need::Directory),
-        (town.supervisor_dir(), Need::OwnDirectory),
-        (town.daemon_lock(), Need::File),
-        (town.daemon_log(), Need::OwnFile),
-        (town.events(), Need::File),
-        (lock_of_events(deps), Need::File),
+        (town.root().to_owned(), DIRECTORY),
+        (town.daemon_dir(), DIRECTORY),
+        (town.supervisor_dir(), OWN_DIRECTORY),
+        (town.daemon_lock(), FILE),
+        (town.daemon_log(), OWN_FILE),
+        (town.events(), FILE),
+        (town.events_lock(), FILE),
     ];
     if deps.settings().feed.enabled {
-        wanted.push((town.feed(), Need::File));
+        wanted.push((town.feed(), FILE));
     }
-    let mut paths = Vec::new();
+    let mut findings = Vec::new();
     for (path, need) in wanted {
         let standing = disk::standing(&path).await.map_err(|error| error.to_string());
-        let shown = if path == town.root() { path } else { town.shown(&path).to_owned() };
-        paths.push((shown, need, standing));
+        let shown = if path == town.root() { &path } else { town.shown(&path) };
+        findings.extend(of_path(shown, need, standing));
     }
-    let room = disk::room(town.root()).await.map_err(|error| error.to_string());
-    Observed { paths, room, homeless: homeless(deps, rigs).await }
+    if findings.is_empty() {
+        findings.push(Area::Permissions.ok("the town, daemon/ and the logs can be written to"));
+    }
+    findings.extend(homeless(deps, rigs).await);
+    findings.push(of_room(disk::room(town.root()).await.map_err(|error| error.to_string())));
+    findings
 }
 
-fn lock_of_events(deps: &Deps) -> PathBuf {
-    let mut path = deps.paths.events().into_os_string();
-    path.push(".lock");
-    path.into()
-}
-
-/// Those that are to be kept running. A directory that cannot be looked at is not missing.
-async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<(Identity, PathBuf)> {
-    let patrols = deps.settings().patrols.clone();
+/// Agents that are to be kept running and have no directory to work in. One that cannot be looked at is not missing.
+async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
+    let settings = deps.settings();
+    let (witness, refinery) = (&settings.patrols.witness, &settings.patrols.refinery);
     let mut homeless = Vec::new();
     for rig in rigs {
-        for identity in [Identity::Witness(rig.clone()), Identity::Refinery(rig.clone())] {
-            let patrol = if identity.role() == Role::Witness { &patrols.witness } else { &patrols.refinery };
+        let (its_witness, its_refinery) = (Identity::Witness(rig.clone()), Identity::Refinery(rig.clone()));
+        for (identity, patrol) in [(its_witness, witness), (its_refinery, refinery)] {
             let candidates = place::candidates(&identity, &deps.paths);
             if patrol.covers(rig.as_str()) && none_is_there(deps, &candidates).await {
-                let shown = deps.paths.shown(&candidates[0]).to_owned();
-                homeless.push((identity, shown));
+                let path = deps.paths.shown(&candidates[0]);
+                let what =
+                    format!("{identity} cannot be started: its directory {} does not exist", path.display());
+                let hint =
+                    "`gt rig add` makes the directories of a rig; `gt doctor --fix` may bring them back";
+                homeless.push(Area::Permissions.wrong(what, hint).about(path));
             }
         }
     }
@@ -106,84 +93,52 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
     true
 }
 
-/// Judges.
-pub fn judge(observed: &Observed) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        observed.paths.iter().filter_map(|(path, need, standing)| of_path(path, *need, standing)).collect();
-    if findings.is_empty() {
-        let well = "the town, daemon/ and the logs can be written to";
-        findings.push(Finding::ok(Area::Permissions, well));
-    }
-    findings.extend(observed.homeless.iter().map(|(identity, path)| {
-        let what = format!("{identity} cannot be started: its directory {} does not exist", path.display());
-        Finding::wrong(Area::Permissions, what)
-            .hint("`gt rig add` makes the directories of a rig; `gt doctor --fix` may bring them back")
-            .about(path)
-    }));
-    findings.push(of_room(&observed.room));
-    findings
-}
-
-fn of_path(path: &Path, need: Need, standing: &Result<Option<Standing>, String>) -> Option<Finding> {
+/// What is wrong with a path that stands so; one that is not there is made at the start.
+fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) -> Option<Finding> {
     let shown = path.display();
-    let wrong = |what: String| Some(Finding::wrong(Area::Permissions, what).about(path));
+    let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));
     let standing = match standing {
+        Ok(standing) => standing?,
         Err(why) => {
-            let what = format!("{shown} cannot be looked at: {why}");
-            return wrong(what)
-                .map(|finding| finding.hint("check the owner and permissions of what is above it"));
+            let hint = "check the owner and permissions of what is above it";
+            return wrong(format!("{shown} cannot be looked at: {why}"), hint);
         }
-        Ok(None) if need == Need::Town => return wrong(format!("{shown} does not exist")),
-        Ok(None) => return None,
-        Ok(Some(standing)) => standing,
     };
-    let (kind, name) = match need {
-        Need::Town | Need::Directory | Need::OwnDirectory => (Kind::Directory, "directory"),
-        Need::File | Need::OwnFile => (Kind::File, "regular file"),
-    };
-    if standing.kind != kind {
-        return wrong(format!("{shown} is not a {name}"))
-            .map(|finding| finding.hint("move away what is there; the supervisor makes it"));
+    if standing.kind != need.kind {
+        let name = if need.kind == Kind::Directory { "directory" } else { "regular file" };
+        let hint = "move away what is there; the supervisor makes it";
+        return wrong(format!("{shown} is not a {name}"), hint);
     }
     if !standing.writable {
-        return wrong(format!("{shown} cannot be written to")).map(|finding| {
-            finding.hint("give it to the user who runs the supervisor (chown), or chmod u+w")
-        });
+        let hint = "give it to the user who runs the supervisor (chown), or chmod u+w";
+        return wrong(format!("{shown} cannot be written to"), hint);
     }
-    let (is_own, right) = match need {
-        Need::OwnDirectory => (true, 0o700),
-        Need::OwnFile => (true, 0o600),
-        _ => (false, 0),
-    };
-    if is_own && standing.mode & 0o077 != 0 {
-        let what = format!("{shown} is open to other users (mode {:04o})", standing.mode);
-        let finding = Finding::note(Area::Permissions, what).hint(format!("chmod {right:o} {shown}"));
-        return Some(finding.about(path));
-    }
-    None
+    let right = need.closed.filter(|_| standing.mode & 0o077 != 0)?;
+    let what = format!("{shown} is open to other users (mode {:04o})", standing.mode);
+    Some(Area::Permissions.note(what, format!("chmod {right:o} {shown}")).about(path))
 }
 
-fn of_room(room: &Result<Room, String>) -> Finding {
-    let full = |what: String| {
-        Finding::wrong(Area::Permissions, what).hint("make room: nothing the supervisor notes can be kept")
-    };
-    match room {
+fn of_room(room: Result<Room, String>) -> Finding {
+    let full =
+        |what: String| Area::Permissions.wrong(what, "make room: nothing the supervisor notes can be kept");
+    let room = match room {
+        Ok(room) => room,
         Err(why) => {
-            Finding::note(Area::Permissions, format!("how much room the disk has is not known: {why}"))
+            return Area::Permissions.note(format!("how much room the disk has is not known: {why}"), "");
         }
-        Ok(Room { files: Some(0), .. }) => full("no more files can be made on the town's disk".to_owned()),
-        Ok(Room { bytes, .. }) if *bytes < NO_ROOM => {
-            full(format!("the town's disk is full: {} MiB left", bytes >> 20))
-        }
-        Ok(Room { bytes, .. }) if *bytes < LITTLE_ROOM => {
-            let what = format!("the town's disk is nearly full: {} MiB left", bytes >> 20);
-            Finding::note(Area::Permissions, what).hint("make room")
-        }
-        Ok(Room { bytes, .. }) => {
-            let left =
-                if bytes >> 30 > 0 { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) };
-            Finding::ok(Area::Permissions, format!("the town's disk has {left} left"))
-        }
+    };
+    let left = match room.bytes >> 30 {
+        0 => format!("{} MiB left", room.bytes >> 20),
+        gib => format!("{gib} GiB left"),
+    };
+    if room.files == Some(0) {
+        full("no more files can be made on the town's disk".to_owned())
+    } else if room.bytes < NO_ROOM {
+        full(format!("the town's disk is full: {left}"))
+    } else if room.bytes < LITTLE_ROOM {
+        Area::Permissions.note(format!("the town's disk is nearly full: {left}"), "make room")
+    } else {
+        Area::Permissions.ok(format!("the town's disk has {left}"))
     }
 }
 
@@ -198,27 +153,25 @@ mod tests {
         let directory = |mode, writable| standing(Kind::Directory, mode, writable);
         let file = |mode, writable| standing(Kind::File, mode, writable);
         #[rustfmt::skip]
-        let cases: [(&str, Need, Result<Option<Standing>, String>, Option<(Severity, &str)>); 17] = [
-            ("the town", Need::Town, directory(0o755, true), None),
-            ("no town", Need::Town, Ok(None), Some((Wrong, "p does not exist"))),
-            ("another's town", Need::Town, directory(0o755, false), Some((Wrong, "p cannot be written to"))),
-            ("not made yet", Need::Directory, Ok(None), None),
-            ("a file in the way", Need::Directory, file(0o644, true), Some((Wrong, "p is not a directory"))),
-            ("closed to us", Need::Directory, directory(0o555, false), Some((Wrong, "p cannot be written to"))),
-            ("not to be seen", Need::Directory, Err("denied".into()), Some((Wrong, "p cannot be looked at: denied"))),
-            ("ours", Need::OwnDirectory, directory(0o700, true), None),
-            ("ours not made yet", Need::OwnDirectory, Ok(None), None),
-            ("ours, open", Need::OwnDirectory, directory(0o755, true), Some((Note, "p is open to other users (mode 0755)"))),
-            ("a log", Need::File, file(0o644, true), None),
-            ("no log", Need::File, Ok(None), None),
-            ("a log of another's", Need::File, file(0o644, false), Some((Wrong, "p cannot be written to"))),
-            ("a directory in the way", Need::File, directory(0o755, true), Some((Wrong, "p is not a regular file"))),
-            ("a pipe in the way", Need::OwnFile, standing(Kind::Other, 0o600, true), Some((Wrong, "p is not a regular file"))),
-            ("our log", Need::OwnFile, file(0o600, true), None),
-            ("our log, open", Need::OwnFile, file(0o640, true), Some((Note, "p is open to other users (mode 0640)"))),
+        let cases: [(&str, Need, Result<Option<Standing>, String>, Option<(Severity, &str)>); 15] = [
+            ("another's", DIRECTORY, directory(0o755, false), Some((Wrong, "p cannot be written to"))),
+            ("not made yet", DIRECTORY, Ok(None), None),
+            ("a file in the way", DIRECTORY, file(0o644, true), Some((Wrong, "p is not a directory"))),
+            ("closed to us", DIRECTORY, directory(0o555, false), Some((Wrong, "p cannot be written to"))),
+            ("not to be seen", DIRECTORY, Err("denied".into()), Some((Wrong, "p cannot be looked at: denied"))),
+            ("ours", OWN_DIRECTORY, directory(0o700, true), None),
+            ("ours not made yet", OWN_DIRECTORY, Ok(None), None),
+            ("ours, open", OWN_DIRECTORY, directory(0o755, true), Some((Note, "p is open to other users (mode 0755)"))),
+            ("a log", FILE, file(0o644, true), None),
+            ("no log", FILE, Ok(None), None),
+            ("a log of another's", FILE, file(0o644, false), Some((Wrong, "p cannot be written to"))),
+            ("a directory in the way", FILE, directory(0o755, true), Some((Wrong, "p is not a regular file"))),
+            ("a pipe in the way", OWN_FILE, standing(Kind::Other, 0o600, true), Some((Wrong, "p is not a regular file"))),
+            ("our log", OWN_FILE, file(0o600, true), None),
+            ("our log, open", OWN_FILE, file(0o640, true), Some((Note, "p is open to other users (mode 0640)"))),
         ];
         for (name, need, standing, expected) in cases {
-            let finding = of_path(Path::new("p"), need, &standing);
+            let finding = of_path(Path::new("p"), need, standing);
             let got = finding.as_ref().map(|finding| (finding.severity, finding.what.as_str()));
             assert_eq!(got, expected, "{name}");
         }
@@ -237,9 +190,9 @@ mod tests {
             (Ok(Room { bytes: 1 << 30, files: Some(0) }), Wrong, "no more files can be made"),
             (Err("denied".to_owned()), Note, "how much room the disk has is not known: denied"),
         ] {
-            let finding = of_room(&room);
-            assert_eq!(finding.severity, severity, "{room:?}");
-            assert!(finding.what.starts_with(begin), "{room:?}: {}", finding.what);
+            let finding = of_room(room);
+            assert_eq!(finding.severity, severity, "{begin}");
+            assert!(finding.what.starts_with(begin), "{begin}: {}", finding.what);
         }
     }
 }

@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use super::disk;
+use super::{
+    disk,
+    finding::Finding,
+    tmux::{self, Answer, Others, Seen, Town},
+};
 use crate::{
     agent::foreign,
     commands::{Command, CommandError},
@@ -31,98 +35,45 @@ const MOST: usize = 32;
 /// session's environment.
 const FORMAT: &str = "#{session_name}:#{GT_ROOT} // #{GT_TOWN_ROOT} // #{session_path}";
 
-/// A session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Its name.
-    pub name: String,
-    /// The towns its environment names: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
-    pub towns: Vec<PathBuf>,
-    /// The directory it was started in.
-    pub path: String,
-    /// The other town it is of, where its environment names one that is there.
-    pub other_town: Option<PathBuf>,
-}
+const OPTIONS: &[&str] =
+    &["show-options", "-s", "-v", "exit-unattached", ";", "show-options", "-g", "-v", "destroy-unattached"];
 
-/// What a server said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// There is none.
-    NoServer,
-    /// Its sessions.
-    Sessions(Vec<Seen>),
-    /// Nothing in time.
-    TimedOut,
-    /// Something else, in its words.
-    Failed(String),
-}
-
-/// What was seen.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// The socket the supervisor uses.
-    pub socket: PathBuf,
-    /// What that server said.
-    pub answer: Answer,
-    /// A supervisor is connected over control mode.
-    pub control: bool,
-    /// `exit-unattached` is on: it ends when the last client leaves.
-    pub exit_unattached: bool,
-    /// `destroy-unattached` is on for all sessions that do not say otherwise.
-    pub destroy_unattached: bool,
-    /// The others.
-    pub others: Vec<(PathBuf, Answer)>,
-    /// How many more there are that were not asked.
-    pub unasked: usize,
-    /// Why the others are not known.
-    pub unlisted: Option<String>,
-    /// `GT_TMUX_SOCKET`, where the settings name another server than it does.
-    pub beaten: Option<String>,
-}
+const CLIENTS: &[&str] = &["list-clients", "-F", "#{client_control_mode}:#{session_name}"];
 
 /// Looks; an error says why that cannot be done at all. `variable` is `GT_TMUX_SOCKET`.
-pub async fn look(deps: &Deps, variable: Option<String>) -> Result<Observed, String> {
-    let ability = version(deps).await?;
+pub async fn look(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
+    let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
+    let ability = ability(&printed);
     let places = disk::tmux_places(adapters::socket(&deps.settings())).await;
     let (socket, directory) = places.map_err(|error| error.to_string())?;
-    let named = socket_of_variable(variable.as_deref()).map(str::to_owned);
-    let beaten = named.filter(|name| directory.join(name) != socket);
-    let (others, unlisted) = match disk::sockets(&directory).await {
-        Ok(others) => (others, None),
+    let (all, unlisted) = match disk::sockets(&directory).await {
+        Ok(all) => (all, None),
         Err(error) => (Vec::new(), Some(format!("{}: {error}", directory.display()))),
     };
     let own = disk::canonical(&socket).await;
-    let others: Vec<PathBuf> = others.into_iter().filter(|other| *other != own).collect();
+    let others: Vec<PathBuf> = all.into_iter().filter(|other| *other != own).collect();
     let unasked = others.len().saturating_sub(MOST);
     let asked = others.into_iter().take(MOST).map(|other| async {
         let answer = list(deps, ability, &other, SHORT).await;
         (other, answer)
     });
-    let (answer, control, (exit_unattached, destroy_unattached), others) = tokio::join!(
+    let (answer, options, clients, answers) = tokio::join!(
         list(deps, ability, &socket, LIMIT),
-        control(deps, ability, &socket),
-        options(deps, ability, &socket),
+        run(deps, line(ability, &socket, OPTIONS), LIMIT),
+        run(deps, line(ability, &socket, CLIENTS), LIMIT),
         futures::future::join_all(asked)
     );
-    Ok(Observed {
-        socket,
-        answer,
-        control,
-        exit_unattached,
-        destroy_unattached,
-        others,
-        unasked,
-        unlisted,
-        beaten,
-    })
+    let named = socket_of_variable(variable.as_deref()).map(str::to_owned);
+    let beaten = named.filter(|name| directory.join(name) != socket);
+    let shown = socket.display().to_string();
+    let mut findings = tmux::of_own(&shown, &answer, town);
+    findings.extend(tmux::of_options(&shown, unattached(&options.unwrap_or_default())));
+    findings.extend(is_connected(&clients.unwrap_or_default()).then(tmux::connected));
+    findings.extend(tmux::of_others(&shown, &answer, &Others { answers, unasked, unlisted, beaten }, town));
+    Ok(findings)
 }
 
-async fn version(deps: &Deps) -> Result<Ability, String> {
-    let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
-    Ok(ability(&String::from_utf8_lossy(&printed)))
-}
-
-async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<Vec<u8>, CommandError> {
+async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<String, CommandError> {
     let command = Command {
         program: deps.settings().commands.tmux.clone(),
         arguments,
@@ -131,20 +82,28 @@ async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<Vec
         input: None,
         limit,
     };
-    deps.commands.run(command).await.map(|printed| printed.stdout)
+    let printed = deps.commands.run(command).await?;
+    Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
 }
 
 /// A command line that connects only. Older than 3.2 knows no `-N`, and starts no server for a list either.
 fn line(ability: Ability, socket: &Path, more: &[&str]) -> Vec<String> {
     let only_living = if ability == Ability::Control { &["-u", "-N", "-S"][..] } else { &["-u", "-S"] };
-    let words = only_living.iter().map(|word| (*word).to_owned());
-    words.chain([socket.display().to_string()]).chain(more.iter().map(|word| (*word).to_owned())).collect()
+    let socket = socket.display().to_string();
+    let words = only_living.iter().copied().chain([socket.as_str()]).chain(more.iter().copied());
+    words.map(str::to_owned).collect()
 }
 
 async fn list(deps: &Deps, ability: Ability, socket: &Path, limit: Duration) -> Answer {
-    let listed = run(deps, line(ability, socket, &["list-sessions", "-F", FORMAT]), limit).await;
-    match listed {
-        Ok(printed) => Answer::Sessions(of_towns(deps, sessions(&String::from_utf8_lossy(&printed))).await),
+    match run(deps, line(ability, socket, &["list-sessions", "-F", FORMAT]), limit).await {
+        Ok(printed) => {
+            let mut sessions = sessions(&printed);
+            for session in &mut sessions {
+                let other = foreign::other_town(&*deps.files, deps.paths.root(), &session.towns).await;
+                session.other_town = other.unwrap_or_default();
+            }
+            Answer::Sessions(sessions)
+        }
         Err(CommandError::TimedOut { .. }) => Answer::TimedOut,
         Err(CommandError::Failed { stderr, .. }) if meaning(&stderr) == Meaning::NoServer => Answer::NoServer,
         Err(CommandError::Failed { stderr, .. }) if meaning(&stderr) == Meaning::Empty => {
@@ -152,14 +111,6 @@ async fn list(deps: &Deps, ability: Ability, socket: &Path, limit: Duration) -> 
         }
         Err(error) => Answer::Failed(error.to_string()),
     }
-}
-
-async fn of_towns(deps: &Deps, mut sessions: Vec<Seen>) -> Vec<Seen> {
-    for session in &mut sessions {
-        let other = foreign::other_town(&*deps.files, deps.paths.root(), &session.towns).await;
-        session.other_town = other.unwrap_or_default();
-    }
-    sessions
 }
 
 fn sessions(printed: &str) -> Vec<Seen> {
@@ -176,31 +127,16 @@ fn sessions(printed: &str) -> Vec<Seen> {
 
 /// Whether options are on by which agents end when nobody is attached: `exit-unattached`, and `destroy-unattached`, which
 /// has more values than two since 3.4.
-async fn options(deps: &Deps, ability: Ability, socket: &Path) -> (bool, bool) {
-    let show = [
-        "show-options",
-        "-s",
-        "-v",
-        "exit-unattached",
-        ";",
-        "show-options",
-        "-g",
-        "-v",
-        "destroy-unattached",
-    ];
-    let printed = run(deps, line(ability, socket, &show), LIMIT).await.unwrap_or_default();
-    let printed = String::from_utf8_lossy(&printed);
+fn unattached(printed: &str) -> [bool; 2] {
     let mut on = printed.lines().map(|value| value != "off");
-    (on.next().unwrap_or(false), on.next().unwrap_or(false))
+    [on.next().unwrap_or(false), on.next().unwrap_or(false)]
 }
 
 /// Whether a supervisor's control client is connected. None is tried: tmux up to 3.5a can end, with every session, when
 /// something happens while a control client identifies itself.
-async fn control(deps: &Deps, ability: Ability, socket: &Path) -> bool {
-    let list = line(ability, socket, &["list-clients", "-F", "#{client_control_mode}:#{session_name}"]);
-    let printed = run(deps, list, LIMIT).await.unwrap_or_default();
+fn is_connected(printed: &str) -> bool {
     let connected = format!("1:{OWN_SESSION}");
-    String::from_utf8_lossy(&printed).lines().any(|line| line == connected)
+    printed.lines().any(|line| line == connected)
 }
 
 #[cfg(test)]
@@ -219,6 +155,9 @@ mod tests {
             sessions("a b:/t // /u // /t/x\nc: //  // /home/a // b\nd: // /t // /\ne:/t // /x\njunk\n"),
             [seen("a b", &["/t", "/u"], "/t/x"), seen("c", &[], "/home/a // b"), seen("d", &["/t"], "/")]
         );
+        assert_eq!(unattached(""), [false, false]);
+        assert_eq!(unattached("off\nkeep-last\n"), [false, true]);
+        assert!(is_connected("0:a\n1:_supervisor\n") && !is_connected("1:a\n0:_supervisor\n"));
         assert_eq!(line(Ability::Subprocess, Path::new("/s"), &["x"]), ["-u", "-S", "/s", "x"]);
         assert_eq!(line(Ability::Control, Path::new("/s"), &["x"]), ["-u", "-N", "-S", "/s", "x"]);
     }

@@ -8,14 +8,12 @@ use super::finding::{Area, Finding, Report, Severity};
 /// where `colour`.
 pub fn text(report: &Report, colour: bool) -> String {
     let mut text = String::new();
-    for area in Area::ALL {
+    for (area, title) in Area::ALL {
         let mut findings = report.findings.iter().filter(|finding| finding.area == area).peekable();
         if findings.peek().is_some() {
-            let _ = writeln!(text, "{}", area.title());
+            let _ = writeln!(text, "{title}");
         }
-        for finding in findings {
-            tell(&mut text, finding, colour);
-        }
+        findings.for_each(|finding| tell(&mut text, finding, colour));
     }
     let [wrong, notes] = [Severity::Wrong, Severity::Note].map(|severity| report.count(severity));
     let sum = match (wrong, notes) {
@@ -30,13 +28,12 @@ pub fn text(report: &Report, colour: bool) -> String {
 }
 
 fn tell(text: &mut String, finding: &Finding, colour: bool) {
-    let word = finding.severity.word();
-    let (on, off) = match (colour, finding.severity) {
-        (false, _) => ("", ""),
-        (true, Severity::Ok) => ("\x1b[32m", "\x1b[0m"),
-        (true, Severity::Note) => ("\x1b[33m", "\x1b[0m"),
-        (true, Severity::Wrong) => ("\x1b[1;31m", "\x1b[0m"),
+    let (word, on) = match finding.severity {
+        Severity::Ok => ("ok", "\x1b[32m"),
+        Severity::Note => ("note", "\x1b[33m"),
+        Severity::Wrong => ("wrong", "\x1b[1;31m"),
     };
+    let (on, off) = if colour { (on, "\x1b[0m") } else { ("", "") };
     let _ = writeln!(text, "  {on}{word:<5}{off}  {}", finding.what);
     if let Some(hint) = &finding.hint {
         let _ = writeln!(text, "         {hint}");
@@ -54,9 +51,9 @@ mod tests {
     #[test]
     fn grouped_by_area_with_hints_and_a_sum() {
         let findings = vec![
-            Finding::wrong(Area::Tools, "tmux is gone\x1b[2J\nok").hint("install it"),
-            Finding::ok(Area::Town, "/t"),
-            Finding::note(Area::Tools, "git is old"),
+            Area::Tools.wrong("tmux is gone\x1b[2J\nok", "install it"),
+            Area::Town.ok("/t"),
+            Area::Tools.note("git is old", ""),
         ];
         assert_eq!(
             text(&report(findings.clone()), false),
@@ -75,8 +72,8 @@ mod tests {
             (2, 0, "2 wrong, 0 notes"),
             (1, 1, "1 wrong, 1 note"),
         ] {
-            let wrong = (0..wrong).map(|_| Finding::wrong(Area::Files, "x"));
-            let findings = wrong.chain((0..notes).map(|_| Finding::note(Area::Files, "y"))).collect();
+            let wrong = (0..wrong).map(|_| Area::Files.wrong("x", ""));
+            let findings = wrong.chain((0..notes).map(|_| Area::Files.note("y", ""))).collect();
             assert_eq!(text(&report(findings), false).lines().last(), Some(sum));
         }
     }

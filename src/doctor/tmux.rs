@@ -5,15 +5,51 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    finding::{Area, Finding},
-    servers::{Answer, Observed, Seen},
-};
+use super::finding::{Area, Finding};
 use crate::{
     agent::{foreign, spec::AgentSpec},
     deps::Deps,
     town::settings::Naming,
 };
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// The towns its environment names: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
+    pub towns: Vec<PathBuf>,
+    /// The directory it was started in.
+    pub path: String,
+    /// The other town it is of, where its environment names one that is there.
+    pub other_town: Option<PathBuf>,
+}
+
+/// What a server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// There is none.
+    NoServer,
+    /// Its sessions.
+    Sessions(Vec<Seen>),
+    /// Nothing in time.
+    TimedOut,
+    /// Something else, in its words.
+    Failed(String),
+}
+
+/// What is known of other servers than the one the supervisor uses.
+#[derive(Debug, Clone, Default)]
+pub struct Others {
+    /// What those said that were asked.
+    pub answers: Vec<(PathBuf, Answer)>,
+    /// How many more there are.
+    pub unasked: usize,
+    /// Why they are not known.
+    pub unlisted: Option<String>,
+    /// `GT_TMUX_SOCKET`, where the settings name another server than it does.
+    pub beaten: Option<String>,
+}
 
 /// What is known of the town.
 #[derive(Debug, Clone)]
@@ -46,53 +82,55 @@ impl Town {
     }
 }
 
-/// Judges the server the supervisor uses.
-pub fn judge(observed: &Observed, town: &Town) -> Vec<Finding> {
-    let shown = observed.socket.display();
-    let mut findings = Vec::new();
-    match &observed.answer {
-        Answer::NoServer => findings.push(
-            Finding::note(Area::Tmux, format!("no tmux server runs on {shown}"))
-                .hint("the supervisor starts it with the first agent"),
+/// Of the server the supervisor uses.
+pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
+    let wrong = |what: String, hint: &str| vec![Area::Tmux.wrong(what, hint)];
+    match answer {
+        Answer::NoServer => vec![Area::Tmux.note(
+            format!("no tmux server runs on {shown}"),
+            "the supervisor starts it with the first agent",
+        )],
+        Answer::TimedOut => wrong(
+            format!("the tmux server on {shown} did not answer within 2s"),
+            "what it does can be seen with `ps`; killing it ends every agent in it",
+        ),
+        Answer::Failed(why) => wrong(
+            format!("the tmux server on {shown} cannot be asked: {why}"),
+            "check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json",
         ),
         Answer::Sessions(sessions) => {
-            let agents = sessions.iter().filter(|it| is_ours(it, town)).count();
-            let what = format!(
-                "the server on {shown} answers: {}, {}",
-                counted(sessions.len(), "session"),
-                counted(agents, "agent")
-            );
-            findings.push(Finding::ok(Area::Tmux, what));
-            findings.extend(other_scheme(sessions, town));
-            findings.extend(sessions.iter().filter(|it| town.sessions.contains(&it.name)).filter_map(of_another_town));
+            let agents = counted(sessions.iter().filter(|it| is_ours(it, town)).count(), "agent");
+            let sum = counted(sessions.len(), "session");
+            let well = Area::Tmux.ok(format!("the server on {shown} answers: {sum}, {agents}"));
+            let named = sessions.iter().filter(|it| town.sessions.contains(&it.name));
+            [well]
+                .into_iter()
+                .chain(other_scheme(sessions, town))
+                .chain(named.filter_map(of_another_town))
+                .collect()
         }
-        Answer::TimedOut => findings.push(
-            Finding::wrong(Area::Tmux, format!("the tmux server on {shown} did not answer within 2s"))
-                .hint("what it does can be seen with `ps`; killing it ends every agent in it"),
-        ),
-        Answer::Failed(why) => findings.push(
-            Finding::wrong(Area::Tmux, format!("the tmux server on {shown} cannot be asked: {why}"))
-                .hint("check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json"),
-        ),
     }
-    if observed.exit_unattached {
+}
+
+/// Of its options `exit-unattached` and `destroy-unattached`, each on or not.
+pub fn of_options(shown: &str, [exit, destroy]: [bool; 2]) -> Vec<Finding> {
+    let exit = exit.then(|| {
         let what = format!(
             "tmux's option exit-unattached is on: the server on {shown} ends, with every agent, when the last client leaves"
         );
-        findings.push(
-            Finding::wrong(Area::Tmux, what)
-                .hint("remove it from tmux.conf; a supervisor that runs turns it off"),
-        );
-    }
-    if observed.destroy_unattached {
+        Area::Tmux.wrong(what, "remove it from tmux.conf; a supervisor that runs turns it off")
+    });
+    let destroy = destroy.then(|| {
         let what = "tmux's option destroy-unattached is on: what the supervisor starts is exempt, agents that `gt` starts end \
                     when any client leaves";
-        findings.push(Finding::note(Area::Tmux, what.to_owned()).hint("remove it from tmux.conf"));
-    }
-    if observed.control {
-        findings.push(Finding::ok(Area::Tmux, "control mode works: a supervisor is connected"));
-    }
-    findings
+        Area::Tmux.note(what, "remove it from tmux.conf")
+    });
+    exit.into_iter().chain(destroy).collect()
+}
+
+/// That a supervisor's control client was seen.
+pub fn connected() -> Finding {
+    Area::Tmux.ok("control mode works: a supervisor is connected")
 }
 
 /// Whether it is one of this town's agents, by the scheme in force.
@@ -108,11 +146,10 @@ fn counted(count: usize, what: &str) -> String {
 fn of_another_town(session: &Seen) -> Option<Finding> {
     let town = session.other_town.as_deref()?;
     let what = format!("{}: {}: that agent is left alone", session.name, foreign::taken_by(town));
-    Some(
-        Finding::wrong(Area::Tmux, what).hint(
-            "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
-        ),
-    )
+    Some(Area::Tmux.wrong(
+        what,
+        "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
+    ))
 }
 
 /// Agents that are named by the scheme that is not in force: nobody would find them, and start others.
@@ -132,8 +169,10 @@ fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
             "sessions are named by scheme {other:?}, and tmux.naming is {in_force:?}: {}",
             names.join(", ")
         );
-        Finding::wrong(Area::Tmux, what)
-            .hint(format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions"))
+        Area::Tmux.wrong(
+            what,
+            format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions"),
+        )
     })
 }
 
@@ -161,40 +200,37 @@ fn origin(session: &Seen, root: &Path) -> Origin {
     }
 }
 
-/// Judges the other servers: agents of this town there are agents the supervisor does not see.
-pub fn judge_others(observed: &Observed, town: &Town) -> Vec<Finding> {
-    let here = match &observed.answer {
-        Answer::Sessions(sessions) => sessions.iter().any(|it| is_ours(it, town)),
-        _ => false,
-    };
-    let own = observed.socket.display().to_string();
-    let note = |what: String| Finding::note(Area::Sockets, what);
+/// Of the other servers: agents of this town there are agents the supervisor does not see. `own` is the one it uses, and `answer`
+/// what that said.
+pub fn of_others(own: &str, answer: &Answer, others: &Others, town: &Town) -> Vec<Finding> {
+    let here = matches!(answer, Answer::Sessions(sessions) if sessions.iter().any(|it| is_ours(it, town)));
+    let note = |what: String, hint: &str| Area::Sockets.note(what, hint);
     let mut findings: Vec<Finding> =
-        observed.others.iter().flat_map(|other| of_other(&own, here, other, town)).collect();
-    if observed.unasked > 0 {
-        let what = format!("{} more tmux sockets were not asked", observed.unasked);
-        findings.push(note(what).hint("remove those on which no server runs"));
+        others.answers.iter().flat_map(|other| of_other(own, here, other, town)).collect();
+    if others.unasked > 0 {
+        let what = format!("{} more tmux sockets were not asked", others.unasked);
+        findings.push(note(what, "remove those on which no server runs"));
     }
-    if let Some(why) = &observed.unlisted {
-        findings.push(note(format!("other tmux servers are not known: {why}")));
-    }
+    findings.extend(
+        others.unlisted.iter().map(|why| note(format!("other tmux servers are not known: {why}"), "")),
+    );
     if findings.is_empty() {
-        let looked_at = observed.others.len();
+        let looked_at = others.answers.len();
         let what = format!("no agent of this town on another tmux server ({looked_at} looked at)");
-        findings.push(Finding::ok(Area::Sockets, what));
+        findings.push(Area::Sockets.ok(what));
     }
-    if let Some(name) = &observed.beaten {
+    findings.extend(others.beaten.iter().map(|name| {
         let what = format!(
             "GT_TMUX_SOCKET names {name:?}, and the settings name {own}: `gt` and the supervisor may differ"
         );
-        findings.push(note(what).hint("settings/supervisor.json beats it; name the same server in both"));
-    }
+        note(what, "settings/supervisor.json beats it; name the same server in both")
+    }));
     findings
 }
 
 fn of_other(own: &str, here: bool, (socket, answer): &(PathBuf, Answer), town: &Town) -> Vec<Finding> {
     let server = format!("the tmux server on {}", socket.display());
-    let note = |what: String| vec![Finding::note(Area::Sockets, what)];
+    let note = |what: String| vec![Area::Sockets.note(what, "")];
     match answer {
         Answer::Sessions(sessions) => split(own, here, socket, sessions, town),
         Answer::NoServer => Vec::new(),
@@ -224,17 +260,17 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
                 "set tmux.socket_name to {name:?} in settings/supervisor.json and start the supervisor again"
             ),
         };
-        findings.push(Finding::wrong(Area::Sockets, what).hint(hint));
+        findings.push(Area::Sockets.wrong(what, hint));
     }
     if !unknown.is_empty() {
         let what = format!(
             "sessions named like this town's agents run on {shown}, whose is not known: {}",
             unknown.join(", ")
         );
-        findings.push(
-            Finding::note(Area::Sockets, what)
-                .hint(format!("if they are, set tmux.socket_name to {name:?} in settings/supervisor.json")),
-        );
+        findings.push(Area::Sockets.note(
+            what,
+            format!("if they are, set tmux.socket_name to {name:?} in settings/supervisor.json"),
+        ));
     }
     findings
 }
@@ -264,20 +300,6 @@ mod tests {
         Seen { other_town: Some("/u".into()), ..seen(name, "/u", path) }
     }
 
-    fn observed(answer: Answer) -> Observed {
-        Observed {
-            socket: "/s/own".into(),
-            answer,
-            control: false,
-            exit_unattached: false,
-            destroy_unattached: false,
-            others: vec![],
-            unasked: 0,
-            unlisted: None,
-            beaten: None,
-        }
-    }
-
     fn check(name: &str, findings: &[Finding], expected: &[(Severity, &str)]) {
         assert_eq!(findings.len(), expected.len(), "{name}: {findings:#?}");
         for (finding, (severity, begin)) in findings.iter().zip(expected) {
@@ -291,56 +313,59 @@ mod tests {
         let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
         let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)]); 10] = [
-            ("another town's, by the other scheme, though it was started in this one", observed(Answer::Sessions(vec![theirs("gt-witness", "/t/a")])),
+        let cases: [(&str, Answer, &[(Severity, &str)]); 8] = [
+            ("another town's, by the other scheme, though it was started in this one", Answer::Sessions(vec![theirs("gt-witness", "/t/a")]),
                 &[(Well, "the server on /s/own answers: 1 session, 0 agents")]),
-            ("another town's", observed(Answer::Sessions(vec![theirs("hq-deacon", "/u")])),
+            ("another town's", Answer::Sessions(vec![theirs("hq-deacon", "/u")]),
                 &[(Well, "the server on /s/own answers: 1 session, 0 agents"), (Wrong, "hq-deacon: name taken by town /u")]),
-            ("none", observed(Answer::NoServer), &[(Note, "no tmux server runs on /s/own")]),
-            ("well", Observed { control: true, ..observed(two()) },
-                &[(Well, "the server on /s/own answers: 2 sessions, 1 agent"), (Well, "control mode works")]),
-            ("not connected", observed(two()), &[(Well, "the server")]),
-            ("options", Observed { exit_unattached: true, destroy_unattached: true, ..observed(two()) },
-                &[(Well, "the server"), (Wrong, "tmux's option exit-unattached is on"), (Note, "tmux's option destroy-unattached is on")]),
-            ("empty", observed(Answer::Sessions(vec![])), &[(Well, "the server on /s/own answers: 0 sessions, 0 agents")]),
-            ("hangs", observed(Answer::TimedOut), &[(Wrong, "the tmux server on /s/own did not answer within 2s")]),
-            ("denied", observed(Answer::Failed("denied".into())), &[(Wrong, "the tmux server on /s/own cannot be asked: denied")]),
-            ("the other scheme", observed(other),
+            ("none", Answer::NoServer, &[(Note, "no tmux server runs on /s/own")]),
+            ("well", two(), &[(Well, "the server on /s/own answers: 2 sessions, 1 agent")]),
+            ("empty", Answer::Sessions(vec![]), &[(Well, "the server on /s/own answers: 0 sessions, 0 agents")]),
+            ("hangs", Answer::TimedOut, &[(Wrong, "the tmux server on /s/own did not answer within 2s")]),
+            ("denied", Answer::Failed("denied".into()), &[(Wrong, "the tmux server on /s/own cannot be asked: denied")]),
+            ("the other scheme", other,
                 &[(Well, "the server"), (Wrong, "sessions are named by scheme \"prefix\", and tmux.naming is \"rig\": gt-witness")]),
         ];
-        for (name, observed, expected) in cases {
-            check(name, &judge(&observed, &town()), expected);
+        for (name, answer, expected) in cases {
+            check(name, &of_own("/s/own", &answer, &town()), expected);
         }
+        check("no options", &of_options("/s/own", [false, false]), &[]);
+        let told = [
+            (Wrong, "tmux's option exit-unattached is on"),
+            (Note, "tmux's option destroy-unattached is on"),
+        ];
+        check("options", &of_options("/s/own", [true, true]), &told);
     }
 
     #[test]
     fn other_servers() {
-        let with = |answer, seen: &[Seen]| Observed {
-            others: vec![("/s/x".into(), Answer::Sessions(seen.to_vec()))],
-            ..observed(answer)
+        let with = |answer, others: &[(&str, Answer)]| {
+            let answers = others.iter().map(|(path, said)| (PathBuf::from(path), said.clone())).collect();
+            (answer, Others { answers, ..Others::default() })
         };
+        let sessions = |answer, seen: &[Seen]| with(answer, &[("/s/x", Answer::Sessions(seen.to_vec()))]);
         let deacon = |root, path| seen("hq-deacon", root, path);
         let here = || Answer::Sessions(vec![deacon("/t", "/t")]);
         #[rustfmt::skip]
-        let cases: [(&str, Observed, &[(Severity, &str)], &str); 12] = [
-            ("none", observed(Answer::NoServer), &[(Well, "no agent of this town on another tmux server (0 looked at)")], ""),
-            ("others' things", with(Answer::NoServer, &[seen("mine", "/t", "/t")]), &[(Well, "no agent of this town on another tmux server (1")], ""),
-            ("all agents there", with(Answer::NoServer, &[deacon("/t", "/"), seen("gt-witness", "", "/t/a")]),
+        let cases: [(&str, (Answer, Others), &[(Severity, &str)], &str); 12] = [
+            ("none", with(Answer::NoServer, &[]), &[(Well, "no agent of this town on another tmux server (0 looked at)")], ""),
+            ("others' things", sessions(Answer::NoServer, &[seen("mine", "/t", "/t")]), &[(Well, "no agent of this town on another tmux server (1")], ""),
+            ("all agents there", sessions(Answer::NoServer, &[deacon("/t", "/"), seen("gt-witness", "", "/t/a")]),
                 &[(Wrong, "agents of this town run on /s/x, and the supervisor uses /s/own: hq-deacon, gt-witness")], "set tmux.socket_name to \"x\""),
-            ("two sets", with(here(), &[deacon("/t", "/")]), &[(Wrong, "agents of this town run on /s/x")], "there are two sets of agents"),
-            ("another town's", with(here(), &[deacon("/u", "/u/deacon")]), &[(Well, "no agent")], ""),
-            ("another town's, though it was started in this one", with(here(), &[theirs("hq-deacon", "/t")]), &[(Well, "no agent")], ""),
-            ("another town's here make no second set", with(Answer::Sessions(vec![theirs("hq-deacon", "/u")]), &[deacon("/t", "/")]),
+            ("two sets", sessions(here(), &[deacon("/t", "/")]), &[(Wrong, "agents of this town run on /s/x")], "there are two sets of agents"),
+            ("another town's", sessions(here(), &[deacon("/u", "/u/deacon")]), &[(Well, "no agent")], ""),
+            ("another town's, though it was started in this one", sessions(here(), &[theirs("hq-deacon", "/t")]), &[(Well, "no agent")], ""),
+            ("another town's here make no second set", sessions(Answer::Sessions(vec![theirs("hq-deacon", "/u")]), &[deacon("/t", "/")]),
                 &[(Wrong, "agents of this town run on /s/x")], "set tmux.socket_name to \"x\""),
-            ("whose is not known", with(here(), &[deacon("", "/home")]), &[(Note, "sessions named like this town's agents run on /s/x")], "if they are"),
-            ("a town whose name begins alike", with(here(), &[deacon("/town", "/town/deacon")]), &[(Well, "no agent")], ""),
-            ("hangs", Observed { others: vec![("/s/x".into(), Answer::TimedOut)], ..observed(here()) }, &[(Note, "the tmux server on /s/x did not answer")], ""),
-            ("a stale socket", Observed { others: vec![("/s/x".into(), Answer::NoServer)], ..observed(here()) }, &[(Well, "no agent")], ""),
-            ("not all asked", Observed { unasked: 3, beaten: Some("y".into()), ..observed(here()) },
+            ("whose is not known", sessions(here(), &[deacon("", "/home")]), &[(Note, "sessions named like this town's agents run on /s/x")], "if they are"),
+            ("a town whose name begins alike", sessions(here(), &[deacon("/town", "/town/deacon")]), &[(Well, "no agent")], ""),
+            ("hangs", with(here(), &[("/s/x", Answer::TimedOut)]), &[(Note, "the tmux server on /s/x did not answer")], ""),
+            ("a stale socket", with(here(), &[("/s/x", Answer::NoServer)]), &[(Well, "no agent")], ""),
+            ("not all asked", (here(), Others { unasked: 3, beaten: Some("y".into()), ..Others::default() }),
                 &[(Note, "3 more tmux sockets were not asked"), (Note, "GT_TMUX_SOCKET names \"y\"")], "remove those"),
         ];
-        for (name, observed, expected, hint) in cases {
-            let findings = judge_others(&observed, &town());
+        for (name, (answer, others), expected, hint) in cases {
+            let findings = of_others("/s/own", &answer, &others, &town());
             check(name, &findings, expected);
             assert!(findings[0].hint.clone().unwrap_or_default().starts_with(hint), "{name}: {findings:?}");
         }

@@ -18,32 +18,29 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// One of the programs.
 #[derive(Debug, Clone, Copy)]
-pub struct Tool {
+struct Tool {
     /// Its key under `commands` in `settings/supervisor.json`.
     setting: &'static str,
     /// What it is given to tell its version.
     asked: &'static str,
     /// What does not work without it.
     without: &'static str,
-    /// Whether the supervisor's own work needs it.
-    needed: bool,
 }
 
 const TOOLS: [Tool; 4] = [
-    Tool { setting: "tmux", asked: "-V", without: "no agent can be seen or started", needed: true },
-    Tool { setting: "bd", asked: "version", without: bd::TOOL.without, needed: true },
-    Tool { setting: "gt", asked: "version", without: gt::TOOL.without, needed: true },
+    Tool { setting: "tmux", asked: "-V", without: "no agent can be seen or started" },
+    Tool { setting: "bd", asked: "version", without: bd::TOOL.without },
+    Tool { setting: "gt", asked: "version", without: gt::TOOL.without },
     Tool {
         setting: "git",
         asked: "--version",
         without: "polecats are not started, and no worktree is brought up to date",
-        needed: true,
     },
 ];
 
 /// What came of asking one.
 #[derive(Debug, Clone)]
-pub struct Observed {
+struct Observed {
     tool: Tool,
     /// The word in the settings.
     program: String,
@@ -54,8 +51,9 @@ pub struct Observed {
 }
 
 /// Asks all of them, side by side.
-pub async fn look(deps: &Deps) -> Vec<Observed> {
-    futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await
+pub async fn look(deps: &Deps) -> Vec<Finding> {
+    let observed = futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await;
+    observed.iter().map(of_tool).collect()
 }
 
 async fn ask(deps: &Deps, tool: Tool) -> Observed {
@@ -84,46 +82,40 @@ fn first_line(printed: &[u8]) -> String {
     shorten(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
 }
 
-/// Judges.
-pub fn judge(observed: &[Observed]) -> Vec<Finding> {
-    observed.iter().map(of_tool).collect()
-}
-
 fn of_tool(observed: &Observed) -> Finding {
     let Observed { tool, program, path, version } = observed;
-    let Tool { setting, without, needed, .. } = tool;
-    let bad = if *needed { Finding::wrong } else { Finding::note };
+    let Tool { setting, without, .. } = tool;
     let place = path.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
     match version {
-        Ok(line) if line.is_empty() => {
-            Finding::note(Area::Tools, format!("{program}{place} printed no version"))
-        }
+        Ok(line) if line.is_empty() => Area::Tools.note(format!("{program}{place} printed no version"), ""),
         Ok(line) if *setting == "tmux" => of_tmux(line, &place),
-        Ok(line) => Finding::ok(Area::Tools, format!("{line}{place}")),
-        Err(CommandError::NotFound { .. }) => {
-            bad(Area::Tools, format!("{program} is not installed or not on PATH: {without}"))
-                .hint(format!("install it, or set commands.{setting} in settings/supervisor.json"))
-        }
+        Ok(line) => Area::Tools.ok(format!("{line}{place}")),
+        Err(CommandError::NotFound { .. }) => Area::Tools.wrong(
+            format!("{program} is not installed or not on PATH: {without}"),
+            format!("install it, or set commands.{setting} in settings/supervisor.json"),
+        ),
         // Slow is not broken, but without tmux nothing at all can be done.
-        Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => {
-            Finding::note(Area::Tools, format!("{program}{place}: its version is not known: {error}"))
-                .hint("run it by hand: whatever waits for it will take that long too")
-        }
-        Err(error) => bad(Area::Tools, format!("{program}{place} cannot be used: {error}: {without}"))
-            .hint(format!("mend it, or set commands.{setting} in settings/supervisor.json")),
+        Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => Area::Tools.note(
+            format!("{program}{place}: its version is not known: {error}"),
+            "run it by hand: whatever waits for it will take that long too",
+        ),
+        Err(error) => Area::Tools.wrong(
+            format!("{program}{place} cannot be used: {error}: {without}"),
+            format!("mend it, or set commands.{setting} in settings/supervisor.json"),
+        ),
     }
 }
 
 fn of_tmux(line: &str, place: &str) -> Finding {
     let hint = "install tmux 3.2 or later, or set commands.tmux in settings/supervisor.json";
     match ability(line) {
-        Ability::Control => Finding::ok(Area::Tools, format!("{line}{place}")),
+        Ability::Control => Area::Tools.ok(format!("{line}{place}")),
         Ability::Subprocess => {
             let what =
                 format!("{line}{place} has no usable control mode: deaths are noticed by sweeps alone");
-            Finding::note(Area::Tools, what).hint(hint)
+            Area::Tools.note(what, hint)
         }
-        Ability::TooOld => Finding::wrong(Area::Tools, format!("{line}{place} is too old")).hint(hint),
+        Ability::TooOld => Area::Tools.wrong(format!("{line}{place} is too old"), hint),
     }
 }
 

@@ -7,14 +7,14 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{databases::Database, installed::Tool};
 use crate::{
-    commands::{Command, CommandError, Heard, Printed},
+    commands::{Command, CommandError, Printed},
     ledger::Ledger,
 };
 
 /// The program.
 pub const TOOL: Tool = Tool {
     setting: "bd",
-    without: "polecats that died are not brought back, labels of docked rigs are not seen, and beads that are closed are not told",
+    without: "polecats that died are not brought back, and labels of docked rigs are not seen",
 };
 
 /// Runs `bd <words>` in `directory` and returns what it printed, or why it did not do its work. `touches` are the databases
@@ -33,17 +33,8 @@ pub async fn run(
     ran
 }
 
-/// Runs a `bd` that goes on printing, as [`command`] says, and hands over its lines until it ends, or why it did not do its
-/// work. It asks the daemons of `bd` and touches no database, so that nobody waits for it and it waits for nobody.
-pub async fn follow(ledger: &Ledger, command: Command, heard: Heard) -> Result<(), CommandError> {
-    let program = command.program.clone();
-    let ended = ledger.commands.follow(command, heard).await;
-    TOOL.note(ledger, &program, &ended);
-    ended
-}
-
 /// What running `bd <words>` in `directory` means by the settings in force.
-pub fn command(ledger: &Ledger, words: &[&str], directory: &Path) -> Command {
+fn command(ledger: &Ledger, words: &[&str], directory: &Path) -> Command {
     let settings = ledger.settings();
     Command {
         program: settings.commands.bd.clone(),

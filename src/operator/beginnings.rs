@@ -6,7 +6,6 @@
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched files")]
 
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -14,8 +13,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::Event;
 use tokio::sync::watch;
+
+use crate::town::watched::Watched;
 
 /// The port.
 #[async_trait]
@@ -30,7 +31,7 @@ pub trait Beginnings: Send + Sync {
 
 /// The operating system's word for it. Where there is none, the counter never moves.
 pub struct SystemBeginnings {
-    watch: Result<Arc<Mutex<ProgramWatch>>, String>,
+    watch: Result<Arc<Mutex<Watched<File>>>, String>,
     begun: watch::Sender<u64>,
 }
 
@@ -38,7 +39,12 @@ impl SystemBeginnings {
     /// Watches nothing yet.
     pub fn new() -> Self {
         let begun = watch::Sender::new(0_u64);
-        let watch = ProgramWatch::new(begun.clone()).map(|watch| Arc::new(Mutex::new(watch)));
+        let told = begun.clone();
+        let watcher = notify::recommended_watcher(move |_: notify::Result<Event>| {
+            // Opened, replaced, or events were lost: each is a reason to look.
+            told.send_modify(|count: &mut u64| *count = count.wrapping_add(1));
+        });
+        let watch = watcher.map(|watcher| Arc::new(Mutex::new(Watched::new(watcher))));
         SystemBeginnings { watch: watch.map_err(|error| error.to_string()), begun }
     }
 }
@@ -63,57 +69,20 @@ impl Beginnings for SystemBeginnings {
             Ok(watch) => watch.clone(),
             Err(why) => return Some(why.clone()),
         };
-        tokio::task::spawn_blocking(move || {
-            watch.lock().unwrap_or_else(PoisonError::into_inner).retarget(&programs)
-        })
-        .await
-        .ok()
-        .flatten()
+        let failed = tokio::task::spawn_blocking(move || {
+            let wanted = programs.iter().filter_map(|path| file(path)).collect();
+            watch.lock().unwrap_or_else(PoisonError::into_inner).exactly(&wanted).1.pop()
+        });
+        let (path, error) = failed.await.ok()??;
+        Some(format!("{} cannot be watched ({error})", path.display()))
     }
 }
 
-/// A set of watched programs.
-struct ProgramWatch {
-    watcher: RecommendedWatcher,
-    /// By canonical path, which file it is: device and inode, and when its inode last changed, as inodes are used again.
-    watched: BTreeMap<PathBuf, (u64, u64, i64, i64)>,
-}
-
-impl ProgramWatch {
-    fn new(begun: watch::Sender<u64>) -> notify::Result<Self> {
-        let watcher = notify::recommended_watcher(move |_: notify::Result<Event>| {
-            // Opened, replaced, or events were lost: each is a reason to look.
-            begun.send_modify(|count| *count = count.wrapping_add(1));
-        })?;
-        Ok(ProgramWatch { watcher, watched: BTreeMap::new() })
-    }
-
-    fn retarget(&mut self, programs: &[PathBuf]) -> Option<String> {
-        let wanted: BTreeMap<_, _> = programs.iter().filter_map(|path| file(path)).collect();
-        for (path, old) in std::mem::take(&mut self.watched) {
-            if wanted.get(&path) == Some(&old) {
-                self.watched.insert(path, old);
-            } else {
-                // Fails when the file is gone, and its watch with it.
-                let _ = self.watcher.unwatch(&path);
-            }
-        }
-        let mut failed = None;
-        for (path, file) in wanted {
-            if self.watched.contains_key(&path) {
-                continue;
-            }
-            match self.watcher.watch(&path, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.watched.insert(path, file)),
-                Err(error) => failed = Some(format!("{} cannot be watched ({error})", path.display())),
-            }
-        }
-        failed
-    }
-}
+/// Device, inode and time of the last change.
+type File = (u64, u64, i64, i64);
 
 /// Where a program really is, and which file that is; `None` when there is none.
-fn file(path: &Path) -> Option<(PathBuf, (u64, u64, i64, i64))> {
+fn file(path: &Path) -> Option<(PathBuf, File)> {
     let path = fs::canonicalize(path).ok()?;
     let data = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
     Some((path, (data.dev(), data.ino(), data.ctime(), data.ctime_nsec())))

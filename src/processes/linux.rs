@@ -25,19 +25,18 @@ use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::R
 const LINE: usize = 16 * 1024;
 /// An environment is read this far.
 const ENVIRONMENT: u64 = 1024 * 1024;
-/// Process ids are given out in order, but the order of their beginnings may be out by some: so many older ones in a row
-/// are the end of the young ones.
-const OLDER: usize = 8;
+/// No machine makes more processes in a second, for longer than a moment.
+const FORKS_A_SECOND: u64 = 4000;
 
 /// Everything that runs now.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     let uptime = uptime()?;
     // A process that ends while it is read is simply not there any more.
-    Ok(pids()?.into_iter().filter_map(|pid| row(stat(pid)?, uptime)).collect())
+    Ok(pids()?.0.into_iter().filter_map(|pid| row(stat(pid)?, uptime)).collect())
 }
 
-/// The ids of all processes, the newest first.
-fn pids() -> Result<Vec<u32>, ProcessesError> {
+/// The ids of all processes, the newest first, and the id that was given out last.
+fn pids() -> Result<(Vec<u32>, u32), ProcessesError> {
     let entries = fs::read_dir("/proc").map_err(|error| ProcessesError(format!("/proc: {error}")))?;
     let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
     let mut pids: Vec<u32> = entries.filter_map(|entry| number(entry.ok()?)).collect();
@@ -45,30 +44,37 @@ fn pids() -> Result<Vec<u32>, ProcessesError> {
     // than all below it. Read after the list, so that whatever is in the list was given out before.
     let load = procfs::LoadAverage::current().map_err(|error| failed("/proc/loadavg", error))?;
     pids.sort_unstable_by_key(|pid| std::cmp::Reverse((*pid <= load.latest_pid, *pid)));
-    Ok(pids)
+    Ok((pids, load.latest_pid))
 }
 
 /// The ids of those that began within this time.
 ///
-/// The newest are looked at until they are too old; nothing else is opened. One that was given an id of its own choice
-/// (`clone3`) may be missed.
+/// The newest are examined until more processes have been made since than can be made in this time; nothing else is opened.
+/// One that was given an id of its own choice (`clone3`) may be missed.
 fn young(young: Duration) -> Result<Vec<u32>, ProcessesError> {
-    let pids = pids()?;
+    let (pids, latest) = pids()?;
     let uptime = uptime()?;
-    let mut found = Vec::new();
-    let mut older = 0;
-    for row in pids.into_iter().filter_map(|pid| row(stat(pid)?, uptime)) {
-        if row.age <= young {
-            older = 0;
-            found.push(row.pid);
-        } else {
-            older += 1;
-            if older == OLDER {
-                break;
-            }
+    let most = u64::try_from(young.as_millis()).unwrap_or(u64::MAX).saturating_mul(FORKS_A_SECOND / 1000);
+    Ok(newest(&pids, latest, most, |pid| Some(row(stat(pid)?, uptime)?.age <= young)))
+}
+
+/// Those of `pids`, the newest first, that are young, among the `most` that were made last. Ids in use are passed over when ids
+/// are given out anew: a long-lived process between two young ones says nothing, and was not made since.
+fn newest(pids: &[u32], latest: u32, most: u64, is_young: impl Fn(u32) -> Option<bool>) -> Vec<u32> {
+    let highest = pids.iter().copied().max().unwrap_or_default();
+    let (mut found, mut older) = (Vec::new(), 0);
+    for &pid in pids {
+        let given_out = if pid <= latest { latest - pid } else { latest.saturating_add(highest - pid) };
+        if u64::from(given_out) > most.saturating_add(older) {
+            break;
+        }
+        match is_young(pid) {
+            Some(true) => found.push(pid),
+            Some(false) => older += 1,
+            None => {} // it has ended
         }
     }
-    Ok(found)
+    found
 }
 
 /// The process of this id: its parent, its kernel session and when it began.
@@ -143,7 +149,7 @@ fn names_of(pid: u32) -> Vec<String> {
 pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
     let pids = match young {
         Some(within) => self::young(within)?,
-        None => pids()?,
+        None => pids()?.0,
     };
     let mut buffer = vec![0; LINE];
     Ok(pids.into_iter().filter_map(|pid| invocation(pid, program, &mut buffer)).collect())
@@ -209,7 +215,7 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
         let command = described(pid, executable, command_line(pid, &mut buffer)?, directory)?;
         Some(Resident { command, environment })
     };
-    Ok(pids()?.into_iter().filter_map(one).collect())
+    Ok(pids()?.0.into_iter().filter_map(one).collect())
 }
 
 /// Those of these variables that a process was given; none where that may not be read.
@@ -233,4 +239,28 @@ fn environment(pid: u32, variables: &[&str]) -> BTreeMap<String, String> {
 fn is(path: &[u8], program: &str) -> bool {
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
     path.rsplit(|byte| *byte == b'/').next() == Some(program.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_young_are_found_behind_old_processes_whose_ids_were_passed_over() {
+        let block: Vec<u32> = (900..1000).rev().collect();
+        for (name, pids, latest, expected) in [
+            ("none", vec![], 5, vec![]),
+            ("the newest", vec![1001, 999, 998], 1001, vec![1001]),
+            ("one before a block of old ones", [&[1001][..], &block, &[899]].concat(), 1001, vec![1001, 899]),
+            ("one before the ids began anew", vec![301, 2, 1, 32_767], 301, vec![301, 32_767]),
+            ("what ended is no sign", vec![1010, 1007, 1001], 1010, vec![1010, 1001]),
+            ("more were made since than can be", vec![1001, 400], 1001, vec![1001]),
+        ] {
+            let is_young = |pid| match pid {
+                1007 => None,
+                pid => Some(!block.contains(&pid) && pid > 2),
+            };
+            assert_eq!(newest(&pids, latest, 400, is_young), expected, "{name}");
+        }
+    }
 }

@@ -31,4 +31,5 @@ pub mod routes;
 pub mod settings;
 pub mod temporary;
 pub mod watch;
+pub mod watched;
 pub mod wisp;

@@ -16,10 +16,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
+use notify::{Event, EventKind, event::ModifyKind};
 use tokio::sync::watch;
 
-use super::disk_task;
+use super::{disk_task, watched::Watched};
 
 /// The port: who tells that something in the town's directories changed.
 #[async_trait]
@@ -110,9 +110,7 @@ const TRIES: usize = 4;
 /// A set of watched directories.
 #[derive(Debug)]
 pub struct DirectoryWatch {
-    watcher: RecommendedWatcher,
-    /// With the file identity that is watched: a directory that was replaced has to be watched anew.
-    watched: BTreeMap<PathBuf, Identity>,
+    watched: Watched<Identity>,
     interest: Arc<Mutex<Interest>>,
     counters: Arc<Counters>,
     town: PathBuf,
@@ -172,7 +170,7 @@ impl DirectoryWatch {
             moved.move_those_of(whose);
         })
         .map_err(WatchError::NoWatcher)?;
-        Ok(DirectoryWatch { watcher, watched: BTreeMap::new(), interest, counters, town: town.to_owned() })
+        Ok(DirectoryWatch { watched: Watched::new(watcher), interest, counters, town: town.to_owned() })
     }
 
     /// The counter of the town's files.
@@ -200,7 +198,9 @@ impl DirectoryWatch {
         // What appears while the one above it is not watched yet is told by nobody.
         for _ in 0..TRIES {
             let targets = self.targets(directories);
-            let appeared = self.watch_exactly(&targets, &mut failed);
+            let (appeared, cannot) = self.watched.exactly(&targets);
+            failed =
+                cannot.into_iter().map(|(path, source)| WatchError::Directory { path, source }).collect();
             if appeared.iter().any(|path| before.wanted.contains(path)) {
                 // It may have been filled before it was watched.
                 self.counters.move_those_of(TOWNS);
@@ -223,37 +223,6 @@ impl DirectoryWatch {
             })
         };
         directories.iter().filter_map(nearest).collect()
-    }
-
-    /// Returns those that were not watched before, or were another directory.
-    fn watch_exactly(
-        &mut self,
-        targets: &BTreeMap<PathBuf, Identity>,
-        failed: &mut Vec<WatchError>,
-    ) -> Vec<PathBuf> {
-        for (path, old) in std::mem::take(&mut self.watched) {
-            if targets.get(&path) == Some(&old) {
-                self.watched.insert(path, old);
-            } else {
-                // Fails when the directory is gone, and its watch with it.
-                let _ = self.watcher.unwatch(&path);
-            }
-        }
-        failed.clear();
-        let mut appeared = Vec::new();
-        for (path, identity) in targets {
-            if self.watched.contains_key(path) {
-                continue;
-            }
-            match self.watcher.watch(path, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.watched.insert(path.clone(), *identity);
-                    appeared.push(path.clone());
-                }
-                Err(source) => failed.push(WatchError::Directory { path: path.clone(), source }),
-            }
-        }
-        appeared
     }
 
     fn interested(&self) -> MutexGuard<'_, Interest> {
@@ -524,6 +493,6 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut watch = DirectoryWatch::new(Path::new("/town")).unwrap();
         assert!(watch.retarget(&[file.path().to_owned()]).is_empty());
-        assert!(watch.watched.is_empty());
+        assert!(watch.watched.paths.is_empty());
     }
 }

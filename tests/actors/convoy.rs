@@ -1,11 +1,11 @@
-//! The convoy watcher: the child that tells closes, and when convoys are checked.
+//! The convoy watcher: when convoys are checked, and what it reads meanwhile.
 
 use std::sync::Arc;
 
 use gastown_supervisor::{
     convoy::{
         actor::{ConvoyMsg, ConvoyWatch},
-        status::{ConvoySnapshot, StreamStatus},
+        status::ConvoySnapshot,
     },
     deps::Deps,
     town::settings::Settings,
@@ -25,12 +25,10 @@ struct Alone {
 }
 
 impl Alone {
-    /// It runs, and so does its child.
+    /// It runs in a town with an open convoy.
     async fn new(world: &World) -> Alone {
         world.convoy("hq-cv-1", &["gt-1", "gt-2"]);
-        let alone = Alone::begun(world).await;
-        world.until("its child", secs(2), |state| state.convoys.follows()).await;
-        alone
+        Alone::begun(world).await
     }
 
     async fn begun(world: &World) -> Alone {
@@ -52,18 +50,11 @@ impl Alone {
         self.world.state().convoys.checks.len()
     }
 
-    fn starts(&self) -> usize {
-        self.world.state().convoys.started.len()
-    }
-
     /// Log lines so far with this in them.
     fn logged(&self, text: &str) -> usize {
         self.world.logged(text).len()
     }
 }
-
-const DOWN: &str = "closed beads are not told at once";
-const UP: &str = "closed beads are told again";
 
 #[test]
 fn a_burst_of_closes_is_one_check() {
@@ -73,17 +64,16 @@ fn a_burst_of_closes_is_one_check() {
             world.close(id);
             world.pass(millis(100)).await;
         }
-        world.pass(secs(2)).await;
+        world.pass(secs(3)).await;
         assert_eq!(alone.checks(), 1);
         assert!(world.state().convoys.open.is_empty());
         assert_eq!(alone.logged("convoys checked: ✓ Auto-closed 1 convoy(s): 🚚 hq-cv-1: A convoy"), 1);
         let snapshot = alone.probe().await;
-        assert_eq!(snapshot.closes_seen, 5);
+        assert_eq!(snapshot.closes_seen, 2, "of those it tracks");
         assert!(snapshot.last_check.unwrap().outcome.contains("hq-cv-1"));
         world.pass(mins(30)).await;
         assert_eq!(alone.checks(), 1, "no convoy is open any more");
         assert_eq!(alone.probe().await.open_convoys, Some(false));
-        assert_eq!(alone.starts(), 1);
     });
 }
 
@@ -116,37 +106,81 @@ fn without_an_open_convoy_nothing_is_ever_checked() {
 }
 
 #[test]
-fn what_is_told_twice_or_again_is_looked_into_once() {
+fn a_convoy_that_is_not_complete_waits_for_its_time() {
     simulate(803, |world| async move {
         let alone = Alone::new(&world).await;
         world.pass(secs(25)).await;
+        assert_eq!((alone.checks(), alone.probe().await.open_convoys), (1, Some(true)));
         world.close("gt-1");
-        world.pass(secs(10)).await;
-        let (checks, asked) = (alone.checks(), world.state().convoys.asked);
-        for ends in 1..=5 {
-            world.activity_ends(Ok(()));
-            world.until("the next child", mins(2), |state| state.convoys.started.len() == 1 + ends).await;
-            world.pass(secs(2)).await;
-            assert!(world.state().convoys.follows(), "it was told of gt-1 again");
-        }
-        assert_eq!((alone.checks(), world.state().convoys.asked), (checks, asked));
-        assert_eq!(alone.probe().await.closes_seen, 1);
+        world.pass(mins(4)).await;
+        assert_eq!((alone.checks(), alone.probe().await.closes_seen), (1, 1));
+        world.pass(mins(1)).await;
+        assert_eq!(alone.checks(), 2);
+    });
+}
+
+#[test]
+fn databases_that_did_not_change_are_not_read_again() {
+    simulate(804, |world| async move {
+        let alone = Alone::new(&world).await;
+        world.pass(secs(30)).await;
+        let asked = || world.state().convoys.asked;
+        let before = asked();
+        world.pass(mins(4)).await;
+        assert_eq!(asked(), before);
+        world.close("gt-1");
+        world.pass(secs(5)).await;
+        assert_eq!(asked(), before + 1);
+        drop(alone);
+    });
+}
+
+/// Gas Town may see it otherwise than the database.
+#[test]
+fn a_complete_convoy_that_stays_open_is_checked_once_and_then_by_time() {
+    simulate(805, |world| async move {
+        world.state().prints.insert("convoy", "No convoys ready to close.\n".to_owned());
+        let alone = Alone::new(&world).await;
+        world.pass(secs(25)).await;
+        world.close("gt-1");
+        world.close("gt-2");
+        world.pass(mins(4)).await;
+        assert_eq!(alone.checks(), 2, "one by time, one for the close");
+        world.pass(mins(2)).await;
+        assert_eq!(alone.checks(), 3);
+    });
+}
+
+#[test]
+fn beads_whose_database_cannot_be_read_are_left_to_time() {
+    simulate(806, |world| async move {
+        let alone = Alone::new(&world).await;
+        world.state().bead_files = BeadFiles::Opaque;
+        world.pass(secs(60)).await;
+        world.close("gt-1");
+        world.close("gt-2");
+        world.pass(mins(4)).await;
+        assert_eq!(alone.checks(), 1);
+        world.pass(mins(1)).await;
+        assert_eq!(alone.checks(), 2);
+        assert!(world.state().convoys.open.is_empty() && alone.deps.problems.open().is_empty());
     });
 }
 
 #[test]
 fn a_close_during_a_check_is_one_more() {
     simulate(804, |world| async move {
+        world.convoy("hq-cv-2", &["gt-3"]);
         let alone = Alone::new(&world).await;
         world.hang("convoy");
-        world.close("gt-1");
+        world.close("gt-3");
         world.until("the check", secs(3), |state| state.convoys.checks.len() == 1).await;
-        for _ in 0..10 {
-            world.close("gt-2");
-            world.pass(secs(1)).await;
+        for id in ["gt-1", "gt-2"] {
+            world.close(id);
+            world.pass(secs(5)).await;
         }
         assert_eq!(alone.checks(), 1, "it hangs");
-        assert!(matches!(alone.probe().await.stream, StreamStatus::Running { .. }));
+        assert!(alone.probe().await.last_check.is_none());
         world.release("convoy");
         world.pass(secs(40)).await;
         assert_eq!(alone.checks(), 2);
@@ -157,108 +191,7 @@ fn a_close_during_a_check_is_one_more() {
 }
 
 #[test]
-fn silence_is_made_up_for_by_time() {
-    simulate(805, |world| async move {
-        let alone = Alone::new(&world).await;
-        world.pass(secs(60)).await;
-        assert_eq!((alone.checks(), alone.probe().await.open_convoys), (1, Some(true)));
-        world.close_silently("gt-1");
-        world.close_silently("gt-2");
-        world.pass(mins(5)).await;
-        assert_eq!(alone.checks(), 2);
-        assert!(world.state().convoys.open.is_empty());
-        world.pass(secs(5)).await;
-        assert_eq!(alone.starts(), 2, "one that did not tell of it is deaf");
-        assert_eq!((alone.logged(DOWN), alone.logged(UP)), (0, 0));
-    });
-}
-
-#[test]
-fn a_child_that_fails_is_started_again_later_and_later() {
-    simulate(806, |world| async move {
-        world.state().convoys.activity = Activity::NoDaemon;
-        let alone = Alone::begun(&world).await;
-        world.pass(mins(10)).await;
-        let started = world.state().convoys.started.clone();
-        let between: Vec<u64> = started.windows(2).map(|two| (two[1] - two[0]).as_secs()).collect();
-        assert_eq!(between[..6], [5, 10, 20, 40, 60, 60]);
-        assert_eq!(alone.logged(DOWN), 1, "told once");
-        assert!(alone.deps.problems.open().is_empty(), "and no problem");
-        let StreamStatus::Waiting { why: Some(why), .. } = alone.probe().await.stream else { panic!() };
-        assert!(why.contains("no rig daemons running"), "{why}");
-
-        world.state().convoys.activity = Activity::Tells;
-        world.until("a child", mins(2), |state| state.convoys.follows()).await;
-        world.pass(secs(50)).await;
-        assert_eq!(alone.logged(UP), 0, "it may end at once again");
-        world.pass(secs(15)).await;
-        assert_eq!(alone.logged(UP), 1);
-        let before = alone.starts();
-        world.activity_ends(Err("killed"));
-        world.pass(secs(6)).await;
-        assert_eq!(alone.starts(), before + 1, "it was well: soon again");
-        assert_eq!(alone.logged(DOWN), 2);
-    });
-}
-
-#[test]
-fn a_child_that_says_it_is_deaf_is_replaced() {
-    simulate(807, |world| async move {
-        let alone = Alone::new(&world).await;
-        world.activity_prints(r#"{"type":"error","message":"daemon unreachable (5 failures)"}"#);
-        world.pass(secs(1)).await;
-        assert!(!world.state().convoys.follows());
-        world.pass(secs(5)).await;
-        assert!(world.state().convoys.follows());
-        assert_eq!((alone.starts(), alone.logged("daemon unreachable")), (2, 1));
-    });
-}
-
-#[test]
-fn odd_lines_are_skipped_and_counted() {
-    simulate(808, |world| async move {
-        let alone = Alone::new(&world).await;
-        for line in include_str!("../fixtures/convoy/malformed_and_edge.ndjson").lines().take(12) {
-            world.activity_prints(line);
-        }
-        world.activity_prints_too_much();
-        world.pass(secs(5)).await;
-        assert_eq!(alone.checks(), 1, "gt-1 is tracked");
-        let snapshot = alone.probe().await;
-        assert_eq!((snapshot.lines_skipped, snapshot.closes_seen), (2, 3));
-    });
-}
-
-#[test]
-fn a_bd_that_tells_nothing_is_not_asked_to() {
-    simulate(809, |world| async move {
-        world.state().convoys.activity = Activity::Unknown;
-        world.state().convoys.database = Database::Missing;
-        world.convoy("hq-cv-1", &["gt-1"]);
-        let alone = Alone::begun(&world).await;
-        world.pass(mins(30)).await;
-        assert_eq!((alone.starts(), alone.logged(DOWN)), (1, 1));
-        assert!(matches!(alone.probe().await.stream, StreamStatus::Absent { .. }));
-        assert_eq!(alone.checks(), 6, "the timed check is all");
-        alone.actor.cast(ConvoyMsg::Heartbeat).unwrap();
-        world.pass(secs(5)).await;
-        assert_eq!(alone.starts(), 1);
-        // Somebody has the settings read again: perhaps it is another one.
-        alone.actor.cast(ConvoyMsg::TownChanged).unwrap();
-        world.pass(secs(5)).await;
-        assert_eq!((alone.starts(), alone.logged(DOWN)), (2, 1));
-        // The version becomes known, and has what this one had not.
-        world.state().convoys.activity = Activity::Tells;
-        gastown_supervisor::ledger::version::probe(&alone.deps).await;
-        alone.actor.cast(ConvoyMsg::Heartbeat).unwrap();
-        world.pass(secs(5)).await;
-        assert!(world.state().convoys.follows());
-        assert!(alone.deps.problems.open().is_empty());
-    });
-}
-
-#[test]
-fn a_bd_known_to_be_newer_has_neither_activity_nor_database() {
+fn a_bd_known_to_be_newer_has_no_database() {
     simulate(810, |world| async move {
         world.state().bd_version = "bd version 0.50.1 (Homebrew)\n";
         let (deps, _settings) = world.deps().await;
@@ -268,10 +201,9 @@ fn a_bd_known_to_be_newer_has_neither_activity_nor_database() {
         let (actor, _) = Actor::spawn(None, ConvoyWatch, deps.clone()).await.unwrap();
         world.pass(mins(12)).await;
         let state = world.state();
-        assert_eq!((state.convoys.started.len(), state.convoys.asked), (0, 0));
+        assert_eq!(state.convoys.asked, 0);
         assert_eq!(state.convoys.checks.len(), 3, "bd list knows");
         drop(state);
-        assert_eq!(world.logged("bd 0.50 has no `activity`").len(), 1);
         actor.kill();
     });
 }
@@ -303,11 +235,9 @@ fn without_the_database_bd_is_asked() {
             let alone = Alone::new(&world).await;
             world.pass(secs(30)).await;
             assert_eq!(alone.checks(), 1, "{database:?}");
-            world.close("gt-77");
-            world.pass(secs(5)).await;
-            assert_eq!(alone.checks(), 2, "{database:?}: which beads it waits for nobody knows");
+            world.pass(mins(5)).await;
+            assert_eq!(alone.checks(), 2, "{database:?}: time does it");
             world.state().convoys.open.clear();
-            world.close("gt-1");
             world.pass(mins(30)).await;
             assert_eq!(alone.checks(), 2, "{database:?}: none is open");
             assert!(alone.deps.problems.open().is_empty());
@@ -332,7 +262,7 @@ fn what_nobody_knows_checks_nothing_and_is_told_once() {
         let told = alone.deps.problems.open().remove("convoy/open").unwrap();
         assert!(told.contains("it is locked") && told.contains("bd list"), "{told}");
         world.fail("bd list", false);
-        world.pass(mins(6)).await;
+        world.pass(mins(4)).await;
         assert_eq!(alone.checks(), 1);
         assert!(alone.deps.problems.open().is_empty());
     });
@@ -373,7 +303,7 @@ fn programs_that_are_not_installed_are_told_where_they_are_run() {
         world.convoy("hq-cv-1", &["gt-1"]);
         world.pass(mins(20)).await;
         assert_eq!(alone.deps.problems.open().into_keys().collect::<Vec<_>>(), ["command/bd", "command/gt"]);
-        assert_eq!((alone.logged(DOWN), alone.logged("not installed")), (0, 2));
+        assert_eq!(alone.logged("not installed"), 2);
     });
 }
 
@@ -381,17 +311,16 @@ fn programs_that_are_not_installed_are_told_where_they_are_run() {
 fn it_can_be_switched_off_and_on() {
     simulate(824, |world| async move {
         let alone = Alone::new(&world).await;
-        world.close("gt-1");
         alone.set(|settings| settings.convoy.enabled = false);
+        world.close("gt-1");
+        world.close("gt-2");
         world.pass(mins(30)).await;
-        assert!(!world.state().convoys.follows());
-        assert_eq!((alone.checks(), alone.starts()), (0, 1));
+        assert_eq!(alone.checks(), 0);
         let snapshot = alone.probe().await;
-        assert!(matches!(snapshot.stream, StreamStatus::Absent { .. }) && snapshot.next_timed.is_none());
+        assert!(snapshot.open_convoys.is_none() && snapshot.next_timed.is_none());
         alone.set(|settings| settings.convoy.enabled = true);
         world.pass(secs(30)).await;
-        assert!(world.state().convoys.follows());
-        assert_eq!((alone.checks(), alone.starts()), (1, 2));
+        assert_eq!(alone.checks(), 1);
     });
 }
 
@@ -402,7 +331,7 @@ fn it_may_be_off_from_the_start() {
         world.convoy("hq-cv-1", &["gt-1"]);
         let alone = Alone::begun(&world).await;
         world.pass(mins(30)).await;
-        assert_eq!((alone.checks(), alone.starts()), (0, 0));
+        assert_eq!(alone.checks(), 0);
     });
 }
 
@@ -415,13 +344,6 @@ fn the_settings_are_followed() {
         alone.set(|settings| settings.convoy.check_every = secs(10));
         world.pass(secs(31)).await;
         assert_eq!(alone.checks(), 4);
-        assert_eq!(alone.starts(), 1, "the child is what it was");
-        world.state().programs.insert("other-bd".to_owned());
-        alone.set(|settings| settings.commands.bd = "other-bd".to_owned());
-        world.pass(secs(2)).await;
-        assert_eq!(alone.starts(), 2, "another bd");
-        assert!(world.state().convoys.follows());
-        assert_eq!(alone.logged(DOWN), 0);
     });
 }
 
@@ -444,14 +366,4 @@ fn what_was_wrong_is_not_wrong_for_ever() {
             assert!(alone.deps.problems.open().is_empty(), "{switched_off}");
         });
     }
-}
-
-#[test]
-fn its_child_ends_with_it() {
-    simulate(827, |world| async move {
-        let alone = Alone::new(&world).await;
-        alone.actor.kill();
-        world.pass(millis(1)).await;
-        assert!(!world.state().convoys.follows());
-    });
 }

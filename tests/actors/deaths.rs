@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use gastown_supervisor::{
     agent::identity::Identity,
-    commands::{Command, CommandError, Commands, Heard, Printed},
+    commands::{Command, CommandError, Commands, Printed},
     deaths::{
         actor::{DeathWindow, DeathsMsg},
         register::DeathsSnapshot,
@@ -42,10 +42,6 @@ impl Commands for Notified {
         assert_eq!(input.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
         self.0.lock().unwrap().push((command, serde_json::from_slice(&input).unwrap()));
         Ok(Printed::default())
-    }
-
-    async fn follow(&self, _: Command, _: Heard) -> Result<(), CommandError> {
-        Ok(())
     }
 
     async fn locate(&self, program: &str) -> Option<PathBuf> {

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_supervisor::{
-    commands::{Command, CommandError, Commands, Heard, Printed},
+    commands::{Command, CommandError, Commands, Printed},
     deps::Deps,
     ledger::{
         answer::Answer,
@@ -54,10 +54,6 @@ impl Commands for Recorded {
         let stderr = words.chars().skip(skip).collect();
         let status = format!("exit code {}", self.code);
         Err(CommandError::Failed { line: command.line(), status, code: Some(self.code), stdout, stderr })
-    }
-
-    async fn follow(&self, _: Command, _: Heard) -> Result<(), CommandError> {
-        Ok(())
     }
 
     async fn locate(&self, _: &str) -> Option<PathBuf> {

@@ -124,10 +124,7 @@ fn a_well_town_that_is_supervised() {
     let (before, incarnation) = (keys(), town.incarnation("hq-deacon"));
     let (report, code) = examine(&town);
     assert_eq!((code, found(&report, "wrong")), (0, vec![]), "{report:#}");
-    // These stand-ins have no stream of closes, of which the supervisor tells in its own time.
-    let told_by_it = |what: &str| what.starts_with("it tells of ");
-    let notes: Vec<_> = found(&report, "note").into_iter().filter(|(_, what)| !told_by_it(what)).collect();
-    assert_eq!(notes, [], "{report:#}");
+    assert_eq!(found(&report, "note"), [], "{report:#}");
     let well = found(&report, "ok");
     let told = |area: &str, text: &str| well.iter().any(|(of, what)| of == area && what.contains(text));
     assert!(told("supervisor", &format!("a supervisor runs: PID {} (", supervisor.pid())), "{well:#?}");

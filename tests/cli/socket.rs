@@ -188,7 +188,6 @@ fn an_idle_town_is_a_silent_stream() {
     let town = witness_town();
     // The stream compares every second.
     town.settings(json!({"heartbeat": {"interval": "1500ms"}}));
-    town.put("demo/activity", "");
     let mut supervisor = town.start();
     town.wait_started(&["alpha/witness"]);
     let mut events = Events::of(&town);

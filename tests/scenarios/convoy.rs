@@ -16,7 +16,6 @@ fn a_convoy_is_closed_a_moment_after_its_last_bead() {
         world.until("its end", secs(3), |state| state.convoys.open.is_empty()).await;
         let took = supervisor.stop().await;
         assert!(took < millis(400), "{took:?}");
-        assert!(!world.state().convoys.follows(), "the child is gone with the supervisor");
     });
 }
 
@@ -45,16 +44,15 @@ fn the_watcher_crashes_and_nothing_is_doubled() {
         let supervisor = crate::town(&world, &["alpha"]).await;
         world.convoy("hq-cv-1", &["alpha-1", "alpha-2"]);
         world.close("alpha-1");
-        world.pass(secs(5)).await;
+        world.pass(secs(30)).await;
         let checks = world.state().convoys.checks.len();
         world.hang("convoy");
         world.close("alpha-2");
         world.until("another check", secs(10), |state| state.convoys.checks.len() > checks).await;
         supervisor.crash("convoy").await;
         world.release("convoy");
-        // Its successor hears of both again.
+        // Its successor sees both again.
         world.until("the end of the convoy", secs(10), |state| state.convoys.open.is_empty()).await;
-        assert!(world.state().convoys.follows());
         let town = supervisor.snapshot().await;
         assert!(town.convoys.is_some_and(|convoys| convoys.closes_seen == 2));
     });
@@ -66,7 +64,6 @@ fn killed_and_started_again_what_was_missed_is_made_up_for() {
         let supervisor = crate::town(&world, &["alpha"]).await;
         world.convoy("hq-cv-1", &["alpha-1"]);
         supervisor.vanish().await;
-        assert!(!world.state().convoys.follows());
         world.close("alpha-1");
         world.pass(mins(1)).await;
         let _supervisor = world.supervisor().await;
@@ -78,11 +75,14 @@ fn killed_and_started_again_what_was_missed_is_made_up_for() {
 fn the_settings_switch_it_off() {
     simulate(844, |world| async move {
         let _supervisor = crate::town(&world, &["alpha"]).await;
-        assert!(world.state().convoys.follows());
         world.write("settings/supervisor.json", r#"{"convoy": {"enabled": false}}"#);
-        world.until("the end of the child", secs(5), |state| !state.convoys.follows()).await;
+        world.pass(secs(5)).await;
+        world.convoy("hq-cv-1", &["alpha-1"]);
+        world.close("alpha-1");
+        world.pass(mins(10)).await;
+        assert!(world.state().convoys.checks.is_empty());
         world.write("settings/supervisor.json", r#"{"convoy": {"enabled": true}}"#);
-        world.until("another child", secs(5), |state| state.convoys.follows()).await;
+        world.until("its end", secs(10), |state| state.convoys.open.is_empty()).await;
     });
 }
 
@@ -107,7 +107,6 @@ fn storms() {
                 .filter(|(_, tracks)| tracks.is_subset(&state.convoys.closed))
                 .collect();
             assert!(open.is_empty(), "complete and not closed: {open:?}");
-            assert!(state.convoys.follows());
             let busiest = state.convoys.checks.windows(2).map(|two| two[1] - two[0]).min();
             assert!(busiest.is_none_or(|apart| apart >= Duration::from_millis(900)), "{busiest:?}");
         });
@@ -122,12 +121,9 @@ async fn mischief(world: &World, supervisor: &Supervisor, number: u32) {
     let id = |number: u32| format!("gt-{number}");
     match dice {
         0..5 => world.convoy(&format!("hq-cv-{number}"), &[&id(number), &id(bead)]),
-        5..11 => world.close(&id(bead)),
-        11 => world.close_silently(&id(bead)),
-        12 => world.activity_ends(if bead % 2 == 0 { Ok(()) } else { Err("killed") }),
-        13 => world.activity_prints(r#"{"type":"error","message":"daemon unreachable"}"#),
-        14 => supervisor.crash(if bead % 3 == 0 { "root" } else { "convoy" }).await,
-        15 => world.state().convoys.activity = Activity::NoDaemon,
+        5..13 => world.close(&id(bead)),
+        13 | 14 => supervisor.crash(if bead % 3 == 0 { "root" } else { "convoy" }).await,
+        15 => world.state().bead_files = [BeadFiles::None, BeadFiles::Opaque][bead as usize % 2],
         16 => {
             let database = [Database::Missing, Database::Unreadable("it is locked")][bead as usize % 2];
             world.state().convoys.database = database;
@@ -144,6 +140,6 @@ fn calm(world: &World) {
         world.fail(call, false);
     }
     let mut state = world.state();
-    state.convoys.activity = Activity::default();
     state.convoys.database = Database::default();
+    state.bead_files = BeadFiles::Readable;
 }

@@ -187,9 +187,9 @@ settings_table! {
     convoy: Convoy where retry_max >= retry_after {
         /// Whether convoys are watched.
         enabled: bool = true, switch;
-        /// The first delay before `bd activity` is started again.
+        /// Without effect: `bd activity` is not followed any more.
         retry_after: Duration = 5 * SECOND, interval;
-        /// The longest such delay.
+        /// Without effect, as the other.
         retry_max: Duration = 60 * SECOND, interval;
         /// The timed check.
         check_every: Duration = 5 * MINUTE, interval;

@@ -11,6 +11,7 @@ use gastown_supervisor::ledger::{
     show_output::{self, Shown},
     store::{BeadStore, Stamp},
 };
+use serde_json::json;
 
 use super::World;
 
@@ -33,7 +34,8 @@ impl BeadStore for World {
         if state.bead_files != BeadFiles::Readable {
             return Err("it is not readable in this world".to_owned());
         }
-        let rows: Vec<_> = ids.iter().filter_map(|id| state.beads.get(id)).collect();
+        let closed = ids.intersection(&state.convoys.closed).map(|id| json!({"id": id, "status": "closed"}));
+        let rows: Vec<_> = ids.iter().filter_map(|id| state.beads.get(id)).cloned().chain(closed).collect();
         let printed = serde_json::to_vec(&rows).unwrap_or_default();
         match show_output::parse(&printed, "") {
             Ok(Shown::Beads { beads, .. }) => {
@@ -46,6 +48,6 @@ impl BeadStore for World {
     async fn stamp(&self, _: &Path) -> Option<Stamp> {
         let state = self.state();
         let files = state.bead_files != BeadFiles::None;
-        files.then(|| Stamp(format!("{:?} {:?}", state.beads, state.mailbox)))
+        files.then(|| Stamp(format!("{:?} {:?} {:?}", state.beads, state.mailbox, state.convoys.written())))
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use async_trait::async_trait;
-use gastown_supervisor::commands::{Command, CommandError, Commands, Heard, Printed};
+use gastown_supervisor::commands::{Command, CommandError, Commands, Printed};
 
 use super::{State, World, git, weather::pause};
 
@@ -97,10 +97,6 @@ impl Commands for World {
             _ => {}
         }
         Ok(Printed::default())
-    }
-
-    async fn follow(&self, command: Command, heard: Heard) -> Result<(), CommandError> {
-        self.follow_activity(command, heard).await
     }
 
     async fn locate(&self, program: &str) -> Option<PathBuf> {

@@ -51,7 +51,7 @@ pub use agents::Asks;
 pub use agents::{By, Condition, FakeSession};
 pub use bead_store::BeadFiles;
 #[allow(unused_imports, reason = "not every test has convoys")]
-pub use convoys::{Activity, Convoys, Database};
+pub use convoys::{Convoys, Database};
 #[allow(unused_imports, reason = "not every test has mail")]
 pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test has polecats")]

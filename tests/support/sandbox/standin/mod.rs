@@ -17,7 +17,6 @@
 //! | file `<GT_ROOT>/demo/exit-<actor>` | exits at once with the code the file holds |
 //! | file `<town>/demo/beads/<id>.json` | `bd show <id>` prints it; it holds one bead as `bd` prints it, without the list around it |
 //! | file `<town>/demo/mail/<id>.json` | a message in the deacon's inbox, as `gt mail inbox --json` prints it |
-//! | file `<town>/demo/activity` | `bd activity` prints its lines, and those that are added, until it is killed; without it, no daemon runs |
 //! | file `<town>/demo/convoys.json` | `bd list` prints it; without it, there is nothing to list |
 //! | file `<town>/demo/convoy-check` | `gt convoy check` prints it; without it, there was none to close |
 //! | file `<town>/demo/hang-bd`, `hang-gt` | that program, and a child of it, do not end until they are killed |
@@ -105,7 +104,6 @@ fn command(name: &str, args: &[String]) -> i32 {
             print_file(demo.as_deref(), "convoy-check", "No convoys ready to close.\n")
         }
         ("bd", ["list", ..]) => print_file(demo.as_deref(), "convoys.json", "[]\n"),
-        ("bd", ["activity", ..]) => return activity(demo.as_deref()),
         ("bd", ["show", rest @ ..]) => show_beads(demo.as_deref(), rest),
         ("bd", ["version", ..]) => println!("bd version 0.47.2"),
         _ => {}
@@ -128,20 +126,6 @@ fn dawdle(demo: &Path, name: &str) {
 fn print_file(demo: Option<&Path>, name: &str, otherwise: &str) {
     let text = demo.and_then(|demo| fs::read_to_string(demo.join(name)).ok());
     show(text.as_deref().unwrap_or(otherwise));
-}
-
-/// Prints what is told, and goes on with what is added; it ends when nobody reads it any more.
-fn activity(demo: Option<&Path>) -> i32 {
-    let Some(mut told) = demo.and_then(|demo| fs::File::open(demo.join("activity")).ok()) else {
-        eprintln!("Error: no rig daemons running\nHint: Start daemons with 'bd daemons start' in each rig");
-        return 1;
-    };
-    loop {
-        if io::copy(&mut told, &mut io::stdout()).and_then(|_| io::stdout().flush()).is_err() {
-            return 1;
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Prints beads as `bd` 0.47 does without its daemon: those that are there; the others are told on standard error.
@@ -239,13 +223,16 @@ impl Agent {
     }
 
     fn run(mut self) -> i32 {
+        let exit = self.demo("exit").and_then(|path| fs::read_to_string(path).ok());
+        if exit.is_none() {
+            raw_terminal(); // before it is noted that it has begun: from then on it may be typed to
+        }
         if let Some(root) = &self.root {
             append(&root.join("demo/begun.log"), &format!("{} {}\n", self.actor, std::process::id()));
         }
-        if let Some(code) = self.demo("exit").and_then(|path| fs::read_to_string(path).ok()) {
+        if let Some(code) = exit {
             return code.trim().parse().unwrap_or(1);
         }
-        raw_terminal();
         if let Some(delay) = env::var("STANDIN_DELAY_MS").ok().and_then(|text| text.parse().ok()) {
             thread::sleep(Duration::from_millis(delay));
         }
