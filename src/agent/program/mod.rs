@@ -14,9 +14,7 @@ pub mod provider;
 pub mod resolve;
 
 pub use description::Description;
-pub use file::{
-    EntryProblem, Parsed, ProgramFileError, RigConfig, TownConfig, parse_agents, parse_rig, parse_town,
-};
+pub use file::{Parsed, ProgramFileError, RigConfig, TownConfig, parse_agents, parse_rig, parse_town};
 pub use provider::Provider;
 pub use resolve::{Resolution, Sources, resolve};
 
