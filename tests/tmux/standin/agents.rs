@@ -103,7 +103,7 @@ fn ends_on_hangup_and_on_ctrl_c() {
 fn may_come_without_a_prompt_or_with_a_question_first() {
     let silent = Tmux::new(&[("STANDIN_NO_PROMPT", "1")]);
     silent.agent("a", "witness", "r/witness", "exec claude");
-    wait_for("its beginning", || text(&silent.town().join("demo/begun.log")).contains("r/witness"));
+    wait_for("its beginning", || text(&silent.town().join("demo/begun.log")).contains("r-witness"));
     silent.nudge("a", "hello");
     wait_for("the message", || text(&silent.town().join("demo/received-r-witness.log")) == "hello\n");
     assert!(!shows_prompt(&silent, "a"));
