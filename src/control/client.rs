@@ -1,4 +1,4 @@
-//! The client: what our own commands, and programs that use this library, ask and tell a supervisor.
+//! The client: how our own commands, and programs that use this library, talk to a supervisor.
 //!
 //! It asks the supervisor where one answers, and reads the files where none does. Who supervises a town is decided by its
 //! lock, never by a file. One that holds the lock and does not answer is reported within two seconds. It must not start or
@@ -48,7 +48,7 @@ impl<T> Answer<T> {
     }
 }
 
-/// Why a supervisor could not be asked or told. The text contains its cause.
+/// Why a request to a supervisor failed. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -83,7 +83,7 @@ impl From<RootError> for ClientError {
     }
 }
 
-/// What a supervisor does from time to time, and can be made to do now.
+/// A periodic task of the supervisor that can be triggered now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poke {
     /// A heartbeat: every part probes again.
@@ -183,7 +183,7 @@ impl Client {
     /// agents for which there was something to end.
     ///
     /// # Errors
-    /// No supervisor did it.
+    /// No supervisor carried it out.
     pub async fn clear_backoff(&self, agent: Option<&str>) -> Result<Vec<String>, ClientError> {
         let path = match agent {
             Some(agent) => format!("/v1/agents/{}/clear-backoff", in_path(agent)),
@@ -193,10 +193,10 @@ impl Client {
         Ok(answer.cleared)
     }
 
-    /// Triggers now what is done from time to time. Returns when it was triggered, not when it is done.
+    /// Triggers a periodic task now. Returns when it was triggered, not when it is done.
     ///
     /// # Errors
-    /// No supervisor was told.
+    /// No supervisor received it.
     pub async fn poke(&self, what: Poke) -> Result<(), ClientError> {
         let what = match what {
             Poke::Heartbeat => "heartbeat",

@@ -1,6 +1,6 @@
-//! Reload: has a supervisor read its settings again, and waits for what came of it.
+//! Reload: makes a supervisor read its settings again, and waits for the outcome.
 //!
-//! That is asked of the supervisor: nothing is claimed that it has not confirmed.
+//! The supervisor is asked for the outcome: it must not report what the supervisor has not confirmed.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::{
     tree::town_reading::SettingsState,
 };
 
-/// How long one answer is waited for.
+/// How long to wait for one answer.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long its reading is waited for.
+/// How long to wait for the new reading.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 /// Between two questions meanwhile.
 const POLL: Duration = Duration::from_millis(25);
@@ -52,8 +52,8 @@ impl Client {
         // HUP ends programs that do not expect it, the original `gt daemon` among them; only we have this socket.
         let before = settings(paths).await.map_err(|why| {
             ClientError::Unresponsive(match original::running_as(pid) {
-                Some(original) => format!("{original}; nothing was told"),
-                None => format!("PID {pid} supervises this town, but {why}; nothing was told"),
+                Some(original) => format!("{original}; no signal was sent"),
+                None => format!("PID {pid} supervises this town, but {why}; no signal was sent"),
             })
         })?;
         holder.signal(Signal::HUP).await?;
@@ -81,7 +81,7 @@ impl From<RunningError> for ClientError {
     }
 }
 
-/// How the settings are once they were read after `before` was told; why that is not known within the limit.
+/// The settings after a reading that began later than `before`; or why the supervisor did not report one in time.
 async fn read_since(paths: &TownPaths, before: &SettingsState) -> Result<SettingsState, String> {
     let mut why = "it does not answer".to_owned();
     let look = async {

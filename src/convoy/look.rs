@@ -2,7 +2,7 @@
 //!
 //! The bead databases are read, the town's for its convoys and each tracked bead's for its status, when their files changed
 //! since the last look. Where the town's cannot be read, a timed look asks `bd list`; where neither answers, nothing is done,
-//! and the next look may know more. `gt convoy check` closes the convoys whose beads are all closed, tells whom it concerns, and
+//! and the next look may know more. `gt convoy check` closes the convoys whose beads are all closed, notifies those concerned, and
 //! is run by one look at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,7 @@ pub struct Seen {
     pub any_open: Option<bool>,
     /// The beads of open convoys that are closed.
     pub closed: BTreeSet<String>,
-    /// The open convoys that are complete. They were checked.
+    /// The open convoys that are complete. A check was run for them; if it failed, the timed check follows.
     complete: BTreeSet<String>,
 }
 

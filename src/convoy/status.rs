@@ -20,7 +20,7 @@ pub struct ConvoySnapshot {
     pub lines_skipped: u64,
 }
 
-/// Stays for those who read it: `bd activity` is not followed any more.
+/// Kept for programs that read it: `bd activity` is no longer followed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum StreamStatus {

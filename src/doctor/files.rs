@@ -66,7 +66,7 @@ impl Look {
         self.findings.push(Area::Files.note(what, hint).about(shown));
     }
 
-    /// What a file holds; `None` when it is missing or cannot be read, which is told.
+    /// The content of a file; `None` when it is missing, or cannot be read, which is reported.
     async fn bytes(&mut self, (files, paths): Town<'_>, path: &Path) -> Option<Vec<u8>> {
         match files.read(path).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,

@@ -80,7 +80,7 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
     }
 }
 
-/// Who has held `.events.jsonl.lock` all the time. What cannot be asked is told with the permissions.
+/// Who has held `.events.jsonl.lock` all the time. What cannot be examined is reported with the permissions.
 async fn events(deps: &Deps) -> Option<Vec<Holder>> {
     let path = deps.paths.events_lock();
     for look in 0..=LOOKS {

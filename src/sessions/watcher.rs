@@ -71,7 +71,7 @@ pub enum Event {
 /// Watches the sessions of one tmux server. Never starts a server, and waits for one that does not run yet.
 ///
 /// While it watches, an idle session `_supervisor` is in the server, because a tmux client must be attached to some session;
-/// [`close`](Watcher::close) removes it. Deaths are noticed within milliseconds, by the kernel's notice (Linux) and tmux's.
+/// [`close`](Watcher::close) removes it, and it stays when the program is killed. Deaths are noticed within milliseconds, by the kernel's notice (Linux) and tmux's.
 ///
 /// Inside a tokio runtime with IO and time, on a thread that lives as long as the watch: the kernel ends the tmux client with the
 /// thread that started it. `main` with a current-thread runtime is such a thread.

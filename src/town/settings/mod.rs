@@ -187,7 +187,7 @@ settings_table! {
     convoy: Convoy where retry_max >= retry_after {
         /// Whether convoys are watched.
         enabled: bool = true, switch;
-        /// Without effect: `bd activity` is not followed any more.
+        /// Without effect: `bd activity` is no longer followed.
         retry_after: Duration = 5 * SECOND, interval;
         /// Without effect, as the other.
         retry_max: Duration = 60 * SECOND, interval;
