@@ -25,8 +25,9 @@ use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::R
 const LINE: usize = 16 * 1024;
 /// An environment is read this far.
 const ENVIRONMENT: u64 = 1024 * 1024;
-/// No machine makes more processes in a second, for longer than a moment.
-const FORKS_A_SECOND: u64 = 4000;
+/// A machine on which more processes than this start in a second, for seconds, may hide a young one from a reading. Each more
+/// that is allowed for costs an open of `/proc/<pid>/stat` where a process of such an id still runs.
+const STARTS_A_SECOND: u64 = 500;
 
 /// Everything that runs now.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
@@ -49,23 +50,23 @@ fn pids() -> Result<(Vec<u32>, u32), ProcessesError> {
 
 /// The ids of those that began within this time.
 ///
-/// The newest are examined until more processes have been made since than can be made in this time; nothing else is opened.
-/// One that was given an id of its own choice (`clone3`) may be missed.
+/// The newest are examined, as many ids back as processes are expected to start in this time ([`STARTS_A_SECOND`]); nothing else
+/// is opened. A process that was given an id of its own choice (`clone3`) may be missed.
 fn young(young: Duration) -> Result<Vec<u32>, ProcessesError> {
     let (pids, latest) = pids()?;
     let uptime = uptime()?;
-    let most = u64::try_from(young.as_millis()).unwrap_or(u64::MAX).saturating_mul(FORKS_A_SECOND / 1000);
+    let most = u64::try_from(young.as_millis()).unwrap_or(u64::MAX).saturating_mul(STARTS_A_SECOND) / 1000;
     Ok(newest(&pids, latest, most, |pid| Some(row(stat(pid)?, uptime)?.age <= young)))
 }
 
-/// Those of `pids`, the newest first, that are young, among the `most` that were made last. Ids in use are passed over when ids
-/// are given out anew: a long-lived process between two young ones says nothing, and was not made since.
+/// Those of `pids`, the newest first, that are young, among the `most` that started last. When ids wrap around, the kernel skips
+/// those in use: an old process between two young ones says nothing about how many started since, and is not counted.
 fn newest(pids: &[u32], latest: u32, most: u64, is_young: impl Fn(u32) -> Option<bool>) -> Vec<u32> {
     let highest = pids.iter().copied().max().unwrap_or_default();
     let (mut found, mut older) = (Vec::new(), 0);
     for &pid in pids {
-        let given_out = if pid <= latest { latest - pid } else { latest.saturating_add(highest - pid) };
-        if u64::from(given_out) > most.saturating_add(older) {
+        let later_ids = if pid <= latest { latest - pid } else { latest.saturating_add(highest - pid) };
+        if u64::from(later_ids) > most.saturating_add(older) {
             break;
         }
         match is_young(pid) {
@@ -246,15 +247,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_young_are_found_behind_old_processes_whose_ids_were_passed_over() {
+    fn old_processes_do_not_hide_young_ones_after_ids_wrapped_around() {
         let block: Vec<u32> = (900..1000).rev().collect();
         for (name, pids, latest, expected) in [
             ("none", vec![], 5, vec![]),
             ("the newest", vec![1001, 999, 998], 1001, vec![1001]),
             ("one before a block of old ones", [&[1001][..], &block, &[899]].concat(), 1001, vec![1001, 899]),
-            ("one before the ids began anew", vec![301, 2, 1, 32_767], 301, vec![301, 32_767]),
-            ("what ended is no sign", vec![1010, 1007, 1001], 1010, vec![1010, 1001]),
-            ("more were made since than can be", vec![1001, 400], 1001, vec![1001]),
+            ("one before ids wrapped around", vec![301, 2, 1, 32_767], 301, vec![301, 32_767]),
+            ("one that has ended is passed over", vec![1010, 1007, 1001], 1010, vec![1010, 1001]),
+            ("more started since than are expected", vec![1001, 400], 1001, vec![1001]),
         ] {
             let is_young = |pid| match pid {
                 1007 => None,
