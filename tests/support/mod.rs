@@ -115,12 +115,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Its agents write into the test's directory, which is about to be removed. Those that ignore the end of their server, and
+        // a server that does not answer, are killed.
+        let socket = self.socket().display().to_string();
+        let ours = process::of_server(&socket).into_iter().map(process::Guarded::of).collect::<Vec<_>>();
         let mut ask = self.command(&["-N", "kill-server"]);
         ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let _ = ask.spawn().map(limits::try_output_of);
-        // Its agents write into the test's directory, which is about to be removed. A server that does not answer is killed.
-        let socket = self.socket().display().to_string();
-        let ours = process::naming(&socket).into_iter().map(process::Guarded::of).collect::<Vec<_>>();
         limits::poll(Duration::from_secs(2), || (!ours.iter().any(process::Guarded::lives)).then_some(()));
     }
 }

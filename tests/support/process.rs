@@ -135,10 +135,15 @@ pub fn marked(variable: &str, value: &str) -> BTreeSet<u32> {
     all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(given).collect()
 }
 
-/// Living processes with this word in their command line.
-pub fn naming(word: &str) -> BTreeSet<u32> {
-    let named = |pid: &u32| command_line(*pid).iter().any(|it| it == word);
-    all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(named).collect()
+/// Living processes of the tmux server with this socket: the server, its clients, and whatever was started in a pane, also
+/// when it has left its pane since.
+pub fn of_server(socket: &str) -> BTreeSet<u32> {
+    let in_pane = |pid: u32| {
+        let given = environment(pid).remove("TMUX");
+        given.is_some_and(|tmux| tmux.split(',').next() == Some(socket))
+    };
+    let is_of_it = |pid: &u32| command_line(*pid).iter().any(|it| it == socket) || in_pane(*pid);
+    all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(is_of_it).collect()
 }
 
 /// How many kernel sessions these belong to.

@@ -11,6 +11,7 @@
 
 mod adapter;
 mod beside_the_user;
+mod cleanup;
 mod deacon;
 mod deaths;
 mod elsewhere;
