@@ -57,7 +57,7 @@ pub mod report {
     pub use crate::{
         agent::{
             history::{Entry, Kind},
-            standing::Standing,
+            phase::Phase,
         },
         control::report::{ActorReport, AgentReport, HeartbeatReport},
         tree::town_reading::SettingsState,

@@ -34,7 +34,7 @@ impl Problems {
         if open.get(&key) == Some(&text) {
             return false;
         }
-        tracing::warn!("{text}");
+        tracing::warn!(problem = key, "{text}");
         open.insert(key, text);
         true
     }
@@ -61,7 +61,7 @@ impl Problems {
         let mut open = self.locked();
         let before = open.insert(key.to_owned(), text.clone());
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
-            tracing::warn!("{text}");
+            tracing::warn!(problem = key, "{text}");
         }
     }
 
@@ -69,7 +69,7 @@ impl Problems {
     pub fn clear(&self, key: &str) -> bool {
         let was = self.locked().remove(key);
         if let Some(text) = &was {
-            tracing::info!("Resolved: {text}");
+            tracing::info!(problem = key, "Resolved: {text}");
         }
         was.is_some()
     }

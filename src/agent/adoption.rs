@@ -10,7 +10,7 @@ use crate::{deps::Deps, sessions::SessionsError};
 pub async fn adopt(deps: &Deps, spec: &AgentSpec) {
     for done in [stop_keeping_panes(deps, spec).await, bind_keys(deps).await] {
         if let Err(error) = done {
-            tracing::warn!("{}: during its adoption: {error}", spec.identity);
+            tracing::warn!(agent = %spec.identity, "during its adoption: {error}");
         }
     }
 }

@@ -9,10 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::identity::Identity;
+use super::{
+    denial::{Denial, Unwanted},
+    identity::Identity,
+};
 use crate::{
     clock::Now,
     operator::rules::{self, Operation},
+    sessions::death::Death,
 };
 
 /// So long at most a death waits for the end of a command of Gas Town that was at work when it was noticed.
@@ -50,8 +54,8 @@ pub enum Sighting {
 pub enum Permission {
     /// Yes.
     Allowed,
-    /// No, and why in a few words ("rig is parked").
-    Denied(String),
+    /// No, and why.
+    Denied(Denial),
     /// It could not be found out, and why.
     Unknown(String),
 }
@@ -79,8 +83,8 @@ pub enum Assignment {
         /// The bead on its hook.
         hook: String,
     },
-    /// It is not to be started now, and why in a few words ("no work on its hook").
-    None(String),
+    /// It is not to be started now, and why.
+    None(Unwanted),
     /// It could not be found out, and why.
     Unknown(String),
 }
@@ -112,8 +116,8 @@ pub struct Observation {
     pub begun: Now,
     /// When the end that led to this look was noticed; the look's own beginning when none was.
     pub noticed: Now,
-    /// The tmux server it lived in ended then, and everything in it: nobody's fault but the server's.
-    pub with_server: bool,
+    /// What is known of the end of the session it lived in; `None` when nothing reported it.
+    pub death: Option<Death>,
     /// The agent and its session.
     pub sighting: Sighting,
     /// Whether the supervisor may act.
@@ -136,6 +140,11 @@ impl Observation {
     /// Whether it has no worktree, or may have none.
     fn is_homeless(&self) -> bool {
         self.worktree != Worktree::There
+    }
+
+    /// Whether the tmux server it lived in ended, and everything in it: nobody's fault but the server's.
+    pub fn ended_with_server(&self) -> bool {
+        self.death.as_ref().is_some_and(|death| death.with_server)
     }
 
     /// Which of these commands counts for the end of this agent, if one does.
@@ -167,9 +176,9 @@ pub enum SecondLook {
     /// A command of Gas Town that may have done it is still at work: look again when it has ended.
     AtWork(String),
     /// It must not be started now, and why.
-    Paused(String),
+    Paused(Denial),
     /// Nobody wants it to run now, and why.
-    Unwanted(String),
+    Unwanted(Unwanted),
     /// Somebody stopped it by hand, and how that is known.
     StoppedByHand(String),
     /// Its worktree is gone: it is probably being removed.
@@ -224,16 +233,17 @@ pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
 /// Nobody stopped it. Is there anything to be missed?
 fn left_to_do(seen: &Observation, ago: Duration) -> SecondLook {
     match (&seen.worktree, &seen.assignment) {
-        (_, Assignment::None(why)) => return SecondLook::Unwanted(why.clone()),
+        (_, Assignment::None(_)) => {}
         (Worktree::Gone, _) if ago < REMOVAL_LIMIT => return SecondLook::BeingRemoved,
         (Worktree::Unknown(why), _) => return SecondLook::Unclear(why.clone()),
         (Worktree::Gone | Worktree::There, _) => {}
     }
     match &seen.assignment {
-        Assignment::None(why) | Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
+        Assignment::None(why) => SecondLook::Unwanted(why.clone()),
+        Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
         Assignment::NotAsked => SecondLook::Unclear("its work was not asked for".to_owned()),
         // Whatever its screen showed, it was its server that ended.
-        Assignment::Standing | Assignment::Hooked { .. } if seen.with_server => SecondLook::Death,
+        Assignment::Standing | Assignment::Hooked { .. } if seen.ended_with_server() => SecondLook::Death,
         Assignment::Standing | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {
             (Some(line), _) => SecondLook::UsageLimit(line.clone()),
             (None, Some(title)) => SecondLook::Question(title.clone()),

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use super::{
     identity::{Identity, RigName},
-    standing::Standing,
+    phase::Phase,
 };
 use crate::{
     kept::Kept,
@@ -76,7 +76,7 @@ struct Book {
 struct Record {
     /// How it is as far as was last known, and since when.
     #[serde(skip_serializing_if = "Option::is_none")]
-    standing: Option<(Standing, Timestamp)>,
+    standing: Option<(Phase, Timestamp)>,
     /// Nobody looks after it any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
@@ -132,7 +132,7 @@ impl Histories {
 
     /// This happened to this agent. What repeats the last entry, or the one before it, is counted there.
     pub fn add(&self, identity: &Identity, entry: Entry) {
-        tracing::debug!("{identity}: {} → {}", entry.seen, entry.done);
+        tracing::debug!(agent = %identity, "{} → {}", entry.seen, entry.done);
         self.change(|book| {
             let record = book.record(identity);
             record.gone = false;
@@ -151,7 +151,7 @@ impl Histories {
     }
 
     /// An agent is so since then, as far as is known.
-    pub fn stands(&self, identity: &Identity, standing: Standing, since: Timestamp) {
+    pub fn stands(&self, identity: &Identity, standing: Phase, since: Timestamp) {
         self.change(|book| {
             let record = book.record(identity);
             let news = record.standing != Some((standing, since));
@@ -161,7 +161,7 @@ impl Histories {
     }
 
     /// How an agent is as far as was last known, perhaps by an earlier owner or supervisor, and since when.
-    pub fn standing(&self, identity: &Identity) -> Option<(Standing, Timestamp)> {
+    pub fn standing(&self, identity: &Identity) -> Option<(Phase, Timestamp)> {
         self.book.value().agents.get(identity)?.standing
     }
 
@@ -188,10 +188,13 @@ impl Histories {
     pub fn supervisor_stops(&self, now: Timestamp) {
         self.change(|book| {
             for record in book.agents.values_mut() {
-                let idle = [Standing::Absent, Standing::Paused, Standing::Unknown];
+                let idle = [Phase::Absent, Phase::Paused, Phase::Unknown];
                 let looked_after = record.standing.is_some_and(|(standing, _)| !idle.contains(&standing));
                 if looked_after && !record.gone {
-                    record.add(Entry::new(Kind::Ours, now, "the supervisor stopped", "left as it is"));
+                    record.add(
+                        Entry::new(Kind::Ours, now, "the supervisor stopped", "left as it is")
+                            .because("supervisor_stopped"),
+                    );
                 }
             }
             book.keep_to_the_bounds();
@@ -259,7 +262,7 @@ impl Record {
     fn knows(&self, entry: &Entry) -> bool {
         let changes = self.entries.iter().rev().filter(|it| matches!(it.kind, Kind::Change | Kind::Ours));
         let last = changes.take(1).find(|it| it.kind == Kind::Change);
-        !matches!(entry.state, Some(Standing::Alive | Standing::Starting))
+        !matches!(entry.state, Some(Phase::Alive | Phase::Starting))
             && last.is_some_and(|last| last.state == entry.state && entry.kind == Kind::Change)
     }
 
@@ -267,7 +270,7 @@ impl Record {
         if !self.gone {
             self.gone = true;
             self.standing = None;
-            self.add(Entry::new(Kind::Ours, now, why, "not looked after any more"));
+            self.add(Entry::new(Kind::Ours, now, why, "not looked after any more").because("not_supervised"));
         }
     }
 

@@ -17,13 +17,13 @@ pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Resul
         return Ok(false);
     }
     if let Err(error) = deps.sessions.disarm(session).await {
-        tracing::debug!("{session}: {error}");
+        tracing::debug!(%session, "{error}");
     }
     let roots: Vec<u32> = seen.panes.iter().filter(|pane| !pane.dead).map(|pane| pane.pid).collect();
     let grace = deps.settings().kill.grace;
     let ended = deps.processes.end_trees(&roots, grace).await.map_err(|error| error.to_string())?;
     if ended.forced > 0 {
-        tracing::info!("{session}: {} processes did not end on TERM and were killed", ended.forced);
+        tracing::info!(%session, "{} processes did not end on TERM and were killed", ended.forced);
     }
     // Mostly the session ended with its processes, and while they were given time somebody may have begun a new one.
     match deps.sessions.find(session).await.map_err(|error| error.to_string())? {

@@ -1,8 +1,8 @@
 //! The lifecycle: the one state machine of every agent the supervisor keeps running.
 //!
 //! Events go in — what was seen, how a start ended, that a replacement is wanted — and a [`Step`] comes out: what to do
-//! next, and what there is to tell. The state holds the data of that state only. Everything else people are told about
-//! an agent (status, log, events, mails) is a projection of the transitions made here, so that confirmation, backoff,
+//! next, and what happened. The state holds the data of that state only. Everything else people are told about
+//! an agent (status, log, events, mails) is a rendering of the [`Reason`]s given here, so that confirmation, backoff,
 //! gate, hold and crash loop live in one place for all roles.
 //!
 //! It must not wait, read a clock, or touch anything: `now`, the policy and the jitter are handed in.
@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use super::{
     confirmation::{Observation, SessionKey, Sighting, StateFile},
     holds::Hold,
+    phase::Phase,
+    reason::{NO_AGENT_YET, Reason},
     restart::{self, RestartHistory},
     waits::Wait,
 };
@@ -29,8 +31,8 @@ mod step;
 mod tests;
 
 pub use order::{Attempt, Because, Replacement, StartEnd, StartOrder, StopEnd, StopOrder};
-pub use state::{HeldSince, Life, State};
-pub use step::{Asked, Decision, Event, Notice, Obituary, Outcome, Step, Surroundings};
+pub use state::{HeldSince, Life, State, WaitsFor};
+pub use step::{Asked, Decision, Event, Step, Surroundings};
 
 /// How long after a start that could not be made (no program, tmux refused) it is looked at again.
 const START_RETRY: Duration = Duration::from_secs(30);
@@ -46,9 +48,6 @@ const WHILE_AT_WORK: Duration = Duration::from_millis(500);
 
 /// How long after a look at a session in which an agent may come up it is looked at again.
 const WHILE_COMING_UP: Duration = Duration::from_secs(1);
-
-/// What is known of such a session.
-const COMING_UP: &str = "its session is there, and no agent in it yet";
 
 /// How long after a look that told nothing the next one is made, at least.
 const UNCLEAR_RETRY: Duration = Duration::from_secs(5);
@@ -74,8 +73,8 @@ pub struct Before {
 pub struct Lifecycle {
     state: State,
     history: RestartHistory,
-    /// Why the last look told nothing, while that lasts.
-    doubt: Option<String>,
+    /// Why the last probe told nothing, while that lasts.
+    doubt: Option<Doubt>,
     /// The last look could not even tell whether it runs.
     out_of_sight: bool,
     /// Its last start was given up, whatever that left behind.
@@ -87,8 +86,19 @@ pub struct Lifecycle {
     /// It was seen alive, by us or by an earlier supervisor, and what became of it is not accounted for: only then is its
     /// end a death. Nobody dies twice, nor of what somebody did on purpose.
     missed: bool,
-    /// What there is to tell of the step under way; handed out with it.
-    notices: Vec<Notice>,
+    /// What happened in the step under way; handed out with it.
+    reasons: Vec<Reason>,
+    /// A restart took its turn in the step under way.
+    takes_turn: bool,
+}
+
+/// Why a probe told nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Doubt {
+    /// Its session is there, and an agent may come up in it.
+    ComingUp,
+    /// Something could not be found out, and why.
+    Unknown(String),
 }
 
 impl Lifecycle {
@@ -103,7 +113,8 @@ impl Lifecycle {
             settled_at: Duration::ZERO,
             suspects: Vec::new(),
             missed: false,
-            notices: Vec::new(),
+            reasons: Vec::new(),
+            takes_turn: false,
         }
     }
 
@@ -115,7 +126,8 @@ impl Lifecycle {
             (Some(hold), ..) => (State::HeldOnRequest { hold }, Vec::new()),
             (None, Some((state, suspects)), None) => (state, suspects),
             (None, Some((state, suspects)), _) if state != State::Unseen => (state, suspects),
-            (None, _, Some(Wait { until, why })) => {
+            (None, _, Some(Wait { until, own })) => {
+                let why = WaitsFor::OwnEnd(own);
                 (State::Waiting { until, counted: false, paced: true, why }, Vec::new())
             }
             (None, None, None) => (State::Unseen, Vec::new()),
@@ -161,7 +173,28 @@ impl Lifecycle {
 
     /// Why the last look told nothing; `None` when it told something.
     pub fn doubt(&self) -> Option<&str> {
-        self.doubt.as_deref()
+        self.doubt.as_ref().map(|doubt| match doubt {
+            Doubt::ComingUp => NO_AGENT_YET,
+            Doubt::Unknown(why) => why,
+        })
+    }
+
+    /// How it is held on request, if it is.
+    pub fn hold(&self) -> Option<&Hold> {
+        match &self.state {
+            State::Stopping { hold, .. } | State::HeldOnRequest { hold } => Some(hold),
+            _ => None,
+        }
+    }
+
+    /// What it waits for after an end for a reason of its own, if it does.
+    pub fn wait(&self) -> Option<Wait> {
+        match &self.state {
+            State::Waiting { until, why: WaitsFor::OwnEnd(own), .. } => {
+                Some(Wait { until: *until, own: own.clone() })
+            }
+            _ => None,
+        }
     }
 
     /// Whether the last look could not tell if it runs: what is known of it is what was seen before.
@@ -169,13 +202,9 @@ impl Lifecycle {
         self.out_of_sight
     }
 
-    /// Whether all that is not known is if an agent comes up in a session that is there.
-    pub fn awaits_an_agent(&self) -> bool {
-        self.doubt.as_deref() == Some(COMING_UP)
-    }
-
     /// Takes one event and says what follows.
     pub fn apply(&mut self, event: Event, around: Surroundings<'_>) -> Step {
+        let before = (Phase::of(self), self.doubt.is_some(), self.state == State::Unseen);
         let decision = match event {
             Event::Seen(seen) => self.seen(&seen, false, around),
             Event::Looked(seen) => self.seen(&seen, true, around),
@@ -189,7 +218,31 @@ impl Lifecycle {
             Event::StopEnded(end) => self.stop_ended(end, around),
             Event::Hook(hook) => self.hook(hook),
         };
-        Step { decision, notices: std::mem::take(&mut self.notices) }
+        if self.reasons.is_empty() {
+            self.reasons.extend(self.change_of_knowledge(before));
+        }
+        let takes_turn = std::mem::take(&mut self.takes_turn);
+        Step { decision, reasons: std::mem::take(&mut self.reasons), takes_turn }
+    }
+
+    /// Where nothing happened to it, but what is known of it changed.
+    fn change_of_knowledge(&self, (phase, doubted, unseen): (Phase, bool, bool)) -> Option<Reason> {
+        match (&self.state, &self.doubt) {
+            (State::Alive { .. } | State::Absent { .. }, _)
+                if phase == Phase::Unknown && !unseen && !self.out_of_sight =>
+            {
+                Some(Reason::ObservedAgain)
+            }
+            // Somebody starts it: what comes of that is reported.
+            (_, Some(Doubt::Unknown(why))) if !doubted => {
+                Some(Reason::Unclear { out_of_sight: self.out_of_sight, why: why.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    fn doubts(&mut self, why: &str) {
+        self.doubt = Some(Doubt::Unknown(why.to_owned()));
     }
 
     fn seen(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
@@ -206,7 +259,7 @@ impl Lifecycle {
         }
         match &seen.sighting {
             Sighting::Unknown(why) => {
-                self.doubt = Some(why.clone());
+                self.doubts(why);
                 self.unclear(asked_for, around)
             }
             Sighting::Alive(key) => {
@@ -257,7 +310,7 @@ impl Lifecycle {
             State::Confirming { .. } => {}
             _ => self.out_of_sight = true,
         }
-        self.doubt = Some(COMING_UP.to_owned());
+        self.doubt = Some(Doubt::ComingUp);
         Decision::LookAgain(WHILE_COMING_UP)
     }
 
@@ -269,9 +322,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let said_stopped = seen.state_file == StateFile::Stopped;
-        if restart::lived(&mut self.history, around.now.wall, around.now.age_of(key.created), around.policy) {
-            self.notices.push(Notice::Keep(self.history.clone()));
-        }
+        restart::lived(&mut self.history, around.now.wall, around.now.age_of(key.created), around.policy);
         self.suspects.clear();
         self.missed = true;
         match &mut self.state {
@@ -283,18 +334,13 @@ impl Lifecycle {
                 *before = said_stopped;
                 return Decision::Leave;
             }
-            State::Alive { .. } => {
-                self.notices.push(told("runs in a new session", ", ", "not started by the supervisor"))
-            }
-            State::Unseen => self.notices.push(told("is running", ", ", "taken over as it is")),
-            State::Confirming { .. } => self.notices.push(told("is back by itself", ", ", "nothing done")),
-            State::HeldOnRequest { .. } => {
-                self.notices.push(told("was started by somebody else", ", and ", "is held no longer"));
-                self.notices.push(Notice::Hold(None));
-            }
+            State::Alive { .. } => self.reasons.push(Reason::NewSession),
+            State::Unseen => self.reasons.push(Reason::Adopted),
+            State::Confirming { .. } => self.reasons.push(Reason::BackByItself),
+            State::HeldOnRequest { .. } => self.reasons.push(Reason::HoldEndedByStart),
             // Who gave a start up may have left its session running.
-            _ if self.gave_up => self.notices.push(told("runs all the same", ", ", "nothing done")),
-            _ => self.notices.push(told("was started by somebody else", ", ", "nothing done")),
+            _ if self.gave_up => self.reasons.push(Reason::RunsAfterGivenUp),
+            _ => self.reasons.push(Reason::StartedByOthers),
         }
         self.gave_up = false;
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
@@ -304,19 +350,8 @@ impl Lifecycle {
     }
 }
 
-/// What was seen, what is done about it, and what stands between the two in the log.
-fn told(seen: impl Into<String>, between: &str, done: impl Into<String>) -> Notice {
-    let (seen, done) = (seen.into(), done.into());
-    Notice::Told { line: format!("{seen}{between}{done}"), seen, done }
-}
-
 /// How long until a wall-clock time; a little past it, so that the timer never fires just before.
 fn time_until(until: Timestamp, now: Now) -> Duration {
     let left = Duration::try_from(until.duration_since(now.wall)).unwrap_or_default();
     if left.is_zero() { left } else { left + Duration::from_millis(1) }
-}
-
-fn at_second(time: Timestamp) -> String {
-    // UTC to the second: a rule has no time zone.
-    Timestamp::from_second(time.as_second()).map_or_else(|_| time.to_string(), |time| time.to_string())
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
+    denial::Unwanted,
     elsewhere, foreign,
     identity::Role,
     kill::key,
@@ -67,7 +68,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     let mut seen = Observation {
         begun,
         noticed: how.death.as_ref().map_or(begun, |death| death.noticed),
-        with_server: how.death.as_ref().is_some_and(|death| death.with_server),
+        death: how.death.clone(),
         permission: Permission::Allowed,
         state_file: StateFile::Silent,
         at_work: Ok(AtWork::default()),
@@ -171,7 +172,7 @@ fn unasked(spec: &AgentSpec) -> Assignment {
     match spec.identity.role() {
         Role::Polecat => Assignment::NotAsked,
         role if role.is_kept() => Assignment::Standing,
-        _ => Assignment::None("it is started only when somebody asks for it".to_owned()),
+        _ => Assignment::None(Unwanted::NotRequested),
     }
 }
 

@@ -13,15 +13,14 @@ use tokio::sync::Notify;
 use super::{
     adoption,
     confirmation::{Assignment, Observation, Sighting},
-    history::story::Before,
+    denial::Denial,
     identity::{Identity, Role},
     lifecycle::{self, Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
     observe::{self, How},
+    phase::{self, Phase, Why},
     spec::AgentSpec,
-    standing::{self, Standing},
     status::{AgentStatus, End},
-    waits::Wait,
 };
 use crate::{
     clock::Now,
@@ -97,11 +96,11 @@ pub struct Owner {
     /// The last end that was confirmed to be one.
     last_end: Option<End>,
     /// How it is, for people, and since when.
-    standing: (Standing, Timestamp),
+    standing: (Phase, Timestamp),
     /// It has told something of its agent's history.
     has_told: bool,
     /// Why it must be left as it is although it lives, as last seen.
-    left_alone: Option<String>,
+    left_alone: Option<Denial>,
 }
 
 impl Owner {
@@ -140,7 +139,7 @@ impl Owner {
             attending: None,
             start_failed: false,
             last_end: None,
-            standing: (Standing::Unknown, state_since.wall),
+            standing: (Phase::Unknown, state_since.wall),
             has_told: false,
             left_alone: None,
             deps,
@@ -222,8 +221,7 @@ impl Owner {
         self.wake_start();
         let alive_there = matches!(self.state(), State::Alive { session, .. } if session.id == death.id);
         if alive_there {
-            let exit = death.exit.map(|exit| format!(" (exit {exit})")).unwrap_or_default();
-            tracing::info!("{}: its session or a process of it ended{exit}", self.spec.identity);
+            tracing::debug!(agent = %self.spec.identity, exit = death.exit, "{}", death.sign);
         }
         // What tells of the end in the moment in which it happens tells that it lived until then.
         if alive_there && death.sign != Sign::Sweep {
@@ -329,7 +327,9 @@ impl Owner {
         let settings = self.deps.settings();
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
-        let told_before = Before::of(&self.lifecycle);
+        let (phase, history) = (Phase::of(&self.lifecycle), self.lifecycle.history().clone());
+        let hold = self.lifecycle.hold().cloned();
+        let is_from_file = matches!(event, Event::Remembered(_));
         let confirm = match self.spec.identity.role() {
             Role::Polecat => settings.polecats.confirm,
             _ => settings.restart.confirm,
@@ -354,21 +354,23 @@ impl Owner {
         );
         self.deps.restarts.leave(&self.spec.identity, &self.lifecycle);
         self.keep_life(now);
-        self.keep_history(told_before, &step, settings.restart.crash_loop_window, now);
+        if !is_from_file && *self.lifecycle.history() != history {
+            self.deps.restarts.keep(&self.spec.identity, self.lifecycle.history());
+        }
+        self.keep_hold(hold.as_ref());
+        self.keep_wait(now);
+        self.keep_history(&step.reasons, now);
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;
             // What the old state waited for does not matter any more.
             self.timer.cancel();
             (self.armed, self.inquiring) = (None, false);
         }
-        for notice in step.notices {
-            self.notice(notice, now);
+        for reason in step.reasons {
+            self.report(reason, phase, now);
         }
-        // Whatever ended the wait: its time, somebody who started it, who cleared it or wants it no more.
-        let kept = self.deps.waits.of(&self.spec.identity);
-        let waits = |kept: &Wait| matches!(self.state(), State::Waiting { why, .. } if *why == kept.why);
-        if kept.is_some_and(|kept| !waits(&kept)) {
-            self.keep_wait(None, now);
+        if step.takes_turn {
+            self.deps.deaths.take_turn(now, &settings.deaths);
         }
         if self.lifecycle.history().crash_loop_since.is_none() {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
@@ -438,15 +440,15 @@ impl Owner {
     /// What a probe shows.
     pub fn snapshot(&self) -> AgentStatus {
         let (mut state, since) = self.standing;
-        let mut reason = standing::reason(&self.lifecycle);
+        let mut why = Why::of(&self.lifecycle);
         let session = &self.spec.session;
         let question = match self.state() {
             State::Alive { session: life, .. } => self.deps.screens.question(session, Some(&life.id)),
             State::Starting { .. } => self.deps.screens.question(session, None),
             _ => None,
         };
-        if let Some(title) = question.filter(|_| state != Standing::Unknown) {
-            (state, reason) = (Standing::WaitingAtQuestion, Some(title));
+        if let Some(title) = question.filter(|_| state != Phase::Unknown) {
+            (state, why) = (Phase::WaitingAtQuestion, Some(Why { code: "question", text: title }));
         }
         AgentStatus {
             identity: self.spec.identity.to_string(),
@@ -456,8 +458,9 @@ impl Owner {
             state: state.as_str(),
             since,
             restarts: self.lifecycle.history().restart_count,
-            backoff_until: standing::next_try(&self.lifecycle, self.deps.now().wall),
-            reason,
+            backoff_until: phase::next_try(&self.lifecycle, self.deps.now().wall),
+            reason_code: why.as_ref().map(|why| why.code),
+            reason: why.map(|why| why.text),
             last_end: self.last_end.clone(),
         }
     }

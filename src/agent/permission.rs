@@ -8,6 +8,7 @@ use std::{io, path::Path};
 
 use super::{
     confirmation::{Permission, StateFile},
+    denial::Denial,
     identity::Role,
     spec::AgentSpec,
 };
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Obstacle {
     None,
-    Denied(String),
+    Denied(Denial),
     Unknown(String),
 }
 
@@ -51,17 +52,16 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
         return Permission::Denied(why);
     }
     if let Some(why) = deps.directory.contested(&spec.session) {
-        return Permission::Denied(why);
+        return Permission::Denied(Denial::SessionNameTaken(why));
     }
     let paths = &deps.paths;
     let mut obstacles = vec![
-        present(deps, "gate/estop", &paths.estop(), "emergency stop of the town (ESTOP)").await,
+        present(deps, "gate/estop", &paths.estop(), Denial::EmergencyStop).await,
         shutdown_lock(deps).await,
     ];
     if let Some(rig) = spec.identity.rig() {
         let key = format!("rig/{rig}/estop");
-        let what = "emergency stop of the rig (ESTOP)";
-        obstacles.push(present(deps, &key, &paths.estop_rig(rig), what).await);
+        obstacles.push(present(deps, &key, &paths.estop_rig(rig), Denial::RigEmergencyStop).await);
         obstacles.push(rig_gate(deps, spec).await);
     }
     if spec.pausable() {
@@ -91,15 +91,11 @@ fn switch(patrols: &Patrols, spec: &AgentSpec) -> Obstacle {
         Some(Role::Refinery) => ("refinery", patrols.refinery.covers(rig)),
         Some(_) => ("deacon", patrols.deacon.enabled),
     };
-    if on {
-        Obstacle::None
-    } else {
-        Obstacle::Denied(format!("the {patrol} patrol is switched off in mayor/daemon.json"))
-    }
+    if on { Obstacle::None } else { Obstacle::Denied(Denial::PatrolOff(patrol)) }
 }
 
-async fn present(deps: &Deps, key: &str, path: &Path, what: &str) -> Obstacle {
-    known(deps, key, path, deps.files.exists(path).await.map(|there| there.then(|| what.to_owned())))
+async fn present(deps: &Deps, key: &str, path: &Path, what: Denial) -> Obstacle {
+    known(deps, key, path, deps.files.exists(path).await.map(|there| there.then_some(what)))
 }
 
 /// While somebody else holds it, `gt down` is taking the town down; that the file is there alone means nothing.
@@ -109,14 +105,13 @@ async fn shutdown_lock(deps: &Deps) -> Obstacle {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LockState::Free),
         state => state,
     };
-    let held =
-        held.map(|state| (state == LockState::Held).then(|| "gt down is taking the town down".to_owned()));
+    let held = held.map(|state| (state == LockState::Held).then_some(Denial::TownShutdown));
     known(deps, "gate/shutdown_lock", &path, held)
 }
 
 /// What stands in the way by this path, if anything does. A path that cannot be examined is a problem of its own: as long as
 /// it lasts nothing is started.
-fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<String>>) -> Obstacle {
+fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>) -> Obstacle {
     match denied {
         Ok(denied) => {
             deps.problems.clear(key);
@@ -152,8 +147,10 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         }
     }
     match wisp::operational(&reading) {
-        Operational::Yes => deps.docked.why(rig).map_or(Obstacle::None, Obstacle::Denied),
-        Operational::No(why) => Obstacle::Denied(why),
+        Operational::Yes => {
+            deps.docked.why(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why)))
+        }
+        Operational::No(why) => Obstacle::Denied(Denial::Rig(why)),
         Operational::Unknown(why) => Obstacle::Unknown(why),
     }
 }
@@ -171,9 +168,7 @@ async fn pause(deps: &Deps) -> Obstacle {
         Reading::Good(pause) if pause.paused => {
             deps.problems.clear(key);
             let reason = pause.reason.filter(|reason| !reason.is_empty());
-            Obstacle::Denied(
-                reason.map_or("deacon is paused".to_owned(), |why| format!("deacon is paused: {why}")),
-            )
+            Obstacle::Denied(Denial::DeaconPaused(reason))
         }
         Reading::Good(_) | Reading::Missing => {
             deps.problems.clear(key);
@@ -189,13 +184,17 @@ mod tests {
 
     #[test]
     fn a_denial_beats_an_unknown_beats_nothing() {
-        let denied = || Obstacle::Denied("no".into());
+        let denied = || Obstacle::Denied(Denial::EmergencyStop);
         let unknown = |why: &str| Obstacle::Unknown(why.into());
         for (name, obstacles, expected) in [
             ("nothing", vec![], Permission::Allowed),
             ("all clear", vec![Obstacle::None, Obstacle::None], Permission::Allowed),
             ("unknown", vec![Obstacle::None, unknown("a"), unknown("b")], Permission::Unknown("a".into())),
-            ("denied", vec![unknown("a"), denied(), Obstacle::None], Permission::Denied("no".into())),
+            (
+                "denied",
+                vec![unknown("a"), denied(), Obstacle::None],
+                Permission::Denied(Denial::EmergencyStop),
+            ),
         ] {
             assert_eq!(combine(obstacles), expected, "{name}");
         }

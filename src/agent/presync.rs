@@ -33,7 +33,7 @@ pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
 /// that this is the agent's own worktree with nothing in progress.
 pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     let skipped = |why: &str| {
-        tracing::warn!("{}: not brought up to date before its restart: {why}", spec.identity);
+        tracing::warn!(agent = %spec.identity, "not brought up to date before its restart: {why}");
     };
     let worktree = match Worktree::open(deps, directory).await {
         Ok(worktree) => worktree,
@@ -43,7 +43,7 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
         return skipped(&why);
     }
     if let Err(why) = fetch_and_pull(deps, spec, &worktree, directory).await {
-        tracing::warn!("{}: before its restart: {why}", spec.identity);
+        tracing::warn!(agent = %spec.identity, "before its restart: {why}");
         if nothing_in_progress(&worktree, directory).await.is_err() {
             return; // `bd` commits and pulls too
         }
@@ -53,7 +53,7 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     match bd::run(deps, &["sync"], &[database].into(), directory).await {
         // Told already, once for everything `bd` is needed for.
         Ok(_) | Err(CommandError::NotFound { .. }) => {}
-        Err(error) => tracing::warn!("{}: before its restart: {error}", spec.identity),
+        Err(error) => tracing::warn!(agent = %spec.identity, "before its restart: {error}"),
     }
 }
 
@@ -76,7 +76,7 @@ async fn fetch_and_pull(
     worktree.run(fetch).await.map_err(failed)?;
     let status = worktree.git(&["status", "--porcelain"]).await.map_err(failed)?;
     if !status.stdout.is_empty() {
-        tracing::info!("{}: has uncommitted changes, fetched but not pulled", spec.identity);
+        tracing::info!(agent = %spec.identity, "has uncommitted changes, fetched but not pulled");
         return Ok(());
     }
     // Asked again, as fetching may have taken minutes.
@@ -121,7 +121,7 @@ async fn default_branch(deps: &Deps, spec: &AgentSpec) -> String {
         Reading::Missing => rig_config::DEFAULT_BRANCH.to_owned(),
         Reading::Bad(problem) => {
             // Read at restarts only, so it is told at each: as a lasting problem it would outlive its cure.
-            tracing::warn!("{}: before its restart: {problem}", spec.identity);
+            tracing::warn!(agent = %spec.identity, "before its restart: {problem}");
             rig_config::DEFAULT_BRANCH.to_owned()
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::{
     adoption, appearance, command_line,
     confirmation::{Assignment, Permission, SessionKey, Sighting},
+    denial::Unwanted,
     elsewhere, environment, hooks,
     identity::Role,
     kill,
@@ -37,9 +38,6 @@ mod coming_up;
 
 /// What `bd` said about a polecat's work is asked again when it is older than this by the time its session is made.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
-
-/// Why a start that nobody asked for is given up.
-const SOMETHING_ELSE: &str = "somebody asked for something else";
 
 /// One start under way.
 struct Start<'a> {
@@ -121,7 +119,7 @@ impl Start<'_> {
 
     async fn permitted(&self) -> Step<()> {
         if self.must_make_way() {
-            return Err(StartEnd::Unwanted(SOMETHING_ELSE.to_owned()));
+            return Err(StartEnd::Unwanted(Unwanted::Superseded));
         }
         match permission::ask(self.deps, self.spec).await {
             Permission::Allowed => Ok(()),
@@ -168,7 +166,7 @@ impl Start<'_> {
                     self.runs_nowhere_else().await?;
                 }
                 self.permitted().await?; // once more, as the look may have taken a while
-                tracing::info!("{}: ending what is left in {}", self.spec.identity, self.spec.session);
+                tracing::info!(agent = %self.spec.identity, "ending what is left in {}", self.spec.session);
                 key
             }
         };
@@ -204,12 +202,12 @@ impl Start<'_> {
                 match self.permitted().await {
                     Ok(()) if self.still_holds(because).await => {}
                     Ok(()) => return Err(left("its heartbeat moved, or cannot be read".to_owned())),
-                    Err(StartEnd::Refused(why) | StartEnd::Unwanted(why) | StartEnd::Unclear(why)) => {
-                        return Err(left(why));
-                    }
+                    Err(StartEnd::Refused(why)) => return Err(left(why.to_string())),
+                    Err(StartEnd::Unwanted(why)) => return Err(left(why.to_string())),
+                    Err(StartEnd::Unclear(why)) => return Err(left(why)),
                     Err(end) => return Err(end),
                 }
-                tracing::warn!("{}: ending it: {why}", self.spec.identity);
+                tracing::warn!(agent = %self.spec.identity, "ending it: {why}");
                 Ok(())
             }
             _ if alive => Err(StartEnd::Found(key.clone())),
@@ -280,7 +278,7 @@ impl Start<'_> {
                     (None, Attempt::Trial) => "trial after a crash loop".to_owned(),
                     (None, Attempt::Asked) => "somebody asked for it".to_owned(),
                 };
-                tracing::info!("{identity}: starting {} in session {}: {why}", program.name, new.name);
+                tracing::info!(agent = %identity, "starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)
             }
             Err(SessionsError::Duplicate(_)) => {
@@ -330,6 +328,6 @@ impl Start<'_> {
     }
 
     fn passed_over(&self, what: &str) {
-        tracing::warn!("{}: during its start: {what}", self.spec.identity);
+        tracing::warn!(agent = %self.spec.identity, "during its start: {what}");
     }
 }

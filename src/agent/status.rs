@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{identity::Identity, standing::Standing};
+use super::{identity::Identity, phase::Phase};
 
 /// What a probe shows of an agent.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -15,7 +15,7 @@ pub struct AgentStatus {
     pub rig: Option<String>,
     /// Its session's name.
     pub session: String,
-    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Standing`].
+    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Phase`].
     pub state: &'static str,
     /// Since when it is so, as far as is known: of one that was found running, since its session was made; an earlier
     /// supervisor's knowledge counts.
@@ -26,6 +26,8 @@ pub struct AgentStatus {
     pub backoff_until: Option<Timestamp>,
     /// Why it is in this state, where there is a reason.
     pub reason: Option<String>,
+    /// The same for machines.
+    pub reason_code: Option<&'static str>,
     /// The last end of it that nobody meant.
     pub last_end: Option<End>,
 }
@@ -38,11 +40,12 @@ impl AgentStatus {
             role: identity.role().to_string(),
             rig: identity.rig().map(ToString::to_string),
             session,
-            state: Standing::Unknown.as_str(),
+            state: Phase::Unknown.as_str(),
             since,
             restarts: 0,
             backoff_until: None,
             reason: Some(why),
+            reason_code: None,
             last_end: None,
         }
     }

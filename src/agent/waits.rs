@@ -24,11 +24,56 @@ struct Waiting {
 
 /// One agent that is tried again later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Line", into = "Line")]
 pub struct Wait {
     /// When.
     pub until: Timestamp,
-    /// Why it ended, for people.
-    pub why: String,
+    /// Why it ended.
+    pub own: Own,
+}
+
+/// An agent's own reason to end: no crash, and nobody's command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    /// It reached a usage limit; the line that says so.
+    UsageLimit(String),
+    /// It waited at a question with this title: whoever answered it, or did not, ended it.
+    Question(String),
+    /// As an earlier version noted it, for people.
+    Unspecified(String),
+}
+
+impl Own {
+    /// `usage_limit`, `question` or `own_end`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Own::UsageLimit(_) => "usage_limit",
+            Own::Question(_) => "question",
+            Own::Unspecified(_) => "own_end",
+        }
+    }
+}
+
+/// A wait in the file. `why` is for people, and all that version 0.1 wrote.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    until: Timestamp,
+    why: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Own>,
+}
+
+impl From<Line> for Wait {
+    fn from(line: Line) -> Self {
+        Wait { until: line.until, own: line.reason.unwrap_or(Own::Unspecified(line.why)) }
+    }
+}
+
+impl From<Wait> for Line {
+    fn from(wait: Wait) -> Self {
+        Line { until: wait.until, why: wait.own.to_string(), reason: Some(wait.own) }
+    }
 }
 
 impl Waits {
@@ -74,10 +119,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_version_0_1_wrote_is_read() {
+        let until = Timestamp::UNIX_EPOCH;
+        for (written, own) in [
+            (r#"{"until":"1970-01-01T00:00:00Z","why":"ended"}"#, Own::Unspecified("ended".to_owned())),
+            (
+                r#"{"until":"1970-01-01T00:00:00Z","why":"ended at a usage limit (5h)","reason":{"usage_limit":"5h"}}"#,
+                Own::UsageLimit("5h".to_owned()),
+            ),
+        ] {
+            let read: Wait = serde_json::from_str(written).unwrap();
+            assert_eq!(read, Wait { until, own }, "{written}");
+            let again: Wait = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+            assert_eq!(again, read, "{written}");
+        }
+    }
+
+    #[test]
     fn news_and_what_is_old() {
         let at = |hours: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
         let waits = Waits::new(PathBuf::from("/nowhere"));
-        let wait = |hours| Some(Wait { until: at(hours), why: "limit".to_owned() });
+        let wait = |hours| Some(Wait { until: at(hours), own: Own::UsageLimit("limit".to_owned()) });
         assert!(waits.set(&Identity::Deacon, wait(1), at(0)));
         assert!(!waits.set(&Identity::Deacon, wait(1), at(0)), "known");
         assert!(waits.set(&Identity::Deacon, wait(2), at(0)), "another time");

@@ -1,8 +1,10 @@
 use super::*;
 use crate::agent::{
     confirmation::SessionKey,
+    denial::NotStarted,
     holds::Hold,
-    lifecycle::{Attempt, HeldSince, StartOrder},
+    lifecycle::{Attempt, HeldSince, StartOrder, WaitsFor},
+    reason,
 };
 
 const GUARD: Duration = Duration::from_secs(300);
@@ -60,17 +62,18 @@ fn what_the_owner_knows() {
     let confirming = State::Confirming {
         noticed: at(0),
         due: at(5),
-        what: String::new(),
+        what: reason::Missing::Session,
+        held_up: None,
         before: None,
         involved: Vec::new(),
     };
-    let waiting = State::Waiting { until: ago(-30), counted: true, paced: false, why: String::new() };
+    let waiting = State::Waiting { until: ago(-30), counted: true, paced: false, why: WaitsFor::Backoff(1) };
     let hold = Hold { since: ago(60), why: String::new(), hook: None };
     let stopping = State::Stopping { session: session.clone(), hold: hold.clone() };
     let on_request = State::HeldOnRequest { hold };
     let held = State::Held { until: ago(-30), why: String::new(), since: HeldSince::default() };
     let crash_loop = State::CrashLoop { trial_at: ago(-30) };
-    let absent = State::Absent { why: String::new(), paused: false };
+    let absent = State::Absent { why: NotStarted::StartFailed };
     let alive = State::Alive { since: at(0), session, said_stopped: false };
     let starting = State::Starting { since: at(0), order };
     let day = 86_400;

@@ -18,8 +18,8 @@ use crate::{
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
         observe, permission,
+        phase::{NOT_OBSERVED, Phase},
         spec::AgentSpec,
-        standing::Standing,
         start,
         status::AgentStatus,
     },
@@ -92,7 +92,7 @@ pub struct BootState {
     /// When the last spawn ended: what was seen before says nothing about what it made.
     spawned_at: Option<Now>,
     since: Timestamp,
-    state: (Standing, Option<String>),
+    state: (Phase, Option<String>),
 }
 
 impl Actor for Boot {
@@ -119,7 +119,7 @@ impl Actor for Boot {
             spawning: false,
             spawned_at: None,
             since,
-            state: (Standing::Unknown, Some("not looked at yet".to_owned())),
+            state: (Phase::Unknown, Some(NOT_OBSERVED.to_owned())),
         })
     }
 
@@ -171,7 +171,8 @@ impl BootState {
 
     fn not_wanted(&self, permission: &Permission) -> Option<String> {
         match permission {
-            Permission::Denied(why) | Permission::Unknown(why) => Some(why.clone()),
+            Permission::Denied(why) => Some(why.to_string()),
+            Permission::Unknown(why) => Some(why.clone()),
             Permission::Allowed => self.deacon_held.then(|| "the deacon is held".to_owned()),
         }
     }
@@ -200,7 +201,7 @@ impl BootState {
                     elsewhere::in_sight(&self.deps, &self.plan.boot);
                 }
                 let missing = look.session == BootSession::Missing;
-                let standing = if missing { gone(found, &why) } else { Standing::Alive };
+                let standing = if missing { gone(found, &why) } else { Phase::Alive };
                 self.enter(standing, Some(why));
             }
             Decision::Spawn => self.spawn(false, now),
@@ -211,7 +212,7 @@ impl BootState {
     fn spawn(&mut self, replace: bool, now: Now) {
         self.last_spawn = Some(now);
         self.spawning = true;
-        self.enter(Standing::Starting, None);
+        self.enter(Phase::Starting, None);
         let (deps, boot) = (self.deps.clone(), self.plan.boot.clone());
         self.work.spawn(
             async move { BootMsg::Spawned(spawn(&deps, &boot, replace).await) },
@@ -225,20 +226,21 @@ impl BootState {
         match end {
             StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Taken | StartEnd::Left { .. } => {
                 self.deps.problems.clear(START_PROBLEM);
-                self.enter(Standing::Alive, None);
+                self.enter(Phase::Alive, None);
                 self.glance(); // it may have ended already
             }
-            StartEnd::Refused(why) => self.enter(Standing::Paused, Some(why)),
-            StartEnd::Unwanted(why) | StartEnd::StoppedByHand(why) => self.enter(Standing::Absent, Some(why)),
+            StartEnd::Refused(why) => self.enter(Phase::Paused, Some(why.to_string())),
+            StartEnd::Unwanted(why) => self.enter(Phase::Absent, Some(why.to_string())),
+            StartEnd::StoppedByHand(why) => self.enter(Phase::Absent, Some(why)),
             StartEnd::Unclear(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
                 self.deps.problems.report(
                     START_PROBLEM,
                     format!("boot cannot be spawned, the deacon is checked directly: {why}"),
                 );
-                self.enter(Standing::Absent, Some(why));
+                self.enter(Phase::Absent, Some(why));
                 (self.answers)(Report::CheckDeacon);
             }
-            StartEnd::Ended(_) => self.enter(Standing::Absent, Some("it ended".to_owned())),
+            StartEnd::Ended(_) => self.enter(Phase::Absent, Some("it ended".to_owned())),
         }
     }
 
@@ -256,15 +258,15 @@ impl BootState {
 
     fn glanced(&mut self, begun: Now, glimpse: Option<Glimpse>) {
         let current = !self.spawning && self.spawned_at.is_none_or(|at| at.mono <= begun.mono);
-        if current && self.state.0 == Standing::Alive && matches!(glimpse, Some(Glimpse::Absent)) {
-            self.enter(Standing::Absent, Some("it ended".to_owned()));
+        if current && self.state.0 == Phase::Alive && matches!(glimpse, Some(Glimpse::Absent)) {
+            self.enter(Phase::Absent, Some("it ended".to_owned()));
         }
     }
 
     /// What boot would have done, done by rule.
     fn triage(&mut self, found: &Found) {
         if !self.deps.settings().boot.enabled {
-            return self.enter(Standing::Absent, Some("boot is disabled".to_owned()));
+            return self.enter(Phase::Absent, Some("boot is disabled".to_owned()));
         }
         if let Some(why) = self.not_wanted(&found.permission) {
             return self.enter(gone(found, &why), Some(why));
@@ -282,7 +284,12 @@ impl BootState {
             Glimpse::Present(..) => {}
             Glimpse::Absent => {
                 (status.last_action, status.target) = (Some("start".to_owned()), Some("deacon".to_owned()));
-                let entry = Entry::word(now, "the deacon's session is missing", "its owner is told to look");
+                let entry = Entry::word(
+                    now,
+                    "triage",
+                    "the deacon's session is missing",
+                    "its owner is told to look",
+                );
                 self.deps.histories.add(&self.plan.boot.identity, entry);
                 (self.answers)(Report::CheckDeacon);
             }
@@ -291,8 +298,8 @@ impl BootState {
             }
         }
         match &found.glimpse {
-            Glimpse::Unknown(why) => self.enter(Standing::Unknown, Some(why.clone())),
-            _ => self.enter(Standing::Absent, Some("degraded: triage is done without an agent".to_owned())),
+            Glimpse::Unknown(why) => self.enter(Phase::Unknown, Some(why.clone())),
+            _ => self.enter(Phase::Absent, Some("degraded: triage is done without an agent".to_owned())),
         }
         let deps = self.deps.clone();
         self.work.spawn(
@@ -305,26 +312,26 @@ impl BootState {
     }
 
     /// From now on it is so; that it is so since now is part of its history.
-    fn enter(&mut self, standing: Standing, reason: Option<String>) {
+    fn enter(&mut self, standing: Phase, reason: Option<String>) {
         let before = std::mem::replace(&mut self.state, (standing, reason)).0;
         if before == standing {
             return;
         }
         self.since = self.deps.now().wall;
         let seen = match (before, standing) {
-            (Standing::Starting, Standing::Alive) => "was spawned",
-            (Standing::Starting, _) => "was not spawned",
-            (_, Standing::Starting) => "is to look at the deacon",
-            (Standing::Unknown, Standing::Alive) => "is running",
-            (_, Standing::Alive) => "was started by somebody else",
-            (Standing::Alive, _) => "its session is gone",
+            (Phase::Starting, Phase::Alive) => "was spawned",
+            (Phase::Starting, _) => "was not spawned",
+            (_, Phase::Starting) => "is to look at the deacon",
+            (Phase::Unknown, Phase::Alive) => "is running",
+            (_, Phase::Alive) => "was started by somebody else",
+            (Phase::Alive, _) => "its session is gone",
             _ => "is not running",
         };
         let done = self.state.1.as_deref().unwrap_or_default();
         let entry = Entry::new(Kind::Change, self.since, seen, done).leading_to(standing, None);
         let (histories, boot) = (&self.deps.histories, &self.plan.boot.identity);
         histories.stands(boot, standing, self.since);
-        if before == Standing::Unknown {
+        if before == Phase::Unknown {
             histories.add_if_news(boot, entry);
         } else {
             histories.add(boot, entry);
@@ -342,16 +349,17 @@ impl BootState {
             restarts: 0,
             backoff_until: None,
             reason: self.state.1.clone(),
+            reason_code: None,
             last_end: None,
         }
     }
 }
 
 /// How boot is when it has no session and is not spawned, for this reason.
-fn gone(found: &Found, why: &str) -> Standing {
+fn gone(found: &Found, why: &str) -> Phase {
     match &found.permission {
-        Permission::Denied(denied) if denied == why => Standing::Paused,
-        _ => Standing::Absent,
+        Permission::Denied(denied) if denied.to_string() == why => Phase::Paused,
+        _ => Phase::Absent,
     }
 }
 

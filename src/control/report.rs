@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::Entry, identity::Identity, standing::Standing, status::AgentStatus},
+    agent::{history::Entry, identity::Identity, phase::Phase, status::AgentStatus},
     tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot, town_reading::SettingsState},
 };
 
@@ -89,6 +89,8 @@ pub struct AgentReport {
     pub backoff_until: Option<Timestamp>,
     /// Why it is in this state, where there is a reason.
     pub reason: Option<String>,
+    /// The same as a code for machines, such as `rig_parked` or `backoff`.
+    pub reason_code: Option<String>,
 }
 
 /// One actor.
@@ -110,12 +112,12 @@ pub struct ActorReport {
 /// What happened to one agent, and why: what `GET /v1/agents/<agent>` answers and `gastown-supervisor explain --json` prints.
 ///
 /// ```
-/// use gastown_supervisor::{Explanation, report::Standing};
+/// use gastown_supervisor::{Explanation, report::Phase};
 ///
 /// let printed = r#"{"identity": "deacon", "agent": null, "entries": [{"at": "2026-01-01T12:00:00Z", "kind": "change",
 ///     "seen": "session is gone", "state": "confirming", "done": "making sure for 1s"}]}"#;
 /// let explanation: Explanation = serde_json::from_str(printed)?;
-/// assert_eq!(explanation.entries[0].state, Some(Standing::Confirming));
+/// assert_eq!(explanation.entries[0].state, Some(Phase::Confirming));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,12 +172,12 @@ impl AgentReport {
     }
 
     /// One that nobody looks after now, with what was last known of it.
-    pub(crate) fn left_behind(identity: &Identity, last: Option<(Standing, Timestamp)>) -> AgentReport {
+    pub(crate) fn left_behind(identity: &Identity, last: Option<(Phase, Timestamp)>) -> AgentReport {
         AgentReport {
             identity: identity.to_string(),
             role: identity.role().to_string(),
             rig: identity.rig().map(ToString::to_string),
-            state: Standing::Unknown.to_string(),
+            state: Phase::Unknown.to_string(),
             since: last.map(|(_, since)| since),
             reason: last.map(|(standing, _)| format!("last known: {standing}")),
             ..AgentReport::default()
@@ -194,6 +196,7 @@ impl AgentReport {
             restarts: agent.restarts,
             backoff_until: agent.backoff_until,
             reason: agent.reason,
+            reason_code: agent.reason_code.map(str::to_owned),
         }
     }
 }
@@ -213,9 +216,9 @@ mod tests {
         let at = "2026-11-25T10:00:00Z".parse().unwrap();
         let agent: Identity = "r/witness".parse().unwrap();
         let entry = Entry::new(Kind::Change, at, "session is gone", "making sure")
-            .leading_to(Standing::Confirming, Some(at));
+            .leading_to(Phase::Confirming, Some(at));
         let explanation = Explanation {
-            agent: Some(AgentReport::left_behind(&agent, Some((Standing::Alive, at)))),
+            agent: Some(AgentReport::left_behind(&agent, Some((Phase::Alive, at)))),
             identity: agent.to_string(),
             entries: vec![entry],
         };

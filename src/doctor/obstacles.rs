@@ -19,7 +19,7 @@ use crate::{
         files::LockState,
         reading::Reading,
         settings::Patrols,
-        wisp::{self, Operational},
+        wisp::{self, Closed, Operational},
     },
 };
 
@@ -43,7 +43,7 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
         let path = deps.paths.wisp(rig);
         let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
         if let Operational::No(why) = wisp::operational(&reading) {
-            findings.push(of_closed(rig, &why));
+            findings.push(of_closed(rig, why));
         }
     }
     findings.extend(of_patrols(&deps.settings().patrols));
@@ -129,11 +129,13 @@ fn of_pause(pause: &Pause) -> Option<Finding> {
     pause.paused.then(|| note(format!("the deacon is paused{by}{why}"), "`gt deacon resume` ends it"))
 }
 
-fn of_closed(rig: &RigName, why: &str) -> Finding {
+fn of_closed(rig: &RigName, why: Closed) -> Finding {
     let hint = match why {
-        "rig is parked" => format!("`gt rig unpark {rig}` opens it"),
-        "rig is docked" => format!("`gt rig undock {rig}` opens it"),
-        _ => format!("see auto_restart in .beads-wisp/config/{rig}.json"),
+        Closed::Parked => format!("`gt rig unpark {rig}` opens it"),
+        Closed::Docked => format!("`gt rig undock {rig}` opens it"),
+        Closed::AutoRestartBlocked | Closed::AutoRestartDisabled => {
+            format!("see auto_restart in .beads-wisp/config/{rig}.json")
+        }
     };
     note(format!("nothing is started in rig {rig}: {why}"), hint)
 }
@@ -184,7 +186,7 @@ mod tests {
                 &[(Note, "ESTOP: emergency stop of the town"), (Note, "ESTOP.a: emergency stop of rig a")]),
             ("pause", one(of_pause(&pause(true))), &[(Note, "the deacon is paused by max: lunch")]),
             ("no pause", one(of_pause(&pause(false))), &[]),
-            ("parked", vec![of_closed(&"a".parse().unwrap(), "rig is parked")], &[(Note, "nothing is started in rig a: rig is parked")]),
+            ("parked", vec![of_closed(&"a".parse().unwrap(), Closed::Parked)], &[(Note, "nothing is started in rig a: rig is parked")]),
             ("patrols", of_patrols(&Patrols { deacon: off, refinery: some, ..Patrols::default() }),
                 &[(Note, "mayor/daemon.json: the deacon patrol is switched off"), (Note, "mayor/daemon.json: the refinery patrol runs only in a, b")]),
         ];

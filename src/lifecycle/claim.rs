@@ -164,7 +164,7 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
     let Request { id, identity, action } = request;
     match inbox::delete(deps, &id).await {
         Removal::NotFound => {
-            tracing::info!("{identity}: request by mail {id} was taken by the deacon itself, left to it");
+            tracing::info!(agent = %identity, "request by mail {id} was taken by the deacon itself, left to it");
             deps.requests.forget(deps, |other, _| other == id).await;
             return;
         }
@@ -172,12 +172,12 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
         // Its note on disk sees to it that it is carried out once all the same.
         Removal::Failed(why) => {
             tracing::warn!(
-                "{identity}: request by mail {id} cannot be deleted, and is carried out all the same: {why}"
+                agent = %identity, "request by mail {id} cannot be deleted, and is carried out all the same: {why}"
             );
         }
     }
     tracing::info!(
-        "{identity}: asked by mail {id} to {}",
+        agent = %identity, "asked by mail {id} to {}",
         match action {
             Action::Restart => "start afresh",
             Action::Stop => "stop",

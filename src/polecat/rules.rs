@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    agent::confirmation::Assignment,
+    agent::{confirmation::Assignment, denial::Unwanted},
     ledger::{agents::AgentBead, answer::Answer, bead::Bead},
 };
 
@@ -28,19 +28,19 @@ pub fn assignment(
 ) -> Assignment {
     let agent = match agent {
         Answer::Found(agent) => agent,
-        Answer::Missing => return Assignment::None("it has no agent bead".to_owned()),
+        Answer::Missing => return Assignment::None(Unwanted::NoAgentBead),
         Answer::Unknown(why) => return Assignment::Unknown(why.clone()),
         Answer::NotAsked => return Assignment::NotAsked,
     };
     if agent.closed {
-        return Assignment::None("its agent bead is closed".to_owned());
+        return Assignment::None(Unwanted::AgentBeadClosed);
     }
     let Some(hook) = agent.hook.clone() else {
-        return Assignment::None("no work on its hook".to_owned());
+        return Assignment::None(Unwanted::NoWork);
     };
     let state = agent.state.as_deref().unwrap_or_default().to_ascii_lowercase();
     if RESTING.contains(&state.as_str()) {
-        return Assignment::None(format!("its agent bead says `{state}`"));
+        return Assignment::None(Unwanted::Resting(state));
     }
     if state == "spawning"
         && let Some(why) = being_spawned(agent.updated, now, seen_alive, guard)
@@ -67,7 +67,7 @@ fn being_spawned(
     let updated = updated.min(now);
     let age = Duration::try_from(now.duration_since(updated)).unwrap_or_default();
     let lived_since = seen_alive.is_some_and(|seen| seen > updated);
-    (age < guard && !lived_since).then(|| Assignment::None("it is being spawned".to_owned()))
+    (age < guard && !lived_since).then_some(Assignment::None(Unwanted::BeingSpawned))
 }
 
 /// A hook whose bead does not exist holds no work: it was deleted, or no route leads to it, and an agent would not find it
@@ -77,10 +77,8 @@ fn work(hook: String, hooked: &Answer<Bead>) -> Assignment {
         Answer::Found(bead) if bead.id != hook => {
             Assignment::Unknown(format!("{hook} is on its hook, but {} was looked up", bead.id))
         }
-        Answer::Found(bead) if bead.is_closed() => {
-            Assignment::None(format!("{hook}, which is on its hook, is closed"))
-        }
-        Answer::Missing => Assignment::None(format!("{hook}, which is on its hook, does not exist")),
+        Answer::Found(bead) if bead.is_closed() => Assignment::None(Unwanted::WorkClosed(hook)),
+        Answer::Missing => Assignment::None(Unwanted::WorkMissing(hook)),
         Answer::Unknown(why) => Assignment::Unknown(why.clone()),
         Answer::Found(_) | Answer::NotAsked => Assignment::Hooked { hook },
     }
@@ -242,13 +240,14 @@ mod tests {
                 ..AgentBead::default()
             })
         };
-        let none = |text: &str| Assignment::None(text.to_owned());
         for (state, bead, expected) in [
-            ("stuck", Answer::NotAsked, none("its agent bead says `stuck`")),
-            ("working", Answer::Missing, none("gt-1, which is on its hook, does not exist")),
-            ("working", hooked().remove(3).1, none("gt-1, which is on its hook, is closed")),
+            ("stuck", Answer::NotAsked, "its agent bead says `stuck`"),
+            ("working", Answer::Missing, "gt-1, which is on its hook, does not exist"),
+            ("working", hooked().remove(3).1, "gt-1, which is on its hook, is closed"),
         ] {
-            assert_eq!(assignment(&agent(state), &bead, now(), None, GUARD), expected);
+            let assignment = assignment(&agent(state), &bead, now(), None, GUARD);
+            let Assignment::None(why) = &assignment else { panic!("{assignment:?}") };
+            assert_eq!(why.to_string(), expected);
         }
     }
 }

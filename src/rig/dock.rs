@@ -4,7 +4,10 @@
 //! answer, and until there is one a rig counts as unlabelled.
 
 use super::plan::RigPlan;
-use crate::ledger::{answer::Answer, bead::Bead};
+use crate::{
+    ledger::{answer::Answer, bead::Bead},
+    town::wisp::Closed,
+};
 
 /// The id of a rig's own bead.
 pub fn bead_id(rig: &RigPlan) -> String {
@@ -12,14 +15,15 @@ pub fn bead_id(rig: &RigPlan) -> String {
 }
 
 /// Why the rig is not operational by its own bead, if it is not; `None` when that is not known.
-pub fn label(rig_bead: &Answer<Bead>) -> Option<Option<String>> {
+pub fn label(rig_bead: &Answer<Bead>) -> Option<Option<Closed>> {
     let bead = match rig_bead {
         Answer::Found(bead) => bead,
         Answer::Missing => return Some(None),
         Answer::Unknown(_) | Answer::NotAsked => return None,
     };
-    let is = |status: &&str| bead.labels.iter().any(|label| *label == format!("status:{status}"));
-    Some(["docked", "parked"].into_iter().find(is).map(|status| format!("rig is {status}")))
+    let of = |label: &String| label.strip_prefix("status:").and_then(Closed::by_status);
+    let labels: Vec<_> = bead.labels.iter().filter_map(of).collect();
+    Some([Closed::Docked, Closed::Parked].into_iter().find(|closed| labels.contains(closed)))
 }
 
 #[cfg(test)]
@@ -37,13 +41,13 @@ mod tests {
         for (name, bead, expected) in [
             ("no bead", Answer::Missing, Some(None)),
             ("plain", bead(&["gt:rig"]), Some(None)),
-            ("docked", bead(&["gt:rig", "status:docked"]), Some(Some("rig is docked"))),
-            ("parked", bead(&["gt:rig", "status:parked"]), Some(Some("rig is parked"))),
+            ("docked", bead(&["gt:rig", "status:docked"]), Some(Some(Closed::Docked))),
+            ("parked", bead(&["gt:rig", "status:parked"]), Some(Some(Closed::Parked))),
             ("another status", bead(&["status:fine"]), Some(None)),
             ("not known", Answer::Unknown("bd".into()), None),
             ("not asked", Answer::NotAsked, None),
         ] {
-            assert_eq!(label(&bead).as_ref().map(|it| it.as_deref()), expected, "{name}");
+            assert_eq!(label(&bead), expected, "{name}");
         }
     }
 }

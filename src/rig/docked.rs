@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::agent::identity::RigName;
+use crate::{agent::identity::RigName, town::wisp::Closed};
 
 /// The rigs whose bead says that they are not to be touched, and in which words.
 #[derive(Debug, Clone, Default)]
@@ -15,14 +15,14 @@ pub struct Docked(Arc<Mutex<BTreeMap<RigName, Entry>>>);
 
 #[derive(Debug, Default)]
 struct Entry {
-    why: Option<String>,
+    why: Option<Closed>,
     wanted: watch::Sender<u64>,
 }
 
 impl Docked {
     /// Why this rig is not operational by its bead's label; `None` when nothing says so.
-    pub fn why(&self, rig: &RigName) -> Option<String> {
-        self.locked().get(rig)?.why.clone()
+    pub fn why(&self, rig: &RigName) -> Option<Closed> {
+        self.locked().get(rig)?.why
     }
 
     /// Somebody stopped an agent of this rig by hand and perhaps docked it: it should be read again now.
@@ -43,7 +43,7 @@ impl Docked {
     }
 
     /// Takes in a new answer; returns whether it differs from the last.
-    pub fn update(&self, rig: &RigName, why: Option<String>) -> bool {
+    pub fn update(&self, rig: &RigName, why: Option<Closed>) -> bool {
         let mut rigs = self.locked();
         let entry = rigs.entry(rig.clone()).or_default();
         let changed = entry.why != why;

@@ -66,14 +66,14 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
     }
     let identity = &pending.spec.identity;
     if pending.is_superseded {
-        tracing::info!("{identity}: mail {} is archived, as a later one says the same", pending.id);
+        tracing::info!(agent = %identity, "mail {} is archived, as a later one says the same", pending.id);
         return Attended::Settled;
     }
     match ready(deps, pending).await {
         Readiness::Unknown => Attended::Later,
         Readiness::Gone => {
             tracing::warn!(
-                "{identity}: its session {} is gone, and it was never told to begin (mail {})",
+                agent = %identity, "its session {} is gone, and it was never told to begin (mail {})",
                 pending.spec.session,
                 pending.id
             );
@@ -84,7 +84,7 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
         Readiness::Not if pending.is_old => {
             let waited = crate::go_duration::format(deps.settings().spawns.prune_after);
             tracing::warn!(
-                "{identity}: it was not ready within {waited}, and is not told to begin (mail {})",
+                agent = %identity, "it was not ready within {waited}, and is not told to begin (mail {})",
                 pending.id
             );
             remember(deps, pending, &format!("it was not ready within {waited}"), "not told to begin");
@@ -177,16 +177,16 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
     let identity = &pending.spec.identity;
     match nudge::nudge(deps, &pending.spec, key, texts::BEGIN).await {
         Ok(()) => {
-            tracing::info!("{identity}: is ready, told to begin (mail {})", pending.id);
+            tracing::info!(agent = %identity, "is ready, told to begin (mail {})", pending.id);
             remember(deps, pending, "is ready", "told to begin");
         }
         Err(NotDelivered { why, begun: false }) if !pending.is_old => {
-            tracing::warn!("{identity}: not told to begin (mail {}), tried again: {why}", pending.id);
+            tracing::warn!(agent = %identity, "not told to begin (mail {}), tried again: {why}", pending.id);
             return Attended::Later;
         }
         // Part of it may have been typed: it is not typed again.
         Err(error) => {
-            tracing::warn!("{identity}: was perhaps not told to begin (mail {}): {error}", pending.id);
+            tracing::warn!(agent = %identity, "was perhaps not told to begin (mail {}): {error}", pending.id);
             remember(deps, pending, "is ready", &format!("perhaps not told to begin: {error}"));
         }
     }
@@ -195,5 +195,5 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
 
 fn remember(deps: &Deps, pending: &Pending, seen: &str, done: &str) {
     let done = format!("{done} (mail {})", pending.id);
-    deps.histories.add(&pending.spec.identity, Entry::word(deps.now().wall, seen, &done));
+    deps.histories.add(&pending.spec.identity, Entry::word(deps.now().wall, "nudged", seen, &done));
 }

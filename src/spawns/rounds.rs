@@ -228,8 +228,7 @@ fn tells_other_session(spawn: &Spawn, spec: &AgentSpec) -> bool {
     let other = rules::names_another_session(spawn, &spec.session);
     if let Some(other) = other {
         tracing::warn!(
-            "{}: mail {} says that it runs in session {other:?}; only its own, {}, is attended",
-            spec.identity,
+            agent = %spec.identity, "mail {} says that it runs in session {other:?}; only its own, {}, is attended",
             spawn.id,
             spec.session
         );

@@ -4,7 +4,7 @@
 //! is one half of whether a rig is operational (labels, emergency stops and the shutdown lock are others'); what it says
 //! is unknown when it cannot be read, whatever it said before.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,10 +28,55 @@ pub struct WispConfig {
 pub enum Operational {
     /// Yes.
     Yes,
-    /// No, for this reason (`rig is parked`).
-    No(String),
+    /// No, for this reason.
+    No(Closed),
     /// It could not be found out.
     Unknown(String),
+}
+
+/// Why a rig is not operational.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// `gt rig park`.
+    Parked,
+    /// `gt rig dock`.
+    Docked,
+    /// `auto_restart` is in the file's `blocked`.
+    AutoRestartBlocked,
+    /// `auto_restart` is `false`.
+    AutoRestartDisabled,
+}
+
+impl Closed {
+    /// The code: `rig_parked`, `rig_docked`, `auto_restart_blocked` or `auto_restart_disabled`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Closed::Parked => "rig_parked",
+            Closed::Docked => "rig_docked",
+            Closed::AutoRestartBlocked => "auto_restart_blocked",
+            Closed::AutoRestartDisabled => "auto_restart_disabled",
+        }
+    }
+
+    /// What `status` of the file, or the label `status:…` of the rig's bead, means.
+    pub fn by_status(status: &str) -> Option<Self> {
+        match status {
+            "parked" => Some(Closed::Parked),
+            "docked" => Some(Closed::Docked),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Closed::Parked => "rig is parked",
+            Closed::Docked => "rig is docked",
+            Closed::AutoRestartBlocked => "auto_restart is blocked",
+            Closed::AutoRestartDisabled => "auto_restart is disabled",
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -72,11 +117,11 @@ pub fn operational(wisp: &Reading<WispConfig>) -> Operational {
         Reading::Bad(problem) => return Operational::Unknown(problem.to_string()),
         Reading::Good(config) => config,
     };
-    match config.status.as_deref() {
-        Some(status @ ("parked" | "docked")) => Operational::No(format!("rig is {status}")),
-        _ if config.auto_restart_blocked => Operational::No("auto_restart is blocked".to_owned()),
-        _ if config.auto_restart == Some(false) => Operational::No("auto_restart is disabled".to_owned()),
-        _ => Operational::Yes,
+    match config.status.as_deref().and_then(Closed::by_status) {
+        Some(closed) => Operational::No(closed),
+        None if config.auto_restart_blocked => Operational::No(Closed::AutoRestartBlocked),
+        None if config.auto_restart == Some(false) => Operational::No(Closed::AutoRestartDisabled),
+        None => Operational::Yes,
     }
 }
 
@@ -97,7 +142,8 @@ mod tests {
     }
 
     fn no(reason: &str) -> Operational {
-        Operational::No(reason.to_owned())
+        let all = [Closed::Parked, Closed::Docked, Closed::AutoRestartBlocked, Closed::AutoRestartDisabled];
+        Operational::No(all.into_iter().find(|closed| closed.to_string() == reason).unwrap())
     }
 
     #[test]

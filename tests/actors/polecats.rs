@@ -3,6 +3,7 @@
 use gastown_supervisor::{
     agent::{
         confirmation::{Assignment, Permission},
+        denial::Unwanted,
         identity::{Identity, RigName},
         permission,
         spec::AgentSpec,
@@ -45,11 +46,11 @@ fn work_is_read_afresh() {
         assert_eq!(world.state().bd_shows(), 2, "its agent bead, and the bead on its hook");
         let agent = agent_bead("r", "Toast");
         for (name, change, expected) in [
-            ("stuck", "stuck", "its agent bead says `stuck`"),
-            ("spawning", "spawning", "it is being spawned"),
+            ("stuck", "stuck", Unwanted::Resting("stuck".to_owned())),
+            ("spawning", "spawning", Unwanted::BeingSpawned),
         ] {
             world.set_state("r", "Toast", change);
-            assert_eq!(assignment(&deps, "Toast").await, Assignment::None(expected.into()), "{name}");
+            assert_eq!(assignment(&deps, "Toast").await, Assignment::None(expected), "{name}");
         }
         let updated = world.wall();
         world.pass(secs(1)).await;
@@ -60,16 +61,16 @@ fn work_is_read_afresh() {
         world.set_state("r", "Toast", "");
         assert_eq!(assignment(&deps, "Toast").await, wanted, "`idle`, by its description");
         world.close_bead("r-1");
-        let none = |text: &str| Assignment::None(text.to_owned());
-        assert_eq!(assignment(&deps, "Toast").await, none("r-1, which is on its hook, is closed"));
+        let none = Assignment::None;
+        assert_eq!(assignment(&deps, "Toast").await, none(Unwanted::WorkClosed("r-1".to_owned())));
         world.delete_bead("r-1");
-        assert_eq!(assignment(&deps, "Toast").await, none("r-1, which is on its hook, does not exist"));
+        assert_eq!(assignment(&deps, "Toast").await, none(Unwanted::WorkMissing("r-1".to_owned())));
         world.unhook("r", "Toast");
-        assert_eq!(assignment(&deps, "Toast").await, none("no work on its hook"));
+        assert_eq!(assignment(&deps, "Toast").await, none(Unwanted::NoWork));
         world.close_bead(&agent);
-        assert_eq!(assignment(&deps, "Toast").await, none("its agent bead is closed"));
+        assert_eq!(assignment(&deps, "Toast").await, none(Unwanted::AgentBeadClosed));
         world.delete_bead(&agent);
-        assert_eq!(assignment(&deps, "Toast").await, none("it has no agent bead"));
+        assert_eq!(assignment(&deps, "Toast").await, none(Unwanted::NoAgentBead));
     });
 }
 
@@ -109,7 +110,8 @@ fn many_are_nominated_by_one_snapshot() {
         world.put_bead(collapsed);
         let names = ["a", "b", "c", "ghost"];
         let hooked = || Some(Assignment::Hooked { hook: "r-1".into() });
-        let none = |text: &str| Some(Assignment::None(text.to_owned()));
+        let none = |why| Some(Assignment::None(why));
+        let is_closed = || none(Unwanted::WorkClosed("r-1".to_owned()));
         for (daemon, closed, calls) in [(false, false, 2), (true, false, 3), (false, true, 2)] {
             world.state().bd_daemon = daemon;
             if closed {
@@ -119,15 +121,15 @@ fn many_are_nominated_by_one_snapshot() {
             let polecats: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
             let snapshot = snapshot::read(&deps, &rig(), &polecats).await;
             let got = names.map(|name| work::nominated(&deps, &snapshot, &identity(name), None));
-            let wanted = || if closed { none("r-1, which is on its hook, is closed") } else { hooked() };
-            let expected = [wanted(), none("no work on its hook"), wanted(), none("it has no agent bead")];
+            let wanted = || if closed { is_closed() } else { hooked() };
+            let expected = [wanted(), none(Unwanted::NoWork), wanted(), none(Unwanted::NoAgentBead)];
             assert_eq!(got, expected);
             assert_eq!(world.state().bd_shows() - before, calls, "through the daemon: {daemon}, {closed}");
             assert_eq!(work::nominated(&deps, &snapshot, &identity("new"), None), None, "not asked about");
             assert_eq!(snapshot.doubt(), None);
         }
         let c = assignment(&deps, "c").await;
-        assert_eq!(Some(c), none("r-1, which is on its hook, is closed"), "the second id");
+        assert_eq!(Some(c), is_closed(), "the second id");
     });
 }
 
@@ -207,7 +209,10 @@ fn two_agents_of_one_session_are_both_left_alone() {
             (claim(Identity::Witness(r())), claim(identity("witness")), claim(identity("Toast")));
         for spec in [&witness, &polecat] {
             let Permission::Denied(why) = permission::ask(&deps, spec).await else { panic!("{spec:?}") };
-            assert_eq!(why, "two agents would have session gt-r-witness: r/witness and r/polecats/witness");
+            assert_eq!(
+                why.to_string(),
+                "two agents would have session gt-r-witness: r/witness and r/polecats/witness"
+            );
         }
         assert_eq!(permission::ask(&deps, &other).await, Permission::Allowed);
         assert_eq!(deps.problems.open().into_keys().collect::<Vec<_>>(), ["claims/gt-r-witness"]);

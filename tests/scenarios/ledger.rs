@@ -1,5 +1,7 @@
 //! What `bd` costs, and what a rig's snapshot does: whatever the number of polecats, a call or two for each rig.
 
+use gastown_supervisor::town::wisp::Closed;
+
 use crate::{deeds, town, world::*};
 
 /// Waits for a heartbeat's end and a while more, so that what it asked for is read.
@@ -115,7 +117,7 @@ fn one_stopped_by_hand_has_its_rig_alone_read_at_once() {
         supervisor.until_agent("r/witness", "held", secs(5)).await;
         world.pass(secs(1)).await;
         let why = |rig: &str| supervisor.deps.docked.why(&rig.parse().unwrap());
-        assert_eq!((why("r").as_deref(), why("s")), (Some("rig is docked"), None));
+        assert_eq!((why("r"), why("s")), (Some(Closed::Docked), None));
         assert_eq!(world.state().bd_runs() - before, 1, "the other rig was not asked about");
         world.pass(mins(20)).await;
         assert_eq!(world.state().created(&witness("r")).len(), 1, "docked, however long ago it was stopped");

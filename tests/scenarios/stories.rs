@@ -1,6 +1,6 @@
 //! What is told of an agent afterwards: whoever reads only that must understand what happened, and why nothing was done.
 
-use gastown_supervisor::{agent::standing::Standing, signals::Signal};
+use gastown_supervisor::{agent::phase::Phase, signals::Signal};
 
 use crate::{town, world::*};
 
@@ -103,7 +103,7 @@ fn each_entry_has_the_time_at_which_it_was_and_is_read_by_machines() {
         let waits = entries[6].until.unwrap();
         assert!((31_000..35_000).contains(&waits.duration_since(again).as_millis()), "{waits}");
         assert!(entries[7].at.duration_since(waits).as_millis() < 10, "its time had come");
-        let states: Vec<&str> = entries.iter().filter_map(|it| it.state).map(Standing::as_str).collect();
+        let states: Vec<&str> = entries.iter().filter_map(|it| it.state).map(Phase::as_str).collect();
         let round = ["confirming", "starting", "alive", "confirming", "waiting", "starting", "alive"];
         assert_eq!(states[2..], round);
     });
@@ -412,7 +412,7 @@ fn one_that_is_looked_after_only_when_somebody_asks() {
                 "asked for a fresh start (mail hq-m001) → starting: starting it",
                 "started in … (asked for) → alive",
                 GONE,
-                "is not running → absent: it is started only when somebody asks for it",
+                "is not running → absent: it is started only on request",
             ],
         );
     });

@@ -1,7 +1,7 @@
 //! The grid of the second look: what is seen × who was at work × what the files say.
 
 use super::*;
-use crate::operator::rules::Effect;
+use crate::{operator::rules::Effect, town::wisp::Closed};
 
 fn key() -> SessionKey {
     SessionKey { id: "$1".into(), created: Timestamp::UNIX_EPOCH }
@@ -26,10 +26,10 @@ fn seen(words: &str) -> Observation {
     Observation {
         begun: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
         noticed: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
-        with_server: false,
+        death: None,
         sighting,
         permission: match () {
-            () if has("parked") => Permission::Denied("rig is parked".into()),
+            () if has("parked") => Permission::Denied(Denial::Rig(Closed::Parked)),
             () if has("gate?") => Permission::Unknown("wisp".into()),
             () => Permission::Allowed,
         },
@@ -50,7 +50,7 @@ fn seen(words: &str) -> Observation {
         },
         assignment: match () {
             () if has("hooked") => Assignment::Hooked { hook: "gt-1".into() },
-            () if has("idle") => Assignment::None("no work on its hook".into()),
+            () if has("idle") => Assignment::None(Unwanted::NoWork),
             () if has("bead?") => Assignment::Unknown("bd".into()),
             () if has("unasked") => Assignment::NotAsked,
             () => Assignment::Standing,

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{agent::standing::Standing, ledger::mail::Sent};
+use crate::{
+    agent::{phase::Phase, reason::Reason},
+    ledger::mail::Sent,
+};
 
 /// A text in an entry has so many characters at most.
 pub const TEXT: usize = 300;
@@ -31,12 +34,15 @@ pub struct Entry {
     pub at: Timestamp,
     /// What it is about.
     pub kind: Kind,
+    /// Why, as a code for machines; empty in entries of version 0.1.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
     /// What was seen or asked for ("session is gone (its process ended, exit 137)").
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seen: String,
     /// How the agent was from then on, where that may have changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<Standing>,
+    pub state: Option<Phase>,
     /// What was done about it, and why where `seen` does not say it ("restart 2 waits").
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub done: String,
@@ -63,17 +69,28 @@ impl Entry {
     /// An entry that says nothing about how the agent is.
     pub(crate) fn new(kind: Kind, at: Timestamp, seen: &str, done: &str) -> Self {
         let (seen, done) = (one_line(seen), one_line(done));
-        Entry { at, kind, seen, state: None, done, until: None, times: 1, last: None }
+        Entry { at, kind, reason: String::new(), seen, state: None, done, until: None, times: 1, last: None }
+    }
+
+    /// This happened.
+    pub(crate) fn of(reason: &Reason, kind: Kind, at: Timestamp) -> Self {
+        let words = reason.words();
+        Entry::new(kind, at, &words.seen, &words.done).because(reason.code())
     }
 
     /// This led to that state, which lasts so long, where it ends by itself.
-    pub(crate) fn leading_to(self, state: Standing, until: Option<Timestamp>) -> Self {
+    pub(crate) fn leading_to(self, state: Phase, until: Option<Timestamp>) -> Self {
         Entry { state: Some(state), until, ..self }
     }
 
-    /// A nudge, or a mail about it.
-    pub(crate) fn word(at: Timestamp, seen: &str, done: &str) -> Self {
-        Entry::new(Kind::Word, at, seen, done)
+    /// This is why.
+    pub(crate) fn because(self, code: &str) -> Self {
+        Entry { reason: code.to_owned(), ..self }
+    }
+
+    /// Somebody was told something: the agent itself, or somebody else about it.
+    pub(crate) fn word(at: Timestamp, code: &str, seen: &str, done: &str) -> Self {
+        Entry::new(Kind::Word, at, seen, done).because(code)
     }
 
     /// This mail about it.
@@ -83,7 +100,7 @@ impl Entry {
             Sent::Perhaps => "was perhaps told by mail",
             Sent::No => "could not be told by mail",
         };
-        Entry::word(at, seen, &format!("{to} {told}: {subject}"))
+        Entry::word(at, "mailed", seen, &format!("{to} {told}: {subject}"))
     }
 
     /// Whether it says nothing new.

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
 use super::Entry;
-use crate::agent::standing::Standing;
+use crate::agent::phase::Phase;
 
 /// The lines, oldest first: `10:02:16 died: crashed (exit 137), hook gt-abc → waiting: restart 2 waits, next try 10:02:46`.
 /// Times are of this zone, and have a date where that is not today's. The state stands where it changed.
@@ -15,7 +15,7 @@ pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> 
         state = entry.state.or(state);
         let state = changed.map_or("", |state| state.as_str());
         // A hold ends then; for one that is to be started, something begins.
-        let word = if entry.state == Some(Standing::Held) { "until" } else { "next try" };
+        let word = if entry.state == Some(Phase::Held) { "until" } else { "next try" };
         let until = entry.until.map(|until| format!("{word} {}", times.show(until)));
         let done = match (entry.done.as_str(), until) {
             (done, None) => done.to_owned(),

@@ -15,7 +15,7 @@ fn histories() -> Histories {
 }
 
 /// `seen → done` at a second, leading to a state where one is named.
-fn change(second: i64, seen: &str, state: Option<Standing>) -> Entry {
+fn change(second: i64, seen: &str, state: Option<Phase>) -> Entry {
     let entry = Entry::new(Kind::Change, at(second), seen, "");
     match state {
         Some(state) => entry.leading_to(state, None),
@@ -56,7 +56,7 @@ fn what_repeats_is_counted() {
 #[test]
 fn the_same_words_that_lead_elsewhere_are_no_repeat() {
     let histories = histories();
-    for (second, state) in [(0, Standing::Absent), (1, Standing::Paused), (2, Standing::Paused)] {
+    for (second, state) in [(0, Phase::Absent), (1, Phase::Paused), (2, Phase::Paused)] {
         histories.add(&agent("deacon"), change(second, "is not running", Some(state)));
     }
     assert_eq!(kept(&histories, "deacon"), ["is not running", "is not running x2 until 2"]);
@@ -67,7 +67,7 @@ fn a_repeat_brings_what_is_new_about_it() {
     let histories = histories();
     for second in [0, 30] {
         let entry = change(second, "could not be started", None);
-        histories.add(&agent("deacon"), entry.leading_to(Standing::Waiting, Some(at(second + 30))));
+        histories.add(&agent("deacon"), entry.leading_to(Phase::Waiting, Some(at(second + 30))));
     }
     let entry = histories.of(&agent("deacon")).unwrap().entries.remove(0);
     assert_eq!((entry.at, entry.until, entry.times), (at(0), Some(at(60)), 2));
@@ -123,15 +123,15 @@ fn one_that_is_gone_is_told_once_and_may_come_back() {
     let dog = agent("r/polecats/dog");
     histories.gone(&dog, "its directory is gone", at(0));
     assert_eq!(histories.of(&dog), None, "nothing is known of it");
-    histories.add(&dog, change(1, "is running", Some(Standing::Alive)));
-    histories.stands(&dog, Standing::Alive, at(1));
+    histories.add(&dog, change(1, "is running", Some(Phase::Alive)));
+    histories.stands(&dog, Phase::Alive, at(1));
     histories.gone(&dog, "its directory is gone", at(2));
     histories.rig_is_gone(&"r".parse().unwrap(), at(3));
     assert_eq!(kept(&histories, "r/polecats/dog"), ["is running", "its directory is gone"]);
     assert_eq!(histories.standing(&dog), None);
     histories.supervisor_stops(at(4));
     assert_eq!(kept(&histories, "r/polecats/dog").len(), 2, "nobody looked after it");
-    histories.add(&dog, change(5, "is back", Some(Standing::Alive)));
+    histories.add(&dog, change(5, "is back", Some(Phase::Alive)));
     histories.rig_is_gone(&"r".parse().unwrap(), at(6));
     assert_eq!(kept(&histories, "r/polecats/dog")[3], "its rig is gone from mayor/rigs.json");
 }
@@ -139,13 +139,13 @@ fn one_that_is_gone_is_told_once_and_may_come_back() {
 #[test]
 fn our_stop_is_told_of_those_we_looked_after() {
     for (standing, told) in [
-        (Some(Standing::Alive), true),
-        (Some(Standing::Waiting), true),
-        (Some(Standing::Starting), true),
-        (Some(Standing::Held), true),
-        (Some(Standing::CrashLoop), true),
-        (Some(Standing::Paused), false),
-        (Some(Standing::Absent), false),
+        (Some(Phase::Alive), true),
+        (Some(Phase::Waiting), true),
+        (Some(Phase::Starting), true),
+        (Some(Phase::Held), true),
+        (Some(Phase::CrashLoop), true),
+        (Some(Phase::Paused), false),
+        (Some(Phase::Absent), false),
         (None, false),
     ] {
         let histories = histories();
@@ -160,8 +160,8 @@ fn our_stop_is_told_of_those_we_looked_after() {
 
 #[test]
 fn a_new_owner_does_not_tell_again_what_the_last_one_told() {
-    use Standing::{Alive, Confirming, Paused, Starting, Waiting};
-    let word = || Entry::word(at(1), "", "nudged");
+    use Phase::{Alive, Confirming, Paused, Starting, Waiting};
+    let word = || Entry::word(at(1), "nudged", "", "nudged");
     let stop = || Entry::new(Kind::Ours, at(1), "the supervisor stopped", "");
     for (name, before, new, told) in [
         ("nothing is known", vec![], Confirming, true),
@@ -197,13 +197,11 @@ fn machines_read_what_is_there_and_nothing_else() {
         "session is gone (its process ended, exit 137)",
         "making sure for 1s",
     );
-    histories.add(&agent("r/witness"), entry.leading_to(Standing::Confirming, None));
+    histories.add(&agent("r/witness"), entry.leading_to(Phase::Confirming, None));
     let entry = Entry::new(Kind::Change, at(1), "", "held after 5 restarts");
-    histories.add(&agent("r/witness"), entry.clone().leading_to(Standing::CrashLoop, Some(at(1801))));
-    histories.add(
-        &agent("r/witness"),
-        Entry { at: at(2), ..entry.leading_to(Standing::CrashLoop, Some(at(1802))) },
-    );
+    histories.add(&agent("r/witness"), entry.clone().leading_to(Phase::CrashLoop, Some(at(1801))));
+    histories
+        .add(&agent("r/witness"), Entry { at: at(2), ..entry.leading_to(Phase::CrashLoop, Some(at(1802))) });
     let json = serde_json::to_value(histories.of(&agent("r/witness")).unwrap()).unwrap();
     assert_eq!(
         json,
@@ -222,17 +220,17 @@ fn lines_for_people() {
     let history = |entries: Vec<Entry>| History { agent: agent("r/witness"), entries };
     let zone = TimeZone::fixed(Offset::constant(2));
     let change = |second, seen: &str, done: &str| Entry::new(Kind::Change, at(second), seen, done);
-    let alive = change(-90_000, "is running", "taken over as it is").leading_to(Standing::Alive, None);
-    let gone = change(0, "session is gone", "making sure for 1s").leading_to(Standing::Confirming, None);
+    let alive = change(-90_000, "is running", "taken over as it is").leading_to(Phase::Alive, None);
+    let gone = change(0, "session is gone", "making sure for 1s").leading_to(Phase::Confirming, None);
     let still =
-        change(1, "session is gone", "waiting for `gt sling` to end").leading_to(Standing::Confirming, None);
-    let waits = change(2, "died: crashed", "restart 2 waits").leading_to(Standing::Waiting, Some(at(32)));
-    let held = change(3, "", "held after 5 restarts").leading_to(Standing::CrashLoop, Some(at(60_000)));
-    let started = change(4, "started in 4.1s", "").leading_to(Standing::Alive, None);
-    let word = Entry::word(at(5), "its heartbeat is 15m0s old", "nudged");
-    let mut often = change(6, "is seen again", "").leading_to(Standing::Alive, None);
+        change(1, "session is gone", "waiting for `gt sling` to end").leading_to(Phase::Confirming, None);
+    let waits = change(2, "died: crashed", "restart 2 waits").leading_to(Phase::Waiting, Some(at(32)));
+    let held = change(3, "", "held after 5 restarts").leading_to(Phase::CrashLoop, Some(at(60_000)));
+    let started = change(4, "started in 4.1s", "").leading_to(Phase::Alive, None);
+    let word = Entry::word(at(5), "nudged", "its heartbeat is 15m0s old", "nudged");
+    let mut often = change(6, "is seen again", "").leading_to(Phase::Alive, None);
     often.repeat(often.clone());
-    let only_until = change(7, "", "").leading_to(Standing::Held, Some(at(8)));
+    let only_until = change(7, "", "").leading_to(Phase::Held, Some(at(8)));
     let entries = vec![alive, gone, still, waits, held, started, word, often, only_until];
     let lines = rendering::lines(&history(entries).entries, at(10), &zone);
     assert_eq!(

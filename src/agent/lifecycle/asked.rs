@@ -1,13 +1,15 @@
 //! Requests: an agent is to be stopped, or ended and started afresh, because somebody asked for it.
 
 use super::{
-    A_MOMENT, Asked, Attempt, Because, Decision, Lifecycle, Notice, Outcome, Replacement, StartOrder, State,
-    StopEnd, StopOrder, Surroundings, told,
+    A_MOMENT, Asked, Attempt, Because, Decision, Lifecycle, Replacement, StartOrder, State, StopEnd,
+    StopOrder, Surroundings,
 };
 use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
+        denial::NotStarted,
         holds::{Hold, Hook},
+        reason::Reason,
         restart,
     },
     lifecycle::{register::Stage, rules::Action},
@@ -21,12 +23,12 @@ impl Lifecycle {
         let session = match may_be_attended_to(&asked) {
             Ok(_) if asked.seen.begun.mono < self.settled_at => {
                 let why = "it changed while it was looked at".to_owned();
-                self.notices.push(Notice::Request(Outcome::Unclear(why)));
+                self.reasons.push(Reason::RequestPostponed(why));
                 return Decision::Leave;
             }
             Ok(session) => session,
             Err(outcome) => {
-                self.notices.push(Notice::Request(outcome));
+                self.reasons.push(outcome);
                 return Decision::Leave;
             }
         };
@@ -38,7 +40,7 @@ impl Lifecycle {
             && *before != session
         {
             // The session that was to end is gone: an earlier owner, or the last supervisor, got that far.
-            self.notices.push(Notice::Request(Outcome::Carried));
+            self.reasons.push(Reason::RequestCarriedOut);
             return Decision::Leave;
         }
         match asked.action {
@@ -56,23 +58,10 @@ impl Lifecycle {
         why: String,
         around: Surroundings<'_>,
     ) -> Decision {
-        if let State::HeldOnRequest { .. } = self.state {
-            self.notices.push(Notice::Hold(None));
-        }
-        let before = self.history.clone();
         restart::asked_for(&mut self.history);
-        if self.history != before {
-            self.notices.push(Notice::Keep(self.history.clone()));
-        }
-        self.notices.push(match replace {
-            Some(_) => told(why.as_str(), "; ", "ending it and starting it afresh"),
-            None => told(why.as_str(), "; ", "starting it"),
-        });
+        self.reasons.push(Reason::RestartRequested { why: why.clone(), runs: replace.is_some() });
         let replace = replace.map(|session| Replacement { session, why, because: Because::Asked });
-        self.is_accounted_for();
-        let order = StartOrder { attempt: Attempt::Asked, replace };
-        self.state = State::Starting { since: around.now, order: order.clone() };
-        Decision::Start(order)
+        self.begin(StartOrder { attempt: Attempt::Asked, replace }, around)
     }
 
     fn stop_on_request(
@@ -83,16 +72,14 @@ impl Lifecycle {
     ) -> Decision {
         let hold = Hold { since: around.now.wall, why: asked.why, hook: None };
         self.is_accounted_for();
-        self.notices.push(Notice::Hold(Some(hold.clone())));
+        self.reasons.push(Reason::StopRequested { why: hold.why.clone(), runs: session.is_some() });
         match session {
             Some(session) => {
-                self.notices.push(told(hold.why.as_str(), "; ", "ending it"));
                 self.state = State::Stopping { session: session.clone(), hold };
                 Decision::Stop(StopOrder { session })
             }
             None => {
-                self.notices.push(told(hold.why.as_str(), "; ", "it is not running, and left so"));
-                self.notices.push(Notice::Request(Outcome::Carried));
+                self.reasons.push(Reason::RequestCarriedOut);
                 self.state = State::HeldOnRequest { hold };
                 Decision::Leave
             }
@@ -106,22 +93,21 @@ impl Lifecycle {
         self.acted(around);
         let outcome = match end {
             StopEnd::Ended => {
-                self.notices.push(told("was stopped on request", ", and ", "left so"));
-                Outcome::Carried
+                self.reasons.push(Reason::StoppedOnRequest);
+                Reason::RequestCarriedOut
             }
-            StopEnd::Gone => Outcome::Carried,
-            StopEnd::Refused(why) => Outcome::Refused(why),
-            StopEnd::Unclear(why) => Outcome::Unclear(why),
+            StopEnd::Gone => Reason::RequestCarriedOut,
+            StopEnd::Refused(why) => Reason::RequestRefused(why),
+            StopEnd::Unclear(why) => Reason::RequestPostponed(why),
         };
         self.state = match outcome {
-            Outcome::Carried => State::HeldOnRequest { hold },
-            Outcome::Refused(_) | Outcome::Unclear(_) => {
-                self.notices.push(Notice::Hold(None));
+            Reason::RequestCarriedOut => State::HeldOnRequest { hold },
+            _ => {
                 self.missed = true;
                 State::Alive { since: around.now, session, said_stopped: false }
             }
         };
-        self.notices.push(Notice::Request(outcome));
+        self.reasons.push(outcome);
         // Whoever lives there now is somebody else's, or must be looked after again.
         Decision::LookAgain(A_MOMENT)
     }
@@ -134,30 +120,25 @@ impl Lifecycle {
         match &hold.hook {
             Some(then) if *then == now => {}
             Some(_) => {
-                let seen = "was stopped on request; its hook changed";
-                self.notices.push(told(seen, ", and ", "it is held no longer"));
-                self.notices.push(Notice::Hold(None));
-                self.state = State::Absent { why: "it was stopped on request".to_owned(), paused: false };
+                self.reasons.push(Reason::HookChanged);
+                self.state = State::Absent { why: NotStarted::WasStoppedOnRequest };
             }
-            None => {
-                hold.hook = Some(now);
-                self.notices.push(Notice::Hold(Some(hold.clone())));
-            }
+            None => hold.hook = Some(now),
         }
         Decision::Leave
     }
 }
 
 /// Its session, if there is one; or why the request cannot be attended to now.
-fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Outcome> {
+fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
     match &asked.seen.permission {
         Permission::Allowed => {}
-        Permission::Denied(why) => return Err(Outcome::Refused(why.clone())),
-        Permission::Unknown(why) => return Err(Outcome::Unclear(why.clone())),
+        Permission::Denied(why) => return Err(Reason::RequestRefused(why.clone())),
+        Permission::Unknown(why) => return Err(Reason::RequestPostponed(why.clone())),
     }
     match &asked.seen.sighting {
         Sighting::Absent => Ok(None),
         Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key) => Ok(Some(key.clone())),
-        Sighting::Unknown(why) => Err(Outcome::Unclear(why.clone())),
+        Sighting::Unknown(why) => Err(Reason::RequestPostponed(why.clone())),
     }
 }

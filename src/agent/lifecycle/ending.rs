@@ -5,24 +5,27 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Attempt, Decision, HeldSince, LONGEST_TURN, Life, Lifecycle, Notice, Obituary, START_RETRY, State,
-    Surroundings, UNCLEAR_RETRY, WHILE_AT_WORK, time_until, told,
+    Attempt, Decision, Doubt, HeldSince, LONGEST_TURN, Life, Lifecycle, START_RETRY, State, Surroundings,
+    UNCLEAR_RETRY, WHILE_AT_WORK, WaitsFor, time_until,
 };
 use crate::{
     agent::{
         confirmation::{
             Assignment, FirstLook, Observation, Permission, SecondLook, Sighting, StateFile, judge,
         },
+        denial::NotStarted,
+        reason::{Cause, DeathReport, HeldUp, HoldOver, Missing, Reason},
         restart::{self, Verdict, later},
+        waits::Own,
     },
     clock::Now,
     operator::rules::Operation,
+    sessions::death::Death,
 };
 
 /// A suspicion that an agent ended, taken out of its state.
 struct Suspicion {
     noticed: Now,
-    what: String,
     before: Option<Life>,
     involved: Vec<Operation>,
 }
@@ -35,7 +38,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         self.doubt = match &seen.permission {
-            Permission::Unknown(why) => Some(why.clone()),
+            Permission::Unknown(why) => Some(Doubt::Unknown(why.clone())),
             _ => None,
         };
         match self.state.clone() {
@@ -44,14 +47,14 @@ impl Lifecycle {
                 self.noticed(seen, Some(life), around)
             }
             State::Unseen | State::Absent { .. } => self.idle(seen, asked_for, around),
-            State::Confirming { noticed, due, what, before, involved } => {
+            State::Confirming { noticed, due, before, involved, .. } => {
                 if around.now < due {
                     return Decision::Leave;
                 }
                 if !asked_for {
                     return Decision::LookAgain(Duration::ZERO);
                 }
-                let suspicion = Suspicion { noticed, what, before, involved };
+                let suspicion = Suspicion { noticed, before, involved };
                 self.second_look(seen, suspicion, around)
             }
             State::Waiting { until, counted, paced, .. } => {
@@ -91,11 +94,12 @@ impl Lifecycle {
     /// It looks dead. Who was at work at this moment is noted, and it is looked at again a little later.
     fn noticed(&mut self, seen: &Observation, before: Option<Life>, around: Surroundings<'_>) -> Decision {
         let what = match seen.sighting {
-            Sighting::Dead(_) => "session is there, but its agent has ended",
-            Sighting::Starting(_) => "session is gone, and a new one is there without an agent",
-            _ => "session is gone",
+            Sighting::Dead(_) => Missing::Agent,
+            Sighting::Starting(_) => Missing::SessionReplaced,
+            _ => Missing::Session,
         };
-        self.notices.push(told(what, "; ", format!("making sure for {:?}", around.confirm)));
+        let (reported, confirm) = (seen.death.clone(), around.confirm);
+        self.reasons.push(Reason::Missing { what, reported, confirm });
         let mut involved = before.as_ref().map(|life| life.involved.clone()).unwrap_or_default();
         involved.extend(seen.at_work.iter().flat_map(|at_work| at_work.recent.clone()));
         let noticed = seen.noticed.min(around.now);
@@ -103,7 +107,8 @@ impl Lifecycle {
         self.state = State::Confirming {
             noticed,
             due: Now { mono: around.now.mono + left, wall: around.now.wall },
-            what: what.to_owned(),
+            what,
+            held_up: None,
             before,
             involved,
         };
@@ -113,11 +118,11 @@ impl Lifecycle {
     /// Not running, and nobody saw it end.
     pub(super) fn idle(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&seen.permission, &seen.assignment) {
-            (Permission::Denied(why), _) => self.absent(why, true),
-            (Permission::Allowed, Assignment::None(why)) => self.absent(why, false),
+            (Permission::Denied(why), _) => self.absent(NotStarted::Denied(why.clone())),
+            (Permission::Allowed, Assignment::None(why)) => self.absent(NotStarted::Unwanted(why.clone())),
             (Permission::Unknown(_), _) => Decision::Leave,
             (Permission::Allowed, Assignment::Unknown(why)) => {
-                self.doubt = Some(why.clone());
+                self.doubts(why);
                 self.unclear(asked_for, around)
             }
             (Permission::Allowed, Assignment::NotAsked) => Decision::Leave,
@@ -153,57 +158,59 @@ impl Lifecycle {
         match judge(seen, first) {
             SecondLook::Back(key) => self.alive(&key, seen, true, around),
             SecondLook::Unclear(why) => {
-                self.doubt = Some(why);
+                self.doubts(&why);
                 Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY))
             }
             SecondLook::AtWork(line) => {
-                self.wait_on(suspicion, format!("waiting for `{line}` to end"));
+                self.wait_on(HeldUp::Operation(line));
                 Decision::LookAgain(WHILE_AT_WORK)
             }
             SecondLook::BeingRemoved => {
-                self.wait_on(suspicion, "its worktree is gone, perhaps it is being removed".into());
+                self.wait_on(HeldUp::Removal);
                 Decision::LookAgain(UNCLEAR_RETRY)
             }
-            SecondLook::Paused(why) => self.absent(&why, true),
-            SecondLook::Unwanted(why) => self.absent(&why, false),
-            SecondLook::StoppedByHand(why) => self.hold(seen.state_file != StateFile::Running, why, around),
-            SecondLook::UsageLimit(line) => {
-                self.no_crash(format!("ended at a usage limit ({line})"), around.retry_limited, around)
+            SecondLook::Paused(why) => self.absent(NotStarted::Denied(why)),
+            SecondLook::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
+            SecondLook::StoppedByHand(why) => {
+                self.leave_alone(seen.state_file != StateFile::Running, why, around)
             }
+            SecondLook::UsageLimit(line) => self.own_end(Own::UsageLimit(line), around.retry_limited, around),
             SecondLook::Question(title) => {
-                let retry = around.policy.max_backoff;
-                self.no_crash(format!("ended while it waited at a question ({title})"), retry, around)
+                self.own_end(Own::Question(title), around.policy.max_backoff, around)
             }
             SecondLook::Death => self.died_at(seen, suspicion, around),
         }
     }
 
     /// It ended for a reason of its own: it is tried again after a while, and nothing is counted.
-    fn no_crash(&mut self, why: String, retry: Duration, around: Surroundings<'_>) -> Decision {
+    fn own_end(&mut self, own: Own, retry: Duration, around: Surroundings<'_>) -> Decision {
         let until = later(around.now.wall, retry);
-        self.notices.push(told(why.as_str(), "; ", format!("tried again in {}", shown(retry))));
-        self.notices.push(Notice::WaitsUntil(until, why.clone()));
+        self.reasons.push(Reason::OwnEnd(own.clone(), retry));
         self.is_accounted_for();
+        let why = WaitsFor::OwnEnd(own);
         self.state = State::Waiting { until, counted: false, paced: true, why };
         Decision::LookAgain(time_until(until, around.now))
     }
 
     /// Stays where it is, and says why when that is news.
-    fn wait_on(&mut self, suspicion: Suspicion, why: String) {
-        if let State::Confirming { what, .. } = &mut self.state
-            && *what != why
+    fn wait_on(&mut self, until: HeldUp) {
+        if let State::Confirming { what, held_up, .. } = &mut self.state
+            && held_up.as_ref() != Some(&until)
         {
-            self.notices.push(told(suspicion.what, "; ", why.as_str()));
-            *what = why;
+            self.reasons.push(Reason::Unconfirmed { what: *what, until: until.clone() });
+            *held_up = Some(until);
         }
     }
 
     /// `not_running`: the state file is known to say something else than `running`.
-    pub(super) fn hold(&mut self, not_running: bool, why: String, around: Surroundings<'_>) -> Decision {
+    pub(super) fn leave_alone(
+        &mut self,
+        not_running: bool,
+        why: String,
+        around: Surroundings<'_>,
+    ) -> Decision {
         let time = around.policy.deliberate_hold;
-        let seen = format!("was stopped by hand ({why})");
-        self.notices.push(told(seen, "; ", format!("left alone for {}", shown(time))));
-        self.notices.push(Notice::StoppedByHand);
+        self.reasons.push(Reason::StoppedByHand(why.clone(), time));
         self.is_accounted_for();
         let since = HeldSince { gate_closed: false, not_running };
         self.state = State::Held { until: later(around.now.wall, time), why, since };
@@ -216,8 +223,7 @@ impl Lifecycle {
         let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
         let by_command = seen.ended_by(&involved, around.identity);
         if let Some(late) = by_command.filter(|it| running.iter().any(|now| now.pid == it.pid)) {
-            let seen = format!("`{}` is still at work", late.line);
-            self.notices.push(told(seen, ", ", "not waited for any longer"));
+            self.reasons.push(Reason::OperationOverdue(late.line.clone()));
         }
         let hook = match &seen.assignment {
             Assignment::Hooked { hook } => Some(hook.clone()),
@@ -226,13 +232,15 @@ impl Lifecycle {
         let session = before.map(|life| life.session);
         if session.is_some() || hook.is_some() && self.missed {
             self.is_accounted_for();
-            let left_session = matches!(seen.sighting, Sighting::Dead(_));
+            let of_it = |death: &&Death| session.as_ref().is_some_and(|session| session.id == death.id);
+            let cause =
+                Cause::of(seen.death.as_ref().filter(of_it), matches!(seen.sighting, Sighting::Dead(_)));
             let session = session.clone();
             let by_command = by_command.map(|it| it.line.clone());
-            self.notices.push(Notice::Died(Obituary { session, noticed, left_session, hook, by_command }));
+            self.reasons.push(Reason::Died(DeathReport { session, noticed, cause, hook, by_command }));
         }
         match session {
-            Some(_) if seen.with_server => self.died_with_server(around),
+            Some(_) if seen.ended_with_server() => self.died_with_server(around),
             Some(session) => self.died(noticed.age_of(session.created), around),
             None => self.start_unless_held(around),
         }
@@ -249,17 +257,16 @@ impl Lifecycle {
     pub(super) fn died(&mut self, lived: Duration, around: Surroundings<'_>) -> Decision {
         let verdict =
             restart::after_death(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
-        self.notices.push(Notice::Keep(self.history.clone()));
         self.follow(verdict, true, None, around)
     }
 
-    /// Left as it is. `paused`: it must not be started now, whether it is wanted or not.
-    pub(super) fn absent(&mut self, why: &str, paused: bool) -> Decision {
-        if !matches!(&self.state, State::Absent { why: before, .. } if before == why) {
-            self.notices.push(told("is not running", ", left so: ", why));
+    /// Left as it is.
+    pub(super) fn absent(&mut self, why: NotStarted) -> Decision {
+        if !matches!(&self.state, State::Absent { why: before } if *before == why) {
+            self.reasons.push(Reason::NotStarted(why.clone()));
         }
         self.is_accounted_for();
-        self.state = State::Absent { why: why.to_owned(), paused };
+        self.state = State::Absent { why };
         Decision::Leave
     }
 
@@ -273,15 +280,15 @@ impl Lifecycle {
     ) -> Decision {
         let (time, attempt, paced) = due;
         match (&seen.permission, &seen.assignment) {
-            (Permission::Denied(why), _) => self.absent(why, true),
-            (Permission::Allowed, Assignment::None(why)) => self.absent(why, false),
+            (Permission::Denied(why), _) => self.absent(NotStarted::Denied(why.clone())),
+            (Permission::Allowed, Assignment::None(why)) => self.absent(NotStarted::Unwanted(why.clone())),
             (Permission::Unknown(_), _) => self.unclear(asked_for, around),
             (Permission::Allowed, _) if around.now.wall < time => match asked_for {
                 true => Decision::LookAgain(time_until(time, around.now)),
                 false => Decision::Leave,
             },
             (Permission::Allowed, Assignment::Unknown(why)) => {
-                self.doubt = Some(why.clone());
+                self.doubts(why);
                 self.unclear(asked_for, around)
             }
             (Permission::Allowed, Assignment::NotAsked) if !asked_for => Decision::LookAgain(Duration::ZERO),
@@ -308,9 +315,9 @@ impl Lifecycle {
         let over = match &seen.permission {
             Permission::Denied(_) => return Decision::Leave,
             Permission::Unknown(_) => return self.unclear(asked_for, around),
-            Permission::Allowed if opened => "its rig is operational again",
-            _ if says_running_again => "Gas Town says it should run",
-            _ if around.now.wall >= until => "the time is over",
+            Permission::Allowed if opened => HoldOver::Operational,
+            _ if says_running_again => HoldOver::SaysRunning,
+            _ if around.now.wall >= until => HoldOver::TimeOver,
             _ if asked_for => return Decision::LookAgain(time_until(until, around.now)),
             _ => return Decision::Leave,
         };
@@ -323,8 +330,8 @@ impl Lifecycle {
         if to_be_asked {
             return Decision::LookAgain(Duration::ZERO);
         }
-        self.notices.push(told("was left alone after being stopped by hand; ".to_owned() + over, "", ""));
-        self.state = State::Absent { why: "it was stopped by hand".to_owned(), paused: false };
+        self.reasons.push(Reason::HoldOver(over));
+        self.state = State::Absent { why: NotStarted::WasStoppedByHand };
         let wanted = matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. });
         if !wanted || seen.sighting != Sighting::Absent {
             return self.idle(seen, asked_for, around);
@@ -334,8 +341,4 @@ impl Lifecycle {
             verdict => self.follow(verdict, false, None, around),
         }
     }
-}
-
-fn shown(time: Duration) -> String {
-    crate::go_duration::format(time)
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::agent::confirmation::SessionKey;
+use crate::agent::{
+    confirmation::SessionKey,
+    denial::{Denial, Unwanted},
+};
 
 /// Why a start is made, and how it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +68,7 @@ pub enum StopEnd {
     /// That incarnation was gone already.
     Gone,
     /// Not allowed (any more); what runs was left running.
-    Refused(String),
+    Refused(Denial),
     /// It could not be found out whether to end it, or it could not be ended.
     Unclear(String),
 }
@@ -92,9 +95,9 @@ pub enum StartEnd {
         why: String,
     },
     /// Not allowed (any more); what runs was left running.
-    Refused(String),
+    Refused(Denial),
     /// Not wanted any more, or something else was asked for.
-    Unwanted(String),
+    Unwanted(Unwanted),
     /// It could not be found out whether to start; nothing was done.
     Unclear(String),
     /// No session could be made: the program is missing, tmux refused.

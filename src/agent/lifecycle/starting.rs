@@ -5,11 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    A_MOMENT, Attempt, Because, COMING_UP, Decision, Lifecycle, Notice, Replacement, START_RETRY, StartEnd,
-    StartOrder, State, Surroundings, at_second, time_until, told,
+    A_MOMENT, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd, StartOrder, State,
+    Surroundings, WaitsFor, time_until,
 };
 use crate::agent::{
     confirmation::Permission,
+    denial::NotStarted,
+    phase::Phase,
+    reason::{CrashLoop, Reason, Stuck},
     restart::{self, RestartHistory, Verdict, later},
 };
 
@@ -26,20 +29,15 @@ impl Lifecycle {
             Verdict::Now => self.start(self.attempt(counted), replace, !counted, around),
             Verdict::Trial => self.start(Attempt::Trial, replace, true, around),
             Verdict::At(until) => {
-                let why = format!("restart {} waits", self.history.restart_count + 1);
-                let line = format!("{why} until {}", at_second(until));
-                self.notices.push(Notice::Told { line, seen: String::new(), done: why.clone() });
-                self.state = State::Waiting { until, counted, paced: false, why };
+                let restart = self.history.restart_count + 1;
+                self.reasons.push(Reason::Backoff(restart, until));
+                self.state = State::Waiting { until, counted, paced: false, why: WaitsFor::Backoff(restart) };
                 Decision::LookAgain(time_until(until, around.now))
             }
             Verdict::CrashLoop { trial_at, news } => {
-                if news {
-                    self.notices
-                        .push(Notice::CrashLoop { restarts: self.history.restart_count, until: trial_at });
-                }
-                let done = format!("held after {} restarts", self.history.restart_count);
-                let line = format!("{done}; next trial at {}", at_second(trial_at));
-                self.notices.push(Notice::Told { line, seen: String::new(), done });
+                let began = news.then_some(around.policy.crash_loop_window);
+                let restarts = self.history.restart_count;
+                self.reasons.push(Reason::CrashLoop(CrashLoop { restarts, until: trial_at, began }));
                 self.state = State::CrashLoop { trial_at };
                 Decision::LookAgain(time_until(trial_at, around.now))
             }
@@ -61,22 +59,25 @@ impl Lifecycle {
     ) -> Decision {
         // One that lives and is to be replaced waits for no turn: it would be forgotten meanwhile.
         if !paced && replace.is_none() {
-            self.notices.push(Notice::TurnTaken);
+            self.takes_turn = true;
             if !around.pace.is_zero() {
-                let why = "restarts are paced after a mass death".to_owned();
-                self.notices.push(told(why.as_str(), "; ", format!("its turn is in {:.1?}", around.pace)));
+                self.reasons.push(Reason::Paced(around.pace));
                 let until = later(around.now.wall, around.pace);
                 let counted = matches!(attempt, Attempt::Restart(_));
-                self.state = State::Waiting { until, counted, paced: true, why };
+                self.state = State::Waiting { until, counted, paced: true, why: WaitsFor::Turn };
                 return Decision::LookAgain(around.pace);
             }
         }
         if matches!(attempt, Attempt::Restart(_) | Attempt::Trial) {
             restart::restarted(&mut self.history, around.now.wall, around.policy);
-            self.notices.push(Notice::Keep(self.history.clone()));
         }
+        self.begin(StartOrder { attempt, replace }, around)
+    }
+
+    /// Makes a start that nothing stands in the way of.
+    pub(super) fn begin(&mut self, order: StartOrder, around: Surroundings<'_>) -> Decision {
+        self.reasons.push(Reason::Starting { attempt: order.attempt, was: Phase::of(self) });
         self.is_accounted_for();
-        let order = StartOrder { attempt, replace };
         self.state = State::Starting { since: around.now, order: order.clone() };
         Decision::Start(order)
     }
@@ -92,35 +93,31 @@ impl Lifecycle {
         match end {
             StartEnd::Up { session, took } => {
                 self.is_seen();
-                self.notices.push(Notice::Started { attempt: order.attempt, took });
+                self.reasons.push(Reason::Started { attempt: order.attempt, took });
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
             StartEnd::Found(session) => {
                 self.is_seen();
-                self.notices.push(told("is running already", ", ", "nothing done"));
+                self.reasons.push(Reason::FoundRunning);
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
             StartEnd::Taken => {
                 self.gave_up = false;
-                self.notices.push(told(COMING_UP, ", ", "nothing done"));
-                self.state = State::Absent { why: COMING_UP.to_owned(), paused: false };
+                self.reasons.push(Reason::SessionTaken);
+                self.state = State::Absent { why: NotStarted::NoAgentYet };
                 Decision::LookAgain(A_MOMENT)
             }
             StartEnd::Left { session, why } => {
                 self.is_seen();
-                self.notices.push(told(
-                    format!("its start was given up: {why}"),
-                    "; ",
-                    "what runs is left running",
-                ));
+                self.reasons.push(Reason::StartGivenUp(why));
                 self.state = State::Alive { since: around.now, session, said_stopped: false };
                 Decision::Leave
             }
-            StartEnd::Refused(why) => self.absent(&why, true),
-            StartEnd::Unwanted(why) => self.absent(&why, false),
-            StartEnd::StoppedByHand(how) => self.hold(false, how, around),
+            StartEnd::Refused(why) => self.absent(NotStarted::Denied(why)),
+            StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
+            StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
                 // It may have been made all the same; whoever lives there must be known before anybody ends it.
@@ -131,14 +128,14 @@ impl Lifecycle {
                 Decision::LookAgain(START_RETRY)
             }
             StartEnd::NeverAppeared(why) => {
-                self.notices.push(told(format!("start failed: {why}"), "", ""));
+                self.reasons.push(Reason::StartFailed(why));
                 if around.identity.role().is_kept() {
                     return self.died(Duration::ZERO, around);
                 }
-                self.absent("its start failed", false)
+                self.absent(NotStarted::StartFailed)
             }
             StartEnd::Ended(session) => {
-                self.notices.push(told("session ended while it was being started", "", ""));
+                self.reasons.push(Reason::EndedWhileStarting);
                 self.state = State::Alive { since, session, said_stopped: false };
                 // Looked at afresh: who was at work is seen only now.
                 Decision::LookAgain(A_MOMENT)
@@ -148,7 +145,8 @@ impl Lifecycle {
 
     fn wait_for_another_try(&mut self, why: String, around: Surroundings<'_>) {
         let until = later(around.now.wall, START_RETRY);
-        self.state = State::Waiting { until, counted: false, paced: true, why };
+        self.reasons.push(Reason::StartPostponed(why.clone()));
+        self.state = State::Waiting { until, counted: false, paced: true, why: WaitsFor::AnotherTry(why) };
     }
 
     pub(super) fn replace(
@@ -168,27 +166,23 @@ impl Lifecycle {
         let before = self.history.clone();
         let verdict =
             restart::to_replace(&mut self.history, around.now.wall, lived, around.policy, around.jitter);
-        if self.history != before {
-            self.notices.push(Notice::Keep(self.history.clone()));
-        }
         match verdict {
             Verdict::Now | Verdict::Trial => {
-                self.notices.push(told(why.as_str(), "; ", "replacing it"));
+                self.reasons.push(Reason::Stuck { why: why.clone(), done: Stuck::Replaced });
                 let replacement = Replacement { session, why, because: Because::HeartbeatAt(heartbeat) };
                 self.follow(verdict, true, Some(replacement), around)
             }
             // It stays alive: a kill made in order to start again is made only if the start is allowed now.
             Verdict::CrashLoop { trial_at, news: true } => {
                 let restarts = self.history.restart_count;
-                self.notices.push(Notice::CrashLoop { restarts, until: trial_at });
-                self.notices.push(told(why, "; ", format!("left as it is after {restarts} restarts")));
+                let began = Some(around.policy.crash_loop_window);
+                self.reasons.push(Reason::CrashLoop(CrashLoop { restarts, until: trial_at, began }));
+                self.reasons.push(Reason::Stuck { why, done: Stuck::CrashLoop(restarts) });
                 Decision::Leave
             }
             Verdict::At(until) if self.history != before => {
-                let next = self.history.restart_count + 1;
-                let done = format!("left as it is, restart {next} waits");
-                let line = format!("{why}; {done} until {}", at_second(until));
-                self.notices.push(Notice::Told { line, seen: why, done });
+                let done = Stuck::Waits(self.history.restart_count + 1, until);
+                self.reasons.push(Reason::Stuck { why, done });
                 Decision::Leave
             }
             Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
@@ -197,14 +191,11 @@ impl Lifecycle {
 
     /// Its restarts are forgotten; what waits or is held is to be started now, if it may be.
     pub(super) fn cleared(&mut self, around: Surroundings<'_>) -> Decision {
-        if self.history != RestartHistory::default() {
-            self.history = RestartHistory::default();
-            self.notices.push(Notice::Keep(self.history.clone()));
-        }
-        if !self.is_let_go("its backoff was cleared by hand") {
+        self.history = RestartHistory::default();
+        if !self.is_let_go(Reason::BackoffCleared) {
             return Decision::Leave;
         }
-        self.wait_until(around.now.wall, "its backoff was cleared", around)
+        self.wait_until(around.now.wall, WaitsFor::Cleared, around)
     }
 
     pub(super) fn remembered(&mut self, history: RestartHistory, around: Surroundings<'_>) -> Decision {
@@ -213,12 +204,12 @@ impl Lifecycle {
         }
         self.history = history;
         // Somebody cleared it: that is meant for a hold as well.
-        if !self.is_let_go("restart state was changed from outside") {
+        if !self.is_let_go(Reason::RestartStateChanged) {
             return Decision::Leave;
         }
         match restart::without_death(&self.history, around.now.wall, around.policy) {
-            Verdict::Now => self.wait_until(around.now.wall, "restart state was changed", around),
-            Verdict::At(until) => self.wait_until(until, "restart state was changed", around),
+            Verdict::Now => self.wait_until(around.now.wall, WaitsFor::Changed, around),
+            Verdict::At(until) => self.wait_until(until, WaitsFor::Changed, around),
             Verdict::Trial => {
                 self.state = State::CrashLoop { trial_at: around.now.wall };
                 Decision::LookAgain(Duration::ZERO)
@@ -231,10 +222,7 @@ impl Lifecycle {
     }
 
     /// Whether something keeps it from being started, which is over now, and told to be.
-    fn is_let_go(&mut self, why: &'static str) -> bool {
-        if let State::HeldOnRequest { .. } = self.state {
-            self.notices.push(Notice::Hold(None));
-        }
+    fn is_let_go(&mut self, why: Reason) -> bool {
         let kept = matches!(
             self.state,
             State::Waiting { .. }
@@ -243,13 +231,13 @@ impl Lifecycle {
                 | State::HeldOnRequest { .. }
         );
         if kept {
-            self.notices.push(told(why, "", ""));
+            self.reasons.push(why);
         }
         kept
     }
 
-    fn wait_until(&mut self, until: Timestamp, why: &str, around: Surroundings<'_>) -> Decision {
-        self.state = State::Waiting { until, counted: false, paced: true, why: why.into() };
+    fn wait_until(&mut self, until: Timestamp, why: WaitsFor, around: Surroundings<'_>) -> Decision {
+        self.state = State::Waiting { until, counted: false, paced: true, why };
         Decision::LookAgain(time_until(until, around.now))
     }
 }

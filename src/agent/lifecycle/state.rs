@@ -4,7 +4,13 @@ use jiff::Timestamp;
 
 use super::order::StartOrder;
 use crate::{
-    agent::{confirmation::SessionKey, holds::Hold},
+    agent::{
+        confirmation::SessionKey,
+        denial::NotStarted,
+        holds::Hold,
+        reason::{HeldUp, Missing},
+        waits::Own,
+    },
     clock::Now,
     operator::rules::Operation,
 };
@@ -16,10 +22,8 @@ pub enum State {
     Unseen,
     /// Not running, and not to be started now.
     Absent {
-        /// Why not ("rig is parked").
-        why: String,
-        /// It must not be started now (the gate is closed, its patrol is switched off), whether it is wanted or not.
-        paused: bool,
+        /// Why not.
+        why: NotStarted,
     },
     /// A start of ours is under way.
     Starting {
@@ -43,8 +47,10 @@ pub enum State {
         noticed: Now,
         /// When the second look is due.
         due: Now,
-        /// What was noticed, in a few words.
-        what: String,
+        /// What was noticed.
+        what: Missing,
+        /// What the confirmation waits for, when it was due already.
+        held_up: Option<HeldUp>,
         /// What it was before; `None` when it was never seen alive.
         before: Option<Life>,
         /// The commands of Gas Town that were at work then, or had been just before.
@@ -59,7 +65,7 @@ pub enum State {
         /// Whether it has had its turn among restarts that are paced, or needs none.
         paced: bool,
         /// Why it waits.
-        why: String,
+        why: WaitsFor,
     },
     /// Stopped by hand: left alone for a while.
     Held {
@@ -87,6 +93,23 @@ pub enum State {
         /// When the next trial start is due.
         trial_at: Timestamp,
     },
+}
+
+/// Why an agent waits to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The backoff before its n-th restart.
+    Backoff(u32),
+    /// Its turn among the restarts after a mass death.
+    Turn,
+    /// It ended for a reason of its own.
+    OwnEnd(Own),
+    /// A start could not be made, and why.
+    AnotherTry(String),
+    /// Its backoff was cleared.
+    Cleared,
+    /// Its restart state was changed from outside.
+    Changed,
 }
 
 /// The life that seems to have ended.

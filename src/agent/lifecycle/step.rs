@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::order::{Attempt, StartEnd, StartOrder, StopEnd, StopOrder};
+use super::order::{StartEnd, StartOrder, StopEnd, StopOrder};
 use crate::{
     agent::{
-        confirmation::{Observation, Permission, SessionKey},
-        holds::{Hold, Hook},
+        confirmation::{Observation, Permission},
+        holds::Hook,
         identity::Identity,
+        reason::Reason,
         restart::RestartHistory,
     },
     clock::Now,
@@ -74,83 +75,16 @@ pub enum Decision {
     Stop(StopOrder),
 }
 
-/// Something worth telling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// The state changed, or why it stays.
-    Told {
-        /// One line for the log.
-        line: String,
-        /// What was seen or asked for; may be empty.
-        seen: String,
-        /// What is done about it; may be empty.
-        done: String,
-    },
-    /// The restart history changed and should be kept.
-    Keep(RestartHistory),
-    /// A start of ours succeeded.
-    Started {
-        /// How it counted.
-        attempt: Attempt,
-        /// How long it took.
-        took: Duration,
-    },
-    /// It died, and nobody meant it to; told once, when it is confirmed.
-    Died(Obituary),
-    /// It was stopped by hand.
-    StoppedByHand,
-    /// It is held on request from now on, or not any more.
-    Hold(Option<Hold>),
-    /// What came of the request that was attended to.
-    Request(Outcome),
-    /// It is tried again then and not sooner, whoever looks after it by that time: it ended for this reason, and no restart is
-    /// counted.
-    WaitsUntil(Timestamp, String),
-    /// A restart takes its turn while restarts are paced.
-    TurnTaken,
-    /// A crash loop began.
-    CrashLoop {
-        /// Restarts before it was held.
-        restarts: u32,
-        /// When the next trial is due.
-        until: Timestamp,
-    },
-}
-
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is carried out, or there was nothing left to do.
-    Carried,
-    /// It must not be carried out, and why.
-    Refused(String),
-    /// It could not be found out whether it may be carried out, and why: it is tried again.
-    Unclear(String),
-}
-
-/// What is told of a death.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obituary {
-    /// Which session it had; `None` when it was never seen alive, so that nobody knows when it ended.
-    pub session: Option<SessionKey>,
-    /// When it was noticed.
-    pub noticed: Now,
-    /// True when its session is still there, with something else in it.
-    pub left_session: bool,
-    /// The work on its hook, for those that have one.
-    pub hook: Option<String>,
-    /// The command of Gas Town that may have ended it on its way: it is brought back, and not told as a death.
-    pub by_command: Option<String>,
-}
-
 /// The answer to an event.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct Step {
     /// What to do.
     pub decision: Decision,
-    /// What to tell, in order.
-    pub notices: Vec<Notice>,
+    /// What happened, in order; nothing when nothing changed.
+    pub reasons: Vec<Reason>,
+    /// A restart takes its turn while restarts are paced.
+    pub takes_turn: bool,
 }
 
 /// What is handed in with every event.

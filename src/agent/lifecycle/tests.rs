@@ -4,15 +4,19 @@ use super::*;
 use crate::{
     agent::{
         confirmation::{Assignment, AtWork, Permission, Worktree},
+        denial::{Denial, NotStarted, Unwanted},
         holds::{Hold, Hook},
         identity::Identity,
+        reason::{Cause, CrashLoop, Missing},
     },
     operator::rules::{Effect, Operation},
-    town::settings::Restart as Policy,
+    sessions::death::{Death, Sign},
+    town::{settings::Restart as Policy, wisp::Closed},
 };
 
 mod asked;
-mod standings;
+mod lives;
+mod phases;
 
 const T0: i64 = 1_800_000_000;
 
@@ -25,6 +29,23 @@ fn at(seconds: i64) -> Now {
 
 fn session(n: u32) -> SessionKey {
     SessionKey { id: format!("${n}"), created: at(0).wall }
+}
+
+fn parked() -> Denial {
+    Denial::Rig(Closed::Parked)
+}
+
+/// The end of session 1, as the kernel reports it.
+fn death(noticed: Now) -> Death {
+    Death {
+        session: "gt-r-witness".into(),
+        id: "$1".into(),
+        noticed,
+        exit: Some(137),
+        with_server: false,
+        sign: Sign::Process,
+        panes: Vec::new(),
+    }
 }
 
 /// An observation by name.
@@ -40,7 +61,7 @@ fn seen(what: &str, now: Now) -> Observation {
         other => panic!("{other}"),
     };
     let permission = match what {
-        _ if what.contains("+parked") => Permission::Denied("rig is parked".into()),
+        _ if what.contains("+parked") => Permission::Denied(parked()),
         _ if what.contains("+gate?") => Permission::Unknown("the wisp file is broken".into()),
         _ => Permission::Allowed,
     };
@@ -51,7 +72,7 @@ fn seen(what: &str, now: Now) -> Observation {
     };
     let assignment = match what {
         _ if what.contains("+hooked") => Assignment::Hooked { hook: "gt-1".into() },
-        _ if what.contains("+idle") => Assignment::None("no work on its hook".into()),
+        _ if what.contains("+idle") => Assignment::None(Unwanted::NoWork),
         _ if what.contains("+bead?") => Assignment::Unknown("bd".into()),
         _ if what.contains("+unasked") => Assignment::NotAsked,
         _ => Assignment::Standing,
@@ -64,7 +85,7 @@ fn seen(what: &str, now: Now) -> Observation {
     Observation {
         begun: now,
         noticed,
-        with_server: what.contains("+server"),
+        death: what.contains("+server").then(|| Death { with_server: true, ..death(now) }),
         sighting,
         permission,
         state_file,
@@ -106,6 +127,10 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
     lifecycle.apply(event, around)
 }
 
+fn died(step: &Step) -> bool {
+    step.reasons.iter().any(|reason| matches!(reason, Reason::Died(_)))
+}
+
 fn look(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
     step(lifecycle, Event::Seen(seen(what, at(second))), at(second))
 }
@@ -126,7 +151,8 @@ fn given(state: &str) -> Lifecycle {
     let suspected = |before, involved| State::Confirming {
         noticed: at(99),
         due: at(100),
-        what: "session is gone".into(),
+        what: Missing::Session,
+        held_up: None,
         before,
         involved,
     };
@@ -135,7 +161,7 @@ fn given(state: &str) -> Lifecycle {
         until: at(second).wall,
         counted,
         paced: false,
-        why: "restart 2 waits".into(),
+        why: WaitsFor::Backoff(2),
     };
     let held = |second, gate_closed| State::Held {
         until: at(second).wall,
@@ -144,7 +170,7 @@ fn given(state: &str) -> Lifecycle {
     };
     it.state = match state {
         "unseen" => State::Unseen,
-        "absent" => State::Absent { why: "rig is parked".into(), paused: true },
+        "absent" => State::Absent { why: NotStarted::Denied(parked()) },
         "starting" => {
             State::Starting { since: at(90), order: StartOrder { attempt: Attempt::Fresh, replace: None } }
         }
@@ -153,7 +179,8 @@ fn given(state: &str) -> Lifecycle {
         "confirming" => State::Confirming {
             noticed: at(100),
             due: at(101),
-            what: "session is gone".into(),
+            what: Missing::Session,
+            held_up: None,
             before: Some(life),
             involved: Vec::new(),
         },
@@ -476,7 +503,7 @@ fn how_a_start_ends() {
         ("found", StartEnd::Found(session(3)), "alive, leave"),
         ("taken", StartEnd::Taken, "absent, look in 0"),
         ("left", StartEnd::Left { session: session(3), why: "rig is parked".into() }, "alive, leave"),
-        ("refused", StartEnd::Refused("rig is parked".into()), "absent, leave"),
+        ("refused", StartEnd::Refused(parked()), "absent, leave"),
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
         ("impossible", StartEnd::Impossible("no program".into()), "waiting, look in 30"),
         ("never appeared", StartEnd::NeverAppeared("60 s".into()), "starting, restart 1"),
@@ -512,7 +539,7 @@ fn only_a_live_agent_is_replaced_and_only_when_it_may_start() {
     };
     for (state, permission, expected) in [
         ("alive", Permission::Allowed, "starting, restart 1"),
-        ("alive", Permission::Denied("paused".into()), "alive, leave"),
+        ("alive", Permission::Denied(Denial::DeaconPaused(None)), "alive, leave"),
         ("alive", Permission::Unknown("?".into()), "alive, leave"),
         ("starting", Permission::Allowed, "starting, leave"),
         ("confirming", Permission::Allowed, "confirming, leave"),
@@ -551,7 +578,8 @@ fn dying_again_and_again_ends_in_a_crash_loop_that_is_told_once_and_tried_again(
             }
             _ => look_again(&mut lifecycle, "gone", now),
         };
-        told += step.notices.iter().filter(|notice| matches!(notice, Notice::CrashLoop { .. })).count();
+        let began = |it: &&Reason| matches!(it, Reason::CrashLoop(CrashLoop { began: Some(_), .. }));
+        told += step.reasons.iter().filter(began).count();
         match step.decision {
             Decision::Start(_) => restarts += 1,
             Decision::LookAgain(after) => now += i64::try_from(after.as_secs()).unwrap() + 1,
@@ -583,7 +611,6 @@ fn cleared_by_hand_what_waits_or_is_held_is_started_at_once() {
         let cleared = step(&mut lifecycle, Event::Cleared, at(100));
         assert_eq!(outcome(&lifecycle, &cleared), expected, "{state}");
         assert_eq!(*lifecycle.history(), RestartHistory::default(), "{state}");
-        assert!(cleared.notices.contains(&Notice::Keep(RestartHistory::default())), "{state}: it is kept");
         if expected.starts_with("waiting") {
             let then = look_again(&mut lifecycle, "gone", 100);
             assert_eq!(outcome(&lifecycle, &then), "starting, start", "{state}");
@@ -634,13 +661,14 @@ fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
 
 #[test]
 fn a_death_is_told_once_when_it_is_confirmed() {
-    type Case<'a> = (&'a str, &'a str, Option<(Option<&'a str>, Option<&'a str>, bool)>);
+    type Case<'a> = (&'a str, &'a str, Option<(Option<&'a str>, Option<&'a str>, Cause)>);
+    let (crashed, missing) = (Cause::Crashed(None), Cause::AgentMissing);
     let cases: [Case<'_>; 11] = [
-        ("confirming, due", "gone", Some((Some("$1"), None, false))),
-        ("confirming, due", "zombie", Some((Some("$1"), None, true))),
-        ("confirming, due", "gone+hooked", Some((Some("$1"), Some("gt-1"), false))),
+        ("confirming, due", "gone", Some((Some("$1"), None, crashed))),
+        ("confirming, due", "zombie", Some((Some("$1"), None, missing))),
+        ("confirming, due", "gone+hooked", Some((Some("$1"), Some("gt-1"), crashed))),
         ("confirming, due, never alive", "gone+hooked", None),
-        ("confirming, due, seen by the last supervisor", "gone+hooked", Some((None, Some("gt-1"), false))),
+        ("confirming, due, seen by the last supervisor", "gone+hooked", Some((None, Some("gt-1"), crashed))),
         ("confirming, due, seen by the last supervisor", "gone", None),
         ("confirming, due, seen by the last supervisor", "gone+hooked+parked", None),
         ("confirming, due, never alive", "zombie", None),
@@ -652,17 +680,17 @@ fn a_death_is_told_once_when_it_is_confirmed() {
         let mut lifecycle = given(state);
         let step = look_again(&mut lifecycle, what, 100);
         let told: Vec<_> = step
-            .notices
+            .reasons
             .iter()
-            .filter_map(|notice| match notice {
-                Notice::Died(it) => Some(it.clone()),
+            .filter_map(|reason| match reason {
+                Reason::Died(it) => Some(it.clone()),
                 _ => None,
             })
             .collect();
         assert!(told.iter().all(|it| it.noticed == at(99)), "as of when it was noticed");
         let told: Vec<_> = told
             .iter()
-            .map(|it| (it.session.as_ref().map(|key| key.id.as_str()), it.hook.as_deref(), it.left_session))
+            .map(|it| (it.session.as_ref().map(|key| key.id.as_str()), it.hook.as_deref(), it.cause))
             .collect();
         assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{state}, {what}");
         assert!(!lifecycle.is_missed(), "{state}, {what}: whatever it was, it is accounted for");
@@ -681,8 +709,8 @@ fn what_an_operator_stopped_does_not_die_when_the_hold_ends() {
     assert!(!lifecycle.is_missed(), "somebody meant it");
     let over = look_again(&mut lifecycle, "gone+hooked+stopped", 702);
     assert_eq!(outcome(&lifecycle, &over), "starting, hold over");
-    let unwanted = |notice: &Notice| matches!(notice, Notice::Died(_) | Notice::Keep(_));
-    assert!(!over.notices.iter().any(unwanted), "no death, no restart that counts: {:?}", over.notices);
+    assert!(!died(&over), "{:?}", over.reasons);
+    assert_eq!(*lifecycle.history(), RestartHistory::default(), "no restart that counts");
 }
 
 #[test]
@@ -697,7 +725,7 @@ fn a_shell_that_somebody_restored_is_never_an_agent() {
     assert_eq!(outcome(&lifecycle, &first), "confirming, look in 1");
     let then = look_again(&mut lifecycle, "zombie", 161);
     assert_eq!(outcome(&lifecycle, &then), "starting, start", "not counted");
-    assert!(!then.notices.iter().any(|notice| matches!(notice, Notice::Died(_))));
+    assert!(!died(&then));
 }
 
 #[test]
@@ -710,8 +738,8 @@ fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
         }
         let step = look_again(&mut lifecycle, "gone", 100);
         assert_eq!(outcome(&lifecycle, &step), "starting, restart 1", "{line}");
-        let told = step.notices.iter().find_map(|notice| match notice {
-            Notice::Died(it) => Some(it.by_command.as_deref() == Some(line)),
+        let told = step.reasons.iter().find_map(|reason| match reason {
+            Reason::Died(it) => Some(it.by_command.as_deref() == Some(line)),
             _ => None,
         });
         assert_eq!(told, Some(by_command), "{line}");
@@ -726,11 +754,8 @@ fn what_ended_with_its_tmux_server_takes_its_turn_and_is_nobodys_restart() {
         lifecycle.history.restart_count = 4;
         let before = lifecycle.history.clone();
         let first = paced_step(&mut lifecycle, gone(100), at(100), pace);
-        assert!(first.notices.contains(&Notice::TurnTaken));
-        assert!(
-            first.notices.iter().any(|notice| matches!(notice, Notice::Died(_))),
-            "it is told all the same"
-        );
+        assert!(first.takes_turn);
+        assert!(died(&first), "it is reported all the same");
         if !pace.is_zero() {
             assert_eq!(outcome(&lifecycle, &first), "waiting, look in 20");
             let _ = paced_step(&mut lifecycle, gone(120), at(120), pace);
@@ -748,14 +773,14 @@ fn a_restart_waits_for_its_turn_once() {
     let mut lifecycle = given("confirming, due");
     let first = paced_step(&mut lifecycle, gone(100), at(100), pace);
     assert_eq!(outcome(&lifecycle, &first), "waiting, look in 20");
-    assert!(first.notices.contains(&Notice::TurnTaken));
+    assert!(first.takes_turn);
     let then = paced_step(&mut lifecycle, gone(120), at(120), pace);
     assert_eq!(outcome(&lifecycle, &then), "starting, restart 1", "it has had its turn");
-    assert!(!then.notices.contains(&Notice::TurnTaken));
+    assert!(!then.takes_turn);
     let mut free = given("confirming, due");
     let at_once = paced_step(&mut free, gone(100), at(100), Duration::ZERO);
     assert_eq!(outcome(&free, &at_once), "starting, restart 1");
-    assert!(at_once.notices.contains(&Notice::TurnTaken), "so that the next one comes later");
+    assert!(at_once.takes_turn, "so that the next one comes later");
     let mut stuck = given("alive");
     let (heartbeat, permission) = (at(0).wall, Permission::Allowed);
     let event = Event::Replace { why: "its heartbeat is old".into(), heartbeat, permission };

@@ -2,20 +2,17 @@
 //!
 //! It decides nothing; what an owner must know itself is in its lifecycle.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::Owner;
 use crate::{
     agent::{
         confirmation::{Observation, Permission, Sighting},
-        history::{
-            Entry, Kind,
-            story::{self, Around, Before},
-        },
-        lifecycle::{Notice, State, Step},
-        standing::Standing,
+        history::{Entry, Kind, story},
+        holds::Hold,
+        lifecycle::State,
+        phase::Phase,
+        reason::Reason,
     },
     clock::Now,
     sessions::death::Death,
@@ -26,10 +23,9 @@ impl Owner {
     pub(super) fn take_over_history(&mut self, now: Now) {
         let identity = &self.spec.identity;
         let before = self.deps.histories.standing(identity);
-        if let Some((Standing::Starting, _)) = before {
-            let seen = "its start was cut short by a fault or an end of ours";
-            let entry = Entry::new(Kind::Ours, now.wall, seen, "looked at afresh");
-            self.deps.histories.add(identity, entry.leading_to(Standing::Unknown, None));
+        if let Some((Phase::Starting, _)) = before {
+            let entry = Entry::of(&Reason::StartInterrupted, Kind::Ours, now.wall);
+            self.deps.histories.add(identity, entry.leading_to(Phase::Unknown, None));
         }
         self.settle(now);
     }
@@ -48,20 +44,28 @@ impl Owner {
         }
     }
 
-    /// Keeps what a step of the lifecycle means for its history.
-    pub(super) fn keep_history(&mut self, before: Before, step: &Step, window: Duration, now: Now) {
-        let life = step.notices.iter().find_map(|notice| match notice {
-            Notice::Died(obituary) => obituary.session.clone(),
-            _ => None,
-        });
-        let life = life.or_else(|| match self.lifecycle.state() {
-            State::Confirming { before: Some(life), .. } => Some(life.session.clone()),
-            _ => None,
-        });
-        let death = life.and_then(|session| self.death_of(&session.id));
+    /// That it is held on request, or not any more, is to outlive us.
+    pub(super) fn keep_hold(&mut self, before: Option<&Hold>) {
+        let hold = self.lifecycle.hold();
+        if hold != before {
+            self.deps.holds.set(&self.spec.identity, hold.cloned());
+            let deps = self.deps.clone();
+            self.work.run(async move { drop(deps.holds.save(&deps).await) });
+        }
+    }
+
+    /// What it waits for is to outlive us.
+    pub(super) fn keep_wait(&mut self, now: Now) {
+        if self.deps.waits.set(&self.spec.identity, self.lifecycle.wait(), now.wall) {
+            let deps = self.deps.clone();
+            self.work.run(async move { drop(deps.waits.save(&deps).await) });
+        }
+    }
+
+    /// Keeps what happened in a step of the lifecycle.
+    pub(super) fn keep_history(&mut self, reasons: &[Reason], now: Now) {
         let request = self.attending.as_ref().map(|request| request.id.as_str());
-        let around = Around { now, death, request, window };
-        let entry = story::entry(before, &self.lifecycle, step, around);
+        let entry = story::entry(&self.lifecycle, reasons, request, now);
         self.settle(now);
         let Some(entry) = entry else { return };
         let (histories, identity) = (&self.deps.histories, &self.spec.identity);
@@ -87,16 +91,8 @@ impl Owner {
         if !lives || why == self.left_alone {
             return;
         }
-        let entry = match &why {
-            Some(why) => Entry::new(Kind::Change, seen.begun.wall, why, "not touched while that lasts"),
-            None => Entry::new(
-                Kind::Change,
-                seen.begun.wall,
-                "nothing stands in the way any more",
-                "looked after again",
-            ),
-        };
-        self.deps.histories.add(&self.spec.identity, entry);
+        let reason = why.clone().map_or(Reason::Supervised, Reason::LeftAlone);
+        self.deps.histories.add(&self.spec.identity, Entry::of(&reason, Kind::Change, seen.begun.wall));
         self.left_alone = why;
     }
 
@@ -107,17 +103,17 @@ impl Owner {
 
     /// How it is now, and since when.
     fn settle(&mut self, now: Now) {
-        let standing = Standing::of(&self.lifecycle);
+        let standing = Phase::of(&self.lifecycle);
         let since = self.since(standing, now);
         self.standing = (standing, since);
-        if standing != Standing::Unknown {
+        if standing != Phase::Unknown {
             self.deps.histories.stands(&self.spec.identity, standing, since);
         }
     }
 
-    fn since(&self, standing: Standing, now: Now) -> Timestamp {
+    fn since(&self, standing: Phase, now: Now) -> Timestamp {
         let before = match self.standing {
-            (Standing::Unknown, _) if standing != Standing::Unknown => {
+            (Phase::Unknown, _) if standing != Phase::Unknown => {
                 self.deps.histories.standing(&self.spec.identity)
             }
             before => Some(before),
@@ -125,9 +121,8 @@ impl Owner {
         let known = before.filter(|(before, _)| *before == standing).map(|(_, since)| since);
         match self.lifecycle.state() {
             // It may have begun another life unseen.
-            State::Alive { session, .. } if standing == Standing::Alive => {
-                let first_seen =
-                    if self.standing.0 == Standing::Unknown { session.created } else { now.wall };
+            State::Alive { session, .. } if standing == Phase::Alive => {
+                let first_seen = if self.standing.0 == Phase::Unknown { session.created } else { now.wall };
                 known.unwrap_or(first_seen).max(session.created)
             }
             State::HeldOnRequest { hold } => known.unwrap_or(hold.since),

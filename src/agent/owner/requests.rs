@@ -9,8 +9,9 @@ use super::{Owner, OwnerEvent};
 use crate::{
     agent::{
         confirmation::Observation,
-        lifecycle::{Asked, Attempt, Event, Outcome, StartEnd, StartOrder, State, StopEnd, StopOrder},
+        lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
         observe::How,
+        reason::Reason,
         start, stop,
     },
     lifecycle::{
@@ -72,20 +73,20 @@ impl Owner {
         }
     }
 
-    pub(super) fn request_came_to(&mut self, outcome: Outcome) {
+    pub(super) fn request_came_to(&mut self, outcome: &Reason) {
         let Some(request) = self.attending.clone() else { return };
-        let identity = &self.spec.identity;
+        let (agent, reason) = (&self.spec.identity, outcome.code());
         match outcome {
-            Outcome::Carried => self.finish(&request),
-            Outcome::Refused(why) => {
-                tracing::warn!("{identity}: request by mail {} is not carried out: {why}", request.id);
-                self.finish(&request);
+            Reason::RequestRefused(why) => {
+                tracing::warn!(%agent, reason, "request by mail {} is not carried out: {why}", request.id);
             }
-            Outcome::Unclear(why) => {
-                tracing::info!("{identity}: request by mail {} has to wait: {why}", request.id);
-                self.put_off();
+            Reason::RequestPostponed(why) => {
+                tracing::info!(%agent, reason, "request by mail {} has to wait: {why}", request.id);
+                return self.put_off();
             }
+            _ => {}
         }
+        self.finish(&request);
     }
 
     fn finish(&mut self, request: &Request) {
@@ -135,14 +136,15 @@ impl Owner {
     pub(super) fn tell_asked_start(&mut self, end: &StartEnd) {
         let State::Starting { order, .. } = self.state() else { return };
         let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };
+        let (agent, id) = (&self.spec.identity, &request.id);
         let why = match end {
-            StartEnd::Refused(why)
-            | StartEnd::Unwanted(why)
-            | StartEnd::StoppedByHand(why)
-            | StartEnd::Impossible(why)
-            | StartEnd::NeverAppeared(why) => why,
+            StartEnd::Refused(why) => why.to_string(),
+            StartEnd::Unwanted(why) => why.to_string(),
+            StartEnd::StoppedByHand(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
+                why.clone()
+            }
             StartEnd::Unclear(why) => {
-                tracing::info!("{}: request by mail {} has to wait: {why}", self.spec.identity, request.id);
+                tracing::info!(%agent, reason = "request_postponed", "request by mail {id} has to wait: {why}");
                 return;
             }
             StartEnd::Up { .. }
@@ -151,6 +153,6 @@ impl Owner {
             | StartEnd::Left { .. }
             | StartEnd::Ended(_) => return,
         };
-        tracing::warn!("{}: request by mail {} came to nothing: {why}", self.spec.identity, request.id);
+        tracing::warn!(%agent, reason = "request_failed", "request by mail {id} came to nothing: {why}");
     }
 }

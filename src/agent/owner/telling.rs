@@ -1,20 +1,23 @@
-//! What an owner tells of its agent: log lines, events, mails, problems — all of them projections of the lifecycle's notices.
+//! What an owner reports of its agent: log lines, events, mails, problems — all of them renderings of the lifecycle's
+//! [`Reason`]s.
 //!
-//! It decides nothing, and nothing waits for what it tells.
+//! It must not decide anything, and nothing waits for it.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::Level;
 
 use super::Owner;
 use crate::{
     agent::{
-        history::{Entry, story},
+        history::Entry,
         identity::{Identity, Role},
-        lifecycle::{Attempt, Notice, Obituary, StartEnd},
+        lifecycle::{Attempt, StartEnd},
+        phase::Phase,
+        reason::{Cause, CrashLoop, DeathReport, Reason},
         restart,
         status::End,
-        waits::Wait,
     },
     audit::{
         incidents::Condition,
@@ -28,72 +31,87 @@ use crate::{
     town::{events::Event as TownEvent, log::line::AS_IS},
 };
 
+/// One line in the log about an agent: the text names it, and programs find it in fields.
+macro_rules! log {
+    ($level:expr, $spec:expr, $from:expr, $to:expr, $reason:expr, $text:expr) => {
+        tracing::event!(
+            $level,
+            agent = %$spec.identity,
+            session = $spec.session,
+            from = $from.as_str(),
+            to = $to.as_str(),
+            reason = $reason.code(),
+            "{}",
+            $text
+        )
+    };
+}
+
 impl Owner {
-    pub(super) fn notice(&mut self, notice: Notice, now: Now) {
-        let identity = &self.spec.identity;
-        match notice {
-            Notice::Told { line, .. } => tracing::info!("{identity}: {line}"),
-            Notice::Keep(history) => self.deps.restarts.keep(identity, &history),
-            Notice::Died(obituary) => self.tell_died(&obituary, now),
-            Notice::StoppedByHand => {
-                identity.rig().into_iter().for_each(|rig| self.deps.docked.read_again(rig));
+    /// Reports what happened in a step that led here from that phase.
+    pub(super) fn report(&mut self, reason: Reason, from: Phase, now: Now) {
+        let (spec, to) = (self.spec.clone(), Phase::of(&self.lifecycle));
+        match &reason {
+            Reason::Died(report) => return self.report_death(report.clone(), from, now),
+            Reason::RequestCarriedOut | Reason::RequestRefused(_) | Reason::RequestPostponed(_) => {
+                return self.request_came_to(&reason);
             }
-            Notice::Hold(hold) => {
-                self.deps.holds.set(identity, hold);
-                let deps = self.deps.clone();
-                self.work.run(async move { drop(deps.holds.save(&deps).await) });
+            // The history has them; in the log they would repeat what another line says.
+            Reason::Starting { .. }
+            | Reason::StartPostponed(_)
+            | Reason::Unclear { .. }
+            | Reason::ObservedAgain => {
+                log!(Level::DEBUG, spec, from, to, reason, reason.words().line());
             }
-            Notice::WaitsUntil(until, why) => self.keep_wait(Some(Wait { until, why }), now),
-            Notice::Request(outcome) => self.request_came_to(outcome),
-            Notice::TurnTaken => self.deps.deaths.take_turn(now, &self.deps.settings().deaths),
-            Notice::Started { attempt, took } => self.tell_started(attempt, took, now),
-            Notice::CrashLoop { restarts, until } => self.tell_crash_loop(restarts, until, now),
+            _ => log!(Level::INFO, spec, from, to, reason, reason.words().line()),
+        }
+        match reason {
+            Reason::Started { attempt, took } => self.report_start(attempt, took, now),
+            Reason::CrashLoop(CrashLoop { restarts, until, began: Some(_) }) => {
+                self.report_crash_loop(restarts, until, now);
+            }
+            Reason::StoppedByHand(..) => {
+                spec.identity.rig().into_iter().for_each(|rig| self.deps.docked.read_again(rig));
+            }
+            _ => {}
         }
     }
 
-    /// What it waits for is to outlive us.
-    pub(super) fn keep_wait(&mut self, wait: Option<Wait>, now: Now) {
-        if self.deps.waits.set(&self.spec.identity, wait, now.wall) {
-            let deps = self.deps.clone();
-            self.work.run(async move { drop(deps.waits.save(&deps).await) });
-        }
-    }
-
-    fn tell_died(&mut self, obituary: &Obituary, now: Now) {
-        let told = obituary.session.as_ref().and_then(|session| self.death_of(&session.id));
-        let exit = told.and_then(|death| death.exit);
-        let with_server = told.is_some_and(|death| death.with_server);
-        let reason = story::cause(obituary, told);
-        let identity = self.spec.identity.clone();
-        if let Some(line) = &obituary.by_command {
-            tracing::info!("{identity}: ended while `{line}` was at work; brought back, and told to nobody");
+    fn report_death(&mut self, report: DeathReport, from: Phase, now: Now) {
+        let (spec, to) = (self.spec.clone(), Phase::of(&self.lifecycle));
+        if report.by_command.is_some() {
+            let text = format!("{report}; brought back, and told to nobody");
+            log!(Level::INFO, spec, from, to, Reason::Died(report), text);
             return;
         }
+        let identity = spec.identity.clone();
         // Until it was noticed: that it was confirmed later makes its life no longer.
-        let lived = obituary.session.as_ref().map(|session| obituary.noticed.age_of(session.created));
+        let lived = report.session.as_ref().map(|session| report.noticed.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
             self.deps.incidents.lives(&identity);
         }
-        if obituary.session.is_some() {
-            let (session, noticed) = (self.spec.session.clone(), obituary.noticed);
-            let agent = identity.clone();
+        let (cause, exit) = (report.cause.to_string(), report.cause.exit());
+        if report.session.is_some() {
+            let (session, noticed, agent) = (spec.session.clone(), report.noticed, identity.clone());
+            let with_server = report.cause == Cause::TmuxServerDied;
             let death = ConfirmedDeath { agent, session, noticed, exit, with_server };
             self.deps.deaths.record(death, now, &self.deps.settings().deaths);
         }
         self.last_end =
-            Some(End { noticed: obituary.noticed.wall, confirmed: now.wall, reason: reason.clone() });
+            Some(End { noticed: report.noticed.wall, confirmed: now.wall, reason: cause.clone() });
         let payload = serde_json::json!({
-            "session": self.spec.session,
+            "session": spec.session,
             "agent": identity.to_string(),
-            "reason": reason,
+            "reason": cause,
             "caller": "daemon",
         });
         let event = TownEvent::ours(now.wall, "session_death", payload);
-        let (deps, spec, hook) = (self.deps.clone(), self.spec.clone(), obituary.hook.clone());
+        let deps = self.deps.clone();
         self.work.run(async move {
             // That it is reported is on disk before it is, so that no later supervisor reports it again.
             let _ = deps.lives.save(&deps).await;
-            tracing::warn!("{}: died: {reason}", spec.identity);
+            let hook = report.hook.clone();
+            log!(Level::WARN, spec, from, to, Reason::Died(report), format!("died: {cause}"));
             events::append(&deps, &event).await;
             if let (Identity::Polecat(rig, name), Some(hook)) = (&spec.identity, hook) {
                 tracing::warn!(target: AS_IS, "{}", texts::crash_detected(rig, name, &hook, &spec.session));
@@ -119,8 +137,7 @@ impl Owner {
         self.work.run(async move { mailing::send_once(&deps, mail).await });
     }
 
-    fn tell_started(&mut self, attempt: Attempt, took: Duration, now: Now) {
-        tracing::info!("{}: {}", self.spec.identity, story::started(attempt, took));
+    fn report_start(&mut self, attempt: Attempt, took: Duration, now: Now) {
         let attempt = match attempt {
             Attempt::Fresh | Attempt::HoldOver | Attempt::Asked => return,
             Attempt::Restart(n) => n,
@@ -135,7 +152,7 @@ impl Owner {
         self.append(TownEvent::ours(now.wall, "agent_restarted", payload));
     }
 
-    fn tell_crash_loop(&mut self, restarts: u32, until: Timestamp, now: Now) {
+    fn report_crash_loop(&mut self, restarts: u32, until: Timestamp, now: Now) {
         let identity = self.spec.identity.to_string();
         let text = format!(
             "{identity} was restarted {restarts} times within {} and is held; it is tried again in {}",

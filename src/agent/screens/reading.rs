@@ -18,8 +18,12 @@ fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
         Some(title) => {
             let text = format!("{} waits at a question, nothing is typed to it: {title}", agent.identity);
             deps.problems.report(key, text);
-            let entry =
-                Entry::word(now.wall, &format!("waits at a question: {title}"), "nothing is typed to it");
+            let entry = Entry::word(
+                now.wall,
+                "question",
+                &format!("waits at a question: {title}"),
+                "nothing is typed to it",
+            );
             deps.histories.add(&agent.identity, entry);
         }
         None => drop(deps.problems.clear(&key)),

@@ -5,10 +5,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{SOMETHING_ELSE, Start, Step};
+use super::{Start, Step};
 use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
+        denial::Unwanted,
         identity::Role,
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
@@ -157,7 +158,7 @@ impl Start<'_> {
             }
             if pressed == Key::Enter {
                 let chosen = &menu.options[target];
-                tracing::info!("{}: answered {:?} with {chosen:?}", self.spec.identity, now.title);
+                tracing::info!(agent = %self.spec.identity, "answered {:?} with {chosen:?}", now.title);
                 return Ok(true);
             }
         }
@@ -249,7 +250,7 @@ impl Start<'_> {
         self.makes_way(key)?;
         match permission::ask(self.deps, self.spec).await {
             // What runs is left running.
-            Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why }),
+            Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why: why.to_string() }),
             Permission::Allowed => Ok(known),
             Permission::Unknown(_) => Ok(false),
         }
@@ -297,7 +298,7 @@ impl Start<'_> {
     /// Ends a start that nobody asked for when somebody asked for something else; what runs is left running.
     fn makes_way(&self, key: &SessionKey) -> Step<()> {
         if self.must_make_way() {
-            return Err(StartEnd::Left { session: key.clone(), why: SOMETHING_ELSE.to_owned() });
+            return Err(StartEnd::Left { session: key.clone(), why: Unwanted::Superseded.to_string() });
         }
         Ok(())
     }

@@ -59,7 +59,8 @@ where
             Level::WARN => "Warning: ",
             _ => "",
         };
-        writeln!(writer, "{} {level}{}{}", stamp(&(self.now)()), text.message, text.fields)
+        let subject = text.subject.map(|subject| format!("{subject}: ")).unwrap_or_default();
+        writeln!(writer, "{} {level}{subject}{}{}", stamp(&(self.now)()), text.message, text.fields)
     }
 }
 
@@ -77,9 +78,14 @@ impl FormatTime for Rfc3339 {
     }
 }
 
+/// The fields that the text of an event says already; in JSON they stand beside it.
+const IN_THE_TEXT: [&str; 4] = ["from", "to", "reason", "problem"];
+
 /// An event's message and its other fields, made harmless.
 #[derive(Default)]
 struct Text {
+    /// The agent it is about, or the session where that is all that is known: stands before the message.
+    subject: Option<String>,
     message: String,
     fields: String,
 }
@@ -89,6 +95,15 @@ impl Text {
         if field.name() == "message" {
             self.message.push_str(&one_line(value));
             return;
+        }
+        match field.name() {
+            "agent" => return self.subject = Some(one_line(value)),
+            "session" => {
+                self.subject.get_or_insert_with(|| one_line(value));
+                return;
+            }
+            name if IN_THE_TEXT.contains(&name) => return,
+            _ => {}
         }
         let _ = write!(self.fields, " {}=", field.name());
         if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=') {

@@ -84,6 +84,8 @@ fn one_event_is_one_harmless_line() {
         tracing::warn!("rigs.json is broken");
         tracing::warn!(target: line::AS_IS, "CRASH DETECTED: as scripts look for it");
         tracing::error!(agent = "r/witness", took = 3, why = "it \"died\" =", none = "", "start failed");
+        tracing::info!(session = "gt-r-witness", agent = "r/witness", from = "alive", to = "waiting", "died");
+        tracing::info!(session = "gt-r-witness", reason = "x", "killed");
         tracing::info!("two\nlines\r\n2026/01/01 00:00:00 forged \u{1b}[31m\u{7}\u{85}\u{2028}é");
         tracing::info!(path = %"a\nb", "field");
         tracing::debug!("not at this level");
@@ -96,7 +98,9 @@ fn one_event_is_one_harmless_line() {
             "Daemon starting (PID 7)",
             "Warning: rigs.json is broken",
             "CRASH DETECTED: as scripts look for it",
-            r#"Error: start failed agent=r/witness took=3 why="it \"died\" =" none="""#,
+            r#"Error: r/witness: start failed took=3 why="it \"died\" =" none="""#,
+            "r/witness: died",
+            "gt-r-witness: killed",
             r"two\nlines\r\n2026/01/01 00:00:00 forged \u{1b}[31m\u{7}\u{85}\u{2028}é",
             r#"field path="a\nb""#,
             "Warning: not ours, but a warning",

@@ -164,7 +164,7 @@ impl RootState {
     /// Their owners hear of it; of those who have none there may be an entry in the restart state.
     pub(super) fn clear_backoff(&mut self, whose: Option<Identity>) {
         match &whose {
-            Some(identity) => tracing::info!("{identity}: backoff cleared by hand"),
+            Some(identity) => tracing::info!(agent = %identity, "backoff cleared by hand"),
             None => tracing::info!("Backoff of all agents cleared by hand"),
         }
         self.plan.deps.restarts.clear(whose.as_ref());

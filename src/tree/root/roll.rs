@@ -7,7 +7,11 @@ use std::collections::BTreeSet;
 
 use super::{RootChild, RootState};
 use crate::{
-    agent::{identity::Identity, standing::Standing, status::AgentStatus},
+    agent::{
+        identity::Identity,
+        phase::{NOT_OBSERVED, Phase},
+        status::AgentStatus,
+    },
     tree::children::ChildStatus,
 };
 
@@ -37,7 +41,7 @@ impl RootState {
                 let last = deps.histories.standing(&identity);
                 let since = last.map_or(self.plan.process.started_at, |(_, since)| since);
                 let why = match last {
-                    None | Some((Standing::Unknown, _)) => "not looked at yet".to_owned(),
+                    None | Some((Phase::Unknown, _)) => NOT_OBSERVED.to_owned(),
                     Some((standing, _)) => format!("last known: {standing}"),
                 };
                 AgentStatus::unknown(&identity, session, since, why)

@@ -11,11 +11,11 @@ fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> S
 }
 
 /// What came of the request, if anything did yet.
-fn came_to(step: &Step) -> Option<&Outcome> {
-    step.notices.iter().find_map(|notice| match notice {
-        Notice::Request(outcome) => Some(outcome),
-        _ => None,
-    })
+fn came_to(step: &Step) -> Option<&Reason> {
+    let outcome = |it: &&Reason| {
+        matches!(it, Reason::RequestCarriedOut | Reason::RequestRefused(_) | Reason::RequestPostponed(_))
+    };
+    step.reasons.iter().find(outcome)
 }
 
 fn begun(n: Option<u32>) -> Stage {
@@ -57,7 +57,11 @@ fn requests_are_carried_out_in_any_state() {
                 let step = ask(&mut lifecycle, action, Stage::Due, what);
                 assert_eq!(outcome(&lifecycle, &step), expected, "{state}, {what}, {action:?}");
                 let done = (action, what) == (Action::Stop, "gone");
-                assert_eq!(came_to(&step), done.then_some(&Outcome::Carried), "{state}, {what}, {action:?}");
+                assert_eq!(
+                    came_to(&step),
+                    done.then_some(&Reason::RequestCarriedOut),
+                    "{state}, {what}, {action:?}"
+                );
             }
         }
     }
@@ -70,7 +74,7 @@ fn what_is_under_way_is_ended_first() {
             let mut lifecycle = given(state);
             let step = ask(&mut lifecycle, action, Stage::Due, "alive");
             assert_eq!(outcome(&lifecycle, &step), format!("{state}, leave"));
-            assert_eq!(step.notices, [], "{state}");
+            assert_eq!(step.reasons, [], "{state}");
         }
     }
 }
@@ -86,12 +90,12 @@ fn not_allowed_or_not_known_changes_nothing() {
                 let step = ask(&mut lifecycle, action, Stage::Due, what);
                 assert_eq!(lifecycle.state(), given(state).state(), "{state}, {what}, {action:?}");
                 let right = match came_to(&step) {
-                    Some(Outcome::Refused(why)) => refused && why == "rig is parked",
-                    Some(Outcome::Unclear(_)) => !refused,
+                    Some(Reason::RequestRefused(why)) => refused && *why == parked(),
+                    Some(Reason::RequestPostponed(_)) => !refused,
                     _ => false,
                 };
                 assert!(right, "{state}, {what}, {action:?}: {step:?}");
-                assert_eq!((step.decision, step.notices.len()), (Decision::Leave, 1), "{state}, {what}");
+                assert_eq!((step.decision, step.reasons.len()), (Decision::Leave, 1), "{state}, {what}");
             }
         }
     }
@@ -115,7 +119,7 @@ fn one_that_was_begun_is_gone_on_with_or_is_done() {
         let mut lifecycle = given("alive");
         let step = ask(&mut lifecycle, action, stage, what);
         assert_eq!(outcome(&lifecycle, &step), expected, "{name}, {action:?}");
-        assert_eq!(came_to(&step), done.then_some(&Outcome::Carried), "{name}, {action:?}");
+        assert_eq!(came_to(&step), done.then_some(&Reason::RequestCarriedOut), "{name}, {action:?}");
     }
 }
 
@@ -131,17 +135,16 @@ fn a_fresh_start_ends_holds_backoffs_and_crash_loops_and_is_not_counted() {
             crash_loop_since: long_ago,
             recent: vec![at(1).wall; 5],
         };
-        let step = ask(&mut lifecycle, Action::Restart, Stage::Due, "gone");
+        let _ = ask(&mut lifecycle, Action::Restart, Stage::Due, "gone");
         let afresh = RestartHistory { last_restart: long_ago, ..RestartHistory::default() };
         assert_eq!(lifecycle.history, afresh, "{state}");
-        assert!(step.notices.contains(&Notice::Keep(afresh)), "{state}");
-        assert_eq!(step.notices.contains(&Notice::Hold(None)), state == "held on request", "{state}");
+        assert_eq!(lifecycle.hold(), None, "{state}");
     }
 }
 
 #[test]
 fn how_a_stop_ends() {
-    let refused = StopEnd::Refused("rig is parked".into());
+    let refused = StopEnd::Refused(parked());
     for (end, expected, held) in [
         (StopEnd::Ended, "held on request, look in 0", true),
         (StopEnd::Gone, "held on request, look in 0", true),
@@ -151,8 +154,8 @@ fn how_a_stop_ends() {
         let mut lifecycle = given("stopping");
         let step = step(&mut lifecycle, Event::StopEnded(end.clone()), at(100));
         assert_eq!(outcome(&lifecycle, &step), expected, "{end:?}");
-        assert_eq!(step.notices.contains(&Notice::Hold(None)), !held, "{end:?}");
-        assert_eq!(came_to(&step) == Some(&Outcome::Carried), held, "{end:?}");
+        assert_eq!(lifecycle.hold().is_some(), held, "{end:?}");
+        assert_eq!(came_to(&step) == Some(&Reason::RequestCarriedOut), held, "{end:?}");
     }
     let mut lifecycle = given("alive");
     let late = step(&mut lifecycle, Event::StopEnded(StopEnd::Ended), at(100));
@@ -170,7 +173,7 @@ fn held_on_request_until_it_is_seen_again_or_let_go() {
                 let outcome = outcome(&lifecycle, &step);
                 assert!(outcome.starts_with("held on request"), "{what}: {outcome}");
                 assert!(!matches!(step.decision, Decision::Start(_)), "{what}");
-                assert!(!step.notices.contains(&Notice::Hold(None)), "{what}");
+                assert!(lifecycle.hold().is_some(), "{what}");
             }
         }
     }
@@ -183,12 +186,12 @@ fn held_on_request_until_it_is_seen_again_or_let_go() {
         let mut lifecycle = given("held on request");
         let step = look(&mut lifecycle, what, 100);
         assert_eq!(outcome(&lifecycle, &step), "alive, leave", "{what}");
-        assert!(step.notices.contains(&Notice::Hold(None)), "{what}");
+        assert_eq!(lifecycle.hold(), None, "{what}");
     }
     let mut lifecycle = given("held on request");
     lifecycle.history.restart_count = 1;
     let cleared = step(&mut lifecycle, Event::Remembered(RestartHistory::default()), at(100));
-    assert!(cleared.notices.contains(&Notice::Hold(None)), "cleared by hand");
+    assert_eq!(lifecycle.hold(), None, "cleared by hand");
     assert_eq!(outcome(&lifecycle, &cleared), "waiting, look in 0");
 }
 
@@ -205,9 +208,9 @@ fn other_work_ends_a_polecats_hold() {
         let mut lifecycle = given(state);
         let step = step(&mut lifecycle, Event::Hook(hook.clone()), at(100));
         assert_eq!(outcome(&lifecycle, &step), format!("{expected}, leave"), "{name}");
-        assert_eq!(step.notices.contains(&Notice::Hold(None)), expected == "absent", "{name}");
-        let learnt = Notice::Hold(Some(self::hold(Some(hook))));
-        assert_eq!(step.notices.contains(&learnt), name == "known for the first time", "{name}");
+        assert_eq!(lifecycle.hold().is_some(), expected == "held on request", "{name}");
+        let learnt = self::hold(Some(hook));
+        assert_eq!(lifecycle.hold() == Some(&learnt), expected == "held on request", "{name}");
     }
 }
 

@@ -1,21 +1,19 @@
 //! How an agent is for people, in every state; and one step of its life as one line of its history.
 
 use super::*;
-use crate::{
-    agent::{
-        history::{
-            rendering,
-            story::{self, Around, Before},
-        },
-        standing::{self, Standing},
-    },
-    sessions::death::{Death, Sign},
+use crate::agent::{
+    history::{rendering, story},
+    phase::{self, Phase, Why},
 };
 
 /// State, reason and next try (in seconds), as `status` shows them.
 fn shown(lifecycle: &Lifecycle, second: i64) -> (&'static str, Option<String>, Option<i64>) {
-    let next = standing::next_try(lifecycle, at(second).wall);
-    (Standing::of(lifecycle).as_str(), standing::reason(lifecycle), next.map(|at| at.as_second() - T0))
+    let next = phase::next_try(lifecycle, at(second).wall);
+    (
+        Phase::of(lifecycle).as_str(),
+        Why::of(lifecycle).map(|why| why.text),
+        next.map(|at| at.as_second() - T0),
+    )
 }
 
 #[test]
@@ -49,7 +47,7 @@ fn every_start_says_why() {
     ] {
         let mut it = given("starting");
         it.state = State::Starting { since: at(90), order: StartOrder { attempt, replace } };
-        assert_eq!(standing::reason(&it).as_deref(), Some(reason), "{attempt:?}");
+        assert_eq!(Why::of(&it).unwrap().text, reason, "{attempt:?}");
     }
 }
 
@@ -74,10 +72,7 @@ fn who_is_not_running_is_absent_or_paused_by_what_stands_in_the_way() {
         let _ = look_again(&mut it, what, 200);
         assert_eq!(shown(&it, 200).0, word, "{state}, {what}");
     }
-    let ends = [
-        (StartEnd::Refused("rig is parked".into()), "paused"),
-        (StartEnd::Unwanted("no work on its hook".into()), "absent"),
-    ];
+    let ends = [(StartEnd::Refused(parked()), "paused"), (StartEnd::Unwanted(Unwanted::NoWork), "absent")];
     for (end, word) in ends {
         let mut it = given("starting");
         let _ = step(&mut it, Event::StartEnded(end), at(100));
@@ -120,21 +115,14 @@ fn a_backoff_is_the_next_try_until_it_is_over() {
 
 /// The line for one step, without its time.
 fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
-    let before = Before::of(&it);
     let now = at(second);
-    let step = step(&mut it, event, now);
-    let death = Death {
-        session: "gt-r-witness".into(),
-        id: "$1".into(),
-        noticed: now,
-        exit: Some(137),
-        with_server: false,
-        sign: Sign::Process,
-        panes: Vec::new(),
+    let event = match event {
+        Event::Seen(seen) => Event::Seen(Observation { death: Some(death(now)), ..seen }),
+        Event::Looked(seen) => Event::Looked(Observation { death: Some(death(now)), ..seen }),
+        other => other,
     };
-    let window = Policy::default().crash_loop_window;
-    let around = Around { now, death: Some(&death), request: Some("hq-1"), window };
-    let Some(entry) = story::entry(before, &it, &step, around) else { return "-".to_owned() };
+    let step = step(&mut it, event, now);
+    let Some(entry) = story::entry(&it, &step.reasons, Some("hq-1"), now) else { return "-".to_owned() };
     let lines = rendering::lines(&[entry], now.wall, &jiff::tz::TimeZone::UTC);
     lines[0].split_once(' ').unwrap().1.to_owned()
 }
@@ -210,7 +198,7 @@ fn how_a_start_or_stop_ended_is_a_line() {
             StartEnd::Left { session: session(3), why: "rig is parked".into() },
             "its start was given up: rig is parked → alive: what runs is left running",
         ),
-        (StartEnd::Refused("rig is parked".into()), "is not running → paused: rig is parked"),
+        (StartEnd::Refused(parked()), "is not running → paused: rig is parked"),
         (
             StartEnd::Unclear("tmux".into()),
             "could not be started: tmux → waiting: tried again, next try 08:02:10",
@@ -222,7 +210,7 @@ fn how_a_start_or_stop_ended_is_a_line() {
     for (end, expected) in [
         (StopEnd::Ended, "was stopped on request → held: left so"),
         (StopEnd::Gone, "request hq-1 is carried out → held"),
-        (StopEnd::Refused("rig is parked".into()), "request hq-1: rig is parked → alive: not carried out"),
+        (StopEnd::Refused(parked()), "request hq-1: rig is parked → alive: not carried out"),
         (StopEnd::Unclear("tmux".into()), "request hq-1 has to wait: tmux → alive: tried again"),
     ] {
         assert_eq!(line(given("stopping"), Event::StopEnded(end.clone()), 100), expected, "{end:?}");
@@ -248,7 +236,7 @@ fn one_that_is_stuck_and_may_not_be_replaced_yet_is_told_once() {
 #[test]
 fn one_whose_start_was_given_up_may_run_all_the_same() {
     let mut it = given("starting");
-    let _ = step(&mut it, Event::StartEnded(StartEnd::Refused("rig is parked".into())), at(100));
+    let _ = step(&mut it, Event::StartEnded(StartEnd::Refused(parked())), at(100));
     let seen_alive = |it: &Lifecycle| line(it.clone(), Event::Seen(seen("alive", at(101))), 101);
     assert_eq!(seen_alive(&it), "runs all the same → alive: nothing done");
     assert_eq!(seen_alive(&given("absent")), "was started by somebody else → alive: nothing done");

@@ -1,0 +1,161 @@
+//! Why an agent is not started: what forbids it ([`Denial`]), or why nobody needs it ([`Unwanted`]).
+//!
+//! Each has a code for machines, which only ever gets companions, and a text for people, its [`Display`](fmt::Display).
+//! Nothing may compare the texts.
+
+use std::fmt;
+
+use crate::town::wisp::Closed;
+
+/// Something that forbids to start, nudge or end an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// `ESTOP` in the town's root.
+    EmergencyStop,
+    /// `ESTOP.<rig>`.
+    RigEmergencyStop,
+    /// `gt down` holds `daemon/shutdown.lock`.
+    TownShutdown,
+    /// The patrol of this name is switched off in `mayor/daemon.json`.
+    PatrolOff(&'static str),
+    /// Another agent would have a session of the same name; the text names both.
+    SessionNameTaken(String),
+    /// The rig is not operational.
+    Rig(Closed),
+    /// `gt deacon pause`, and why, if that was given.
+    DeaconPaused(Option<String>),
+}
+
+impl Denial {
+    /// The code: `emergency_stop`, `rig_emergency_stop`, `town_shutdown`, `patrol_off`, `session_name_taken`, `deacon_paused`,
+    /// or that of [`Closed`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Denial::EmergencyStop => "emergency_stop",
+            Denial::RigEmergencyStop => "rig_emergency_stop",
+            Denial::TownShutdown => "town_shutdown",
+            Denial::PatrolOff(_) => "patrol_off",
+            Denial::SessionNameTaken(_) => "session_name_taken",
+            Denial::Rig(closed) => closed.code(),
+            Denial::DeaconPaused(_) => "deacon_paused",
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denial::EmergencyStop => f.write_str("emergency stop of the town (ESTOP)"),
+            Denial::RigEmergencyStop => f.write_str("emergency stop of the rig (ESTOP)"),
+            Denial::TownShutdown => f.write_str("gt down is taking the town down"),
+            Denial::PatrolOff(patrol) => {
+                write!(f, "the {patrol} patrol is switched off in mayor/daemon.json")
+            }
+            Denial::SessionNameTaken(why) => f.write_str(why),
+            Denial::Rig(closed) => closed.fmt(f),
+            Denial::DeaconPaused(None) => f.write_str("deacon is paused"),
+            Denial::DeaconPaused(Some(why)) => write!(f, "deacon is paused: {why}"),
+        }
+    }
+}
+
+/// Why nobody needs an agent to run now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwanted {
+    /// A polecat without an agent bead.
+    NoAgentBead,
+    /// Its agent bead is closed.
+    AgentBeadClosed,
+    /// Nothing is on its hook.
+    NoWork,
+    /// Its agent bead has this state, in which an agent is not to run.
+    Resting(String),
+    /// `gt` is about to start it.
+    BeingSpawned,
+    /// This bead is on its hook, and closed.
+    WorkClosed(String),
+    /// This bead is on its hook, and does not exist.
+    WorkMissing(String),
+    /// Mayor and crew are started only on request.
+    NotRequested,
+    /// Another request has precedence over this start.
+    Superseded,
+}
+
+impl Unwanted {
+    /// The code: `no_agent_bead`, `agent_bead_closed`, `no_work`, `agent_resting`, `being_spawned`, `work_closed`, `work_missing`,
+    /// `not_requested` or `superseded`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Unwanted::NoAgentBead => "no_agent_bead",
+            Unwanted::AgentBeadClosed => "agent_bead_closed",
+            Unwanted::NoWork => "no_work",
+            Unwanted::Resting(_) => "agent_resting",
+            Unwanted::BeingSpawned => "being_spawned",
+            Unwanted::WorkClosed(_) => "work_closed",
+            Unwanted::WorkMissing(_) => "work_missing",
+            Unwanted::NotRequested => "not_requested",
+            Unwanted::Superseded => "superseded",
+        }
+    }
+}
+
+impl fmt::Display for Unwanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unwanted::NoAgentBead => f.write_str("it has no agent bead"),
+            Unwanted::AgentBeadClosed => f.write_str("its agent bead is closed"),
+            Unwanted::NoWork => f.write_str("no work on its hook"),
+            Unwanted::Resting(state) => write!(f, "its agent bead says `{state}`"),
+            Unwanted::BeingSpawned => f.write_str("it is being spawned"),
+            Unwanted::WorkClosed(hook) => write!(f, "{hook}, which is on its hook, is closed"),
+            Unwanted::WorkMissing(hook) => write!(f, "{hook}, which is on its hook, does not exist"),
+            Unwanted::NotRequested => f.write_str("it is started only on request"),
+            Unwanted::Superseded => f.write_str("another request has precedence"),
+        }
+    }
+}
+
+/// Why an agent does not run and is not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotStarted {
+    /// It must not be.
+    Denied(Denial),
+    /// Nobody needs it.
+    Unwanted(Unwanted),
+    /// Its start failed, and starts of its role are not repeated.
+    StartFailed,
+    /// Its session is there, and no agent in it yet.
+    NoAgentYet,
+    /// It was stopped by hand, and that is over.
+    WasStoppedByHand,
+    /// It was stopped on request, and has other work now.
+    WasStoppedOnRequest,
+}
+
+impl NotStarted {
+    /// The code: that of [`Denial`] or [`Unwanted`], `start_failed`, `no_agent_yet`, `stopped_by_hand` or `stopped_on_request`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            NotStarted::Denied(denial) => denial.code(),
+            NotStarted::Unwanted(unwanted) => unwanted.code(),
+            NotStarted::StartFailed => "start_failed",
+            NotStarted::NoAgentYet => "no_agent_yet",
+            NotStarted::WasStoppedByHand => "stopped_by_hand",
+            NotStarted::WasStoppedOnRequest => "stopped_on_request",
+        }
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotStarted::Denied(denial) => denial.fmt(f),
+            NotStarted::Unwanted(unwanted) => unwanted.fmt(f),
+            NotStarted::StartFailed => f.write_str("its start failed"),
+            NotStarted::NoAgentYet => f.write_str(super::reason::NO_AGENT_YET),
+            NotStarted::WasStoppedByHand => f.write_str("it was stopped by hand"),
+            NotStarted::WasStoppedOnRequest => f.write_str("it was stopped on request"),
+        }
+    }
+}

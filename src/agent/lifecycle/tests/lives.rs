@@ -1,0 +1,160 @@
+//! Whole lives, as lists of events: what went in, and every reason that came out with its code and phases.
+
+use super::*;
+use crate::{
+    agent::phase::Phase,
+    lifecycle::{register::Stage, rules::Action},
+};
+
+/// What goes in at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a start or
+/// stop ended, or a request.
+fn event(name: &str, second: i64) -> Event {
+    let asked = |action| {
+        Event::Asked(Asked {
+            action,
+            why: "mail hq-1".to_owned(),
+            stage: Stage::Due,
+            seen: seen("alive", at(second)),
+        })
+    };
+    match name {
+        "up" => Event::StartEnded(StartEnd::Up { session: session(1), took: Duration::from_secs(4) }),
+        "no agent" => Event::StartEnded(StartEnd::NeverAppeared("60s".into())),
+        "no program" => Event::StartEnded(StartEnd::Impossible("no claude".into())),
+        "stopped" => Event::StopEnded(StopEnd::Ended),
+        "cleared" => Event::Cleared,
+        "restart, please" => asked(Action::Restart),
+        "stop, please" => asked(Action::Stop),
+        what => match what.strip_prefix('?') {
+            Some(what) => Event::Looked(seen(what, at(second))),
+            None => Event::Seen(seen(what, at(second))),
+        },
+    }
+}
+
+/// Every event of a life that begins unseen: second, code, phases.
+fn life(events: &[(i64, &str)]) -> Vec<String> {
+    let mut it = Lifecycle::new(RestartHistory::default());
+    let mut lines = Vec::new();
+    for (second, name) in events {
+        let from = Phase::of(&it);
+        let step = step(&mut it, event(name, *second), at(*second));
+        let to = Phase::of(&it);
+        lines.extend(step.reasons.iter().map(|it| format!("{second} {} {from} → {to}", it.code())));
+    }
+    lines
+}
+
+#[test]
+fn of_an_agent_that_is_killed_once() {
+    let events = [(100, "alive"), (500, "gone"), (501, "?gone"), (505, "up"), (600, "alive")];
+    assert_eq!(
+        life(&events),
+        [
+            "100 adopted unknown → alive",
+            "500 session_gone alive → confirming",
+            "501 crashed confirming → starting",
+            "501 starting confirming → starting",
+            "505 started starting → alive",
+        ]
+    );
+}
+
+#[test]
+fn of_one_that_dies_again_at_once() {
+    let events = [
+        (100, "gone"),
+        (104, "up"),
+        (110, "zombie"),
+        (111, "?zombie"),
+        (112, "up"),
+        (115, "gone"),
+        (116, "?gone"),
+        (150, "?gone"),
+        (154, "no agent"),
+    ];
+    assert_eq!(
+        life(&events),
+        [
+            "100 starting unknown → starting",
+            "104 started starting → alive",
+            "110 agent_gone alive → confirming",
+            "111 agent_missing confirming → starting",
+            "111 starting confirming → starting",
+            "112 started starting → alive",
+            "115 session_gone alive → confirming",
+            "116 crashed confirming → waiting",
+            "116 backoff confirming → waiting",
+            "150 starting waiting → starting",
+            "154 start_failed starting → waiting",
+            "154 backoff starting → waiting",
+        ]
+    );
+}
+
+#[test]
+fn of_one_that_an_operator_stops_and_lets_go() {
+    let events = [
+        (100, "alive"),
+        (200, "gone+stopped"),
+        (201, "?gone+stopped"),
+        (300, "gone+parked"),
+        (400, "gone"),
+        (404, "up"),
+        (500, "stop, please"),
+        (503, "stopped"),
+        (510, "?gone"),
+        (600, "cleared"),
+        (600, "?gone+idle"),
+    ];
+    assert_eq!(
+        life(&events),
+        [
+            "100 adopted unknown → alive",
+            "200 session_gone alive → confirming",
+            "201 stopped_by_hand confirming → held",
+            "400 hold_over held → starting",
+            "400 starting held → starting",
+            "404 started starting → alive",
+            "500 stop_requested alive → held",
+            "503 stopped_on_request held → held",
+            "503 request_carried_out held → held",
+            "600 backoff_cleared held → waiting",
+            "600 no_work waiting → absent",
+        ]
+    );
+}
+
+#[test]
+fn of_one_that_nothing_can_be_found_out_about() {
+    let events = [
+        (100, "alive"),
+        (200, "dark"),
+        (210, "dark"),
+        (220, "alive"),
+        (300, "gone"),
+        (301, "?gone+gate?"),
+        (306, "?gone+gate?"),
+        (310, "?gone+limited"),
+        (320, "gone+parked"),
+        (330, "gone"),
+        (331, "no program"),
+        (340, "restart, please"),
+    ];
+    assert_eq!(
+        life(&events),
+        [
+            "100 adopted unknown → alive",
+            "200 unclear alive → unknown",
+            "220 observed_again unknown → alive",
+            "300 session_gone alive → confirming",
+            "301 unclear confirming → confirming",
+            "310 usage_limit confirming → waiting",
+            "320 rig_parked waiting → paused",
+            "330 starting paused → starting",
+            "331 start_postponed starting → waiting",
+            "340 restart_requested waiting → starting",
+            "340 starting waiting → starting",
+        ]
+    );
+}

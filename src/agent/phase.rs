@@ -1,0 +1,182 @@
+//! Phase: how an agent is, in one word, and why — a projection of its [`lifecycle`](super::lifecycle) for status and
+//! history. Pure; it must not decide anything.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    denial::NotStarted,
+    lifecycle::{Attempt, Lifecycle, StartOrder, State, WaitsFor},
+};
+
+/// What is known of an agent right after the start of the supervisor.
+pub const NOT_OBSERVED: &str = "not looked at yet";
+
+/// How an agent is. Its [`Display`](fmt::Display) is the word that is also written to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It runs.
+    Alive,
+    /// It runs, or is coming up, and waits for somebody to answer a question on its screen.
+    WaitingAtQuestion,
+    /// A start of ours is under way.
+    Starting,
+    /// It looks dead, and is looked at again before anything is done.
+    Confirming,
+    /// It is to be started, but not before a certain time.
+    Waiting,
+    /// Somebody stopped it, by hand or by a request.
+    Held,
+    /// It was restarted too often, and is tried again later.
+    CrashLoop,
+    /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, `gt down` at
+    /// work, patrol switched off, another agent of its session's name.
+    Paused,
+    /// It does not run, and nobody misses it.
+    Absent,
+    /// Whether it runs is not known: it was not looked at yet, or the last look could not tell.
+    Unknown,
+}
+
+impl Phase {
+    /// The word: `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Alive => "alive",
+            Phase::WaitingAtQuestion => "waiting_at_question",
+            Phase::Starting => "starting",
+            Phase::Confirming => "confirming",
+            Phase::Waiting => "waiting",
+            Phase::Held => "held",
+            Phase::CrashLoop => "crash_loop",
+            Phase::Paused => "paused",
+            Phase::Absent => "absent",
+            Phase::Unknown => "unknown",
+        }
+    }
+
+    /// How the agent of this lifecycle is. What the supervisor is doing about one that ended does not become unknown
+    /// because it cannot be seen for a while; whether one lives, or still does not, does.
+    pub(crate) fn of(lifecycle: &Lifecycle) -> Phase {
+        match lifecycle.state() {
+            State::Unseen => Phase::Unknown,
+            State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Phase::Unknown,
+            State::Alive { .. } => Phase::Alive,
+            State::Absent { why: NotStarted::Denied(_) } => Phase::Paused,
+            State::Absent { .. } => Phase::Absent,
+            State::Starting { .. } => Phase::Starting,
+            State::Confirming { .. } => Phase::Confirming,
+            State::Waiting { .. } => Phase::Waiting,
+            State::Held { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Phase::Held,
+            State::CrashLoop { .. } => Phase::CrashLoop,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why it is so, where there is a reason: what could not be found out comes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// For machines.
+    pub code: &'static str,
+    /// For people.
+    pub text: String,
+}
+
+impl Why {
+    fn new(code: &'static str, text: impl Into<String>) -> Option<Self> {
+        Some(Why { code, text: text.into() })
+    }
+
+    /// Why the agent of this lifecycle is as it is.
+    pub(crate) fn of(lifecycle: &Lifecycle) -> Option<Self> {
+        if let Some(doubt) = lifecycle.doubt() {
+            return match lifecycle.state() {
+                State::Alive { .. } if lifecycle.is_out_of_sight() => {
+                    Why::new("unclear", format!("was alive when last seen; {doubt}"))
+                }
+                _ => Why::new("unclear", doubt),
+            };
+        }
+        match lifecycle.state() {
+            State::Alive { .. } => None,
+            State::Unseen => Why::new("not_observed", NOT_OBSERVED),
+            State::Absent { why } => Why::new(why.code(), why.to_string()),
+            State::Waiting { why, .. } => Why::new(why.code(), why.to_string()),
+            State::Confirming { held_up: Some(why), .. } => Why::new(why.code(), why.to_string()),
+            State::Confirming { what, .. } => Why::new(what.code(), what.to_string()),
+            State::Starting { order: StartOrder { replace: Some(replaced), .. }, .. } => {
+                Why::new("replaced", replaced.why.as_str())
+            }
+            State::Starting { order, .. } => match order.attempt {
+                Attempt::Fresh => Why::new("not_running", "it was not running"),
+                Attempt::HoldOver => Why::new("hold_over", "hold over"),
+                Attempt::Restart(_) => Why::new("restart", order.attempt.to_string()),
+                Attempt::Trial => Why::new("trial", order.attempt.to_string()),
+                Attempt::Asked => Why::new("requested", "somebody asked for it"),
+            },
+            State::Held { why, .. } => Why::new("stopped_by_hand", format!("stopped by hand: {why}")),
+            State::Stopping { hold, .. } => {
+                Why::new("stop_requested", format!("being stopped: {}", hold.why))
+            }
+            State::HeldOnRequest { hold } => {
+                Why::new("stopped_on_request", format!("stopped on request: {}", hold.why))
+            }
+            State::CrashLoop { .. } => {
+                Why::new("crash_loop", format!("held after {} restarts", lifecycle.history().restart_count))
+            }
+        }
+    }
+}
+
+impl WaitsFor {
+    fn code(&self) -> &'static str {
+        match self {
+            WaitsFor::Backoff(_) => "backoff",
+            WaitsFor::Turn => "paced",
+            WaitsFor::OwnEnd(own) => own.code(),
+            WaitsFor::AnotherTry(_) => "start_postponed",
+            WaitsFor::Cleared => "backoff_cleared",
+            WaitsFor::Changed => "restart_state_changed",
+        }
+    }
+}
+
+impl fmt::Display for WaitsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitsFor::Backoff(restart) => write!(f, "restart {restart} waits"),
+            WaitsFor::Turn => f.write_str("restarts are paced after a mass death"),
+            WaitsFor::OwnEnd(own) => own.fmt(f),
+            WaitsFor::AnotherTry(why) => f.write_str(why),
+            WaitsFor::Cleared => f.write_str("its backoff was cleared"),
+            WaitsFor::Changed => f.write_str("restart state was changed"),
+        }
+    }
+}
+
+/// When it is tried again by itself, at the earliest: the end of a wait, of a hold or of a crash loop's time; else what its
+/// restarts leave of a backoff. `None` when nothing but itself has to happen first, or when only somebody else can end it.
+pub fn next_try(lifecycle: &Lifecycle, now: Timestamp) -> Option<Timestamp> {
+    match until(lifecycle.state()) {
+        Some(until) => Some(until),
+        None => lifecycle.history().backoff_until.filter(|until| *until > now),
+    }
+}
+
+/// The end of the time that a state lasts by itself.
+pub fn until(state: &State) -> Option<Timestamp> {
+    match state {
+        State::Waiting { until, .. } | State::Held { until, .. } => Some(*until),
+        State::CrashLoop { trial_at } => Some(*trial_at),
+        _ => None,
+    }
+}

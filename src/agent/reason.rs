@@ -1,0 +1,331 @@
+//! Reasons: everything that can happen to an agent, each with a code for machines. How they read is in [`wording`].
+//!
+//! The [`lifecycle`](super::lifecycle) gives a list of them with each step, in order. Log, history, `status`, the event log
+//! and mails are renderings of that list. A reason carries the data of what happened and no sentence of its own; nothing may
+//! be decided by how one reads.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    confirmation::SessionKey,
+    denial::{Denial, NotStarted},
+    lifecycle::Attempt,
+    phase::Phase,
+    waits::Own,
+};
+use crate::{clock::Now, sessions::death::Death};
+
+mod wording;
+
+pub use wording::NO_AGENT_YET;
+
+/// One thing that happened to an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It ran before this supervisor observed it.
+    Adopted,
+    /// It runs in a session that the supervisor did not start.
+    NewSession,
+    /// It looked dead, and is back.
+    BackByItself,
+    /// Somebody else started it.
+    StartedByOthers,
+    /// Somebody else started it although it was held; the hold ends with that.
+    HoldEndedByStart,
+    /// Its start was given up, and it runs all the same.
+    RunsAfterGivenUp,
+    /// It could not be observed for a while, and is as it was.
+    ObservedAgain,
+    /// It could not be observed (`out_of_sight`), or what was observed could not be judged.
+    Unclear {
+        /// Whether not even that it runs could be found out.
+        out_of_sight: bool,
+        /// Why.
+        why: String,
+    },
+    /// It looks dead; the end is confirmed before anything is done.
+    Missing {
+        /// What is missing.
+        what: Missing,
+        /// What reported it; `None` when a probe found it.
+        reported: Option<Death>,
+        /// How long the confirmation takes.
+        confirm: Duration,
+    },
+    /// The confirmation waits.
+    Unconfirmed {
+        /// What is missing.
+        what: Missing,
+        /// What the confirmation waits for.
+        until: HeldUp,
+    },
+    /// The confirmation waited long enough for this command.
+    OperationOverdue(String),
+    /// It died: nobody meant it to end.
+    Died(DeathReport),
+    /// It ended at a usage limit or at a question; tried again after this time.
+    OwnEnd(Own, Duration),
+    /// Somebody stopped it by hand: how that is known, and for how long it is left alone.
+    StoppedByHand(String, Duration),
+    /// The time for which it was left alone after a stop by hand is over.
+    HoldOver(HoldOver),
+    /// It does not run and is not started.
+    NotStarted(NotStarted),
+    /// Its n-th restart waits for this time.
+    Backoff(u32, Timestamp),
+    /// After a mass death restarts are paced; its turn comes after this time.
+    Paced(Duration),
+    /// It was restarted too often.
+    CrashLoop(CrashLoop),
+    /// It lives and makes no progress.
+    Stuck {
+        /// What shows it.
+        why: String,
+        /// What is done.
+        done: Stuck,
+    },
+    /// A start begins.
+    Starting {
+        /// How it counts.
+        attempt: Attempt,
+        /// What the agent was.
+        was: Phase,
+    },
+    /// A start succeeded.
+    Started {
+        /// How it counted.
+        attempt: Attempt,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A start found it running.
+    FoundRunning,
+    /// A start found a session that somebody has just made, without an agent in it yet.
+    SessionTaken,
+    /// A start was given up; what runs is left running.
+    StartGivenUp(String),
+    /// No agent came up.
+    StartFailed(String),
+    /// A start could not be made, and is tried again.
+    StartPostponed(String),
+    /// The session ended during the start.
+    EndedWhileStarting,
+    /// Its backoff was cleared by hand.
+    BackoffCleared,
+    /// Its restart state was changed from outside.
+    RestartStateChanged,
+    /// Somebody asked for a fresh start.
+    RestartRequested {
+        /// Who and how.
+        why: String,
+        /// Whether it runs and is ended first.
+        runs: bool,
+    },
+    /// Somebody asked to stop it.
+    StopRequested {
+        /// Who and how.
+        why: String,
+        /// Whether it runs.
+        runs: bool,
+    },
+    /// It was stopped on request.
+    StoppedOnRequest,
+    /// It was stopped on request and has other work now: it is held no longer.
+    HookChanged,
+    /// A request was carried out, or nothing was left to do.
+    RequestCarriedOut,
+    /// A request must not be carried out.
+    RequestRefused(Denial),
+    /// It could not be found out whether a request may be carried out: it is tried again.
+    RequestPostponed(String),
+    /// It runs, and this forbids to touch it.
+    LeftAlone(Denial),
+    /// Nothing forbids to touch it any more.
+    Supervised,
+    /// A start was under way when its supervisor or its actor ended.
+    StartInterrupted,
+}
+
+/// What is missing of an agent that looks dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Its session.
+    Session,
+    /// Its session; another one of that name has no agent in it.
+    SessionReplaced,
+    /// Its process; the session is there.
+    Agent,
+}
+
+/// What a confirmation waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldUp {
+    /// The end of this command of Gas Town.
+    Operation(String),
+    /// Its worktree is gone: somebody may be removing the agent for good.
+    Removal,
+}
+
+/// Why a hold is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldOver {
+    /// What forbade to start it is gone.
+    Operational,
+    /// Its state file says `running` again.
+    SaysRunning,
+    /// The time is over.
+    TimeOver,
+}
+
+/// What is done about an agent that makes no progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    /// It is replaced.
+    Replaced,
+    /// It is left as it is: this restart has to wait until then.
+    Waits(u32, Timestamp),
+    /// It is left as it is after this many restarts.
+    CrashLoop(u32),
+}
+
+/// A crash loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrashLoop {
+    /// The restarts that were made.
+    pub restarts: u32,
+    /// When the next trial is due.
+    pub until: Timestamp,
+    /// The window of the restarts, where the crash loop has just begun.
+    pub began: Option<Duration>,
+}
+
+/// A death.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeathReport {
+    /// Which session it had; `None` when it was never seen alive, so that nobody knows when it ended.
+    pub session: Option<SessionKey>,
+    /// When it was noticed.
+    pub noticed: Now,
+    /// What is known of why it ended.
+    pub cause: Cause,
+    /// The work on its hook, for those that have one.
+    pub hook: Option<String>,
+    /// The command of Gas Town that may have ended it on its way: it is restarted without an alert.
+    pub by_command: Option<String>,
+}
+
+/// What is known of why an agent ended. Its [`Display`](std::fmt::Display) is what events and mails say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The tmux server ended, and everything in it.
+    TmuxServerDied,
+    /// It exited, with this status as a shell tells it (128 and the signal's number), where that is known.
+    Crashed(Option<i32>),
+    /// Its process is gone; the session is there.
+    AgentMissing,
+}
+
+impl Cause {
+    /// What is known from the report of an end, and from what is left.
+    pub fn of(death: Option<&Death>, session_is_left: bool) -> Self {
+        match death {
+            Some(death) if death.with_server => Cause::TmuxServerDied,
+            Some(Death { exit: Some(exit), .. }) => Cause::Crashed(Some(*exit)),
+            _ if session_is_left => Cause::AgentMissing,
+            _ => Cause::Crashed(None),
+        }
+    }
+
+    /// The exit status, where it is known.
+    pub fn exit(self) -> Option<i32> {
+        match self {
+            Cause::Crashed(exit) => exit,
+            Cause::TmuxServerDied | Cause::AgentMissing => None,
+        }
+    }
+}
+
+impl Reason {
+    /// The code, for machines: codes are added, never renamed.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::Adopted => "adopted",
+            Reason::NewSession => "new_session",
+            Reason::BackByItself => "recovered",
+            Reason::StartedByOthers => "started_by_others",
+            Reason::HoldEndedByStart => "hold_ended_by_start",
+            Reason::RunsAfterGivenUp => "runs_after_given_up",
+            Reason::ObservedAgain => "observed_again",
+            Reason::Unclear { .. } => "unclear",
+            Reason::Missing { what, .. } => what.code(),
+            Reason::Unconfirmed { until, .. } => until.code(),
+            Reason::OperationOverdue(_) => "operation_overdue",
+            Reason::Died(report) => report.code(),
+            Reason::OwnEnd(own, _) => own.code(),
+            Reason::StoppedByHand(..) => "stopped_by_hand",
+            Reason::HoldOver(_) => "hold_over",
+            Reason::NotStarted(why) => why.code(),
+            Reason::Backoff(..) => "backoff",
+            Reason::Paced(_) => "paced",
+            Reason::CrashLoop(_) => "crash_loop",
+            Reason::Stuck { .. } => "no_progress",
+            Reason::Starting { .. } => "starting",
+            Reason::Started { .. } => "started",
+            Reason::FoundRunning => "found_running",
+            Reason::SessionTaken => "no_agent_yet",
+            Reason::StartGivenUp(_) => "start_given_up",
+            Reason::StartFailed(_) => "start_failed",
+            Reason::StartPostponed(_) => "start_postponed",
+            Reason::EndedWhileStarting => "ended_while_starting",
+            Reason::BackoffCleared => "backoff_cleared",
+            Reason::RestartStateChanged => "restart_state_changed",
+            Reason::RestartRequested { .. } => "restart_requested",
+            Reason::StopRequested { .. } => "stop_requested",
+            Reason::StoppedOnRequest => "stopped_on_request",
+            Reason::HookChanged => "hook_changed",
+            Reason::RequestCarriedOut => "request_carried_out",
+            Reason::RequestRefused(_) => "request_refused",
+            Reason::RequestPostponed(_) => "request_postponed",
+            Reason::LeftAlone(denial) => denial.code(),
+            Reason::Supervised => "supervised",
+            Reason::StartInterrupted => "start_interrupted",
+        }
+    }
+}
+
+impl DeathReport {
+    fn code(&self) -> &'static str {
+        match self.cause {
+            _ if self.by_command.is_some() => "ended_by_command",
+            Cause::TmuxServerDied => "tmux_server_died",
+            Cause::Crashed(_) => "crashed",
+            Cause::AgentMissing => "agent_missing",
+        }
+    }
+}
+
+impl Missing {
+    /// `session_gone`, `session_replaced` or `agent_gone`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Missing::Session => "session_gone",
+            Missing::SessionReplaced => "session_replaced",
+            Missing::Agent => "agent_gone",
+        }
+    }
+}
+
+impl HeldUp {
+    /// `operation_running` or `being_removed`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            HeldUp::Operation(_) => "operation_running",
+            HeldUp::Removal => "being_removed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

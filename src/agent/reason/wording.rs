@@ -1,0 +1,269 @@
+//! How reasons read. Each is worded here and nowhere else; log and history put the same words together.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::{Cause, CrashLoop, DeathReport, HeldUp, HoldOver, Missing, Reason, Stuck};
+use crate::{
+    agent::{lifecycle::Attempt, phase::Phase, waits::Own},
+    go_duration,
+    sessions::death::Death,
+};
+
+/// What is known of a session in which an agent may come up.
+pub const NO_AGENT_YET: &str = "its session is there, and no agent in it yet";
+
+/// A reason in words: what was observed, and what is done about it. Either may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// What was observed, or asked for.
+    pub seen: String,
+    /// What is done about it.
+    pub done: String,
+    /// What the log adds: a time that the history has in a field of its own.
+    pub until: Option<Timestamp>,
+    link: &'static str,
+}
+
+impl Words {
+    fn new(seen: impl Into<String>, link: &'static str, done: impl Into<String>) -> Self {
+        Words { seen: seen.into(), done: done.into(), link, until: None }
+    }
+
+    fn seen(seen: impl Into<String>) -> Self {
+        Words::new(seen, "", "")
+    }
+
+    fn done(done: impl Into<String>) -> Self {
+        Words::new("", "", done)
+    }
+
+    fn until(self, time: Timestamp) -> Self {
+        Words { until: Some(time), ..self }
+    }
+
+    /// One line, for the log.
+    pub fn line(&self) -> String {
+        let until = self.until.map(|time| format!(" until {}", at_second(time))).unwrap_or_default();
+        let link = if self.seen.is_empty() || self.done.is_empty() { "" } else { self.link };
+        format!("{}{link}{}{until}", self.seen, self.done)
+    }
+}
+
+impl Reason {
+    /// The reason in words.
+    pub fn words(&self) -> Words {
+        match self {
+            Reason::Adopted => Words::new("is running", ", ", "taken over as it is"),
+            Reason::NewSession => Words::new("runs in a new session", ", ", "not started by the supervisor"),
+            Reason::BackByItself => Words::new("is back by itself", ", ", "nothing done"),
+            Reason::StartedByOthers => Words::new("was started by somebody else", ", ", "nothing done"),
+            Reason::HoldEndedByStart => {
+                Words::new("was started by somebody else", ", and ", "is held no longer")
+            }
+            Reason::RunsAfterGivenUp => Words::new("runs all the same", ", ", "nothing done"),
+            Reason::FoundRunning => Words::new("is running already", ", ", "nothing done"),
+            Reason::SessionTaken => Words::new(NO_AGENT_YET, ", ", "nothing done"),
+            Reason::ObservedAgain => Words::seen("is seen again"),
+            Reason::Unclear { out_of_sight, why } => {
+                let what = if *out_of_sight { "looked at" } else { "judged" };
+                Words::new(format!("could not be {what}: {why}"), "; ", "nothing is done")
+            }
+            Reason::Missing { what, reported, confirm } => {
+                let seen = format!("{what}{}", reported_by(reported.as_ref()));
+                Words::new(seen, "; ", format!("making sure for {confirm:?}"))
+            }
+            Reason::Unconfirmed { what, until } => Words::new(what.to_string(), "; ", until.to_string()),
+            Reason::OperationOverdue(line) => {
+                Words::new(format!("`{line}` is still at work"), ", ", "not waited for any longer")
+            }
+            Reason::Died(report) => Words::seen(report.to_string()),
+            Reason::OwnEnd(own, retry) => {
+                Words::new(own.to_string(), "; ", format!("tried again in {}", go_duration::format(*retry)))
+            }
+            Reason::StoppedByHand(how, time) => Words::new(
+                format!("was stopped by hand ({how})"),
+                "; ",
+                format!("left alone for {}", go_duration::format(*time)),
+            ),
+            Reason::HoldOver(why) => {
+                Words::seen(format!("was left alone after being stopped by hand; {why}"))
+            }
+            Reason::NotStarted(why) => Words::new("is not running", ", left so: ", why.to_string()),
+            Reason::LeftAlone(denial) => Words::new(denial.to_string(), "; ", "not touched while that lasts"),
+            Reason::Supervised => {
+                Words::new("nothing stands in the way any more", "; ", "looked after again")
+            }
+            _ => self.words_of_restarts(),
+        }
+    }
+
+    fn words_of_restarts(&self) -> Words {
+        match self {
+            Reason::Backoff(restart, until) => Words::done(format!("restart {restart} waits")).until(*until),
+            Reason::Paced(time) => Words::new(
+                "restarts are paced after a mass death",
+                "; ",
+                format!("its turn is in {time:.1?}"),
+            ),
+            Reason::CrashLoop(CrashLoop { restarts, until, began }) => {
+                let seen = began.map(|it| format!("too many restarts within {}", go_duration::format(it)));
+                let done = format!("held after {restarts} restarts");
+                Words::new(seen.unwrap_or_default(), "; ", done).until(*until)
+            }
+            Reason::Stuck { why, done } => match done {
+                Stuck::Replaced => Words::new(why, "; ", "replacing it"),
+                Stuck::Waits(restart, until) => {
+                    Words::new(why, "; ", format!("left as it is, restart {restart} waits")).until(*until)
+                }
+                Stuck::CrashLoop(restarts) => {
+                    Words::new(why, "; ", format!("left as it is after {restarts} restarts"))
+                }
+            },
+            Reason::Starting { attempt, was } => Words::new(before_a_start(*was), "; ", attempt.to_string()),
+            Reason::Started { attempt, took } => Words::seen(started(*attempt, took.as_secs_f64())),
+            Reason::StartGivenUp(why) => {
+                Words::new(format!("its start was given up: {why}"), "; ", "what runs is left running")
+            }
+            Reason::StartFailed(why) => Words::seen(format!("start failed: {why}")),
+            Reason::StartPostponed(why) => {
+                Words::new(format!("could not be started: {why}"), "; ", "tried again")
+            }
+            Reason::EndedWhileStarting => Words::seen("session ended while it was being started"),
+            Reason::StartInterrupted => {
+                Words::new("its start was cut short by a fault or an end of ours", "; ", "looked at afresh")
+            }
+            _ => self.words_of_requests(),
+        }
+    }
+
+    fn words_of_requests(&self) -> Words {
+        match self {
+            Reason::BackoffCleared => Words::seen("its backoff was cleared by hand"),
+            Reason::RestartStateChanged => Words::seen("restart state was changed from outside"),
+            Reason::RestartRequested { why, runs: true } => {
+                Words::new(why, "; ", "ending it and starting it afresh")
+            }
+            Reason::RestartRequested { why, runs: false } => Words::new(why, "; ", "starting it"),
+            Reason::StopRequested { why, runs: true } => Words::new(why, "; ", "ending it"),
+            Reason::StopRequested { why, runs: false } => {
+                Words::new(why, "; ", "it is not running, and left so")
+            }
+            Reason::StoppedOnRequest => Words::new("was stopped on request", ", and ", "left so"),
+            Reason::HookChanged => {
+                Words::new("was stopped on request; its hook changed", ", and ", "it is held no longer")
+            }
+            Reason::RequestCarriedOut => Words::seen("is carried out"),
+            Reason::RequestRefused(denial) => Words::new(denial.to_string(), "; ", "not carried out"),
+            Reason::RequestPostponed(why) => Words::new(format!("has to wait: {why}"), "; ", "tried again"),
+            _ => Words::default(),
+        }
+    }
+}
+
+/// What was so when a start begins, where nothing else says it.
+fn before_a_start(was: Phase) -> &'static str {
+    match was {
+        Phase::Waiting | Phase::CrashLoop => "its time has come",
+        Phase::Paused => "is not running, and paused no longer",
+        _ => "is not running",
+    }
+}
+
+/// A start that succeeded: how long it took and how it counted.
+fn started(attempt: Attempt, took: f64) -> String {
+    let counted = match attempt {
+        Attempt::Fresh => String::new(),
+        Attempt::HoldOver => " (hold over)".to_owned(),
+        Attempt::Restart(n) => format!(" (restart {n})"),
+        Attempt::Trial => " (trial after a crash loop)".to_owned(),
+        Attempt::Asked => " (asked for)".to_owned(),
+    };
+    format!("started in {took:.1}s{counted}")
+}
+
+/// What reported an end, and with which exit status.
+fn reported_by(death: Option<&Death>) -> String {
+    match death.map(|death| (death.sign, death.exit)) {
+        Some((sign, Some(exit))) => format!(" ({sign}, exit {exit})"),
+        Some((sign, None)) => format!(" ({sign})"),
+        None => " (seen by a look)".to_owned(),
+    }
+}
+
+fn at_second(time: Timestamp) -> String {
+    // UTC to the second: a rule has no time zone.
+    Timestamp::from_second(time.as_second()).map_or_else(|_| time.to_string(), |time| time.to_string())
+}
+
+/// How a start counts, where that is worth saying: what was observed says why a fresh one is made.
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Attempt::Restart(n) => write!(f, "restart {n}"),
+            Attempt::Trial => f.write_str("trial after a crash loop"),
+            Attempt::Fresh | Attempt::HoldOver | Attempt::Asked => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for DeathReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = &self.by_command {
+            return write!(f, "ended while `{line}` was at work");
+        }
+        write!(f, "died: {}", self.cause)?;
+        self.hook.as_ref().map_or(Ok(()), |hook| write!(f, ", hook {hook}"))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::TmuxServerDied => f.write_str("tmux server died"),
+            Cause::Crashed(Some(exit)) => write!(f, "crashed (exit {exit})"),
+            Cause::Crashed(None) => f.write_str("crashed"),
+            Cause::AgentMissing => f.write_str("agent gone, shell left"),
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Missing::Session => "session is gone",
+            Missing::SessionReplaced => "session is gone, and a new one is there without an agent",
+            Missing::Agent => "session is there, but its agent has ended",
+        })
+    }
+}
+
+impl fmt::Display for HeldUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeldUp::Operation(line) => write!(f, "waiting for `{line}` to end"),
+            HeldUp::Removal => f.write_str("its worktree is gone, perhaps it is being removed"),
+        }
+    }
+}
+
+impl fmt::Display for HoldOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HoldOver::Operational => "its rig is operational again",
+            HoldOver::SaysRunning => "Gas Town says it should run",
+            HoldOver::TimeOver => "the time is over",
+        })
+    }
+}
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Own::UsageLimit(line) => write!(f, "ended at a usage limit ({line})"),
+            Own::Question(title) => write!(f, "ended while it waited at a question ({title})"),
+            Own::Unspecified(why) => f.write_str(why),
+        }
+    }
+}
