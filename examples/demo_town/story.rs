@@ -264,7 +264,7 @@ impl Story {
         self.telling.say(&format!("stopped {} after TERM; all agents live on", shown(took)));
         let pid = self.start_supervisor()?;
         for (agent, _) in AGENTS {
-            self.until(0, agent, ": is running, taken over as it is").await?;
+            self.until(0, agent, ": already running, adopted").await?;
         }
         self.until(0, "Heartbeat complete", "(#1)").await?;
         ensure!(self.all_run()? == before, "sessions changed when the supervisor started again");

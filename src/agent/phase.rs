@@ -12,7 +12,7 @@ use super::{
 };
 
 /// What is known of an agent right after the start of the supervisor.
-pub const NOT_OBSERVED: &str = "not looked at yet";
+pub const NOT_OBSERVED: &str = "not observed yet";
 
 /// How an agent is. Its [`Display`](fmt::Display) is the word that is also written to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,11 +117,11 @@ impl Why {
                 Why::new("replaced", replaced.why.as_str())
             }
             State::Starting { order, .. } => match order.attempt {
-                Attempt::Fresh => Why::new("not_running", "it was not running"),
-                Attempt::HoldOver => Why::new("hold_over", "hold over"),
+                Attempt::Fresh => Why::new("not_running", "not running"),
+                Attempt::HoldOver => Why::new("hold_over", "the hold on it is over"),
                 Attempt::Restart(_) => Why::new("restart", order.attempt.to_string()),
                 Attempt::Trial => Why::new("trial", order.attempt.to_string()),
-                Attempt::Asked => Why::new("requested", "somebody asked for it"),
+                Attempt::Asked => Why::new("requested", "requested"),
             },
             State::Held { why, .. } => Why::new("stopped_by_hand", format!("stopped by hand: {why}")),
             State::Stopping { hold, .. } => {

@@ -15,7 +15,10 @@ use super::{
     phase::Phase,
     waits::Own,
 };
-use crate::{clock::Now, sessions::death::Death};
+use crate::{
+    clock::Now,
+    sessions::death::{Death, Sign},
+};
 
 mod wording;
 
@@ -49,8 +52,8 @@ pub enum Reason {
     Missing {
         /// What is missing.
         what: Missing,
-        /// What reported it; `None` when a probe found it.
-        reported: Option<Death>,
+        /// What reported it, and the exit status where it is known; `None` when a probe found it.
+        reported: Option<(Sign, Option<i32>)>,
         /// How long the confirmation takes.
         confirm: Duration,
     },
@@ -64,7 +67,7 @@ pub enum Reason {
     /// The confirmation waited long enough for this command.
     OperationOverdue(String),
     /// It died: nobody meant it to end.
-    Died(DeathReport),
+    Died(Box<DeathReport>),
     /// It ended at a usage limit or at a question; tried again after this time.
     OwnEnd(Own, Duration),
     /// Somebody stopped it by hand: how that is known, and for how long it is left alone.

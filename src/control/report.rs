@@ -115,7 +115,7 @@ pub struct ActorReport {
 /// use gastown_supervisor::{Explanation, report::Phase};
 ///
 /// let printed = r#"{"identity": "deacon", "agent": null, "entries": [{"at": "2026-01-01T12:00:00Z", "kind": "change",
-///     "seen": "session is gone", "state": "confirming", "done": "making sure for 1s"}]}"#;
+///     "seen": "session is gone", "state": "confirming", "done": "decided in 1s"}]}"#;
 /// let explanation: Explanation = serde_json::from_str(printed)?;
 /// assert_eq!(explanation.entries[0].state, Some(Phase::Confirming));
 /// # Ok::<(), serde_json::Error>(())
@@ -215,7 +215,7 @@ mod tests {
     fn an_explanation_is_read_as_it_is_written() {
         let at = "2026-11-25T10:00:00Z".parse().unwrap();
         let agent: Identity = "r/witness".parse().unwrap();
-        let entry = Entry::new(Kind::Change, at, "session is gone", "making sure")
+        let entry = Entry::new(Kind::Change, at, "session is gone", "; confirming")
             .leading_to(Phase::Confirming, Some(at));
         let explanation = Explanation {
             agent: Some(AgentReport::left_behind(&agent, Some((Phase::Alive, at)))),

@@ -23,10 +23,10 @@ pub enum Sign {
 impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Sign::Process => "its process ended",
-            Sign::Window => "its window was closed",
-            Sign::Server => "the tmux server ended",
-            Sign::Sweep => "seen by a sweep",
+            Sign::Process => "process exited",
+            Sign::Window => "window closed",
+            Sign::Server => "tmux server exited",
+            Sign::Sweep => "found by a scan",
         })
     }
 }

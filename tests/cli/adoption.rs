@@ -39,7 +39,7 @@ fn after_a_stop_and_after_a_kill_everything_runs_on() {
 
                 let mut second = town.start_and_beat();
                 for agent in AGENTS {
-                    town.wait_logged(&format!(" {agent}: is running, taken over as it is"));
+                    town.wait_logged(&format!(" {agent}: already running, adopted"));
                 }
                 town.wait("its panes are not kept any more", || !is_kept());
                 town.wait("its keys", || bound(&town));

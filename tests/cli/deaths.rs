@@ -78,7 +78,7 @@ fn a_crashed_polecat_with_work_is_back_and_one_without_is_left() {
     in_a_shell(&town, "gt-gastown-zombie", "gastown/polecats/zombie");
     let _supervisor = town.start();
     for name in ["killed", "zombie", "finished"] {
-        town.wait_logged(&format!("gastown/polecats/{name}: is running, taken over as it is"));
+        town.wait_logged(&format!("gastown/polecats/{name}: already running, adopted"));
     }
     town.bead(json!({"id": "gt-w3", "title": "Fix it", "status": "closed", "issue_type": "task"}));
     let begun = town.begun("gastown/polecats/zombie");
@@ -89,7 +89,7 @@ fn a_crashed_polecat_with_work_is_back_and_one_without_is_left() {
         town.wait("its start", || town.started(&format!("gastown/polecats/{name}")) == 1);
     }
     town.wait_logged(
-        "gastown/polecats/finished: is not running, left so: gt-w3, which is on its hook, is closed",
+        "gastown/polecats/finished: not running, not started: gt-w3, which is on its hook, is closed",
     );
     town.wait_replaced("gt-gastown-killed", &killed);
     town.wait("both records of the crashes", || town.crashes().len() == 2);
@@ -221,7 +221,7 @@ fn rigs_that_are_stopped_are_no_mass_death() {
     let mut all: Vec<_> = rigs.iter().map(|rig| town.gt(&stop.clone().of_rig(rig))).collect();
     all.iter_mut().for_each(|gt| gt.wait());
     for rig in rigs {
-        town.wait_logged(&format!("{rig}/witness: was stopped by hand (`gt rig stop {rig} --force`)"));
+        town.wait_logged(&format!("{rig}/witness: stopped by hand (`gt rig stop {rig} --force`)"));
     }
     town.wait_beats(2);
     assert_eq!(town.sessions(), Vec::<String>::new(), "{}", town.log());
@@ -250,7 +250,7 @@ fn a_backoff_is_kept_by_the_next_supervisor_and_cleared_by_hand() {
     assert!(state["agents"].as_object_mut().unwrap().remove("alpha/witness").is_some(), "{state}");
     town.put("daemon/restart_state.json", state.to_string());
     second.signal(Signal::USR2);
-    town.wait_logged("alpha/witness: restart state was changed from outside");
+    town.wait_logged("alpha/witness: restart_state.json was changed from outside");
     town.wait("its start", || town.started("alpha/witness") == 3);
     assert_eq!(town.begun("alpha/witness"), 3);
 }
@@ -280,7 +280,7 @@ fn one_that_ends_at_a_usage_limit_is_tried_later_and_not_counted() {
     }
     let _supervisor = town.start();
     for agent in ["alpha/witness", "beta/witness"] {
-        town.wait_logged(&format!("{agent}: is running, taken over as it is"));
+        town.wait_logged(&format!("{agent}: already running, adopted"));
     }
     town.wait_beats(2);
     for session in sessions {
@@ -290,7 +290,7 @@ fn one_that_ends_at_a_usage_limit_is_tried_later_and_not_counted() {
     for agent in agents {
         town.wait("the limit to be seen", || {
             town.logged(&format!("{agent}: ended at a usage limit (")) == 1
-                && town.logged("tried again in 5s") >= 1
+                && town.logged("retried in 5s") >= 1
         });
         assert_eq!(town.begun(agent), 1, "not at once: {}", town.log());
     }
@@ -314,7 +314,7 @@ fn killed_between_a_death_and_its_repair_the_next_one_takes_over() {
     let mut first = town.start();
     town.wait_started(&["alpha/witness"]);
     kill_agent(&town, "gt-alpha-witness");
-    town.wait_logged("alpha/witness: session is gone; making sure for 1s");
+    town.wait_logged("; confirming, decided in 1s");
     first.stop(Signal::KILL);
     assert_eq!((town.incarnation("gt-alpha-witness"), town.begun("alpha/witness")), (None, 1));
     let _second = town.start();

@@ -78,9 +78,16 @@ fn json_on_standard_error_and_lines_in_the_file() {
         .lines()
         .map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-            line["message"].as_str().unwrap().to_owned()
+            let message = line["message"].as_str().unwrap();
+            let Some(agent) = line["agent"].as_str() else { return message.to_owned() };
+            let event = (agent, &line["session"], &line["from"], &line["to"], &line["reason"]);
+            let values = ["hq-deacon", "unknown", "paused", "patrol_off"].map(serde_json::Value::from);
+            let [session, from, to, reason] = &values;
+            assert_eq!(event, ("deacon", session, from, to, reason), "{line}");
+            format!("{agent}: {message}")
         })
         .collect();
+    assert!(messages.iter().any(|message| message.starts_with("deacon: ")), "{messages:?}");
     assert_eq!(messages, town.log_texts());
 }
 

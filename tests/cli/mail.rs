@@ -79,7 +79,7 @@ fn what_was_stopped_on_request_stays_so_under_the_next_supervisor() {
     town.wait_started(&["alpha/witness"]);
     mail(&town, "hq-1", "alpha/witness", "LIFECYCLE: done", "stop");
     supervisor.signal(Signal::USR1);
-    town.wait_logged("alpha/witness: was stopped on request, and left so");
+    town.wait_logged("alpha/witness: stopped on request");
     assert_eq!(town.incarnation("gt-alpha-witness"), None);
     supervisor.stop(Signal::KILL);
     let supervisor = town.start();
@@ -120,7 +120,7 @@ fn a_polecat_that_was_just_spawned_is_told_to_begin_once() {
     town.patrols(&[]);
     town.polecat("gastown", "nux", "gt-w1");
     let supervisor = town.start_and_beat();
-    town.wait_logged("gastown/polecats/nux: is running, taken over as it is");
+    town.wait_logged("gastown/polecats/nux: already running, adopted");
     mail(
         &town,
         "hq-1",

@@ -20,7 +20,7 @@ const AGENTS: [&str; 4] = ["deacon", "gastown/witness", "gastown/refinery", "bea
 const BYSTANDER: &str = "gt-beads-witness";
 
 /// What is known where the command was gone before it was seen.
-const NOTED: &str = "was stopped by hand (Gas Town noted that it is stopped)";
+const NOTED: &str = "stopped by hand (Gas Town noted that it is stopped)";
 
 /// One command.
 struct Case {
@@ -50,25 +50,25 @@ fn what_a_command_ended_stays_down_and_what_nobody_stopped_is_repaired() {
     let rig = &["gastown/witness", "gastown/refinery"];
     let furiosa = Some("furiosa");
     let recorded = Recording::read;
-    let parked = ["is not running, left so: rig is parked", "is not running, left so: rig is parked"];
+    let parked = ["not running, not started: rig is parked", "not running, not started: rig is parked"];
     let held = |line| [line, line];
     let (furiosas, slits) = (&["gastown/polecats/furiosa"], &["gastown/polecats/slit"]);
     #[rustfmt::skip]
     let cases = [
         case(recorded("t02_park"), None, rig, parked, &[]),
         case(recorded("t20_dock"), None, rig, 
-            ["was stopped by hand (`gt rig dock gastown`)", "is not running, left so: rig is docked"], &[]),
+            ["stopped by hand (`gt rig dock gastown`)", "not running, not started: rig is docked"], &[]),
         case(recorded("t52_rig_shutdown").and(3, "runs", "300 . gt rig shutdown gastown --force"), None, rig,
-            ["was stopped by hand (`gt rig shutdown gastown --force`)", NOTED], &[]),
+            ["stopped by hand (`gt rig shutdown gastown --force`)", NOTED], &[]),
         case(recorded("t05_witness_stop"), None, &["gastown/witness"],
-            ["was stopped by hand (`gt witness stop gastown`)", NOTED], &[]),
+            ["stopped by hand (`gt witness stop gastown`)", NOTED], &[]),
         case(recorded("t08_refinery_stop"), None, &["gastown/refinery"],
-            ["was stopped by hand (`gt refinery stop gastown`)", NOTED], &[]),
-        case(recorded("t10_deacon_stop"), None, &["deacon"], held("was stopped by hand (`gt deacon stop`)"), &[]),
+            ["stopped by hand (`gt refinery stop gastown`)", NOTED], &[]),
+        case(recorded("t10_deacon_stop"), None, &["deacon"], held("stopped by hand (`gt deacon stop`)"), &[]),
         case(recorded("t40_session_stop"), Some("slit"), slits,
-            held("was stopped by hand (`gt session stop gastown/slit`)"), &[]),
+            held("stopped by hand (`gt session stop gastown/slit`)"), &[]),
         case(recorded("t31_nuke"), furiosa, furiosas,
-            ["is not running, left so: its agent bead is closed", "is not running, left so: no work on its hook"], &[]),
+            ["not running, not started: its agent bead is closed", "not running, not started: no work on its hook"], &[]),
     ];
     std::thread::scope(|scope| {
         for case in cases {
@@ -83,7 +83,7 @@ fn what_a_command_ended_stays_down_and_what_nobody_stopped_is_repaired() {
 #[test]
 fn what_a_command_brings_back_is_left_to_it() {
     let recorded = Recording::read;
-    let back = ["is back by itself, nothing done", "runs in a new session, not started by the supervisor"];
+    let back = ["is back by itself, no action", "runs in a new session, not started by the supervisor"];
     // The witness is back after 16 s, here after 4.
     let sling = |name| recorded(name).hurried(1600, 6);
     #[rustfmt::skip]
@@ -125,7 +125,7 @@ fn begin(polecat: Option<&str>) -> (Town, Supervisor) {
     let supervisor = town.start();
     town.wait_started(&AGENTS);
     if let Some(name) = polecat {
-        town.wait_logged(&format!("gastown/polecats/{name}: is running, taken over as it is"));
+        town.wait_logged(&format!("gastown/polecats/{name}: already running, adopted"));
     }
     for identity in AGENTS {
         town.wait(&format!("{identity}'s beginning"), || town.begun(identity) == 1);
@@ -222,7 +222,7 @@ fn shut_down(name: &str, recording: &str, terminates: bool) {
         let line = town.learn(&recording.and(735, "dies", "hq-mayor"));
         town.server.must(&["send-keys", "-t", "=hq-mayor:", &line, "Enter"]);
         for identity in AGENTS {
-            town.wait_logged(&format!("{identity}: was stopped by hand (`{line}`)"));
+            town.wait_logged(&format!("{identity}: stopped by hand (`{line}`)"));
         }
         town.wait_beats(2);
         assert!(supervisor.runs());

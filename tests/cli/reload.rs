@@ -75,7 +75,7 @@ fn usr1_looks_at_everything_at_once() {
     let town = Town::new(&["alpha"]);
     town.put("ESTOP", "");
     let supervisor = town.start_and_beat();
-    town.wait_logged("alpha/refinery: is not running, left so: emergency stop");
+    town.wait_logged("alpha/refinery: not running, not started: emergency stop");
     town.remove("ESTOP");
     supervisor.signal(Signal::USR1);
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);

@@ -34,7 +34,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
     let said = format!("stopped (PID {first}); the agents stay alive\nstarted (PID {second})\n");
     restarted.fine(&said);
     assert_ne!(first, second);
-    town.wait_logged(" alpha/witness: is running, taken over as it is");
+    town.wait_logged(" alpha/witness: already running, adopted");
     assert!(before.iter().all(Option::is_some) && incarnations() == before);
 
     town.put("settings/supervisor.json", BROKEN);

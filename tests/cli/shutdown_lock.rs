@@ -35,7 +35,7 @@ fn nothing_is_started_while_it_is_held() {
     town.wait_beats(2);
     assert!(!town.server.runs());
     for agent in ["deacon", "alpha/witness", "alpha/refinery"] {
-        let line = format!("{agent}: is not running, left so: gt down is taking the town down");
+        let line = format!("{agent}: not running, not started: gt down is taking the town down");
         assert_eq!(town.logged(&line), 1, "{}", town.log());
     }
     drop(held);
@@ -57,7 +57,7 @@ fn nothing_is_repaired_or_ended_while_it_is_held() {
     town.put("demo/hang-deacon", "");
     let deacon = town.incarnation("hq-deacon").unwrap();
     process::signal(town.pane("gt-alpha-witness").unwrap(), Signal::KILL);
-    town.wait_logged("alpha/witness: is not running, left so: gt down is taking the town down");
+    town.wait_logged("alpha/witness: not running, not started: gt down is taking the town down");
     town.wait_beats(4);
     assert_eq!(town.incarnation("gt-alpha-witness"), None);
     assert_eq!(town.incarnation("hq-deacon").unwrap(), deacon, "{}", town.log());

@@ -110,8 +110,8 @@ fn a_request_neither_doubles_one_that_outlived_its_pane_nor_takes_it_for_ended()
             supervisor.signals.tell(Signal::LookNow);
             world.pass(mins(2)).await;
             assert_eq!(created(&world), [1, 1, 1], "{action}");
-            assert!(!world.logged("has to wait").is_empty(), "{action}");
-            assert!(world.logged("left so").is_empty(), "{action}: it is not taken for ended");
+            assert!(!world.logged("postponed").is_empty(), "{action}");
+            assert!(world.logged("not running already").is_empty(), "{action}: it is not taken for ended");
             world.hidden_ends(&witness("r"));
             world.pass(mins(1)).await;
             let again = if action == "cycle" { 2 } else { 1 };

@@ -343,7 +343,7 @@ fn a_rig_that_is_not_operational_is_left_alone() {
                 assert_eq!(fate(&world, &session), before, "{from}, {body}");
             }
         }
-        assert_eq!(world.logged("is not carried out: rig is parked").len(), 4);
+        assert_eq!(world.logged("refused: rig is parked").len(), 4);
         assert_eq!(world.state().mailbox.messages.len(), 0);
     });
 }

@@ -7,7 +7,7 @@ use crate::{town, world::*};
 const WITNESS: &str = "r/witness";
 const TOAST: &str = "r/polecats/Toast";
 
-const GONE: &str = "session is gone (its process ended) → confirming: making sure for 1s";
+const GONE: &str = "session is gone (process exited) → confirming: decided in 1s";
 const RESTART: &str = "died: crashed → starting: restart 1";
 const RESTARTED: &str = "started in … (restart 1) → alive";
 const STARTED: &str = "started in … → alive";
@@ -23,8 +23,8 @@ async fn begun(world: &World) -> Supervisor {
     let supervisor = town(world, &["r"]).await;
     world.polecat_at_work("r", "Toast");
     world.pass(mins(5)).await;
-    assert_eq!(supervisor.story(WITNESS), ["is not running → starting", STARTED]);
-    assert_eq!(supervisor.story(TOAST), ["is running → alive: taken over as it is"]);
+    assert_eq!(supervisor.story(WITNESS), ["not running → starting", STARTED]);
+    assert_eq!(supervisor.story(TOAST), ["already running → alive: adopted"]);
     supervisor
 }
 
@@ -35,7 +35,7 @@ fn tells(supervisor: &Supervisor, identity: &str, expected: &[&str]) {
         TOAST => 1,
         _ => 0,
     };
-    let without = |line: &String| line.replace(", exit 1)", ")").replace(" (exit 1)", "");
+    let without = |line: &String| line.replace("exited with 1)", "exited)").replace(" (exit 1)", "");
     let told: Vec<String> = supervisor.story(identity)[begun..].iter().map(without).collect();
     assert_eq!(told, expected, "{:#?}", supervisor.history(identity));
 }
@@ -48,18 +48,18 @@ async fn read_mail(supervisor: &Supervisor) {
 fn a_crash_and_how_it_was_noticed() {
     type Act = fn(&World);
     let ends: [(&str, Act, &str, &str); 4] = [
-        ("its process ended", |world| world.crash_agent(&witness("r"), false), "session is gone", "crashed"),
+        ("process exited", |world| world.crash_agent(&witness("r"), false), "session is gone", "crashed"),
         (
-            "seen by a look",
+            "found by a probe",
             |world| {
                 world.crash_agent(&witness("r"), true);
                 world.hint();
             },
-            "session is there, but its agent has ended",
+            "agent is gone, its session is there",
             "agent gone, shell left",
         ),
         (
-            "seen by a sweep",
+            "found by a scan",
             |world| {
                 world.state().weather.hints = 1.0;
                 world.crash_agent(&witness("r"), false);
@@ -67,14 +67,14 @@ fn a_crash_and_how_it_was_noticed() {
             "session is gone",
             "crashed",
         ),
-        ("the tmux server ended", |world| world.kill_server(), "session is gone", "tmux server died"),
+        ("tmux server exited", |world| world.kill_server(), "session is gone", "tmux server died"),
     ];
     for (sign, act, what, cause) in ends {
         simulate(800, |world| async move {
             let supervisor = begun(&world).await;
             act(&world);
             world.pass(mins(2)).await;
-            let noticed = format!("{what} ({sign}) → confirming: making sure for 1s");
+            let noticed = format!("{what} ({sign}) → confirming: decided in 1s");
             let died = format!("died: {cause} → starting: restart 1");
             // What ended with its server is nobody's restart.
             let (died, back) = match cause {
@@ -124,11 +124,11 @@ fn a_backoff_and_a_crash_loop() {
             expected.extend([
                 GONE.to_owned(),
                 format!("died: crashed → waiting: restart {n} waits, next try then"),
-                format!("its time has come → starting: restart {n}"),
+                format!("its wait is over → starting: restart {n}"),
                 format!("started in … (restart {n}) → alive"),
             ]);
         }
-        let trial = "its time has come → starting: trial after a crash loop";
+        let trial = "its wait is over → starting: trial after a crash loop";
         let tried = "started in … (trial after a crash loop) → alive";
         let held = "died: crashed; too many restarts within 15m0s → crash_loop: held after 5 restarts, next try then";
         let mail = "mayor/ was told by mail: CRASH_LOOP: r/witness held after 5 restarts";
@@ -142,7 +142,7 @@ fn a_backoff_and_a_crash_loop() {
 #[test]
 fn what_its_operators_did() {
     type Act = fn(&World);
-    let not_now = "is not running, and paused no longer → starting";
+    let not_now = "not running, no longer paused → starting";
     let acts: [(&str, Act, Act, &[&str]); 6] = [
         (
             "stopped by hand",
@@ -150,8 +150,8 @@ fn what_its_operators_did() {
             |_| {},
             &[
                 GONE,
-                "was stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until then",
-                "was left alone after being stopped by hand; the time is over → starting",
+                "stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until then",
+                "hold after a stop by hand ends: its time is over → starting",
                 "started in … (hold over) → alive",
             ],
         ),
@@ -159,19 +159,19 @@ fn what_its_operators_did() {
             "parked and unparked",
             |world| world.park("r", 1),
             |world| world.unpark("r"),
-            &[GONE, "is not running → paused: rig is parked", not_now, STARTED],
+            &[GONE, "not running → paused: rig is parked", not_now, STARTED],
         ),
         (
             "gt down",
             |world| world.take_down(mins(10)),
             |_| {},
-            &[GONE, "is not running → paused: gt down is taking the town down", not_now, STARTED],
+            &[GONE, "not running → paused: gt down is taking the town down", not_now, STARTED],
         ),
         (
             "restarted by hand",
             |world| world.restart_agent(&witness("r")),
             |_| {},
-            &[GONE, "is back by itself → alive: nothing done"],
+            &[GONE, "is back by itself → alive: no action"],
         ),
         (
             "gt sling at work",
@@ -183,7 +183,7 @@ fn what_its_operators_did() {
             &[
                 GONE,
                 "session is gone → waiting for `gt sling gt-1 r` to end",
-                "ended while `gt sling gt-1 r` was at work → starting: restart 1",
+                "exited while `gt sling gt-1 r` was running → starting: restart 1",
                 RESTARTED,
             ],
         ),
@@ -191,10 +191,7 @@ fn what_its_operators_did() {
             "parked with a witness that somebody keeps running",
             |world| world.write_wisp("r", r#""status":"parked""#),
             |world| world.unpark("r"),
-            &[
-                "rig is parked → not touched while that lasts",
-                "nothing stands in the way any more → looked after again",
-            ],
+            &["rig is parked → not touched until that ends", "supervised again"],
         ),
     ];
     for (name, act, undo, expected) in acts {
@@ -228,8 +225,8 @@ fn a_start_that_is_given_up_or_fails() {
                 GONE,
                 RESTART,
                 "its start was given up: gt down is taking the town down → alive: what runs is left running",
-                "gt down is taking the town down → not touched while that lasts",
-                "nothing stands in the way any more → looked after again",
+                "gt down is taking the town down → not touched until that ends",
+                "supervised again",
             ],
         );
     });
@@ -248,8 +245,8 @@ fn a_start_that_is_given_up_or_fails() {
                 GONE,
                 RESTART,
                 "could not be started: its program \"claude\" is not on PATH; install it or name another agent in \
-                 settings/config.json → waiting: tried again, next try then (20 times, last then)",
-                "its time has come → starting (20 times, last then)",
+                 settings/config.json → waiting: retried, next try then (20 times, last then)",
+                "its wait is over → starting (20 times, last then)",
                 STARTED,
             ],
         );
@@ -259,7 +256,7 @@ fn a_start_that_is_given_up_or_fails() {
 #[test]
 fn polecats() {
     type Act = fn(&World);
-    let gone = "session is gone (its process ended) → confirming: making sure for 5s";
+    let gone = "session is gone (process exited) → confirming: decided in 5s";
     let mail = "lives and does not get on with its work (hook r-Toast) → r/witness was told by mail: \
                 GUPP_VIOLATION: r-r-polecat-Toast stuck for 33m0s";
     let acts: [(&str, Act, &[&str]); 6] = [
@@ -274,14 +271,14 @@ fn polecats() {
                 world.unhook("r", "Toast");
                 world.crash_agent(&toast(), false);
             },
-            &[gone, "is not running → absent: no work on its hook"],
+            &[gone, "not running → absent: no work on its hook"],
         ),
         (
             "removed",
             |world| world.nuke("r", "Toast", 1),
             &[
                 gone,
-                "is not running → absent: its agent bead is closed",
+                "not running → absent: its agent bead is closed",
                 "its directory is gone → not looked after any more",
             ],
         ),
@@ -290,7 +287,7 @@ fn polecats() {
             "with its server",
             |world| world.kill_server(),
             &[
-                "session is gone (the tmux server ended) → confirming: making sure for 5s",
+                "session is gone (tmux server exited) → confirming: decided in 5s",
                 "died: tmux server died, hook r-Toast → starting",
                 STARTED,
             ],
@@ -304,8 +301,8 @@ fn polecats() {
             },
             &[
                 gone,
-                "could not be judged: `bd show r-polecat-Toast r-r-polecat-Toast --json --no-daemon` failed (exit \
-                 code 1): it failed → nothing is done (3 times, last then)",
+                "undecided: `bd show r-polecat-Toast r-r-polecat-Toast --json --no-daemon` failed (exit \
+                 code 1): it failed → no action (3 times, last then)",
                 "died: crashed, hook r-Toast → starting: restart 1",
                 RESTARTED,
             ],
@@ -355,9 +352,9 @@ fn a_usage_limit() {
             WITNESS,
             &[
                 GONE,
-                "ended at a usage limit (Claude usage limit reached. Your limit will reset at 3pm) → waiting: tried \
-                 again in 15m0s, next try then",
-                "its time has come → starting",
+                "ended at a usage limit (Claude usage limit reached. Your limit will reset at 3pm) → waiting: \
+                 retried in 15m0s, next try then",
+                "its wait is over → starting",
                 STARTED,
             ],
         );
@@ -382,14 +379,14 @@ fn requests() {
             &supervisor,
             WITNESS,
             &[
-                "asked for a fresh start (mail hq-m001) → starting: ending it and starting it afresh",
-                "started in … (asked for) → alive",
-                "asked to stop (mail hq-m002) → held: ending it",
-                "was stopped on request → left so",
-                "asked for a fresh start (mail hq-m003) → starting: starting it",
-                "started in … (asked for) → alive",
+                "fresh start requested (mail hq-m001) → starting: stopping and starting it",
+                "started in … (on request) → alive",
+                "stop requested (mail hq-m002) → held: stopping it",
+                "stopped on request",
+                "fresh start requested (mail hq-m003) → starting: starting it",
+                "started in … (on request) → alive",
                 "request hq-m004: rig is parked → not carried out",
-                "rig is parked → not touched while that lasts",
+                "rig is parked → not touched until that ends",
             ],
         );
     });
@@ -409,10 +406,10 @@ fn one_that_is_looked_after_only_when_somebody_asks() {
             &supervisor,
             "r/crew/max",
             &[
-                "asked for a fresh start (mail hq-m001) → starting: starting it",
-                "started in … (asked for) → alive",
+                "fresh start requested (mail hq-m001) → starting: starting it",
+                "started in … (on request) → alive",
                 GONE,
-                "is not running → absent: it is started only on request",
+                "not running → absent: it is started only on request",
             ],
         );
     });
@@ -421,11 +418,11 @@ fn one_that_is_looked_after_only_when_somebody_asks() {
 #[test]
 fn what_could_not_be_seen() {
     for (name, dies, expected) in [
-        ("it lives on", false, &["is seen again → alive"][..]),
+        ("it lives on", false, &["can be observed again → alive"][..]),
         (
             "it died meanwhile",
             true,
-            &["session is gone (its process ended) → confirming: making sure for 1s", RESTART, RESTARTED],
+            &["session is gone (process exited) → confirming: decided in 1s", RESTART, RESTARTED],
         ),
     ] {
         simulate(811, |world| async move {
@@ -444,7 +441,7 @@ fn what_could_not_be_seen() {
             world.pass(mins(5)).await;
             all.iter().for_each(|call| world.fail(call, false));
             world.pass(mins(4)).await;
-            let blind = "could not be looked at: list: the server did not answer → unknown: nothing is done";
+            let blind = "cannot be observed: list: the server did not answer → unknown: no action";
             tells(&supervisor, WITNESS, &[&[blind], expected].concat());
             let agent = supervisor.agent(WITNESS).await;
             assert_eq!((agent.state, agent.since == since), ("alive", !dies), "{name}: {agent:#?}");
@@ -474,10 +471,10 @@ fn the_deacon_and_boot() {
         world.pause_deacon(false);
         world.pass(mins(4)).await;
         let paused = [
-            "deacon is paused: maintenance → not touched while that lasts",
+            "deacon is paused: maintenance → not touched until that ends",
             GONE,
-            "is not running → paused: deacon is paused: maintenance",
-            "is not running, and paused no longer → starting",
+            "not running → paused: deacon is paused: maintenance",
+            "not running, no longer paused → starting",
             STARTED,
         ];
         tells(&supervisor, "deacon", &[&replaced[..], &paused].concat());
@@ -515,7 +512,7 @@ fn the_next_supervisor_goes_on_with_it() {
                 RESTARTED,
                 GONE,
                 "died: crashed → waiting: restart 2 waits, next try then",
-                "its time has come → starting",
+                "its wait is over → starting",
                 STARTED,
             ];
             if orderly {
@@ -525,11 +522,7 @@ fn the_next_supervisor_goes_on_with_it() {
             }
             println!("{name}");
             tells(&supervisor, WITNESS, &expected);
-            assert_eq!(
-                supervisor.story("r/refinery").last().unwrap(),
-                "is running → taken over as it is",
-                "{name}"
-            );
+            assert_eq!(supervisor.story("r/refinery").last().unwrap(), "already running → adopted", "{name}");
             assert_eq!(
                 supervisor.agent("r/refinery").await.since,
                 since,
@@ -546,9 +539,9 @@ fn a_broken_file_is_set_aside_and_begun_afresh() {
         world.write("daemon/supervisor/history.json", r#"{"agents":{"r/witness":{"entries":[{"#);
         let supervisor = world.supervisor().await;
         world.pass(mins(1)).await;
-        assert_eq!(supervisor.story(WITNESS), ["is running → alive: taken over as it is"]);
+        assert_eq!(supervisor.story(WITNESS), ["already running → alive: adopted"]);
         assert!(world.text("daemon/supervisor/history.json.corrupt").is_some());
-        assert!(world.text("daemon/supervisor/history.json").unwrap().contains("taken over"));
+        assert!(world.text("daemon/supervisor/history.json").unwrap().contains("adopted"));
         assert_eq!(supervisor.snapshot().await.problems, Default::default(), "it was written again");
     });
 }
@@ -564,7 +557,7 @@ fn a_rig_that_goes_and_comes_back() {
         tells(&supervisor, TOAST, &[gone]);
         world.set_rigs(&["q", "r"]);
         world.pass(mins(4)).await;
-        tells(&supervisor, WITNESS, &[gone, "is running → taken over as it is"]);
+        tells(&supervisor, WITNESS, &[gone, "already running → adopted"]);
     });
 }
 

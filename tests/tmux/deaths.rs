@@ -59,7 +59,7 @@ fn however_it_ended_it_is_restarted_once_after_making_sure() {
                 town.wait_replaced("gt-alpha-witness", &before);
                 assert!(ended.elapsed() >= Duration::from_millis(700), "{how}: {:?}", ended.elapsed());
                 town.wait("its start", || town.started("alpha/witness") == 2);
-                assert_eq!(town.logged("making sure for 700ms"), 1, "{how}: {}", town.log());
+                assert_eq!(town.logged("decided in 700ms"), 1, "{how}: {}", town.log());
                 town.wait(&format!("{how}: the restart on disk"), || restarts(&town, "alpha/witness") == 1);
                 assert_eq!(town.logged("started in") - town.logged("(restart 1)"), 1, "{how}");
                 town.wait(&format!("{how}: the event"), || {

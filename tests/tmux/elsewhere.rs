@@ -29,7 +29,7 @@ fn a_deleted_socket_starts_nobody_twice_and_is_made_again() {
     let _second = town.start();
     town.wait_logged("was deleted: it was asked to make it again (SIGUSR1)");
     for agent in AGENTS {
-        town.wait_logged(&format!(" {agent}: is running, taken over as it is"));
+        town.wait_logged(&format!(" {agent}: already running, adopted"));
     }
     town.wait_beats(3);
     assert_eq!(SESSIONS.map(|name| town.incarnation(name).unwrap()), before);

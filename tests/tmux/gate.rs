@@ -25,9 +25,9 @@ fn a_server_that_is_down_stays_down_while_nothing_may_start() {
     town.wait("the server's end", || !town.server.runs());
     town.wait_beats(3);
     assert!(!town.server.runs(), "{}", town.log());
-    assert!(town.logged("alpha/witness: is not running, left so: rig is parked") == 1, "{}", town.log());
-    assert!(town.logged("beta/refinery: is not running, left so: rig is docked") == 1, "{}", town.log());
-    assert!(town.logged("deacon: is not running, left so: deacon is paused: a test") == 1, "{}", town.log());
+    assert!(town.logged("alpha/witness: not running, not started: rig is parked") == 1, "{}", town.log());
+    assert!(town.logged("beta/refinery: not running, not started: rig is docked") == 1, "{}", town.log());
+    assert!(town.logged("deacon: not running, not started: deacon is paused: a test") == 1, "{}", town.log());
     // One that is allowed starts it.
     town.wisp("beta", None);
     town.wait("beta's witness", || town.started("beta/witness") == 2);
@@ -58,7 +58,7 @@ fn parked_and_unparked() {
     // `gt rig park` ends the session and then says so.
     town.server.must(&["kill-session", "-t", &format!("={WITNESS}:")]);
     town.wisp("alpha", Some("parked"));
-    town.wait_logged("alpha/witness: is not running, left so: rig is parked");
+    town.wait_logged("alpha/witness: not running, not started: rig is parked");
     process::signal(other.1, Signal::KILL);
     town.wait("beta's restart", || town.started("beta/witness") == 2);
     assert_eq!(town.incarnation(WITNESS), None);
@@ -97,7 +97,7 @@ fn stopped_by_hand() {
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);
                 acts.iter().for_each(|act| act(&town));
-                town.wait_logged("alpha/witness: was stopped by hand (Gas Town noted that it is stopped); left alone for 10m0s");
+                town.wait_logged("alpha/witness: stopped by hand (Gas Town noted that it is stopped); left alone for 10m0s");
                 town.settings(json!({"heartbeat": {"interval": "500ms"}}));
                 town.wait_beats(2);
                 assert_eq!(town.incarnation(WITNESS), None, "{how}: {}", town.log());

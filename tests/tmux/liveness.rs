@@ -37,7 +37,7 @@ fn a_session_its_user_changed_is_left_alone() {
     town.server.must(&["kill-window", "-t", &target]);
     town.wait_beats(2);
     assert_eq!((town.incarnation(WITNESS).unwrap(), panes()), (before, 2));
-    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (1, 0));
+    assert_eq!((town.started("alpha/witness"), town.logged("; confirming")), (1, 0));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn an_agent_swapped_to_another_pane_is_found_there() {
     town.server.must(&["break-pane", "-d", "-s", &format!("{target}0.0"), "-t", &target]);
     town.wait_beats(3);
     assert!(agent.lives());
-    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (1, 0));
+    assert_eq!((town.started("alpha/witness"), town.logged("; confirming")), (1, 0));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_agent_somebody_else_started_is_taken_over_by_what_its_session_says() {
     let _supervisor = town.start_and_beat();
     town.wait_beats(3);
     assert_eq!(town.incarnation(WITNESS).unwrap(), before);
-    assert_eq!((town.started("alpha/witness"), town.logged("taken over as it is")), (0, 1));
+    assert_eq!((town.started("alpha/witness"), town.logged("adopted")), (0, 1));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_start_of_somebody_elses_is_waited_for() {
     town.wait("their agent", || process::comm(before.1) == "claude");
     town.wait_beats(2);
     assert_eq!(town.incarnation(WITNESS).unwrap(), before);
-    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (0, 0));
+    assert_eq!((town.started("alpha/witness"), town.logged("; confirming")), (0, 0));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn an_agent_that_ended_below_a_shell_is_replaced() {
     process::signal(agent, Signal::KILL);
     town.wait_replaced(WITNESS, &before);
     town.wait_started(&["alpha/witness"]);
-    assert!(town.logged("its agent has ended") > 0);
+    assert!(town.logged("agent is gone") > 0);
 }
 
 /// Becomes what nobody has listed, as launchers do.
@@ -156,11 +156,11 @@ fn what_we_started_is_the_agent_whatever_it_becomes() {
     // The next supervisor knows it too, by the mark in the session.
     first.stop(Signal::KILL);
     let _second = town.start_and_beat();
-    town.wait_logged("alpha/witness: is running, taken over as it is");
+    town.wait_logged("alpha/witness: already running, adopted");
     town.wait_beats(3);
     assert_eq!(town.incarnation(WITNESS).unwrap(), before);
     assert_eq!(town.started("alpha/witness"), 1);
-    assert_eq!((town.logged("making sure"), town.logged("cannot tell whether")), (0, 0));
+    assert_eq!((town.logged("; confirming"), town.logged("cannot tell whether")), (0, 0));
     // The mark is of this process: a shell in its place is none.
     town.server.must(&["respawn-pane", "-k", "-t", &format!("={WITNESS}:"), "exec sh"]);
     town.wait("a new session", || town.incarnation(WITNESS).is_some_and(|(id, _)| id != before.0));
@@ -187,7 +187,7 @@ fn who_came_under_an_unknown_name_is_left_alone_and_reported_once() {
         assert_eq!(agent["state"], "unknown", "{agent}");
         assert!(agent["reason"].as_str().unwrap().contains(".claude-unwrapp (PID "), "{agent}");
     }
-    assert_eq!((town.started("alpha/witness"), town.logged("making sure")), (0, 0));
+    assert_eq!((town.started("alpha/witness"), town.logged("; confirming")), (0, 0));
     // When it has ended and its shell is left, that is a zombie.
     let agent = process::tree(before[1].1).into_iter().find(|pid| process::comm(*pid) == ".claude-unwrapp");
     process::signal(agent.unwrap(), Signal::KILL);

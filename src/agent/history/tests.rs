@@ -191,12 +191,8 @@ fn texts_are_short_and_one_line() {
 #[test]
 fn machines_read_what_is_there_and_nothing_else() {
     let histories = histories();
-    let entry = Entry::new(
-        Kind::Change,
-        at(0),
-        "session is gone (its process ended, exit 137)",
-        "making sure for 1s",
-    );
+    let entry =
+        Entry::new(Kind::Change, at(0), "session is gone (process exited: SIGKILL (137))", "decided in 1s");
     histories.add(&agent("r/witness"), entry.leading_to(Phase::Confirming, None));
     let entry = Entry::new(Kind::Change, at(1), "", "held after 5 restarts");
     histories.add(&agent("r/witness"), entry.clone().leading_to(Phase::CrashLoop, Some(at(1801))));
@@ -206,8 +202,8 @@ fn machines_read_what_is_there_and_nothing_else() {
     assert_eq!(
         json,
         serde_json::json!({"agent": "r/witness", "entries": [
-            {"at": "2027-01-15T08:00:00Z", "kind": "change", "seen": "session is gone (its process ended, exit 137)",
-             "state": "confirming", "done": "making sure for 1s"},
+            {"at": "2027-01-15T08:00:00Z", "kind": "change", "seen": "session is gone (process exited: SIGKILL (137))",
+             "state": "confirming", "done": "decided in 1s"},
             {"at": "2027-01-15T08:00:01Z", "kind": "change", "state": "crash_loop", "done": "held after 5 restarts",
              "until": "2027-01-15T08:30:02Z", "times": 2, "last": "2027-01-15T08:00:02Z"},
         ]})
@@ -220,15 +216,15 @@ fn lines_for_people() {
     let history = |entries: Vec<Entry>| History { agent: agent("r/witness"), entries };
     let zone = TimeZone::fixed(Offset::constant(2));
     let change = |second, seen: &str, done: &str| Entry::new(Kind::Change, at(second), seen, done);
-    let alive = change(-90_000, "is running", "taken over as it is").leading_to(Phase::Alive, None);
-    let gone = change(0, "session is gone", "making sure for 1s").leading_to(Phase::Confirming, None);
+    let alive = change(-90_000, "already running", "adopted").leading_to(Phase::Alive, None);
+    let gone = change(0, "session is gone", "decided in 1s").leading_to(Phase::Confirming, None);
     let still =
         change(1, "session is gone", "waiting for `gt sling` to end").leading_to(Phase::Confirming, None);
     let waits = change(2, "died: crashed", "restart 2 waits").leading_to(Phase::Waiting, Some(at(32)));
     let held = change(3, "", "held after 5 restarts").leading_to(Phase::CrashLoop, Some(at(60_000)));
     let started = change(4, "started in 4.1s", "").leading_to(Phase::Alive, None);
     let word = Entry::word(at(5), "nudged", "its heartbeat is 15m0s old", "nudged");
-    let mut often = change(6, "is seen again", "").leading_to(Phase::Alive, None);
+    let mut often = change(6, "can be observed again", "").leading_to(Phase::Alive, None);
     often.repeat(often.clone());
     let only_until = change(7, "", "").leading_to(Phase::Held, Some(at(8)));
     let entries = vec![alive, gone, still, waits, held, started, word, often, only_until];
@@ -236,14 +232,14 @@ fn lines_for_people() {
     assert_eq!(
         lines,
         [
-            "2027-01-14 09:00:00 is running → alive: taken over as it is",
-            "10:00:00 session is gone → confirming: making sure for 1s",
+            "2027-01-14 09:00:00 already running → alive: adopted",
+            "10:00:00 session is gone → confirming: decided in 1s",
             "10:00:01 session is gone → waiting for `gt sling` to end",
             "10:00:02 died: crashed → waiting: restart 2 waits, next try 10:00:32",
             "10:00:03 crash_loop: held after 5 restarts, next try 2027-01-16 02:40:00",
             "10:00:04 started in 4.1s → alive",
             "10:00:05 its heartbeat is 15m0s old → nudged",
-            "10:00:06 is seen again (2 times, last 10:00:06)",
+            "10:00:06 can be observed again (2 times, last 10:00:06)",
             "10:00:07 held: until 10:00:08",
         ]
     );

@@ -98,7 +98,8 @@ impl Lifecycle {
             Sighting::Starting(_) => Missing::SessionReplaced,
             _ => Missing::Session,
         };
-        let (reported, confirm) = (seen.death.clone(), around.confirm);
+        let reported = seen.death.as_ref().map(|death| (death.sign, death.exit));
+        let confirm = around.confirm;
         self.reasons.push(Reason::Missing { what, reported, confirm });
         let mut involved = before.as_ref().map(|life| life.involved.clone()).unwrap_or_default();
         involved.extend(seen.at_work.iter().flat_map(|at_work| at_work.recent.clone()));
@@ -237,7 +238,8 @@ impl Lifecycle {
                 Cause::of(seen.death.as_ref().filter(of_it), matches!(seen.sighting, Sighting::Dead(_)));
             let session = session.clone();
             let by_command = by_command.map(|it| it.line.clone());
-            self.reasons.push(Reason::Died(DeathReport { session, noticed, cause, hook, by_command }));
+            let report = DeathReport { session, noticed, cause, hook, by_command };
+            self.reasons.push(Reason::Died(Box::new(report)));
         }
         match session {
             Some(_) if seen.ended_with_server() => self.died_with_server(around),

@@ -141,7 +141,7 @@ fn look_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
 
 /// Stopped on request, with this on its hook.
 fn hold(hook: Option<Hook>) -> Hold {
-    Hold { since: at(50).wall, why: "asked to stop (mail hq-1)".into(), hook }
+    Hold { since: at(50).wall, why: "stop requested (mail hq-1)".into(), hook }
 }
 
 /// A lifecycle in the named state at second 100.

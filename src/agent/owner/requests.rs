@@ -44,8 +44,8 @@ impl Owner {
     pub(super) fn request_looked(&mut self, stage: Stage, seen: Observation) {
         let Some(request) = self.attending.clone() else { return };
         let why = match request.action {
-            Action::Restart => format!("asked for a fresh start (mail {})", request.id),
-            Action::Stop => format!("asked to stop (mail {})", request.id),
+            Action::Restart => format!("fresh start requested (mail {})", request.id),
+            Action::Stop => format!("stop requested (mail {})", request.id),
         };
         let asked = Asked { action: request.action, why, stage, seen };
         self.apply(Event::Asked(asked));
@@ -78,10 +78,10 @@ impl Owner {
         let (agent, reason) = (&self.spec.identity, outcome.code());
         match outcome {
             Reason::RequestRefused(why) => {
-                tracing::warn!(%agent, reason, "request by mail {} is not carried out: {why}", request.id);
+                tracing::warn!(%agent, reason, "request by mail {} refused: {why}", request.id);
             }
             Reason::RequestPostponed(why) => {
-                tracing::info!(%agent, reason, "request by mail {} has to wait: {why}", request.id);
+                tracing::info!(%agent, reason, "request by mail {} postponed: {why}", request.id);
                 return self.put_off();
             }
             _ => {}
@@ -144,7 +144,7 @@ impl Owner {
                 why.clone()
             }
             StartEnd::Unclear(why) => {
-                tracing::info!(%agent, reason = "request_postponed", "request by mail {id} has to wait: {why}");
+                tracing::info!(%agent, reason = "request_postponed", "request by mail {id} postponed: {why}");
                 return;
             }
             StartEnd::Up { .. }
@@ -153,6 +153,6 @@ impl Owner {
             | StartEnd::Left { .. }
             | StartEnd::Ended(_) => return,
         };
-        tracing::warn!(%agent, reason = "request_failed", "request by mail {id} came to nothing: {why}");
+        tracing::warn!(%agent, reason = "request_failed", "request by mail {id} failed: {why}");
     }
 }

@@ -77,10 +77,10 @@ impl Owner {
         }
     }
 
-    fn report_death(&mut self, report: DeathReport, from: Phase, now: Now) {
+    fn report_death(&mut self, report: Box<DeathReport>, from: Phase, now: Now) {
         let (spec, to) = (self.spec.clone(), Phase::of(&self.lifecycle));
         if report.by_command.is_some() {
-            let text = format!("{report}; brought back, and told to nobody");
+            let text = format!("{report}; restarting without an alert");
             log!(Level::INFO, spec, from, to, Reason::Died(report), text);
             return;
         }

@@ -50,7 +50,7 @@ fn not_started() -> Vec<NotStarted> {
 
 fn of_ends() -> Vec<Reason> {
     let died = |cause, by_command| {
-        Reason::Died(DeathReport {
+        Reason::Died(Box::new(DeathReport {
             session: None,
             noticed: now(),
             cause,
@@ -105,7 +105,7 @@ fn of_starts() -> Vec<Reason> {
 }
 
 fn others() -> Vec<Reason> {
-    let why = || "asked to stop (mail hq-1)".to_owned();
+    let why = || "stop requested (mail hq-1)".to_owned();
     vec![
         Reason::Adopted,
         Reason::NewSession,

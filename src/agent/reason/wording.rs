@@ -3,16 +3,17 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 
 use super::{Cause, CrashLoop, DeathReport, HeldUp, HoldOver, Missing, Reason, Stuck};
 use crate::{
     agent::{lifecycle::Attempt, phase::Phase, waits::Own},
     go_duration,
-    sessions::death::Death,
+    sessions::death::Sign,
 };
 
 /// What is known of a session in which an agent may come up.
-pub const NO_AGENT_YET: &str = "its session is there, and no agent in it yet";
+pub const NO_AGENT_YET: &str = "its session has no agent yet";
 
 /// A reason in words: what was observed, and what is done about it. Either may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,46 +56,40 @@ impl Reason {
     /// The reason in words.
     pub fn words(&self) -> Words {
         match self {
-            Reason::Adopted => Words::new("is running", ", ", "taken over as it is"),
+            Reason::Adopted => Words::new("already running", ", ", "adopted"),
             Reason::NewSession => Words::new("runs in a new session", ", ", "not started by the supervisor"),
-            Reason::BackByItself => Words::new("is back by itself", ", ", "nothing done"),
-            Reason::StartedByOthers => Words::new("was started by somebody else", ", ", "nothing done"),
-            Reason::HoldEndedByStart => {
-                Words::new("was started by somebody else", ", and ", "is held no longer")
-            }
-            Reason::RunsAfterGivenUp => Words::new("runs all the same", ", ", "nothing done"),
-            Reason::FoundRunning => Words::new("is running already", ", ", "nothing done"),
-            Reason::SessionTaken => Words::new(NO_AGENT_YET, ", ", "nothing done"),
-            Reason::ObservedAgain => Words::seen("is seen again"),
+            Reason::BackByItself => Words::new("is back by itself", ", ", "no action"),
+            Reason::StartedByOthers => Words::new("started by somebody else", ", ", "no action"),
+            Reason::HoldEndedByStart => Words::new("started by somebody else", ", ", "released"),
+            Reason::RunsAfterGivenUp => Words::new("runs although its start was given up", ", ", "no action"),
+            Reason::FoundRunning => Words::new("already running", ", ", "no action"),
+            Reason::SessionTaken => Words::new(NO_AGENT_YET, ", ", "no action"),
+            Reason::ObservedAgain => Words::seen("can be observed again"),
             Reason::Unclear { out_of_sight, why } => {
-                let what = if *out_of_sight { "looked at" } else { "judged" };
-                Words::new(format!("could not be {what}: {why}"), "; ", "nothing is done")
+                let what = if *out_of_sight { "cannot be observed" } else { "undecided" };
+                Words::new(format!("{what}: {why}"), "; ", "no action")
             }
             Reason::Missing { what, reported, confirm } => {
-                let seen = format!("{what}{}", reported_by(reported.as_ref()));
-                Words::new(seen, "; ", format!("making sure for {confirm:?}"))
+                let seen = format!("{what} ({})", reported_by(*reported));
+                Words::new(seen, "; confirming, ", format!("decided in {confirm:?}"))
             }
             Reason::Unconfirmed { what, until } => Words::new(what.to_string(), "; ", until.to_string()),
             Reason::OperationOverdue(line) => {
-                Words::new(format!("`{line}` is still at work"), ", ", "not waited for any longer")
+                Words::new(format!("`{line}` is still running"), ", ", "no longer waited for")
             }
             Reason::Died(report) => Words::seen(report.to_string()),
             Reason::OwnEnd(own, retry) => {
-                Words::new(own.to_string(), "; ", format!("tried again in {}", go_duration::format(*retry)))
+                Words::new(own.to_string(), "; ", format!("retried in {}", go_duration::format(*retry)))
             }
             Reason::StoppedByHand(how, time) => Words::new(
-                format!("was stopped by hand ({how})"),
+                format!("stopped by hand ({how})"),
                 "; ",
                 format!("left alone for {}", go_duration::format(*time)),
             ),
-            Reason::HoldOver(why) => {
-                Words::seen(format!("was left alone after being stopped by hand; {why}"))
-            }
-            Reason::NotStarted(why) => Words::new("is not running", ", left so: ", why.to_string()),
-            Reason::LeftAlone(denial) => Words::new(denial.to_string(), "; ", "not touched while that lasts"),
-            Reason::Supervised => {
-                Words::new("nothing stands in the way any more", "; ", "looked after again")
-            }
+            Reason::HoldOver(why) => Words::seen(format!("hold after a stop by hand ends: {why}")),
+            Reason::NotStarted(why) => Words::new("not running", ", not started: ", why.to_string()),
+            Reason::LeftAlone(denial) => Words::new(denial.to_string(), "; ", "not touched until that ends"),
+            Reason::Supervised => Words::seen("supervised again"),
             _ => self.words_of_restarts(),
         }
     }
@@ -115,10 +110,10 @@ impl Reason {
             Reason::Stuck { why, done } => match done {
                 Stuck::Replaced => Words::new(why, "; ", "replacing it"),
                 Stuck::Waits(restart, until) => {
-                    Words::new(why, "; ", format!("left as it is, restart {restart} waits")).until(*until)
+                    Words::new(why, "; ", format!("left running, restart {restart} waits")).until(*until)
                 }
                 Stuck::CrashLoop(restarts) => {
-                    Words::new(why, "; ", format!("left as it is after {restarts} restarts"))
+                    Words::new(why, "; ", format!("left running after {restarts} restarts"))
                 }
             },
             Reason::Starting { attempt, was } => Words::new(before_a_start(*was), "; ", attempt.to_string()),
@@ -128,35 +123,31 @@ impl Reason {
             }
             Reason::StartFailed(why) => Words::seen(format!("start failed: {why}")),
             Reason::StartPostponed(why) => {
-                Words::new(format!("could not be started: {why}"), "; ", "tried again")
+                Words::new(format!("could not be started: {why}"), "; ", "retried")
             }
-            Reason::EndedWhileStarting => Words::seen("session ended while it was being started"),
-            Reason::StartInterrupted => {
-                Words::new("its start was cut short by a fault or an end of ours", "; ", "looked at afresh")
-            }
+            Reason::EndedWhileStarting => Words::seen("session ended during the start"),
+            Reason::StartInterrupted => Words::new(
+                "start interrupted: the supervisor exited or its actor crashed",
+                "; ",
+                "probed again",
+            ),
             _ => self.words_of_requests(),
         }
     }
 
     fn words_of_requests(&self) -> Words {
         match self {
-            Reason::BackoffCleared => Words::seen("its backoff was cleared by hand"),
-            Reason::RestartStateChanged => Words::seen("restart state was changed from outside"),
-            Reason::RestartRequested { why, runs: true } => {
-                Words::new(why, "; ", "ending it and starting it afresh")
-            }
+            Reason::BackoffCleared => Words::seen("backoff cleared by hand"),
+            Reason::RestartStateChanged => Words::seen("restart_state.json was changed from outside"),
+            Reason::RestartRequested { why, runs: true } => Words::new(why, "; ", "stopping and starting it"),
             Reason::RestartRequested { why, runs: false } => Words::new(why, "; ", "starting it"),
-            Reason::StopRequested { why, runs: true } => Words::new(why, "; ", "ending it"),
-            Reason::StopRequested { why, runs: false } => {
-                Words::new(why, "; ", "it is not running, and left so")
-            }
-            Reason::StoppedOnRequest => Words::new("was stopped on request", ", and ", "left so"),
-            Reason::HookChanged => {
-                Words::new("was stopped on request; its hook changed", ", and ", "it is held no longer")
-            }
-            Reason::RequestCarriedOut => Words::seen("is carried out"),
+            Reason::StopRequested { why, runs: true } => Words::new(why, "; ", "stopping it"),
+            Reason::StopRequested { why, runs: false } => Words::new(why, "; ", "not running already"),
+            Reason::StoppedOnRequest => Words::seen("stopped on request"),
+            Reason::HookChanged => Words::new("stopped on request, and has other work now", "; ", "released"),
+            Reason::RequestCarriedOut => Words::seen("carried out"),
             Reason::RequestRefused(denial) => Words::new(denial.to_string(), "; ", "not carried out"),
-            Reason::RequestPostponed(why) => Words::new(format!("has to wait: {why}"), "; ", "tried again"),
+            Reason::RequestPostponed(why) => Words::new(format!("postponed: {why}"), "; ", "retried"),
             _ => Words::default(),
         }
     }
@@ -165,9 +156,9 @@ impl Reason {
 /// What was so when a start begins, where nothing else says it.
 fn before_a_start(was: Phase) -> &'static str {
     match was {
-        Phase::Waiting | Phase::CrashLoop => "its time has come",
-        Phase::Paused => "is not running, and paused no longer",
-        _ => "is not running",
+        Phase::Waiting | Phase::CrashLoop => "its wait is over",
+        Phase::Paused => "not running, no longer paused",
+        _ => "not running",
     }
 }
 
@@ -178,17 +169,28 @@ fn started(attempt: Attempt, took: f64) -> String {
         Attempt::HoldOver => " (hold over)".to_owned(),
         Attempt::Restart(n) => format!(" (restart {n})"),
         Attempt::Trial => " (trial after a crash loop)".to_owned(),
-        Attempt::Asked => " (asked for)".to_owned(),
+        Attempt::Asked => " (on request)".to_owned(),
     };
     format!("started in {took:.1}s{counted}")
 }
 
 /// What reported an end, and with which exit status.
-fn reported_by(death: Option<&Death>) -> String {
-    match death.map(|death| (death.sign, death.exit)) {
-        Some((sign, Some(exit))) => format!(" ({sign}, exit {exit})"),
-        Some((sign, None)) => format!(" ({sign})"),
-        None => " (seen by a look)".to_owned(),
+fn reported_by(death: Option<(Sign, Option<i32>)>) -> String {
+    match death {
+        Some((sign, Some(exit))) => format!("{sign}{}", exit_status(exit)),
+        Some((sign, None)) => sign.to_string(),
+        None => "found by a probe".to_owned(),
+    }
+}
+
+/// How a process exited, by its exit status as a shell tells it: `: SIGKILL (137)`, ` with 1`.
+fn exit_status(exit: i32) -> String {
+    match exit.checked_sub(128).and_then(Signal::from_named_raw) {
+        Some(signal) => {
+            let name = format!("{signal:?}");
+            format!(": SIG{} ({exit})", name.trim_matches('"').trim_start_matches("Signal::"))
+        }
+        None => format!(" with {exit}"),
     }
 }
 
@@ -211,7 +213,7 @@ impl fmt::Display for Attempt {
 impl fmt::Display for DeathReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = &self.by_command {
-            return write!(f, "ended while `{line}` was at work");
+            return write!(f, "exited while `{line}` was running");
         }
         write!(f, "died: {}", self.cause)?;
         self.hook.as_ref().map_or(Ok(()), |hook| write!(f, ", hook {hook}"))
@@ -233,8 +235,8 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Missing::Session => "session is gone",
-            Missing::SessionReplaced => "session is gone, and a new one is there without an agent",
-            Missing::Agent => "session is there, but its agent has ended",
+            Missing::SessionReplaced => "session was replaced by one without an agent",
+            Missing::Agent => "agent is gone, its session is there",
         })
     }
 }
@@ -243,7 +245,7 @@ impl fmt::Display for HeldUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HeldUp::Operation(line) => write!(f, "waiting for `{line}` to end"),
-            HeldUp::Removal => f.write_str("its worktree is gone, perhaps it is being removed"),
+            HeldUp::Removal => f.write_str("its worktree is gone: perhaps it is being removed"),
         }
     }
 }
@@ -252,8 +254,8 @@ impl fmt::Display for HoldOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HoldOver::Operational => "its rig is operational again",
-            HoldOver::SaysRunning => "Gas Town says it should run",
-            HoldOver::TimeOver => "the time is over",
+            HoldOver::SaysRunning => "Gas Town notes it as running",
+            HoldOver::TimeOver => "its time is over",
         })
     }
 }

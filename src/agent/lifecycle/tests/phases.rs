@@ -19,15 +19,15 @@ fn shown(lifecycle: &Lifecycle, second: i64) -> (&'static str, Option<String>, O
 #[test]
 fn every_state_has_its_word_its_reason_and_its_next_try() {
     for (state, word, reason, next) in [
-        ("unseen", "unknown", "not looked at yet", None),
+        ("unseen", "unknown", "not observed yet", None),
         ("absent", "paused", "rig is parked", None),
-        ("starting", "starting", "it was not running", None),
+        ("starting", "starting", "not running", None),
         ("alive", "alive", "", None),
         ("confirming", "confirming", "session is gone", None),
         ("waiting", "waiting", "restart 2 waits", Some(130)),
         ("held", "held", "stopped by hand: `gt deacon stop`", Some(700)),
-        ("stopping", "held", "being stopped: asked to stop (mail hq-1)", None),
-        ("held on request", "held", "stopped on request: asked to stop (mail hq-1)", None),
+        ("stopping", "held", "being stopped: stop requested (mail hq-1)", None),
+        ("held on request", "held", "stopped on request: stop requested (mail hq-1)", None),
         ("crash loop", "crash_loop", "held after 0 restarts", Some(1900)),
     ] {
         let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
@@ -39,10 +39,10 @@ fn every_state_has_its_word_its_reason_and_its_next_try() {
 fn every_start_says_why() {
     let replace = Replacement { session: session(1), why: "stuck".into(), because: Because::Asked };
     for (attempt, replace, reason) in [
-        (Attempt::Fresh, None, "it was not running"),
+        (Attempt::Fresh, None, "not running"),
         (Attempt::Restart(3), None, "restart 3"),
         (Attempt::Trial, None, "trial after a crash loop"),
-        (Attempt::Asked, None, "somebody asked for it"),
+        (Attempt::Asked, None, "requested"),
         (Attempt::Restart(1), Some(replace), "stuck"),
     ] {
         let mut it = given("starting");
@@ -129,25 +129,17 @@ fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
 
 #[test]
 fn a_look_is_a_line_when_something_changed() {
-    let waited = "its time has come → starting: restart 1";
+    let waited = "its wait is over → starting: restart 1";
     for (state, what, expected) in [
         ("alive", "alive", "-"),
         ("alive", "another", "runs in a new session → alive: not started by the supervisor"),
-        ("alive", "gone", "session is gone (its process ended, exit 137) → confirming: making sure for 1s"),
-        ("alive", "dark", "could not be looked at: tmux does not answer → unknown: nothing is done"),
-        (
-            "confirming, due",
-            "dark",
-            "could not be looked at: tmux does not answer → confirming: nothing is done",
-        ),
-        (
-            "confirming, due",
-            "gone+gate?",
-            "could not be judged: the wisp file is broken → confirming: nothing is done",
-        ),
+        ("alive", "gone", "session is gone (process exited: SIGKILL (137)) → confirming: decided in 1s"),
+        ("alive", "dark", "cannot be observed: tmux does not answer → unknown: no action"),
+        ("confirming, due", "dark", "cannot be observed: tmux does not answer → confirming: no action"),
+        ("confirming, due", "gone+gate?", "undecided: the wisp file is broken → confirming: no action"),
         ("confirming, due", "gone", "died: crashed (exit 137) → starting: restart 1"),
         ("confirming, due", "gone+hooked", "died: crashed (exit 137), hook gt-1 → starting: restart 1"),
-        ("confirming, due", "alive", "is back by itself → alive: nothing done"),
+        ("confirming, due", "alive", "is back by itself → alive: no action"),
         (
             "confirming, due, sling at work",
             "gone+sling",
@@ -156,33 +148,33 @@ fn a_look_is_a_line_when_something_changed() {
         (
             "confirming, due, sling at work",
             "gone",
-            "ended while `gt sling gt-1 r` was at work → starting: restart 1",
+            "exited while `gt sling gt-1 r` was running → starting: restart 1",
         ),
         (
             "confirming, due",
             "gone+hooked+treeless",
-            "session is gone → confirming: its worktree is gone, perhaps it is being removed",
+            "session is gone → confirming: its worktree is gone: perhaps it is being removed",
         ),
         (
             "confirming, due, stopped",
             "gone",
-            "was stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until 08:11:40",
+            "stopped by hand (`gt witness stop r`) → held: left alone for 10m0s, until 08:11:40",
         ),
         (
             "confirming, due",
             "gone+limited",
-            "ended at a usage limit (limit reached) → waiting: tried again in 15m0s, next try 08:16:40",
+            "ended at a usage limit (limit reached) → waiting: retried in 15m0s, next try 08:16:40",
         ),
         ("waiting", "gone", "-"),
         ("waiting, due", "gone", waited),
-        ("waiting, due", "gone+parked", "is not running → paused: rig is parked"),
-        ("crash loop, due", "gone", "its time has come → starting: trial after a crash loop"),
+        ("waiting, due", "gone+parked", "not running → paused: rig is parked"),
+        ("crash loop, due", "gone", "its wait is over → starting: trial after a crash loop"),
         ("absent", "gone+parked", "-"),
-        ("absent", "gone", "is not running, and paused no longer → starting"),
-        ("unseen", "gone", "is not running → starting"),
-        ("unseen", "alive", "is running → alive: taken over as it is"),
+        ("absent", "gone", "not running, no longer paused → starting"),
+        ("unseen", "gone", "not running → starting"),
+        ("unseen", "alive", "already running → alive: adopted"),
         ("held", "gone", "-"),
-        ("held on request", "alive", "was started by somebody else → alive: is held no longer"),
+        ("held on request", "alive", "started by somebody else → alive: released"),
     ] {
         let event = Event::Looked(seen(what, at(100)));
         assert_eq!(line(given(state), event, 100), expected, "{state}, {what}");
@@ -193,25 +185,25 @@ fn a_look_is_a_line_when_something_changed() {
 fn how_a_start_or_stop_ended_is_a_line() {
     for (end, expected) in [
         (StartEnd::Up { session: session(3), took: Duration::from_millis(4120) }, "started in 4.1s → alive"),
-        (StartEnd::Found(session(3)), "is running already → alive: nothing done"),
+        (StartEnd::Found(session(3)), "already running → alive: no action"),
         (
             StartEnd::Left { session: session(3), why: "rig is parked".into() },
             "its start was given up: rig is parked → alive: what runs is left running",
         ),
-        (StartEnd::Refused(parked()), "is not running → paused: rig is parked"),
+        (StartEnd::Refused(parked()), "not running → paused: rig is parked"),
         (
             StartEnd::Unclear("tmux".into()),
-            "could not be started: tmux → waiting: tried again, next try 08:02:10",
+            "could not be started: tmux → waiting: retried, next try 08:02:10",
         ),
         (StartEnd::NeverAppeared("no claude".into()), "start failed: no claude → starting: restart 1"),
     ] {
         assert_eq!(line(given("starting"), Event::StartEnded(end.clone()), 100), expected, "{end:?}");
     }
     for (end, expected) in [
-        (StopEnd::Ended, "was stopped on request → held: left so"),
-        (StopEnd::Gone, "request hq-1 is carried out → held"),
+        (StopEnd::Ended, "stopped on request → held"),
+        (StopEnd::Gone, "request hq-1 carried out → held"),
         (StopEnd::Refused(parked()), "request hq-1: rig is parked → alive: not carried out"),
-        (StopEnd::Unclear("tmux".into()), "request hq-1 has to wait: tmux → alive: tried again"),
+        (StopEnd::Unclear("tmux".into()), "request hq-1 postponed: tmux → alive: retried"),
     ] {
         assert_eq!(line(given("stopping"), Event::StopEnded(end.clone()), 100), expected, "{end:?}");
     }
@@ -226,7 +218,7 @@ fn one_that_is_stuck_and_may_not_be_replaced_yet_is_told_once() {
     };
     let mut it = given("alive");
     it.history.restart_count = 1;
-    let first = "its heartbeat is 31m0s old → alive: left as it is, restart 2 waits";
+    let first = "its heartbeat is 31m0s old → alive: left running, restart 2 waits";
     assert_eq!(line(it.clone(), replace(), 100), first);
     let _ = step(&mut it, replace(), at(100));
     assert_eq!(line(it.clone(), replace(), 110), "-", "it still waits");
@@ -238,6 +230,6 @@ fn one_whose_start_was_given_up_may_run_all_the_same() {
     let mut it = given("starting");
     let _ = step(&mut it, Event::StartEnded(StartEnd::Refused(parked())), at(100));
     let seen_alive = |it: &Lifecycle| line(it.clone(), Event::Seen(seen("alive", at(101))), 101);
-    assert_eq!(seen_alive(&it), "runs all the same → alive: nothing done");
-    assert_eq!(seen_alive(&given("absent")), "was started by somebody else → alive: nothing done");
+    assert_eq!(seen_alive(&it), "runs although its start was given up → alive: no action");
+    assert_eq!(seen_alive(&given("absent")), "started by somebody else → alive: no action");
 }
