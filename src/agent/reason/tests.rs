@@ -56,7 +56,7 @@ fn of_ends() -> Vec<Reason> {
             cause,
             hook: Some("gt-1".into()),
             by_command,
-        })
+        }))
     };
     let missing = |what| Reason::Missing { what, reported: None, confirm: Duration::from_secs(1) };
     let unconfirmed = |until| Reason::Unconfirmed { what: Missing::Session, until };
