@@ -3,13 +3,12 @@
 //! Each is a wider view of the one before: what needs only the ports takes `&Ports`, what also runs `bd` takes `&Ledger`, and
 //! only who needs a register takes `&Deps`. It must not grow decisions.
 
-use std::{collections::BTreeMap, ops::Deref};
+use std::ops::Deref;
 
 use crate::{
     agent::{
         bindings::Bindings, directory::Directory, elsewhere::search::Elsewhere, history::Histories,
-        holds::Holds, lives::Lives, restart_ledger::RestartLedger, role_bead::kept::RoleBeads,
-        screens::Screens, start_slots::StartSlots, turns::Turns, waits::Waits,
+        record::Records, role_bead::kept::RoleBeads, screens::Screens, start_slots::StartSlots, turns::Turns,
     },
     audit::incidents::Incidents,
     deaths::register::DeathRegister,
@@ -26,8 +25,8 @@ use crate::{
 pub struct Deps {
     /// The ports, and what is known of bead databases.
     pub ledger: Ledger,
-    /// The restart histories of all agents.
-    pub restarts: RestartLedger,
+    /// What is known of each agent.
+    pub records: Records,
     /// Places for starts.
     pub start_slots: StartSlots,
     /// Whose turn it is to type into a session.
@@ -50,12 +49,6 @@ pub struct Deps {
     pub role_beads: RoleBeads,
     /// Requests by mail that are not done yet.
     pub requests: Requests,
-    /// Agents stopped on request.
-    pub holds: Holds,
-    /// Agents that were seen alive, and whose end is not accounted for.
-    pub lives: Lives,
-    /// Agents that ended for a reason of their own, and are tried again later.
-    pub waits: Waits,
     /// What was mailed about whom, and is not over.
     pub incidents: Incidents,
     /// What happened to each agent, for people.
@@ -85,14 +78,11 @@ impl Deps {
         Deps {
             requests: Requests::new(directory.clone()),
             role_beads: RoleBeads::new(directory.clone()),
-            holds: Holds::new(directory.clone()),
-            lives: Lives::new(directory.clone()),
-            waits: Waits::new(directory.clone()),
+            records: Records::new(directory.clone()),
             incidents: Incidents::new(directory.clone()),
             histories: Histories::new(directory.clone()),
             feed: FeedProgress::new(directory),
             directory: Directory::new(ports.problems.clone()),
-            restarts: RestartLedger::new(BTreeMap::new()),
             start_slots: StartSlots::new(),
             turns: Turns::default(),
             bindings: Bindings::default(),

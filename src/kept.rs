@@ -42,6 +42,11 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     ports.problems.clear(key);
 }
 
+/// The key under which it is reported that this file of ours is broken or cannot be written.
+pub fn problem(ports: &Ports, path: &Path) -> String {
+    format!("file/{}", ports.paths.shown(path).display())
+}
+
 /// A value of type `T` and its file; clones share both.
 #[derive(Debug)]
 pub struct Kept<T> {
@@ -108,10 +113,10 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
     /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
     /// broken one, the value stays as it is.
     pub async fn load(&self, ports: &Ports) {
-        once_it_answers(ports, &self.path, &self.problem(ports)).await;
+        once_it_answers(ports, &self.path, &problem(ports, &self.path)).await;
         if let Some(problem) = self.peek(ports).await.1 {
             let shown = ports.paths.shown(&self.path);
-            let key = self.problem(ports);
+            let key = self::problem(ports, &self.path);
             ports.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
             if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
                 tracing::warn!("{} could not be set aside: {error}", shown.display());
@@ -160,12 +165,8 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
         Write {
             path: self.path.clone(),
             mode: 0o600,
-            key: self.problem(ports),
+            key: problem(ports, &self.path),
             content: Arc::new(self.clone()),
         }
-    }
-
-    fn problem(&self, ports: &Ports) -> String {
-        format!("file/{}", ports.paths.shown(&self.path).display())
     }
 }

@@ -9,7 +9,7 @@ use crate::{deps::Deps, sessions::Session};
 /// Ends this incarnation of a session. Returns false when another one is there (or none), and nothing was done.
 pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Result<bool, String> {
     // That we meant its end is on disk first: the next supervisor must not report it as a death.
-    let _ = deps.lives.save(deps).await;
+    deps.records.save(deps).await;
     let Some(seen) = deps.sessions.find(session).await.map_err(|error| error.to_string())? else {
         return Ok(false);
     };

@@ -15,7 +15,7 @@ use super::{
     confirmation::{Assignment, Observation, Sighting},
     denial::Denial,
     identity::{Identity, Role},
-    lifecycle::{self, Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
+    lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
     observe::{self, How},
     phase::{self, Phase, Why},
@@ -106,14 +106,8 @@ pub struct Owner {
 impl Owner {
     /// An owner that has not looked yet; its tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: Post<OwnerEvent>) -> Self {
-        let history = deps.restarts.recall(&spec.identity);
         let state_since = deps.now();
-        let before = lifecycle::Before {
-            lifecycle: deps.restarts.left(&spec.identity),
-            hold: deps.holds.of(&spec.identity),
-            wait: deps.waits.of(&spec.identity),
-            missed: deps.lives.is_missed(&spec.identity),
-        };
+        let (history, before, seen_alive) = deps.records.resume(&spec.identity);
         let lifecycle = Lifecycle::resumed(history, before, state_since);
         let mut work = Work::new(post);
         if deps.requests.next(&spec.identity).is_some() {
@@ -122,7 +116,6 @@ impl Owner {
         deps.directory.claim(&spec.identity, &spec.session);
         let known = KnownNames::default();
         deps.screens.want(&spec, known.clone());
-        let seen_alive = deps.lives.seen(&spec.identity);
         let mut owner = Owner {
             lifecycle,
             spec: Arc::new(spec),
@@ -311,7 +304,7 @@ impl Owner {
 
     /// The restart state may have been changed from outside.
     pub fn recall(&mut self) {
-        let history = self.deps.restarts.recall(&self.spec.identity);
+        let history = self.deps.records.restarts(&self.spec.identity);
         self.apply(Event::Remembered(history));
     }
 
@@ -327,9 +320,7 @@ impl Owner {
         let settings = self.deps.settings();
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
-        let (phase, history) = (Phase::of(&self.lifecycle), self.lifecycle.history().clone());
-        let hold = self.lifecycle.hold().cloned();
-        let is_from_file = matches!(event, Event::Remembered(_));
+        let phase = Phase::of(&self.lifecycle);
         let confirm = match self.spec.identity.role() {
             Role::Polecat => settings.polecats.confirm,
             _ => settings.restart.confirm,
@@ -352,13 +343,7 @@ impl Owner {
                 jitter: self.deps.dice.roll(),
             },
         );
-        self.deps.restarts.leave(&self.spec.identity, &self.lifecycle);
-        self.keep_life(now);
-        if !is_from_file && *self.lifecycle.history() != history {
-            self.deps.restarts.keep(&self.spec.identity, self.lifecycle.history());
-        }
-        self.keep_hold(hold.as_ref());
-        self.keep_wait(now);
+        self.deps.records.keep(&self.spec.identity, &self.lifecycle, now.wall);
         self.keep_history(&step.reasons, now);
         if std::mem::discriminant(self.lifecycle.state()) != before {
             self.state_since = now;

@@ -15,7 +15,7 @@ use crate::deps::Deps;
 /// Ends an agent. Takes up to `kill.grace` and a moment more; may be dropped at any point.
 pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
     // That the disk cannot be written is reported there; a stop that was asked for is carried out all the same.
-    let _ = deps.holds.save(deps).await;
+    deps.records.save(deps).await;
     match permission::ask(deps, spec).await {
         Permission::Allowed => {}
         Permission::Denied(why) => return StopEnd::Refused(why),

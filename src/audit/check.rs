@@ -67,7 +67,7 @@ pub async fn make_sure(deps: &Deps, suspect: &Suspect) -> bool {
 
 /// Whether its rig may be mailed now.
 pub async fn is_allowed(deps: &Deps, spec: &AgentSpec) -> bool {
-    permission::ask(deps, spec).await == Permission::Allowed && deps.holds.of(&spec.identity).is_none()
+    permission::ask(deps, spec).await == Permission::Allowed && deps.records.hold(&spec.identity).is_none()
 }
 
 fn stall(deps: &Deps, suspect: &Suspect, agent: &AgentBead, key: &SessionKey) -> Option<IncidentMail> {

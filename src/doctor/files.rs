@@ -239,11 +239,12 @@ impl Look {
 
     /// What the supervisor keeps for the next one.
     async fn registers(&mut self, deps: &Deps) {
+        let [holds, lives, waits] = deps.records.peek(deps).await;
         for (there, problem) in [
             deps.requests.peek(deps).await,
-            deps.holds.peek(deps).await,
-            deps.lives.peek(deps).await,
-            deps.waits.peek(deps).await,
+            holds,
+            lives,
+            waits,
             deps.role_beads.peek(deps).await,
             deps.incidents.peek(deps).await,
             deps.histories.peek(deps).await,

@@ -245,7 +245,7 @@ impl RigState {
     /// Those that no listing need show: crew members, who get an actor only on request, polecats
     /// whose directory is gone, and all that a predecessor of this supervisor kept.
     fn asked_for(&self) -> BTreeSet<RigChild> {
-        let (requests, holds) = (self.deps.requests.waiting(), self.deps.holds.all());
+        let (requests, holds) = (self.deps.requests.waiting(), self.deps.records.held());
         let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
         let kept = self.deps.directory.actors().into_iter().map(|(identity, _)| identity);
         let theirs =
@@ -431,21 +431,9 @@ impl RigState {
         let deps = self.deps.clone();
         deps.screens.unwant(&spec.session);
         deps.directory.release(&identity);
-        deps.restarts.forget(&identity);
         deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
-        // What was stopped on request and then removed for good is held no longer.
-        let was_held = deps.holds.of(&identity).is_some();
-        deps.holds.set(&identity, None);
-        let was_missed = deps.lives.is_accounted_for(&identity);
-        self.work.run(async move {
-            if was_held {
-                let _ = deps.holds.save(&deps).await;
-            }
-            if was_missed {
-                let _ = deps.lives.save(&deps).await;
-            }
-        });
+        deps.records.forget(&identity);
     }
 
     /// Polecat health answers for itself, as each agent does.

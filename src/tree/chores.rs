@@ -3,7 +3,6 @@
 //! A disk that is full or a directory that is gone is reported once and retried; nothing stops because of it.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,19 +11,11 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    agent::{restart::RestartHistory, restart_ledger::RestartLedger},
     deps::Deps,
     ledger::Ledger,
-    town::{
-        daemon_state::DaemonState,
-        reading::Reading,
-        restart_state::{self, RestartEntry, RestartState},
-    },
+    town::daemon_state::DaemonState,
     writes::{Content, Write},
 };
-
-/// The problem of a restart state that cannot be read; over when it was written again.
-pub const UNREADABLE: &str = "file/daemon/restart_state.json";
 
 /// Histories are written so long after a change,
 const HISTORIES_SETTLE: Duration = Duration::from_secs(2);
@@ -74,39 +65,11 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     }
 }
 
-/// Reads `daemon/restart_state.json`. One that does not parse is kept beside it and started afresh; one that cannot be
-/// read at all leaves what is known.
-pub async fn read_restart_state(deps: &Deps) -> Option<BTreeMap<String, RestartHistory>> {
-    let path = deps.paths.restart_state();
-    let key = UNREADABLE;
-    match deps.files.read(&path).await {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(BTreeMap::new()),
-        Err(error) => {
-            deps.problems.report(key, format!("daemon/restart_state.json cannot be read: {error}"));
-            None
-        }
-        Ok(bytes) => match Reading::of(deps.paths.shown(&path), Ok(bytes), restart_state::parse) {
-            Reading::Good(state) => {
-                deps.problems.clear(key);
-                Some(state.agents.into_iter().map(|(agent, entry)| (agent, history(entry))).collect())
-            }
-            Reading::Missing => Some(BTreeMap::new()),
-            Reading::Bad(problem) => {
-                deps.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
-                if let Err(error) = deps.files.set_aside(&path, "corrupt").await {
-                    tracing::warn!("daemon/restart_state.json could not be set aside: {error}");
-                }
-                Some(BTreeMap::new())
-            }
-        },
-    }
-}
-
-/// Writes `daemon/restart_state.json` whenever an owner changed something. Never ends by itself.
-pub async fn keep_restart_state(deps: &Deps) {
-    let mut changed = deps.restarts.changed();
+/// Writes what is known of the agents whenever that changes. Never ends by itself.
+pub async fn keep_records(deps: &Deps) {
+    let mut changed = deps.records.changed();
     while changed.changed().await.is_ok() {
-        write_restart_state(deps).await;
+        deps.records.save(deps).await;
     }
 }
 
@@ -135,23 +98,6 @@ pub async fn close_histories(deps: &Deps) {
     let _ = deps.histories.save(deps).await;
 }
 
-/// Writes `daemon/restart_state.json` as it is known now.
-pub async fn write_restart_state(deps: &Deps) {
-    if write(deps, deps.paths.restart_state(), RestartFile(deps.restarts.clone())).await {
-        deps.problems.clear(UNREADABLE);
-    }
-}
-
-/// The restart state as it is known whenever it is written.
-struct RestartFile(RestartLedger);
-
-impl Content for RestartFile {
-    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let agents = self.0.all().into_iter().map(|(agent, history)| (agent, entry(history))).collect();
-        RestartState { agents, ..RestartState::default() }.to_bytes()
-    }
-}
-
 impl Content for DaemonState {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
         self.to_bytes()
@@ -167,27 +113,6 @@ async fn write(deps: &Deps, path: PathBuf, content: impl Content + 'static) -> b
 
 fn write_key(deps: &Deps, path: &Path) -> String {
     format!("write/{}", deps.paths.shown(path).display())
-}
-
-fn history(entry: RestartEntry) -> RestartHistory {
-    RestartHistory {
-        last_restart: entry.last_restart,
-        restart_count: entry.restart_count,
-        backoff_until: entry.backoff_until,
-        crash_loop_since: entry.crash_loop_since,
-        recent: entry.recent,
-    }
-}
-
-fn entry(history: RestartHistory) -> RestartEntry {
-    RestartEntry {
-        last_restart: history.last_restart,
-        restart_count: history.restart_count,
-        backoff_until: history.backoff_until,
-        crash_loop_since: history.crash_loop_since,
-        recent: history.recent,
-        ..RestartEntry::default()
-    }
 }
 
 /// Before the first retry of what could not be written; doubled for each that fails.

@@ -26,7 +26,6 @@ use crate::{
         actor::{AgentActor, AgentPlan},
         directory::AgentRef,
         identity::{Identity, RigName},
-        restart::RestartHistory,
         role::{Plain, Role},
         spec::AgentSpec,
         status::AgentStatus,
@@ -102,7 +101,7 @@ pub enum RootMsg {
     /// From its reading task; nothing when that was cut short by a fault.
     TownRead(Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
-    RestartStateRead(Option<BTreeMap<String, RestartHistory>>),
+    RestartStateRead(bool),
     /// From its task: the role beads were read, as far as they could be.
     RoleBeadsRead,
     /// From the session watch.
@@ -274,7 +273,7 @@ impl Actor for Root {
                 state.complete(complete);
             }
             RootMsg::TownRead(reading) => state.town_read(&myself, reading).await?,
-            RootMsg::RestartStateRead(histories) => state.restart_state_read(histories),
+            RootMsg::RestartStateRead(could_be_read) => state.restart_state_read(could_be_read),
             RootMsg::RoleBeadsRead => state.reading_role_beads = false,
             RootMsg::Watched(seen) => state.seen(seen),
             RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
@@ -316,7 +315,7 @@ impl Actor for Root {
         let farewell = async {
             tokio::join!(
                 chores::write_state(deps, process, false, last, count),
-                chores::write_restart_state(deps),
+                deps.records.save(deps),
                 chores::close_histories(deps),
             )
         };
@@ -488,7 +487,7 @@ impl RootState {
 
     fn begin_chores(&mut self) {
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_restart_state(&deps).await });
+        self.work.run(async move { chores::keep_records(&deps).await });
         let deps = self.plan.deps.clone();
         self.work.run(async move { chores::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();

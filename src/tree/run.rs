@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    kept,
     panics::Named,
     signals::{Signal, Signals},
     stopping,
@@ -57,14 +56,8 @@ pub async fn run(
 /// Reads what survived the last supervisor.
 async fn remember(deps: &Deps, process: Process) {
     chores::write_state(deps, process, true, None, 0).await;
-    kept::once_it_answers(deps, &deps.paths.restart_state(), chores::UNREADABLE).await;
-    if let Some(histories) = chores::read_restart_state(deps).await {
-        deps.restarts.replace(histories);
-    }
+    deps.records.load(deps).await;
     deps.requests.load(deps).await;
-    deps.holds.load(deps).await;
-    deps.waits.load(deps).await;
-    deps.lives.load(deps).await;
     deps.role_beads.load(deps).await;
     deps.incidents.load(deps).await;
     deps.histories.load(deps).await;

@@ -6,7 +6,6 @@ use gastown_supervisor::{
     agent::{
         actor::{AgentActor, AgentMsg, AgentPlan},
         identity::Identity,
-        restart::RestartHistory,
     },
     deacon::role::Deacon,
     deps::Deps,
@@ -37,13 +36,15 @@ fn looks_at_once_when_boot_cannot() {
 fn tells_when_it_is_held_and_when_no_more() {
     simulate(111, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
-        let held = RestartHistory { crash_loop_since: Some(world.wall()), ..RestartHistory::default() };
-        deps.restarts.keep(&Identity::Deacon, &held);
+        let held = format!(r#"{{"agents":{{"deacon":{{"crash_loop_since":"{}"}}}}}}"#, world.wall());
+        world.write("daemon/restart_state.json", &held);
+        assert!(deps.records.read_restarts(&deps).await);
         let deacon = spawn(&deps, &told).await;
         deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(told.held(), [true]);
-        deps.restarts.replace(Default::default()); // clear-backoff
+        world.write("daemon/restart_state.json", r#"{"agents":{}}"#);
+        assert!(deps.records.read_restarts(&deps).await);
         deacon.cast(AgentMsg::Word(Word::RestartStateChanged)).unwrap();
         world.until("its start", secs(1), |state| state.lives(DEACON)).await;
         assert_eq!(told.held(), [true, false]);

@@ -9,7 +9,6 @@ use crate::{
     agent::{
         confirmation::{Observation, Permission, Sighting},
         history::{Entry, Kind, story},
-        holds::Hold,
         lifecycle::State,
         phase::Phase,
         reason::Reason,
@@ -28,38 +27,6 @@ impl Owner {
             self.deps.histories.add(identity, entry.leading_to(Phase::Unknown, None));
         }
         self.settle(now);
-    }
-
-    /// Keeps that it was seen alive, or that what became of it is accounted for.
-    pub(super) fn keep_life(&mut self, now: Now) {
-        let identity = &self.spec.identity;
-        let news = match (self.lifecycle.is_missed(), self.lifecycle.state()) {
-            (true, State::Alive { session, .. }) => self.deps.lives.lives(identity, session, now.wall),
-            (true, _) => false,
-            (false, _) => self.deps.lives.is_accounted_for(identity),
-        };
-        if news {
-            let deps = self.deps.clone();
-            self.work.run(async move { drop(deps.lives.save(&deps).await) });
-        }
-    }
-
-    /// That it is held on request, or not any more, is to outlive us.
-    pub(super) fn keep_hold(&mut self, before: Option<&Hold>) {
-        let hold = self.lifecycle.hold();
-        if hold != before {
-            self.deps.holds.set(&self.spec.identity, hold.cloned());
-            let deps = self.deps.clone();
-            self.work.run(async move { drop(deps.holds.save(&deps).await) });
-        }
-    }
-
-    /// What it waits for is to outlive us.
-    pub(super) fn keep_wait(&mut self, now: Now) {
-        if self.deps.waits.set(&self.spec.identity, self.lifecycle.wait(), now.wall) {
-            let deps = self.deps.clone();
-            self.work.run(async move { drop(deps.waits.save(&deps).await) });
-        }
     }
 
     /// Keeps what happened in a step of the lifecycle.

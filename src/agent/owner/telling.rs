@@ -109,7 +109,7 @@ impl Owner {
         let deps = self.deps.clone();
         self.work.run(async move {
             // That it is reported is on disk before it is, so that no later supervisor reports it again.
-            let _ = deps.lives.save(&deps).await;
+            deps.records.save(&deps).await;
             let hook = report.hook.clone();
             log!(Level::WARN, spec, from, to, Reason::Died(report), format!("died: {cause}"));
             events::append(&deps, &event).await;

@@ -40,7 +40,7 @@ impl RootState {
     ) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
         let asked_for = deps.requests.next(&Identity::Mayor).is_some()
-            || deps.holds.of(&Identity::Mayor).is_some()
+            || deps.records.hold(&Identity::Mayor).is_some()
             || deps.directory.is_kept(&Identity::Mayor);
         if asked_for && !self.children.contains(&RootChild::Mayor) {
             self.spawn(myself, RootChild::Mayor).await?;

@@ -8,7 +8,6 @@ use super::{RootChild, RootMsg, RootState};
 use crate::{
     agent::{
         identity::{Identity, RigName},
-        restart::RestartHistory,
         role_bead,
     },
     rig::plan::RigPlan,
@@ -16,7 +15,6 @@ use crate::{
     town::settings::Settings,
     tree::{
         children::stop_all,
-        chores,
         part::Word,
         town_reading::{TownReading, read_town, watched},
     },
@@ -116,10 +114,7 @@ impl RootState {
                     "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
                 );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
-                self.plan.deps.restarts.forget_rig(&name);
-                self.plan.deps.lives.forget_rig(&name);
-                let deps = self.plan.deps.clone();
-                self.work.run(async move { drop(deps.lives.save(&deps).await) });
+                self.plan.deps.records.forget_rig(&name);
                 self.plan.deps.directory.forget_rig(&name);
                 self.plan.deps.histories.rig_is_gone(&name, self.plan.deps.now().wall);
                 self.plan.deps.docked.forget(&name);
@@ -136,7 +131,7 @@ impl RootState {
         }
         let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
         self.work.run(async move {
-            let _ = deps.lives.save(&deps).await;
+            deps.records.save(&deps).await;
             match hints.retarget(watched(&deps, &names)).await {
                 Some(why) => {
                     deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
@@ -167,22 +162,21 @@ impl RootState {
             Some(identity) => tracing::info!(agent = %identity, "backoff cleared by hand"),
             None => tracing::info!("Backoff of all agents cleared by hand"),
         }
-        self.plan.deps.restarts.clear(whose.as_ref());
+        self.plan.deps.records.clear_restarts(whose.as_ref());
         self.tell_all(&Word::ClearBackoff(whose));
     }
 
     pub(super) fn read_restart_state(&mut self) {
         let deps = self.plan.deps.clone();
         self.work.spawn(
-            async move { RootMsg::RestartStateRead(chores::read_restart_state(&deps).await) },
-            RootMsg::RestartStateRead(None),
+            async move { RootMsg::RestartStateRead(deps.records.read_restarts(&deps).await) },
+            RootMsg::RestartStateRead(false),
         );
     }
 
-    pub(super) fn restart_state_read(&mut self, histories: Option<BTreeMap<String, RestartHistory>>) {
-        if let Some(histories) = histories {
+    pub(super) fn restart_state_read(&mut self, could_be_read: bool) {
+        if could_be_read {
             tracing::info!("Restart state read again");
-            self.plan.deps.restarts.replace(histories);
             self.tell_all(&Word::RestartStateChanged);
         }
     }

@@ -20,8 +20,9 @@ impl RootState {
     pub(super) fn roll(&self) -> Vec<AgentStatus> {
         let deps = &self.plan.deps;
         let naming = deps.settings().tmux.naming;
-        let asked_for =
-            |identity: &Identity| deps.requests.next(identity).is_some() || deps.holds.of(identity).is_some();
+        let asked_for = |identity: &Identity| {
+            deps.requests.next(identity).is_some() || deps.records.hold(identity).is_some()
+        };
         let claimed = deps.directory.all().into_iter().filter(|(identity, _)| match identity {
             Identity::Mayor => self.children.contains(&RootChild::Mayor),
             // Nobody's business until somebody asks for them.

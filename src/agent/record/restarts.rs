@@ -1,0 +1,163 @@
+//! The view of the records that Gas Town reads and people change: `daemon/restart_state.json`.
+//!
+//! What it holds of agents and keys that are not ours is written back as it was. A file that does not parse is set aside and
+//! begun afresh; one that cannot be read leaves what is known.
+
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Agents, lock};
+use crate::{
+    agent::{identity::Identity, restart::RestartHistory},
+    kept::once_it_answers,
+    ports::Ports,
+    town::{
+        reading::Reading,
+        restart_state::{self, RestartEntry, RestartState},
+    },
+    writes::{Content, Write},
+};
+
+/// The problem of a restart state that cannot be read; over when it was written again.
+const UNREADABLE: &str = "file/daemon/restart_state.json";
+
+#[derive(Debug, Clone)]
+pub struct RestartFile {
+    agents: Agents,
+    /// As it was read: what others keep there.
+    others: Arc<Mutex<RestartState>>,
+    unsaved: Arc<AtomicBool>,
+}
+
+impl RestartFile {
+    pub fn new(agents: &Agents) -> Self {
+        RestartFile { agents: agents.clone(), others: Arc::default(), unsaved: Arc::default() }
+    }
+
+    /// Takes over what is in the file; returns whether it could be read.
+    pub async fn load(&self, ports: &Ports) -> bool {
+        once_it_answers(ports, &ports.paths.restart_state(), UNREADABLE).await;
+        let Some(state) = self.read(ports).await else { return false };
+        self.take(state);
+        true
+    }
+
+    /// This is what the file holds now.
+    pub fn take(&self, state: RestartState) {
+        let mut agents = lock(&self.agents);
+        agents.values_mut().for_each(|record| record.restarts = RestartHistory::default());
+        for (name, entry) in &state.agents {
+            if let Ok(identity) = name.parse::<Identity>() {
+                agents.entry(identity).or_default().restarts = history(entry);
+            }
+        }
+        *self.others() = state;
+    }
+
+    async fn read(&self, ports: &Ports) -> Option<RestartState> {
+        let path = ports.paths.restart_state();
+        match ports.files.read(&path).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(RestartState::default()),
+            Err(error) => {
+                let text = format!("daemon/restart_state.json cannot be read: {error}");
+                ports.problems.report(UNREADABLE, text);
+                None
+            }
+            Ok(bytes) => match Reading::of(ports.paths.shown(&path), Ok(bytes), restart_state::parse) {
+                Reading::Good(state) => {
+                    ports.problems.clear(UNREADABLE);
+                    Some(state)
+                }
+                Reading::Missing => Some(RestartState::default()),
+                Reading::Bad(problem) => {
+                    let text = format!("{problem}; it is set aside as .corrupt and begun afresh");
+                    ports.problems.report(UNREADABLE, text);
+                    if let Err(error) = ports.files.set_aside(&path, "corrupt").await {
+                        tracing::warn!("daemon/restart_state.json could not be set aside: {error}");
+                    }
+                    Some(RestartState::default())
+                }
+            },
+        }
+    }
+
+    /// Forgets the restarts of this agent, or of all.
+    pub fn clear(&self, whose: Option<&Identity>) {
+        let mut agents = lock(&self.agents);
+        let those = agents.iter_mut().filter(|(identity, _)| whose.is_none_or(|whose| whose == *identity));
+        those.for_each(|(_, record)| record.restarts = RestartHistory::default());
+        match whose {
+            Some(identity) => drop(self.others().agents.remove(&identity.to_string())),
+            None => self.others().agents.clear(),
+        }
+        self.was_changed();
+    }
+
+    pub fn was_changed(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.
+    pub async fn save(&self, ports: &Ports) {
+        let path = ports.paths.restart_state();
+        let key = format!("write/{}", ports.paths.shown(&path).display());
+        let write = Write { path, mode: 0o644, key, content: Arc::new(self.clone()) };
+        let is_saved = || !self.unsaved.load(Ordering::Relaxed);
+        if !is_saved() && ports.writes.replace_unless(ports, write, is_saved).await.is_ok() {
+            ports.problems.clear(UNREADABLE);
+        }
+    }
+
+    fn others(&self) -> MutexGuard<'_, RestartState> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content for RestartFile {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let records = lock(&self.agents);
+        self.unsaved.store(false, Ordering::Relaxed);
+        let mut state = self.others().clone();
+        let none = RestartHistory::default();
+        let ours: BTreeMap<String, &RestartHistory> =
+            records.iter().map(|(identity, record)| (identity.to_string(), &record.restarts)).collect();
+        for (name, history) in ours {
+            if *history != none || state.agents.contains_key(&name) {
+                let entry = state.agents.entry(name).or_default();
+                *entry = self::entry(history, std::mem::take(&mut entry.other));
+            }
+        }
+        state.to_bytes()
+    }
+
+    fn failed(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
+    }
+}
+
+fn history(entry: &RestartEntry) -> RestartHistory {
+    RestartHistory {
+        last_restart: entry.last_restart,
+        restart_count: entry.restart_count,
+        backoff_until: entry.backoff_until,
+        crash_loop_since: entry.crash_loop_since,
+        recent: entry.recent.clone(),
+    }
+}
+
+fn entry(history: &RestartHistory, other: serde_json::Map<String, serde_json::Value>) -> RestartEntry {
+    RestartEntry {
+        last_restart: history.last_restart,
+        restart_count: history.restart_count,
+        backoff_until: history.backoff_until,
+        crash_loop_since: history.crash_loop_since,
+        recent: history.recent.clone(),
+        other,
+    }
+}

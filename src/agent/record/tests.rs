@@ -1,0 +1,174 @@
+//! What a step of the lifecycle leaves in the records, what is to be written, and what the files look like.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    agent::{
+        confirmation::{Assignment, AtWork, Observation, Permission, Sighting, StateFile, Worktree},
+        lifecycle::{Event, Surroundings},
+        waits::Own,
+    },
+    clock::Now,
+    town::{restart_state::RestartState, settings::Restart as Policy},
+    writes::Content,
+};
+
+fn at(second: u64) -> Now {
+    let wall = Timestamp::from_second(1_800_000_000 + second as i64).unwrap();
+    Now { mono: Duration::from_secs(second), wall }
+}
+
+fn records() -> Records {
+    Records::new(PathBuf::from("/nowhere"))
+}
+
+/// A probe that shows it alive in this session, or gone.
+fn seen(session: Option<u32>, second: u64) -> Event {
+    let key = |n| SessionKey { id: format!("${n}"), created: at(0).wall };
+    Event::Looked(Observation {
+        begun: at(second),
+        noticed: at(second),
+        death: None,
+        sighting: session.map_or(Sighting::Absent, |n| Sighting::Alive(key(n))),
+        permission: Permission::Allowed,
+        state_file: StateFile::Silent,
+        at_work: Ok(AtWork::default()),
+        assignment: Assignment::Standing,
+        worktree: Worktree::There,
+        usage_limit: None,
+        question: None,
+    })
+}
+
+fn step(lifecycle: &mut Lifecycle, event: Event, second: u64) {
+    let policy = Policy::default();
+    let _ = lifecycle.apply(
+        event,
+        Surroundings {
+            now: at(second),
+            identity: &Identity::Deacon,
+            policy: &policy,
+            confirm: policy.confirm,
+            retry_limited: Duration::from_secs(900),
+            pace: Duration::ZERO,
+            jitter: 0.0,
+        },
+    );
+}
+
+fn shown(content: &impl Content) -> serde_json::Value {
+    serde_json::from_slice(&content.bytes().unwrap()).unwrap()
+}
+
+/// Whether something is to be saved, which it is not any more afterwards.
+fn is_to_be_saved(changed: &mut watch::Receiver<()>) -> bool {
+    let is = changed.has_changed().unwrap();
+    changed.mark_unchanged();
+    is
+}
+
+#[test]
+fn a_life_is_news_once_for_each_session_and_ends_when_it_is_accounted_for() {
+    let (records, mut it) = (records(), Lifecycle::new(RestartHistory::default()));
+    let mut changed = records.changed();
+    changed.mark_unchanged();
+    for (name, session, second, news, life) in [
+        ("first seen", Some(1), 100, true, Some("$1")),
+        ("still there", Some(1), 110, false, Some("$1")),
+        ("another session", Some(2), 120, true, Some("$2")),
+        ("gone, not judged yet", None, 130, false, Some("$2")),
+        ("judged: restarted", None, 131, true, None),
+    ] {
+        step(&mut it, seen(session, second), second);
+        records.keep(&Identity::Deacon, &it, at(second).wall);
+        assert_eq!(is_to_be_saved(&mut changed), news, "{name}");
+        let file = shown(&records.lives);
+        assert_eq!(file["agents"]["deacon"]["id"].as_str(), life, "{name}: {file}");
+        let (_, before, seen) = records.resume(&Identity::Deacon);
+        assert_eq!((before.missed, seen.is_some()), (life.is_some(), life.is_some()), "{name}");
+        assert_eq!(before.lifecycle.as_ref(), Some(&it), "{name}: as its actor left it");
+    }
+    assert_eq!(records.restarts(&Identity::Deacon).restart_count, 1);
+    assert_eq!(shown(&records.restarts)["agents"]["deacon"]["restart_count"], 1);
+}
+
+#[test]
+fn restarts_that_somebody_cleared_are_not_brought_back_by_an_actor_that_does_not_know_it_yet() {
+    let (records, mut it) = (records(), Lifecycle::new(RestartHistory::default()));
+    for (session, second) in [(Some(1), 100), (None, 110), (None, 111)] {
+        step(&mut it, seen(session, second), second);
+        records.keep(&Identity::Deacon, &it, at(second).wall);
+    }
+    assert_eq!(it.history().restart_count, 1);
+    records.clear_restarts(None);
+    step(&mut it, seen(None, 112), 112);
+    records.keep(&Identity::Deacon, &it, at(112).wall);
+    assert_eq!(records.restarts(&Identity::Deacon), RestartHistory::default());
+    assert_eq!(shown(&records.restarts), serde_json::json!({"agents": {}}));
+    step(&mut it, Event::Remembered(records.restarts(&Identity::Deacon)), 113);
+    records.keep(&Identity::Deacon, &it, at(113).wall);
+    assert_eq!(it.history(), &records.restarts(&Identity::Deacon));
+}
+
+#[test]
+fn what_others_keep_in_the_restart_state_is_written_back() {
+    let records = records();
+    let others = serde_json::json!({
+        "agents": {"deacon": {"note": "theirs", "restart_count": 4}, "a rig of old/witness": {"restart_count": 2}},
+        "version": 7
+    });
+    let state: RestartState = serde_json::from_value(others).unwrap();
+    records.restarts.take(state);
+    assert_eq!(records.restarts(&Identity::Deacon).restart_count, 4);
+    let mut it = Lifecycle::new(records.restarts(&Identity::Deacon));
+    step(&mut it, Event::Cleared, 100);
+    records.keep(&Identity::Deacon, &it, at(100).wall);
+    let written = shown(&records.restarts);
+    assert_eq!((&written["version"], &written["agents"]["deacon"]["note"]), (&7.into(), &"theirs".into()));
+    assert_eq!(written["agents"]["deacon"]["restart_count"], 0, "{written}");
+    assert_eq!(written["agents"]["a rig of old/witness"]["restart_count"], 2, "{written}");
+}
+
+#[test]
+fn waits_that_are_long_over_are_forgotten() {
+    let records = records();
+    let wait = |second| Some(Wait { until: at(second).wall, own: Own::UsageLimit("5h".to_owned()) });
+    let put = |identity: &Identity, second: u64, at: Now| {
+        let before = Before { wait: wait(second), ..Before::default() };
+        let it = Lifecycle::resumed(RestartHistory::default(), before, at);
+        records.keep(identity, &it, at.wall);
+    };
+    let day = 24 * 3600;
+    put(&Identity::Deacon, 10, at(0));
+    put(&Identity::Mayor, day, at(day));
+    assert_eq!(records.resume(&Identity::Deacon).1.wait, wait(10), "over for less than a day");
+    put(&Identity::Mayor, 2 * day, at(day + 11));
+    assert_eq!(records.resume(&Identity::Deacon).1.wait, None);
+    assert_eq!(records.resume(&Identity::Mayor).1.wait, wait(2 * day));
+}
+
+#[test]
+fn of_one_that_is_no_more_nothing_is_held_or_missed() {
+    let (records, mut it) = (records(), Lifecycle::new(RestartHistory::default()));
+    step(&mut it, seen(Some(1), 100), 100);
+    let hold = Hold { since: at(100).wall, why: "stop requested (mail hq-1)".into(), hook: None };
+    let toast: Identity = "r/polecats/Toast".parse().unwrap();
+    let held = Lifecycle::resumed(
+        RestartHistory::default(),
+        Before { hold: Some(hold), ..Before::default() },
+        at(1),
+    );
+    let keep = || {
+        records.keep(&Identity::Deacon, &it, at(100).wall);
+        records.keep(&toast, &held, at(100).wall);
+    };
+    keep();
+    assert_eq!(records.held(), std::slice::from_ref(&toast));
+    records.forget(&toast);
+    assert_eq!((records.held(), records.hold(&toast)), (vec![], None));
+    keep();
+    records.forget_rig(&"r".parse().unwrap());
+    assert_eq!(records.held(), [toast.clone()], "its rig may come back");
+    assert!(records.resume(&toast).1.lifecycle.is_none() && records.resume(&Identity::Deacon).1.missed);
+}
