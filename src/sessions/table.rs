@@ -181,7 +181,8 @@ impl Row {
         self.processes.retain(|pid, process| {
             shows(*pid, process) || process.exited && panes.iter().any(|pane| pane.pid == *pid)
         });
-        if self.lives() && self.reported.is_some_and(|reported| scan.begun.mono > reported.mono) {
+        let shows_life = panes.iter().any(|pane| self.processes.get(&pane.pid).is_some_and(|it| !it.exited));
+        if shows_life && self.reported.is_some_and(|reported| scan.begun.mono > reported.mono) {
             self.reported = None;
         }
         death

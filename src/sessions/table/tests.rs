@@ -44,6 +44,12 @@ fn exit(pid: u32) -> Fact {
     Fact::Exited { pid, exit: None }
 }
 
+/// Another server's session `gt-a` (`$1`).
+fn successor(pid: u32) -> Session {
+    let before = session("gt-a", "$1", &[(pid, "@1", None)]);
+    Session { created: before.created + Duration::from_secs(9), ..before }
+}
+
 type Panes = &'static [(u32, &'static str, Option<i32>)];
 
 /// What happens, with session `gt-a` (`$1`) and its panes: process, window, exit status if dead.
@@ -71,8 +77,10 @@ enum Step {
     Failed(u64),
     /// The name runs under another id, with this process.
     Other(u64, u32),
-    /// The id is one of another server, whose session was created later, with this process.
+    /// A sweep shows under the id another server's session, which was created later, with this process.
     Successor(u64, u32),
+    /// That is listed.
+    ListedSuccessor(u32),
 }
 
 impl Step {
@@ -92,11 +100,8 @@ impl Step {
             Step::Gone(begun) => sweep(*begun, &[]),
             Step::Failed(begun) => Sweep::failed(at(*begun), "no answer".into()),
             Step::Other(begun, pid) => sweep(*begun, &[session("gt-a", "$2", &[(*pid, "@2", None)])]),
-            Step::Successor(begun, pid) => {
-                let before = session("gt-a", "$1", &[(*pid, "@1", None)]);
-                let created = before.created + Duration::from_secs(9);
-                sweep(*begun, &[Session { created, ..before }])
-            }
+            Step::Successor(begun, pid) => sweep(*begun, &[successor(*pid)]),
+            Step::ListedSuccessor(pid) => return table.heard(&list(&[successor(*pid)]), now),
         };
         table.scanned(&scan, now)
     }
@@ -112,7 +117,7 @@ fn one_death_a_life_grid() {
     const RESPAWNED: Panes = &[(9, "@1", None)];
     type Case = (&'static str, Vec<Step>, &'static [(u64, Option<i32>)]);
     #[rustfmt::skip]
-    let cases: [Case; 54] = [
+    let cases: [Case; 60] = [
         ("nothing ends", vec![Sweep(0, ONE), Sweep(15, ONE), Failed(25), Sweep(35, ONE)], &[]),
         ("a process, then all else", vec![Sweep(0, ONE), Process(7, Some(3)), Window("@1"), Gone(35), Gone(45)], &[(20, Some(3))]),
         ("a window, then all else", vec![Sweep(0, ONE), Window("@1"), Process(7, Some(3)), Gone(35)], &[(20, None)]),
@@ -166,6 +171,12 @@ fn one_death_a_life_grid() {
         ("held back, and then a sweep shows it", vec![Sweep(0, ONE), Ending, Process(7, Some(1)), Gone(35), Lasts], &[(40, None)]),
         ("held back no longer", vec![Sweep(0, ONE), Ending, Lasts, Window("@1")], &[(40, None)]),
         ("the next server holds nothing back", vec![Sweep(0, ONE), Ending, Server, Listed(RESPAWNED), Process(9, None)], &[(30, None), (50, None)]),
+        ("only listed again since its death", vec![Listed(ONE), Process(7, None), Listed(RESPAWNED), Sweep(25, &[]), Process(9, Some(1))], &[(20, None)]),
+        ("swept again since its death", vec![Listed(ONE), Process(7, None), Listed(RESPAWNED), Sweep(35, RESPAWNED), Process(9, Some(1))], &[(20, None), (50, Some(1))]),
+        ("a pane that is first seen dead, by a list", vec![Listed(&[(7, "@1", Some(1))]), Process(7, None), Sweep(25, &[(7, "@1", Some(1))]), Window("@1")], &[]),
+        ("a window that closed, and one that is left of it", vec![Sweep(0, ONE), Window("@1"), Listed(WINDOWS), Sweep(35, WINDOWS), Process(7, Some(1))], &[(20, None), (50, Some(1))]),
+        ("the rest of a window, told late", vec![Sweep(0, TWO), Process(7, None), Sweep(25, TWO), Window("@1"), Process(8, None), Sweep(55, ONE)], &[(20, None), (40, None)]),
+        ("listed by another server before its predecessor's end is known", vec![Sweep(0, ONE), ListedSuccessor(9), Process(9, None), Successor(35, 9), Process(9, None)], &[(40, None), (50, None)]),
         ("it goes on, and nothing ended", vec![Sweep(0, ONE), Lasts, Ending, Lasts], &[]),
     ];
     for (name, steps, wanted) in cases {
@@ -245,10 +256,14 @@ fn a_process_in_two_sessions_ends_in_both_and_its_window_may_stay_in_one() {
 #[test]
 fn a_death_is_of_the_name_that_was_listed_last() {
     let mut table = SessionTable::default();
-    for name in ["gt-a", "gt-c"] {
-        assert_eq!(table.heard(&list(&[session(name, "$1", &[(1, "@1", None)])]), at(1)), []);
-    }
-    assert_eq!(table.heard(&exit(1), at(5))[0].session, "gt-c");
+    let named = |name| [session(name, "$1", &[(1, "@1", None)])];
+    assert_eq!(table.heard(&list(&named("gt-a")), at(1)), []);
+    assert_eq!(table.heard(&list(&named("gt-b")), at(2)), []);
+    assert_eq!(table.heard(&exit(1), at(3))[0].session, "gt-b");
+    let mut table = SessionTable::default();
+    assert_eq!(table.heard(&list(&named("gt-a")), at(1)), []);
+    assert_eq!(table.scanned(&sweep(2, &named("gt-c")), at(3)), []);
+    assert_eq!(table.heard(&exit(1), at(4))[0].session, "gt-c");
 }
 
 #[test]
