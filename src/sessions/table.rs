@@ -133,9 +133,7 @@ impl SessionTable {
         let mut with_it = self.rows.iter_mut().filter(|(_, row)| row.processes.values().any(runs));
         // One that is in several sessions may stay in some of them.
         let (Some((id, row)), None) = (with_it.next(), with_it.next()) else { return None };
-        let death = row.dies(id, None, Sign::Window, now);
-        row.processes.retain(|_, process| !runs(process));
-        death
+        row.dies(id, None, Sign::Window, now)
     }
 
     fn server_exited(&mut self, now: Now) -> Vec<Death> {

@@ -114,10 +114,11 @@ fn one_death_a_life_grid() {
     const ONE: Panes = &[(7, "@1", None)];
     const TWO: Panes = &[(7, "@1", None), (8, "@1", None)];
     const WINDOWS: Panes = &[(7, "@1", None), (8, "@2", None)];
+    const KEPT: Panes = &[(7, "@1", Some(4)), (8, "@1", None)];
     const RESPAWNED: Panes = &[(9, "@1", None)];
     type Case = (&'static str, Vec<Step>, &'static [(u64, Option<i32>)]);
     #[rustfmt::skip]
-    let cases: [Case; 60] = [
+    let cases: [Case; 69] = [
         ("nothing ends", vec![Sweep(0, ONE), Sweep(15, ONE), Failed(25), Sweep(35, ONE)], &[]),
         ("a process, then all else", vec![Sweep(0, ONE), Process(7, Some(3)), Window("@1"), Gone(35), Gone(45)], &[(20, Some(3))]),
         ("a window, then all else", vec![Sweep(0, ONE), Window("@1"), Process(7, Some(3)), Gone(35)], &[(20, None)]),
@@ -177,6 +178,15 @@ fn one_death_a_life_grid() {
         ("a window that closed, and one that is left of it", vec![Sweep(0, ONE), Window("@1"), Listed(WINDOWS), Sweep(35, WINDOWS), Process(7, Some(1))], &[(20, None), (50, Some(1))]),
         ("the rest of a window, told late", vec![Sweep(0, TWO), Process(7, None), Sweep(25, TWO), Window("@1"), Process(8, None), Sweep(55, ONE)], &[(20, None), (40, None)]),
         ("listed by another server before its predecessor's end is known", vec![Sweep(0, ONE), ListedSuccessor(9), Process(9, None), Successor(35, 9), Process(9, None)], &[(40, None), (50, None)]),
+        ("listed again while a sweep is under way that misses it", vec![Sweep(0, ONE), Listed(ONE), Gone(15)], &[(30, None)]),
+        ("listed in the moment in which a sweep began", vec![Listed(ONE), Gone(10)], &[(20, None)]),
+        ("told in the moment in which a sweep began", vec![Sweep(0, TWO), Process(7, None), Sweep(20, TWO), Process(8, None)], &[(20, None)]),
+        ("first seen by a sweep whose table misses it", vec![Zombie(5, 7), Gone(15)], &[]),
+        ("told, missed by the table, and seen in it again", vec![Sweep(0, ONE), Process(7, None), Zombie(25, 7), Sweep(35, ONE), Gone(45)], &[(20, None)]),
+        ("one of two, listed for a while", vec![Sweep(0, TWO), Process(7, None), Sweep(25, TWO), Sweep(35, &[(8, "@1", None)])], &[(20, None)]),
+        ("the window of one that ended, listed for a while", vec![Sweep(0, WINDOWS), Process(7, None), Sweep(25, WINDOWS), Window("@1")], &[(20, None)]),
+        ("beside a pane kept dead", vec![Sweep(0, TWO), Sweep(15, KEPT), Sweep(25, KEPT), Sweep(35, &[(7, "@1", Some(4))])], &[(20, Some(4)), (40, None)]),
+        ("the id is another server's, and the one before was listed late", vec![Sweep(0, ONE), Listed(TWO), Successor(15, 9), Process(9, Some(1))], &[(30, None), (40, Some(1))]),
         ("it goes on, and nothing ended", vec![Sweep(0, ONE), Lasts, Ending, Lasts], &[]),
     ];
     for (name, steps, wanted) in cases {
@@ -273,6 +283,9 @@ fn a_process_table_that_cannot_be_read_ends_nothing() {
     table.scanned(&sweep(0, &all), at(1));
     let blind = Sweep { trees: Err(ProcessesError("not mounted".into())), ..sweep(5, &all) };
     assert_eq!(table.scanned(&blind, at(6)), []);
+    let dead = [session("gt-a", "$1", &[(1, "@1", Some(3))])];
+    let blind = Sweep { trees: blind.trees, ..sweep(7, &dead) };
+    assert_eq!(table.scanned(&blind, at(8)).len(), 1, "tmux says so");
 }
 
 #[test]
