@@ -272,7 +272,7 @@ async fn judge(
 ) -> (Liveness, Option<PaneTarget>) {
     let by = |names: &ProcessNames| {
         let pane = trees.as_ref().ok().and_then(|trees| agent_pane(&session.panes, trees, names));
-        let lives = liveness(&session.panes, trees.as_ref(), names, deps.settings().start.timeout);
+        let lives = liveness(&session.panes, trees.as_deref(), names, deps.settings().start.timeout);
         (lives, pane.map(|pane| session.target(pane)))
     };
     // A broken settings file is read again by every look, so that it is seen when it is mended.

@@ -155,9 +155,9 @@ mod tests {
 
     fn sweep(sessions: &[(&str, &str)]) -> Sweep {
         let sessions =
-            Ok(sessions.iter().map(|(name, id)| ((*name).to_owned(), session(name, id))).collect());
+            Ok(sessions.iter().map(|(name, id)| ((*name).to_owned(), session(name, id).into())).collect());
         let claude = Process { pid: 7, age: Duration::from_secs(1), names: vec!["claude".to_owned()] };
-        Sweep { begun: at(0), sessions, trees: Ok(BTreeMap::from([(7, vec![claude])])) }
+        Sweep { begun: at(0), sessions, trees: Ok(BTreeMap::from([(7, vec![claude])]).into()) }
     }
 
     /// A person's pane, and the agent's.

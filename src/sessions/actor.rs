@@ -1,7 +1,7 @@
 //! The session watch: decides when everything is looked at, and passes on what was seen.
 //!
 //! It sweeps when the sessions port hints at a change, when a heartbeat asks, and every `tmux.sweep` in any case; one
-//! sweep at a time, hints in between end in one more. Each death is told once, at once: when the port tells of an end, or
+//! sweep at a time, hints in between end in one more. Each death is told once, at once: when the port reports an end, or
 //! by the sweep that misses something, before that sweep. It must not judge what a sweep shows or a death means: its
 //! supervisor passes each one on to the owners.
 
@@ -11,10 +11,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
-    End, Sessions,
+    Fact, Sessions,
     death::Death,
-    roster::Roster,
     sweep::{Sweep, sweep_within},
+    table::SessionTable,
 };
 use crate::{
     agent::screens::reading,
@@ -40,8 +40,8 @@ pub enum WatchMsg {
     Hint,
     /// From the port's change counter.
     Changed,
-    /// From the port: something ended.
-    Ended(End),
+    /// From the port.
+    Heard(Fact),
     /// From its timer; one of an earlier generation does nothing.
     Due(u64),
     /// From its task.
@@ -102,7 +102,7 @@ pub struct WatchState {
     last_began: Option<Duration>,
     sessions: Option<usize>,
     /// Empty after a crash: of what it never saw, it tells no death; the owners see from the sweep what is missing.
-    roster: Roster,
+    table: SessionTable,
     deaths: u64,
     /// The agents' screens are being read, and when they were last.
     reading_screens: bool,
@@ -132,7 +132,7 @@ impl Actor for SessionWatch {
             again: None,
             last_began: None,
             sessions: None,
-            roster: Roster::default(),
+            table: SessionTable::default(),
             deaths: 0,
             reading_screens: false,
             screens_read: None,
@@ -151,7 +151,7 @@ impl Actor for SessionWatch {
         match message {
             WatchMsg::SweepFor(number) => state.want(Some(number)),
             WatchMsg::Hint | WatchMsg::Changed => state.hinted(),
-            WatchMsg::Ended(end) => state.ended(&end),
+            WatchMsg::Heard(fact) => state.heard(&fact),
             WatchMsg::Due(generation) if state.timer.is_latest(generation) => state.want(None),
             WatchMsg::Due(_) => {}
             WatchMsg::Swept(sweep) => state.swept(*sweep),
@@ -164,8 +164,8 @@ impl Actor for SessionWatch {
 
 /// Passes on what the port tells by itself.
 fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: Post<WatchMsg>) {
-    let (mut changes, mut ends) = (sessions.changes(), sessions.ends());
-    let post_ends = post.clone();
+    let (mut changes, mut facts) = (sessions.changes(), sessions.facts());
+    let post_facts = post.clone();
     work.run(async move {
         while changes.changed().await.is_ok() {
             post(WatchMsg::Changed);
@@ -173,10 +173,10 @@ fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: Post<WatchMs
     });
     work.run(async move {
         loop {
-            match ends.recv().await {
-                Ok(end) => post_ends(WatchMsg::Ended(end)),
-                // The sweep shows what those it missed told.
-                Err(RecvError::Lagged(_)) => post_ends(WatchMsg::Hint),
+            match facts.recv().await {
+                Ok(fact) => post_facts(WatchMsg::Heard(fact)),
+                // The sweep shows what was missed; nothing is held back for what may be among that.
+                Err(RecvError::Lagged(_)) => post_facts(WatchMsg::Heard(Fact::ServerLasts)),
                 Err(RecvError::Closed) => return,
             }
         }
@@ -184,11 +184,13 @@ fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: Post<WatchMs
 }
 
 impl WatchState {
-    /// Something ended: the death is told at once, and everything is looked at.
-    fn ended(&mut self, end: &End) {
-        let deaths = self.roster.ended(end, self.deps.now());
+    /// A death is told at once, and everything is looked at where something may have ended.
+    fn heard(&mut self, fact: &Fact) {
+        let deaths = self.table.heard(fact, self.deps.now());
         self.tell_deaths(deaths);
-        self.hinted();
+        if !matches!(fact, Fact::Listed(_)) {
+            self.hinted();
+        }
     }
 
     fn tell_deaths(&mut self, deaths: Vec<Death>) {
@@ -247,7 +249,7 @@ impl WatchState {
                     .report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
             }
         }
-        let deaths = self.roster.swept(&sweep, self.deps.now());
+        let deaths = self.table.scanned(&sweep, self.deps.now());
         self.tell_deaths(deaths);
         let for_heartbeat = self.sweeping.take().flatten();
         let sweep = Arc::new(sweep);

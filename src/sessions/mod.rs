@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -15,8 +16,8 @@ use tokio::sync::{broadcast, watch};
 
 pub mod actor;
 pub mod death;
-pub mod roster;
 pub mod sweep;
+pub mod table;
 pub mod tmux;
 pub mod watcher;
 
@@ -120,32 +121,27 @@ impl PaneTarget {
     }
 }
 
-/// Something in a session ended, as the kernel or the server told it. A hint, and perhaps one of several for one death.
+/// What the port reports by itself, in the order in which it happened. Whose a process or a window is, the lists say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// The session's exact name; empty when it was the server.
-    pub session: String,
-    /// The server's id for the session (`$5`); empty when it was the server.
-    pub id: String,
-    /// What ended.
-    pub of: EndOf,
-}
-
-/// What ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndOf {
-    /// The process tmux started in a pane.
-    Process {
+pub enum Fact {
+    /// Some of the sessions, or all, as they were just listed.
+    Listed(Arc<[Session]>),
+    /// The process tmux started in a pane ended.
+    Exited {
         /// Its id.
         pid: u32,
-        /// Its exit status as a shell tells it (128 and the signal's number), where it could be had.
+        /// Its exit status as a shell gives it (128 and the signal's number), where it could be had.
         exit: Option<i32>,
     },
-    /// A window, by the server's id for it (`@3`), with whatever ran in it.
-    Window(String),
-    /// The server, and every session with it: those that are known to have been in it, names by id. One that was made a
-    /// moment ago is in no list yet.
-    Server(BTreeMap<String, String>),
+    /// A window, by the server's id for it (`@3`), was closed, with whatever ran in it, or taken out of a session.
+    WindowClosed(String),
+    /// The server may be about to end: until [`ServerExited`](Fact::ServerExited) or [`ServerLasts`](Fact::ServerLasts), what
+    /// ends may end with it.
+    ServerEnding,
+    /// The server goes on.
+    ServerLasts,
+    /// The server ended, and every session with it. What is reported afterwards is of the next one.
+    ServerExited,
 }
 
 /// What a new session is to be.
@@ -283,9 +279,8 @@ pub trait Sessions: Send + Sync {
     /// or ended, the server went away or came back. A hint to look again, never the truth.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// The ends of panes' processes, windows and of the server, as they are told. Of those nobody listened to, and those
-    /// that were not told, the next list shows the outcome.
-    fn ends(&self) -> broadcast::Receiver<End>;
+    /// The facts. Of those nobody listened to, the next list shows the outcome.
+    fn facts(&self) -> broadcast::Receiver<Fact>;
 
     /// Which incarnation of the server is spoken to; moves when another server answers than before. Key bindings and
     /// session ids hold for one incarnation.

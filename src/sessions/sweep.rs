@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The process trees of panes, by the pane process's id; or why they could not be read.
-pub type Trees = Result<BTreeMap<u32, Vec<Process>>, ProcessesError>;
+pub type Trees = Result<Arc<BTreeMap<u32, Vec<Process>>>, ProcessesError>;
 
 /// What one look at everything showed.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Sweep {
     /// When it was begun: what was born later is not in it.
     pub begun: Now,
     /// All sessions by name, or why they could not be listed.
-    pub sessions: Result<BTreeMap<String, Session>, String>,
+    pub sessions: Result<BTreeMap<String, Arc<Session>>, String>,
     /// The processes in them.
     pub trees: Trees,
 }
@@ -31,8 +31,8 @@ pub struct Sweep {
 pub enum Glimpse {
     /// There is none.
     Absent,
-    /// There it is, with the processes in its panes.
-    Present(Session, Arc<Trees>),
+    /// There it is, with the processes in its panes, and perhaps in those of others.
+    Present(Arc<Session>, Trees),
     /// It could not be found out.
     Unknown(String),
 }
@@ -40,26 +40,16 @@ pub enum Glimpse {
 impl Sweep {
     /// One that showed nothing, for this reason.
     pub fn failed(begun: Now, why: String) -> Sweep {
-        Sweep { begun, sessions: Err(why), trees: Ok(BTreeMap::new()) }
+        Sweep { begun, sessions: Err(why), trees: Ok(Arc::default()) }
     }
 
     /// What it shows of one session.
-    pub fn glimpse(self: &Arc<Self>, name: &str) -> Glimpse {
+    pub fn glimpse(&self, name: &str) -> Glimpse {
         match &self.sessions {
             Err(why) => Glimpse::Unknown(why.clone()),
             Ok(sessions) => match sessions.get(name) {
                 None => Glimpse::Absent,
-                Some(session) => {
-                    let trees = match &self.trees {
-                        Err(why) => Err(why.clone()),
-                        Ok(trees) => Ok(session
-                            .panes
-                            .iter()
-                            .filter_map(|pane| Some((pane.pid, trees.get(&pane.pid)?.clone())))
-                            .collect()),
-                    };
-                    Glimpse::Present(session.clone(), Arc::new(trees))
-                }
+                Some(session) => Glimpse::Present(session.clone(), self.trees.clone()),
             },
         }
     }
@@ -71,7 +61,8 @@ pub async fn sweep(sessions: &dyn Sessions, processes: &dyn Processes, now: Now)
         Err(error) => Sweep::failed(now, error.to_string()),
         Ok(list) => {
             let trees = trees(processes, &list).await;
-            let sessions = list.into_iter().map(|session| (session.name.clone(), session)).collect();
+            let sessions =
+                list.into_iter().map(|session| (session.name.clone(), Arc::new(session))).collect();
             Sweep { begun: now, sessions: Ok(sessions), trees }
         }
     }
@@ -99,7 +90,7 @@ pub async fn glimpse(sessions: &dyn Sessions, processes: &dyn Processes, name: &
         Ok(None) => Glimpse::Absent,
         Ok(Some(session)) => {
             let trees = trees(processes, std::slice::from_ref(&session)).await;
-            Glimpse::Present(session, Arc::new(trees))
+            Glimpse::Present(Arc::new(session), trees)
         }
     }
 }
@@ -112,7 +103,7 @@ async fn trees(processes: &dyn Processes, sessions: &[Session]) -> Trees {
         .map(|pane| pane.pid)
         .collect();
     if roots.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Arc::default());
     }
-    processes.trees(&roots).await
+    processes.trees(&roots).await.map(Arc::new)
 }

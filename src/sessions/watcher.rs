@@ -1,6 +1,6 @@
 //! The watcher: the sessions of one tmux server as a plain stream of events, for programs without a town or actors.
 //!
-//! It puts the tmux adapter, the process table and the roster together, as the session watch does for a supervisor. It must
+//! It puts the tmux adapter, the process table and the session table together, as the session watch does for a supervisor. It must
 //! not start, end or type anything.
 
 use std::{
@@ -11,17 +11,20 @@ use std::{
 use jiff::Timestamp;
 use tokio::{
     sync::{
-        broadcast::{self, error::RecvError},
+        broadcast::{
+            self,
+            error::{RecvError, TryRecvError},
+        },
         watch,
     },
     time::sleep,
 };
 
 use super::{
-    End, Session, Sessions,
+    Fact, Session, Sessions,
     death::Death,
-    roster::Roster,
     sweep::{Sweep, sweep_within},
+    table::SessionTable,
     tmux::{Socket, Tmux, TmuxConfig},
 };
 use crate::{
@@ -95,8 +98,8 @@ pub struct Watcher {
     processes: SystemProcesses,
     clock: SystemClock,
     changes: watch::Receiver<u64>,
-    ends: broadcast::Receiver<End>,
-    roster: Roster,
+    facts: broadcast::Receiver<Fact>,
+    table: SessionTable,
     /// Ids of the sessions that appeared and did not die.
     alive: BTreeSet<String>,
     unavailable: bool,
@@ -111,11 +114,11 @@ impl Watcher {
         let tmux = Tmux::new(TmuxConfig::new(socket));
         Watcher {
             changes: tmux.changes(),
-            ends: tmux.ends(),
+            facts: tmux.facts(),
             tmux,
             processes: SystemProcesses::new(),
             clock: SystemClock::new(),
-            roster: Roster::default(),
+            table: SessionTable::default(),
             alive: BTreeSet::new(),
             unavailable: false,
             due: Duration::ZERO,
@@ -132,10 +135,10 @@ impl Watcher {
             let scan_in = self.due.saturating_sub(self.clock.now().mono);
             tokio::select! {
                 biased;
-                end = self.ends.recv() => match end {
-                    Ok(end) => self.ended(&end),
-                    // The scan shows what was missed.
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => self.scan_soon(),
+                fact = self.facts.recv() => match fact {
+                    Ok(fact) => self.heard(&fact),
+                    // The scan shows what was missed; nothing is held back for what may be among that.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => self.heard(&Fact::ServerLasts),
                 },
                 Ok(()) = self.changes.changed() => self.scan_soon(),
                 () = sleep(scan_in) => self.scan().await,
@@ -148,9 +151,11 @@ impl Watcher {
         self.tmux.close().await;
     }
 
-    fn ended(&mut self, end: &End) {
-        let deaths = self.roster.ended(end, self.clock.now());
-        self.scan_soon();
+    fn heard(&mut self, fact: &Fact) {
+        let deaths = self.table.heard(fact, self.clock.now());
+        if !matches!(fact, Fact::Listed(_)) {
+            self.scan_soon();
+        }
         self.died(deaths);
     }
 
@@ -170,15 +175,19 @@ impl Watcher {
         let scan = sweep_within(SCAN_LIMIT, &self.tmux, &self.processes, begun).await;
         let any = scan.sessions.as_ref().is_ok_and(|sessions| !sessions.is_empty());
         self.due = self.clock.now().mono + if any { SCAN_EVERY } else { SCAN_FOR_FIRST };
-        // Ends that came meanwhile are older than what the scan shows of them.
-        while let Ok(end) = self.ends.try_recv() {
-            self.ended(&end);
+        // Facts that came meanwhile are older than what the scan shows of them.
+        loop {
+            match self.facts.try_recv() {
+                Ok(fact) => self.heard(&fact),
+                Err(TryRecvError::Lagged(_)) => self.heard(&Fact::ServerLasts),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
         }
         self.scanned(&scan, self.clock.now());
     }
 
     fn scanned(&mut self, scan: &Sweep, now: Now) {
-        let deaths = self.roster.swept(scan, now);
+        let deaths = self.table.scanned(scan, now);
         self.died(deaths);
         match &scan.sessions {
             Err(why) if !self.unavailable => self.events.push_back(Event::Unavailable(why.clone())),

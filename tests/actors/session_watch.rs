@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use gastown_supervisor::{
     deps::Deps,
     sessions::{
-        End, EndOf,
+        Fact,
         actor::{Seen, SessionWatch, Told, WatchMsg},
         death::Death,
     },
@@ -121,18 +121,14 @@ fn deaths(heard: &Heard) -> Vec<Death> {
         .collect()
 }
 
-/// An end in a session that runs now.
-fn end(world: &World, name: &str, of: impl FnOnce(&FakeSession) -> EndOf) -> End {
-    let session = world.state().sessions[name].clone();
-    End { session: name.to_owned(), id: format!("${}", session.id), of: of(&session) }
+/// The end of a session's process.
+fn process(session: &FakeSession) -> Fact {
+    Fact::Exited { pid: session.pid, exit: Some(3) }
 }
 
-fn process(session: &FakeSession) -> EndOf {
-    EndOf::Process { pid: session.pid, exit: Some(3) }
-}
-
-fn window(session: &FakeSession) -> EndOf {
-    EndOf::Window(format!("@{}", session.id))
+/// The end of its window.
+fn window(session: &FakeSession) -> Fact {
+    Fact::WindowClosed(format!("@{}", session.id))
 }
 
 #[test]
@@ -146,15 +142,15 @@ fn a_death_is_one_message_whoever_tells_it() {
         }
         world.pass(secs(1)).await;
         let session = world.state().sessions[&name].clone();
-        let (died, closed) = (end(&world, &name, process), end(&world, &name, window));
-        world.tell_end(millis(1), died.clone());
-        world.tell_end(millis(9), closed.clone());
+        let (died, closed) = (process(&session), window(&session));
+        world.report(millis(1), died.clone());
+        world.report(millis(9), closed.clone());
         let at = world.time();
         world.pass(millis(1)).await;
         world.end_session(&name, "its agent ended"); // which is told too
         world.pass(secs(1)).await;
-        world.tell_end(millis(1), closed);
-        world.tell_end(millis(1), died);
+        world.report(millis(1), closed);
+        world.report(millis(1), died);
         world.pass(mins(3)).await;
         let deaths = deaths(&heard);
         assert_eq!(deaths.len(), 1, "{deaths:?}");
@@ -232,8 +228,8 @@ fn what_was_respawned_can_die_again_once_it_was_seen() {
         world.start_agent(&name);
         world.pass(secs(1)).await;
         for life in 1..=3 {
-            let died = end(&world, &name, process);
-            world.tell_end(millis(0), died);
+            let died = process(&world.state().sessions[&name]);
+            world.report(millis(0), died);
             world.pass(millis(20)).await;
             // Another process in the same pane.
             world.state().sessions.get_mut(&name).unwrap().pid += 1000;

@@ -1,6 +1,6 @@
 //! Agents begin, end and are started again.
 
-use gastown_supervisor::sessions::{End, EndOf};
+use gastown_supervisor::sessions::Fact;
 use jiff::SignedDuration;
 
 use crate::{all_up, deeds, town, world::*};
@@ -220,9 +220,13 @@ fn an_earlier_end_says_nothing_of_when_a_later_one_was_noticed() {
     let ends: [(&str, Act); 2] = [
         ("it died before", |world| world.crash_agent(&witness("r"), false)),
         ("another pane of its session ended", |world| {
-            let id = format!("${}", world.state().session(&witness("r")).id);
-            let of = EndOf::Process { pid: 77, exit: Some(0) };
-            world.tell_end(millis(1), End { session: witness("r"), id, of });
+            world.split(&witness("r"));
+            let shell = world.state().session(&witness("r")).persons_shell.unwrap();
+            world.hint();
+            world.after(secs(1), move |world| {
+                world.report(millis(0), Fact::Exited { pid: shell, exit: Some(0) });
+                world.state().sessions.get_mut(&witness("r")).unwrap().persons_shell = None;
+            });
         }),
     ];
     for (name, earlier) in ends {

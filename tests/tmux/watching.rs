@@ -114,7 +114,7 @@ impl Watching {
                 && let Some(session) = seen.sweep.sessions.as_ref().unwrap().get(name)
                 && session.panes.iter().any(|pane| !pane.dead && pane.pid != before)
             {
-                return session.clone();
+                return Session::clone(session);
             }
         }
     }

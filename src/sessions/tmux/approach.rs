@@ -20,9 +20,9 @@ use tokio::{
 use super::{
     TmuxConfig,
     control::{Connection, Lost},
-    herald::Herald,
     kernel,
     link::{Servers, Trouble},
+    notifier::Notifier,
     program::tmux,
     request::Request,
     settling::{Settling, Verdict},
@@ -78,7 +78,7 @@ impl Way {
 #[derive(Debug)]
 pub struct Approach {
     config: TmuxConfig,
-    herald: Herald,
+    notifier: Notifier,
     servers: Arc<Servers>,
     /// Held by whoever speaks to the server other than over the connection.
     turn: Mutex<()>,
@@ -100,10 +100,10 @@ type Probed = Result<BTreeSet<u32>, Trouble>;
 
 impl Approach {
     /// To the server of this configuration.
-    pub fn new(config: TmuxConfig, herald: Herald, servers: Arc<Servers>) -> Self {
+    pub fn new(config: TmuxConfig, notifier: Notifier, servers: Arc<Servers>) -> Self {
         Approach {
             config,
-            herald,
+            notifier,
             servers,
             turn: Mutex::default(),
             ability: Mutex::default(),
@@ -132,7 +132,7 @@ impl Approach {
         let _turn = self.turn.lock().await;
         if let Way::Control(connection) = before {
             if self.unless_broken(connection.answers_again()).await == Some(true) {
-                self.herald.changed();
+                self.notifier.changed();
                 return Way::Control(connection);
             }
             connection.dismiss().await;
@@ -292,12 +292,12 @@ impl Approach {
     }
 
     async fn connect(&self) -> Way {
-        let opened = Connection::open(tmux(&self.config.program, &self.config.socket), self.herald.clone());
+        let opened = Connection::open(tmux(&self.config.program, &self.config.socket), self.notifier.clone());
         let trouble = match opened {
             Ok(connection) => match self.unless_broken(self.set_up(&connection)).await {
                 Some(Ok(())) => {
                     *self.backoff() = Backoff::default();
-                    self.herald.changed();
+                    self.notifier.changed();
                     return Way::Control(Arc::new(connection));
                 }
                 failed => {

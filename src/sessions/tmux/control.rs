@@ -21,12 +21,15 @@ use tokio::{
 };
 
 use super::{
-    herald::Herald,
+    notifier::Notifier,
     protocol::{Answer, Event, Parser},
     request::Request,
     target::CONTROL,
 };
-use crate::commands::{dies_with_us::dies_with_us, group::Group};
+use crate::{
+    commands::{dies_with_us::dies_with_us, group::Group},
+    sessions::Fact,
+};
 
 /// How much of standard error is kept.
 const MAX_STDERR: u64 = 4 << 10;
@@ -121,9 +124,9 @@ pub struct Connection {
 
 impl Connection {
     /// Starts the client, which attaches to our own session, creating it when it is not there; [`Connection::opened`] tells
-    /// when it has. `tmux` is the command line up to the socket. No server is started for it. The herald tells what
+    /// when it has. `tmux` is the command line up to the socket. No server is started for it. The notifier reports what
     /// the server notices, and that the connection ended: which is a change, not the end of the server.
-    pub fn open(mut tmux: Command, herald: Herald) -> Result<Connection, Lost> {
+    pub fn open(mut tmux: Command, notifier: Notifier) -> Result<Connection, Lost> {
         tmux.arg("-N").args(CONTROL);
         // Never KILL: see [`Client`].
         tmux.kill_on_drop(false);
@@ -140,7 +143,8 @@ impl Connection {
         let (at, stage) = watch::channel(Stage::Opening);
         let (silent, dismissed) = (watch::Sender::new(false), Arc::new(Notify::new()));
         let waiting = Waiting::new(Mutex::new(Some(VecDeque::new())));
-        let listener = Listener { waiting: waiting.clone(), at: at.clone(), silent: silent.clone(), herald };
+        let listener =
+            Listener { waiting: waiting.clone(), at: at.clone(), silent: silent.clone(), notifier };
         let dismissal = dismissed.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -159,7 +163,7 @@ impl Connection {
             // Whoever waits learns it by the drop of their sender.
             locked(&waiting).take();
             at.send_replace(Stage::Ended(reason.clone()));
-            listener.herald.changed();
+            listener.notifier.changed();
             client.leaves(child).await;
             at.send_replace(Stage::Left(reason));
         });
@@ -250,7 +254,7 @@ struct Listener {
     waiting: Waiting,
     at: watch::Sender<Stage>,
     silent: watch::Sender<bool>,
-    herald: Herald,
+    notifier: Notifier,
 }
 
 impl Listener {
@@ -262,8 +266,8 @@ impl Listener {
         'reading: while let Ok(size @ 1..) = stdout.read(&mut chunk).await {
             for event in parser.feed(&chunk[..size]) {
                 match event {
-                    Event::Changed => self.herald.changed(),
-                    Event::WindowClosed(window) => self.herald.window_closed(&window),
+                    Event::Changed => self.notifier.changed(),
+                    Event::WindowClosed(window) => self.notifier.ended(Fact::WindowClosed(window)),
                     Event::Exit(reason) => {
                         if farewell.is_empty() {
                             farewell = reason;

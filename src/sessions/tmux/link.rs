@@ -22,8 +22,8 @@ use super::{
     TmuxConfig,
     approach::{Approach, Way},
     control::{Connection, Lost},
-    herald::Herald,
     list::Server,
+    notifier::Notifier,
     request::{self, Request},
     target::OWN_SESSION,
     version::Ability,
@@ -124,10 +124,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Link {
     /// A link that is not made yet.
-    pub fn new(config: TmuxConfig, herald: Herald) -> Self {
+    pub fn new(config: TmuxConfig, notifier: Notifier) -> Self {
         let (limit, servers) = (config.command_limit, Arc::new(Servers::default()));
         Link {
-            approach: Arc::new(Approach::new(config, herald, servers.clone())),
+            approach: Arc::new(Approach::new(config, notifier, servers.clone())),
             limit,
             servers,
             asked: watch::Sender::new(0),

@@ -1,8 +1,7 @@
 //! tmux: the real adapter behind [`Sessions`].
 //!
 //! Everything goes over one control-mode connection to the server; where that is not to be had, over one subprocess a
-//! request. Nothing is remembered of the sessions but whose each process and window was, for telling ends: each answer is the
-//! server's own. It must not decide what may be
+//! request. Nothing is remembered of the sessions: each answer is the server's own. It must not decide what may be
 //! started, typed or ended, never starts a server except to create a session in it, and names sessions exactly.
 //!
 //! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long
@@ -27,11 +26,11 @@ use tokio::{
 };
 
 use self::{
-    deaths::Deaths,
-    herald::Herald,
+    exits::ExitWatcher,
     link::{Link, Purpose, Trouble},
     list::{FORMAT, Listed, parse},
     lost::ServerSocket,
+    notifier::Notifier,
     request::Request,
     target::exact,
 };
@@ -41,17 +40,17 @@ pub use self::{
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
-use super::{End, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessions, SessionsError};
+use super::{Fact, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessions, SessionsError};
 
 mod approach;
 mod control;
-mod deaths;
-mod herald;
+mod exits;
 mod kernel;
 mod keys;
 mod link;
 mod list;
 mod lost;
+mod notifier;
 mod program;
 mod protocol;
 mod quote;
@@ -89,8 +88,8 @@ impl TmuxConfig {
 #[derive(Debug)]
 pub struct Tmux {
     link: Link,
-    deaths: Deaths,
-    herald: Herald,
+    exits: ExitWatcher,
+    notifier: Notifier,
     buffers: AtomicU64,
     socket: ServerSocket,
     /// The keys that are bound, by table.
@@ -100,12 +99,12 @@ pub struct Tmux {
 impl Tmux {
     /// The adapter for a server; does nothing until it is asked something.
     pub fn new(config: TmuxConfig) -> Self {
-        let herald = Herald::new();
+        let notifier = Notifier::new();
         let socket = ServerSocket::new(&config.socket);
         Tmux {
-            link: Link::new(config, herald.clone()),
-            deaths: Deaths::new(herald.clone()),
-            herald,
+            link: Link::new(config, notifier.clone()),
+            exits: ExitWatcher::new(notifier.clone()),
+            notifier,
             buffers: AtomicU64::new(0),
             socket,
             bound: Mutex::default(),
@@ -284,13 +283,13 @@ impl Sessions for Tmux {
                 if let Some(lost) = self.lost_server().await {
                     return Err(lost);
                 }
-                self.deaths.last_breath().await;
+                self.exits.server_exit().await;
                 Listed::default()
             }
             Err(Trouble::Refused { text, .. }) if meaning(&text) == Meaning::Empty => Listed::default(),
             Err(trouble) => return Err(error(trouble, &requests, None)),
         };
-        self.deaths.watch_exactly(&listed);
+        self.exits.watch(&listed, true);
         Ok(listed.sessions)
     }
 
@@ -300,7 +299,7 @@ impl Sessions for Tmux {
         match self.for_session(name, &requests, Purpose::Repeatable).await {
             Ok(printed) => {
                 let listed = self.read(&printed);
-                self.deaths.watch_too(&listed);
+                self.exits.watch(&listed, false);
                 Ok(listed.sessions.into_iter().find(|session| session.name == name))
             }
             Err(SessionsError::NoSuchSession(_)) if self.link.is_open() => Ok(None),
@@ -324,7 +323,7 @@ impl Sessions for Tmux {
         let requests = self.creation(new, &target).await?;
         let printed = self.for_session(&new.name, &requests, Purpose::Create).await?;
         let listed = self.read(&printed);
-        self.deaths.watch_too(&listed);
+        self.exits.watch(&listed, false);
         if printed.lines().any(|line| line == "on") {
             warn_of_exit_unattached();
         }
@@ -432,11 +431,11 @@ impl Sessions for Tmux {
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.herald.changes()
+        self.notifier.changes()
     }
 
-    fn ends(&self) -> broadcast::Receiver<End> {
-        self.herald.ends()
+    fn facts(&self) -> broadcast::Receiver<Fact> {
+        self.notifier.facts()
     }
 
     fn server_generation(&self) -> u64 {

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
 
-use gastown_supervisor::sessions::{End, EndOf, Key};
+use gastown_supervisor::sessions::{Fact, Key, Session};
 use jiff::Timestamp;
 
-use super::{BOOT, DEACON, State, World, millis, wall_at};
+use super::{BOOT, DEACON, State, World, millis, sessions::shown, wall_at};
 
 /// How agents behave.
 #[derive(Debug, Clone)]
@@ -455,7 +455,7 @@ impl World {
             state.note(now, true, || format!("session {name} is gone: {why}"));
             drop(state);
             self.hint_sessions();
-            self.tell_ends(name, &session);
+            self.report_ends(name, &session);
         }
     }
 
@@ -502,8 +502,8 @@ impl World {
     pub fn kill_server(&self) {
         let now = self.time();
         let mut state = self.state();
-        let sessions: BTreeMap<String, String> =
-            state.sessions.iter().map(|(name, session)| (format!("${}", session.id), name.clone())).collect();
+        let sessions: Vec<Session> =
+            state.sessions.iter().map(|(name, session)| shown(name, session)).collect();
         for name in state.sessions.keys().cloned().collect::<Vec<_>>() {
             state.ends(now, &name);
         }
@@ -516,36 +516,42 @@ impl World {
         drop(state);
         self.hint_sessions();
         if told {
-            let of = EndOf::Server(sessions);
-            self.tell_end(millis(2), End { session: String::new(), id: String::new(), of });
+            self.report(Duration::ZERO, Fact::Listed(sessions.into()));
+            self.report(millis(2), Fact::ServerExited);
         }
     }
 
-    /// Tells an end after a while, if the same server still runs then.
-    pub fn tell_end(&self, after: Duration, end: End) {
+    /// Reports a fact after a while, if the same server still runs then.
+    pub fn report(&self, after: Duration, fact: Fact) {
+        if after.is_zero() {
+            let _ = self.0.facts.send(fact);
+            return;
+        }
         let generation = self.state().generation;
         self.after(after, move |world| {
             if world.state().generation == generation {
-                let _ = world.0.ends.send(end);
+                let _ = world.0.facts.send(fact);
             }
         });
     }
 
-    /// Tells the ends in a session that is gone: of its process, as the kernel does, and sometimes of its window, as tmux
-    /// does; each may be lost.
-    fn tell_ends(&self, name: &str, session: &FakeSession) {
+    /// Reports the ends in a session that is gone and was listed before: of its process, as the kernel does, and sometimes of
+    /// its window, as tmux does; each may be lost.
+    fn report_ends(&self, name: &str, session: &FakeSession) {
         let mut state = self.state();
         let lost = state.weather.hints;
         let (process, window) = (!state.chance(lost), state.rng.bool() && !state.chance(lost));
         let exit = state.rng.bool().then_some(1);
         let later = state.some(&(1..60));
         drop(state);
-        let end = |of| End { session: name.to_owned(), id: format!("${}", session.id), of };
+        if process || window {
+            self.report(Duration::ZERO, Fact::Listed([shown(name, session)].into()));
+        }
         if process {
-            self.tell_end(millis(2), end(EndOf::Process { pid: session.pid, exit }));
+            self.report(millis(2), Fact::Exited { pid: session.pid, exit });
         }
         if window {
-            self.tell_end(later, end(EndOf::Window(format!("@{}", session.id))));
+            self.report(later, Fact::WindowClosed(format!("@{}", session.id)));
         }
     }
 

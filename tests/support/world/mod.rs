@@ -39,7 +39,7 @@ use std::{
     time::Duration,
 };
 
-use gastown_supervisor::sessions::End;
+use gastown_supervisor::sessions::Fact;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{Notify, broadcast, watch},
@@ -105,8 +105,8 @@ struct Shared {
     origin: Instant,
     /// Moves when the set of sessions may have changed.
     sessions_changed: watch::Sender<u64>,
-    /// Tells ends of sessions.
-    ends: broadcast::Sender<End>,
+    /// What the sessions port reports by itself.
+    facts: broadcast::Sender<Fact>,
     /// Moves when `gt` begins.
     gt_begun: watch::Sender<u64>,
     /// Moves when watched files may have changed.
@@ -263,7 +263,7 @@ impl World {
             state: Mutex::new(state),
             origin: Instant::now(),
             sessions_changed: watch::Sender::new(0),
-            ends: broadcast::Sender::new(1024),
+            facts: broadcast::Sender::new(1024),
             gt_begun: watch::Sender::new(0),
             files_changed: watch::Sender::new(0),
             ledger_changed: watch::Sender::new(0),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gastown_supervisor::sessions::{
-    End, Key, KeyBinding, NewSession, Pane, PaneTarget, Place, Session, Sessions, SessionsError,
+    Fact, Key, KeyBinding, NewSession, Pane, PaneTarget, Place, Session, Sessions, SessionsError,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -11,7 +11,8 @@ use super::{
     weather::{SESSION_CAP, pause},
 };
 
-fn shown(name: &str, session: &FakeSession) -> Session {
+/// A session as it is listed.
+pub fn shown(name: &str, session: &FakeSession) -> Session {
     let pane = |number: u64, pid| {
         let (id, window) = (format!("%{number}"), format!("@{}", session.id));
         let exit_status = match session.condition {
@@ -220,8 +221,8 @@ impl Sessions for World {
         self.0.sessions_changed.subscribe()
     }
 
-    fn ends(&self) -> broadcast::Receiver<End> {
-        self.0.ends.subscribe()
+    fn facts(&self) -> broadcast::Receiver<Fact> {
+        self.0.facts.subscribe()
     }
 
     fn server_generation(&self) -> u64 {

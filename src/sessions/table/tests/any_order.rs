@@ -1,5 +1,7 @@
 //! Whatever ends, and whatever is told of it in whatever order: one death for each life.
 
+use std::collections::BTreeSet;
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -9,6 +11,8 @@ use super::*;
 enum Happens {
     /// A session is born with so many panes in its one window.
     Birth(u8),
+    /// A session is listed by itself, whatever else is under way.
+    Found(u8),
     /// A window opens in a session.
     OpenWindow(u8),
     /// A pane's process ends, told or not; kept dead if said.
@@ -33,6 +37,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     use Happens::*;
     prop_oneof![
         2 => (1u8..4).prop_map(Birth),
+        3 => any::<u8>().prop_map(Found),
         1 => any::<u8>().prop_map(OpenWindow),
         4 => (any::<u8>(), any::<bool>(), any::<bool>())
             .prop_map(|(which, told, kept)| ProcessEnds { which, told, kept }),
@@ -60,9 +65,7 @@ struct Life {
     /// Times at which sweeps began that showed a living process in it.
     seen_living: Vec<u64>,
     told: Vec<u64>,
-    /// A sweep showed it.
-    shown: bool,
-    /// It was heard that something lived in it.
+    /// A list showed that something lived in it.
     heard_of: bool,
 }
 
@@ -72,9 +75,9 @@ struct World {
     clock: u64,
     numbers: u32,
     sessions: BTreeMap<u32, Vec<Pane>>,
-    pending: Vec<End>,
+    pending: Vec<Fact>,
     sweep: Option<(u64, Option<BTreeMap<u32, Vec<Pane>>>)>,
-    roster: Roster,
+    table: SessionTable,
     lives: BTreeMap<u32, Life>,
 }
 
@@ -86,10 +89,6 @@ impl World {
 
     fn chosen(&self, which: u8) -> Option<u32> {
         self.sessions.keys().nth(usize::from(which) % self.sessions.len().max(1)).copied()
-    }
-
-    fn will_be_told(&mut self, id: u32, of: EndOf) {
-        self.pending.push(end(&format!("gt-{id}"), &format!("${id}"), of));
     }
 
     fn heard(&mut self, deaths: Vec<Death>) {
@@ -113,6 +112,13 @@ impl World {
                 self.sessions.insert(id, panes);
                 self.lives.insert(id, Life::default());
             }
+            Happens::Found(which) => {
+                let Some(id) = self.chosen(*which) else { return };
+                let found = shown(id, &self.sessions[&id]);
+                let life = self.lives.entry(id).or_default();
+                life.heard_of |= found.panes.iter().any(|pane| !pane.dead);
+                assert_eq!(self.table.heard(&list(&[found]), at(self.clock)), []);
+            }
             Happens::OpenWindow(which) => {
                 let Some(id) = self.chosen(*which) else { return };
                 let pane = Pane { window: self.number(), pid: self.number(), dead: false };
@@ -133,16 +139,14 @@ impl World {
                 // Of a server that ended, the adapter tells nothing else any more.
                 self.pending.clear();
                 self.sessions.clear();
-                let deaths = self.roster.ended(&end("", "", EndOf::Server(BTreeMap::new())), at(self.clock));
+                let deaths = self.table.heard(&Fact::ServerExited, at(self.clock));
                 assert!(deaths.iter().all(|death| death.with_server));
                 self.heard(deaths);
             }
             Happens::Delivered(which) => {
                 if !self.pending.is_empty() {
                     let end = self.pending.remove(usize::from(*which) % self.pending.len());
-                    let life = self.lives.entry(end.id[1..].parse().unwrap()).or_default();
-                    life.heard_of |= !life.shown || matches!(end.of, EndOf::Process { .. });
-                    let deaths = self.roster.ended(&end, at(self.clock));
+                    let deaths = self.table.heard(&end, at(self.clock));
                     self.heard(deaths);
                 }
             }
@@ -150,6 +154,8 @@ impl World {
             Happens::Listed => {
                 let sessions = self.sessions.clone();
                 if let Some((_, listed @ None)) = &mut self.sweep {
+                    let all: Vec<Session> = sessions.iter().map(|(id, panes)| shown(*id, panes)).collect();
+                    assert_eq!(self.table.heard(&list(&all), at(self.clock)), []);
                     *listed = Some(sessions);
                 }
             }
@@ -177,10 +183,10 @@ impl World {
             self.sessions.remove(&id);
         }
         if told {
-            self.will_be_told(id, EndOf::Process { pid, exit: None });
+            self.pending.push(exit(pid));
         }
         if closed {
-            self.will_be_told(id, EndOf::Window(format!("@{window}")));
+            self.pending.push(Fact::WindowClosed(format!("@{window}")));
         }
     }
 
@@ -189,12 +195,12 @@ impl World {
         let panes = self.sessions.remove(&id).unwrap_or_default();
         if windows {
             for window in panes.iter().map(|pane| pane.window).collect::<BTreeSet<_>>() {
-                self.will_be_told(id, EndOf::Window(format!("@{window}")));
+                self.pending.push(Fact::WindowClosed(format!("@{window}")));
             }
         }
         if processes {
             for pane in panes.iter().filter(|pane| !pane.dead) {
-                self.will_be_told(id, EndOf::Process { pid: pane.pid, exit: None });
+                self.pending.push(exit(pane.pid));
             }
         }
     }
@@ -206,12 +212,11 @@ impl World {
         if failed {
             seen.sessions = Err("no answer".into());
         }
-        let deaths = self.roster.swept(&seen, at(self.clock));
+        let deaths = self.table.scanned(&seen, at(self.clock));
         assert!(!failed || deaths.is_empty(), "a sweep that failed told {deaths:?}");
         self.heard(deaths);
         for (id, panes) in listed.iter().filter(|_| !failed) {
             let life = self.lives.entry(*id).or_default();
-            life.shown = true;
             if panes.iter().any(|pane| !pane.dead) {
                 life.seen_living.push(begun);
                 life.heard_of = true;
