@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     confirmation::{Assignment, Observation},
-    directory::AgentRef,
+    identity::Identity,
     lifecycle::{Event, StartEnd},
     owner::{Owner, OwnerEvent},
     role::{Occasion, Role, RoleEvent},
@@ -20,7 +20,10 @@ use super::{
 use crate::{
     deps::Deps,
     sessions::sweep::Sweep,
-    tree::part::{Answers, Report, Word},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        part::{Answers, Report, Word},
+    },
     work::{Post, Timer, Work},
 };
 
@@ -61,6 +64,27 @@ pub struct AgentPlan {
 #[derive(Debug)]
 pub struct AgentActor;
 
+fn contact() -> Contact<AgentMsg> {
+    let take = |word| Some(AgentMsg::Word(word));
+    Contact::taking(take).answering(AgentMsg::Status, |agent| Answer::Agent(Box::new(agent)))
+}
+
+/// The actor of an agent whose rig's beads begin with `prefix`, as a child. Each incarnation has a role of its own.
+pub fn child(
+    deps: &Arc<Deps>,
+    (identity, prefix): (Identity, &str),
+    answers: &Answers,
+    role: impl Fn() -> Box<dyn Role> + Send + Sync + 'static,
+) -> ChildSpec {
+    let (deps, answers, prefix) = (deps.clone(), answers.clone(), prefix.to_owned());
+    let (name, agent) = (identity.actor_name(), Some(identity.clone()));
+    let plan = move || {
+        let spec = AgentSpec::new(identity.clone(), deps.settings().tmux.naming, &prefix);
+        AgentPlan { deps: deps.clone(), spec, answers: answers.clone(), role: role() }
+    };
+    ChildSpec { agent, ..ChildSpec::new(name, || AgentActor, plan, contact()) }
+}
+
 /// What a role may use: the agent's owner and the tasks of its actor.
 pub struct Agent {
     /// The ports and registers.
@@ -88,7 +112,7 @@ impl Actor for AgentActor {
         myself: ActorRef<AgentMsg>,
         AgentPlan { deps, spec, answers, mut role }: AgentPlan,
     ) -> Result<AgentState, ActorProcessingErr> {
-        deps.directory.register(&spec.identity, AgentRef::of(&myself, AgentMsg::Word, AgentMsg::Status));
+        deps.directory.register(&spec.identity, contact().with(myself.clone()));
         let post: Post<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let to_owner = post.clone();
         let owner = Owner::new(deps.clone(), spec, Arc::new(move |event| to_owner(AgentMsg::Owner(event))));
@@ -157,7 +181,7 @@ impl AgentState {
             Word::Asked(_) => agent.owner.attend(),
             Word::RestartStateChanged => agent.owner.recall(),
             Word::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
-            Word::Mail(_) => {}
+            Word::Mail(_) | Word::ReadMail | Word::Rigs(_) | Word::DeaconHeld(_) => {}
         }
     }
 

@@ -12,9 +12,9 @@ use super::rules::{self, BootSession, Decision, Look};
 use crate::{
     agent::{
         confirmation::{Permission, Sighting},
-        directory::AgentRef,
         elsewhere, foreign,
         history::{Entry, Kind},
+        identity::Identity,
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
         observe, permission,
@@ -28,7 +28,10 @@ use crate::{
     deps::Deps,
     sessions::sweep::{self, Glimpse, Sweep},
     town::boot_status::BootStatus,
-    tree::part::{Answers, Beat, Report, Word},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        part::{Answers, Beat, Report, Word},
+    },
     work::{Post, Work},
     writes::{Content, Write},
 };
@@ -43,8 +46,6 @@ const PROGRAM_PROBLEM: &str = "deacon-boot/program";
 pub enum BootMsg {
     /// From the root.
     Word(Word),
-    /// From the root: whether the deacon is held.
-    DeaconHeld(bool),
     /// From its look at a heartbeat.
     Looked(u64, Option<Found>),
     /// From a spawn under way.
@@ -80,6 +81,23 @@ pub struct BootPlan {
     pub deacon: AgentSpec,
 }
 
+fn contact() -> Contact<BootMsg> {
+    let take = |word| Some(BootMsg::Word(word));
+    Contact::taking(take).answering(BootMsg::Probe, |agent| Answer::Agent(Box::new(agent)))
+}
+
+/// Boot's actor as a child.
+pub fn child(deps: &Arc<Deps>, answers: &Answers) -> ChildSpec {
+    let (deps, answers) = (deps.clone(), answers.clone());
+    let arguments = move || {
+        let spec = |identity| AgentSpec::new(identity, deps.settings().tmux.naming, "");
+        let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
+        (deps.clone(), plan, answers.clone())
+    };
+    let child = ChildSpec::new(Identity::Boot.actor_name(), || Boot, arguments, contact());
+    ChildSpec { agent: Some(Identity::Boot), ..child }
+}
+
 /// Its state.
 pub struct BootState {
     deps: Arc<Deps>,
@@ -106,7 +124,7 @@ impl Actor for Boot {
         (deps, plan, answers): Self::Arguments,
     ) -> Result<BootState, ActorProcessingErr> {
         deps.directory.claim(&plan.boot.identity, &plan.boot.session);
-        deps.directory.register(&plan.boot.identity, AgentRef::of(&myself, BootMsg::Word, BootMsg::Probe));
+        deps.directory.register(&plan.boot.identity, contact().with(myself.clone()));
         let post: Post<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let since = deps.now().wall;
         Ok(BootState {
@@ -135,8 +153,8 @@ impl Actor for Boot {
             BootMsg::Word(Word::Swept(sweep)) => {
                 state.glanced(sweep.begun, Some(sweep.glimpse(&state.plan.boot.session)));
             }
+            BootMsg::Word(Word::DeaconHeld(held)) => state.deacon_held = held,
             BootMsg::Word(_) | BootMsg::Triaged => {}
-            BootMsg::DeaconHeld(held) => state.deacon_held = held,
             BootMsg::Looked(number, found) => state.looked(number, found),
             BootMsg::Spawned(end) => state.spawned(end),
             BootMsg::Glanced(begun, glimpse) => state.glanced(begun, glimpse),

@@ -15,7 +15,12 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    tree::{chores::Process, root::RootMsg},
+    tree::{
+        child::{ChildSpec, Contact},
+        chores::Process,
+        part::Word,
+        root::RootMsg,
+    },
     work::{Post, Work},
 };
 
@@ -36,6 +41,13 @@ pub enum ControlMsg {
 /// The actor.
 #[derive(Debug)]
 pub struct Control;
+
+/// The control actor as a child.
+pub fn child(deps: &Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact = Contact::taking(|word| matches!(word, Word::Heartbeat(_)).then_some(ControlMsg::Check));
+    ChildSpec::new("control", || Control, move || (deps.clone(), process, root.clone()), contact)
+}
 
 /// Its state.
 pub struct ControlState {

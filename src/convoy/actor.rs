@@ -15,6 +15,10 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        part::Word,
+    },
     work::{Post, Timer, Work},
 };
 
@@ -25,9 +29,7 @@ pub enum ConvoyMsg {
     LookDue(u64),
     /// From its task: what came of the look; nothing when it failed.
     Looked(Option<(Outcome, Seen)>),
-    /// From the root: a heartbeat.
-    Heartbeat,
-    /// From the root: settings or files of the town changed.
+    /// From the root: settings or files of the town changed, or some time has passed.
     TownChanged,
     /// From anybody: how are you?
     Probe(RpcReplyPort<ConvoySnapshot>),
@@ -36,6 +38,16 @@ pub enum ConvoyMsg {
 /// The actor.
 #[derive(Debug)]
 pub struct ConvoyWatch;
+
+/// The convoy watcher as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact = Contact::taking(|word| {
+        matches!(word, Word::TownChanged | Word::Heartbeat(_)).then_some(ConvoyMsg::TownChanged)
+    });
+    let contact = contact.answering(ConvoyMsg::Probe, |convoys| Answer::figures("convoys", convoys));
+    ChildSpec::new("convoy", || ConvoyWatch, move || deps.clone(), contact)
+}
 
 /// Its state. Times are monotonic.
 pub struct ConvoyState {
@@ -94,7 +106,7 @@ impl Actor for ConvoyWatch {
             ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.go_on(),
             ConvoyMsg::LookDue(_) => {}
             ConvoyMsg::Looked(outcome) => state.looked(outcome),
-            ConvoyMsg::Heartbeat | ConvoyMsg::TownChanged => state.follow_settings(),
+            ConvoyMsg::TownChanged => state.follow_settings(),
             ConvoyMsg::Probe(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())

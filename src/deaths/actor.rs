@@ -18,6 +18,7 @@ use crate::{
     deps::Deps,
     ledger::{events, notify},
     town::log::line::AS_IS,
+    tree::child::{Answer, ChildSpec, Contact},
     work::{Post, Timer, Work},
 };
 
@@ -49,6 +50,14 @@ pub enum DeathsMsg {
 /// The actor.
 #[derive(Debug)]
 pub struct DeathWindow;
+
+/// The death window's actor as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact =
+        Contact::taking(|_| None).answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths));
+    ChildSpec::new("deaths", || DeathWindow, move || deps.clone(), contact)
+}
 
 /// Its state.
 pub struct DeathsState {

@@ -16,6 +16,11 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    town::watch::Hints,
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        part::Word,
+    },
     work::{Post, Timer, Work},
 };
 
@@ -82,6 +87,14 @@ pub struct FeedSnapshot {
 /// The actor.
 #[derive(Debug)]
 pub struct Curator;
+
+/// The curator as a child.
+pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
+    let (deps, hints) = (deps.clone(), hints.clone());
+    let contact = Contact::taking(|word| matches!(word, Word::TownChanged).then_some(FeedMsg::TownChanged))
+        .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
+    ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.events()), contact)
+}
 
 /// Its state.
 pub struct CuratorState {

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    tree::{
+        child::{ChildSpec, Contact},
+        part::Word,
+    },
     work::{Post, Timer, Work},
 };
 
@@ -68,6 +72,15 @@ pub struct OperatorSnapshot {
 /// The actor.
 #[derive(Debug)]
 pub struct OperatorWatch;
+
+/// The operator watch as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact = Contact::taking(|word| {
+        matches!(word, Word::TownChanged | Word::Heartbeat(_)).then_some(OperatorMsg::Locate)
+    });
+    ChildSpec::new("operator", || OperatorWatch, move || deps.clone(), contact)
+}
 
 /// Its state.
 pub struct OperatorState {

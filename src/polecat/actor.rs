@@ -14,7 +14,10 @@ use crate::{
     rig::plan::RigPlan,
     sessions::sweep::Sweep,
     spawns::rounds::{SpawnEvent, Spawns},
-    tree::part::{Answers, Report, Word},
+    tree::{
+        child::{ChildSpec, Contact},
+        part::{Answers, Report, Word},
+    },
     work::{Post, Work},
 };
 
@@ -44,7 +47,16 @@ pub struct Roster {
 #[derive(Debug)]
 pub struct PolecatHealth;
 
+/// Polecat health as a child of its rig.
+pub fn child(plan: HealthPlan) -> ChildSpec {
+    let name = format!("{}/polecats", plan.rig.name);
+    let contact = Contact::taking(|word| Some(HealthMsg::Word(word)));
+    let child = ChildSpec::new(name, || PolecatHealth, move || plan.clone(), contact);
+    ChildSpec { answers_heartbeats: true, ..child }
+}
+
 /// What it is made with.
+#[derive(Clone)]
 pub struct HealthPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,

@@ -17,7 +17,10 @@ use crate::{
     },
     polecat::roster,
     town::reading::shorten,
-    tree::part::Word,
+    tree::{
+        child::{ChildSpec, Contact},
+        part::Word,
+    },
     work::{Post, Work},
 };
 
@@ -35,6 +38,13 @@ pub enum CensusMsg {
 /// The actor.
 #[derive(Debug)]
 pub struct Census;
+
+/// The census as a child of its rig.
+pub fn child(deps: &Arc<Deps>, rig: &RigPlan, tell: Post<Arc<AgentSnapshot>>) -> ChildSpec {
+    let (name, arguments) = (format!("{}/census", rig.name), (deps.clone(), rig.clone(), tell));
+    let contact = Contact::taking(|word| Some(CensusMsg::Word(word)));
+    ChildSpec::new(name, || Census, move || arguments.clone(), contact)
+}
 
 /// Its state.
 pub struct CensusState {

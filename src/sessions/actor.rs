@@ -19,8 +19,15 @@ use super::{
 use crate::{
     agent::screens::reading,
     deps::Deps,
+    tree::{
+        child::{ChildSpec, Contact},
+        part::Word,
+    },
     work::{Post, Timer, Work},
 };
+
+/// The name of the session watch.
+pub const NAME: &str = "sessions";
 
 /// Between the beginnings of two sweeps that were only hinted at: a burst of changes is one look, not hundreds.
 const LEAST_GAP: Duration = Duration::from_millis(100);
@@ -87,6 +94,23 @@ pub struct WatchSnapshot {
 /// The actor.
 #[derive(Debug)]
 pub struct SessionWatch;
+
+/// The session watch as a child: everything depends on it, as without it no death is noticed. Scans go to `scanned`, deaths
+/// straight to the actor of the agent; what is nobody's is no death of an agent.
+pub fn child(deps: &Arc<Deps>, scanned: Post<Seen>) -> ChildSpec {
+    let deps = deps.clone();
+    let to = deps.directory.clone();
+    let tell: Post<Told> = Arc::new(move |told| match told {
+        Told::Seen(seen) => scanned(seen),
+        Told::Died(death) => {
+            let session = death.session.clone();
+            to.send_to_session(&session, Word::Died(death));
+        }
+    });
+    let arguments = move || (deps.clone(), tell.clone());
+    let child = ChildSpec::new(NAME, || SessionWatch, arguments, Contact::taking(|_| None));
+    ChildSpec { significant: true, ..child }
+}
 
 /// Its state.
 pub struct WatchState {

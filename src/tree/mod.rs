@@ -5,6 +5,7 @@
 //! agent.
 
 pub mod budget;
+pub mod child;
 pub mod children;
 pub mod chores;
 pub mod heartbeat;
@@ -12,7 +13,6 @@ pub mod part;
 pub mod rigs_plan;
 pub mod root;
 mod run;
-pub mod snapshot;
 pub mod town_reading;
 
 pub use run::{RunError, run};

@@ -3,11 +3,11 @@
 //! Every part hears the same few things — a heartbeat, a sweep, new settings — and answers the root in the same words.
 //! A part holds a way to answer, never a reference to a sibling: siblings are reached through the root.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::heartbeat::PartName;
 use crate::{
-    agent::identity::Identity,
+    agent::identity::{Identity, RigName},
     ledger::{inbox::Message, snapshot::AgentSnapshot},
     sessions::{death::Death, sweep::Sweep},
     work::Post,
@@ -30,6 +30,12 @@ pub enum Word {
     ClearBackoff(Option<Identity>),
     /// From the root: somebody asked for this agent to be stopped or started afresh; its owner looks into the register.
     Asked(Identity),
+    /// From the root: somebody says that there is mail; read the deacon's inbox.
+    ReadMail,
+    /// From the root: the rigs there are.
+    Rigs(Arc<BTreeSet<RigName>>),
+    /// From the root: whether the deacon is held. Sent to boot.
+    DeaconHeld(bool),
     /// From the root: the deacon's inbox was read.
     Mail(Arc<Vec<Message>>),
     /// From a rig: its agent snapshot was read.

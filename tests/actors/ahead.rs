@@ -86,8 +86,9 @@ fn the_inbox_is_read_again_when_something_may_have_come() {
         let deps = town(&world).await;
         version::probe(&deps).await;
         let told = Told::default();
-        let rigs = Some(BTreeSet::from(["r".parse().unwrap()]));
-        let (mail, _) = Actor::spawn(None, DeaconMail, (deps.clone(), rigs, told.answers())).await.unwrap();
+        let rigs = Arc::new(BTreeSet::from(["r".parse().unwrap()]));
+        let (mail, _) = Actor::spawn(None, DeaconMail, (deps.clone(), told.answers())).await.unwrap();
+        mail.cast(MailMsg::Word(Word::Rigs(rigs))).unwrap();
         let mut number = 0;
         let mut heartbeat = async |world: &World| {
             number += 1;
@@ -106,7 +107,7 @@ fn the_inbox_is_read_again_when_something_may_have_come() {
         assert_eq!(heartbeat(&world).await, (1, 5));
         assert_eq!(heartbeat(&world).await, (0, 6));
         let before = world.state().runs_of("mail inbox");
-        mail.cast(MailMsg::ReadNow).unwrap();
+        mail.cast(MailMsg::Word(Word::ReadMail)).unwrap();
         world.pass(secs(60)).await;
         assert_eq!(world.state().runs_of("mail inbox") - before, 1, "somebody says that it changed");
         mail.stop(None);

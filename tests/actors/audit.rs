@@ -11,7 +11,7 @@ use gastown_supervisor::{
     ledger::{agents::AgentBead, answer::Answer, bead::Bead, snapshot::AgentSnapshot},
     polecat::role::Polecat,
     rig::plan::RigPlan,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, part::Word},
 };
 use ractor::{Actor, ActorRef};
 use serde_json::Value;

@@ -10,7 +10,7 @@ use gastown_supervisor::{
     },
     deacon::role::Deacon,
     deps::Deps,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, part::Word},
 };
 use ractor::{Actor, ActorRef};
 
@@ -42,11 +42,11 @@ fn tells_when_it_is_held_and_when_no_more() {
         let deacon = spawn(&deps, &told).await;
         deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
-        assert_eq!(told.held(), [true]);
+        assert_eq!(told.held(), [false, true]);
         deps.restarts.replace(Default::default()); // clear-backoff
         deacon.cast(AgentMsg::Word(Word::RestartStateChanged)).unwrap();
         world.until("its start", secs(1), |state| state.lives(DEACON)).await;
-        assert_eq!(told.held(), [true, false]);
+        assert_eq!(told.held(), [false, true, false]);
     });
 }
 

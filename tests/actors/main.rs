@@ -8,6 +8,7 @@ mod world;
 mod ahead;
 mod audit;
 mod boot;
+mod children;
 mod convoy;
 mod deacon;
 mod deaths;
@@ -23,6 +24,7 @@ mod root;
 mod screens;
 mod session_watch;
 mod spawns;
+mod status;
 mod writes;
 
 use std::sync::{Arc, Mutex};

@@ -9,7 +9,7 @@ use gastown_supervisor::{
         role::Plain,
     },
     deps::Deps,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, part::Word},
 };
 use ractor::{Actor, ActorRef};
 

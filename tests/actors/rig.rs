@@ -11,12 +11,11 @@ use gastown_supervisor::{
     },
     rig::{
         plan::RigPlan,
-        supervisor::{RigMsg, RigSnapshot, RigSupervisor},
+        supervisor::{RigMsg, RigSupervisor},
     },
     tree::{
-        children::ChildStatus,
+        child::{ActorReport, ask},
         part::{Report, Word},
-        snapshot::ask,
     },
 };
 use ractor::{Actor, ActorCell, ActorRef};
@@ -28,7 +27,7 @@ async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<RigMsg> {
     Actor::spawn(None, RigSupervisor, (deps.clone(), plan, told.answers())).await.unwrap().0
 }
 
-async fn probe(rig: &ActorRef<RigMsg>) -> RigSnapshot {
+async fn probe(rig: &ActorRef<RigMsg>) -> Vec<ActorReport> {
     ask(rig, RigMsg::Probe, millis(1)).await.unwrap()
 }
 
@@ -42,8 +41,8 @@ fn cells(deps: &Deps) -> Vec<ActorCell> {
     of_rig.into_iter().map(|(_, cell)| cell).collect()
 }
 
-fn child<'a>(rig: &'a RigSnapshot, name: &str) -> &'a ChildStatus {
-    rig.actors.iter().find(|child| child.name == name).unwrap()
+fn child<'a>(rig: &'a [ActorReport], name: &str) -> &'a ActorReport {
+    rig.iter().find(|child| child.name == name).unwrap()
 }
 
 #[test]
@@ -72,7 +71,7 @@ fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
             before[0].kill();
             world.pass(secs(1)).await;
             let after = probe(&rig).await;
-            assert_eq!(child(&after, "refinery").restarts, crashes);
+            assert_eq!(child(&after, "r/refinery").restarts, crashes);
             assert_ne!(cells(&deps)[0].get_id(), before[0].get_id(), "a new one");
             assert_eq!(cells(&deps)[1].get_id(), before[1].get_id(), "its sibling does not notice");
         }
@@ -80,13 +79,12 @@ fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
         world.pass(secs(1)).await;
         let suspended = probe(&rig).await;
         assert!(
-            !child(&suspended, "refinery").running && child(&suspended, "witness").running,
-            "{:?}",
-            suspended.actors
+            !child(&suspended, "r/refinery").running && child(&suspended, "r/witness").running,
+            "{suspended:?}"
         );
         assert!(deps.problems.open().contains_key("rig/r/actor/refinery"));
         world.pass(secs(30)).await;
-        assert!(child(&probe(&rig).await, "refinery").running, "tried again");
+        assert!(child(&probe(&rig).await, "r/refinery").running, "tried again");
         assert!(deps.problems.open().is_empty());
     });
 }

@@ -9,7 +9,7 @@ use gastown_supervisor::{
         actor::{Seen, SessionWatch, Told, WatchMsg},
         death::Death,
     },
-    tree::snapshot::ask,
+    tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
 
