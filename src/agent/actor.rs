@@ -22,16 +22,16 @@ use crate::{
     sessions::sweep::Sweep,
     tree::{
         child::{Answer, ChildSpec, Contact},
-        part::{Answers, Report, Word},
+        messages::{Broadcast, Report, ReportTo},
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// What an agent actor receives.
 #[derive(Debug)]
 pub enum AgentMsg {
     /// From its supervisor.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From its supervisor: probe the agent now.
     Probe,
     /// From its rig: the agent's directory does not exist any more.
@@ -55,7 +55,7 @@ pub struct AgentPlan {
     /// The agent.
     pub spec: AgentSpec,
     /// How it answers heartbeats.
-    pub answers: Answers,
+    pub answers: ReportTo,
     /// What its role adds.
     pub role: Box<dyn Role>,
 }
@@ -65,7 +65,7 @@ pub struct AgentPlan {
 pub struct AgentActor;
 
 fn contact() -> Contact<AgentMsg> {
-    let take = |word| Some(AgentMsg::Word(word));
+    let take = |broadcast| Some(AgentMsg::Broadcast(broadcast));
     Contact::taking(take).answering(AgentMsg::Status, |agent| Answer::Agent(Box::new(agent)))
 }
 
@@ -73,7 +73,7 @@ fn contact() -> Contact<AgentMsg> {
 pub fn child(
     deps: &Arc<Deps>,
     (identity, prefix): (Identity, &str),
-    answers: &Answers,
+    answers: &ReportTo,
     role: impl Fn() -> Box<dyn Role> + Send + Sync + 'static,
 ) -> ChildSpec {
     let (deps, answers, prefix) = (deps.clone(), answers.clone(), prefix.to_owned());
@@ -91,7 +91,7 @@ pub struct Agent {
     pub deps: Arc<Deps>,
     /// The owner.
     pub owner: Owner,
-    answers: Answers,
+    answers: ReportTo,
     work: Work<AgentMsg>,
     timer: Timer,
 }
@@ -113,7 +113,7 @@ impl Actor for AgentActor {
         AgentPlan { deps, spec, answers, mut role }: AgentPlan,
     ) -> Result<AgentState, ActorProcessingErr> {
         deps.directory.register(&spec.identity, contact().with(myself.clone()));
-        let post: Post<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let to_owner = post.clone();
         let owner = Owner::new(deps.clone(), spec, Arc::new(move |event| to_owner(AgentMsg::Owner(event))));
         let mut agent = Agent { deps, owner, answers, work: Work::new(post), timer: Timer::default() };
@@ -129,7 +129,7 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         let AgentState { agent, role } = state;
         match message {
-            AgentMsg::Word(word) => state.heard(word),
+            AgentMsg::Broadcast(broadcast) => state.heard(broadcast),
             AgentMsg::Probe => state.probe(None, None),
             AgentMsg::Unlisted => role.unlisted(agent),
             AgentMsg::Owner(event) => {
@@ -151,10 +151,10 @@ impl Actor for AgentActor {
 }
 
 impl AgentState {
-    fn heard(&mut self, word: Word) {
+    fn heard(&mut self, broadcast: Broadcast) {
         let AgentState { agent, role } = self;
-        match word {
-            Word::Heartbeat(beat) => {
+        match broadcast {
+            Broadcast::Heartbeat(beat) => {
                 agent.owner.wake_start();
                 if role.is_worth_a_probe(Occasion::Heartbeat(&beat.sweep), &agent.owner) {
                     self.probe(Some(beat.sweep), Some(beat.number));
@@ -162,26 +162,26 @@ impl AgentState {
                     agent.answer_heartbeat(beat.number);
                 }
             }
-            Word::Swept(sweep) => {
+            Broadcast::Swept(sweep) => {
                 agent.owner.wake_start();
                 agent.owner.swept(&sweep);
                 if role.is_worth_a_probe(Occasion::Scan(&sweep), &agent.owner) {
                     self.probe(Some(sweep), None);
                 }
             }
-            Word::TownChanged => {
+            Broadcast::TownChanged => {
                 agent.owner.wake_start();
                 if role.is_worth_a_probe(Occasion::TownChange, &agent.owner) {
                     self.probe(None, None);
                 }
                 self.role.town_changed(&mut self.agent);
             }
-            Word::SnapshotRead(snapshot) => role.snapshot_read(agent, &snapshot),
-            Word::Died(death) => agent.owner.died(death),
-            Word::Asked(_) => agent.owner.attend(),
-            Word::RestartStateChanged => agent.owner.recall(),
-            Word::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
-            Word::Mail(_) | Word::ReadMail | Word::Rigs(_) | Word::DeaconHeld(_) => {}
+            Broadcast::SnapshotRead(snapshot) => role.snapshot_read(agent, &snapshot),
+            Broadcast::Died(death) => agent.owner.died(death),
+            Broadcast::Asked(_) => agent.owner.attend(),
+            Broadcast::RestartStateChanged => agent.owner.recall(),
+            Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
+            Broadcast::Mail(_) | Broadcast::ReadMail | Broadcast::Rigs(_) | Broadcast::DeaconHeld(_) => {}
         }
     }
 

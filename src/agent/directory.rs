@@ -17,7 +17,7 @@ use std::{
 use super::identity::{Identity, RigName};
 use crate::{
     problems::Problems,
-    tree::{child::Address, part::Word},
+    tree::{child::Address, messages::Broadcast},
 };
 
 /// The directory; clones share it.
@@ -75,24 +75,24 @@ impl Directory {
     }
 
     /// Sends this to the actor of an agent. Returns whether there is one that runs.
-    pub fn send(&self, identity: &Identity, word: Word) -> bool {
+    pub fn send(&self, identity: &Identity, message: Broadcast) -> bool {
         let actor = self.locked().actors.get(identity).filter(|actor| actor.is_running()).cloned();
         actor.is_some_and(|actor| {
-            actor.send(word);
+            actor.send(message);
             true
         })
     }
 
     /// Sends this to the actor of the agent that has this session; of several that claim it, to the first that runs.
-    pub fn send_to_session(&self, session: &str, word: Word) -> bool {
+    pub fn send_to_session(&self, session: &str, message: Broadcast) -> bool {
         let claimed = self.locked().sessions.get(session).cloned().unwrap_or_default();
-        claimed.iter().any(|identity| self.send(identity, word.clone()))
+        claimed.iter().any(|identity| self.send(identity, message.clone()))
     }
 
     /// Sends this to the actors of all agents that belong.
-    pub fn broadcast(&self, word: &Word, belongs: impl Fn(&Identity) -> bool) {
+    pub fn broadcast(&self, message: &Broadcast, belongs: impl Fn(&Identity) -> bool) {
         for (_, actor) in self.actors().into_iter().filter(|(identity, _)| belongs(identity)) {
-            actor.send(word.clone());
+            actor.send(message.clone());
         }
     }
 

@@ -31,7 +31,7 @@ use crate::{
         death::{Death, Sign},
         sweep::Sweep,
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 mod remembering;
@@ -106,7 +106,7 @@ pub struct Owner {
 
 impl Owner {
     /// An owner that has not looked yet; its tasks' events go to `post`.
-    pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: Post<OwnerEvent>) -> Self {
+    pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: ReplyTo<OwnerEvent>) -> Self {
         let history = deps.restarts.recall(&spec.identity);
         let state_since = deps.now();
         let before = lifecycle::Before {

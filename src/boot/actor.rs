@@ -30,9 +30,9 @@ use crate::{
     town::boot_status::BootStatus,
     tree::{
         child::{Answer, ChildSpec, Contact},
-        part::{Answers, Beat, Report, Word},
+        messages::{Beat, Broadcast, Report, ReportTo},
     },
-    work::{Post, Work},
+    work::{ReplyTo, Work},
     writes::{Content, Write},
 };
 
@@ -45,7 +45,7 @@ const PROGRAM_PROBLEM: &str = "deacon-boot/program";
 #[derive(Debug)]
 pub enum BootMsg {
     /// From the root.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From its look at a heartbeat.
     Looked(u64, Option<Found>),
     /// From a spawn under way.
@@ -82,12 +82,12 @@ pub struct BootPlan {
 }
 
 fn contact() -> Contact<BootMsg> {
-    let take = |word| Some(BootMsg::Word(word));
+    let take = |broadcast| Some(BootMsg::Broadcast(broadcast));
     Contact::taking(take).answering(BootMsg::Probe, |agent| Answer::Agent(Box::new(agent)))
 }
 
 /// Boot's actor as a child.
-pub fn child(deps: &Arc<Deps>, answers: &Answers) -> ChildSpec {
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
     let (deps, answers) = (deps.clone(), answers.clone());
     let arguments = move || {
         let spec = |identity| AgentSpec::new(identity, deps.settings().tmux.naming, "");
@@ -103,7 +103,7 @@ pub struct BootState {
     deps: Arc<Deps>,
     plan: BootPlan,
     work: Work<BootMsg>,
-    answers: Answers,
+    answers: ReportTo,
     deacon_held: bool,
     last_spawn: Option<Now>,
     spawning: bool,
@@ -116,7 +116,7 @@ pub struct BootState {
 impl Actor for Boot {
     type Msg = BootMsg;
     type State = BootState;
-    type Arguments = (Arc<Deps>, BootPlan, Answers);
+    type Arguments = (Arc<Deps>, BootPlan, ReportTo);
 
     async fn pre_start(
         &self,
@@ -125,7 +125,7 @@ impl Actor for Boot {
     ) -> Result<BootState, ActorProcessingErr> {
         deps.directory.claim(&plan.boot.identity, &plan.boot.session);
         deps.directory.register(&plan.boot.identity, contact().with(myself.clone()));
-        let post: Post<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let since = deps.now().wall;
         Ok(BootState {
             deps,
@@ -148,13 +148,15 @@ impl Actor for Boot {
         state: &mut BootState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            BootMsg::Word(Word::Heartbeat(beat)) => state.look(beat),
-            BootMsg::Word(Word::Died(death)) if death.session == state.plan.boot.session => state.glance(),
-            BootMsg::Word(Word::Swept(sweep)) => {
+            BootMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.look(beat),
+            BootMsg::Broadcast(Broadcast::Died(death)) if death.session == state.plan.boot.session => {
+                state.glance()
+            }
+            BootMsg::Broadcast(Broadcast::Swept(sweep)) => {
                 state.glanced(sweep.begun, Some(sweep.glimpse(&state.plan.boot.session)));
             }
-            BootMsg::Word(Word::DeaconHeld(held)) => state.deacon_held = held,
-            BootMsg::Word(_) | BootMsg::Triaged => {}
+            BootMsg::Broadcast(Broadcast::DeaconHeld(held)) => state.deacon_held = held,
+            BootMsg::Broadcast(_) | BootMsg::Triaged => {}
             BootMsg::Looked(number, found) => state.looked(number, found),
             BootMsg::Spawned(end) => state.spawned(end),
             BootMsg::Glanced(begun, glimpse) => state.glanced(begun, glimpse),

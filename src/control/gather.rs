@@ -18,7 +18,7 @@ use crate::{
     deps::Deps,
     tree::{
         child::{Answer, ask},
-        chores::Process,
+        housekeeping::Process,
         root::{RootMsg, RootSnapshot},
     },
 };

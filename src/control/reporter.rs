@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use super::{gather::gather, report::StatusReport};
 use crate::{
     deps::Deps,
-    tree::{chores::Process, root::RootMsg},
+    tree::{housekeeping::Process, root::RootMsg},
 };
 
 /// An answer stands for all who ask within this time of its beginning.

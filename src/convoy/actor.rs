@@ -17,9 +17,9 @@ use crate::{
     deps::Deps,
     tree::{
         child::{Answer, ChildSpec, Contact},
-        part::Word,
+        messages::Broadcast,
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// What the convoy watcher hears.
@@ -42,8 +42,9 @@ pub struct ConvoyWatch;
 /// The convoy watcher as a child.
 pub fn child(deps: &Arc<Deps>) -> ChildSpec {
     let deps = deps.clone();
-    let contact = Contact::taking(|word| {
-        matches!(word, Word::TownChanged | Word::Heartbeat(_)).then_some(ConvoyMsg::TownChanged)
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_))
+            .then_some(ConvoyMsg::TownChanged)
     });
     let contact = contact.answering(ConvoyMsg::Probe, |convoys| Answer::figures("convoys", convoys));
     ChildSpec::new("convoy", || ConvoyWatch, move || deps.clone(), contact)
@@ -77,7 +78,7 @@ impl Actor for ConvoyWatch {
         myself: ActorRef<ConvoyMsg>,
         deps: Arc<Deps>,
     ) -> Result<ConvoyState, ActorProcessingErr> {
-        let post: Post<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let now = deps.now();
         let mut state = ConvoyState {
             deps,

@@ -24,7 +24,7 @@ use crate::{
     town::{deacon_file, reading::Reading},
     tree::{
         child::ChildSpec,
-        part::{Answers, Report},
+        messages::{Report, ReportTo},
     },
 };
 
@@ -32,7 +32,7 @@ use crate::{
 const AHEAD: &str = "deacon/heartbeat_ahead";
 
 /// The deacon's actor as a child.
-pub fn child(deps: &Arc<Deps>, answers: &Answers) -> ChildSpec {
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
     actor::child(deps, (Identity::Deacon, ""), answers, || Box::<Deacon>::default())
 }
 

@@ -19,7 +19,7 @@ use crate::{
     ledger::{events, notify},
     town::log::line::AS_IS,
     tree::child::{Answer, ChildSpec, Contact},
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// How often the counters and clocks are read, to have something to compare with.
@@ -80,7 +80,7 @@ impl Actor for DeathWindow {
         myself: ActorRef<DeathsMsg>,
         deps: Arc<Deps>,
     ) -> Result<DeathsState, ActorProcessingErr> {
-        let post: Post<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         let mut changes = deps.deaths.changed();
         work.run(async move {

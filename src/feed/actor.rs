@@ -19,9 +19,9 @@ use crate::{
     town::watch::Hints,
     tree::{
         child::{Answer, ChildSpec, Contact},
-        part::Word,
+        messages::Broadcast,
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// In case nobody tells that the log changed,
@@ -91,8 +91,10 @@ pub struct Curator;
 /// The curator as a child.
 pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
     let (deps, hints) = (deps.clone(), hints.clone());
-    let contact = Contact::taking(|word| matches!(word, Word::TownChanged).then_some(FeedMsg::TownChanged))
-        .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged).then_some(FeedMsg::TownChanged)
+    })
+    .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
     ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.events()), contact)
 }
 
@@ -126,7 +128,7 @@ impl Actor for Curator {
         myself: ActorRef<FeedMsg>,
         (deps, mut changes): Self::Arguments,
     ) -> Result<CuratorState, ActorProcessingErr> {
-        let post: Post<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         work.run(async move {
             while changes.changed().await.is_ok() {

@@ -23,16 +23,16 @@ use crate::{
     town::reading,
     tree::{
         child::{ChildSpec, Contact},
-        part::{Answers, Report, Word},
+        messages::{Broadcast, Report, ReportTo},
     },
-    work::{Post, Work},
+    work::{ReplyTo, Work},
 };
 
 /// What the reader of the deacon's mail hears.
 #[derive(Debug)]
 pub enum MailMsg {
     /// From the root.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From its own reading: the inbox and what was left of it, or why nothing is known; nothing when it was cut short.
     Read(Option<Result<(Reading, Left), String>>),
     /// From anybody: how is the mail?
@@ -66,9 +66,9 @@ pub struct Reading {
 pub struct DeaconMail;
 
 /// The reader of the deacon's mail as a child.
-pub fn child(deps: &Arc<Deps>, answers: &Answers) -> ChildSpec {
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
     let (deps, answers) = (deps.clone(), answers.clone());
-    let contact = Contact::taking(|word| Some(MailMsg::Word(word)));
+    let contact = Contact::taking(|broadcast| Some(MailMsg::Broadcast(broadcast)));
     let child = ChildSpec::new("mail", || DeaconMail, move || (deps.clone(), answers.clone()), contact);
     ChildSpec { answers_heartbeats: true, ..child }
 }
@@ -85,20 +85,20 @@ pub struct MailState {
     left: Left,
     snapshot: MailSnapshot,
     work: Work<MailMsg>,
-    answers: Answers,
+    answers: ReportTo,
 }
 
 impl Actor for DeaconMail {
     type Msg = MailMsg;
     type State = MailState;
-    type Arguments = (Arc<Deps>, Answers);
+    type Arguments = (Arc<Deps>, ReportTo);
 
     async fn pre_start(
         &self,
         myself: ActorRef<MailMsg>,
         (deps, answers): Self::Arguments,
     ) -> Result<MailState, ActorProcessingErr> {
-        let post: Post<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let (work, snapshot) = (Work::new(post), MailSnapshot::default());
         let (rigs, left) = (None, Left::new());
         Ok(MailState { deps, rigs, reading: None, last: None, left, snapshot, work, answers })
@@ -111,13 +111,13 @@ impl Actor for DeaconMail {
         state: &mut MailState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            MailMsg::Word(Word::Heartbeat(beat)) => {
+            MailMsg::Broadcast(Broadcast::Heartbeat(beat)) => {
                 state.read(Why::Heartbeat);
                 (state.answers)(Report::looked(beat.number, "mail"));
             }
-            MailMsg::Word(Word::ReadMail) => state.read(Why::Asked),
-            MailMsg::Word(Word::Rigs(rigs)) => state.rigs = Some(rigs),
-            MailMsg::Word(_) => {}
+            MailMsg::Broadcast(Broadcast::ReadMail) => state.read(Why::Asked),
+            MailMsg::Broadcast(Broadcast::Rigs(rigs)) => state.rigs = Some(rigs),
+            MailMsg::Broadcast(_) => {}
             MailMsg::Read(read) => state.was_read(read),
             MailMsg::Probe(reply) => drop(reply.send(state.snapshot.clone())),
         }

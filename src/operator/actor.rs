@@ -17,9 +17,9 @@ use crate::{
     deps::Deps,
     tree::{
         child::{ChildSpec, Contact},
-        part::Word,
+        messages::Broadcast,
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// After a beginning, so long until a glance: to the first one the process usually has its name.
@@ -76,8 +76,8 @@ pub struct OperatorWatch;
 /// The operator watch as a child.
 pub fn child(deps: &Arc<Deps>) -> ChildSpec {
     let deps = deps.clone();
-    let contact = Contact::taking(|word| {
-        matches!(word, Word::TownChanged | Word::Heartbeat(_)).then_some(OperatorMsg::Locate)
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_)).then_some(OperatorMsg::Locate)
     });
     ChildSpec::new("operator", || OperatorWatch, move || deps.clone(), contact)
 }
@@ -114,7 +114,7 @@ impl Actor for OperatorWatch {
         myself: ActorRef<OperatorMsg>,
         deps: Arc<Deps>,
     ) -> Result<OperatorState, ActorProcessingErr> {
-        let post: Post<OperatorMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<OperatorMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         let (tell, mut begun) = (post.clone(), deps.beginnings.begun());
         work.run(async move {

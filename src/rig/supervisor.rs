@@ -25,16 +25,16 @@ use crate::{
     tree::{
         child::{ActorReport, Answer, ChildSpec, Contact},
         children::{ChildEvent, Children},
-        part::{Answers, Beat, Report, Word},
+        messages::{Beat, Broadcast, Report, ReportTo},
     },
-    work::{Post, Work},
+    work::{ReplyTo, Work},
 };
 
 /// What a rig supervisor hears.
 #[derive(Debug)]
 pub enum RigMsg {
     /// From the root.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From its census.
     SnapshotRead(Arc<AgentSnapshot>),
     /// From polecat health: who there is, by the directories.
@@ -57,9 +57,10 @@ pub fn name(rig: &RigName) -> String {
 }
 
 /// The supervisor of a rig as a child of the root.
-pub fn child(deps: &Arc<Deps>, plan: &RigPlan, answers: &Answers) -> ChildSpec {
+pub fn child(deps: &Arc<Deps>, plan: &RigPlan, answers: &ReportTo) -> ChildSpec {
     let (name, arguments) = (name(&plan.name), (deps.clone(), plan.clone(), answers.clone()));
-    let contact = Contact::taking(|word| Some(RigMsg::Word(word))).answering(RigMsg::Probe, Answer::Actors);
+    let contact = Contact::taking(|broadcast| Some(RigMsg::Broadcast(broadcast)))
+        .answering(RigMsg::Probe, Answer::Actors);
     let child = ChildSpec::new(name, || RigSupervisor, move || arguments.clone(), contact);
     ChildSpec { answers_heartbeats: true, ..child }
 }
@@ -68,20 +69,20 @@ pub fn child(deps: &Arc<Deps>, plan: &RigPlan, answers: &Answers) -> ChildSpec {
 pub struct RigState {
     deps: Arc<Deps>,
     plan: RigPlan,
-    answers: Answers,
+    answers: ReportTo,
     children: Children,
     /// Crew whose session names are claimed.
     crew: BTreeSet<Identity>,
     /// Taken by the audits of polecats, one after the other.
     audit_turn: Arc<Semaphore>,
     work: Work<RigMsg>,
-    post: Post<RigMsg>,
+    post: ReplyTo<RigMsg>,
 }
 
 impl Actor for RigSupervisor {
     type Msg = RigMsg;
     type State = RigState;
-    type Arguments = (Arc<Deps>, RigPlan, Answers);
+    type Arguments = (Arc<Deps>, RigPlan, ReportTo);
 
     async fn pre_start(
         &self,
@@ -89,9 +90,9 @@ impl Actor for RigSupervisor {
         (deps, plan, answers): Self::Arguments,
     ) -> Result<RigState, ActorProcessingErr> {
         let itself = myself.clone();
-        let post: Post<RigMsg> = Arc::new(move |message| drop(itself.cast(message)));
+        let post: ReplyTo<RigMsg> = Arc::new(move |message| drop(itself.cast(message)));
         let events = post.clone();
-        let events: Post<ChildEvent> = Arc::new(move |event| events(RigMsg::Child(event)));
+        let events: ReplyTo<ChildEvent> = Arc::new(move |event| events(RigMsg::Child(event)));
         let children = Children::new(deps.clone(), myself.get_cell(), stopping::LEAF, events);
         let mut state = RigState {
             deps,
@@ -116,12 +117,12 @@ impl Actor for RigSupervisor {
         state: &mut RigState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RigMsg::Word(Word::Heartbeat(beat)) => state.heartbeat(&beat),
-            RigMsg::Word(Word::Asked(identity)) => {
+            RigMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.heartbeat(&beat),
+            RigMsg::Broadcast(Broadcast::Asked(identity)) => {
                 // Its actor finds the request in the register.
                 state.children.start(state.agent(identity)).await?;
             }
-            RigMsg::Word(word) => state.children.broadcast(&word),
+            RigMsg::Broadcast(broadcast) => state.children.broadcast(&broadcast),
             RigMsg::SnapshotRead(snapshot) => state.snapshot_read(snapshot),
             RigMsg::Listed(roster) => state.listed(roster).await?,
             RigMsg::Idle(name) => state.let_go(name),
@@ -164,7 +165,7 @@ impl RigState {
             answers: self.answers.clone(),
             listed: Arc::new(move |roster| listed(RigMsg::Listed(roster))),
         };
-        let read: Post<_> = Arc::new(move |snapshot| read(RigMsg::SnapshotRead(snapshot)));
+        let read: ReplyTo<_> = Arc::new(move |snapshot| read(RigMsg::SnapshotRead(snapshot)));
         vec![
             self.agent(Identity::Witness(rig.clone())),
             self.agent(Identity::Refinery(rig.clone())),
@@ -206,8 +207,8 @@ impl RigState {
         all.filter(|it| it.rig() == Some(&self.plan.name)).map(|identity| self.agent(identity)).collect()
     }
 
-    /// Answers go to the root, but for what concerns this rig alone.
-    fn answers(&self) -> Answers {
+    /// ReportTo go to the root, but for what concerns this rig alone.
+    fn answers(&self) -> ReportTo {
         let (answers, post) = (self.answers.clone(), self.post.clone());
         Arc::new(move |report| match report {
             Report::Idle(Identity::Polecat(_, name)) => post(RigMsg::Idle(name)),
@@ -303,22 +304,22 @@ impl RigState {
         let (delegated, missed) = self.children.parts();
         let part = name(&self.plan.name);
         (self.answers)(Report::Looked { number: beat.number, part, delegated, missed });
-        self.children.broadcast(&Word::Heartbeat(beat.clone()));
+        self.children.broadcast(&Broadcast::Heartbeat(beat.clone()));
     }
 
     /// Sends this to all in the rig.
-    fn tell_all(&self, word: &Word) {
-        self.children.broadcast(word);
-        self.deps.directory.broadcast(word, |identity| identity.rig() == Some(&self.plan.name));
+    fn tell_all(&self, broadcast: &Broadcast) {
+        self.children.broadcast(broadcast);
+        self.deps.directory.broadcast(broadcast, |identity| identity.rig() == Some(&self.plan.name));
     }
 
     /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.
     fn snapshot_read(&self, snapshot: Arc<AgentSnapshot>) {
         let label = dock::label(&snapshot.rig_bead);
         self.deps.snapshots.keep(snapshot.clone());
-        self.tell_all(&Word::SnapshotRead(snapshot));
+        self.tell_all(&Broadcast::SnapshotRead(snapshot));
         if label.is_some_and(|label| self.deps.docked.update(&self.plan.name, label)) {
-            self.tell_all(&Word::TownChanged);
+            self.tell_all(&Broadcast::TownChanged);
         }
     }
 }

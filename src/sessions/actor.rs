@@ -21,9 +21,9 @@ use crate::{
     deps::Deps,
     tree::{
         child::{ChildSpec, Contact},
-        part::Word,
+        messages::Broadcast,
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// The name of the session watch.
@@ -60,9 +60,9 @@ pub enum WatchMsg {
     Probe(RpcReplyPort<WatchSnapshot>),
 }
 
-/// What it tells its supervisor.
+/// What it reports.
 #[derive(Debug, Clone)]
-pub enum Told {
+pub enum WatchEvent {
     /// Everything was looked at.
     Seen(Seen),
     /// A session ended, or something in it.
@@ -97,14 +97,14 @@ pub struct SessionWatch;
 
 /// The session watch as a child: everything depends on it, as without it no death is noticed. Scans go to `scanned`, deaths
 /// straight to the actor of the agent; what is nobody's is no death of an agent.
-pub fn child(deps: &Arc<Deps>, scanned: Post<Seen>) -> ChildSpec {
+pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
     let deps = deps.clone();
     let to = deps.directory.clone();
-    let tell: Post<Told> = Arc::new(move |told| match told {
-        Told::Seen(seen) => scanned(seen),
-        Told::Died(death) => {
+    let tell: ReplyTo<WatchEvent> = Arc::new(move |event| match event {
+        WatchEvent::Seen(seen) => scanned(seen),
+        WatchEvent::Died(death) => {
             let session = death.session.clone();
-            to.send_to_session(&session, Word::Died(death));
+            to.send_to_session(&session, Broadcast::Died(death));
         }
     });
     let arguments = move || (deps.clone(), tell.clone());
@@ -115,7 +115,7 @@ pub fn child(deps: &Arc<Deps>, scanned: Post<Seen>) -> ChildSpec {
 /// Its state.
 pub struct WatchState {
     deps: Arc<Deps>,
-    tell: Post<Told>,
+    tell: ReplyTo<WatchEvent>,
     work: Work<WatchMsg>,
     timer: Timer,
     sweeps: u64,
@@ -136,14 +136,14 @@ pub struct WatchState {
 impl Actor for SessionWatch {
     type Msg = WatchMsg;
     type State = WatchState;
-    type Arguments = (Arc<Deps>, Post<Told>);
+    type Arguments = (Arc<Deps>, ReplyTo<WatchEvent>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<WatchMsg>,
         (deps, tell): Self::Arguments,
     ) -> Result<WatchState, ActorProcessingErr> {
-        let post: Post<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         listen(&*deps.sessions, &mut work, post);
         let mut state = WatchState {
@@ -187,7 +187,7 @@ impl Actor for SessionWatch {
 }
 
 /// Passes on what the port tells by itself.
-fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: Post<WatchMsg>) {
+fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<WatchMsg>) {
     let (mut changes, mut ends) = (sessions.changes(), sessions.ends());
     let post_ends = post.clone();
     work.run(async move {
@@ -218,7 +218,7 @@ impl WatchState {
     fn tell_deaths(&mut self, deaths: Vec<Death>) {
         for death in deaths {
             self.deaths += 1;
-            (self.tell)(Told::Died(death));
+            (self.tell)(WatchEvent::Died(death));
         }
     }
 
@@ -275,7 +275,7 @@ impl WatchState {
         self.tell_deaths(deaths);
         let for_heartbeat = self.sweeping.take().flatten();
         let sweep = Arc::new(sweep);
-        (self.tell)(Told::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
+        (self.tell)(WatchEvent::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
         self.read_screens(sweep);
         match self.again.take() {
             Some(Some(number)) => self.want(Some(number)),

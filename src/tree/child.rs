@@ -10,11 +10,11 @@ use ractor::{Actor, ActorCell, ActorRef, ActorStatus, Message, RpcReplyPort, Spa
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::part::Word;
+use super::messages::Broadcast;
 use crate::{
     agent::{identity::Identity, status::AgentStatus},
     panics::Named,
-    work::Post,
+    work::ReplyTo,
 };
 
 /// What a supervisor must know of a child.
@@ -74,7 +74,7 @@ type Ask<A> = Arc<dyn Fn(A, Duration) -> BoxFuture<'static, Option<Answer>> + Se
 
 /// What actors of one kind take and answer.
 pub struct Contact<M> {
-    takes: fn(Word) -> Option<M>,
+    takes: fn(Broadcast) -> Option<M>,
     ask: Option<Ask<ActorRef<M>>>,
 }
 
@@ -85,8 +85,8 @@ impl<M> Clone for Contact<M> {
 }
 
 impl<M: Message> Contact<M> {
-    /// They take these of the words, as these messages of their own.
-    pub fn taking(takes: fn(Word) -> Option<M>) -> Self {
+    /// They take these of the broadcasts, as these messages of their own.
+    pub fn taking(takes: fn(Broadcast) -> Option<M>) -> Self {
         Contact { takes, ask: None }
     }
 
@@ -107,7 +107,7 @@ impl<M: Message> Contact<M> {
     pub fn with(&self, actor: ActorRef<M>) -> Address {
         let (takes, cell, to) = (self.takes, actor.get_cell(), actor.clone());
         // A message to an actor that just crashed is lost; its successor observes first.
-        let send: Post<Word> = Arc::new(move |word| drop(takes(word).map(|message| to.cast(message))));
+        let send: ReplyTo<Broadcast> = Arc::new(move |message| drop(takes(message).map(|own| to.cast(own))));
         let ask =
             self.ask.clone().map(|ask| -> Ask<()> { Arc::new(move |(), limit| ask(actor.clone(), limit)) });
         Address { cell, send, ask }
@@ -119,7 +119,7 @@ impl<M: Message> Contact<M> {
 pub struct Address {
     /// The actor.
     pub cell: ActorCell,
-    send: Post<Word>,
+    send: ReplyTo<Broadcast>,
     ask: Option<Ask<()>>,
 }
 
@@ -130,8 +130,8 @@ impl Address {
     }
 
     /// Sends it this, if it is something the actor takes.
-    pub fn send(&self, word: Word) {
-        (self.send)(word);
+    pub fn send(&self, message: Broadcast) {
+        (self.send)(message);
     }
 
     /// Whether it has something to answer for the town's status.

@@ -12,13 +12,13 @@ use tokio::task::AbortHandle;
 use super::{
     budget::{Budget, Crashes, Verdict},
     child::{ActorReport, Address, ChildSpec},
-    part::Word,
+    messages::Broadcast,
 };
 use crate::{
     agent::identity::Identity,
     deps::Deps,
     go_duration, stopping,
-    work::{Post, Work},
+    work::{ReplyTo, Work},
 };
 
 /// What the children of a supervisor send it; it hands this to [`Children::handle`].
@@ -55,7 +55,7 @@ struct Child {
 
 impl Children {
     /// No children yet of this supervisor, which may take `grace` to stop.
-    pub fn new(deps: Arc<Deps>, supervisor: ActorCell, grace: Duration, events: Post<ChildEvent>) -> Self {
+    pub fn new(deps: Arc<Deps>, supervisor: ActorCell, grace: Duration, events: ReplyTo<ChildEvent>) -> Self {
         let work = Work::new(events);
         Children { deps, supervisor, grace, children: Vec::new(), ending: BTreeMap::new(), work }
     }
@@ -207,15 +207,15 @@ impl Children {
     }
 
     /// Sends this to one child. Returns whether it runs.
-    pub fn send(&self, name: &str, word: Word) -> bool {
-        self.running(name).map(|actor| actor.send(word)).is_some()
+    pub fn send(&self, name: &str, message: Broadcast) -> bool {
+        self.running(name).map(|actor| actor.send(message)).is_some()
     }
 
     /// Sends this to all that are not actors of agents: those hear it from the directory.
-    pub fn broadcast(&self, word: &Word) {
+    pub fn broadcast(&self, message: &Broadcast) {
         for child in self.children.iter().filter(|child| child.spec.agent.is_none()) {
             if let Some(actor) = &child.running {
-                actor.send(word.clone());
+                actor.send(message.clone());
             }
         }
     }

@@ -7,9 +7,9 @@
 pub mod budget;
 pub mod child;
 pub mod children;
-pub mod chores;
 pub mod heartbeat;
-pub mod part;
+pub mod housekeeping;
+pub mod messages;
 pub mod rigs_plan;
 pub mod root;
 mod run;

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::{
     child::{ActorReport, ChildSpec},
     children::{ChildEvent, Children},
-    chores::{self, Process},
     heartbeat::{Heartbeat, HeartbeatReport},
-    part::{Answers, Report, Word},
+    housekeeping::{self, Process},
+    messages::{Broadcast, Report, ReportTo},
     town_reading::{SettingsState, Town, TownReading},
 };
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
     },
     stopping,
     town::{settings::Settings, watch::Hints},
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 mod asking;
@@ -155,7 +155,7 @@ pub struct RootState {
     /// `bd` is being asked for the role beads.
     reading_role_beads: bool,
     work: Work<RootMsg>,
-    post: Post<RootMsg>,
+    post: ReplyTo<RootMsg>,
 }
 
 impl Actor for Root {
@@ -169,9 +169,9 @@ impl Actor for Root {
         plan: RootPlan,
     ) -> Result<RootState, ActorProcessingErr> {
         let itself = myself.clone();
-        let post: Post<RootMsg> = Arc::new(move |message| drop(itself.cast(message)));
+        let post: ReplyTo<RootMsg> = Arc::new(move |message| drop(itself.cast(message)));
         let events = post.clone();
-        let events: Post<ChildEvent> = Arc::new(move |event| events(RootMsg::Child(event)));
+        let events: ReplyTo<ChildEvent> = Arc::new(move |event| events(RootMsg::Child(event)));
         let children = Children::new(plan.deps.clone(), myself.get_cell(), stopping::BRANCH, events);
         let mut state = RootState {
             plan,
@@ -193,7 +193,7 @@ impl Actor for Root {
             state.start(child).await?;
         }
         state.start_mayor_if_asked_for().await?;
-        state.begin_chores();
+        state.begin_housekeeping();
         Ok(state)
     }
 
@@ -205,11 +205,11 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
-            RootMsg::MailMayHaveCome => state.children.broadcast(&Word::ReadMail),
+            RootMsg::MailMayHaveCome => state.children.broadcast(&Broadcast::ReadMail),
             RootMsg::RereadRestartState => state.read_restart_state(),
             RootMsg::LookNow => {
                 state.hint_sweep();
-                state.children.broadcast(&Word::ReadMail);
+                state.children.broadcast(&Broadcast::ReadMail);
                 // What was left alone for a reason is looked at again too.
                 state.read_town(None);
             }
@@ -258,9 +258,9 @@ impl Actor for Root {
         let (last, count) = (state.heartbeat.last(), state.heartbeat.count());
         let farewell = async {
             tokio::join!(
-                chores::write_state(deps, process, false, last, count),
-                chores::write_restart_state(deps),
-                chores::close_histories(deps),
+                housekeeping::write_state(deps, process, false, last, count),
+                housekeeping::write_restart_state(deps),
+                housekeeping::close_histories(deps),
             )
         };
         // A disk that hangs is the last resort's business.
@@ -307,22 +307,22 @@ impl RootState {
     /// A new actor observes first, so the next scan comes at once; and it is told what was said before it was there.
     fn welcome(&self) {
         self.hint_sweep();
-        self.plan.deps.directory.send(&Identity::Boot, Word::DeaconHeld(self.deacon_held));
+        self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));
         self.tell_rigs();
     }
 
-    fn answers(&self) -> Answers {
+    fn answers(&self) -> ReportTo {
         let post = self.post.clone();
         Arc::new(move |report| post(RootMsg::Report(report)))
     }
 
-    fn begin_chores(&mut self) {
+    fn begin_housekeeping(&mut self) {
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_restart_state(&deps).await });
+        self.work.run(async move { housekeeping::keep_restart_state(&deps).await });
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_histories(&deps).await });
+        self.work.run(async move { housekeeping::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_writing(&deps).await });
+        self.work.run(async move { housekeeping::keep_writing(&deps).await });
         let (post, mut changes) = (self.post.clone(), self.plan.hints.changes());
         self.work.run(async move {
             while changes.changed().await.is_ok() {
@@ -346,7 +346,7 @@ impl RootState {
 
     fn check_pid_file(&mut self) {
         let (deps, pid) = (self.plan.deps.clone(), self.plan.process.pid);
-        self.work.run(async move { chores::keep_pid_file(&deps, pid).await });
+        self.work.run(async move { housekeeping::keep_pid_file(&deps, pid).await });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);
     }
 
@@ -355,9 +355,9 @@ impl RootState {
     }
 
     /// Sends this to the actors of all agents, and to all others.
-    fn tell_all(&self, word: &Word) {
-        self.children.broadcast(word);
-        self.plan.deps.directory.broadcast(word, |_| true);
+    fn tell_all(&self, message: &Broadcast) {
+        self.children.broadcast(message);
+        self.plan.deps.directory.broadcast(message, |_| true);
     }
 
     fn snapshot(&self) -> RootSnapshot {

@@ -6,7 +6,7 @@ use ractor::{Actor, ActorRef};
 
 use super::{
     budget::{Budget, Crashes, Verdict},
-    chores::{self, Process},
+    housekeeping::{self, Process},
     root::{Root, RootMsg, RootPlan, running_line},
 };
 use crate::{
@@ -56,9 +56,9 @@ pub async fn run(
 
 /// Reads what survived the last supervisor.
 async fn remember(deps: &Deps, process: Process) {
-    chores::write_state(deps, process, true, None, 0).await;
-    kept::once_it_answers(deps, &deps.paths.restart_state(), chores::UNREADABLE).await;
-    if let Some(histories) = chores::read_restart_state(deps).await {
+    housekeeping::write_state(deps, process, true, None, 0).await;
+    kept::once_it_answers(deps, &deps.paths.restart_state(), housekeeping::UNREADABLE).await;
+    if let Some(histories) = housekeeping::read_restart_state(deps).await {
         deps.restarts.replace(histories);
     }
     deps.requests.load(deps).await;

@@ -34,7 +34,7 @@ use gastown_supervisor::{
     deps::Deps,
     sessions::sweep::{Sweep, sweep},
     town::settings::Naming,
-    tree::part::{Answers, Beat, Report},
+    tree::messages::{Beat, Report, ReportTo},
 };
 
 use world::World;
@@ -45,7 +45,7 @@ struct Told(Arc<Mutex<Vec<Report>>>);
 
 impl Told {
     /// Where it tells it.
-    fn answers(&self) -> Answers {
+    fn answers(&self) -> ReportTo {
         let told = self.0.clone();
         Arc::new(move |report| told.lock().unwrap().push(report))
     }

@@ -15,7 +15,7 @@ use gastown_supervisor::{
     },
     tree::{
         child::{ActorReport, ask},
-        part::{Report, Word},
+        messages::{Broadcast, Report},
     },
 };
 use ractor::{Actor, ActorCell, ActorRef};
@@ -50,7 +50,7 @@ fn passes_a_heartbeat_on_and_says_to_whom() {
     simulate(130, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let rig = spawn(&deps, &told).await;
-        rig.cast(RigMsg::Word(Word::Heartbeat(beat(&deps, 7).await))).unwrap();
+        rig.cast(RigMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 7).await))).unwrap();
         world.pass(millis(10)).await;
         let first = told.0.lock().unwrap()[0].clone();
         let Report::Looked { number: 7, part, delegated, missed } = first else { panic!("{first:?}") };
@@ -96,7 +96,7 @@ fn stops_its_children_in_order() {
         let rig = spawn(&deps, &told).await;
         let agents = cells(&deps);
         world.hang("create");
-        deps.directory.broadcast(&Word::Heartbeat(beat(&deps, 1).await), |_| true);
+        deps.directory.broadcast(&Broadcast::Heartbeat(beat(&deps, 1).await), |_| true);
         world.pass(secs(1)).await;
         rig.stop(None);
         rig.wait(Some(millis(100))).await.expect("in time");
@@ -155,7 +155,7 @@ fn a_polecat_that_is_asked_for_while_its_actor_ends_gets_one_after_that() {
         };
         tokio::time::timeout(secs(1), released).await.expect("it is let go");
         ask_for_a_restart(&deps, &identity).await;
-        rig.cast(RigMsg::Word(Word::Asked(identity.clone()))).unwrap();
+        rig.cast(RigMsg::Broadcast(Broadcast::Asked(identity.clone()))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(before.get_status(), ractor::ActorStatus::Stopped);
         assert_ne!(running(&deps, &identity).expect("another one").get_id(), before.get_id());

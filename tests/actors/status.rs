@@ -9,7 +9,7 @@ use gastown_supervisor::{
     deps::Deps,
     tree::{
         child::{ActorReport, Address, Answer, Contact},
-        chores::Process,
+        housekeeping::Process,
         root::{RootMsg, RootSnapshot},
     },
 };

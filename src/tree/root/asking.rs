@@ -8,17 +8,17 @@ use super::RootState;
 use crate::{
     agent::identity::{Identity, RigName},
     rig::supervisor,
-    tree::part::Word,
+    tree::messages::Broadcast,
 };
 
 impl RootState {
     pub(super) async fn asked(&mut self, identity: Identity) -> Result<(), ActorProcessingErr> {
-        if self.plan.deps.directory.send(&identity, Word::Asked(identity.clone())) {
+        if self.plan.deps.directory.send(&identity, Broadcast::Asked(identity.clone())) {
             return Ok(());
         }
         // One that is suspended, or made now, finds it in the register.
         if let Some(rig) = identity.rig() {
-            self.children.send(&supervisor::name(rig), Word::Asked(identity));
+            self.children.send(&supervisor::name(rig), Broadcast::Asked(identity));
         } else if identity == Identity::Mayor {
             self.start_mayor_if_asked_for().await?;
         }
@@ -38,7 +38,7 @@ impl RootState {
     pub(super) fn tell_rigs(&self) {
         let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
         if !rigs.is_empty() || !self.town.may_have_more_rigs() {
-            self.children.broadcast(&Word::Rigs(Arc::new(rigs)));
+            self.children.broadcast(&Broadcast::Rigs(Arc::new(rigs)));
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::{
         sweep::{Sweep, sweep_within},
     },
     tree::{
-        chores,
         heartbeat::Complete,
-        part::{Beat, Report, Word},
+        housekeeping,
+        messages::{Beat, Broadcast, Report},
     },
 };
 
@@ -59,12 +59,12 @@ impl RootState {
 
     pub(super) fn seen(&mut self, seen: Seen) {
         let Some(number) = seen.for_heartbeat else {
-            return self.tell_all(&Word::Swept(seen.sweep));
+            return self.tell_all(&Broadcast::Swept(seen.sweep));
         };
         if self.heartbeat.is_to_ask(number) {
             self.ask_parts(number, seen.sweep);
         } else {
-            self.tell_all(&Word::Swept(seen.sweep)); // it came late
+            self.tell_all(&Broadcast::Swept(seen.sweep)); // it came late
         }
         let complete = self.heartbeat.swept(number, self.plan.deps.now());
         self.complete(complete);
@@ -80,7 +80,7 @@ impl RootState {
             if actor.is_running() { &mut parts } else { &mut missed }.push(identity.actor_name());
         }
         let complete = self.heartbeat.asked(number, parts, missed, self.plan.deps.now());
-        self.tell_all(&Word::Heartbeat(Beat { number, sweep }));
+        self.tell_all(&Broadcast::Heartbeat(Beat { number, sweep }));
         self.complete(complete);
     }
 
@@ -93,10 +93,10 @@ impl RootState {
             }
             Report::DeaconHeld(held) => {
                 self.deacon_held = held;
-                self.plan.deps.directory.send(&Identity::Boot, Word::DeaconHeld(held));
+                self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(held));
             }
             Report::ActorRestarted => self.hint_sweep(),
-            Report::MailRead(messages) => self.tell_all(&Word::Mail(messages)),
+            Report::MailRead(messages) => self.tell_all(&Broadcast::Mail(messages)),
             // Taken by the handler, which may have to make an actor, and by the rig.
             Report::Asked(_) | Report::Idle(_) => {}
             Report::CheckDeacon => {
@@ -119,7 +119,7 @@ impl RootState {
             tracing::info!("Heartbeat complete (#{number}), but for: {late}");
         }
         let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
-        self.work.run(async move { chores::write_state(&deps, process, true, last, number).await });
+        self.work.run(async move { housekeeping::write_state(&deps, process, true, last, number).await });
         self.arm_heartbeat();
     }
 

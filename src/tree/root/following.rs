@@ -14,8 +14,8 @@ use crate::{
     rig::{plan::RigPlan, supervisor},
     town::settings::Settings,
     tree::{
-        chores,
-        part::Word,
+        housekeeping,
+        messages::Broadcast,
         town_reading::{TownReading, read_town, watched},
     },
 };
@@ -56,7 +56,7 @@ impl RootState {
                 self.read_role_beads();
                 self.ask_for_sweep(number);
             }
-            None => self.tell_all(&Word::TownChanged),
+            None => self.tell_all(&Broadcast::TownChanged),
         }
         Ok(())
     }
@@ -139,13 +139,13 @@ impl RootState {
             None => tracing::info!("Backoff of all agents cleared by hand"),
         }
         self.plan.deps.restarts.clear(whose.as_ref());
-        self.tell_all(&Word::ClearBackoff(whose));
+        self.tell_all(&Broadcast::ClearBackoff(whose));
     }
 
     pub(super) fn read_restart_state(&mut self) {
         let deps = self.plan.deps.clone();
         self.work.spawn(
-            async move { RootMsg::RestartStateRead(chores::read_restart_state(&deps).await) },
+            async move { RootMsg::RestartStateRead(housekeeping::read_restart_state(&deps).await) },
             RootMsg::RestartStateRead(None),
         );
     }
@@ -154,7 +154,7 @@ impl RootState {
         if let Some(histories) = histories {
             tracing::info!("Restart state read again");
             self.plan.deps.restarts.replace(histories);
-            self.tell_all(&Word::RestartStateChanged);
+            self.tell_all(&Broadcast::RestartStateChanged);
         }
     }
 }

@@ -22,7 +22,7 @@ use gastown_supervisor::{
     tree::{
         RunError,
         child::{Address, Answer},
-        chores::Process,
+        housekeeping::Process,
         root::{RootMsg, RootPlan},
         town_reading::read_settings,
     },
