@@ -1,7 +1,8 @@
 //! The directory: which agent has which session, and the actor that keeps it.
 //!
 //! Whatever is meant for one agent goes to its actor directly: a death by the name of its session, a request or a heartbeat by
-//! the agent's identity. An actor registers its agent when it is made, and a successor takes its place.
+//! the agent's identity. An actor registers its agent when it is made, and a successor takes its place. The other actors are
+//! registered by their supervisors, by name: whoever wants to know how the town is asks all of them directly.
 //!
 //! A session's name is claimed with it, so that no two agents are supervised under one. tmux knows sessions by name only,
 //! and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`; `x.y` and
@@ -30,8 +31,9 @@ pub struct Directory {
 #[derive(Debug, Default)]
 struct Entries {
     sessions: BTreeMap<String, BTreeSet<Identity>>,
+    /// The actors of agents.
     actors: BTreeMap<Identity, Address>,
-    /// Actors that are no agent's, by name.
+    /// The others, by name.
     others: BTreeMap<String, Address>,
 }
 

@@ -207,7 +207,7 @@ impl RigState {
         all.filter(|it| it.rig() == Some(&self.plan.name)).map(|identity| self.agent(identity)).collect()
     }
 
-    /// ReportTo go to the root, but for what concerns this rig alone.
+    /// Reports go to the root, but for what concerns this rig alone.
     fn answers(&self) -> ReportTo {
         let (answers, post) = (self.answers.clone(), self.post.clone());
         Arc::new(move |report| match report {

@@ -299,12 +299,12 @@ impl RootState {
     async fn start(&mut self, mut child: ChildSpec) -> Result<(), ActorProcessingErr> {
         child.significant &= self.plan.may_fail;
         if self.children.start(child).await? {
-            self.welcome();
+            self.hint_sweep();
         }
         Ok(())
     }
 
-    /// A new actor observes first, so the next scan comes at once; and it is told what was said before it was there.
+    /// A successor observes first, so the next scan comes at once; and it is told what was said before it was there.
     fn welcome(&self) {
         self.hint_sweep();
         self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));
