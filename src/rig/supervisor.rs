@@ -131,7 +131,11 @@ impl Actor for RigSupervisor {
                     (state.answers)(Report::ActorRestarted);
                 }
             }
-            RigMsg::Probe(reply) => drop(reply.send(state.children.report())),
+            RigMsg::Probe(reply) => {
+                let mut actors = state.children.report();
+                actors.sort_by(|a, b| a.name.cmp(&b.name));
+                drop(reply.send(actors));
+            }
         }
         Ok(())
     }

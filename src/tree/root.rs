@@ -276,9 +276,9 @@ impl RootState {
         vec![
             sessions::child(deps, Arc::new(move |seen| post(RootMsg::Watched(seen)))),
             operator::child(deps),
-            deaths::child(deps),
             deacon::child(deps, answers),
             boot::child(deps, answers),
+            deaths::child(deps),
             mail::child(deps, answers),
             feed::child(deps, &self.plan.hints),
             convoy::child(deps),
