@@ -12,12 +12,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::panics;
 
 /// Where the messages of finished tasks go.
-pub type Post<M> = Arc<dyn Fn(M) + Send + Sync>;
+pub type ReplyTo<M> = Arc<dyn Fn(M) + Send + Sync>;
 
 /// The tasks of one actor, each ending in a message `M`.
 pub struct Work<M> {
     tasks: JoinSet<()>,
-    post: Post<M>,
+    post: ReplyTo<M>,
 }
 
 impl<M> fmt::Debug for Work<M> {
@@ -28,7 +28,7 @@ impl<M> fmt::Debug for Work<M> {
 
 impl<M: Send + 'static> Work<M> {
     /// No tasks yet; finished ones will report to `post`.
-    pub fn new(post: Post<M>) -> Self {
+    pub fn new(post: ReplyTo<M>) -> Self {
         Work { tasks: JoinSet::new(), post }
     }
 

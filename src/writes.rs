@@ -73,7 +73,7 @@ impl std::fmt::Debug for File {
 
 impl Writes {
     /// Replaces the file. When it returns `Ok`, what its content was when this was called is on disk, or something newer. An
-    /// error names the file, is a problem as long as it lasts, and is retried by [`keep_writing`](crate::tree::chores::keep_writing).
+    /// error names the file, is a problem as long as it lasts, and is retried by [`keep_writing`](crate::tree::housekeeping::keep_writing).
     pub async fn replace(&self, ports: &Ports, write: Write) -> Result<(), String> {
         self.replace_unless(ports, write, || false).await
     }

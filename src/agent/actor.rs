@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     confirmation::{Assignment, Observation},
-    directory::AgentRef,
+    identity::Identity,
     lifecycle::{Event, StartEnd},
     owner::{Owner, OwnerEvent},
     role::{Occasion, Role, RoleEvent},
@@ -20,15 +20,18 @@ use super::{
 use crate::{
     deps::Deps,
     sessions::sweep::Sweep,
-    tree::part::{Answers, Report, Word},
-    work::{Post, Timer, Work},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        messages::{Broadcast, Report, ReportTo},
+    },
+    work::{ReplyTo, Timer, Work},
 };
 
 /// What an agent actor receives.
 #[derive(Debug)]
 pub enum AgentMsg {
     /// From its supervisor.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From its supervisor: probe the agent now.
     Probe,
     /// From its rig: the agent's directory does not exist any more.
@@ -52,7 +55,7 @@ pub struct AgentPlan {
     /// The agent.
     pub spec: AgentSpec,
     /// How it answers heartbeats.
-    pub answers: Answers,
+    pub answers: ReportTo,
     /// What its role adds.
     pub role: Box<dyn Role>,
 }
@@ -61,13 +64,34 @@ pub struct AgentPlan {
 #[derive(Debug)]
 pub struct AgentActor;
 
+fn contact() -> Contact<AgentMsg> {
+    let take = |broadcast| Some(AgentMsg::Broadcast(broadcast));
+    Contact::taking(take).answering(AgentMsg::Status, |agent| Answer::Agent(Box::new(agent)))
+}
+
+/// The actor of an agent whose rig's beads begin with `prefix`, as a child. Each incarnation has a role of its own.
+pub fn child(
+    deps: &Arc<Deps>,
+    (identity, prefix): (Identity, &str),
+    answers: &ReportTo,
+    role: impl Fn() -> Box<dyn Role> + Send + Sync + 'static,
+) -> ChildSpec {
+    let (deps, answers, prefix) = (deps.clone(), answers.clone(), prefix.to_owned());
+    let (name, agent) = (identity.actor_name(), Some(identity.clone()));
+    let plan = move || {
+        let spec = AgentSpec::new(identity.clone(), deps.settings().tmux.naming, &prefix);
+        AgentPlan { deps: deps.clone(), spec, answers: answers.clone(), role: role() }
+    };
+    ChildSpec { agent, ..ChildSpec::new(name, || AgentActor, plan, contact()) }
+}
+
 /// What a role may use: the agent's owner and the tasks of its actor.
 pub struct Agent {
     /// The ports and registers.
     pub deps: Arc<Deps>,
     /// The owner.
     pub owner: Owner,
-    answers: Answers,
+    answers: ReportTo,
     work: Work<AgentMsg>,
     timer: Timer,
 }
@@ -88,8 +112,8 @@ impl Actor for AgentActor {
         myself: ActorRef<AgentMsg>,
         AgentPlan { deps, spec, answers, mut role }: AgentPlan,
     ) -> Result<AgentState, ActorProcessingErr> {
-        deps.directory.register(&spec.identity, AgentRef::of(&myself, AgentMsg::Word, AgentMsg::Status));
-        let post: Post<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        deps.directory.register(&spec.identity, contact().with(myself.clone()));
+        let post: ReplyTo<AgentMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let to_owner = post.clone();
         let owner = Owner::new(deps.clone(), spec, Arc::new(move |event| to_owner(AgentMsg::Owner(event))));
         let mut agent = Agent { deps, owner, answers, work: Work::new(post), timer: Timer::default() };
@@ -105,7 +129,7 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         let AgentState { agent, role } = state;
         match message {
-            AgentMsg::Word(word) => state.heard(word),
+            AgentMsg::Broadcast(broadcast) => state.heard(broadcast),
             AgentMsg::Probe => state.probe(None, None),
             AgentMsg::Unlisted => role.unlisted(agent),
             AgentMsg::Owner(event) => {
@@ -127,10 +151,10 @@ impl Actor for AgentActor {
 }
 
 impl AgentState {
-    fn heard(&mut self, word: Word) {
+    fn heard(&mut self, broadcast: Broadcast) {
         let AgentState { agent, role } = self;
-        match word {
-            Word::Heartbeat(beat) => {
+        match broadcast {
+            Broadcast::Heartbeat(beat) => {
                 agent.owner.wake_start();
                 if role.is_worth_a_probe(Occasion::Heartbeat(&beat.sweep), &agent.owner) {
                     self.probe(Some(beat.sweep), Some(beat.number));
@@ -138,26 +162,26 @@ impl AgentState {
                     agent.answer_heartbeat(beat.number);
                 }
             }
-            Word::Swept(sweep) => {
+            Broadcast::Swept(sweep) => {
                 agent.owner.wake_start();
                 agent.owner.swept(&sweep);
                 if role.is_worth_a_probe(Occasion::Scan(&sweep), &agent.owner) {
                     self.probe(Some(sweep), None);
                 }
             }
-            Word::TownChanged => {
+            Broadcast::TownChanged => {
                 agent.owner.wake_start();
                 if role.is_worth_a_probe(Occasion::TownChange, &agent.owner) {
                     self.probe(None, None);
                 }
                 self.role.town_changed(&mut self.agent);
             }
-            Word::SnapshotRead(snapshot) => role.snapshot_read(agent, &snapshot),
-            Word::Died(death) => agent.owner.died(death),
-            Word::Asked(_) => agent.owner.attend(),
-            Word::RestartStateChanged => agent.owner.recall(),
-            Word::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
-            Word::Mail(_) => {}
+            Broadcast::SnapshotRead(snapshot) => role.snapshot_read(agent, &snapshot),
+            Broadcast::Died(death) => agent.owner.died(death),
+            Broadcast::Asked(_) => agent.owner.attend(),
+            Broadcast::RestartStateChanged => agent.owner.recall(),
+            Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
+            Broadcast::Mail(_) | Broadcast::ReadMail | Broadcast::Rigs(_) | Broadcast::DeaconHeld(_) => {}
         }
     }
 

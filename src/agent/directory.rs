@@ -1,7 +1,8 @@
 //! The directory: which agent has which session, and the actor that keeps it.
 //!
 //! Whatever is meant for one agent goes to its actor directly: a death by the name of its session, a request or a heartbeat by
-//! the agent's identity. An actor registers its agent when it is made, and a successor takes its place.
+//! the agent's identity. An actor registers its agent when it is made, and a successor takes its place. The other actors are
+//! registered by their supervisors, by name: whoever wants to know how the town is asks all of them directly.
 //!
 //! A session's name is claimed with it, so that no two agents are supervised under one. tmux knows sessions by name only,
 //! and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`; `x.y` and
@@ -11,61 +12,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use ractor::{ActorCell, ActorRef, ActorStatus, Message, RpcReplyPort};
-
-use super::{
-    identity::{Identity, RigName},
-    status::AgentStatus,
+use super::identity::{Identity, RigName};
+use crate::{
+    problems::Problems,
+    tree::{child::Address, messages::Broadcast},
 };
-use crate::{problems::Problems, tree::part::Word, work::Post};
-
-/// The address of an agent's actor.
-#[derive(Clone)]
-pub struct AgentRef {
-    /// The actor.
-    pub cell: ActorCell,
-    send: Post<Word>,
-    ask: Post<RpcReplyPort<AgentStatus>>,
-}
-
-impl AgentRef {
-    /// An actor that takes words and questions for its status as these messages of its own. One that has ended takes none.
-    pub fn of<M: Message>(
-        actor: &ActorRef<M>,
-        word: fn(Word) -> M,
-        status: fn(RpcReplyPort<AgentStatus>) -> M,
-    ) -> Self {
-        let (for_words, for_questions) = (actor.clone(), actor.clone());
-        AgentRef {
-            cell: actor.get_cell(),
-            send: Arc::new(move |it| drop(for_words.cast(word(it)))),
-            ask: Arc::new(move |reply| drop(for_questions.cast(status(reply)))),
-        }
-    }
-
-    /// Whether it takes messages.
-    pub fn is_running(&self) -> bool {
-        !matches!(self.cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped)
-    }
-
-    /// Asks how its agent is; `None` when it does not answer within the limit.
-    pub async fn status(&self, limit: Duration) -> Option<AgentStatus> {
-        let (reply, answer) = ractor::concurrency::oneshot();
-        (self.ask)(reply.into());
-        tokio::time::timeout(limit, answer).await.ok()?.ok()
-    }
-}
-
-impl fmt::Debug for AgentRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AgentRef").field(&self.cell.get_id()).finish()
-    }
-}
 
 /// The directory; clones share it.
 #[derive(Debug, Clone)]
@@ -77,7 +31,10 @@ pub struct Directory {
 #[derive(Debug, Default)]
 struct Entries {
     sessions: BTreeMap<String, BTreeSet<Identity>>,
-    actors: BTreeMap<Identity, AgentRef>,
+    /// The actors of agents.
+    actors: BTreeMap<Identity, Address>,
+    /// The others, by name.
+    others: BTreeMap<String, Address>,
 }
 
 impl Directory {
@@ -88,12 +45,29 @@ impl Directory {
     }
 
     /// From now on this actor keeps the agent.
-    pub fn register(&self, identity: &Identity, actor: AgentRef) {
+    pub fn register(&self, identity: &Identity, actor: Address) {
         self.locked().actors.insert(identity.clone(), actor);
     }
 
-    /// The actors there are, running or not.
-    pub fn actors(&self) -> Vec<(Identity, AgentRef)> {
+    /// From now on this is the address of the actor with this name, which is no agent's.
+    pub fn register_other(&self, name: &str, actor: Address) {
+        self.locked().others.insert(name.to_owned(), actor);
+    }
+
+    /// There is no actor of this name any more.
+    pub fn forget_other(&self, name: &str) {
+        self.locked().others.remove(name);
+    }
+
+    /// All actors by name, running or not.
+    pub fn by_name(&self) -> BTreeMap<String, Address> {
+        let entries = self.locked();
+        let agents = entries.actors.iter().map(|(identity, actor)| (identity.actor_name(), actor.clone()));
+        agents.chain(entries.others.clone()).collect()
+    }
+
+    /// The actors of agents, running or not.
+    pub fn actors(&self) -> Vec<(Identity, Address)> {
         self.locked().actors.iter().map(|(identity, actor)| (identity.clone(), actor.clone())).collect()
     }
 
@@ -103,24 +77,24 @@ impl Directory {
     }
 
     /// Sends this to the actor of an agent. Returns whether there is one that runs.
-    pub fn send(&self, identity: &Identity, word: Word) -> bool {
+    pub fn send(&self, identity: &Identity, message: Broadcast) -> bool {
         let actor = self.locked().actors.get(identity).filter(|actor| actor.is_running()).cloned();
         actor.is_some_and(|actor| {
-            (actor.send)(word);
+            actor.send(message);
             true
         })
     }
 
     /// Sends this to the actor of the agent that has this session; of several that claim it, to the first that runs.
-    pub fn send_to_session(&self, session: &str, word: Word) -> bool {
+    pub fn send_to_session(&self, session: &str, message: Broadcast) -> bool {
         let claimed = self.locked().sessions.get(session).cloned().unwrap_or_default();
-        claimed.iter().any(|identity| self.send(identity, word.clone()))
+        claimed.iter().any(|identity| self.send(identity, message.clone()))
     }
 
     /// Sends this to the actors of all agents that belong.
-    pub fn broadcast(&self, word: &Word, belongs: impl Fn(&Identity) -> bool) {
+    pub fn broadcast(&self, message: &Broadcast, belongs: impl Fn(&Identity) -> bool) {
         for (_, actor) in self.actors().into_iter().filter(|(identity, _)| belongs(identity)) {
-            (actor.send)(word.clone());
+            actor.send(message.clone());
         }
     }
 

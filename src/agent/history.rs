@@ -9,7 +9,7 @@
 //! the most loses its oldest), of [`AGENTS`] agents (those that are gone go first), each text at most [`TEXT`](entry::TEXT) characters:
 //! the file has 0.3 MB in a town of 1000 agents that are well, 2 MB when each has died twice, a few times that at the very
 //! most; 2 MB are put into words in 3 ms. It is written as a whole, seconds after a change, by one writer that then rests a
-//! hundred times as long as it took ([`chores::keep_histories`](crate::tree::chores::keep_histories)): however many agents
+//! hundred times as long as it took ([`housekeeping::keep_histories`](crate::tree::housekeeping::keep_histories)): however many agents
 //! die, that is a hundredth of the time.
 
 use std::{

@@ -163,6 +163,14 @@ impl Identity {
         }
     }
 
+    /// The name of its actor, in reports and the log.
+    pub fn actor_name(&self) -> String {
+        match self {
+            Identity::Boot => "boot".to_owned(),
+            _ => self.to_string(),
+        }
+    }
+
     /// Its rig; town-level agents have none.
     pub fn rig(&self) -> Option<&RigName> {
         match self {

@@ -30,7 +30,7 @@ use crate::{
         death::{Death, Sign},
         sweep::Sweep,
     },
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 mod remembering;
@@ -105,7 +105,7 @@ pub struct Owner {
 
 impl Owner {
     /// An owner that has not looked yet; its tasks' events go to `post`.
-    pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: Post<OwnerEvent>) -> Self {
+    pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: ReplyTo<OwnerEvent>) -> Self {
         let state_since = deps.now();
         let (history, before, seen_alive) = deps.records.resume(&spec.identity);
         let lifecycle = Lifecycle::resumed(history, before, state_since);

@@ -1,6 +1,7 @@
 //! The agent spec: what an owner must know of its agent, and what stands guard over it. OTP's child spec, for agents.
 
 use super::identity::{Identity, Role};
+use crate::town::settings::Naming;
 
 /// One agent to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,12 @@ pub struct AgentSpec {
 }
 
 impl AgentSpec {
+    /// This agent, whose rig's beads begin with `prefix`.
+    pub fn new(identity: Identity, naming: Naming, prefix: &str) -> Self {
+        let session = identity.session(naming, prefix);
+        AgentSpec { identity, session, prefix: prefix.to_owned() }
+    }
+
     /// The patrol switch in `mayor/daemon.json` that governs it; boot goes by the deacon's.
     pub fn patrol(&self) -> Option<Role> {
         match self.identity.role() {

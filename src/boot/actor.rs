@@ -12,9 +12,9 @@ use super::rules::{self, BootSession, Decision, Look};
 use crate::{
     agent::{
         confirmation::{Permission, Sighting},
-        directory::AgentRef,
         elsewhere, foreign,
         history::{Entry, Kind},
+        identity::Identity,
         kill,
         lifecycle::{Attempt, StartEnd, StartOrder},
         observe, permission,
@@ -28,8 +28,11 @@ use crate::{
     deps::Deps,
     sessions::sweep::{self, Glimpse, Sweep},
     town::boot_status::BootStatus,
-    tree::part::{Answers, Beat, Report, Word},
-    work::{Post, Work},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        messages::{Beat, Broadcast, Report, ReportTo},
+    },
+    work::{ReplyTo, Work},
     writes::{Content, Write},
 };
 
@@ -42,9 +45,7 @@ const PROGRAM_PROBLEM: &str = "deacon-boot/program";
 #[derive(Debug)]
 pub enum BootMsg {
     /// From the root.
-    Word(Word),
-    /// From the root: whether the deacon is held.
-    DeaconHeld(bool),
+    Broadcast(Broadcast),
     /// From its look at a heartbeat.
     Looked(u64, Option<Found>),
     /// From a spawn under way.
@@ -80,12 +81,29 @@ pub struct BootPlan {
     pub deacon: AgentSpec,
 }
 
+fn contact() -> Contact<BootMsg> {
+    let take = |broadcast| Some(BootMsg::Broadcast(broadcast));
+    Contact::taking(take).answering(BootMsg::Probe, |agent| Answer::Agent(Box::new(agent)))
+}
+
+/// Boot's actor as a child.
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
+    let (deps, answers) = (deps.clone(), answers.clone());
+    let arguments = move || {
+        let spec = |identity| AgentSpec::new(identity, deps.settings().tmux.naming, "");
+        let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
+        (deps.clone(), plan, answers.clone())
+    };
+    let child = ChildSpec::new(Identity::Boot.actor_name(), || Boot, arguments, contact());
+    ChildSpec { agent: Some(Identity::Boot), ..child }
+}
+
 /// Its state.
 pub struct BootState {
     deps: Arc<Deps>,
     plan: BootPlan,
     work: Work<BootMsg>,
-    answers: Answers,
+    answers: ReportTo,
     deacon_held: bool,
     last_spawn: Option<Now>,
     spawning: bool,
@@ -98,7 +116,7 @@ pub struct BootState {
 impl Actor for Boot {
     type Msg = BootMsg;
     type State = BootState;
-    type Arguments = (Arc<Deps>, BootPlan, Answers);
+    type Arguments = (Arc<Deps>, BootPlan, ReportTo);
 
     async fn pre_start(
         &self,
@@ -106,8 +124,8 @@ impl Actor for Boot {
         (deps, plan, answers): Self::Arguments,
     ) -> Result<BootState, ActorProcessingErr> {
         deps.directory.claim(&plan.boot.identity, &plan.boot.session);
-        deps.directory.register(&plan.boot.identity, AgentRef::of(&myself, BootMsg::Word, BootMsg::Probe));
-        let post: Post<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        deps.directory.register(&plan.boot.identity, contact().with(myself.clone()));
+        let post: ReplyTo<BootMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let since = deps.now().wall;
         Ok(BootState {
             deps,
@@ -130,13 +148,15 @@ impl Actor for Boot {
         state: &mut BootState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            BootMsg::Word(Word::Heartbeat(beat)) => state.look(beat),
-            BootMsg::Word(Word::Died(death)) if death.session == state.plan.boot.session => state.glance(),
-            BootMsg::Word(Word::Swept(sweep)) => {
+            BootMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.look(beat),
+            BootMsg::Broadcast(Broadcast::Died(death)) if death.session == state.plan.boot.session => {
+                state.glance()
+            }
+            BootMsg::Broadcast(Broadcast::Swept(sweep)) => {
                 state.glanced(sweep.begun, Some(sweep.glimpse(&state.plan.boot.session)));
             }
-            BootMsg::Word(_) | BootMsg::Triaged => {}
-            BootMsg::DeaconHeld(held) => state.deacon_held = held,
+            BootMsg::Broadcast(Broadcast::DeaconHeld(held)) => state.deacon_held = held,
+            BootMsg::Broadcast(_) | BootMsg::Triaged => {}
             BootMsg::Looked(number, found) => state.looked(number, found),
             BootMsg::Spawned(end) => state.spawned(end),
             BootMsg::Glanced(begun, glimpse) => state.glanced(begun, glimpse),

@@ -15,8 +15,13 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    tree::{chores::Process, root::RootMsg},
-    work::{Post, Work},
+    tree::{
+        child::{ChildSpec, Contact},
+        housekeeping::Process,
+        messages::Broadcast,
+        root::RootMsg,
+    },
+    work::{ReplyTo, Work},
 };
 
 /// After the socket could not be made.
@@ -36,6 +41,15 @@ pub enum ControlMsg {
 /// The actor.
 #[derive(Debug)]
 pub struct Control;
+
+/// The control actor as a child.
+pub fn child(deps: &Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
+    });
+    ChildSpec::new("control", || Control, move || (deps.clone(), process, root.clone()), contact)
+}
 
 /// Its state.
 pub struct ControlState {
@@ -57,7 +71,7 @@ impl Actor for Control {
         myself: ActorRef<ControlMsg>,
         (deps, process, root): Self::Arguments,
     ) -> Result<ControlState, ActorProcessingErr> {
-        let post: Post<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post);
         // The root comes first: who finds the socket is answered.
         work.after(Duration::ZERO, ControlMsg::Check);

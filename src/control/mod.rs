@@ -10,6 +10,7 @@ mod answers;
 mod changes;
 pub mod client;
 mod connections;
+pub mod gather;
 pub mod http;
 mod left_behind;
 mod reload;

@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use crate::{
     agent::{history::Entry, identity::Identity, phase::Phase, status::AgentStatus},
-    tree::{children::ChildStatus, chores::Process, snapshot::TownSnapshot, town_reading::SettingsState},
+    tree::town_reading::SettingsState,
 };
+
+pub use crate::tree::child::ActorReport;
+pub use crate::tree::heartbeat::HeartbeatReport;
 
 /// How a town is: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
 ///
@@ -55,18 +58,6 @@ pub struct StatusReport {
     pub convoys: Value,
 }
 
-/// The heartbeat.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HeartbeatReport {
-    /// Heartbeats since the start.
-    pub count: u64,
-    /// When the last one was complete.
-    pub last: Option<Timestamp>,
-    /// The parts that were late in it.
-    pub late: Vec<String>,
-}
-
 /// One agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -93,22 +84,6 @@ pub struct AgentReport {
     pub reason_code: Option<String>,
 }
 
-/// One actor.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ActorReport {
-    /// Its name.
-    pub name: String,
-    /// Whether it runs.
-    pub running: bool,
-    /// How often it was restarted.
-    pub restarts: u32,
-    /// Why it is suspended, if it is.
-    pub parked: Option<String>,
-    /// Whether it did not answer in time.
-    pub silent: bool,
-}
-
 /// What happened to one agent, and why: what `GET /v1/agents/<agent>` answers and `gastown-supervisor explain --json` prints.
 ///
 /// ```
@@ -128,39 +103,6 @@ pub struct Explanation {
     pub agent: Option<AgentReport>,
     /// What happened to it, oldest first.
     pub entries: Vec<Entry>,
-}
-
-impl StatusReport {
-    /// The report of a supervisor that runs.
-    pub(crate) fn of(town: TownSnapshot, process: Process, root: String) -> StatusReport {
-        let silent = town.silent.clone();
-        let actor = |child: ChildStatus| ActorReport {
-            silent: silent.contains(&child.name),
-            name: child.name,
-            running: child.running,
-            restarts: child.restarts,
-            parked: child.parked,
-        };
-        let mut problems = town.problems;
-        if !silent.is_empty() {
-            problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
-        }
-        StatusReport {
-            running: true,
-            pid: Some(process.pid),
-            town: root,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: Some(process.started_at),
-            heartbeat: HeartbeatReport { count: town.heartbeats, last: town.last_heartbeat, late: town.late },
-            settings: town.settings,
-            agents: town.agents.into_iter().map(AgentReport::of).collect(),
-            actors: town.actors.into_iter().map(actor).collect(),
-            problems,
-            deaths: value(town.deaths),
-            feed: value(town.feed),
-            convoys: value(town.convoys),
-        }
-    }
 }
 
 impl AgentReport {
@@ -199,11 +141,6 @@ impl AgentReport {
             reason_code: agent.reason_code.map(str::to_owned),
         }
     }
-}
-
-/// `null` for what there is none of, and for what cannot become JSON.
-fn value<T: Serialize>(of: T) -> Value {
-    serde_json::to_value(of).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ use std::{
 use ractor::ActorRef;
 use tokio::sync::Mutex;
 
-use super::report::StatusReport;
+use super::{gather::gather, report::StatusReport};
 use crate::{
     deps::Deps,
-    tree::{chores::Process, root::RootMsg, snapshot},
+    tree::{housekeeping::Process, root::RootMsg},
 };
 
 /// An answer stands for all who ask within this time of its beginning.
@@ -55,9 +55,7 @@ impl Reporter {
         {
             return Some(report.clone());
         }
-        let town = snapshot::take(&self.root, LIMIT).await?;
-        let root = self.deps.paths.root().display().to_string();
-        let report = Arc::new(StatusReport::of(town, self.process, root));
+        let report = Arc::new(gather(&self.deps, self.process, &self.root, LIMIT).await?);
         *last = Some((now, told, report.clone()));
         Some(report)
     }

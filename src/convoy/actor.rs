@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    work::{Post, Timer, Work},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        messages::Broadcast,
+    },
+    work::{ReplyTo, Timer, Work},
 };
 
 /// What the convoy watcher hears.
@@ -25,9 +29,7 @@ pub enum ConvoyMsg {
     LookDue(u64),
     /// From its task: what came of the look; nothing when it failed.
     Looked(Option<(Outcome, Seen)>),
-    /// From the root: a heartbeat.
-    Heartbeat,
-    /// From the root: settings or files of the town changed.
+    /// From the root: settings or files of the town changed, or some time has passed.
     TownChanged,
     /// From anybody: how are you?
     Probe(RpcReplyPort<ConvoySnapshot>),
@@ -36,6 +38,17 @@ pub enum ConvoyMsg {
 /// The actor.
 #[derive(Debug)]
 pub struct ConvoyWatch;
+
+/// The convoy watcher as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_))
+            .then_some(ConvoyMsg::TownChanged)
+    });
+    let contact = contact.answering(ConvoyMsg::Probe, |convoys| Answer::figures("convoys", convoys));
+    ChildSpec::new("convoy", || ConvoyWatch, move || deps.clone(), contact)
+}
 
 /// Its state. Times are monotonic.
 pub struct ConvoyState {
@@ -65,7 +78,7 @@ impl Actor for ConvoyWatch {
         myself: ActorRef<ConvoyMsg>,
         deps: Arc<Deps>,
     ) -> Result<ConvoyState, ActorProcessingErr> {
-        let post: Post<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let now = deps.now();
         let mut state = ConvoyState {
             deps,
@@ -94,7 +107,7 @@ impl Actor for ConvoyWatch {
             ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.go_on(),
             ConvoyMsg::LookDue(_) => {}
             ConvoyMsg::Looked(outcome) => state.looked(outcome),
-            ConvoyMsg::Heartbeat | ConvoyMsg::TownChanged => state.follow_settings(),
+            ConvoyMsg::TownChanged => state.follow_settings(),
             ConvoyMsg::Probe(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())

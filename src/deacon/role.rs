@@ -9,9 +9,10 @@ use futures::{FutureExt, future::BoxFuture};
 use super::rules::{HeartbeatFile, Look, Progress, Verdict};
 use crate::{
     agent::{
-        actor::Agent,
+        actor::{self, Agent},
         confirmation::{Observation, Permission, SessionKey, Sighting},
         history::Entry,
+        identity::Identity,
         lifecycle::{Event, State},
         nudge,
         owner::Owner,
@@ -21,11 +22,19 @@ use crate::{
     deps::Deps,
     go_duration,
     town::{deacon_file, reading::Reading},
-    tree::part::Report,
+    tree::{
+        child::ChildSpec,
+        messages::{Report, ReportTo},
+    },
 };
 
 /// The problem of a heartbeat file that is ahead of the clock.
 const AHEAD: &str = "deacon/heartbeat_ahead";
+
+/// The deacon's actor as a child.
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
+    actor::child(deps, (Identity::Deacon, ""), answers, || Box::<Deacon>::default())
+}
 
 /// What the deacon's actor keeps beside its owner.
 #[derive(Debug, Default)]
@@ -36,6 +45,11 @@ pub struct Deacon {
 }
 
 impl Role for Deacon {
+    /// A new one has not found out yet whether it is held.
+    fn begin(&mut self, agent: &mut Agent) {
+        agent.report(Report::DeaconHeld(self.held));
+    }
+
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
             Occasion::Heartbeat(_) | Occasion::TownChange => true,

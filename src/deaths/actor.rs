@@ -18,7 +18,8 @@ use crate::{
     deps::Deps,
     ledger::{events, notify},
     town::log::line::AS_IS,
-    work::{Post, Timer, Work},
+    tree::child::{Answer, ChildSpec, Contact},
+    work::{ReplyTo, Timer, Work},
 };
 
 /// How often the counters and clocks are read, to have something to compare with.
@@ -50,6 +51,14 @@ pub enum DeathsMsg {
 #[derive(Debug)]
 pub struct DeathWindow;
 
+/// The death window's actor as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact =
+        Contact::taking(|_| None).answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths));
+    ChildSpec::new("deaths", || DeathWindow, move || deps.clone(), contact)
+}
+
 /// Its state.
 pub struct DeathsState {
     deps: Arc<Deps>,
@@ -71,7 +80,7 @@ impl Actor for DeathWindow {
         myself: ActorRef<DeathsMsg>,
         deps: Arc<Deps>,
     ) -> Result<DeathsState, ActorProcessingErr> {
-        let post: Post<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         let mut changes = deps.deaths.changed();
         work.run(async move {

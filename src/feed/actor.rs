@@ -16,7 +16,12 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    work::{Post, Timer, Work},
+    town::watch::Hints,
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        messages::Broadcast,
+    },
+    work::{ReplyTo, Timer, Work},
 };
 
 /// In case nobody tells that the log changed,
@@ -83,6 +88,16 @@ pub struct FeedSnapshot {
 #[derive(Debug)]
 pub struct Curator;
 
+/// The curator as a child.
+pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
+    let (deps, hints) = (deps.clone(), hints.clone());
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged).then_some(FeedMsg::TownChanged)
+    })
+    .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
+    ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.events()), contact)
+}
+
 /// Its state.
 pub struct CuratorState {
     deps: Arc<Deps>,
@@ -113,7 +128,7 @@ impl Actor for Curator {
         myself: ActorRef<FeedMsg>,
         (deps, mut changes): Self::Arguments,
     ) -> Result<CuratorState, ActorProcessingErr> {
-        let post: Post<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         work.run(async move {
             while changes.changed().await.is_ok() {

@@ -21,19 +21,18 @@ use crate::{
     },
     spawns,
     town::reading,
-    tree::part::{Answers, Report, Word},
-    work::{Post, Work},
+    tree::{
+        child::{ChildSpec, Contact},
+        messages::{Broadcast, Report, ReportTo},
+    },
+    work::{ReplyTo, Work},
 };
 
 /// What the reader of the deacon's mail hears.
 #[derive(Debug)]
 pub enum MailMsg {
     /// From the root.
-    Word(Word),
-    /// From the root: read the inbox now (a signal, or it changed).
-    ReadNow,
-    /// From the root: the rigs there are.
-    Rigs(BTreeSet<RigName>),
+    Broadcast(Broadcast),
     /// From its own reading: the inbox and what was left of it, or why nothing is known; nothing when it was cut short.
     Read(Option<Result<(Reading, Left), String>>),
     /// From anybody: how is the mail?
@@ -66,11 +65,19 @@ pub struct Reading {
 #[derive(Debug)]
 pub struct DeaconMail;
 
+/// The reader of the deacon's mail as a child.
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
+    let (deps, answers) = (deps.clone(), answers.clone());
+    let contact = Contact::taking(|broadcast| Some(MailMsg::Broadcast(broadcast)));
+    let child = ChildSpec::new("mail", || DeaconMail, move || (deps.clone(), answers.clone()), contact);
+    ChildSpec { answers_heartbeats: true, ..child }
+}
+
 /// Its state.
 pub struct MailState {
     deps: Arc<Deps>,
     /// The rigs there are, once that is known: until then nobody can say who is no agent of this town.
-    rigs: Option<BTreeSet<RigName>>,
+    rigs: Option<Arc<BTreeSet<RigName>>>,
     /// The inbox is being read; whether it should be read again after that.
     reading: Option<bool>,
     last: Option<Reading>,
@@ -78,22 +85,23 @@ pub struct MailState {
     left: Left,
     snapshot: MailSnapshot,
     work: Work<MailMsg>,
-    answers: Answers,
+    answers: ReportTo,
 }
 
 impl Actor for DeaconMail {
     type Msg = MailMsg;
     type State = MailState;
-    type Arguments = (Arc<Deps>, Option<BTreeSet<RigName>>, Answers);
+    type Arguments = (Arc<Deps>, ReportTo);
 
     async fn pre_start(
         &self,
         myself: ActorRef<MailMsg>,
-        (deps, rigs, answers): Self::Arguments,
+        (deps, answers): Self::Arguments,
     ) -> Result<MailState, ActorProcessingErr> {
-        let post: Post<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<MailMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let (work, snapshot) = (Work::new(post), MailSnapshot::default());
-        Ok(MailState { deps, rigs, reading: None, last: None, left: Left::new(), snapshot, work, answers })
+        let (rigs, left) = (None, Left::new());
+        Ok(MailState { deps, rigs, reading: None, last: None, left, snapshot, work, answers })
     }
 
     async fn handle(
@@ -103,13 +111,13 @@ impl Actor for DeaconMail {
         state: &mut MailState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            MailMsg::Word(Word::Heartbeat(beat)) => {
+            MailMsg::Broadcast(Broadcast::Heartbeat(beat)) => {
                 state.read(Why::Heartbeat);
                 (state.answers)(Report::looked(beat.number, "mail"));
             }
-            MailMsg::Word(_) => {}
-            MailMsg::ReadNow => state.read(Why::Asked),
-            MailMsg::Rigs(rigs) => state.rigs = Some(rigs),
+            MailMsg::Broadcast(Broadcast::ReadMail) => state.read(Why::Asked),
+            MailMsg::Broadcast(Broadcast::Rigs(rigs)) => state.rigs = Some(rigs),
+            MailMsg::Broadcast(_) => {}
             MailMsg::Read(read) => state.was_read(read),
             MailMsg::Probe(reply) => drop(reply.send(state.snapshot.clone())),
         }

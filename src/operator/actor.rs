@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    work::{Post, Timer, Work},
+    tree::{
+        child::{ChildSpec, Contact},
+        messages::Broadcast,
+    },
+    work::{ReplyTo, Timer, Work},
 };
 
 /// After a beginning, so long until a glance: to the first one the process usually has its name.
@@ -69,6 +73,15 @@ pub struct OperatorSnapshot {
 #[derive(Debug)]
 pub struct OperatorWatch;
 
+/// The operator watch as a child.
+pub fn child(deps: &Arc<Deps>) -> ChildSpec {
+    let deps = deps.clone();
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_)).then_some(OperatorMsg::Locate)
+    });
+    ChildSpec::new("operator", || OperatorWatch, move || deps.clone(), contact)
+}
+
 /// Its state.
 pub struct OperatorState {
     deps: Arc<Deps>,
@@ -101,7 +114,7 @@ impl Actor for OperatorWatch {
         myself: ActorRef<OperatorMsg>,
         deps: Arc<Deps>,
     ) -> Result<OperatorState, ActorProcessingErr> {
-        let post: Post<OperatorMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<OperatorMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         let (tell, mut begun) = (post.clone(), deps.beginnings.begun());
         work.run(async move {

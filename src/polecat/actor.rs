@@ -14,15 +14,18 @@ use crate::{
     rig::plan::RigPlan,
     sessions::sweep::Sweep,
     spawns::rounds::{SpawnEvent, Spawns},
-    tree::part::{Answers, Report, Word},
-    work::{Post, Work},
+    tree::{
+        child::{ChildSpec, Contact},
+        messages::{Broadcast, Report, ReportTo},
+    },
+    work::{ReplyTo, Work},
 };
 
 /// What polecat health receives.
 #[derive(Debug)]
 pub enum HealthMsg {
     /// From its rig.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From its rig: the polecats that have an actor, listed or not.
     Known(BTreeSet<AgentName>),
     /// From its own listing, with the heartbeat it is for; nothing when it was cut short.
@@ -44,16 +47,25 @@ pub struct Roster {
 #[derive(Debug)]
 pub struct PolecatHealth;
 
+/// Polecat health as a child of its rig.
+pub fn child(plan: HealthPlan) -> ChildSpec {
+    let name = format!("{}/polecats", plan.rig.name);
+    let contact = Contact::taking(|broadcast| Some(HealthMsg::Broadcast(broadcast)));
+    let child = ChildSpec::new(name, || PolecatHealth, move || plan.clone(), contact);
+    ChildSpec { answers_heartbeats: true, ..child }
+}
+
 /// What it is made with.
+#[derive(Clone)]
 pub struct HealthPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,
     /// The rig.
     pub rig: RigPlan,
     /// How it answers heartbeats.
-    pub answers: Answers,
+    pub answers: ReportTo,
     /// Where each listing goes.
-    pub listed: Post<Roster>,
+    pub listed: ReplyTo<Roster>,
 }
 
 /// The state of [`PolecatHealth`].
@@ -65,8 +77,8 @@ pub struct HealthState {
     strangers: BTreeSet<String>,
     spawns: Spawns,
     work: Work<HealthMsg>,
-    answers: Answers,
-    listed: Post<Roster>,
+    answers: ReportTo,
+    listed: ReplyTo<Roster>,
 }
 
 impl Actor for PolecatHealth {
@@ -79,7 +91,7 @@ impl Actor for PolecatHealth {
         myself: ActorRef<HealthMsg>,
         HealthPlan { deps, rig, answers, listed }: HealthPlan,
     ) -> Result<HealthState, ActorProcessingErr> {
-        let post: Post<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let to_spawns = post.clone();
         let spawns = Spawns::new(
             deps.clone(),
@@ -107,11 +119,11 @@ impl Actor for PolecatHealth {
         state: &mut HealthState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            HealthMsg::Word(Word::Heartbeat(beat)) => state.list(Some(beat.number)),
-            HealthMsg::Word(Word::TownChanged) => state.list(None),
-            HealthMsg::Word(Word::Swept(sweep)) => state.look_for_strangers(&sweep),
-            HealthMsg::Word(Word::Mail(inbox)) => state.spawns.mail(&inbox),
-            HealthMsg::Word(_) => {}
+            HealthMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.list(Some(beat.number)),
+            HealthMsg::Broadcast(Broadcast::TownChanged) => state.list(None),
+            HealthMsg::Broadcast(Broadcast::Swept(sweep)) => state.look_for_strangers(&sweep),
+            HealthMsg::Broadcast(Broadcast::Mail(inbox)) => state.spawns.mail(&inbox),
+            HealthMsg::Broadcast(_) => {}
             HealthMsg::Known(polecats) => {
                 state.spawns.follow(polecats.iter());
                 state.known = polecats;

@@ -19,7 +19,7 @@ use crate::{
     audit::rounds::Audit,
     ledger::snapshot::AgentSnapshot,
     sessions::sweep::Sweep,
-    tree::part::Report,
+    tree::messages::Report,
 };
 
 /// What a polecat's actor keeps beside its owner.

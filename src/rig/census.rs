@@ -17,15 +17,18 @@ use crate::{
     },
     polecat::roster,
     town::reading::shorten,
-    tree::part::Word,
-    work::{Post, Work},
+    tree::{
+        child::{ChildSpec, Contact},
+        messages::Broadcast,
+    },
+    work::{ReplyTo, Work},
 };
 
 /// What the census hears.
 #[derive(Debug)]
 pub enum CensusMsg {
     /// From its rig.
-    Word(Word),
+    Broadcast(Broadcast),
     /// From an owner, through the register: the rig may have been docked just now.
     Wanted,
     /// From its reading, or nothing when that was cut short or the rig's polecats are not known.
@@ -36,6 +39,13 @@ pub enum CensusMsg {
 #[derive(Debug)]
 pub struct Census;
 
+/// The census as a child of its rig.
+pub fn child(deps: &Arc<Deps>, rig: &RigPlan, tell: ReplyTo<Arc<AgentSnapshot>>) -> ChildSpec {
+    let (name, arguments) = (format!("{}/census", rig.name), (deps.clone(), rig.clone(), tell));
+    let contact = Contact::taking(|broadcast| Some(CensusMsg::Broadcast(broadcast)));
+    ChildSpec::new(name, || Census, move || arguments.clone(), contact)
+}
+
 /// Its state.
 pub struct CensusState {
     deps: Arc<Deps>,
@@ -43,20 +53,20 @@ pub struct CensusState {
     /// A reading is under way; whether there is to be another one after it.
     reading: Option<bool>,
     work: Work<CensusMsg>,
-    tell: Post<Arc<AgentSnapshot>>,
+    tell: ReplyTo<Arc<AgentSnapshot>>,
 }
 
 impl Actor for Census {
     type Msg = CensusMsg;
     type State = CensusState;
-    type Arguments = (Arc<Deps>, RigPlan, Post<Arc<AgentSnapshot>>);
+    type Arguments = (Arc<Deps>, RigPlan, ReplyTo<Arc<AgentSnapshot>>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<CensusMsg>,
         (deps, rig, tell): Self::Arguments,
     ) -> Result<CensusState, ActorProcessingErr> {
-        let post: Post<CensusMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<CensusMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut wanted = deps.docked.wanted(&rig.name);
         let mut work = Work::new(post.clone());
         work.run(async move {
@@ -81,9 +91,9 @@ impl Actor for Census {
         match message {
             // A reading under way is this heartbeat's: one that takes longer than the time between two is the last to
             // be made more often.
-            CensusMsg::Word(Word::Heartbeat(_)) if state.reading.is_some() => {}
-            CensusMsg::Word(Word::Heartbeat(_)) => state.read(),
-            CensusMsg::Word(_) => {}
+            CensusMsg::Broadcast(Broadcast::Heartbeat(_)) if state.reading.is_some() => {}
+            CensusMsg::Broadcast(Broadcast::Heartbeat(_)) => state.read(),
+            CensusMsg::Broadcast(_) => {}
             // What is being read may have been asked before the change.
             CensusMsg::Wanted if state.reading.is_some() => state.reading = Some(true),
             CensusMsg::Wanted => state.read(),

@@ -20,8 +20,7 @@ pub struct RigPlan {
 impl RigPlan {
     /// What is to be known of its witness, refinery, or one of its polecats.
     pub fn spec(&self, identity: Identity, naming: Naming) -> AgentSpec {
-        let session = identity.session(naming, &self.prefix);
-        AgentSpec { identity, session, prefix: self.prefix.clone() }
+        AgentSpec::new(identity, naming, &self.prefix)
     }
 
     /// Which sessions may be those of this rig's polecats: by the beginning of the name, which another rig's agents may share,

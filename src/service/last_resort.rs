@@ -20,7 +20,7 @@ use crate::{
         paths::TownPaths,
         pid,
     },
-    tree::chores::Process,
+    tree::housekeeping::Process,
 };
 
 /// What has to be put right before leaving.

@@ -36,7 +36,7 @@ use crate::{
     },
     tree::{
         self, RunError,
-        chores::{self, Process},
+        housekeeping::{self, Process},
         root::RootPlan,
         town_reading,
     },
@@ -223,7 +223,7 @@ async fn supervise(
     let (settings_in_force, settings) = watch::channel(settings);
     let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
     prepare_own_directory(&deps).await;
-    chores::keep_pid_file(&deps, process.pid).await;
+    housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
         settings: Arc::new(settings_in_force),

@@ -19,8 +19,15 @@ use super::{
 use crate::{
     agent::screens::reading,
     deps::Deps,
-    work::{Post, Timer, Work},
+    tree::{
+        child::{ChildSpec, Contact},
+        messages::Broadcast,
+    },
+    work::{ReplyTo, Timer, Work},
 };
+
+/// The name of the session watch.
+pub const NAME: &str = "sessions";
 
 /// Between the beginnings of two sweeps that were only hinted at: a burst of changes is one look, not hundreds.
 const LEAST_GAP: Duration = Duration::from_millis(100);
@@ -53,9 +60,9 @@ pub enum WatchMsg {
     Probe(RpcReplyPort<WatchSnapshot>),
 }
 
-/// What it tells its supervisor.
+/// What it reports.
 #[derive(Debug, Clone)]
-pub enum Told {
+pub enum WatchEvent {
     /// Everything was looked at.
     Seen(Seen),
     /// A session ended, or something in it.
@@ -88,10 +95,27 @@ pub struct WatchSnapshot {
 #[derive(Debug)]
 pub struct SessionWatch;
 
+/// The session watch as a child: everything depends on it, as without it no death is noticed. Scans go to `scanned`, deaths
+/// straight to the actor of the agent; what is nobody's is no death of an agent.
+pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
+    let deps = deps.clone();
+    let to = deps.directory.clone();
+    let tell: ReplyTo<WatchEvent> = Arc::new(move |event| match event {
+        WatchEvent::Seen(seen) => scanned(seen),
+        WatchEvent::Died(death) => {
+            let session = death.session.clone();
+            to.send_to_session(&session, Broadcast::Died(death));
+        }
+    });
+    let arguments = move || (deps.clone(), tell.clone());
+    let child = ChildSpec::new(NAME, || SessionWatch, arguments, Contact::taking(|_| None));
+    ChildSpec { significant: true, ..child }
+}
+
 /// Its state.
 pub struct WatchState {
     deps: Arc<Deps>,
-    tell: Post<Told>,
+    tell: ReplyTo<WatchEvent>,
     work: Work<WatchMsg>,
     timer: Timer,
     sweeps: u64,
@@ -112,14 +136,14 @@ pub struct WatchState {
 impl Actor for SessionWatch {
     type Msg = WatchMsg;
     type State = WatchState;
-    type Arguments = (Arc<Deps>, Post<Told>);
+    type Arguments = (Arc<Deps>, ReplyTo<WatchEvent>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<WatchMsg>,
         (deps, tell): Self::Arguments,
     ) -> Result<WatchState, ActorProcessingErr> {
-        let post: Post<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let post: ReplyTo<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
         listen(&*deps.sessions, &mut work, post);
         let mut state = WatchState {
@@ -163,7 +187,7 @@ impl Actor for SessionWatch {
 }
 
 /// Passes on what the port tells by itself.
-fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: Post<WatchMsg>) {
+fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<WatchMsg>) {
     let (mut changes, mut facts) = (sessions.changes(), sessions.facts());
     let post_facts = post.clone();
     work.run(async move {
@@ -196,7 +220,7 @@ impl WatchState {
     fn tell_deaths(&mut self, deaths: Vec<Death>) {
         for death in deaths {
             self.deaths += 1;
-            (self.tell)(Told::Died(death));
+            (self.tell)(WatchEvent::Died(death));
         }
     }
 
@@ -253,7 +277,7 @@ impl WatchState {
         self.tell_deaths(deaths);
         let for_heartbeat = self.sweeping.take().flatten();
         let sweep = Arc::new(sweep);
-        (self.tell)(Told::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
+        (self.tell)(WatchEvent::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
         self.read_screens(sweep);
         match self.again.take() {
             Some(Some(number)) => self.want(Some(number)),

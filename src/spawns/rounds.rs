@@ -23,7 +23,7 @@ use crate::{
     deps::Deps,
     ledger::inbox::Message,
     rig::plan::RigPlan,
-    work::{Post, Work},
+    work::{ReplyTo, Work},
 };
 
 /// So many messages of a rig are attended at the same time: an inbox may hold thousands.
@@ -71,7 +71,7 @@ pub struct Spawns {
 
 impl Spawns {
     /// The spawns of this rig; their tasks' events go to `post`.
-    pub fn new(deps: Arc<Deps>, rig: RigPlan, post: Post<SpawnEvent>) -> Self {
+    pub fn new(deps: Arc<Deps>, rig: RigPlan, post: ReplyTo<SpawnEvent>) -> Self {
         let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
         let archiving = Arc::new(Semaphore::new(ARCHIVED));
         Spawns {

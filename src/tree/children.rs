@@ -1,205 +1,266 @@
 //! Children: one-for-one supervision, used by every actor that has others under it.
 //!
-//! Knows which child is which incarnation, and what an ending means: expected, to be restarted, or to be suspended. It does
-//! not spawn — the supervisor does, as each child is spawned differently — and it must never let one child's trouble
-//! reach another. An actor's crash says nothing about agents: nothing here may start, end or touch one.
+//! Starts a child by its [`ChildSpec`], restarts it alone when it crashes, suspends it when that happens too often, and stops
+//! all in reverse order of their start. One child's trouble must not reach another, but for what a significant one takes
+//! with it. An actor's crash says nothing about agents: nothing here may start, end or touch one.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use ractor::{ActorCell, ActorId, SupervisionEvent};
+use ractor::{ActorCell, ActorProcessingErr, Message, MessagingErr, SupervisionEvent};
+use tokio::task::AbortHandle;
 
-use super::budget::{Budget, Crashes, Verdict};
-use crate::{go_duration, stopping};
+use super::{
+    budget::{Budget, Crashes, Verdict},
+    child::{ActorReport, Address, ChildSpec},
+    messages::Broadcast,
+};
+use crate::{
+    agent::identity::Identity,
+    deps::Deps,
+    go_duration, stopping,
+    work::{ReplyTo, Work},
+};
 
-/// The children of one supervisor: `K` names them, `R` is how they are spoken to.
+/// What the children of a supervisor send it; it hands this to [`Children::handle`].
 #[derive(Debug)]
-pub struct Children<K, R> {
-    entries: BTreeMap<K, Child<R>>,
-    budget: Budget,
+pub enum ChildEvent {
+    /// From a timer: the time for which this child is suspended is over.
+    TryAgain(String),
+    /// From a task: the last incarnation of a child that was stopped is gone.
+    Gone(String),
+}
+
+/// The children of one supervisor.
+#[derive(Debug)]
+pub struct Children {
+    deps: Arc<Deps>,
+    supervisor: ActorCell,
+    /// How long they may take to stop.
+    grace: Duration,
+    /// In order of their first start.
+    children: Vec<Child>,
+    /// Those that were stopped and are not gone yet, each with the one that is started after it.
+    ending: BTreeMap<String, Option<ChildSpec>>,
+    work: Work<ChildEvent>,
 }
 
 #[derive(Debug)]
-struct Child<R> {
-    running: Option<Incarnation<R>>,
+struct Child {
+    spec: ChildSpec,
+    running: Option<Address>,
     restarts: u32,
     crashes: Crashes,
-    parked: Option<String>,
+    suspended: Option<(String, AbortHandle)>,
 }
 
-impl<R> Default for Child<R> {
-    fn default() -> Self {
-        Child { running: None, restarts: 0, crashes: Crashes::default(), parked: None }
+impl Children {
+    /// No children yet of this supervisor, which may take `grace` to stop.
+    pub fn new(deps: Arc<Deps>, supervisor: ActorCell, grace: Duration, events: ReplyTo<ChildEvent>) -> Self {
+        let work = Work::new(events);
+        Children { deps, supervisor, grace, children: Vec::new(), ending: BTreeMap::new(), work }
     }
-}
 
-impl<R> Child<R> {
-    fn crashed<K>(&mut self, key: K, why: &str, now: Duration, budget: Budget) -> Ending<K> {
-        self.running = None;
-        match self.crashes.crashed(now, budget) {
-            Verdict::Restart => {
-                self.restarts += 1;
-                Ending::Restart(key)
-            }
-            Verdict::Suspend(suspend_for) => {
-                self.parked = Some(why.to_owned());
-                Ending::Suspended(key, suspend_for)
-            }
+    /// Starts a child, unless it is there, running or suspended. While one of this name is still ending it waits: no agent
+    /// ever has two actors. Returns whether it runs now and did not before; an error ends the supervisor.
+    pub async fn start(&mut self, spec: ChildSpec) -> Result<bool, ActorProcessingErr> {
+        if let Some(next) = self.ending.get_mut(&spec.name) {
+            *next = Some(spec);
+            return Ok(false);
         }
-    }
-}
-
-#[derive(Debug)]
-struct Incarnation<R> {
-    actor: R,
-    cell: ActorCell,
-}
-
-/// What follows when an actor ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub enum Ending<K> {
-    /// It is no child any more, or an earlier incarnation.
-    Stranger,
-    /// Spawn this child again now.
-    Restart(K),
-    /// It used its budget up; spawn it again after this time, unless it was removed meanwhile.
-    Suspended(K, Duration),
-}
-
-/// One child, as a probe shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChildStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether an incarnation of it runs.
-    pub running: bool,
-    /// How often it was restarted.
-    pub restarts: u32,
-    /// Why it is suspended, if it is.
-    pub parked: Option<String>,
-}
-
-impl<K: Ord + Clone + fmt::Display, R> Children<K, R> {
-    /// No children yet.
-    pub fn new(budget: Budget) -> Self {
-        Children { entries: BTreeMap::new(), budget }
+        if self.contains(&spec.name) {
+            return Ok(false);
+        }
+        let crashes = Crashes::default();
+        self.children.push(Child { spec, running: None, restarts: 0, crashes, suspended: None });
+        self.spawn(self.children.len() - 1).await
     }
 
-    /// A new incarnation of `key` runs.
-    pub fn started(&mut self, key: K, actor: R, cell: ActorCell) {
-        let child = self.entries.entry(key).or_default();
-        child.running = Some(Incarnation { actor, cell });
-        child.parked = None;
-    }
-
-    /// Whether this child is known (running, or suspended).
-    pub fn contains(&self, key: &K) -> bool {
-        self.entries.contains_key(key)
-    }
-
-    /// The running incarnation of a child.
-    pub fn get(&self, key: &K) -> Option<&R> {
-        Some(&self.entries.get(key)?.running.as_ref()?.actor)
-    }
-
-    /// The children that do not run now: suspended, or about to be restarted.
-    pub fn not_running(&self) -> impl Iterator<Item = &K> {
-        self.entries.iter().filter(|(_, child)| child.running.is_none()).map(|(key, _)| key)
-    }
-
-    /// All running children in order of name.
-    pub fn running(&self) -> impl Iterator<Item = (&K, &R)> {
-        self.entries.iter().filter_map(|(key, child)| Some((key, &child.running.as_ref()?.actor)))
-    }
-
-    /// The names of all children.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.entries.keys()
-    }
-
-    /// Forgets a child and hands its actor over to be stopped.
-    pub fn remove(&mut self, key: &K) -> Option<ActorCell> {
-        Some(self.entries.remove(key)?.running?.cell)
-    }
-
-    /// Forgets all children and hands their actors over, in order of name.
-    pub fn remove_all(&mut self) -> Vec<ActorCell> {
-        std::mem::take(&mut self.entries)
-            .into_values()
-            .filter_map(|child| Some(child.running?.cell))
-            .collect()
-    }
-
-    /// An actor ended unasked, for this reason.
-    pub fn ended(&mut self, actor: ActorId, why: &str, now: Duration) -> Ending<K> {
-        let Some((key, child)) = self
-            .entries
-            .iter_mut()
-            .find(|(_, child)| child.running.as_ref().is_some_and(|it| it.cell.get_id() == actor))
-        else {
-            return Ending::Stranger;
+    /// Restarts the child that ended, if one did and may. Returns whether it runs again.
+    pub async fn ended(&mut self, event: SupervisionEvent) -> Result<bool, ActorProcessingErr> {
+        let (actor, why) = match event {
+            SupervisionEvent::ActorTerminated(actor, _, why) => {
+                (actor.get_id(), why.unwrap_or_else(|| "it ended".to_owned()))
+            }
+            SupervisionEvent::ActorFailed(actor, error) => (actor.get_id(), error.to_string()),
+            _ => return Ok(false),
         };
-        child.crashed(key.clone(), why, now, self.budget)
+        let is_it = |child: &Child| child.running.as_ref().is_some_and(|it| it.cell.get_id() == actor);
+        match self.children.iter().position(is_it) {
+            Some(at) => Ok(self.may_restart(at, &why)? && self.spawn(at).await?),
+            // It is no child any more, or an earlier incarnation.
+            None => Ok(false),
+        }
     }
 
-    /// A child ended before it ran: that counts as a crash of it, and of nobody else.
-    pub fn failed(&mut self, key: K, why: &str, now: Duration) -> Ending<K> {
-        self.entries.entry(key.clone()).or_default().crashed(key, why, now, self.budget)
-    }
-
-    /// Whether a suspended child is still waiting to be tried again; counts the trial as a restart.
-    pub fn resume(&mut self, key: &K) -> bool {
-        match self.entries.get_mut(key) {
-            Some(child) if child.running.is_none() => {
-                child.restarts += 1;
-                true
+    /// Tries a suspended child again, or starts the one that waited. Returns whether it runs now.
+    pub async fn handle(&mut self, event: ChildEvent) -> Result<bool, ActorProcessingErr> {
+        match event {
+            ChildEvent::TryAgain(name) => {
+                let its = |child: &Child| child.spec.name == name && child.suspended.is_some();
+                let Some(at) = self.children.iter().position(its) else { return Ok(false) };
+                self.children[at].restarts += 1;
+                self.spawn(at).await
             }
-            _ => false,
+            ChildEvent::Gone(name) => match self.ending.remove(&name) {
+                Some(Some(next)) => self.start(next).await,
+                _ => Ok(false),
+            },
         }
     }
 
-    /// All children, for a probe.
-    pub fn status(&self) -> Vec<ChildStatus> {
-        self.entries
-            .iter()
-            .map(|(key, child)| ChildStatus {
-                name: key.to_string(),
-                running: child.running.is_some(),
-                restarts: child.restarts,
-                parked: child.parked.clone(),
-            })
-            .collect()
-    }
-}
-
-/// Which actor ended and why; `None` for events that are no ending.
-pub fn ending(event: SupervisionEvent) -> Option<(ActorId, String)> {
-    match event {
-        SupervisionEvent::ActorTerminated(actor, _, why) => {
-            Some((actor.get_id(), why.unwrap_or_else(|| "it ended".to_owned())))
+    async fn spawn(&mut self, at: usize) -> Result<bool, ActorProcessingErr> {
+        loop {
+            let child = &mut self.children[at];
+            match (child.spec.start)(self.supervisor.clone()).await {
+                Ok(address) => {
+                    self.deps.problems.clear(&child.spec.problem);
+                    if child.spec.agent.is_none() {
+                        self.deps.directory.register_other(&child.spec.name, address.clone());
+                    }
+                    child.suspended = None;
+                    child.running = Some(address);
+                    return Ok(true);
+                }
+                // One that ends before it runs has crashed, and nobody else has.
+                Err(error) if self.may_restart(at, &error.to_string())? => {}
+                Err(_) => return Ok(false),
+            }
         }
-        SupervisionEvent::ActorFailed(actor, error) => Some((actor.get_id(), error.to_string())),
-        _ => None,
+    }
+
+    fn may_restart(&mut self, at: usize, why: &str) -> Result<bool, ActorProcessingErr> {
+        let now = self.deps.now().mono;
+        let child = &mut self.children[at];
+        let ChildSpec { name, problem, significant, .. } = &child.spec;
+        child.running = None;
+        match child.crashes.crashed(now, Budget::default()) {
+            Verdict::Restart => {
+                tracing::warn!("actor {name} crashed ({why}), restarted");
+                child.restarts += 1;
+                Ok(true)
+            }
+            Verdict::Suspend(_) if *significant => {
+                tracing::error!("actor {name} crashed too often, everything is restarted with it: {why}");
+                Err(format!("actor {name} crashed too often: {why}").into())
+            }
+            Verdict::Suspend(time) => {
+                let shown = go_duration::format(time);
+                let text = format!("actor {name} crashed too often and is suspended for {shown}: {why}");
+                self.deps.problems.report(problem.clone(), text);
+                let timer = self.work.after(time, ChildEvent::TryAgain(name.clone()));
+                child.suspended = Some((why.to_owned(), timer));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Forgets a child and has it stopped; nothing waits for that.
+    pub fn stop(&mut self, name: &str) {
+        if let Some(next) = self.ending.get_mut(name) {
+            *next = None;
+        }
+        let Some(at) = self.children.iter().position(|child| child.spec.name == name) else { return };
+        let Child { spec, running, suspended, .. } = self.children.remove(at);
+        self.deps.problems.clear(&spec.problem);
+        self.deps.directory.forget_other(name);
+        if let Some((_, timer)) = suspended {
+            timer.abort();
+        }
+        if let Some(actor) = running {
+            self.ending.insert(spec.name.clone(), None);
+            let (grace, gone) = (self.grace, spec.name.clone());
+            self.work.spawn(
+                async move {
+                    stop_in_order(vec![actor.cell], grace).await;
+                    ChildEvent::Gone(gone)
+                },
+                ChildEvent::Gone(spec.name),
+            );
+        }
+    }
+
+    /// Stops all of them, the one that was started last first.
+    pub async fn stop_all(&mut self) {
+        let running = std::mem::take(&mut self.children).into_iter().rev().filter_map(|child| child.running);
+        stop_in_order(running.map(|actor| actor.cell).collect(), self.grace).await;
+    }
+
+    /// Whether there is a child of this name, running or suspended.
+    pub fn contains(&self, name: &str) -> bool {
+        self.children.iter().any(|child| child.spec.name == name)
+    }
+
+    /// The agents whose actors are among them, running or suspended.
+    pub fn agents(&self) -> impl Iterator<Item = &Identity> {
+        self.children.iter().filter_map(|child| child.spec.agent.as_ref())
+    }
+
+    /// Sends a message of its own to a child. Returns whether it runs.
+    pub fn cast<M: Message>(&self, name: &str, message: M) -> bool {
+        // One to an actor that just crashed is lost; its successor observes first.
+        let sent = self.running(name).map(|actor| actor.cell.send_message(message));
+        debug_assert!(
+            !matches!(sent, Some(Err(MessagingErr::InvalidActorType))),
+            "{name} takes no such message"
+        );
+        sent.is_some()
+    }
+
+    /// Sends this to one child. Returns whether it runs.
+    pub fn send(&self, name: &str, message: Broadcast) -> bool {
+        self.running(name).map(|actor| actor.send(message)).is_some()
+    }
+
+    /// Sends this to all that are not actors of agents: those hear it from the directory.
+    pub fn broadcast(&self, message: &Broadcast) {
+        for child in self.children.iter().filter(|child| child.spec.agent.is_none()) {
+            if let Some(actor) = &child.running {
+                actor.send(message.clone());
+            }
+        }
+    }
+
+    /// The names of those that answer heartbeats, of the ones that run and of those that do not.
+    pub fn parts(&self) -> (Vec<String>, Vec<String>) {
+        let parts = self.children.iter().filter(|child| child.spec.answers_heartbeats);
+        let (running, missed): (Vec<&Child>, Vec<&Child>) = parts.partition(|child| child.running.is_some());
+        let names = |of: Vec<&Child>| of.into_iter().map(|child| child.spec.name.clone()).collect();
+        (names(running), names(missed))
+    }
+
+    /// How each of them is, in order of their start.
+    pub fn report(&self) -> Vec<ActorReport> {
+        let report = |child: &Child| ActorReport {
+            name: child.spec.name.clone(),
+            running: child.running.is_some(),
+            restarts: child.restarts,
+            parked: child.suspended.as_ref().map(|(why, _)| why.clone()),
+            silent: false,
+        };
+        self.children.iter().map(report).collect()
+    }
+
+    fn running(&self, name: &str) -> Option<&Address> {
+        self.children.iter().find(|child| child.spec.name == name)?.running.as_ref()
     }
 }
 
-/// What is told of an actor that crashed too often.
-pub fn suspended(actor: &str, suspend_for: Duration, why: &str) -> String {
-    let time = go_duration::format(suspend_for);
-    format!("actor {actor} crashed too often and is suspended for {time}: {why}")
-}
-
-/// Stops actors in the OTP way, all at once: ask, wait for `grace`, kill, wait. A kill takes effect at once, or nearly.
-pub async fn stop_all(cells: Vec<ActorCell>, grace: Duration) {
-    for cell in &cells {
-        cell.stop(None);
-    }
-    futures::future::join_all(cells.iter().map(|cell| async move {
-        if cell.wait(Some(grace)).await.is_err() {
+/// Stops actors one after the other: ask, wait. What is not gone after `grace` is killed, which takes effect at once, or nearly.
+async fn stop_in_order(cells: Vec<ActorCell>, grace: Duration) {
+    let mut left = cells.iter();
+    let in_order = async {
+        for cell in left.as_slice() {
+            cell.stop(None);
+            let _ = cell.wait(None).await;
+            left.next();
+        }
+    };
+    if tokio::time::timeout(grace, in_order).await.is_err() {
+        let left = left.as_slice();
+        for cell in left {
             tracing::warn!("actor {} did not stop within {grace:?}, killed", cell.get_id());
             cell.kill();
-            let _ = cell.wait(Some(stopping::KILL)).await;
         }
-    }))
-    .await;
+        futures::future::join_all(left.iter().map(|cell| cell.wait(Some(stopping::KILL)))).await;
+    }
 }

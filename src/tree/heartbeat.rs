@@ -8,6 +8,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
 
@@ -36,6 +37,18 @@ struct Running {
     missed: BTreeSet<PartName>,
 }
 
+/// The heartbeat, as reports show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeartbeatReport {
+    /// Heartbeats since the start.
+    pub count: u64,
+    /// When the last one was complete.
+    pub last: Option<Timestamp>,
+    /// The parts that were late in it.
+    pub late: Vec<String>,
+}
+
 /// A heartbeat that is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complete {
@@ -56,9 +69,9 @@ impl Heartbeat {
         self.last
     }
 
-    /// The parts that were late in the last one.
-    pub fn late(&self) -> &BTreeSet<PartName> {
-        &self.late
+    /// How it is.
+    pub fn report(&self) -> HeartbeatReport {
+        HeartbeatReport { count: self.count, last: self.last, late: self.late.iter().cloned().collect() }
     }
 
     /// Parts the running heartbeat still waits for; empty when none runs.

@@ -5,14 +5,14 @@
 //! agent.
 
 pub mod budget;
+pub mod child;
 pub mod children;
-pub mod chores;
 pub mod heartbeat;
-pub mod part;
+pub mod housekeeping;
+pub mod messages;
 pub mod rigs_plan;
 pub mod root;
 mod run;
-pub mod snapshot;
 pub mod town_reading;
 
 pub use run::{RunError, run};

@@ -3,66 +3,50 @@
 //! It restarts an actor that crashes, suspends one that crashes too often, follows the town as rigs come and go, and stops
 //! everything in order. It owns no agent and decides nothing about one.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::watch;
 
 use super::{
-    budget::Budget,
-    children::{ChildStatus, Children, Ending, ending, stop_all, suspended},
-    chores::{self, Process},
-    heartbeat::Heartbeat,
-    part::{Answers, Report, Word},
+    child::{ActorReport, ChildSpec},
+    children::{ChildEvent, Children},
+    heartbeat::{Heartbeat, HeartbeatReport},
+    housekeeping::{self, Process},
+    messages::{Broadcast, Report, ReportTo},
     town_reading::{SettingsState, Town, TownReading},
 };
 use crate::{
     agent::{
-        actor::{AgentActor, AgentPlan},
-        directory::AgentRef,
+        actor as agent,
         identity::{Identity, RigName},
-        role::{Plain, Role},
-        spec::AgentSpec,
+        role::Plain,
         status::AgentStatus,
     },
-    boot::actor::{Boot, BootMsg, BootPlan},
-    control::actor::Control,
-    convoy::actor::{ConvoyMsg, ConvoyWatch},
-    deacon::role::Deacon,
-    deaths::actor::{DeathWindow, DeathsMsg},
+    boot::actor as boot,
+    control::actor as control,
+    convoy::actor as convoy,
+    deacon::role as deacon,
+    deaths::actor as deaths,
     deps::Deps,
-    feed::actor::{Curator, FeedMsg},
+    feed::actor as feed,
     go_duration,
-    lifecycle::actor::{DeaconMail, MailMsg},
-    operator::actor::{OperatorMsg, OperatorWatch},
-    panics::Named,
-    rig::{
-        plan::RigPlan,
-        supervisor::{RigMsg, RigSupervisor},
-    },
+    lifecycle::actor as mail,
+    operator::actor as operator,
+    rig::{plan::RigPlan, supervisor as rig},
     sessions::{
-        actor::{Seen, SessionWatch, Told, WatchMsg},
+        actor::{self as sessions, Seen, WatchMsg},
         sweep::Sweep,
     },
     stopping,
     town::{settings::Settings, watch::Hints},
-    work::{Post, Timer, Work},
+    work::{ReplyTo, Timer, Work},
 };
 
 mod asking;
 mod beating;
-mod child;
 mod following;
-mod roll;
-
-use child::ChildRef;
-pub use child::RootChild;
-pub use roll::unanswered;
+mod supervised;
 
 /// How often it is looked whether somebody deleted the PID file.
 const PID_CHECK: Duration = Duration::from_secs(5);
@@ -108,10 +92,8 @@ pub enum RootMsg {
     Watched(Seen),
     /// From a part.
     Report(Report),
-    /// From its timer: a suspended child's time is over.
-    TryAgain(RootChild),
-    /// From its task: the actors of a rig that vanished or changed are gone.
-    RigStopped(RigName),
+    /// From its children.
+    Child(ChildEvent),
     /// From its timer.
     PidCheckDue,
     /// From anybody: how are you, and who is under you?
@@ -121,39 +103,17 @@ pub enum RootMsg {
 /// What a probe shows.
 #[derive(Debug)]
 pub struct RootSnapshot {
-    /// Heartbeats completed since the start.
-    pub heartbeats: u64,
-    /// When the last one was.
-    pub last_heartbeat: Option<Timestamp>,
-    /// The parts that were late in it.
-    pub late: Vec<String>,
+    /// Its heartbeat.
+    pub heartbeat: HeartbeatReport,
     /// What the heartbeat under way waits for.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests read it"))]
     pub waiting_for: Vec<String>,
     /// Which settings are in force.
     pub settings: SettingsState,
     /// Its children.
-    pub actors: Vec<ChildStatus>,
-    /// The agents that are looked after, each as unknown.
-    pub roll: Vec<AgentStatus>,
-    /// What is wrong now.
-    pub problems: BTreeMap<String, String>,
-    /// The session watch, if it runs.
-    pub session_watch: Option<ActorRef<WatchMsg>>,
-    /// The operator watch, if it runs.
-    pub operator_watch: Option<ActorRef<OperatorMsg>>,
-    /// The actors of all agents, running or not.
-    pub agents: Vec<(Identity, AgentRef)>,
-    /// The death window's actor, if it runs.
-    pub deaths: Option<ActorRef<DeathsMsg>>,
-    /// The reader of the deacon's mail, if it runs.
-    pub mail: Option<ActorRef<MailMsg>>,
-    /// The curator of the feed, if it runs.
-    pub feed: Option<ActorRef<FeedMsg>>,
-    /// The convoy watcher, if it runs.
-    pub convoys: Option<ActorRef<ConvoyMsg>>,
-    /// The rigs' supervisors that run.
-    pub rigs: Vec<(RigName, ActorRef<RigMsg>)>,
+    pub actors: Vec<ActorReport>,
+    /// The agents that are supervised, each as unknown.
+    pub supervised: Vec<AgentStatus>,
 }
 
 /// What the root is made with. It is made again from the same when it crashes.
@@ -179,10 +139,8 @@ pub struct Root;
 /// Its state.
 pub struct RootState {
     plan: RootPlan,
-    children: Children<RootChild, ChildRef>,
+    children: Children,
     rigs: BTreeMap<RigName, RigPlan>,
-    /// Rigs whose actors are still ending: their agents get no second owner before the first is gone.
-    stopping: BTreeSet<RigName>,
     town: Town,
     heartbeat: Heartbeat,
     timer: Timer,
@@ -196,7 +154,7 @@ pub struct RootState {
     /// `bd` is being asked for the role beads.
     reading_role_beads: bool,
     work: Work<RootMsg>,
-    post: Post<RootMsg>,
+    post: ReplyTo<RootMsg>,
 }
 
 impl Actor for Root {
@@ -210,12 +168,14 @@ impl Actor for Root {
         plan: RootPlan,
     ) -> Result<RootState, ActorProcessingErr> {
         let itself = myself.clone();
-        let post: Post<RootMsg> = Arc::new(move |message| drop(itself.cast(message)));
+        let post: ReplyTo<RootMsg> = Arc::new(move |message| drop(itself.cast(message)));
+        let events = post.clone();
+        let events: ReplyTo<ChildEvent> = Arc::new(move |event| events(RootMsg::Child(event)));
+        let children = Children::new(plan.deps.clone(), myself.get_cell(), stopping::BRANCH, events);
         let mut state = RootState {
             plan,
-            children: Children::new(Budget::default()),
+            children,
             rigs: BTreeMap::new(),
-            stopping: BTreeSet::new(),
             town: Town::new(),
             heartbeat: Heartbeat::default(),
             timer: Timer::default(),
@@ -228,37 +188,27 @@ impl Actor for Root {
             work: Work::new(post.clone()),
             post,
         };
-        for child in [
-            RootChild::SessionWatch,
-            RootChild::OperatorWatch,
-            RootChild::DeathWindow,
-            RootChild::Deacon,
-            RootChild::Boot,
-            RootChild::DeaconMail,
-            RootChild::Curator,
-            RootChild::Convoy,
-            RootChild::Control,
-        ] {
-            state.spawn(&myself, child).await?;
+        for child in state.list(&myself) {
+            state.start(child).await?;
         }
-        state.spawn_mayor_if_asked_for(&myself).await?;
-        state.begin_chores();
+        state.start_mayor_if_asked_for().await?;
+        state.begin_housekeeping();
         Ok(state)
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<RootMsg>,
+        _: ActorRef<RootMsg>,
         message: RootMsg,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
-            RootMsg::MailMayHaveCome => state.read_mail(),
+            RootMsg::MailMayHaveCome => state.children.broadcast(&Broadcast::ReadMail),
             RootMsg::RereadRestartState => state.read_restart_state(),
             RootMsg::LookNow => {
                 state.hint_sweep();
-                state.read_mail();
+                state.children.broadcast(&Broadcast::ReadMail);
                 // What was left alone for a reason is looked at again too.
                 state.read_town(None);
             }
@@ -272,20 +222,16 @@ impl Actor for Root {
                 let complete = state.heartbeat.deadline(number, state.plan.deps.now());
                 state.complete(complete);
             }
-            RootMsg::TownRead(reading) => state.town_read(&myself, reading).await?,
+            RootMsg::TownRead(reading) => state.town_read(reading).await?,
             RootMsg::RestartStateRead(could_be_read) => state.restart_state_read(could_be_read),
             RootMsg::RoleBeadsRead => state.reading_role_beads = false,
             RootMsg::Watched(seen) => state.seen(seen),
-            RootMsg::Report(Report::Asked(identity)) => state.asked(&myself, identity).await?,
+            RootMsg::Report(Report::Asked(identity)) => state.asked(identity).await?,
             RootMsg::Report(report) => state.reported(report),
-            RootMsg::TryAgain(child) => {
-                if state.children.resume(&child) {
-                    state.spawn(&myself, child).await?;
+            RootMsg::Child(event) => {
+                if state.children.handle(event).await? {
+                    state.welcome();
                 }
-            }
-            RootMsg::RigStopped(name) => {
-                state.stopping.remove(&name);
-                state.spawn_rig(&myself, name).await?;
             }
             RootMsg::PidCheckDue => state.check_pid_file(),
             RootMsg::Probe(reply) => drop(reply.send(state.snapshot())),
@@ -295,28 +241,25 @@ impl Actor for Root {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<RootMsg>,
+        _: ActorRef<RootMsg>,
         event: SupervisionEvent,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some((actor, why)) = ending(event) {
-            let what = state.children.ended(actor, &why, state.plan.deps.now().mono);
-            if let Some(child) = state.crashed(what, &why)? {
-                state.spawn(&myself, child).await?;
-            }
+        if state.children.ended(event).await? {
+            state.welcome();
         }
         Ok(())
     }
 
     async fn post_stop(&self, _: ActorRef<RootMsg>, state: &mut RootState) -> Result<(), ActorProcessingErr> {
-        stop_all(state.children.remove_all(), stopping::BRANCH).await;
+        state.children.stop_all().await;
         let (deps, process) = (&state.plan.deps, state.plan.process);
         let (last, count) = (state.heartbeat.last(), state.heartbeat.count());
         let farewell = async {
             tokio::join!(
-                chores::write_state(deps, process, false, last, count),
+                housekeeping::write_state(deps, process, false, last, count),
                 deps.records.save(deps),
-                chores::close_histories(deps),
+                housekeeping::close_histories(deps),
             )
         };
         // A disk that hangs is the last resort's business.
@@ -326,172 +269,59 @@ impl Actor for Root {
 }
 
 impl RootState {
-    /// What follows from a crash: the child that is to be made again now, if one is. An error ends the root, and everything
-    /// under it with it.
-    fn crashed(
-        &mut self,
-        what: Ending<RootChild>,
-        why: &str,
-    ) -> Result<Option<RootChild>, ActorProcessingErr> {
-        match what {
-            Ending::Stranger => Ok(None),
-            Ending::Restart(child) => {
-                tracing::warn!("actor {child} crashed ({why}), restarted");
-                Ok(Some(child))
-            }
-            Ending::Suspended(child, _) if child.is_significant() && self.plan.may_fail => {
-                tracing::error!("actor {child} crashed too often, everything is restarted with it: {why}");
-                Err(format!("actor {child} crashed too often: {why}").into())
-            }
-            Ending::Suspended(child, suspend_for) => {
-                let text = suspended(&child.to_string(), suspend_for, why);
-                self.plan.deps.problems.report(format!("actor/{child}"), text);
-                self.work.after(suspend_for, RootMsg::TryAgain(child));
-                Ok(None)
-            }
-        }
+    /// The actors that every town has, in the order in which they start.
+    fn list(&self, myself: &ActorRef<RootMsg>) -> Vec<ChildSpec> {
+        let (deps, answers, post) = (&self.plan.deps, &self.answers(), self.post.clone());
+        vec![
+            sessions::child(deps, Arc::new(move |seen| post(RootMsg::Watched(seen)))),
+            operator::child(deps),
+            deacon::child(deps, answers),
+            boot::child(deps, answers),
+            deaths::child(deps),
+            mail::child(deps, answers),
+            feed::child(deps, &self.plan.hints),
+            convoy::child(deps),
+            control::child(deps, self.plan.process, myself.clone()),
+        ]
     }
 
-    /// Makes a child, unless it runs: an agent never has two actors.
-    async fn spawn(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        child: RootChild,
-    ) -> Result<(), ActorProcessingErr> {
-        let mut next = Some(child).filter(|child| self.children.get(child).is_none());
-        while let Some(child) = next.take() {
-            match self.try_spawn(myself, &child).await {
-                Ok(Some((actor, cell))) => {
-                    self.plan.deps.problems.clear(&format!("actor/{child}"));
-                    self.children.started(child, actor, cell);
-                    // A successor observes first: the next sweep comes at once.
-                    self.hint_sweep();
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let why = error.to_string();
-                    let what = self.children.failed(child, &why, self.plan.deps.now().mono);
-                    next = self.crashed(what, &why)?;
-                }
-            }
+    /// The mayor's, once somebody asked for it.
+    fn mayor(&self) -> ChildSpec {
+        agent::child(&self.plan.deps, (Identity::Mayor, ""), &self.answers(), || Box::new(Plain))
+    }
+
+    /// That of a rig.
+    fn rig(&self, plan: &RigPlan) -> ChildSpec {
+        rig::child(&self.plan.deps, plan, &self.answers())
+    }
+
+    async fn start(&mut self, mut child: ChildSpec) -> Result<(), ActorProcessingErr> {
+        child.significant &= self.plan.may_fail;
+        if self.children.start(child).await? {
+            self.hint_sweep();
         }
         Ok(())
     }
 
-    /// Nothing for a rig that vanished from the town meanwhile.
-    async fn try_spawn(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        child: &RootChild,
-    ) -> Result<Option<(ChildRef, ActorCell)>, SpawnErr> {
-        let deps = self.plan.deps.clone();
-        let above = myself.get_cell();
-        let answers = self.answers();
-        let spec = |identity: Identity| {
-            let session = identity.session(deps.settings().tmux.naming, "");
-            AgentSpec { identity, session, prefix: String::new() }
-        };
-        let (actor, cell): (ChildRef, ActorCell) = match child {
-            RootChild::SessionWatch => {
-                let (post, directory) = (self.post.clone(), deps.directory.clone());
-                let tell: Post<Told> = Arc::new(move |told| match told {
-                    Told::Seen(seen) => post(RootMsg::Watched(seen)),
-                    // Straight to the agent's actor; what is nobody's is no death of an agent.
-                    Told::Died(death) => {
-                        let session = death.session.clone();
-                        directory.send_to_session(&session, Word::Died(death));
-                    }
-                });
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, SessionWatch), (deps.clone(), tell), above)
-                        .await?;
-                (ChildRef::SessionWatch(actor.clone()), actor.get_cell())
-            }
-            RootChild::OperatorWatch => {
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, OperatorWatch), deps.clone(), above).await?;
-                (ChildRef::OperatorWatch(actor.clone()), actor.get_cell())
-            }
-            RootChild::Deacon | RootChild::Mayor => {
-                let (identity, role): (_, Box<dyn Role>) = match child {
-                    RootChild::Deacon => (Identity::Deacon, Box::<Deacon>::default()),
-                    _ => (Identity::Mayor, Box::new(Plain)),
-                };
-                if *child == RootChild::Deacon {
-                    // A new one has not found out yet whether it is held; it will say so.
-                    self.reported(Report::DeaconHeld(false));
-                }
-                let plan = AgentPlan { deps: deps.clone(), spec: spec(identity), answers, role };
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, AgentActor), plan, above).await?;
-                (ChildRef::Agent(actor.clone()), actor.get_cell())
-            }
-            RootChild::Boot => {
-                let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, Boot), (deps.clone(), plan, answers), above)
-                        .await?;
-                let _ = actor.cast(BootMsg::DeaconHeld(self.deacon_held));
-                (ChildRef::Boot(actor.clone()), actor.get_cell())
-            }
-            RootChild::DeathWindow => {
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, DeathWindow), deps.clone(), above).await?;
-                (ChildRef::DeathWindow(actor.clone()), actor.get_cell())
-            }
-            RootChild::DeaconMail => {
-                let rigs = self.known_rigs();
-                let (actor, _) = Actor::spawn_linked(
-                    None,
-                    Named::new(child, DeaconMail),
-                    (deps.clone(), rigs, answers),
-                    above,
-                )
-                .await?;
-                (ChildRef::DeaconMail(actor.clone()), actor.get_cell())
-            }
-            RootChild::Curator => {
-                let arguments = (deps.clone(), self.plan.hints.events());
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, Curator), arguments, above).await?;
-                (ChildRef::Curator(actor.clone()), actor.get_cell())
-            }
-            RootChild::Convoy => {
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, ConvoyWatch), deps.clone(), above).await?;
-                (ChildRef::Convoy(actor.clone()), actor.get_cell())
-            }
-            RootChild::Control => {
-                let arguments = (deps.clone(), self.plan.process, myself.clone());
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, Control), arguments, above).await?;
-                (ChildRef::Control(actor.clone()), actor.get_cell())
-            }
-            RootChild::Rig(name) => {
-                let Some(plan) = self.rigs.get(name) else {
-                    return Ok(None);
-                };
-                let arguments = (deps.clone(), plan.clone(), answers);
-                let (actor, _) =
-                    Actor::spawn_linked(None, Named::new(child, RigSupervisor), arguments, above).await?;
-                (ChildRef::Rig(actor.clone()), actor.get_cell())
-            }
-        };
-        Ok(Some((actor, cell)))
+    /// A successor observes first, so the next scan comes at once; and it is told what was said before it was there.
+    fn welcome(&self) {
+        self.hint_sweep();
+        self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));
+        self.tell_rigs();
     }
 
-    fn answers(&self) -> Answers {
+    fn answers(&self) -> ReportTo {
         let post = self.post.clone();
         Arc::new(move |report| post(RootMsg::Report(report)))
     }
 
-    fn begin_chores(&mut self) {
+    fn begin_housekeeping(&mut self) {
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_records(&deps).await });
+        self.work.run(async move { housekeeping::keep_records(&deps).await });
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_histories(&deps).await });
+        self.work.run(async move { housekeeping::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();
-        self.work.run(async move { chores::keep_writing(&deps).await });
+        self.work.run(async move { housekeeping::keep_writing(&deps).await });
         let (post, mut changes) = (self.post.clone(), self.plan.hints.changes());
         self.work.run(async move {
             while changes.changed().await.is_ok() {
@@ -515,58 +345,28 @@ impl RootState {
 
     fn check_pid_file(&mut self) {
         let (deps, pid) = (self.plan.deps.clone(), self.plan.process.pid);
-        self.work.run(async move { chores::keep_pid_file(&deps, pid).await });
+        self.work.run(async move { housekeeping::keep_pid_file(&deps, pid).await });
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);
     }
 
     fn hint_sweep(&self) {
-        if let Some(ChildRef::SessionWatch(watch)) = self.children.get(&RootChild::SessionWatch) {
-            let _ = watch.cast(WatchMsg::Hint);
-        }
+        self.children.cast(sessions::NAME, WatchMsg::Hint);
     }
 
     /// Sends this to the actors of all agents, and to all others.
-    fn tell_all(&self, word: &Word) {
-        for (_, child) in self.children.running() {
-            child.hear(word.clone());
-        }
-        self.plan.deps.directory.broadcast(word, |_| true);
+    fn tell_all(&self, message: &Broadcast) {
+        self.children.broadcast(message);
+        self.plan.deps.directory.broadcast(message, |_| true);
     }
 
     fn snapshot(&self) -> RootSnapshot {
-        let mut snapshot = RootSnapshot {
-            heartbeats: self.heartbeat.count(),
-            last_heartbeat: self.heartbeat.last(),
-            late: self.heartbeat.late().iter().cloned().collect(),
+        RootSnapshot {
+            heartbeat: self.heartbeat.report(),
             waiting_for: self.heartbeat.waiting_for(),
             settings: self.town.settings_state().clone(),
-            actors: self.children.status(),
-            roll: self.roll(),
-            problems: self.plan.deps.problems.open(),
-            session_watch: None,
-            operator_watch: None,
-            agents: self.plan.deps.directory.actors(),
-            deaths: None,
-            mail: None,
-            feed: None,
-            convoys: None,
-            rigs: Vec::new(),
-        };
-        for (child, actor) in self.children.running() {
-            match (child, actor) {
-                (_, ChildRef::SessionWatch(actor)) => snapshot.session_watch = Some(actor.clone()),
-                (_, ChildRef::OperatorWatch(actor)) => snapshot.operator_watch = Some(actor.clone()),
-                (_, ChildRef::DeathWindow(actor)) => snapshot.deaths = Some(actor.clone()),
-                (_, ChildRef::DeaconMail(actor)) => snapshot.mail = Some(actor.clone()),
-                (_, ChildRef::Curator(actor)) => snapshot.feed = Some(actor.clone()),
-                (_, ChildRef::Convoy(actor)) => snapshot.convoys = Some(actor.clone()),
-                (RootChild::Rig(name), ChildRef::Rig(actor)) => {
-                    snapshot.rigs.push((name.clone(), actor.clone()))
-                }
-                (_, ChildRef::Agent(_) | ChildRef::Boot(_) | ChildRef::Rig(_) | ChildRef::Control(_)) => {}
-            }
+            actors: self.children.report(),
+            supervised: self.supervised(),
         }
-        snapshot
     }
 }
 

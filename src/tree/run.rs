@@ -6,7 +6,7 @@ use ractor::{Actor, ActorRef};
 
 use super::{
     budget::{Budget, Crashes, Verdict},
-    chores::{self, Process},
+    housekeeping::{self, Process},
     root::{Root, RootMsg, RootPlan, running_line},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub async fn run(
 
 /// Reads what survived the last supervisor.
 async fn remember(deps: &Deps, process: Process) {
-    chores::write_state(deps, process, true, None, 0).await;
+    housekeeping::write_state(deps, process, true, None, 0).await;
     deps.records.load(deps).await;
     deps.requests.load(deps).await;
     deps.role_beads.load(deps).await;

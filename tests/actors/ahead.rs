@@ -12,7 +12,7 @@ use gastown_supervisor::{
     },
     lifecycle::actor::{DeaconMail, MailMsg},
     rig::plan::RigPlan,
-    tree::part::Word,
+    tree::messages::Broadcast,
 };
 use ractor::Actor;
 
@@ -86,14 +86,15 @@ fn the_inbox_is_read_again_when_something_may_have_come() {
         let deps = town(&world).await;
         version::probe(&deps).await;
         let told = Told::default();
-        let rigs = Some(BTreeSet::from(["r".parse().unwrap()]));
-        let (mail, _) = Actor::spawn(None, DeaconMail, (deps.clone(), rigs, told.answers())).await.unwrap();
+        let rigs = Arc::new(BTreeSet::from(["r".parse().unwrap()]));
+        let (mail, _) = Actor::spawn(None, DeaconMail, (deps.clone(), told.answers())).await.unwrap();
+        mail.cast(MailMsg::Broadcast(Broadcast::Rigs(rigs))).unwrap();
         let mut number = 0;
         let mut heartbeat = async |world: &World| {
             number += 1;
             let before = world.state().runs_of("mail inbox");
             let beat = beat(&deps, number).await;
-            mail.cast(MailMsg::Word(Word::Heartbeat(beat))).unwrap();
+            mail.cast(MailMsg::Broadcast(Broadcast::Heartbeat(beat))).unwrap();
             world.pass(secs(60)).await;
             (world.state().runs_of("mail inbox") - before, told.mail_reads())
         };
@@ -106,7 +107,7 @@ fn the_inbox_is_read_again_when_something_may_have_come() {
         assert_eq!(heartbeat(&world).await, (1, 5));
         assert_eq!(heartbeat(&world).await, (0, 6));
         let before = world.state().runs_of("mail inbox");
-        mail.cast(MailMsg::ReadNow).unwrap();
+        mail.cast(MailMsg::Broadcast(Broadcast::ReadMail)).unwrap();
         world.pass(secs(60)).await;
         assert_eq!(world.state().runs_of("mail inbox") - before, 1, "somebody says that it changed");
         mail.stop(None);

@@ -11,7 +11,7 @@ use gastown_supervisor::{
     ledger::{agents::AgentBead, answer::Answer, bead::Bead, snapshot::AgentSnapshot},
     polecat::role::Polecat,
     rig::plan::RigPlan,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, messages::Broadcast},
 };
 use ractor::{Actor, ActorRef};
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl Rig {
         for _ in 0..count {
             self.beats += 1;
             let beat = beat(&self.deps, self.beats).await;
-            self.hear(Word::Heartbeat(beat)).await;
+            self.hear(Broadcast::Heartbeat(beat)).await;
             self.world.pass(secs(2)).await;
             self.snapshot().await;
             self.world.pass(BEAT - secs(2)).await;
@@ -85,12 +85,12 @@ impl Rig {
 
     async fn snapshot(&self) {
         let snapshot = snapshot(&self.world, &self.deps);
-        self.hear(Word::SnapshotRead(Arc::new(snapshot))).await;
+        self.hear(Broadcast::SnapshotRead(Arc::new(snapshot))).await;
     }
 
-    async fn hear(&self, word: Word) {
+    async fn hear(&self, word: Broadcast) {
         for polecat in &self.polecats {
-            polecat.cast(AgentMsg::Word(word.clone())).unwrap();
+            polecat.cast(AgentMsg::Broadcast(word.clone())).unwrap();
         }
     }
 
@@ -226,7 +226,7 @@ fn nothing_is_mailed_that_is_not_so_right_before() {
             world.pass(secs(1)).await;
             let seen = snapshot(&world, &rig.deps);
             act(&world);
-            rig.hear(Word::SnapshotRead(Arc::new(seen))).await;
+            rig.hear(Broadcast::SnapshotRead(Arc::new(seen))).await;
             world.pass(mins(1)).await;
             assert_eq!(mails(&world), [""; 0], "{name}");
             assert!(world.text("daemon/supervisor/incidents.json").is_none(), "{name}: nothing is open");

@@ -7,7 +7,7 @@ use gastown_supervisor::{
     boot::actor::{Boot, BootMsg, BootPlan},
     deps::Deps,
     ports::Ports,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, messages::Broadcast},
 };
 use ractor::{Actor, ActorRef};
 
@@ -19,7 +19,7 @@ async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<BootMsg> {
 }
 
 async fn heartbeat(world: &World, deps: &Deps, boot: &ActorRef<BootMsg>, number: u64) {
-    boot.cast(BootMsg::Word(Word::Heartbeat(beat(deps, number).await))).unwrap();
+    boot.cast(BootMsg::Broadcast(Broadcast::Heartbeat(beat(deps, number).await))).unwrap();
     world.pass(secs(1)).await;
 }
 
@@ -33,12 +33,12 @@ fn a_held_deacon_is_not_booted() {
     simulate(120, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let boot = spawn(&deps, &told).await;
-        boot.cast(BootMsg::DeaconHeld(true)).unwrap();
+        boot.cast(BootMsg::Broadcast(Broadcast::DeaconHeld(true))).unwrap();
         heartbeat(&world, &deps, &boot, 1).await;
         assert_eq!(world.state().created(BOOT).len(), 0);
         let agent = ask(&boot, BootMsg::Probe, millis(1)).await.unwrap();
         assert_eq!((agent.state, agent.reason.as_deref()), ("absent", Some("the deacon is held")));
-        boot.cast(BootMsg::DeaconHeld(false)).unwrap();
+        boot.cast(BootMsg::Broadcast(Broadcast::DeaconHeld(false))).unwrap();
         heartbeat(&world, &deps, &boot, 2).await;
         assert_eq!(world.state().created(BOOT).len(), 1);
         assert!(world.state().session(BOOT).typed.is_empty(), "boot's command line says it all");

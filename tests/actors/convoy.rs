@@ -9,7 +9,7 @@ use gastown_supervisor::{
     },
     deps::Deps,
     town::settings::Settings,
-    tree::snapshot::ask,
+    tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
 use tokio::sync::watch;

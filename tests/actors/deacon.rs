@@ -9,7 +9,7 @@ use gastown_supervisor::{
     },
     deacon::role::Deacon,
     deps::Deps,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, messages::Broadcast},
 };
 use ractor::{Actor, ActorRef};
 
@@ -40,14 +40,14 @@ fn tells_when_it_is_held_and_when_no_more() {
         world.write("daemon/restart_state.json", &held);
         assert!(deps.records.read_restarts(&deps).await);
         let deacon = spawn(&deps, &told).await;
-        deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        deacon.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
-        assert_eq!(told.held(), [true]);
+        assert_eq!(told.held(), [false, true]);
         world.write("daemon/restart_state.json", r#"{"agents":{}}"#);
         assert!(deps.records.read_restarts(&deps).await);
-        deacon.cast(AgentMsg::Word(Word::RestartStateChanged)).unwrap();
+        deacon.cast(AgentMsg::Broadcast(Broadcast::RestartStateChanged)).unwrap();
         world.until("its start", secs(1), |state| state.lives(DEACON)).await;
-        assert_eq!(told.held(), [true, false]);
+        assert_eq!(told.held(), [false, true, false]);
     });
 }
 
@@ -57,14 +57,14 @@ fn a_probe_is_answered_while_it_nudges() {
         let (deps, told) = (town(&world).await, Told::default());
         world.start_agent(DEACON);
         let deacon = spawn(&deps, &told).await;
-        deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        deacon.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(mins(3)).await;
         world.hang_agent(DEACON, true);
         world.hang("paste");
         world.pass(mins(20)).await; // long stale by now
         let agent = ask(&deacon, AgentMsg::Status, millis(1)).await.unwrap();
         assert_eq!(agent.state, "alive");
-        deacon.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 2).await))).unwrap();
+        deacon.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 2).await))).unwrap();
         world.pass(millis(10)).await;
         assert_eq!(told.looked().len(), 2, "and a heartbeat too");
     });

@@ -8,6 +8,7 @@ mod world;
 mod ahead;
 mod audit;
 mod boot;
+mod children;
 mod convoy;
 mod deacon;
 mod deaths;
@@ -23,6 +24,7 @@ mod root;
 mod screens;
 mod session_watch;
 mod spawns;
+mod status;
 mod writes;
 
 use std::sync::{Arc, Mutex};
@@ -32,7 +34,7 @@ use gastown_supervisor::{
     deps::Deps,
     sessions::sweep::{Sweep, sweep},
     town::settings::Naming,
-    tree::part::{Answers, Beat, Report},
+    tree::messages::{Beat, Report, ReportTo},
 };
 
 use world::World;
@@ -43,7 +45,7 @@ struct Told(Arc<Mutex<Vec<Report>>>);
 
 impl Told {
     /// Where it tells it.
-    fn answers(&self) -> Answers {
+    fn answers(&self) -> ReportTo {
         let told = self.0.clone();
         Arc::new(move |report| told.lock().unwrap().push(report))
     }

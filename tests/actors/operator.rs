@@ -8,7 +8,7 @@ use gastown_supervisor::{
         actor::{OperatorMsg, OperatorSnapshot, OperatorWatch},
         rules::Operation,
     },
-    tree::snapshot::ask,
+    tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
 
@@ -264,7 +264,7 @@ fn in_the_tree_it_answers_no_heartbeat_and_is_restarted() {
         let supervisor = world.supervisor().await;
         world.pass(mins(7)).await;
         let town = supervisor.snapshot().await;
-        assert!(town.heartbeats >= 2 && town.late.is_empty(), "{town:?}");
+        assert!(town.heartbeat.count >= 2 && town.heartbeat.late.is_empty(), "{town:?}");
         supervisor.crash("operator").await;
         world.pass(secs(1)).await;
         let pid = world.gt("gt witness stop r", TOWN, millis(56));

@@ -9,7 +9,7 @@ use gastown_supervisor::{
         role::Plain,
     },
     deps::Deps,
-    tree::{part::Word, snapshot::ask},
+    tree::{child::ask, messages::Broadcast},
 };
 use ractor::{Actor, ActorRef};
 
@@ -33,7 +33,7 @@ fn answers_a_heartbeat_when_it_has_begun_what_it_decided() {
         world.hang("create");
         for number in 1..=3 {
             let beat = beat(&deps, number).await;
-            patrol.cast(AgentMsg::Word(Word::Heartbeat(beat))).unwrap();
+            patrol.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat))).unwrap();
             world.pass(secs(1)).await;
             assert_eq!(told.looked().last(), Some(&(number, "r/witness".to_owned())));
             assert_eq!(state(&patrol).await, "starting");
@@ -54,17 +54,17 @@ fn looks_closer_only_when_a_sweep_shows_news() {
         let patrol = spawn(&deps, &told).await;
         let calls =
             |world: &World| world.state().trace.iter().filter(|line| line.what.starts_with("exists")).count();
-        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(state(&patrol).await, "alive");
         let before = calls(&world);
         for _ in 0..20 {
-            patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+            patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
             world.pass(secs(1)).await;
         }
         assert_eq!(calls(&world), before, "nothing new");
         world.crash_agent(&witness("r"), false);
-        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
         world.pass(millis(1)).await;
         assert!(calls(&world) > before);
         assert_eq!(state(&patrol).await, "confirming");
@@ -77,7 +77,7 @@ fn its_work_ends_with_it() {
         let (deps, told) = (town(&world).await, Told::default());
         let patrol = spawn(&deps, &told).await;
         world.hang("is dir");
-        patrol.cast(AgentMsg::Word(Word::Heartbeat(beat(&deps, 1).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 1).await))).unwrap();
         world.pass(secs(1)).await;
         patrol.kill();
         world.pass(secs(1)).await;
@@ -93,10 +93,10 @@ fn a_look_older_than_the_start_says_nothing() {
         let (deps, told) = (town(&world).await, Told::default());
         let patrol = spawn(&deps, &told).await;
         let before = look(&deps).await; // shows no session
-        patrol.cast(AgentMsg::Word(Word::Swept(before.clone()))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(before.clone()))).unwrap();
         world.pass(secs(10)).await;
         assert_eq!(state(&patrol).await, "alive");
-        patrol.cast(AgentMsg::Word(Word::Swept(before))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(before))).unwrap();
         world.pass(millis(1)).await;
         assert_eq!(state(&patrol).await, "alive");
         world.pass(mins(5)).await;
@@ -111,15 +111,15 @@ fn a_look_that_was_overtaken_is_not_believed() {
         world.start_agent(&witness("r"));
         world.pass(secs(2)).await;
         let patrol = spawn(&deps, &told).await;
-        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
         world.pass(secs(1)).await;
         let overtaken = beat(&deps, 1).await;
         world.stop_agent(&witness("r"), millis(0), millis(1));
         world.pass(millis(5)).await;
-        patrol.cast(AgentMsg::Word(Word::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
         world.pass(millis(5)).await;
         assert_eq!(state(&patrol).await, "confirming");
-        patrol.cast(AgentMsg::Word(Word::Heartbeat(overtaken))).unwrap(); // which shows it alive
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(overtaken))).unwrap(); // which shows it alive
         world.pass(millis(5)).await;
         assert_eq!(state(&patrol).await, "confirming");
         assert_eq!(told.looked().len(), 1, "answered all the same");

@@ -11,12 +11,11 @@ use gastown_supervisor::{
     },
     rig::{
         plan::RigPlan,
-        supervisor::{RigMsg, RigSnapshot, RigSupervisor},
+        supervisor::{RigMsg, RigSupervisor},
     },
     tree::{
-        children::ChildStatus,
-        part::{Report, Word},
-        snapshot::ask,
+        child::{ActorReport, ask},
+        messages::{Broadcast, Report},
     },
 };
 use ractor::{Actor, ActorCell, ActorRef};
@@ -28,7 +27,7 @@ async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<RigMsg> {
     Actor::spawn(None, RigSupervisor, (deps.clone(), plan, told.answers())).await.unwrap().0
 }
 
-async fn probe(rig: &ActorRef<RigMsg>) -> RigSnapshot {
+async fn probe(rig: &ActorRef<RigMsg>) -> Vec<ActorReport> {
     ask(rig, RigMsg::Probe, millis(1)).await.unwrap()
 }
 
@@ -42,8 +41,8 @@ fn cells(deps: &Deps) -> Vec<ActorCell> {
     of_rig.into_iter().map(|(_, cell)| cell).collect()
 }
 
-fn child<'a>(rig: &'a RigSnapshot, name: &str) -> &'a ChildStatus {
-    rig.actors.iter().find(|child| child.name == name).unwrap()
+fn child<'a>(rig: &'a [ActorReport], name: &str) -> &'a ActorReport {
+    rig.iter().find(|child| child.name == name).unwrap()
 }
 
 #[test]
@@ -51,7 +50,7 @@ fn passes_a_heartbeat_on_and_says_to_whom() {
     simulate(130, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let rig = spawn(&deps, &told).await;
-        rig.cast(RigMsg::Word(Word::Heartbeat(beat(&deps, 7).await))).unwrap();
+        rig.cast(RigMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 7).await))).unwrap();
         world.pass(millis(10)).await;
         let first = told.0.lock().unwrap()[0].clone();
         let Report::Looked { number: 7, part, delegated, missed } = first else { panic!("{first:?}") };
@@ -72,7 +71,7 @@ fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
             before[0].kill();
             world.pass(secs(1)).await;
             let after = probe(&rig).await;
-            assert_eq!(child(&after, "refinery").restarts, crashes);
+            assert_eq!(child(&after, "r/refinery").restarts, crashes);
             assert_ne!(cells(&deps)[0].get_id(), before[0].get_id(), "a new one");
             assert_eq!(cells(&deps)[1].get_id(), before[1].get_id(), "its sibling does not notice");
         }
@@ -80,13 +79,12 @@ fn restarts_a_crashed_owner_and_suspends_it_in_the_end() {
         world.pass(secs(1)).await;
         let suspended = probe(&rig).await;
         assert!(
-            !child(&suspended, "refinery").running && child(&suspended, "witness").running,
-            "{:?}",
-            suspended.actors
+            !child(&suspended, "r/refinery").running && child(&suspended, "r/witness").running,
+            "{suspended:?}"
         );
         assert!(deps.problems.open().contains_key("rig/r/actor/refinery"));
         world.pass(secs(30)).await;
-        assert!(child(&probe(&rig).await, "refinery").running, "tried again");
+        assert!(child(&probe(&rig).await, "r/refinery").running, "tried again");
         assert!(deps.problems.open().is_empty());
     });
 }
@@ -98,7 +96,7 @@ fn stops_its_children_in_order() {
         let rig = spawn(&deps, &told).await;
         let agents = cells(&deps);
         world.hang("create");
-        deps.directory.broadcast(&Word::Heartbeat(beat(&deps, 1).await), |_| true);
+        deps.directory.broadcast(&Broadcast::Heartbeat(beat(&deps, 1).await), |_| true);
         world.pass(secs(1)).await;
         rig.stop(None);
         rig.wait(Some(millis(100))).await.expect("in time");
@@ -157,7 +155,7 @@ fn a_polecat_that_is_asked_for_while_its_actor_ends_gets_one_after_that() {
         };
         tokio::time::timeout(secs(1), released).await.expect("it is let go");
         ask_for_a_restart(&deps, &identity).await;
-        rig.cast(RigMsg::Word(Word::Asked(identity.clone()))).unwrap();
+        rig.cast(RigMsg::Broadcast(Broadcast::Asked(identity.clone()))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(before.get_status(), ractor::ActorStatus::Stopped);
         assert_ne!(running(&deps, &identity).expect("another one").get_id(), before.get_id());

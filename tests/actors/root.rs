@@ -1,11 +1,8 @@
 //! The root of the tree.
 
-use gastown_supervisor::{
-    agent::identity::Identity,
-    tree::{
-        root::{Root, RootMsg, RootPlan, RootSnapshot},
-        snapshot::ask,
-    },
+use gastown_supervisor::tree::{
+    child::ask,
+    root::{Root, RootMsg, RootPlan, RootSnapshot},
 };
 use ractor::{Actor, ActorCell, ActorRef};
 
@@ -21,10 +18,10 @@ async fn probe(root: &ActorRef<RootMsg>) -> RootSnapshot {
     ask(root, RootMsg::Probe, millis(1)).await.unwrap()
 }
 
-/// The actor of an agent.
-fn cell(root: &RootSnapshot, whose: Identity) -> ActorCell {
-    let found = root.agents.iter().find(|(identity, _)| *identity == whose);
-    found.map(|(_, actor)| actor.cell.clone()).unwrap()
+/// The actor of this name, if it runs.
+fn cell(plan: &RootPlan, name: &str) -> Option<ActorCell> {
+    let actor = plan.deps.directory.by_name().remove(name)?;
+    actor.is_running().then_some(actor.cell)
 }
 
 #[test]
@@ -33,7 +30,7 @@ fn a_heartbeat_at_once_and_every_three_minutes() {
         let (root, _plan) = spawn(&world).await;
         for beats in 1..=5 {
             world.pass(secs(1)).await;
-            assert_eq!(probe(&root).await.heartbeats, beats);
+            assert_eq!(probe(&root).await.heartbeat.count, beats);
             let state = world.text("daemon/state.json").unwrap();
             assert!(state.contains(&format!("\"heartbeat_count\": {beats}")), "{state}");
             world.pass(mins(3) - secs(1)).await;
@@ -44,15 +41,15 @@ fn a_heartbeat_at_once_and_every_three_minutes() {
 #[test]
 fn never_two_heartbeats_at_a_time() {
     simulate(151, |world| async move {
-        let (root, _plan) = spawn(&world).await;
+        let (root, plan) = spawn(&world).await;
         world.pass(secs(10)).await;
         world.hang("list");
         world.pass(mins(3)).await;
         assert_eq!(probe(&root).await.waiting_for, ["sessions"]);
         world.pass(mins(1)).await;
         let town = probe(&root).await;
-        assert_eq!(town.heartbeats, 2, "complete: a look that hangs is unknown after a while");
-        assert!(town.problems.contains_key("sessions"));
+        assert_eq!(town.heartbeat.count, 2, "complete: a look that hangs is unknown after a while");
+        assert!(plan.deps.problems.open().contains_key("sessions"));
     });
 }
 
@@ -101,28 +98,26 @@ fn a_heartbeat_reaches_everybody_without_the_session_watch() {
         world.set_rigs(&["r"]);
         // The last root there may be.
         let plan = RootPlan { may_fail: false, ..world.plan().await };
-        let root = Actor::spawn(None, Root, plan).await.unwrap().0;
+        let root = Actor::spawn(None, Root, plan.clone()).await.unwrap().0;
+        let problems = || plan.deps.problems.open();
         world.pass(mins(2)).await;
         world.write("settings/supervisor.json", r#"{"heartbeat":{"interval":"10s"}}"#);
         world.pass(secs(5)).await;
         for _ in 0..6 {
-            probe(&root).await.session_watch.unwrap().kill();
+            cell(&plan, "sessions").unwrap().kill();
             world.pass(millis(10)).await;
         }
-        let town = probe(&root).await;
-        assert!(town.session_watch.is_none(), "{:?}", town.actors);
-        assert!(town.problems["actor/sessions"].contains("suspended for 30s"), "{:?}", town.problems);
+        assert!(cell(&plan, "sessions").is_none(), "{:?}", probe(&root).await.actors);
+        assert!(problems()["actor/sessions"].contains("suspended for 30s"), "{:?}", problems());
         world.crash_agent(&witness("r"), false);
         world.until("the witness", secs(15), |state| state.created(&witness("r")).len() == 2).await;
         let town = probe(&root).await;
-        assert_eq!(town.late, ["sessions"], "the watch was not asked, everybody else was");
-        assert_eq!(town.problems["heartbeat/late"], "late in the heartbeat: sessions");
+        assert_eq!(town.heartbeat.late, ["sessions"], "the watch was not asked, everybody else was");
+        assert_eq!(problems()["heartbeat/late"], "late in the heartbeat: sessions");
         world.pass(mins(1)).await;
         let town = probe(&root).await;
-        assert!(
-            town.session_watch.is_some() && town.late.is_empty() && town.problems.is_empty(),
-            "{town:#?}"
-        );
+        assert!(cell(&plan, "sessions").is_some() && town.heartbeat.late.is_empty(), "{town:#?}");
+        assert_eq!(problems(), Default::default());
     });
 }
 
@@ -142,15 +137,15 @@ fn a_heartbeat_reaches_everybody_while_the_town_cannot_be_read() {
 #[test]
 fn a_child_that_crashes_is_restarted_alone() {
     simulate(154, |world| async move {
-        let (root, _plan) = spawn(&world).await;
+        let (root, plan) = spawn(&world).await;
         world.pass(secs(1)).await;
-        let before = probe(&root).await;
-        cell(&before, Identity::Deacon).kill();
+        let id = |name: &str| cell(&plan, name).unwrap().get_id();
+        let (deacon, boot) = (id("deacon"), id("boot"));
+        cell(&plan, "deacon").unwrap().kill();
         world.pass(millis(10)).await;
-        let after = probe(&root).await;
-        assert_ne!(cell(&after, Identity::Deacon).get_id(), cell(&before, Identity::Deacon).get_id());
-        assert_eq!(cell(&after, Identity::Boot).get_id(), cell(&before, Identity::Boot).get_id());
-        let restarts: Vec<u32> = after.actors.iter().map(|actor| actor.restarts).collect();
+        assert_ne!(id("deacon"), deacon);
+        assert_eq!(id("boot"), boot);
+        let restarts: Vec<u32> = probe(&root).await.actors.iter().map(|actor| actor.restarts).collect();
         assert_eq!(restarts.iter().sum::<u32>(), 1);
     });
 }

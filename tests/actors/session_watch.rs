@@ -6,10 +6,10 @@ use gastown_supervisor::{
     deps::Deps,
     sessions::{
         Fact,
-        actor::{Seen, SessionWatch, Told, WatchMsg},
+        actor::{Seen, SessionWatch, WatchEvent, WatchMsg},
         death::Death,
     },
-    tree::snapshot::ask,
+    tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
 
@@ -20,8 +20,8 @@ type Seens = Arc<Mutex<Vec<Seen>>>;
 async fn spawn(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Seens) {
     let seen = Seens::default();
     let tell = seen.clone();
-    let post: gastown_supervisor::work::Post<Told> = Arc::new(move |told| {
-        if let Told::Seen(it) = told {
+    let post: gastown_supervisor::work::ReplyTo<WatchEvent> = Arc::new(move |told| {
+        if let WatchEvent::Seen(it) = told {
             tell.lock().unwrap().push(it);
         }
     });
@@ -103,12 +103,13 @@ fn a_look_that_hangs_has_failed_after_a_while() {
 }
 
 /// Everything a watch told, in order.
-type Heard = Arc<Mutex<Vec<Told>>>;
+type Heard = Arc<Mutex<Vec<WatchEvent>>>;
 
 async fn listen(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Heard) {
     let heard = Heard::default();
     let tell = heard.clone();
-    let post: gastown_supervisor::work::Post<Told> = Arc::new(move |told| tell.lock().unwrap().push(told));
+    let post: gastown_supervisor::work::ReplyTo<WatchEvent> =
+        Arc::new(move |told| tell.lock().unwrap().push(told));
     let (watch, _) = Actor::spawn(None, SessionWatch, (deps.clone(), post)).await.unwrap();
     (watch, heard)
 }
@@ -117,7 +118,7 @@ fn deaths(heard: &Heard) -> Vec<Death> {
     let heard = heard.lock().unwrap();
     heard
         .iter()
-        .filter_map(|told| if let Told::Died(death) = told { Some(death.clone()) } else { None })
+        .filter_map(|told| if let WatchEvent::Died(death) = told { Some(death.clone()) } else { None })
         .collect()
 }
 
@@ -181,8 +182,8 @@ fn an_end_that_nothing_tells_is_told_by_the_sweep_before_itself() {
         let found = deaths(&heard);
         assert_eq!(found.len(), 1, "{found:?}");
         let heard = heard.lock().unwrap();
-        let at = heard.iter().position(|told| matches!(told, Told::Died(_))).unwrap();
-        let Told::Seen(seen) = &heard[at + 1] else { panic!("nothing was seen after it") };
+        let at = heard.iter().position(|told| matches!(told, WatchEvent::Died(_))).unwrap();
+        let WatchEvent::Seen(seen) = &heard[at + 1] else { panic!("nothing was seen after it") };
         assert!(!seen.sweep.sessions.as_ref().unwrap().contains_key(&witness("r")));
         assert_eq!(found[0].noticed.mono, seen.sweep.begun.mono);
     });

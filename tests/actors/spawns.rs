@@ -10,7 +10,7 @@ use gastown_supervisor::{
     ledger::inbox::Message,
     polecat::actor::{HealthMsg, HealthPlan, PolecatHealth, Roster},
     rig::plan::RigPlan,
-    tree::part::Word,
+    tree::messages::Broadcast,
 };
 use jiff::SignedDuration;
 use ractor::{Actor, ActorRef};
@@ -69,7 +69,7 @@ impl Rig {
     fn read(&mut self) {
         let gone = archived(&self.world);
         self.inbox.retain(|message| !gone.contains(&message.id));
-        self.health.cast(HealthMsg::Word(Word::Mail(Arc::new(self.inbox.clone())))).unwrap();
+        self.health.cast(HealthMsg::Broadcast(Broadcast::Mail(Arc::new(self.inbox.clone())))).unwrap();
     }
 
     /// The inbox is read, and all time is given to what follows.
@@ -389,7 +389,7 @@ fn an_inbox_read_before_the_polecats_are_known_waits_for_them() {
         rig.mail().await;
         assert_eq!((typed(&world, &session()), archived(&world)), (vec![], vec![]));
         world.fail("list dir", false);
-        rig.health.cast(HealthMsg::Word(Word::TownChanged)).unwrap();
+        rig.health.cast(HealthMsg::Broadcast(Broadcast::TownChanged)).unwrap();
         world.pass(secs(5)).await;
         assert_eq!((typed(&world, &session()).len(), archived(&world).len()), (1, 1));
     });

@@ -8,7 +8,7 @@ use std::sync::{
 use gastown_supervisor::{
     deps::Deps,
     kept::Kept,
-    tree::chores,
+    tree::housekeeping,
     writes::{Content, Write},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
@@ -45,7 +45,7 @@ const KEPT: &str = "daemon/supervisor/value.json";
 async fn kept(world: &World) -> (Arc<Deps>, Kept<Value>, tokio::task::JoinHandle<()>) {
     let (deps, _settings) = world.deps().await;
     let retrying = deps.clone();
-    let retries = tokio::spawn(async move { chores::keep_writing(&retrying).await });
+    let retries = tokio::spawn(async move { housekeeping::keep_writing(&retrying).await });
     (deps, Kept::new(path(KEPT)), retries)
 }
 

@@ -9,7 +9,7 @@ use gastown_supervisor::{
         journal::disk::DiskJournals,
         watch::{Hints, SystemHints},
     },
-    tree::snapshot::ask,
+    tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
 

@@ -1,6 +1,6 @@
 //! Actors crash: no agent notices.
 
-use gastown_supervisor::tree::{root::RootMsg, snapshot::TownSnapshot};
+use gastown_supervisor::{StatusReport, tree::root::RootMsg};
 
 use crate::{deeds, town, world::*};
 
@@ -97,7 +97,7 @@ fn a_panic_in_one_polecats_actor_is_its_own() {
                 assert!(problem.contains("crashed too often and is suspended for 30s"), "{problem}");
                 supervisor.root().await.cast(RootMsg::BeatNow).unwrap();
                 world.pass(secs(1)).await;
-                assert_eq!(supervisor.snapshot().await.late, ["r/polecats/nux"]);
+                assert_eq!(supervisor.snapshot().await.heartbeat.late, ["r/polecats/nux"]);
             }
             assert_eq!(supervisor.agent("r/polecats/ace").await.state, "alive");
             assert_eq!(supervisor.actor("r/polecats").await.unwrap().get_id(), pool, "nobody else crashed");
@@ -109,7 +109,7 @@ fn a_panic_in_one_polecats_actor_is_its_own() {
             world.until("its own restart", secs(45), |state| state.lives(&polecat("r", "nux"))).await;
             world.pass(mins(4)).await;
             let town = supervisor.snapshot().await;
-            assert_eq!((town.late, town.problems), (Vec::new(), Default::default()));
+            assert_eq!((town.heartbeat.late, town.problems), (Vec::new(), Default::default()));
         });
     }
 }
@@ -212,7 +212,7 @@ fn a_dead_agent_is_back_soon_whoever_is_suspended() {
             world.until(name, mins(1), |state| state.lives(&nux)).await;
             world.pass(mins(5)).await;
             let before = deeds(&world);
-            let identities = |town: TownSnapshot| -> Vec<String> {
+            let identities = |town: StatusReport| -> Vec<String> {
                 town.agents.into_iter().map(|agent| agent.identity).collect()
             };
             let agents = identities(supervisor.snapshot().await);
@@ -239,7 +239,7 @@ fn a_dead_agent_is_back_soon_whoever_is_suspended() {
             world.pass(mins(12)).await;
             let town = supervisor.snapshot().await;
             assert!(town.actors.iter().all(|actor| actor.running), "{name}: {:#?}", town.actors);
-            assert_eq!((town.late, town.problems), (Vec::new(), Default::default()), "{name}");
+            assert_eq!((town.heartbeat.late, town.problems), (Vec::new(), Default::default()), "{name}");
             // The polecat was there in the beginning.
             for (session, created) in [(witness("r"), 2), (nux, 1), (DEACON.to_owned(), 2)] {
                 assert_eq!(world.state().created(&session).len(), created, "{name}: {session}");
@@ -292,7 +292,7 @@ fn one_that_crashes_too_often_is_suspended_and_tried_again_later() {
         world.pass(secs(10)).await;
         assert_eq!(world.state().created(&witness("r")).len(), 1, "nobody looks after this one");
         let town = supervisor.snapshot().await;
-        assert_eq!(town.late, ["r/witness"], "and the heartbeat says so");
+        assert_eq!(town.heartbeat.late, ["r/witness"], "and the heartbeat says so");
         assert_eq!(town.problems["heartbeat/late"], "late in the heartbeat: r/witness");
         world.until("its next trial", secs(25), |state| state.created(&witness("r")).len() == 2).await;
         world.pass(mins(3)).await;
@@ -327,7 +327,7 @@ fn a_part_that_is_late_is_named_in_the_heartbeat() {
     simulate(77, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         world.pass(mins(4)).await;
-        let beats = supervisor.snapshot().await.heartbeats;
+        let beats = supervisor.snapshot().await.heartbeat.count;
         world.hang("read");
         world
             .until("lateness", mins(5), |state| {
@@ -335,11 +335,11 @@ fn a_part_that_is_late_is_named_in_the_heartbeat() {
             })
             .await;
         let town = supervisor.snapshot().await;
-        assert_eq!(town.heartbeats, beats + 1, "it is complete all the same");
-        assert!(!town.late.is_empty());
+        assert_eq!(town.heartbeat.count, beats + 1, "it is complete all the same");
+        assert!(!town.heartbeat.late.is_empty());
         world.release("read");
         world.pass(mins(4)).await;
         let town = supervisor.snapshot().await;
-        assert_eq!((town.late, town.problems), (Vec::new(), Default::default()));
+        assert_eq!((town.heartbeat.late, town.problems), (Vec::new(), Default::default()));
     });
 }

@@ -27,7 +27,8 @@ fn nobody_died(world: &World, name: &str) {
 /// Nobody was restarted, as far as counts go.
 async fn nothing_counts(supervisor: &Supervisor, name: &str) {
     for agent in supervisor.snapshot().await.agents {
-        assert_eq!((agent.restarts, agent.last_end.is_some()), (0, false), "{name}: {agent:#?}");
+        let last_end = supervisor.last_end(&agent.identity).await;
+        assert_eq!((agent.restarts, last_end), (0, None), "{name}: {agent:#?}");
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{deeds, town, world::*};
 
 /// Waits for a heartbeat's end and a while more, so that what it asked for is read.
 async fn a_heartbeat(world: &World, supervisor: &Supervisor) {
-    let beats = supervisor.snapshot().await.heartbeats;
-    while supervisor.snapshot().await.heartbeats == beats {
+    let beats = supervisor.snapshot().await.heartbeat.count;
+    while supervisor.snapshot().await.heartbeat.count == beats {
         world.pass(secs(1)).await;
     }
     world.pass(secs(20)).await;
@@ -64,7 +64,7 @@ fn one_rigs_bd_that_hangs_holds_up_no_other_rig() {
         world.until("its own witness", secs(2), |state| state.created(&witness("r")).len() == 2).await;
         world.pass(mins(10)).await;
         let town = supervisor.snapshot().await;
-        assert_eq!(town.late, Vec::<String>::new());
+        assert_eq!(town.heartbeat.late, Vec::<String>::new());
         let problems: Vec<&String> = town.problems.keys().collect();
         assert_eq!(problems, ["rig/r/beads"], "{:?}", town.problems);
         assert_eq!(world.logged("beads of rig r cannot be read").len(), 1, "told once");

@@ -139,7 +139,7 @@ fn all_at_their_limit_are_no_mass_death() {
         }
         world.pass(mins(10)).await;
         nothing_told(&world, "all of them");
-        assert_eq!(supervisor.snapshot().await.deaths.unwrap().in_window, 0);
+        assert_eq!(supervisor.snapshot().await.deaths["in_window"], 0);
         let boots = world.state().created(BOOT).len();
         assert!(deeds(&world) - before <= boots, "nobody was started");
         world.until("all of them", mins(6), |state| all.iter().all(|session| state.lives(session))).await;

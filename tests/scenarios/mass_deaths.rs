@@ -62,7 +62,7 @@ fn the_tmux_server_dies_and_it_is_told_with_its_cause() {
         assert_eq!(first.len(), 1, "{first:?}");
         assert!((3..=5).contains(&first[0].0.len()), "all that were confirmed by then: {first:?}");
         assert_eq!(first[0].1, "tmux server died");
-        assert!(supervisor.snapshot().await.deaths.unwrap().paced);
+        assert_eq!(supervisor.snapshot().await.deaths["paced"], true);
         let back = |state: &State| all.iter().all(|session| state.lives(session));
         world.until("all of them", secs(25), back).await;
         all_up(&world, &["a", "b"], secs(1)).await;
@@ -78,8 +78,8 @@ fn the_tmux_server_dies_and_it_is_told_with_its_cause() {
         // The first two deaths are no mass death yet.
         assert!(gaps[2..].iter().all(|gap| *gap >= secs(2) - millis(150)), "{gaps:?}");
         assert!(gaps.iter().all(|gap| *gap <= secs(6)), "{gaps:?}");
-        let last = supervisor.snapshot().await.deaths.unwrap().last.unwrap();
-        assert_eq!(last.sessions.len(), 9);
+        let deaths = supervisor.snapshot().await.deaths;
+        assert_eq!(deaths["last"]["sessions"].as_array().unwrap().len(), 9);
     });
 }
 
@@ -116,7 +116,7 @@ fn a_hundred_that_die_at_once_are_all_named() {
             world.until("all of them", mins(5), back).await;
             world.pass(mins(5)).await;
             assert_eq!(alerts(&world).len(), 2, "and no more");
-            assert!(!supervisor.snapshot().await.deaths.unwrap().paced);
+            assert_eq!(supervisor.snapshot().await.deaths["paced"], false);
         });
     }
 }
@@ -165,7 +165,7 @@ fn two_and_boot_are_two() {
         assert_eq!(alerts(&world), []);
         assert_eq!(world.events("session_death").len(), 2);
         assert_eq!(supervisor.snapshot().await.problems, Default::default());
-        assert!(!supervisor.snapshot().await.deaths.unwrap().paced);
+        assert_eq!(supervisor.snapshot().await.deaths["paced"], false);
     });
 }
 
@@ -184,7 +184,7 @@ fn those_a_new_supervisor_finds_missing_died_nobody_knows_when() {
             world.until(name, secs(20), back).await;
             world.pass(mins(2)).await;
             assert_eq!(alerts(&world), [], "{name}");
-            assert_eq!(supervisor.snapshot().await.deaths.unwrap().in_window, 0, "{name}");
+            assert_eq!(supervisor.snapshot().await.deaths["in_window"], 0, "{name}");
         });
     }
 }
@@ -312,7 +312,7 @@ fn programs_that_cannot_be_run_are_no_deaths() {
             }
             let town = supervisor.snapshot().await;
             for agent in town.agents.iter().filter(|agent| sessions.contains(&agent.session)) {
-                assert_eq!((agent.state, agent.restarts), ("waiting", 0), "{agent:#?}");
+                assert_eq!((agent.state.as_str(), agent.restarts), ("waiting", 0), "{agent:#?}");
                 let why =
                     &town.problems[&format!("rig/{0}/{1}/start", agent.rig.clone().unwrap(), agent.identity)];
                 assert!(

@@ -63,7 +63,11 @@ fn a_parked_rig_stays_down_and_comes_up_when_it_is_unparked() {
             world.pass(mins(20)).await;
             assert_eq!(deeds(&world), before, "{name}");
             let agent = supervisor.agent("r/witness").await;
-            assert_eq!((agent.state, agent.reason.as_deref()), ("paused", Some("rig is parked")), "{name}");
+            assert_eq!(
+                (agent.state.as_str(), agent.reason.as_deref()),
+                ("paused", Some("rig is parked")),
+                "{name}"
+            );
             world.state().weather.hints = hints;
             let unparked = world.time();
             world.unpark("r");
@@ -332,7 +336,8 @@ fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_told
             assert_eq!(world.state().crash_logs.len(), 0, "{line}");
             assert_eq!(world.logged(": hold over").len(), stopped.len(), "{line}");
             for agent in supervisor.snapshot().await.agents {
-                assert_eq!((agent.restarts, agent.last_end.is_some()), (0, false), "{line}: {agent:#?}");
+                let last_end = supervisor.last_end(&agent.identity).await;
+                assert_eq!((agent.restarts, last_end), (0, None), "{line}: {agent:#?}");
             }
         });
     }
@@ -345,7 +350,7 @@ fn a_rig_that_is_undocked_comes_up_at_once() {
         world.replay(&Timeline::read("t20_dock").about("r", "nobody", ["no-work", "no-work"]), 1);
         world.pass(mins(20)).await;
         let agent = supervisor.agent("r/witness").await;
-        assert_eq!((agent.state, agent.reason.as_deref()), ("paused", Some("rig is docked")));
+        assert_eq!((agent.state.as_str(), agent.reason.as_deref()), ("paused", Some("rig is docked")));
         let undocked = world.time();
         world.replay(&Timeline::read("t21_undock").about("r", "nobody", ["no-work", "no-work"]), 1);
         all_up(&world, &["r", "s"], secs(185)).await;

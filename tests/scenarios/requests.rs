@@ -436,13 +436,13 @@ fn with_gt_and_bd_hanging_for_good_everything_else_goes_on() {
         world.mail("r/witness", "LIFECYCLE: please", "restart");
         read_mail(&supervisor).await;
         world.pass(mins(7)).await;
-        let beats = supervisor.snapshot().await.heartbeats;
+        let beats = supervisor.snapshot().await.heartbeat.count;
         world.crash_agent(&witness("r"), false);
         world.until("its repair", secs(2), |state| state.created(&witness("r")).len() == 2).await;
         world.pass(mins(10)).await;
         let town = supervisor.snapshot().await;
-        assert!(town.heartbeats >= beats + 3, "{} heartbeats", town.heartbeats - beats);
-        assert_eq!(town.late, Vec::<String>::new());
+        assert!(town.heartbeat.count >= beats + 3, "{} heartbeats", town.heartbeat.count - beats);
+        assert_eq!(town.heartbeat.late, Vec::<String>::new());
         assert!(town.problems.contains_key("mail/inbox"), "{:#?}", town.problems);
         assert_eq!(world.logged("the deacon's inbox cannot be read").len(), 1, "told once");
         let took = supervisor.stop().await;
@@ -488,6 +488,6 @@ fn a_flooded_inbox_is_one_problem_and_what_is_asked_for_in_it_is_carried_out() {
         let problem = &town.problems["mail/left"];
         assert!(problem.len() < 300 && problem.contains(" and 3329 more"), "{problem}");
         assert_eq!(world.logged("is left in the deacon's inbox").len(), 20, "not all of them, and once");
-        assert_eq!(town.late, Vec::<String>::new());
+        assert_eq!(town.heartbeat.late, Vec::<String>::new());
     });
 }

@@ -304,7 +304,7 @@ async fn judge(world: &World, supervisor: &Supervisor) {
         assert_eq!(agent.state, "alive", "it is known to be alive: {agent:#?}");
     }
     assert!(town.actors.iter().all(|actor| actor.running), "{:#?}", town.actors);
-    assert!(town.late.is_empty(), "{:?}", town.late);
+    assert!(town.heartbeat.late.is_empty(), "{:?}", town.heartbeat.late);
     let kinds = |file: &str| -> Vec<String> {
         let text = world.text(file).unwrap_or_default();
         let parsed = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());

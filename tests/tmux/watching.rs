@@ -18,7 +18,7 @@ use gastown_supervisor::{
     processes::table::SystemProcesses,
     sessions::{
         Session, Sessions,
-        actor::{SessionWatch, Told, WatchMsg},
+        actor::{SessionWatch, WatchEvent, WatchMsg},
         death::Death,
         sweep::Sweep,
     },
@@ -43,7 +43,7 @@ struct Watching {
     server: Server,
     sessions: Arc<dyn Sessions>,
     watch: ActorRef<WatchMsg>,
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<WatchEvent>,
     deaths: Vec<Death>,
     looks: u64,
 }
@@ -78,16 +78,16 @@ impl Watching {
         };
         let deps = Arc::new(Deps::new(ports));
         let (tell, told) = mpsc::unbounded_channel();
-        let post: gastown_supervisor::work::Post<Told> = Arc::new(move |it| drop(tell.send(it)));
+        let post: gastown_supervisor::work::ReplyTo<WatchEvent> = Arc::new(move |it| drop(tell.send(it)));
         let (watch, _) = Actor::spawn(None, SessionWatch, (deps, post)).await.unwrap();
         Watching { server, sessions, watch, told, deaths: Vec::new(), looks: 0 }
     }
 
     /// The next thing that is told; a death is kept too.
-    async fn next(&mut self, what: &str) -> Told {
+    async fn next(&mut self, what: &str) -> WatchEvent {
         let told = timeout(PATIENCE, self.told.recv()).await;
         let told = told.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}")).unwrap();
-        if let Told::Died(death) = &told {
+        if let WatchEvent::Died(death) = &told {
             self.deaths.push(death.clone());
         }
         told
@@ -98,7 +98,7 @@ impl Watching {
         self.looks += 1;
         self.watch.cast(WatchMsg::SweepFor(self.looks)).unwrap();
         loop {
-            if let Told::Seen(seen) = self.next("a look").await
+            if let WatchEvent::Seen(seen) = self.next("a look").await
                 && seen.for_heartbeat == Some(self.looks)
             {
                 return seen.sweep;
@@ -110,7 +110,7 @@ impl Watching {
     /// one of us.
     async fn seen(&mut self, name: &str, before: u32) -> Session {
         loop {
-            if let Told::Seen(seen) = self.next(&format!("{name} to be seen")).await
+            if let WatchEvent::Seen(seen) = self.next(&format!("{name} to be seen")).await
                 && let Some(session) = seen.sweep.sessions.as_ref().unwrap().get(name)
                 && session.panes.iter().any(|pane| !pane.dead && pane.pid != before)
             {

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{RootChild, RootMsg, RootState, child::ChildRef};
+use super::{RootMsg, RootState};
 use crate::{
     agent::{actor::AgentMsg, identity::Identity},
-    boot::actor::BootMsg,
     sessions::{
-        actor::{Seen, WatchMsg},
+        actor::{NAME as SESSIONS, Seen, WatchMsg},
         sweep::{Sweep, sweep_within},
     },
     tree::{
-        chores,
         heartbeat::Complete,
-        part::{Beat, Report, Word},
+        housekeeping,
+        messages::{Beat, Broadcast, Report},
     },
 };
 
@@ -35,12 +34,9 @@ impl RootState {
 
     /// Has the session watch sweep for this heartbeat; where it is suspended the heartbeat goes on without it.
     pub(super) fn ask_for_sweep(&mut self, number: u64) {
-        match self.children.get(&RootChild::SessionWatch) {
-            Some(ChildRef::SessionWatch(watch)) => drop(watch.cast(WatchMsg::SweepFor(number))),
-            _ => {
-                self.heartbeat.sweep_missed(number);
-                self.sweep_without_the_watch(number);
-            }
+        if !self.children.cast(SESSIONS, WatchMsg::SweepFor(number)) {
+            self.heartbeat.sweep_missed(number);
+            self.sweep_without_the_watch(number);
         }
     }
 
@@ -63,12 +59,12 @@ impl RootState {
 
     pub(super) fn seen(&mut self, seen: Seen) {
         let Some(number) = seen.for_heartbeat else {
-            return self.tell_all(&Word::Swept(seen.sweep));
+            return self.tell_all(&Broadcast::Swept(seen.sweep));
         };
         if self.heartbeat.is_to_ask(number) {
             self.ask_parts(number, seen.sweep);
         } else {
-            self.tell_all(&Word::Swept(seen.sweep)); // it came late
+            self.tell_all(&Broadcast::Swept(seen.sweep)); // it came late
         }
         let complete = self.heartbeat.swept(number, self.plan.deps.now());
         self.complete(complete);
@@ -79,15 +75,12 @@ impl RootState {
         if !self.heartbeat.is_to_ask(number) {
             return;
         }
-        let parts = self.children.running().filter(|(child, _)| child.is_part());
-        let mut parts: Vec<String> = parts.map(|(child, _)| child.to_string()).collect();
-        let missed = self.children.not_running().filter(|child| child.is_part());
-        let mut missed: Vec<String> = missed.map(ToString::to_string).collect();
+        let (mut parts, mut missed) = self.children.parts();
         for (identity, actor) in self.plan.deps.directory.actors() {
-            if actor.is_running() { &mut parts } else { &mut missed }.push(part_of(&identity));
+            if actor.is_running() { &mut parts } else { &mut missed }.push(identity.actor_name());
         }
         let complete = self.heartbeat.asked(number, parts, missed, self.plan.deps.now());
-        self.tell_all(&Word::Heartbeat(Beat { number, sweep }));
+        self.tell_all(&Broadcast::Heartbeat(Beat { number, sweep }));
         self.complete(complete);
     }
 
@@ -100,18 +93,14 @@ impl RootState {
             }
             Report::DeaconHeld(held) => {
                 self.deacon_held = held;
-                if let Some(ChildRef::Boot(boot)) = self.children.get(&RootChild::Boot) {
-                    let _ = boot.cast(BootMsg::DeaconHeld(held));
-                }
+                self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(held));
             }
             Report::ActorRestarted => self.hint_sweep(),
-            Report::MailRead(messages) => self.tell_all(&Word::Mail(messages)),
+            Report::MailRead(messages) => self.tell_all(&Broadcast::Mail(messages)),
             // Taken by the handler, which may have to make an actor, and by the rig.
             Report::Asked(_) | Report::Idle(_) => {}
             Report::CheckDeacon => {
-                if let Some(ChildRef::Agent(deacon)) = self.children.get(&RootChild::Deacon) {
-                    let _ = deacon.cast(AgentMsg::Probe);
-                }
+                self.children.cast(&Identity::Deacon.actor_name(), AgentMsg::Probe);
             }
         }
     }
@@ -130,7 +119,7 @@ impl RootState {
             tracing::info!("Heartbeat complete (#{number}), but for: {late}");
         }
         let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
-        self.work.run(async move { chores::write_state(&deps, process, true, last, number).await });
+        self.work.run(async move { housekeeping::write_state(&deps, process, true, last, number).await });
         self.arm_heartbeat();
     }
 
@@ -138,13 +127,5 @@ impl RootState {
         let deps = &self.plan.deps;
         let due = self.heartbeat.next_in(deps.settings().heartbeat.interval, deps.now());
         self.timer.set(&mut self.work, due, RootMsg::HeartbeatDue);
-    }
-}
-
-/// The name under which the actor of an agent answers.
-fn part_of(identity: &Identity) -> String {
-    match identity {
-        Identity::Boot => "boot".to_owned(),
-        _ => identity.to_string(),
     }
 }

@@ -2,20 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::ActorProcessingErr;
 
-use super::{RootChild, RootMsg, RootState};
+use super::{RootMsg, RootState};
 use crate::{
     agent::{
         identity::{Identity, RigName},
         role_bead,
     },
-    rig::plan::RigPlan,
-    stopping,
+    rig::{plan::RigPlan, supervisor},
     town::settings::Settings,
     tree::{
-        children::stop_all,
-        part::Word,
+        messages::Broadcast,
         town_reading::{TownReading, read_town, watched},
     },
 };
@@ -38,7 +36,6 @@ impl RootState {
 
     pub(super) async fn town_read(
         &mut self,
-        myself: &ActorRef<RootMsg>,
         reading: Option<Box<TownReading>>,
     ) -> Result<(), ActorProcessingErr> {
         let heartbeat = self.reading.take().flatten();
@@ -47,7 +44,7 @@ impl RootState {
             if let Some(settings) = settings {
                 self.put_in_force(settings);
             }
-            self.follow_rigs(myself, plans).await?;
+            self.follow_rigs(plans).await?;
         }
         if let Some(heartbeat) = self.read_again.take() {
             self.read_town(heartbeat);
@@ -57,7 +54,7 @@ impl RootState {
                 self.read_role_beads();
                 self.ask_for_sweep(number);
             }
-            None => self.tell_all(&Word::TownChanged),
+            None => self.tell_all(&Broadcast::TownChanged),
         }
         Ok(())
     }
@@ -85,11 +82,7 @@ impl RootState {
     }
 
     /// Rigs that appeared get their actors, those that vanished lose them; their sessions are left alone.
-    pub(super) async fn follow_rigs(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        plans: Vec<RigPlan>,
-    ) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn follow_rigs(&mut self, plans: Vec<RigPlan>) -> Result<(), ActorProcessingErr> {
         let wanted: BTreeMap<RigName, RigPlan> =
             plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
         let changed: Vec<RigName> = self
@@ -99,16 +92,7 @@ impl RootState {
             .map(|(name, _)| name.clone())
             .collect();
         for name in changed {
-            let cell = self.children.remove(&RootChild::Rig(name.clone()));
-            self.stopping.insert(name.clone());
-            let stopped = name.clone();
-            self.work.spawn(
-                async move {
-                    stop_all(cell.into_iter().collect(), stopping::BRANCH).await;
-                    RootMsg::RigStopped(stopped)
-                },
-                RootMsg::RigStopped(name.clone()),
-            );
+            self.children.stop(&supervisor::name(&name));
             if !wanted.contains_key(&name) {
                 tracing::info!(
                     "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
@@ -122,12 +106,13 @@ impl RootState {
             }
         }
         self.rigs = wanted;
-        self.tell_mail_its_rigs();
+        self.tell_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.bindings.set_prefixes(prefixes);
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();
-        for name in &names {
-            self.spawn_rig(myself, name.clone()).await?;
+        // One that changed waits until the actors of the old one are gone.
+        for child in self.rigs.values().map(|plan| self.rig(plan)).collect::<Vec<_>>() {
+            self.start(child).await?;
         }
         let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
         self.work.run(async move {
@@ -142,20 +127,6 @@ impl RootState {
         Ok(())
     }
 
-    /// Gives a rig its actors, unless it has them, is not wanted, or still has old ones.
-    pub(super) async fn spawn_rig(
-        &mut self,
-        myself: &ActorRef<RootMsg>,
-        name: RigName,
-    ) -> Result<(), ActorProcessingErr> {
-        let child = RootChild::Rig(name.clone());
-        if self.rigs.contains_key(&name) && !self.stopping.contains(&name) && !self.children.contains(&child)
-        {
-            self.spawn(myself, child).await?;
-        }
-        Ok(())
-    }
-
     /// Their owners hear of it; of those who have none there may be an entry in the restart state.
     pub(super) fn clear_backoff(&mut self, whose: Option<Identity>) {
         match &whose {
@@ -163,7 +134,7 @@ impl RootState {
             None => tracing::info!("Backoff of all agents cleared by hand"),
         }
         self.plan.deps.records.clear_restarts(whose.as_ref());
-        self.tell_all(&Word::ClearBackoff(whose));
+        self.tell_all(&Broadcast::ClearBackoff(whose));
     }
 
     pub(super) fn read_restart_state(&mut self) {
@@ -177,7 +148,7 @@ impl RootState {
     pub(super) fn restart_state_read(&mut self, could_be_read: bool) {
         if could_be_read {
             tracing::info!("Restart state read again");
-            self.tell_all(&Word::RestartStateChanged);
+            self.tell_all(&Broadcast::RestartStateChanged);
         }
     }
 }

@@ -6,21 +6,24 @@ use std::{
 };
 
 use gastown_supervisor::{
+    StatusReport,
     agent::{
         history::{History, rendering},
-        status::AgentStatus,
+        identity::Identity,
+        status::End,
     },
+    control::gather::gather,
     deps::Deps,
     ports::{Dice, Ports},
     problems::Problems,
-    rig::supervisor::RigMsg,
+    report::AgentReport,
     signals::{Signal, Signals},
     town::{paths::TownPaths, settings::Settings},
     tree::{
         RunError,
-        chores::Process,
-        root::{RootMsg, RootPlan, RootSnapshot},
-        snapshot::{self, TownSnapshot},
+        child::{Address, Answer},
+        housekeeping::Process,
+        root::{RootMsg, RootPlan},
         town_reading::read_settings,
     },
     writes::Writes,
@@ -41,6 +44,7 @@ pub struct Supervisor {
     pub deps: Arc<Deps>,
     /// What it is told from outside.
     pub signals: Signals,
+    process: Process,
     root: RootSlot,
     run: JoinHandle<Result<(), RunError>>,
 }
@@ -83,14 +87,14 @@ impl World {
     /// Starts a supervisor.
     pub async fn supervisor(&self) -> Supervisor {
         let plan = self.plan().await;
-        let deps = plan.deps.clone();
+        let (deps, process) = (plan.deps.clone(), plan.process);
         let signals = Signals::default();
         let heard = signals.clone();
         let root = RootSlot::default();
         let slot = root.clone();
         let up = move |root| *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
         let run = tokio::spawn(async move { gastown_supervisor::tree::run(plan, heard, up).await });
-        Supervisor { world: self.clone(), deps, signals, root, run }
+        Supervisor { world: self.clone(), deps, signals, process, root, run }
     }
 }
 
@@ -109,26 +113,26 @@ impl Supervisor {
 
     /// How the town is; every actor must answer within a virtual second. One that ended in this very moment is asked
     /// again in its next incarnation.
-    pub async fn snapshot(&self) -> TownSnapshot {
+    pub async fn snapshot(&self) -> StatusReport {
         let begun = self.world.time();
         let mut last = None;
         while self.world.time() - begun < millis(900) {
             let root = self.root().await;
-            last = snapshot::take(&root, millis(900)).await;
+            last = gather(&self.deps, self.process, &root, millis(900)).await;
             match &last {
-                Some(town) if town.silent.is_empty() => break,
+                Some(town) if !town.problems.contains_key("actors/silent") => break,
                 _ => tokio::time::sleep(millis(10)).await,
             }
         }
         let took = self.world.time() - begun;
         let town = last.unwrap_or_else(|| panic!("the root did not answer a probe"));
-        assert!(town.silent.is_empty(), "these did not answer a probe: {:?}", town.silent);
+        assert_eq!(town.problems.get("actors/silent"), None, "some did not answer a probe");
         assert!(took <= secs(1), "a probe was answered after {took:?}");
         town
     }
 
     /// One agent, by identity.
-    pub async fn agent(&self, identity: &str) -> AgentStatus {
+    pub async fn agent(&self, identity: &str) -> AgentReport {
         let town = self.snapshot().await;
         let agent = town.agents.iter().find(|agent| agent.identity == identity);
         agent.cloned().unwrap_or_else(|| panic!("no agent {identity} in {town:#?}"))
@@ -176,37 +180,22 @@ impl Supervisor {
         }
     }
 
-    /// The actor of this name: `root`, `sessions`, `operator`, `deaths`, `deacon`, `boot`, `mail`, `feed`, `convoy`, `mayor`, `rig R`,
-    /// `R/witness`, `R/refinery`, `R/polecats/NAME`, `R/polecats`, `R/census`.
+    /// The running actor of this name: `root`, or as `status` names it.
     pub async fn actor(&self, name: &str) -> Option<ActorCell> {
-        let root = self.root().await;
         if name == "root" {
-            return Some(root.get_cell());
+            return Some(self.root().await.get_cell());
         }
-        let town: RootSnapshot = snapshot::ask(&root, RootMsg::Probe, secs(1)).await?;
-        let rig = |name: &str| town.rigs.iter().find(|(rig, _)| rig.as_str() == name).map(|(_, rig)| rig);
-        match name {
-            "sessions" => Some(town.session_watch?.get_cell()),
-            "operator" => Some(town.operator_watch?.get_cell()),
-            "deaths" => Some(town.deaths?.get_cell()),
-            "mail" => Some(town.mail?.get_cell()),
-            "feed" => Some(town.feed?.get_cell()),
-            "convoy" => Some(town.convoys?.get_cell()),
-            _ if name.starts_with("rig ") => Some(rig(&name[4..])?.get_cell()),
-            _ => {
-                if let Some((name, role @ ("polecats" | "census"))) = name.split_once('/') {
-                    let snapshot = snapshot::ask(rig(name)?, RigMsg::Probe, secs(1)).await?;
-                    return match role {
-                        "polecats" => Some(snapshot.polecats?.get_cell()),
-                        _ => Some(snapshot.census?.get_cell()),
-                    };
-                }
-                let identity = if name == "boot" { "deacon-boot" } else { name };
-                let mut agents = town.agents.into_iter();
-                let (_, actor) =
-                    agents.find(|(it, actor)| it.to_string() == identity && actor.is_running())?;
-                Some(actor.cell)
-            }
+        let actor = self.deps.directory.by_name().remove(name)?;
+        actor.is_running().then_some(actor.cell)
+    }
+
+    /// The last end that nobody meant, as the actor of this agent knows it; `None` also when it has none that runs.
+    pub async fn last_end(&self, identity: &str) -> Option<End> {
+        let name = identity.parse::<Identity>().unwrap().actor_name();
+        let actor = self.deps.directory.by_name().remove(&name).filter(Address::is_running)?;
+        match actor.ask(secs(1)).await {
+            Some(Answer::Agent(agent)) => agent.last_end,
+            answer => panic!("{name} answered {answer:?}"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Chores: the files that tell others about this process, kept as they must be — state, PID and restart state.
+//! Housekeeping: the files that tell others about this process, kept as they must be — state, PID and restart state.
 //!
 //! A disk that is full or a directory that is gone is reported once and retried; nothing stops because of it.
 
@@ -91,7 +91,7 @@ pub async fn keep_histories(deps: &Deps) {
     }
 }
 
-/// The last word on the agents' histories, at an orderly stop.
+/// Saves the agents' histories a last time, at an orderly stop.
 pub async fn close_histories(deps: &Deps) {
     deps.histories.supervisor_stops(deps.now().wall);
     // That it cannot be written was reported.

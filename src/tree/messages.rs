@@ -1,21 +1,22 @@
-//! Part: what the root and the parts of the town say to each other.
+//! Messages: what the root and the parts of the town send each other.
 //!
-//! Every part hears the same few things — a heartbeat, a sweep, new settings — and answers the root in the same words.
-//! A part holds a way to answer, never a reference to a sibling: siblings are reached through the root.
+//! Every part receives the same few things — a heartbeat, a scan, new settings — and reports to the root in the same way.
+//! A part holds a way to report, never a reference to a sibling: siblings are reached through the root, agents through the
+//! directory.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::heartbeat::PartName;
 use crate::{
-    agent::identity::Identity,
+    agent::identity::{Identity, RigName},
     ledger::{inbox::Message, snapshot::AgentSnapshot},
     sessions::{death::Death, sweep::Sweep},
-    work::Post,
+    work::ReplyTo,
 };
 
-/// What a part hears from above.
+/// What a part receives from above; most go to all of them.
 #[derive(Debug, Clone)]
-pub enum Word {
+pub enum Broadcast {
     /// From the root: look again, decide, and answer this heartbeat.
     Heartbeat(Beat),
     /// From the root: everything was looked at.
@@ -30,6 +31,12 @@ pub enum Word {
     ClearBackoff(Option<Identity>),
     /// From the root: somebody asked for this agent to be stopped or started afresh; its owner looks into the register.
     Asked(Identity),
+    /// From the root: there may be mail; read the deacon's inbox now.
+    ReadMail,
+    /// From the root: the rigs there are.
+    Rigs(Arc<BTreeSet<RigName>>),
+    /// From the root: whether the deacon is held. Sent to boot.
+    DeaconHeld(bool),
     /// From the root: the deacon's inbox was read.
     Mail(Arc<Vec<Message>>),
     /// From a rig: its agent snapshot was read.
@@ -45,7 +52,7 @@ pub struct Beat {
     pub sweep: Arc<Sweep>,
 }
 
-/// What a part tells the root.
+/// What a part reports to the root.
 #[derive(Debug, Clone)]
 pub enum Report {
     /// It has looked and begun what it decided; the parts in `delegated` answer for themselves.
@@ -80,5 +87,5 @@ impl Report {
     }
 }
 
-/// How a part answers the root.
-pub type Answers = Post<Report>;
+/// Where a part reports.
+pub type ReportTo = ReplyTo<Report>;

@@ -1,0 +1,95 @@
+//! Gather: how the whole town is, by asking every actor directly, all at once.
+//!
+//! Actors answer at once, whatever they are doing; one that does not within the limit is named, not waited for, and what is
+//! known of its agent is shown all the same. It must not ask one actor for another.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use ractor::ActorRef;
+use serde_json::Value;
+
+use super::report::{ActorReport, AgentReport, StatusReport};
+use crate::{
+    agent::status::AgentStatus,
+    deps::Deps,
+    tree::{
+        child::{Answer, ask},
+        housekeeping::Process,
+        root::{RootMsg, RootSnapshot},
+    },
+};
+
+/// Asks the root and all others; `None` when the root does not answer within the limit.
+pub async fn gather(
+    deps: &Deps,
+    process: Process,
+    root: &ActorRef<RootMsg>,
+    limit: Duration,
+) -> Option<StatusReport> {
+    let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
+    let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
+    let (root, answers) = futures::join!(ask(root, RootMsg::Probe, limit), join_all(answers));
+    let RootSnapshot { heartbeat, settings, mut actors, supervised, .. } = root?;
+    let (mut agents, mut figures) = (Vec::new(), BTreeMap::<&str, Value>::new());
+    let mut silent = Vec::new();
+    for (name, answer) in answers {
+        match answer {
+            Some(Answer::Agent(agent)) => agents.push(AgentReport::of(*agent)),
+            Some(Answer::Actors(children)) => actors.extend(children),
+            Some(Answer::Figures(key, value)) => drop(figures.insert(key, value)),
+            None => silent.push(name),
+        }
+    }
+    let mut problems = deps.problems.open();
+    if !silent.is_empty() {
+        problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
+    }
+    for actor in &mut actors {
+        actor.silent = silent.contains(&actor.name);
+    }
+    agents.extend(unanswered(supervised, &agents, &actors));
+    agents.sort_by(|a, b| a.identity.cmp(&b.identity));
+    let mut figures = |key| figures.remove(key).unwrap_or_default();
+    Some(StatusReport {
+        running: true,
+        pid: Some(process.pid),
+        town: deps.paths.root().display().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: Some(process.started_at),
+        heartbeat,
+        settings,
+        agents,
+        actors,
+        problems,
+        deaths: figures("deaths"),
+        feed: figures("feed"),
+        convoys: figures("convoys"),
+    })
+}
+
+/// Those supervised agents for which nobody answered, with what is known of why.
+fn unanswered(
+    supervised: Vec<AgentStatus>,
+    answered: &[AgentReport],
+    actors: &[ActorReport],
+) -> Vec<AgentReport> {
+    let answered: BTreeSet<&str> = answered.iter().map(|agent| agent.identity.as_str()).collect();
+    let missing = supervised.into_iter().filter(|agent| !answered.contains(agent.identity.as_str()));
+    let with_reason = missing.map(|mut agent| {
+        let rig = agent.rig.as_ref().map(|rig| format!("rig {rig}"));
+        let own = if agent.role == "boot" { "boot" } else { agent.identity.as_str() };
+        let keeps = |name: &str| name == own || rig.as_deref() == Some(name);
+        let suspended = actors.iter().find(|actor| actor.parked.is_some() && keeps(&actor.name));
+        let known = agent.reason.take().unwrap_or_default();
+        agent.reason = Some(match suspended {
+            Some(actor) => format!("actor {} is suspended; {known}", actor.name),
+            None => format!("its actor has not answered; {known}"),
+        });
+        AgentReport::of(agent)
+    });
+    with_reason.collect()
+}

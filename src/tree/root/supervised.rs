@@ -1,0 +1,50 @@
+//! The agents that are supervised, whether or not their actors answer now.
+//!
+//! An agent whose actor is suspended, has just been made again, or is silent does not cease to exist: whoever asks how the town
+//! is, is told of it as unknown. It must not say how an agent is.
+
+use super::RootState;
+use crate::agent::{
+    identity::Identity,
+    phase::{NOT_OBSERVED, Phase},
+    status::AgentStatus,
+};
+
+impl RootState {
+    /// Each of them, as unknown.
+    pub(super) fn supervised(&self) -> Vec<AgentStatus> {
+        let deps = &self.plan.deps;
+        let naming = deps.settings().tmux.naming;
+        let asked_for = |identity: &Identity| {
+            deps.requests.next(identity).is_some() || deps.records.hold(identity).is_some()
+        };
+        let claimed = deps.directory.all().into_iter().filter(|(identity, _)| match identity {
+            Identity::Mayor => self.children.contains(&Identity::Mayor.actor_name()),
+            // Nobody's business until somebody asks for them.
+            Identity::Crew(..) => asked_for(identity),
+            _ => true,
+        });
+        let kept = self.rigs.values().flat_map(|rig| {
+            [Identity::Witness(rig.name.clone()), Identity::Refinery(rig.name.clone())].map(|identity| {
+                let spec = rig.spec(identity, naming);
+                (spec.identity, spec.session)
+            })
+        });
+        let of_town = [Identity::Deacon, Identity::Boot].map(|it| (it.clone(), it.session(naming, "")));
+        let all = claimed.chain(kept).chain(of_town);
+        let mut supervised: Vec<AgentStatus> = all
+            .map(|(identity, session)| {
+                let last = deps.histories.standing(&identity);
+                let since = last.map_or(self.plan.process.started_at, |(_, since)| since);
+                let why = match last {
+                    None | Some((Phase::Unknown, _)) => NOT_OBSERVED.to_owned(),
+                    Some((standing, _)) => format!("last known: {standing}"),
+                };
+                AgentStatus::unknown(&identity, session, since, why)
+            })
+            .collect();
+        supervised.sort_by(|a, b| a.identity.cmp(&b.identity));
+        supervised.dedup_by(|a, b| a.identity == b.identity);
+        supervised
+    }
+}
