@@ -156,11 +156,6 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
         ports.writes.replace(ports, self.to_write(ports)).await
     }
 
-    /// As [`save`](Self::save), but does nothing when all of it is on disk already: for many who save at the same time.
-    pub async fn save_changes(&self, ports: &Ports) -> Result<(), String> {
-        ports.writes.replace_unless(ports, self.to_write(ports), || !self.is_unsaved()).await
-    }
-
     fn to_write(&self, ports: &Ports) -> Write {
         Write {
             path: self.path.clone(),
