@@ -120,7 +120,7 @@ impl Role {
 impl Role {
     /// Whether the supervisor keeps such an agent running by itself. The others are started only when somebody asks.
     pub fn is_kept(self) -> bool {
-        !matches!(self, Role::Mayor | Role::Crew)
+        !matches!(self, Role::Mayor | Role::Crew | Role::Boot)
     }
 }
 

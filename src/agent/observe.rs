@@ -72,7 +72,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         permission: Permission::Allowed,
         state_file: StateFile::Silent,
         at_work: Ok(AtWork::default()),
-        assignment: how.assignment.clone().unwrap_or(unasked(spec)),
+        assignment: how.assignment.clone().unwrap_or(unasked(deps, spec)),
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
@@ -168,9 +168,12 @@ async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
 }
 
 /// Before its work was asked for.
-fn unasked(spec: &AgentSpec) -> Assignment {
+fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
     match spec.identity.role() {
         Role::Polecat => Assignment::NotAsked,
+        Role::Boot if !deps.settings().boot.enabled => Assignment::None(Unwanted::Disabled),
+        Role::Boot if deps.degraded => Assignment::None(Unwanted::Degraded),
+        Role::Boot => Assignment::None(Unwanted::OnDemand),
         role if role.is_kept() => Assignment::Standing,
         _ => Assignment::None(Unwanted::NotRequested),
     }

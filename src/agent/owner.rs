@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::{
     adoption,
     confirmation::{Assignment, Observation, Sighting},
-    denial::Denial,
+    denial::{Denial, NotStarted},
     identity::{Identity, Role},
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
@@ -361,6 +361,7 @@ impl Owner {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
         match self.state() {
+            State::Absent { why: NotStarted::StartFailed } => {}
             // Whoever started it, it runs; or nobody wants it to start any more.
             State::Alive { .. } | State::Absent { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));

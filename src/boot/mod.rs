@@ -1,4 +1,4 @@
 //! Boot: the short agent that looks at the deacon now and then.
 
-pub mod actor;
+pub mod role;
 pub mod rules;

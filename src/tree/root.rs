@@ -23,7 +23,7 @@ use crate::{
         role::Plain,
         status::AgentStatus,
     },
-    boot::actor as boot,
+    boot::role as boot,
     control::actor as control,
     convoy::actor as convoy,
     deacon::role as deacon,

@@ -107,7 +107,7 @@ fn status_of_a_town_that_is_well() {
                  "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon"), "reason_code": "patrol_off"},
                 {"identity": "deacon-boot", "role": "boot", "rig": null, "session": "gt-boot", "state": "absent",
                  "since": "TIME", "restarts": 0, "backoff_until": null, "reason": "boot is disabled",
-                 "reason_code": null},
+                 "reason_code": "disabled"},
             ],
             "problems": {},
         }),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     agent::{
-        identity::{Identity, Role},
+        identity::Identity,
         liveness::{ProcessNames, are_shells},
         program::{AgentProgram, provider::base_name},
     },
@@ -58,7 +58,7 @@ pub fn find(all: &[Resident], wanted: Wanted<'_>, place: &Place) -> Option<Found
     }
     all.iter().find_map(|it| {
         let who = whose(it, wanted.ours)?;
-        let is_kept = who.role().is_kept() && who.role() != Role::Boot;
+        let is_kept = who.role().is_kept();
         let inside = inside(it, all, &who).filter(|_| is_kept)?;
         if place.server == Some(inside.server) || !(inside.is_first && is_no_helper(it)) {
             return None;
