@@ -120,7 +120,7 @@ fn a_rig_that_opens_again_ends_the_hold() {
     // `unpark` leaves `stopped` behind.
     town.server.must(&["kill-session", "-t", &format!("={WITNESS}:")]);
     town.put("alpha/.runtime/witness.json", r#"{"rig_name":"alpha","state":"stopped"}"#);
-    town.wait_logged("was stopped by hand");
+    town.wait_logged("stopped by hand");
     town.wisp("alpha", Some("parked"));
     // That it is closed is told nowhere; two heartbeats have seen it.
     town.wait_beats(2);
