@@ -50,7 +50,10 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         let (opened, started) = load.count().since(before);
         let per_second = |count: u64| count as f64 / time.as_secs_f64();
         ensure!(per_second(started) >= 0.8 * f64::from(starts), "only {started} processes began in {time:?}");
-        ensure!(per_second(opened) >= 0.8 * f64::from(OPENED), "gt was opened only {opened} times in {time:?}");
+        ensure!(
+            per_second(opened) >= 0.8 * f64::from(OPENED),
+            "gt was opened only {opened} times in {time:?}"
+        );
         rows.push(Row {
             figure: format!(
                 "`gt` opened {OPENED} times a second, {IDLE} other processes, {starts} begin a second: CPU"
