@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     ports::Ports,
+    terminal,
     town::reading::{self, FileProblem, Reading},
     writes::{Content, Write},
 };
@@ -34,7 +35,7 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     while let Err(error) = ports.files.read(path).await
         && error.kind() == io::ErrorKind::TimedOut
     {
-        let shown = ports.paths.shown(path).display().to_string();
+        let shown = terminal::path(ports.paths.shown(path));
         let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
         ports.problems.report(key, text);
         tokio::time::sleep(DISK_RETRY).await;
@@ -114,7 +115,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
             let key = self.problem(ports);
             ports.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
             if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
-                tracing::warn!("{} could not be set aside: {error}", shown.display());
+                tracing::warn!("{} could not be set aside: {error}", terminal::path(shown));
             }
         }
     }
@@ -166,6 +167,6 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
     }
 
     fn problem(&self, ports: &Ports) -> String {
-        format!("file/{}", ports.paths.shown(&self.path).display())
+        format!("file/{}", terminal::path(ports.paths.shown(&self.path)))
     }
 }

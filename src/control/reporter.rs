@@ -56,7 +56,7 @@ impl Reporter {
             return Some(report.clone());
         }
         let town = snapshot::take(&self.root, LIMIT).await?;
-        let root = self.deps.paths.root().display().to_string();
+        let root = self.deps.paths.root().to_string_lossy().into_owned();
         let report = Arc::new(StatusReport::of(town, self.process, root));
         *last = Some((now, told, report.clone()));
         Some(report)

@@ -15,6 +15,7 @@ use crate::{
     agent::{restart::RestartHistory, restart_ledger::RestartLedger},
     deps::Deps,
     ledger::Ledger,
+    terminal,
     town::{
         daemon_state::DaemonState,
         reading::Reading,
@@ -166,7 +167,7 @@ async fn write(deps: &Deps, path: PathBuf, content: impl Content + 'static) -> b
 }
 
 fn write_key(deps: &Deps, path: &Path) -> String {
-    format!("write/{}", deps.paths.shown(path).display())
+    format!("write/{}", terminal::path(deps.paths.shown(path)))
 }
 
 fn history(entry: RestartEntry) -> RestartHistory {

@@ -21,6 +21,7 @@ mod feed;
 mod files;
 mod full_disk;
 mod help;
+mod hostile_path;
 mod log;
 mod logs;
 mod lost_town;

@@ -31,13 +31,18 @@ pub struct Town {
 impl Town {
     /// A town with these rigs, quick settings, boot off, and no supervisor yet.
     pub fn new(rigs: &[&str]) -> Town {
+        Town::named("town", rigs)
+    }
+
+    /// The same in a directory of this name.
+    pub fn named(name: &str, rigs: &[&str]) -> Town {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let server = Server::new();
         let base = fs::canonicalize(server.dir()).unwrap();
         let bin = standin::bin_directory(&base);
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mark = limits::mark(COUNT.fetch_add(1, Ordering::Relaxed));
-        let town = Town { root: base.join("town"), server, mark, path };
+        let town = Town { root: base.join(name), server, mark, path };
         fs::create_dir_all(base.join("home")).unwrap();
         town.put("mayor/town.json", r#"{"type":"town","version":1,"name":"test"}"#);
         town.put("mayor/daemon.json", "{}");

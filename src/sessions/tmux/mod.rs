@@ -36,12 +36,14 @@ use self::{
     target::exact,
 };
 pub use self::{
+    list::listed_path,
     program::Socket,
     target::OWN_SESSION,
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
 use super::{End, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessions, SessionsError};
+use crate::terminal;
 
 mod approach;
 mod control;
@@ -159,7 +161,7 @@ impl Tmux {
             return None;
         }
         self.socket.recreate(server);
-        let shown = self.socket.path().display();
+        let shown = terminal::path(self.socket.path());
         let reason = format!("the server (PID {server}) runs, but its socket {shown} is gone");
         Some(SessionsError::Failed { command: "tmux".to_owned(), reason })
     }
