@@ -35,6 +35,7 @@ mod socket;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
 mod tools;
 mod wrong_kinds;
 
