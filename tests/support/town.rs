@@ -292,6 +292,17 @@ impl Town {
         self.text(format!("demo/received-{}.log", identity.replace('/', "-")))
     }
 
+    /// What an agent was told, once it has read how to begin: it is said to be started when that was typed.
+    pub fn first_words(&self, identity: &str) -> String {
+        let is_whole = |text: &String| {
+            text.ends_with('\n')
+                && text.lines().last().is_some_and(|line| line.starts_with("Run `gt prime` "))
+        };
+        self.wait_some(&format!("the first words of {identity}"), || {
+            Some(self.received(identity)).filter(is_whole)
+        })
+    }
+
     /// How often the supervisor has finished starting this agent.
     pub fn started(&self, identity: &str) -> usize {
         self.logged(&format!(" {identity}: started in "))
