@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     ports::Ports,
+    terminal,
     town::reading::{self, FileProblem, Reading},
     writes::{Content, Write},
 };
@@ -34,7 +35,7 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     while let Err(error) = ports.files.read(path).await
         && error.kind() == io::ErrorKind::TimedOut
     {
-        let shown = ports.paths.shown(path).display().to_string();
+        let shown = terminal::path(ports.paths.shown(path));
         let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
         ports.problems.report(key, text);
         tokio::time::sleep(DISK_RETRY).await;
@@ -44,7 +45,7 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
 
 /// The key under which it is reported that this file of ours is broken or cannot be written.
 pub fn problem(ports: &Ports, path: &Path) -> String {
-    format!("file/{}", ports.paths.shown(path).display())
+    format!("file/{}", terminal::path(ports.paths.shown(path)))
 }
 
 /// A value of type `T` and its file; clones share both.
@@ -119,7 +120,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
             let key = self::problem(ports, &self.path);
             ports.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
             if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
-                tracing::warn!("{} could not be set aside: {error}", shown.display());
+                tracing::warn!("{} could not be set aside: {error}", terminal::path(shown));
             }
         }
     }

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::ports::Ports;
+use crate::{ports::Ports, terminal};
 
 /// What a file is to hold.
 pub trait Content: Send + Sync {
@@ -163,5 +163,5 @@ async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
 }
 
 fn shown(ports: &Ports, path: &Path) -> String {
-    ports.paths.shown(path).display().to_string()
+    terminal::path(ports.paths.shown(path))
 }

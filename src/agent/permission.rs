@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    terminal,
     town::{
         agent_state::{self, AgentState},
         deacon_file,
@@ -118,7 +119,7 @@ fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>
             denied.map_or(Obstacle::None, Obstacle::Denied)
         }
         Err(error) => {
-            let why = format!("{} cannot be examined: {error}", deps.paths.shown(path).display());
+            let why = format!("{} cannot be examined: {error}", terminal::path(deps.paths.shown(path)));
             deps.problems.report(key, format!("{why}; nothing it may forbid is started meanwhile"));
             Obstacle::Unknown(why)
         }

@@ -14,6 +14,7 @@ use crate::{
     commands::CommandError,
     deps::Deps,
     ledger::bd,
+    terminal,
     town::{reading::Reading, rig_config},
 };
 
@@ -60,7 +61,7 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
 async fn nothing_in_progress(worktree: &Worktree<'_>, directory: &Path) -> Result<(), String> {
     match worktree.in_progress().await {
         Ok(None) => Ok(()),
-        Ok(Some(what)) => Err(format!("{what} is in progress in {}", directory.display())),
+        Ok(Some(what)) => Err(format!("{what} is in progress in {}", terminal::path(directory))),
         Err(why) => Err(format!("it is not known whether something is in progress there: {why}")),
     }
 }

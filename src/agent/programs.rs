@@ -14,7 +14,7 @@ use super::{
     role_bead::overrides::process_names,
     spec::AgentSpec,
 };
-use crate::{deps::Deps, town::reading::Reading};
+use crate::{deps::Deps, terminal, town::reading::Reading};
 
 /// Begins the keys of the problems these files have.
 const TROUBLE: &str = "agents/";
@@ -93,7 +93,7 @@ async fn resolve_with_path(
         if asked.is_empty() {
             // What was found is what is run, whatever another `PATH` would find.
             if let Some(Some(path)) = known.get(&resolution.program.command) {
-                resolution.program.command = path.display().to_string();
+                resolution.program.command = path.to_string_lossy().into_owned();
             }
             return resolution;
         }
@@ -109,7 +109,7 @@ async fn read<T: Default>(
     path: &Path,
     parse: impl Fn(&[u8]) -> Result<Parsed<T>, ProgramFileError>,
 ) -> T {
-    let shown = deps.paths.shown(path).display().to_string();
+    let shown = terminal::path(deps.paths.shown(path));
     let key = format!("{TROUBLE}{shown}");
     let reading = Reading::of(Path::new(&shown), deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
     let (value, problem) = match reading {

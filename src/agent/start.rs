@@ -30,6 +30,7 @@ use crate::{
     deps::Deps,
     polecat::work,
     sessions::{NewSession, Session, SessionsError},
+    terminal,
     town::{agent_state, deacon_file, reading::Reading},
 };
 
@@ -248,7 +249,7 @@ impl Start<'_> {
         if let Err(error) =
             self.deps.files.replace(&path, hooks::settings_json().as_bytes(), hooks::MODE).await
         {
-            self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+            self.passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
         }
     }
 
@@ -307,12 +308,13 @@ impl Start<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             // What is in it is not known: it must not be lost.
             Err(error) => {
-                return self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+                return self
+                    .passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
             }
         };
         let content = agent_state::started(before.as_deref(), rig, self.deps.now().wall);
         if let Err(error) = self.deps.files.replace(&path, &content, 0o644).await {
-            self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+            self.passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
         }
     }
 

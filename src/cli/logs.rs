@@ -19,7 +19,10 @@ use signal_hook::{
 };
 
 use super::town::TownArgument;
-use crate::{terminal::Passed, town::log::tail::Tail};
+use crate::{
+    terminal::{self, Passed},
+    town::log::tail::Tail,
+};
 
 /// How often it is looked for more.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -47,7 +50,7 @@ pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
             register_conditional_shutdown(signal, 0, always.clone()).context("signals cannot be received")?;
         }
     }
-    let shown = path.display().to_string();
+    let shown = terminal::path(&path);
     match show(path, arguments.lines, arguments.follow) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

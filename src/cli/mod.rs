@@ -65,9 +65,8 @@ enum Command {
 
 /// Parses the arguments, does what they say, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
-    // clap prints its own messages and exits with 2 on wrong usage.
     let fine = |()| ExitCode::SUCCESS;
-    let outcome = match Arguments::parse().command {
+    let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
         Command::Start(arguments) => start::start(&arguments).map(fine),
         Command::Stop(arguments) => stop::stop(&arguments).map(fine),
@@ -88,6 +87,13 @@ pub fn main() -> ExitCode {
         complain(&format!("Error: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// The arguments. On wrong usage clap says so and exits with 2; what it repeats of them is made harmless.
+fn parsed() -> Arguments {
+    let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
+    Arguments::try_parse()
+        .unwrap_or_else(|error| Arguments::try_parse_from(harmless()).err().unwrap_or(error).exit())
 }
 
 fn is_not_running(error: &anyhow::Error) -> bool {

@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{Command, CommandError, Commands, Printed, group::Group};
+use crate::terminal;
 use crate::town::{environment, hold};
 
 /// How much of each output is held.
@@ -90,7 +91,7 @@ impl Runner {
         let reason = match error.kind() {
             ErrorKind::NotFound if !command.directory.is_dir() => "the directory does not exist".to_owned(),
             ErrorKind::NotFound => match self.find(&command.program, command.environment.get("PATH")) {
-                Some(path) => format!("{}: its interpreter (first line) is missing", path.display()),
+                Some(path) => format!("{}: its interpreter (first line) is missing", terminal::path(path)),
                 None => {
                     return CommandError::NotFound {
                         program: command.program.clone(),

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    terminal,
     tree::{
         child::{ChildSpec, Contact},
         housekeeping::Process,
@@ -119,7 +120,7 @@ impl ControlState {
             }
             Err(error) => {
                 let path = self.deps.paths.socket();
-                let shown = self.deps.paths.shown(&path).display();
+                let shown = terminal::path(self.deps.paths.shown(&path));
                 let text =
                     format!("{shown} cannot be made: {error}; status, explain and others have no answer");
                 self.deps.problems.report(PROBLEM, text);

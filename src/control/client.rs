@@ -18,6 +18,7 @@ use super::{
     left_behind,
     report::{Explanation, StatusReport},
 };
+use crate::terminal;
 use crate::town::{
     files::{Disk, Files, LockState},
     original,
@@ -56,7 +57,7 @@ pub enum ClientError {
     #[error("{0}")]
     NoTown(String),
     /// Nobody supervises the town.
-    #[error("not running: nobody supervises {}", .0.display())]
+    #[error("not running: nobody supervises {}", terminal::path(.0))]
     NotRunning(PathBuf),
     /// A supervisor holds the town's lock, and does not answer or did not confirm.
     #[error("{0}")]

@@ -57,7 +57,7 @@ pub async fn gather(
     Some(StatusReport {
         running: true,
         pid: Some(process.pid),
-        town: deps.paths.root().display().to_string(),
+        town: deps.paths.root().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(process.started_at),
         heartbeat,

@@ -9,7 +9,7 @@ use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
 use super::socket;
-use crate::town::paths::TownPaths;
+use crate::{terminal, town::paths::TownPaths};
 
 /// The most that is taken of an answer, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
@@ -63,7 +63,7 @@ impl Http {
 
     async fn ask_without_limit(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
         let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
-            path: self.paths.socket().display().to_string(),
+            path: terminal::path(self.paths.socket()),
             source,
         })?;
         let request = Request::builder().method(method).uri(path).header("host", "town");

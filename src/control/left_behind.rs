@@ -10,6 +10,7 @@ use crate::{
         Histories,
         finding::{self, UnknownAgent},
     },
+    terminal,
     town::{
         daemon_state,
         files::Files,
@@ -22,7 +23,7 @@ use crate::{
 /// How the town was. `running` is false: whether somebody runs is for the lock to say.
 pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     let mut report = StatusReport {
-        town: paths.root().display().to_string(),
+        town: paths.root().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..StatusReport::default()
     };
@@ -98,5 +99,5 @@ async fn read<T>(
 }
 
 fn note(report: &mut StatusReport, problem: &FileProblem) {
-    report.problems.insert(format!("file/{}", problem.path.display()), problem.to_string());
+    report.problems.insert(format!("file/{}", terminal::path(&problem.path)), problem.to_string());
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     control::client::{Answer, Client},
     deps::Deps,
-    go_duration,
+    go_duration, terminal,
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
@@ -158,7 +158,7 @@ fn answering(observed: &Observed) -> Option<Finding> {
 /// A process as it is shown: `PID 4711 (/usr/bin/gt)`.
 pub fn process((pid, executable): &Holder) -> String {
     match executable {
-        Some(path) => format!("PID {pid} ({})", path.display()),
+        Some(path) => format!("PID {pid} ({})", terminal::path(path)),
         None => format!("PID {pid}"),
     }
 }

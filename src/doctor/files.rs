@@ -23,6 +23,7 @@ use crate::{
     },
     deps::Deps,
     rig::plan::RigPlan,
+    terminal,
     town::{
         agent_state, boot_status, daemon_state, deacon_file,
         files::Files,
@@ -159,7 +160,7 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Look {
         let path = deps.paths.wisp(rig);
         if matches!(deps.files.exists(&path).await, Ok(false)) {
             let shown = deps.paths.shown(&path);
-            let what = format!("no {}: rig {rig} counts as operational", shown.display());
+            let what = format!("no {}: rig {rig} counts as operational", terminal::path(shown));
             let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
             look.note(shown, what, hint);
         }
@@ -258,7 +259,7 @@ impl Look {
             for name in names.iter().filter(|name| name.ends_with(".corrupt")) {
                 let path = directory.join(name);
                 let shown = deps.paths.shown(&path);
-                let what = format!("{} was set aside: it could not be read", shown.display());
+                let what = format!("{} was set aside: it could not be read", terminal::path(shown));
                 self.note(shown, what, "remove it when you have seen what was in it");
             }
         }
@@ -294,7 +295,9 @@ fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
     });
     let more = scan.bad_count - scan.bad.len();
     let more = (more > 0).then(|| {
-        Area::Files.note(format!("{}: {more} more lines that cannot be used", path.display()), "").about(path)
+        Area::Files
+            .note(format!("{}: {more} more lines that cannot be used", terminal::path(path)), "")
+            .about(path)
     });
     told.chain(more).collect()
 }

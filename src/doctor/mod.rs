@@ -17,6 +17,7 @@ use crate::{
     deps::Deps,
     rig::plan::RigPlan,
     service::{self, adapters},
+    terminal,
     town::{
         files::{Disk, Files},
         paths::TownPaths,
@@ -78,7 +79,7 @@ pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
 async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let root = paths.root().to_owned();
     let by = by.unwrap_or("the working directory lies in it");
-    let mut findings = vec![Area::Town.ok(format!("{} ({by})", root.display()))];
+    let mut findings = vec![Area::Town.ok(format!("{} ({by})", terminal::path(&root)))];
     let town = (&Disk as &dyn Files, &paths);
     let Ok((read, settings)) = timeout(FIRST, files::settings(town)).await else {
         findings.push(unread("the settings"));

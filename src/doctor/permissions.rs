@@ -13,6 +13,7 @@ use crate::{
         place,
     },
     deps::Deps,
+    terminal,
 };
 
 /// With less room than this the supervisor's files cannot be kept.
@@ -73,8 +74,10 @@ async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
             let candidates = place::candidates(&identity, &deps.paths);
             if patrol.covers(rig.as_str()) && none_is_there(deps, &candidates).await {
                 let path = deps.paths.shown(&candidates[0]);
-                let what =
-                    format!("{identity} cannot be started: its directory {} does not exist", path.display());
+                let what = format!(
+                    "{identity} cannot be started: its directory {} does not exist",
+                    terminal::path(path)
+                );
                 let hint =
                     "`gt rig add` makes the directories of a rig; `gt doctor --fix` may bring them back";
                 homeless.push(Area::Permissions.wrong(what, hint).about(path));
@@ -95,7 +98,7 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
 
 /// What is wrong with a path that stands so; one that is not there is made at the start.
 fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) -> Option<Finding> {
-    let shown = path.display();
+    let shown = terminal::path(path);
     let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));
     let standing = match standing {
         Ok(standing) => standing?,

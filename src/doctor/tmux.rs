@@ -9,6 +9,7 @@ use super::finding::{Area, Finding};
 use crate::{
     agent::{foreign, spec::AgentSpec},
     deps::Deps,
+    terminal,
     town::settings::Naming,
 };
 
@@ -20,7 +21,7 @@ pub struct Seen {
     /// The towns its environment names: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
     pub towns: Vec<PathBuf>,
     /// The directory it was started in.
-    pub path: String,
+    pub path: PathBuf,
     /// The other town it is of, where its environment names one that is there.
     pub other_town: Option<PathBuf>,
 }
@@ -191,7 +192,7 @@ enum Origin {
 fn origin(session: &Seen, root: &Path) -> Origin {
     if session.other_town.is_some() {
         Origin::Other
-    } else if session.towns.iter().any(|town| town == root) || Path::new(&session.path).starts_with(root) {
+    } else if session.towns.iter().any(|town| town == root) || session.path.starts_with(root) {
         Origin::This
     } else if session.towns.is_empty() {
         Origin::Unknown
@@ -229,7 +230,7 @@ pub fn of_others(own: &str, answer: &Answer, others: &Others, town: &Town) -> Ve
 }
 
 fn of_other(own: &str, here: bool, (socket, answer): &(PathBuf, Answer), town: &Town) -> Vec<Finding> {
-    let server = format!("the tmux server on {}", socket.display());
+    let server = format!("the tmux server on {}", terminal::path(socket));
     let note = |what: String| vec![Area::Sockets.note(what, "")];
     match answer {
         Answer::Sessions(sessions) => split(own, here, socket, sessions, town),
@@ -247,7 +248,7 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
     };
     let (ours, unknown) = (of(Origin::This), of(Origin::Unknown));
     let name = socket.file_name().unwrap_or_default().to_string_lossy();
-    let (shown, mut findings) = (socket.display(), Vec::new());
+    let (shown, mut findings) = (terminal::path(socket), Vec::new());
     if !ours.is_empty() {
         let what =
             format!("agents of this town run on {shown}, and the supervisor uses {own}: {}", ours.join(", "));

@@ -10,6 +10,7 @@ use crate::{
     deps::Deps,
     ledger::{bd, gt},
     sessions::tmux::{Ability, ability},
+    terminal,
     town::reading::shorten,
 };
 
@@ -85,7 +86,7 @@ fn first_line(printed: &[u8]) -> String {
 fn of_tool(observed: &Observed) -> Finding {
     let Observed { tool, program, path, version } = observed;
     let Tool { setting, without, .. } = tool;
-    let place = path.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
+    let place = path.as_ref().map(|path| format!(" ({})", terminal::path(path))).unwrap_or_default();
     match version {
         Ok(line) if line.is_empty() => Area::Tools.note(format!("{program}{place} printed no version"), ""),
         Ok(line) if *setting == "tmux" => of_tmux(line, &place),

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    terminal,
     town::journal::{Extended, Extent},
 };
 
@@ -133,7 +134,10 @@ async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u6
         known => known,
     };
     let Extended::Known(extent) = extended else {
-        return Err(format!("{} was replaced while it was being written", deps.paths.shown(&feed).display()));
+        return Err(format!(
+            "{} was replaced while it was being written",
+            terminal::path(deps.paths.shown(&feed))
+        ));
     };
     progress.feed = vec![extent];
     Ok(lines)

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{answer::Answer, bead::Bead, beads, databases::Database, store::Stamp, version::Version};
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, terminal};
 
 /// What `bd` last said of databases that only it can read; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +73,7 @@ pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
                 answers.extend(ids.into_iter().map(answer));
             }
             Err(why) => {
-                tracing::debug!("{} is asked through bd: {why}", directory.display());
+                tracing::debug!("{} is asked through bd: {why}", terminal::path(&directory));
                 let stamp = ledger.beads.stamp(&directory).await;
                 let known = stamp.as_ref().map(|stamp| ledger.ahead.still_true(&database, stamp, &ids));
                 let known = known.unwrap_or_default();

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use notify::Event;
 use tokio::sync::watch;
 
-use crate::town::watched::Watched;
+use crate::{terminal, town::watched::Watched};
 
 /// The port.
 #[async_trait]
@@ -74,7 +74,7 @@ impl Beginnings for SystemBeginnings {
             watch.lock().unwrap_or_else(PoisonError::into_inner).exactly(&wanted).1.pop()
         });
         let (path, error) = failed.await.ok()??;
-        Some(format!("{} cannot be watched ({error})", path.display()))
+        Some(format!("{} cannot be watched ({error})", terminal::path(path)))
     }
 }
 

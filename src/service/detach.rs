@@ -26,7 +26,7 @@ use super::{
     running::{self, RunningError},
 };
 use crate::{
-    go_duration,
+    go_duration, terminal,
     town::{environment, original, paths::TownPaths},
 };
 
@@ -59,7 +59,7 @@ pub enum StartError {
         original: Option<String>,
     },
     /// The operating system would not start the program.
-    #[error("{program} cannot be started: {reason}", program = .program.display())]
+    #[error("{} cannot be started: {reason}", terminal::path(.program))]
     NotStarted {
         /// The program.
         program: PathBuf,

@@ -17,7 +17,7 @@ use crate::{
     panics,
     problems::Problems,
     signals::{Signal, Signals},
-    stopping,
+    stopping, terminal,
     town::{
         disk_task,
         files::Disk,
@@ -51,7 +51,7 @@ mod signals;
 
 /// The most threads that wait for the disk and the process table at once, however many agents are looked at. A queue is faster
 /// than hundreds of threads, and what hangs for ever must not take more and more memory.
-const MOST_THREADS: usize = 32;
+pub const MOST_THREADS: usize = 32;
 
 /// How often it is looked whether the log can be written.
 const LOG_CHECK: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ enum ServiceError {
     #[error("taking the lock was cut short: {0}")]
     LockCutShort(tokio::task::JoinError),
     /// Nobody could find us.
-    #[error("{path} cannot be written: {source}")]
+    #[error("{} cannot be written: {source}", terminal::path(.path))]
     PidFile {
         /// The file.
         path: PathBuf,
@@ -273,7 +273,7 @@ pub async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
 /// Without it nothing is remembered across our restart; everything else works.
 async fn prepare_own_directory(deps: &Deps) {
     let path = deps.paths.supervisor_dir();
-    let shown = deps.paths.shown(&path).display().to_string();
+    let shown = terminal::path(deps.paths.shown(&path));
     let feed = deps.paths.feed();
     let made = disk_task::run(&path, move |path| {
         journal::disk::sweep(&feed);

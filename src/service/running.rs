@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     processes::Target,
+    terminal,
     town::{
         files::{Disk, Files, LockState},
         lock,
@@ -37,7 +38,7 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
     /// Nobody holds the lock.
-    #[error("not running: nobody supervises {town}")]
+    #[error("not running: nobody supervises {}", terminal::path(.town))]
     NotRunning {
         /// The town.
         town: PathBuf,
@@ -45,7 +46,8 @@ pub enum RunningError {
     /// Somebody holds the lock, and it cannot be told who.
     #[error(
         "somebody holds {lock}, but daemon/daemon.pid names no process that does; nothing was signalled \
-         (`fuser {lock}` tells who it is)"
+         (`fuser {lock}` tells who it is)",
+        lock = terminal::path(.lock)
     )]
     Nameless {
         /// The lock.
@@ -53,7 +55,8 @@ pub enum RunningError {
     },
     /// The lock could not be asked.
     #[error(
-        "{lock} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory"
+        "{} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory",
+        terminal::path(.lock)
     )]
     Unreadable {
         /// The lock.

@@ -22,6 +22,7 @@ use super::{
     root::{Kind, Probe},
     temporary::Temporary,
 };
+use crate::terminal;
 
 /// The most that is read of one file.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
@@ -206,7 +207,7 @@ pub(super) fn append_lock(path: &Path) -> io::Result<File> {
     hold::verify()?;
     let lock_path = suffixed(path, "lock");
     let (lock, _) = opening::for_writing(&lock_path, Whose::Others, 0o644).map_err(|error| {
-        let name = lock_path.file_name().unwrap_or_default().display().to_string();
+        let name = terminal::path(lock_path.file_name().unwrap_or_default());
         io::Error::new(error.kind(), format!("its lock {name} cannot be opened: {error}"))
     })?;
     let deadline = Instant::now() + APPEND_PATIENCE;
@@ -217,7 +218,7 @@ pub(super) fn append_lock(path: &Path) -> io::Result<File> {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("somebody else has held {}.lock for 2s", path.display());
+                let reason = format!("somebody else has held {}.lock for 2s", terminal::path(path));
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             Err(TryLockError::Error(error)) => return Err(error),

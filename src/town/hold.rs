@@ -19,13 +19,14 @@ use std::{
 use tokio::sync::watch;
 
 use super::{disk_task, paths::TownPaths};
+use crate::terminal;
 
 /// How often it is compared when nothing else happens.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// Why the town is not ours any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path} {what}; this supervisor ends and writes nothing more, the agents stay alive")]
+#[error("{} {what}; this supervisor ends and writes nothing more, the agents stay alive", terminal::path(.path))]
 pub struct Lost {
     path: PathBuf,
     what: &'static str,

@@ -11,6 +11,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::opening::WrongKind;
+use crate::terminal;
 
 /// The longest piece of foreign text that is repeated in a message, in characters.
 const QUOTED: usize = 200;
@@ -94,7 +95,7 @@ impl FileProblem {
 
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        write!(f, "{}", terminal::path(&self.path))?;
         if let Some(Place { line, column }) = self.place {
             write!(f, ":{line}:{column}")?;
         }

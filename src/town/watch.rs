@@ -20,6 +20,7 @@ use notify::{Event, EventKind, event::ModifyKind};
 use tokio::sync::watch;
 
 use super::{disk_task, watched::Watched};
+use crate::terminal;
 
 /// The port: who tells that something in the town's directories changed.
 #[async_trait]
@@ -95,7 +96,7 @@ pub enum WatchError {
     #[error("files cannot be watched ({0}); changes are noticed at the next heartbeat")]
     NoWatcher(notify::Error),
     /// One directory cannot be watched.
-    #[error("{path} cannot be watched ({source}); changes there are noticed at the next heartbeat")]
+    #[error("{} cannot be watched ({source}); changes there are noticed at the next heartbeat", terminal::path(.path))]
     Directory {
         /// Which.
         path: PathBuf,

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::{
     deps::Deps,
     ledger::Ledger,
+    terminal,
     town::daemon_state::DaemonState,
     writes::{Content, Write},
 };
@@ -112,7 +113,7 @@ async fn write(deps: &Deps, path: PathBuf, content: impl Content + 'static) -> b
 }
 
 fn write_key(deps: &Deps, path: &Path) -> String {
-    format!("write/{}", deps.paths.shown(path).display())
+    format!("write/{}", terminal::path(deps.paths.shown(path)))
 }
 
 /// Before the first retry of what could not be written; doubled for each that fails.

@@ -21,6 +21,7 @@ mod feed;
 mod files;
 mod full_disk;
 mod help;
+mod hostile_path;
 mod log;
 mod logs;
 mod lost_town;
@@ -34,6 +35,7 @@ mod socket;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
 mod tools;
 mod wrong_kinds;
 

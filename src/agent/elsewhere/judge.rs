@@ -10,6 +10,7 @@ use crate::{
     },
     processes::{Resident, is_interpreter},
     sessions::Place,
+    terminal,
 };
 
 /// Who is searched for.
@@ -80,7 +81,7 @@ fn shown(it: &Resident, inside: Option<Inside<'_>>, place: &Place) -> (String, O
         Some(own) if own == server => "in a session of another name".to_owned(),
         _ if is_lost => "whose socket file is gone".to_owned(),
         Some(own) if place.is_at(socket) => format!("where PID {own} answers by now"),
-        _ => format!("and the supervisor uses {}", place.socket.display()),
+        _ => format!("and the supervisor uses {}", terminal::path(&place.socket)),
     };
     (format!("{process} in the tmux server (PID {server}) on {socket}, {which}"), is_lost.then_some(server))
 }

@@ -106,7 +106,7 @@ impl RestartFile {
     /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.
     pub async fn save(&self, ports: &Ports) {
         let path = ports.paths.restart_state();
-        let key = format!("write/{}", ports.paths.shown(&path).display());
+        let key = format!("write/{}", crate::terminal::path(ports.paths.shown(&path)));
         let write = Write { path, mode: 0o644, key, content: Arc::new(self.clone()) };
         let is_saved = || !self.unsaved.load(Ordering::Relaxed);
         if !is_saved() && ports.writes.replace_unless(ports, write, is_saved).await.is_ok() {

@@ -31,6 +31,7 @@ use super::{
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
+use crate::terminal;
 
 /// The first wait after a control client failed.
 const RETRY: Duration = Duration::from_millis(100);
@@ -191,7 +192,7 @@ impl Approach {
         if let Some(known) = *known {
             return Ok(known);
         }
-        let program = self.config.program.display();
+        let program = terminal::path(&self.config.program);
         let line = match self.plain(&[Request::of(["-V"])], self.config.command_limit).await {
             Ok(line) => line,
             Err(Trouble::Refused { text, .. }) => {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Socket, kernel};
-use crate::processes::pidfd::PidFd;
+use crate::{processes::pidfd::PidFd, terminal};
 
 /// A server that is on its way out has no socket for a moment.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
@@ -75,7 +75,7 @@ impl ServerSocket {
         if hold.signal(rustix::process::Signal::USR1) && is_news {
             tracing::warn!(
                 "the tmux server (PID {server}) runs, but its socket {} was deleted: it was asked to make it again (SIGUSR1)",
-                self.path.display()
+                terminal::path(&self.path)
             );
         }
     }

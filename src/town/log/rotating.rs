@@ -16,10 +16,13 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::town::{
-    files::is_torn,
-    hold,
-    opening::{self, Whose},
+use crate::{
+    terminal,
+    town::{
+        files::is_torn,
+        hold,
+        opening::{self, Whose},
+    },
 };
 
 /// Where it is told that the log cannot be written; must not block.
@@ -99,7 +102,7 @@ impl RotatingFile {
         // Not how many lines were lost: that would be news with each of them.
         Some(format!(
             "{} cannot be written: {reason}; log lines are dropped until it can",
-            state.path.display()
+            terminal::path(&state.path)
         ))
     }
 
@@ -210,7 +213,7 @@ impl State {
                 trouble.reason = reason;
             }
             None => {
-                let path = self.path.display();
+                let path = terminal::path(&self.path);
                 (self.complain)(&format!(
                     "{path} cannot be written: {reason}; log lines are dropped until it can (free space or check its permissions)"
                 ));
