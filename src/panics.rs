@@ -1,7 +1,7 @@
-//! Panics: each leaves a line in the log, with what it says, where it happened and in which actor.
+//! Panics: each leaves a line in the log with its text, its place and its actor.
 //!
-//! A panic is a fault of ours. Whoever supervises what panicked restarts it and says so; where the fault is only the moment of
-//! the panic knows, so the process's panic hook tells it. It must not decide what follows.
+//! A panic is a bug in the supervisor. The parent of the actor restarts it and reports that. Only the panic hook of the process
+//! knows the place of the bug, so the hook logs it. It must not decide what follows.
 
 use std::{
     any::Any,

@@ -1,9 +1,9 @@
-//! Problems: what is wrong right now, each told once per change.
+//! Problems: what is wrong right now, each logged once per change.
 //!
-//! A broken file or a missing tool is seen again at every heartbeat; people want to read of it once, and to see it in
-//! the status as long as it lasts. Whoever finds something wrong [`report`](Problems::report)s it under a stable key,
-//! whoever finds it well again [`clear`](Problems::clear)s the key; only a change reaches the log.
-//! It must not decide anything, and nothing may depend on what it holds.
+//! A broken file or a missing tool is seen again at every heartbeat. People want to read about it once, and to see it in the
+//! status as long as it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable key; a caller
+//! that finds it in order [`clear`](Problems::clear)s the key. Only a change reaches the log. It must not decide anything, and
+//! nothing may depend on what it holds.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
-//! Signals: what the process is told from outside.
+//! Signals: commands to the process from outside.
 //!
-//! Each kind is remembered by itself until it is heard, however often it was told: none is lost behind others, and nothing
-//! piles up. A stop is heard first, and by everybody who waits for it. It must not act on any of them.
+//! Each kind is remembered until it is received, however often it was sent: none is lost behind others, and nothing accumulates.
+//! A stop comes first, and reaches all receivers. It must not act on any of them.
 
 use std::sync::Arc;
 

@@ -108,8 +108,8 @@ impl fmt::Display for Unwanted {
             Unwanted::NoWork => f.write_str("no work on its hook"),
             Unwanted::Resting(state) => write!(f, "its agent bead says `{state}`"),
             Unwanted::BeingSpawned => f.write_str("it is being spawned"),
-            Unwanted::WorkClosed(hook) => write!(f, "{hook}, which is on its hook, is closed"),
-            Unwanted::WorkMissing(hook) => write!(f, "{hook}, which is on its hook, does not exist"),
+            Unwanted::WorkClosed(hook) => write!(f, "its hooked bead {hook} is closed"),
+            Unwanted::WorkMissing(hook) => write!(f, "its hooked bead {hook} does not exist"),
             Unwanted::NotRequested => f.write_str("it is started only on request"),
             Unwanted::Superseded => f.write_str("another request has precedence"),
         }

@@ -1,7 +1,7 @@
-//! Making sure, right before a mail: the polecat's beads, its session and its permission are looked at once more, and the
-//! mail is sent only if all of them still say so.
+//! The check right before a mail: the polecat's beads, its session and its permission are read once more, and the mail is sent
+//! only if all of them still agree.
 //!
-//! What cannot be looked at is no reason to mail: the next snapshot asks again.
+//! What cannot be read is no reason to mail: the next snapshot asks again.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Mailing an incident, once: noted on disk first, then sent, and taken back when it could not be.
+//! Mailing an incident, once: saved to disk first, then sent, and taken back when it could not be sent.
 
 use super::incidents::{Begin, Condition, Incidents};
 use crate::{

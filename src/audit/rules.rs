@@ -1,7 +1,7 @@
 //! Does a polecat's work stand still? The judgement of its beads and of what its owner knows. Pure.
 //!
-//! It nominates: before anything is told, beads and session are looked at again. What is not known is neither told nor
-//! taken for the end of what was told.
+//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported, and does not end
+//! an earlier report.
 
 use std::time::Duration;
 

@@ -236,7 +236,7 @@ impl BootState {
         let (deps, boot) = (self.deps.clone(), self.plan.boot.clone());
         self.work.spawn(
             async move { BootMsg::Spawned(spawn(&deps, &boot, replace).await) },
-            BootMsg::Spawned(StartEnd::Unclear("the spawn was cut short by a fault of ours".to_owned())),
+            BootMsg::Spawned(StartEnd::Unclear("spawn interrupted: its task panicked".to_owned())),
         );
     }
 
@@ -304,12 +304,8 @@ impl BootState {
             Glimpse::Present(..) => {}
             Glimpse::Absent => {
                 (status.last_action, status.target) = (Some("start".to_owned()), Some("deacon".to_owned()));
-                let entry = Entry::word(
-                    now,
-                    "triage",
-                    "the deacon's session is missing",
-                    "its owner is told to look",
-                );
+                let entry =
+                    Entry::word(now, "triage", "the deacon's session is missing", "its actor probes it");
                 self.deps.histories.add(&self.plan.boot.identity, entry);
                 (self.answers)(Report::CheckDeacon);
             }
@@ -319,7 +315,7 @@ impl BootState {
         }
         match &found.glimpse {
             Glimpse::Unknown(why) => self.enter(Phase::Unknown, Some(why.clone())),
-            _ => self.enter(Phase::Absent, Some("degraded: triage is done without an agent".to_owned())),
+            _ => self.enter(Phase::Absent, Some("degraded mode: triage without an agent".to_owned())),
         }
         let deps = self.deps.clone();
         self.work.spawn(
@@ -341,7 +337,7 @@ impl BootState {
         let seen = match (before, standing) {
             (Phase::Starting, Phase::Alive) => "was spawned",
             (Phase::Starting, _) => "was not spawned",
-            (_, Phase::Starting) => "is to look at the deacon",
+            (_, Phase::Starting) => "spawning boot to check the deacon",
             (Phase::Unknown, Phase::Alive) => "is running",
             (_, Phase::Alive) => "was started by somebody else",
             (Phase::Alive, _) => "its session is gone",

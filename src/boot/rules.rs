@@ -54,12 +54,12 @@ pub fn decide(look: &Look, settings: &Settings) -> Decision {
     }
     let replace = match &look.session {
         BootSession::Unknown(why) => return Decision::Leave(why.clone()),
-        BootSession::Present(age) if *age < settings.max_age => return leave("boot is at work"),
+        BootSession::Present(age) if *age < settings.max_age => return leave("boot is running"),
         BootSession::Present(_) => true,
         BootSession::Missing => false,
     };
     if look.since_spawn.is_some_and(|since| since < settings.cooldown) {
-        return leave("boot was spawned a short while ago");
+        return leave("boot was spawned recently");
     }
     if look.deacon_heartbeat_age.is_some_and(|age| age < settings.skip_when_fresher_than) {
         return leave("the deacon's heartbeat is fresh");
@@ -82,14 +82,14 @@ mod tests {
         };
         let leave = |why: &str| Decision::Leave(why.into());
         let fresh = "the deacon's heartbeat is fresh";
-        let soon = "boot was spawned a short while ago";
+        let soon = "boot was spawned recently";
         for (name, look, expected) in [
             ("first", usual.clone(), Decision::Spawn),
             ("paused", Look { not_wanted: Some("paused".into()), ..usual.clone() }, leave("paused")),
             (
                 "at work",
                 Look { session: BootSession::Present(minutes(9)), ..usual.clone() },
-                leave("boot is at work"),
+                leave("boot is running"),
             ),
             (
                 "too old",

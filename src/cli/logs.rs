@@ -24,16 +24,16 @@ use crate::{terminal::Passed, town::log::tail::Tail};
 /// How often it is looked for more.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Shows the end of the log, daemon/daemon.log, also when nothing runs.
+/// Shows the end of the log, daemon/daemon.log. Works without a running supervisor.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor logs -n 100 -f")]
 pub struct LogsArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// How many lines
+    /// Number of lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: u64,
-    /// Go on with what is added, also when the log is rotated, until Ctrl-C
+    /// Keep printing new lines until Ctrl-C, also across a rotation of the log
     #[arg(short, long)]
     follow: bool,
 }

@@ -1,6 +1,6 @@
-//! Reporter: gathers the report, once for all who ask in the same moment.
+//! Reporter: gathers the report, once for all clients that ask at the same time (single-flight).
 //!
-//! However many ask, the actors are asked again only when the last answer is a little old; nobody waits longer than the limit.
+//! The actors are asked again only when the last report is a little old. No client waits longer than the limit.
 
 use std::{
     sync::{

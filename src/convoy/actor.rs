@@ -1,7 +1,7 @@
-//! The convoy watcher: looks after convoys every few seconds, and now and then has them checked in any case.
+//! The convoy watcher: looks for completed convoys every few seconds, and runs a timed check now and then.
 //!
-//! It decides nothing itself ([`rules`]), and awaits nothing: the look under way is a task of its own, which ends with it. What
-//! it remembers may be lost: its successor asks once too often.
+//! It decides nothing itself ([`rules`]) and awaits nothing: each round is a task of its own that ends with the actor. Its state
+//! may be lost: then its successor checks once too often.
 
 use std::{sync::Arc, time::Duration};
 

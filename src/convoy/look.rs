@@ -1,9 +1,9 @@
-//! A look: reading whether convoys are open and complete, and having Gas Town check them if so.
+//! One round: finds out whether convoys are open and complete, and lets Gas Town check them if so.
 //!
-//! The bead databases are read, the town's for its convoys and each tracked bead's for its status, when their files changed
-//! since the last look. Where the town's cannot be read, a timed look asks `bd list`; where neither answers, nothing is done,
-//! and the next look may know more. `gt convoy check` closes the convoys whose beads are all closed, notifies those concerned, and
-//! is run by one look at a time.
+//! It reads the bead databases when their files changed since the last round: the town's for its convoys, and those of the
+//! tracked beads for their status. Where the town's database cannot be read, a timed round asks `bd list`. When neither answers,
+//! nothing is done until the next round. `gt convoy check` closes the complete convoys and notifies their subscribers; one
+//! round runs it at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,7 +123,7 @@ async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> 
         match deps.beads.beads(&database.directory(deps.paths.root()), &ids).await {
             Ok(beads) => closed.extend(beads.into_values().filter(Bead::is_closed).map(|bead| bead.id)),
             Err(why) => {
-                tracing::debug!("beads of convoys are not known to be closed: {why}");
+                tracing::debug!("cannot tell whether the beads of convoys are closed: {why}");
                 stamps.insert(database, None);
             }
         }
@@ -163,10 +163,10 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
             }
         }
         Err(why) if installed::is_told(why) => {}
-        Err(why) => drop(deps.problems.report(
-            OPEN,
-            format!("convoys are not checked, because it is not known whether one is open: {why}"),
-        )),
+        Err(why) => drop(
+            deps.problems
+                .report(OPEN, format!("convoys are not checked: cannot tell whether one is open: {why}")),
+        ),
     }
 }
 

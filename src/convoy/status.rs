@@ -1,4 +1,4 @@
-//! How the convoy watcher is, for a probe.
+//! The convoy watcher's part of the status.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,8 +1,8 @@
-//! The death window's actor: finds out what may have caused a mass death, and tells it.
+//! The death window's actor: finds the likely cause of a mass death and reports it.
 //!
-//! The [`register`](super::register) decides and keeps; this waits on it and on the time of the follow-up, and tells
-//! what is pending in the log, in the town's event log and to `notify.command`. Restarted, it goes on where its
-//! predecessor stopped. It must not touch an agent, and nothing waits for it.
+//! The [`register`](super::register) decides and stores. The actor waits for it and for the time of the follow-up, and reports
+//! what is pending to the log, the town's event log and `notify.command`. After a crash it continues where its predecessor
+//! stopped. It must not touch an agent, and nothing waits for it.
 
 use std::{sync::Arc, time::Duration};
 

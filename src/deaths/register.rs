@@ -1,11 +1,10 @@
 //! The register of deaths: where owners note confirmed deaths, and ask whether restarts are paced.
 //!
-//! A register and not an actor's state, so that a restart that follows a death in the same breath is paced by it, and so
-//! that it survives the crash of any actor. It also holds what is still to be told, in two steps. First *untold*: the
-//! cause is still looked for, which can be done again by the next incarnation of the actor. Then, from the log line on,
-//! *undelivered*: the event is handed out once, right before it is written; the alert for `notify.command` stays until
-//! the command has ended, so that only a command that was cut short with the actor — and killed — is run again. So
-//! nothing is told twice, and nothing is lost.
+//! It is a register and not an actor's state, so that a restart that follows a death immediately is already paced, and so that
+//! it survives the crash of any actor. It also holds the reports that are not out yet, in two stages. *Untold*: the cause is
+//! still being looked for, which the next incarnation of the actor can repeat. *Undelivered*, after the log line: the event is
+//! handed out once, right before it is written; the alert for `notify.command` stays until the command has exited, so that only a
+//! command that was killed together with the actor runs again. So nothing is reported twice, and nothing is lost.
 
 use std::{
     collections::VecDeque,

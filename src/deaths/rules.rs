@@ -1,9 +1,9 @@
-//! The death window: when deaths become an alert, which of them one follow-up tells, and what may have caused them. Pure.
+//! The death window: which deaths become an alert, which become its follow-up, and what may have caused them. Pure.
 //!
-//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names whoever died within 30 s when the third death comes,
-//! and begins anew with the fourth: of five sessions that die together it names three. Here the alert is followed by one
-//! more window whose deaths are told together. Deaths count by the time they were *noticed*; they are confirmed seconds
-//! later, and not in that order. Nothing here may act or read a clock.
+//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the third death
+//! comes, and starts over with the fourth: of five sessions that die together it names three. Here one more window follows the
+//! alert, and its deaths are reported together. Deaths count by the time they were *noticed*; they are confirmed seconds later,
+//! and in a different order. Nothing here may act or read a clock.
 
 use std::{collections::BTreeSet, time::Duration};
 

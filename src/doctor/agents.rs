@@ -39,7 +39,7 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         let rig = &plan.name;
         let mut known = |listed: Result<Vec<AgentName>, String>| {
             listed
-                .map_err(|why| unlisted.push(format!("{why}; who works there is not known")))
+                .map_err(|why| unlisted.push(format!("{why}; its agents are not known")))
                 .unwrap_or_default()
         };
         let (polecats, crew) = (known(roster::list(deps, rig).await), known(roster::crew(deps, rig).await));

@@ -1,6 +1,6 @@
-//! The disk, asked about owners, room and holders of locks: what the [`Files`](crate::town::files::Files) port has no need of.
+//! The disk: file owners, free space and lock holders, which the [`Files`](crate::town::files::Files) port does not offer.
 //!
-//! Looks only: nothing is opened for writing, made or locked. It must not judge.
+//! It only reads: nothing is opened for writing, created or locked. It must not judge.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the disk for the doctor")]
 
 use std::{

@@ -34,7 +34,7 @@ const TOOLS: [Tool; 4] = [
     Tool {
         setting: "git",
         asked: "--version",
-        without: "polecats are not started, and no worktree is brought up to date",
+        without: "polecats are not started, and worktrees are not updated",
     },
 ];
 
@@ -97,11 +97,11 @@ fn of_tool(observed: &Observed) -> Finding {
         // Slow is not broken, but without tmux nothing at all can be done.
         Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => Area::Tools.note(
             format!("{program}{place}: its version is not known: {error}"),
-            "run it by hand: whatever waits for it will take that long too",
+            "run it by hand: everything that needs it takes that long too",
         ),
         Err(error) => Area::Tools.wrong(
             format!("{program}{place} cannot be used: {error}: {without}"),
-            format!("mend it, or set commands.{setting} in settings/supervisor.json"),
+            format!("repair it, or set commands.{setting} in settings/supervisor.json"),
         ),
     }
 }
@@ -111,8 +111,7 @@ fn of_tmux(line: &str, place: &str) -> Finding {
     match ability(line) {
         Ability::Control => Area::Tools.ok(format!("{line}{place}")),
         Ability::Subprocess => {
-            let what =
-                format!("{line}{place} has no usable control mode: deaths are noticed by sweeps alone");
+            let what = format!("{line}{place} has no usable control mode: deaths are noticed only by scans");
             Area::Tools.note(what, hint)
         }
         Ability::TooOld => Area::Tools.wrong(format!("{line}{place} is too old"), hint),

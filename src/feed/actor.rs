@@ -1,8 +1,8 @@
-//! The curator: the actor that keeps the feed up with the event log.
+//! The curator: the actor that keeps the feed up to date with the event log.
 //!
-//! Woken when the log changes, and now and then in case that was not told. One round at a time: what of our own events
-//! still waits is written into the log, what is new there is carried over to the feed, and how far that came is put on
-//! disk, not more often than once a second. It must not judge an event; that is the rules' part.
+//! A change of the log wakes it, and a timer in case a change was not reported. It runs one round at a time: it writes our own
+//! pending events to the log, carries new lines over to the feed, and saves its progress at most once a second. It must not
+//! judge an event; that is the rules' part.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
-//! Follow: finds what comes next in the event log, whatever becomes of its file.
+//! Follow: finds the next part of the event log, whatever happened to the file.
 //!
-//! Asks the [`Journals`](crate::town::journal::Journals) and goes by the rules of [`position`](super::position). A file that
-//! was renamed or deleted is read to its end first, through the handle that is held on it or, after our restart, by finding
-//! it beside the log. It must not write anything, nor know what the lines mean.
+//! It asks the [`Journals`](crate::town::journal::Journals) and follows the rules of [`position`](super::position). A file that
+//! was renamed or deleted is read to its end first: through the open handle or, after a restart, by finding it beside the log.
+//! It must not write anything, nor know what the lines mean.
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 

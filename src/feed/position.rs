@@ -1,9 +1,9 @@
-//! Position: how far the event log was read, and where to go on when it is not the file it was. Pure.
+//! Position: how far the event log was read, and where to continue when it is a different file now. Pure.
 //!
-//! The log can be renamed and begun anew, copied and cut short, deleted or replaced, also while nobody looks. So a position
-//! is a place in a file known by what it is, with the bytes around it: what was read must still be there, else the log was
-//! cut short, and the rest of it is in a copy. What stood beside the log when the file was begun is behind us; what came
-//! since is the log's continuation.
+//! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs. So a position
+//! is an offset in a file identified by device and inode, with the bytes around it. If those bytes are no longer there, the log
+//! was truncated, and its rest is in a copy. Files that stood beside the log when it was created were read before; files that
+//! appeared since are its continuation.
 
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ mod hex {
             .chunks(2)
             .map(byte)
             .collect::<Option<_>>()
-            .ok_or_else(|| D::Error::custom("no hexadecimal bytes"))
+            .ok_or_else(|| D::Error::custom("not hexadecimal bytes"))
     }
 }
 

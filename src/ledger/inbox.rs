@@ -89,7 +89,7 @@ async fn ask(ports: &Ports, words: &[&str]) -> Result<Inbox, Fault> {
 
 async fn remove(ports: &Ports, how: &str, id: &str) -> Removal {
     if !is_id(id) {
-        return Removal::Failed(format!("{:?} is no message's id", shorten(id)));
+        return Removal::Failed(format!("{:?} is not a message id", shorten(id)));
     }
     match gt::run(ports, &["mail", how, id], &[]).await {
         Ok(_) => Removal::Done,

@@ -1,4 +1,4 @@
-//! The ledger: what the supervisor asks of and tells through Gas Town's own programs.
+//! The ledger: everything the supervisor does through Gas Town's own programs, `bd` and `gt`.
 //!
 //! Recovery must never depend on them: they may be down when they are needed most.
 

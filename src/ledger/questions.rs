@@ -1,9 +1,9 @@
-//! Questions: ids of beads that are to be looked up, waiting to be asked for together.
+//! Questions: batches bead ids that are looked up at the same time.
 //!
-//! Many owners want to know of their own agent's bead in the same moment, and `bd` takes its time for each run. So while one
-//! call is under way what else is asked of its database waits here, and goes with the next. There is no task behind it:
-//! whoever is first [leads](Questions::lead), asks for everybody and hands out the answers. One that goes away meanwhile takes
-//! nothing with it but its own question: those it asked for are told so, and ask again.
+//! Many owners need the bead of their agent at the same moment, and each run of `bd` takes time. So while one run is under way,
+//! further ids for the same database wait here and go into the next run. There is no task behind it: the first caller
+//! [leads](Questions::lead), asks for all and hands out the answers. A leader that is dropped loses only its own question: the
+//! callers it asked for are notified and ask again.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,8 @@
-//! Bead store: the port through which bead databases are read without running `bd`.
+//! Bead store: the port that reads bead databases without running `bd`.
 //!
-//! A run of `bd` costs more processor time than everything else in a heartbeat together, so what is read ahead is read from
-//! the database itself where that says the same as `bd show` would. Who cannot answer for certain says why, and `bd` is asked.
-//! It must never write, nor make a database.
+//! A run of `bd` costs more processor time than everything else in a heartbeat together. So reading ahead uses the database
+//! itself where that gives the same answer as `bd show`. An adapter that is not certain says why, and `bd` is asked. It must
+//! never write, nor create a database.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
-//! The ledger's turn: two runs of `bd` on one database never overlap; those on different ones run side by side.
+//! Turns at a database: two runs of `bd` on one database never overlap; runs on different ones are parallel.
 //!
-//! Later versions of `bd` (0.50 and up) fail on their database's lock where earlier ones waited, so whoever runs `bd` takes
-//! the turn first. It is held for one run only: between two tries somebody else may come.
+//! Later versions of `bd` (0.50 and up) fail on a locked database where earlier ones waited, so every caller takes the turn
+//! first. It covers one run only: between two retries another caller may run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

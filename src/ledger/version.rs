@@ -1,6 +1,6 @@
-//! Which version of `bd` there is: asked once, kept for the life of the process.
+//! The version of `bd`: asked once and kept for the life of the process.
 //!
-//! Nothing waits for it: whoever needs it before it is known does what every version understands.
+//! Nothing waits for it: until it is known, callers do what every version understands.
 
 use std::{
     collections::BTreeSet,

@@ -1,7 +1,7 @@
-//! The deacon's mail: the actor that reads the deacon's inbox for what the supervisor is asked to do there.
+//! The mail watcher: the actor that reads the deacon's inbox for requests to the supervisor.
 //!
-//! One reading at a time; what is asked for is claimed and passed on, what polecats are waiting for the word to begin is told
-//! to their rigs. A heartbeat never waits for `gt`. It must not carry anything out.
+//! One reading at a time. It claims requests and passes them on, and passes pending spawns to their rigs. A heartbeat never waits
+//! for `gt`. It must not carry anything out.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -205,8 +205,7 @@ async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigNa
     let (mut left, mut archived) = (Left::new(), 0);
     let prune_after = deps.settings().spawns.prune_after;
     for spawn in spawns::rules::homeless(messages, rigs, deps.now().wall, prune_after) {
-        let why =
-            format!("it tells of a polecat in rig {}, which is not there", reading::shorten(&spawn.rig));
+        let why = format!("it names a polecat in rig {}, which does not exist", reading::shorten(&spawn.rig));
         if !spawn.archive {
             left.insert(spawn.id, why);
             continue;
@@ -237,10 +236,8 @@ fn tell_left(deps: &Deps, before: &Left, left: &Left) {
     let more = left.len().saturating_sub(ids.len());
     let ids = ids.into_iter().collect::<Vec<_>>().join(", ");
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-    deps.problems.report(
-        key,
-        format!("mail in the deacon's inbox cannot be dealt with, the log says why: {ids}{and}"),
-    );
+    deps.problems
+        .report(key, format!("mail in the deacon's inbox cannot be processed (see the log): {ids}{and}"));
 }
 
 /// So many messages that are left in the inbox are told at once in the log,

@@ -1,9 +1,9 @@
-//! The operator watch: sees to it that Gas Town's commands are seen while they are at work, and when each one ended.
+//! The operator watch: detects Gas Town's commands while they run, and notices when each one ends.
 //!
-//! When the program begins it glances at the youngest processes, three times, because the new one's name comes some
-//! milliseconds after its file was opened. While a command that changes agents runs it looks once a second and waits for
-//! its end. Everything it finds out goes into the [register](super::register::Operations), from where owners take it.
-//! It must not judge what a command means, and it acts on nothing.
+//! When the `gt` binary is opened, it examines the newest processes three times, because a process gets its new name some
+//! milliseconds after the file was opened. While a command that changes agents runs, it scans once a second and waits for the
+//! command's exit. All results go into the [register](super::register::Operations), where owners read them. It must not judge
+//! what a command means, and it acts on nothing.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -232,7 +232,7 @@ impl OperatorState {
         for operation in &running {
             let (pid, born) = (operation.pid, operation.born);
             if self.held.insert((pid, born)) {
-                tracing::debug!("at work: `{}` (PID {pid})", operation.line);
+                tracing::debug!("running: `{}` (PID {pid})", operation.line);
                 let deps = self.deps.clone();
                 let ended = async move {
                     deps.processes.ended(pid, born).await;
@@ -276,7 +276,7 @@ impl OperatorState {
                 match deps.beginnings.watch(programs).await {
                     Some(why) => {
                         let text =
-                            format!("{why}; commands that end sessions are looked for only after a death");
+                            format!("{why}; commands that end sessions are detected only after a death");
                         deps.problems.report("operator/beginnings", text)
                     }
                     None => deps.problems.clear("operator/beginnings"),

@@ -1,8 +1,8 @@
-//! The allowance: how much of the machine looking may cost. Pure.
+//! The allowance: how much processor time the detection of commands may use. Pure.
 //!
-//! Agents run `gt` all the time, and every time it is looked whether somebody changes the town. Each look has to be paid
-//! for with twenty times its length, of which a second may be owed: a lone command is looked for at once, and however
-//! many begin, looking takes no more than a twentieth of one processor.
+//! Agents run `gt` all the time, and each run is examined for a command that changes the town. After an examination, twenty times
+//! its duration must pass, with a credit of up to one second. So a single command is examined at once, and however many start,
+//! detection uses at most a twentieth of one processor.
 
 use std::time::Duration;
 

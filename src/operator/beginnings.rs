@@ -1,8 +1,8 @@
-//! Beginnings: a counter that moves when Gas Town's program is about to begin.
+//! Exec watcher: a counter that moves when Gas Town's program is about to start.
 //!
-//! To run a program the kernel opens its file, which Linux tells through inotify: before the process has its new name, and
-//! so tens of milliseconds before a command has killed anything. Only a hint to look: reading the file moves it too, and
-//! who opened it is not told.
+//! To run a program the kernel opens its file, which Linux reports through inotify: before the process has its new name, and
+//! so tens of milliseconds before a command has killed anything. It is only a hint: reading the file moves the counter too, and
+//! inotify does not say which process opened it.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched files")]
 
 use std::{

@@ -1,4 +1,4 @@
-//! What was seen of Gas Town's commands, and for how long it is remembered. Pure.
+//! The commands of Gas Town that were detected, and how long they are remembered. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,6 +1,6 @@
-//! The register of Gas Town's commands seen at work: those that run, and those that ran a moment ago.
+//! The register of detected commands: those that run, and those that ended a moment ago.
 //!
-//! A register and not an actor's state: owners ask it in the moment of a death, and it survives the crash of any actor.
+//! It is a register and not an actor's state: owners read it at the moment of a death, and it survives the crash of any actor.
 
 use std::{
     path::Path,

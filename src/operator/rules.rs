@@ -1,4 +1,4 @@
-//! Which running command is somebody changing this town, and which agents it means. Pure.
+//! Which running command changes this town, and which agents it affects. Pure.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -1,6 +1,6 @@
-//! The words of Gas Town's command line, and how one is taken apart without knowing the flags of every command. Pure.
+//! The syntax of Gas Town's command line, parsed without knowing the flags of every command. Pure.
 //!
-//! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), their lines as seen in the process table.
+//! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), as their command lines appear in the process table.
 
 use super::rules::Effect;
 use crate::agent::identity::Role;

@@ -153,7 +153,7 @@ impl HealthState {
             }
             // Those that are known are looked after all the same.
             Some(Err(why)) => {
-                let text = format!("the polecats of {} are not known: {why}", self.rig.name);
+                let text = format!("cannot list the polecats of {}: {why}", self.rig.name);
                 self.deps.problems.report(key, text);
             }
             // The heartbeat names this part as late.

@@ -242,8 +242,8 @@ mod tests {
         };
         for (state, bead, expected) in [
             ("stuck", Answer::NotAsked, "its agent bead says `stuck`"),
-            ("working", Answer::Missing, "gt-1, which is on its hook, does not exist"),
-            ("working", hooked().remove(3).1, "gt-1, which is on its hook, is closed"),
+            ("working", Answer::Missing, "its hooked bead gt-1 does not exist"),
+            ("working", hooked().remove(3).1, "its hooked bead gt-1 is closed"),
         ] {
             let assignment = assignment(&agent(state), &bead, now(), None, GUARD);
             let Assignment::None(why) = &assignment else { panic!("{assignment:?}") };

@@ -1,7 +1,7 @@
-//! One answer for many who ask at the same time: while one is being made, those who come wait, and share the next.
+//! Single-flight: concurrent callers share the next result.
 //!
-//! What is told was begun after it was asked for, never before: an answer that is only recent would miss what whoever asks
-//! has just heard of. It must not decide what is asked.
+//! A result was always computed after it was asked for, never before: a merely recent result would miss the change that the
+//! caller has just heard of. It must not decide what is asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
-//! The rig supervisor: stands over a rig's actors, restarts one that crashes, and passes on what the root says.
+//! The rig supervisor: supervises a rig's actors, restarts one that crashes, and passes on messages from the root.
 //!
-//! It owns no agent: each has an actor of its own. Those of polecats follow their directories; one of a crew member is made
-//! once somebody asks for it. Whatever else a rig gets joins its children here.
+//! It owns no agent: each has an actor of its own. The actors of polecats follow their directories; a crew member's is created on
+//! its first request. Anything else a rig gets becomes one of its children here.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,8 +1,8 @@
-//! Running: who supervises a town now, as somebody sees it who is about to stop it or to tell it something.
+//! Running: finds the process that supervises a town, for commands that stop it or send it a signal.
 //!
-//! The lock decides, as Gas Town 0.2.6 to 0.3 has it; the PID file only says where to look. A process is signalled only while
-//! the lock is held, and, where that can be seen, only when it is one that has the lock's file open: the PID file may be
-//! left over from a supervisor that was killed, and its number another program's by now. Nothing here kills.
+//! The lock decides, as in Gas Town 0.2.6 to 0.3. The PID file only says where to look. A process is signalled only while the
+//! lock is held and, where the system shows it, only if the process has the lock file open. A PID file may be left over from a
+//! supervisor that was killed, and another program may have its PID now. Nothing here kills.
 #![allow(
     clippy::disallowed_methods,
     reason = "part of the adapter that finds the holder of the daemon's lock"
@@ -37,15 +37,15 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
     /// Nobody holds the lock.
-    #[error("not running: nobody supervises {town}")]
+    #[error("not running: no supervisor in {town}")]
     NotRunning {
         /// The town.
         town: PathBuf,
     },
     /// Somebody holds the lock, and it cannot be told who.
     #[error(
-        "somebody holds {lock}, but daemon/daemon.pid names no process that does; nothing was signalled \
-         (`fuser {lock}` tells who it is)"
+        "a process holds {lock}, but daemon/daemon.pid does not name it; nothing was signalled \
+         (`fuser {lock}` shows which)"
     )]
     Nameless {
         /// The lock.

@@ -1,9 +1,9 @@
-//! The session watch: decides when everything is looked at, and passes on what was seen.
+//! The session watch: decides when all sessions are scanned, and passes on the result.
 //!
-//! It sweeps when the sessions port hints at a change, when a heartbeat asks, and every `tmux.sweep` in any case; one
-//! sweep at a time, hints in between end in one more. Each death is told once, at once: when the port reports an end, or
-//! by the sweep that misses something, before that sweep. It must not judge what a sweep shows or a death means: its
-//! supervisor passes each one on to the owners.
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan runs at a
+//! time; reports during a scan cause one more. Each death is reported once and at once: when the port reports an end, or when a
+//! scan misses a session, before that scan is passed on. It must not judge what a scan shows or a death means: its supervisor
+//! passes each one on to the owners.
 
 use std::{sync::Arc, time::Duration};
 
@@ -247,7 +247,7 @@ impl WatchState {
         let now = self.deps.now();
         self.last_began = Some(now.mono);
         let deps = self.deps.clone();
-        let panicked = Sweep::failed(now, "a sweep panicked".to_owned());
+        let panicked = Sweep::failed(now, "a scan panicked".to_owned());
         self.work.spawn(
             async move {
                 let sweep = sweep_within(SWEEP_LIMIT, &*deps.sessions, &*deps.processes, now).await;

@@ -1,7 +1,7 @@
-//! Death: one session's end, or the end of what ran in it, told to the owner of its agent once.
+//! Death: the end of one session, or of what ran in it, reported once to the owner of its agent.
 //!
-//! It says that something ended and when that was noticed. Whether an agent is really dead, and whether anybody meant it
-//! to be, is not known yet: that is what [`confirmation`](crate::agent::confirmation) is for.
+//! It says that something ended and when that was noticed. Whether the agent is really dead, and whether the end was deliberate,
+//! is not known yet: that is what [`confirmation`](crate::agent::confirmation) is for.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! The sweep: one look at all sessions and the processes in them. It is the truth; events only hint at it.
+//! The scan: one reading of all sessions and the processes in them. It is the truth; events are only hints.
 //!
-//! One question to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
-//! sees: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
+//! It takes one query to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
+//! shows: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The rounds: the pending spawns of one rig, as a component of the actor that owns its polecats.
 //!
-//! Each message is attended by a task of its own, all side by side. What was decided about a message is remembered as long
-//! as that is in the inbox: one that cannot be archived is never attended again.
+//! Each message has a task of its own; all run at the same time. The outcome of a message is remembered while the message is in
+//! the inbox: one that cannot be archived is never handled again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -200,7 +200,7 @@ impl Spawns {
 
     fn unusable(&mut self, spawn: &Spawn, why: &BadName, is_old: bool) {
         let text = format!(
-            "mail {} in the deacon's inbox tells of a polecat of {} that cannot be: {why}",
+            "mail {} in the deacon's inbox names an impossible polecat of rig {}: {why}",
             spawn.id, self.rig.name
         );
         self.unusable.insert(spawn.id.clone(), text);

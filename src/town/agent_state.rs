@@ -32,7 +32,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<AgentState, FileProblem> {
         state: String,
     }
     let file: File = reading::json(path, bytes)
-        .map_err(|problem| problem.advise("it is written afresh at the agent's next start"))?;
+        .map_err(|problem| problem.advise("the agent rewrites it at its next start"))?;
     Ok(match file.state.as_str() {
         "running" => AgentState::Running,
         "stopped" => AgentState::Stopped,

@@ -217,7 +217,7 @@ pub(super) fn append_lock(path: &Path) -> io::Result<File> {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("somebody else has held {}.lock for 2s", path.display());
+                let reason = format!("another process has held {}.lock for 2s", path.display());
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             Err(TryLockError::Error(error)) => return Err(error),

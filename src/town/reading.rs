@@ -1,7 +1,7 @@
-//! Reading: what came of reading a file that others write, and what to go by when it was unreadable.
+//! Reading: the result of reading a file that others write, and the value to use when it was unreadable.
 //!
-//! Such files can be half-written, of the wrong type or gone at any moment. Whatever is wrong becomes a [`FileProblem`]
-//! that names path, line, column and key. Nothing here touches the disk, and nothing here decides what a file means.
+//! Such files can be half-written, of the wrong type or gone at any moment. Each error becomes a [`FileProblem`] that names path,
+//! line, column and key. Nothing here touches the disk, and nothing here decides what a file means.
 
 use std::{
     fmt, io,

@@ -59,7 +59,7 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
         }
         _ => {
             if write(deps, path, ours.into_bytes()).await {
-                tracing::info!("PID file was gone or not ours, written again");
+                tracing::info!("PID file was missing or not ours, rewritten");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The root: owns the tree of actors, keeps the heartbeat, and carries words between the parts.
+//! The root: owns the tree of actors, runs the heartbeat, and passes messages between the parts.
 //!
 //! It restarts an actor that crashes, suspends one that crashes too often, follows the town as rigs come and go, and stops
 //! everything in order. It owns no agent and decides nothing about one.
@@ -103,7 +103,7 @@ pub enum RootMsg {
 /// What a probe shows.
 #[derive(Debug)]
 pub struct RootSnapshot {
-    /// Its heartbeat.
+    /// The supervisor's heartbeat.
     pub heartbeat: HeartbeatReport,
     /// What the heartbeat under way waits for.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests read it"))]

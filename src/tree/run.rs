@@ -81,7 +81,7 @@ async fn run_root(plan: &RootPlan, signals: &Signals, root_up: &impl Fn(ActorRef
         let signal = tokio::select! {
             biased;
             signal = signals.next() => signal,
-            _ = &mut ended => return RootEnd::Crashed("it ended unasked".to_owned()),
+            _ = &mut ended => return RootEnd::Crashed("it ended without a request".to_owned()),
         };
         let told = match signal {
             Signal::Stop => break,

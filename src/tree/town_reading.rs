@@ -1,4 +1,4 @@
-//! Town reading: the files that say what the town consists of and how it is to be treated, read together.
+//! Town reading: reads the files that say what the town consists of and how it is configured.
 //!
 //! Settings, rigs and routes. What cannot be used is reported once per change, and the last good version stays in force;
 //! a `rigs.json` that does not parse must never look like a town without rigs.

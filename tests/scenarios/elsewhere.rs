@@ -92,7 +92,11 @@ fn one_that_outlived_its_pane_is_waited_for() {
                 && why.contains("(PID "),
             "{status:#?}"
         );
-        assert_eq!(world.logged("r/witness: runs out of the supervisor's sight").len(), 1, "told once");
+        assert_eq!(
+            world.logged("r/witness: runs where the supervisor cannot reach it").len(),
+            1,
+            "told once"
+        );
         world.hidden_ends(&witness("r"));
         world.until("its restart", secs(30), |state| state.created(&witness("r")).len() == 2).await;
     });

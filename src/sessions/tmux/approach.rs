@@ -277,7 +277,7 @@ impl Approach {
         let mut closed = self.closed.subscribe();
         let printed = tokio::select! {
             biased;
-            _ = closed.wait_for(|closed| *closed) => return Err(Trouble::Gone("we are shutting down".to_owned())),
+            _ = closed.wait_for(|closed| *closed) => return Err(Trouble::Gone("the supervisor is shutting down".to_owned())),
             printed = self.plain(&requests, PROBE) => printed,
         };
         match printed {

@@ -1,8 +1,8 @@
-//! The control connection: one `tmux -C` client, a child with pipes, over which all commands go.
+//! The control connection: one `tmux -C` client, a child with pipes, that carries all commands.
 //!
-//! Commands are answered in the order they were sent, late perhaps. A connection ends once and for good: when the client
-//! leaves, when the server dies, or when it is dismissed or dropped; whoever still waits is told. It must not connect again
-//! by itself, nor be ended because an answer is late: a server that stands still goes on where it was.
+//! Commands are answered in the order they were sent, possibly late. A connection ends for good when the client exits, when the
+//! server dies, or when it is dismissed or dropped; all pending callers are notified. It must not reconnect by itself, nor be
+//! closed because an answer is late: a server that was stopped continues where it was.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{

@@ -1,8 +1,8 @@
-//! What the kernel tells of processes: of one that has ended and was not reaped yet, and which run with certain words.
-//! Linux only; elsewhere nothing.
+//! What the kernel knows about processes: the exit status of one that has exited and was not reaped yet, and which processes run
+//! with given arguments. Linux only; elsewhere nothing.
 //!
-//! Its parent reaps it at any moment, so there is not always an answer, and no answer says nothing. Where `/proc` may not
-//! be read for this process (it changed its user), the kernel shows 0 for its exit status.
+//! The parent may reap it at any moment, so there is not always an answer; no answer means nothing. Where `/proc` may not be read
+//! for the process (it changed its user), the kernel shows 0 as its exit status.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter; its test ends real processes")]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The root and what is asked for: passing a request on to the agent's owner, and giving the mayor one.
+//! The root and requests: passes a request on to the agent's owner, and creates the mayor's owner.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The root and its heartbeat: asking the parts, and hearing them.
+//! The root and its heartbeat: asks the parts, and receives their answers.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl RootState {
         }
         let (deps, now) = (self.plan.deps.clone(), self.plan.deps.now());
         let limit = deps.settings().heartbeat.deadline / STEPS;
-        let panicked = Arc::new(Sweep::failed(now, "a sweep panicked".to_owned()));
+        let panicked = Arc::new(Sweep::failed(now, "a scan panicked".to_owned()));
         self.work.spawn(
             async move {
                 let sweep = sweep_within(limit, &*deps.sessions, &*deps.processes, now).await;
@@ -116,7 +116,7 @@ impl RootState {
         } else {
             let late = late.into_iter().collect::<Vec<_>>().join(", ");
             problems.report("heartbeat/late", format!("late in the heartbeat: {late}"));
-            tracing::info!("Heartbeat complete (#{number}), but for: {late}");
+            tracing::info!("Heartbeat complete (#{number}), except: {late}");
         }
         let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
         self.work.run(async move { housekeeping::write_state(&deps, process, true, last, number).await });
