@@ -12,7 +12,7 @@ use std::{
 
 /// The longest text of a problem, in characters: what others wrote may be repeated in it.
 const LONGEST: usize = 2000;
-/// So many problems are shown; of more there is only the number.
+/// Maximum number of problems shown; the rest is only counted.
 const MOST: usize = 500;
 
 /// The register, shared by all parts of one supervisor.
@@ -39,7 +39,7 @@ impl Problems {
         true
     }
 
-    /// Notes what is wrong without a line in the log, for whoever has told it already, or cannot.
+    /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
         self.locked().insert(key.to_owned(), bounded(text));
     }

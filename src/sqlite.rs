@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::town::{opening, reading::shorten};
 
-/// How long a lock of somebody else is waited for.
+/// How long to wait for another process's lock.
 const BUSY: Duration = Duration::from_millis(250);
 /// How long a statement may take,
 const LIMIT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const STUCK: Duration = Duration::from_secs(3);
 pub enum Trouble {
     /// There is none.
     Missing,
-    /// It is there and cannot be read now; in the words of whoever tried.
+    /// It exists and cannot be read now; the text is the reader's.
     Unreadable(String),
 }
 
@@ -101,7 +101,7 @@ async fn answer<T: Send + 'static>(
     }
 }
 
-/// Set when nobody waits for the answer any more.
+/// Set when no caller waits for the answer any more.
 #[derive(Default)]
 struct GivenUp(Arc<AtomicBool>);
 

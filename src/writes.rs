@@ -128,7 +128,7 @@ impl Writes {
     }
 }
 
-/// A write that was given up, because nobody waits for it any more, may not have happened: it counts as failed.
+/// A write that was given up, because its caller is gone, may not have happened: it counts as failed.
 struct Unwritten<'a>(Option<&'a dyn Content>);
 
 impl Drop for Unwritten<'_> {

@@ -38,7 +38,7 @@ pub struct Suspect {
     pub woke: Option<Timestamp>,
 }
 
-/// Looks at everything again and mails it if it is still so. Returns whether the rig may be mailed at all now.
+/// Reads everything again and mails it if it still holds. Returns whether the rig may be mailed at all now.
 pub async fn make_sure(deps: &Deps, suspect: &Suspect) -> bool {
     if !is_allowed(deps, &suspect.spec).await {
         return false;

@@ -19,7 +19,7 @@ use crate::{
     town::reading::FileProblem,
 };
 
-/// So many agents are remembered; of more, the one whose incident began first is forgotten.
+/// Maximum number of remembered agents; beyond it the oldest incident is forgotten.
 const LIMIT: usize = 10_000;
 
 /// The register, with its file `incidents.json`.
@@ -43,13 +43,13 @@ struct Incident {
     conditions: BTreeMap<Condition, Told>,
 }
 
-/// What is told.
+/// What is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
     /// It is alive but makes no progress.
     Gupp,
-    /// It does not live, and nobody does anything about it.
+    /// It is dead, and is not being restarted.
     Orphaned,
     /// It crashed, and could not be restarted.
     Crashed,
@@ -107,7 +107,7 @@ impl Incidents {
         self.open.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.open.peek(ports).await
     }

@@ -38,7 +38,7 @@ pub struct Audit {
     missing: Option<FirstSeen>,
     /// When the last snapshot was judged.
     last: Option<Now>,
-    /// When the machine was first seen to have woken from its last sleep: nobody got on while it slept.
+    /// When the machine was first seen to have woken from its last sleep: no agent made progress while it slept.
     woke: Option<Timestamp>,
     turn: Arc<Semaphore>,
 }

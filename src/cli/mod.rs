@@ -95,7 +95,7 @@ fn is_not_running(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(ClientError::NotRunning(_)))
 }
 
-/// Prints an answer, in which nothing that others wrote is obeyed by a terminal. An output nobody reads is no error.
+/// Prints an answer, with everything escaped that a terminal would obey. A closed output is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     written(&terminal::coloured_lines(text))
 }

@@ -24,7 +24,7 @@ use crate::{
     work::{ReplyTo, Work},
 };
 
-/// After the socket could not be made.
+/// When the socket could not be created, retry after this time.
 const RETRY: Duration = Duration::from_secs(30);
 /// Where what is wrong with the socket is reported.
 const PROBLEM: &str = "control/socket";

@@ -36,7 +36,7 @@ use crate::{
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 /// The most that is repeated of a refusal that is not ours, in bytes.
 const LONGEST_REFUSAL: usize = 4096;
-/// The end of a path that tells something about an agent.
+/// The last path segment of a command for one agent.
 const CLEAR_BACKOFF: &str = "/clear-backoff";
 
 /// What is served.

@@ -18,12 +18,12 @@ use super::{
     reporter::Reporter,
 };
 
-/// What happens in a burst is told together.
+/// Changes of a burst are sent together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// What does not happen to an agent is looked for so often, while somebody follows.
+/// How often the parts of the report other than agents are compared while a client follows.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Somebody follows.
+/// A client follows.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changed = reporter.deps().histories.changed();
     let following = Following { reporter, changed, told: None };

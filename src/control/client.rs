@@ -133,7 +133,7 @@ impl Client {
     /// directory.
     ///
     /// # Errors
-    /// [`ClientError::NoTown`]. That nobody supervises the town is no error.
+    /// [`ClientError::NoTown`]. A town without a supervisor is no error.
     pub fn new(town: Option<&Path>) -> Result<Self, ClientError> {
         Ok(Client::of(root::find_here(town)?))
     }

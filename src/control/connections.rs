@@ -25,7 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// So many connections at once.
+/// Maximum number of connections.
 const MOST: usize = 64;
 /// How long the head of a request may take to come.
 const HEAD: Duration = Duration::from_secs(2);

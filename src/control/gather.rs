@@ -71,7 +71,7 @@ pub async fn gather(
     })
 }
 
-/// Those supervised agents for which nobody answered, with what is known of why.
+/// The supervised agents that no actor answered for, with the known reason.
 fn unanswered(
     supervised: Vec<AgentStatus>,
     answered: &[AgentReport],

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How the town was. `running` is false: whether somebody runs is for the lock to say.
+/// The state of the town. `running` is false: only the lock tells whether a supervisor runs.
 pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     let mut report = StatusReport {
         town: paths.root().display().to_string(),

@@ -31,12 +31,12 @@ use crate::town::{
 /// The port: where the supervisor can be asked.
 #[async_trait]
 pub trait Door: Send + Sync {
-    /// Makes the socket of this town, in the place of one that is there, unless the one that was made before is still in its
+    /// Creates the socket of this town and replaces an existing one, unless the one created before is still in its
     /// place. `None`: there is nothing new to serve. An error says what is in the way.
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>>;
 }
 
-/// A socket that was made.
+/// A socket that was created.
 #[derive(Debug)]
 pub struct Opened {
     /// Who connects.

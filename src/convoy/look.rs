@@ -62,10 +62,10 @@ impl Outcome {
     }
 }
 
-/// What the last look saw.
+/// What the last round found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// What the databases it read looked like before; nothing where a later change may go unnoticed.
+    /// The stamps of the databases before they were read; nothing where a later change may go unnoticed.
     stamps: BTreeMap<Database, Option<Stamp>>,
     /// Whether there is an open convoy, where that is known.
     pub any_open: Option<bool>,
@@ -75,7 +75,7 @@ pub struct Seen {
     complete: BTreeSet<String>,
 }
 
-/// Looks once more after `before`, and does what follows. A timed look has the convoys checked if one is open, complete or not.
+/// Runs one round after `before`, and acts on it. A timed round has the convoys checked if one is open, complete or not.
 pub async fn look(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     let (answer, mut seen) = match read_databases(deps, &before).await {
         Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
@@ -153,7 +153,7 @@ async fn instead_of_database(deps: &Deps, why: StoreError) -> Result<bool, Strin
     }
 }
 
-/// That nobody knows whether a convoy is open is reported as long as it lasts.
+/// Reports, as long as it lasts, that it is unknown whether a convoy is open.
 fn report(deps: &Deps, answer: &Result<bool, String>) {
     match answer {
         Ok(any) => {

@@ -20,7 +20,7 @@ use crate::{
 /// What was found of the program of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Program {
-    /// Its name and its command, as a person would tell it (`claude`, `fast (/opt/fast)`).
+    /// Its name and its command, as shown to people (`claude`, `fast (/opt/fast)`).
     what: String,
     /// Whether it can be run.
     on_path: bool,

@@ -22,13 +22,13 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 /// Before this nothing of Gas Town was written (2024-01-01).
 const FIRST: i64 = 1_704_067_200;
 
-/// So much of the end of the event log is looked at for its last time.
+/// How much of the end of the event log is searched for its last time.
 const TAIL: u64 = 64 << 10;
 
 /// A time in a file: which file, which time in it, and the time.
 type Noted = (&'static str, &'static str, Timestamp);
 
-/// Looks at the times in the town's files; what cannot be read is told with the files.
+/// Checks the times in the town's files; unreadable files are reported elsewhere.
 pub async fn look(deps: &Deps) -> Vec<Finding> {
     let mut noted: Vec<Noted> = Vec::new();
     let path = deps.paths.deacon_heartbeat();

@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// So many heartbeats may be missing before a supervisor that holds the lock is said to hang.
+/// Number of missing heartbeats after which a supervisor that holds the lock is reported as hanging.
 const MISSING: u32 = 3;
 
 /// A process that holds a lock, and its executable where that is known.
@@ -35,9 +35,9 @@ pub type Holder = (u32, Option<PathBuf>);
 /// What was seen.
 #[derive(Debug, Clone)]
 struct Observed {
-    /// Whether somebody holds the lock; an error says why that is not known.
+    /// Whether a process holds the lock; an error says why that is unknown.
     pub held: Result<bool, String>,
-    /// Who; empty where the system does not tell.
+    /// Which processes; empty where the system does not show them.
     pub holders: Vec<Holder>,
     /// What the PID file names; `None` without one, `Some(None)` when it names no process.
     pub pid_file: Option<Option<u32>>,
@@ -50,7 +50,7 @@ struct Observed {
     pub asked: Option<Result<usize, String>>,
 }
 
-/// Looks.
+/// Checks the supervisor.
 pub async fn look(deps: &Deps) -> Vec<Finding> {
     judge(&observe(deps).await, deps.now().wall)
 }
@@ -81,7 +81,7 @@ async fn observe(deps: &Deps) -> Observed {
     }
 }
 
-/// Who holds the lock of a file; empty where the system does not tell.
+/// The processes that hold the lock of a file; empty where the system does not show them.
 pub async fn holders(lock: &Path) -> Vec<Holder> {
     let mut holders = Vec::new();
     for pid in disk::holders(lock).await {

@@ -35,7 +35,7 @@ use crate::{
     tree::rigs_plan,
 };
 
-/// So much of the end of a file of events is looked through.
+/// How much of the end of an event file is checked.
 const EVENTS: u64 = 32 << 20;
 
 const ASIDE: &str = "the next supervisor renames it to .corrupt and starts with an empty one; repair it before that, or remove it";
@@ -135,7 +135,7 @@ pub async fn rigs(town: Town<'_>, naming: Naming) -> (Look, Vec<RigPlan>) {
     (look, plans)
 }
 
-/// Where a key stands in a JSON text, by its spelling.
+/// The position of a key in a JSON text, by its spelling.
 fn key_place(bytes: &[u8], key: &str) -> Option<Place> {
     let spelled = serde_json::to_string(key).ok()?;
     let text = std::str::from_utf8(bytes).ok()?;

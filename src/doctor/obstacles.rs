@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// The lock of the event log is waited for so long by everybody who writes to it; it is looked at this often meanwhile.
+/// How long every writer waits for the lock of the event log; and how often the check polls it meanwhile.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Looks; takes 2 s when the lock of the event log is held.
+/// Checks for obstacles; takes 2 s when the lock of the event log is held.
 pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let (shutdown, events) = tokio::join!(shutdown(deps), events(deps));
     let mut findings: Vec<Finding> = shutdown.map(of_shutdown).into_iter().collect();
@@ -53,7 +53,7 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     findings
 }
 
-/// Who holds `daemon/shutdown.lock`, as far as that is known; `None` when nobody does.
+/// The holder of `daemon/shutdown.lock`, if known; `None` when it is free.
 async fn shutdown(deps: &Deps) -> Option<Result<Vec<Holder>, String>> {
     let path = deps.paths.shutdown_lock();
     match deps.files.probe_lock(&path).await {

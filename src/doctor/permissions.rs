@@ -33,7 +33,7 @@ const OWN_DIRECTORY: Need = Need { kind: Kind::Directory, closed: Some(0o700) };
 const FILE: Need = Need { kind: Kind::File, closed: None };
 const OWN_FILE: Need = Need { kind: Kind::File, closed: Some(0o600) };
 
-/// Looks.
+/// Checks the permissions.
 pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let town = &deps.paths;
     let mut wanted = vec![
@@ -62,7 +62,7 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     findings
 }
 
-/// Agents that are to be kept running and have no directory to work in. One that cannot be looked at is not missing.
+/// Agents that should run and have no working directory. A directory that cannot be examined is not missing.
 async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let settings = deps.settings();
     let (witness, refinery) = (&settings.patrols.witness, &settings.patrols.refinery);

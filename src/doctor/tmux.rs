@@ -152,7 +152,7 @@ fn of_another_town(session: &Seen) -> Option<Finding> {
     ))
 }
 
-/// Agents that are named by the scheme that is not in force: nobody would find them, and start others.
+/// Agents named by the scheme that is not in force: the supervisor would not find them, and start others.
 fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
     let named = |it: &&Seen| {
         town.other_sessions.contains(&it.name)

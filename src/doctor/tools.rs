@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 struct Tool {
     /// Its key under `commands` in `settings/supervisor.json`.
     setting: &'static str,
-    /// What it is given to tell its version.
+    /// The argument that prints its version.
     asked: &'static str,
     /// What does not work without it.
     without: &'static str,

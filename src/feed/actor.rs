@@ -24,9 +24,9 @@ use crate::{
     work::{ReplyTo, Timer, Work},
 };
 
-/// In case nobody tells that the log changed,
+/// Time between two rounds in case a change of the log is not reported,
 const POLL: Duration = Duration::from_secs(30);
-/// and where nobody can, or something is waiting for the disk.
+/// and where changes cannot be watched, or something waits for the disk.
 const POLL_OFTEN: Duration = Duration::from_secs(5);
 /// Between two rounds: lines that come in a burst are one.
 const REST: Duration = Duration::from_millis(10);
@@ -80,7 +80,7 @@ pub struct FeedSnapshot {
     pub last_written: Option<Timestamp>,
     /// Events of the supervisor's own that wait to be written into the log.
     pub waiting: usize,
-    /// What keeps it from going on.
+    /// Why it cannot continue.
     pub problem: Option<String>,
 }
 

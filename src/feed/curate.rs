@@ -18,7 +18,7 @@ use crate::{
 
 /// So much of the log is read at once: it is put into words on the thread everybody shares.
 const PIECE: usize = 128 * 1024;
-/// After so many pieces there is time for something else.
+/// After this many chunks the task yields.
 const PIECES: usize = 32;
 /// The feed is for everybody to read.
 const MODE: u32 = 0o644;

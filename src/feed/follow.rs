@@ -22,13 +22,13 @@ pub enum Next {
     Nothing,
     /// These bytes follow the position, at least one.
     Bytes(Vec<u8>),
-    /// The log goes on here.
+    /// The log continues here.
     Elsewhere(Position),
     /// Something may have come in the last moment: ask once more.
     Again,
 }
 
-/// What is held on to between two looks; losing it costs nothing but what a deleted file had at its end.
+/// What is kept open between two rounds; losing it loses only the end of a deleted file.
 #[derive(Default)]
 pub struct Follower {
     held: Option<Arc<dyn OpenJournal>>,

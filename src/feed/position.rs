@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::town::journal::FileId;
 
-/// So many bytes are remembered of the beginning of a file, and of what was read last.
+/// Number of bytes that are remembered of the beginning of a file, and of what was read last.
 pub const MARK: usize = 256;
 
 /// How far the log was read.
@@ -18,7 +18,7 @@ pub const MARK: usize = 256;
 pub struct Position {
     /// In which file; `None` while there was none.
     pub file: Option<FileId>,
-    /// So many bytes of it are done with.
+    /// The number of its bytes that are processed.
     pub offset: u64,
     /// Whether that is in the middle of a line that is passed over.
     pub passing: bool,
@@ -47,7 +47,7 @@ impl Position {
         Position { file: Some(file), passed, ..Position::default() }
     }
 
-    /// Where reading goes on: a little before the offset, to see that what was read is still there.
+    /// Where reading continues: a little before the offset, to verify that what was read is still there.
     pub fn overlap(&self) -> u64 {
         self.offset.saturating_sub(self.before.len() as u64)
     }

@@ -84,7 +84,7 @@ impl Progress {
         taken
     }
 
-    /// The log goes on elsewhere; `torn` whether it ended here in the middle of a line.
+    /// The log continues elsewhere; `torn` whether it ended here in the middle of a line.
     pub fn go_on(&mut self, position: Position, torn: bool) {
         // One that is passed over is counted already.
         self.skipped += u64::from(torn && !self.position.passing);
@@ -103,7 +103,7 @@ impl Progress {
 pub struct FeedProgress(Kept<Progress>);
 
 impl FeedProgress {
-    /// Not begun, to be kept in this directory.
+    /// Not started, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
         FeedProgress(Kept::new(directory.join("feed.json")))
     }
@@ -113,7 +113,7 @@ impl FeedProgress {
         self.0.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.0.peek(ports).await
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
 
-/// So many ids are asked for in one call.
+/// Maximum number of ids in one call.
 pub const IDS_PER_CALL: usize = 100;
 
 /// Reads the beads with exactly these ids, run in the town, where `bd show` follows the routes, with one call for a hundred

@@ -6,8 +6,8 @@
 use super::gt;
 use crate::deps::Deps;
 
-/// Tells of a crash: `agent` is its mail address (`<rig>/<name>`), `exit` its exit code where it is known. Returns whether
-/// it was told; a failure is reported once as long as it lasts.
+/// Reports a crash: `agent` is its mail address (`<rig>/<name>`), `exit` its exit code where it is known. Returns whether
+/// that succeeded; a failure is reported once as long as it lasts.
 pub async fn log(deps: &Deps, agent: &str, session: &str, exit: Option<i32>) -> bool {
     let exit = exit.map(|exit| exit.to_string());
     let mut words = vec!["log", "crash", "--agent", agent, "--session", session];

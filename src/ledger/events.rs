@@ -10,7 +10,7 @@ use std::{
 
 use crate::{ledger::Ledger, town::events::Event};
 
-/// So many lines wait at the most; then the eldest is given up.
+/// Maximum number of waiting lines; then the oldest is dropped.
 const MOST: usize = 1000;
 
 /// What keeps events from being written, in the status.

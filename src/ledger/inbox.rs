@@ -33,7 +33,7 @@ pub struct Message {
 pub enum Removal {
     /// It is out.
     Done,
-    /// There is no such message (any more): somebody else took it.
+    /// There is no such message (any more): another reader took it.
     NotFound,
     /// It could not be taken out, and why.
     Failed(String),
@@ -98,7 +98,7 @@ async fn remove(ports: &Ports, how: &str, id: &str) -> Removal {
     }
 }
 
-/// `delete` tells it on standard error, `archive` on standard output.
+/// `delete` reports it on stderr, `archive` on stdout.
 fn says_not_found(error: &CommandError) -> bool {
     let CommandError::Failed { stdout, stderr, .. } = error else { return false };
     let not_found = "no issue found matching";

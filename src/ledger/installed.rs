@@ -4,7 +4,7 @@
 
 use crate::{commands::CommandError, ports::Ports};
 
-/// Whether an error says nothing more than that a program is not installed, which was told where it was run.
+/// Whether an error says only that a program is not installed, which was reported where it was run.
 pub fn is_told(error: &str) -> bool {
     error.contains(" is not installed or not on PATH (needed for ")
 }

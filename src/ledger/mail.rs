@@ -15,7 +15,7 @@ pub enum Sent {
     Yes,
     /// It did not.
     No,
-    /// Nobody knows: `gt` was killed at its limit, or died, and may have sent it before.
+    /// Unknown: `gt` was killed at its limit, or died, and may have sent it before.
     Perhaps,
 }
 

@@ -45,7 +45,7 @@ pub struct Ledger {
     pub databases: Databases,
     /// What `bd` last said, where only it can be asked.
     pub ahead: Ahead,
-    /// Beads that are to be looked up together.
+    /// Ids of beads that wait to be looked up together.
     pub questions: Questions,
     /// Which version of `bd` there is.
     pub bd_version: BdVersion,

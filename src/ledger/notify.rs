@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{commands::Command, deps::Deps};
 
-/// Tells an alert, which must become a JSON object; does nothing when no command is set.
+/// Sends an alert, which must serialise to a JSON object; does nothing when no command is set.
 pub async fn tell(deps: &Deps, alert: &(impl Serialize + Sync)) {
     let (settings, key) = (deps.settings(), "notify/command");
     let Some(line) = &settings.notify.command else {

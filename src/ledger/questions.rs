@@ -31,12 +31,12 @@ struct Question {
     asker: oneshot::Sender<Answer<Bead>>,
 }
 
-/// Questions that are asked together; dropping it tells their askers that nobody asks for them any more.
+/// Questions that are asked together; dropping it notifies their askers.
 #[derive(Debug)]
 pub struct Batch(BTreeMap<String, Vec<oneshot::Sender<Answer<Bead>>>>);
 
 impl Questions {
-    /// Puts a question; the answer comes there, or an error when whoever took it along is gone.
+    /// Adds a question; the answer is sent there, or an error when the leader is gone.
     pub fn put(&self, database: &Database, id: &str) -> oneshot::Receiver<Answer<Bead>> {
         let (asker, answer) = oneshot::channel();
         let mut desks = self.locked();
@@ -45,13 +45,13 @@ impl Questions {
         answer
     }
 
-    /// Waits until nobody else asks this database for everybody.
+    /// Waits until no other leader asks this database.
     pub async fn lead(&self, database: &Database) -> OwnedMutexGuard<()> {
         let lead = self.locked().entry(database.clone()).or_default().lead.clone();
         lead.lock_owned().await
     }
 
-    /// Takes the longest waiting questions along, about at most so many ids.
+    /// Takes the oldest waiting questions, up to about this many ids.
     pub fn take(&self, database: &Database, most: usize) -> Batch {
         let mut batch: BTreeMap<String, Vec<_>> = BTreeMap::new();
         let mut desks = self.locked();
@@ -80,7 +80,7 @@ impl Batch {
         self.0.keys().cloned().collect()
     }
 
-    /// Tells everybody what they asked for; what was not answered is asked again by its askers.
+    /// Hands out the answers; askers whose question was not answered ask again.
     pub fn hand_out(self, answers: &BTreeMap<String, Answer<Bead>>) {
         for (id, askers) in self.0 {
             let Some(answer) = answers.get(&id) else { continue };

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::bead::Bead;
 
-/// What the files of a bead database look like; it changes whenever `bd` writes. Only to be compared.
+/// A stamp of the files of a bead database; it changes whenever `bd` writes. Only to be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp(pub String);
 
@@ -25,7 +25,7 @@ pub trait BeadStore: Send + Sync {
     async fn beads(&self, directory: &Path, ids: &BTreeSet<String>)
     -> Result<BTreeMap<String, Bead>, String>;
 
-    /// What the database of `directory` looks like now; `None` where a later change could go unnoticed: there is no
-    /// database, it cannot be looked at, or it changed just now.
+    /// The stamp of the database of `directory` now; `None` where a later change could go unnoticed: there is no
+    /// database, it cannot be examined, or it changed just now.
     async fn stamp(&self, directory: &Path) -> Option<Stamp>;
 }

@@ -23,7 +23,7 @@ pub struct Turn {
 }
 
 impl LedgerTurn {
-    /// Waits until nobody else runs `bd` on any of these databases, first come first served. Everybody takes them in one
+    /// Waits until no other caller runs `bd` on any of these databases, first come first served. All callers take them in one
     /// order, so that no two wait for each other. Dropping this future gives up what it has taken so far.
     pub async fn take(&self, databases: &BTreeSet<Database>) -> Turn {
         let mut held = Vec::with_capacity(databases.len());

@@ -51,7 +51,7 @@ impl BdVersion {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever gets this asks; nobody else does meanwhile.
+    /// The caller that gets this asks; no other does meanwhile.
     fn to_be_asked(&self) -> Option<Asking> {
         let mut state = self.locked();
         if !matches!(*state, State::Unknown) {

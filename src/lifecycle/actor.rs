@@ -76,7 +76,7 @@ pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
 /// Its state.
 pub struct MailState {
     deps: Arc<Deps>,
-    /// The rigs there are, once that is known: until then nobody can say who is no agent of this town.
+    /// The rigs of the town, once known: until then no sender can be called unknown.
     rigs: Option<Arc<BTreeSet<RigName>>>,
     /// The inbox is being read; whether it should be read again after that.
     reading: Option<bool>,
@@ -130,7 +130,7 @@ impl Actor for DeaconMail {
 enum Why {
     /// It is time again: what did not change since need not be read.
     Heartbeat,
-    /// Somebody says that it changed.
+    /// A change was reported.
     Asked,
 }
 
@@ -200,7 +200,7 @@ async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     }
 }
 
-/// Polecats that wait for the word to begin in a rig that is not there: nobody attends to them.
+/// Pending spawns in a rig that does not exist.
 async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigName>) -> Left {
     let (mut left, mut archived) = (Left::new(), 0);
     let prune_after = deps.settings().spawns.prune_after;
@@ -222,7 +222,7 @@ async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigNa
     left
 }
 
-/// Each message is told once, in the log; what is wrong now is one line however many there are.
+/// Logs each message once; the problem is one line however many there are.
 fn tell_left(deps: &Deps, before: &Left, left: &Left) {
     for (id, why) in left.iter().filter(|(id, why)| before.get(*id) != Some(why)).take(TOLD) {
         tracing::warn!("mail {id} is left in the deacon's inbox: {why}");
@@ -240,9 +240,9 @@ fn tell_left(deps: &Deps, before: &Left, left: &Left) {
         .report(key, format!("mail in the deacon's inbox cannot be processed (see the log): {ids}{and}"));
 }
 
-/// So many messages that are left in the inbox are told at once in the log,
+/// Number of messages left in the inbox that are logged at once,
 const TOLD: usize = 20;
-/// so many are named in the problem,
+/// that are named in the problem,
 const SHOWN: usize = 5;
-/// and so many are listed in the status.
+/// and that are listed in the status.
 const LISTED: usize = 100;

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-/// A look is paid for with so many times its length.
+/// A scan must be followed by this many times its duration.
 const SHARE: u32 = 20;
-/// So much may be owed.
+/// This much may be owed.
 const CREDIT: Duration = Duration::from_secs(1);
-/// No look costs less: waking up and passing messages is not measured.
+/// The minimum cost of a scan: wake-ups and messages are not measured.
 const LEAST: Duration = Duration::from_micros(250);
 
 /// The account. Times are monotonic.
@@ -21,12 +21,12 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// How long the next look has to wait; zero when it may be made now.
+    /// How long the next scan has to wait; zero when it may start now.
     pub fn wait(&self, now: Duration) -> Duration {
         self.settled.saturating_sub(now + CREDIT)
     }
 
-    /// Notes that a look that ended now took so long.
+    /// Records a scan that ended now and took this long.
     pub fn spent(&mut self, took: Duration, now: Duration) {
         self.settled = self.settled.max(now) + took.max(LEAST).saturating_mul(SHARE);
     }

@@ -21,7 +21,7 @@ use crate::town::watched::Watched;
 /// The port.
 #[async_trait]
 pub trait Beginnings: Send + Sync {
-    /// A counter that moves whenever one of the programs may have begun, and when its file was replaced.
+    /// A counter that moves whenever one of the programs may have started, and when its file was replaced.
     fn begun(&self) -> watch::Receiver<u64>;
 
     /// Tells of exactly these programs from now on. Cheap when they are the same files as before; to be called again from

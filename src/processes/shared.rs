@@ -22,7 +22,7 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Clone> Shared<T> {
-    /// An answer that was begun after this call was: made now, or by somebody else who waited at the same time.
+    /// A result whose computation began after this call: made now, or by a concurrent caller.
     pub async fn begun_after_now<F: Future<Output = T>>(&self, make: impl FnOnce() -> F) -> T {
         let before = self.begun.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;

@@ -31,7 +31,7 @@ pub enum CensusMsg {
     Broadcast(Broadcast),
     /// From an owner, through the register: the rig may have been docked just now.
     Wanted,
-    /// From its reading, or nothing when that was cut short or the rig's polecats are not known.
+    /// From its reading task, or nothing when that panicked or the rig's polecats are not known.
     Read(Option<Arc<AgentSnapshot>>),
 }
 

@@ -33,7 +33,7 @@ use crate::{
 /// The arguments, before the town's, that make the own program a detached supervisor.
 pub const ARGUMENTS: [&str; 3] = ["run", "--detached", "--town"];
 
-/// How often it is looked whether it is ready.
+/// How often readiness is polled.
 const POLL: Duration = Duration::from_millis(20);
 /// The most that is repeated of what it says, in bytes.
 const WORDS: usize = 16 * 1024;
@@ -87,7 +87,7 @@ pub enum StartError {
     Unreadable(RunningError),
 }
 
-/// Starts a supervisor of this town, detached, and waits until it is ready, at most so long.
+/// Starts a supervisor of this town, detached, and waits until it is ready, up to a limit.
 ///
 /// Its environment is ours, without what says that we are an agent. Inside a tokio runtime with IO and time.
 pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {

@@ -79,7 +79,7 @@ pub fn tidy(paths: &TownPaths, process: Process) {
     socket::remove(paths);
 }
 
-/// What may still be written by a thread nobody waits for any more.
+/// The files that a thread may still write although no task waits for it.
 fn ours(paths: &TownPaths) -> [PathBuf; 3] {
     [paths.state(), paths.pid_file(), paths.socket()]
 }

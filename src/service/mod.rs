@@ -53,7 +53,7 @@ mod signals;
 /// than hundreds of threads, and what hangs for ever must not take more and more memory.
 const MOST_THREADS: usize = 32;
 
-/// How often it is looked whether the log can be written.
+/// How often to check whether the log can be written.
 const LOG_CHECK: Duration = Duration::from_secs(5);
 
 /// What [`serve`] supervises, and where it logs.

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How often it is looked again.
+/// Polling interval.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The process that supervises a town: this supervisor, or the original `gt daemon`.
@@ -33,16 +33,16 @@ pub struct Holder {
     paths: TownPaths,
 }
 
-/// Why there is nobody to tell something. The text contains its cause.
+/// Why no supervisor can be signalled. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
-    /// Nobody holds the lock.
+    /// No process holds the lock.
     #[error("not running: no supervisor in {town}")]
     NotRunning {
         /// The town.
         town: PathBuf,
     },
-    /// Somebody holds the lock, and it cannot be told who.
+    /// A process holds the lock, but it is unknown which.
     #[error(
         "a process holds {lock}, but daemon/daemon.pid does not name it; nothing was signalled \
          (`fuser {lock}` shows which)"
@@ -72,7 +72,7 @@ pub enum RunningError {
 /// How a stop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Nobody supervises the town any more.
+    /// The town has no supervisor any more.
     Gone,
     /// The process ended, and another one took its place; its id where that is known.
     Replaced(Option<u32>),
@@ -108,7 +108,7 @@ pub(super) async fn named(paths: &TownPaths) -> Result<Option<Holder>, RunningEr
     Ok(process.map(|process| Holder { process, paths: paths.clone() }))
 }
 
-/// Whether nobody holds the lock.
+/// Whether no process holds the lock.
 pub async fn is_free(paths: &TownPaths) -> Result<bool, RunningError> {
     let lock = paths.daemon_lock();
     match Disk.probe_lock(&lock).await {
@@ -134,7 +134,7 @@ impl Holder {
         Err(RunningError::NotOurs { pid: self.pid() })
     }
 
-    /// Tells it to stop (TERM), once, and waits until it has let go of the town, at most so long. Agents stay alive.
+    /// Sends SIGTERM, once, and waits up to this limit until the process has released the town. Agents keep running.
     ///
     /// The original `gt daemon` may need 121 s while it starts agents; this supervisor needs at most 0.4 s.
     pub async fn stop(&self, limit: Duration) -> Result<Stopped, RunningError> {

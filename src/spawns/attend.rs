@@ -23,7 +23,7 @@ use crate::{
     sessions::SessionsError,
 };
 
-/// Between two looks at a screen.
+/// Time between two readings of a screen.
 const SCREEN_POLL: Duration = Duration::from_millis(250);
 
 /// One message to be attended.
@@ -31,13 +31,13 @@ const SCREEN_POLL: Duration = Duration::from_millis(250);
 pub struct Pending {
     /// Its id.
     pub id: String,
-    /// The polecat it tells of.
+    /// The polecat it names.
     pub spec: Arc<AgentSpec>,
     /// There is such a polecat in the rig. The session of one there is not may be another agent's.
     pub is_known: bool,
     /// It has waited long enough.
     pub is_old: bool,
-    /// A later message tells of the same polecat.
+    /// A later message names the same polecat.
     pub is_superseded: bool,
 }
 

@@ -16,9 +16,9 @@ use crate::agent::identity::RigName;
 pub enum AgentState {
     /// It runs, or is to.
     Running,
-    /// Somebody stopped it.
+    /// It was stopped.
     Stopped,
-    /// Somebody paused it.
+    /// It was paused.
     Paused,
     /// Something else, or nothing.
     Other(String),

@@ -30,7 +30,7 @@ pub struct Heartbeat {
 pub struct Pause {
     /// Whether the deacon is paused.
     pub paused: bool,
-    /// Why, in the words of whoever did it.
+    /// The reason, as written by the one who paused it.
     pub reason: Option<String>,
     /// Since when it is paused.
     pub paused_at: Option<Timestamp>,

@@ -77,7 +77,7 @@ impl Hold {
     }
 }
 
-/// Whether the lock's file still stands in its place.
+/// Whether the lock file is still in its place.
 pub(super) fn is_in_place(lock: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(data) => Ok(identity(&data) == identity(&lock.metadata()?)),

@@ -38,7 +38,7 @@ impl Place {
 /// `mayor/rigs.json:3:14: rigs.gastown: invalid type: …; <what to do>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {
-    /// The file, as it was named by whoever read it.
+    /// The file, as its reader named it.
     pub path: PathBuf,
     /// Where in it; `None` when it is about the file as a whole.
     pub place: Option<Place>,
@@ -162,7 +162,7 @@ pub fn json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, FilePro
     Ok(value)
 }
 
-/// The problem a JSON error tells of, without a key.
+/// The problem of a JSON error, without a key.
 pub fn json_problem(path: &Path, error: &serde_json::Error) -> FileProblem {
     let problem = FileProblem::whole(path, json_reason(error));
     match error.line() {

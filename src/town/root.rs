@@ -33,7 +33,7 @@ pub trait Probe {
 /// Why there is no town.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// Somebody named a directory that does not exist.
+    /// The named directory does not exist.
     #[error("{by} names {path}, which does not exist; name the directory that holds mayor/town.json")]
     Missing {
         /// `--town` or the variable.
@@ -41,7 +41,7 @@ pub enum RootError {
         /// What it names.
         path: PathBuf,
     },
-    /// Somebody named a file.
+    /// A file was named, not a directory.
     #[error("{by} names {path}, which is not a directory; name the directory that holds mayor/town.json")]
     NotADirectory {
         /// `--town` or the variable.
@@ -49,7 +49,7 @@ pub enum RootError {
         /// What it names.
         path: PathBuf,
     },
-    /// Somebody named a directory that is no town.
+    /// The named directory is not a town.
     #[error("{by} names {path}, which is not a town: it has no mayor/town.json (`gt install` makes a town)")]
     NotATown {
         /// `--town` or the variable.
@@ -57,7 +57,7 @@ pub enum RootError {
         /// What it names.
         path: PathBuf,
     },
-    /// Nobody named one, and none lies above the working directory.
+    /// None was named, and there is none at or above the working directory.
     #[error(
         "no town at or above {cwd} (no mayor/town.json); go into one, or name it with --town or GT_TOWN_ROOT"
     )]

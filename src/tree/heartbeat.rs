@@ -15,7 +15,7 @@ use crate::clock::Now;
 /// A part's name, as it is reported late: `deacon`, `boot`, `gastown/witness`.
 pub type PartName = String;
 
-/// The look at all sessions that a heartbeat begins with, as a part.
+/// The full scan that a heartbeat begins with, as a part.
 const SESSIONS: &str = "sessions";
 
 /// The heartbeat's state.
@@ -142,7 +142,7 @@ impl Heartbeat {
         self.complete_if_done(now)
     }
 
-    /// The deadline of heartbeat `number` is past: whoever has not answered is late.
+    /// The deadline of heartbeat `number` has passed: parts that have not answered are late.
     pub fn deadline(&mut self, number: u64, now: Now) -> Option<Complete> {
         self.current(number)?;
         Some(self.complete(now))

@@ -35,7 +35,7 @@ use crate::{
 const MAX_STDERR: u64 = 4 << 10;
 /// How long to wait for the last words of a client that has left.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// What is installed as tmux may not listen to TERM: after so long it is killed.
+/// The program installed as tmux may ignore SIGTERM: after this time it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a command got no answer.
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Outgoing {
 /// Who waits for the answer to a line.
 struct Awaited {
     answer: oneshot::Sender<Answer>,
-    /// What was answered so far, where more than one command stands in the line,
+    /// The answers so far, when the line has more than one command,
     so_far: String,
     /// and how many answers are to come.
     left: usize,
@@ -111,7 +111,7 @@ impl Stage {
     }
 }
 
-/// A connection. Dropping it tells the client to leave; the server and its sessions go on.
+/// A connection. Dropping it makes the client leave; the server and its sessions continue.
 #[derive(Debug)]
 pub struct Connection {
     outgoing: mpsc::UnboundedSender<Outgoing>,

@@ -27,7 +27,7 @@ const LEAST: u64 = 64;
 const EXIT_GRACE: Duration = Duration::from_millis(50);
 
 /// How long a server may take from the end of our own session to its own; with 40 sessions it was a tenth of a second.
-/// One that goes on shows it by its next list.
+/// A server that continues shows it by its next list.
 const SERVER_EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is watched, by its id. Dropping a task ends the watch.

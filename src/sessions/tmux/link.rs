@@ -47,7 +47,7 @@ pub enum Trouble {
     },
     /// tmux is not installed or too old.
     Unavailable(String),
-    /// The connection broke, or could not be made.
+    /// The connection broke, or could not be established.
     Gone(String),
     /// No answer within the limit.
     TimedOut,
@@ -122,7 +122,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// A link that is not made yet.
+    /// A link without a connection yet.
     pub fn new(config: TmuxConfig, notifier: Notifier) -> Self {
         let (limit, servers) = (config.command_limit, Arc::new(Servers::default()));
         Link {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::sessions::Fact;
 
-/// So many facts are kept for a listener that is busy; one that misses some scans everything.
+/// Number of facts kept for a busy receiver; one that misses some scans everything.
 const FACTS_KEPT: usize = 1024;
 
 /// The processes beneath all sessions.

@@ -32,7 +32,7 @@ impl RootState {
         }
     }
 
-    /// Has the session watch sweep for this heartbeat; where it is suspended the heartbeat goes on without it.
+    /// Makes the session watch scan for this heartbeat; where it is suspended the heartbeat continues without it.
     pub(super) fn ask_for_sweep(&mut self, number: u64) {
         if !self.children.cast(SESSIONS, WatchMsg::SweepFor(number)) {
             self.heartbeat.sweep_missed(number);
@@ -40,7 +40,7 @@ impl RootState {
         }
     }
 
-    /// A heartbeat does not depend on any one actor: a sweep that does not come from the session watch in time is made here.
+    /// A heartbeat does not depend on any one actor: a scan that does not come from the session watch in time is made here.
     pub(super) fn sweep_without_the_watch(&mut self, number: u64) {
         if !self.heartbeat.is_to_ask(number) {
             return;
