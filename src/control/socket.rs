@@ -99,7 +99,7 @@ fn bind(paths: &TownPaths) -> io::Result<(UnixListener, Bound)> {
     hold::verify()?;
     let path = paths.socket();
     if fs::symlink_metadata(&path).is_ok_and(|data| !data.file_type().is_socket()) {
-        return Err(io::Error::other("a file that is no socket has its name; remove it"));
+        return Err(io::Error::other("a file with this name is not a socket; remove it"));
     }
     // Made in a directory nobody else can enter, so that it is closed to others before it can be found.
     own_directory::prepare(&paths.supervisor_dir())?;

@@ -86,7 +86,7 @@ mod tests {
                 "2026-01-16T12:00:00Z",
                 "2026-01-16T12:01:01.5Z",
                 Severity::Wrong,
-                "f: t lies 1m1s ahead of the clock",
+                "f: t is 1m1s ahead of the clock",
             ),
             (
                 "a clock that was never set",

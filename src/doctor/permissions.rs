@@ -187,7 +187,7 @@ mod tests {
                 "the town's disk is nearly full: 255 MiB",
             ),
             (Ok(Room { bytes: NO_ROOM - 1, files: Some(7) }), Wrong, "the town's disk is full: 15 MiB"),
-            (Ok(Room { bytes: 1 << 30, files: Some(0) }), Wrong, "no more files can be made"),
+            (Ok(Room { bytes: 1 << 30, files: Some(0) }), Wrong, "the town's disk has no inodes left"),
             (Err("denied".to_owned()), Note, "the free space of the disk is not known: denied"),
         ] {
             let finding = of_room(room);

@@ -151,7 +151,7 @@ mod tests {
             ("bd fails", 1, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats"),
             ("gt says nothing", 2, said(""), Note, "x (/bin/x) printed no version"),
             ("no gt", 2, missing(), Wrong, "x is not installed or not on PATH: no mail"),
-            ("no git", 3, missing(), Wrong, "x is not installed or not on PATH: polecats are not started, and no worktree"),
+            ("no git", 3, missing(), Wrong, "x is not installed or not on PATH: polecats are not started, and worktrees"),
             ("git fails", 3, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats are not started"),
             ("git hangs", 3, late(), Note, "x (/bin/x): its version is not known"),
         ];

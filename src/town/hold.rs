@@ -25,7 +25,7 @@ const CHECK: Duration = Duration::from_secs(1);
 
 /// Why the town is not ours any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path} {what}; this supervisor ends and writes nothing more, the agents stay alive")]
+#[error("{path} {what}; this supervisor exits and writes nothing more, the agents keep running")]
 pub struct Lost {
     path: PathBuf,
     what: &'static str,

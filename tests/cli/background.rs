@@ -335,7 +335,7 @@ fn stop_waits_and_says_for_what() {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&said).unwrap());
     let mut stop = command.spawn().unwrap();
     town.wait("what it waits for", || {
-        town.text("said") == format!("waiting for PID {pid} to end, 2m10s at most\n")
+        town.text("said") == format!("waiting up to 2m10s for PID {pid} to exit\n")
     });
     assert!(town.path("told").exists() && stand_in.lives());
     assert!(stop.try_wait().unwrap().is_none());

@@ -144,7 +144,11 @@ fn a_well_town_that_is_supervised() {
     let (report, code) = examine(&town);
     assert_eq!((code, found(&report, "wrong")), (0, vec![]), "{report:#}");
     let notes: Vec<_> = found(&report, "note").into_iter().map(|(_, what)| what).collect();
-    assert_eq!(notes.iter().filter(|what| what.contains("nobody holds the lock")).count(), 2, "{notes:#?}");
+    assert_eq!(
+        notes.iter().filter(|what| what.contains("no process holds the lock")).count(),
+        2,
+        "{notes:#?}"
+    );
     assert_eq!(changed(&left, &listing(&town.path("daemon"))), Vec::<PathBuf>::new(), "left as they are");
 }
 
@@ -160,7 +164,7 @@ fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
         ("settings/supervisor.json",         "{\n  \"hartbeat\": {}}",                     "wrong", 2, 3,  "hartbeat: unknown key"),
         ("settings/config.json",             "{\"agents\":\n {\"a\": {\"args\": 1}}}",     "wrong", 2, 17, "agents.a.args: invalid type"),
         ("settings/agents.json",             half,                                         "wrong", 2, 4,  "EOF while parsing"),
-        ("alpha/settings/config.json",       "{\"runtime\":\n []}",                        "wrong", 2, 2,  "runtime: an agent is described"),
+        ("alpha/settings/config.json",       "{\"runtime\":\n []}",                        "wrong", 2, 2,  "runtime: an agent must be an object"),
         ("alpha/settings/agents.json",       "[]",                                         "wrong", 1, 1,  "invalid type"),
         ("alpha/config.json",                "{\n\"default_branch\": 7}",                  "wrong", 2, 19, "default_branch: invalid type"),
         ("alpha/.runtime/witness.json",      half,                                         "wrong", 2, 4,  "EOF while parsing"),
