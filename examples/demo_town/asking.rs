@@ -23,7 +23,7 @@ fn send(town: &Path, id: &str, from: &str, subject: &str, body: &str) -> anyhow:
 }
 
 impl Story {
-    /// A fresh start that is asked for is made once, whoever makes it.
+    /// A requested fresh start is made once, whichever supervisor makes it.
     pub(super) async fn an_agent_asks_by_mail(&mut self) -> anyhow::Result<()> {
         let telling = self.telling;
         let (agent, session) = AGENTS[3];

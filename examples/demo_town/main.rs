@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; whoever did has cleaned the environment.
+/// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; the caller has cleaned the environment.
 fn supervise(words: &[&str]) -> anyhow::Result<()> {
     let ["run", "--town", town, "--log-format", "json"] = words else {
         bail!("called as the supervisor in another way than the demo does");

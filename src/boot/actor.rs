@@ -1,7 +1,7 @@
-//! Boot's actor: spawns a boot agent when a heartbeat's look says so, and stands in for it in degraded mode.
+//! Boot's actor: spawns a boot agent when a heartbeat's observation asks for it, and does its checks in degraded mode.
 //!
 //! Boot is meant to end by itself, so its session is never repaired between heartbeats and its end is no death. It must
-//! not touch the deacon: what boot cannot do, the deacon's own actor is asked for.
+//! not touch the deacon: it asks the deacon's own actor instead.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use crate::{
 
 /// The problem of a spawn that failed.
 const START_PROBLEM: &str = "deacon-boot/start";
-/// The problem of its program, looked for at a spawn only.
+/// The problem of boot's program, checked only when it is spawned.
 const PROGRAM_PROBLEM: &str = "deacon-boot/program";
 
 /// What boot's actor hears.
@@ -46,11 +46,11 @@ const PROGRAM_PROBLEM: &str = "deacon-boot/program";
 pub enum BootMsg {
     /// From the root.
     Broadcast(Broadcast),
-    /// From its look at a heartbeat.
+    /// From its observation at a heartbeat.
     Looked(u64, Option<Found>),
     /// From a spawn under way.
     Spawned(StartEnd),
-    /// From a look at its session, begun then, after something told that it may be gone; `None` when that came to nothing.
+    /// From a probe of its session, which started then, after a report that it may be gone; `None` when the probe failed.
     Glanced(Now, Option<Glimpse>),
     /// From the mechanical triage: its status was written.
     Triaged,
@@ -58,7 +58,7 @@ pub enum BootMsg {
     Probe(RpcReplyPort<AgentStatus>),
 }
 
-/// What a heartbeat's look found.
+/// What was observed at a heartbeat.
 #[derive(Debug)]
 pub struct Found {
     permission: Permission,
@@ -72,12 +72,12 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Boot;
 
-/// What boot's actor is made with.
+/// The arguments of boot's actor.
 #[derive(Debug, Clone)]
 pub struct BootPlan {
     /// Boot itself.
     pub boot: AgentSpec,
-    /// The deacon it looks at.
+    /// The deacon that it checks.
     pub deacon: AgentSpec,
 }
 
@@ -264,7 +264,7 @@ impl BootState {
         }
     }
 
-    /// Looks whether its session is still there, at once.
+    /// Probes at once whether its session still exists.
     fn glance(&mut self) {
         let (deps, session, begun) = (self.deps.clone(), self.plan.boot.session.clone(), self.deps.now());
         self.work.spawn(

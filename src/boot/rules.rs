@@ -1,6 +1,6 @@
 //! Boot's rule: whether this heartbeat spawns a boot agent.
 //!
-//! Boot is a short AI session that looks at the deacon; each one costs tokens, so an idle town must not get one every
+//! Boot is a short AI session that checks the deacon; each one costs tokens, so an idle town must not get one every
 //! three minutes. Nothing here may act.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::town::settings::Boot as Settings;
 /// What a heartbeat found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// Why the deacon is not to be looked after: paused, held, patrol disabled, gate closed. `None`: it is.
+    /// Why the deacon is not to be checked: paused, held, patrol disabled, gate closed. `None`: it is.
     pub not_wanted: Option<String>,
     /// The age of boot's session.
     pub session: BootSession,
