@@ -39,7 +39,7 @@ pub struct Deps {
     pub directory: Directory,
     /// Which rigs are docked, by their beads.
     pub docked: Docked,
-    /// Gas Town's commands seen at work.
+    /// Gas Town's running commands, as detected.
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,

@@ -1,7 +1,7 @@
-//! Kept: a register of ours with a file in `daemon/supervisor/`, in memory for all actors and on disk for the next supervisor.
+//! Kept: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
 //!
-//! What is in memory counts while we run; whoever must be sure that it outlives us [`save`](Kept::save)s and waits. A file
-//! that cannot be read is set aside and begun afresh. It must not know what it keeps.
+//! The copy in memory counts while we run. A caller that needs it on disk calls [`save`](Kept::save) and waits. A file that
+//! cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know what it keeps.
 
 use std::{
     io,
@@ -118,9 +118,9 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
         if let Some(problem) = self.peek(ports).await.1 {
             let shown = ports.paths.shown(&self.path);
             let key = self::problem(ports, &self.path);
-            ports.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
+            ports.problems.report(key, format!("{problem}; it is renamed to .corrupt and starts empty"));
             if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
-                tracing::warn!("{} could not be set aside: {error}", terminal::path(shown));
+                tracing::warn!("{} could not be renamed to .corrupt: {error}", terminal::path(shown));
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Problems: what is wrong right now, each told once per change.
+//! Problems: what is wrong right now, each logged once per change.
 //!
-//! A broken file or a missing tool is seen again at every heartbeat; people want to read of it once, and to see it in
-//! the status as long as it lasts. Whoever finds something wrong [`report`](Problems::report)s it under a stable key,
-//! whoever finds it well again [`clear`](Problems::clear)s the key; only a change reaches the log.
-//! It must not decide anything, and nothing may depend on what it holds.
+//! A broken file or a missing tool is seen again at every heartbeat. People want to read about it once, and to see it in the
+//! status as long as it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable key; a caller
+//! that finds it in order [`clear`](Problems::clear)s the key. Only a change reaches the log. It must not decide anything, and
+//! nothing may depend on what it holds.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 
 /// The longest text of a problem, in characters: what others wrote may be repeated in it.
 const LONGEST: usize = 2000;
-/// So many problems are shown; of more there is only the number.
+/// Maximum number of problems shown; the rest is only counted.
 const MOST: usize = 500;
 
 /// The register, shared by all parts of one supervisor.
@@ -39,7 +39,7 @@ impl Problems {
         true
     }
 
-    /// Notes what is wrong without a line in the log, for whoever has told it already, or cannot.
+    /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
         self.locked().insert(key.to_owned(), bounded(text));
     }

@@ -1,9 +1,9 @@
 //! Writes: files of ours that are replaced as a whole; a write that fails is reported once and retried until it succeeds.
 //!
-//! One mechanism for all of them: one write at a time for each file, so that the newest content is the last on disk; a failed
-//! write is kept here with the source of its content, which is asked again for each retry, so that a retry never brings an
-//! older state back. Retries back off up to a minute. A content that cannot be made leaves the file as it is. It must not
-//! know what is written.
+//! One mechanism for all of them. There is one write at a time per file, so the newest content is the last on disk. A failed
+//! write is kept with the source of its content, which is asked again for each retry, so a retry never restores an older state.
+//! Retries back off up to a minute. Content that cannot be serialised leaves the file as it is. It must not know what is
+//! written.
 
 use std::{
     collections::BTreeMap,
@@ -128,7 +128,7 @@ impl Writes {
     }
 }
 
-/// A write that was given up, because nobody waits for it any more, may not have happened: it counts as failed.
+/// A write that was given up, because its caller is gone, may not have happened: it counts as failed.
 struct Unwritten<'a>(Option<&'a dyn Content>);
 
 impl Drop for Unwritten<'_> {
@@ -146,7 +146,9 @@ async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
             let written = ports.files.replace(&write.path, &content, write.mode).await;
             written.map_err(|error| error.to_string())
         }
-        Err(error) => Err(format!("its content cannot be made JSON ({error}); the file stays as it is")),
+        Err(error) => {
+            Err(format!("its content cannot be written as JSON ({error}); the file is left as it is"))
+        }
     };
     match written {
         Ok(()) => {
@@ -156,7 +158,7 @@ async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
         }
         Err(why) => {
             let text = format!("{} cannot be written: {why}", shown(ports, &write.path));
-            ports.problems.report(write.key.clone(), format!("{text}; it is retried until it can"));
+            ports.problems.report(write.key.clone(), format!("{text}; retried until it succeeds"));
             Err(text)
         }
     }

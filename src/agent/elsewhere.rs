@@ -48,9 +48,9 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
             if matches!(deps.sessions.find(&spec.session).await, Ok(Some(session)) if !session.has_lost_sight())
             {
                 deps.problems.clear(&key);
-                return Some("its session came while it was looked for".to_owned());
+                return Some("its session appeared during the search".to_owned());
             }
-            deps.problems.report(key, format!("{}: {told}; it is not started once more", spec.identity));
+            deps.problems.report(key, format!("{}: {told}; not started again", spec.identity));
             if let Some(server) = lost_server {
                 deps.sessions.recreate_socket(server).await;
             }

@@ -17,7 +17,7 @@ pub enum Unidentified {
     #[error("{0:?} names no agent of this town")]
     Nobody(String),
     /// The directories could not be looked at, and why; it may be known later.
-    #[error("it could not be found out whom {text:?} names: {why}")]
+    #[error("cannot tell which agent {text:?} names: {why}")]
     Unclear {
         /// The text, cut to 200 characters.
         text: String,

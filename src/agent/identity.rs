@@ -150,7 +150,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Its role.
+    /// Its role, such as `witness`.
     pub fn role(&self) -> Role {
         match self {
             Identity::Mayor => Role::Mayor,

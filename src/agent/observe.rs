@@ -1,6 +1,6 @@
-//! Observe: one full look at an agent — its session, its processes, its permission, its state file.
+//! Observe: one complete probe of an agent: its session, its processes, its permission, its state file.
 //!
-//! A look never decides and never changes anything. What could not be asked is in it as unknown.
+//! A probe never decides and never changes anything. What could not be found out is in it as unknown.
 
 use std::{sync::Arc, time::Duration};
 

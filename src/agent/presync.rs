@@ -34,7 +34,7 @@ pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
 /// that this is the agent's own worktree with nothing in progress.
 pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     let skipped = |why: &str| {
-        tracing::warn!(agent = %spec.identity, "not brought up to date before its restart: {why}");
+        tracing::warn!(agent = %spec.identity, "worktree not updated before the restart: {why}");
     };
     let worktree = match Worktree::open(deps, directory).await {
         Ok(worktree) => worktree,
@@ -62,7 +62,7 @@ async fn nothing_in_progress(worktree: &Worktree<'_>, directory: &Path) -> Resul
     match worktree.in_progress().await {
         Ok(None) => Ok(()),
         Ok(Some(what)) => Err(format!("{what} is in progress in {}", terminal::path(directory))),
-        Err(why) => Err(format!("it is not known whether something is in progress there: {why}")),
+        Err(why) => Err(format!("cannot tell whether a git operation is in progress there: {why}")),
     }
 }
 
@@ -107,7 +107,7 @@ async fn give_up_our_rebase(worktree: &Worktree<'_>, mark: &str) -> Result<(), S
     let last = ["log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD"];
     let last = worktree.git(&last).await.map_err(failed)?;
     if !last.stdout.starts_with(mark.as_bytes()) {
-        return Err(format!("{what} is in progress, which this pull did not begin; it is left as it is"));
+        return Err(format!("{what} is in progress that this pull did not start; left as it is"));
     }
     worktree.git(&["rebase", "--abort"]).await.map(drop).map_err(failed)
 }

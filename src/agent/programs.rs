@@ -116,7 +116,7 @@ async fn read<T: Default>(
         Reading::Missing => (T::default(), None),
         Reading::Bad(problem) => (T::default(), Some(problem.to_string())),
         Reading::Good(Err(ProgramFileError { line, column, reason })) => {
-            (T::default(), Some(format!("{shown}:{line}:{column}: {reason}; it is not used")))
+            (T::default(), Some(format!("{shown}:{line}:{column}: {reason}; ignored")))
         }
         Reading::Good(Ok(parsed)) if parsed.problems.is_empty() => (parsed.value, None),
         Reading::Good(Ok(parsed)) => {

@@ -1,7 +1,6 @@
-//! Incidents: what was mailed about which agent and is not over yet, so that nobody is mailed the same twice, also across
-//! our own restart.
+//! Incidents: what was mailed about which agent and is not over yet, so that no mail is sent twice, also across our own restart.
 //!
-//! An agent has one incident at a time, about the work on its hook; in it, each condition is mailed once. It says what was
+//! An agent has one incident at a time, about the work on its hook; in it, each condition is mailed once. It records what was
 //! mailed and must not decide whether to mail.
 
 use std::{
@@ -20,7 +19,7 @@ use crate::{
     town::reading::FileProblem,
 };
 
-/// So many agents are remembered; of more, the one whose incident began first is forgotten.
+/// Maximum number of remembered agents; beyond it the oldest incident is forgotten.
 const LIMIT: usize = 10_000;
 
 /// The register, with its file `incidents.json`.
@@ -44,24 +43,24 @@ struct Incident {
     conditions: BTreeMap<Condition, Told>,
 }
 
-/// What is told.
+/// What is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// It lives and does not get on with its work.
+    /// It is alive but makes no progress.
     Gupp,
-    /// It does not live, and nobody does anything about it.
+    /// It is dead, and is not being restarted.
     Orphaned,
-    /// It crashed, and could not be brought back.
+    /// It crashed, and could not be restarted.
     Crashed,
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Condition::Gupp => "lives and does not get on with its work",
-            Condition::Orphaned => "is dead, and its work is left",
-            Condition::Crashed => "could not be brought back",
+            Condition::Gupp => "is alive but makes no progress",
+            Condition::Orphaned => "is dead and still has work",
+            Condition::Crashed => "could not be restarted",
         })
     }
 }
@@ -108,7 +107,7 @@ impl Incidents {
         self.open.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.open.peek(ports).await
     }

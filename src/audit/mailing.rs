@@ -1,4 +1,4 @@
-//! Mailing an incident, once: noted on disk first, then sent, and taken back when it could not be.
+//! Mailing an incident, once: saved to disk first, then sent, and taken back when it could not be sent.
 
 use super::incidents::{Begin, Condition, Incidents};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 pub struct IncidentMail {
     /// Whom it is about.
     pub identity: Identity,
-    /// What is told.
+    /// What is mailed.
     pub condition: Condition,
     /// The work on its hook.
     pub hook: String,
@@ -55,7 +55,7 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     }
 }
 
-/// Takes back what was begun and not sent, also when the task is cut short.
+/// Takes back what was noted but not sent, also when the task is dropped.
 struct Unsent<'a> {
     incidents: &'a Incidents,
     mail: &'a IncidentMail,

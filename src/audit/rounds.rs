@@ -1,7 +1,7 @@
 //! The rounds: the audit of one polecat with each snapshot of its rig's beads, as a part of its role.
 //!
-//! It judges, ends what is over, and has a task make sure of what is to be mailed: one task at a time. The polecats of a rig
-//! take turns, so that a rig in which everybody stalls runs one command at a time.
+//! It judges, ends what is over, and has a task confirm what is to be mailed: one task at a time. The polecats of a rig take
+//! turns, so that a rig in which all polecats stall runs one command at a time.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub struct Audit {
     missing: Option<FirstSeen>,
     /// When the last snapshot was judged.
     last: Option<Now>,
-    /// When the machine was first seen to have woken from its last sleep: nobody got on while it slept.
+    /// When the machine was first seen to have woken from its last sleep: no agent made progress while it slept.
     woke: Option<Timestamp>,
     turn: Arc<Semaphore>,
 }

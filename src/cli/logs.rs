@@ -24,24 +24,24 @@ use crate::{
     town::log::tail::Tail,
 };
 
-/// How often it is looked for more.
+/// How often to check for new lines.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Shows the end of the log, daemon/daemon.log, also when nothing runs.
+/// Shows the end of the log, daemon/daemon.log. Works without a running supervisor.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor logs -n 100 -f")]
 pub struct LogsArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// How many lines
+    /// Number of lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: u64,
-    /// Go on with what is added, also when the log is rotated, until Ctrl-C
+    /// Keep printing new lines until Ctrl-C, also across a rotation of the log
     #[arg(short, long)]
     follow: bool,
 }
 
-/// Shows it. That nobody takes it any more is no error.
+/// Prints it. A closed output is no error.
 pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
     let path = arguments.town.paths()?.daemon_log();
     if arguments.follow {
@@ -71,7 +71,7 @@ fn show(path: PathBuf, lines: u64, follow: bool) -> io::Result<()> {
     }
 }
 
-/// Waits for a moment, or until nobody reads the output any more; returns whether that is so.
+/// Waits for a moment, or until the output is closed; returns whether it is closed.
 fn is_gone(output: &StdoutLock<'_>) -> io::Result<bool> {
     // Errors and hangups are told without being asked for.
     let mut outputs = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::empty())];

@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand, and what is the same for all.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
+//! Exit codes: 0 success, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
 //! library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] makes 3 of it; one that has an answer without a
 //! supervisor, too, returns the code itself. The colours of the help are clap's, which respects `NO_COLOR`.
 
@@ -38,7 +38,7 @@ const NOT_RUNNING: u8 = 3;
     version,
     arg_required_else_help = true,
     after_help = "\
-Exit codes: 0 fine, 1 failed (the reason is on standard error), 2 wrong usage, 3 not running.
+Exit codes: 0 success, 1 failed (the reason is on stderr), 2 wrong usage, 3 not running.
 
 Example:
   gastown-supervisor start --town ~/gt"
@@ -101,7 +101,7 @@ fn is_not_running(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(ClientError::NotRunning(_)))
 }
 
-/// Prints an answer, in which nothing that others wrote is obeyed by a terminal. An output nobody reads is no error.
+/// Prints an answer, with everything escaped that a terminal would obey. A closed output is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     written(&terminal::coloured_lines(text))
 }

@@ -30,7 +30,7 @@ use crate::town::{environment, hold};
 const MAX_OUTPUT: usize = 16 << 20;
 /// How long after the command's end its output may stay open, held by something it left behind.
 const AFTER_EXIT: Duration = Duration::from_millis(200);
-/// How much of standard error an error tells, in characters.
+/// How much of stderr an error quotes, in characters.
 const STDERR_SHOWN: usize = 500;
 
 /// Runs programs of the machine.

@@ -1,7 +1,7 @@
-//! The control actor: keeps the socket in its place and serves it.
+//! The control actor: creates the control socket and serves it.
 //!
-//! It answers nothing itself: whoever connects is served by tasks of its own, so that a hostile client holds nothing up. A
-//! socket somebody removed is made again at the next heartbeat. It must not decide anything.
+//! It answers nothing itself: each connection has its own task, so a hostile client delays nobody. When the socket was
+//! removed, the actor creates it again at the next heartbeat. It must not decide anything.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
     work::{ReplyTo, Work},
 };
 
-/// After the socket could not be made.
+/// When the socket could not be created, retry after this time.
 const RETRY: Duration = Duration::from_secs(30);
 /// Where what is wrong with the socket is reported.
 const PROBLEM: &str = "control/socket";
@@ -121,8 +121,9 @@ impl ControlState {
             Err(error) => {
                 let path = self.deps.paths.socket();
                 let shown = terminal::path(self.deps.paths.shown(&path));
-                let text =
-                    format!("{shown} cannot be made: {error}; status, explain and others have no answer");
+                let text = format!(
+                    "{shown} cannot be created: {error}; `status`, `explain` and other clients get no answer"
+                );
                 self.deps.problems.report(PROBLEM, text);
                 self.work.after(RETRY, ControlMsg::Check);
             }

@@ -1,7 +1,7 @@
-//! Gather: how the whole town is, by asking every actor directly, all at once.
+//! Gather: builds the status of the whole town by asking all actors directly, all at once.
 //!
-//! Actors answer at once, whatever they are doing; one that does not within the limit is named, not waited for, and what is
-//! known of its agent is shown all the same. It must not ask one actor for another.
+//! Actors answer at once, whatever they are doing. One that does not answer within the limit is named and not waited for; its
+//! agent is still shown, with the last known state. This module must not ask one actor for another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,7 +71,7 @@ pub async fn gather(
     })
 }
 
-/// Those supervised agents for which nobody answered, with what is known of why.
+/// The supervised agents that no actor answered for, with the known reason.
 fn unanswered(
     supervised: Vec<AgentStatus>,
     answered: &[AgentReport],

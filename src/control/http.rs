@@ -24,7 +24,7 @@ pub struct Http {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody listens: no socket, or one that a supervisor left behind.
+    /// No process listens: there is no socket, or it was left over by a supervisor.
     #[error("nobody listens on {path}: {source}")]
     NobodyListens {
         /// The socket.
@@ -32,7 +32,7 @@ pub enum AskError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// Somebody listens and did not answer within the limit.
+    /// A process listens but did not answer within the limit.
     #[error("no answer within {0:?}")]
     Silent(Duration),
     /// What came back was no answer.

@@ -1,6 +1,6 @@
-//! Reporter: gathers the report, once for all who ask in the same moment.
+//! Reporter: gathers the report, once for all clients that ask at the same time (single-flight).
 //!
-//! However many ask, the actors are asked again only when the last answer is a little old; nobody waits longer than the limit.
+//! The actors are asked again only when the last report is a little old. No client waits longer than the limit.
 
 use std::{
     sync::{
@@ -30,7 +30,7 @@ pub struct Reporter {
     process: Process,
     root: ActorRef<RootMsg>,
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
-    /// Moves when something was told that may make the last answer untrue.
+    /// Moves when a command was passed on that may make the last report outdated.
     told: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl Reporter {
         Some(report)
     }
 
-    /// Tells the root something; false when it takes no messages.
+    /// Sends the root a message; false when it takes none.
     pub fn tell(&self, message: RootMsg) -> bool {
         self.told.fetch_add(1, Ordering::Relaxed);
         self.root.cast(message).is_ok()

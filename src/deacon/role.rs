@@ -119,8 +119,9 @@ impl Deacon {
                 agent.owner.apply(Event::Replace { why, heartbeat: *beat, permission });
             }
             (Verdict::FromTheFuture(beat), _) => {
-                let text =
-                    format!("deacon/heartbeat.json says {beat}, which is ahead of the clock; taken as fresh");
+                let text = format!(
+                    "deacon/heartbeat.json says {beat}, which is ahead of the clock; it counts as fresh"
+                );
                 agent.deps.problems.report(AHEAD, text);
             }
             (Verdict::Leave | Verdict::Stuck { .. }, _) => {}

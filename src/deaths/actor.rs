@@ -1,8 +1,8 @@
-//! The death window's actor: finds out what may have caused a mass death, and tells it.
+//! The death window's actor: finds the likely cause of a mass death and reports it.
 //!
-//! The [`register`](super::register) decides and keeps; this waits on it and on the time of the follow-up, and tells
-//! what is pending in the log, in the town's event log and to `notify.command`. Restarted, it goes on where its
-//! predecessor stopped. It must not touch an agent, and nothing waits for it.
+//! The [`register`](super::register) decides and stores. The actor waits for it and for the time of the follow-up, and reports
+//! what is pending to the log, the town's event log and `notify.command`. After a crash it continues where its predecessor
+//! stopped. It must not touch an agent, and nothing waits for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,13 +25,13 @@ use crate::{
 /// How often the counters and clocks are read, to have something to compare with.
 const READ_EVERY: Duration = Duration::from_secs(60);
 
-/// A look for the cause that takes longer is given up: the alert is more urgent than its reason.
+/// A search for the cause that takes longer is given up: the alert is more urgent than its reason.
 const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the death window hears.
 #[derive(Debug)]
 pub enum DeathsMsg {
-    /// From the register: somebody died.
+    /// From the register: a death was noted.
     Changed,
     /// From its timer: a follow-up is due. One of an earlier generation does nothing.
     Due(u64),
@@ -39,7 +39,7 @@ pub enum DeathsMsg {
     ReadingDue,
     /// From that task; nothing when it failed.
     Read(Option<Reading>),
-    /// From the task that looks for a cause of the tidings of this number; nothing when that failed.
+    /// From the task that looks for the cause of the report of this number; nothing when it failed.
     Gathered(u64, Option<Reading>),
     /// From the task that delivers alerts: all are delivered, or (false) it failed.
     Delivered(bool),
@@ -65,7 +65,7 @@ pub struct DeathsState {
     work: Work<DeathsMsg>,
     timer: Timer,
     readings: Readings,
-    /// The number of the tidings whose cause is being looked for.
+    /// The number of the report whose cause is being looked for.
     gathering: Option<u64>,
     delivering: bool,
 }
@@ -146,7 +146,7 @@ impl DeathsState {
         self.work.spawn(async move { DeathsMsg::Read(read_in_time(&deps).await) }, DeathsMsg::Read(None));
     }
 
-    /// Looks for the cause of the oldest tidings.
+    /// Looks for the cause of the oldest report.
     fn gather(&mut self) {
         let Some(Tidings { number, .. }) = self.deps.deaths.untold() else { return };
         if self.gathering.replace(number) == Some(number) {
@@ -159,7 +159,7 @@ impl DeathsState {
         );
     }
 
-    /// Tells the log, and begins to tell everybody else.
+    /// Writes the log line, and starts the other deliveries.
     fn gathered(&mut self, number: u64, reading: Option<Reading>) {
         let tidings = self.deps.deaths.untold().filter(|tidings| tidings.number == number);
         let Some(Tidings { deaths, follow_up, window, .. }) = tidings else { return };
@@ -182,7 +182,7 @@ impl DeathsState {
         self.go_on();
     }
 
-    /// Delivers everything that is told: events first, as they wait for nobody's command.
+    /// Delivers all reports: events first, as they wait for no command.
     fn deliver(&mut self) {
         if self.delivering || self.deps.deaths.to_notify().is_none() {
             return;

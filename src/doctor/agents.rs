@@ -20,7 +20,7 @@ use crate::{
 /// What was found of the program of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Program {
-    /// Its name and its command, as a person would tell it (`claude`, `fast (/opt/fast)`).
+    /// Its name and its command, as shown to people (`claude`, `fast (/opt/fast)`).
     what: String,
     /// Whether it can be run.
     on_path: bool,
@@ -39,7 +39,7 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         let rig = &plan.name;
         let mut known = |listed: Result<Vec<AgentName>, String>| {
             listed
-                .map_err(|why| unlisted.push(format!("{why}; who works there is not known")))
+                .map_err(|why| unlisted.push(format!("{why}; its agents are not known")))
                 .unwrap_or_default()
         };
         let (polecats, crew) = (known(roster::list(deps, rig).await), known(roster::crew(deps, rig).await));

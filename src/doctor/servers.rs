@@ -29,7 +29,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(2);
 /// How long `tmux -V` and any other server may take.
 const SHORT: Duration = Duration::from_secs(1);
-/// So many other sockets are asked.
+/// Maximum number of other sockets that are queried.
 const MOST: usize = 32;
 
 /// One session a line. No name holds a `:`, `//` stands in no path that a system made, and newlines are replaced. The variables
@@ -42,7 +42,7 @@ const OPTIONS: &[&str] =
 
 const CLIENTS: &[&str] = &["list-clients", "-F", "#{client_control_mode}:#{session_name}"];
 
-/// Looks; an error says why that cannot be done at all. `variable` is `GT_TMUX_SOCKET`.
+/// Queries the servers; an error says why that is impossible. `variable` is `GT_TMUX_SOCKET`.
 pub async fn look(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
     let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
     let ability = ability(&printed);

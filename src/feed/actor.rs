@@ -1,8 +1,8 @@
-//! The curator: the actor that keeps the feed up with the event log.
+//! The curator: the actor that keeps the feed up to date with the event log.
 //!
-//! Woken when the log changes, and now and then in case that was not told. One round at a time: what of our own events
-//! still waits is written into the log, what is new there is carried over to the feed, and how far that came is put on
-//! disk, not more often than once a second. It must not judge an event; that is the rules' part.
+//! A change of the log wakes it, and a timer in case a change was not reported. It runs one round at a time: it writes our own
+//! pending events to the log, carries new lines over to the feed, and saves its progress at most once a second. It must not
+//! judge an event; that is the rules' part.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::{
     work::{ReplyTo, Timer, Work},
 };
 
-/// In case nobody tells that the log changed,
+/// Time between two rounds in case a change of the log is not reported,
 const POLL: Duration = Duration::from_secs(30);
-/// and where nobody can, or something is waiting for the disk.
+/// and where changes cannot be watched, or something waits for the disk.
 const POLL_OFTEN: Duration = Duration::from_secs(5);
 /// Between two rounds: lines that come in a burst are one.
 const REST: Duration = Duration::from_millis(10);
@@ -80,7 +80,7 @@ pub struct FeedSnapshot {
     pub last_written: Option<Timestamp>,
     /// Events of the supervisor's own that wait to be written into the log.
     pub waiting: usize,
-    /// What keeps it from going on.
+    /// Why it cannot continue.
     pub problem: Option<String>,
 }
 

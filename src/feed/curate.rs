@@ -1,8 +1,8 @@
-//! Curate: carries what is new in the event log over to the feed, a piece at a time.
+//! Curate: carries new lines of the event log over to the feed, one chunk at a time.
 //!
-//! The feed is written first, then the progress is noted in memory, and now and then put on disk: whoever goes on from an
-//! older note cuts the feed to the length it had then and writes the same lines again. So no line is lost or there twice,
-//! wherever we are killed. Only a piece of the log is ever in memory.
+//! The feed is written first, then the progress is updated in memory, and from time to time on disk. A successor that continues
+//! from an older progress truncates the feed to the length recorded there, and writes the same lines again. So no line is lost
+//! or duplicated, wherever the process is killed. Only one chunk of the log is in memory at any time.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use crate::{
 
 /// So much of the log is read at once: it is put into words on the thread everybody shares.
 const PIECE: usize = 128 * 1024;
-/// After so many pieces there is time for something else.
+/// After this many chunks the task yields.
 const PIECES: usize = 32;
 /// The feed is for everybody to read.
 const MODE: u32 = 0o644;
@@ -181,5 +181,5 @@ fn log_error(error: &io::Error) -> String {
 }
 
 fn feed_error(error: &io::Error) -> String {
-    format!(".feed.jsonl cannot be written: {error}; nothing is lost, it goes on where it stopped")
+    format!(".feed.jsonl cannot be written: {error}; nothing is lost, it continues where it stopped")
 }

@@ -1,8 +1,8 @@
-//! Progress: everything the curator goes by, and the step from a piece of the log to a piece of the feed.
+//! Progress: everything the curator's decisions depend on, and the step from a chunk of the log to a chunk of the feed.
 //!
-//! Where the log was read to, what later events are judged by and how long the feed was then belong together: taken up again
-//! from any such moment, with the feed cut to that length, the same lines are written again. So it is kept in one file,
-//! `daemon/supervisor/feed.json`, and need not be the newest there is. Pure but for the register at the end.
+//! Read position, state of the rules and length of the feed belong together. From any saved progress, with the feed truncated to
+//! that length, the same lines are written again. So all of it is in one file, `daemon/supervisor/feed.json`, which need not be
+//! the latest. Pure except for the register at the end.
 
 use std::path::PathBuf;
 
@@ -69,7 +69,8 @@ impl Progress {
                     }
                     Some(Err(error)) => {
                         self.skipped += 1;
-                        taken.skipped = Some(format!("its line in the feed cannot be made JSON: {error}"));
+                        taken.skipped =
+                            Some(format!("its line in the feed cannot be written as JSON: {error}"));
                     }
                 },
                 Err(why) => {
@@ -83,7 +84,7 @@ impl Progress {
         taken
     }
 
-    /// The log goes on elsewhere; `torn` whether it ended here in the middle of a line.
+    /// The log continues elsewhere; `torn` whether it ended here in the middle of a line.
     pub fn go_on(&mut self, position: Position, torn: bool) {
         // One that is passed over is counted already.
         self.skipped += u64::from(torn && !self.position.passing);
@@ -102,7 +103,7 @@ impl Progress {
 pub struct FeedProgress(Kept<Progress>);
 
 impl FeedProgress {
-    /// Not begun, to be kept in this directory.
+    /// Not started, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
         FeedProgress(Kept::new(directory.join("feed.json")))
     }
@@ -112,7 +113,7 @@ impl FeedProgress {
         self.0.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.0.peek(ports).await
     }

@@ -1,9 +1,9 @@
-//! Reading ahead: many beads at once, for those who only want to know whom to ask about more closely.
+//! Reading ahead: reads many beads at once, only to find out which agents need a closer look.
 //!
 //! A run of `bd` for a whole rig costs about a second of processor time, most of it for opening its database once for each
-//! id. So the database itself is read where `bd` keeps one of its own (up to 0.49) and it says the same; the rest is asked of
-//! `bd`, and only when the files of its database changed since. Before anything is done the beads of the one agent it
-//! is about are read again, through `bd`: nothing here convicts.
+//! id. So the database itself is read where `bd` has one (up to 0.49) and it is known to give the same answer. Everything else
+//! is asked of `bd`, and only when the database files changed. Before anything is done about an agent, its beads are read again
+//! through `bd`: this reading only nominates.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -73,7 +73,7 @@ pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
                 answers.extend(ids.into_iter().map(answer));
             }
             Err(why) => {
-                tracing::debug!("{} is asked through bd: {why}", terminal::path(&directory));
+                tracing::debug!("{} is read through bd: {why}", terminal::path(&directory));
                 let stamp = ledger.beads.stamp(&directory).await;
                 let known = stamp.as_ref().map(|stamp| ledger.ahead.still_true(&database, stamp, &ids));
                 let known = known.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Events: the supervisor's own lines in the town's raw event log, `.events.jsonl`.
 //!
-//! One line, one write, under the log's lock, in the order they were told. What cannot be written waits in the outbox, is
-//! reported once, and is tried again with the other writes that failed, and by the curator; nothing waits for it.
+//! Each event is one line in one write, under the log's lock, in order. An event that cannot be written stays in the outbox, is
+//! reported once as a problem, and is retried with the other failed writes and by the curator. Nothing waits for it.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{ledger::Ledger, town::events::Event};
 
-/// So many lines wait at the most; then the eldest is given up.
+/// Maximum number of waiting lines; then the oldest is dropped.
 const MOST: usize = 1000;
 
 /// What keeps events from being written, in the status.
@@ -29,7 +29,9 @@ pub async fn append(ledger: &Ledger, event: &Event) {
     match event.line() {
         Ok(line) => ledger.outbox.put(line),
         // Not even an empty line of it.
-        Err(error) => tracing::error!("the event {} is lost: it cannot be made JSON: {error}", event.kind),
+        Err(error) => {
+            tracing::error!("the event {} is lost: it cannot be written as JSON: {error}", event.kind)
+        }
     }
     ledger.outbox.flush(ledger).await;
 }
@@ -44,7 +46,7 @@ impl Outbox {
         let mut waiting = self.locked();
         if waiting.len() == MOST {
             waiting.pop_front();
-            tracing::error!("more than {MOST} events wait to be written: the eldest is given up");
+            tracing::error!("more than {MOST} events wait to be written: the oldest is dropped");
         }
         waiting.push_back(line);
     }
@@ -59,7 +61,7 @@ impl Outbox {
                 Ok(()) => drop(ledger.problems.clear(PROBLEM)),
                 Err(error) => {
                     self.locked().push_front(line);
-                    let text = format!(".events.jsonl cannot be written: {error}; what is told waits");
+                    let text = format!(".events.jsonl cannot be written: {error}; events wait until it can");
                     ledger.problems.report(PROBLEM, text);
                     ledger.writes.wake();
                     return;

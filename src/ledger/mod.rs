@@ -1,4 +1,4 @@
-//! The ledger: what the supervisor asks of and tells through Gas Town's own programs.
+//! The ledger: everything the supervisor does through Gas Town's own programs, `bd` and `gt`.
 //!
 //! Recovery must never depend on them: they may be down when they are needed most.
 
@@ -45,7 +45,7 @@ pub struct Ledger {
     pub databases: Databases,
     /// What `bd` last said, where only it can be asked.
     pub ahead: Ahead,
-    /// Beads that are to be looked up together.
+    /// Ids of beads that wait to be looked up together.
     pub questions: Questions,
     /// Which version of `bd` there is.
     pub bd_version: BdVersion,

@@ -31,7 +31,7 @@ use crate::{
 pub struct AgentSnapshot {
     /// Which rig.
     pub rig: RigName,
-    /// When the reading was begun.
+    /// When the reading started.
     pub begun: Now,
     /// The agent beads of its polecats.
     pub agents: BTreeMap<Identity, Answer<AgentBead>>,

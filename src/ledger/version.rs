@@ -1,6 +1,6 @@
-//! Which version of `bd` there is: asked once, kept for the life of the process.
+//! The version of `bd`: asked once and kept for the life of the process.
 //!
-//! Nothing waits for it: whoever needs it before it is known does what every version understands.
+//! Nothing waits for it: until it is known, callers do what every version understands.
 
 use std::{
     collections::BTreeSet,
@@ -51,7 +51,7 @@ impl BdVersion {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever gets this asks; nobody else does meanwhile.
+    /// The caller that gets this asks; no other does meanwhile.
     fn to_be_asked(&self) -> Option<Asking> {
         let mut state = self.locked();
         if !matches!(*state, State::Unknown) {

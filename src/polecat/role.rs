@@ -108,7 +108,7 @@ fn may_be_let_go(agent: &Agent) -> bool {
         || deps.directory.contested(&owner.spec().session).is_some()
 }
 
-/// Nothing runs there and nothing is going on: whether there should, its bead says.
+/// Nothing runs there and no work is in progress: its bead says whether there should be.
 fn is_idle(owner: &Owner) -> bool {
     matches!(owner.state(), State::Unseen | State::Absent { .. })
 }

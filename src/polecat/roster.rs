@@ -1,6 +1,6 @@
 //! Which polecats a rig has, and whether one has a worktree: by the directories `gt` made for them (0.2.6 to 0.3).
 //!
-//! It looks and says what is there. What could not be looked at is said to be unknown, never to be missing.
+//! It reads directories and reports. A directory that cannot be read is unknown, never missing.
 
 use std::{
     io,
@@ -56,7 +56,7 @@ pub enum Worktree {
     There(PathBuf),
     /// None.
     Gone,
-    /// It could not be looked, and why.
+    /// The directory could not be read, and why.
     Unknown(String),
 }
 

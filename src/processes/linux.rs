@@ -155,7 +155,7 @@ pub fn born(pid: u32) -> Option<u64> {
     (!has_ended(&stat)).then_some(stat.starttime)
 }
 
-/// Whether this process has this very file open; `None` when that may not be looked at.
+/// Whether this process has this very file open; `None` when that may not be examined.
 pub fn has_open(pid: u32, file: &fs::Metadata) -> Option<bool> {
     let wanted = (file.dev(), file.ino());
     let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {

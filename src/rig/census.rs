@@ -1,7 +1,7 @@
-//! The census: the actor that reads a rig's agent snapshot, once for each heartbeat, for everybody who needs it.
+//! The census: the actor that reads a rig's agent snapshot, once per heartbeat, for all parts that need it.
 //!
-//! It waits for `bd` so that nobody else has to: no heartbeat and no start waits for it. One reading at a time, and at most
-//! one more after it. It judges nothing and owns no agent; the rig supervisor keeps what it read and passes it on.
+//! It waits for `bd` so that nothing else has to: no heartbeat and no start does. One reading runs at a time, and at most one
+//! more is queued. It judges nothing and owns no agent; the rig supervisor keeps the snapshot and passes it on.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub enum CensusMsg {
     Broadcast(Broadcast),
     /// From an owner, through the register: the rig may have been docked just now.
     Wanted,
-    /// From its reading, or nothing when that was cut short or the rig's polecats are not known.
+    /// From its reading task, or nothing when that panicked or the rig's polecats are not known.
     Read(Option<Arc<AgentSnapshot>>),
 }
 
@@ -135,7 +135,7 @@ async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
         Some(why) if installed::is_told(why) => drop(deps.problems.clear(&key)),
         Some(why) => {
             let text = format!(
-                "beads of rig {} cannot be read, its label is kept as it last was: {}",
+                "beads of rig {} cannot be read, its last known label is kept: {}",
                 rig.name,
                 shorten(why)
             );

@@ -1,4 +1,4 @@
-//! Which rigs are docked, as it was last read; survives the crash of any actor.
+//! The docked rigs, as last read; survives the crash of any actor.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
-//! The rig supervisor: stands over a rig's actors, restarts one that crashes, and passes on what the root says.
+//! The rig supervisor: supervises a rig's actors, restarts one that crashes, and passes on messages from the root.
 //!
-//! It owns no agent: each has an actor of its own. Those of polecats follow their directories; one of a crew member is made
-//! once somebody asks for it. Whatever else a rig gets joins its children here.
+//! It owns no agent: each has an actor of its own. The actors of polecats follow their directories; a crew member's is created on
+//! its first request. Anything else a rig gets becomes one of its children here.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -39,7 +39,7 @@ pub enum RigMsg {
     SnapshotRead(Arc<AgentSnapshot>),
     /// From polecat health: who there is, by the directories.
     Listed(Roster),
-    /// From the actor of a polecat that is not listed any more: nothing is going on there.
+    /// From the actor of a polecat that is not listed any more: no work is in progress there.
     Idle(AgentName),
     /// From its children.
     Child(ChildEvent),
@@ -220,7 +220,7 @@ impl RigState {
         })
     }
 
-    /// Polecats that appeared get an actor; those that vanished lose it once nothing is going on with them.
+    /// New polecats get an actor; those that vanished lose it once no work is in progress there.
     async fn listed(&mut self, roster: Roster) -> Result<(), ActorProcessingErr> {
         self.claim_crew(roster.crew);
         let there: BTreeSet<AgentName> = roster.polecats.into_iter().collect();

@@ -30,12 +30,12 @@ pub const LARGEST: u64 = 16 * 1024 * 1024;
 /// How long the lock of a file that is appended to is waited for; its other holders keep it for one write.
 const APPEND_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether somebody else holds the advisory lock (`flock(2)`) of a file.
+/// Whether another process holds the advisory lock (`flock(2)`) of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockState {
-    /// There is no such file, or nobody holds its lock.
+    /// There is no such file, or no process holds its lock.
     Free,
-    /// Somebody holds it exclusively.
+    /// A process holds it exclusively.
     Held,
 }
 
@@ -70,7 +70,7 @@ pub trait Files: Send + Sync {
     /// The names in a directory, sorted.
     async fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
-    /// Probes the lock of a file with a shared lock that is let go at once; never creates or deletes the file.
+    /// Probes the lock of a file with a shared lock that is released at once; never creates or deletes the file.
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState>;
 }
 
@@ -202,7 +202,7 @@ pub(super) fn is_torn(file: &File, length: u64) -> io::Result<bool> {
 }
 
 /// Takes the lock of a file that is appended to, `<path>.lock`; it is held until what is returned is dropped. An error of
-/// kind `TimedOut` when somebody else has held it for 2 s.
+/// kind `TimedOut` when another process has held it for 2 s.
 pub(super) fn append_lock(path: &Path) -> io::Result<File> {
     hold::verify()?;
     let lock_path = suffixed(path, "lock");
@@ -218,7 +218,7 @@ pub(super) fn append_lock(path: &Path) -> io::Result<File> {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("somebody else has held {}.lock for 2s", terminal::path(path));
+                let reason = format!("another process has held {}.lock for 2s", terminal::path(path));
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             Err(TryLockError::Error(error)) => return Err(error),

@@ -34,7 +34,7 @@ pub trait Probe {
 /// Why there is no town.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// Somebody named a directory that does not exist.
+    /// The named directory does not exist.
     #[error("{by} names {}, which does not exist; name the directory that holds mayor/town.json", terminal::path(.path))]
     Missing {
         /// `--town` or the variable.
@@ -42,7 +42,7 @@ pub enum RootError {
         /// What it names.
         path: PathBuf,
     },
-    /// Somebody named a file.
+    /// A file was named, not a directory.
     #[error("{by} names {}, which is not a directory; name the directory that holds mayor/town.json", terminal::path(.path))]
     NotADirectory {
         /// `--town` or the variable.
@@ -50,7 +50,7 @@ pub enum RootError {
         /// What it names.
         path: PathBuf,
     },
-    /// Somebody named a directory that is no town.
+    /// The named directory is not a town.
     #[error("{by} names {}, which is not a town: it has no mayor/town.json (`gt install` makes a town)", terminal::path(.path))]
     NotATown {
         /// `--town` or the variable.
@@ -58,7 +58,7 @@ pub enum RootError {
         /// What it names.
         path: PathBuf,
     },
-    /// Nobody named one, and none lies above the working directory.
+    /// None was named, and there is none at or above the working directory.
     #[error(
         "no town at or above {} (no mayor/town.json); go into one, or name it with --town or GT_TOWN_ROOT",
         terminal::path(.cwd)

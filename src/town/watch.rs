@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use super::{disk_task, watched::Watched};
 use crate::terminal;
 
-/// The port: who tells that something in the town's directories changed.
+/// The port: reports that something in the town's directories changed.
 #[async_trait]
 pub trait Hints: Send + Sync {
     /// A counter that moves with each change.
@@ -105,7 +105,7 @@ pub enum WatchError {
     },
 }
 
-/// So often it is looked whether a directory appeared while it was not watched.
+/// Number of checks whether a directory appeared while it was not watched.
 const TRIES: usize = 4;
 
 /// A set of watched directories.
@@ -314,7 +314,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A watch, and the paths of all changes it was told of, in order.
+    /// A watch, and the paths of all reported changes, in order.
     struct Told {
         watch: DirectoryWatch,
         paths: mpsc::UnboundedReceiver<PathBuf>,
@@ -329,7 +329,7 @@ mod tests {
             Told { watch: watch.unwrap(), paths }
         }
 
-        /// What was told until a change of `path` was.
+        /// What was reported until a change of `path` was.
         async fn until(&mut self, path: &Path) -> Vec<PathBuf> {
             let mut before = Vec::new();
             let wait = async {

@@ -18,9 +18,9 @@ use crate::{
     writes::{Content, Write},
 };
 
-/// Histories are written so long after a change,
+/// Debounce before histories are saved,
 const HISTORIES_SETTLE: Duration = Duration::from_secs(2);
-/// and then not again for so many times as long as it took.
+/// and the cool-down after a save, as a multiple of its duration.
 const HISTORIES_REST: u32 = 100;
 
 /// What stays the same about this process while it runs.
@@ -50,7 +50,7 @@ pub async fn write_state(
     write(deps, deps.paths.state(), state).await;
 }
 
-/// Writes the PID file again when somebody deleted it or it does not name us; we hold the lock, so it is ours.
+/// Rewrites the PID file when it was deleted or does not name us; we hold the lock, so it is ours.
 pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     let path = deps.paths.pid_file();
     let ours = pid.to_string();
@@ -60,7 +60,7 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
         }
         _ => {
             if write(deps, path, ours.into_bytes()).await {
-                tracing::info!("PID file was gone or not ours, written again");
+                tracing::info!("PID file was missing or not ours, rewritten");
             }
         }
     }

@@ -275,7 +275,7 @@ fn every_removal() {
         for id in ["--all", "", "a b", "a\0b"] {
             for got in [inbox::delete(&deps, id).await, inbox::archive(&deps, id).await] {
                 assert!(
-                    matches!(&got, Removal::Failed(why) if why.ends_with("is no message's id")),
+                    matches!(&got, Removal::Failed(why) if why.ends_with("is not a message id")),
                     "{got:?}"
                 );
             }

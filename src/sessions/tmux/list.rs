@@ -21,10 +21,10 @@ pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
 pub type Server = (u32, i64);
 
-/// What a list told.
+/// The result of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Who answered; `None` when there was no line to tell.
+    /// The server that answered; `None` when there was no line.
     pub server: Option<Server>,
     /// The process of our own session, where it was listed.
     pub own: Option<u32>,

@@ -333,7 +333,7 @@ impl Sessions for Tmux {
             .sessions
             .into_iter()
             .next()
-            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not tell what it created"))?;
+            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not report what it created"))?;
         // The mark was set after it was shown.
         session.panes.iter_mut().for_each(|pane| pane.started_by_us = true);
         Ok(session)

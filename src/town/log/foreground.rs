@@ -18,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{terminal, town::hold};
 
-/// So many lines wait at most.
+/// Maximum number of waiting lines.
 const QUEUE: usize = 1024;
 
 enum Item {

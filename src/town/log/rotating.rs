@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Where it is told that the log cannot be written; must not block.
+/// Where to report that the log cannot be written; must not block.
 pub type Complain = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The file; clones are the same file.
@@ -41,7 +41,7 @@ struct State {
     complain: Complain,
     file: Option<File>,
     size: u64,
-    /// The last write was cut short in the middle of a line.
+    /// The last write stopped in the middle of a line.
     torn: bool,
     trouble: Option<Trouble>,
 }
@@ -223,7 +223,7 @@ impl State {
     }
 }
 
-/// Where the file is kept that was rotated so many times.
+/// The path of the file that was rotated this many times.
 pub(super) fn numbered(path: &Path, times: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{times}"));

@@ -1,4 +1,4 @@
-//! The root and its town: following the files that say what there is and how it is to be treated.
+//! The root and its town: follows the files that say what the town consists of and how it is configured.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -169,11 +169,14 @@ impl Log {
     }
 }
 
-/// A line that is none of JSON is an error the supervisor ended with.
+/// The text as in `daemon/daemon.log`: the agent or session first. A line that is not JSON is an error the supervisor ended with.
 fn parse(line: &[u8]) -> Option<Line> {
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
     let at = value.get("timestamp")?.as_str()?.parse().ok()?;
-    Some(Line { at, text: value.get("message")?.as_str()?.to_owned() })
+    let message = value.get("message")?.as_str()?;
+    let subject = value.get("agent").or_else(|| value.get("session")).and_then(serde_json::Value::as_str);
+    let text = subject.map_or_else(|| message.to_owned(), |subject| format!("{subject}: {message}"));
+    Some(Line { at, text })
 }
 
 /// The last lines of `daemon/daemon.log` and, when it could not run, of its standard error.
