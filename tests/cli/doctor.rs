@@ -445,7 +445,7 @@ fn locks_stops_clocks_and_modes() {
         ("note", "locks", "ESTOP.alpha: emergency stop of rig alpha"),
         ("note", "locks", "the deacon is paused by max: lunch"),
         ("note", "locks", "nothing is started in rig alpha: rig is parked"),
-        ("wrong", "clock", "deacon/heartbeat.json: timestamp lies "),
+        ("wrong", "clock", "deacon/heartbeat.json: timestamp is "),
         ("note", "permissions", "daemon/daemon.log is open to other users (mode 0644)"),
         ("note", "permissions", "daemon/supervisor is open to other users (mode 0755)"),
         ("wrong", "permissions", ".feed.jsonl is not a regular file"),
