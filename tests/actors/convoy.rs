@@ -185,7 +185,7 @@ fn a_close_during_a_check_is_one_more() {
         world.pass(secs(40)).await;
         assert_eq!(alone.checks(), 2);
         assert!(world.state().convoys.open.is_empty());
-        assert_eq!(alone.logged("WARN convoys were not checked: `gt convoy check` did not end"), 1);
+        assert_eq!(alone.logged("Warning: convoys were not checked: `gt convoy check` did not end"), 1);
         assert!(alone.deps.problems.open().is_empty(), "it is well again");
     });
 }
@@ -354,7 +354,7 @@ fn what_was_wrong_is_not_wrong_for_ever() {
             world.fail("convoy", true);
             let alone = Alone::new(&world).await;
             world.pass(mins(11)).await;
-            assert_eq!((alone.checks(), alone.logged("WARN convoys were not checked")), (3, 1));
+            assert_eq!((alone.checks(), alone.logged("Warning: convoys were not checked")), (3, 1));
             assert!(alone.deps.problems.any("convoy/check"));
             if switched_off {
                 alone.set(|settings| settings.convoy.enabled = false);

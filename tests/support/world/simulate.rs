@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, Once, PoisonError},
 };
 
-use gastown_supervisor::panics;
+use gastown_supervisor::{panics, town::log::line::LineFormat};
+use jiff::Zoned;
 
 use super::{World, clock::INJECTED, trace::LogWriter};
 
@@ -22,9 +23,8 @@ pub fn simulate<T, F: Future<Output = T>>(seed: u64, story: impl FnOnce(World) -
         let _log = tracing::subscriber::set_default(
             tracing_subscriber::fmt()
                 .with_writer(LogWriter(world.clone()))
-                .without_time()
-                .with_target(false)
                 .with_ansi(false)
+                .event_format(LineFormat::new(Arc::new(Zoned::default)))
                 .finish(),
         );
         tokio::spawn(world.clone().live());

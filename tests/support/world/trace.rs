@@ -64,13 +64,19 @@ impl World {
     }
 }
 
+/// How long the time at the beginning of a log line is.
+const STAMP: usize = "2006/01/02 15:04:05 ".len();
+
 /// Writes the supervisor's log into the trace.
 #[derive(Clone)]
 pub struct LogWriter(pub World);
 
 impl io::Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let what = format!("    log: {}", String::from_utf8_lossy(bytes).trim_end());
+        // The trace has a time of its own.
+        let line = String::from_utf8_lossy(bytes);
+        let text = line.get(STAMP..).unwrap_or_default();
+        let what = format!("    log: {}", text.trim_end());
         let at = self.0.time();
         self.0.state().trace.push(Line { at, what, loud: true, log: true });
         Ok(bytes.len())
