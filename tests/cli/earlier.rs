@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     among_others,
-    support::{limits, recording::kill_agent, standin, supervisor::Supervisor, town::Town},
+    support::{recording::kill_agent, standin, supervisor::Supervisor, town::Town},
 };
 
 const RIGS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
@@ -27,6 +27,7 @@ fn settings(changes: Value) -> Value {
         "restart": {"initial_backoff": "100ms", "max_backoff": "10m", "crash_loop_count": 3},
         "lifecycle": {"pause": "100ms"},
         "commands": {"timeout": "10m"},
+        "polecats": {"gupp_after": "5s"},
     });
     for (section, values) in changes.as_object().unwrap() {
         let section = &mut settings[section];
@@ -55,13 +56,6 @@ fn wait_stage(town: &Town, id: &str, is: impl Fn(&Value) -> bool) {
     town.wait(&format!("the stage of {id}"), || is(&stage()));
 }
 
-/// Types into a session, as a person does.
-fn type_into(town: &Town, session: &str, text: &str) {
-    let session = format!("={session}:");
-    town.server.must(&["send-keys", "-l", "-t", &session, text]);
-    town.server.must(&["send-keys", "-t", &session, "Enter"]);
-}
-
 /// A `gt` that never deletes the message `hq-noted`, and fails to delete `hq-done`.
 fn reluctant_gt(town: &Town) {
     let real = town.path("demo/real");
@@ -80,17 +74,28 @@ fn town() -> Town {
     let town = Town::new(&RIGS);
     town.settings(settings(json!({})));
     reluctant_gt(&town);
-    town.put(
-        "daemon/restart_state.json",
-        r#"{"agents":{"somebody-else":{"restart_count":7,"note":"not ours"}},"of_others":{"keep":"this"}}"#,
-    );
+    town.put("daemon/restart_state.json", r#"{"agents":{"somebody-else":{"restart_count":7}}}"#);
     town.put(".events.jsonl", event("before") + "\n");
     town.bead(
         json!({"id": "hq-witness-role", "title": "Witness Role", "status": "open", "issue_type": "task",
         "labels": ["gt:role"], "description": "Witness\n\nenv_var: FOO={rig}", "updated_at": "2026-01-16T20:00:00Z"}),
     );
     town.polecat("gamma", "nux", "gamma-nux");
+    at_its_limit(&town);
     town
+}
+
+/// Gamma's witness runs already and says that its plan is used up: screens are read at adoption, and then once a minute.
+fn at_its_limit(town: &Town) {
+    let (root, session) = (format!("GT_ROOT={}", town.root().display()), "=gt-gamma-witness:");
+    let claude = town.bin().join("claude").display().to_string();
+    let environment = ["-e", &root, "-e", "BD_ACTOR=gamma/witness"];
+    town.tmux(&[&["new-session", "-d", "-s", "gt-gamma-witness"], &environment[..], &[&claude]].concat());
+    town.wait("its beginning", || town.begun("gamma/witness") == 1);
+    town.server.must(&["send-keys", "-l", "-t", session, &format!("say {LIMIT}")]);
+    town.server.must(&["send-keys", "-t", session, "Enter"]);
+    let shown = || town.server.must(&["capture-pane", "-p", "-t", session]).contains(&format!("\n{LIMIT}"));
+    town.wait("its words", shown);
 }
 
 fn event(actor: &str) -> String {
@@ -103,33 +108,28 @@ fn live(town: &Town) {
     let restarts =
         |agent: &str, key: &str| town.json("daemon/restart_state.json")["agents"][agent][key].clone();
     let agents = RIGS.iter().flat_map(|rig| [format!("{rig}/witness"), format!("{rig}/refinery")]);
-    for agent in agents {
+    for agent in agents.filter(|agent| agent != "gamma/witness") {
         town.wait_started(&[&agent]);
     }
     town.wait("the role bead", || town.path("daemon/supervisor/role_beads.json").exists());
     let events = town.text(".events.jsonl");
     town.put(".events.jsonl", events + &event("after") + "\n");
 
-    // A crash loop, then a backoff that lasts.
+    // A crash loop, then a backoff that lasts. Go's zero time is none.
+    let is_set =
+        |agent: &str, key: &str| restarts(agent, key).as_str().is_some_and(|time| !time.starts_with("0001"));
     let dies = |session: &str, agent: &str, key: &str| {
-        limits::poll(limits::PATIENCE, || {
-            if town.incarnation(session).is_some_and(|(_, pid)| pid > 0) {
-                kill_agent(town, session);
-            }
-            town.wait("its end", || town.incarnation(session).is_none() || restarts(agent, key).is_string());
-            restarts(agent, key).is_string().then_some(())
-        })
-        .unwrap_or_else(|| panic!("{agent} has no {key}: {}", town.log()));
+        while !is_set(agent, key) {
+            let started = town.started(agent);
+            kill_agent(town, session);
+            town.wait("what follows", || town.started(agent) > started || is_set(agent, key));
+        }
     };
     dies("gt-beta-refinery", "beta/refinery", "crash_loop_since");
     change_settings(town, json!({"restart": {"initial_backoff": "10m"}}));
     dies("gt-beta-witness", "beta/witness", "backoff_until");
     town.wait("the wait", || town.incarnation("gt-beta-witness").is_none());
 
-    type_into(town, "gt-gamma-witness", &format!("say {LIMIT}"));
-    let shown = || town.server.must(&["capture-pane", "-p", "-t", "=gt-gamma-witness:"]).contains(LIMIT);
-    town.wait("its words", shown);
-    town.wait_beats(2);
     town.server.must(&["send-keys", "-t", "=gt-gamma-witness:", "C-c"]);
     town.wait_logged("usage limit");
     town.wait("the mail", || {
@@ -201,7 +201,7 @@ fn an_update_restarts_nobody_and_types_nothing() {
     assert_eq!(town.events_of("session_death"), deaths);
     let status = town.ask(&["status", "--json"]).json();
     assert_eq!(status["problems"], json!({}), "{status:#}");
-    for agent in status["agents"].as_array().unwrap().iter().filter(|agent| agent["identity"] != "boot") {
+    for agent in status["agents"].as_array().unwrap().iter().filter(|agent| agent["role"] != "boot") {
         assert_eq!(agent["state"], "alive", "{agent:#}");
     }
     supervisor.stop(Signal::TERM);
