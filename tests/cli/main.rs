@@ -16,6 +16,7 @@ mod bad_files;
 mod convoys;
 mod deaths;
 mod doctor;
+mod earlier;
 mod environment;
 mod feed;
 mod files;

@@ -14,6 +14,7 @@ mod convoy;
 mod crash_loops;
 mod deacon;
 mod deaths;
+mod earlier;
 mod elsewhere;
 mod feed;
 mod foreign;

@@ -1,6 +1,7 @@
 //! A throwaway town with stand-in agents on a tmux socket of its own; everything of it is gone when the test is.
 
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -178,7 +179,12 @@ impl Town {
 
     /// A command line of our program about this town, likewise.
     pub fn command_of(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(super::supervisor::binary());
+        self.command_with(super::supervisor::binary(), words)
+    }
+
+    /// The same of another build of our program.
+    pub fn command_with(&self, binary: impl AsRef<OsStr>, words: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command
             .args(words)
             .arg("--town")
