@@ -163,10 +163,10 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
             }
         }
         Err(why) if installed::is_told(why) => {}
-        Err(why) => drop(deps.problems.report(
+        Err(why) => deps.problems.report(
             OPEN,
             format!("convoys are not checked, because it is not known whether one is open: {why}"),
-        )),
+        ),
     }
 }
 
