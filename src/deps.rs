@@ -8,7 +8,8 @@ use std::ops::Deref;
 use crate::{
     agent::{
         bindings::Bindings, directory::Directory, elsewhere::search::Elsewhere, history::Histories,
-        record::Records, role_bead::kept::RoleBeads, screens::Screens, start_slots::StartSlots, turns::Turns,
+        programs::InDoubt, record::Records, role_bead::kept::RoleBeads, screens::Screens,
+        start_slots::StartSlots, turns::Turns,
     },
     audit::incidents::Incidents,
     deaths::register::DeathRegister,
@@ -33,6 +34,8 @@ pub struct Deps {
     pub turns: Turns,
     /// Which tmux server has this town's key bindings.
     pub bindings: Bindings,
+    /// Which settings of agents are to be read again.
+    pub in_doubt: InDoubt,
     /// The last search for agents out of sight.
     pub elsewhere: Elsewhere,
     /// Which agent has which session, and the actor that keeps it.
@@ -86,6 +89,7 @@ impl Deps {
             start_slots: StartSlots::new(),
             turns: Turns::default(),
             bindings: Bindings::default(),
+            in_doubt: InDoubt::default(),
             elsewhere: Elsewhere::default(),
             docked: Docked::default(),
             operations: Operations::default(),

@@ -231,7 +231,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         paths: TownPaths::new(town),
         settings,
         degraded: false,
-        problems: Problems::new(),
+        problems: Problems::default(),
         writes: Writes::default(),
     };
     Deps::new(ports)

@@ -199,7 +199,7 @@ mod tests {
             ("two rigs", polecat("a", "x"), polecat("b", "x"), false),
             ("letters matter", polecat("a", "x"), polecat("a", "X"), false),
         ] {
-            let problems = Problems::new();
+            let problems = Problems::default();
             let claims = Directory::new(problems.clone());
             let sessions = [claim(&claims, &one), claim(&claims, &other)];
             for session in &sessions {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_words() {
-        let claims = Directory::new(Problems::new());
+        let claims = Directory::new(Problems::default());
         let session = claim(&claims, &polecat("a", "x.y"));
         claim(&claims, &polecat("a", "x_y"));
         let two = "two agents would have session gt-a-x_y: a/polecats/x.y and a/polecats/x_y";
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn claims_are_idempotent_and_one_for_each_agent() {
-        let problems = Problems::new();
+        let problems = Problems::default();
         let claims = Directory::new(problems.clone());
         let toast = polecat("a", "Toast");
         claims.claim(&toast, "gt-a-Toast");

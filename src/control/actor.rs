@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    problems::OpenProblems,
     terminal,
     tree::{
         child::{ChildSpec, Contact},
@@ -44,12 +45,17 @@ pub enum ControlMsg {
 pub struct Control;
 
 /// The control actor as a child.
-pub fn child(deps: &Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> ChildSpec {
-    let deps = deps.clone();
+pub fn child(
+    deps: &Arc<Deps>,
+    problems: &OpenProblems,
+    process: Process,
+    root: ActorRef<RootMsg>,
+) -> ChildSpec {
+    let arguments = (deps.clone(), problems.clone(), process, root);
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
     });
-    ChildSpec::new("control", || Control, move || (deps.clone(), process, root.clone()), contact)
+    ChildSpec::new("control", || Control, move || arguments.clone(), contact)
 }
 
 /// Its state.
@@ -65,18 +71,18 @@ pub struct ControlState {
 impl Actor for Control {
     type Msg = ControlMsg;
     type State = ControlState;
-    type Arguments = (Arc<Deps>, Process, ActorRef<RootMsg>);
+    type Arguments = (Arc<Deps>, OpenProblems, Process, ActorRef<RootMsg>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<ControlMsg>,
-        (deps, process, root): Self::Arguments,
+        (deps, problems, process, root): Self::Arguments,
     ) -> Result<ControlState, ActorProcessingErr> {
         let post: ReplyTo<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post);
         // The root comes first: who finds the socket is answered.
         work.after(Duration::ZERO, ControlMsg::Check);
-        let reporter = Arc::new(Reporter::new(deps.clone(), process, root));
+        let reporter = Arc::new(Reporter::new(deps.clone(), problems, process, root));
         Ok(ControlState { deps, reporter, work, serving: None, checking: false })
     }
 

@@ -16,6 +16,7 @@ use super::report::{ActorReport, AgentReport, StatusReport};
 use crate::{
     agent::status::AgentStatus,
     deps::Deps,
+    problems::OpenProblems,
     tree::{
         child::{Answer, ask},
         housekeeping::Process,
@@ -25,7 +26,7 @@ use crate::{
 
 /// Asks the root and all others; `None` when the root does not answer within the limit.
 pub async fn gather(
-    deps: &Deps,
+    (deps, open): (&Deps, &OpenProblems),
     process: Process,
     root: &ActorRef<RootMsg>,
     limit: Duration,
@@ -44,7 +45,7 @@ pub async fn gather(
             None => silent.push(name),
         }
     }
-    let mut problems = deps.problems.open();
+    let mut problems = open.list();
     if !silent.is_empty() {
         problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
     }

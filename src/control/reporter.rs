@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use super::{gather::gather, report::StatusReport};
 use crate::{
     deps::Deps,
+    problems::OpenProblems,
     tree::{housekeeping::Process, root::RootMsg},
 };
 
@@ -27,6 +28,7 @@ const LIMIT: Duration = Duration::from_millis(700);
 /// Shared by all connections.
 pub struct Reporter {
     deps: Arc<Deps>,
+    problems: OpenProblems,
     process: Process,
     root: ActorRef<RootMsg>,
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
@@ -36,8 +38,8 @@ pub struct Reporter {
 
 impl Reporter {
     /// Of the supervisor with this root.
-    pub fn new(deps: Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> Self {
-        Reporter { deps, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
+    pub fn new(deps: Arc<Deps>, problems: OpenProblems, process: Process, root: ActorRef<RootMsg>) -> Self {
+        Reporter { deps, problems, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
     }
 
     /// The ports and registers.
@@ -55,7 +57,7 @@ impl Reporter {
         {
             return Some(report.clone());
         }
-        let report = Arc::new(gather(&self.deps, self.process, &self.root, LIMIT).await?);
+        let report = Arc::new(gather((&self.deps, &self.problems), self.process, &self.root, LIMIT).await?);
         *last = Some((now, told, report.clone()));
         Some(report)
     }

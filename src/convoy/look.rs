@@ -163,10 +163,9 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
             }
         }
         Err(why) if installed::is_told(why) => {}
-        Err(why) => drop(
-            deps.problems
-                .report(OPEN, format!("convoys are not checked: cannot tell whether one is open: {why}")),
-        ),
+        Err(why) => deps
+            .problems
+            .report(OPEN, format!("convoys are not checked: cannot tell whether one is open: {why}")),
     }
 }
 

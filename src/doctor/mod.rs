@@ -15,6 +15,7 @@ use self::files::Look;
 use crate::{
     agent::{identity::RigName, spec::AgentSpec},
     deps::Deps,
+    problems::OpenProblems,
     rig::plan::RigPlan,
     service::{self, adapters},
     terminal,
@@ -100,8 +101,8 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     // The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to. The last value
     // stays readable when its sender is gone.
     let (_, settings) = watch::channel(Arc::new(settings));
-    let deps = adapters::deps(paths, settings).await;
-    findings.extend(areas(&deps, &rigs, [read, listed], usable).await);
+    let (deps, reported) = adapters::deps(paths, settings).await;
+    findings.extend(areas(&deps, &reported, &rigs, [read, listed], usable).await);
     Report::new(Some(root), findings)
 }
 
@@ -112,9 +113,15 @@ fn unread(what: &str) -> Finding {
     )
 }
 
-async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> Vec<Finding> {
+async fn areas(
+    deps: &Deps,
+    reported: &OpenProblems,
+    rigs: &[RigPlan],
+    read: [Look; 2],
+    usable: bool,
+) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
-    let known = timeout(FIRST, agents::everybody(deps, rigs)).await;
+    let known = timeout(FIRST, agents::everybody(deps, reported, rigs)).await;
     let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
     let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(

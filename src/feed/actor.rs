@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use tokio::sync::watch;
 
 use super::{
     curate::{self, Carried},
@@ -95,12 +94,13 @@ pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
         matches!(broadcast, Broadcast::TownChanged).then_some(FeedMsg::TownChanged)
     })
     .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
-    ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.events()), contact)
+    ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.clone()), contact)
 }
 
 /// Its state.
 pub struct CuratorState {
     deps: Arc<Deps>,
+    hints: Arc<dyn Hints>,
     work: Work<FeedMsg>,
     timer: Timer,
     /// After how long the timer that is set goes off.
@@ -121,15 +121,16 @@ pub struct CuratorState {
 impl Actor for Curator {
     type Msg = FeedMsg;
     type State = CuratorState;
-    type Arguments = (Arc<Deps>, watch::Receiver<u64>);
+    type Arguments = (Arc<Deps>, Arc<dyn Hints>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<FeedMsg>,
-        (deps, mut changes): Self::Arguments,
+        (deps, hints): Self::Arguments,
     ) -> Result<CuratorState, ActorProcessingErr> {
         let post: ReplyTo<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
+        let mut changes = hints.events();
         work.run(async move {
             while changes.changed().await.is_ok() {
                 post(FeedMsg::Changed);
@@ -137,6 +138,7 @@ impl Actor for Curator {
         });
         let mut state = CuratorState {
             deps,
+            hints,
             work,
             timer: Timer::default(),
             poll: None,
@@ -234,7 +236,7 @@ impl CuratorState {
 
     fn arm_poll(&mut self) {
         let deps = &self.deps;
-        let often = self.problem.is_some() || deps.outbox.waiting() > 0 || deps.problems.any("watch");
+        let often = self.problem.is_some() || deps.outbox.waiting() > 0 || !self.hints.are_complete();
         let after = if often { POLL_OFTEN } else { POLL };
         if self.poll.is_some_and(|armed| armed <= after) {
             return;

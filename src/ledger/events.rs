@@ -58,7 +58,7 @@ impl Outbox {
             // Taken out first: whoever is cut short here has it written all the same, and it must not be written twice.
             let Some(line) = self.locked().pop_front() else { return };
             match ledger.files.append_line(&ledger.paths.events(), &line, 0o644).await {
-                Ok(()) => drop(ledger.problems.clear(PROBLEM)),
+                Ok(()) => ledger.problems.clear(PROBLEM),
                 Err(error) => {
                     self.locked().push_front(line);
                     let text = format!(".events.jsonl cannot be written: {error}; events wait until it can");

@@ -50,7 +50,7 @@ pub async fn read(ports: &Ports) -> Result<Vec<Message>, String> {
     let inbox = inbox.map_err(|fault| fault.why)?;
     let key = "ledger/inbox/messages";
     match inbox.unusable.first() {
-        None => drop(ports.problems.clear(key)),
+        None => ports.problems.clear(key),
         Some(first) => {
             let count = inbox.unusable.len();
             let text =

@@ -31,7 +31,7 @@ impl Tool {
                 );
                 ports.problems.report(key, text);
             }
-            _ => drop(ports.problems.clear(&key)),
+            _ => ports.problems.clear(&key),
         }
     }
 }

@@ -95,7 +95,7 @@ pub async fn probe(ledger: &Ledger) {
             *asking.0.locked() = State::Known(version);
             ledger.problems.clear(key);
         }
-        Err(why) => drop(ledger.problems.report(key, format!("the version of bd is not known: {why}"))),
+        Err(why) => ledger.problems.report(key, format!("the version of bd is not known: {why}")),
     }
 }
 

@@ -174,7 +174,7 @@ impl MailState {
                 self.left = left;
                 self.last = Some(reading);
             }
-            Some(Err(why)) if installed::is_told(&why) => drop(problems.clear("mail/inbox")),
+            Some(Err(why)) if installed::is_told(&why) => problems.clear("mail/inbox"),
             Some(Err(why)) => {
                 problems.report("mail/inbox", format!("the deacon's inbox cannot be read: {why}"));
             }

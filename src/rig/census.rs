@@ -131,8 +131,8 @@ async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
     let snapshot = snapshot::read(deps, rig, &polecats).await;
     let key = format!("rig/{}/beads", rig.name);
     match snapshot.doubt() {
-        None => drop(deps.problems.clear(&key)),
-        Some(why) if installed::is_told(why) => drop(deps.problems.clear(&key)),
+        None => deps.problems.clear(&key),
+        Some(why) if installed::is_told(why) => deps.problems.clear(&key),
         Some(why) => {
             let text = format!(
                 "beads of rig {} cannot be read, its last known label is kept: {}",

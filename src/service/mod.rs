@@ -221,11 +221,13 @@ async fn supervise(
         }
     };
     let (settings_in_force, settings) = watch::channel(settings);
-    let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
+    let (deps, problems) = adapters::deps(paths.clone(), settings.clone()).await;
+    let deps = Arc::new(deps);
     prepare_own_directory(&deps).await;
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
+        problems,
         settings: Arc::new(settings_in_force),
         hints: Arc::new(SystemHints::new(paths.root())),
         process,
@@ -307,7 +309,7 @@ async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infall
         match log.trouble() {
             // It was told on standard error, and a line in the log would be lost.
             Some(text) => problems.note("log", text),
-            None => drop(problems.clear("log")),
+            None => problems.clear("log"),
         }
         tokio::time::sleep(LOG_CHECK).await;
     }

@@ -11,7 +11,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -37,6 +40,9 @@ pub trait Hints: Send + Sync {
     /// Watches exactly these directories from now on; of those that do not exist, the nearest one above that does, so that
     /// the counter moves when they appear. They are watched from the next call on. Returns why some cannot be watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
+
+    /// Whether all that should be watched was, at the last call.
+    fn are_complete(&self) -> bool;
 }
 
 /// The operating system's hints; without them, changes are seen at the heartbeat.
@@ -44,13 +50,18 @@ pub struct SystemHints {
     watch: Result<Arc<Mutex<DirectoryWatch>>, String>,
     /// Kept for the receivers when there is nothing to watch with: it never moves.
     still: watch::Sender<u64>,
+    incomplete: AtomicBool,
 }
 
 impl SystemHints {
     /// Watches nothing yet, of the town with this root.
     pub fn new(town: &Path) -> Self {
         let watch = DirectoryWatch::new(town).map(|watch| Arc::new(Mutex::new(watch)));
-        SystemHints { watch: watch.map_err(|error| error.to_string()), still: watch::Sender::new(0) }
+        SystemHints {
+            watch: watch.map_err(|error| error.to_string()),
+            still: watch::Sender::new(0),
+            incomplete: AtomicBool::new(false),
+        }
     }
 
     fn counter(&self, of: impl Fn(&DirectoryWatch) -> watch::Receiver<u64>) -> watch::Receiver<u64> {
@@ -76,6 +87,18 @@ impl Hints for SystemHints {
     }
 
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String> {
+        let why = self.watch_these(directories).await;
+        self.incomplete.store(why.is_some(), Ordering::Relaxed);
+        why
+    }
+
+    fn are_complete(&self) -> bool {
+        !self.incomplete.load(Ordering::Relaxed)
+    }
+}
+
+impl SystemHints {
+    async fn watch_these(&self, directories: Vec<PathBuf>) -> Option<String> {
         let watch = match &self.watch {
             Ok(watch) => watch.clone(),
             Err(why) => return Some(why.clone()),

@@ -33,6 +33,7 @@ use crate::{
     go_duration,
     lifecycle::actor as mail,
     operator::actor as operator,
+    problems::OpenProblems,
     rig::{plan::RigPlan, supervisor as rig},
     sessions::{
         actor::{self as sessions, Seen, WatchMsg},
@@ -121,6 +122,8 @@ pub struct RootSnapshot {
 pub struct RootPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,
+    /// What is wrong now, for `status`.
+    pub problems: OpenProblems,
     /// Where new settings are put in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Reports changes of the town's files.
@@ -281,7 +284,7 @@ impl RootState {
             mail::child(deps, answers),
             feed::child(deps, &self.plan.hints),
             convoy::child(deps),
-            control::child(deps, self.plan.process, myself.clone()),
+            control::child(deps, &self.plan.problems, self.plan.process, myself.clone()),
         ]
     }
 

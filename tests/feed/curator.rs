@@ -20,15 +20,15 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Awake {
     town: Town,
     actor: ActorRef<FeedMsg>,
-    _hints: SystemHints,
 }
 
 impl Awake {
     async fn new(town: Town) -> Awake {
-        let hints = SystemHints::new(town.dir.path());
+        let hints = Arc::new(SystemHints::new(town.dir.path()));
         assert_eq!(hints.retarget(vec![town.dir.path().to_owned()]).await, None);
-        let actor = Actor::spawn(None, Curator, (town.deps.clone(), hints.events())).await.unwrap().0;
-        let awake = Awake { town, actor, _hints: hints };
+        let actor =
+            Actor::spawn(None, Curator, (town.deps.clone(), hints as Arc<dyn Hints>)).await.unwrap().0;
+        let awake = Awake { town, actor };
         awake.until("it took over", |town, _| town.progress().begun).await;
         awake
     }
