@@ -30,7 +30,7 @@ use self::{
 };
 
 const USAGE: &str = "\
-Measures the figures of BENCHMARKS.md; takes about 16 minutes.
+Measures the figures of BENCHMARKS.md; takes about 18 minutes.
 
 Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed]]
 
