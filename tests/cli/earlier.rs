@@ -1,7 +1,7 @@
 //! The version before: its state is recorded, and an update takes its agents over. Both need a binary of that version, named by
 //! `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`). What was recorded is read in `tests/scenarios/earlier.rs`.
 
-use std::{env, fs, os::unix::fs::symlink, path::PathBuf};
+use std::{env, fs, io::Write, os::unix::fs::symlink, path::PathBuf};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -80,7 +80,9 @@ fn town() -> Town {
         json!({"id": "hq-witness-role", "title": "Witness Role", "status": "open", "issue_type": "task",
         "labels": ["gt:role"], "description": "Witness\n\nenv_var: FOO={rig}", "updated_at": "2026-01-16T20:00:00Z"}),
     );
-    town.polecat("gamma", "nux", "gamma-nux");
+    for name in ["nux", "dag"] {
+        town.polecat("gamma", name, &format!("gamma-{name}"));
+    }
     at_its_limit(&town);
     town
 }
@@ -112,8 +114,8 @@ fn live(town: &Town) {
         town.wait_started(&[&agent]);
     }
     town.wait("the role bead", || town.path("daemon/supervisor/role_beads.json").exists());
-    let events = town.text(".events.jsonl");
-    town.put(".events.jsonl", events + &event("after") + "\n");
+    let mut events = fs::OpenOptions::new().append(true).open(town.path(".events.jsonl")).unwrap();
+    writeln!(events, "{}", event("after")).unwrap();
 
     // A crash loop, then a backoff that lasts. Go's zero time is none.
     let is_set =
@@ -132,10 +134,10 @@ fn live(town: &Town) {
 
     town.server.must(&["send-keys", "-t", "=gt-gamma-witness:", "C-c"]);
     town.wait_logged("usage limit");
-    town.wait("the mail", || {
-        town.json("daemon/supervisor/incidents.json")["agents"]["gamma/polecats/nux"]["conditions"]["gupp"]
-            ["mailed"]
-            == true
+    town.wait("the mails", || {
+        let open = town.json("daemon/supervisor/incidents.json")["agents"].clone();
+        let is_mailed = |name| open[format!("gamma/polecats/{name}")]["conditions"]["gupp"]["mailed"] == true;
+        is_mailed("nux") && is_mailed("dag")
     });
 
     // Requests, each as far as it is to be.
