@@ -139,7 +139,7 @@ mod tests {
     fn tells_only_what_changed() {
         let mut log = tempfile::tempfile().unwrap();
         let writer = Arc::new(log.try_clone().unwrap());
-        let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
         let problems = Problems::default();
         tracing::subscriber::with_default(subscriber, || {
             problems.report("rigs", "first");

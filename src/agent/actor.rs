@@ -181,7 +181,12 @@ impl AgentState {
             Broadcast::Asked(_) => agent.owner.attend(),
             Broadcast::RestartStateChanged => agent.owner.recall(),
             Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
-            Broadcast::Mail(_) | Broadcast::ReadMail | Broadcast::Rigs(_) | Broadcast::DeaconHeld(_) => {}
+            Broadcast::Mail(_)
+            | Broadcast::ReadMail
+            | Broadcast::ReadBeads
+            | Broadcast::DeathRecorded
+            | Broadcast::Rigs(_)
+            | Broadcast::DeaconHeld(_) => {}
         }
     }
 
