@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{ports::Ports, terminal};
+use crate::{ledger::events::Outbox, ports::Ports, terminal};
 
 /// What a file is to hold.
 pub trait Content: Send + Sync {
@@ -47,6 +47,8 @@ pub struct Write {
 /// The register; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
+    /// Lines for the event log.
+    pub events: Outbox,
     files: Arc<Mutex<BTreeMap<PathBuf, Arc<File>>>>,
     failed: Arc<watch::Sender<()>>,
 }
@@ -98,12 +100,12 @@ impl Writes {
         result
     }
 
-    /// Something of another kind could not be written ([`Outbox`](crate::ledger::events::Outbox)): it is retried too.
+    /// A line of the event log could not be written: it is retried too.
     pub fn wake(&self) {
         self.failed.send_replace(());
     }
 
-    /// Retries each failed write once; returns whether any still fails.
+    /// Retries each failed write once, and the events; returns whether any still fails.
     pub async fn retry(&self, ports: &Ports) -> bool {
         let files: Vec<Arc<File>> = self.files().values().cloned().collect();
         let mut fails = false;
@@ -115,7 +117,10 @@ impl Writes {
                 Err(_) => fails = true,
             }
         }
-        fails
+        if self.events.waiting() > 0 {
+            self.events.flush(ports).await;
+        }
+        fails || self.events.waiting() > 0
     }
 
     /// Moves when a write failed.

@@ -185,7 +185,11 @@ impl AgentState {
             Broadcast::RestartStateChanged => agent.owner.recall(),
             Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
             Broadcast::DeaconHeld(held) => role.deacon_held(held),
-            Broadcast::Mail(_) | Broadcast::ReadMail | Broadcast::Rigs(_) => {}
+            Broadcast::Mail(_)
+            | Broadcast::ReadMail
+            | Broadcast::ReadBeads
+            | Broadcast::DeathRecorded
+            | Broadcast::Rigs(_) => {}
         }
     }
 

@@ -61,7 +61,7 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
 }
 
 async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Option<Found>, String> {
-    let all = deps.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
+    let all = deps.starts.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
     let ours = names_of_this_town(deps, &all).await?;
     let program = programs::find(deps, spec).await.program;
     let directories = directories(deps, &spec.identity);

@@ -69,7 +69,7 @@ pub async fn nudge(
     incarnation: &SessionKey,
     text: &str,
 ) -> Result<(), NotDelivered> {
-    let _turn = deps.turns.take(&spec.session).await;
+    let _turn = deps.starts.turn_to_type(&spec.session).await;
     let untouched = |why| NotDelivered { why, begun: false };
     let (pane, _) = look(deps, spec, incarnation).await.map_err(untouched)?;
     let begun = |why| NotDelivered { why, begun: true };

@@ -279,7 +279,7 @@ async fn judge(
         (lives, pane.map(|pane| session.target(pane)))
     };
     // A broken settings file is read again by every look, so that it is seen when it is mended.
-    if !deps.in_doubt.is_program_of(&spec.identity)
+    if !deps.starts.in_doubt.is_program_of(&spec.identity)
         && let Some(alive @ (Liveness::Alive, _)) = known.get().as_ref().map(by)
     {
         return alive;

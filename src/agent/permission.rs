@@ -149,9 +149,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         }
     }
     match wisp::operational(&reading) {
-        Operational::Yes => {
-            deps.docked.why(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why)))
-        }
+        Operational::Yes => deps.docked(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why))),
         Operational::No(why) => Obstacle::Denied(Denial::Rig(why)),
         Operational::Unknown(why) => Obstacle::Unknown(why),
     }

@@ -50,7 +50,7 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
         }
     }
     // Not beside another `bd` of its rig; one that hangs holds its turn no longer than its own limit.
-    let database = deps.databases.of_prefix(&spec.prefix);
+    let database = deps.database_of_prefix(&spec.prefix);
     match bd::run(deps, &["sync"], &[database].into(), directory).await {
         // Told already, once for everything `bd` is needed for.
         Ok(_) | Err(CommandError::NotFound { .. }) => {}

@@ -73,7 +73,7 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     };
     let mut resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
     let key = spec.problem_key("program");
-    deps.in_doubt.agent(&spec.identity, !resolution.reports.is_empty());
+    deps.starts.in_doubt.agent(&spec.identity, !resolution.reports.is_empty());
     if resolution.reports.is_empty() {
         deps.problems.clear(&key);
     } else {
@@ -152,7 +152,7 @@ async fn read<T: Default>(
             (parsed.value, Some(format!("{shown}: {problems}; the rest of it is used")))
         }
     };
-    deps.in_doubt.file(path, problem.is_some());
+    deps.starts.in_doubt.file(path, problem.is_some());
     match problem {
         Some(problem) => deps.problems.report(key, problem),
         None => deps.problems.clear(&key),

@@ -111,7 +111,7 @@ impl Start<'_> {
     async fn slot(&self) -> Slot {
         let asked = self.order.attempt == Attempt::Asked;
         let limit = self.deps.settings().start.max_concurrent;
-        self.deps.start_slots.acquire(limit, self.spec.identity.role(), asked).await
+        self.deps.starts.slot(limit, self.spec.identity.role(), asked).await
     }
 
     fn up(&self, session: SessionKey, began: crate::clock::Now) -> StartEnd {

@@ -101,7 +101,7 @@ pub async fn look(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
 /// What the databases say; the same as before when their files are.
 async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> {
     // What `bd` left behind when it moved its beads elsewhere says nothing about today.
-    if !deps.bd_version.known().is_none_or(Version::has_daemon) {
+    if !deps.bd_version().is_none_or(Version::has_daemon) {
         return Err(StoreError::Missing);
     }
     if is_unchanged(deps, before).await {
@@ -113,7 +113,7 @@ async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> 
     let open = deps.convoys.open().await?;
     let mut tracked: BTreeMap<Database, BTreeSet<String>> = BTreeMap::new();
     for id in open.values().flatten() {
-        tracked.entry(deps.databases.of(id)).or_default().insert(id.clone());
+        tracked.entry(deps.database(id)).or_default().insert(id.clone());
     }
     let mut closed = BTreeSet::new();
     for (database, ids) in tracked {

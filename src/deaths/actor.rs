@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     circumstance::{self, Reading, Readings},
-    register::{DeathsSnapshot, Tidings},
+    register::{ACTOR, DeathsSnapshot, Tidings},
     rules::{self, Circumstance},
     words,
 };
@@ -18,7 +18,10 @@ use crate::{
     deps::Deps,
     ledger::{events, notify},
     town::log::line::AS_IS,
-    tree::child::{Answer, ChildSpec, Contact},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        messages::Broadcast,
+    },
     work::{ReplyTo, Timer, Work},
 };
 
@@ -31,8 +34,8 @@ const READ_LIMIT: Duration = Duration::from_secs(1);
 /// What the death window hears.
 #[derive(Debug)]
 pub enum DeathsMsg {
-    /// From the register: a death was noted.
-    Changed,
+    /// From an owner: a death was recorded.
+    DeathRecorded,
     /// From its timer: a follow-up is due. One of an earlier generation does nothing.
     Due(u64),
     /// From its timer: read counters and clocks.
@@ -54,9 +57,15 @@ pub struct DeathWindow;
 /// The death window's actor as a child.
 pub fn child(deps: &Arc<Deps>) -> ChildSpec {
     let deps = deps.clone();
-    let contact =
-        Contact::taking(|_| None).answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths));
-    ChildSpec::new("deaths", || DeathWindow, move || deps.clone(), contact)
+    ChildSpec::new(ACTOR, || DeathWindow, move || deps.clone(), contact())
+}
+
+/// What it takes and answers.
+pub fn contact() -> Contact<DeathsMsg> {
+    Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::DeathRecorded).then_some(DeathsMsg::DeathRecorded)
+    })
+    .answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths))
 }
 
 /// Its state.
@@ -81,15 +90,9 @@ impl Actor for DeathWindow {
         deps: Arc<Deps>,
     ) -> Result<DeathsState, ActorProcessingErr> {
         let post: ReplyTo<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let mut work = Work::new(post.clone());
-        let mut changes = deps.deaths.changed();
-        work.run(async move {
-            // What a predecessor left, first.
-            post(DeathsMsg::Changed);
-            while changes.changed().await.is_ok() {
-                post(DeathsMsg::Changed);
-            }
-        });
+        // What a predecessor left, first.
+        post(DeathsMsg::DeathRecorded);
+        let mut work = Work::new(post);
         work.after(Duration::ZERO, DeathsMsg::ReadingDue);
         let readings = Readings::default();
         Ok(DeathsState { deps, work, timer: Timer::default(), readings, gathering: None, delivering: false })
@@ -102,7 +105,7 @@ impl Actor for DeathWindow {
         state: &mut DeathsState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            DeathsMsg::Changed => state.go_on(),
+            DeathsMsg::DeathRecorded => state.go_on(),
             DeathsMsg::Due(generation) if state.timer.is_latest(generation) => state.go_on(),
             DeathsMsg::Due(_) => {}
             DeathsMsg::ReadingDue => state.read(),

@@ -13,7 +13,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::rules::{ConfirmedDeath, Decision, Window};
 use crate::{
@@ -23,10 +22,10 @@ use crate::{
 
 /// The register.
 #[derive(Debug, Clone, Default)]
-pub struct DeathRegister {
-    inner: Arc<Mutex<Inner>>,
-    changed: Arc<watch::Sender<u64>>,
-}
+pub struct DeathRegister(Arc<Mutex<Inner>>);
+
+/// The name of the actor that is to be told when a death was recorded.
+pub const ACTOR: &str = "deaths";
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -91,8 +90,6 @@ impl DeathRegister {
         let mut inner = self.locked();
         let decision = inner.window.died(death, now, policy);
         inner.follow(decision, now, policy);
-        drop(inner);
-        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Time has passed: what falls due becomes pending.
@@ -120,11 +117,6 @@ impl DeathRegister {
         if inner.window.paced(now) {
             inner.next_turn = inner.next_turn.max(now.mono) + policy.paced_restart;
         }
-    }
-
-    /// Moves with every death.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
     }
 
     /// The oldest unreported entry; it stays until [`tell`](Self::tell).
@@ -184,7 +176,7 @@ impl DeathRegister {
     }
 
     fn locked(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -238,12 +230,10 @@ mod tests {
     #[test]
     fn an_alert_and_its_follow_up_stay_until_they_are_told_and_delivered() {
         let (register, policy) = (DeathRegister::default(), Policy::default());
-        let changed = register.changed();
         assert_eq!((register.untold(), register.due_in(at(0))), (None, None));
         for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {
             dies(&register, session, now);
         }
-        assert!(changed.has_changed().unwrap());
         assert_eq!(register.due_in(at(20)), Some(Duration::from_secs(36)));
         assert_eq!(register.untold(), register.untold(), "asking takes nothing");
         let snapshot = register.snapshot(at(30), &policy);

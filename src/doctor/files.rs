@@ -22,6 +22,7 @@ use crate::{
         texts,
     },
     deps::Deps,
+    feed::progress::FeedProgress,
     rig::plan::RigPlan,
     terminal,
     town::{
@@ -239,16 +240,16 @@ impl Look {
 
     /// What the supervisor keeps for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [holds, lives, waits] = deps.records.peek(deps).await;
+        let [holds, lives, waits, incidents] = deps.records.peek(deps).await;
         for (there, problem) in [
             deps.requests.peek(deps).await,
             holds,
             lives,
             waits,
             deps.role_beads.peek(deps).await,
-            deps.incidents.peek(deps).await,
+            incidents,
             deps.histories.peek(deps).await,
-            deps.feed.peek(deps).await,
+            FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
         ] {
             self.read += usize::from(there);
             self.wrong(problem.map(|problem| problem.advise(ASIDE)));

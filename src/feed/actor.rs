@@ -12,6 +12,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use super::{
     curate::{self, Carried},
     follow::Follower,
+    progress::FeedProgress,
 };
 use crate::{
     deps::Deps,
@@ -89,18 +90,20 @@ pub struct Curator;
 
 /// The curator as a child.
 pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
-    let (deps, hints) = (deps.clone(), hints.clone());
+    let progress = FeedProgress::new(deps.paths.supervisor_dir());
+    let arguments = (deps.clone(), hints.clone(), progress);
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged).then_some(FeedMsg::TownChanged)
     })
     .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
-    ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.clone()), contact)
+    ChildSpec::new("feed", || Curator, move || arguments.clone(), contact)
 }
 
 /// Its state.
 pub struct CuratorState {
     deps: Arc<Deps>,
     hints: Arc<dyn Hints>,
+    progress: FeedProgress,
     work: Work<FeedMsg>,
     timer: Timer,
     /// After how long the timer that is set goes off.
@@ -121,12 +124,12 @@ pub struct CuratorState {
 impl Actor for Curator {
     type Msg = FeedMsg;
     type State = CuratorState;
-    type Arguments = (Arc<Deps>, Arc<dyn Hints>);
+    type Arguments = (Arc<Deps>, Arc<dyn Hints>, FeedProgress);
 
     async fn pre_start(
         &self,
         myself: ActorRef<FeedMsg>,
-        (deps, hints): Self::Arguments,
+        (deps, hints, progress): Self::Arguments,
     ) -> Result<CuratorState, ActorProcessingErr> {
         let post: ReplyTo<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
@@ -139,6 +142,7 @@ impl Actor for Curator {
         let mut state = CuratorState {
             deps,
             hints,
+            progress,
             work,
             timer: Timer::default(),
             poll: None,
@@ -195,10 +199,11 @@ impl CuratorState {
             return;
         }
         (self.busy, self.wanted) = (true, false);
-        let (deps, taken_over) = (self.deps.clone(), self.taken_over);
+        let (deps, progress, taken_over) = (self.deps.clone(), self.progress.clone(), self.taken_over);
         let save = std::mem::take(&mut self.save_due);
         let follower = self.follower.take().unwrap_or_default();
-        let task = async move { FeedMsg::RoundDone(round(&deps, follower, taken_over, save).await) };
+        let task =
+            async move { FeedMsg::RoundDone(round(&deps, &progress, follower, taken_over, save).await) };
         let panicked = Round { failed: Some("the curator panicked".to_owned()), ..Round::default() };
         self.work.spawn(task, FeedMsg::RoundDone(panicked));
     }
@@ -236,7 +241,7 @@ impl CuratorState {
 
     fn arm_poll(&mut self) {
         let deps = &self.deps;
-        let often = self.problem.is_some() || deps.outbox.waiting() > 0 || !self.hints.are_complete();
+        let often = self.problem.is_some() || deps.writes.events.waiting() > 0 || !self.hints.are_complete();
         let after = if often { POLL_OFTEN } else { POLL };
         if self.poll.is_some_and(|armed| armed <= after) {
             return;
@@ -246,7 +251,7 @@ impl CuratorState {
     }
 
     fn snapshot(&self) -> FeedSnapshot {
-        let progress = self.deps.feed.get();
+        let progress = self.progress.get();
         FeedSnapshot {
             enabled: self.deps.settings().feed.enabled,
             position: progress.position.offset,
@@ -254,38 +259,50 @@ impl CuratorState {
             skipped: progress.skipped,
             last_skipped: self.last_skipped.clone(),
             last_written: self.last_written,
-            waiting: self.deps.outbox.waiting(),
+            waiting: self.deps.writes.events.waiting(),
             problem: self.problem.clone(),
         }
     }
 }
 
-async fn round(deps: &Deps, mut follower: Box<Follower>, taken_over: bool, save: bool) -> Round {
-    deps.outbox.flush(deps).await;
+async fn round(
+    deps: &Deps,
+    progress: &FeedProgress,
+    mut follower: Box<Follower>,
+    taken_over: bool,
+    save: bool,
+) -> Round {
+    progress.load(deps).await;
+    deps.writes.events.flush(deps).await;
     let mut round = Round { taken_over, ..Round::default() };
     if deps.settings().feed.enabled {
-        if let Err(why) = carry(deps, &mut follower, &mut round).await {
+        if let Err(why) = carry(deps, progress, &mut follower, &mut round).await {
             round.failed = Some(why);
         }
         if save && round.taken_over {
-            round.saved = Some(save_progress(deps).await);
+            round.saved = Some(save_progress(deps, progress).await);
         }
     }
     round.follower = Some(follower);
     round
 }
 
-async fn carry(deps: &Deps, follower: &mut Follower, round: &mut Round) -> Result<(), String> {
+async fn carry(
+    deps: &Deps,
+    progress: &FeedProgress,
+    follower: &mut Follower,
+    round: &mut Round,
+) -> Result<(), String> {
     if !round.taken_over {
-        curate::take_over(deps).await?;
+        curate::take_over(deps, progress).await?;
         round.taken_over = true;
     }
-    round.carried = curate::carry_over(deps, follower).await?;
+    round.carried = curate::carry_over(deps, progress, follower).await?;
     Ok(())
 }
 
 /// The feed first: a note must never know of lines that a power cut could take.
-async fn save_progress(deps: &Deps) -> bool {
+async fn save_progress(deps: &Deps, progress: &FeedProgress) -> bool {
     let synced = deps.journals.sync(&deps.paths.feed()).await;
-    synced.is_ok() && deps.feed.save(deps).await
+    synced.is_ok() && progress.save(deps).await
 }

@@ -9,7 +9,7 @@ use std::io;
 use super::{
     event::LONGEST,
     follow::{self, Follower, Next},
-    progress::{Progress, Taken},
+    progress::{FeedProgress, Progress, Taken},
 };
 use crate::{
     deps::Deps,
@@ -39,27 +39,31 @@ pub struct Carried {
 
 /// Cuts the feed to where we know it, and finds the place to begin, if it was never begun. To be called once by whoever
 /// takes over, before anything is carried over. An error names the file.
-pub async fn take_over(deps: &Deps) -> Result<(), String> {
-    let mut progress = deps.feed.get();
+pub async fn take_over(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
+    let mut progress = known.get();
     let feed = deps.paths.feed();
     if !progress.begun {
         progress.begin(follow::end_of_log(deps).await.map_err(|error| log_error(&error))?);
-        deps.feed.set(progress.clone());
+        known.set(progress.clone());
     }
     let extended = deps.journals.extend(&feed, &progress.feed, Vec::new(), MODE).await;
     let (Extended::Known(extent) | Extended::Stranger(extent)) =
         extended.map_err(|error| feed_error(&error))?;
     progress.feed = vec![extent];
-    deps.feed.set(progress);
-    deps.feed.save(deps).await;
-    shorten(deps).await
+    known.set(progress);
+    known.save(deps).await;
+    shorten(deps, known).await
 }
 
 /// Carries over what is new, up to a bound. An error names the file; what was carried over before it is noted.
-pub async fn carry_over(deps: &Deps, follower: &mut Follower) -> Result<Carried, String> {
+pub async fn carry_over(
+    deps: &Deps,
+    known: &FeedProgress,
+    follower: &mut Follower,
+) -> Result<Carried, String> {
     let mut carried = Carried::default();
     for _ in 0..PIECES {
-        let mut progress = deps.feed.get();
+        let mut progress = known.get();
         let next = piece(deps, follower, &mut progress).await.map_err(|error| log_error(&error))?;
         match next {
             Piece::Nothing => return Ok(carried),
@@ -67,12 +71,12 @@ pub async fn carry_over(deps: &Deps, follower: &mut Follower) -> Result<Carried,
             Piece::Moved => {}
             Piece::Taken(taken) => {
                 carried.skipped = taken.skipped.or(carried.skipped);
-                carried.lines += write(deps, &mut progress, taken.text).await?;
+                carried.lines += write(deps, known, &mut progress, taken.text).await?;
             }
         }
         carried.changed = true;
-        deps.feed.set(progress);
-        shorten(deps).await?;
+        known.set(progress);
+        shorten(deps, known).await?;
     }
     carried.more = true;
     Ok(carried)
@@ -118,7 +122,12 @@ async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) ->
 }
 
 /// How many lines were written.
-async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u64, String> {
+async fn write(
+    deps: &Deps,
+    known: &FeedProgress,
+    progress: &mut Progress,
+    text: Vec<u8>,
+) -> Result<u64, String> {
     if text.is_empty() {
         return Ok(0);
     }
@@ -127,11 +136,11 @@ async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u6
     let extended = deps.journals.extend(&feed, &progress.feed, text.clone(), MODE).await;
     let extended = match extended.map_err(|error| feed_error(&error))? {
         Extended::Stranger(extent) => {
-            meet(deps, extent).await;
+            meet(deps, known, extent).await;
             let extended = deps.journals.extend(&feed, &[extent], text, MODE).await;
             extended.map_err(|error| feed_error(&error))?
         }
-        known => known,
+        extended => extended,
     };
     let Extended::Known(extent) = extended else {
         return Err(format!(
@@ -145,17 +154,17 @@ async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u6
 
 /// Another file stands in the place of the feed. It is known on disk before anything is added to it: whoever goes on from
 /// there has to know where we began.
-async fn meet(deps: &Deps, extent: Extent) {
-    let mut before = deps.feed.get();
+async fn meet(deps: &Deps, known: &FeedProgress, extent: Extent) {
+    let mut before = known.get();
     before.feed = vec![extent];
-    deps.feed.set(before);
-    deps.feed.save(deps).await;
+    known.set(before);
+    known.save(deps).await;
 }
 
 /// Keeps the feed within its bound: the newest half stays. The file that has it is known on disk before it is put in place,
 /// so that whoever goes on from there knows either.
-async fn shorten(deps: &Deps) -> Result<(), String> {
-    let (mut progress, most) = (deps.feed.get(), deps.settings().feed.max_bytes);
+async fn shorten(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
+    let (mut progress, most) = (known.get(), deps.settings().feed.max_bytes);
     let [now] = progress.feed[..] else { return Ok(()) };
     if now.length <= most {
         return Ok(());
@@ -163,16 +172,16 @@ async fn shorten(deps: &Deps) -> Result<(), String> {
     let feed = deps.paths.feed();
     let half = deps.journals.prepare(&feed, most / 2, MODE).await.map_err(|error| feed_error(&error))?;
     progress.feed = vec![now, half];
-    deps.feed.set(progress.clone());
-    if !deps.feed.save(deps).await {
+    known.set(progress.clone());
+    if !known.save(deps).await {
         // It stays longer than it should for as long as the disk does not take that.
         progress.feed = vec![now];
-        deps.feed.set(progress);
+        known.set(progress);
         return Ok(());
     }
     deps.journals.install(&feed).await.map_err(|error| feed_error(&error))?;
     progress.feed = vec![half];
-    deps.feed.set(progress);
+    known.set(progress);
     Ok(())
 }
 

@@ -4,9 +4,10 @@
 //! that length, the same lines are written again. So all of it is in one file, `daemon/supervisor/feed.json`, which need not be
 //! the latest. Pure except for the register at the end.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::{event, lines, position::Position, rules::Windows};
 use crate::{
@@ -98,39 +99,42 @@ impl Progress {
     }
 }
 
-/// The register; survives the crash of any actor.
+/// The register; the curator's, and kept for the next one.
 #[derive(Debug, Clone)]
-pub struct FeedProgress(Kept<Progress>);
+pub struct FeedProgress {
+    kept: Kept<Progress>,
+    loaded: Arc<OnceCell<()>>,
+}
 
 impl FeedProgress {
     /// Not started, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        FeedProgress(Kept::new(directory.join("feed.json")))
+        FeedProgress { kept: Kept::new(directory.join("feed.json")), loaded: Arc::default() }
     }
 
-    /// Takes over what the last supervisor left.
+    /// Takes over what the last supervisor left, once.
     pub async fn load(&self, ports: &Ports) {
-        self.0.load(ports).await;
+        self.loaded.get_or_init(|| self.kept.load(ports)).await;
     }
 
     /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
-        self.0.peek(ports).await
+        self.kept.peek(ports).await
     }
 
     /// How far it is.
     pub fn get(&self) -> Progress {
-        self.0.value().clone()
+        self.kept.value().clone()
     }
 
     /// It is so far now. In memory; [`save`](Self::save) puts it on disk.
     pub fn set(&self, progress: Progress) {
-        *self.0.value() = progress;
+        *self.kept.value() = progress;
     }
 
     /// Puts it on disk; false when it could not be, which is reported as long as it lasts.
     pub async fn save(&self, ports: &Ports) -> bool {
-        self.0.save(ports).await.is_ok()
+        self.kept.save(ports).await.is_ok()
     }
 }
 

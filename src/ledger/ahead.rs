@@ -52,7 +52,7 @@ type Answers = BTreeMap<String, Answer<Bead>>;
 /// The beads with exactly these ids. There is an answer for each id, as [`beads::read`] gives it.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
     // Later versions keep their beads elsewhere, and a file that is still there says nothing.
-    if !ledger.bd_version.known().is_some_and(Version::has_daemon) {
+    if !ledger.bd_version().is_some_and(Version::has_daemon) {
         return beads::read(ledger, ids).await;
     }
     let (ids, mut rest): (Vec<&String>, Vec<String>) = (

@@ -25,7 +25,7 @@ pub async fn run(
     touches: &BTreeSet<Database>,
     directory: &Path,
 ) -> Result<Printed, CommandError> {
-    let _turn = ledger.ledger_turn.take(touches).await;
+    let _turn = ledger.turns.take(touches).await;
     let command = command(ledger, words, directory);
     let program = command.program.clone();
     let ran = ledger.commands.run(command).await;

@@ -78,7 +78,7 @@ pub(super) fn is_id(id: &str) -> bool {
 }
 
 async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
-    let fails_as_a_whole = ids.len() > 1 && ledger.bd_version.known().is_some_and(Version::has_daemon);
+    let fails_as_a_whole = ids.len() > 1 && ledger.bd_version().is_some_and(Version::has_daemon);
     let shown = match once_more(ledger, ids, fails_as_a_whole).await {
         // Through its daemon `bd` fails as a whole when one id is missing. Without it, as `gt` asks, it leaves that one out.
         Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(ledger, ids, true).await,

@@ -77,7 +77,7 @@ impl Drop for Asking {
 /// Runs `bd version`, unless the version is known or being asked for. A failure is reported as long as it lasts, and it may
 /// be asked again. To be run as a task.
 pub async fn probe(ledger: &Ledger) {
-    let Some(asking) = ledger.bd_version.to_be_asked() else { return };
+    let Some(asking) = ledger.version.to_be_asked() else { return };
     let key = "ledger/bd_version";
     // It touches no database.
     let printed = bd::run(ledger, &["version"], &BTreeSet::new(), ledger.paths.root()).await;

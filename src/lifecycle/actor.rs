@@ -190,7 +190,7 @@ impl MailState {
 async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     let begun = deps.now();
     // Later versions of `bd` keep their beads elsewhere.
-    let stamp = match deps.bd_version.known().is_some_and(Version::has_daemon) {
+    let stamp = match deps.bd_version().is_some_and(Version::has_daemon) {
         true => deps.beads.stamp(deps.paths.root()).await,
         false => None,
     };

@@ -163,7 +163,7 @@ impl Actor for OperatorWatch {
                 state.held.remove(&(pid, born));
                 let its = |it: &&Operation| (it.pid, it.born) == (pid, born);
                 if let Some(operation) = state.deps.operations.recent(state.deps.now()).iter().find(its) {
-                    state.deps.docked.read_again_if(|rig| operation.relabels(rig));
+                    state.deps.directory.read_beads(|rig| operation.relabels(rig));
                 }
                 state.deps.operations.ended(pid, born, state.deps.now());
             }

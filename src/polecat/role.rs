@@ -78,7 +78,7 @@ impl Role for Polecat {
 /// The last snapshot may have come before this polecat was known; however old it is, it only nominates.
 fn nominate_by_the_last(agent: &mut Agent) {
     let rig = agent.owner.spec().identity.rig().cloned();
-    if let Some(snapshot) = rig.and_then(|rig| agent.deps.snapshots.last(&rig)) {
+    if let Some(snapshot) = rig.and_then(|rig| agent.deps.snapshot(&rig)) {
         nominate(agent, &snapshot);
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     deps::Deps,
-    ledger::Ledger,
+    ports::Ports,
     terminal,
     town::daemon_state::DaemonState,
     writes::{Content, Write},
@@ -121,19 +121,15 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// Retries files and events that could not be written for as long as that lasts. Never ends by itself.
-pub async fn keep_writing(ledger: &Ledger) {
-    let mut failed = ledger.writes.failures();
+pub async fn keep_writing(ports: &Ports) {
+    let mut failed = ports.writes.failures();
     // What failed under an earlier caller.
     failed.mark_changed();
     while failed.changed().await.is_ok() {
         let mut pause = FIRST_RETRY;
         loop {
             tokio::time::sleep(pause).await;
-            let files_fail = ledger.writes.retry(ledger).await;
-            if ledger.outbox.waiting() > 0 {
-                ledger.outbox.flush(ledger).await;
-            }
-            if !files_fail && ledger.outbox.waiting() == 0 {
+            if !ports.writes.retry(ports).await {
                 break;
             }
             pause = LONGEST_RETRY.min(pause * 2);

@@ -33,6 +33,10 @@ pub enum Broadcast {
     Asked(Identity),
     /// From the root: there may be mail; read the deacon's inbox now.
     ReadMail,
+    /// From whoever saw that its rig was perhaps docked or undocked, to a census: read the rig's beads now.
+    ReadBeads,
+    /// From an owner, to the death window: a death was recorded.
+    DeathRecorded,
     /// From the root: the rigs there are.
     Rigs(Arc<BTreeSet<RigName>>),
     /// From the root: whether the deacon is held. Sent to boot.

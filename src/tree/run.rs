@@ -59,9 +59,7 @@ async fn remember(deps: &Deps, process: Process) {
     deps.records.load(deps).await;
     deps.requests.load(deps).await;
     deps.role_beads.load(deps).await;
-    deps.incidents.load(deps).await;
     deps.histories.load(deps).await;
-    deps.feed.load(deps).await;
 }
 
 enum RootEnd {

@@ -185,7 +185,7 @@ impl Town {
         tell(deps, "settings/ours", self.state.refused.clone());
         tell(deps, "settings/next_start", self.state.next_start.clone());
         if let Some(routes) = reading.routes {
-            deps.databases.follow(&routes);
+            deps.follow(&routes);
             self.routes = routes;
         }
         let missing = matches!(reading.rigs, Reading::Missing);

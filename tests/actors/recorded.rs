@@ -195,7 +195,7 @@ fn the_version() {
     simulate(262, |world| async move {
         let deps = answering(&world, "bd/bd_version").await;
         version::probe(&deps).await;
-        let version = deps.bd_version.known().unwrap();
+        let version = deps.bd_version().unwrap();
         assert_eq!((version.major, version.minor, version.has_daemon()), (0, 47, true));
     });
 }

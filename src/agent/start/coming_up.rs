@@ -135,7 +135,7 @@ impl Start<'_> {
         if questions::answer(question, &settings.questions).is_none() {
             return Ok(false);
         }
-        let _turn = self.deps.turns.take(&self.spec.session).await;
+        let _turn = self.deps.starts.turn_to_type(&self.spec.session).await;
         let steps = question.menu.as_ref().map_or(0, |menu| menu.options.len()) + 1;
         for _ in 0..steps {
             if !self.still_there(key).await? {
