@@ -43,11 +43,6 @@ impl Drop for Slot {
 }
 
 impl StartSlots {
-    /// No slot taken.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Waits for one of `limit` slots (`start.max_concurrent`); it is freed when what is returned is dropped. A lower limit
     /// than before takes nothing away from those who hold one. `asked`: somebody asked for this start.
     pub async fn acquire(&self, limit: usize, role: Role, asked: bool) -> Slot {
@@ -112,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_next() {
         use Role::*;
-        let slots = StartSlots::new();
+        let slots = StartSlots::default();
         let first = slots.acquire(1, Polecat, false).await;
         let arrivals = [
             (Polecat, false),
@@ -150,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_does_not_wait_any_more_takes_nothing() {
-        let slots = StartSlots::new();
+        let slots = StartSlots::default();
         let held = slots.acquire(1, Role::Deacon, false).await;
         let mut gone = ask(&slots, 1, Role::Deacon, false);
         let mut got = ask(&slots, 1, Role::Witness, false);
@@ -168,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_limit_that_changes() {
-        let slots = StartSlots::new();
+        let slots = StartSlots::default();
         let mut held = Vec::new();
         for _ in 0..3 {
             held.extend(ask(&slots, 3, Role::Polecat, false).now_or_never());
