@@ -169,11 +169,17 @@ impl Log {
     }
 }
 
-/// A line that is none of JSON is an error the supervisor ended with.
+/// A line that is none of JSON is an error the supervisor ended with. Its text is as in `daemon/daemon.log`, the agent it is about
+/// in front.
 fn parse(line: &[u8]) -> Option<Line> {
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
     let at = value.get("timestamp")?.as_str()?.parse().ok()?;
-    Some(Line { at, text: value.get("message")?.as_str()?.to_owned() })
+    let message = value.get("message")?.as_str()?;
+    let text = match value.get("agent").and_then(|agent| agent.as_str()) {
+        Some(agent) => format!("{agent}: {message}"),
+        None => message.to_owned(),
+    };
+    Some(Line { at, text })
 }
 
 /// The last lines of `daemon/daemon.log` and, when it could not run, of its standard error.
