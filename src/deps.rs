@@ -6,18 +6,12 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{
-        bindings::Bindings, directory::Directory, elsewhere::search::Elsewhere, history::Histories,
-        record::Records, role_bead::kept::RoleBeads, screens::Screens, start_slots::StartSlots, turns::Turns,
-    },
-    audit::incidents::Incidents,
+    agent::{directory::Directory, history::Histories, record::Records, screens::Screens, starts::Starts},
     deaths::register::DeathRegister,
-    feed::progress::FeedProgress,
     ledger::Ledger,
     lifecycle::register::Requests,
     operator::register::Operations,
     ports::Ports,
-    rig::docked::Docked,
 };
 
 /// Everything an actor works with.
@@ -27,34 +21,20 @@ pub struct Deps {
     pub ledger: Ledger,
     /// What is known of each agent.
     pub records: Records,
-    /// Places for starts.
-    pub start_slots: StartSlots,
-    /// Whose turn it is to type into a session.
-    pub turns: Turns,
-    /// Which tmux server has this town's key bindings.
-    pub bindings: Bindings,
-    /// The last search for agents out of sight.
-    pub elsewhere: Elsewhere,
+    /// What starts share.
+    pub starts: Starts,
     /// Which agent has which session, and the actor that keeps it.
     pub directory: Directory,
-    /// Which rigs are docked, by their beads.
-    pub docked: Docked,
-    /// Gas Town's commands seen at work.
+    /// Gas Town's running commands, as detected.
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
     /// What was last seen on agents' screens.
     pub screens: Screens,
-    /// What role beads say about starting agents.
-    pub role_beads: RoleBeads,
     /// Requests by mail that are not done yet.
     pub requests: Requests,
-    /// What was mailed about whom, and is not over.
-    pub incidents: Incidents,
     /// What happened to each agent, for people.
     pub histories: Histories,
-    /// How far the feed is.
-    pub feed: FeedProgress,
 }
 
 impl Deref for Deps {
@@ -77,17 +57,10 @@ impl Deps {
         let directory = ports.paths.supervisor_dir();
         Deps {
             requests: Requests::new(directory.clone()),
-            role_beads: RoleBeads::new(directory.clone()),
             records: Records::new(directory.clone()),
-            incidents: Incidents::new(directory.clone()),
-            histories: Histories::new(directory.clone()),
-            feed: FeedProgress::new(directory),
+            histories: Histories::new(directory),
             directory: Directory::new(ports.problems.clone()),
-            start_slots: StartSlots::new(),
-            turns: Turns::default(),
-            bindings: Bindings::default(),
-            elsewhere: Elsewhere::default(),
-            docked: Docked::default(),
+            starts: Starts::default(),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
             screens: Screens::default(),

@@ -1,7 +1,7 @@
-//! Kept: a register of ours with a file in `daemon/supervisor/`, in memory for all actors and on disk for the next supervisor.
+//! Kept: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
 //!
-//! What is in memory counts while we run; whoever must be sure that it outlives us [`save`](Kept::save)s and waits. A file
-//! that cannot be read is set aside and begun afresh. It must not know what it keeps.
+//! The copy in memory counts while we run. A caller that needs it on disk calls [`save`](Kept::save) and waits. A file that
+//! cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know what it keeps.
 
 use std::{
     io,
@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     ports::Ports,
+    terminal,
     town::reading::{self, FileProblem, Reading},
     writes::{Content, Write},
 };
@@ -34,7 +35,7 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     while let Err(error) = ports.files.read(path).await
         && error.kind() == io::ErrorKind::TimedOut
     {
-        let shown = ports.paths.shown(path).display().to_string();
+        let shown = terminal::path(ports.paths.shown(path));
         let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
         ports.problems.report(key, text);
         tokio::time::sleep(DISK_RETRY).await;
@@ -44,7 +45,7 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
 
 /// The key under which it is reported that this file of ours is broken or cannot be written.
 pub fn problem(ports: &Ports, path: &Path) -> String {
-    format!("file/{}", ports.paths.shown(path).display())
+    format!("file/{}", terminal::path(ports.paths.shown(path)))
 }
 
 /// A value of type `T` and its file; clones share both.
@@ -117,9 +118,9 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
         if let Some(problem) = self.peek(ports).await.1 {
             let shown = ports.paths.shown(&self.path);
             let key = self::problem(ports, &self.path);
-            ports.problems.report(key, format!("{problem}; it is set aside as .corrupt and begun afresh"));
+            ports.problems.report(key, format!("{problem}; it is renamed to .corrupt and starts empty"));
             if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
-                tracing::warn!("{} could not be set aside: {error}", shown.display());
+                tracing::warn!("{} could not be renamed to .corrupt: {error}", terminal::path(shown));
             }
         }
     }

@@ -8,12 +8,12 @@
 //! | you want to | use | example |
 //! | --- | --- | --- |
 //! | run the supervisor of a town in your own program | [`serve`] | `examples/serve_town.rs` |
-//! | show how a town is, trigger a heartbeat, reload the settings | [`Client`] | `examples/town_status.rs` |
+//! | show the state of a town, trigger a heartbeat, reload the settings | [`Client`] | `examples/town_status.rs` |
 //! | find out what is wrong in a town | [`doctor::examine`] | |
-//! | be told when tmux sessions appear and die, without a town | [`tmux::Watcher`] | `examples/watch_sessions.rs` |
+//! | get events when tmux sessions appear and die, without a town | [`tmux::Watcher`] | `examples/watch_sessions.rs` |
 //! | restart something of your own with backoff and crash-loop detection | [`restart`] | `examples/restart_policy.rs` |
 //!
-//! # Begin here
+//! # Quick start
 //!
 //! ```no_run
 //! use gastown_supervisor::Client;
@@ -32,7 +32,7 @@
 //! Everything async needs a [tokio](https://docs.rs/tokio) runtime with IO and time; a current-thread one is enough. Times are
 //! [`jiff`](https://docs.rs/jiff) timestamps.
 //!
-//! What is here may change between minor versions until 1.0. The interfaces that only grow (commands, exit codes, JSON, the
+//! The API may change between minor versions until 1.0. The interfaces that only grow (commands, exit codes, JSON, the
 //! socket, settings, files) are listed in `CONTRIBUTING.md`. How the supervisor works inside is in `ARCHITECTURE.md`.
 
 // Inside the crate, and for its own tests with the feature `test-support`, every module is reached by its name alone.
@@ -52,7 +52,7 @@ pub use control::{
 pub use service::{ServeError, ServeOptions, serve};
 pub use town::log::LogFormat;
 
-/// What a [`StatusReport`] and an [`Explanation`] consist of.
+/// The parts of a [`StatusReport`] and of an [`Explanation`].
 pub mod report {
     pub use crate::{
         agent::{
@@ -66,8 +66,8 @@ pub mod report {
 
 /// The restart policy: may something that died be started again now, later, or only now and then?
 ///
-/// Plain arithmetic; nothing here reads a clock or starts anything. The first restart comes at once, further ones after a delay
-/// that doubles. Too many within a window are a crash loop, which is held and tried again later. What lived long starts afresh.
+/// Pure arithmetic: it reads no clock and starts nothing. The first restart comes at once, further ones after a delay
+/// that doubles. Too many restarts within a window are a crash loop, which is held and tried again later. A long life clears the history.
 ///
 /// ```
 /// use std::time::Duration;
@@ -96,7 +96,7 @@ pub mod restart {
     };
 }
 
-/// The sessions of one tmux server, watched without a town: who is there, and who died.
+/// Watches the sessions of one tmux server without a town: which exist, and which died.
 pub mod tmux {
     pub use crate::sessions::{
         tmux::Socket,

@@ -1,7 +1,7 @@
-//! Panics: each leaves a line in the log, with what it says, where it happened and in which actor.
+//! Panics: each leaves a line in the log with its text, its place and its actor.
 //!
-//! A panic is a fault of ours. Whoever supervises what panicked restarts it and says so; where the fault is only the moment of
-//! the panic knows, so the process's panic hook tells it. It must not decide what follows.
+//! A panic is a bug in the supervisor. The parent of the actor restarts it and reports that. Only the panic hook of the process
+//! knows the place of the bug, so the hook logs it. It must not decide what follows.
 
 use std::{
     any::Any,
@@ -18,12 +18,12 @@ task_local! {
     static ACTOR: Arc<str>;
 }
 
-/// From now on every panic of this process is told in the log, and no longer on standard error.
+/// From now on every panic of this process goes to the log, and no longer to stderr.
 pub fn install() {
     set_hook(Box::new(log));
 }
 
-/// Tells one panic.
+/// Logs one panic.
 pub fn log(info: &PanicHookInfo<'_>) {
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
     let text = text(info.payload());
@@ -54,7 +54,7 @@ pub fn current() -> Option<Arc<str>> {
     ACTOR.try_with(Arc::clone).ok()
 }
 
-/// Runs a task in the name of an actor, or of nobody.
+/// Runs a task in the name of an actor, or of none.
 pub async fn on_behalf<T>(actor: Option<Arc<str>>, task: impl Future<Output = T>) -> T {
     match actor {
         Some(actor) => ACTOR.scope(actor, task).await,
@@ -62,7 +62,7 @@ pub async fn on_behalf<T>(actor: Option<Arc<str>>, task: impl Future<Output = T>
     }
 }
 
-/// An actor whose panics are told under its name.
+/// The actor whose name its panics carry.
 #[derive(Debug)]
 pub struct Named<A> {
     name: Arc<str>,

@@ -36,7 +36,7 @@ pub struct Ports {
     pub journals: Arc<dyn Journals>,
     /// Clocks.
     pub clock: Arc<dyn Clock>,
-    /// Who tells that Gas Town's program begins.
+    /// Reports that Gas Town's program starts.
     pub beginnings: Arc<dyn Beginnings>,
     /// What the town's bead database says of convoys.
     pub convoys: Arc<dyn ConvoyStore>,

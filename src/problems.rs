@@ -1,9 +1,9 @@
-//! Problems: what is wrong right now, each told once per change.
+//! Problems: what is wrong right now, each logged once per change.
 //!
-//! A broken file or a missing tool is seen again at every heartbeat; people want to read of it once, and to see it in
-//! the status as long as it lasts. Whoever finds something wrong [`report`](Problems::report)s it under a stable key,
-//! whoever finds it well again [`clear`](Problems::clear)s the key; only a change reaches the log.
-//! It must not decide anything, and nothing may depend on what it holds.
+//! A broken file or a missing tool is seen again at every heartbeat. People want to read about it once, and to see it in the
+//! status as long as it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable key; a caller
+//! that finds it in order [`clear`](Problems::clear)s the key. Only a change reaches the log. It must not decide anything, and
+//! nothing may depend on what it holds: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
 
 use std::{
     collections::BTreeMap,
@@ -12,36 +12,41 @@ use std::{
 
 /// The longest text of a problem, in characters: what others wrote may be repeated in it.
 const LONGEST: usize = 2000;
-/// So many problems are shown; of more there is only the number.
+/// Maximum number of problems shown; the rest is only counted.
 const MOST: usize = 500;
 
-/// The register, shared by all parts of one supervisor.
+/// Where problems are reported, shared by all parts of one supervisor. It is only written to: who reads [`OpenProblems`] has
+/// to be given them.
 #[derive(Debug, Clone, Default)]
-pub struct Problems {
-    open: Arc<Mutex<BTreeMap<String, String>>>,
-}
+pub struct Problems(Open);
+
+/// What is wrong now, for reports to people.
+#[derive(Debug, Clone)]
+pub struct OpenProblems(Open);
+
+type Open = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl Problems {
-    /// An empty register.
-    pub fn new() -> Self {
-        Self::default()
+    /// None are open; where they are reported, and where they can be read.
+    pub fn new() -> (Self, OpenProblems) {
+        let problems = Self::default();
+        let open = OpenProblems(problems.0.clone());
+        (problems, open)
     }
 
-    /// Notes that `key` is wrong in this way; logged as a warning when that is news. Returns whether it was.
-    pub fn report(&self, key: impl Into<String>, text: impl Into<String>) -> bool {
+    /// Notes that `key` is wrong in this way; logged as a warning when that is news.
+    pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
-        let mut open = self.locked();
-        if open.get(&key) == Some(&text) {
-            return false;
+        let mut open = locked(&self.0);
+        if open.get(&key) != Some(&text) {
+            tracing::warn!(problem = key, "{text}");
+            open.insert(key, text);
         }
-        tracing::warn!(problem = key, "{text}");
-        open.insert(key, text);
-        true
     }
 
-    /// Notes what is wrong without a line in the log, for whoever has told it already, or cannot.
+    /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
-        self.locked().insert(key.to_owned(), bounded(text));
+        locked(&self.0).insert(key.to_owned(), bounded(text));
     }
 
     /// Notes everything of one kind that is wrong as one problem: the first text, and how many more there are; nothing is well
@@ -58,35 +63,48 @@ impl Problems {
             return;
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
-        let mut open = self.locked();
+        let mut open = locked(&self.0);
         let before = open.insert(key.to_owned(), text.clone());
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
         }
     }
 
-    /// Notes that `key` is well again; logged when it was wrong before. Returns whether it was.
-    pub fn clear(&self, key: &str) -> bool {
-        let was = self.locked().remove(key);
-        if let Some(text) = &was {
+    /// Notes that `key` is well again; logged when it was wrong before.
+    pub fn clear(&self, key: &str) {
+        if let Some(text) = locked(&self.0).remove(key) {
             tracing::info!(problem = key, "Resolved: {text}");
         }
-        was.is_some()
     }
 
     /// Forgets every key that begins with `prefix`, without a word: the thing it was about is no longer supervised.
     pub fn forget(&self, prefix: &str) {
-        self.locked().retain(|key, _| !key.starts_with(prefix));
+        locked(&self.0).retain(|key, _| !key.starts_with(prefix));
     }
 
-    /// Whether anything whose key begins with `prefix` is wrong.
-    pub fn any(&self, prefix: &str) -> bool {
-        self.locked().keys().any(|key| key.starts_with(prefix))
+    /// What can be read of them, for tests, which look on from outside.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn reader(&self) -> OpenProblems {
+        OpenProblems(self.0.clone())
     }
 
-    /// Everything that is wrong now: key and text, ordered by key; of more than 500 only how many there are.
+    /// As [`OpenProblems::list`], for tests.
+    #[cfg(any(test, feature = "test-support"))]
     pub fn open(&self) -> BTreeMap<String, String> {
-        let open = self.locked();
+        self.reader().list()
+    }
+
+    /// Whether anything whose key begins with `prefix` is wrong, for tests.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn any(&self, prefix: &str) -> bool {
+        locked(&self.0).keys().any(|key| key.starts_with(prefix))
+    }
+}
+
+impl OpenProblems {
+    /// Everything that is wrong now: key and text, ordered by key; of more than 500 only how many there are.
+    pub fn list(&self) -> BTreeMap<String, String> {
+        let open = locked(&self.0);
         let mut shown: BTreeMap<String, String> =
             open.iter().take(MOST).map(|(key, text)| (key.clone(), text.clone())).collect();
         if open.len() > MOST {
@@ -94,10 +112,10 @@ impl Problems {
         }
         shown
     }
+}
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked(open: &Open) -> MutexGuard<'_, BTreeMap<String, String>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn bounded(mut text: String) -> String {
@@ -112,22 +130,38 @@ fn bounded(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek};
+
     use super::*;
 
     #[test]
     fn tells_only_what_changed() {
-        let problems = Problems::new();
-        assert!(problems.report("rigs", "rigs.json is broken"));
-        assert!(!problems.report("rigs", "rigs.json is broken"));
-        assert!(problems.report("rigs", "rigs.json is broken elsewhere"));
-        assert!(problems.clear("rigs"));
-        assert!(!problems.clear("rigs"));
-        assert!(problems.report("rigs", "rigs.json is broken"), "news again");
+        let mut log = tempfile::tempfile().unwrap();
+        let writer = Arc::new(log.try_clone().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        let problems = Problems::default();
+        tracing::subscriber::with_default(subscriber, || {
+            problems.report("rigs", "first");
+            problems.report("rigs", "first");
+            problems.report("rigs", "second");
+            problems.clear("rigs");
+            problems.clear("rigs");
+            problems.report("rigs", "first");
+        });
+        let mut lines = String::new();
+        log.rewind().unwrap();
+        log.read_to_string(&mut lines).unwrap();
+        let told: Vec<_> = lines.lines().filter_map(|line| line.split("problems: ").nth(1)).collect();
+        let what = ["first", "second", "Resolved: second", "first"];
+        assert!(
+            told.len() == what.len() && told.iter().zip(what).all(|(line, what)| line.starts_with(what)),
+            "{lines}"
+        );
     }
 
     #[test]
     fn many_of_a_kind_are_one_and_all_are_bounded() {
-        let problems = Problems::new();
+        let problems = Problems::default();
         let texts = |n: usize| (0..n).map(|n| format!("mail {n} is broken")).collect::<Vec<_>>();
         let shown = || problems.open().get("mail").cloned();
         for (count, expected) in [
@@ -154,7 +188,7 @@ mod tests {
 
     #[test]
     fn forgets_by_prefix() {
-        let problems = Problems::new();
+        let problems = Problems::default();
         problems.report("rig/a/gate", "x");
         problems.report("rig/ab/gate", "y");
         assert!(problems.any("rig/a/") && !problems.any("rig/b"));

@@ -1,18 +1,18 @@
-//! Signals: what the process is told from outside.
+//! Signals: commands to the process from outside.
 //!
-//! Each kind is remembered by itself until it is heard, however often it was told: none is lost behind others, and nothing
-//! piles up. A stop is heard first, and by everybody who waits for it. It must not act on any of them.
+//! Each kind is remembered until it is received, however often it was sent: none is lost behind others, and nothing accumulates.
+//! A stop comes first, and reaches all receivers. It must not act on any of them.
 
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 
-/// What the process is told from outside.
+/// A command to the process from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// TERM, INT: stop, leaving all agents alive.
     Stop,
-    /// USR1: look at everything at once.
+    /// USR1: scan everything now.
     LookNow,
     /// USR2: read the restart state again.
     RereadRestartState,
@@ -20,7 +20,7 @@ pub enum Signal {
     Reload,
 }
 
-/// The signals that were told and not heard yet. Clones are the same.
+/// The signals that were sent and not received yet. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Signals(Arc<Kinds>);
 
@@ -33,7 +33,7 @@ struct Kinds {
 }
 
 impl Signals {
-    /// Tells one; from any thread.
+    /// Sends one; from any thread.
     pub fn tell(&self, signal: Signal) {
         match signal {
             Signal::Stop => drop(self.0.stop.send_replace(true)),
@@ -43,13 +43,13 @@ impl Signals {
         }
     }
 
-    /// Waits until a stop was told; at once when one was.
+    /// Waits until a stop was sent; returns at once when one was.
     pub async fn stopped(&self) {
         // Its sender lives as long as this.
         let _ = self.0.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
-    /// The next one that was told. A stop comes first, and again each time.
+    /// The next signal. A stop comes first, and again each time.
     pub async fn next(&self) -> Signal {
         tokio::select! {
             biased;

@@ -1,9 +1,9 @@
 //! The adapter that opens bead databases, SQLite as `bd` 0.47 to 0.49 keeps them.
 //!
-//! A database is opened for each question, for reading only, and closed again: nothing is kept that could hold up a writer,
-//! and what `bd` puts in its place is seen at once. A question is short and runs on a thread for blocking work, one at a
-//! time, so that those of a disk that hangs do not pile up. It must never make a database, nor wait long for anything: who
-//! cannot be answered soon asks again later.
+//! Each query opens the database read-only and closes it again: nothing is kept open that could block a writer, and a database
+//! that `bd` replaces is seen at once. A query is short and runs on a blocking thread, one at a time, so that queries to a
+//! hanging disk do not pile up. It must never create a database, nor wait long for anything: a query that cannot be answered soon
+//! fails, and the caller asks again later.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that opens bead databases")]
 
 use std::{
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::town::{opening, reading::shorten};
 
-/// How long a lock of somebody else is waited for.
+/// How long to wait for another process's lock.
 const BUSY: Duration = Duration::from_millis(250);
 /// How long a statement may take,
 const LIMIT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const STUCK: Duration = Duration::from_secs(3);
 pub enum Trouble {
     /// There is none.
     Missing,
-    /// It is there and cannot be read now; in the words of whoever tried.
+    /// It exists and cannot be read now; the text is the reader's.
     Unreadable(String),
 }
 
@@ -61,7 +61,7 @@ impl Reader {
     ) -> Result<T, Trouble> {
         match self.turn.clone().try_acquire_owned() {
             Ok(turn) => answer(turn, path.to_owned(), question).await,
-            Err(_) => Err(unreadable("the question before this one is not answered yet")),
+            Err(_) => Err(unreadable("the previous query is not answered yet")),
         }
     }
 
@@ -73,7 +73,7 @@ impl Reader {
     ) -> Result<T, Trouble> {
         match tokio::time::timeout(STUCK, self.turn.clone().acquire_owned()).await {
             Ok(Ok(turn)) => answer(turn, path.to_owned(), question).await,
-            _ => Err(unreadable("the questions before this one are not answered yet")),
+            _ => Err(unreadable("the previous queries are not answered yet")),
         }
     }
 }
@@ -96,12 +96,12 @@ async fn answer<T: Send + 'static>(
     });
     match tokio::time::timeout(STUCK, answer).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(unreadable("the question was cut short")),
+        Ok(Err(_)) => Err(unreadable("the query was interrupted")),
         Err(_) => Err(unreadable(&format!("no answer within {STUCK:?}"))),
     }
 }
 
-/// Set when nobody waits for the answer any more.
+/// Set when no caller waits for the answer any more.
 #[derive(Default)]
 struct GivenUp(Arc<AtomicBool>);
 

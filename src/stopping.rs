@@ -34,7 +34,7 @@ const fn less(whole: Duration, parts: &[Duration]) -> Duration {
     ms((whole.as_millis() - sum(parts).as_millis()) as u64)
 }
 
-/// The process is gone so long after it was told to stop.
+/// The process has exited this long after it was told to stop.
 pub const LIMIT: Duration = ms(400);
 
 /// What a step may take longer because the machine is busy.
@@ -50,7 +50,7 @@ pub const CLOSE_BY: Duration = less(LAST_RESORT, &[FLUSH, SLACK]);
 
 /// A kill takes effect at the actor's next await.
 pub const KILL: Duration = ms(10);
-/// How long an actor with nobody under it has for its last handler before it is killed.
+/// How long an actor without children has for its last handler before it is killed.
 pub const LEAF: Duration = ms(30);
 /// How long one has that stops leaves.
 pub const BRANCH: Duration = sum(&[LEAF, KILL, SLACK]);

@@ -2,10 +2,14 @@
 //!
 //! Titles of beads, paths, names of sessions and what agents print are other people's. A control character among them moves
 //! the cursor, changes a title or a colour, or types for the reader; one that turns the direction of text or has no width
-//! makes it look like another. Whatever is shown to people passes here once: a report as a value ([`report`]), before
-//! anything of ours is put around it, and all that is written ([`lines`], [`Passed`], [`json`]).
+//! makes it look like another. Whatever is shown to people passes here: a path before it becomes part of a sentence ([`path`]), a
+//! report as a value ([`report`]), before anything of ours is put around it, and all that is written ([`lines`], [`Passed`],
+//! [`json`]).
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -23,6 +27,11 @@ pub fn is_harmful(c: char) -> bool {
 /// A text as one line: `\u{1b}[2J\n`.
 pub fn one_line(text: &str) -> String {
     escaped(text, is_harmful)
+}
+
+/// A path as people may see it, as one line.
+pub fn path(path: impl AsRef<Path>) -> String {
+    one_line(&path.as_ref().to_string_lossy())
 }
 
 /// A text of several lines: newlines are ours.

@@ -1,8 +1,8 @@
 //! Work: the running tasks of one actor.
 //!
-//! A handler never awaits anything slow; it puts the slow part here and goes on. Each task ends in one message to its
-//! actor, also when it panics. Dropping the set — the actor stopped, crashed or was killed — aborts every task, so no
-//! work outlives the one who wanted it. Nothing may be spawned elsewhere: a detached task starts agents twice.
+//! A handler never awaits anything slow; it spawns the slow part here and returns. Each task ends in one message to its actor,
+//! also when it panics. Dropping the set (the actor stopped, crashed or was killed) aborts every task, so no work outlives its
+//! actor. Nothing may be spawned elsewhere: a detached task could start an agent twice.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ impl<M: Send + 'static> Work<M> {
             let message = match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(message) => message,
                 Err(_) => {
-                    tracing::error!("a task panicked; what it was about is looked at again");
+                    tracing::error!("a task panicked; its subject is probed again");
                     if_it_panics
                 }
             };

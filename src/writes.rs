@@ -1,9 +1,9 @@
 //! Writes: files of ours that are replaced as a whole; a write that fails is reported once and retried until it succeeds.
 //!
-//! One mechanism for all of them: one write at a time for each file, so that the newest content is the last on disk; a failed
-//! write is kept here with the source of its content, which is asked again for each retry, so that a retry never brings an
-//! older state back. Retries back off up to a minute. A content that cannot be made leaves the file as it is. It must not
-//! know what is written.
+//! One mechanism for all of them. There is one write at a time per file, so the newest content is the last on disk. A failed
+//! write is kept with the source of its content, which is asked again for each retry, so a retry never restores an older state.
+//! Retries back off up to a minute. Content that cannot be serialised leaves the file as it is. It must not know what is
+//! written.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::ports::Ports;
+use crate::{ledger::events::Outbox, ports::Ports, terminal};
 
 /// What a file is to hold.
 pub trait Content: Send + Sync {
@@ -47,6 +47,8 @@ pub struct Write {
 /// The register; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
+    /// Lines for the event log.
+    pub events: Outbox,
     files: Arc<Mutex<BTreeMap<PathBuf, Arc<File>>>>,
     failed: Arc<watch::Sender<()>>,
 }
@@ -98,12 +100,12 @@ impl Writes {
         result
     }
 
-    /// Something of another kind could not be written ([`Outbox`](crate::ledger::events::Outbox)): it is retried too.
+    /// A line of the event log could not be written: it is retried too.
     pub fn wake(&self) {
         self.failed.send_replace(());
     }
 
-    /// Retries each failed write once; returns whether any still fails.
+    /// Retries each failed write once, and the events; returns whether any still fails.
     pub async fn retry(&self, ports: &Ports) -> bool {
         let files: Vec<Arc<File>> = self.files().values().cloned().collect();
         let mut fails = false;
@@ -115,7 +117,10 @@ impl Writes {
                 Err(_) => fails = true,
             }
         }
-        fails
+        if self.events.waiting() > 0 {
+            self.events.flush(ports).await;
+        }
+        fails || self.events.waiting() > 0
     }
 
     /// Moves when a write failed.
@@ -128,7 +133,7 @@ impl Writes {
     }
 }
 
-/// A write that was given up, because nobody waits for it any more, may not have happened: it counts as failed.
+/// A write that was given up, because its caller is gone, may not have happened: it counts as failed.
 struct Unwritten<'a>(Option<&'a dyn Content>);
 
 impl Drop for Unwritten<'_> {
@@ -146,7 +151,9 @@ async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
             let written = ports.files.replace(&write.path, &content, write.mode).await;
             written.map_err(|error| error.to_string())
         }
-        Err(error) => Err(format!("its content cannot be made JSON ({error}); the file stays as it is")),
+        Err(error) => {
+            Err(format!("its content cannot be written as JSON ({error}); the file is left as it is"))
+        }
     };
     match written {
         Ok(()) => {
@@ -156,12 +163,12 @@ async fn attempt(ports: &Ports, write: &Write) -> Result<(), String> {
         }
         Err(why) => {
             let text = format!("{} cannot be written: {why}", shown(ports, &write.path));
-            ports.problems.report(write.key.clone(), format!("{text}; it is retried until it can"));
+            ports.problems.report(write.key.clone(), format!("{text}; retried until it succeeds"));
             Err(text)
         }
     }
 }
 
 fn shown(ports: &Ports, path: &Path) -> String {
-    ports.paths.shown(path).display().to_string()
+    terminal::path(ports.paths.shown(path))
 }

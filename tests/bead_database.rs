@@ -158,7 +158,7 @@ async fn what_is_left_to_bd() {
         (
             "a time that is none",
             Box::new(|it| it.bd().execute_batch("UPDATE issues SET updated_at = 'soon'").unwrap()),
-            Some("updated_at of gt-a is no time"),
+            Some("updated_at of gt-a is not a time"),
         ),
         (
             "an older schema",

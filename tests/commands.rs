@@ -231,7 +231,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         paths: TownPaths::new(town),
         settings,
         degraded: false,
-        problems: Problems::new(),
+        problems: Problems::default(),
         writes: Writes::default(),
     };
     Deps::new(ports)
@@ -273,7 +273,7 @@ async fn a_notify_command_that_fails_or_hangs_is_a_problem() {
         notify::tell(&deps, &serde_json::json!({})).await;
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: {:?}", began.elapsed());
         let told = deps.problems.open().into_values().collect::<Vec<_>>().join("; ");
-        assert!(told.starts_with("an alert did not get through notify.command"), "{name}: {told}");
+        assert!(told.starts_with("an alert was not delivered by notify.command"), "{name}: {told}");
         assert!(told.contains(wanted), "{name}: {told}");
     }
     assert!(gone(written_pid(&town.path().join("pid")).await).await, "what it started lives on");

@@ -160,7 +160,7 @@ impl Town {
             paths: TownPaths::new(root),
             settings,
             degraded: false,
-            problems: Problems::new(),
+            problems: Problems::default(),
             writes: Writes::default(),
         };
         Deps::new(ports)

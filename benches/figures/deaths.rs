@@ -110,7 +110,7 @@ async fn die(stage: &mut Stage, victims: Vec<Victim>) -> anyhow::Result<BTreeMap
         };
         let course = Course {
             killed,
-            noticed: said(": its session or a process of it ended")?,
+            noticed: said(": session is gone (")?,
             confirmed: said(": died: ")?,
             replaced: said(": starting claude in session ")?,
         };

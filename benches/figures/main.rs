@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod cold;
+mod commands;
 mod costs;
 mod deaths;
 mod feed;
@@ -29,9 +30,9 @@ use self::{
 };
 
 const USAGE: &str = "\
-Measures the figures of BENCHMARKS.md; takes about 16 minutes.
+Measures the figures of BENCHMARKS.md; takes about 18 minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [feed]]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed]]
 
   --quick    fewer runs and shorter waits: three minutes, and less to be trusted
   cold       20 rigs come up
@@ -40,11 +41,13 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   idle       what the supervisor costs while nothing happens
   deaths     agents killed one after the other: noticed, confirmed, replaced
   mass       100 sessions killed at once; a tmux server killed
+  commands   what it costs to see commands of gt begin among thousands of processes
   feed       many events at once, and one
   ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd
 ";
 
-const FIGURES: [&str; 8] = ["cold", "heartbeat", "stop", "idle", "deaths", "mass", "ledger", "feed"];
+const FIGURES: [&str; 9] =
+    ["cold", "heartbeat", "stop", "idle", "deaths", "mass", "ledger", "commands", "feed"];
 
 fn main() -> ExitCode {
     let mut words = env::args();
@@ -91,6 +94,7 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "idle" => idle::measure(quick).await?,
                     "deaths" => deaths::measure(quick).await?,
                     "mass" => mass::measure(quick).await?,
+                    "commands" => commands::measure(quick).await?,
                     "feed" => feed::measure(quick).await?,
                     _ => ledger::measure(quick).await?,
                 });

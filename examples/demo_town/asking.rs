@@ -23,7 +23,7 @@ fn send(town: &Path, id: &str, from: &str, subject: &str, body: &str) -> anyhow:
 }
 
 impl Story {
-    /// A fresh start that is asked for is made once, whoever makes it.
+    /// A requested fresh start is made once, whichever supervisor makes it.
     pub(super) async fn an_agent_asks_by_mail(&mut self) -> anyhow::Result<()> {
         let telling = self.telling;
         let (agent, session) = AGENTS[3];
@@ -36,13 +36,13 @@ impl Story {
         let sent = Timestamp::now();
         signal(self.supervisor_pid()?, Signal::USR1);
         telling.say(&format!("mail from {agent}: {body}"));
-        let ending = self.until(from, agent, "ending it: asked for a fresh start").await?;
+        let ending = self.until(from, agent, "ending it: fresh start requested").await?;
         telling.say(&format!(
             "claimed, its message deleted, and carried out {} later",
             shown(since(sent, ending.at))
         ));
         let tmux = self.town.tmux();
-        wait_for("the end of its session", || !tmux.sessions().contains_key(session)).await?;
+        wait_for("its session has ended", || !tmux.sessions().contains_key(session)).await?;
         let supervisor = self.supervisor.take().context("no supervisor runs")?;
         signal(supervisor.pid(), Signal::KILL);
         drop(supervisor);
@@ -54,7 +54,7 @@ impl Story {
         self.others_untouched(session, &before, &after)?;
         ensure!(!self.town.root().join("demo/mail/hq-1.json").exists(), "the message is still there");
         telling.say(&format!(
-            "the next one goes on where it was: {agent} is back (PID {}), started once",
+            "the next supervisor continues: {agent} is back (PID {}), started once",
             after[session]
         ));
         Ok(())

@@ -27,7 +27,7 @@ use self::{
 };
 
 const USAGE: &str = "\
-Shows the supervisor at work in a throwaway town, for about 40 seconds, and cleans up.
+Shows what the supervisor does in a throwaway town, for about 40 seconds, and cleans up.
 
 Usage: cargo run --release --example demo_town [-- --keep]
 
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; whoever did has cleaned the environment.
+/// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; the caller has cleaned the environment.
 fn supervise(words: &[&str]) -> anyhow::Result<()> {
     let ["run", "--town", town, "--log-format", "json"] = words else {
         bail!("called as the supervisor in another way than the demo does");

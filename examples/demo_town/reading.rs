@@ -14,14 +14,14 @@ impl Story {
     /// What happened is there to be read, and each thing once, though the supervisor was killed in between.
     pub(super) async fn it_can_all_be_read(&mut self) -> anyhow::Result<()> {
         let (agent, _) = AGENTS[1];
-        self.telling.scene("What people can read of it.");
+        self.telling.scene("What you can read about it.");
         let client = Client::new(Some(self.town.root()))?;
         let Answer::Live(explanation) = client.explain(agent).await? else {
             bail!("the supervisor does not explain {agent}");
         };
         self.telling.say(&format!("gastown-supervisor explain {agent}"));
         let lines = rendering::lines(&explanation.entries, Timestamp::now(), &TimeZone::system());
-        ensure!(lines.iter().any(|line| line.contains("died: ")), "its death is not told: {lines:#?}");
+        ensure!(lines.iter().any(|line| line.contains("died: ")), "its death is not reported: {lines:#?}");
         lines.iter().for_each(|line| self.telling.more(line));
         let feed = self.feed()?;
         let deaths = feed.iter().filter(|line| line.contains("gt-harbor-witness terminated")).count();

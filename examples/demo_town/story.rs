@@ -117,8 +117,7 @@ impl Story {
         self.all_run()?;
         let names: Vec<&str> = AGENTS.iter().map(|(agent, _)| *agent).collect();
         telling.say(&format!("all five agents are up: {}", names.join(", ")));
-        telling
-            .more("each in a tmux session of its own, at its prompt, told who woke it and what to do first");
+        telling.more("each in a tmux session of its own, at its prompt, with its first instruction");
         Ok(())
     }
 
@@ -130,9 +129,9 @@ impl Story {
         let killed = Timestamp::now();
         signal(before[session], Signal::KILL);
         self.telling.say(&format!("{agent} is killed: kill -9 {}", before[session]));
-        let noticed = self.until(from, agent, ": its session or a process of it ended").await?;
+        let noticed = self.until(from, agent, ": session is gone (").await?;
         self.telling.say(&format!(
-            "noticed after {}; a second look in 1 s makes sure that nobody meant it",
+            "noticed after {}; confirmed by a second probe 1 s later, in case it was stopped on purpose",
             shown(since(killed, noticed.at))
         ));
         let created = self.until(from, agent, ": starting claude in session").await?;
@@ -142,7 +141,7 @@ impl Story {
         ensure!(after[session] != before[session], "{session} is still the old one");
         self.others_untouched(session, &before, &after)?;
         self.telling
-            .say(&format!("{agent} is at work again (PID {}); the others noticed nothing", after[session]));
+            .say(&format!("{agent} runs again (PID {}); the other agents were not touched", after[session]));
         Ok(())
     }
 
@@ -153,18 +152,18 @@ impl Story {
         let received = self.town.root().join("demo/received-deacon.log");
         let health_check = "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness";
         self.telling.scene(
-            "The deacon lives, but does nothing any more (old after 4 s here, 15 minutes by default).",
+            "The deacon is alive but makes no progress (stale after 4 s here, 15 minutes by default).",
         );
-        fs::write(&doze, "").context("the deacon cannot be told to doze")?;
-        self.telling.say("the deacon writes no heartbeat from now on");
+        fs::write(&doze, "").context("the stand-in deacon cannot be paused")?;
+        self.telling.say("the deacon stops writing its heartbeat");
         let nudged = self.until(from, agent, "nudging it").await?;
         self.telling.say(&told(&nudged));
         wait_for("the nudge arrives in the deacon's session", || contains(&received, health_check)).await?;
-        self.telling.say(&format!("arrived in its session: \"{health_check}\""));
+        self.telling.say(&format!("typed into its session: \"{health_check}\""));
         let ended = self.until(from, agent, ": ending it: ").await?;
         self.telling.say(&told(&ended));
         let woken = Timestamp::now();
-        fs::remove_file(&doze).context("the next deacon cannot be told to stay awake")?;
+        fs::remove_file(&doze).context("the stand-in deacon cannot be resumed")?;
         self.until(from, agent, ": started in").await?;
         let after = self.all_run()?;
         ensure!(after[session] != before[session], "{session} is still the old one");
@@ -179,26 +178,26 @@ impl Story {
     async fn a_rig_is_parked(&mut self) -> anyhow::Result<()> {
         let (agent, session) = AGENTS[3];
         let (before, from) = (self.all_run()?, self.said()?);
-        self.telling.scene("A rig is parked: what ends there is left alone.");
+        self.telling.scene("A rig is parked: agents that die there are not restarted.");
         self.town.set_status("mill", Some("parked"))?;
         signal(before[session], Signal::KILL);
         self.telling.say(&format!(
-            "mill is parked, as gt rig park notes it; then {agent} is killed: kill -9 {}",
+            "mill is parked, as gt rig park does it; then {agent} is killed: kill -9 {}",
             before[session]
         ));
-        let left = self.until(from, agent, "left so: rig is parked").await?;
+        let left = self.until(from, agent, "not started: rig is parked").await?;
         let now = self.town.tmux().sessions();
         ensure!(!now.contains_key(session), "{session} was started in a parked rig");
         self.others_untouched(session, &before, &now)?;
         self.telling.say(&told(&left));
         let (unparked, from) = (Timestamp::now(), self.said()?);
         self.town.set_status("mill", None)?;
-        self.telling.say("mill is unparked, as gt rig unpark notes it");
+        self.telling.say("mill is unparked, as gt rig unpark does it");
         let created = self.until(from, agent, ": starting claude in session").await?;
         self.until(from, agent, ": started in").await?;
         self.all_run()?;
         self.telling.say(&format!(
-            "{agent} is at work again, its session was there after {}",
+            "{agent} runs again, in a new session {} later",
             shown(since(unparked, created.at))
         ));
         Ok(())
@@ -206,7 +205,7 @@ impl Story {
 
     async fn polecats_come_and_go(&mut self) -> anyhow::Result<()> {
         let telling = self.telling;
-        telling.scene("Polecats get work. One of them dies; another is stopped by its operator, and nothing is written down.");
+        telling.scene("Polecats get work. One of them dies; another is stopped by its operator, who leaves no note of it.");
         let from = self.said()?;
         for Polecat { identity, rig, name, hook, .. } in POLECATS {
             self.town.employ(rig, name, hook)?;
@@ -214,18 +213,18 @@ impl Story {
             self.until(from, identity, ": ").await?;
         }
         let names = POLECATS.map(|polecat| format!("{} on {}", polecat.identity, polecat.hook));
-        telling.say(&format!("at work, as gt sling starts them: {}", names.join(", ")));
+        telling.say(&format!("running, as gt sling starts them: {}", names.join(", ")));
         let [toast, ember] = POLECATS;
         let (before, from) = (self.all_run()?, self.said()?);
         let killed = Timestamp::now();
         signal(*before.get(toast.session).context("the polecat does not run")?, Signal::KILL);
-        let noticed = self.until(from, toast.identity, ": its session or a process of it ended").await?;
+        let noticed = self.until(from, toast.identity, ": session is gone (").await?;
         telling.say(&format!(
-            "{} is killed; noticed after {}, and made sure of for 5 s",
+            "{} is killed; noticed after {}, confirmed 5 s later",
             toast.identity,
             shown(since(killed, noticed.at))
         ));
-        telling.say(&format!("its operator ends the other one: {}", ember.stop));
+        telling.say(&format!("the operator stops the other one: {}", ember.stop));
         self.town.gt(ember.stop).await?;
         let created = self.until(from, toast.identity, ": starting claude in session").await?;
         telling.say(&format!(
@@ -233,35 +232,35 @@ impl Story {
             toast.identity,
             shown(since(killed, created.at))
         ));
-        let left = self.until(from, ember.identity, "was stopped by hand").await?;
+        let left = self.until(from, ember.identity, "stopped by hand").await?;
         telling.say(&told(&left));
         self.until(from, toast.identity, ": started in").await?;
         let now = self.all_run()?;
         ensure!(now.contains_key(toast.session), "{} is not back", toast.identity);
         ensure!(!now.contains_key(ember.session), "{} was started against its operator", ember.identity);
         let crashes = self.town.root().join("demo/crashes.log");
-        ensure!(contains(&crashes, "harbor/toast"), "gt log crash was not told of the death");
-        ensure!(!contains(&crashes, "mill/ember"), "gt log crash was told of a stop");
+        ensure!(contains(&crashes, "harbor/toast"), "the death was not reported to gt log crash");
+        ensure!(!contains(&crashes, "mill/ember"), "a stop was reported to gt log crash");
         telling.say(&format!(
-            "{} works on (PID {}), its death was told to gt log crash; {} stays down",
+            "{} runs again (PID {}), its death was reported to gt log crash; {} stays down",
             toast.identity, now[toast.session], ember.identity
         ));
         let from = self.said()?;
         self.town.begin_polecat(ember.rig, ember.name)?;
         self.until(from, ember.identity, ": ").await?;
-        telling.say(&format!("its operator starts {} again", ember.identity));
+        telling.say(&format!("the operator starts {} again", ember.identity));
         Ok(())
     }
 
     async fn the_supervisor_comes_and_goes(&mut self) -> anyhow::Result<()> {
         let before = self.all_run()?;
-        self.telling.scene("The supervisor stops and starts; the agents do not notice.");
+        self.telling.scene("The supervisor stops and starts; the agents keep running.");
         let mut supervisor = self.supervisor.take().context("no supervisor runs")?;
         let (status, took) = supervisor.stop().await?;
         ensure!(status.success(), "the supervisor ended with {status}");
         ensure!(self.town.tmux().sessions() == before, "sessions changed when the supervisor stopped");
         ensure!(before.values().all(|pid| alive(*pid)), "agents ended with the supervisor");
-        self.telling.say(&format!("stopped {} after TERM; all agents live on", shown(took)));
+        self.telling.say(&format!("stopped {} after SIGTERM; all agents keep running", shown(took)));
         let pid = self.start_supervisor()?;
         for (agent, _) in AGENTS {
             self.until(0, agent, ": already running, adopted").await?;
@@ -270,7 +269,7 @@ impl Story {
         ensure!(self.all_run()? == before, "sessions changed when the supervisor started again");
         let lines = self.supervisor.as_mut().map(|it| it.lines(0).to_vec()).unwrap_or_default();
         ensure!(!lines.iter().any(|line| line.text.contains(": starting ")), "an agent was started again");
-        self.telling.say(&format!("started again (PID {pid}): all taken over as they are, none restarted"));
+        self.telling.say(&format!("started again (PID {pid}): all agents adopted, none restarted"));
         Ok(())
     }
 
@@ -303,7 +302,7 @@ impl Story {
              \n  look at an agent   tmux -S {socket} attach -t =hq-deacon    (leave with Ctrl-b d)\
              \n  list them          tmux -S {socket} list-sessions\
              \n  follow the log     tail -f {root}/daemon/daemon.log\
-             \n  stop supervising   kill {pid}    (the agents live on)\
+             \n  stop supervising   kill {pid}    (the agents keep running)\
              \n  end and clean up   kill {pid}; sleep 1; tmux -S {socket} kill-server; rm -r {root}"
         ));
         Ok(())

@@ -11,7 +11,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use super::{
     confirmation::{Assignment, Observation},
     identity::Identity,
-    lifecycle::{Event, StartEnd},
+    lifecycle::Event,
     owner::{Owner, OwnerEvent},
     role::{Occasion, Role, RoleEvent},
     spec::AgentSpec,
@@ -133,9 +133,12 @@ impl Actor for AgentActor {
             AgentMsg::Probe => state.probe(None, None),
             AgentMsg::Unlisted => role.unlisted(agent),
             AgentMsg::Owner(event) => {
-                let started = matches!(&event, OwnerEvent::StartEnded(StartEnd::Up { .. }));
+                let end = match &event {
+                    OwnerEvent::StartEnded(end) => Some(end.clone()),
+                    _ => None,
+                };
                 agent.owner.handle(event);
-                if started && role.started(agent) {
+                if end.is_some_and(|end| role.start_ended(agent, &end)) {
                     state.probe(None, None);
                 }
             }
@@ -181,12 +184,19 @@ impl AgentState {
             Broadcast::Asked(_) => agent.owner.attend(),
             Broadcast::RestartStateChanged => agent.owner.recall(),
             Broadcast::ClearBackoff(whose) => agent.owner.clear_backoff(whose.as_ref()),
-            Broadcast::Mail(_) | Broadcast::ReadMail | Broadcast::Rigs(_) | Broadcast::DeaconHeld(_) => {}
+            Broadcast::DeaconHeld(held) => role.deacon_held(held),
+            Broadcast::Mail(_)
+            | Broadcast::ReadMail
+            | Broadcast::ReadBeads
+            | Broadcast::DeathRecorded
+            | Broadcast::Rigs(_) => {}
         }
     }
 
     fn probe(&mut self, sweep: Option<Arc<Sweep>>, heartbeat: Option<u64>) {
-        let (look, more) = (self.agent.owner.look(sweep), self.role.observe(&self.agent.deps));
+        let beat = sweep.as_ref().filter(|_| heartbeat.is_some());
+        let more = self.role.observe(&self.agent.deps, beat);
+        let look = self.agent.owner.look(sweep);
         self.agent.work.spawn(
             async move {
                 let seen = look.await;
@@ -213,7 +223,7 @@ impl AgentState {
 
 impl Agent {
     fn answer_heartbeat(&self, number: u64) {
-        self.report(Report::looked(number, self.owner.spec().identity.to_string()));
+        self.report(Report::looked(number, self.owner.spec().identity.actor_name()));
     }
 
     /// Reports to the root.

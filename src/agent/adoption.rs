@@ -31,9 +31,9 @@ async fn stop_keeping_panes(deps: &Deps, spec: &AgentSpec) -> Result<(), Session
 /// Binds this town's keys on the server that is spoken to, unless it has them.
 pub async fn bind_keys(deps: &Deps) -> Result<(), SessionsError> {
     let server = deps.sessions.server_generation();
-    let Some(prefixes) = deps.bindings.missing_on(server) else { return Ok(()) };
+    let Some(prefixes) = deps.starts.unbound_on(server) else { return Ok(()) };
     let bindings = appearance::key_bindings(deps.settings().tmux.naming, &prefixes);
     deps.sessions.bind_keys(&bindings).await?;
-    deps.bindings.bound_on(server);
+    deps.starts.bound_on(server);
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Confirmation: is what looked like a death really one?
+//! Confirmation: is an apparent death a real one?
 //!
-//! Noticing takes milliseconds, but Gas Town's own commands kill sessions on purpose and only then say so, so the
-//! supervisor takes a second look before it acts. This is the pure judgement of that look; when it is taken and what
-//! follows from it is the [`lifecycle`](super::lifecycle)'s part.
+//! A death is noticed within milliseconds, but Gas Town's own commands kill sessions on purpose and report it only afterwards. So
+//! the supervisor probes a second time before it acts. This is the pure judgement of that probe; when it is made and what follows
+//! from it is the [`lifecycle`](super::lifecycle)'s part.
 
 use std::time::Duration;
 
@@ -198,7 +198,7 @@ pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
     match &seen.sighting {
         Sighting::Alive(key) => return SecondLook::Back(key.clone()),
         Sighting::Starting(_) => {
-            return SecondLook::Unclear("an agent may be coming up in its session".into());
+            return SecondLook::Unclear("an agent may be starting in its session".into());
         }
         Sighting::Unknown(why) => return SecondLook::Unclear(why.clone()),
         Sighting::Absent | Sighting::Dead(_) => {}
@@ -225,7 +225,7 @@ pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
         return SecondLook::StoppedByHand(format!("`{}`", operation.line));
     }
     if seen.state_file == StateFile::Stopped && !first.said_stopped {
-        return SecondLook::StoppedByHand("Gas Town noted that it is stopped".to_owned());
+        return SecondLook::StoppedByHand("Gas Town notes it as stopped".to_owned());
     }
     left_to_do(seen, first.ago)
 }
@@ -241,7 +241,7 @@ fn left_to_do(seen: &Observation, ago: Duration) -> SecondLook {
     match &seen.assignment {
         Assignment::None(why) => SecondLook::Unwanted(why.clone()),
         Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
-        Assignment::NotAsked => SecondLook::Unclear("its work was not asked for".to_owned()),
+        Assignment::NotAsked => SecondLook::Unclear("its work was not looked up".to_owned()),
         // Whatever its screen showed, it was its server that ended.
         Assignment::Standing | Assignment::Hooked { .. } if seen.ended_with_server() => SecondLook::Death,
         Assignment::Standing | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {

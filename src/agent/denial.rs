@@ -80,11 +80,17 @@ pub enum Unwanted {
     NotRequested,
     /// Another request has precedence over this start.
     Superseded,
+    /// Boot runs only when the deacon is to be checked.
+    OnDemand,
+    /// Boot, in a town without agents (`GT_DEGRADED`): its duty is done by rule.
+    Degraded,
+    /// Boot, switched off in the settings.
+    Disabled,
 }
 
 impl Unwanted {
     /// The code: `no_agent_bead`, `agent_bead_closed`, `no_work`, `agent_resting`, `being_spawned`, `work_closed`, `work_missing`,
-    /// `not_requested` or `superseded`.
+    /// `not_requested`, `superseded`, `on_demand`, `degraded` or `disabled`.
     pub fn code(&self) -> &'static str {
         match self {
             Unwanted::NoAgentBead => "no_agent_bead",
@@ -96,6 +102,9 @@ impl Unwanted {
             Unwanted::WorkMissing(_) => "work_missing",
             Unwanted::NotRequested => "not_requested",
             Unwanted::Superseded => "superseded",
+            Unwanted::OnDemand => "on_demand",
+            Unwanted::Degraded => "degraded",
+            Unwanted::Disabled => "disabled",
         }
     }
 }
@@ -108,10 +117,13 @@ impl fmt::Display for Unwanted {
             Unwanted::NoWork => f.write_str("no work on its hook"),
             Unwanted::Resting(state) => write!(f, "its agent bead says `{state}`"),
             Unwanted::BeingSpawned => f.write_str("it is being spawned"),
-            Unwanted::WorkClosed(hook) => write!(f, "{hook}, which is on its hook, is closed"),
-            Unwanted::WorkMissing(hook) => write!(f, "{hook}, which is on its hook, does not exist"),
+            Unwanted::WorkClosed(hook) => write!(f, "its hooked bead {hook} is closed"),
+            Unwanted::WorkMissing(hook) => write!(f, "its hooked bead {hook} does not exist"),
             Unwanted::NotRequested => f.write_str("it is started only on request"),
             Unwanted::Superseded => f.write_str("another request has precedence"),
+            Unwanted::OnDemand => f.write_str("it runs only to check the deacon"),
+            Unwanted::Degraded => f.write_str("degraded: triage is done without an agent"),
+            Unwanted::Disabled => f.write_str("boot is disabled"),
         }
     }
 }

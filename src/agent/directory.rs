@@ -21,6 +21,9 @@ use crate::{
     tree::{child::Address, messages::Broadcast},
 };
 
+/// How the name of a rig's census ends, after the rig's.
+pub const CENSUS: &str = "/census";
+
 /// The directory; clones share it.
 #[derive(Debug, Clone)]
 pub struct Directory {
@@ -57,6 +60,23 @@ impl Directory {
     /// There is no actor of this name any more.
     pub fn forget_other(&self, name: &str) {
         self.locked().others.remove(name);
+    }
+
+    /// Sends this to the actor with this name, which is no agent's, if there is one.
+    pub fn send_to_other(&self, name: &str, message: Broadcast) {
+        let actor = self.locked().others.get(name).cloned();
+        actor.into_iter().for_each(|actor| actor.send(message.clone()));
+    }
+
+    /// Has the beads of these rigs read again: somebody may have changed their labels.
+    pub fn read_beads(&self, which: impl Fn(&RigName) -> bool) {
+        let entries = self.locked();
+        let censuses = entries.others.iter().filter(|(name, _)| {
+            name.strip_suffix(CENSUS).and_then(|rig| rig.parse().ok()).is_some_and(|rig| which(&rig))
+        });
+        let censuses: Vec<Address> = censuses.map(|(_, actor)| actor.clone()).collect();
+        drop(entries);
+        censuses.iter().for_each(|census| census.send(Broadcast::ReadBeads));
     }
 
     /// All actors by name, running or not.
@@ -199,7 +219,7 @@ mod tests {
             ("two rigs", polecat("a", "x"), polecat("b", "x"), false),
             ("letters matter", polecat("a", "x"), polecat("a", "X"), false),
         ] {
-            let problems = Problems::new();
+            let problems = Problems::default();
             let claims = Directory::new(problems.clone());
             let sessions = [claim(&claims, &one), claim(&claims, &other)];
             for session in &sessions {
@@ -218,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_words() {
-        let claims = Directory::new(Problems::new());
+        let claims = Directory::new(Problems::default());
         let session = claim(&claims, &polecat("a", "x.y"));
         claim(&claims, &polecat("a", "x_y"));
         let two = "two agents would have session gt-a-x_y: a/polecats/x.y and a/polecats/x_y";
@@ -229,7 +249,7 @@ mod tests {
 
     #[test]
     fn claims_are_idempotent_and_one_for_each_agent() {
-        let problems = Problems::new();
+        let problems = Problems::default();
         let claims = Directory::new(problems.clone());
         let toast = polecat("a", "Toast");
         claims.claim(&toast, "gt-a-Toast");

@@ -48,9 +48,9 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
             if matches!(deps.sessions.find(&spec.session).await, Ok(Some(session)) if !session.has_lost_sight())
             {
                 deps.problems.clear(&key);
-                return Some("its session came while it was looked for".to_owned());
+                return Some("its session appeared during the search".to_owned());
             }
-            deps.problems.report(key, format!("{}: {told}; it is not started once more", spec.identity));
+            deps.problems.report(key, format!("{}: {told}; not started again", spec.identity));
             if let Some(server) = lost_server {
                 deps.sessions.recreate_socket(server).await;
             }
@@ -61,7 +61,7 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
 }
 
 async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Option<Found>, String> {
-    let all = deps.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
+    let all = deps.starts.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
     let ours = names_of_this_town(deps, &all).await?;
     let program = programs::find(deps, spec).await.program;
     let directories = directories(deps, &spec.identity);

@@ -12,6 +12,7 @@ use super::spec::AgentSpec;
 use crate::{
     ports::Ports,
     sessions::sweep::Glimpse,
+    terminal,
     town::{files::Files, paths::TownPaths},
 };
 
@@ -82,7 +83,7 @@ pub async fn left_out(ports: &Ports, spec: &AgentSpec, glimpse: Glimpse) -> Glim
 
 /// How an agent is whose session's name another town has.
 pub fn taken_by(town: &Path) -> String {
-    format!("name taken by town {}", town.display())
+    format!("name taken by town {}", terminal::path(town))
 }
 
 #[cfg(test)]

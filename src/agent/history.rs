@@ -1,16 +1,16 @@
-//! History: what happened to each agent, in order, with times and reasons — what `explain` tells.
+//! History: what happened to each agent, in order, with times and reasons. `explain` shows it.
 //!
-//! It is the projection of the transitions and notices of the [`lifecycle`](super::lifecycle) ([`story`]), and of what else
-//! was done to an agent or told about it: a nudge, a mail, our own end. One entry is one change; a look or a heartbeat that
-//! shows nothing new leaves none. The register survives the crash of any actor, and by its file (`history.json`) our own.
-//! It must not decide anything, and nobody may decide anything by it.
+//! It is the projection of the transitions and reasons of the [`lifecycle`](super::lifecycle) ([`story`]), and of nudges, mails and
+//! the supervisor's own stops. One entry is one change; a probe or a heartbeat that shows nothing new leaves none. The register
+//! survives the crash of any actor and, through its file (`history.json`), a restart of the supervisor. It must not decide
+//! anything, and nothing may depend on it.
 //!
-//! **What it costs is bounded.** An agent has [`ENTRIES`] entries at most and all together [`ALL_ENTRIES`] (the agent with
-//! the most loses its oldest), of [`AGENTS`] agents (those that are gone go first), each text at most [`TEXT`](entry::TEXT) characters:
-//! the file has 0.3 MB in a town of 1000 agents that are well, 2 MB when each has died twice, a few times that at the very
-//! most; 2 MB are put into words in 3 ms. It is written as a whole, seconds after a change, by one writer that then rests a
-//! hundred times as long as it took ([`housekeeping::keep_histories`](crate::tree::housekeeping::keep_histories)): however many agents
-//! die, that is a hundredth of the time.
+//! **Its cost is bounded.** An agent has at most [`ENTRIES`] entries, and all agents together [`ALL_ENTRIES`] (the agent with
+//! the most loses its oldest); there are at most [`AGENTS`] agents (those that are gone are removed first), and each text has at
+//! most [`TEXT`](entry::TEXT) characters. In a town of 1000 healthy agents the file has 0.3 MB, 2 MB when each has died twice, a
+//! few times that at the very most; rendering 2 MB takes 3 ms. One writer saves the whole file seconds after a change, then rests
+//! a hundred times as long as that took ([`housekeeping::keep_histories`](crate::tree::housekeeping::keep_histories)): however many
+//! agents die, writing takes at most a hundredth of the time.
 
 use std::{
     cmp::Reverse,
@@ -270,7 +270,7 @@ impl Record {
         if !self.gone {
             self.gone = true;
             self.standing = None;
-            self.add(Entry::new(Kind::Ours, now, why, "not looked after any more").because("not_supervised"));
+            self.add(Entry::new(Kind::Ours, now, why, "no longer supervised").because("not_supervised"));
         }
     }
 

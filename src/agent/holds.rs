@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One agent that was stopped on request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Since when.
+    /// Since when it is held.
     pub since: Timestamp,
     /// Why, for people ("asked for by mail hq-5w2").
     pub why: String,

@@ -8,7 +8,7 @@ use super::identity::{
     Identity, RigName,
     spelling::{Spelling, spelled},
 };
-use crate::deps::Deps;
+use crate::{deps::Deps, terminal};
 
 /// Why it is not known who is meant.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Unidentified {
     #[error("{0:?} names no agent of this town")]
     Nobody(String),
     /// The directories could not be looked at, and why; it may be known later.
-    #[error("it could not be found out whom {text:?} names: {why}")]
+    #[error("cannot tell which agent {text:?} names: {why}")]
     Unclear {
         /// The text, cut to 200 characters.
         text: String,
@@ -39,7 +39,7 @@ pub async fn identify(deps: &Deps, text: &str, rigs: &[RigName]) -> Result<Ident
     let there = async |directory: &Path| {
         deps.files.is_dir(directory).await.map_err(|error| Unidentified::Unclear {
             text: cut(),
-            why: format!("{}: {error}", deps.paths.shown(directory).display()),
+            why: format!("{}: {error}", terminal::path(deps.paths.shown(directory))),
         })
     };
     if there(&deps.paths.polecats(&rig).join(name.as_str())).await? {

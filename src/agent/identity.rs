@@ -120,7 +120,7 @@ impl Role {
 impl Role {
     /// Whether the supervisor keeps such an agent running by itself. The others are started only when somebody asks.
     pub fn is_kept(self) -> bool {
-        !matches!(self, Role::Mayor | Role::Crew)
+        !matches!(self, Role::Mayor | Role::Crew | Role::Boot)
     }
 }
 
@@ -150,7 +150,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Its role.
+    /// Its role, such as `witness`.
     pub fn role(&self) -> Role {
         match self {
             Identity::Mayor => Role::Mayor,

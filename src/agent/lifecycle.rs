@@ -212,6 +212,7 @@ impl Lifecycle {
             Event::Replace { why, heartbeat, permission } => {
                 self.replace(why, heartbeat, &permission, around)
             }
+            Event::Needed { why, replaces } => self.needed(why, replaces, around),
             Event::Remembered(history) => self.remembered(history, around),
             Event::Cleared => self.cleared(around),
             Event::Asked(asked) => self.asked(asked, around),

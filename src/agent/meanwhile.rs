@@ -31,6 +31,6 @@ impl Meanwhile {
             return Some(format!("`{}`", operation.line));
         }
         let says_stopped = permission::state_file(deps, spec).await == StateFile::Stopped;
-        (says_stopped && !self.said_stopped).then(|| "Gas Town noted that it is stopped".to_owned())
+        (says_stopped && !self.said_stopped).then(|| "Gas Town notes it as stopped".to_owned())
     }
 }

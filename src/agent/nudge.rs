@@ -45,7 +45,7 @@ pub enum Why {
     #[error("it waits at a question: {0}")]
     Question(String),
     /// It could not be found out where the agent runs, or what it shows.
-    #[error("it is not known where it runs, or what it shows: {0}")]
+    #[error("cannot tell where it runs or what its screen shows: {0}")]
     Unknown(String),
     /// tmux refused or failed.
     #[error(transparent)]
@@ -69,7 +69,7 @@ pub async fn nudge(
     incarnation: &SessionKey,
     text: &str,
 ) -> Result<(), NotDelivered> {
-    let _turn = deps.turns.take(&spec.session).await;
+    let _turn = deps.starts.turn_to_type(&spec.session).await;
     let untouched = |why| NotDelivered { why, begun: false };
     let (pane, _) = look(deps, spec, incarnation).await.map_err(untouched)?;
     let begun = |why| NotDelivered { why, begun: true };

@@ -1,6 +1,6 @@
-//! Observe: one full look at an agent — its session, its processes, its permission, its state file.
+//! Observe: one complete probe of an agent: its session, its processes, its permission, its state file.
 //!
-//! A look never decides and never changes anything. What could not be asked is in it as unknown.
+//! A probe never decides and never changes anything. What could not be found out is in it as unknown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         permission: Permission::Allowed,
         state_file: StateFile::Silent,
         at_work: Ok(AtWork::default()),
-        assignment: how.assignment.clone().unwrap_or(unasked(spec)),
+        assignment: how.assignment.clone().unwrap_or(unasked(deps, spec)),
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
@@ -168,9 +168,12 @@ async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
 }
 
 /// Before its work was asked for.
-fn unasked(spec: &AgentSpec) -> Assignment {
+fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
     match spec.identity.role() {
         Role::Polecat => Assignment::NotAsked,
+        Role::Boot if !deps.settings().boot.enabled => Assignment::None(Unwanted::Disabled),
+        Role::Boot if deps.degraded => Assignment::None(Unwanted::Degraded),
+        Role::Boot => Assignment::None(Unwanted::OnDemand),
         role if role.is_kept() => Assignment::Standing,
         _ => Assignment::None(Unwanted::NotRequested),
     }
@@ -276,7 +279,7 @@ async fn judge(
         (lives, pane.map(|pane| session.target(pane)))
     };
     // A broken settings file is read again by every look, so that it is seen when it is mended.
-    if !programs::are_in_trouble(deps, spec)
+    if !deps.starts.in_doubt.is_program_of(&spec.identity)
         && let Some(alive @ (Liveness::Alive, _)) = known.get().as_ref().map(by)
     {
         return alive;

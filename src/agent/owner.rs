@@ -1,9 +1,9 @@
-//! Owner: the one who may start, nudge and end an agent, as a component of the actor that owns it.
+//! Owner: the only one that may start, nudge and end an agent; a component of the agent's actor.
 //!
-//! It feeds the [`lifecycle`] with what was seen and carries out what it decides, one thing at a time:
-//! at most one start is under way, at most one timer is set, and at most one thorough look is under way. Whatever triggers
-//! another one meanwhile waits for its answer: if each trigger began anew, it would never come. All slow work runs in tasks
-//! that end in an [`OwnerEvent`], which the actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
+//! It feeds observations to the [`lifecycle`] and carries out its decisions, one at a time: at most one start, one timer and one
+//! thorough probe at any moment. A trigger during a probe waits for that probe: if each trigger restarted it, it would never
+//! finish. All slow work runs in tasks that end in an [`OwnerEvent`], which the actor hands back to [`Owner::handle`]. Guards of a
+//! role (pause, heartbeat, cooldown) belong to the role.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::{
     adoption,
     confirmation::{Assignment, Observation, Sighting},
-    denial::Denial,
+    denial::{Denial, NotStarted},
     identity::{Identity, Role},
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
@@ -361,6 +361,7 @@ impl Owner {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }
         match self.state() {
+            State::Absent { why: NotStarted::StartFailed } => {}
             // Whoever started it, it runs; or nobody wants it to start any more.
             State::Alive { .. } | State::Absent { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));

@@ -1,8 +1,9 @@
 //! Permission: may anything be started, nudged or ended here, now?
 //!
-//! The operational gate and the switches in one answer: the emergency stop, `gt down` at work, the rig parked or docked,
-//! the patrol disabled, the deacon paused, another agent of the same session name. What could not be read is unknown, and unknown permits nothing. It is asked
-//! afresh for each decision and again right before each act, as the files belong to others. It must not act.
+//! The operational gate and the switches in one answer: the emergency stop, a running `gt down`, the rig parked or docked, the
+//! patrol disabled, the deacon paused, another agent of the same session name. What could not be read is unknown, and unknown
+//! permits nothing. It is evaluated for each decision and again right before each act, as the files belong to others. It must not
+//! act.
 
 use std::{io, path::Path};
 
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    terminal,
     town::{
         agent_state::{self, AgentState},
         deacon_file,
@@ -118,8 +120,8 @@ fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>
             denied.map_or(Obstacle::None, Obstacle::Denied)
         }
         Err(error) => {
-            let why = format!("{} cannot be examined: {error}", deps.paths.shown(path).display());
-            deps.problems.report(key, format!("{why}; nothing it may forbid is started meanwhile"));
+            let why = format!("{} cannot be examined: {error}", terminal::path(deps.paths.shown(path)));
+            deps.problems.report(key, format!("{why}; agents it may block are not started until it can be"));
             Obstacle::Unknown(why)
         }
     }
@@ -147,9 +149,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         }
     }
     match wisp::operational(&reading) {
-        Operational::Yes => {
-            deps.docked.why(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why)))
-        }
+        Operational::Yes => deps.docked(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why))),
         Operational::No(why) => Obstacle::Denied(Denial::Rig(why)),
         Operational::Unknown(why) => Obstacle::Unknown(why),
     }

@@ -1,4 +1,4 @@
-//! Phase: how an agent is, in one word, and why — a projection of its [`lifecycle`](super::lifecycle) for status and
+//! Phase: the state of an agent in one word, and why: a projection of its [`lifecycle`](super::lifecycle) for status and
 //! history. Pure; it must not decide anything.
 
 use std::fmt;
@@ -11,38 +11,38 @@ use super::{
     lifecycle::{Attempt, Lifecycle, StartOrder, State, WaitsFor},
 };
 
-/// What is known of an agent right after the start of the supervisor.
+/// The reason text of an agent right after the start of the supervisor.
 pub const NOT_OBSERVED: &str = "not observed yet";
 
-/// How an agent is. Its [`Display`](fmt::Display) is the word that is also written to files.
+/// The state of an agent. Its [`Display`](fmt::Display) is the word that is also written to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// It runs.
     Alive,
-    /// It runs, or is coming up, and waits for somebody to answer a question on its screen.
+    /// It runs or is starting, and waits for a person to answer a question on its screen.
     WaitingAtQuestion,
-    /// A start of ours is under way.
+    /// The supervisor is starting it.
     Starting,
-    /// It looks dead, and is looked at again before anything is done.
+    /// It looks dead, and is probed again before anything is done.
     Confirming,
-    /// It is to be started, but not before a certain time.
+    /// It will be started, but not before a certain time.
     Waiting,
     /// Somebody stopped it, by hand or by a request.
     Held,
-    /// It was restarted too often, and is tried again later.
+    /// It was restarted too often, and will be tried again later.
     CrashLoop,
     /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, `gt down` at
     /// work, patrol switched off, another agent of its session's name.
     Paused,
-    /// It does not run, and nobody misses it.
+    /// It does not run and is not needed.
     Absent,
-    /// Whether it runs is not known: it was not looked at yet, or the last look could not tell.
+    /// The supervisor cannot tell whether it runs: it was not probed yet, or the last probe was inconclusive.
     Unknown,
 }
 
 impl Phase {
-    /// The word: `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
+    /// Its word in files and JSON: `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent`, `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Alive => "alive",
@@ -118,7 +118,7 @@ impl Why {
             }
             State::Starting { order, .. } => match order.attempt {
                 Attempt::Fresh => Why::new("not_running", "not running"),
-                Attempt::HoldOver => Why::new("hold_over", "the hold on it is over"),
+                Attempt::HoldOver => Why::new("hold_over", "its hold ended"),
                 Attempt::Restart(_) => Why::new("restart", order.attempt.to_string()),
                 Attempt::Trial => Why::new("trial", order.attempt.to_string()),
                 Attempt::Asked => Why::new("requested", "requested"),

@@ -14,6 +14,7 @@ use crate::{
     commands::CommandError,
     deps::Deps,
     ledger::bd,
+    terminal,
     town::{reading::Reading, rig_config},
 };
 
@@ -33,7 +34,7 @@ pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
 /// that this is the agent's own worktree with nothing in progress.
 pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     let skipped = |why: &str| {
-        tracing::warn!(agent = %spec.identity, "not brought up to date before its restart: {why}");
+        tracing::warn!(agent = %spec.identity, "worktree not updated before the restart: {why}");
     };
     let worktree = match Worktree::open(deps, directory).await {
         Ok(worktree) => worktree,
@@ -49,7 +50,7 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
         }
     }
     // Not beside another `bd` of its rig; one that hangs holds its turn no longer than its own limit.
-    let database = deps.databases.of_prefix(&spec.prefix);
+    let database = deps.database_of_prefix(&spec.prefix);
     match bd::run(deps, &["sync"], &[database].into(), directory).await {
         // Told already, once for everything `bd` is needed for.
         Ok(_) | Err(CommandError::NotFound { .. }) => {}
@@ -60,8 +61,8 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
 async fn nothing_in_progress(worktree: &Worktree<'_>, directory: &Path) -> Result<(), String> {
     match worktree.in_progress().await {
         Ok(None) => Ok(()),
-        Ok(Some(what)) => Err(format!("{what} is in progress in {}", directory.display())),
-        Err(why) => Err(format!("it is not known whether something is in progress there: {why}")),
+        Ok(Some(what)) => Err(format!("{what} is in progress in {}", terminal::path(directory))),
+        Err(why) => Err(format!("cannot tell whether a git operation is in progress there: {why}")),
     }
 }
 
@@ -106,7 +107,7 @@ async fn give_up_our_rebase(worktree: &Worktree<'_>, mark: &str) -> Result<(), S
     let last = ["log", "--walk-reflogs", "-1", "--no-show-signature", "--format=%gs", "HEAD"];
     let last = worktree.git(&last).await.map_err(failed)?;
     if !last.stdout.starts_with(mark.as_bytes()) {
-        return Err(format!("{what} is in progress, which this pull did not begin; it is left as it is"));
+        return Err(format!("{what} is in progress that this pull did not start; left as it is"));
     }
     worktree.git(&["rebase", "--abort"]).await.map(drop).map_err(failed)
 }

@@ -4,29 +4,56 @@
 //! wrong with a file is reported once per change, and the rest of it is used.
 
 use std::{
+    borrow::Borrow,
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
+    identity::Identity,
     program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
     role_bead::overrides::process_names,
     spec::AgentSpec,
 };
-use crate::{deps::Deps, town::reading::Reading};
+use crate::{deps::Deps, terminal, town::reading::Reading};
 
-/// Begins the keys of the problems these files have.
-const TROUBLE: &str = "agents/";
+/// The settings files that were last found broken, and the agents whose program was not the one asked for: what is to be read
+/// again until it is well. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct InDoubt(Arc<Mutex<(BTreeSet<PathBuf>, BTreeSet<Identity>)>>);
 
-/// Whether one of these files was found broken, or this agent's program was not the one asked for, and it is not yet known
-/// to be well again.
-pub fn are_in_trouble(deps: &Deps, spec: &AgentSpec) -> bool {
-    deps.problems.any(TROUBLE) || deps.problems.any(&program_key(spec))
+impl InDoubt {
+    /// Whether the program of this agent may be another than the one known, as soon as somebody corrects what is wrong.
+    pub fn is_program_of(&self, identity: &Identity) -> bool {
+        let (files, agents) = &*self.locked();
+        !files.is_empty() || agents.contains(identity)
+    }
+
+    fn file(&self, path: &Path, is_broken: bool) {
+        set(&mut self.locked().0, path, is_broken);
+    }
+
+    fn agent(&self, identity: &Identity, in_doubt: bool) {
+        set(&mut self.locked().1, identity, in_doubt);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, (BTreeSet<PathBuf>, BTreeSet<Identity>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn program_key(spec: &AgentSpec) -> String {
-    spec.problem_key("program")
+fn set<T: Ord + Borrow<Q>, Q: Ord + ToOwned<Owned = T> + ?Sized>(
+    all: &mut BTreeSet<T>,
+    one: &Q,
+    is_in: bool,
+) {
+    if is_in {
+        all.insert(one.to_owned());
+    } else {
+        all.remove(one);
+    }
 }
 
 /// The program of this agent, by the files as they are now and its role bead as it was last read. Its command is the path at
@@ -45,7 +72,8 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
         }),
     };
     let mut resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
-    let key = program_key(spec);
+    let key = spec.problem_key("program");
+    deps.starts.in_doubt.agent(&spec.identity, !resolution.reports.is_empty());
     if resolution.reports.is_empty() {
         deps.problems.clear(&key);
     } else {
@@ -93,7 +121,7 @@ async fn resolve_with_path(
         if asked.is_empty() {
             // What was found is what is run, whatever another `PATH` would find.
             if let Some(Some(path)) = known.get(&resolution.program.command) {
-                resolution.program.command = path.display().to_string();
+                resolution.program.command = path.to_string_lossy().into_owned();
             }
             return resolution;
         }
@@ -109,14 +137,14 @@ async fn read<T: Default>(
     path: &Path,
     parse: impl Fn(&[u8]) -> Result<Parsed<T>, ProgramFileError>,
 ) -> T {
-    let shown = deps.paths.shown(path).display().to_string();
-    let key = format!("{TROUBLE}{shown}");
+    let shown = terminal::path(deps.paths.shown(path)).to_string();
+    let key = format!("agents/{shown}");
     let reading = Reading::of(Path::new(&shown), deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
     let (value, problem) = match reading {
         Reading::Missing => (T::default(), None),
         Reading::Bad(problem) => (T::default(), Some(problem.to_string())),
         Reading::Good(Err(ProgramFileError { line, column, reason })) => {
-            (T::default(), Some(format!("{shown}:{line}:{column}: {reason}; it is not used")))
+            (T::default(), Some(format!("{shown}:{line}:{column}: {reason}; ignored")))
         }
         Reading::Good(Ok(parsed)) if parsed.problems.is_empty() => (parsed.value, None),
         Reading::Good(Ok(parsed)) => {
@@ -124,6 +152,7 @@ async fn read<T: Default>(
             (parsed.value, Some(format!("{shown}: {problems}; the rest of it is used")))
         }
     };
+    deps.starts.in_doubt.file(path, problem.is_some());
     match problem {
         Some(problem) => deps.problems.report(key, problem),
         None => deps.problems.clear(&key),

@@ -115,6 +115,8 @@ pub enum Reason {
     StartPostponed(String),
     /// The session ended during the start.
     EndedWhileStarting,
+    /// It runs only when it is needed, and is needed now.
+    Needed(String),
     /// Its backoff was cleared by hand.
     BackoffCleared,
     /// Its restart state was changed from outside.
@@ -282,6 +284,7 @@ impl Reason {
             Reason::StartFailed(_) => "start_failed",
             Reason::StartPostponed(_) => "start_postponed",
             Reason::EndedWhileStarting => "ended_while_starting",
+            Reason::Needed(_) => "needed",
             Reason::BackoffCleared => "backoff_cleared",
             Reason::RestartStateChanged => "restart_state_changed",
             Reason::RestartRequested { .. } => "restart_requested",

@@ -2,12 +2,12 @@
 //!
 //! A record is what an actor leaves to its successor when it crashes, and what this supervisor leaves to the next. An agent's
 //! actor writes it after each step of the lifecycle ([`keep`](Records::keep)), and nobody else does while the agent has an actor. The
-//! files are views of the records: `holds.json`, `lives.json` and `waits.json` in `daemon/supervisor/`, and
+//! files are views of the records: `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`, and
 //! `daemon/restart_state.json`, which Gas Town reads, too. One task writes what changed; who must be sure that it is on disk
 //! before the next step [`save`](Records::save)s and waits. It must not decide anything.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -24,7 +24,7 @@ use super::{
     restart::RestartHistory,
     waits::Wait,
 };
-use crate::{ports::Ports, town::reading::FileProblem};
+use crate::{audit::incidents::Incident, ports::Ports, town::reading::FileProblem};
 
 mod restarts;
 mod view;
@@ -46,9 +46,14 @@ pub struct AgentRecord {
     hold: Option<Hold>,
     /// That it is tried again later.
     wait: Option<Wait>,
+    /// What was mailed about it and is not over.
+    incident: Option<Incident>,
     /// That it was seen alive and its end is not accounted for: only what was seen alive can die.
     life: Option<Life>,
 }
+
+/// Of so many agents incidents are remembered; of more, the one that began first is forgotten.
+pub const INCIDENTS: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Life {
@@ -70,6 +75,7 @@ fn lock(agents: &Agents) -> MutexGuard<'_, BTreeMap<Identity, AgentRecord>> {
 pub struct Records {
     agents: Agents,
     holds: View<Hold>,
+    incidents: View<Incident>,
     lives: View<Life>,
     waits: View<Wait>,
     restarts: RestartFile,
@@ -83,6 +89,7 @@ impl Records {
         let path = |name| directory.join(name);
         Records {
             holds: View::new(&agents, path("holds.json"), |record| &mut record.hold),
+            incidents: View::new(&agents, path("incidents.json"), |record| &mut record.incident),
             lives: View::new(&agents, path("lives.json"), |record| &mut record.life),
             waits: View::new(&agents, path("waits.json"), |record| &mut record.wait),
             restarts: RestartFile::new(&agents),
@@ -95,13 +102,15 @@ impl Records {
     pub async fn load(&self, ports: &Ports) {
         self.restarts.load(ports).await;
         self.holds.load(ports).await;
+        self.incidents.load(ports).await;
         self.waits.load(ports).await;
         self.lives.load(ports).await;
     }
 
     /// As [`Kept::peek`](crate::kept::Kept::peek), for each file of ours: for those who only look.
-    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 3] {
-        [self.holds.peek(ports).await, self.lives.peek(ports).await, self.waits.peek(ports).await]
+    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 4] {
+        let (holds, lives) = (self.holds.peek(ports).await, self.lives.peek(ports).await);
+        [holds, lives, self.waits.peek(ports).await, self.incidents.peek(ports).await]
     }
 
     /// Writes what changed. When it returns, all that was known when this was called is on disk, but for what is reported as a
@@ -109,6 +118,7 @@ impl Records {
     pub async fn save(&self, ports: &Ports) {
         tokio::join!(
             self.holds.save(ports),
+            self.incidents.save(ports),
             self.lives.save(ports),
             self.waits.save(ports),
             self.restarts.save(ports)
@@ -125,7 +135,7 @@ impl Records {
 
     /// What an actor that is new to this agent begins with, and when the agent was last seen alive.
     pub fn resume(&self, identity: &Identity) -> (RestartHistory, Before, Option<Timestamp>) {
-        let AgentRecord { lifecycle, restarts, hold, wait, life } =
+        let AgentRecord { lifecycle, restarts, hold, wait, life, incident: _ } =
             self.locked().get(identity).cloned().unwrap_or_default();
         let before = Before { lifecycle, hold, wait, missed: life.is_some() };
         (restarts, before, life.map(|life| life.seen))
@@ -192,6 +202,45 @@ impl Records {
         let agents = self.locked();
         let held = agents.iter().filter(|(_, record)| record.hold.is_some());
         held.map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// What is open of this agent, to be read or changed; a change is saved.
+    pub fn incident<A>(&self, identity: &Identity, change: impl FnOnce(&mut Option<Incident>) -> A) -> A {
+        let mut agents = self.locked();
+        let record = agents.entry(identity.clone()).or_default();
+        let mut now = record.incident.clone();
+        let answer = change(&mut now);
+        let changed = self.incidents.put(record, now);
+        if changed && agents.len() > INCIDENTS {
+            self.forget_oldest_incident(&mut agents);
+        }
+        drop(agents);
+        if changed {
+            self.changed.send_replace(());
+        }
+        answer
+    }
+
+    fn forget_oldest_incident(&self, agents: &mut BTreeMap<Identity, AgentRecord>) {
+        if agents.values().filter(|record| record.incident.is_some()).count() > INCIDENTS {
+            let open = agents.values_mut().filter(|record| record.incident.is_some());
+            if let Some(oldest) = open.min_by_key(|record| record.incident.as_ref().and_then(Incident::since))
+            {
+                oldest.incident = None;
+            }
+        }
+    }
+
+    /// A rig has these polecats and no others: what was open of others is over.
+    pub fn keep_incidents(&self, rig: &RigName, there: &BTreeSet<Identity>) {
+        let mut changed = false;
+        let not_there = |it: &Identity| it.rig() == Some(rig) && !there.contains(it);
+        for (_, record) in self.locked().iter_mut().filter(|(identity, _)| not_there(identity)) {
+            changed |= self.incidents.put(record, None);
+        }
+        if changed {
+            self.changed.send_replace(());
+        }
     }
 
     /// This agent is no more: what was stopped and then removed for good is held no longer, and its end is meant.

@@ -14,33 +14,33 @@ use crate::town::settings::Restart as Policy;
 /// An agent counts as "alive again" after this long.
 pub const ALIVE_AGAIN: Duration = Duration::from_secs(5);
 
-/// The share of a delay that jitter may add.
+/// The fraction of a delay that jitter may add.
 const JITTER: f64 = 0.1;
 
-/// What is remembered of one agent's restarts; kept in `daemon/restart_state.json`, so it survives the supervisor.
+/// The restart history of one agent; kept in `daemon/restart_state.json`, so it survives the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RestartHistory {
-    /// When it was restarted last.
+    /// Time of its last restart.
     pub last_restart: Option<Timestamp>,
     /// Restarts since it was last stable.
     pub restart_count: u32,
-    /// No start by itself before this.
+    /// No automatic start before this time.
     pub backoff_until: Option<Timestamp>,
-    /// Since when it is held for restarting too often.
+    /// Since when it is held in a crash loop.
     pub crash_loop_since: Option<Timestamp>,
-    /// The restarts within the crash loop's window, oldest first.
+    /// The restarts within the crash-loop window, oldest first.
     pub recent: Vec<Timestamp>,
 }
 
-/// What the policy says.
+/// The decision of the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Start at once.
+    /// Start now.
     Now,
     /// Start at this time.
     At(Timestamp),
-    /// A crash loop was held long enough: start once, to see.
+    /// The hold of a crash loop is over: start once, as a trial.
     Trial,
     /// Held; the next trial is at `trial_at`. `news` when the crash loop began with this death.
     CrashLoop {
@@ -51,7 +51,7 @@ pub enum Verdict {
     },
 }
 
-/// An agent ended and it was no deliberate act: may it be started again? Notes the answer in `history`.
+/// An agent died and was not stopped on purpose: when may it be restarted? Records the decision in `history`.
 ///
 /// `lived` is how long it had been alive; `jitter` is a number from 0 to 1.
 pub fn after_death(
@@ -80,8 +80,8 @@ pub fn after_death(
     Verdict::At(until)
 }
 
-/// Something is not running and nobody saw it end (the supervisor's first look, a gate that opened): may it be started?
-/// Only what the history still holds stands in the way.
+/// An agent does not run and its end was not seen (the first probe, a gate that opened): when may it be started?
+/// Only a delay or hold that is still in its history applies.
 pub fn without_death(history: &RestartHistory, now: Timestamp, policy: &Policy) -> Verdict {
     if let Some(since) = history.crash_loop_since {
         // A time ahead comes from a clock that was set back; the hold must still end some day.
@@ -94,7 +94,7 @@ pub fn without_death(history: &RestartHistory, now: Timestamp, policy: &Policy) 
     }
 }
 
-/// May an agent that is alive, but must be replaced, be restarted now? A decision already pending is kept to.
+/// An agent is alive but must be replaced: when may it be restarted? A pending decision stays.
 pub fn to_replace(
     history: &mut RestartHistory,
     now: Timestamp,
@@ -109,7 +109,7 @@ pub fn to_replace(
     after_death(history, now, lived, policy, jitter)
 }
 
-/// Notes that a counted restart begins now.
+/// Records that a counted restart begins now.
 pub fn restarted(history: &mut RestartHistory, now: Timestamp, policy: &Policy) {
     history.recent.retain(|restart| within(*restart, now, policy.crash_loop_window));
     history.recent.push(now);
@@ -118,7 +118,7 @@ pub fn restarted(history: &mut RestartHistory, now: Timestamp, policy: &Policy) 
     history.backoff_until = None;
 }
 
-/// The agent has been alive for `lived`: what of its history is over? True when something changed.
+/// The agent has been alive for `lived`: clears what has expired from its history. True when something changed.
 pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, policy: &Policy) -> bool {
     let before = history.clone();
     if lived >= policy.stable_after {
@@ -132,12 +132,12 @@ pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, poli
     *history != before
 }
 
-/// Somebody asked for a start: nothing of its history stands in the way any more.
+/// A start was requested: clears every delay and hold from its history.
 pub fn asked_for(history: &mut RestartHistory) {
     begin_afresh(history);
 }
 
-/// It lived long: only when it was restarted last is still of interest.
+/// It was stable: keeps only the time of its last restart.
 fn begin_afresh(history: &mut RestartHistory) {
     *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };
 }

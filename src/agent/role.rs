@@ -7,7 +7,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
-use super::{actor::Agent, confirmation::Observation, owner::Owner};
+use super::{actor::Agent, confirmation::Observation, lifecycle::StartEnd, owner::Owner};
 use crate::{deps::Deps, ledger::snapshot::AgentSnapshot, sessions::sweep::Sweep};
 
 /// What a role's own tasks return; only the role knows which type that is.
@@ -56,18 +56,25 @@ pub trait Role: Send + 'static {
         }
     }
 
-    /// What else is read with each probe.
-    fn observe(&self, _: &Arc<Deps>) -> Option<BoxFuture<'static, RoleEvent>> {
+    /// What else is read with each probe; at a heartbeat, with its scan.
+    fn observe(
+        &self,
+        _: &Arc<Deps>,
+        _heartbeat: Option<&Arc<Sweep>>,
+    ) -> Option<BoxFuture<'static, RoleEvent>> {
         None
     }
 
     /// The agent was probed, and its owner has taken that in; with what was read beside it.
     fn observed(&mut self, _: &mut Agent, _: &Observation, _more: Option<RoleEvent>) {}
 
-    /// The agent came up after a start of its owner's. Returns whether it is probed now.
-    fn started(&mut self, _: &mut Agent) -> bool {
+    /// A start of its owner's ended. Returns whether the agent is probed now.
+    fn start_ended(&mut self, _: &mut Agent, _: &StartEnd) -> bool {
         false
     }
+
+    /// The deacon is held from now on, or not any more.
+    fn deacon_held(&mut self, _: bool) {}
 
     /// The settings or files of the town changed.
     fn town_changed(&mut self, _: &mut Agent) {}

@@ -39,7 +39,7 @@ pub async fn read(deps: &Deps) {
         }
         Err(why) => {
             let text =
-                format!("the role beads could not be read: {why}; what they said before stays in force");
+                format!("the role beads could not be read: {why}; their last known values stay in force");
             deps.problems.report(PROBLEM, text);
             return;
         }
@@ -74,7 +74,7 @@ fn of_role(role: Role, naming: Naming, found: &[Bead]) -> (Option<Known>, Vec<St
         let labelled = bead.labels.iter().any(|label| label == LABEL);
         if !labelled {
             faults
-                .push(format!("{} is not used as the role bead of {role}: it has no label {LABEL}", bead.id));
+                .push(format!("{} is ignored as the role bead of {role}: it has no label {LABEL}", bead.id));
         }
         labelled
     });
@@ -85,9 +85,7 @@ fn of_role(role: Role, naming: Naming, found: &[Bead]) -> (Option<Known>, Vec<St
     faults.extend(wrong.into_iter().map(|fault| format!("{id}: {fault}")));
     let ours = config.as_ref().and_then(|config| config.other_session(role, naming));
     if let Some(ours) = ours {
-        faults.push(format!(
-            "{id}: its session_pattern is not used: the sessions of a {role} are called {ours}"
-        ));
+        faults.push(format!("{id}: its session_pattern is ignored: sessions of a {role} are named {ours}"));
     }
     (config.map(|config| Known { bead: id.clone(), config }), faults)
 }

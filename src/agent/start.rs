@@ -1,8 +1,8 @@
-//! Start: the one way an agent is started, from the first look to the first words typed to it.
+//! Start: the one way an agent is started, from the first probe to the first instruction.
 //!
-//! A step that fails after the session was created is logged and passed over; whether to start at all is asked again
-//! right before it happens. A start is given up when its session ends or its permission is withdrawn; what runs is left
-//! running. It must not decide what a failed start means — that is the [`lifecycle`](super::lifecycle)'s part.
+//! A step that fails after the session was created is logged and skipped. Whether to start at all is checked again right before
+//! it happens. A start is given up when its session ends or its permission is withdrawn; what runs is left running. It must not
+//! decide what a failed start means: that is the [`lifecycle`](super::lifecycle)'s part.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -30,6 +30,7 @@ use crate::{
     deps::Deps,
     polecat::work,
     sessions::{NewSession, Session, SessionsError},
+    terminal,
     town::{agent_state, deacon_file, reading::Reading},
 };
 
@@ -110,7 +111,7 @@ impl Start<'_> {
     async fn slot(&self) -> Slot {
         let asked = self.order.attempt == Attempt::Asked;
         let limit = self.deps.settings().start.max_concurrent;
-        self.deps.start_slots.acquire(limit, self.spec.identity.role(), asked).await
+        self.deps.starts.slot(limit, self.spec.identity.role(), asked).await
     }
 
     fn up(&self, session: SessionKey, began: crate::clock::Now) -> StartEnd {
@@ -166,7 +167,7 @@ impl Start<'_> {
                     self.runs_nowhere_else().await?;
                 }
                 self.permitted().await?; // once more, as the look may have taken a while
-                tracing::info!(agent = %self.spec.identity, "ending what is left in {}", self.spec.session);
+                tracing::info!(agent = %self.spec.identity, "ending the leftover session {}", self.spec.session);
                 key
             }
         };
@@ -248,7 +249,7 @@ impl Start<'_> {
         if let Err(error) =
             self.deps.files.replace(&path, hooks::settings_json().as_bytes(), hooks::MODE).await
         {
-            self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+            self.passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
         }
     }
 
@@ -276,7 +277,7 @@ impl Start<'_> {
                     (None, Attempt::HoldOver) => "hold over".to_owned(),
                     (None, Attempt::Restart(n)) => format!("it died; restart {n}"),
                     (None, Attempt::Trial) => "trial after a crash loop".to_owned(),
-                    (None, Attempt::Asked) => "somebody asked for it".to_owned(),
+                    (None, Attempt::Asked) => "on request".to_owned(),
                 };
                 tracing::info!(agent = %identity, "starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)
@@ -286,11 +287,13 @@ impl Start<'_> {
                 match observe::look_at_session(self.deps, self.spec).await {
                     Sighting::Alive(key) => Err(StartEnd::Found(key)),
                     Sighting::Starting(_) => Err(StartEnd::Taken),
-                    _ => Err(StartEnd::Unclear("somebody else made its session at the same moment".into())),
+                    _ => Err(StartEnd::Unclear(
+                        "another process created its session at the same moment".into(),
+                    )),
                 }
             }
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Impossible(format!(
-                "its program {} ended before its session was complete",
+                "its program {} exited before its session was set up",
                 program.command
             ))),
             Err(error) => Err(StartEnd::Impossible(error.to_string())),
@@ -307,12 +310,13 @@ impl Start<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             // What is in it is not known: it must not be lost.
             Err(error) => {
-                return self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+                return self
+                    .passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
             }
         };
         let content = agent_state::started(before.as_deref(), rig, self.deps.now().wall);
         if let Err(error) = self.deps.files.replace(&path, &content, 0o644).await {
-            self.passed_over(&format!("{}: {error}", self.deps.paths.shown(&path).display()));
+            self.passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::identity::Role;
 
-/// The slots, shared by all owners.
+/// The slots, a part of what [starts](super::starts) share.
 #[derive(Debug, Clone, Default)]
 pub struct StartSlots(Arc<Mutex<Inner>>);
 

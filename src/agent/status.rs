@@ -7,9 +7,9 @@ use super::{identity::Identity, phase::Phase};
 /// What a probe shows of an agent.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct AgentStatus {
-    /// Its identity.
+    /// Its identity, such as `gastown/witness`.
     pub identity: String,
-    /// Its role.
+    /// Its role, such as `witness`.
     pub role: String,
     /// Its rig, if it has one.
     pub rig: Option<String>,

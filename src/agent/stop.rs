@@ -1,7 +1,7 @@
-//! Stop: ending an agent because somebody asked for it.
+//! Stop: ends an agent on request.
 //!
-//! That it is held is on disk before it is ended, so that nobody starts it again when we end in between. It must not decide
-//! whether it is to be stopped.
+//! The hold is saved to disk before the agent is ended, so that the next supervisor does not start it if this one ends in
+//! between. It must not decide whether to stop.
 
 use super::{
     confirmation::Permission,

@@ -68,7 +68,7 @@ static STAMPED: LazyLock<RegexSet> =
 
 /// A pattern that is no regular expression.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("{pattern:?} is no regular expression: {reason}")]
+#[error("{pattern:?} is not a valid regular expression: {reason}")]
 pub struct BadPattern {
     /// As it was given.
     pub pattern: String,

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     deps::Deps,
     polecat::{roster, texts::NO_WORKTREE},
+    terminal,
 };
 
 /// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be
@@ -42,7 +43,7 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
             Ok(true) => Ok(directory),
             Ok(false) => Err(StartEnd::Impossible(format!(
                 "its directory {} does not exist; role bead {} names it (work_dir_pattern)",
-                directory.display(),
+                terminal::path(directory),
                 own.bead
             ))),
             Err(error) => Err(unclear(deps, &directory, &error)),
@@ -62,7 +63,7 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
                 Ok(()) => Ok(directory.clone()),
                 Err(error) => Err(StartEnd::Impossible(format!(
                     "its directory {} cannot be created: {error}",
-                    directory.display()
+                    terminal::path(directory)
                 ))),
             };
         }
@@ -75,12 +76,12 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
             Err(error) => return Err(unclear(deps, directory, &error)),
         }
     }
-    let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
+    let first = candidates.first().map(terminal::path).unwrap_or_default();
     Err(StartEnd::Impossible(format!("its directory {first} does not exist")))
 }
 
 fn unclear(deps: &Deps, path: &Path, error: &io::Error) -> StartEnd {
-    StartEnd::Unclear(format!("{}: {error}", deps.paths.shown(path).display()))
+    StartEnd::Unclear(format!("{}: {error}", terminal::path(deps.paths.shown(path))))
 }
 
 /// A directory may be there all the same, without a repository.
@@ -88,7 +89,7 @@ async fn without_worktree(deps: &Deps, directories: &[PathBuf]) -> StartEnd {
     for directory in directories {
         match deps.files.is_dir(directory).await {
             Ok(true) => {
-                let shown = deps.paths.shown(directory).display();
+                let shown = terminal::path(deps.paths.shown(directory));
                 return StartEnd::Impossible(format!("{NO_WORKTREE}: there is no .git in {shown}"));
             }
             Ok(false) => {}
@@ -116,7 +117,7 @@ fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[Path
         deps.problems.clear(&key);
         return;
     };
-    let (own, taken) = (deps.paths.shown(own).display(), deps.paths.shown(taken).display());
+    let (own, taken) = (terminal::path(deps.paths.shown(own)), terminal::path(deps.paths.shown(taken)));
     deps.problems.report(
         key,
         format!("{}: its worktree {own} is missing; it is started in {taken} instead", spec.identity),

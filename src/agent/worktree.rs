@@ -14,6 +14,7 @@ use std::{
 use crate::{
     commands::{Command, CommandError, Printed},
     ports::Ports,
+    terminal,
 };
 
 /// Keeps git from looking for a repository in these directories and above.
@@ -51,7 +52,7 @@ pub enum NoWorktree {
 impl<'a> Worktree<'a> {
     /// Asks git whether `directory` is the top of a worktree.
     pub async fn open(ports: &'a Ports, directory: &Path) -> Result<Self, NoWorktree> {
-        let shown = directory.display();
+        let shown = terminal::path(directory);
         let unknown = |why: &dyn std::fmt::Display| NoWorktree::Unknown(format!("{shown}: {why}"));
         let directory = ports.files.real_path(directory).await.map_err(|error| unknown(&error))?;
         let worktree = Worktree { ports, directory };
@@ -87,7 +88,7 @@ impl<'a> Worktree<'a> {
             match self.ports.files.exists(&path).await {
                 Ok(true) => return Ok(Some(what)),
                 Ok(false) => {}
-                Err(error) => return Err(format!("{}: {error}", path.display())),
+                Err(error) => return Err(format!("{}: {error}", terminal::path(path))),
             }
         }
         let words = ["cat-file", "--batch-check"];

@@ -1,7 +1,7 @@
-//! Making sure, right before a mail: the polecat's beads, its session and its permission are looked at once more, and the
-//! mail is sent only if all of them still say so.
+//! The check right before a mail: the polecat's beads, its session and its permission are read once more, and the mail is sent
+//! only if all of them still agree.
 //!
-//! What cannot be looked at is no reason to mail: the next snapshot asks again.
+//! What cannot be read is no reason to mail: the next snapshot asks again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,7 @@ pub struct Suspect {
     pub woke: Option<Timestamp>,
 }
 
-/// Looks at everything again and mails it if it is still so. Returns whether the rig may be mailed at all now.
+/// Reads everything again and mails it if it still holds. Returns whether the rig may be mailed at all now.
 pub async fn make_sure(deps: &Deps, suspect: &Suspect) -> bool {
     if !is_allowed(deps, &suspect.spec).await {
         return false;

@@ -1,67 +1,39 @@
-//! Incidents: what was mailed about which agent and is not over yet, so that nobody is mailed the same twice, also across
-//! our own restart.
+//! Incidents: what was mailed about which agent and is not over yet, so that no mail is sent twice, also across our own restart.
 //!
-//! An agent has one incident at a time, about the work on its hook; in it, each condition is mailed once. It says what was
+//! An agent has one incident at a time, about the work on its hook; in it, each condition is mailed once. It records what was
 //! mailed and must not decide whether to mail.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    agent::identity::{Identity, RigName},
-    kept::Kept,
-    ports::Ports,
-    town::reading::FileProblem,
-};
-
-/// So many agents are remembered; of more, the one whose incident began first is forgotten.
-const LIMIT: usize = 10_000;
-
-/// The register, with its file `incidents.json`.
-#[derive(Debug, Clone)]
-pub struct Incidents {
-    open: Kept<Open>,
-}
-
-/// Everything that is open.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Open {
-    agents: BTreeMap<Identity, Incident>,
-}
-
-/// What is open of one agent.
-#[derive(Debug, Serialize, Deserialize)]
-struct Incident {
+/// What is open of one agent; its [record](crate::agent::record) has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
     /// The work it is about.
     hook: String,
     conditions: BTreeMap<Condition, Told>,
 }
 
-/// What is told.
+/// What is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// It lives and does not get on with its work.
+    /// It is alive but makes no progress.
     Gupp,
-    /// It does not live, and nobody does anything about it.
+    /// It is dead, and is not being restarted.
     Orphaned,
-    /// It crashed, and could not be brought back.
+    /// It crashed, and could not be restarted.
     Crashed,
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Condition::Gupp => "lives and does not get on with its work",
-            Condition::Orphaned => "is dead, and its work is left",
-            Condition::Crashed => "could not be brought back",
+            Condition::Gupp => "is alive but makes no progress",
+            Condition::Orphaned => "is dead and still has work",
+            Condition::Crashed => "could not be restarted",
         })
     }
 }
@@ -79,7 +51,7 @@ impl Condition {
 /// The conditions that end when the agent lives.
 const DEAD: &[Condition] = &[Condition::Orphaned, Condition::Crashed];
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Told {
     since: Timestamp,
     /// It counts as mailed; not when the mail could not be sent.
@@ -97,147 +69,108 @@ pub enum Begin {
     No,
 }
 
-impl Incidents {
-    /// None, to be kept in this directory.
-    pub fn new(directory: PathBuf) -> Self {
-        Incidents { open: Kept::new(directory.join("incidents.json")) }
-    }
-
-    /// Takes over what the last supervisor left.
-    pub async fn load(&self, ports: &Ports) {
-        self.open.load(ports).await;
-    }
-
-    /// As [`Kept::peek`]: for those who only look.
-    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
-        self.open.peek(ports).await
-    }
-
-    /// Writes the file. An error is reported, as long as it lasts, and what it could not write is
-    /// [not saved](Self::is_unsaved) yet.
-    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
-        self.open.save(ports).await
-    }
-
-    /// Whether something changed since it was last written.
-    pub fn is_unsaved(&self) -> bool {
-        self.open.is_unsaved()
-    }
-
-    /// Whether this is to be mailed of an agent with this work on its hook. If it is, it counts as mailed from now on.
-    /// What was open of it with other work is over.
-    pub fn begin(&self, identity: &Identity, condition: Condition, hook: &str, now: Timestamp) -> Begin {
-        let mut open = self.open.value();
-        if !open.agents.contains_key(identity) && open.agents.len() >= LIMIT {
-            open.forget_oldest();
-        }
+impl Incident {
+    /// Whether this is to be mailed of an agent with this work on its hook, of which that is open. If it is, it counts as
+    /// mailed from now on. What was open of it with other work is over.
+    pub fn begin(open: &mut Option<Incident>, condition: Condition, hook: &str, now: Timestamp) -> Begin {
+        Self::hook_is(open, hook);
         let new = || Incident { hook: hook.to_owned(), conditions: BTreeMap::new() };
-        let incident = open.agents.entry(identity.clone()).or_insert_with(new);
-        if incident.hook != hook {
-            *incident = new();
-        }
-        if incident.is_mailed(condition) {
+        let incident = open.get_or_insert_with(new);
+        if incident.says(condition) {
             return Begin::No;
         }
-        self.open.was_changed();
-        match incident.conditions.insert(condition, Told { since: now, mailed: true }) {
-            Some(before) => {
-                incident.conditions.insert(condition, Told { mailed: true, ..before });
-                Begin::Again
-            }
-            None => Begin::News,
-        }
+        let before = incident.conditions.get(&condition).map(|told| told.since);
+        incident.conditions.insert(condition, Told { since: before.unwrap_or(now), mailed: true });
+        if before.is_some() { Begin::Again } else { Begin::News }
     }
 
     /// It could not be mailed after all: it is still open, and the next to [`begin`](Self::begin) may try again.
-    pub fn take_back(&self, identity: &Identity, condition: Condition, hook: &str) {
-        let mut open = self.open.value();
-        let incident = open.agents.get_mut(identity).filter(|incident| incident.hook == hook);
+    pub fn take_back(open: &mut Option<Incident>, condition: Condition, hook: &str) {
+        let incident = open.as_mut().filter(|incident| incident.hook == hook);
         if let Some(told) = incident.and_then(|incident| incident.conditions.get_mut(&condition)) {
             told.mailed = false;
-            self.open.was_changed();
         }
-    }
-
-    /// Whether this, or what says the same, was mailed of an agent with this work.
-    pub fn is_mailed(&self, identity: &Identity, condition: Condition, hook: &str) -> bool {
-        let open = self.open.value();
-        open.agents.get(identity).is_some_and(|it| it.hook == hook && it.is_mailed(condition))
-    }
-
-    /// Whether its crash was to be mailed and could not be.
-    pub fn crash_is_untold(&self, identity: &Identity) -> bool {
-        let open = self.open.value();
-        let told = open.agents.get(identity).and_then(|it| it.conditions.get(&Condition::Crashed));
-        told.is_some_and(|told| !told.mailed)
     }
 
     /// It lives: that it was dead is over.
-    pub fn lives(&self, identity: &Identity) {
-        self.change(|agents| {
-            let Some(incident) = agents.get_mut(identity) else { return false };
-            let before = incident.conditions.len();
+    pub fn lives(open: &mut Option<Incident>) {
+        if let Some(incident) = open {
             incident.conditions.retain(|condition, _| !DEAD.contains(condition));
-            let changed = incident.conditions.len() < before;
-            if incident.conditions.is_empty() {
-                agents.remove(identity);
-            }
-            changed
-        });
-    }
-
-    /// It lives and gets on, has nothing to do any more, or is no more: everything is over.
-    pub fn over(&self, identity: &Identity) {
-        self.change(|agents| agents.remove(identity).is_some());
+        }
+        open.take_if(|incident| incident.conditions.is_empty());
     }
 
     /// This is on its hook: what was open with other work is over.
-    pub fn hook_is(&self, identity: &Identity, hook: &str) {
-        self.keep_only(|other, incident| other != identity || incident.hook == hook);
+    pub fn hook_is(open: &mut Option<Incident>, hook: &str) {
+        open.take_if(|incident| incident.hook != hook);
     }
 
-    /// A rig has these polecats and no others.
-    pub fn keep_polecats(&self, rig: &RigName, there: &BTreeSet<Identity>) {
-        self.keep_only(|identity, _| identity.rig() != Some(rig) || there.contains(identity));
+    /// Whether this, or what says the same, was mailed of it with this work.
+    pub fn is_mailed(&self, condition: Condition, hook: &str) -> bool {
+        self.hook == hook && self.says(condition)
     }
 
-    fn keep_only(&self, keep: impl Fn(&Identity, &Incident) -> bool) {
-        self.change(|agents| {
-            let before = agents.len();
-            agents.retain(|identity, incident| keep(identity, incident));
-            agents.len() < before
-        });
+    /// Whether its crash was to be mailed and could not be.
+    pub fn crash_is_untold(&self) -> bool {
+        self.conditions.get(&Condition::Crashed).is_some_and(|told| !told.mailed)
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<Identity, Incident>) -> bool) {
-        if change(&mut self.open.value().agents) {
-            self.open.was_changed();
-        }
-    }
-}
-
-impl Open {
-    fn forget_oldest(&mut self) {
-        let oldest = self.agents.iter().min_by_key(|(_, incident)| incident.since());
-        if let Some(identity) = oldest.map(|(identity, _)| identity.clone()) {
-            self.agents.remove(&identity);
-        }
-    }
-}
-
-impl Incident {
-    fn is_mailed(&self, condition: Condition) -> bool {
-        condition.alike().iter().any(|it| self.conditions.get(it).is_some_and(|told| told.mailed))
-    }
-
-    fn since(&self) -> Option<Timestamp> {
+    /// When the first of it began.
+    pub fn since(&self) -> Option<Timestamp> {
         self.conditions.values().map(|told| told.since).min()
+    }
+
+    fn says(&self, condition: Condition) -> bool {
+        condition.alike().iter().any(|it| self.conditions.get(it).is_some_and(|told| told.mailed))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::agent::{
+        identity::Identity,
+        record::{INCIDENTS, Records},
+    };
+
+    /// The incidents in the records.
+    struct Incidents(Records);
+
+    impl Incidents {
+        fn begin(&self, identity: &Identity, condition: Condition, hook: &str, now: Timestamp) -> Begin {
+            self.0.incident(identity, |it| Incident::begin(it, condition, hook, now))
+        }
+
+        fn take_back(&self, identity: &Identity, condition: Condition, hook: &str) {
+            self.0.incident(identity, |it| Incident::take_back(it, condition, hook));
+        }
+
+        fn open(&self, identity: &Identity) -> Option<Incident> {
+            self.0.incident(identity, |it| it.clone())
+        }
+
+        fn is_mailed(&self, identity: &Identity, condition: Condition, hook: &str) -> bool {
+            self.open(identity).is_some_and(|it| it.is_mailed(condition, hook))
+        }
+
+        fn crash_is_untold(&self, identity: &Identity) -> bool {
+            self.open(identity).is_some_and(|it| it.crash_is_untold())
+        }
+
+        fn lives(&self, identity: &Identity) {
+            self.0.incident(identity, Incident::lives);
+        }
+
+        fn over(&self, identity: &Identity) {
+            self.0.incident(identity, |it| *it = None);
+        }
+
+        fn hook_is(&self, identity: &Identity, hook: &str) {
+            self.0.incident(identity, |it| Incident::hook_is(it, hook));
+        }
+    }
 
     fn polecat(name: &str) -> Identity {
         Identity::Polecat("r".parse().unwrap(), name.parse().unwrap())
@@ -248,7 +181,7 @@ mod tests {
     }
 
     fn incidents() -> Incidents {
-        Incidents::new(PathBuf::from("/nowhere"))
+        Incidents(Records::new(PathBuf::from("/nowhere")))
     }
 
     use Condition::{Crashed, Gupp, Orphaned};
@@ -269,7 +202,7 @@ mod tests {
         for (first, then, expected) in mailed {
             let (it, toast) = (incidents(), polecat("Toast"));
             assert_eq!(it.begin(&toast, first, "w", now()), Begin::News);
-            assert!(it.is_unsaved() && it.is_mailed(&toast, first, "w"));
+            assert!(it.is_mailed(&toast, first, "w"));
             assert_eq!(it.is_mailed(&toast, then, "w"), expected == Begin::No, "{first:?} {then:?}");
             assert_eq!(it.begin(&toast, then, "w", now()), expected, "{first:?} {then:?}");
             assert_eq!(it.begin(&polecat("nux"), then, "w", now()), Begin::News, "another agent");
@@ -291,12 +224,12 @@ mod tests {
             ("another lives", |it| it.lives(&polecat("nux")), [true, true, true]),
             (
                 "it is there",
-                |it| it.keep_polecats(&"r".parse().unwrap(), &[polecat("Toast")].into()),
+                |it| it.0.keep_incidents(&"r".parse().unwrap(), &[polecat("Toast")].into()),
                 [true, true, true],
             ),
             (
                 "it is not there",
-                |it| it.keep_polecats(&"r".parse().unwrap(), &[polecat("nux")].into()),
+                |it| it.0.keep_incidents(&"r".parse().unwrap(), &[polecat("nux")].into()),
                 [false, false, false],
             ),
         ];
@@ -306,13 +239,13 @@ mod tests {
                 it.begin(&polecat("Toast"), condition, "w", now());
                 act(&it);
                 assert_eq!(it.is_mailed(&polecat("Toast"), condition, "w"), left, "{name}: {condition:?}");
-                assert_eq!(it.open.value().agents.is_empty(), !left, "{name}: nothing is left behind");
+                assert_eq!(it.open(&polecat("Toast")).is_none(), !left, "{name}: nothing is left behind");
             }
         }
         let it = incidents();
         it.begin(&polecat("Toast"), Gupp, "w", now());
         for other in ["q", "rr"] {
-            it.keep_polecats(&other.parse().unwrap(), &BTreeSet::new());
+            it.0.keep_incidents(&other.parse().unwrap(), &std::collections::BTreeSet::new());
         }
         assert!(it.is_mailed(&polecat("Toast"), Gupp, "w"), "another rig");
     }
@@ -331,18 +264,19 @@ mod tests {
         assert_eq!(it.begin(&toast, Orphaned, "w", later), Begin::News, "or the other mail");
         it.take_back(&toast, Orphaned, "w");
         assert_eq!(it.begin(&toast, Crashed, "w", later), Begin::Again);
-        assert_eq!(it.open.value().agents[&toast].since(), Some(now()), "since when stays");
+        assert_eq!(it.open(&toast).unwrap().since(), Some(now()), "since when stays");
         assert_eq!(it.begin(&toast, Orphaned, "w", later), Begin::No);
     }
 
     #[test]
     fn it_is_bounded() {
         let it = incidents();
-        for n in 0..LIMIT + 5 {
+        let name = |n| polecat(&format!("p{n}"));
+        for n in 0..INCIDENTS + 5 {
             let since = now() + jiff::SignedDuration::from_secs(i64::try_from(n).unwrap());
-            it.begin(&polecat(&format!("p{n}")), Gupp, "w", since);
+            it.begin(&name(n), Gupp, "w", since);
         }
-        assert_eq!(it.open.value().agents.len(), LIMIT);
+        assert_eq!((0..INCIDENTS + 5).filter(|n| it.open(&name(*n)).is_some()).count(), INCIDENTS);
         assert!(!it.is_mailed(&polecat("p4"), Gupp, "w") && it.is_mailed(&polecat("p5"), Gupp, "w"));
     }
 
@@ -351,13 +285,12 @@ mod tests {
         let it = incidents();
         it.begin(&polecat("Toast"), Gupp, "w", now());
         it.begin(&polecat("Toast"), Crashed, "w", now());
-        let json = serde_json::to_string(&*it.open.value()).unwrap();
+        let open = it.open(&polecat("Toast"));
+        let json = serde_json::to_string(&open).unwrap();
         assert_eq!(
             json,
-            r#"{"agents":{"r/polecats/Toast":{"hook":"w","conditions":{"gupp":{"since":"2026-02-02T08:00:00Z","mailed":true},"crashed":{"since":"2026-02-02T08:00:00Z","mailed":true}}}}}"#
+            r#"{"hook":"w","conditions":{"gupp":{"since":"2026-02-02T08:00:00Z","mailed":true},"crashed":{"since":"2026-02-02T08:00:00Z","mailed":true}}}"#
         );
-        let back = incidents();
-        *back.open.value() = serde_json::from_str(&json).unwrap();
-        assert_eq!(serde_json::to_string(&*back.open.value()).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Option<Incident>>(&json).unwrap(), open);
     }
 }

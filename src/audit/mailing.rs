@@ -1,8 +1,8 @@
-//! Mailing an incident, once: noted on disk first, then sent, and taken back when it could not be.
+//! Mailing an incident, once: saved to disk first, then sent, and taken back when it could not be sent.
 
-use super::incidents::{Begin, Condition, Incidents};
+use super::incidents::{Begin, Condition, Incident};
 use crate::{
-    agent::{history::Entry, identity::Identity},
+    agent::{history::Entry, identity::Identity, record::Records},
     deps::Deps,
     ledger::mail::{self, Sent},
     town::log::line::AS_IS,
@@ -13,7 +13,7 @@ use crate::{
 pub struct IncidentMail {
     /// Whom it is about.
     pub identity: Identity,
-    /// What is told.
+    /// What is mailed.
     pub condition: Condition,
     /// The work on its hook.
     pub hook: String,
@@ -30,13 +30,15 @@ pub struct IncidentMail {
 /// Sends it, unless it was sent before. On disk it counts as sent before it is, so that no death of ours in between makes
 /// two of one; where the disk cannot be written, memory must do. A mail that is known to have failed may be tried again.
 pub async fn send_once(deps: &Deps, mail: IncidentMail) {
-    let begun = deps.incidents.begin(&mail.identity, mail.condition, &mail.hook, deps.now().wall);
+    let now = deps.now().wall;
+    let begin = |it: &mut _| Incident::begin(it, mail.condition, &mail.hook, now);
+    let begun = deps.records.incident(&mail.identity, begin);
     if begun == Begin::No {
         return;
     }
-    let mut unsent = Unsent { incidents: &deps.incidents, mail: &mail, is_unsent: true };
+    let mut unsent = Unsent { records: &deps.records, mail: &mail, is_unsent: true };
     // A disk that cannot be written is reported there.
-    let _ = deps.incidents.save(deps).await;
+    deps.records.save(deps).await;
     if let (Begin::News, Some(line)) = (begun, &mail.line) {
         tracing::warn!(target: AS_IS, "{line}");
     }
@@ -50,14 +52,11 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     let seen = format!("{} (hook {})", mail.condition, mail.hook);
     let entry = Entry::mailed(deps.now().wall, &seen, &mail.to, &mail.subject, sent);
     deps.histories.add(&mail.identity, entry);
-    if deps.incidents.is_unsaved() {
-        let _ = deps.incidents.save(deps).await;
-    }
 }
 
-/// Takes back what was begun and not sent, also when the task is cut short.
+/// Takes back what was noted but not sent, also when the task is dropped.
 struct Unsent<'a> {
-    incidents: &'a Incidents,
+    records: &'a Records,
     mail: &'a IncidentMail,
     is_unsent: bool,
 }
@@ -65,7 +64,8 @@ struct Unsent<'a> {
 impl Drop for Unsent<'_> {
     fn drop(&mut self) {
         if self.is_unsent {
-            self.incidents.take_back(&self.mail.identity, self.mail.condition, &self.mail.hook);
+            let take_back = |it: &mut _| Incident::take_back(it, self.mail.condition, &self.mail.hook);
+            self.records.incident(&self.mail.identity, take_back);
         }
     }
 }

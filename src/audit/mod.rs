@@ -1,8 +1,8 @@
-//! Audit: work that stands still. A live polecat that makes no progress with its hooked work violates GUPP ("if there is work
-//! on your hook, you run it"); a dead one that nobody brings back leaves orphaned work. Both are mailed, once.
+//! Audit: work that makes no progress. A live polecat whose hooked work does not move violates GUPP ("if there is work on your
+//! hook, you run it"); a dead one that is not restarted leaves orphaned work. Both are mailed, once.
 //!
-//! [`rules`] judge what a snapshot of the ledger and the polecats' owners say; [`check`] makes sure right before a mail;
-//! [`incidents`] remember what was mailed, and [`mailing`] mails it once; [`rounds`] put them together for one rig. It must
+//! [`rules`] judge what a snapshot of the ledger and the polecats' owners say. [`check`] confirms it right before a mail.
+//! [`incidents`] remember what was mailed, and [`mailing`] mails it once. [`rounds`] put them together for one polecat. It must
 //! not start, nudge or end anything.
 
 pub mod check;

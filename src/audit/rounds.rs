@@ -1,7 +1,7 @@
 //! The rounds: the audit of one polecat with each snapshot of its rig's beads, as a part of its role.
 //!
-//! It judges, ends what is over, and has a task make sure of what is to be mailed: one task at a time. The polecats of a rig
-//! take turns, so that a rig in which everybody stalls runs one command at a time.
+//! It judges, ends what is over, and has a task confirm what is to be mailed: one task at a time. The polecats of a rig take
+//! turns, so that a rig in which all polecats stall runs one command at a time.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     check::{self, Suspect},
-    incidents::Condition,
+    incidents::{Condition, Incident},
     rules::{self, Finding, Owned, Situation, Times, judge, situation},
 };
 use crate::{
@@ -38,7 +38,7 @@ pub struct Audit {
     missing: Option<FirstSeen>,
     /// When the last snapshot was judged.
     last: Option<Now>,
-    /// When the machine was first seen to have woken from its last sleep: nobody got on while it slept.
+    /// When the machine was first seen to have woken from its last sleep: no agent made progress while it slept.
     woke: Option<Timestamp>,
     turn: Arc<Semaphore>,
 }
@@ -59,7 +59,7 @@ impl Audit {
         let situation = self.situation(&deps, &agent.owner, now);
         let found = judge_by(&deps, snapshot, &agent.owner, situation, now);
         if let Finding::Well { hook } | Finding::Stalled { hook } | Finding::Missing { hook } = &found {
-            deps.incidents.hook_is(identity, hook);
+            deps.records.incident(identity, |it| Incident::hook_is(it, hook));
         }
         // What is being done about it may still fail.
         if situation != Situation::Busy && !matches!(found, Finding::Missing { .. } | Finding::Unknown) {
@@ -67,16 +67,12 @@ impl Audit {
         }
         match found {
             Finding::Unknown | Finding::Leave => {}
-            Finding::Over | Finding::Well { .. } => deps.incidents.over(identity),
+            Finding::Over | Finding::Well { .. } => deps.records.incident(identity, |it| *it = None),
             Finding::Stalled { hook } => {
-                deps.incidents.lives(identity);
+                deps.records.incident(identity, Incident::lives);
                 self.make_sure(agent, Condition::Gupp, hook, None);
             }
             Finding::Missing { hook } => self.is_missing(agent, hook, now),
-        }
-        // What is over is forgotten on disk too; nothing waits for that.
-        if deps.incidents.is_unsaved() {
-            agent.run(async move { drop(deps.incidents.save(&deps).await) });
         }
     }
 
@@ -94,7 +90,9 @@ impl Audit {
             lasts: owner.in_state_for(now),
             doubt: owner.doubt().is_some(),
             start_failed: owner.start_failed(),
-            untold: deps.incidents.crash_is_untold(&owner.spec().identity),
+            untold: deps
+                .records
+                .incident(&owner.spec().identity, |it| it.as_ref().is_some_and(Incident::crash_is_untold)),
         });
         match (found, self.woke) {
             (Situation::Alive(created), Some(woke)) => Situation::Alive(created.max(woke)),
@@ -134,9 +132,9 @@ impl Audit {
     ) {
         let (deps, spec, seen_alive) =
             (agent.deps.clone(), agent.owner.spec().clone(), agent.owner.seen_alive());
-        if deps.incidents.is_mailed(&spec.identity, condition, &hook)
-            || std::mem::replace(&mut self.under_way, true)
-        {
+        let is_mailed =
+            |it: &mut Option<Incident>| it.as_ref().is_some_and(|it| it.is_mailed(condition, &hook));
+        if deps.records.incident(&spec.identity, is_mailed) || std::mem::replace(&mut self.under_way, true) {
             return;
         }
         let suspect = Suspect { spec, seen_alive, hook, condition, woke: self.woke };

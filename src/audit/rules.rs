@@ -1,7 +1,7 @@
 //! Does a polecat's work stand still? The judgement of its beads and of what its owner knows. Pure.
 //!
-//! It nominates: before anything is told, beads and session are looked at again. What is not known is neither told nor
-//! taken for the end of what was told.
+//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported, and does not end
+//! an earlier report.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     polecat::rules::assignment,
 };
 
-/// No second look is put off longer than this, unless it is because something is not known.
+/// No confirmation is delayed longer than this, unless something is unknown.
 const LONGEST_CONFIRMATION: Duration =
     Duration::from_secs(OPERATION_LIMIT.as_secs() + REMOVAL_LIMIT.as_secs());
 
@@ -32,9 +32,9 @@ pub enum Situation {
     Unknown,
     /// It lives, and could get on since then.
     Alive(Timestamp),
-    /// It is being looked after: a start or a second look is under way, or waits for its time.
+    /// It is being handled: a start or a confirmation is under way, or waits for its time.
     Busy,
-    /// It is to be left alone: stopped by hand or on request, or held for restarting too often and told.
+    /// It is to be left alone: stopped by hand or on request, or held in a crash loop that was reported.
     Left,
     /// It does not live, and nothing is being done about it.
     Missing,
@@ -47,11 +47,11 @@ pub struct Owned<'a> {
     pub state: &'a State,
     /// How long it has been there.
     pub lasts: Duration,
-    /// The last look told nothing.
+    /// The last probe was inconclusive.
     pub doubt: bool,
-    /// What it waits for is another try of a start that could not be made.
+    /// It waits for another attempt of a start that could not be made.
     pub start_failed: bool,
-    /// That it is not brought back should have been mailed, and could not be.
+    /// The mail that it is not restarted should have been sent, and could not be.
     pub untold: bool,
 }
 
@@ -79,13 +79,13 @@ pub fn situation(owned: Owned<'_>) -> Situation {
 /// What follows for one polecat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// It cannot be told. Everything stays as it is.
+    /// Unknown. Everything stays as it is.
     Unknown,
-    /// There is nothing to tell, and nothing is over.
+    /// Nothing to report, and nothing is over.
     Leave,
-    /// There is no work on its hook any more: what was told about it is over.
+    /// There is no work on its hook any more: earlier reports about it are over.
     Over,
-    /// It lives and gets on with this work: what was told about it is over.
+    /// It is alive and makes progress with this work: earlier reports about it are over.
     Well {
         /// The bead on its hook.
         hook: String,
@@ -109,9 +109,9 @@ pub struct Times {
     pub now: Timestamp,
     /// When the agent was last seen alive.
     pub seen_alive: Option<Timestamp>,
-    /// So long one that is `spawning` is left to whoever spawns it.
+    /// How long a polecat in state `spawning` is left to the command that spawns it.
     pub guard: Duration,
-    /// So long one that lives may say nothing new.
+    /// How long a live one may make no visible progress.
     pub gupp_after: Duration,
 }
 
@@ -152,7 +152,7 @@ pub fn idle(agent: &AgentBead, could_begin: Timestamp, now: Timestamp) -> Option
     agent.updated.map(|updated| age(updated.max(could_begin), now))
 }
 
-/// A wall clock that goes ahead of the monotonic one by more than this between two looks: the machine slept.
+/// A wall clock that moves ahead of the monotonic one by more than this between two rounds: the machine slept.
 const SLEPT: Duration = Duration::from_secs(60);
 
 /// Whether the machine slept between these two moments.

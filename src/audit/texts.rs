@@ -28,7 +28,7 @@ pub fn gupp_body(agent: &str, hook: &str, stuck: Duration) -> String {
     )
 }
 
-/// The log line about a dead agent, by the id of its agent bead, whom nobody brings back.
+/// The log line about a dead agent, by the id of its agent bead, that is not restarted.
 pub fn orphaned_line(agent: &str, hook: &str) -> String {
     format!("Orphaned work detected: agent {agent} session is dead but has hook_bead={hook}")
 }

@@ -1,4 +1,4 @@
-//! Boot: the short agent that looks at the deacon now and then.
+//! Boot: the short-lived agent that checks the deacon from time to time.
 
-pub mod actor;
+pub mod role;
 pub mod rules;

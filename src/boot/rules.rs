@@ -1,6 +1,6 @@
 //! Boot's rule: whether this heartbeat spawns a boot agent.
 //!
-//! Boot is a short AI session that looks at the deacon; each one costs tokens, so an idle town must not get one every
+//! Boot is a short AI session that checks the deacon; each one costs tokens, so an idle town must not get one every
 //! three minutes. Nothing here may act.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::town::settings::Boot as Settings;
 /// What a heartbeat found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// Why the deacon is not to be looked after: paused, held, patrol disabled, gate closed. `None`: it is.
+    /// Why the deacon is not to be checked: paused, held, patrol disabled, gate closed. `None`: it is.
     pub not_wanted: Option<String>,
     /// The age of boot's session.
     pub session: BootSession,
@@ -54,12 +54,12 @@ pub fn decide(look: &Look, settings: &Settings) -> Decision {
     }
     let replace = match &look.session {
         BootSession::Unknown(why) => return Decision::Leave(why.clone()),
-        BootSession::Present(age) if *age < settings.max_age => return leave("boot is at work"),
+        BootSession::Present(age) if *age < settings.max_age => return leave("boot is running"),
         BootSession::Present(_) => true,
         BootSession::Missing => false,
     };
     if look.since_spawn.is_some_and(|since| since < settings.cooldown) {
-        return leave("boot was spawned a short while ago");
+        return leave("boot was spawned recently");
     }
     if look.deacon_heartbeat_age.is_some_and(|age| age < settings.skip_when_fresher_than) {
         return leave("the deacon's heartbeat is fresh");
@@ -82,14 +82,14 @@ mod tests {
         };
         let leave = |why: &str| Decision::Leave(why.into());
         let fresh = "the deacon's heartbeat is fresh";
-        let soon = "boot was spawned a short while ago";
+        let soon = "boot was spawned recently";
         for (name, look, expected) in [
             ("first", usual.clone(), Decision::Spawn),
             ("paused", Look { not_wanted: Some("paused".into()), ..usual.clone() }, leave("paused")),
             (
                 "at work",
                 Look { session: BootSession::Present(minutes(9)), ..usual.clone() },
-                leave("boot is at work"),
+                leave("boot is running"),
             ),
             (
                 "too old",

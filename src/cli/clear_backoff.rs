@@ -1,4 +1,4 @@
-//! `clear-backoff`: whatever keeps an agent from being started at once is over.
+//! `clear-backoff`: clears what delays the start of an agent.
 
 use clap::Args;
 
@@ -7,8 +7,9 @@ use super::{
     town::{TownArgument, asked},
 };
 
-/// Ends whatever keeps an agent from being started at once: a backoff, a crash loop, a hold after it was stopped. Its restarts
-/// are forgotten. What the town forbids (a parked rig, a paused deacon, ESTOP) stays forbidden.
+/// Clears the backoff, the crash loop or the hold of an agent, so that it is started now.
+///
+/// Its restart history is cleared too. What the town forbids (a parked rig, a paused deacon, ESTOP) stays forbidden.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  gastown-supervisor clear-backoff gastown/witness\n  gastown-supervisor clear-backoff --all"

@@ -1,4 +1,4 @@
-//! `doctor`: looks at the town and says what is wrong, in words or as JSON. Changes nothing.
+//! `doctor`: checks the town and reports what is wrong, as text or as JSON. Changes nothing.
 
 use std::process::ExitCode;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::doctor::{self, telling};
 
-/// Looks at the town, its files, tools and tmux servers, and says what is wrong and what to do. Changes nothing.
+/// Checks the town, its files, tools and tmux servers, and reports what is wrong and what to do. Changes nothing.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing is wrong (notes are no fault), 1 something is wrong or there is no town, 2 wrong usage.\n\n\
+    after_help = "Exit codes: 0 nothing is wrong (there may be notes), 1 something is wrong or there is no town, 2 wrong usage.\n\n\
                   Examples:\n  gastown-supervisor doctor --town ~/gt\n  \
                   gastown-supervisor doctor --json | jq '.findings[] | select(.severity == \"wrong\")'"
 )]

@@ -16,9 +16,9 @@ use crate::{
     terminal,
 };
 
-/// Tells what happened to one agent and why: what was seen, what was decided, in order, with times.
+/// Shows what happened to one agent and why: observations and decisions, in order, with times.
 ///
-/// When no supervisor runs, what the last one wrote (exit code 3).
+/// When no supervisor runs, it shows what the last one saved (exit code 3).
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  gastown-supervisor explain gastown/witness\n  gastown-supervisor explain gastown-polecat-Toast --json"
@@ -28,7 +28,7 @@ pub struct ExplainArguments {
     agent: String,
     #[command(flatten)]
     town: TownArgument,
-    /// As JSON, in the shape of GET /v1/agents/<agent>
+    /// Print JSON, in the shape of GET /v1/agents/<agent>
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +40,7 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let (explanation, code) = match asked(asking)? {
         Ok(Answer::Live(explanation)) => (explanation, ExitCode::SUCCESS),
         Ok(Answer::Unresponsive(explanation, why)) => {
-            complain(&format!("{why}; this is what it wrote last"));
+            complain(&format!("{why}; this is what it last wrote"));
             (explanation, ExitCode::FAILURE)
         }
         Ok(Answer::Offline(explanation)) => {
@@ -64,11 +64,11 @@ fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
             let why = agent.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             format!("{} is {}{why}\n", agent.identity, agent.state)
         }
-        None => format!("{} is not looked after\n", explanation.identity),
+        None => format!("{} is not supervised\n", explanation.identity),
     };
     let lines = rendering::lines(&explanation.entries, now, zone);
     if lines.is_empty() {
-        text.push_str("nothing happened to it yet\n");
+        text.push_str("no events yet\n");
     }
     lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
     text

@@ -19,26 +19,29 @@ use signal_hook::{
 };
 
 use super::town::TownArgument;
-use crate::{terminal::Passed, town::log::tail::Tail};
+use crate::{
+    terminal::{self, Passed},
+    town::log::tail::Tail,
+};
 
-/// How often it is looked for more.
+/// How often to check for new lines.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Shows the end of the log, daemon/daemon.log, also when nothing runs.
+/// Shows the end of the log, daemon/daemon.log. Works without a running supervisor.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor logs -n 100 -f")]
 pub struct LogsArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// How many lines
+    /// Number of lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: u64,
-    /// Go on with what is added, also when the log is rotated, until Ctrl-C
+    /// Keep printing new lines until Ctrl-C, also across a rotation of the log
     #[arg(short, long)]
     follow: bool,
 }
 
-/// Shows it. That nobody takes it any more is no error.
+/// Prints it. A closed output is no error.
 pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
     let path = arguments.town.paths()?.daemon_log();
     if arguments.follow {
@@ -47,7 +50,7 @@ pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
             register_conditional_shutdown(signal, 0, always.clone()).context("signals cannot be received")?;
         }
     }
-    let shown = path.display().to_string();
+    let shown = terminal::path(&path);
     match show(path, arguments.lines, arguments.follow) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -68,7 +71,7 @@ fn show(path: PathBuf, lines: u64, follow: bool) -> io::Result<()> {
     }
 }
 
-/// Waits for a moment, or until nobody reads the output any more; returns whether that is so.
+/// Waits for a moment, or until the output is closed; returns whether it is closed.
 fn is_gone(output: &StdoutLock<'_>) -> io::Result<bool> {
     // Errors and hangups are told without being asked for.
     let mut outputs = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::empty())];

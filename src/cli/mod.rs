@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand, and what is the same for all.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
+//! Exit codes: 0 success, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
 //! library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] makes 3 of it; one that has an answer without a
 //! supervisor, too, returns the code itself. The colours of the help are clap's, which respects `NO_COLOR`.
 
@@ -38,7 +38,7 @@ const NOT_RUNNING: u8 = 3;
     version,
     arg_required_else_help = true,
     after_help = "\
-Exit codes: 0 fine, 1 failed (the reason is on standard error), 2 wrong usage, 3 not running.
+Exit codes: 0 success, 1 failed (the reason is on stderr), 2 wrong usage, 3 not running.
 
 Example:
   gastown-supervisor start --town ~/gt"
@@ -65,9 +65,8 @@ enum Command {
 
 /// Parses the arguments, does what they say, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
-    // clap prints its own messages and exits with 2 on wrong usage.
     let fine = |()| ExitCode::SUCCESS;
-    let outcome = match Arguments::parse().command {
+    let outcome = match parsed().command {
         Command::Run(arguments) => run::run(arguments).map(fine),
         Command::Start(arguments) => start::start(&arguments).map(fine),
         Command::Stop(arguments) => stop::stop(&arguments).map(fine),
@@ -90,12 +89,19 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// The arguments. On wrong usage clap says so and exits with 2; what it repeats of them is made harmless.
+fn parsed() -> Arguments {
+    let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
+    Arguments::try_parse()
+        .unwrap_or_else(|error| Arguments::try_parse_from(harmless()).err().unwrap_or(error).exit())
+}
+
 fn is_not_running(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. }))
         || matches!(error.downcast_ref(), Some(ClientError::NotRunning(_)))
 }
 
-/// Prints an answer, in which nothing that others wrote is obeyed by a terminal. An output nobody reads is no error.
+/// Prints an answer, with everything escaped that a terminal would obey. A closed output is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     written(&terminal::coloured_lines(text))
 }

@@ -1,4 +1,4 @@
-//! `poke`: what is done from time to time, at once.
+//! `poke`: triggers a periodic task now.
 
 use clap::{Args, ValueEnum};
 
@@ -8,13 +8,13 @@ use super::{
 };
 use crate::Poke;
 
-/// Has the supervisor make a heartbeat, or read the deacon's inbox for requests, at once.
+/// Triggers a heartbeat, or a reading of the deacon's inbox, now.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  gastown-supervisor poke\n  gastown-supervisor poke lifecycle --town ~/gt"
 )]
 pub struct PokeArguments {
-    /// What
+    /// What to trigger
     #[arg(value_enum, default_value_t = What::Heartbeat)]
     what: What,
     #[command(flatten)]
@@ -23,9 +23,9 @@ pub struct PokeArguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum What {
-    /// Look at everything and answer
+    /// A heartbeat: probe every agent
     Heartbeat,
-    /// Read the deacon's inbox for lifecycle requests
+    /// Read the deacon's inbox for `LIFECYCLE:` requests
     Lifecycle,
 }
 
@@ -33,8 +33,8 @@ enum What {
 pub fn poke(arguments: &PokeArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let (what, said) = match arguments.what {
-        What::Heartbeat => (Poke::Heartbeat, "a heartbeat begins"),
-        What::Lifecycle => (Poke::Lifecycle, "the deacon's inbox is read"),
+        What::Heartbeat => (Poke::Heartbeat, "heartbeat triggered"),
+        What::Lifecycle => (Poke::Lifecycle, "reading of the deacon's inbox triggered"),
     };
     asked(async { Ok(client.poke(what).await?) })?;
     say(said)

@@ -1,4 +1,4 @@
-//! `reload`: has the supervisor of a town read its settings again, and says what came of it.
+//! `reload`: makes the supervisor of a town reload its settings, and prints the result.
 
 use clap::Args;
 
@@ -7,11 +7,11 @@ use super::{
     town::{TownArgument, asked},
 };
 
-/// Makes the supervisor read its settings again and reopen its log, and reports the result.
+/// Reloads the settings, reopens the log, and reports the result.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Mistakes are reported with file, line and column, and the last good settings stay in force. If the supervisor does not confirm
-within 5s, the command says so and fails. Nothing running: exit code 3.
+within 5s, the command fails. No supervisor running: exit code 3.
 
 Example:
   gastown-supervisor reload --town ~/gt")]
@@ -24,6 +24,6 @@ pub struct ReloadArguments {
 pub fn reload(arguments: &ReloadArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let reloaded = asked(async { Ok(client.reload().await?) })?;
-    say(&format!("settings read again and in force (PID {})", reloaded.pid))?;
+    say(&format!("settings reloaded and in force (PID {})", reloaded.pid))?;
     reloaded.next_start.map_or(Ok(()), |note| say(&note))
 }

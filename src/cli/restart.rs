@@ -1,4 +1,4 @@
-//! `restart`: a new supervisor in the place of the one that runs, if one does.
+//! `restart`: replaces the running supervisor, if there is one.
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -15,10 +15,10 @@ use crate::{
     tree::town_reading,
 };
 
-/// Stops the supervisor, if one runs, and starts it in the background. Agents stay alive and are taken over as they are.
+/// Stops the supervisor, if one runs, and starts it in the background. The agents keep running; the new supervisor adopts them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With settings a supervisor cannot start with, the running one is left alone.
+If the settings are invalid, the running supervisor is left alone.
 
 Example:
   gastown-supervisor restart --town ~/gt")]
@@ -44,7 +44,7 @@ async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<(
     }
     match stop_in(paths, wait.timeout).await {
         Err(error) if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) => {
-            say("nothing was running")?;
+            say("no supervisor was running")?;
         }
         stopped => stopped?,
     }

@@ -5,16 +5,16 @@ use clap::{Args, ValueEnum};
 use super::town::TownArgument;
 use crate::{LogFormat, ServeOptions, serve};
 
-/// Runs the supervisor in the foreground until TERM or INT. Agents stay alive when it stops.
+/// Runs the supervisor in the foreground until SIGTERM or SIGINT. The agents keep running when it stops.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor run --town ~/gt")]
 pub struct RunArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// How the log looks on standard error; daemon/daemon.log always has plain lines
+    /// Format of the log on stderr; daemon/daemon.log always has plain lines
     #[arg(long, value_enum, default_value_t = Format::Human)]
     log_format: Format,
-    /// As `start` runs it: standard error is told why it cannot run, and nothing else
+    /// Set by `start`: only errors that prevent the start go to stderr
     #[arg(long, hide = true, conflicts_with = "log_format")]
     detached: bool,
 }

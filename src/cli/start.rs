@@ -1,4 +1,4 @@
-//! `start`: a supervisor in the background, that outlives the terminal it was started from.
+//! `start`: starts a supervisor in the background that outlives its terminal.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::{
 /// How long a supervisor may take to be ready.
 pub const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// Starts the supervisor in the background. Returns when it has taken the town over, or says why it has not.
+/// Starts the supervisor in the background. Returns when it is ready, or reports why it is not.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor start --town ~/gt")]
 pub struct StartArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// How long to wait until it is ready; it is left running when that is not enough
+    /// How long to wait until it is ready; after that it is left running
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     timeout: Duration,
 }

@@ -1,4 +1,4 @@
-//! `status`: how the town is.
+//! `status`: the state of the town.
 
 use std::process::ExitCode;
 
@@ -17,10 +17,10 @@ use crate::{
     terminal,
 };
 
-/// Shows how the town is: the supervisor, its problems, and each agent with its state and why.
+/// Shows the state of the town: the supervisor, its problems, and each agent with its state and the reason.
 ///
-/// From the running supervisor; when none runs, from the files the last one left (exit code 3). One that holds the town's lock
-/// and does not answer is said to be so within two seconds (exit code 1).
+/// It asks the running supervisor. When none runs, it reads the files of the last one (exit code 3). When a supervisor holds
+/// the town's lock but does not answer, it says so within two seconds (exit code 1).
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  gastown-supervisor status\n  gastown-supervisor status --json | jq '.agents[] | select(.state != \"alive\")'"
@@ -28,7 +28,7 @@ use crate::{
 pub struct StatusArguments {
     #[command(flatten)]
     town: TownArgument,
-    /// As JSON, in the shape of GET /v1/status
+    /// Print JSON, in the shape of GET /v1/status
     #[arg(long)]
     json: bool,
 }
@@ -89,7 +89,7 @@ impl Shown {
         };
         let late = match beats.late.as_slice() {
             [] => String::new(),
-            late => format!(", late in it: {}", late.join(", ")),
+            late => format!(", late: {}", late.join(", ")),
         };
         let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.time(at));
         let process = report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
@@ -152,7 +152,7 @@ fn feed(report: &StatusReport) -> String {
     match report.feed["skipped"].as_u64() {
         None | Some(0) => String::new(),
         Some(skipped) => {
-            let last = report.feed["last_skipped"].as_str().map(|why| format!(", the last: {why}"));
+            let last = report.feed["last_skipped"].as_str().map(|why| format!(", the last one: {why}"));
             let lines = if skipped == 1 { "line" } else { "lines" };
             format!("\n{skipped} {lines} of .events.jsonl could not be used{}\n", last.unwrap_or_default())
         }
@@ -215,7 +215,7 @@ mod tests {
             shown().text(&report, None),
             "\
 /home/user/gt: running (PID 2077) since 2026-11-23 01:12:08
-heartbeat #64 40s ago, late in it: boot
+heartbeat #64 40s ago, late: boot
 
 Problems:
   gt is not installed
@@ -236,7 +236,7 @@ alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
             shown().text(&left, None),
             "/t: not running\nLast known: PID 7, started 09:00:00, no heartbeat yet\n"
         );
-        let why = "running (PID 7), but there is no answer: no answer within 1.5s";
+        let why = "running (PID 7), but it does not answer: no answer within 1.5s";
         assert_eq!(
             shown().text(&StatusReport { running: true, ..left }, Some(why)),
             format!("/t: {why}\nLast known: started 09:00:00, no heartbeat yet\n")
@@ -251,7 +251,7 @@ alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
             (serde_json::json!({"skipped": 2}), "\n2 lines of .events.jsonl could not be used\n"),
             (
                 serde_json::json!({"skipped": 1, "last_skipped": "it is not UTF-8"}),
-                "\n1 line of .events.jsonl could not be used, the last: it is not UTF-8\n",
+                "\n1 line of .events.jsonl could not be used, the last one: it is not UTF-8\n",
             ),
         ] {
             assert_eq!(super::feed(&StatusReport { feed, ..StatusReport::default() }), expected);

@@ -1,4 +1,4 @@
-//! `stop`: tells the supervisor of a town to stop, and waits until it has.
+//! `stop`: sends SIGTERM to the supervisor of a town, and waits until it has exited.
 
 use std::{pin::pin, time::Duration};
 
@@ -18,10 +18,10 @@ use crate::{
 /// After this it is said what is waited for.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Stops the supervisor and waits until it has let go of the town. Agents stay alive. Kills nothing.
+/// Stops the supervisor and waits until it has released the town. The agents keep running. It sends SIGTERM, never SIGKILL.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The original `gt daemon` is stopped too; it may take two minutes while it starts agents. Nothing running: exit code 3.
+The original `gt daemon` is stopped too; it may take two minutes while it starts agents. No supervisor running: exit code 3.
 
 Example:
   gastown-supervisor stop --town ~/gt")]
@@ -35,7 +35,7 @@ pub struct StopArguments {
 /// How long an end is waited for.
 #[derive(Debug, Args)]
 pub struct WaitArguments {
-    /// How long to wait until the running one has ended
+    /// How long to wait until the running supervisor has exited
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "130s")]
     pub timeout: Duration,
 }
@@ -55,21 +55,21 @@ pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
         biased;
         stopped = &mut stopping => stopped,
         () = tokio::time::sleep(QUIET) => {
-            complain(&format!("waiting for PID {pid} to end, {} at most", go_duration::format(limit)));
+            complain(&format!("waiting up to {} for PID {pid} to exit", go_duration::format(limit)));
             stopping.await
         }
     };
     let limit = go_duration::format(limit);
     match stopped? {
-        Stopped::Gone => say(&format!("stopped (PID {pid}); the agents stay alive")),
+        Stopped::Gone => say(&format!("stopped (PID {pid}); the agents keep running")),
         Stopped::Replaced(other) => {
             let other = other.map_or_else(|| "another one".to_owned(), |pid| format!("PID {pid}"));
             bail!(
-                "PID {pid} ended, but {other} took its place; stop what starts it, for instance a service manager"
+                "PID {pid} exited, but {other} took its place; stop what starts it, for example a service manager"
             )
         }
         Stopped::Holds => bail!(
-            "PID {pid} was told to stop and still holds daemon/daemon.lock after {limit}; nothing was killed (look at it with `ps -fp {pid}`)"
+            "PID {pid} got SIGTERM but still holds daemon/daemon.lock after {limit}; nothing was killed (examine it with `ps -fp {pid}`)"
         ),
     }
 }

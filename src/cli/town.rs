@@ -1,4 +1,4 @@
-//! What several subcommands share: which town is meant, asking it, and whether what is printed must be plain.
+//! Shared by several subcommands: the `--town` option, the client, and whether output must be plain.
 
 use std::{env, future::Future, io::IsTerminal, path::PathBuf};
 
@@ -13,7 +13,7 @@ use crate::{
 /// Which town is meant.
 #[derive(Debug, Args)]
 pub struct TownArgument {
-    /// The town: the directory that holds mayor/town.json [default: GT_TOWN_ROOT, GT_ROOT, or the town around here]
+    /// The town: a directory with mayor/town.json [default: $GT_TOWN_ROOT, $GT_ROOT, or the town around the working directory]
     #[arg(long, value_name = "DIR")]
     pub town: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ impl TownArgument {
 /// Does what has to wait for others.
 pub fn asked<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("the event loop cannot be made")?;
+    let runtime = runtime.context("the async runtime cannot be created")?;
     let answer = runtime.block_on(question);
     // A disk that hangs must not keep us here.
     runtime.shutdown_background();

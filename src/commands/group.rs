@@ -6,7 +6,7 @@
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 
-/// The group a running program leads; killed as a whole on drop unless it was let go.
+/// The group that a running program leads; killed as a whole on drop unless released.
 #[derive(Debug)]
 pub struct Group(Option<Pid>);
 

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
+use crate::terminal;
+
 pub mod dies_with_us;
 pub mod group;
 pub mod runner;
@@ -57,7 +59,7 @@ pub enum CommandError {
         line: String,
     },
     /// It could not be started.
-    #[error("`{line}` could not be started in {directory}: {reason}")]
+    #[error("`{line}` could not be started in {}: {reason}", terminal::path(.directory))]
     NotStarted {
         /// The command line.
         line: String,

@@ -23,13 +23,14 @@ use tokio::{
 };
 
 use super::{Command, CommandError, Commands, Printed, group::Group};
+use crate::terminal;
 use crate::town::{environment, hold};
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;
 /// How long after the command's end its output may stay open, held by something it left behind.
 const AFTER_EXIT: Duration = Duration::from_millis(200);
-/// How much of standard error an error tells, in characters.
+/// How much of stderr an error quotes, in characters.
 const STDERR_SHOWN: usize = 500;
 
 /// Runs programs of the machine.
@@ -90,7 +91,7 @@ impl Runner {
         let reason = match error.kind() {
             ErrorKind::NotFound if !command.directory.is_dir() => "the directory does not exist".to_owned(),
             ErrorKind::NotFound => match self.find(&command.program, command.environment.get("PATH")) {
-                Some(path) => format!("{}: its interpreter (first line) is missing", path.display()),
+                Some(path) => format!("{}: its interpreter (first line) is missing", terminal::path(path)),
                 None => {
                     return CommandError::NotFound {
                         program: command.program.clone(),

@@ -1,7 +1,7 @@
-//! The control actor: keeps the socket in its place and serves it.
+//! The control actor: creates the control socket and serves it.
 //!
-//! It answers nothing itself: whoever connects is served by tasks of its own, so that a hostile client holds nothing up. A
-//! socket somebody removed is made again at the next heartbeat. It must not decide anything.
+//! It answers nothing itself: each connection has its own task, so a hostile client delays nobody. When the socket was
+//! removed, the actor creates it again at the next heartbeat. It must not decide anything.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,6 +15,8 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    problems::OpenProblems,
+    terminal,
     tree::{
         child::{ChildSpec, Contact},
         housekeeping::Process,
@@ -24,7 +26,7 @@ use crate::{
     work::{ReplyTo, Work},
 };
 
-/// After the socket could not be made.
+/// When the socket could not be created, retry after this time.
 const RETRY: Duration = Duration::from_secs(30);
 /// Where what is wrong with the socket is reported.
 const PROBLEM: &str = "control/socket";
@@ -43,12 +45,17 @@ pub enum ControlMsg {
 pub struct Control;
 
 /// The control actor as a child.
-pub fn child(deps: &Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> ChildSpec {
-    let deps = deps.clone();
+pub fn child(
+    deps: &Arc<Deps>,
+    problems: &OpenProblems,
+    process: Process,
+    root: ActorRef<RootMsg>,
+) -> ChildSpec {
+    let arguments = (deps.clone(), problems.clone(), process, root);
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
     });
-    ChildSpec::new("control", || Control, move || (deps.clone(), process, root.clone()), contact)
+    ChildSpec::new("control", || Control, move || arguments.clone(), contact)
 }
 
 /// Its state.
@@ -64,18 +71,18 @@ pub struct ControlState {
 impl Actor for Control {
     type Msg = ControlMsg;
     type State = ControlState;
-    type Arguments = (Arc<Deps>, Process, ActorRef<RootMsg>);
+    type Arguments = (Arc<Deps>, OpenProblems, Process, ActorRef<RootMsg>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<ControlMsg>,
-        (deps, process, root): Self::Arguments,
+        (deps, problems, process, root): Self::Arguments,
     ) -> Result<ControlState, ActorProcessingErr> {
         let post: ReplyTo<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post);
         // The root comes first: who finds the socket is answered.
         work.after(Duration::ZERO, ControlMsg::Check);
-        let reporter = Arc::new(Reporter::new(deps.clone(), process, root));
+        let reporter = Arc::new(Reporter::new(deps.clone(), problems, process, root));
         Ok(ControlState { deps, reporter, work, serving: None, checking: false })
     }
 
@@ -119,9 +126,10 @@ impl ControlState {
             }
             Err(error) => {
                 let path = self.deps.paths.socket();
-                let shown = self.deps.paths.shown(&path).display();
-                let text =
-                    format!("{shown} cannot be made: {error}; status, explain and others have no answer");
+                let shown = terminal::path(self.deps.paths.shown(&path));
+                let text = format!(
+                    "{shown} cannot be created: {error}; `status`, `explain` and other clients get no answer"
+                );
                 self.deps.problems.report(PROBLEM, text);
                 self.work.after(RETRY, ControlMsg::Check);
             }

@@ -1,6 +1,6 @@
-//! Answers: what can be asked and told, and how it is said in HTTP.
+//! Answers: the HTTP routes, and the response to each request.
 //!
-//! Every answer is JSON but the `ok` of `/healthz`; errors are, whoever refused: `{"error": …}`.
+//! Every response is JSON except the `ok` of `/healthz`. Errors have one form, whoever refused: `{"error": …}`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -36,7 +36,7 @@ use crate::{
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 /// The most that is repeated of a refusal that is not ours, in bytes.
 const LONGEST_REFUSAL: usize = 4096;
-/// The end of a path that tells something about an agent.
+/// The last path segment of a command for one agent.
 const CLEAR_BACKOFF: &str = "/clear-backoff";
 
 /// What is served.
@@ -48,9 +48,9 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .route("/v1/agents/{*agent}", get(explain).post(tell_agent))
         .route("/v1/clear-backoff", post(clear_all))
         .route("/v1/poke", post(poke))
-        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such path") })
         .method_not_allowed_fallback(|| async {
-            refusal(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked like that")
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "this path does not support this method")
         })
         .layer(map_response(errors_are_json))
         .with_state(reporter)
@@ -110,7 +110,7 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
 
 async fn tell_agent(State(reporter): State<Arc<Reporter>>, Path(path): Path<String>) -> Response {
     let Some(agent) = path.strip_suffix(CLEAR_BACKOFF) else {
-        return refusal(StatusCode::NOT_FOUND, "an agent can be told clear-backoff and nothing else");
+        return refusal(StatusCode::NOT_FOUND, "the only command for an agent is clear-backoff");
     };
     let Some(report) = reporter.report().await else { return wedged() };
     match find(&reporter, &report, agent) {
@@ -154,7 +154,7 @@ enum What {
 
 async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, QueryRejection>) -> Response {
     let Ok(Query(Poke { what })) = query else {
-        return refusal(StatusCode::BAD_REQUEST, "what is heartbeat or lifecycle");
+        return refusal(StatusCode::BAD_REQUEST, "`what` must be heartbeat or lifecycle");
     };
     let (message, poked) = match what {
         What::Heartbeat => (RootMsg::BeatNow, "heartbeat"),
@@ -183,9 +183,10 @@ fn status_of(report: &StatusReport, identity: &Identity) -> Option<AgentReport> 
 fn answer(of: &impl Serialize) -> Response {
     match serde_json::to_string_pretty(of) {
         Ok(text) => (JSON, text + "\n").into_response(),
-        Err(error) => {
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("the answer cannot be made JSON: {error}"))
-        }
+        Err(error) => refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &format!("the answer cannot be written as JSON: {error}"),
+        ),
     }
 }
 

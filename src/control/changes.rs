@@ -1,7 +1,7 @@
-//! Changes: the town as a stream of server-sent events — first as it is (`snapshot`), then whatever is different (`change`).
+//! Changes: the town as a stream of server-sent events: first one `snapshot`, then a `change` whenever something differs.
 //!
-//! A change names only what is different: agents with all that is known of them, those that are `gone`, and other parts of the
-//! report as they are now. A reader that is slow is told less often, never more at once than there is; nothing is kept for it.
+//! A change contains only what differs: complete entries of changed agents, the names of agents that are `gone`, and other
+//! changed parts of the report. A slow reader gets fewer events, each relative to the last one it got; nothing is queued for it.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -18,12 +18,12 @@ use super::{
     reporter::Reporter,
 };
 
-/// What happens in a burst is told together.
+/// Changes of a burst are sent together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// What does not happen to an agent is looked for so often, while somebody follows.
+/// How often the parts of the report other than agents are compared while a client follows.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Somebody follows.
+/// A client follows.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changed = reporter.deps().histories.changed();
     let following = Following { reporter, changed, told: None };

@@ -1,8 +1,8 @@
 //! The client: how our own commands, and programs that use this library, talk to a supervisor.
 //!
-//! It asks the supervisor where one answers, and reads the files where none does. Who supervises a town is decided by its
-//! lock, never by a file. One that holds the lock and does not answer is reported within two seconds. It must not start or
-//! stop anything.
+//! It asks the running supervisor, and reads the files of the last one when none runs. The town's lock decides whether one
+//! runs, never a file's content. A supervisor that holds the lock but does not answer is reported within two seconds. The
+//! client must not start or stop anything.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +18,7 @@ use super::{
     left_behind,
     report::{Explanation, StatusReport},
 };
+use crate::terminal;
 use crate::town::{
     files::{Disk, Files, LockState},
     original,
@@ -26,22 +27,22 @@ use crate::town::{
     root::{self, RootError},
 };
 
-/// An answer comes within milliseconds, or not at all.
+/// How long to wait for an answer; a healthy supervisor takes milliseconds.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// An answer, and where it comes from.
+/// An answer, and its source.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer<T> {
     /// From the supervisor.
     Live(T),
-    /// From the files: the supervisor holds the town's lock and does not answer, and how that shows.
+    /// From the files: a supervisor holds the town's lock but does not answer; the text says how that shows.
     Unresponsive(T, String),
     /// From the files: no supervisor runs.
     Offline(T),
 }
 
 impl<T> Answer<T> {
-    /// What was answered, wherever it comes from.
+    /// The answer, whatever its source.
     pub fn into_inner(self) -> T {
         let (Answer::Live(it) | Answer::Unresponsive(it, _) | Answer::Offline(it)) = self;
         it
@@ -55,8 +56,8 @@ pub enum ClientError {
     /// There is no town to ask about.
     #[error("{0}")]
     NoTown(String),
-    /// Nobody supervises the town.
-    #[error("not running: nobody supervises {}", .0.display())]
+    /// No supervisor runs in the town.
+    #[error("not running: no supervisor in {}", terminal::path(.0))]
     NotRunning(PathBuf),
     /// A supervisor holds the town's lock, and does not answer or did not confirm.
     #[error("{0}")]
@@ -94,7 +95,7 @@ pub enum Poke {
 
 /// Asks the supervisor of one town.
 ///
-/// Inside a tokio runtime with IO and time. Each call is bounded in time; dropping one gives it up.
+/// Needs a tokio runtime with IO and time. Each call has a time limit; dropping a call cancels it.
 ///
 /// ```no_run
 /// use gastown_supervisor::{Answer, Client};
@@ -133,7 +134,7 @@ impl Client {
     /// directory.
     ///
     /// # Errors
-    /// [`ClientError::NoTown`]. That nobody supervises the town is no error.
+    /// [`ClientError::NoTown`]. A town without a supervisor is no error.
     pub fn new(town: Option<&Path>) -> Result<Self, ClientError> {
         Ok(Client::of(root::find_here(town)?))
     }
@@ -244,10 +245,10 @@ impl Client {
                     return ClientError::Unresponsive(original);
                 }
                 let who = pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
-                ClientError::Unresponsive(format!("running ({who}), but there is no answer: {error}"))
+                ClientError::Unresponsive(format!("running ({who}), but it does not answer: {error}"))
             }
             Err(unknown) => {
-                ClientError::Unresponsive(format!("{error}; whether it runs is not known: {unknown}"))
+                ClientError::Unresponsive(format!("{error}; cannot tell whether it runs: {unknown}"))
             }
         }
     }

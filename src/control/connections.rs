@@ -1,10 +1,9 @@
-//! Connections: serves everybody who connects, at a bounded cost.
+//! Connections: serves every client at a bounded cost.
 //!
-//! A client may send garbage, headers without end, or nothing; may not read; may connect a thousand times. Each connection has
-//! a small buffer and a limit of time, and when there are too many one goes: the eldest that never asked anything, else the
-//! eldest that does not follow what happens, else the eldest. So whoever comes now is served, and whoever asks is not pushed out
-//! by those who say nothing. It must not
-//! know what is asked.
+//! A client may send garbage, endless headers, or nothing; it may not read; it may connect a thousand times. Each connection
+//! has a small buffer and a time limit. When there are too many, one is closed: the oldest that never sent a request, else the
+//! oldest that does not follow the event stream, else the oldest. So a new client is always served, and silent clients cannot
+//! push out active ones. This module must not know what is requested.
 
 use std::{
     sync::{
@@ -26,7 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// So many connections at once.
+/// Maximum number of connections.
 const MOST: usize = 64;
 /// How long the head of a request may take to come.
 const HEAD: Duration = Duration::from_secs(2);

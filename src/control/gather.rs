@@ -1,7 +1,7 @@
-//! Gather: how the whole town is, by asking every actor directly, all at once.
+//! Gather: builds the status of the whole town by asking all actors directly, all at once.
 //!
-//! Actors answer at once, whatever they are doing; one that does not within the limit is named, not waited for, and what is
-//! known of its agent is shown all the same. It must not ask one actor for another.
+//! Actors answer at once, whatever they are doing. One that does not answer within the limit is named and not waited for; its
+//! agent is still shown, with the last known state. This module must not ask one actor for another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +16,7 @@ use super::report::{ActorReport, AgentReport, StatusReport};
 use crate::{
     agent::status::AgentStatus,
     deps::Deps,
+    problems::OpenProblems,
     tree::{
         child::{Answer, ask},
         housekeeping::Process,
@@ -25,7 +26,7 @@ use crate::{
 
 /// Asks the root and all others; `None` when the root does not answer within the limit.
 pub async fn gather(
-    deps: &Deps,
+    (deps, open): (&Deps, &OpenProblems),
     process: Process,
     root: &ActorRef<RootMsg>,
     limit: Duration,
@@ -44,7 +45,7 @@ pub async fn gather(
             None => silent.push(name),
         }
     }
-    let mut problems = deps.problems.open();
+    let mut problems = open.list();
     if !silent.is_empty() {
         problems.insert("actors/silent".to_owned(), format!("no answer from: {}", silent.join(", ")));
     }
@@ -57,7 +58,7 @@ pub async fn gather(
     Some(StatusReport {
         running: true,
         pid: Some(process.pid),
-        town: deps.paths.root().display().to_string(),
+        town: deps.paths.root().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(process.started_at),
         heartbeat,
@@ -71,7 +72,7 @@ pub async fn gather(
     })
 }
 
-/// Those supervised agents for which nobody answered, with what is known of why.
+/// The supervised agents that no actor answered for, with the known reason.
 fn unanswered(
     supervised: Vec<AgentStatus>,
     answered: &[AgentReport],

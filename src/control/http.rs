@@ -9,7 +9,7 @@ use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
 use super::socket;
-use crate::town::paths::TownPaths;
+use crate::{terminal, town::paths::TownPaths};
 
 /// The most that is taken of an answer, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
@@ -24,7 +24,7 @@ pub struct Http {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody listens: no socket, or one that a supervisor left behind.
+    /// No process listens: there is no socket, or it was left over by a supervisor.
     #[error("nobody listens on {path}: {source}")]
     NobodyListens {
         /// The socket.
@@ -32,7 +32,7 @@ pub enum AskError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// Somebody listens and did not answer within the limit.
+    /// A process listens but did not answer within the limit.
     #[error("no answer within {0:?}")]
     Silent(Duration),
     /// What came back was no answer.
@@ -63,7 +63,7 @@ impl Http {
 
     async fn ask_without_limit(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
         let stream = socket::connect(&self.paths).await.map_err(|source| AskError::NobodyListens {
-            path: self.paths.socket().display().to_string(),
+            path: terminal::path(self.paths.socket()),
             source,
         })?;
         let request = Request::builder().method(method).uri(path).header("host", "town");

@@ -1,6 +1,6 @@
-//! Left behind: how the town was, by the files the last supervisor left, for whoever asks while none answers.
+//! Offline report: the state of a town from the files of the last supervisor, for use when none answers.
 //!
-//! Only reads. Whether an agent runs now is not known from files, and so it is said to be unknown.
+//! It only reads. Files cannot tell whether an agent runs now, so its state is reported as unknown.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use crate::{
         Histories,
         finding::{self, UnknownAgent},
     },
+    terminal,
     town::{
         daemon_state,
         files::Files,
@@ -19,10 +20,10 @@ use crate::{
     },
 };
 
-/// How the town was. `running` is false: whether somebody runs is for the lock to say.
+/// The state of the town. `running` is false: only the lock tells whether a supervisor runs.
 pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     let mut report = StatusReport {
-        town: paths.root().display().to_string(),
+        town: paths.root().to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..StatusReport::default()
     };
@@ -98,5 +99,5 @@ async fn read<T>(
 }
 
 fn note(report: &mut StatusReport, problem: &FileProblem) {
-    report.problems.insert(format!("file/{}", problem.path.display()), problem.to_string());
+    report.problems.insert(format!("file/{}", terminal::path(&problem.path)), problem.to_string());
 }

@@ -1,6 +1,6 @@
-//! Reload: makes a supervisor read its settings again, and waits for the outcome.
+//! Reload: makes a supervisor reload its settings, and waits for the result.
 //!
-//! The supervisor is asked for the outcome: it must not report what the supervisor has not confirmed.
+//! The result is what the supervisor confirms; nothing else may be reported.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Client {
         holder.signal(Signal::HUP).await?;
         let now = read_since(paths, &before).await.map_err(|why| {
             ClientError::Unresponsive(format!(
-                "PID {pid} was told to read its settings again (HUP), but did not confirm it within {CONFIRMED_WITHIN:?}: {why}"
+                "PID {pid} was asked to read its settings again (HUP), but did not confirm within {CONFIRMED_WITHIN:?}: {why}"
             ))
         })?;
         if let Some(refused) = now.refused {

@@ -1,4 +1,4 @@
-//! Report: how the town is, as machines read it and as our own commands show it. Pure projections.
+//! Report: the state of a town, for machines and for our own commands. Pure projections.
 //!
 //! `GET /v1/status` and `status --json` have the same shape: keys are only ever added.
 
@@ -16,7 +16,7 @@ use crate::{
 pub use crate::tree::child::ActorReport;
 pub use crate::tree::heartbeat::HeartbeatReport;
 
-/// How a town is: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
+/// The state of a town: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
 ///
 /// ```
 /// use gastown_supervisor::StatusReport;
@@ -32,7 +32,7 @@ pub use crate::tree::heartbeat::HeartbeatReport;
 pub struct StatusReport {
     /// Whether a supervisor runs.
     pub running: bool,
-    /// Its process; the last one's when none runs.
+    /// Its PID; that of the last supervisor when none runs.
     pub pid: Option<u32>,
     /// The town's directory.
     pub town: String,
@@ -40,31 +40,31 @@ pub struct StatusReport {
     pub version: String,
     /// When it started.
     pub started_at: Option<Timestamp>,
-    /// Its heartbeat.
+    /// The supervisor's heartbeat.
     pub heartbeat: HeartbeatReport,
     /// Which settings are in force.
     pub settings: SettingsState,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentReport>,
-    /// The actors.
+    /// The supervisor's actors, with their restarts.
     pub actors: Vec<ActorReport>,
     /// What is wrong now: key and text.
     pub problems: BTreeMap<String, String>,
-    /// The death window; `null` when it cannot be told.
+    /// Figures of the death window; `null` when it does not answer.
     pub deaths: Value,
-    /// The feed; `null` when it cannot be told.
+    /// Figures of the feed; `null` when it does not answer.
     pub feed: Value,
-    /// The convoys; `null` when it cannot be told.
+    /// Figures of the convoys; `null` when they are not available.
     pub convoys: Value,
 }
 
-/// One agent.
+/// The state of one agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentReport {
-    /// Its identity.
+    /// Its identity, such as `gastown/witness`.
     pub identity: String,
-    /// Its role.
+    /// Its role, such as `witness`.
     pub role: String,
     /// Its rig, if it has one.
     pub rig: Option<String>,
@@ -72,11 +72,11 @@ pub struct AgentReport {
     pub session: String,
     /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`.
     pub state: String,
-    /// Since when.
+    /// Since when it is in this state.
     pub since: Option<Timestamp>,
     /// Restarts since it was last stable.
     pub restarts: u32,
-    /// No start by itself before this.
+    /// No automatic start before this time.
     pub backoff_until: Option<Timestamp>,
     /// Why it is in this state, where there is a reason.
     pub reason: Option<String>,
@@ -99,21 +99,21 @@ pub struct AgentReport {
 pub struct Explanation {
     /// The agent.
     pub identity: String,
-    /// How it is now; `null` when nobody looks after it.
+    /// Its state now; `null` when it is not supervised.
     pub agent: Option<AgentReport>,
     /// What happened to it, oldest first.
     pub entries: Vec<Entry>,
 }
 
 impl AgentReport {
-    /// Whether something keeps it from being started at once, or would the next time.
+    /// Whether something delays its start now, or would the next time.
     pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0
             || self.backoff_until.is_some()
             || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
     }
 
-    /// One that nobody looks after now, with what was last known of it.
+    /// An agent that no actor answers for now, with its last known state.
     pub(crate) fn left_behind(identity: &Identity, last: Option<(Phase, Timestamp)>) -> AgentReport {
         AgentReport {
             identity: identity.to_string(),

@@ -1,6 +1,6 @@
-//! Reporter: gathers the report, once for all who ask in the same moment.
+//! Reporter: gathers the report, once for all clients that ask at the same time (single-flight).
 //!
-//! However many ask, the actors are asked again only when the last answer is a little old; nobody waits longer than the limit.
+//! The actors are asked again only when the last report is a little old. No client waits longer than the limit.
 
 use std::{
     sync::{
@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use super::{gather::gather, report::StatusReport};
 use crate::{
     deps::Deps,
+    problems::OpenProblems,
     tree::{housekeeping::Process, root::RootMsg},
 };
 
@@ -27,17 +28,18 @@ const LIMIT: Duration = Duration::from_millis(700);
 /// Shared by all connections.
 pub struct Reporter {
     deps: Arc<Deps>,
+    problems: OpenProblems,
     process: Process,
     root: ActorRef<RootMsg>,
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
-    /// Moves when something was told that may make the last answer untrue.
+    /// Moves when a command was passed on that may make the last report outdated.
     told: AtomicU64,
 }
 
 impl Reporter {
     /// Of the supervisor with this root.
-    pub fn new(deps: Arc<Deps>, process: Process, root: ActorRef<RootMsg>) -> Self {
-        Reporter { deps, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
+    pub fn new(deps: Arc<Deps>, problems: OpenProblems, process: Process, root: ActorRef<RootMsg>) -> Self {
+        Reporter { deps, problems, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
     }
 
     /// The ports and registers.
@@ -55,12 +57,12 @@ impl Reporter {
         {
             return Some(report.clone());
         }
-        let report = Arc::new(gather(&self.deps, self.process, &self.root, LIMIT).await?);
+        let report = Arc::new(gather((&self.deps, &self.problems), self.process, &self.root, LIMIT).await?);
         *last = Some((now, told, report.clone()));
         Some(report)
     }
 
-    /// Tells the root something; false when it takes no messages.
+    /// Sends the root a message; false when it takes none.
     pub fn tell(&self, message: RootMsg) -> bool {
         self.told.fetch_add(1, Ordering::Relaxed);
         self.root.cast(message).is_ok()

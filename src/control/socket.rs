@@ -1,7 +1,7 @@
-//! The socket's file, `daemon/supervisor.sock`: made so that only its owner can use it, found again, and taken away.
+//! The file of the socket, `daemon/supervisor.sock`: creates it so that only its owner can use it, checks it, and removes it.
 //!
-//! It must only be made by whoever holds the town's lock: then one that is there is a predecessor's. A path that is longer
-//! than a socket's address may be is reached through its directory (Linux).
+//! Only the holder of the town's lock may create it: then an existing one is left over from a predecessor. A path that is too
+//! long for a socket address is reached through its directory (Linux).
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that makes and finds the socket")]
 
 use std::{
@@ -31,12 +31,12 @@ use crate::town::{
 /// The port: where the supervisor can be asked.
 #[async_trait]
 pub trait Door: Send + Sync {
-    /// Makes the socket of this town, in the place of one that is there, unless the one that was made before is still in its
+    /// Creates the socket of this town and replaces an existing one, unless the one created before is still in its
     /// place. `None`: there is nothing new to serve. An error says what is in the way.
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>>;
 }
 
-/// A socket that was made.
+/// A socket that was created.
 #[derive(Debug)]
 pub struct Opened {
     /// Who connects.
@@ -99,7 +99,7 @@ fn bind(paths: &TownPaths) -> io::Result<(UnixListener, Bound)> {
     hold::verify()?;
     let path = paths.socket();
     if fs::symlink_metadata(&path).is_ok_and(|data| !data.file_type().is_socket()) {
-        return Err(io::Error::other("something else is in its place; remove it"));
+        return Err(io::Error::other("a file with this name is not a socket; remove it"));
     }
     // Made in a directory nobody else can enter, so that it is closed to others before it can be found.
     own_directory::prepare(&paths.supervisor_dir())?;

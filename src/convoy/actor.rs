@@ -1,7 +1,7 @@
-//! The convoy watcher: looks after convoys every few seconds, and now and then has them checked in any case.
+//! The convoy watcher: looks for completed convoys every few seconds, and runs a timed check now and then.
 //!
-//! It decides nothing itself ([`rules`]), and awaits nothing: the look under way is a task of its own, which ends with it. What
-//! it remembers may be lost: its successor asks once too often.
+//! It decides nothing itself ([`rules`]) and awaits nothing: each round is a task of its own that ends with the actor. Its state
+//! may be lost: then its successor checks once too often.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,9 +25,9 @@ use crate::{
 /// What the convoy watcher hears.
 #[derive(Debug)]
 pub enum ConvoyMsg {
-    /// From its timer: a look may be due; one of an earlier generation does nothing.
+    /// From its timer: a round may be due; a timer of an earlier generation does nothing.
     LookDue(u64),
-    /// From its task: what came of the look; nothing when it failed.
+    /// From its task: the result of the round; nothing when it failed.
     Looked(Option<(Outcome, Seen)>),
     /// From the root: settings or files of the town changed, or some time has passed.
     TownChanged,
@@ -57,7 +57,7 @@ pub struct ConvoyState {
     timer: Timer,
     enabled: bool,
     looking: bool,
-    /// When the next look is due.
+    /// When the next round is due.
     next: Duration,
     /// When the next timed check is due.
     timed: Duration,
@@ -141,7 +141,7 @@ impl ConvoyState {
         (self.timed, self.timed_at) = (now.mono + delay, delayed.unwrap_or(Timestamp::MAX));
     }
 
-    /// Begins the look that is due, or sees to it that it is thought of in time.
+    /// Starts the round that is due, or sets the timer for it.
     fn go_on(&mut self) {
         if !self.enabled || self.looking {
             return;

@@ -1,9 +1,9 @@
-//! A look: reading whether convoys are open and complete, and having Gas Town check them if so.
+//! One round: finds out whether convoys are open and complete, and lets Gas Town check them if so.
 //!
-//! The bead databases are read, the town's for its convoys and each tracked bead's for its status, when their files changed
-//! since the last look. Where the town's cannot be read, a timed look asks `bd list`; where neither answers, nothing is done,
-//! and the next look may know more. `gt convoy check` closes the convoys whose beads are all closed, notifies those concerned, and
-//! is run by one look at a time.
+//! It reads the bead databases when their files changed since the last round: the town's for its convoys, and those of the
+//! tracked beads for their status. Where the town's database cannot be read, a timed round asks `bd list`. When neither answers,
+//! nothing is done until the next round. `gt convoy check` closes the complete convoys and notifies their subscribers; one
+//! round runs it at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,10 +62,10 @@ impl Outcome {
     }
 }
 
-/// What the last look saw.
+/// What the last round found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// What the databases it read looked like before; nothing where a later change may go unnoticed.
+    /// The stamps of the databases before they were read; nothing where a later change may go unnoticed.
     stamps: BTreeMap<Database, Option<Stamp>>,
     /// Whether there is an open convoy, where that is known.
     pub any_open: Option<bool>,
@@ -75,7 +75,7 @@ pub struct Seen {
     complete: BTreeSet<String>,
 }
 
-/// Looks once more after `before`, and does what follows. A timed look has the convoys checked if one is open, complete or not.
+/// Runs one round after `before`, and acts on it. A timed round has the convoys checked if one is open, complete or not.
 pub async fn look(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     let (answer, mut seen) = match read_databases(deps, &before).await {
         Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
@@ -101,7 +101,7 @@ pub async fn look(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
 /// What the databases say; the same as before when their files are.
 async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> {
     // What `bd` left behind when it moved its beads elsewhere says nothing about today.
-    if !deps.bd_version.known().is_none_or(Version::has_daemon) {
+    if !deps.bd_version().is_none_or(Version::has_daemon) {
         return Err(StoreError::Missing);
     }
     if is_unchanged(deps, before).await {
@@ -113,7 +113,7 @@ async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> 
     let open = deps.convoys.open().await?;
     let mut tracked: BTreeMap<Database, BTreeSet<String>> = BTreeMap::new();
     for id in open.values().flatten() {
-        tracked.entry(deps.databases.of(id)).or_default().insert(id.clone());
+        tracked.entry(deps.database(id)).or_default().insert(id.clone());
     }
     let mut closed = BTreeSet::new();
     for (database, ids) in tracked {
@@ -123,7 +123,7 @@ async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> 
         match deps.beads.beads(&database.directory(deps.paths.root()), &ids).await {
             Ok(beads) => closed.extend(beads.into_values().filter(Bead::is_closed).map(|bead| bead.id)),
             Err(why) => {
-                tracing::debug!("beads of convoys are not known to be closed: {why}");
+                tracing::debug!("cannot tell whether the beads of convoys are closed: {why}");
                 stamps.insert(database, None);
             }
         }
@@ -153,7 +153,7 @@ async fn instead_of_database(deps: &Deps, why: StoreError) -> Result<bool, Strin
     }
 }
 
-/// That nobody knows whether a convoy is open is reported as long as it lasts.
+/// Reports, as long as it lasts, that it is unknown whether a convoy is open.
 fn report(deps: &Deps, answer: &Result<bool, String>) {
     match answer {
         Ok(any) => {
@@ -163,10 +163,9 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
             }
         }
         Err(why) if installed::is_told(why) => {}
-        Err(why) => drop(deps.problems.report(
-            OPEN,
-            format!("convoys are not checked, because it is not known whether one is open: {why}"),
-        )),
+        Err(why) => deps
+            .problems
+            .report(OPEN, format!("convoys are not checked: cannot tell whether one is open: {why}")),
     }
 }
 

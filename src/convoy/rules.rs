@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::store::Open;
 
-/// From one look to the next.
+/// From one round to the next.
 pub const EVERY: Duration = Duration::from_secs(2);
-/// From a check of all convoys to the next look: a check takes a second of processor time.
+/// From a check of all convoys to the next round: a check takes a second of processor time.
 pub const AFTER_CHECK: Duration = Duration::from_secs(5);
 /// From the start to the first timed check: not in the way of the first heartbeat.
 pub const FIRST: Duration = Duration::from_secs(20);

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::store::{ConvoyStore, Open, StoreError};
 use crate::sqlite::{Reader, Trouble};
 
-/// Reads at most 20,000 rows. A convoy that is cut off may look complete; Gas Town's own check decides.
+/// Reads at most 20,000 rows. A convoy that is truncated may look complete; Gas Town's own check decides.
 const OPEN: &str = "SELECT convoy.id, tracks.depends_on_id
     FROM issues AS convoy
     LEFT JOIN dependencies AS tracks ON tracks.issue_id = convoy.id AND tracks.type = 'tracks'

@@ -1,4 +1,4 @@
-//! How the convoy watcher is, for a probe.
+//! The convoy watcher's part of the status.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,9 +12,9 @@ pub struct ConvoySnapshot {
     pub last_check: Option<CheckStatus>,
     /// When convoys are checked next if one is open, complete or not; `None` while convoys are not watched.
     pub next_timed: Option<Timestamp>,
-    /// Whether there is an open convoy, as far as the last look found out.
+    /// Whether there is an open convoy, as of the last round.
     pub open_convoys: Option<bool>,
-    /// Beads of open convoys that were seen to be closed.
+    /// The number of beads of open convoys that were found closed.
     pub closes_seen: u64,
     /// Always 0: there is no stream.
     pub lines_skipped: u64,

@@ -1,7 +1,7 @@
-//! Store: the port through which the town's bead database is asked about convoys.
+//! Store: the port that reads convoys from the town's bead database.
 //!
-//! It says what the database says. Whether it says nothing because it is not there, or because it cannot be read, is told
-//! apart from its saying that there is none.
+//! It reports what the database contains. "There is no database", "it cannot be read" and "it has no convoy" are three different
+//! answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 

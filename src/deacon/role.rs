@@ -13,7 +13,7 @@ use crate::{
         confirmation::{Observation, Permission, SessionKey, Sighting},
         history::Entry,
         identity::Identity,
-        lifecycle::{Event, State},
+        lifecycle::{Event, StartEnd, State},
         nudge,
         owner::Owner,
         role::{Occasion, Role, RoleEvent},
@@ -21,6 +21,7 @@ use crate::{
     },
     deps::Deps,
     go_duration,
+    sessions::sweep::Sweep,
     town::{deacon_file, reading::Reading},
     tree::{
         child::ChildSpec,
@@ -57,7 +58,7 @@ impl Role for Deacon {
         }
     }
 
-    fn observe(&self, deps: &Arc<Deps>) -> Option<BoxFuture<'static, RoleEvent>> {
+    fn observe(&self, deps: &Arc<Deps>, _: Option<&Arc<Sweep>>) -> Option<BoxFuture<'static, RoleEvent>> {
         let deps = deps.clone();
         Some(async move { RoleEvent::new(read_heartbeat(&deps).await) }.boxed())
     }
@@ -68,7 +69,10 @@ impl Role for Deacon {
         }
     }
 
-    fn started(&mut self, agent: &mut Agent) -> bool {
+    fn start_ended(&mut self, agent: &mut Agent, end: &StartEnd) -> bool {
+        if !matches!(end, StartEnd::Up { .. }) {
+            return false;
+        }
         self.progress.started(agent.deps.now(), &agent.deps.settings().deacon);
         true
     }
@@ -115,8 +119,9 @@ impl Deacon {
                 agent.owner.apply(Event::Replace { why, heartbeat: *beat, permission });
             }
             (Verdict::FromTheFuture(beat), _) => {
-                let text =
-                    format!("deacon/heartbeat.json says {beat}, which is ahead of the clock; taken as fresh");
+                let text = format!(
+                    "deacon/heartbeat.json says {beat}, which is ahead of the clock; it counts as fresh"
+                );
                 agent.deps.problems.report(AHEAD, text);
             }
             (Verdict::Leave | Verdict::Stuck { .. }, _) => {}

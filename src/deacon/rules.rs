@@ -1,9 +1,8 @@
-//! The deacon's progress ladder: what an old heartbeat file means, and when to look at it again.
+//! The deacon's progress ladder: what an old heartbeat file means, and when to check it again.
 //!
-//! The deacon writes `deacon/heartbeat.json` while it patrols. Fresh is fine, stale is answered with a nudge, stuck with a
-//! restart in one step. An old file says nothing shortly after a start, a pause or a sleep of the machine: then the grace
-//! runs. Gas Town's own daemon starts the deacon and kills it in the same tick for lack of it.
-//! Nothing here may act; it only judges.
+//! The deacon writes `deacon/heartbeat.json` while it patrols. Fresh is fine, a stale file causes a nudge, a stuck one a restart
+//! in one step. An old file means nothing shortly after a start, a pause or a sleep of the machine: then the grace runs. Gas
+//! Town's own daemon has no grace: it starts the deacon and kills it in the same tick. Nothing here may act; it only judges.
 
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ pub enum HeartbeatFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Nothing is wrong, or nothing can be told.
+    /// Nothing is wrong, or nothing is known.
     Leave,
     /// Its timestamp lies ahead: counts as fresh, worth reporting.
     FromTheFuture(Timestamp),
@@ -43,7 +42,7 @@ pub enum Verdict {
     },
 }
 
-/// What is remembered between looks.
+/// What is remembered between two observations.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Progress {
     /// An old heartbeat says nothing before this (monotonic).
@@ -55,7 +54,7 @@ pub struct Progress {
     nudged: Option<(Timestamp, Duration)>,
 }
 
-/// What one look at the deacon found.
+/// One observation of the deacon.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// The session it is alive in; `None` when it is not alive, or that is unknown.
@@ -67,7 +66,7 @@ pub struct Look {
 }
 
 impl Progress {
-    /// Judges one look; a nudge is counted as given.
+    /// Judges one observation; a nudge is counted as sent.
     pub fn judge(&mut self, look: &Look, now: Now, settings: &Settings) -> Verdict {
         self.note_grace(look, now, settings);
         let (Some(_), false, HeartbeatFile::At(beat)) = (&look.alive_in, look.paused, &look.file) else {
@@ -95,7 +94,7 @@ impl Progress {
         Verdict::Nudge { age }
     }
 
-    /// How long until the next look can matter; `None` when only a change can make it matter.
+    /// When the next observation can matter; `None` when only a change can make it matter.
     pub fn next_look(&self, look: &Look, now: Now, settings: &Settings) -> Option<Duration> {
         let (Some(_), false, HeartbeatFile::At(beat)) = (&look.alive_in, look.paused, &look.file) else {
             return None;

@@ -1,8 +1,8 @@
-//! The death window's actor: finds out what may have caused a mass death, and tells it.
+//! The death window's actor: finds the likely cause of a mass death and reports it.
 //!
-//! The [`register`](super::register) decides and keeps; this waits on it and on the time of the follow-up, and tells
-//! what is pending in the log, in the town's event log and to `notify.command`. Restarted, it goes on where its
-//! predecessor stopped. It must not touch an agent, and nothing waits for it.
+//! The [`register`](super::register) decides and stores. The actor waits for it and for the time of the follow-up, and reports
+//! what is pending to the log, the town's event log and `notify.command`. After a crash it continues where its predecessor
+//! stopped. It must not touch an agent, and nothing waits for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     circumstance::{self, Reading, Readings},
-    register::{DeathsSnapshot, Tidings},
+    register::{ACTOR, DeathsSnapshot, Tidings},
     rules::{self, Circumstance},
     words,
 };
@@ -18,28 +18,31 @@ use crate::{
     deps::Deps,
     ledger::{events, notify},
     town::log::line::AS_IS,
-    tree::child::{Answer, ChildSpec, Contact},
+    tree::{
+        child::{Answer, ChildSpec, Contact},
+        messages::Broadcast,
+    },
     work::{ReplyTo, Timer, Work},
 };
 
 /// How often the counters and clocks are read, to have something to compare with.
 const READ_EVERY: Duration = Duration::from_secs(60);
 
-/// A look for the cause that takes longer is given up: the alert is more urgent than its reason.
+/// A search for the cause that takes longer is given up: the alert is more urgent than its reason.
 const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the death window hears.
 #[derive(Debug)]
 pub enum DeathsMsg {
-    /// From the register: somebody died.
-    Changed,
+    /// From an owner: a death was recorded.
+    DeathRecorded,
     /// From its timer: a follow-up is due. One of an earlier generation does nothing.
     Due(u64),
     /// From its timer: read counters and clocks.
     ReadingDue,
     /// From that task; nothing when it failed.
     Read(Option<Reading>),
-    /// From the task that looks for a cause of the tidings of this number; nothing when that failed.
+    /// From the task that looks for the cause of the report of this number; nothing when it failed.
     Gathered(u64, Option<Reading>),
     /// From the task that delivers alerts: all are delivered, or (false) it failed.
     Delivered(bool),
@@ -54,9 +57,15 @@ pub struct DeathWindow;
 /// The death window's actor as a child.
 pub fn child(deps: &Arc<Deps>) -> ChildSpec {
     let deps = deps.clone();
-    let contact =
-        Contact::taking(|_| None).answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths));
-    ChildSpec::new("deaths", || DeathWindow, move || deps.clone(), contact)
+    ChildSpec::new(ACTOR, || DeathWindow, move || deps.clone(), contact())
+}
+
+/// What it takes and answers.
+pub fn contact() -> Contact<DeathsMsg> {
+    Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::DeathRecorded).then_some(DeathsMsg::DeathRecorded)
+    })
+    .answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths))
 }
 
 /// Its state.
@@ -65,7 +74,7 @@ pub struct DeathsState {
     work: Work<DeathsMsg>,
     timer: Timer,
     readings: Readings,
-    /// The number of the tidings whose cause is being looked for.
+    /// The number of the report whose cause is being looked for.
     gathering: Option<u64>,
     delivering: bool,
 }
@@ -81,15 +90,9 @@ impl Actor for DeathWindow {
         deps: Arc<Deps>,
     ) -> Result<DeathsState, ActorProcessingErr> {
         let post: ReplyTo<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let mut work = Work::new(post.clone());
-        let mut changes = deps.deaths.changed();
-        work.run(async move {
-            // What a predecessor left, first.
-            post(DeathsMsg::Changed);
-            while changes.changed().await.is_ok() {
-                post(DeathsMsg::Changed);
-            }
-        });
+        // What a predecessor left, first.
+        post(DeathsMsg::DeathRecorded);
+        let mut work = Work::new(post);
         work.after(Duration::ZERO, DeathsMsg::ReadingDue);
         let readings = Readings::default();
         Ok(DeathsState { deps, work, timer: Timer::default(), readings, gathering: None, delivering: false })
@@ -102,7 +105,7 @@ impl Actor for DeathWindow {
         state: &mut DeathsState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            DeathsMsg::Changed => state.go_on(),
+            DeathsMsg::DeathRecorded => state.go_on(),
             DeathsMsg::Due(generation) if state.timer.is_latest(generation) => state.go_on(),
             DeathsMsg::Due(_) => {}
             DeathsMsg::ReadingDue => state.read(),
@@ -146,7 +149,7 @@ impl DeathsState {
         self.work.spawn(async move { DeathsMsg::Read(read_in_time(&deps).await) }, DeathsMsg::Read(None));
     }
 
-    /// Looks for the cause of the oldest tidings.
+    /// Looks for the cause of the oldest report.
     fn gather(&mut self) {
         let Some(Tidings { number, .. }) = self.deps.deaths.untold() else { return };
         if self.gathering.replace(number) == Some(number) {
@@ -159,7 +162,7 @@ impl DeathsState {
         );
     }
 
-    /// Tells the log, and begins to tell everybody else.
+    /// Writes the log line, and starts the other deliveries.
     fn gathered(&mut self, number: u64, reading: Option<Reading>) {
         let tidings = self.deps.deaths.untold().filter(|tidings| tidings.number == number);
         let Some(Tidings { deaths, follow_up, window, .. }) = tidings else { return };
@@ -182,7 +185,7 @@ impl DeathsState {
         self.go_on();
     }
 
-    /// Delivers everything that is told: events first, as they wait for nobody's command.
+    /// Delivers all reports: events first, as they wait for no command.
     fn deliver(&mut self) {
         if self.delivering || self.deps.deaths.to_notify().is_none() {
             return;

@@ -19,7 +19,7 @@ use crate::{clock::Now, deps::Deps};
 /// being set right by the network is smaller.
 const SLEPT: SignedDuration = SignedDuration::from_secs(10);
 
-/// So many readings are kept: a quarter of an hour of them.
+/// Number of readings that are kept: a quarter of an hour.
 const KEPT: usize = 16;
 
 /// What was read at one moment.
@@ -31,7 +31,7 @@ pub struct Reading {
     pub oom_kills: [Option<u64>; 2],
 }
 
-/// The last readings, in the order they were made.
+/// The last readings, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Readings(VecDeque<Reading>);
 

@@ -1,7 +1,7 @@
-//! Deaths: the window in which several sessions' deaths become one alert.
+//! Deaths: the window in which the deaths of several sessions become one alert.
 //!
-//! Owners note confirmed deaths in the [`register`], where the [`rules`] decide; the [`actor`] finds out what may have
-//! caused them ([`circumstance`]) and tells people. Nothing here starts or ends an agent; it only spaces restarts out.
+//! Owners note confirmed deaths in the [`register`], where the [`rules`] decide. The [`actor`] looks for their cause
+//! ([`circumstance`]) and reports them. Nothing here starts or ends an agent; it only spaces restarts out.
 
 pub mod actor;
 pub mod circumstance;

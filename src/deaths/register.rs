@@ -1,11 +1,10 @@
 //! The register of deaths: where owners note confirmed deaths, and ask whether restarts are paced.
 //!
-//! A register and not an actor's state, so that a restart that follows a death in the same breath is paced by it, and so
-//! that it survives the crash of any actor. It also holds what is still to be told, in two steps. First *untold*: the
-//! cause is still looked for, which can be done again by the next incarnation of the actor. Then, from the log line on,
-//! *undelivered*: the event is handed out once, right before it is written; the alert for `notify.command` stays until
-//! the command has ended, so that only a command that was cut short with the actor — and killed — is run again. So
-//! nothing is told twice, and nothing is lost.
+//! It is a register and not an actor's state, so that a restart that follows a death immediately is already paced, and so that
+//! it survives the crash of any actor. It also holds the reports that are not out yet, in two stages. *Untold*: the cause is
+//! still being looked for, which the next incarnation of the actor can repeat. *Undelivered*, after the log line: the event is
+//! handed out once, right before it is written; the alert for `notify.command` stays until the command has exited, so that only a
+//! command that was killed together with the actor runs again. So nothing is reported twice, and nothing is lost.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +13,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::rules::{ConfirmedDeath, Decision, Window};
 use crate::{
@@ -24,10 +22,10 @@ use crate::{
 
 /// The register.
 #[derive(Debug, Clone, Default)]
-pub struct DeathRegister {
-    inner: Arc<Mutex<Inner>>,
-    changed: Arc<watch::Sender<u64>>,
-}
+pub struct DeathRegister(Arc<Mutex<Inner>>);
+
+/// The name of the actor that is to be told when a death was recorded.
+pub const ACTOR: &str = "deaths";
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -40,14 +38,14 @@ struct Inner {
     last: Option<LastMassDeath>,
 }
 
-/// A mass death, or the rest of one, that nobody was told of yet.
+/// A mass death, or its follow-up, that was not reported yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tidings {
     /// Its number.
     pub number: u64,
     /// Who died, in the order in which it was noticed.
     pub deaths: Vec<ConfirmedDeath>,
-    /// Whether they belong to the mass death told before.
+    /// Whether they belong to the mass death reported before.
     pub follow_up: bool,
     /// Within what time.
     pub window: Duration,
@@ -60,10 +58,10 @@ struct Alert {
     handed_out: bool,
 }
 
-/// The last mass death that was told, for people.
+/// The last reported mass death, for people.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LastMassDeath {
-    /// When it was told.
+    /// When it was reported.
     pub at: Timestamp,
     /// The sessions that died, those of the follow-up included.
     pub sessions: Vec<String>,
@@ -76,11 +74,11 @@ pub struct LastMassDeath {
 pub struct DeathsSnapshot {
     /// Different sessions that died within the last window and are no part of a mass death.
     pub in_window: usize,
-    /// Whether restarts are paced: a mass death was told and its follow-up is not due yet.
+    /// Whether restarts are paced: a mass death was reported and its follow-up is not due yet.
     pub paced: bool,
     /// Sessions the follow-up will name, so far.
     pub follow_up: usize,
-    /// Alerts that are still to be told or delivered.
+    /// Number of alerts still to be reported or delivered.
     pub pending: usize,
     /// The last mass death.
     pub last: Option<LastMassDeath>,
@@ -92,8 +90,6 @@ impl DeathRegister {
         let mut inner = self.locked();
         let decision = inner.window.died(death, now, policy);
         inner.follow(decision, now, policy);
-        drop(inner);
-        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Time has passed: what falls due becomes pending.
@@ -108,13 +104,13 @@ impl DeathRegister {
         self.locked().window.due_in(now)
     }
 
-    /// How long a restart wanted now has to wait for its turn; zero when it may be made at once.
+    /// How long a restart that is due now has to wait for its turn; zero when it may start at once.
     pub fn pace(&self, now: Now) -> Duration {
         let inner = self.locked();
         if inner.window.paced(now) { inner.next_turn.saturating_sub(now.mono) } else { Duration::ZERO }
     }
 
-    /// Takes the turn that [`pace`](Self::pace) just told of, so that the next one comes `deaths.paced_restart` later.
+    /// Takes the turn that [`pace`](Self::pace) returned, so that the next one comes `deaths.paced_restart` later.
     /// It does not matter whether it is taken at once, or when the time has come.
     pub fn take_turn(&self, now: Now, policy: &Policy) {
         let mut inner = self.locked();
@@ -123,17 +119,12 @@ impl DeathRegister {
         }
     }
 
-    /// Moves with every death.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
-    /// The oldest tidings nobody was told of; they stay until [`tell`](Self::tell).
+    /// The oldest unreported entry; it stays until [`tell`](Self::tell).
     pub fn untold(&self) -> Option<Tidings> {
         self.locked().untold.front().cloned()
     }
 
-    /// Tidings have become an event, and are told from here on. False when that has been done already.
+    /// The report has become an event, and is delivered from here on. False when that was done already.
     pub fn tell(&self, number: u64, event: Event, cause: Option<String>) -> bool {
         let mut inner = self.locked();
         let Some(tidings) = inner.untold.pop_front_if(|first| first.number == number) else {
@@ -185,12 +176,12 @@ impl DeathRegister {
     }
 
     fn locked(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// Queues what is to be told, until there is nothing more.
+    /// Queues reports, until there is nothing more.
     fn follow(&mut self, mut decision: Decision, now: Now, policy: &Policy) {
         loop {
             let (deaths, follow_up) = match decision {
@@ -239,12 +230,10 @@ mod tests {
     #[test]
     fn an_alert_and_its_follow_up_stay_until_they_are_told_and_delivered() {
         let (register, policy) = (DeathRegister::default(), Policy::default());
-        let changed = register.changed();
         assert_eq!((register.untold(), register.due_in(at(0))), (None, None));
         for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {
             dies(&register, session, now);
         }
-        assert!(changed.has_changed().unwrap());
         assert_eq!(register.due_in(at(20)), Some(Duration::from_secs(36)));
         assert_eq!(register.untold(), register.untold(), "asking takes nothing");
         let snapshot = register.snapshot(at(30), &policy);

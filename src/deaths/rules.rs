@@ -1,9 +1,9 @@
-//! The death window: when deaths become an alert, which of them one follow-up tells, and what may have caused them. Pure.
+//! The death window: which deaths become an alert, which become its follow-up, and what may have caused them. Pure.
 //!
-//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names whoever died within 30 s when the third death comes,
-//! and begins anew with the fourth: of five sessions that die together it names three. Here the alert is followed by one
-//! more window whose deaths are told together. Deaths count by the time they were *noticed*; they are confirmed seconds
-//! later, and not in that order. Nothing here may act or read a clock.
+//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the third death
+//! comes, and starts over with the fourth: of five sessions that die together it names three. Here one more window follows the
+//! alert, and its deaths are reported together. Deaths count by the time they were *noticed*; they are confirmed seconds later,
+//! and in a different order. Nothing here may act or read a clock.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -26,13 +26,13 @@ pub struct ConfirmedDeath {
     pub session: String,
     /// When it was noticed, which is before it was confirmed.
     pub noticed: Now,
-    /// Its exit status as a shell tells it, where it is known.
+    /// Its exit status as a shell shows it, where it is known.
     pub exit: Option<i32>,
     /// True when it ended with its tmux server.
     pub with_server: bool,
 }
 
-/// What is to be told. The deaths are in the order in which they were noticed, each session once.
+/// What to report. The deaths are in the order in which they were noticed, each session once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Decision {
@@ -42,10 +42,10 @@ pub enum Decision {
     Alert {
         /// Who.
         deaths: Vec<ConfirmedDeath>,
-        /// Look again after this, for the follow-up.
+        /// Call again after this, for the follow-up.
         follow_up_in: Duration,
     },
-    /// Who else died in the mass death that was told last.
+    /// The other deaths of the mass death that was reported last.
     FollowUp {
         /// Who, none of whom was named before.
         deaths: Vec<ConfirmedDeath>,
@@ -60,14 +60,14 @@ pub struct Window {
     open: Option<MassDeath>,
 }
 
-/// A mass death that was told, while others may belong to it.
+/// A reported mass death, while more deaths may belong to it.
 #[derive(Debug, Clone)]
 struct MassDeath {
     /// Who was named.
     alert: Vec<ConfirmedDeath>,
     /// Deaths noticed until then belong to it.
     until: Duration,
-    /// The follow-up is told then.
+    /// When the follow-up is reported.
     closes: Duration,
     /// Deaths of others, for the follow-up.
     more: Vec<ConfirmedDeath>,
@@ -84,7 +84,7 @@ impl Window {
         self.look(now, policy)
     }
 
-    /// What is to be told now. After anything but [`Decision::Leave`], look again at once.
+    /// What to report now. After anything but [`Decision::Leave`], call again at once.
     pub fn look(&mut self, now: Now, policy: &Policy) -> Decision {
         if let Some(closed) = self.open.take_if(|open| open.closes <= now.mono)
             && !closed.more.is_empty()

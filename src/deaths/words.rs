@@ -1,7 +1,7 @@
-//! What a mass death is called: its log line and its event. Pure.
+//! The texts of a mass death: its log line and its event. Pure.
 //!
 //! The line is that of Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`), which prints the names as Go prints a
-//! slice; so is the event's name, `mass_death`, and its payload (`internal/events/events.go`).
+//! slice. So are the name of the event, `mass_death`, and its payload (`internal/events/events.go`).
 
 use std::time::Duration;
 

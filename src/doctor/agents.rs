@@ -12,7 +12,7 @@ use crate::{
     },
     deps::Deps,
     polecat::roster,
-    problems::Problems,
+    problems::{OpenProblems, Problems},
     rig::plan::RigPlan,
     town::settings::Naming,
 };
@@ -20,7 +20,7 @@ use crate::{
 /// What was found of the program of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Program {
-    /// Its name and its command, as a person would tell it (`claude`, `fast (/opt/fast)`).
+    /// Its name and its command, as shown to people (`claude`, `fast (/opt/fast)`).
     what: String,
     /// Whether it can be run.
     on_path: bool,
@@ -29,9 +29,13 @@ struct Program {
 }
 
 /// Everybody of a town with these rigs, and what is wrong with their names.
-pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<String>) {
+pub async fn everybody(
+    deps: &Deps,
+    reported: &OpenProblems,
+    rigs: &[RigPlan],
+) -> (Vec<AgentSpec>, Vec<String>) {
     let naming = deps.settings().tmux.naming;
-    let problems = Problems::new();
+    let (problems, clashes) = Problems::new();
     let mut unlisted = Vec::new();
     let mut specs: Vec<AgentSpec> =
         [Identity::Mayor, Identity::Deacon, Identity::Boot].map(|it| spec(it, naming, "")).into();
@@ -39,7 +43,7 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         let rig = &plan.name;
         let mut known = |listed: Result<Vec<AgentName>, String>| {
             listed
-                .map_err(|why| unlisted.push(format!("{why}; who works there is not known")))
+                .map_err(|why| unlisted.push(format!("{why}; its agents are not known")))
                 .unwrap_or_default()
         };
         let (polecats, crew) = (known(roster::list(deps, rig).await), known(roster::crew(deps, rig).await));
@@ -49,10 +53,10 @@ pub async fn everybody(deps: &Deps, rigs: &[RigPlan]) -> (Vec<AgentSpec>, Vec<St
         specs.extend(own.chain(polecats).chain(crew).map(|identity| spec(identity, naming, &plan.prefix)));
     }
     // The directory knows when two agents have one session name, and reports it.
-    let directory = Directory::new(problems.clone());
+    let directory = Directory::new(problems);
     specs.iter().for_each(|spec| directory.claim(&spec.identity, &spec.session));
-    let mut names: Vec<String> = problems.open().into_values().collect();
-    let listed = deps.problems.open().into_iter().filter(|(key, _)| key.ends_with("/names"));
+    let mut names: Vec<String> = clashes.list().into_values().collect();
+    let listed = reported.list().into_iter().filter(|(key, _)| key.ends_with("/names"));
     names.extend(listed.map(|(_, text)| text));
     names.extend(unlisted);
     (specs, names)

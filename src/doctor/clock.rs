@@ -1,6 +1,6 @@
-//! The clock: whether what time it is agrees with the times that stand in the town's files.
+//! The clock: whether the system time agrees with the times in the town's files.
 //!
-//! A clock that was set back makes a heartbeat of the deacon look fresh for as long as it lies ahead.
+//! When the clock was set back, the deacon's heartbeat looks fresh until the clock catches up.
 
 use std::{path::Path, time::Duration};
 
@@ -22,13 +22,13 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 /// Before this nothing of Gas Town was written (2024-01-01).
 const FIRST: i64 = 1_704_067_200;
 
-/// So much of the end of the event log is looked at for its last time.
+/// How much of the end of the event log is searched for its last time.
 const TAIL: u64 = 64 << 10;
 
 /// A time in a file: which file, which time in it, and the time.
 type Noted = (&'static str, &'static str, Timestamp);
 
-/// Looks at the times in the town's files; what cannot be read is told with the files.
+/// Checks the times in the town's files; unreadable files are reported elsewhere.
 pub async fn look(deps: &Deps) -> Vec<Finding> {
     let mut noted: Vec<Noted> = Vec::new();
     let path = deps.paths.deacon_heartbeat();
@@ -54,19 +54,19 @@ pub async fn look(deps: &Deps) -> Vec<Finding> {
 /// Judges.
 fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
     if now.as_second() < FIRST {
-        let what = format!("the clock says {}", now.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        return vec![Area::Clock.wrong(what, "set it: ages and backoffs are reckoned by it")];
+        let what = format!("the system clock says {}", now.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        return vec![Area::Clock.wrong(what, "set it: ages and backoffs depend on it")];
     }
     let ahead = noted.iter().filter_map(|(path, what, at)| {
         let ahead = Duration::try_from(at.duration_since(now)).ok().filter(|ahead| *ahead > TOLERANCE)?;
         let ahead = go_duration::format(Duration::from_secs(ahead.as_secs()));
-        let text = format!("{path}: {what} lies {ahead} ahead of the clock");
-        let hint = "set the clock right, or have it written again: until then it counts as fresh";
+        let text = format!("{path}: {what} is {ahead} ahead of the clock");
+        let hint = "correct the clock, or have the file rewritten; until then it counts as fresh";
         Some(Area::Clock.wrong(text, hint).about(Path::new(path)))
     });
     let findings: Vec<Finding> = ahead.collect();
     match findings.is_empty() {
-        true => vec![Area::Clock.ok("no time in the town's files lies ahead of the clock")],
+        true => vec![Area::Clock.ok("no time in the town's files is ahead of the clock")],
         false => findings,
     }
 }
@@ -86,14 +86,14 @@ mod tests {
                 "2026-01-16T12:00:00Z",
                 "2026-01-16T12:01:01.5Z",
                 Severity::Wrong,
-                "f: t lies 1m1s ahead of the clock",
+                "f: t is 1m1s ahead of the clock",
             ),
             (
                 "a clock that was never set",
                 "1970-01-01T00:02:00Z",
                 "2026-01-16T12:00:00Z",
                 Severity::Wrong,
-                "the clock says 1970-01-01 00:02:00 UTC",
+                "the system clock says 1970-01-01 00:02:00 UTC",
             ),
         ] {
             let noted = [("f", "t", at.parse().unwrap())];

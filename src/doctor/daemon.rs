@@ -1,6 +1,7 @@
-//! The supervisor: whether one runs, by the lock that alone decides it, and whether the files that tell others agree.
+//! The supervisor: whether one runs (the lock alone decides it), and whether the files that tell others agree.
 //!
-//! The lock is probed with a shared lock that is let go at once, and never made. A supervisor that does not run is no fault.
+//! The lock is probed with a shared lock that is released at once; the lock file is never created. A supervisor that does not
+//! run is not an error.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     control::client::{Answer, Client},
     deps::Deps,
-    go_duration,
+    go_duration, terminal,
     town::{
         daemon_state::{self, DaemonState},
         files::LockState,
@@ -25,7 +26,7 @@ use crate::{
     },
 };
 
-/// So many heartbeats may be missing before a supervisor that holds the lock is said to hang.
+/// Number of missing heartbeats after which a supervisor that holds the lock is reported as hanging.
 const MISSING: u32 = 3;
 
 /// A process that holds a lock, and its executable where that is known.
@@ -34,9 +35,9 @@ pub type Holder = (u32, Option<PathBuf>);
 /// What was seen.
 #[derive(Debug, Clone)]
 struct Observed {
-    /// Whether somebody holds the lock; an error says why that is not known.
+    /// Whether a process holds the lock; an error says why that is unknown.
     pub held: Result<bool, String>,
-    /// Who; empty where the system does not tell.
+    /// Which processes; empty where the system does not show them.
     pub holders: Vec<Holder>,
     /// What the PID file names; `None` without one, `Some(None)` when it names no process.
     pub pid_file: Option<Option<u32>>,
@@ -49,7 +50,7 @@ struct Observed {
     pub asked: Option<Result<usize, String>>,
 }
 
-/// Looks.
+/// Checks the supervisor.
 pub async fn look(deps: &Deps) -> Vec<Finding> {
     judge(&observe(deps).await, deps.now().wall)
 }
@@ -80,7 +81,7 @@ async fn observe(deps: &Deps) -> Observed {
     }
 }
 
-/// Who holds the lock of a file; empty where the system does not tell.
+/// The processes that hold the lock of a file; empty where the system does not show them.
 pub async fn holders(lock: &Path) -> Vec<Holder> {
     let mut holders = Vec::new();
     for pid in disk::holders(lock).await {
@@ -92,8 +93,9 @@ pub async fn holders(lock: &Path) -> Vec<Holder> {
 fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
     match &observed.held {
         Err(why) => {
-            let what =
-                format!("daemon/daemon.lock cannot be asked: {why}; whether a supervisor runs is not known");
+            let what = format!(
+                "daemon/daemon.lock cannot be examined: {why}; cannot tell whether a supervisor runs"
+            );
             vec![Area::Supervisor.wrong(what, "check its owner and permissions")]
         }
         Ok(false) => stopped(observed),
@@ -103,17 +105,17 @@ fn judge(observed: &Observed, now: Timestamp) -> Vec<Finding> {
 
 fn stopped(observed: &Observed) -> Vec<Finding> {
     let mut findings = vec![Area::Supervisor.note(
-        "no supervisor runs: agents that die are not brought back",
+        "no supervisor runs: agents that die are not restarted",
         "start one with `gastown-supervisor run`",
     )];
-    let left = "a supervisor that was killed left it behind; the next start puts it right";
+    let left = "left by a supervisor that was killed; the next start corrects it";
     if let Some(pid) = observed.pid_file {
         let whom = pid.map_or("no process".to_owned(), |pid| format!("PID {pid}"));
-        let what = format!("daemon/daemon.pid names {whom}, and nobody holds the lock");
+        let what = format!("daemon/daemon.pid names {whom}, but no process holds the lock");
         findings.push(Area::Supervisor.note(what, left).about(Path::new("daemon/daemon.pid")));
     }
     if let Some(DaemonState { running: true, pid, .. }) = &observed.state {
-        let what = format!("daemon/state.json says that PID {pid} runs, and nobody holds the lock");
+        let what = format!("daemon/state.json says that PID {pid} runs, but no process holds the lock");
         findings.push(Area::Supervisor.note(what, left).about(Path::new("daemon/state.json")));
     }
     findings
@@ -145,12 +147,12 @@ fn answering(observed: &Observed) -> Option<Finding> {
     match observed.asked.as_ref()? {
         Ok(0) => None,
         Ok(problems) => {
-            let what = format!("it tells of {problems} problem{}", if *problems == 1 { "" } else { "s" });
+            let what = format!("it reports {problems} problem{}", if *problems == 1 { "" } else { "s" });
             Some(Area::Supervisor.note(what, "`gastown-supervisor status` lists them"))
         }
         Err(why) => Some(Area::Supervisor.wrong(
             format!("it does not answer: {why}"),
-            "look again in a moment; if it stays so, stop it with TERM and start it again",
+            "run `doctor` again in a moment; if it still does not answer, stop it with TERM and start it again",
         )),
     }
 }
@@ -158,7 +160,7 @@ fn answering(observed: &Observed) -> Option<Finding> {
 /// A process as it is shown: `PID 4711 (/usr/bin/gt)`.
 pub fn process((pid, executable): &Holder) -> String {
     match executable {
-        Some(path) => format!("PID {pid} ({})", path.display()),
+        Some(path) => format!("PID {pid} ({})", terminal::path(path)),
         None => format!("PID {pid}"),
     }
 }
@@ -175,7 +177,7 @@ fn disagreement(observed: &Observed) -> Option<Finding> {
         Some(None) => "daemon/daemon.pid names no process".to_owned(),
         Some(Some(pid)) => format!("daemon/daemon.pid names PID {pid}, which does not hold the lock"),
     };
-    let hint = "`gt` does not find the supervisor by it; a running one writes it again within 5s";
+    let hint = "`gt` cannot find the supervisor by it; a running one rewrites it within 5s";
     Some(Area::Supervisor.note(what, hint).about(Path::new("daemon/daemon.pid")))
 }
 
@@ -187,7 +189,7 @@ fn hanging(observed: &Observed, now: Timestamp) -> Option<Finding> {
         return None;
     }
     let [age, interval] = [Duration::from_secs(age.as_secs()), observed.interval].map(go_duration::format);
-    let what = format!("its last heartbeat was complete {age} ago, and one is due every {interval}");
+    let what = format!("its last heartbeat completed {age} ago; one is due every {interval}");
     Some(
         Area::Supervisor
             .wrong(what, "see the end of daemon/daemon.log; stop it with TERM and start it again")
@@ -239,15 +241,15 @@ mod tests {
             ("holder not known", Observed { holders: vec![], ..up() }, &[first("a supervisor runs: PID 7 by daemon/daemon.pid")]),
             ("just started", Observed { state: beaten(false, "2026-01-16T09:00:00Z"), ..up() }, &[first("a supervisor runs")]),
             ("asked", Observed { asked: Some(Ok(0)), ..up() }, &[first("a supervisor runs")]),
-            ("has problems", Observed { asked: Some(Ok(2)), ..up() }, &[first("a supervisor runs"), (Note, "it tells of 2 problems")]),
+            ("has problems", Observed { asked: Some(Ok(2)), ..up() }, &[first("a supervisor runs"), (Note, "it reports 2 problems")]),
             ("is silent", Observed { asked: Some(Err("x".into())), ..up() }, &[first("a supervisor runs"), (Wrong, "it does not answer: x")]),
             ("no PID file", Observed { pid_file: None, ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid is missing")]),
             ("another PID", Observed { pid_file: Some(Some(8)), ..up() }, &[first("a supervisor runs"), (Note, "daemon/daemon.pid names PID 8")]),
             ("hangs", Observed { state: beaten(true, "2026-01-16T11:50:59Z"), ..up() },
-                &[first("a supervisor runs"), (Wrong, "its last heartbeat was complete 9m1s ago, and one is due every 3m0s")]),
+                &[first("a supervisor runs"), (Wrong, "its last heartbeat completed 9m1s ago; one is due every 3m0s")]),
             ("the original", Observed { holders: vec![(7, Some("/usr/bin/gt".into()))], ..up() },
                 &[(Wrong, "the original daemon supervises this town: PID 7, /usr/bin/gt")]),
-            ("not to be asked", Observed { held: Err("denied".into()), ..up() }, &[(Wrong, "daemon/daemon.lock cannot be asked: denied")]),
+            ("not to be asked", Observed { held: Err("denied".into()), ..up() }, &[(Wrong, "daemon/daemon.lock cannot be examined: denied")]),
         ];
         for (name, observed, expected) in cases {
             let findings = judge(&observed, "2026-01-16T12:00:00Z".parse().unwrap());

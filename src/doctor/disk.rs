@@ -1,6 +1,6 @@
-//! The disk, asked about owners, room and holders of locks: what the [`Files`](crate::town::files::Files) port has no need of.
+//! The disk: file owners, free space and lock holders, which the [`Files`](crate::town::files::Files) port does not offer.
 //!
-//! Looks only: nothing is opened for writing, made or locked. It must not judge.
+//! It only reads: nothing is opened for writing, created or locked. It must not judge.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the disk for the doctor")]
 
 use std::{
@@ -40,7 +40,7 @@ pub struct Standing {
 pub struct Room {
     /// Bytes that a user other than root may still write.
     pub bytes: u64,
-    /// Files that may still be made; `None` where the file system does not count them.
+    /// Files that may still be created; `None` where the file system does not count them.
     pub files: Option<u64>,
 }
 
@@ -115,8 +115,8 @@ pub async fn canonical(path: &Path) -> PathBuf {
     blocking(move || fs::canonicalize(asked)).await.unwrap_or_else(|_| path.to_owned())
 }
 
-/// The processes that hold the advisory lock (`flock(2)`) of this file, where the system tells (Linux, `/proc/locks`).
-/// Empty when nobody does, and when it cannot be known.
+/// The processes that hold the advisory lock (`flock(2)`) of this file, where the system shows them (Linux, `/proc/locks`).
+/// Empty when there is none, and when it is unknown.
 pub async fn holders(path: &Path) -> Vec<u32> {
     let path = path.to_owned();
     let found = blocking(move || {
@@ -140,7 +140,7 @@ fn holders_in(locks: &str, device: u64, inode: u64) -> Vec<u32> {
     locks.lines().filter_map(holder).collect()
 }
 
-/// The path of a process's executable, where the system tells (Linux); without the mark of one that was replaced.
+/// The path of a process's executable, where the system shows it (Linux); without the mark of one that was replaced.
 pub async fn executable(pid: u32) -> Option<PathBuf> {
     let link = blocking(move || fs::read_link(format!("/proc/{pid}/exe"))).await.ok()?;
     let text = link.to_string_lossy();

@@ -1,7 +1,7 @@
-//! The town's files: each that is there is read by the parser the supervisor itself uses, and what is wrong is told with its place.
+//! The town's files: each existing file is read by the supervisor's own parser; problems are reported with their place.
 //!
-//! A file that is missing has its default; nothing is said of it, except where its absence may be news. Files of our own that
-//! are broken stay where they are: only the supervisor sets them aside.
+//! A missing file means its default and is not reported, except where its absence may be news. Broken files of our own stay in
+//! place: only the supervisor renames them.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,9 @@ use crate::{
         texts,
     },
     deps::Deps,
+    feed::progress::FeedProgress,
     rig::plan::RigPlan,
+    terminal,
     town::{
         agent_state, boot_status, daemon_state, deacon_file,
         files::Files,
@@ -35,11 +37,10 @@ use crate::{
     tree::rigs_plan,
 };
 
-/// So much of the end of a file of events is looked through.
+/// How much of the end of an event file is checked.
 const EVENTS: u64 = 32 << 20;
 
-const ASIDE: &str =
-    "the next supervisor sets it aside as .corrupt and begins afresh; mend it before, or remove it";
+const ASIDE: &str = "the next supervisor renames it to .corrupt and starts with an empty one; repair it before that, or remove it";
 
 /// Where files are read: the disk, and what it is shown by.
 type Town<'a> = (&'a dyn Files, &'a TownPaths);
@@ -111,7 +112,7 @@ pub async fn rigs(town: Town<'_>, naming: Naming) -> (Look, Vec<RigPlan>) {
     let shown = paths.shown(&rigs_path);
     if matches!(files.exists(&rigs_path).await, Ok(false)) {
         let what = "mayor/rigs.json is missing: a town without rigs".to_owned();
-        look.note(shown, what, "`gt rig add` makes it");
+        look.note(shown, what, "`gt rig add` creates it");
     }
     let rigs = match content.as_deref().map(|bytes| rigs::parse(shown, bytes)) {
         Some(Ok(rigs)) => rigs,
@@ -136,7 +137,7 @@ pub async fn rigs(town: Town<'_>, naming: Naming) -> (Look, Vec<RigPlan>) {
     (look, plans)
 }
 
-/// Where a key stands in a JSON text, by its spelling.
+/// The position of a key in a JSON text, by its spelling.
 fn key_place(bytes: &[u8], key: &str) -> Option<Place> {
     let spelled = serde_json::to_string(key).ok()?;
     let text = std::str::from_utf8(bytes).ok()?;
@@ -159,7 +160,7 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Look {
         let path = deps.paths.wisp(rig);
         if matches!(deps.files.exists(&path).await, Ok(false)) {
             let shown = deps.paths.shown(&path);
-            let what = format!("no {}: rig {rig} counts as operational", shown.display());
+            let what = format!("no {}: rig {rig} counts as operational", terminal::path(shown));
             let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
             look.note(shown, what, hint);
         }
@@ -207,12 +208,12 @@ fn programs<T>(path: &Path, parsed: Result<Parsed<T>, ProgramFileError>) -> Vec<
     let problem = |line, column, reason| FileProblem::whole(path, reason).at(Place { line, column });
     match parsed {
         Err(ProgramFileError { line, column, reason }) => {
-            vec![problem(line, column, reason).advise("correct it; until then nothing in it counts")]
+            vec![problem(line, column, reason).advise("correct it; until then the whole file is ignored")]
         }
         Ok(parsed) => {
             let entries = parsed.problems.into_iter().map(|it| {
                 let problem = problem(it.line, it.column, it.reason).about(&it.key);
-                problem.advise("correct it; until then this entry does not count")
+                problem.advise("correct it; until then this entry is ignored")
             });
             entries.collect()
         }
@@ -230,25 +231,25 @@ impl Look {
             if bytes.trim_ascii().is_empty() || texts::session_id(&bytes).is_some() {
                 continue;
             }
-            let problem = FileProblem::whole(deps.paths.shown(&path), "its first line is no conversation id")
+            let problem = FileProblem::whole(deps.paths.shown(&path), "its first line is not a conversation id")
                 .at(Place { line: 1, column: 1 })
-                .advise("the agent writes it at its next start; until then it is not told which conversation it had");
+                .advise("the agent rewrites it at its next start; until then it is not reminded of its last conversation");
             self.findings.push(Finding::of_file(Severity::Note, &problem));
         }
     }
 
     /// What the supervisor keeps for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [holds, lives, waits] = deps.records.peek(deps).await;
+        let [holds, lives, waits, incidents] = deps.records.peek(deps).await;
         for (there, problem) in [
             deps.requests.peek(deps).await,
             holds,
             lives,
             waits,
             deps.role_beads.peek(deps).await,
-            deps.incidents.peek(deps).await,
+            incidents,
             deps.histories.peek(deps).await,
-            deps.feed.peek(deps).await,
+            FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
         ] {
             self.read += usize::from(there);
             self.wrong(problem.map(|problem| problem.advise(ASIDE)));
@@ -258,8 +259,9 @@ impl Look {
             for name in names.iter().filter(|name| name.ends_with(".corrupt")) {
                 let path = directory.join(name);
                 let shown = deps.paths.shown(&path);
-                let what = format!("{} was set aside: it could not be read", shown.display());
-                self.note(shown, what, "remove it when you have seen what was in it");
+                let what =
+                    format!("{} is a file that could not be read; it was renamed", terminal::path(shown));
+                self.note(shown, what, "remove it once you have looked at it");
             }
         }
     }
@@ -286,7 +288,7 @@ pub async fn events(deps: &Deps) -> Look {
 }
 
 fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
-    let advice = "it is passed over; whoever wrote it was cut short";
+    let advice = "it is skipped; its writer was interrupted";
     let told = scan.bad.iter().map(|(place, reason)| {
         let problem = FileProblem::whole(path, reason.clone()).advise(advice);
         let problem = if scan.whole { problem.at(*place) } else { problem };
@@ -294,7 +296,7 @@ fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
     });
     let more = scan.bad_count - scan.bad.len();
     let more = (more > 0).then(|| {
-        Area::Files.note(format!("{}: {more} more lines that cannot be used", path.display()), "").about(path)
+        Area::Files.note(format!("{}: {more} more unusable lines", terminal::path(path)), "").about(path)
     });
     told.chain(more).collect()
 }
@@ -346,7 +348,7 @@ mod tests {
         let told = |whole| -> Vec<String> {
             bad_lines(Path::new("e"), &scan(whole)).into_iter().map(|finding| finding.what).collect()
         };
-        assert_eq!(told(true), ["e:7:3: no", "e: 2 more lines that cannot be used"]);
+        assert_eq!(told(true), ["e:7:3: no", "e: 2 more unusable lines"]);
         assert_eq!(told(false)[0], "e: no");
     }
 }

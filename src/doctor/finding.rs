@@ -1,7 +1,7 @@
-//! A finding: one thing that was looked at, how it is, and what to do about it. Pure; what is wrong is each area's rule.
+//! A finding: one thing that was checked, its state, and what to do about it. Pure; what counts as wrong is each area's rule.
 //!
-//! Its sentences repeat what others wrote (names, paths, what a program printed): each is one harmless line from the start, so
-//! that it is so in whatever form it is told.
+//! A finding quotes texts of others (names, paths, program output). Each is escaped to one harmless line when the finding is
+//! made, so that it is safe in every output format.
 
 use std::path::{Path, PathBuf};
 
@@ -9,34 +9,34 @@ use serde::Serialize;
 
 use crate::{terminal::one_line, town::reading::FileProblem};
 
-/// What a finding is about; reports are ordered by it.
+/// The area of a finding; reports are ordered by area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Area {
-    /// Which town it is.
+    /// The town's directory.
     Town,
-    /// Whether it is supervised.
+    /// Whether a supervisor runs.
     Supervisor,
-    /// What its files say.
+    /// The content of the town's files.
     Files,
-    /// What may be read and written.
+    /// Permissions, directories and free space.
     Permissions,
-    /// Who holds what, and emergency stops.
+    /// Locks held by others, emergency stops, pauses.
     Locks,
     /// The programs the supervisor runs.
     Tools,
-    /// The programs agents are.
+    /// The programs of the agents.
     Agents,
-    /// The tmux server.
+    /// The tmux server that the supervisor uses.
     Tmux,
-    /// Other tmux servers.
+    /// Other tmux servers of this user.
     Sockets,
-    /// What time it is.
+    /// The system clock.
     Clock,
 }
 
 impl Area {
-    /// All, in the order of a report, each with its heading.
+    /// All areas in the order of a report, each with its heading.
     pub const ALL: [(Area, &str); 10] = [
         (Area::Town, "town"),
         (Area::Supervisor, "supervisor"),
@@ -51,31 +51,31 @@ impl Area {
     ];
 }
 
-/// How it is.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// As it should be.
+    /// In order.
     Ok,
-    /// Worth knowing, or not to be found out; the supervisor can do its work.
+    /// Worth knowing, or it could not be checked; the supervisor can do its work.
     Note,
-    /// The supervisor cannot do all of its work, or does it on wrong grounds.
+    /// The supervisor cannot do all of its work, or relies on something wrong.
     Wrong,
 }
 
-/// One finding.
+/// One result of the doctor's checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about.
+    /// What it concerns.
     pub area: Area,
-    /// How it is.
+    /// How serious a finding is.
     pub severity: Severity,
-    /// What was found, in a sentence; with the file and the place, where it is about one.
+    /// What was found, as a sentence; with the file and the place if it concerns one.
     pub what: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The file it is about, relative to the town where it lies in it.
+    /// The file it concerns; relative to the town if it is inside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// The line in it, from 1.
@@ -87,24 +87,24 @@ pub struct Finding {
 }
 
 impl Area {
-    /// All is well.
+    /// A finding that all is well.
     pub(crate) fn ok(self, what: impl Into<String>) -> Finding {
         Finding::new(self, Severity::Ok, what.into(), "")
     }
 
-    /// Worth knowing.
+    /// A finding that is worth knowing.
     pub(crate) fn note(self, what: impl Into<String>, hint: impl AsRef<str>) -> Finding {
         Finding::new(self, Severity::Note, what.into(), hint.as_ref())
     }
 
-    /// To be mended.
+    /// A finding that needs a repair.
     pub(crate) fn wrong(self, what: impl Into<String>, hint: impl AsRef<str>) -> Finding {
         Finding::new(self, Severity::Wrong, what.into(), hint.as_ref())
     }
 }
 
 impl Finding {
-    /// What was found, and what to do about it, where there is something.
+    /// A finding with its hint, if there is one.
     fn new(area: Area, severity: Severity, what: String, hint: &str) -> Self {
         let hint = Some(one_line(hint)).filter(|hint| !hint.is_empty());
         Finding { area, severity, what: one_line(&what), hint, path: None, line: None, column: None }
@@ -129,14 +129,14 @@ impl Finding {
     }
 }
 
-/// All findings about a town.
+/// The doctor's report about a town.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The town's root; `None` when there is no town.
     pub town: Option<PathBuf>,
-    /// Nothing is wrong.
+    /// True when nothing is wrong.
     pub ok: bool,
-    /// By area; within one, in the order of looking.
+    /// Ordered by area, then by the order of the checks.
     pub findings: Vec<Finding>,
 }
 

@@ -12,15 +12,15 @@ use crate::{
 /// So much is read at once.
 const PIECE: usize = 1 << 20;
 
-/// So many lines that cannot be used are told one by one.
+/// Number of unusable lines that are reported one by one.
 const TOLD: usize = 3;
 
 /// What was seen.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Whether it was looked at from its beginning; else lines are counted from where looking began.
+    /// Whether it was checked from its beginning; else lines are counted from where the check began.
     pub whole: bool,
-    /// Lines that were looked at.
+    /// Number of lines checked.
     pub lines: usize,
     /// The first lines that cannot be used: where, and why.
     pub bad: Vec<(Place, String)>,
@@ -68,7 +68,7 @@ fn place_and_reason(line: usize, reason: &str) -> (Place, String) {
     (Place { line, column: std::cmp::max(column, 1) }, text.to_owned())
 }
 
-/// Looks through at most the last `most` bytes of a file; `None` without one.
+/// Checks at most the last `most` bytes of a file; `None` without one.
 pub async fn scan(journals: &dyn Journals, path: &Path, most: u64) -> io::Result<Option<Scan>> {
     let Some(journal) = journals.open(path).await? else { return Ok(None) };
     let length = journal.length().await?;

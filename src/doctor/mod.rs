@@ -1,11 +1,11 @@
-//! The doctor: looks at a town from outside and says what is wrong with it, and what to do.
+//! The doctor: checks a town from outside and reports what is wrong with it, and what to do.
 //!
-//! It works with and without a running supervisor, through the same ports and parsers the supervisor uses. Each area is looked
-//! at beside the others, within a limit of its own; what could not be found out in time is said to be unknown, which is wrong only
-//! where it keeps the supervisor from working. What an area found is judged by plain functions: what was seen in, findings out.
+//! It works with and without a running supervisor, through the same ports and parsers as the supervisor. All areas are checked
+//! at the same time, each within its own limit. What could not be found out in time is reported as unknown, which is wrong only
+//! where it keeps the supervisor from working. Plain functions judge each area: observations in, findings out.
 //!
-//! **It changes nothing**: no file, directory or lock is made, no broken file set aside, no tmux server started or attached to,
-//! no process signalled. `bd`, `gt` and `git` are asked for their versions and for nothing else.
+//! **It changes nothing**: it creates no file, directory or lock, renames no broken file, starts or attaches to no tmux server,
+//! and signals no process. `bd`, `gt` and `git` are asked for their versions and for nothing else.
 
 use std::{future::Future, io, path::Path, sync::Arc, time::Duration};
 
@@ -15,8 +15,10 @@ use self::files::Look;
 use crate::{
     agent::{identity::RigName, spec::AgentSpec},
     deps::Deps,
+    problems::OpenProblems,
     rig::plan::RigPlan,
     service::{self, adapters},
+    terminal,
     town::{
         files::{Disk, Files},
         paths::TownPaths,
@@ -46,11 +48,11 @@ const FIRST: Duration = Duration::from_secs(2);
 /// How long an area may take.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// Examines the town in this directory; `None`: the one that `GT_TOWN_ROOT` or `GT_ROOT` names, or that is around the working
-/// directory. Takes a moment, and at most some seconds; a disk that hangs may leave threads behind. Without a town the report
+/// Examines the town in this directory. `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or the one around the working
+/// directory. It takes at most a few seconds; a hanging disk may leave blocked threads behind. Without a town the report
 /// says so.
 ///
-/// Inside a tokio runtime with IO and time.
+/// Needs a tokio runtime with IO and time.
 ///
 /// ```no_run
 /// use gastown_supervisor::doctor::{self, Severity};
@@ -77,8 +79,8 @@ pub async fn examine(town: Option<&Path>) -> io::Result<Report> {
 
 async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let root = paths.root().to_owned();
-    let by = by.unwrap_or("the working directory lies in it");
-    let mut findings = vec![Area::Town.ok(format!("{} ({by})", root.display()))];
+    let by = by.unwrap_or("it contains the working directory");
+    let mut findings = vec![Area::Town.ok(format!("{} ({by})", terminal::path(&root)))];
     let town = (&Disk as &dyn Files, &paths);
     let Ok((read, settings)) = timeout(FIRST, files::settings(town)).await else {
         findings.push(unread("the settings"));
@@ -99,21 +101,27 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     // The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to. The last value
     // stays readable when its sender is gone.
     let (_, settings) = watch::channel(Arc::new(settings));
-    let deps = adapters::deps(paths, settings).await;
-    findings.extend(areas(&deps, &rigs, [read, listed], usable).await);
+    let (deps, reported) = adapters::deps(paths, settings).await;
+    findings.extend(areas(&deps, &reported, &rigs, [read, listed], usable).await);
     Report::new(Some(root), findings)
 }
 
 fn unread(what: &str) -> Finding {
     Area::Files.wrong(
         format!("{what} could not be read within {}s", FIRST.as_secs()),
-        "see whether the town's disk answers",
+        "check whether the town's disk responds",
     )
 }
 
-async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> Vec<Finding> {
+async fn areas(
+    deps: &Deps,
+    reported: &OpenProblems,
+    rigs: &[RigPlan],
+    read: [Look; 2],
+    usable: bool,
+) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
-    let known = timeout(FIRST, agents::everybody(deps, rigs)).await;
+    let known = timeout(FIRST, agents::everybody(deps, reported, rigs)).await;
     let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
     let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
@@ -137,14 +145,14 @@ async fn areas(deps: &Deps, rigs: &[RigPlan], read: [Look; 2], usable: bool) -> 
 /// Large files of events take the longest, and are the least of what can be wrong.
 async fn within_events(deps: &Deps) -> Look {
     timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Look {
-        findings: vec![Area::Files.note("the files of events could not be looked through in time", "")],
+        findings: vec![Area::Files.note("the event files could not be checked in time", "")],
         ..Look::default()
     })
 }
 
 async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding> {
     if !usable {
-        let what = "which tmux server is meant is not known: settings/supervisor.json cannot be used";
+        let what = "cannot tell which tmux server to check: settings/supervisor.json cannot be used";
         return vec![Area::Tmux.note(what, "")];
     }
     let refused = service::refusal(&deps.paths, &deps.settings()).await;
@@ -152,7 +160,7 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
     let town = tmux::Town::new(deps, agents);
     let looked = servers::look(deps, &town, adapters::socket_variable()).await;
     let findings = looked.unwrap_or_else(|why| {
-        vec![Area::Tmux.note(format!("its servers could not be looked at: {why}"), "")]
+        vec![Area::Tmux.note(format!("the tmux servers could not be checked: {why}"), "")]
     });
     refused.into_iter().chain(findings).collect()
 }
@@ -162,5 +170,5 @@ async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Fin
 }
 
 fn late(area: Area, limit: Duration) -> Finding {
-    area.note(format!("could not be looked at within {}s: how it is is not known", limit.as_secs()), "")
+    area.note(format!("could not be checked within {}s: its state is not known", limit.as_secs()), "")
 }

@@ -1,7 +1,7 @@
-//! Obstacles: what keeps agents from being started or events from being written, without anything being broken.
+//! Obstacles: what blocks the start of agents or the writing of events although nothing is broken.
 //!
-//! Locks of others, emergency stops, pauses, parked rigs and patrols that are switched off. All but a lock that is never let
-//! go are somebody's will, and so notes.
+//! Locks of others, emergency stops, pauses, parked rigs and disabled patrols. All of them are somebody's decision and so notes,
+//! except a lock that is never released.
 
 use std::{io, time::Duration};
 
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// The lock of the event log is waited for so long by everybody who writes to it; it is looked at this often meanwhile.
+/// How long every writer waits for the lock of the event log; and how often the check polls it meanwhile.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Looks; takes 2 s when the lock of the event log is held.
+/// Checks for obstacles; takes 2 s when the lock of the event log is held.
 pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let (shutdown, events) = tokio::join!(shutdown(deps), events(deps));
     let mut findings: Vec<Finding> = shutdown.map(of_shutdown).into_iter().collect();
@@ -48,12 +48,12 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     }
     findings.extend(of_patrols(&deps.settings().patrols));
     if findings.is_empty() {
-        findings.push(Area::Locks.ok("nothing keeps agents from being started"));
+        findings.push(Area::Locks.ok("nothing blocks the start of agents"));
     }
     findings
 }
 
-/// Who holds `daemon/shutdown.lock`, as far as that is known; `None` when nobody does.
+/// The holder of `daemon/shutdown.lock`, if known; `None` when it is free.
 async fn shutdown(deps: &Deps) -> Option<Result<Vec<Holder>, String>> {
     let path = deps.paths.shutdown_lock();
     match deps.files.probe_lock(&path).await {
@@ -70,11 +70,11 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
             let by = by(&holders);
             note(
                 format!("daemon/shutdown.lock is held{by}: the town is being taken down"),
-                "nothing is started, nudged or ended until it is let go",
+                "nothing is started, nudged or ended until it is released",
             )
         }
         Err(why) => Area::Locks.wrong(
-            format!("daemon/shutdown.lock cannot be asked: {why}; nothing is started while that is so"),
+            format!("daemon/shutdown.lock cannot be examined: {why}; nothing is started until it can be"),
             "check its owner and permissions",
         ),
     }
@@ -126,13 +126,13 @@ fn of_stop(name: &str) -> Option<Finding> {
 fn of_pause(pause: &Pause) -> Option<Finding> {
     let by = pause.paused_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
     let why = pause.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    pause.paused.then(|| note(format!("the deacon is paused{by}{why}"), "`gt deacon resume` ends it"))
+    pause.paused.then(|| note(format!("the deacon is paused{by}{why}"), "run `gt deacon resume` to end it"))
 }
 
 fn of_closed(rig: &RigName, why: Closed) -> Finding {
     let hint = match why {
-        Closed::Parked => format!("`gt rig unpark {rig}` opens it"),
-        Closed::Docked => format!("`gt rig undock {rig}` opens it"),
+        Closed::Parked => format!("run `gt rig unpark {rig}` to end it"),
+        Closed::Docked => format!("run `gt rig undock {rig}` to end it"),
         Closed::AutoRestartBlocked | Closed::AutoRestartDisabled => {
             format!("see auto_restart in .beads-wisp/config/{rig}.json")
         }
@@ -180,7 +180,7 @@ mod tests {
             ("gt down", vec![of_shutdown(Ok(gt()))],
                 &[(Note, "daemon/shutdown.lock is held by PID 7 (/usr/bin/gt): the town is being taken down")]),
             ("by nobody knows whom", vec![of_shutdown(Ok(vec![]))], &[(Note, "daemon/shutdown.lock is held: ")]),
-            ("unknown", vec![of_shutdown(Err("denied".into()))], &[(Wrong, "daemon/shutdown.lock cannot be asked: denied")]),
+            ("unknown", vec![of_shutdown(Err("denied".into()))], &[(Wrong, "daemon/shutdown.lock cannot be examined: denied")]),
             ("events", vec![of_events(&gt())], &[(Wrong, ".events.jsonl.lock has been held by PID 7")]),
             ("stops", stops(&["ESTOP", "ESTOP.a", "ESTOPPED", "x"]),
                 &[(Note, "ESTOP: emergency stop of the town"), (Note, "ESTOP.a: emergency stop of rig a")]),

@@ -1,5 +1,5 @@
-//! Permissions: whether what the supervisor writes can be written, what is its own is closed to others, and the directories
-//! agents work in are there.
+//! Permissions: whether the supervisor can write its files, whether private files are closed to other users, and whether the
+//! agents' working directories exist.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use crate::{
         place,
     },
     deps::Deps,
+    terminal,
 };
 
 /// With less room than this the supervisor's files cannot be kept.
@@ -33,7 +34,7 @@ const OWN_DIRECTORY: Need = Need { kind: Kind::Directory, closed: Some(0o700) };
 const FILE: Need = Need { kind: Kind::File, closed: None };
 const OWN_FILE: Need = Need { kind: Kind::File, closed: Some(0o600) };
 
-/// Looks.
+/// Checks the permissions.
 pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let town = &deps.paths;
     let mut wanted = vec![
@@ -62,7 +63,7 @@ pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     findings
 }
 
-/// Agents that are to be kept running and have no directory to work in. One that cannot be looked at is not missing.
+/// Agents that should run and have no working directory. A directory that cannot be examined is not missing.
 async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let settings = deps.settings();
     let (witness, refinery) = (&settings.patrols.witness, &settings.patrols.refinery);
@@ -73,10 +74,12 @@ async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
             let candidates = place::candidates(&identity, &deps.paths);
             if patrol.covers(rig.as_str()) && none_is_there(deps, &candidates).await {
                 let path = deps.paths.shown(&candidates[0]);
-                let what =
-                    format!("{identity} cannot be started: its directory {} does not exist", path.display());
+                let what = format!(
+                    "{identity} cannot be started: its directory {} does not exist",
+                    terminal::path(path)
+                );
                 let hint =
-                    "`gt rig add` makes the directories of a rig; `gt doctor --fix` may bring them back";
+                    "`gt rig add` creates the directories of a rig; `gt doctor --fix` may restore them";
                 homeless.push(Area::Permissions.wrong(what, hint).about(path));
             }
         }
@@ -95,18 +98,18 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
 
 /// What is wrong with a path that stands so; one that is not there is made at the start.
 fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) -> Option<Finding> {
-    let shown = path.display();
+    let shown = terminal::path(path);
     let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));
     let standing = match standing {
         Ok(standing) => standing?,
         Err(why) => {
-            let hint = "check the owner and permissions of what is above it";
-            return wrong(format!("{shown} cannot be looked at: {why}"), hint);
+            let hint = "check the owner and permissions of its parent directories";
+            return wrong(format!("{shown} cannot be examined: {why}"), hint);
         }
     };
     if standing.kind != need.kind {
         let name = if need.kind == Kind::Directory { "directory" } else { "regular file" };
-        let hint = "move away what is there; the supervisor makes it";
+        let hint = "move it away; the supervisor creates the right one";
         return wrong(format!("{shown} is not a {name}"), hint);
     }
     if !standing.writable {
@@ -120,11 +123,11 @@ fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) 
 
 fn of_room(room: Result<Room, String>) -> Finding {
     let full =
-        |what: String| Area::Permissions.wrong(what, "make room: nothing the supervisor notes can be kept");
+        |what: String| Area::Permissions.wrong(what, "free some space: the supervisor cannot save its state");
     let room = match room {
         Ok(room) => room,
         Err(why) => {
-            return Area::Permissions.note(format!("how much room the disk has is not known: {why}"), "");
+            return Area::Permissions.note(format!("the free space of the disk is not known: {why}"), "");
         }
     };
     let left = match room.bytes >> 30 {
@@ -132,11 +135,11 @@ fn of_room(room: Result<Room, String>) -> Finding {
         gib => format!("{gib} GiB left"),
     };
     if room.files == Some(0) {
-        full("no more files can be made on the town's disk".to_owned())
+        full("the town's disk has no inodes left: no file can be created".to_owned())
     } else if room.bytes < NO_ROOM {
         full(format!("the town's disk is full: {left}"))
     } else if room.bytes < LITTLE_ROOM {
-        Area::Permissions.note(format!("the town's disk is nearly full: {left}"), "make room")
+        Area::Permissions.note(format!("the town's disk is nearly full: {left}"), "free some space")
     } else {
         Area::Permissions.ok(format!("the town's disk has {left}"))
     }
@@ -158,7 +161,7 @@ mod tests {
             ("not made yet", DIRECTORY, Ok(None), None),
             ("a file in the way", DIRECTORY, file(0o644, true), Some((Wrong, "p is not a directory"))),
             ("closed to us", DIRECTORY, directory(0o555, false), Some((Wrong, "p cannot be written to"))),
-            ("not to be seen", DIRECTORY, Err("denied".into()), Some((Wrong, "p cannot be looked at: denied"))),
+            ("not to be seen", DIRECTORY, Err("denied".into()), Some((Wrong, "p cannot be examined: denied"))),
             ("ours", OWN_DIRECTORY, directory(0o700, true), None),
             ("ours not made yet", OWN_DIRECTORY, Ok(None), None),
             ("ours, open", OWN_DIRECTORY, directory(0o755, true), Some((Note, "p is open to other users (mode 0755)"))),
@@ -187,8 +190,8 @@ mod tests {
                 "the town's disk is nearly full: 255 MiB",
             ),
             (Ok(Room { bytes: NO_ROOM - 1, files: Some(7) }), Wrong, "the town's disk is full: 15 MiB"),
-            (Ok(Room { bytes: 1 << 30, files: Some(0) }), Wrong, "no more files can be made"),
-            (Err("denied".to_owned()), Note, "how much room the disk has is not known: denied"),
+            (Ok(Room { bytes: 1 << 30, files: Some(0) }), Wrong, "the town's disk has no inodes left"),
+            (Err("denied".to_owned()), Note, "the free space of the disk is not known: denied"),
         ] {
             let finding = of_room(room);
             assert_eq!(finding.severity, severity, "{begin}");

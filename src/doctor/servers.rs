@@ -20,7 +20,8 @@ use crate::{
     commands::{Command, CommandError},
     deps::Deps,
     service::adapters,
-    sessions::tmux::{Ability, Meaning, OWN_SESSION, ability, meaning},
+    sessions::tmux::{Ability, Meaning, OWN_SESSION, ability, listed_path, meaning},
+    terminal,
     town::settings::socket_of_variable,
 };
 
@@ -28,19 +29,20 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(2);
 /// How long `tmux -V` and any other server may take.
 const SHORT: Duration = Duration::from_secs(1);
-/// So many other sockets are asked.
+/// Maximum number of other sockets that are queried.
 const MOST: usize = 32;
 
-/// One session a line. No name holds a `:`, and `//` stands in no path that a system made. The variables are those of the
-/// session's environment.
-const FORMAT: &str = "#{session_name}:#{GT_ROOT} // #{GT_TOWN_ROOT} // #{session_path}";
+/// One session a line. No name holds a `:`, `//` stands in no path that a system made, and newlines are replaced. The variables
+/// are those of the session's environment.
+const FORMAT: &str =
+    "#{session_name}:#{s/\n/\u{1e}/:GT_ROOT} // #{s/\n/\u{1e}/:GT_TOWN_ROOT} // #{s/\n/\u{1e}/:session_path}";
 
 const OPTIONS: &[&str] =
     &["show-options", "-s", "-v", "exit-unattached", ";", "show-options", "-g", "-v", "destroy-unattached"];
 
 const CLIENTS: &[&str] = &["list-clients", "-F", "#{client_control_mode}:#{session_name}"];
 
-/// Looks; an error says why that cannot be done at all. `variable` is `GT_TMUX_SOCKET`.
+/// Queries the servers; an error says why that is impossible. `variable` is `GT_TMUX_SOCKET`.
 pub async fn look(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
     let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
     let ability = ability(&printed);
@@ -48,7 +50,7 @@ pub async fn look(deps: &Deps, town: &Town, variable: Option<String>) -> Result<
     let (socket, directory) = places.map_err(|error| error.to_string())?;
     let (all, unlisted) = match disk::sockets(&directory).await {
         Ok(all) => (all, None),
-        Err(error) => (Vec::new(), Some(format!("{}: {error}", directory.display()))),
+        Err(error) => (Vec::new(), Some(format!("{}: {error}", terminal::path(&directory)))),
     };
     let own = disk::canonical(&socket).await;
     let others: Vec<PathBuf> = all.into_iter().filter(|other| *other != own).collect();
@@ -65,7 +67,7 @@ pub async fn look(deps: &Deps, town: &Town, variable: Option<String>) -> Result<
     );
     let named = socket_of_variable(variable.as_deref()).map(str::to_owned);
     let beaten = named.filter(|name| directory.join(name) != socket);
-    let shown = socket.display().to_string();
+    let shown = terminal::path(socket);
     let mut findings = tmux::of_own(&shown, &answer, town);
     findings.extend(tmux::of_options(&shown, unattached(&options.unwrap_or_default())));
     findings.extend(is_connected(&clients.unwrap_or_default()).then(tmux::connected));
@@ -89,7 +91,7 @@ async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<Str
 /// A command line that connects only. Older than 3.2 knows no `-N`, and starts no server for a list either.
 fn line(ability: Ability, socket: &Path, more: &[&str]) -> Vec<String> {
     let only_living = if ability == Ability::Control { &["-u", "-N", "-S"][..] } else { &["-u", "-S"] };
-    let socket = socket.display().to_string();
+    let socket = socket.to_string_lossy().into_owned();
     let words = only_living.iter().copied().chain([socket.as_str()]).chain(more.iter().copied());
     words.map(str::to_owned).collect()
 }
@@ -118,9 +120,8 @@ fn sessions(printed: &str) -> Vec<Seen> {
         let (name, rest) = line.split_once(':')?;
         let (root, rest) = rest.split_once(" // ")?;
         let (town_root, path) = rest.split_once(" // ")?;
-        let towns =
-            [root, town_root].into_iter().filter(|town| !town.is_empty()).map(PathBuf::from).collect();
-        Some(Seen { name: name.to_owned(), towns, path: path.to_owned(), other_town: None })
+        let towns = [root, town_root].into_iter().filter(|town| !town.is_empty()).map(listed_path).collect();
+        Some(Seen { name: name.to_owned(), towns, path: listed_path(path), other_town: None })
     };
     printed.lines().filter_map(seen).collect()
 }

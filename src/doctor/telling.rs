@@ -1,4 +1,4 @@
-//! Telling: a report as people read it. Pure.
+//! A report as text for people. Pure.
 
 use std::fmt::Write;
 

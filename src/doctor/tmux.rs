@@ -1,4 +1,4 @@
-//! tmux: whether the server the supervisor uses is as it should be, and whether agents of this town run on another one. Pure.
+//! tmux: whether the supervisor's server is configured correctly, and whether agents of this town run on another one. Pure.
 
 use std::{
     collections::BTreeSet,
@@ -9,6 +9,7 @@ use super::finding::{Area, Finding};
 use crate::{
     agent::{foreign, spec::AgentSpec},
     deps::Deps,
+    terminal,
     town::settings::Naming,
 };
 
@@ -20,7 +21,7 @@ pub struct Seen {
     /// The towns its environment names: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
     pub towns: Vec<PathBuf>,
     /// The directory it was started in.
-    pub path: String,
+    pub path: PathBuf,
     /// The other town it is of, where its environment names one that is there.
     pub other_town: Option<PathBuf>,
 }
@@ -92,10 +93,10 @@ pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
         )],
         Answer::TimedOut => wrong(
             format!("the tmux server on {shown} did not answer within 2s"),
-            "what it does can be seen with `ps`; killing it ends every agent in it",
+            "see what it does with `ps`; killing it ends every agent in it",
         ),
         Answer::Failed(why) => wrong(
-            format!("the tmux server on {shown} cannot be asked: {why}"),
+            format!("the tmux server on {shown} cannot be queried: {why}"),
             "check the socket's owner, and tmux.socket_path or tmux.socket_name in settings/supervisor.json",
         ),
         Answer::Sessions(sessions) => {
@@ -118,7 +119,7 @@ pub fn of_options(shown: &str, [exit, destroy]: [bool; 2]) -> Vec<Finding> {
         let what = format!(
             "tmux's option exit-unattached is on: the server on {shown} ends, with every agent, when the last client leaves"
         );
-        Area::Tmux.wrong(what, "remove it from tmux.conf; a supervisor that runs turns it off")
+        Area::Tmux.wrong(what, "remove it from tmux.conf; a running supervisor turns it off")
     });
     let destroy = destroy.then(|| {
         let what = "tmux's option destroy-unattached is on: what the supervisor starts is exempt, agents that `gt` starts end \
@@ -152,7 +153,7 @@ fn of_another_town(session: &Seen) -> Option<Finding> {
     ))
 }
 
-/// Agents that are named by the scheme that is not in force: nobody would find them, and start others.
+/// Agents named by the scheme that is not in force: the supervisor would not find them, and start others.
 fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
     let named = |it: &&Seen| {
         town.other_sessions.contains(&it.name)
@@ -166,7 +167,7 @@ fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
     };
     (!names.is_empty()).then(|| {
         let what = format!(
-            "sessions are named by scheme {other:?}, and tmux.naming is {in_force:?}: {}",
+            "sessions are named by scheme {other:?}, but tmux.naming is {in_force:?}: {}",
             names.join(", ")
         );
         Area::Tmux.wrong(
@@ -191,7 +192,7 @@ enum Origin {
 fn origin(session: &Seen, root: &Path) -> Origin {
     if session.other_town.is_some() {
         Origin::Other
-    } else if session.towns.iter().any(|town| town == root) || Path::new(&session.path).starts_with(root) {
+    } else if session.towns.iter().any(|town| town == root) || session.path.starts_with(root) {
         Origin::This
     } else if session.towns.is_empty() {
         Origin::Unknown
@@ -216,26 +217,26 @@ pub fn of_others(own: &str, answer: &Answer, others: &Others, town: &Town) -> Ve
     );
     if findings.is_empty() {
         let looked_at = others.answers.len();
-        let what = format!("no agent of this town on another tmux server ({looked_at} looked at)");
+        let what = format!("no agent of this town on another tmux server ({looked_at} checked)");
         findings.push(Area::Sockets.ok(what));
     }
     findings.extend(others.beaten.iter().map(|name| {
         let what = format!(
-            "GT_TMUX_SOCKET names {name:?}, and the settings name {own}: `gt` and the supervisor may differ"
+            "GT_TMUX_SOCKET names {name:?}, but the settings name {own}: `gt` and the supervisor may use different servers"
         );
-        note(what, "settings/supervisor.json beats it; name the same server in both")
+        note(what, "settings/supervisor.json takes precedence; name the same server in both")
     }));
     findings
 }
 
 fn of_other(own: &str, here: bool, (socket, answer): &(PathBuf, Answer), town: &Town) -> Vec<Finding> {
-    let server = format!("the tmux server on {}", socket.display());
+    let server = format!("the tmux server on {}", terminal::path(socket));
     let note = |what: String| vec![Area::Sockets.note(what, "")];
     match answer {
         Answer::Sessions(sessions) => split(own, here, socket, sessions, town),
         Answer::NoServer => Vec::new(),
         Answer::TimedOut => note(format!("{server} did not answer within 1s: what runs there is not known")),
-        Answer::Failed(why) => note(format!("{server} cannot be asked: {why}")),
+        Answer::Failed(why) => note(format!("{server} cannot be queried: {why}")),
     }
 }
 
@@ -247,10 +248,10 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
     };
     let (ours, unknown) = (of(Origin::This), of(Origin::Unknown));
     let name = socket.file_name().unwrap_or_default().to_string_lossy();
-    let (shown, mut findings) = (socket.display(), Vec::new());
+    let (shown, mut findings) = (terminal::path(socket), Vec::new());
     if !ours.is_empty() {
         let what =
-            format!("agents of this town run on {shown}, and the supervisor uses {own}: {}", ours.join(", "));
+            format!("agents of this town run on {shown}, but the supervisor uses {own}: {}", ours.join(", "));
         let hint = match here {
             true => format!(
                 "there are two sets of agents: end one, with `tmux -L {name} kill-session -t '={}:'` and so on",
@@ -264,12 +265,14 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
     }
     if !unknown.is_empty() {
         let what = format!(
-            "sessions named like this town's agents run on {shown}, whose is not known: {}",
+            "sessions named like this town's agents run on {shown}; their town is not known: {}",
             unknown.join(", ")
         );
         findings.push(Area::Sockets.note(
             what,
-            format!("if they are, set tmux.socket_name to {name:?} in settings/supervisor.json"),
+            format!(
+                "if they belong to this town, set tmux.socket_name to {name:?} in settings/supervisor.json"
+            ),
         ));
     }
     findings
@@ -322,9 +325,9 @@ mod tests {
             ("well", two(), &[(Well, "the server on /s/own answers: 2 sessions, 1 agent")]),
             ("empty", Answer::Sessions(vec![]), &[(Well, "the server on /s/own answers: 0 sessions, 0 agents")]),
             ("hangs", Answer::TimedOut, &[(Wrong, "the tmux server on /s/own did not answer within 2s")]),
-            ("denied", Answer::Failed("denied".into()), &[(Wrong, "the tmux server on /s/own cannot be asked: denied")]),
+            ("denied", Answer::Failed("denied".into()), &[(Wrong, "the tmux server on /s/own cannot be queried: denied")]),
             ("the other scheme", other,
-                &[(Well, "the server"), (Wrong, "sessions are named by scheme \"prefix\", and tmux.naming is \"rig\": gt-witness")]),
+                &[(Well, "the server"), (Wrong, "sessions are named by scheme \"prefix\", but tmux.naming is \"rig\": gt-witness")]),
         ];
         for (name, answer, expected) in cases {
             check(name, &of_own("/s/own", &answer, &town()), expected);
@@ -348,16 +351,16 @@ mod tests {
         let here = || Answer::Sessions(vec![deacon("/t", "/t")]);
         #[rustfmt::skip]
         let cases: [(&str, (Answer, Others), &[(Severity, &str)], &str); 12] = [
-            ("none", with(Answer::NoServer, &[]), &[(Well, "no agent of this town on another tmux server (0 looked at)")], ""),
+            ("none", with(Answer::NoServer, &[]), &[(Well, "no agent of this town on another tmux server (0 checked)")], ""),
             ("others' things", sessions(Answer::NoServer, &[seen("mine", "/t", "/t")]), &[(Well, "no agent of this town on another tmux server (1")], ""),
             ("all agents there", sessions(Answer::NoServer, &[deacon("/t", "/"), seen("gt-witness", "", "/t/a")]),
-                &[(Wrong, "agents of this town run on /s/x, and the supervisor uses /s/own: hq-deacon, gt-witness")], "set tmux.socket_name to \"x\""),
+                &[(Wrong, "agents of this town run on /s/x, but the supervisor uses /s/own: hq-deacon, gt-witness")], "set tmux.socket_name to \"x\""),
             ("two sets", sessions(here(), &[deacon("/t", "/")]), &[(Wrong, "agents of this town run on /s/x")], "there are two sets of agents"),
             ("another town's", sessions(here(), &[deacon("/u", "/u/deacon")]), &[(Well, "no agent")], ""),
             ("another town's, though it was started in this one", sessions(here(), &[theirs("hq-deacon", "/t")]), &[(Well, "no agent")], ""),
             ("another town's here make no second set", sessions(Answer::Sessions(vec![theirs("hq-deacon", "/u")]), &[deacon("/t", "/")]),
                 &[(Wrong, "agents of this town run on /s/x")], "set tmux.socket_name to \"x\""),
-            ("whose is not known", sessions(here(), &[deacon("", "/home")]), &[(Note, "sessions named like this town's agents run on /s/x")], "if they are"),
+            ("whose is not known", sessions(here(), &[deacon("", "/home")]), &[(Note, "sessions named like this town's agents run on /s/x")], "if they belong to this town"),
             ("a town whose name begins alike", sessions(here(), &[deacon("/town", "/town/deacon")]), &[(Well, "no agent")], ""),
             ("hangs", with(here(), &[("/s/x", Answer::TimedOut)]), &[(Note, "the tmux server on /s/x did not answer")], ""),
             ("a stale socket", with(here(), &[("/s/x", Answer::NoServer)]), &[(Well, "no agent")], ""),

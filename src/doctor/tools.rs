@@ -10,6 +10,7 @@ use crate::{
     deps::Deps,
     ledger::{bd, gt},
     sessions::tmux::{Ability, ability},
+    terminal,
     town::reading::shorten,
 };
 
@@ -21,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 struct Tool {
     /// Its key under `commands` in `settings/supervisor.json`.
     setting: &'static str,
-    /// What it is given to tell its version.
+    /// The argument that prints its version.
     asked: &'static str,
     /// What does not work without it.
     without: &'static str,
@@ -34,7 +35,7 @@ const TOOLS: [Tool; 4] = [
     Tool {
         setting: "git",
         asked: "--version",
-        without: "polecats are not started, and no worktree is brought up to date",
+        without: "polecats are not started, and worktrees are not updated",
     },
 ];
 
@@ -85,7 +86,7 @@ fn first_line(printed: &[u8]) -> String {
 fn of_tool(observed: &Observed) -> Finding {
     let Observed { tool, program, path, version } = observed;
     let Tool { setting, without, .. } = tool;
-    let place = path.as_ref().map(|path| format!(" ({})", path.display())).unwrap_or_default();
+    let place = path.as_ref().map(|path| format!(" ({})", terminal::path(path))).unwrap_or_default();
     match version {
         Ok(line) if line.is_empty() => Area::Tools.note(format!("{program}{place} printed no version"), ""),
         Ok(line) if *setting == "tmux" => of_tmux(line, &place),
@@ -97,11 +98,11 @@ fn of_tool(observed: &Observed) -> Finding {
         // Slow is not broken, but without tmux nothing at all can be done.
         Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => Area::Tools.note(
             format!("{program}{place}: its version is not known: {error}"),
-            "run it by hand: whatever waits for it will take that long too",
+            "run it by hand: everything that needs it takes that long too",
         ),
         Err(error) => Area::Tools.wrong(
             format!("{program}{place} cannot be used: {error}: {without}"),
-            format!("mend it, or set commands.{setting} in settings/supervisor.json"),
+            format!("repair it, or set commands.{setting} in settings/supervisor.json"),
         ),
     }
 }
@@ -111,8 +112,7 @@ fn of_tmux(line: &str, place: &str) -> Finding {
     match ability(line) {
         Ability::Control => Area::Tools.ok(format!("{line}{place}")),
         Ability::Subprocess => {
-            let what =
-                format!("{line}{place} has no usable control mode: deaths are noticed by sweeps alone");
+            let what = format!("{line}{place} has no usable control mode: deaths are noticed only by scans");
             Area::Tools.note(what, hint)
         }
         Ability::TooOld => Area::Tools.wrong(format!("{line}{place} is too old"), hint),
@@ -152,7 +152,7 @@ mod tests {
             ("bd fails", 1, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats"),
             ("gt says nothing", 2, said(""), Note, "x (/bin/x) printed no version"),
             ("no gt", 2, missing(), Wrong, "x is not installed or not on PATH: no mail"),
-            ("no git", 3, missing(), Wrong, "x is not installed or not on PATH: polecats are not started, and no worktree"),
+            ("no git", 3, missing(), Wrong, "x is not installed or not on PATH: polecats are not started, and worktrees"),
             ("git fails", 3, failed(), Wrong, "x (/bin/x) cannot be used: `x version` failed (exit code 1): oh: polecats are not started"),
             ("git hangs", 3, late(), Note, "x (/bin/x): its version is not known"),
         ];

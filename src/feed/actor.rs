@@ -1,18 +1,18 @@
-//! The curator: the actor that keeps the feed up with the event log.
+//! The curator: the actor that keeps the feed up to date with the event log.
 //!
-//! Woken when the log changes, and now and then in case that was not told. One round at a time: what of our own events
-//! still waits is written into the log, what is new there is carried over to the feed, and how far that came is put on
-//! disk, not more often than once a second. It must not judge an event; that is the rules' part.
+//! A change of the log wakes it, and a timer in case a change was not reported. It runs one round at a time: it writes our own
+//! pending events to the log, carries new lines over to the feed, and saves its progress at most once a second. It must not
+//! judge an event; that is the rules' part.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use tokio::sync::watch;
 
 use super::{
     curate::{self, Carried},
     follow::Follower,
+    progress::FeedProgress,
 };
 use crate::{
     deps::Deps,
@@ -24,9 +24,9 @@ use crate::{
     work::{ReplyTo, Timer, Work},
 };
 
-/// In case nobody tells that the log changed,
+/// Time between two rounds in case a change of the log is not reported,
 const POLL: Duration = Duration::from_secs(30);
-/// and where nobody can, or something is waiting for the disk.
+/// and where changes cannot be watched, or something waits for the disk.
 const POLL_OFTEN: Duration = Duration::from_secs(5);
 /// Between two rounds: lines that come in a burst are one.
 const REST: Duration = Duration::from_millis(10);
@@ -80,7 +80,7 @@ pub struct FeedSnapshot {
     pub last_written: Option<Timestamp>,
     /// Events of the supervisor's own that wait to be written into the log.
     pub waiting: usize,
-    /// What keeps it from going on.
+    /// Why it cannot continue.
     pub problem: Option<String>,
 }
 
@@ -90,17 +90,20 @@ pub struct Curator;
 
 /// The curator as a child.
 pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
-    let (deps, hints) = (deps.clone(), hints.clone());
+    let progress = FeedProgress::new(deps.paths.supervisor_dir());
+    let arguments = (deps.clone(), hints.clone(), progress);
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged).then_some(FeedMsg::TownChanged)
     })
     .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
-    ChildSpec::new("feed", || Curator, move || (deps.clone(), hints.events()), contact)
+    ChildSpec::new("feed", || Curator, move || arguments.clone(), contact)
 }
 
 /// Its state.
 pub struct CuratorState {
     deps: Arc<Deps>,
+    hints: Arc<dyn Hints>,
+    progress: FeedProgress,
     work: Work<FeedMsg>,
     timer: Timer,
     /// After how long the timer that is set goes off.
@@ -121,15 +124,16 @@ pub struct CuratorState {
 impl Actor for Curator {
     type Msg = FeedMsg;
     type State = CuratorState;
-    type Arguments = (Arc<Deps>, watch::Receiver<u64>);
+    type Arguments = (Arc<Deps>, Arc<dyn Hints>, FeedProgress);
 
     async fn pre_start(
         &self,
         myself: ActorRef<FeedMsg>,
-        (deps, mut changes): Self::Arguments,
+        (deps, hints, progress): Self::Arguments,
     ) -> Result<CuratorState, ActorProcessingErr> {
         let post: ReplyTo<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
+        let mut changes = hints.events();
         work.run(async move {
             while changes.changed().await.is_ok() {
                 post(FeedMsg::Changed);
@@ -137,6 +141,8 @@ impl Actor for Curator {
         });
         let mut state = CuratorState {
             deps,
+            hints,
+            progress,
             work,
             timer: Timer::default(),
             poll: None,
@@ -193,10 +199,11 @@ impl CuratorState {
             return;
         }
         (self.busy, self.wanted) = (true, false);
-        let (deps, taken_over) = (self.deps.clone(), self.taken_over);
+        let (deps, progress, taken_over) = (self.deps.clone(), self.progress.clone(), self.taken_over);
         let save = std::mem::take(&mut self.save_due);
         let follower = self.follower.take().unwrap_or_default();
-        let task = async move { FeedMsg::RoundDone(round(&deps, follower, taken_over, save).await) };
+        let task =
+            async move { FeedMsg::RoundDone(round(&deps, &progress, follower, taken_over, save).await) };
         let panicked = Round { failed: Some("the curator panicked".to_owned()), ..Round::default() };
         self.work.spawn(task, FeedMsg::RoundDone(panicked));
     }
@@ -234,7 +241,7 @@ impl CuratorState {
 
     fn arm_poll(&mut self) {
         let deps = &self.deps;
-        let often = self.problem.is_some() || deps.outbox.waiting() > 0 || deps.problems.any("watch");
+        let often = self.problem.is_some() || deps.writes.events.waiting() > 0 || !self.hints.are_complete();
         let after = if often { POLL_OFTEN } else { POLL };
         if self.poll.is_some_and(|armed| armed <= after) {
             return;
@@ -244,7 +251,7 @@ impl CuratorState {
     }
 
     fn snapshot(&self) -> FeedSnapshot {
-        let progress = self.deps.feed.get();
+        let progress = self.progress.get();
         FeedSnapshot {
             enabled: self.deps.settings().feed.enabled,
             position: progress.position.offset,
@@ -252,38 +259,50 @@ impl CuratorState {
             skipped: progress.skipped,
             last_skipped: self.last_skipped.clone(),
             last_written: self.last_written,
-            waiting: self.deps.outbox.waiting(),
+            waiting: self.deps.writes.events.waiting(),
             problem: self.problem.clone(),
         }
     }
 }
 
-async fn round(deps: &Deps, mut follower: Box<Follower>, taken_over: bool, save: bool) -> Round {
-    deps.outbox.flush(deps).await;
+async fn round(
+    deps: &Deps,
+    progress: &FeedProgress,
+    mut follower: Box<Follower>,
+    taken_over: bool,
+    save: bool,
+) -> Round {
+    progress.load(deps).await;
+    deps.writes.events.flush(deps).await;
     let mut round = Round { taken_over, ..Round::default() };
     if deps.settings().feed.enabled {
-        if let Err(why) = carry(deps, &mut follower, &mut round).await {
+        if let Err(why) = carry(deps, progress, &mut follower, &mut round).await {
             round.failed = Some(why);
         }
         if save && round.taken_over {
-            round.saved = Some(save_progress(deps).await);
+            round.saved = Some(save_progress(deps, progress).await);
         }
     }
     round.follower = Some(follower);
     round
 }
 
-async fn carry(deps: &Deps, follower: &mut Follower, round: &mut Round) -> Result<(), String> {
+async fn carry(
+    deps: &Deps,
+    progress: &FeedProgress,
+    follower: &mut Follower,
+    round: &mut Round,
+) -> Result<(), String> {
     if !round.taken_over {
-        curate::take_over(deps).await?;
+        curate::take_over(deps, progress).await?;
         round.taken_over = true;
     }
-    round.carried = curate::carry_over(deps, follower).await?;
+    round.carried = curate::carry_over(deps, progress, follower).await?;
     Ok(())
 }
 
 /// The feed first: a note must never know of lines that a power cut could take.
-async fn save_progress(deps: &Deps) -> bool {
+async fn save_progress(deps: &Deps, progress: &FeedProgress) -> bool {
     let synced = deps.journals.sync(&deps.paths.feed()).await;
-    synced.is_ok() && deps.feed.save(deps).await
+    synced.is_ok() && progress.save(deps).await
 }

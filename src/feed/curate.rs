@@ -1,24 +1,25 @@
-//! Curate: carries what is new in the event log over to the feed, a piece at a time.
+//! Curate: carries new lines of the event log over to the feed, one chunk at a time.
 //!
-//! The feed is written first, then the progress is noted in memory, and now and then put on disk: whoever goes on from an
-//! older note cuts the feed to the length it had then and writes the same lines again. So no line is lost or there twice,
-//! wherever we are killed. Only a piece of the log is ever in memory.
+//! The feed is written first, then the progress is updated in memory, and from time to time on disk. A successor that continues
+//! from an older progress truncates the feed to the length recorded there, and writes the same lines again. So no line is lost
+//! or duplicated, wherever the process is killed. Only one chunk of the log is in memory at any time.
 
 use std::io;
 
 use super::{
     event::LONGEST,
     follow::{self, Follower, Next},
-    progress::{Progress, Taken},
+    progress::{FeedProgress, Progress, Taken},
 };
 use crate::{
     deps::Deps,
+    terminal,
     town::journal::{Extended, Extent},
 };
 
 /// So much of the log is read at once: it is put into words on the thread everybody shares.
 const PIECE: usize = 128 * 1024;
-/// After so many pieces there is time for something else.
+/// After this many chunks the task yields.
 const PIECES: usize = 32;
 /// The feed is for everybody to read.
 const MODE: u32 = 0o644;
@@ -38,27 +39,31 @@ pub struct Carried {
 
 /// Cuts the feed to where we know it, and finds the place to begin, if it was never begun. To be called once by whoever
 /// takes over, before anything is carried over. An error names the file.
-pub async fn take_over(deps: &Deps) -> Result<(), String> {
-    let mut progress = deps.feed.get();
+pub async fn take_over(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
+    let mut progress = known.get();
     let feed = deps.paths.feed();
     if !progress.begun {
         progress.begin(follow::end_of_log(deps).await.map_err(|error| log_error(&error))?);
-        deps.feed.set(progress.clone());
+        known.set(progress.clone());
     }
     let extended = deps.journals.extend(&feed, &progress.feed, Vec::new(), MODE).await;
     let (Extended::Known(extent) | Extended::Stranger(extent)) =
         extended.map_err(|error| feed_error(&error))?;
     progress.feed = vec![extent];
-    deps.feed.set(progress);
-    deps.feed.save(deps).await;
-    shorten(deps).await
+    known.set(progress);
+    known.save(deps).await;
+    shorten(deps, known).await
 }
 
 /// Carries over what is new, up to a bound. An error names the file; what was carried over before it is noted.
-pub async fn carry_over(deps: &Deps, follower: &mut Follower) -> Result<Carried, String> {
+pub async fn carry_over(
+    deps: &Deps,
+    known: &FeedProgress,
+    follower: &mut Follower,
+) -> Result<Carried, String> {
     let mut carried = Carried::default();
     for _ in 0..PIECES {
-        let mut progress = deps.feed.get();
+        let mut progress = known.get();
         let next = piece(deps, follower, &mut progress).await.map_err(|error| log_error(&error))?;
         match next {
             Piece::Nothing => return Ok(carried),
@@ -66,12 +71,12 @@ pub async fn carry_over(deps: &Deps, follower: &mut Follower) -> Result<Carried,
             Piece::Moved => {}
             Piece::Taken(taken) => {
                 carried.skipped = taken.skipped.or(carried.skipped);
-                carried.lines += write(deps, &mut progress, taken.text).await?;
+                carried.lines += write(deps, known, &mut progress, taken.text).await?;
             }
         }
         carried.changed = true;
-        deps.feed.set(progress);
-        shorten(deps).await?;
+        known.set(progress);
+        shorten(deps, known).await?;
     }
     carried.more = true;
     Ok(carried)
@@ -117,7 +122,12 @@ async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) ->
 }
 
 /// How many lines were written.
-async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u64, String> {
+async fn write(
+    deps: &Deps,
+    known: &FeedProgress,
+    progress: &mut Progress,
+    text: Vec<u8>,
+) -> Result<u64, String> {
     if text.is_empty() {
         return Ok(0);
     }
@@ -126,14 +136,17 @@ async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u6
     let extended = deps.journals.extend(&feed, &progress.feed, text.clone(), MODE).await;
     let extended = match extended.map_err(|error| feed_error(&error))? {
         Extended::Stranger(extent) => {
-            meet(deps, extent).await;
+            meet(deps, known, extent).await;
             let extended = deps.journals.extend(&feed, &[extent], text, MODE).await;
             extended.map_err(|error| feed_error(&error))?
         }
-        known => known,
+        extended => extended,
     };
     let Extended::Known(extent) = extended else {
-        return Err(format!("{} was replaced while it was being written", deps.paths.shown(&feed).display()));
+        return Err(format!(
+            "{} was replaced while it was being written",
+            terminal::path(deps.paths.shown(&feed))
+        ));
     };
     progress.feed = vec![extent];
     Ok(lines)
@@ -141,17 +154,17 @@ async fn write(deps: &Deps, progress: &mut Progress, text: Vec<u8>) -> Result<u6
 
 /// Another file stands in the place of the feed. It is known on disk before anything is added to it: whoever goes on from
 /// there has to know where we began.
-async fn meet(deps: &Deps, extent: Extent) {
-    let mut before = deps.feed.get();
+async fn meet(deps: &Deps, known: &FeedProgress, extent: Extent) {
+    let mut before = known.get();
     before.feed = vec![extent];
-    deps.feed.set(before);
-    deps.feed.save(deps).await;
+    known.set(before);
+    known.save(deps).await;
 }
 
 /// Keeps the feed within its bound: the newest half stays. The file that has it is known on disk before it is put in place,
 /// so that whoever goes on from there knows either.
-async fn shorten(deps: &Deps) -> Result<(), String> {
-    let (mut progress, most) = (deps.feed.get(), deps.settings().feed.max_bytes);
+async fn shorten(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
+    let (mut progress, most) = (known.get(), deps.settings().feed.max_bytes);
     let [now] = progress.feed[..] else { return Ok(()) };
     if now.length <= most {
         return Ok(());
@@ -159,16 +172,16 @@ async fn shorten(deps: &Deps) -> Result<(), String> {
     let feed = deps.paths.feed();
     let half = deps.journals.prepare(&feed, most / 2, MODE).await.map_err(|error| feed_error(&error))?;
     progress.feed = vec![now, half];
-    deps.feed.set(progress.clone());
-    if !deps.feed.save(deps).await {
+    known.set(progress.clone());
+    if !known.save(deps).await {
         // It stays longer than it should for as long as the disk does not take that.
         progress.feed = vec![now];
-        deps.feed.set(progress);
+        known.set(progress);
         return Ok(());
     }
     deps.journals.install(&feed).await.map_err(|error| feed_error(&error))?;
     progress.feed = vec![half];
-    deps.feed.set(progress);
+    known.set(progress);
     Ok(())
 }
 
@@ -177,5 +190,5 @@ fn log_error(error: &io::Error) -> String {
 }
 
 fn feed_error(error: &io::Error) -> String {
-    format!(".feed.jsonl cannot be written: {error}; nothing is lost, it goes on where it stopped")
+    format!(".feed.jsonl cannot be written: {error}; nothing is lost, it continues where it stopped")
 }

@@ -52,7 +52,7 @@ pub fn read(line: &[u8]) -> Result<Option<RawEvent>, String> {
     }
     let Line { ts, source, kind, actor, payload, visibility } =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let at = ts.parse().map_err(|_| "its ts is no time".to_owned())?;
+    let at = ts.parse().map_err(|_| "its ts is not a time".to_owned())?;
     let visible = matches!(visibility.as_str(), "feed" | "both");
     Ok(Some(RawEvent { ts, at, source, kind, actor, payload: payload.unwrap_or_default(), visible }))
 }

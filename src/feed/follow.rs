@@ -1,8 +1,8 @@
-//! Follow: finds what comes next in the event log, whatever becomes of its file.
+//! Follow: finds the next part of the event log, whatever happened to the file.
 //!
-//! Asks the [`Journals`](crate::town::journal::Journals) and goes by the rules of [`position`](super::position). A file that
-//! was renamed or deleted is read to its end first, through the handle that is held on it or, after our restart, by finding
-//! it beside the log. It must not write anything, nor know what the lines mean.
+//! It asks the [`Journals`](crate::town::journal::Journals) and follows the rules of [`position`](super::position). A file that
+//! was renamed or deleted is read to its end first: through the open handle or, after a restart, by finding it beside the log.
+//! It must not write anything, nor know what the lines mean.
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
@@ -22,13 +22,13 @@ pub enum Next {
     Nothing,
     /// These bytes follow the position, at least one.
     Bytes(Vec<u8>),
-    /// The log goes on here.
+    /// The log continues here.
     Elsewhere(Position),
     /// Something may have come in the last moment: ask once more.
     Again,
 }
 
-/// What is held on to between two looks; losing it costs nothing but what a deleted file had at its end.
+/// What is kept open between two rounds; losing it loses only the end of a deleted file.
 #[derive(Default)]
 pub struct Follower {
     held: Option<Arc<dyn OpenJournal>>,

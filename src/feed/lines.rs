@@ -1,7 +1,7 @@
-//! Lines: cutting what was read of the event log into lines. Pure.
+//! Lines: splits chunks of the event log into lines. Pure.
 //!
-//! A line without an end may still be written, so it is left for the next reading; one that is longer than an event may be is
-//! passed over, however it comes, without ever being held as a whole.
+//! A line without a newline may be incomplete, so it is left for the next round. A line that is too long for an event is skipped
+//! without ever being held in memory as a whole, however its chunks arrive.
 
 use super::event::LONGEST;
 

@@ -1,15 +1,15 @@
-//! Position: how far the event log was read, and where to go on when it is not the file it was. Pure.
+//! Position: how far the event log was read, and where to continue when it is a different file now. Pure.
 //!
-//! The log can be renamed and begun anew, copied and cut short, deleted or replaced, also while nobody looks. So a position
-//! is a place in a file known by what it is, with the bytes around it: what was read must still be there, else the log was
-//! cut short, and the rest of it is in a copy. What stood beside the log when the file was begun is behind us; what came
-//! since is the log's continuation.
+//! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs. So a position
+//! is an offset in a file identified by device and inode, with the bytes around it. If those bytes are no longer there, the log
+//! was truncated, and its rest is in a copy. Files that stood beside the log when it was created were read before; files that
+//! appeared since are its continuation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::town::journal::FileId;
 
-/// So many bytes are remembered of the beginning of a file, and of what was read last.
+/// Number of bytes that are remembered of the beginning of a file, and of what was read last.
 pub const MARK: usize = 256;
 
 /// How far the log was read.
@@ -18,7 +18,7 @@ pub const MARK: usize = 256;
 pub struct Position {
     /// In which file; `None` while there was none.
     pub file: Option<FileId>,
-    /// So many bytes of it are done with.
+    /// The number of its bytes that are processed.
     pub offset: u64,
     /// Whether that is in the middle of a line that is passed over.
     pub passing: bool,
@@ -47,7 +47,7 @@ impl Position {
         Position { file: Some(file), passed, ..Position::default() }
     }
 
-    /// Where reading goes on: a little before the offset, to see that what was read is still there.
+    /// Where reading continues: a little before the offset, to verify that what was read is still there.
     pub fn overlap(&self) -> u64 {
         self.offset.saturating_sub(self.before.len() as u64)
     }
@@ -127,7 +127,7 @@ mod hex {
             .chunks(2)
             .map(byte)
             .collect::<Option<_>>()
-            .ok_or_else(|| D::Error::custom("no hexadecimal bytes"))
+            .ok_or_else(|| D::Error::custom("not hexadecimal bytes"))
     }
 }
 

@@ -1,12 +1,13 @@
-//! Progress: everything the curator goes by, and the step from a piece of the log to a piece of the feed.
+//! Progress: everything the curator's decisions depend on, and the step from a chunk of the log to a chunk of the feed.
 //!
-//! Where the log was read to, what later events are judged by and how long the feed was then belong together: taken up again
-//! from any such moment, with the feed cut to that length, the same lines are written again. So it is kept in one file,
-//! `daemon/supervisor/feed.json`, and need not be the newest there is. Pure but for the register at the end.
+//! Read position, state of the rules and length of the feed belong together. From any saved progress, with the feed truncated to
+//! that length, the same lines are written again. So all of it is in one file, `daemon/supervisor/feed.json`, which need not be
+//! the latest. Pure except for the register at the end.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::{event, lines, position::Position, rules::Windows};
 use crate::{
@@ -69,7 +70,8 @@ impl Progress {
                     }
                     Some(Err(error)) => {
                         self.skipped += 1;
-                        taken.skipped = Some(format!("its line in the feed cannot be made JSON: {error}"));
+                        taken.skipped =
+                            Some(format!("its line in the feed cannot be written as JSON: {error}"));
                     }
                 },
                 Err(why) => {
@@ -83,7 +85,7 @@ impl Progress {
         taken
     }
 
-    /// The log goes on elsewhere; `torn` whether it ended here in the middle of a line.
+    /// The log continues elsewhere; `torn` whether it ended here in the middle of a line.
     pub fn go_on(&mut self, position: Position, torn: bool) {
         // One that is passed over is counted already.
         self.skipped += u64::from(torn && !self.position.passing);
@@ -97,39 +99,42 @@ impl Progress {
     }
 }
 
-/// The register; survives the crash of any actor.
+/// The register; the curator's, and kept for the next one.
 #[derive(Debug, Clone)]
-pub struct FeedProgress(Kept<Progress>);
+pub struct FeedProgress {
+    kept: Kept<Progress>,
+    loaded: Arc<OnceCell<()>>,
+}
 
 impl FeedProgress {
-    /// Not begun, to be kept in this directory.
+    /// Not started, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        FeedProgress(Kept::new(directory.join("feed.json")))
+        FeedProgress { kept: Kept::new(directory.join("feed.json")), loaded: Arc::default() }
     }
 
-    /// Takes over what the last supervisor left.
+    /// Takes over what the last supervisor left, once.
     pub async fn load(&self, ports: &Ports) {
-        self.0.load(ports).await;
+        self.loaded.get_or_init(|| self.kept.load(ports)).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
-        self.0.peek(ports).await
+        self.kept.peek(ports).await
     }
 
     /// How far it is.
     pub fn get(&self) -> Progress {
-        self.0.value().clone()
+        self.kept.value().clone()
     }
 
     /// It is so far now. In memory; [`save`](Self::save) puts it on disk.
     pub fn set(&self, progress: Progress) {
-        *self.0.value() = progress;
+        *self.kept.value() = progress;
     }
 
     /// Puts it on disk; false when it could not be, which is reported as long as it lasts.
     pub async fn save(&self, ports: &Ports) -> bool {
-        self.0.save(ports).await.is_ok()
+        self.kept.save(ports).await.is_ok()
     }
 }
 

@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 use super::{event::RawEvent, summary};
 use crate::town::settings::Feed as FeedSettings;
 
-/// So many actors are remembered; the one heard of the longest ago is forgotten first.
+/// Maximum number of remembered actors; the one that was silent longest is forgotten first.
 const ACTORS: usize = 1000;
-/// So many slings of one actor are remembered.
+/// Maximum number of remembered slings of one actor.
 const SLINGS: usize = 1000;
 
 /// A line of the feed.
@@ -61,7 +61,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Takes an event, and returns the line that tells of it, if the feed is to have one.
+    /// Takes an event, and returns its line, if the feed gets one.
     pub fn take(&mut self, event: &RawEvent, settings: &FeedSettings) -> Option<FeedLine> {
         // Slings count whether they are to be seen or not.
         let count = if event.kind == "sling" { self.sling(event, settings.sling_window) } else { 0 };

@@ -58,7 +58,7 @@ pub fn summary(event: &RawEvent) -> String {
     }
 }
 
-/// How work that is dispatched to many in a short time is told together.
+/// The text for work that was dispatched to many agents in a short time.
 pub fn dispatching(actor: &str, count: usize) -> String {
     format!("{actor} dispatching work to {count} agents")
 }

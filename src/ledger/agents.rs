@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{answer::Answer, bead::Bead, beads};
 use crate::{agent::identity::Identity, ledger::Ledger};
 
-/// An agent as its bead tells of it.
+/// An agent according to its bead.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentBead {
     /// The bead's id.

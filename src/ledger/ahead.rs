@@ -1,9 +1,9 @@
-//! Reading ahead: many beads at once, for those who only want to know whom to ask about more closely.
+//! Reading ahead: reads many beads at once, only to find out which agents need a closer look.
 //!
 //! A run of `bd` for a whole rig costs about a second of processor time, most of it for opening its database once for each
-//! id. So the database itself is read where `bd` keeps one of its own (up to 0.49) and it says the same; the rest is asked of
-//! `bd`, and only when the files of its database changed since. Before anything is done the beads of the one agent it
-//! is about are read again, through `bd`: nothing here convicts.
+//! id. So the database itself is read where `bd` has one (up to 0.49) and it is known to give the same answer. Everything else
+//! is asked of `bd`, and only when the database files changed. Before anything is done about an agent, its beads are read again
+//! through `bd`: this reading only nominates.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{answer::Answer, bead::Bead, beads, databases::Database, store::Stamp, version::Version};
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, terminal};
 
 /// What `bd` last said of databases that only it can read; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,7 @@ type Answers = BTreeMap<String, Answer<Bead>>;
 /// The beads with exactly these ids. There is an answer for each id, as [`beads::read`] gives it.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
     // Later versions keep their beads elsewhere, and a file that is still there says nothing.
-    if !ledger.bd_version.known().is_some_and(Version::has_daemon) {
+    if !ledger.bd_version().is_some_and(Version::has_daemon) {
         return beads::read(ledger, ids).await;
     }
     let (ids, mut rest): (Vec<&String>, Vec<String>) = (
@@ -73,7 +73,7 @@ pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
                 answers.extend(ids.into_iter().map(answer));
             }
             Err(why) => {
-                tracing::debug!("{} is asked through bd: {why}", directory.display());
+                tracing::debug!("{} is read through bd: {why}", terminal::path(&directory));
                 let stamp = ledger.beads.stamp(&directory).await;
                 let known = stamp.as_ref().map(|stamp| ledger.ahead.still_true(&database, stamp, &ids));
                 let known = known.unwrap_or_default();

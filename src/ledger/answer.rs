@@ -1,4 +1,4 @@
-//! Answer: what came of asking the ledger for one thing. "It is not there" and "it could not be found out" are two answers.
+//! Answer: the result of a query to the ledger. "It does not exist" and "it could not be found out" are different results.
 
 /// What came of asking for one bead.
 #[derive(Debug, Clone, PartialEq, Eq)]

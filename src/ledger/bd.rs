@@ -14,7 +14,7 @@ use crate::{
 /// The program.
 pub const TOOL: Tool = Tool {
     setting: "bd",
-    without: "polecats that died are not brought back, and labels of docked rigs are not seen",
+    without: "polecats that died are not restarted, and labels of docked rigs are not seen",
 };
 
 /// Runs `bd <words>` in `directory` and returns what it printed, or why it did not do its work. `touches` are the databases
@@ -25,7 +25,7 @@ pub async fn run(
     touches: &BTreeSet<Database>,
     directory: &Path,
 ) -> Result<Printed, CommandError> {
-    let _turn = ledger.ledger_turn.take(touches).await;
+    let _turn = ledger.turns.take(touches).await;
     let command = command(ledger, words, directory);
     let program = command.program.clone();
     let ran = ledger.commands.run(command).await;

@@ -1,7 +1,7 @@
 //! Beads: reading issues through `bd show` (0.47 to 1.0).
 //!
-//! `bd` is asked beside everything else and never waited for by what can go on without it. A missing id is no error; how
-//! `bd` says so is read in [`show_output`].
+//! `bd` runs in the background; nothing waits for it that can continue without it. A missing id is not an error; how `bd` reports
+//! one is read in [`show_output`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
 
-/// So many ids are asked for in one call.
+/// Maximum number of ids in one call.
 pub const IDS_PER_CALL: usize = 100;
 
 /// Reads the beads with exactly these ids, run in the town, where `bd show` follows the routes, with one call for a hundred
@@ -22,7 +22,7 @@ pub const IDS_PER_CALL: usize = 100;
 /// that fails is made once more.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let (good, bad): (BTreeSet<&String>, BTreeSet<&String>) = ids.iter().partition(|id| is_id(id));
-    let refused = |id: &&String| Answer::Unknown(format!("{:?} is no bead's id", shorten(id)));
+    let refused = |id: &&String| Answer::Unknown(format!("{:?} is not a bead id", shorten(id)));
     let mut answers: BTreeMap<String, Answer<Bead>> =
         bad.iter().map(|id| ((*id).clone(), refused(id))).collect();
     let good: Vec<String> = good.into_iter().cloned().collect();
@@ -78,7 +78,7 @@ pub(super) fn is_id(id: &str) -> bool {
 }
 
 async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
-    let fails_as_a_whole = ids.len() > 1 && ledger.bd_version.known().is_some_and(Version::has_daemon);
+    let fails_as_a_whole = ids.len() > 1 && ledger.bd_version().is_some_and(Version::has_daemon);
     let shown = match once_more(ledger, ids, fails_as_a_whole).await {
         // Through its daemon `bd` fails as a whole when one id is missing. Without it, as `gt` asks, it leaves that one out.
         Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(ledger, ids, true).await,

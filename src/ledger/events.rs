@@ -1,22 +1,22 @@
 //! Events: the supervisor's own lines in the town's raw event log, `.events.jsonl`.
 //!
-//! One line, one write, under the log's lock, in the order they were told. What cannot be written waits in the outbox, is
-//! reported once, and is tried again with the other writes that failed, and by the curator; nothing waits for it.
+//! Each event is one line in one write, under the log's lock, in order. An event that cannot be written stays in the outbox, is
+//! reported once as a problem, and is retried with the other failed writes and by the curator. Nothing waits for it.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{ledger::Ledger, town::events::Event};
+use crate::{ports::Ports, town::events::Event};
 
-/// So many lines wait at the most; then the eldest is given up.
+/// Maximum number of waiting lines; then the oldest is dropped.
 const MOST: usize = 1000;
 
 /// What keeps events from being written, in the status.
 const PROBLEM: &str = "events/write";
 
-/// The lines that wait; survives the crash of any actor.
+/// The lines that wait, a part of what is [to be written](crate::writes::Writes).
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     waiting: Arc<Mutex<VecDeque<String>>>,
@@ -25,13 +25,15 @@ pub struct Outbox {
 }
 
 /// Appends an event, now or as soon as it can be.
-pub async fn append(ledger: &Ledger, event: &Event) {
+pub async fn append(ports: &Ports, event: &Event) {
     match event.line() {
-        Ok(line) => ledger.outbox.put(line),
+        Ok(line) => ports.writes.events.put(line),
         // Not even an empty line of it.
-        Err(error) => tracing::error!("the event {} is lost: it cannot be made JSON: {error}", event.kind),
+        Err(error) => {
+            tracing::error!("the event {} is lost: it cannot be written as JSON: {error}", event.kind)
+        }
     }
-    ledger.outbox.flush(ledger).await;
+    ports.writes.events.flush(ports).await;
 }
 
 impl Outbox {
@@ -44,24 +46,24 @@ impl Outbox {
         let mut waiting = self.locked();
         if waiting.len() == MOST {
             waiting.pop_front();
-            tracing::error!("more than {MOST} events wait to be written: the eldest is given up");
+            tracing::error!("more than {MOST} events wait to be written: the oldest is dropped");
         }
         waiting.push_back(line);
     }
 
     /// Writes what waits, until the first that cannot be written.
-    pub async fn flush(&self, ledger: &Ledger) {
+    pub async fn flush(&self, ports: &Ports) {
         let _turn = self.writing.lock().await;
         loop {
             // Taken out first: whoever is cut short here has it written all the same, and it must not be written twice.
             let Some(line) = self.locked().pop_front() else { return };
-            match ledger.files.append_line(&ledger.paths.events(), &line, 0o644).await {
-                Ok(()) => drop(ledger.problems.clear(PROBLEM)),
+            match ports.files.append_line(&ports.paths.events(), &line, 0o644).await {
+                Ok(()) => ports.problems.clear(PROBLEM),
                 Err(error) => {
                     self.locked().push_front(line);
-                    let text = format!(".events.jsonl cannot be written: {error}; what is told waits");
-                    ledger.problems.report(PROBLEM, text);
-                    ledger.writes.wake();
+                    let text = format!(".events.jsonl cannot be written: {error}; events wait until it can");
+                    ports.problems.report(PROBLEM, text);
+                    ports.writes.wake();
                     return;
                 }
             }

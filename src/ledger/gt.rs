@@ -11,7 +11,7 @@ use crate::{
 /// The program.
 pub const TOOL: Tool = Tool {
     setting: "gt",
-    without: "no mail is read or sent, requests by mail are not seen, crashes are not put into the town's log, and convoys are not closed",
+    without: "no mail is read or sent, requests by mail are not seen, crashes are not written to the town's log, and convoys are not closed",
 };
 
 /// Runs `gt <words>` in the town and returns what it printed, or why it did not do its work. `environment` is set on top

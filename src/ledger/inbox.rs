@@ -33,7 +33,7 @@ pub struct Message {
 pub enum Removal {
     /// It is out.
     Done,
-    /// There is no such message (any more): somebody else took it.
+    /// There is no such message (any more): another reader took it.
     NotFound,
     /// It could not be taken out, and why.
     Failed(String),
@@ -50,7 +50,7 @@ pub async fn read(ports: &Ports) -> Result<Vec<Message>, String> {
     let inbox = inbox.map_err(|fault| fault.why)?;
     let key = "ledger/inbox/messages";
     match inbox.unusable.first() {
-        None => drop(ports.problems.clear(key)),
+        None => ports.problems.clear(key),
         Some(first) => {
             let count = inbox.unusable.len();
             let text =
@@ -89,7 +89,7 @@ async fn ask(ports: &Ports, words: &[&str]) -> Result<Inbox, Fault> {
 
 async fn remove(ports: &Ports, how: &str, id: &str) -> Removal {
     if !is_id(id) {
-        return Removal::Failed(format!("{:?} is no message's id", shorten(id)));
+        return Removal::Failed(format!("{:?} is not a message id", shorten(id)));
     }
     match gt::run(ports, &["mail", how, id], &[]).await {
         Ok(_) => Removal::Done,
@@ -98,7 +98,7 @@ async fn remove(ports: &Ports, how: &str, id: &str) -> Removal {
     }
 }
 
-/// `delete` tells it on standard error, `archive` on standard output.
+/// `delete` reports it on stderr, `archive` on stdout.
 fn says_not_found(error: &CommandError) -> bool {
     let CommandError::Failed { stdout, stderr, .. } = error else { return false };
     let not_found = "no issue found matching";

@@ -54,7 +54,7 @@ fn message(printed: Value) -> Result<Message, String> {
     }
     let row: Row = serde_json::from_value(printed).map_err(|error| shorten(&error.to_string()))?;
     if !is_id(&row.id) {
-        return Err(format!("{:?} is no message's id", shorten(&row.id)));
+        return Err(format!("{:?} is not a message id", shorten(&row.id)));
     }
     Ok(Message {
         id: row.id,

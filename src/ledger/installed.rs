@@ -1,10 +1,10 @@
-//! Installed: whether Gas Town's programs can be run at all; one that cannot is told once.
+//! Installed: whether `bd` and `gt` can be run at all. A missing one is reported once.
 //!
-//! What is lost without it is told there and then, so that a part which cannot do its work because of it has nothing to add.
+//! That report says what is lost without the program, so the parts that need it add nothing.
 
 use crate::{commands::CommandError, ports::Ports};
 
-/// Whether an error says nothing more than that a program is not installed, which was told where it was run.
+/// Whether an error says only that a program is not installed, which was reported where it was run.
 pub fn is_told(error: &str) -> bool {
     error.contains(" is not installed or not on PATH (needed for ")
 }
@@ -31,7 +31,7 @@ impl Tool {
                 );
                 ports.problems.report(key, text);
             }
-            _ => drop(ports.problems.clear(&key)),
+            _ => ports.problems.clear(&key),
         }
     }
 }

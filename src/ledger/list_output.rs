@@ -33,6 +33,6 @@ pub fn rows(stdout: &[u8], line: &str) -> Result<Vec<Value>, String> {
         Ok(Output::List(list) | Output::Enveloped { data: list }) => Ok(list),
         Ok(Output::EnvelopedNull { data: () }) => Ok(Vec::new()),
         Ok(Output::Error { error }) => Err(format!("{line}: {error}")),
-        Err(_) => Err(format!("{line} printed something else than a list: {:?}", shown())),
+        Err(_) => Err(format!("{line} did not print a list: {:?}", shown())),
     }
 }

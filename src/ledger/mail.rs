@@ -1,6 +1,6 @@
-//! Mail: telling an agent something through `gt mail send` (Gas Town 0.2.6 to 0.3).
+//! Mail: sends a message to an agent through `gt mail send` (Gas Town 0.2.6 to 0.3).
 //!
-//! A mail that cannot be sent is reported and given up; nothing waits for it.
+//! A mail that cannot be sent is reported and not retried; nothing waits for it.
 
 use super::gt;
 use crate::{commands::CommandError, ports::Ports};
@@ -15,7 +15,7 @@ pub enum Sent {
     Yes,
     /// It did not.
     No,
-    /// Nobody knows: `gt` was killed at its limit, or died, and may have sent it before.
+    /// Unknown: `gt` was killed at its limit, or died, and may have sent it before.
     Perhaps,
 }
 

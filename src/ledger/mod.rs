@@ -1,4 +1,4 @@
-//! The ledger: what the supervisor asks of and tells through Gas Town's own programs.
+//! The ledger: everything the supervisor does through Gas Town's own programs, `bd` and `gt`.
 //!
 //! Recovery must never depend on them: they may be down when they are needed most.
 
@@ -26,48 +26,97 @@ pub mod store;
 pub mod turn;
 pub mod version;
 
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 use self::{
-    ahead::Ahead, databases::Databases, events::Outbox, questions::Questions, snapshot::Snapshots,
-    turn::LedgerTurn, version::BdVersion,
+    ahead::Ahead,
+    databases::{Database, Databases},
+    questions::Questions,
+    snapshot::{AgentSnapshot, Snapshots},
+    turn::LedgerTurn,
+    version::{BdVersion, Version},
 };
-use crate::ports::Ports;
+use crate::{
+    agent::{identity::RigName, role_bead::kept::RoleBeads},
+    ports::Ports,
+    town::{routes::Routes, wisp::Closed},
+};
 
-/// What is known of bead databases and of who is using them, with the ports; clones share it.
+/// What is known of bead databases and of who is using them, with the ports; clones share it. What it keeps is private to the
+/// modules that run `bd`; all of it survives the crash of any actor.
 #[derive(Clone)]
 pub struct Ledger {
     /// The ports.
     pub ports: Ports,
+    /// What role beads last said about starting agents.
+    pub role_beads: RoleBeads,
     /// Whose turn it is to run `bd`.
-    pub ledger_turn: LedgerTurn,
+    turns: LedgerTurn,
     /// Which database a bead belongs to.
-    pub databases: Databases,
+    databases: Databases,
     /// What `bd` last said, where only it can be asked.
-    pub ahead: Ahead,
-    /// Beads that are to be looked up together.
-    pub questions: Questions,
+    ahead: Ahead,
+    /// Ids of beads that wait to be looked up together.
+    questions: Questions,
     /// Which version of `bd` there is.
-    pub bd_version: BdVersion,
-    /// What the ledger last said of each rig's agents.
-    pub snapshots: Snapshots,
-    /// Events that wait to be written.
-    pub outbox: Outbox,
+    version: BdVersion,
+    /// What was last read of each rig.
+    snapshots: Snapshots,
 }
 
 impl Ledger {
     /// Nothing is known yet.
     pub fn new(ports: Ports) -> Self {
         Ledger {
+            role_beads: RoleBeads::new(ports.paths.supervisor_dir()),
             ports,
-            ledger_turn: LedgerTurn::default(),
+            turns: LedgerTurn::default(),
             databases: Databases::default(),
             ahead: Ahead::default(),
             questions: Questions::default(),
-            bd_version: BdVersion::default(),
+            version: BdVersion::default(),
             snapshots: Snapshots::default(),
-            outbox: Outbox::default(),
         }
+    }
+
+    /// From now on these are the routes by which an id's database is found.
+    pub fn follow(&self, routes: &Routes) {
+        self.databases.follow(routes);
+    }
+
+    /// The database of a bead's id.
+    pub fn database(&self, id: &str) -> Database {
+        self.databases.of(id)
+    }
+
+    /// The database of a rig's beads, by its prefix without the trailing `-`; the town's, where that is empty.
+    pub fn database_of_prefix(&self, prefix: &str) -> Database {
+        self.databases.of_prefix(prefix)
+    }
+
+    /// The version of `bd`, once it is known.
+    pub fn bd_version(&self) -> Option<Version> {
+        self.version.known()
+    }
+
+    /// The last snapshot of this rig, however old; `None` until there is one.
+    pub fn snapshot(&self, rig: &RigName) -> Option<Arc<AgentSnapshot>> {
+        self.snapshots.last(rig)
+    }
+
+    /// Keeps a newer snapshot; returns whether the rig's label says otherwise than before.
+    pub fn keep_snapshot(&self, snapshot: Arc<AgentSnapshot>) -> bool {
+        self.snapshots.keep(snapshot)
+    }
+
+    /// Why this rig is not operational by its bead's label, as it was last read; `None` when nothing says so.
+    pub fn docked(&self, rig: &RigName) -> Option<Closed> {
+        self.snapshots.closed(rig)
+    }
+
+    /// Forgets a rig that is no longer supervised.
+    pub fn forget_rig(&self, rig: &RigName) {
+        self.snapshots.forget(rig);
     }
 }
 

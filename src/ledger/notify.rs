@@ -1,14 +1,14 @@
-//! Notify: telling people outside the town, through the command in `notify.command`.
+//! Notify: alerts people outside the town, through the command in `notify.command`.
 //!
-//! The setting is a line for the shell (`sh -c`), run in the town; the alert is one line of JSON on its standard input,
-//! the same that stands in the event log. The command has `notify.timeout` and is then killed with all it started. One
-//! that fails is reported once, as long as it lasts, and not repeated; nothing waits for it.
+//! The setting is a shell line (`sh -c`), run in the town. It gets the alert as one line of JSON on stdin, the same as in the
+//! event log. After `notify.timeout` it is killed with everything it started. A failing command is reported once, until it works
+//! again, and is not repeated. Nothing waits for it.
 
 use serde::Serialize;
 
 use crate::{commands::Command, deps::Deps};
 
-/// Tells an alert, which must become a JSON object; does nothing when no command is set.
+/// Sends an alert, which must serialise to a JSON object; does nothing when no command is set.
 pub async fn tell(deps: &Deps, alert: &(impl Serialize + Sync)) {
     let (settings, key) = (deps.settings(), "notify/command");
     let Some(line) = &settings.notify.command else {
@@ -18,7 +18,8 @@ pub async fn tell(deps: &Deps, alert: &(impl Serialize + Sync)) {
     let mut input = match serde_json::to_vec(alert) {
         Ok(input) => input,
         Err(error) => {
-            deps.problems.report(key, format!("an alert was not sent: it cannot be made JSON: {error}"));
+            deps.problems
+                .report(key, format!("an alert was not sent: it cannot be written as JSON: {error}"));
             return;
         }
     };
@@ -38,7 +39,7 @@ pub async fn tell(deps: &Deps, alert: &(impl Serialize + Sync)) {
         Ok(_) => deps.problems.clear(key),
         Err(error) => deps.problems.report(
             key,
-            format!("an alert did not get through notify.command (settings/supervisor.json): {error}"),
+            format!("an alert was not delivered by notify.command (settings/supervisor.json): {error}"),
         ),
     };
 }

@@ -1,9 +1,9 @@
-//! Questions: ids of beads that are to be looked up, waiting to be asked for together.
+//! Questions: batches bead ids that are looked up at the same time.
 //!
-//! Many owners want to know of their own agent's bead in the same moment, and `bd` takes its time for each run. So while one
-//! call is under way what else is asked of its database waits here, and goes with the next. There is no task behind it:
-//! whoever is first [leads](Questions::lead), asks for everybody and hands out the answers. One that goes away meanwhile takes
-//! nothing with it but its own question: those it asked for are told so, and ask again.
+//! Many owners need the bead of their agent at the same moment, and each run of `bd` takes time. So while one run is under way,
+//! further ids for the same database wait here and go into the next run. There is no task behind it: the first caller
+//! [leads](Questions::lead), asks for all and hands out the answers. A leader that is dropped loses only its own question: the
+//! callers it asked for are notified and ask again.
 
 use std::{
     collections::BTreeMap,
@@ -31,12 +31,12 @@ struct Question {
     asker: oneshot::Sender<Answer<Bead>>,
 }
 
-/// Questions that are asked together; dropping it tells their askers that nobody asks for them any more.
+/// Questions that are asked together; dropping it notifies their askers.
 #[derive(Debug)]
 pub struct Batch(BTreeMap<String, Vec<oneshot::Sender<Answer<Bead>>>>);
 
 impl Questions {
-    /// Puts a question; the answer comes there, or an error when whoever took it along is gone.
+    /// Adds a question; the answer is sent there, or an error when the leader is gone.
     pub fn put(&self, database: &Database, id: &str) -> oneshot::Receiver<Answer<Bead>> {
         let (asker, answer) = oneshot::channel();
         let mut desks = self.locked();
@@ -45,13 +45,13 @@ impl Questions {
         answer
     }
 
-    /// Waits until nobody else asks this database for everybody.
+    /// Waits until no other leader asks this database.
     pub async fn lead(&self, database: &Database) -> OwnedMutexGuard<()> {
         let lead = self.locked().entry(database.clone()).or_default().lead.clone();
         lead.lock_owned().await
     }
 
-    /// Takes the longest waiting questions along, about at most so many ids.
+    /// Takes the oldest waiting questions, up to about this many ids.
     pub fn take(&self, database: &Database, most: usize) -> Batch {
         let mut batch: BTreeMap<String, Vec<_>> = BTreeMap::new();
         let mut desks = self.locked();
@@ -80,7 +80,7 @@ impl Batch {
         self.0.keys().cloned().collect()
     }
 
-    /// Tells everybody what they asked for; what was not answered is asked again by its askers.
+    /// Hands out the answers; askers whose question was not answered ask again.
     pub fn hand_out(self, answers: &BTreeMap<String, Answer<Bead>>) {
         for (id, askers) in self.0 {
             let Some(answer) = answers.get(&id) else { continue };

@@ -51,7 +51,7 @@ pub fn parse(stdout: &[u8], stderr: &str) -> Result<Shown, String> {
     }
 }
 
-/// How a line on standard error begins that tells of an id that is left out.
+/// How a line on stderr begins that reports an omitted id.
 const NOT_FETCHED: &str = "Error fetching ";
 
 fn nonsense(what: &str, stdout: &[u8]) -> String {

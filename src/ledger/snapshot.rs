@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
@@ -24,6 +24,7 @@ use crate::{
     clock::Now,
     ledger::Ledger,
     rig::{dock, plan::RigPlan},
+    town::wisp::Closed,
 };
 
 /// What was read of one rig.
@@ -31,7 +32,7 @@ use crate::{
 pub struct AgentSnapshot {
     /// Which rig.
     pub rig: RigName,
-    /// When the reading was begun.
+    /// When the reading started.
     pub begun: Now,
     /// The agent beads of its polecats.
     pub agents: BTreeMap<Identity, Answer<AgentBead>>,
@@ -125,23 +126,43 @@ fn why<T>(answer: &Answer<T>) -> Option<&str> {
     }
 }
 
-/// The last snapshot of each rig; survives the crash of any actor.
+/// What was last read of each rig; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
-pub struct Snapshots(Arc<Mutex<BTreeMap<RigName, Arc<AgentSnapshot>>>>);
+pub struct Snapshots(Arc<Mutex<BTreeMap<RigName, Last>>>);
+
+#[derive(Debug)]
+struct Last {
+    snapshot: Arc<AgentSnapshot>,
+    /// Why the rig is not operational by its own bead, as far as that could be read.
+    closed: Option<Closed>,
+}
 
 impl Snapshots {
     /// The last snapshot of this rig, however old; `None` until there is one.
     pub fn last(&self, rig: &RigName) -> Option<Arc<AgentSnapshot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(rig).cloned()
+        self.locked().get(rig).map(|last| last.snapshot.clone())
     }
 
-    /// Keeps a newer one.
-    pub fn keep(&self, snapshot: Arc<AgentSnapshot>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(snapshot.rig.clone(), snapshot);
+    /// Why this rig is not operational by its bead's label; `None` when nothing says so.
+    pub fn closed(&self, rig: &RigName) -> Option<Closed> {
+        self.locked().get(rig)?.closed
+    }
+
+    /// Keeps a newer one; returns whether the rig's label says otherwise than before.
+    pub fn keep(&self, snapshot: Arc<AgentSnapshot>) -> bool {
+        let mut rigs = self.locked();
+        let before = rigs.get(&snapshot.rig).and_then(|last| last.closed);
+        let closed = dock::label(&snapshot.rig_bead).unwrap_or(before);
+        rigs.insert(snapshot.rig.clone(), Last { snapshot, closed });
+        closed != before
     }
 
     /// Forgets a rig that is no longer supervised.
     pub fn forget(&self, rig: &RigName) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(rig);
+        self.locked().remove(rig);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<RigName, Last>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,7 +38,7 @@ const BEADS: &str =
 
 const IMPORTED: &str = "SELECT value FROM metadata WHERE key = 'last_import_time'";
 
-/// Two writes within a tick of the file system's clock look alike, so a file that was written so recently has no stamp.
+/// Two writes within a tick of the file system's clock look alike, so a file that was written this recently has no stamp.
 const TICK: Duration = Duration::from_secs(2);
 
 /// Bead databases, found by the directory they belong to.
@@ -120,7 +120,7 @@ fn followed(beads: &Path) -> Result<PathBuf, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(beads.to_owned()),
         Err(error) => return Err(format!("redirect: {error}")),
     };
-    let text = String::from_utf8(content).map_err(|_| "redirect is no text".to_owned())?;
+    let text = String::from_utf8(content).map_err(|_| "redirect is not text".to_owned())?;
     let target = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
     let Some(target) = target else { return Ok(beads.to_owned()) };
     let target = beads.parent().unwrap_or(beads).join(target);
@@ -180,7 +180,7 @@ fn bead(line: &Line<'_>) -> rusqlite::Result<Result<Bead, String>> {
     let updated: Option<String> = text(5)?;
     let time = updated.as_deref().map(time);
     if time == Some(None) {
-        return Ok(Err(format!("updated_at of {id} is no time: {updated:?}")));
+        return Ok(Err(format!("updated_at of {id} is not a time: {updated:?}")));
     }
     let labels = serde_json::from_str(&line.get::<_, String>(8)?).unwrap_or_default();
     let printed = Row {

@@ -1,8 +1,8 @@
-//! Bead store: the port through which bead databases are read without running `bd`.
+//! Bead store: the port that reads bead databases without running `bd`.
 //!
-//! A run of `bd` costs more processor time than everything else in a heartbeat together, so what is read ahead is read from
-//! the database itself where that says the same as `bd show` would. Who cannot answer for certain says why, and `bd` is asked.
-//! It must never write, nor make a database.
+//! A run of `bd` costs more processor time than everything else in a heartbeat together. So reading ahead uses the database
+//! itself where that gives the same answer as `bd show`. An adapter that is not certain says why, and `bd` is asked. It must
+//! never write, nor create a database.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::bead::Bead;
 
-/// What the files of a bead database look like; it changes whenever `bd` writes. Only to be compared.
+/// A stamp of the files of a bead database; it changes whenever `bd` writes. Only to be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp(pub String);
 
@@ -25,7 +25,7 @@ pub trait BeadStore: Send + Sync {
     async fn beads(&self, directory: &Path, ids: &BTreeSet<String>)
     -> Result<BTreeMap<String, Bead>, String>;
 
-    /// What the database of `directory` looks like now; `None` where a later change could go unnoticed: there is no
-    /// database, it cannot be looked at, or it changed just now.
+    /// The stamp of the database of `directory` now; `None` where a later change could go unnoticed: there is no
+    /// database, it cannot be examined, or it changed just now.
     async fn stamp(&self, directory: &Path) -> Option<Stamp>;
 }

@@ -1,7 +1,7 @@
-//! The ledger's turn: two runs of `bd` on one database never overlap; those on different ones run side by side.
+//! Turns at a database: two runs of `bd` on one database never overlap; runs on different ones are parallel.
 //!
-//! Later versions of `bd` (0.50 and up) fail on their database's lock where earlier ones waited, so whoever runs `bd` takes
-//! the turn first. It is held for one run only: between two tries somebody else may come.
+//! Later versions of `bd` (0.50 and up) fail on a locked database where earlier ones waited, so every caller takes the turn
+//! first. It covers one run only: between two retries another caller may run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ pub struct Turn {
 }
 
 impl LedgerTurn {
-    /// Waits until nobody else runs `bd` on any of these databases, first come first served. Everybody takes them in one
+    /// Waits until no other caller runs `bd` on any of these databases, first come first served. All callers take them in one
     /// order, so that no two wait for each other. Dropping this future gives up what it has taken so far.
     pub async fn take(&self, databases: &BTreeSet<Database>) -> Turn {
         let mut held = Vec::with_capacity(databases.len());

@@ -1,6 +1,6 @@
-//! Which version of `bd` there is: asked once, kept for the life of the process.
+//! The version of `bd`: asked once and kept for the life of the process.
 //!
-//! Nothing waits for it: whoever needs it before it is known does what every version understands.
+//! Nothing waits for it: until it is known, callers do what every version understands.
 
 use std::{
     collections::BTreeSet,
@@ -51,7 +51,7 @@ impl BdVersion {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever gets this asks; nobody else does meanwhile.
+    /// The caller that gets this asks; no other does meanwhile.
     fn to_be_asked(&self) -> Option<Asking> {
         let mut state = self.locked();
         if !matches!(*state, State::Unknown) {
@@ -77,7 +77,7 @@ impl Drop for Asking {
 /// Runs `bd version`, unless the version is known or being asked for. A failure is reported as long as it lasts, and it may
 /// be asked again. To be run as a task.
 pub async fn probe(ledger: &Ledger) {
-    let Some(asking) = ledger.bd_version.to_be_asked() else { return };
+    let Some(asking) = ledger.version.to_be_asked() else { return };
     let key = "ledger/bd_version";
     // It touches no database.
     let printed = bd::run(ledger, &["version"], &BTreeSet::new(), ledger.paths.root()).await;
@@ -95,7 +95,7 @@ pub async fn probe(ledger: &Ledger) {
             *asking.0.locked() = State::Known(version);
             ledger.problems.clear(key);
         }
-        Err(why) => drop(ledger.problems.report(key, format!("the version of bd is not known: {why}"))),
+        Err(why) => ledger.problems.report(key, format!("the version of bd is not known: {why}")),
     }
 }
 

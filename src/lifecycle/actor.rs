@@ -1,7 +1,7 @@
-//! The deacon's mail: the actor that reads the deacon's inbox for what the supervisor is asked to do there.
+//! The mail watcher: the actor that reads the deacon's inbox for requests to the supervisor.
 //!
-//! One reading at a time; what is asked for is claimed and passed on, what polecats are waiting for the word to begin is told
-//! to their rigs. A heartbeat never waits for `gt`. It must not carry anything out.
+//! One reading at a time. It claims requests and passes them on, and passes pending spawns to their rigs. A heartbeat never waits
+//! for `gt`. It must not carry anything out.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -76,7 +76,7 @@ pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
 /// Its state.
 pub struct MailState {
     deps: Arc<Deps>,
-    /// The rigs there are, once that is known: until then nobody can say who is no agent of this town.
+    /// The rigs of the town, once known: until then no sender can be called unknown.
     rigs: Option<Arc<BTreeSet<RigName>>>,
     /// The inbox is being read; whether it should be read again after that.
     reading: Option<bool>,
@@ -130,7 +130,7 @@ impl Actor for DeaconMail {
 enum Why {
     /// It is time again: what did not change since need not be read.
     Heartbeat,
-    /// Somebody says that it changed.
+    /// A change was reported.
     Asked,
 }
 
@@ -174,7 +174,7 @@ impl MailState {
                 self.left = left;
                 self.last = Some(reading);
             }
-            Some(Err(why)) if installed::is_told(&why) => drop(problems.clear("mail/inbox")),
+            Some(Err(why)) if installed::is_told(&why) => problems.clear("mail/inbox"),
             Some(Err(why)) => {
                 problems.report("mail/inbox", format!("the deacon's inbox cannot be read: {why}"));
             }
@@ -190,7 +190,7 @@ impl MailState {
 async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     let begun = deps.now();
     // Later versions of `bd` keep their beads elsewhere.
-    let stamp = match deps.bd_version.known().is_some_and(Version::has_daemon) {
+    let stamp = match deps.bd_version().is_some_and(Version::has_daemon) {
         true => deps.beads.stamp(deps.paths.root()).await,
         false => None,
     };
@@ -200,13 +200,12 @@ async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     }
 }
 
-/// Polecats that wait for the word to begin in a rig that is not there: nobody attends to them.
+/// Pending spawns in a rig that does not exist.
 async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigName>) -> Left {
     let (mut left, mut archived) = (Left::new(), 0);
     let prune_after = deps.settings().spawns.prune_after;
     for spawn in spawns::rules::homeless(messages, rigs, deps.now().wall, prune_after) {
-        let why =
-            format!("it tells of a polecat in rig {}, which is not there", reading::shorten(&spawn.rig));
+        let why = format!("it names a polecat in rig {}, which does not exist", reading::shorten(&spawn.rig));
         if !spawn.archive {
             left.insert(spawn.id, why);
             continue;
@@ -223,7 +222,7 @@ async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigNa
     left
 }
 
-/// Each message is told once, in the log; what is wrong now is one line however many there are.
+/// Logs each message once; the problem is one line however many there are.
 fn tell_left(deps: &Deps, before: &Left, left: &Left) {
     for (id, why) in left.iter().filter(|(id, why)| before.get(*id) != Some(why)).take(TOLD) {
         tracing::warn!("mail {id} is left in the deacon's inbox: {why}");
@@ -237,15 +236,13 @@ fn tell_left(deps: &Deps, before: &Left, left: &Left) {
     let more = left.len().saturating_sub(ids.len());
     let ids = ids.into_iter().collect::<Vec<_>>().join(", ");
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-    deps.problems.report(
-        key,
-        format!("mail in the deacon's inbox cannot be dealt with, the log says why: {ids}{and}"),
-    );
+    deps.problems
+        .report(key, format!("mail in the deacon's inbox cannot be processed (see the log): {ids}{and}"));
 }
 
-/// So many messages that are left in the inbox are told at once in the log,
+/// Number of messages left in the inbox that are logged at once,
 const TOLD: usize = 20;
-/// so many are named in the problem,
+/// that are named in the problem,
 const SHOWN: usize = 5;
-/// and so many are listed in the status.
+/// and that are listed in the status.
 const LISTED: usize = 100;

@@ -1,7 +1,7 @@
-//! Claiming: taking requests out of the deacon's inbox, so that each is carried out once.
+//! Claiming: takes requests out of the deacon's inbox, so that each is carried out once.
 //!
-//! The deacon reads the same inbox, a delete may fail, and we may be killed at any point. So a request is noted on disk, then
-//! its message is deleted, and only then it is due. It must not carry anything out.
+//! The deacon reads the same inbox, a delete may fail, and this process may be killed at any point. So a request is saved to
+//! disk first, then its message is deleted, and only then it is due. It must not carry anything out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -112,7 +112,7 @@ async fn request(
             let (id, from) = (&message.id, reading::shorten(&message.from));
             if claiming.may_remove() {
                 tracing::warn!(
-                    "request by mail {id} is not carried out: {from:?} is no agent of this town; deleted"
+                    "request by mail {id} is not carried out: {from:?} is not an agent of this town; deleted"
                 );
             }
             return claiming.discard(id, "it is not carried out").await;
@@ -164,7 +164,7 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
     let Request { id, identity, action } = request;
     match inbox::delete(deps, &id).await {
         Removal::NotFound => {
-            tracing::info!(agent = %identity, "request by mail {id} was taken by the deacon itself, left to it");
+            tracing::info!(agent = %identity, "request by mail {id} was taken by the deacon itself; no action");
             deps.requests.forget(deps, |other, _| other == id).await;
             return;
         }
@@ -172,14 +172,14 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
         // Its note on disk sees to it that it is carried out once all the same.
         Removal::Failed(why) => {
             tracing::warn!(
-                agent = %identity, "request by mail {id} cannot be deleted, and is carried out all the same: {why}"
+                agent = %identity, "request by mail {id} cannot be deleted, and is carried out anyway: {why}"
             );
         }
     }
     tracing::info!(
-        agent = %identity, "asked by mail {id} to {}",
+        agent = %identity, "requested by mail {id}: {}",
         match action {
-            Action::Restart => "start afresh",
+            Action::Restart => "fresh start",
             Action::Stop => "stop",
         }
     );

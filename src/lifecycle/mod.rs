@@ -1,7 +1,7 @@
-//! Lifecycle requests: agents ask by mail to be stopped or started afresh.
+//! Lifecycle requests: agents ask by mail to be stopped or restarted.
 //!
-//! What a message asks for ([`rules`]), taking it so that it is carried out once ([`claim`]), and what became of each request,
-//! on disk ([`register`]). [`actor`] reads the inbox. Carrying a request out is the agent's owner's part.
+//! [`rules`] interpret a message, [`claim`] takes it so that it is carried out once, and [`register`] keeps the state of each
+//! request on disk. [`actor`] reads the inbox. The agent's owner carries a request out.
 
 pub mod actor;
 pub mod claim;

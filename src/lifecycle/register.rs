@@ -78,7 +78,7 @@ impl Requests {
         self.0.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Kept::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.0.peek(ports).await
     }
@@ -98,7 +98,7 @@ impl Requests {
         self.select(is_open).into_iter().map(|request| request.identity).collect()
     }
 
-    /// The first request for this agent that is to be carried out or was begun, with how far it is.
+    /// The first request for this agent that is due or begun, with its stage.
     pub fn next(&self, identity: &Identity) -> Option<(Request, Stage)> {
         let first = self.select(|claim| claim.identity == *identity && is_open(claim)).into_iter().next()?;
         let stage = self.stage(&first.id)?;
@@ -127,7 +127,7 @@ impl Requests {
         saved
     }
 
-    /// Goes on to this stage, in memory; [`save`](Self::save) makes it last.
+    /// Moves to this stage, in memory; [`save`](Self::save) makes it durable.
     pub fn set(&self, id: &str, stage: Stage) {
         if let Some(claim) = self.0.value().requests.get_mut(id) {
             claim.stage = stage;
@@ -139,7 +139,7 @@ impl Requests {
         self.0.save(ports).await
     }
 
-    /// Goes on to this stage, also on disk. That the disk cannot be written is reported, and does not hold it up.
+    /// Moves to this stage, also on disk. A failed write is reported, and does not block it.
     pub async fn advance(&self, ports: &Ports, id: &str, stage: Stage) {
         self.set(id, stage);
         let _ = self.0.save(ports).await;

@@ -18,7 +18,7 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// End it, if it runs, and start it afresh (`cycle`, `restart`).
+    /// End it, if it runs, and start it again (`cycle`, `restart`).
     Restart,
     /// End it, if it runs, and leave it so (`shutdown`, `stop`).
     Stop,
@@ -27,9 +27,9 @@ pub enum Action {
 /// What a message is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// No lifecycle message, or one that somebody has read: none of our business.
+    /// Not a lifecycle message, or one that was read already: not our business.
     Ignore,
-    /// A lifecycle message that asks for nothing we know, and why; to be told once and left where it is.
+    /// A lifecycle message that is not understood, and why; to be reported once and left where it is.
     NotUnderstood(String),
     /// It asks for something, and is too old to be carried out.
     TooOld,

@@ -1,9 +1,9 @@
-//! The operator watch: sees to it that Gas Town's commands are seen while they are at work, and when each one ended.
+//! The operator watch: detects Gas Town's commands while they run, and notices when each one ends.
 //!
-//! When the program begins it glances at the youngest processes, three times, because the new one's name comes some
-//! milliseconds after its file was opened. While a command that changes agents runs it looks once a second and waits for
-//! its end. Everything it finds out goes into the [register](super::register::Operations), from where owners take it.
-//! It must not judge what a command means, and it acts on nothing.
+//! When the `gt` binary is opened, it examines the newest processes three times, because a process gets its new name some
+//! milliseconds after the file was opened. While a command that changes agents runs, it scans once a second and waits for the
+//! command's exit. All results go into the [register](super::register::Operations), where owners read them. It must not judge
+//! what a command means, and it acts on nothing.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,12 +22,12 @@ use crate::{
     work::{ReplyTo, Timer, Work},
 };
 
-/// After a beginning, so long until a glance: to the first one the process usually has its name.
+/// Delay between the start of a program and a quick scan: for the first one the process usually has its name.
 const GLANCES: [Duration; 3] =
     [Duration::from_millis(5), Duration::from_millis(15), Duration::from_millis(30)];
-/// Glances fall on multiples of this, so that a burst of beginnings is not a burst of glances.
+/// Quick scans fall on multiples of this, so that a burst of starts does not cause a burst of scans.
 const GRID: Duration = Duration::from_millis(5);
-/// Between two looks at everything while a command runs.
+/// Time between two full scans while a command runs.
 const EVERY: Duration = Duration::from_secs(1);
 /// The least time between two checks of where the program is, when it is its beginnings that ask.
 const CHECK: Duration = Duration::from_secs(1);
@@ -35,21 +35,21 @@ const CHECK: Duration = Duration::from_secs(1);
 /// What the operator watch hears.
 #[derive(Debug)]
 pub enum OperatorMsg {
-    /// From the port's counter: the program may have begun, or its file was replaced.
+    /// From the port's counter: the program may have started, or its file was replaced.
     Begun,
     /// From its timer; one of an earlier generation does nothing.
     GlanceDue(u64),
-    /// From its task: a glance ended that began then.
+    /// From its task: a quick scan ended that began then.
     Glanced(Duration),
-    /// From its timer: something runs, look at everything.
+    /// From its timer: a command runs, make a full scan.
     LookDue,
-    /// From its task: everything was looked at.
+    /// From its task: the full scan ended.
     Looked,
     /// From its task: this process, which began then, has ended.
     Ended(u32, u64),
-    /// From its supervisor: settings may have changed, or some time has passed; look where the program is.
+    /// From its supervisor: settings may have changed, or some time has passed; locate the program again.
     Locate,
-    /// From its task: the program was looked for.
+    /// From its task: the program was located.
     Located,
     /// From anybody: how are you?
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
@@ -59,13 +59,13 @@ pub enum OperatorMsg {
 /// What a probe shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorSnapshot {
-    /// The command lines of those at work, as far as is known.
+    /// The command lines of the running commands, as far as known.
     pub running: Vec<String>,
-    /// Those, and the ones seen at work a moment ago.
+    /// The running commands, and those that ran a moment ago.
     pub recent: Vec<String>,
-    /// Glances at the youngest processes since it began.
+    /// Quick scans since its start.
     pub glances: u64,
-    /// Looks at everything since it began, its own.
+    /// Full scans since its start, only its own.
     pub looks: u64,
 }
 
@@ -86,18 +86,18 @@ pub fn child(deps: &Arc<Deps>) -> ChildSpec {
 pub struct OperatorState {
     deps: Arc<Deps>,
     work: Work<OperatorMsg>,
-    /// When glances are due (monotonic).
+    /// When quick scans are due (monotonic).
     due: BTreeSet<Duration>,
     /// When the timer for the next one goes off, if it is set.
     armed: Option<Duration>,
     timer: Timer,
     glancing: bool,
     allowance: Allowance,
-    /// A look is due or under way, because something runs.
+    /// A full scan is due or under way, because a command runs.
     watching: bool,
     /// The processes whose end is waited for.
     held: BTreeSet<(u32, u64)>,
-    /// When the program was last looked for, and whether that is under way.
+    /// When the program was last located, and whether that is under way.
     located: Option<Duration>,
     locating: bool,
     glances: u64,
@@ -163,7 +163,7 @@ impl Actor for OperatorWatch {
                 state.held.remove(&(pid, born));
                 let its = |it: &&Operation| (it.pid, it.born) == (pid, born);
                 if let Some(operation) = state.deps.operations.recent(state.deps.now()).iter().find(its) {
-                    state.deps.docked.read_again_if(|rig| operation.relabels(rig));
+                    state.deps.directory.read_beads(|rig| operation.relabels(rig));
                 }
                 state.deps.operations.ended(pid, born, state.deps.now());
             }
@@ -186,7 +186,7 @@ impl OperatorState {
         }
     }
 
-    /// Sets the timer for the next glance, as soon as it may be made.
+    /// Sets the timer for the next quick scan, as soon as the allowance permits it.
     fn arm(&mut self) {
         let Some(due) = self.due.first().filter(|_| !self.glancing) else {
             return;
@@ -200,7 +200,7 @@ impl OperatorState {
         self.timer.set(&mut self.work, at.saturating_sub(now), OperatorMsg::GlanceDue);
     }
 
-    /// One glance stands for all that are due by now.
+    /// Makes one quick scan for all that are due by now.
     fn glance(&mut self) {
         self.armed = None;
         let began = self.deps.now().mono;
@@ -226,13 +226,13 @@ impl OperatorState {
         self.arm();
     }
 
-    /// Waits for the end of each command that runs, and looks again in a while: one may become another program.
+    /// Waits for the exit of each running command, and scans again later: a process may become another program.
     fn follow(&mut self) {
         let running = self.deps.operations.running();
         for operation in &running {
             let (pid, born) = (operation.pid, operation.born);
             if self.held.insert((pid, born)) {
-                tracing::debug!("at work: `{}` (PID {pid})", operation.line);
+                tracing::debug!("running: `{}` (PID {pid})", operation.line);
                 let deps = self.deps.clone();
                 let ended = async move {
                     deps.processes.ended(pid, born).await;
@@ -260,7 +260,7 @@ impl OperatorState {
         );
     }
 
-    /// Looks where the program is and has its beginnings told. That there is none is not this actor's business.
+    /// Locates the program and watches its file. A missing program is not this actor's business.
     fn locate(&mut self) {
         if std::mem::replace(&mut self.locating, true) {
             return;
@@ -276,7 +276,7 @@ impl OperatorState {
                 match deps.beginnings.watch(programs).await {
                     Some(why) => {
                         let text =
-                            format!("{why}; commands that end sessions are looked for only after a death");
+                            format!("{why}; commands that end sessions are detected only after a death");
                         deps.problems.report("operator/beginnings", text)
                     }
                     None => deps.problems.clear("operator/beginnings"),

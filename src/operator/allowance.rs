@@ -1,16 +1,16 @@
-//! The allowance: how much of the machine looking may cost. Pure.
+//! The allowance: how much processor time the detection of commands may use. Pure.
 //!
-//! Agents run `gt` all the time, and every time it is looked whether somebody changes the town. Each look has to be paid
-//! for with twenty times its length, of which a second may be owed: a lone command is looked for at once, and however
-//! many begin, looking takes no more than a twentieth of one processor.
+//! Agents run `gt` all the time, and each run is examined for a command that changes the town. After an examination, twenty times
+//! its duration must pass, with a credit of up to one second. So a single command is examined at once, and however many start,
+//! detection uses at most a twentieth of one processor.
 
 use std::time::Duration;
 
-/// A look is paid for with so many times its length.
+/// A scan must be followed by this many times its duration.
 const SHARE: u32 = 20;
-/// So much may be owed.
+/// This much may be owed.
 const CREDIT: Duration = Duration::from_secs(1);
-/// No look costs less: waking up and passing messages is not measured.
+/// The minimum cost of a scan: wake-ups and messages are not measured.
 const LEAST: Duration = Duration::from_micros(250);
 
 /// The account. Times are monotonic.
@@ -21,12 +21,12 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// How long the next look has to wait; zero when it may be made now.
+    /// How long the next scan has to wait; zero when it may start now.
     pub fn wait(&self, now: Duration) -> Duration {
         self.settled.saturating_sub(now + CREDIT)
     }
 
-    /// Notes that a look that ended now took so long.
+    /// Records a scan that ended now and took this long.
     pub fn spent(&mut self, took: Duration, now: Duration) {
         self.settled = self.settled.max(now) + took.max(LEAST).saturating_mul(SHARE);
     }

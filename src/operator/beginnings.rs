@@ -1,8 +1,8 @@
-//! Beginnings: a counter that moves when Gas Town's program is about to begin.
+//! Exec watcher: a counter that moves when Gas Town's program is about to start.
 //!
-//! To run a program the kernel opens its file, which Linux tells through inotify: before the process has its new name, and
-//! so tens of milliseconds before a command has killed anything. Only a hint to look: reading the file moves it too, and
-//! who opened it is not told.
+//! To run a program the kernel opens its file, which Linux reports through inotify: before the process has its new name, and
+//! so tens of milliseconds before a command has killed anything. It is only a hint: reading the file moves the counter too, and
+//! inotify does not say which process opened it.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched files")]
 
 use std::{
@@ -16,12 +16,12 @@ use async_trait::async_trait;
 use notify::Event;
 use tokio::sync::watch;
 
-use crate::town::watched::Watched;
+use crate::{terminal, town::watched::Watched};
 
 /// The port.
 #[async_trait]
 pub trait Beginnings: Send + Sync {
-    /// A counter that moves whenever one of the programs may have begun, and when its file was replaced.
+    /// A counter that moves whenever one of the programs may have started, and when its file was replaced.
     fn begun(&self) -> watch::Receiver<u64>;
 
     /// Tells of exactly these programs from now on. Cheap when they are the same files as before; to be called again from
@@ -74,7 +74,7 @@ impl Beginnings for SystemBeginnings {
             watch.lock().unwrap_or_else(PoisonError::into_inner).exactly(&wanted).1.pop()
         });
         let (path, error) = failed.await.ok()??;
-        Some(format!("{} cannot be watched ({error})", path.display()))
+        Some(format!("{} cannot be watched ({error})", terminal::path(path)))
     }
 }
 

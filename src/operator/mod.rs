@@ -1,7 +1,7 @@
-//! The operator: people and agents who change a town with Gas Town's own commands, seen at work.
+//! The operator: people and agents who change a town with Gas Town's own commands, detected while the commands run.
 //!
-//! `gt` kills sessions on purpose and says so afterwards or never. What it is doing is seen in the process table; from
-//! that it is judged whether a death was meant. Nothing here acts on anything.
+//! `gt` kills sessions on purpose and reports it afterwards, or never. The process table shows what it is doing; from that the
+//! rules judge whether a death was deliberate. Nothing here acts on anything.
 
 pub mod actor;
 mod allowance;

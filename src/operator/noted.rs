@@ -1,4 +1,4 @@
-//! What was seen of Gas Town's commands, and for how long it is remembered. Pure.
+//! The commands of Gas Town that were detected, and how long they are remembered. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,7 @@ pub const REMEMBERED: Duration = Duration::from_secs(10);
 /// For those whose start waits meanwhile it is known for longer: no start waits longer for a remote.
 const KNOWN: Duration = Duration::from_secs(600);
 
-/// More are not remembered; nobody runs so many, and a table of them would help nobody.
+/// Maximum number of remembered commands; real towns stay far below.
 const MOST: usize = 256;
 
 /// A process, and when it began, so that a reused id is another one.
@@ -141,11 +141,11 @@ mod tests {
 
     /// What happens, at a millisecond.
     enum Step {
-        /// A look at everything that began then found these.
+        /// A full scan that began then found these.
         Look(u64, &'static [u32]),
-        /// A look at the young only.
+        /// A quick scan, of young processes only.
         Glance(u64, &'static [u32]),
-        /// Told that this one ended.
+        /// This one was reported to have exited.
         Ended(u64, u32),
     }
     use Step::{Ended, Glance, Look};

@@ -1,6 +1,6 @@
-//! The register of Gas Town's commands seen at work: those that run, and those that ran a moment ago.
+//! The register of detected commands: those that run, and those that ended a moment ago.
 //!
-//! A register and not an actor's state: owners ask it in the moment of a death, and it survives the crash of any actor.
+//! It is a register and not an actor's state: owners read it at the moment of a death, and it survives the crash of any actor.
 
 use std::{
     path::Path,
@@ -18,10 +18,10 @@ use crate::{
     processes::{ProcessesError, shared::Shared},
 };
 
-/// How old a process may be to be shown by a glance.
+/// The maximum age of a process in a quick scan.
 const YOUNG: Duration = Duration::from_secs(2);
 
-/// A look that takes longer has failed; a process table answers in milliseconds.
+/// A scan that takes longer has failed; a process table answers in milliseconds.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The register, shared by all owners; survives the crash of any actor.
@@ -31,16 +31,16 @@ pub struct Operations(Arc<Register>);
 #[derive(Debug, Default)]
 struct Register {
     noted: Mutex<Noted>,
-    /// The look at everything, shared by those who ask at the same time.
+    /// The full scan, shared by concurrent callers.
     look: Shared<Answer>,
 }
 
 type Answer = Result<Vec<Operation>, ProcessesError>;
 
 impl Operations {
-    /// Looks at the process table, and returns those at work now. What was seen is kept for a while.
+    /// Scans the process table, and returns the running commands. The result is remembered for a while.
     ///
-    /// The look began after this was called, and callers that wait at the same time share one. It fails when the process
+    /// The scan began after this was called, and concurrent callers share one. It fails when the process
     /// table cannot be read, or not within five seconds.
     pub async fn look(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let make = || async {
@@ -55,7 +55,7 @@ impl Operations {
         self.0.look.begun_after_now(make).await
     }
 
-    /// Looks at the youngest processes only, which costs little, and returns the commands that are new.
+    /// Scans the youngest processes only, which costs little, and returns the commands that are new.
     pub async fn glance(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let began = ports.now().mono;
         let found = survey(ports, Some(YOUNG)).await?;
@@ -67,12 +67,12 @@ impl Operations {
         self.noted().ended(pid, born, now.mono);
     }
 
-    /// Those at work at the last look.
+    /// The commands that ran at the last scan.
     pub fn running(&self) -> Vec<Operation> {
         self.noted().running()
     }
 
-    /// Those seen at work within the last ten seconds, and those at work at the last look.
+    /// The commands that ran within the last ten seconds, and those of the last scan.
     pub fn recent(&self, now: Now) -> Vec<Operation> {
         self.noted().recent(now.mono)
     }

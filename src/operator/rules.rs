@@ -1,4 +1,4 @@
-//! Which running command is somebody changing this town, and which agents it means. Pure.
+//! Which running command changes this town, and which agents it affects. Pure.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -22,11 +22,11 @@ pub enum Effect {
     Stops,
     /// It may kill sessions on its way, and what is then missing was not meant to be (`sling`, `restart`, `nuke`).
     Changes,
-    /// It changes the label on a rig's bead, and ends nobody (`undock`).
+    /// It changes the label on a rig's bead, and ends no session (`undock`).
     Opens,
 }
 
-/// One of Gas Town's commands at work in this town.
+/// One running command of Gas Town in this town.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// Its process's id.
@@ -143,7 +143,7 @@ fn means(words: &Words<'_>, identity: &Identity) -> bool {
         || words.roles.is_none_or(|roles| roles.contains(&identity.role())) && names(words, identity)
 }
 
-/// Whether it works on this town: from inside, or told by an argument.
+/// Whether it works on this town: from inside, or named by an argument.
 fn is_in(invocation: &Invocation, arguments: &[String], town: &Path) -> bool {
     let directory = invocation.directory.as_deref().map(Path::to_string_lossy);
     let directory = directory.as_deref().map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));

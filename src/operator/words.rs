@@ -1,6 +1,6 @@
-//! The words of Gas Town's command line, and how one is taken apart without knowing the flags of every command. Pure.
+//! The syntax of Gas Town's command line, parsed without knowing the flags of every command. Pure.
 //!
-//! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), their lines as seen in the process table.
+//! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), as their command lines appear in the process table.
 
 use super::rules::Effect;
 use crate::agent::identity::Role;
@@ -18,7 +18,7 @@ const CHANGES: [&str; 20] = [
 /// The word that takes a rig's label away.
 const OPENS: &str = "undock";
 
-/// Commands whose words are text or names for somebody, and that never end a session.
+/// Commands whose arguments are free text or names, and that never end a session.
 #[rustfmt::skip]
 const TALK: [&str; 12] = [
     "mail", "nudge", "broadcast", "escalate", "notify", "log", "help", "prime", "hook", "status-line", "completion",
@@ -38,7 +38,7 @@ const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
 /// Whom a word may end on its way although the command does not name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Whoever the command is about.
+    /// The agents that the command names.
     WhomItIsAbout,
     /// Of those it is about, these roles: it ends what it takes for a dead agent's session, and starts them again.
     Roles(&'static [Role]),

@@ -1,7 +1,7 @@
-//! Polecat health: the actor that knows which polecats a rig has, by their directories, and attends to their pending spawns.
+//! Polecat health: the actor that lists a rig's polecats by their directories, and handles their pending spawns.
 //!
-//! The rig supervisor gives each polecat that is listed an actor of its own. This one must not start or end anything, and a
-//! crash of it touches no agent: its successor lists again.
+//! The rig supervisor gives each listed polecat an actor of its own. This one must not start or end anything, and a crash of it
+//! touches no agent: its successor lists again.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -28,7 +28,7 @@ pub enum HealthMsg {
     Broadcast(Broadcast),
     /// From its rig: the polecats that have an actor, listed or not.
     Known(BTreeSet<AgentName>),
-    /// From its own listing, with the heartbeat it is for; nothing when it was cut short.
+    /// From its own listing, with the heartbeat it is for; nothing when the task panicked.
     Listed(Option<u64>, Option<Result<Roster, String>>),
     /// From the tasks that attend pending spawns.
     Spawns(SpawnEvent),
@@ -55,7 +55,7 @@ pub fn child(plan: HealthPlan) -> ChildSpec {
     ChildSpec { answers_heartbeats: true, ..child }
 }
 
-/// What it is made with.
+/// The arguments of the actor.
 #[derive(Clone)]
 pub struct HealthPlan {
     /// The ports and registers.
@@ -73,7 +73,7 @@ pub struct HealthState {
     deps: Arc<Deps>,
     rig: RigPlan,
     known: BTreeSet<AgentName>,
-    /// Sessions that look like a polecat's and are not, as far as is known.
+    /// Sessions that look like a polecat's and are not, as far as known.
     strangers: BTreeSet<String>,
     spawns: Spawns,
     work: Work<HealthMsg>,
@@ -153,7 +153,7 @@ impl HealthState {
             }
             // Those that are known are looked after all the same.
             Some(Err(why)) => {
-                let text = format!("the polecats of {} are not known: {why}", self.rig.name);
+                let text = format!("cannot list the polecats of {}: {why}", self.rig.name);
                 self.deps.problems.report(key, text);
             }
             // The heartbeat names this part as late.
@@ -164,7 +164,7 @@ impl HealthState {
         }
     }
 
-    /// A session of a polecat that was made since the last listing.
+    /// A session of a polecat that was created since the last listing.
     fn look_for_strangers(&mut self, sweep: &Sweep) {
         let Ok(sessions) = &sweep.sessions else { return };
         let naming = self.deps.settings().tmux.naming;

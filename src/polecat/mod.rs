@@ -1,7 +1,7 @@
 //! Polecats: a rig's workers, each with one piece of hooked work.
 //!
-//! Which there are ([`roster`]), whether one that is gone is missed ([`rules`], [`work`]), and what is said about it
-//! ([`texts`]). How one is restarted is the same for all agents and not here.
+//! [`roster`] lists them, [`rules`] and [`work`] decide whether one that is gone is needed, and [`texts`] are the texts about it.
+//! Restarts are the same for all agents and not here.
 
 pub mod actor;
 pub mod role;

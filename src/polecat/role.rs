@@ -78,7 +78,7 @@ impl Role for Polecat {
 /// The last snapshot may have come before this polecat was known; however old it is, it only nominates.
 fn nominate_by_the_last(agent: &mut Agent) {
     let rig = agent.owner.spec().identity.rig().cloned();
-    if let Some(snapshot) = rig.and_then(|rig| agent.deps.snapshots.last(&rig)) {
+    if let Some(snapshot) = rig.and_then(|rig| agent.deps.snapshot(&rig)) {
         nominate(agent, &snapshot);
     }
 }
@@ -108,7 +108,7 @@ fn may_be_let_go(agent: &Agent) -> bool {
         || deps.directory.contested(&owner.spec().session).is_some()
 }
 
-/// Nothing runs there and nothing is going on: whether there should, its bead says.
+/// Nothing runs there and no work is in progress: its bead says whether there should be.
 fn is_idle(owner: &Owner) -> bool {
     matches!(owner.state(), State::Unseen | State::Absent { .. })
 }

@@ -1,6 +1,6 @@
 //! Which polecats a rig has, and whether one has a worktree: by the directories `gt` made for them (0.2.6 to 0.3).
 //!
-//! It looks and says what is there. What could not be looked at is said to be unknown, never to be missing.
+//! It reads directories and reports. A directory that cannot be read is unknown, never missing.
 
 use std::{
     io,
@@ -10,6 +10,7 @@ use std::{
 use crate::{
     agent::identity::{AgentName, RigName},
     ports::Ports,
+    terminal,
 };
 
 /// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of their names.
@@ -26,13 +27,14 @@ pub async fn crew(ports: &Ports, rig: &RigName) -> Result<Vec<AgentName>, String
 }
 
 async fn names(ports: &Ports, directory: &Path, problem: &str) -> Result<Vec<AgentName>, String> {
-    let failed = |path: &Path, error: io::Error| format!("{}: {error}", ports.paths.shown(path).display());
+    let failed =
+        |path: &Path, error: io::Error| format!("{}: {error}", terminal::path(ports.paths.shown(path)));
     let entries = match ports.files.list(directory).await {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed(directory, error)),
     };
-    let shown = ports.paths.shown(directory).display();
+    let shown = terminal::path(ports.paths.shown(directory));
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for entry in entries.into_iter().filter(|entry| !entry.starts_with('.')) {
         let path = directory.join(&entry);
@@ -54,7 +56,7 @@ pub enum Worktree {
     There(PathBuf),
     /// None.
     Gone,
-    /// It could not be looked, and why.
+    /// The directory could not be read, and why.
     Unknown(String),
 }
 
@@ -68,7 +70,7 @@ pub async fn worktree(ports: &Ports, rig: &RigName, name: &AgentName) -> Worktre
             Ok(true) => return Worktree::There(directory),
             Ok(false) => {}
             Err(error) => {
-                return Worktree::Unknown(format!("{}: {error}", ports.paths.shown(&git).display()));
+                return Worktree::Unknown(format!("{}: {error}", terminal::path(ports.paths.shown(&git))));
             }
         }
     }

@@ -1,8 +1,7 @@
-//! Is a polecat that is gone missed? The judgement of its agent bead and of the bead on its hook. Pure.
+//! Is a polecat that is gone needed? The judgement of its agent bead and of the bead on its hook. Pure.
 //!
-//! It says whether there is work that wants the polecat back, not whether it is dead nor whether it may be started. In
-//! doubt it is not wanted: a polecat started for nothing costs money and does work twice, one not started is looked at
-//! again.
+//! It says whether there is work for the polecat, not whether it is dead nor whether it may be started. In doubt it is not
+//! needed: a polecat started for nothing costs money and does work twice, one that was not started is checked again.
 
 use std::time::Duration;
 
@@ -242,8 +241,8 @@ mod tests {
         };
         for (state, bead, expected) in [
             ("stuck", Answer::NotAsked, "its agent bead says `stuck`"),
-            ("working", Answer::Missing, "gt-1, which is on its hook, does not exist"),
-            ("working", hooked().remove(3).1, "gt-1, which is on its hook, is closed"),
+            ("working", Answer::Missing, "its hooked bead gt-1 does not exist"),
+            ("working", hooked().remove(3).1, "its hooked bead gt-1 is closed"),
         ] {
             let assignment = assignment(&agent(state), &bead, now(), None, GUARD);
             let Assignment::None(why) = &assignment else { panic!("{assignment:?}") };

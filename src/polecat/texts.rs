@@ -8,7 +8,7 @@ pub fn crash_detected(rig: &RigName, name: &AgentName, hook: &str, session: &str
     format!("CRASH DETECTED: polecat {rig}/{name} has hook_bead={hook} but session {session} is dead")
 }
 
-/// The subject of the mail to the witness, when a crashed polecat is not brought back.
+/// The subject of the mail to the witness, when a crashed polecat cannot be restarted.
 pub fn crashed_subject(rig: &RigName, name: &AgentName) -> String {
     format!("CRASHED_POLECAT: {rig}/{name} restart failed")
 }

@@ -2,7 +2,7 @@
 //!
 //! Chosen over `sysinfo` because it needs half the time: measured unoptimised on two cores,
 //! 1771 processes in 50 ms, against 59 ms for 921.
-//! It keeps nothing between two readings.
+//! It keeps nothing between two readings but which processes were young ([`Newcomers`]).
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that reads the process table")]
 
 use std::{
@@ -11,6 +11,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,54 +26,88 @@ use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::R
 const LINE: usize = 16 * 1024;
 /// An environment is read this far.
 const ENVIRONMENT: u64 = 1024 * 1024;
-/// A machine on which more processes than this start in a second, for seconds, may hide a young one from a reading. Each more
-/// that is allowed for costs an open of `/proc/<pid>/stat` where a process of such an id still runs.
+/// A machine on which more processes than this start in a second, for seconds, may hide a young one from a reading.
 const STARTS_A_SECOND: u64 = 500;
+/// What the kernel says of each thread of a process but its first: they have ids of the same kind.
+const OF_A_THREAD: i32 = -1;
+/// So many that are just being made may have an id and not be seen yet.
+const IN_THE_MAKING: u64 = 32;
 
 /// Everything that runs now.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     let uptime = uptime()?;
     // A process that ends while it is read is simply not there any more.
-    Ok(pids()?.0.into_iter().filter_map(|pid| row(stat(pid)?, uptime)).collect())
+    Ok(pids()?.filter_map(|pid| row(stat(pid)?, uptime)).collect())
 }
 
-/// The ids of all processes, the newest first, and the id that was given out last.
-fn pids() -> Result<(Vec<u32>, u32), ProcessesError> {
+/// The ids of all processes.
+fn pids() -> Result<impl Iterator<Item = u32>, ProcessesError> {
     let entries = fs::read_dir("/proc").map_err(|error| ProcessesError(format!("/proc: {error}")))?;
-    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
-    let mut pids: Vec<u32> = entries.filter_map(|entry| number(entry.ok()?)).collect();
-    // Ids are given out in order, and anew from the lowest after the highest possible: what is above the latest is older
-    // than all below it. Read after the list, so that whatever is in the list was given out before.
-    let load = procfs::LoadAverage::current().map_err(|error| failed("/proc/loadavg", error))?;
-    pids.sort_unstable_by_key(|pid| std::cmp::Reverse((*pid <= load.latest_pid, *pid)));
-    Ok((pids, load.latest_pid))
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
-/// The ids of those that began within this time.
-///
-/// The newest are examined, as many ids back as processes are expected to start in this time ([`STARTS_A_SECOND`]); nothing else
-/// is opened. A process that was given an id of its own choice (`clone3`) may be missed.
-fn young(young: Duration) -> Result<Vec<u32>, ProcessesError> {
-    let (pids, latest) = pids()?;
-    let uptime = uptime()?;
-    let most = u64::try_from(young.as_millis()).unwrap_or(u64::MAX).saturating_mul(STARTS_A_SECOND) / 1000;
-    Ok(newest(&pids, latest, most, |pid| Some(row(stat(pid)?, uptime)?.age <= young)))
+/// The processes that began a moment ago, as far as the last reading showed them: the next one opens only those, and those that
+/// were given an id since.
+#[derive(Debug, Default)]
+pub struct Newcomers {
+    young: Vec<u32>,
+    /// The uptime of the last reading, and the id given out last before it.
+    last: Option<(Duration, u32)>,
 }
 
-/// Those of `pids`, the newest first, that are young, among the `most` that started last. When ids wrap around, the kernel skips
-/// those in use: an old process between two young ones says nothing about how many started since, and is not counted.
-fn newest(pids: &[u32], latest: u32, most: u64, is_young: impl Fn(u32) -> Option<bool>) -> Vec<u32> {
-    let highest = pids.iter().copied().max().unwrap_or_default();
+impl Newcomers {
+    /// The ids of those that began within this time. A process that was given an id of its own choice (`clone3`) may be missed.
+    fn read(&mut self, within: Duration) -> Result<Vec<u32>, ProcessesError> {
+        // The id first: what is given one later is left to the next reading.
+        let latest =
+            procfs::LoadAverage::current().map_err(|error| failed("/proc/loadavg", error))?.latest_pid;
+        let highest = procfs::sys::kernel::pid_max().map_err(|error| failed("pid_max", error))?;
+        let (uptime, highest) = (uptime()?, u32::try_from(highest).unwrap_or(u32::MAX));
+        let expected = |time: Duration| {
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(STARTS_A_SECOND) / 1000
+        };
+        let since = self.last.filter(|(then, _)| expected(uptime.saturating_sub(*then)) < u64::from(highest));
+        let given = since.map_or(u64::MAX, |(_, before)| ids_since(before, latest, highest) + IN_THE_MAKING);
+        let is_young = |pid| {
+            let stat = stat(pid)?;
+            let is_thread = stat.exit_signal == Some(OF_A_THREAD);
+            let young = row(stat, uptime)?.age <= within;
+            (!young || !is_thread).then_some(young)
+        };
+        let mut young = newest(latest, highest, given, expected(within), is_young);
+        young.extend(self.young.iter().filter(|pid| is_young(**pid) == Some(true)));
+        young.sort_unstable();
+        young.dedup();
+        (self.young, self.last) = (young.clone(), Some((uptime, latest)));
+        Ok(young)
+    }
+}
+
+/// How many ids were given out after `before`, up to `latest`: they are given out in order, and anew from the lowest after the
+/// highest.
+fn ids_since(before: u32, latest: u32, highest: u32) -> u64 {
+    let around = if latest < before { highest } else { 0 };
+    (u64::from(latest) + u64::from(around)).saturating_sub(before.into())
+}
+
+/// Those that are young among the `given` ids that were given out last, as far back as `most` processes started. The kernel skips
+/// ids in use: an old process between two young ones says nothing about how many started since, and is not counted.
+fn newest(
+    latest: u32,
+    highest: u32,
+    given: u64,
+    most: u64,
+    is_young: impl Fn(u32) -> Option<bool>,
+) -> Vec<u32> {
     let (mut found, mut older) = (Vec::new(), 0);
-    for &pid in pids {
-        let later_ids = if pid <= latest { latest - pid } else { latest.saturating_add(highest - pid) };
-        if u64::from(later_ids) > most.saturating_add(older) {
+    for (later, pid) in (0..given).zip((1..=latest).rev().chain((latest + 1..=highest).rev())) {
+        if later > most.saturating_add(older) {
             break;
         }
         match is_young(pid) {
             Some(true) => found.push(pid),
             Some(false) => older += 1,
-            None => {} // it has ended
+            None => {} // it has ended, or is a thread
         }
     }
     found
@@ -120,7 +155,7 @@ pub fn born(pid: u32) -> Option<u64> {
     (!has_ended(&stat)).then_some(stat.starttime)
 }
 
-/// Whether this process has this very file open; `None` when that may not be looked at.
+/// Whether this process has this very file open; `None` when that may not be examined.
 pub fn has_open(pid: u32, file: &fs::Metadata) -> Option<bool> {
     let wanted = (file.dev(), file.ino());
     let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
@@ -147,10 +182,14 @@ fn names_of(pid: u32) -> Vec<String> {
 }
 
 /// The processes that run this program, without their ancestors; with `young`, those that began within this time.
-pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
+pub fn invocations(
+    program: &str,
+    young: Option<Duration>,
+    newcomers: &Mutex<Newcomers>,
+) -> Result<Vec<Invocation>, ProcessesError> {
     let pids = match young {
-        Some(within) => self::young(within)?,
-        None => pids()?.0,
+        Some(within) => newcomers.lock().unwrap_or_else(PoisonError::into_inner).read(within)?,
+        None => pids()?.collect(),
     };
     let mut buffer = vec![0; LINE];
     Ok(pids.into_iter().filter_map(|pid| invocation(pid, program, &mut buffer)).collect())
@@ -216,7 +255,7 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
         let command = described(pid, executable, command_line(pid, &mut buffer)?, directory)?;
         Some(Resident { command, environment })
     };
-    Ok(pids()?.0.into_iter().filter_map(one).collect())
+    Ok(pids()?.filter_map(one).collect())
 }
 
 /// Those of these variables that a process was given; none where that may not be read.
@@ -249,19 +288,61 @@ mod tests {
     #[test]
     fn old_processes_do_not_hide_young_ones_after_ids_wrapped_around() {
         let block: Vec<u32> = (900..1000).rev().collect();
-        for (name, pids, latest, expected) in [
-            ("none", vec![], 5, vec![]),
-            ("the newest", vec![1001, 999, 998], 1001, vec![1001]),
-            ("one before a block of old ones", [&[1001][..], &block, &[899]].concat(), 1001, vec![1001, 899]),
-            ("one before ids wrapped around", vec![301, 2, 1, 32_767], 301, vec![301, 32_767]),
-            ("one that has ended is passed over", vec![1010, 1007, 1001], 1010, vec![1010, 1001]),
-            ("more started since than are expected", vec![1001, 400], 1001, vec![1001]),
+        for (name, pids, latest, given, expected) in [
+            ("none", vec![], 5, u64::MAX, vec![]),
+            ("the newest", vec![1001, 999, 998], 1001, u64::MAX, vec![1001]),
+            (
+                "one before a block of old ones",
+                [&[1001][..], &block, &[899]].concat(),
+                1001,
+                u64::MAX,
+                vec![1001, 899],
+            ),
+            ("one before ids wrapped around", vec![301, 2, 1, 32_767], 301, u64::MAX, vec![301, 32_767]),
+            ("one that has ended is passed over", vec![1010, 1007, 1001], 1010, u64::MAX, vec![1010, 1001]),
+            ("more started since than are expected", vec![1001, 400], 1001, u64::MAX, vec![1001]),
+            ("given before the last reading", vec![1001, 1000, 899, 898], 1001, 103, vec![1001, 1000, 899]),
         ] {
             let is_young = |pid| match pid {
                 1007 => None,
+                pid if !pids.contains(&pid) => None,
                 pid => Some(!block.contains(&pid) && pid > 2),
             };
-            assert_eq!(newest(&pids, latest, 400, is_young), expected, "{name}");
+            assert_eq!(newest(latest, 32_768, given, 400, is_young), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn ids_are_counted_around_the_end() {
+        for (before, latest, count) in [(5, 5, 0), (5, 9, 4), (32_760, 310, 318), (9, 5, 32_764)] {
+            assert_eq!(ids_since(before, latest, 32_768), count, "from {before} to {latest}");
+        }
+    }
+
+    #[test]
+    fn a_reading_shows_what_an_earlier_one_did_while_it_is_young() {
+        let mut newcomers = Newcomers::default();
+        let (hour, me) = (Duration::from_secs(3600), std::process::id());
+        for reading in 0..3 {
+            assert!(newcomers.read(hour).unwrap().contains(&me), "reading {reading}");
+            // Each takes an id: afterwards ours is not among the last that were given.
+            std::thread::scope(|scope| (0..2 * IN_THE_MAKING).for_each(|_| drop(scope.spawn(|| ()))));
+        }
+        assert!(!newcomers.read(Duration::ZERO).unwrap().contains(&me));
+    }
+
+    #[test]
+    fn a_thread_is_no_process() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+            let _ = ends.recv_timeout(Duration::from_secs(20));
+        });
+        let id = u32::try_from(told.recv_timeout(Duration::from_secs(20)).unwrap()).unwrap();
+        assert!(stat(id).is_some(), "it can be read like a process");
+        assert!(!Newcomers::default().read(Duration::from_secs(3600)).unwrap().contains(&id));
+        drop(end);
+        drop(thread);
     }
 }

@@ -1,5 +1,5 @@
-//! A firm hold on one process: the Linux pidfd, which tells the end of exactly this process and can never reach
-//! another one that was given the same id. Elsewhere, and on kernels before 5.3, there is none to be had.
+//! A handle to one process: the Linux pidfd. It reports the exit of exactly this process, and can never reach another process
+//! that got the same PID. Other systems, and kernels before 5.3, have none.
 //!
 //! It must be used inside a tokio runtime that has its IO driver enabled.
 

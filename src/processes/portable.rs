@@ -2,7 +2,7 @@
 //!
 //! It keeps nothing between two readings.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Mutex, time::Duration};
 
 use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,
@@ -32,9 +32,17 @@ pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
     system.process(pid).map(row).map(|row| (row.parent, row.session))
 }
 
+/// Nothing is kept between two readings here.
+#[derive(Debug, Default)]
+pub struct Newcomers;
+
 /// The processes that run this program, without their ancestors; with `young`, those that began within this time, to the
 /// second.
-pub fn invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
+pub fn invocations(
+    program: &str,
+    young: Option<Duration>,
+    _: &Mutex<Newcomers>,
+) -> Result<Vec<Invocation>, ProcessesError> {
     let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always).with_cwd(UpdateKind::Always);
     let system = read(ProcessesToUpdate::All, what)?;
     let living = system.processes().values().filter(|entry| !has_ended(entry));
@@ -167,9 +175,11 @@ mod tests {
         let own = |found: Result<Vec<Invocation>, ProcessesError>| {
             found.expect("survey").into_iter().filter(|it| it.pid == me).collect::<Vec<_>>()
         };
+        let (ours, theirs) = (Mutex::new(Newcomers), Mutex::new(linux::Newcomers::default()));
         let called = std::env::current_exe().expect("our path");
         let name = called.file_name().expect("its name").to_str().expect("text");
-        let (here, there) = (own(invocations(name, None)), own(linux::invocations(name, None)));
+        let (here, there) =
+            (own(invocations(name, None, &ours)), own(linux::invocations(name, None, &theirs)));
         assert_eq!(here[0].directory, std::env::current_dir().ok());
         // Each reader has a unit of its own for the beginning.
         let there: Vec<_> = there.into_iter().map(|it| Invocation { born: here[0].born, ..it }).collect();
@@ -177,8 +187,8 @@ mod tests {
         for (program, young, count) in
             [("gt", None, 0), (name, Some(Duration::from_secs(3600)), 1), (name, Some(Duration::ZERO), 0)]
         {
-            assert_eq!(own(linux::invocations(program, young)).len(), count, "{program} {young:?}");
+            assert_eq!(own(linux::invocations(program, young, &theirs)).len(), count, "{program} {young:?}");
         }
-        assert_eq!(own(invocations(name, Some(Duration::from_secs(3600)))).len(), 1);
+        assert_eq!(own(invocations(name, Some(Duration::from_secs(3600)), &ours)).len(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! One answer for many who ask at the same time: while one is being made, those who come wait, and share the next.
+//! Single-flight: concurrent callers share the next result.
 //!
-//! What is told was begun after it was asked for, never before: an answer that is only recent would miss what whoever asks
-//! has just heard of. It must not decide what is asked.
+//! A result was always computed after it was asked for, never before: a merely recent result would miss the change that the
+//! caller has just heard of. It must not decide what is asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Clone> Shared<T> {
-    /// An answer that was begun after this call was: made now, or by somebody else who waited at the same time.
+    /// A result whose computation began after this call: made now, or by a concurrent caller.
     pub async fn begun_after_now<F: Future<Output = T>>(&self, make: impl FnOnce() -> F) -> T {
         let before = self.begun.load(Ordering::SeqCst);
         let mut last = self.last.lock().await;

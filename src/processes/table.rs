@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -36,6 +36,7 @@ const AFTER_KILL: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Default)]
 pub struct SystemProcesses {
     survey: Arc<Shared<Result<Arc<Vec<Row>>, ProcessesError>>>,
+    newcomers: Arc<Mutex<source::Newcomers>>,
 }
 
 impl SystemProcesses {
@@ -65,8 +66,8 @@ impl Processes for SystemProcesses {
         program: &str,
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError> {
-        let program = program.to_owned();
-        blocking(move || read_invocations(&program, young)).await
+        let (program, newcomers) = (program.to_owned(), self.newcomers.clone());
+        blocking(move || read_invocations(&program, young, &newcomers)).await
     }
 
     async fn residents(
@@ -141,8 +142,12 @@ fn read_trees(rows: &[Row], roots: &[u32]) -> BTreeMap<u32, Vec<Process>> {
     trees.iter().map(|(root, members)| (*root, members.iter().map(process).collect())).collect()
 }
 
-fn read_invocations(program: &str, young: Option<Duration>) -> Result<Vec<Invocation>, ProcessesError> {
-    let mut found = source::invocations(program, young)?;
+fn read_invocations(
+    program: &str,
+    young: Option<Duration>,
+    newcomers: &Mutex<source::Newcomers>,
+) -> Result<Vec<Invocation>, ProcessesError> {
+    let mut found = source::invocations(program, young, newcomers)?;
     found.retain(|invocation| invocation.pid != std::process::id());
     for invocation in &mut found {
         invocation.ancestors = ancestors(invocation.pid);

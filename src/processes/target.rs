@@ -1,5 +1,4 @@
-//! One process that is to end: it is signalled only while it is the very process that was surveyed, never when its id
-//! was given to another one since.
+//! One process to be ended: it is signalled only while it is the very process that was surveyed, never after its PID was reused.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that ends processes")]
 
 use std::time::Duration;

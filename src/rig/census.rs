@@ -1,7 +1,7 @@
-//! The census: the actor that reads a rig's agent snapshot, once for each heartbeat, for everybody who needs it.
+//! The census: the actor that reads a rig's agent snapshot, once per heartbeat, for all parts that need it.
 //!
-//! It waits for `bd` so that nobody else has to: no heartbeat and no start waits for it. One reading at a time, and at most
-//! one more after it. It judges nothing and owns no agent; the rig supervisor keeps what it read and passes it on.
+//! It waits for `bd` so that nothing else has to: no heartbeat and no start does. One reading runs at a time, and at most one
+//! more is queued. It judges nothing and owns no agent; the rig supervisor keeps the snapshot and passes it on.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::plan::RigPlan;
 use crate::{
+    agent::directory::CENSUS,
     deps::Deps,
     ledger::{
         installed,
@@ -27,11 +28,9 @@ use crate::{
 /// What the census hears.
 #[derive(Debug)]
 pub enum CensusMsg {
-    /// From its rig.
+    /// From its rig, and through the directory.
     Broadcast(Broadcast),
-    /// From an owner, through the register: the rig may have been docked just now.
-    Wanted,
-    /// From its reading, or nothing when that was cut short or the rig's polecats are not known.
+    /// From its reading task, or nothing when that panicked or the rig's polecats are not known.
     Read(Option<Arc<AgentSnapshot>>),
 }
 
@@ -41,7 +40,7 @@ pub struct Census;
 
 /// The census as a child of its rig.
 pub fn child(deps: &Arc<Deps>, rig: &RigPlan, tell: ReplyTo<Arc<AgentSnapshot>>) -> ChildSpec {
-    let (name, arguments) = (format!("{}/census", rig.name), (deps.clone(), rig.clone(), tell));
+    let (name, arguments) = (format!("{}{CENSUS}", rig.name), (deps.clone(), rig.clone(), tell));
     let contact = Contact::taking(|broadcast| Some(CensusMsg::Broadcast(broadcast)));
     ChildSpec::new(name, || Census, move || arguments.clone(), contact)
 }
@@ -67,16 +66,9 @@ impl Actor for Census {
         (deps, rig, tell): Self::Arguments,
     ) -> Result<CensusState, ActorProcessingErr> {
         let post: ReplyTo<CensusMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        let mut wanted = deps.docked.wanted(&rig.name);
-        let mut work = Work::new(post.clone());
-        work.run(async move {
-            while wanted.changed().await.is_ok() {
-                post(CensusMsg::Wanted);
-            }
-        });
-        let mut state = CensusState { deps, rig, reading: None, work, tell };
+        let mut state = CensusState { deps, rig, reading: None, work: Work::new(post), tell };
         // A rig that appears between two heartbeats; one that takes the place of a crashed one has its snapshot.
-        if state.deps.snapshots.last(&state.rig.name).is_none() {
+        if state.deps.snapshot(&state.rig.name).is_none() {
             state.read();
         }
         Ok(state)
@@ -93,10 +85,12 @@ impl Actor for Census {
             // be made more often.
             CensusMsg::Broadcast(Broadcast::Heartbeat(_)) if state.reading.is_some() => {}
             CensusMsg::Broadcast(Broadcast::Heartbeat(_)) => state.read(),
-            CensusMsg::Broadcast(_) => {}
             // What is being read may have been asked before the change.
-            CensusMsg::Wanted if state.reading.is_some() => state.reading = Some(true),
-            CensusMsg::Wanted => state.read(),
+            CensusMsg::Broadcast(Broadcast::ReadBeads) if state.reading.is_some() => {
+                state.reading = Some(true)
+            }
+            CensusMsg::Broadcast(Broadcast::ReadBeads) => state.read(),
+            CensusMsg::Broadcast(_) => {}
             CensusMsg::Read(snapshot) => {
                 if let Some(snapshot) = snapshot {
                     (state.tell)(snapshot);
@@ -113,7 +107,7 @@ impl Actor for Census {
 impl CensusState {
     fn read(&mut self) {
         self.reading = Some(false);
-        if self.deps.bd_version.known().is_none() {
+        if self.deps.bd_version().is_none() {
             let deps = self.deps.clone();
             self.work.run(async move { version::probe(&deps).await });
         }
@@ -131,11 +125,11 @@ async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
     let snapshot = snapshot::read(deps, rig, &polecats).await;
     let key = format!("rig/{}/beads", rig.name);
     match snapshot.doubt() {
-        None => drop(deps.problems.clear(&key)),
-        Some(why) if installed::is_told(why) => drop(deps.problems.clear(&key)),
+        None => deps.problems.clear(&key),
+        Some(why) if installed::is_told(why) => deps.problems.clear(&key),
         Some(why) => {
             let text = format!(
-                "beads of rig {} cannot be read, its label is kept as it last was: {}",
+                "beads of rig {} cannot be read, its last known label is kept: {}",
                 rig.name,
                 shorten(why)
             );

@@ -5,6 +5,5 @@
 
 pub mod census;
 pub mod dock;
-pub mod docked;
 pub mod plan;
 pub mod supervisor;

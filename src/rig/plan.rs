@@ -8,7 +8,7 @@ use crate::{
     town::settings::Naming,
 };
 
-/// What a rig is made of.
+/// The parts of a rig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RigPlan {
     /// Its name.

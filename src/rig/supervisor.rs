@@ -1,14 +1,14 @@
-//! The rig supervisor: stands over a rig's actors, restarts one that crashes, and passes on what the root says.
+//! The rig supervisor: supervises a rig's actors, restarts one that crashes, and passes on messages from the root.
 //!
-//! It owns no agent: each has an actor of its own. Those of polecats follow their directories; one of a crew member is made
-//! once somebody asks for it. Whatever else a rig gets joins its children here.
+//! It owns no agent: each has an actor of its own. The actors of polecats follow their directories; a crew member's is created on
+//! its first request. Anything else a rig gets becomes one of its children here.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::Semaphore;
 
-use super::{census, dock, plan::RigPlan};
+use super::{census, plan::RigPlan};
 use crate::{
     agent::{
         actor::{self, AgentMsg},
@@ -27,7 +27,7 @@ use crate::{
         children::{ChildEvent, Children},
         messages::{Beat, Broadcast, Report, ReportTo},
     },
-    work::{ReplyTo, Work},
+    work::ReplyTo,
 };
 
 /// What a rig supervisor hears.
@@ -39,7 +39,7 @@ pub enum RigMsg {
     SnapshotRead(Arc<AgentSnapshot>),
     /// From polecat health: who there is, by the directories.
     Listed(Roster),
-    /// From the actor of a polecat that is not listed any more: nothing is going on there.
+    /// From the actor of a polecat that is not listed any more: no work is in progress there.
     Idle(AgentName),
     /// From its children.
     Child(ChildEvent),
@@ -75,7 +75,6 @@ pub struct RigState {
     crew: BTreeSet<Identity>,
     /// Taken by the audits of polecats, one after the other.
     audit_turn: Arc<Semaphore>,
-    work: Work<RigMsg>,
     post: ReplyTo<RigMsg>,
 }
 
@@ -101,7 +100,6 @@ impl Actor for RigSupervisor {
             children,
             crew: BTreeSet::new(),
             audit_turn: Arc::new(Semaphore::new(1)),
-            work: Work::new(post.clone()),
             post,
         };
         for child in state.list().into_iter().chain(state.asked_for()) {
@@ -220,7 +218,7 @@ impl RigState {
         })
     }
 
-    /// Polecats that appeared get an actor; those that vanished lose it once nothing is going on with them.
+    /// New polecats get an actor; those that vanished lose it once no work is in progress there.
     async fn listed(&mut self, roster: Roster) -> Result<(), ActorProcessingErr> {
         self.claim_crew(roster.crew);
         let there: BTreeSet<AgentName> = roster.polecats.into_iter().collect();
@@ -240,11 +238,7 @@ impl RigState {
         let known = self.polecats();
         let rig = &self.plan.name;
         let identities = known.iter().map(|name| self.polecat(name)).collect();
-        self.deps.incidents.keep_polecats(rig, &identities);
-        if self.deps.incidents.is_unsaved() {
-            let deps = self.deps.clone();
-            self.work.run(async move { drop(deps.incidents.save(&deps).await) });
-        }
+        self.deps.records.keep_incidents(rig, &identities);
         self.children.cast(&format!("{rig}/polecats"), HealthMsg::Known(known));
         Ok(())
     }
@@ -307,10 +301,9 @@ impl RigState {
 
     /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.
     fn snapshot_read(&self, snapshot: Arc<AgentSnapshot>) {
-        let label = dock::label(&snapshot.rig_bead);
-        self.deps.snapshots.keep(snapshot.clone());
+        let relabelled = self.deps.keep_snapshot(snapshot.clone());
         self.tell_all(&Broadcast::SnapshotRead(snapshot));
-        if label.is_some_and(|label| self.deps.docked.update(&self.plan.name, label)) {
+        if relabelled {
             self.tell_all(&Broadcast::TownChanged);
         }
     }

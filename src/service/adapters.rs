@@ -13,7 +13,7 @@ use crate::{
     ledger::sqlite::SqliteBeads,
     operator::beginnings::SystemBeginnings,
     ports::{Dice, Ports},
-    problems::Problems,
+    problems::{OpenProblems, Problems},
     processes::table::SystemProcesses,
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
@@ -25,8 +25,8 @@ use crate::{
     writes::Writes,
 };
 
-/// The ports of this town on this machine.
-pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> Deps {
+/// The ports of this town on this machine; and what is reported through them, for those who report to people.
+pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> (Deps, OpenProblems) {
     let in_force = settings.borrow().clone();
     let runner = Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]));
     // Resolved once; when it is not there, the adapter says so each time it is asked.
@@ -35,7 +35,8 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
-    Deps::new(Ports {
+    let (problems, open) = Problems::new();
+    let deps = Deps::new(Ports {
         sessions: Arc::new(Tmux::new(tmux)),
         processes: Arc::new(SystemProcesses::new()),
         commands: Arc::new(runner),
@@ -50,9 +51,10 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         paths,
         settings,
         degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
-        problems: Problems::new(),
+        problems,
         writes: Writes::default(),
-    })
+    });
+    (deps, open)
 }
 
 /// Which tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.

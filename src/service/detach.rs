@@ -1,9 +1,9 @@
-//! Detach: starting the own program as a supervisor that outlives whoever started it.
+//! Detach: starts this program as a supervisor in the background.
 //!
-//! Nothing ties it to the caller: it leads a kernel session of its own, so that no hangup of a terminal or of an ssh connection
-//! reaches it; it works in `/`; it has neither the caller's input and outputs nor any other descriptor the caller left
-//! open. Only its complaints can be read here, by way of a file that has no name. Nothing here decides who may run: the
-//! child takes the lock, or says why not.
+//! The child is independent of the caller. It leads a kernel session of its own, so no hangup of a terminal or an ssh
+//! connection reaches it. Its working directory is `/`. It inherits neither stdin, stdout, stderr nor any other descriptor.
+//! Its error messages are read through an unnamed file. This module does not decide who may run: the child takes the lock,
+//! or reports why it cannot.
 #![allow(clippy::disallowed_methods, reason = "the place that starts the own program")]
 
 use std::{
@@ -26,14 +26,14 @@ use super::{
     running::{self, RunningError},
 };
 use crate::{
-    go_duration,
+    go_duration, terminal,
     town::{environment, original, paths::TownPaths},
 };
 
 /// The arguments, before the town's, that make the own program a detached supervisor.
 pub const ARGUMENTS: [&str; 3] = ["run", "--detached", "--town"];
 
-/// How often it is looked whether it is ready.
+/// How often readiness is polled.
 const POLL: Duration = Duration::from_millis(20);
 /// The most that is repeated of what it says, in bytes.
 const WORDS: usize = 16 * 1024;
@@ -59,7 +59,7 @@ pub enum StartError {
         original: Option<String>,
     },
     /// The operating system would not start the program.
-    #[error("{program} cannot be started: {reason}", program = .program.display())]
+    #[error("{} cannot be started: {reason}", terminal::path(.program))]
     NotStarted {
         /// The program.
         program: PathBuf,
@@ -87,7 +87,7 @@ pub enum StartError {
     Unreadable(RunningError),
 }
 
-/// Starts a supervisor of this town, detached, and waits until it is ready, at most so long.
+/// Starts a supervisor of this town, detached, and waits until it is ready, up to a limit.
 ///
 /// Its environment is ours, without what says that we are an agent. Inside a tokio runtime with IO and time.
 pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {
@@ -101,7 +101,7 @@ pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartE
         Err(error) => return Err(StartError::Unreadable(error)),
     }
     let mut detached = Detached::spawn(paths)?;
-    let mut missing = "it has only just begun".to_owned();
+    let mut missing = "it has only just started".to_owned();
     let ready = timeout(limit, detached.ready(paths, &mut missing)).await;
     match ready {
         Ok(Ok(())) => Ok(Started { pid: detached.child.id(), complaints: detached.words() }),

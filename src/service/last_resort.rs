@@ -1,8 +1,8 @@
 //! The last resort: ends the process when an orderly shutdown takes too long.
 //!
-//! Whoever stops us sends TERM, waits 500 ms and sends KILL. A disk or a tool that hangs — also one that hangs the thread
-//! the actors run on — must not keep us from leaving the files as they should be before that. So this needs nothing of
-//! the rest: it runs on threads of its own.
+//! `gt` and service managers send SIGTERM, wait 500 ms, and send SIGKILL. A disk or a tool that hangs, even one that blocks
+//! the actors' thread, must not prevent this process from leaving its files in order before that. So the last resort runs on
+//! threads of its own and depends on nothing else.
 #![allow(clippy::disallowed_methods, reason = "a thread whose only work is to wait and then to leave")]
 
 use std::{
@@ -79,7 +79,7 @@ pub fn tidy(paths: &TownPaths, process: Process) {
     socket::remove(paths);
 }
 
-/// What may still be written by a thread nobody waits for any more.
+/// The files that a thread may still write although no task waits for it.
 fn ours(paths: &TownPaths) -> [PathBuf; 3] {
     [paths.state(), paths.pid_file(), paths.socket()]
 }

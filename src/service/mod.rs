@@ -1,9 +1,9 @@
-//! The service: one process that supervises one town, from the lock to the last line of the log.
+//! The service: one process that supervises one town, from taking the lock to the last line of the log.
 //!
-//! It puts the real adapters together and belongs to the whole process: its signals, its log, what it tells of panics and, as
-//! the last resort, its end are taken over. The order matters to others: the lock decides who is the daemon,
-//! the PID file follows at once because `gt` looks for it 200 ms after a start, and only then comes anything slow. At the
-//! end everything is taken back within 400 ms. It must not decide anything about an agent, and prints nothing.
+//! It builds the real adapters and owns everything that belongs to the whole process: signals, log, panic hook, and the last
+//! resort. The order matters to other programs. The lock decides who is the daemon. The PID file follows at once, because
+//! `gt` looks for it 200 ms after a start. Slow steps come after that. A shutdown undoes all of it within 400 ms. This module
+//! must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
 
 use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use crate::{
     panics,
     problems::Problems,
     signals::{Signal, Signals},
-    stopping,
+    stopping, terminal,
     town::{
         disk_task,
         files::Disk,
@@ -51,69 +51,69 @@ mod signals;
 
 /// The most threads that wait for the disk and the process table at once, however many agents are looked at. A queue is faster
 /// than hundreds of threads, and what hangs for ever must not take more and more memory.
-const MOST_THREADS: usize = 32;
+pub const MOST_THREADS: usize = 32;
 
-/// How often it is looked whether the log can be written.
+/// How often to check whether the log can be written.
 const LOG_CHECK: Duration = Duration::from_secs(5);
 
-/// What [`serve`] is to supervise, and what it shows.
+/// What [`serve`] supervises, and where it logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServeOptions {
-    /// The town's directory; `None`: `GT_TOWN_ROOT`, `GT_ROOT`, or the town around the working directory.
+    /// The town's directory. `None` means `GT_TOWN_ROOT`, `GT_ROOT`, or the town around the working directory.
     pub town: Option<PathBuf>,
-    /// Whether and how the log is shown on standard error too; `daemon/daemon.log` always has plain lines.
+    /// The format of the log on stderr; `None` means no log there. `daemon/daemon.log` always has plain lines.
     pub foreground: Option<LogFormat>,
 }
 
-/// Why a town cannot be supervised, or not any more. The text contains its cause.
+/// Why a town cannot be supervised, or no longer. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct ServeError(#[from] ServiceError);
 
 #[derive(Debug, thiserror::Error)]
 enum ServiceError {
-    /// No town, or not a town.
+    /// The directory is missing or is not a town.
     #[error(transparent)]
     Town(#[from] RootError),
-    /// The operating system gives no event queue.
-    #[error("the event loop cannot be made: {0}")]
+    /// The operating system refused an event queue.
+    #[error("the async runtime cannot be created: {0}")]
     EventLoop(io::Error),
-    /// The operating system gives no signals.
+    /// The operating system refused the signal handlers.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
-    /// Another one supervises this town, or the lock cannot be taken.
+    /// Another supervisor runs in this town, or the lock cannot be taken.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Taking the lock was cut short by a fault of ours.
-    #[error("taking the lock was cut short: {0}")]
+    /// The task that takes the lock panicked.
+    #[error("taking the lock was interrupted: {0}")]
     LockCutShort(tokio::task::JoinError),
-    /// Nobody could find us.
-    #[error("{path} cannot be written: {source}")]
+    /// The PID file cannot be written, so `gt` could not find this process.
+    #[error("{} cannot be written: {source}", terminal::path(.path))]
     PidFile {
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
         source: io::Error,
     },
-    /// What is wrong in `settings/supervisor.json`, or missing there.
+    /// `settings/supervisor.json` has an error, or a required key is missing.
     #[error("{0}")]
     Settings(String),
-    /// The process logs elsewhere already.
+    /// The process has installed another logger already.
     #[error(transparent)]
     Log(#[from] AlreadyInstalled),
     /// The town was moved or deleted, or its lock was.
     #[error(transparent)]
     Lost(#[from] Lost),
-    /// The actors could not be kept up.
+    /// The root actor crashed too often.
     #[error(transparent)]
     Tree(#[from] RunError),
 }
 
-/// Supervises a town until this process gets TERM or INT; the agents stay alive. An error is why it could not run.
+/// Supervises a town until this process gets SIGTERM or SIGINT. The agents keep running.
 ///
-/// It takes the town's lock, so that a town has one supervisor. It takes over signals, log and panic hook of the process, and
-/// ends the process when an orderly stop takes longer than 350 ms. So call it once in a process, on its first thread, and outside
-/// any async runtime: it makes its own.
+/// It takes the town's lock, so a town has one supervisor. It takes over the signals, the log and the panic hook of the process,
+/// and ends the process when an orderly stop takes longer than 350 ms. So call it once per process, on the first thread, and outside
+/// any async runtime: it creates its own.
 ///
 /// ```no_run
 /// use gastown_supervisor::{LogFormat, ServeOptions, serve};
@@ -125,7 +125,7 @@ enum ServiceError {
 /// ```
 ///
 /// # Errors
-/// There is no such town, another process supervises it, its settings cannot be used, or the system does not let us. The
+/// There is no such town, another process supervises it, its settings are invalid, or the system refuses a resource. The
 /// text says what to do.
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     Ok(supervise_town(options)?)
@@ -221,11 +221,13 @@ async fn supervise(
         }
     };
     let (settings_in_force, settings) = watch::channel(settings);
-    let deps = Arc::new(adapters::deps(paths.clone(), settings.clone()).await);
+    let (deps, problems) = adapters::deps(paths.clone(), settings.clone()).await;
+    let deps = Arc::new(deps);
     prepare_own_directory(&deps).await;
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
+        problems,
         settings: Arc::new(settings_in_force),
         hints: Arc::new(SystemHints::new(paths.root())),
         process,
@@ -273,7 +275,7 @@ pub async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
 /// Without it nothing is remembered across our restart; everything else works.
 async fn prepare_own_directory(deps: &Deps) {
     let path = deps.paths.supervisor_dir();
-    let shown = deps.paths.shown(&path).display().to_string();
+    let shown = terminal::path(deps.paths.shown(&path));
     let feed = deps.paths.feed();
     let made = disk_task::run(&path, move |path| {
         journal::disk::sweep(&feed);
@@ -282,8 +284,7 @@ async fn prepare_own_directory(deps: &Deps) {
         Ok(())
     });
     if let Err(error) = made.await {
-        deps.problems
-            .report("own_directory", format!("{shown}/ cannot be made or closed to others: {error}"));
+        deps.problems.report("own_directory", format!("{shown}/ cannot be created or made private: {error}"));
     }
 }
 
@@ -308,7 +309,7 @@ async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infall
         match log.trouble() {
             // It was told on standard error, and a line in the log would be lost.
             Some(text) => problems.note("log", text),
-            None => drop(problems.clear("log")),
+            None => problems.clear("log"),
         }
         tokio::time::sleep(LOG_CHECK).await;
     }

@@ -1,7 +1,7 @@
-//! Readiness: whether a supervisor that was just started has taken its town over.
+//! Readiness: whether a supervisor that was just started has taken over its town.
 //!
-//! The one place that says so. The last thing to come is the answer on the control socket: the socket is made by an actor of
-//! the tree, and `/healthz` is answered by the root, which answers nothing before all its children are there.
+//! This is the only place that decides it. The control socket comes last: an actor of the tree creates it, and the root
+//! answers `/healthz` only when all its children run.
 
 use std::time::Duration;
 

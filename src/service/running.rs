@@ -1,8 +1,8 @@
-//! Running: who supervises a town now, as somebody sees it who is about to stop it or to tell it something.
+//! Running: finds the process that supervises a town, for commands that stop it or send it a signal.
 //!
-//! The lock decides, as Gas Town 0.2.6 to 0.3 has it; the PID file only says where to look. A process is signalled only while
-//! the lock is held, and, where that can be seen, only when it is one that has the lock's file open: the PID file may be
-//! left over from a supervisor that was killed, and its number another program's by now. Nothing here kills.
+//! The lock decides, as in Gas Town 0.2.6 to 0.3. The PID file only says where to look. A process is signalled only while the
+//! lock is held and, where the system shows it, only if the process has the lock file open. A PID file may be left over from a
+//! supervisor that was killed, and another program may have its PID now. Nothing here kills.
 #![allow(
     clippy::disallowed_methods,
     reason = "part of the adapter that finds the holder of the daemon's lock"
@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     processes::Target,
+    terminal,
     town::{
         files::{Disk, Files, LockState},
         lock,
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// How often it is looked again.
+/// Polling interval.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The process that supervises a town: this supervisor, or the original `gt daemon`.
@@ -33,19 +34,20 @@ pub struct Holder {
     paths: TownPaths,
 }
 
-/// Why there is nobody to tell something. The text contains its cause.
+/// Why no supervisor can be signalled. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
-    /// Nobody holds the lock.
-    #[error("not running: nobody supervises {town}")]
+    /// No process holds the lock.
+    #[error("not running: no supervisor in {}", terminal::path(.town))]
     NotRunning {
         /// The town.
         town: PathBuf,
     },
-    /// Somebody holds the lock, and it cannot be told who.
+    /// A process holds the lock, but it is unknown which.
     #[error(
-        "somebody holds {lock}, but daemon/daemon.pid names no process that does; nothing was signalled \
-         (`fuser {lock}` tells who it is)"
+        "a process holds {lock}, but daemon/daemon.pid does not name it; nothing was signalled \
+         (`fuser {lock}` shows which)",
+        lock = terminal::path(.lock)
     )]
     Nameless {
         /// The lock.
@@ -53,7 +55,8 @@ pub enum RunningError {
     },
     /// The lock could not be asked.
     #[error(
-        "{lock} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory"
+        "{} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory",
+        terminal::path(.lock)
     )]
     Unreadable {
         /// The lock.
@@ -72,7 +75,7 @@ pub enum RunningError {
 /// How a stop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Nobody supervises the town any more.
+    /// The town has no supervisor any more.
     Gone,
     /// The process ended, and another one took its place; its id where that is known.
     Replaced(Option<u32>),
@@ -108,7 +111,7 @@ pub(super) async fn named(paths: &TownPaths) -> Result<Option<Holder>, RunningEr
     Ok(process.map(|process| Holder { process, paths: paths.clone() }))
 }
 
-/// Whether nobody holds the lock.
+/// Whether no process holds the lock.
 pub async fn is_free(paths: &TownPaths) -> Result<bool, RunningError> {
     let lock = paths.daemon_lock();
     match Disk.probe_lock(&lock).await {
@@ -134,7 +137,7 @@ impl Holder {
         Err(RunningError::NotOurs { pid: self.pid() })
     }
 
-    /// Tells it to stop (TERM), once, and waits until it has let go of the town, at most so long. Agents stay alive.
+    /// Sends SIGTERM, once, and waits up to this limit until the process has released the town. Agents keep running.
     ///
     /// The original `gt daemon` may need 121 s while it starts agents; this supervisor needs at most 0.4 s.
     pub async fn stop(&self, limit: Duration) -> Result<Stopped, RunningError> {

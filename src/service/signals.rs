@@ -1,6 +1,6 @@
-//! Signals of the operating system, as the supervisor's own.
+//! Operating system signals, translated to the supervisor's own.
 //!
-//! They are taken on a thread of their own, so that a stop is heard even when the actors' thread is stuck.
+//! A dedicated thread receives them, so that a stop arrives even when the actors' thread is stuck.
 
 use std::{io, thread};
 

@@ -1,9 +1,9 @@
-//! The session watch: decides when everything is looked at, and passes on what was seen.
+//! The session watch: decides when all sessions are scanned, and passes on the result.
 //!
-//! It sweeps when the sessions port hints at a change, when a heartbeat asks, and every `tmux.sweep` in any case; one
-//! sweep at a time, hints in between end in one more. Each death is told once, at once: when the port reports an end, or
-//! by the sweep that misses something, before that sweep. It must not judge what a sweep shows or a death means: its
-//! supervisor passes each one on to the owners.
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan runs at a
+//! time; reports during a scan cause one more. Each death is reported once and at once: when the port reports an end, or when a
+//! scan misses a session, before that scan is passed on. It must not judge what a scan shows or a death means: its supervisor
+//! passes each one on to the owners.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,13 +29,13 @@ use crate::{
 /// The name of the session watch.
 pub const NAME: &str = "sessions";
 
-/// Between the beginnings of two sweeps that were only hinted at: a burst of changes is one look, not hundreds.
+/// Minimum time between the starts of two scans that were only hinted at: a burst of changes is one scan, not hundreds.
 const LEAST_GAP: Duration = Duration::from_millis(100);
 
 /// A sweep that takes longer has failed; every question to tmux has its own limit below this.
 const SWEEP_LIMIT: Duration = Duration::from_secs(15);
 
-/// After a sweep, agents' screens are read if they were not for so long.
+/// After a scan, the agents' screens are read if they were not read for this long.
 const SCREENS_EVERY: Duration = Duration::from_secs(30);
 
 /// What the session watch hears.
@@ -43,7 +43,7 @@ const SCREENS_EVERY: Duration = Duration::from_secs(30);
 pub enum WatchMsg {
     /// From its supervisor: sweep now, for this heartbeat.
     SweepFor(u64),
-    /// From its supervisor: something in the town changed, look soon.
+    /// From its supervisor: something in the town changed, scan soon.
     Hint,
     /// From the port's change counter.
     Changed,
@@ -63,13 +63,13 @@ pub enum WatchMsg {
 /// What it reports.
 #[derive(Debug, Clone)]
 pub enum WatchEvent {
-    /// Everything was looked at.
+    /// A scan ended.
     Seen(Seen),
     /// A session ended, or something in it.
     Died(Death),
 }
 
-/// One look at everything.
+/// The result of one full scan.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// What was seen.
@@ -81,13 +81,13 @@ pub struct Seen {
 /// What a probe shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSnapshot {
-    /// Sweeps made since it began.
+    /// Scans since its start.
     pub sweeps: u64,
     /// Whether one is under way.
     pub sweeping: bool,
-    /// Sessions in the last one; `None` when the last one failed, or none was made.
+    /// Sessions in the last scan; `None` when it failed, or none was made.
     pub sessions: Option<usize>,
-    /// Deaths told since it began.
+    /// Deaths reported since its start.
     pub deaths: u64,
 }
 
@@ -96,7 +96,7 @@ pub struct WatchSnapshot {
 pub struct SessionWatch;
 
 /// The session watch as a child: everything depends on it, as without it no death is noticed. Scans go to `scanned`, deaths
-/// straight to the actor of the agent; what is nobody's is no death of an agent.
+/// straight to the actor of the agent; the end of an unknown session is no death of an agent.
 pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
     let deps = deps.clone();
     let to = deps.directory.clone();
@@ -125,7 +125,7 @@ pub struct WatchState {
     again: Option<Option<u64>>,
     last_began: Option<Duration>,
     sessions: Option<usize>,
-    /// Empty after a crash: of what it never saw, it tells no death; the owners see from the sweep what is missing.
+    /// Empty after a crash: it reports no death of sessions it never saw; the owners see in the scan what is missing.
     table: SessionTable,
     deaths: u64,
     /// The agents' screens are being read, and when they were last.
@@ -186,7 +186,7 @@ impl Actor for SessionWatch {
     }
 }
 
-/// Passes on what the port tells by itself.
+/// Passes on what the port reports.
 fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<WatchMsg>) {
     let (mut changes, mut facts) = (sessions.changes(), sessions.facts());
     let post_facts = post.clone();
@@ -208,7 +208,7 @@ fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<Watc
 }
 
 impl WatchState {
-    /// A death is told at once, and everything is looked at where something may have ended.
+    /// Reports a death at once, and triggers a scan where something may have ended.
     fn heard(&mut self, fact: &Fact) {
         let deaths = self.table.heard(fact, self.deps.now());
         self.tell_deaths(deaths);
@@ -224,7 +224,7 @@ impl WatchState {
         }
     }
 
-    /// A hint: look soon, but not more often than every so often.
+    /// A hint: scan soon, but not more often than the minimum interval.
     fn hinted(&mut self) {
         if self.sweeping.is_some() {
             self.again.get_or_insert(None);
@@ -247,7 +247,7 @@ impl WatchState {
         let now = self.deps.now();
         self.last_began = Some(now.mono);
         let deps = self.deps.clone();
-        let panicked = Sweep::failed(now, "a sweep panicked".to_owned());
+        let panicked = Sweep::failed(now, "a scan panicked".to_owned());
         self.work.spawn(
             async move {
                 let sweep = sweep_within(SWEEP_LIMIT, &*deps.sessions, &*deps.processes, now).await;

@@ -1,13 +1,13 @@
-//! Death: one session's end, or the end of what ran in it, told to the owner of its agent once.
+//! Death: the end of one session, or of what ran in it, reported once to the owner of its agent.
 //!
-//! It says that something ended and when that was noticed. Whether an agent is really dead, and whether anybody meant it
-//! to be, is not known yet: that is what [`confirmation`](crate::agent::confirmation) is for.
+//! It says that something ended and when that was noticed. Whether the agent is really dead, and whether the end was deliberate,
+//! is not known yet: that is what [`confirmation`](crate::agent::confirmation) is for.
 
 use std::fmt;
 
 use crate::clock::Now;
 
-/// What tells of a death. Its [`Display`](fmt::Display) is for people.
+/// What reported a death. Its [`Display`](fmt::Display) is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// The kernel, or tmux: a process tmux had started in it ended.
@@ -16,7 +16,7 @@ pub enum Sign {
     Window,
     /// The end of the server.
     Server,
-    /// A look at everything: nothing had told of it before.
+    /// A full scan: nothing had reported it before.
     Sweep,
 }
 
@@ -40,11 +40,11 @@ pub struct Death {
     pub id: String,
     /// When it was noticed.
     pub noticed: Now,
-    /// The exit status of the process that ended, as a shell tells it (128 and the signal's number), where it is known.
+    /// The exit status of the process, as a shell shows it (128 plus the signal's number), where it is known.
     pub exit: Option<i32>,
     /// True when the whole server ended, and every session with it.
     pub with_server: bool,
-    /// What told of it first.
+    /// What reported it first.
     pub sign: Sign,
     /// The processes of the session's panes, as last seen: what ran below them ran inside the session.
     pub panes: Vec<u32>,

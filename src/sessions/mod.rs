@@ -44,11 +44,11 @@ pub struct Pane {
     pub id: String,
     /// The server's id for its window (`@3`).
     pub window: String,
-    /// The process tmux started in it; 0 for one of a dead pane, where the server does not tell it any more.
+    /// The process tmux started in it; 0 for one of a dead pane, where the server no longer reports it.
     pub pid: u32,
     /// True when that process has ended and the pane was kept (`remain-on-exit`), or its terminal is closed.
     pub dead: bool,
-    /// The exit status of a dead pane's process, where the server tells it.
+    /// The exit status of a dead pane's process, where the server reports it.
     pub exit_status: Option<i32>,
     /// True while its process is the one that a supervisor started in it: the session itself keeps the mark, so that it
     /// outlives the supervisor, and does not hold for another process in the same pane.
@@ -66,12 +66,12 @@ impl Session {
         }
     }
 
-    /// Whether it has a pane of which the server tells no process: it may live on there without a terminal.
+    /// Whether it has a pane whose process the server does not report: the process may live on there without a terminal.
     pub fn has_lost_sight(&self) -> bool {
         self.panes.iter().any(|pane| pane.process().is_none())
     }
 
-    /// The pane it was made with, as long as that exists: the server numbers panes in the order they are made.
+    /// The pane it was created with, as long as that exists: the server numbers panes in order of creation.
     pub fn oldest_pane(&self) -> Option<&Pane> {
         self.panes.iter().min_by_key(|pane| pane.number())
     }
@@ -138,7 +138,7 @@ pub enum Fact {
     /// The server may be about to end: until [`ServerExited`](Fact::ServerExited) or [`ServerLasts`](Fact::ServerLasts), what
     /// ends may end with it.
     ServerEnding,
-    /// The server goes on.
+    /// The server continues.
     ServerLasts,
     /// The server ended, and every session with it. What is reported afterwards is of the next one.
     ServerExited,
@@ -199,7 +199,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether a socket that somebody else names is this one.
+    /// Whether a socket named by another program is this one.
     pub fn is_at(&self, socket: &str) -> bool {
         self.socket == Path::new(socket)
     }
@@ -248,7 +248,7 @@ pub trait Sessions: Send + Sync {
 
     /// Creates a detached session, starting the server when there is none, and returns it as created. Its pane is marked as
     /// [started by us](Pane::started_by_us).
-    /// [`SessionsError::Duplicate`] when somebody else was faster.
+    /// [`SessionsError::Duplicate`] when another process was faster.
     async fn create(&self, new: &NewSession) -> Result<Session, SessionsError>;
 
     /// Ends exactly this session. One that is gone already is no error.
@@ -279,7 +279,7 @@ pub trait Sessions: Send + Sync {
     /// or ended, the server went away or came back. A hint to look again, never the truth.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// The facts. Of those nobody listened to, the next list shows the outcome.
+    /// The facts. Those that no receiver got show in the next list.
     fn facts(&self) -> broadcast::Receiver<Fact>;
 
     /// Which incarnation of the server is spoken to; moves when another server answers than before. Key bindings and

@@ -1,7 +1,7 @@
-//! The sweep: one look at all sessions and the processes in them. It is the truth; events only hint at it.
+//! The scan: one reading of all sessions and the processes in them. It is the truth; events are only hints.
 //!
-//! One question to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
-//! sees: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
+//! It takes one query to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
+//! shows: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::{
 /// The process trees of panes, by the pane process's id; or why they could not be read.
 pub type Trees = Result<Arc<BTreeMap<u32, Vec<Process>>>, ProcessesError>;
 
-/// What one look at everything showed.
+/// The result of one full scan.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// When it was begun: what was born later is not in it.
+    /// When it started: processes born later are not in it.
     pub begun: Now,
     /// All sessions by name, or why they could not be listed.
     pub sessions: Result<BTreeMap<String, Arc<Session>>, String>,
@@ -26,7 +26,7 @@ pub struct Sweep {
     pub trees: Trees,
 }
 
-/// What one look showed of one session.
+/// What one scan showed of one session.
 #[derive(Debug, Clone)]
 pub enum Glimpse {
     /// There is none.
@@ -55,7 +55,7 @@ impl Sweep {
     }
 }
 
-/// Looks at everything.
+/// Scans everything.
 pub async fn sweep(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) -> Sweep {
     match sessions.list().await {
         Err(error) => Sweep::failed(now, error.to_string()),
@@ -68,7 +68,7 @@ pub async fn sweep(sessions: &dyn Sessions, processes: &dyn Processes, now: Now)
     }
 }
 
-/// Looks at everything, within this time.
+/// Scans everything, within this limit.
 pub async fn sweep_within(
     limit: Duration,
     sessions: &dyn Sessions,
@@ -83,7 +83,7 @@ pub async fn sweep_within(
     }
 }
 
-/// Looks at one session afresh.
+/// Reads one session anew.
 pub async fn glimpse(sessions: &dyn Sessions, processes: &dyn Processes, name: &str) -> Glimpse {
     match sessions.find(name).await {
         Err(error) => Glimpse::Unknown(error.to_string()),

@@ -32,20 +32,20 @@ use crate::{
     processes::table::SystemProcesses,
 };
 
-/// Everything is scanned this often when nothing happens.
+/// Time between two scans when nothing happens.
 const SCAN_EVERY: Duration = Duration::from_secs(60);
-/// A server that is not there yet cannot say when it comes: so often while no session is seen.
+/// Time between two scans while there is no session: a server that does not run yet cannot report its start.
 const SCAN_FOR_FIRST: Duration = Duration::from_secs(2);
 /// A burst of changes is one scan.
 const SETTLE: Duration = Duration::from_millis(100);
 /// A scan that takes longer has failed.
 const SCAN_LIMIT: Duration = Duration::from_secs(15);
 
-/// What is new about the sessions of a server.
+/// A change of the sessions of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A session lives: it was there when the watch began, is new, or runs something again.
+    /// A session is alive: it existed when the watch began, is new, or runs a process again.
     Appeared {
         /// Its name.
         session: String,
@@ -56,7 +56,7 @@ pub enum Event {
         /// The processes that tmux started in its panes.
         pids: Vec<u32>,
     },
-    /// A session ended, or a process that tmux had started in it. Once for each [`Event::Appeared`], whoever noticed it first.
+    /// A session ended, or a process that tmux had started in it. Reported once for each [`Event::Appeared`].
     Died {
         /// Its name.
         session: String,
@@ -67,16 +67,16 @@ pub enum Event {
         /// Whether the whole server ended, and every session with it.
         with_server: bool,
     },
-    /// The sessions cannot be listed, and why. It is tried again; until then nothing is known.
+    /// The sessions cannot be listed; the text says why. The watcher retries; until then nothing is known.
     Unavailable(String),
 }
 
 /// Watches the sessions of one tmux server. Never starts a server, and waits for one that does not run yet.
 ///
 /// While it watches, an idle session `_supervisor` is in the server, because a tmux client must be attached to some session;
-/// [`close`](Watcher::close) removes it, and it stays when the program is killed. Deaths are noticed within milliseconds, by the kernel's notice (Linux) and tmux's.
+/// [`close`](Watcher::close) removes it; it stays when the program is killed. Deaths are noticed within milliseconds, through the kernel (Linux) and tmux.
 ///
-/// Inside a tokio runtime with IO and time, on a thread that lives as long as the watch: the kernel ends the tmux client with the
+/// Needs a tokio runtime with IO and time, on a thread that lives as long as the watch: the kernel ends the tmux client with the
 /// thread that started it. `main` with a current-thread runtime is such a thread.
 ///
 /// ```no_run
@@ -100,7 +100,7 @@ pub struct Watcher {
     changes: watch::Receiver<u64>,
     facts: broadcast::Receiver<Fact>,
     table: SessionTable,
-    /// Ids of the sessions that appeared and did not die.
+    /// Ids of the sessions that appeared and have not died.
     alive: BTreeSet<String>,
     unavailable: bool,
     /// When the next scan is due, on the monotonic clock.
@@ -109,7 +109,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watch over the server of this socket, with the `tmux` on `PATH`. Nothing is asked before [`next`](Watcher::next).
+    /// Watches the server of this socket, with the `tmux` on `PATH`. It contacts the server at the first [`next`](Watcher::next).
     pub fn new(socket: Socket) -> Self {
         let tmux = Tmux::new(TmuxConfig::new(socket));
         Watcher {
@@ -126,7 +126,7 @@ impl Watcher {
         }
     }
 
-    /// Waits for the next event. Dropping the call loses none.
+    /// Waits for the next event. Cancel safe: a dropped call loses no event.
     pub async fn next(&mut self) -> Event {
         loop {
             if let Some(event) = self.events.pop_front() {

@@ -1,7 +1,7 @@
-//! Attending one pending spawn: is its polecat ready for the word to begin?
+//! Attending one pending spawn: is its polecat ready for its first instruction?
 //!
-//! A session that is gone needs no word; one that does not take input in time is left for the next time, and after a while
-//! for good. What cannot be found out leaves everything as it is. It types into the polecat's own session only, and only
+//! When the session is gone, nothing is sent. When the polecat does not take input in time, it is tried again later, and dropped
+//! after a while. What cannot be found out leaves everything as it is. It types only into the polecat's own session, and only
 //! while an agent lives there.
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use crate::{
     sessions::SessionsError,
 };
 
-/// Between two looks at a screen.
+/// Time between two readings of a screen.
 const SCREEN_POLL: Duration = Duration::from_millis(250);
 
 /// One message to be attended.
@@ -31,13 +31,13 @@ const SCREEN_POLL: Duration = Duration::from_millis(250);
 pub struct Pending {
     /// Its id.
     pub id: String,
-    /// The polecat it tells of.
+    /// The polecat it names.
     pub spec: Arc<AgentSpec>,
     /// There is such a polecat in the rig. The session of one there is not may be another agent's.
     pub is_known: bool,
     /// It has waited long enough.
     pub is_old: bool,
-    /// A later message tells of the same polecat.
+    /// A later message names the same polecat.
     pub is_superseded: bool,
 }
 
@@ -73,21 +73,21 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
         Readiness::Unknown => Attended::Later,
         Readiness::Gone => {
             tracing::warn!(
-                agent = %identity, "its session {} is gone, and it was never told to begin (mail {})",
+                agent = %identity, "its session {} is gone; first instruction not sent (mail {})",
                 pending.spec.session,
                 pending.id
             );
-            remember(deps, pending, "its session is gone", "not told to begin");
+            remember(deps, pending, "its session is gone", "first instruction not sent");
             Attended::Settled
         }
         Readiness::Ready(key) => begin(deps, pending, &key).await,
         Readiness::Not if pending.is_old => {
             let waited = crate::go_duration::format(deps.settings().spawns.prune_after);
             tracing::warn!(
-                agent = %identity, "it was not ready within {waited}, and is not told to begin (mail {})",
+                agent = %identity, "not ready within {waited}; first instruction not sent (mail {})",
                 pending.id
             );
-            remember(deps, pending, &format!("it was not ready within {waited}"), "not told to begin");
+            remember(deps, pending, &format!("not ready within {waited}"), "first instruction not sent");
             Attended::Settled
         }
         Readiness::Not => Attended::Later,
@@ -99,7 +99,7 @@ pub async fn archive(deps: &Deps, id: &str) -> Result<(), String> {
     match inbox::archive(deps, id).await {
         Removal::Done | Removal::NotFound => Ok(()),
         Removal::Failed(why) => {
-            Err(format!("mail {id} in the deacon's inbox, which is done with, is not archived: {why}"))
+            Err(format!("mail {id} in the deacon's inbox, which is processed, cannot be archived: {why}"))
         }
     }
 }
@@ -177,17 +177,17 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
     let identity = &pending.spec.identity;
     match nudge::nudge(deps, &pending.spec, key, texts::BEGIN).await {
         Ok(()) => {
-            tracing::info!(agent = %identity, "is ready, told to begin (mail {})", pending.id);
-            remember(deps, pending, "is ready", "told to begin");
+            tracing::info!(agent = %identity, "ready, first instruction sent (mail {})", pending.id);
+            remember(deps, pending, "ready", "first instruction sent");
         }
         Err(NotDelivered { why, begun: false }) if !pending.is_old => {
-            tracing::warn!(agent = %identity, "not told to begin (mail {}), tried again: {why}", pending.id);
+            tracing::warn!(agent = %identity, "first instruction not sent (mail {}), retried: {why}", pending.id);
             return Attended::Later;
         }
         // Part of it may have been typed: it is not typed again.
         Err(error) => {
-            tracing::warn!(agent = %identity, "was perhaps not told to begin (mail {}): {error}", pending.id);
-            remember(deps, pending, "is ready", &format!("perhaps not told to begin: {error}"));
+            tracing::warn!(agent = %identity, "first instruction perhaps not sent (mail {}): {error}", pending.id);
+            remember(deps, pending, "ready", &format!("first instruction perhaps not sent: {error}"));
         }
     }
     Attended::Settled

@@ -1,7 +1,7 @@
 //! The rounds: the pending spawns of one rig, as a component of the actor that owns its polecats.
 //!
-//! Each message is attended by a task of its own, all side by side. What was decided about a message is remembered as long
-//! as that is in the inbox: one that cannot be archived is never attended again.
+//! Each message has a task of its own; all run at the same time. The outcome of a message is remembered while the message is in
+//! the inbox: one that cannot be archived is never handled again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,14 +26,14 @@ use crate::{
     work::{ReplyTo, Work},
 };
 
-/// So many messages of a rig are attended at the same time: an inbox may hold thousands.
+/// Number of messages of a rig that are handled at the same time: an inbox may hold thousands.
 const SIDE_BY_SIDE: usize = 50;
-/// So many of them are archived at the same time: each takes a run of `gt`, which holds the database.
+/// Number of them that are archived at the same time: each takes a run of `gt`, which holds the database.
 const ARCHIVED: usize = 2;
-/// So many new messages that name another session are told in the log for each reading.
+/// Number of new messages naming another session that are logged for each reading.
 const TOLD: usize = 20;
 
-/// What a task tells of its message: whether that needs nothing more than to be archived, and why it was not.
+/// What a task reports about its message: whether it only needs to be archived, and why it was not.
 #[derive(Debug)]
 pub struct SpawnEvent {
     id: String,
@@ -136,7 +136,7 @@ impl Spawns {
         }
     }
 
-    /// Takes what a task of its own told.
+    /// Takes the report of a task.
     pub fn handle(&mut self, SpawnEvent { id, settled, unarchived }: SpawnEvent) {
         let Some(known) = self.known.get_mut(&id) else { return };
         known.under_way = false;
@@ -157,7 +157,7 @@ impl Spawns {
         problems.report_all(&format!("rig/{}/spawns/archive", self.rig.name), self.unarchived.values());
     }
 
-    /// What is no longer in the inbox is forgotten, once nobody is at it.
+    /// Forgets messages that are no longer in the inbox, once no task handles them.
     fn forget_all_but(&mut self, spawns: &[Spawn]) {
         let there: BTreeSet<&str> = spawns.iter().map(|spawn| spawn.id.as_str()).collect();
         let gone: Vec<String> = self
@@ -200,7 +200,7 @@ impl Spawns {
 
     fn unusable(&mut self, spawn: &Spawn, why: &BadName, is_old: bool) {
         let text = format!(
-            "mail {} in the deacon's inbox tells of a polecat of {} that cannot be: {why}",
+            "mail {} in the deacon's inbox names an impossible polecat of rig {}: {why}",
             spawn.id, self.rig.name
         );
         self.unusable.insert(spawn.id.clone(), text);

@@ -15,7 +15,7 @@ use crate::{
 /// How the subject begins, exactly so.
 const SUBJECT: &str = "POLECAT_STARTED ";
 
-/// A message that tells of a polecat just started.
+/// A message about a polecat that was just started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spawn {
     /// The message's id.
@@ -62,7 +62,7 @@ pub fn of_rig(rig: &RigName, messages: &[Message]) -> Vec<Spawn> {
     its.filter(|message| seen.insert(message.id.as_str())).filter_map(read).collect()
 }
 
-/// Of which of these, in the same order, a later one tells of the same polecat: the word to begin is given once.
+/// Which of these, in the same order, are superseded by a later one about the same polecat: the first instruction is sent once.
 pub fn superseded(spawns: &[Spawn]) -> Vec<bool> {
     let mut later = BTreeSet::new();
     let is_superseded = |spawn: &Spawn| spawn.polecat.as_ref().is_ok_and(|name| !later.insert(name.clone()));

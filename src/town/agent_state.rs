@@ -16,9 +16,9 @@ use crate::agent::identity::RigName;
 pub enum AgentState {
     /// It runs, or is to.
     Running,
-    /// Somebody stopped it.
+    /// It was stopped.
     Stopped,
-    /// Somebody paused it.
+    /// It was paused.
     Paused,
     /// Something else, or nothing.
     Other(String),
@@ -32,7 +32,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<AgentState, FileProblem> {
         state: String,
     }
     let file: File = reading::json(path, bytes)
-        .map_err(|problem| problem.advise("it is written afresh at the agent's next start"))?;
+        .map_err(|problem| problem.advise("the agent rewrites it at its next start"))?;
     Ok(match file.state.as_str() {
         "running" => AgentState::Running,
         "stopped" => AgentState::Stopped,

@@ -16,7 +16,7 @@ use super::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BootStatus {
-    /// Whether boot is at work.
+    /// Whether boot is running.
     pub running: bool,
     /// When it began.
     #[serde(with = "go_time")]
@@ -44,7 +44,7 @@ impl BootStatus {
 
 /// Reads the file's content.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<BootStatus, FileProblem> {
-    reading::json(path, bytes).map_err(|problem| problem.advise("boot writes it afresh"))
+    reading::json(path, bytes).map_err(|problem| problem.advise("boot rewrites it"))
 }
 
 #[cfg(test)]

@@ -30,9 +30,9 @@ pub struct Heartbeat {
 pub struct Pause {
     /// Whether the deacon is paused.
     pub paused: bool,
-    /// Why, in the words of whoever did it.
+    /// The reason, as written by the one who paused it.
     pub reason: Option<String>,
-    /// Since when.
+    /// Since when it is paused.
     pub paused_at: Option<Timestamp>,
     /// By whom.
     pub paused_by: Option<String>,
@@ -51,12 +51,12 @@ pub fn parse_heartbeat(path: &Path, bytes: &[u8]) -> Result<Heartbeat, FileProbl
         last_action: Value,
     }
     let advise = |problem: FileProblem| {
-        problem.advise("the deacon's progress is not known until it writes a right one")
+        problem.advise("the deacon's progress is not known until it writes a valid one")
     };
     let file: File = reading::json(path, bytes).map_err(advise)?;
     let timestamp = file
         .timestamp
-        .ok_or_else(|| advise(FileProblem::whole(path, "it holds no time").about("timestamp")))?;
+        .ok_or_else(|| advise(FileProblem::whole(path, "it has no time").about("timestamp")))?;
     Ok(Heartbeat {
         timestamp,
         cycle: file.cycle.as_u64(),
@@ -119,8 +119,8 @@ mod tests {
             (r#"{"timestamp":"2026-01-16T20:00:00Z","cycle":"three","last_action":7}"#, ok),
             (r#"{"timestamp":"2026-01-16T20:00:00Z","cycle":-1,"last_action":null,"x":[]}"#, ok),
             ("{}", Err("h:1:2: missing field `timestamp`")),
-            (r#"{"timestamp":null}"#, Err("h: timestamp: it holds no time")),
-            (r#"{"timestamp":"0001-01-01T00:00:00Z"}"#, Err("h: timestamp: it holds no time")),
+            (r#"{"timestamp":null}"#, Err("h: timestamp: it has no time")),
+            (r#"{"timestamp":"0001-01-01T00:00:00Z"}"#, Err("h: timestamp: it has no time")),
             (r#"{"timestamp":1768593600}"#, Err("h:1:23: timestamp: invalid type: integer")),
             (r#"{"timestamp":"noon"}"#, Err("h:1:")),
         ] {

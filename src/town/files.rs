@@ -22,6 +22,7 @@ use super::{
     root::{Kind, Probe},
     temporary::Temporary,
 };
+use crate::terminal;
 
 /// The most that is read of one file.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
@@ -29,12 +30,12 @@ pub const LARGEST: u64 = 16 * 1024 * 1024;
 /// How long the lock of a file that is appended to is waited for; its other holders keep it for one write.
 const APPEND_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether somebody else holds the advisory lock (`flock(2)`) of a file.
+/// Whether another process holds the advisory lock (`flock(2)`) of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockState {
-    /// There is no such file, or nobody holds its lock.
+    /// There is no such file, or no process holds its lock.
     Free,
-    /// Somebody holds it exclusively.
+    /// A process holds it exclusively.
     Held,
 }
 
@@ -69,7 +70,7 @@ pub trait Files: Send + Sync {
     /// The names in a directory, sorted.
     async fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
-    /// Probes the lock of a file with a shared lock that is let go at once; never creates or deletes the file.
+    /// Probes the lock of a file with a shared lock that is released at once; never creates or deletes the file.
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState>;
 }
 
@@ -201,12 +202,12 @@ pub(super) fn is_torn(file: &File, length: u64) -> io::Result<bool> {
 }
 
 /// Takes the lock of a file that is appended to, `<path>.lock`; it is held until what is returned is dropped. An error of
-/// kind `TimedOut` when somebody else has held it for 2 s.
+/// kind `TimedOut` when another process has held it for 2 s.
 pub(super) fn append_lock(path: &Path) -> io::Result<File> {
     hold::verify()?;
     let lock_path = suffixed(path, "lock");
     let (lock, _) = opening::for_writing(&lock_path, Whose::Others, 0o644).map_err(|error| {
-        let name = lock_path.file_name().unwrap_or_default().display().to_string();
+        let name = terminal::path(lock_path.file_name().unwrap_or_default());
         io::Error::new(error.kind(), format!("its lock {name} cannot be opened: {error}"))
     })?;
     let deadline = Instant::now() + APPEND_PATIENCE;
@@ -217,7 +218,7 @@ pub(super) fn append_lock(path: &Path) -> io::Result<File> {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(TryLockError::WouldBlock) => {
-                let reason = format!("somebody else has held {}.lock for 2s", path.display());
+                let reason = format!("another process has held {}.lock for 2s", terminal::path(path));
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             Err(TryLockError::Error(error)) => return Err(error),

@@ -13,6 +13,7 @@ use super::{
     paths::TownPaths,
     settings::{self, Naming},
 };
+use crate::terminal;
 
 /// Whether this is a town of Gas Town 1.x: by the file that says how its beads are kept, or, where that says nothing, by their
 /// databases.
@@ -85,7 +86,7 @@ pub fn refusal(root: &Path, tmux: &settings::Tmux, variable: Option<&str>) -> Op
         "{} is a town of Gas Town 1.x, whose agents run on a tmux server of its own under other names; to supervise these \
          and start no second set, put \"tmux\": {{\"socket_name\": {expected:?}, \"naming\": \"prefix\"}} into \
          settings/supervisor.json (`gt status --json` tells the name under .tmux.socket)",
-        root.display()
+        terminal::path(root)
     ))
 }
 

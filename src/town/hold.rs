@@ -19,13 +19,14 @@ use std::{
 use tokio::sync::watch;
 
 use super::{disk_task, paths::TownPaths};
+use crate::terminal;
 
 /// How often it is compared when nothing else happens.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// Why the town is not ours any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path} {what}; this supervisor ends and writes nothing more, the agents stay alive")]
+#[error("{} {what}; this supervisor exits and writes nothing more, the agents keep running", terminal::path(.path))]
 pub struct Lost {
     path: PathBuf,
     what: &'static str,
@@ -77,7 +78,7 @@ impl Hold {
     }
 }
 
-/// Whether the lock's file still stands in its place.
+/// Whether the lock file is still in its place.
 pub(super) fn is_in_place(lock: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(data) => Ok(identity(&data) == identity(&lock.metadata()?)),

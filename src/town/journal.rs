@@ -18,7 +18,7 @@ pub struct FileId {
     pub device: u64,
     /// Its inode there.
     pub inode: u64,
-    /// When it was made, in nanoseconds since 1970, where the file system knows: inodes are used again.
+    /// When it was created, in nanoseconds since 1970, where the file system records it: inodes are reused.
     pub made: Option<i64>,
 }
 

@@ -20,6 +20,7 @@ use super::{
     paths::TownPaths,
     pid,
 };
+use crate::terminal;
 
 /// How long a taken lock is tried again: others probe it by taking it for a moment.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +49,8 @@ pub enum LockError {
     },
     /// The lock file could not be opened or locked.
     #[error(
-        "{path} cannot be locked: {source}; check the owner and permissions of the town's daemon directory"
+        "{} cannot be locked: {source}; check the owner and permissions of the town's daemon directory",
+        terminal::path(.path)
     )]
     Unusable {
         /// The file or its directory.

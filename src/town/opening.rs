@@ -1,9 +1,9 @@
 //! Opening: the one place where this program opens files of a town.
 //!
-//! Anything may stand where a file should: opening a named pipe waits for its other end, opening a device may do whatever
-//! the device does, and a symbolic link may lead to a file that is nobody's business here. So nothing is opened before it
-//! was looked at, opening never waits, what was opened is looked at again, and only a regular file is handed out. It must
-//! not read or write anything. (A disk that hangs is the business of [`disk_task`](super::disk_task).)
+//! Anything may stand where a file should: opening a named pipe waits for its other end, opening a device may have side effects,
+//! and a symbolic link may lead anywhere. So a file is checked before it is opened and again afterwards, opening never waits, and
+//! only a regular file is handed out. It must not read or write anything. ([`disk_task`](super::disk_task) deals with a disk that
+//! hangs.)
 #![allow(clippy::disallowed_methods, reason = "this is the one place that opens files")]
 
 use std::{

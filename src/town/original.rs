@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::terminal;
+
 /// What to do about it.
 pub const WHAT_TO_DO: &str = "stop it with `gt daemon stop`, then start this one (before the next `gt up`, which starts \
                               the original where none runs)";
@@ -16,7 +18,7 @@ pub fn is_program(executable: &Path) -> bool {
 
 /// That it supervises the town, as a sentence without its end.
 pub fn words(pid: u32, executable: &Path) -> String {
-    format!("the original daemon supervises this town: PID {pid}, {}", executable.display())
+    format!("the original daemon supervises this town: PID {pid}, {}", terminal::path(executable))
 }
 
 /// That this process is the original daemon, and what to do; `None` when it is another program, or that cannot be seen.

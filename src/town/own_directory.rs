@@ -1,6 +1,6 @@
-//! The directory of our own state, `daemon/supervisor/`: made at the start, and closed to other users.
+//! The directory of our own state, `daemon/supervisor/`: created at the start, and closed to other users.
 //!
-//! What stands in it is not its business.
+//! It must not know what is in it.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that makes our directory")]
 
 use std::{

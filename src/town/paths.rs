@@ -90,7 +90,7 @@ impl TownPaths {
         estop = "ESTOP";
         /// The raw event log.
         events = ".events.jsonl";
-        /// Held by whoever writes to it.
+        /// Held by every process that writes to it.
         events_lock = ".events.jsonl.lock";
         /// The curated feed.
         feed = ".feed.jsonl";

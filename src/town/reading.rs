@@ -1,7 +1,7 @@
-//! Reading: what came of reading a file that others write, and what to go by when it was unreadable.
+//! Reading: the result of reading a file that others write, and the value to use when it was unreadable.
 //!
-//! Such files can be half-written, of the wrong type or gone at any moment. Whatever is wrong becomes a [`FileProblem`]
-//! that names path, line, column and key. Nothing here touches the disk, and nothing here decides what a file means.
+//! Such files can be half-written, of the wrong type or gone at any moment. Each error becomes a [`FileProblem`] that names path,
+//! line, column and key. Nothing here touches the disk, and nothing here decides what a file means.
 
 use std::{
     fmt, io,
@@ -11,6 +11,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::opening::WrongKind;
+use crate::terminal;
 
 /// The longest piece of foreign text that is repeated in a message, in characters.
 const QUOTED: usize = 200;
@@ -38,7 +39,7 @@ impl Place {
 /// `mayor/rigs.json:3:14: rigs.gastown: invalid type: …; <what to do>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {
-    /// The file, as it was named by whoever read it.
+    /// The file, as its reader named it.
     pub path: PathBuf,
     /// Where in it; `None` when it is about the file as a whole.
     pub place: Option<Place>,
@@ -94,7 +95,7 @@ impl FileProblem {
 
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
+        write!(f, "{}", terminal::path(&self.path))?;
         if let Some(Place { line, column }) = self.place {
             write!(f, ":{line}:{column}")?;
         }
@@ -162,7 +163,7 @@ pub fn json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, FilePro
     Ok(value)
 }
 
-/// The problem a JSON error tells of, without a key.
+/// The problem of a JSON error, without a key.
 pub fn json_problem(path: &Path, error: &serde_json::Error) -> FileProblem {
     let problem = FileProblem::whole(path, json_reason(error));
     match error.line() {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{files::Disk, paths::TownPaths};
+use crate::terminal;
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,33 +34,34 @@ pub trait Probe {
 /// Why there is no town.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// Somebody named a directory that does not exist.
-    #[error("{by} names {path}, which does not exist; name the directory that holds mayor/town.json")]
+    /// The named directory does not exist.
+    #[error("{by} names {}, which does not exist; name the directory that holds mayor/town.json", terminal::path(.path))]
     Missing {
         /// `--town` or the variable.
         by: &'static str,
         /// What it names.
         path: PathBuf,
     },
-    /// Somebody named a file.
-    #[error("{by} names {path}, which is not a directory; name the directory that holds mayor/town.json")]
+    /// A file was named, not a directory.
+    #[error("{by} names {}, which is not a directory; name the directory that holds mayor/town.json", terminal::path(.path))]
     NotADirectory {
         /// `--town` or the variable.
         by: &'static str,
         /// What it names.
         path: PathBuf,
     },
-    /// Somebody named a directory that is no town.
-    #[error("{by} names {path}, which is not a town: it has no mayor/town.json (`gt install` makes a town)")]
+    /// The named directory is not a town.
+    #[error("{by} names {}, which is not a town: it has no mayor/town.json (`gt install` makes a town)", terminal::path(.path))]
     NotATown {
         /// `--town` or the variable.
         by: &'static str,
         /// What it names.
         path: PathBuf,
     },
-    /// Nobody named one, and none lies above the working directory.
+    /// None was named, and there is none at or above the working directory.
     #[error(
-        "no town at or above {cwd} (no mayor/town.json); go into one, or name it with --town or GT_TOWN_ROOT"
+        "no town at or above {} (no mayor/town.json); go into one, or name it with --town or GT_TOWN_ROOT",
+        terminal::path(.cwd)
     )]
     NotFound {
         /// Where the search began.
@@ -69,7 +71,7 @@ pub enum RootError {
     #[error("the working directory cannot be found out: {0}")]
     WorkingDirectory(io::Error),
     /// The disk could not be asked.
-    #[error("{path} cannot be examined: {source}")]
+    #[error("{} cannot be examined: {source}", terminal::path(.path))]
     Unreadable {
         /// The path.
         path: PathBuf,

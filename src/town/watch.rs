@@ -11,7 +11,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -20,8 +23,9 @@ use notify::{Event, EventKind, event::ModifyKind};
 use tokio::sync::watch;
 
 use super::{disk_task, watched::Watched};
+use crate::terminal;
 
-/// The port: who tells that something in the town's directories changed.
+/// The port: reports that something in the town's directories changed.
 #[async_trait]
 pub trait Hints: Send + Sync {
     /// A counter that moves with each change.
@@ -36,6 +40,9 @@ pub trait Hints: Send + Sync {
     /// Watches exactly these directories from now on; of those that do not exist, the nearest one above that does, so that
     /// the counter moves when they appear. They are watched from the next call on. Returns why some cannot be watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
+
+    /// Whether all that should be watched was, at the last call.
+    fn are_complete(&self) -> bool;
 }
 
 /// The operating system's hints; without them, changes are seen at the heartbeat.
@@ -43,13 +50,18 @@ pub struct SystemHints {
     watch: Result<Arc<Mutex<DirectoryWatch>>, String>,
     /// Kept for the receivers when there is nothing to watch with: it never moves.
     still: watch::Sender<u64>,
+    incomplete: AtomicBool,
 }
 
 impl SystemHints {
     /// Watches nothing yet, of the town with this root.
     pub fn new(town: &Path) -> Self {
         let watch = DirectoryWatch::new(town).map(|watch| Arc::new(Mutex::new(watch)));
-        SystemHints { watch: watch.map_err(|error| error.to_string()), still: watch::Sender::new(0) }
+        SystemHints {
+            watch: watch.map_err(|error| error.to_string()),
+            still: watch::Sender::new(0),
+            incomplete: AtomicBool::new(false),
+        }
     }
 
     fn counter(&self, of: impl Fn(&DirectoryWatch) -> watch::Receiver<u64>) -> watch::Receiver<u64> {
@@ -75,6 +87,18 @@ impl Hints for SystemHints {
     }
 
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String> {
+        let why = self.watch_these(directories).await;
+        self.incomplete.store(why.is_some(), Ordering::Relaxed);
+        why
+    }
+
+    fn are_complete(&self) -> bool {
+        !self.incomplete.load(Ordering::Relaxed)
+    }
+}
+
+impl SystemHints {
+    async fn watch_these(&self, directories: Vec<PathBuf>) -> Option<String> {
         let watch = match &self.watch {
             Ok(watch) => watch.clone(),
             Err(why) => return Some(why.clone()),
@@ -95,7 +119,7 @@ pub enum WatchError {
     #[error("files cannot be watched ({0}); changes are noticed at the next heartbeat")]
     NoWatcher(notify::Error),
     /// One directory cannot be watched.
-    #[error("{path} cannot be watched ({source}); changes there are noticed at the next heartbeat")]
+    #[error("{} cannot be watched ({source}); changes there are noticed at the next heartbeat", terminal::path(.path))]
     Directory {
         /// Which.
         path: PathBuf,
@@ -104,7 +128,7 @@ pub enum WatchError {
     },
 }
 
-/// So often it is looked whether a directory appeared while it was not watched.
+/// Number of checks whether a directory appeared while it was not watched.
 const TRIES: usize = 4;
 
 /// A set of watched directories.
@@ -313,7 +337,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A watch, and the paths of all changes it was told of, in order.
+    /// A watch, and the paths of all reported changes, in order.
     struct Told {
         watch: DirectoryWatch,
         paths: mpsc::UnboundedReceiver<PathBuf>,
@@ -328,7 +352,7 @@ mod tests {
             Told { watch: watch.unwrap(), paths }
         }
 
-        /// What was told until a change of `path` was.
+        /// What was reported until a change of `path` was.
         async fn until(&mut self, path: &Path) -> Vec<PathBuf> {
             let mut before = Vec::new();
             let wait = async {

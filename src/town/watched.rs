@@ -1,6 +1,6 @@
-//! Watched: the paths an operating system's watcher watches, each by what stands there.
+//! Watched: the watched paths, each identified by the file or directory that is there now.
 //!
-//! A file or directory that was replaced is another one, and has to be watched anew. It must not know what changes mean.
+//! A replaced file or directory is a different one, and must be watched anew. It must not know what changes mean.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

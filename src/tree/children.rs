@@ -201,7 +201,7 @@ impl Children {
         let sent = self.running(name).map(|actor| actor.cell.send_message(message));
         debug_assert!(
             !matches!(sent, Some(Err(MessagingErr::InvalidActorType))),
-            "{name} takes no such message"
+            "{name} does not take this message"
         );
         sent.is_some()
     }

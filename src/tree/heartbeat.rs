@@ -1,9 +1,9 @@
-//! The heartbeat: the safety net that asks every part of the town to look again.
+//! The heartbeat: the safety net that asks every part of the town to probe again.
 //!
-//! A heartbeat begins, the parts that run are asked, each answers when it has looked and begun what it decided, and when all
-//! have answered or the deadline is past, it is complete. Whoever could not be asked, because its actor is suspended, is late
-//! as well: a heartbeat without a late part means that the whole town was looked at. Never two at a time; the next is due one
-//! interval after the last began. Pure bookkeeping: the [root](super::root) asks and times.
+//! When a heartbeat starts, all running parts are asked. Each answers when it has probed and has started what it decided. The
+//! heartbeat is complete when all have answered or the deadline has passed. A part that could not be asked, because its actor is
+//! suspended, is late too: a heartbeat without a late part means that the whole town was observed. There is never more than one;
+//! the next is due one interval after the start of the last. Pure bookkeeping: the [root](super::root) asks and times.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::clock::Now;
 /// A part's name, as it is reported late: `deacon`, `boot`, `gastown/witness`.
 pub type PartName = String;
 
-/// The look at all sessions that a heartbeat begins with, as a part.
+/// The full scan that a heartbeat begins with, as a part.
 const SESSIONS: &str = "sessions";
 
 /// The heartbeat's state.
@@ -142,7 +142,7 @@ impl Heartbeat {
         self.complete_if_done(now)
     }
 
-    /// The deadline of heartbeat `number` is past: whoever has not answered is late.
+    /// The deadline of heartbeat `number` has passed: parts that have not answered are late.
     pub fn deadline(&mut self, number: u64, now: Now) -> Option<Complete> {
         self.current(number)?;
         Some(self.complete(now))

@@ -12,14 +12,15 @@ use jiff::Timestamp;
 
 use crate::{
     deps::Deps,
-    ledger::Ledger,
+    ports::Ports,
+    terminal,
     town::daemon_state::DaemonState,
     writes::{Content, Write},
 };
 
-/// Histories are written so long after a change,
+/// Debounce before histories are saved,
 const HISTORIES_SETTLE: Duration = Duration::from_secs(2);
-/// and then not again for so many times as long as it took.
+/// and the cool-down after a save, as a multiple of its duration.
 const HISTORIES_REST: u32 = 100;
 
 /// What stays the same about this process while it runs.
@@ -49,7 +50,7 @@ pub async fn write_state(
     write(deps, deps.paths.state(), state).await;
 }
 
-/// Writes the PID file again when somebody deleted it or it does not name us; we hold the lock, so it is ours.
+/// Rewrites the PID file when it was deleted or does not name us; we hold the lock, so it is ours.
 pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     let path = deps.paths.pid_file();
     let ours = pid.to_string();
@@ -59,7 +60,7 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
         }
         _ => {
             if write(deps, path, ours.into_bytes()).await {
-                tracing::info!("PID file was gone or not ours, written again");
+                tracing::info!("PID file was missing or not ours, rewritten");
             }
         }
     }
@@ -112,7 +113,7 @@ async fn write(deps: &Deps, path: PathBuf, content: impl Content + 'static) -> b
 }
 
 fn write_key(deps: &Deps, path: &Path) -> String {
-    format!("write/{}", deps.paths.shown(path).display())
+    format!("write/{}", terminal::path(deps.paths.shown(path)))
 }
 
 /// Before the first retry of what could not be written; doubled for each that fails.
@@ -120,19 +121,15 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// Retries files and events that could not be written for as long as that lasts. Never ends by itself.
-pub async fn keep_writing(ledger: &Ledger) {
-    let mut failed = ledger.writes.failures();
+pub async fn keep_writing(ports: &Ports) {
+    let mut failed = ports.writes.failures();
     // What failed under an earlier caller.
     failed.mark_changed();
     while failed.changed().await.is_ok() {
         let mut pause = FIRST_RETRY;
         loop {
             tokio::time::sleep(pause).await;
-            let files_fail = ledger.writes.retry(ledger).await;
-            if ledger.outbox.waiting() > 0 {
-                ledger.outbox.flush(ledger).await;
-            }
-            if !files_fail && ledger.outbox.waiting() == 0 {
+            if !ports.writes.retry(ports).await {
                 break;
             }
             pause = LONGEST_RETRY.min(pause * 2);

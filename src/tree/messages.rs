@@ -17,22 +17,26 @@ use crate::{
 /// What a part receives from above; most go to all of them.
 #[derive(Debug, Clone)]
 pub enum Broadcast {
-    /// From the root: look again, decide, and answer this heartbeat.
+    /// From the root: probe again, decide, and answer this heartbeat.
     Heartbeat(Beat),
-    /// From the root: everything was looked at.
+    /// From the root: a full scan was made.
     Swept(Arc<Sweep>),
     /// From the session watch: a session ended, or something in it. Sent to the actor of its agent, and to no other.
     Died(Death),
     /// From the root: the settings or files of the town changed; what was decided by them may be different now.
     TownChanged,
-    /// From the root: `daemon/restart_state.json` was changed by somebody else.
+    /// From the root: `daemon/restart_state.json` was changed by another program.
     RestartStateChanged,
-    /// From the root: somebody wants whatever keeps this agent, or all, from being started at once to be over.
+    /// From the root: clear what delays the start of this agent, or of all (`clear-backoff`).
     ClearBackoff(Option<Identity>),
-    /// From the root: somebody asked for this agent to be stopped or started afresh; its owner looks into the register.
+    /// From the root: this agent is to be stopped or restarted on request; its owner reads the register.
     Asked(Identity),
     /// From the root: there may be mail; read the deacon's inbox now.
     ReadMail,
+    /// From whoever saw that its rig was perhaps docked or undocked, to a census: read the rig's beads now.
+    ReadBeads,
+    /// From an owner, to the death window: a death was recorded.
+    DeathRecorded,
     /// From the root: the rigs there are.
     Rigs(Arc<BTreeSet<RigName>>),
     /// From the root: whether the deacon is held. Sent to boot.
@@ -55,7 +59,7 @@ pub struct Beat {
 /// What a part reports to the root.
 #[derive(Debug, Clone)]
 pub enum Report {
-    /// It has looked and begun what it decided; the parts in `delegated` answer for themselves.
+    /// It has probed and started what it decided; the parts in `delegated` answer for themselves.
     Looked {
         /// The heartbeat's number.
         number: u64,
@@ -68,20 +72,20 @@ pub enum Report {
     },
     /// From the deacon: whether it is held (by hand or for restarting too often), so that boot leaves it alone.
     DeaconHeld(bool),
-    /// From a rig: one of its actors was restarted and has not looked yet.
+    /// From a rig: one of its actors was restarted and has not probed yet.
     ActorRestarted,
-    /// From the deacon's mail: somebody asked for this agent to be stopped or started afresh; it is in the register.
+    /// From the mail watcher: this agent is to be stopped or restarted; the request is in the register.
     Asked(Identity),
     /// From the deacon's mail: what is in the inbox.
     MailRead(Arc<Vec<Message>>),
-    /// From a polecat's actor, whose directory is gone: nothing runs there and nothing is going on.
+    /// From a polecat's actor, whose directory is gone: nothing runs there and no work is in progress.
     Idle(Identity),
-    /// From boot: it could not be spawned, or the town is degraded; the deacon should be looked at directly.
+    /// From boot: it could not be spawned, or the town is degraded; the deacon should be checked directly.
     CheckDeacon,
 }
 
 impl Report {
-    /// This part has looked, and no other stands under it.
+    /// This part has probed, and has no parts under it.
     pub fn looked(number: u64, part: impl Into<PartName>) -> Report {
         Report::Looked { number, part: part.into(), delegated: Vec::new(), missed: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! The root: owns the tree of actors, keeps the heartbeat, and carries words between the parts.
+//! The root: owns the tree of actors, runs the heartbeat, and passes messages between the parts.
 //!
 //! It restarts an actor that crashes, suspends one that crashes too often, follows the town as rigs come and go, and stops
 //! everything in order. It owns no agent and decides nothing about one.
@@ -23,7 +23,7 @@ use crate::{
         role::Plain,
         status::AgentStatus,
     },
-    boot::actor as boot,
+    boot::role as boot,
     control::actor as control,
     convoy::actor as convoy,
     deacon::role as deacon,
@@ -33,6 +33,7 @@ use crate::{
     go_duration,
     lifecycle::actor as mail,
     operator::actor as operator,
+    problems::OpenProblems,
     rig::{plan::RigPlan, supervisor as rig},
     sessions::{
         actor::{self as sessions, Seen, WatchMsg},
@@ -48,7 +49,7 @@ mod beating;
 mod following;
 mod supervised;
 
-/// How often it is looked whether somebody deleted the PID file.
+/// How often to check whether the PID file was deleted.
 const PID_CHECK: Duration = Duration::from_secs(5);
 /// A burst of file changes is one reading.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -64,7 +65,7 @@ pub enum RootMsg {
     Reload,
     /// From the process: SIGUSR2 — read `daemon/restart_state.json` again.
     RereadRestartState,
-    /// From the process: SIGUSR1 — look at everything at once.
+    /// From the process: SIGUSR1, scan everything now.
     LookNow,
     /// From the control socket: begin a heartbeat now.
     BeatNow,
@@ -74,15 +75,15 @@ pub enum RootMsg {
     HeartbeatDue(u64),
     /// From its timer: the session watch has not swept for this heartbeat yet.
     SweepIsLate(u64),
-    /// From its task: a sweep for this heartbeat, made without the session watch.
+    /// From its task: a scan for this heartbeat, made without the session watch.
     Swept(u64, Arc<Sweep>),
     /// From its timer: this heartbeat has taken long enough.
     Deadline(u64),
     /// From the file watch, once it has settled.
     TownMayHaveChanged,
-    /// From the file watch: the ledger changed, there may be mail. From the control socket: look whether there is.
+    /// From the file watch: the ledger changed, there may be mail. From the control socket: read the inbox.
     MailMayHaveCome,
-    /// From its reading task; nothing when that was cut short by a fault.
+    /// From its reading task; nothing when that panicked.
     TownRead(Option<Box<TownReading>>),
     /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
     RestartStateRead(bool),
@@ -103,7 +104,7 @@ pub enum RootMsg {
 /// What a probe shows.
 #[derive(Debug)]
 pub struct RootSnapshot {
-    /// Its heartbeat.
+    /// The supervisor's heartbeat.
     pub heartbeat: HeartbeatReport,
     /// What the heartbeat under way waits for.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests read it"))]
@@ -116,14 +117,16 @@ pub struct RootSnapshot {
     pub supervised: Vec<AgentStatus>,
 }
 
-/// What the root is made with. It is made again from the same when it crashes.
+/// The arguments of the root. It is created again from them when it crashes.
 #[derive(Clone)]
 pub struct RootPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,
+    /// What is wrong now, for `status`.
+    pub problems: OpenProblems,
     /// Where new settings are put in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
-    /// Tells when files of the town change.
+    /// Reports changes of the town's files.
     pub hints: Arc<dyn Hints>,
     /// This process.
     pub process: Process,
@@ -281,11 +284,11 @@ impl RootState {
             mail::child(deps, answers),
             feed::child(deps, &self.plan.hints),
             convoy::child(deps),
-            control::child(deps, self.plan.process, myself.clone()),
+            control::child(deps, &self.plan.problems, self.plan.process, myself.clone()),
         ]
     }
 
-    /// The mayor's, once somebody asked for it.
+    /// The mayor's, once requested.
     fn mayor(&self) -> ChildSpec {
         agent::child(&self.plan.deps, (Identity::Mayor, ""), &self.answers(), || Box::new(Plain))
     }
@@ -303,7 +306,7 @@ impl RootState {
         Ok(())
     }
 
-    /// A successor observes first, so the next scan comes at once; and it is told what was said before it was there.
+    /// A successor observes first, so the next scan comes at once; and it gets the messages sent before it was there.
     fn welcome(&self) {
         self.hint_sweep();
         self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));
@@ -370,7 +373,7 @@ impl RootState {
     }
 }
 
-/// The first line of a running daemon; people and scripts look for it.
+/// The first line of a running daemon; people and scripts search for it.
 pub fn running_line(interval: Duration) -> String {
     format!("Daemon running, recovery heartbeat interval {}", go_duration::format(interval))
 }

@@ -24,9 +24,9 @@ pub enum RunError {
     RootCrashed(String),
 }
 
-/// Runs the tree until it is told to stop. Agents are left alive; the actors are gone when it returns.
+/// Runs the tree until a stop signal. Agents keep running; the actors are gone when it returns.
 ///
-/// `root_up` is told the root whenever one was made, so that tests and status can ask it.
+/// `root_up` gets each new root, so that tests and status can ask it.
 pub async fn run(
     plan: RootPlan,
     signals: Signals,
@@ -59,9 +59,7 @@ async fn remember(deps: &Deps, process: Process) {
     deps.records.load(deps).await;
     deps.requests.load(deps).await;
     deps.role_beads.load(deps).await;
-    deps.incidents.load(deps).await;
     deps.histories.load(deps).await;
-    deps.feed.load(deps).await;
 }
 
 enum RootEnd {
@@ -81,7 +79,7 @@ async fn run_root(plan: &RootPlan, signals: &Signals, root_up: &impl Fn(ActorRef
         let signal = tokio::select! {
             biased;
             signal = signals.next() => signal,
-            _ = &mut ended => return RootEnd::Crashed("it ended unasked".to_owned()),
+            _ = &mut ended => return RootEnd::Crashed("it ended without a request".to_owned()),
         };
         let told = match signal {
             Signal::Stop => break,

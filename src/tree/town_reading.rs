@@ -1,4 +1,4 @@
-//! Town reading: the files that say what the town consists of and how it is to be treated, read together.
+//! Town reading: reads the files that say what the town consists of and how it is configured.
 //!
 //! Settings, rigs and routes. What cannot be used is reported once per change, and the last good version stays in force;
 //! a `rigs.json` that does not parse must never look like a town without rigs.
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// So many rigs that are left out are a problem each, the others are one.
+/// Number of left-out rigs that are a problem each; the others are one problem together.
 const LEFT_OUT: usize = 20;
 
 /// What one reading gave.
@@ -45,7 +45,7 @@ pub struct SettingsReading {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SettingsState {
-    /// The number of the reading that was begun last. One is begun when the one before has ended.
+    /// The number of the reading that started last. One starts when the one before has ended.
     pub begun: u64,
     /// The number of the last reading that ended, whether what it found could be used or not: what follows is what came of it.
     pub generation: u64,
@@ -148,7 +148,7 @@ impl Town {
         }
     }
 
-    /// A reading is begun.
+    /// Records that a reading starts.
     pub fn begin(&mut self) {
         self.state.begun += 1;
     }
@@ -185,7 +185,7 @@ impl Town {
         tell(deps, "settings/ours", self.state.refused.clone());
         tell(deps, "settings/next_start", self.state.next_start.clone());
         if let Some(routes) = reading.routes {
-            deps.databases.follow(&routes);
+            deps.follow(&routes);
             self.routes = routes;
         }
         let missing = matches!(reading.rigs, Reading::Missing);
@@ -233,7 +233,7 @@ impl Default for Town {
     }
 }
 
-/// The directories whose files, when they change, are worth a new look.
+/// The directories whose files are worth a new reading when they change.
 pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let root = deps.paths.root();
     let mut directories = vec![

@@ -11,7 +11,7 @@ use gastown_supervisor::{
     ledger::{agents::AgentBead, answer::Answer, bead::Bead, snapshot::AgentSnapshot},
     polecat::role::Polecat,
     rig::plan::RigPlan,
-    tree::{child::ask, messages::Broadcast},
+    tree::{child::ask, housekeeping, messages::Broadcast},
 };
 use ractor::{Actor, ActorRef};
 use serde_json::Value;
@@ -50,7 +50,7 @@ impl Rig {
         self.polecats.iter().for_each(|polecat| polecat.kill());
         self.world.pass(secs(1)).await;
         let (deps, _) = self.world.deps().await;
-        deps.incidents.load(&deps).await;
+        deps.records.load(&deps).await;
         Rig::begin(&self.world, deps).await
     }
 
@@ -67,6 +67,11 @@ impl Rig {
             let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role };
             polecats.push(Actor::spawn(None, AgentActor, plan).await.unwrap().0);
         }
+        // As a root has it done.
+        let ours = deps.clone();
+        tokio::spawn(async move {
+            tokio::join!(housekeeping::keep_records(&ours), housekeeping::keep_writing(&ours))
+        });
         world.pass(secs(1)).await;
         Rig { world: world.clone(), deps, polecats, beats: 0 }
     }

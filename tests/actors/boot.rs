@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    agent::identity::Identity,
-    boot::actor::{Boot, BootMsg, BootPlan},
+    agent::{
+        actor::{AgentActor, AgentMsg, AgentPlan},
+        identity::Identity,
+    },
+    boot::role::Boot,
     deps::Deps,
     ports::Ports,
     tree::{child::ask, messages::Broadcast},
@@ -13,13 +16,14 @@ use ractor::{Actor, ActorRef};
 
 use crate::{Told, beat, spec, town, world::*};
 
-async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<BootMsg> {
-    let plan = BootPlan { boot: spec(Identity::Boot), deacon: spec(Identity::Deacon) };
-    Actor::spawn(None, Boot, (deps.clone(), plan, told.answers())).await.unwrap().0
+async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<AgentMsg> {
+    let (spec, role) = (spec(Identity::Boot), Box::<Boot>::default());
+    let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role };
+    Actor::spawn(None, AgentActor, plan).await.unwrap().0
 }
 
-async fn heartbeat(world: &World, deps: &Deps, boot: &ActorRef<BootMsg>, number: u64) {
-    boot.cast(BootMsg::Broadcast(Broadcast::Heartbeat(beat(deps, number).await))).unwrap();
+async fn heartbeat(world: &World, deps: &Deps, boot: &ActorRef<AgentMsg>, number: u64) {
+    boot.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(deps, number).await))).unwrap();
     world.pass(secs(1)).await;
 }
 
@@ -33,12 +37,12 @@ fn a_held_deacon_is_not_booted() {
     simulate(120, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let boot = spawn(&deps, &told).await;
-        boot.cast(BootMsg::Broadcast(Broadcast::DeaconHeld(true))).unwrap();
+        boot.cast(AgentMsg::Broadcast(Broadcast::DeaconHeld(true))).unwrap();
         heartbeat(&world, &deps, &boot, 1).await;
         assert_eq!(world.state().created(BOOT).len(), 0);
-        let agent = ask(&boot, BootMsg::Probe, millis(1)).await.unwrap();
-        assert_eq!((agent.state, agent.reason.as_deref()), ("absent", Some("the deacon is held")));
-        boot.cast(BootMsg::Broadcast(Broadcast::DeaconHeld(false))).unwrap();
+        let agent = ask(&boot, AgentMsg::Status, millis(1)).await.unwrap();
+        assert_eq!((agent.state, agent.reason_code), ("absent", Some("on_demand")));
+        boot.cast(AgentMsg::Broadcast(Broadcast::DeaconHeld(false))).unwrap();
         heartbeat(&world, &deps, &boot, 2).await;
         assert_eq!(world.state().created(BOOT).len(), 1);
         assert!(world.state().session(BOOT).typed.is_empty(), "boot's command line says it all");

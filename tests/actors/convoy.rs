@@ -256,7 +256,7 @@ fn what_nobody_knows_checks_nothing_and_is_told_once() {
             world.pass(mins(3)).await;
         }
         assert_eq!(alone.checks(), 0);
-        let text = "convoys are not checked, because it is not known whether one is open";
+        let text = "convoys are not checked: cannot tell whether one is open";
         assert_eq!(alone.logged(text), 1);
         assert_eq!(alone.probe().await.open_convoys, None);
         let told = alone.deps.problems.open().remove("convoy/open").unwrap();

@@ -11,12 +11,12 @@ use gastown_supervisor::{
     agent::identity::Identity,
     commands::{Command, CommandError, Commands, Printed},
     deaths::{
-        actor::{DeathWindow, DeathsMsg},
-        register::DeathsSnapshot,
+        actor::{DeathWindow, DeathsMsg, contact},
+        register::{ACTOR, DeathsSnapshot},
         rules::ConfirmedDeath,
     },
     deps::Deps,
-    tree::child::ask,
+    tree::{child::ask, messages::Broadcast},
 };
 use jiff::SignedDuration;
 use ractor::{Actor, ActorRef};
@@ -64,7 +64,9 @@ async fn notifying(world: &World) -> (Arc<Deps>, Notified) {
 }
 
 async fn spawn(deps: &Arc<Deps>) -> ActorRef<DeathsMsg> {
-    Actor::spawn(None, DeathWindow, deps.clone()).await.unwrap().0
+    let actor = Actor::spawn(None, DeathWindow, deps.clone()).await.unwrap().0;
+    deps.directory.register_other(ACTOR, contact().with(actor.clone()));
+    actor
 }
 
 async fn probe(actor: &ActorRef<DeathsMsg>) -> DeathsSnapshot {
@@ -86,6 +88,7 @@ fn all_die(deps: &Deps, sessions: &[&str]) {
 
 fn record(deps: &Deps, death: ConfirmedDeath) {
     deps.deaths.record(death, deps.now(), &deps.settings().deaths);
+    deps.directory.send_to_other(ACTOR, Broadcast::DeathRecorded);
 }
 
 /// The `mass_death` events in the town's log.

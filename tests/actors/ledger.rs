@@ -90,7 +90,7 @@ fn what_is_no_id_is_never_run() {
         let (deps, _) = two_polecats(&world).await;
         for bad in ["--help", "", "a b", "a\0b", "a/b", &"x".repeat(300)] {
             let error = beads::all(beads::read(&deps, &[bad.to_owned()]).await).unwrap_err();
-            assert!(error.ends_with("is no bead's id"), "{error}");
+            assert!(error.ends_with("is not a bead id"), "{error}");
         }
         assert_eq!(world.state().bd_shows(), 0);
     });
@@ -293,7 +293,7 @@ fn more_than_one_call_holds_are_answered_too() {
         assert_eq!(world.state().bd_shows(), 3);
         assert_eq!(beads::one(&deps, "r-none").await, Answer::Missing);
         let refused = beads::one(&deps, "--all").await;
-        assert!(matches!(&refused, Answer::Unknown(why) if why.ends_with("is no bead's id")), "{refused:?}");
+        assert!(matches!(&refused, Answer::Unknown(why) if why.ends_with("is not a bead id")), "{refused:?}");
     });
 }
 

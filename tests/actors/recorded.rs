@@ -195,7 +195,7 @@ fn the_version() {
     simulate(262, |world| async move {
         let deps = answering(&world, "bd/bd_version").await;
         version::probe(&deps).await;
-        let version = deps.bd_version.known().unwrap();
+        let version = deps.bd_version().unwrap();
         assert_eq!((version.major, version.minor, version.has_daemon()), (0, 47, true));
     });
 }
@@ -275,7 +275,7 @@ fn every_removal() {
         for id in ["--all", "", "a b", "a\0b"] {
             for got in [inbox::delete(&deps, id).await, inbox::archive(&deps, id).await] {
                 assert!(
-                    matches!(&got, Removal::Failed(why) if why.ends_with("is no message's id")),
+                    matches!(&got, Removal::Failed(why) if why.ends_with("is not a message id")),
                     "{got:?}"
                 );
             }

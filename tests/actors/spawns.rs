@@ -282,7 +282,7 @@ fn what_cannot_be_archived_is_never_told_twice() {
             assert_eq!(tried(&world).len(), tries);
         }
         let problems = rig.deps.problems.open();
-        assert!(problems["rig/r/spawns/archive"].contains("is not archived"), "{problems:?}");
+        assert!(problems["rig/r/spawns/archive"].contains("cannot be archived"), "{problems:?}");
         world.write_wisp("r", r#""status":"parked""#);
         world.fail("gt", false);
         world.state().trace.retain(|line| !line.what.contains("gt mail archive"));

@@ -110,7 +110,8 @@ fn everybody_is_asked_in_one_wave() {
             deps.directory.register_other(name, address);
         }
         let begun = world.time();
-        let status = gather(&deps, process(&world), &root, millis(700)).await.unwrap();
+        let status =
+            gather((&deps, &deps.problems.reader()), process(&world), &root, millis(700)).await.unwrap();
         assert_eq!(world.time() - begun, millis(700), "no wave waits for another");
         let actors: Vec<&str> = status.actors.iter().map(|actor| actor.name.as_str()).collect();
         assert_eq!(actors, ["rig r", "r/witness"]);
@@ -134,7 +135,14 @@ fn agents_whose_actors_do_not_answer_are_shown_as_unknown() {
             supervisor.deps.directory.register(&identity, hung);
         }
         let root = supervisor.root().await;
-        let status = gather(&supervisor.deps, process(&world), &root, millis(700)).await.unwrap();
+        let status = gather(
+            (&supervisor.deps, &supervisor.deps.problems.reader()),
+            process(&world),
+            &root,
+            millis(700),
+        )
+        .await
+        .unwrap();
         let identities = |of: &StatusReport| -> Vec<String> {
             of.agents.iter().map(|agent| agent.identity.clone()).collect()
         };

@@ -18,8 +18,7 @@ fn after_a_stop_and_after_a_kill_everything_runs_on() {
                 let mut first = town.start();
                 town.wait_started(&AGENTS);
                 let incarnations = || SESSIONS.map(|name| town.incarnation(name).expect(name));
-                let told = || AGENTS.map(|agent| town.received(agent));
-                let before = (incarnations(), told());
+                let before = (incarnations(), AGENTS.map(|agent| town.first_words(agent)));
                 let own =
                     town.server.must(&["display-message", "-p", "-t", "=_supervisor:", "#{session_id}"]);
                 first.stop(with);
@@ -57,7 +56,9 @@ fn after_a_stop_and_after_a_kill_everything_runs_on() {
                 for at in [0, 1, 2, 4] {
                     assert_eq!(now[at], before.0[at], "{with:?}: {}", SESSIONS[at]);
                 }
-                for (agent, (earlier, later)) in AGENTS.iter().zip(before.1.iter().zip(told())) {
+                for (agent, (earlier, later)) in
+                    AGENTS.iter().zip(before.1.iter().zip(AGENTS.map(|agent| town.received(agent))))
+                {
                     assert!(
                         *agent == "beta/witness" || *earlier == later,
                         "{agent} was told something: {later}"

@@ -105,9 +105,9 @@ fn status_of_a_town_that_is_well() {
                  "reason_code": null},
                 {"identity": "deacon", "role": "deacon", "rig": null, "session": "hq-deacon", "state": "paused",
                  "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon"), "reason_code": "patrol_off"},
-                {"identity": "deacon-boot", "role": "boot", "rig": null, "session": "gt-boot", "state": "absent",
-                 "since": "TIME", "restarts": 0, "backoff_until": null, "reason": "boot is disabled",
-                 "reason_code": null},
+                {"identity": "deacon-boot", "role": "boot", "rig": null, "session": "gt-boot", "state": "paused",
+                 "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon"),
+                 "reason_code": "patrol_off"},
             ],
             "problems": {},
         }),
@@ -162,7 +162,7 @@ fn one_that_is_stuck_is_said_to_be_so_in_time() {
         let answered = town.ask(arguments);
         let took = began.elapsed();
         assert_eq!(answered.code, Some(1), "{answered:?}");
-        let said = format!("running (PID {}), but there is no answer", supervisor.pid());
+        let said = format!("running (PID {}), but it does not answer", supervisor.pid());
         assert!(answered.stdout.contains(&said) || answered.stderr.contains(&said), "{answered:?}");
         assert!(took < Duration::from_secs(5), "{took:?}");
     }
@@ -289,12 +289,12 @@ fn a_heartbeat_and_a_reading_of_the_mail_at_once() {
     let town = witness_town();
     let mut supervisor = town.start_and_beat();
     let answered = town.ask(&["poke"]);
-    assert_eq!((answered.code, answered.stdout.as_str()), (Some(0), "a heartbeat begins\n"));
+    assert_eq!((answered.code, answered.stdout.as_str()), (Some(0), "heartbeat triggered\n"));
     town.wait_logged("Heartbeat complete (#2)");
     let read = || town.text("demo/commands.log").matches("gt mail inbox").count();
     town.wait("the readings of the heartbeats", || read() >= 2);
     let before = read();
-    assert_eq!(town.ask(&["poke", "lifecycle"]).stdout, "the deacon's inbox is read\n");
+    assert_eq!(town.ask(&["poke", "lifecycle"]).stdout, "reading of the deacon's inbox triggered\n");
     town.wait("one more", || read() > before);
     assert_eq!(town.ask(&["poke", "something"]).code, Some(2));
     supervisor.stop(Signal::TERM);

@@ -116,12 +116,12 @@ fn started_twice_and_stopped_twice() {
     town.ask(&["start"]).failed(1, &format!("Error: already running (PID {pid})\n"));
     assert_eq!(background.supervisors(), [pid]);
     let before = town.incarnation("gt-alpha-witness");
-    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents keep running\n"));
     assert!(before.is_some() && town.incarnation("gt-alpha-witness") == before);
     assert!(!town.path("daemon/daemon.pid").exists());
     drop(lock(&town));
 
-    let nobody = format!("not running: nobody supervises {}\n", town.root().display());
+    let nobody = format!("not running: no supervisor in {}\n", town.root().display());
     for command in ["stop", "reload"] {
         let told = town.ask(&[command]);
         told.failed(3, &nobody);
@@ -201,7 +201,7 @@ fn one_that_is_not_ready_in_time_is_left_running() {
         &format!("Error: PID {pid} runs, but is not ready after 1s: its control socket does not answer: "),
     );
     assert!(started.stderr.contains("it was left running"), "{started:?}");
-    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents keep running\n"));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn it_outlives_the_terminal_and_holds_nothing_of_its_caller() {
     script.args(["-c", &format!("exec 7>&1; exec {binary} start --town {root}")]);
     script.env(MARK, town.mark());
     let pid = answer(script).pid();
-    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents keep running\n"));
 
     // A terminal that is closed, with everything that runs in it.
     let terminal = Server::new();
@@ -266,7 +266,7 @@ fn a_start_that_is_killed_leaves_the_supervisor_to_itself() {
     town.wait_logged("Heartbeat complete (#1)");
     kill_and_wait(&mut start);
     let pid = background.supervisors()[0];
-    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents stay alive\n"));
+    town.ask(&["stop"]).fine(&format!("stopped (PID {pid}); the agents keep running\n"));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn whoever_holds_the_lock_without_a_name_is_not_touched() {
         ),
     ] {
         names(pid);
-        let holds = format!("Error: somebody holds {}, but ", town.path("daemon/daemon.lock").display());
+        let holds = format!("Error: a process holds {}, but ", town.path("daemon/daemon.lock").display());
         // Each tries for a while whether it is only a probe.
         std::thread::scope(|scope| {
             for (command, said) in
@@ -335,13 +335,13 @@ fn stop_waits_and_says_for_what() {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&said).unwrap());
     let mut stop = command.spawn().unwrap();
     town.wait("what it waits for", || {
-        town.text("said") == format!("waiting for PID {pid} to end, 2m10s at most\n")
+        town.text("said") == format!("waiting up to 2m10s for PID {pid} to exit\n")
     });
     assert!(town.path("told").exists() && stand_in.lives());
     assert!(stop.try_wait().unwrap().is_none());
     town.put("may-end", "");
     process::signal(pid, Signal::USR1);
-    assert_eq!(ended(stop).stdout, format!("stopped (PID {pid}); the agents stay alive\n"));
+    assert_eq!(ended(stop).stdout, format!("stopped (PID {pid}); the agents keep running\n"));
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_stubborn_one_is_named_and_not_killed() {
     for command in ["stop", "restart"] {
         let told = town.ask(&[command, "--timeout", "100ms"]);
         let names = format!(
-            "Error: PID {pid} was told to stop and still holds daemon/daemon.lock after 100ms; nothing was killed"
+            "Error: PID {pid} got SIGTERM but still holds daemon/daemon.lock after 100ms; nothing was killed"
         );
         told.failed(1, &names);
         assert_eq!(told.stdout, "", "{command}");
@@ -403,7 +403,7 @@ fn one_whose_place_is_taken_at_once_is_told() {
     let stand_in = stand_in(&town, "trap 'sleep 600 & printf $! >heir; exit' TERM");
     let told = town.ask(&["stop"]);
     let heir = Guarded::of(town.text("heir").parse().unwrap());
-    let names = format!("Error: PID {} ended, but another one took its place", stand_in.pid());
+    let names = format!("Error: PID {} exited, but another one took its place", stand_in.pid());
     assert!(told.code == Some(1) && told.stderr.contains(&names), "{told:?}");
     assert!(heir.lives());
 }

@@ -88,9 +88,7 @@ fn a_crashed_polecat_with_work_is_back_and_one_without_is_left() {
     for name in ["killed", "zombie"] {
         town.wait("its start", || town.started(&format!("gastown/polecats/{name}")) == 1);
     }
-    town.wait_logged(
-        "gastown/polecats/finished: not running, not started: gt-w3, which is on its hook, is closed",
-    );
+    town.wait_logged("gastown/polecats/finished: not running, not started: its hooked bead gt-w3 is closed");
     town.wait_replaced("gt-gastown-killed", &killed);
     town.wait("both records of the crashes", || town.crashes().len() == 2);
     town.wait("the events", || town.events().len() == 4);

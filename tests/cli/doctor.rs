@@ -129,11 +129,11 @@ fn a_well_town_that_is_supervised() {
     let told = |area: &str, text: &str| well.iter().any(|(of, what)| of == area && what.contains(text));
     assert!(told("supervisor", &format!("a supervisor runs: PID {} (", supervisor.pid())), "{well:#?}");
     assert!(told("tmux", "answers: 4 sessions, 3 agents") && told("tmux", "control mode works"), "{well:#?}");
-    assert!(told("sockets", "no agent of this town on another tmux server (0 looked at)"), "{well:#?}");
+    assert!(told("sockets", "no agent of this town on another tmux server (0 checked)"), "{well:#?}");
     assert!(told("tools", "bd version 0.47.2 (/") && told("tools", "gt version 0.2.6 (/"), "{well:#?}");
     // What it does not know by itself, the supervisor tells it.
     town.put("mayor/rigs.json", "{");
-    town.wait("the problem", || examine(&town).0["findings"].to_string().contains("it tells of "));
+    town.wait("the problem", || examine(&town).0["findings"].to_string().contains("it reports "));
     town.rigs(&["alpha"]);
     assert_eq!(keys(), before, "no session, client or key binding was made");
     assert_eq!(town.incarnation("hq-deacon"), incarnation);
@@ -144,7 +144,11 @@ fn a_well_town_that_is_supervised() {
     let (report, code) = examine(&town);
     assert_eq!((code, found(&report, "wrong")), (0, vec![]), "{report:#}");
     let notes: Vec<_> = found(&report, "note").into_iter().map(|(_, what)| what).collect();
-    assert_eq!(notes.iter().filter(|what| what.contains("nobody holds the lock")).count(), 2, "{notes:#?}");
+    assert_eq!(
+        notes.iter().filter(|what| what.contains("no process holds the lock")).count(),
+        2,
+        "{notes:#?}"
+    );
     assert_eq!(changed(&left, &listing(&town.path("daemon"))), Vec::<PathBuf>::new(), "left as they are");
 }
 
@@ -160,7 +164,7 @@ fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
         ("settings/supervisor.json",         "{\n  \"hartbeat\": {}}",                     "wrong", 2, 3,  "hartbeat: unknown key"),
         ("settings/config.json",             "{\"agents\":\n {\"a\": {\"args\": 1}}}",     "wrong", 2, 17, "agents.a.args: invalid type"),
         ("settings/agents.json",             half,                                         "wrong", 2, 4,  "EOF while parsing"),
-        ("alpha/settings/config.json",       "{\"runtime\":\n []}",                        "wrong", 2, 2,  "runtime: an agent is described"),
+        ("alpha/settings/config.json",       "{\"runtime\":\n []}",                        "wrong", 2, 2,  "runtime: an agent must be an object"),
         ("alpha/settings/agents.json",       "[]",                                         "wrong", 1, 1,  "invalid type"),
         ("alpha/config.json",                "{\n\"default_branch\": 7}",                  "wrong", 2, 19, "default_branch: invalid type"),
         ("alpha/.runtime/witness.json",      half,                                         "wrong", 2, 4,  "EOF while parsing"),
@@ -180,7 +184,7 @@ fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
         ("daemon/supervisor/feed.json",      "",                                           "wrong", 1, 1,  "it is empty"),
         ("daemon/supervisor/role_beads.json", "\u{feff}{}",                                "wrong", 1, 1,  "byte order mark"),
         ("mayor/town.json",                  "nonsense",                                   "wrong", 1, 1,  "expected an object"),
-        ("deacon/.runtime/session_id",       "two words",                                  "note",  1, 1,  "its first line is no conversation id"),
+        ("deacon/.runtime/session_id",       "two words",                                  "note",  1, 1,  "its first line is not a conversation id"),
         (".events.jsonl",                    "{\"ts\":\"2026-01-16T12:00:00Z\",\"type\":\"x\"}\n{\"ts\": tr\n", "note", 2, 9, "EOF while parsing"),
         (".feed.jsonl",                      "\n7\n",                                      "note",  2, 1,  "invalid type"),
     ];
@@ -286,7 +290,7 @@ fn tools_that_are_missing_hang_or_fail() {
     assert_eq!(told(&notes, "its version is not known: `bd version` did not end within 3s"), 1, "{notes:#?}");
     assert_eq!(told(&wrong, "git (") + told(&wrong, "exit code 4"), 2, "{wrong:#?}");
     assert_eq!(
-        told(&wrong, "broken: polecats are not started, and no worktree is brought up to date"),
+        told(&wrong, "broken: polecats are not started, and worktrees are not updated"),
         1,
         "{wrong:#?}"
     );
@@ -306,7 +310,7 @@ fn tools_that_are_missing_hang_or_fail() {
         1,
         "{report:#}"
     );
-    assert_eq!(told(&found(&report, "note"), "its servers could not be looked at"), 1, "{report:#}");
+    assert_eq!(told(&found(&report, "note"), "the tmux servers could not be checked"), 1, "{report:#}");
 }
 
 #[test]
@@ -346,7 +350,7 @@ fn agents_on_another_tmux_server() {
         [(
             "sockets".to_owned(),
             format!(
-                "agents of this town run on {socket}, and the supervisor uses {used}: alpha-refinery, hq-deacon"
+                "agents of this town run on {socket}, but the supervisor uses {used}: alpha-refinery, hq-deacon"
             )
         )],
         "{report:#}"
@@ -354,7 +358,7 @@ fn agents_on_another_tmux_server() {
     let finding = report["findings"].as_array().unwrap().iter().find(|it| it["severity"] == "wrong").unwrap();
     assert!(finding["hint"].as_str().unwrap().contains("set tmux.socket_name to \"split\""), "{finding}");
     let unknown = format!(
-        "sessions named like this town's agents run on {socket}, whose is not known: gt-alpha-witness"
+        "sessions named like this town's agents run on {socket}; their town is not known: gt-alpha-witness"
     );
     assert!(found(&report, "note").contains(&("sockets".to_owned(), unknown)), "{report:#}");
     assert_eq!((sessions(), listing(&tmpdir(&town))), before);
@@ -366,7 +370,7 @@ fn agents_on_another_tmux_server() {
     assert_eq!(wrong.len(), 1, "{wrong:#?}");
     assert_eq!(
         wrong[0].1,
-        "sessions are named by scheme \"prefix\", and tmux.naming is \"rig\": alpha-refinery"
+        "sessions are named by scheme \"prefix\", but tmux.naming is \"rig\": alpha-refinery"
     );
     town.put("settings/supervisor.json", r#"{"tmux": {"socket_name": "split", "naming": "prefix"}}"#);
     let (report, code) = examine(&town);
@@ -441,7 +445,7 @@ fn locks_stops_clocks_and_modes() {
         ("note", "locks", "ESTOP.alpha: emergency stop of rig alpha"),
         ("note", "locks", "the deacon is paused by max: lunch"),
         ("note", "locks", "nothing is started in rig alpha: rig is parked"),
-        ("wrong", "clock", "deacon/heartbeat.json: timestamp lies "),
+        ("wrong", "clock", "deacon/heartbeat.json: timestamp is "),
         ("note", "permissions", "daemon/daemon.log is open to other users (mode 0644)"),
         ("note", "permissions", "daemon/supervisor is open to other users (mode 0755)"),
         ("wrong", "permissions", ".feed.jsonl is not a regular file"),
@@ -479,7 +483,7 @@ fn outside_of_a_town_and_for_people() {
     assert!(report["findings"][0]["what"].as_str().unwrap().starts_with(&told), "{report:#}");
     // By the working directory, and by a variable.
     for (variable, cwd, why) in [
-        (None, town.path("alpha"), "the working directory lies in it"),
+        (None, town.path("alpha"), "it contains the working directory"),
         (Some("GT_ROOT"), outside.clone(), "GT_ROOT"),
     ] {
         let mut command = doctor(&town, &[]);

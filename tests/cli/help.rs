@@ -44,7 +44,7 @@ fn every_command_shows_an_example_and_takes_a_town() {
     }
     let said = help(&[], &[]).stdout;
     for told in
-        ["Exit codes: 0 fine, 1 failed", "2 wrong usage, 3 not running", "Example:\n  gastown-supervisor "]
+        ["Exit codes: 0 success, 1 failed", "2 wrong usage, 3 not running", "Example:\n  gastown-supervisor "]
     {
         assert!(said.contains(told), "{told}: {said}");
     }

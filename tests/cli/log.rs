@@ -81,9 +81,10 @@ fn json_on_standard_error_and_lines_in_the_file() {
             let message = line["message"].as_str().unwrap();
             let Some(agent) = line["agent"].as_str() else { return message.to_owned() };
             let event = (agent, &line["session"], &line["from"], &line["to"], &line["reason"]);
-            let values = ["hq-deacon", "unknown", "paused", "patrol_off"].map(serde_json::Value::from);
+            let session = if agent == "deacon" { "hq-deacon" } else { "gt-boot" };
+            let values = [session, "unknown", "paused", "patrol_off"].map(serde_json::Value::from);
             let [session, from, to, reason] = &values;
-            assert_eq!(event, ("deacon", session, from, to, reason), "{line}");
+            assert_eq!(event, (agent, session, from, to, reason), "{line}");
             format!("{agent}: {message}")
         })
         .collect();

@@ -61,7 +61,7 @@ fn a_request_is_carried_out_once_and_its_message_deleted() {
     town.wait_replaced("gt-alpha-witness", &before);
     town.wait("its start", || town.started("alpha/witness") == 2);
     assert!(!in_inbox(&town, "hq-1"));
-    assert!(town.received("alpha/witness").contains("lifecycle-restart"));
+    town.wait("its words", || town.received("alpha/witness").contains("lifecycle-restart"));
     town.wait("the end of the claim", || claims(&town)["hq-1"]["stage"] == "done");
     supervisor.signal(Signal::USR1);
     town.wait("its being forgotten", || claims(&town) == json!({}));
@@ -110,7 +110,7 @@ fn killed_in_the_middle_of_a_request_the_next_one_goes_on() {
     town.wait("the end of the claim", || claims(&town)["hq-1"]["stage"] != "begun");
     town.wait("its start", || town.started("alpha/witness") == 2);
     assert_eq!(town.begun("alpha/witness"), 2);
-    assert!(town.received("alpha/witness").contains("lifecycle-restart"), "{}", town.log());
+    town.wait("its words", || town.received("alpha/witness").contains("lifecycle-restart"));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod feed;
 mod files;
 mod full_disk;
 mod help;
+mod hostile_path;
 mod log;
 mod logs;
 mod lost_town;
@@ -35,6 +36,7 @@ mod socket;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
 mod tools;
 mod wrong_kinds;
 

@@ -20,7 +20,7 @@ const AGENTS: [&str; 4] = ["deacon", "gastown/witness", "gastown/refinery", "bea
 const BYSTANDER: &str = "gt-beads-witness";
 
 /// What is known where the command was gone before it was seen.
-const NOTED: &str = "stopped by hand (Gas Town noted that it is stopped)";
+const NOTED: &str = "stopped by hand (Gas Town notes it as stopped)";
 
 /// One command.
 struct Case {

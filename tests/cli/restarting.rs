@@ -23,7 +23,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
     let background = Background(&town);
     let restarted = town.ask(&["restart"]);
     let first = restarted.pid();
-    restarted.fine(&format!("nothing was running\nstarted (PID {first})\n"));
+    restarted.fine(&format!("no supervisor was running\nstarted (PID {first})\n"));
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
     let incarnations =
         || ["hq-deacon", "gt-alpha-witness", "gt-alpha-refinery"].map(|name| town.incarnation(name));
@@ -31,7 +31,7 @@ fn restart_changes_the_supervisor_and_keeps_the_agents() {
 
     let restarted = town.ask(&["restart"]);
     let second = restarted.pid();
-    let said = format!("stopped (PID {first}); the agents stay alive\nstarted (PID {second})\n");
+    let said = format!("stopped (PID {first}); the agents keep running\nstarted (PID {second})\n");
     restarted.fine(&said);
     assert_ne!(first, second);
     town.wait_logged(" alpha/witness: already running, adopted");
@@ -62,7 +62,7 @@ fn reload_puts_good_settings_in_force_and_names_what_is_wrong() {
     let in_force = || town.logged("Settings changed, in force now");
 
     town.put("elsewhere/ours", town.settings_text(json!({"heartbeat": {"interval": "500ms"}})));
-    town.ask(&["reload"]).fine(&format!("settings read again and in force (PID {pid})\n"));
+    town.ask(&["reload"]).fine(&format!("settings reloaded and in force (PID {pid})\n"));
     town.wait_logged("Heartbeat complete (#3)");
     assert_eq!(in_force(), 1);
 
@@ -87,7 +87,7 @@ fn reload_puts_good_settings_in_force_and_names_what_is_wrong() {
     town.put("elsewhere/ours", town.settings_text(name));
     let told = town.ask(&["reload"]);
     told.fine(&format!(
-        "settings read again and in force (PID {pid})\n\
+        "settings reloaded and in force (PID {pid})\n\
          tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start\n"
     ));
     let status = town.ask(&["status", "--json"]).json();
@@ -124,9 +124,9 @@ fn reload_claims_nothing_that_was_not_confirmed() {
     let state = |begun: u64, generation: u64| json!({"begun": begun, "generation": generation});
     let with = |key: &str, text: &str| json!({"begun": 4, "generation": 4, key: text});
     let not_yet =
-        "Error: PID {pid} was told to read its settings again (HUP), but did not confirm it within 5s: ";
+        "Error: PID {pid} was asked to read its settings again (HUP), but did not confirm within 5s: ";
     type Case = (&'static str, Vec<Value>, bool, Result<String, String>);
-    let fine = "settings read again and in force (PID {pid})\n";
+    let fine = "settings reloaded and in force (PID {pid})\n";
     let cases: [Case; 7] = [
         ("it reads them", vec![state(3, 3), state(4, 3), state(4, 4)], false, Ok(fine.into())),
         (

@@ -228,7 +228,7 @@ fn while_a_command_and_a_stubborn_agent_keep_it_waiting() {
     town.wait_started(&["deacon", "alpha/witness", "alpha/refinery"]);
     process::signal(town.pane("gt-alpha-refinery").unwrap(), Signal::KILL);
     town.server.must(&["respawn-pane", "-k", "-t", "=gt-alpha-witness:", "sh", "-c", stubborn]);
-    town.wait_logged("alpha/witness: ending what is left in gt-alpha-witness");
+    town.wait_logged("alpha/witness: ending the leftover session gt-alpha-witness");
     town.wait("git to be asked", || {
         town.stray().iter().any(|(_, words)| words.iter().any(|word| word.ends_with("/git")))
     });

@@ -216,7 +216,7 @@ fn links_that_somebody_planted_are_not_followed() {
     assert_eq!(fs::read_dir(elsewhere.join("directory")).unwrap().count(), 0);
     let said = supervisor.stderr();
     for told in [
-        "daemon/supervisor/ cannot be made or closed to others: it is a symbolic link, not a directory",
+        "daemon/supervisor/ cannot be created or made private: it is a symbolic link, not a directory",
         "daemon/daemon.log cannot be written: it is a symbolic link, not a file",
         ".feed.jsonl cannot be written: it is a symbolic link, not a file",
     ] {

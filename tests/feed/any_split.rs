@@ -152,7 +152,11 @@ async fn live(acts: &[Act], max_bytes: Option<u64>) -> Story {
     for act in acts {
         story.act(act).await;
     }
-    while curate::carry_over(&story.town.deps, &mut story.town.follower).await.unwrap().more {}
+    while curate::carry_over(&story.town.deps, &story.town.known, &mut story.town.follower)
+        .await
+        .unwrap()
+        .more
+    {}
     story
 }
 

@@ -20,15 +20,18 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Awake {
     town: Town,
     actor: ActorRef<FeedMsg>,
-    _hints: SystemHints,
 }
 
 impl Awake {
     async fn new(town: Town) -> Awake {
-        let hints = SystemHints::new(town.dir.path());
+        let hints = Arc::new(SystemHints::new(town.dir.path()));
         assert_eq!(hints.retarget(vec![town.dir.path().to_owned()]).await, None);
-        let actor = Actor::spawn(None, Curator, (town.deps.clone(), hints.events())).await.unwrap().0;
-        let awake = Awake { town, actor, _hints: hints };
+        let actor =
+            Actor::spawn(None, Curator, (town.deps.clone(), hints as Arc<dyn Hints>, town.known.clone()))
+                .await
+                .unwrap()
+                .0;
+        let awake = Awake { town, actor };
         awake.until("it took over", |town, _| town.progress().begun).await;
         awake
     }
@@ -82,7 +85,6 @@ fn it_goes_on_where_it_stopped_also_after_a_crash_of_the_actor() {
         awake.until("two more", |town, _| town.told().len() == 4).await;
         awake.actor.stop(None);
         awake.town.is_killed();
-        awake.town.deps.feed.load(&awake.town.deps).await;
         awake.town.appends(1);
         let awake = Awake::new(awake.town).await;
         awake.until("one more", |town, _| town.told().len() == 5).await;

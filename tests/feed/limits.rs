@@ -39,7 +39,7 @@ fn a_feed_that_cannot_be_written_waits_and_nothing_is_lost() {
         // In the way of the feed, also for root.
         fs::remove_file(town.deps.paths.feed()).unwrap();
         fs::create_dir(town.deps.paths.feed()).unwrap();
-        let error = curate::carry_over(&town.deps, &mut town.follower).await.unwrap_err();
+        let error = curate::carry_over(&town.deps, &town.known, &mut town.follower).await.unwrap_err();
         assert!(error.starts_with(".feed.jsonl cannot be written: "), "{error}");
         town.appends(1);
         fs::remove_dir(town.deps.paths.feed()).unwrap();

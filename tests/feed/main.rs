@@ -37,6 +37,7 @@ use gastown_supervisor::{
 struct Town {
     dir: tempfile::TempDir,
     deps: Arc<Deps>,
+    known: FeedProgress,
     follower: Follower,
     /// Lines made so far.
     lines: usize,
@@ -50,7 +51,8 @@ impl Town {
     async fn with(files: Arc<dyn Files>, journals: Arc<dyn Journals>, settings: Settings) -> Town {
         let dir = tempfile::tempdir().unwrap();
         let deps = deps(dir.path(), files, journals, settings).await;
-        Town { dir, deps, follower: Follower::default(), lines: 0 }
+        let known = FeedProgress::new(deps.paths.supervisor_dir());
+        Town { dir, deps, known, follower: Follower::default(), lines: 0 }
     }
 
     fn log(&self) -> PathBuf {
@@ -73,25 +75,23 @@ impl Town {
     /// A supervisor begins.
     async fn begins(&mut self) {
         self.follower = Follower::default();
-        self.deps.feed.load(&self.deps).await;
-        curate::take_over(&self.deps).await.unwrap();
+        self.known.load(&self.deps).await;
+        curate::take_over(&self.deps, &self.known).await.unwrap();
     }
 
     /// It ends as KILL does: what was not put on disk is gone.
     fn is_killed(&mut self) {
-        let mut deps = (*self.deps).clone();
-        deps.feed = FeedProgress::new(deps.paths.supervisor_dir());
-        self.deps = Arc::new(deps);
+        self.known = FeedProgress::new(self.deps.paths.supervisor_dir());
         self.follower = Follower::default();
     }
 
     /// Everything that is new is carried over.
     async fn catches_up(&mut self) {
-        while curate::carry_over(&self.deps, &mut self.follower).await.unwrap().more {}
+        while curate::carry_over(&self.deps, &self.known, &mut self.follower).await.unwrap().more {}
     }
 
     async fn saves(&self) {
-        assert!(self.deps.feed.save(&self.deps).await);
+        assert!(self.known.save(&self.deps).await);
     }
 
     fn feed(&self) -> String {
@@ -104,7 +104,7 @@ impl Town {
     }
 
     fn progress(&self) -> Progress {
-        self.deps.feed.get()
+        self.known.get()
     }
 }
 
@@ -117,7 +117,6 @@ async fn deps(
     let world = world::World::new(1);
     let mut deps = (*world.deps().await.0).clone();
     deps.ledger.ports.paths = TownPaths::new(town);
-    deps.feed = FeedProgress::new(deps.paths.supervisor_dir());
     deps.ledger.ports.files = files;
     deps.ledger.ports.journals = journals;
     deps.ledger.ports.settings = tokio::sync::watch::channel(Arc::new(settings)).1;

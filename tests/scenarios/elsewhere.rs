@@ -62,7 +62,7 @@ fn agents_on_another_server_hold_every_agent() {
             );
         }
         for told in
-            ["deacon: runs out of", "r/refinery: runs out of", "r/witness: agents of this town run out of"]
+            ["deacon: runs where", "r/refinery: runs where", "r/witness: agents of this town run where"]
         {
             assert_eq!(world.logged(told).len(), 1, "{told}");
         }
@@ -88,11 +88,15 @@ fn one_that_outlived_its_pane_is_waited_for() {
         let why = status.reason.clone().unwrap_or_default();
         assert!(
             status.state == "confirming"
-                && why.contains("out of the supervisor's sight")
+                && why.contains("where the supervisor cannot reach")
                 && why.contains("(PID "),
             "{status:#?}"
         );
-        assert_eq!(world.logged("r/witness: runs out of the supervisor's sight").len(), 1, "told once");
+        assert_eq!(
+            world.logged("r/witness: runs where the supervisor cannot reach it").len(),
+            1,
+            "told once"
+        );
         world.hidden_ends(&witness("r"));
         world.until("its restart", secs(30), |state| state.created(&witness("r")).len() == 2).await;
     });

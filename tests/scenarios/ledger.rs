@@ -116,7 +116,7 @@ fn one_stopped_by_hand_has_its_rig_alone_read_at_once() {
         world.after(millis(500), |world| label(world, &["status:docked"]));
         supervisor.until_agent("r/witness", "held", secs(5)).await;
         world.pass(secs(1)).await;
-        let why = |rig: &str| supervisor.deps.docked.why(&rig.parse().unwrap());
+        let why = |rig: &str| supervisor.deps.docked(&rig.parse().unwrap());
         assert_eq!((why("r"), why("s")), (Some(Closed::Docked), None));
         assert_eq!(world.state().bd_runs() - before, 1, "the other rig was not asked about");
         world.pass(mins(20)).await;
@@ -139,7 +139,7 @@ fn the_crash_of_a_census_touches_nobody_and_it_reads_again() {
         world.pass(mins(4)).await;
         assert_eq!(deeds(&world), before);
         let rig = "r".parse().unwrap();
-        let age = supervisor.deps.now().since(supervisor.deps.snapshots.last(&rig).unwrap().begun);
+        let age = supervisor.deps.now().since(supervisor.deps.snapshot(&rig).unwrap().begun);
         assert!(age < secs(181), "{age:?}");
         assert!(world.state().lives(&session));
         assert_eq!(supervisor.snapshot().await.problems, Default::default());
@@ -156,7 +156,7 @@ fn polecat_health_that_crashed_nominates_from_the_snapshot_that_was_kept() {
         let (rig, name) = ("r".parse().unwrap(), "Toast".parse().unwrap());
         let plan = gastown_supervisor::rig::plan::RigPlan { name: rig, prefix: "r".into() };
         let read = gastown_supervisor::ledger::snapshot::read(&supervisor.deps, &plan, &[name]).await;
-        supervisor.deps.snapshots.keep(std::sync::Arc::new(read));
+        supervisor.deps.keep_snapshot(std::sync::Arc::new(read));
         supervisor.crash("r/polecats").await;
         let session = polecat("r", "Toast");
         world.until("its start", secs(8), |state| state.created(&session).len() == 1).await;

@@ -308,9 +308,15 @@ fn a_start_of_our_own_makes_way() {
 #[test]
 fn what_is_not_carried_out_is_told_and_deleted_or_left() {
     for (name, from, body, deleted, log) in [
-        ("an unknown sender", "overseer", "restart", true, "\"overseer\" is no agent of this town"),
-        ("a rig that is not there", "nowhere/witness", "restart", true, "\"nowhere/witness\" is no agent"),
-        ("nobody by that name", "r/nobody", "stop", true, "\"r/nobody\" is no agent"),
+        ("an unknown sender", "overseer", "restart", true, "\"overseer\" is not an agent of this town"),
+        (
+            "a rig that is not there",
+            "nowhere/witness",
+            "restart",
+            true,
+            "\"nowhere/witness\" is not an agent",
+        ),
+        ("nobody by that name", "r/nobody", "stop", true, "\"r/nobody\" is not an agent"),
         ("an unknown action", "r/witness", "{\"action\":\"explode\"}", false, "explode"),
         ("no action at all", "r/witness", "please restart me", false, "is left in the deacon's inbox"),
     ] {

@@ -160,7 +160,7 @@ fn which_bead_counts() {
             "another session's name",
             vec![labelled("hq-witness-role", "session_pattern: w-{rig}\nstart_command: new")],
             "new",
-            Some("the sessions of a witness are called gt-{rig}-witness"),
+            Some("sessions of a witness are named gt-{rig}-witness"),
         ),
         (
             "the same session's name",

@@ -53,7 +53,7 @@ fn of_those_that_are_gone_or_parked_nobody_is_told() {
         world.pass(mins(4)).await;
         assert_eq!(told(&world, &session), 0, "its rig is parked");
         assert!(world.state().mailbox.holds(&id) && world.state().mailbox.holds(&gone), "left as they are");
-        assert_eq!(world.logged("rig nowhere, which is not there").len(), 1);
+        assert_eq!(world.logged("rig nowhere, which does not exist").len(), 1);
         world.write_wisp("r", "");
         world.pass(mins(4)).await;
         assert!(!world.state().mailbox.holds(&gone), "archived, as nobody is there");

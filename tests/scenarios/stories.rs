@@ -131,7 +131,7 @@ fn a_backoff_and_a_crash_loop() {
         let trial = "its wait is over → starting: trial after a crash loop";
         let tried = "started in … (trial after a crash loop) → alive";
         let held = "died: crashed; too many restarts within 15m0s → crash_loop: held after 5 restarts, next try then";
-        let mail = "mayor/ was told by mail: CRASH_LOOP: r/witness held after 5 restarts";
+        let mail = "mail to mayor/: CRASH_LOOP: r/witness held after 5 restarts";
         let failed = "died: crashed → crash_loop: held after 6 restarts, next try then";
         expected.extend([GONE, held, mail, trial, tried, GONE, failed, trial, tried].map(str::to_owned));
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
@@ -257,7 +257,7 @@ fn a_start_that_is_given_up_or_fails() {
 fn polecats() {
     type Act = fn(&World);
     let gone = "session is gone (process exited) → confirming: decided in 5s";
-    let mail = "lives and does not get on with its work (hook r-Toast) → r/witness was told by mail: \
+    let mail = "is alive but makes no progress (hook r-Toast) → mail to r/witness: \
                 GUPP_VIOLATION: r-r-polecat-Toast stuck for 33m0s";
     let acts: [(&str, Act, &[&str]); 6] = [
         (
@@ -279,7 +279,7 @@ fn polecats() {
             &[
                 gone,
                 "not running → absent: its agent bead is closed",
-                "its directory is gone → not looked after any more",
+                "its directory is gone → no longer supervised",
             ],
         ),
         ("it does not get on", |_| {}, &[mail]),
@@ -479,8 +479,8 @@ fn the_deacon_and_boot() {
         ];
         tells(&supervisor, "deacon", &[&replaced[..], &paused].concat());
         let boot = supervisor.story("deacon-boot");
-        assert!(boot[0].starts_with("is to look at the deacon → starting"), "{boot:#?}");
-        assert!(boot.iter().any(|line| line.starts_with("was spawned → alive")), "{boot:#?}");
+        assert!(boot.iter().any(|line| line.starts_with("is to check the deacon → starting")), "{boot:#?}");
+        assert!(boot.iter().any(|line| line.starts_with("started in ")), "{boot:#?}");
         assert!(
             boot.iter().any(|line| line.contains("→ paused: deacon is paused: maintenance")),
             "{boot:#?}"
@@ -552,7 +552,7 @@ fn a_rig_that_goes_and_comes_back() {
         let supervisor = begun(&world).await;
         world.set_rigs(&["q"]);
         world.pass(mins(4)).await;
-        let gone = "its rig is gone from mayor/rigs.json → not looked after any more";
+        let gone = "its rig is gone from mayor/rigs.json → no longer supervised";
         tells(&supervisor, WITNESS, &[gone]);
         tells(&supervisor, TOAST, &[gone]);
         world.set_rigs(&["q", "r"]);

@@ -123,6 +123,15 @@ impl Drop for Server {
         ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let _ = ask.spawn().map(limits::try_output_of);
         limits::poll(Duration::from_secs(2), || (!ours.iter().any(process::Guarded::lives)).then_some(()));
+        drop(ours);
+        // What one of them was just starting has its variables, but not in the moment in which it becomes another program.
+        let mut none = 0;
+        limits::poll(Duration::from_secs(2), || {
+            let left = process::of_server(&socket);
+            none = if left.is_empty() { none + 1 } else { 0 };
+            left.into_iter().for_each(|pid| drop(process::Guarded::of(pid)));
+            (none == 2).then_some(())
+        });
     }
 }
 

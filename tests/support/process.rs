@@ -89,8 +89,17 @@ pub fn environment(pid: u32) -> BTreeMap<String, String> {
 
 /// How much of it is in memory.
 pub fn resident_kib(pid: u32) -> u64 {
+    status(pid, "VmRSS:")
+}
+
+/// How many threads it has.
+pub fn threads(pid: u32) -> usize {
+    status(pid, "Threads:").try_into().unwrap()
+}
+
+fn status(pid: u32, key: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 

@@ -32,13 +32,18 @@ pub struct Town {
 impl Town {
     /// A town with these rigs, quick settings, boot off, and no supervisor yet.
     pub fn new(rigs: &[&str]) -> Town {
+        Town::named("town", rigs)
+    }
+
+    /// The same in a directory of this name.
+    pub fn named(name: &str, rigs: &[&str]) -> Town {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let server = Server::new();
         let base = fs::canonicalize(server.dir()).unwrap();
         let bin = standin::bin_directory(&base);
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mark = limits::mark(COUNT.fetch_add(1, Ordering::Relaxed));
-        let town = Town { root: base.join("town"), server, mark, path };
+        let town = Town { root: base.join(name), server, mark, path };
         fs::create_dir_all(base.join("home")).unwrap();
         town.put("mayor/town.json", r#"{"type":"town","version":1,"name":"test"}"#);
         town.put("mayor/daemon.json", "{}");
@@ -291,6 +296,17 @@ impl Town {
     /// What an agent was told, by its identity.
     pub fn received(&self, identity: &str) -> String {
         self.text(format!("demo/received-{}.log", identity.replace('/', "-")))
+    }
+
+    /// What an agent was told, once it has read how to begin: it is said to be started when that was typed.
+    pub fn first_words(&self, identity: &str) -> String {
+        let is_whole = |text: &String| {
+            text.ends_with('\n')
+                && text.lines().last().is_some_and(|line| line.starts_with("Run `gt prime` "))
+        };
+        self.wait_some(&format!("the first words of {identity}"), || {
+            Some(self.received(identity)).filter(is_whole)
+        })
     }
 
     /// How often the supervisor has finished starting this agent.

@@ -416,6 +416,16 @@ async fn two_hundred_in_one_list(control: bool) {
     assert_eq!(tmux.server_generation(), 1);
 }
 
+async fn a_newline_in_the_path_of_a_town_hides_no_session_and_makes_none(control: bool) {
+    let server = Server::new();
+    let tmux = server.tmux(control);
+    let town = "/t\u{1b}[2J\n7:1:$9:1:@9:%9:1:0:::/x:gt-forged\u{202e}";
+    let environment = BTreeMap::from([("GT_ROOT".to_owned(), town.to_owned())]);
+    let made = tmux.create(&NewSession { environment, ..session("gt-a") }).await.unwrap();
+    assert_eq!(made.towns, [PathBuf::from(town)]);
+    assert_eq!(tmux.list().await.unwrap(), [made]);
+}
+
 async fn two_of_us_at_once(control: bool) {
     let server = Server::new();
     let (one, other) = (server.tmux(control), server.tmux(control));
@@ -462,6 +472,7 @@ both_ways!(
     nothing_starts_a_server_but_create,
     a_server_killed_hard_and_everything_back,
     two_hundred_in_one_list,
+    a_newline_in_the_path_of_a_town_hides_no_session_and_makes_none,
     two_of_us_at_once,
     many_callers_at_once,
 );

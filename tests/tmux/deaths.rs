@@ -21,7 +21,7 @@ fn only_the_one_whose_name_is_meant() {
     let others =
         || ["gt-a-b-witness", "gt-a-witness-witness"].map(|name| town.incarnation(name).expect(name));
     let untouched = others();
-    let told = town.received("a-witness/witness");
+    let told = town.first_words("a-witness/witness");
     town.server.must(&["kill-session", "-t", "=gt-a-witness:"]);
     town.wait_replaced("gt-a-witness", &before);
     town.wait("its start", || town.started("a/witness") == 2);

@@ -49,7 +49,7 @@ fn another_socket_in_the_settings_holds_every_agent_and_names_both() {
     let other = town.server.dir().join("other");
     town.settings(json!({"heartbeat": {"interval": "500ms"}, "tmux": {"socket_path": other}}));
     let mut second = town.start_and_beat();
-    town.wait("all three reports", || town.logged("it is not started once more") == 3);
+    town.wait("all three reports", || town.logged("not started again") == 3);
     town.wait_beats(3);
     let status = town.ask(&["status", "--json"]).json();
     let agents: Vec<_> = status["agents"]
@@ -88,10 +88,10 @@ fn an_agent_that_closed_its_terminal_is_not_started_once_more() {
     let pid = town.pane("gt-alpha-witness").unwrap();
     let agent = Guarded::of(pid);
     town.put("demo/close", "");
-    town.wait_logged("alpha/witness: runs out of the supervisor's sight: claude (PID ");
+    town.wait_logged("alpha/witness: runs where the supervisor cannot reach it: claude (PID ");
     town.wait_beats(4);
     assert_eq!((town.pane("gt-alpha-witness"), agent.lives()), (None, true));
-    assert_eq!((town.logged("died"), town.logged("it is not started once more")), (0, 1), "{}", town.log());
+    assert_eq!((town.logged("died"), town.logged("not started again")), (0, 1), "{}", town.log());
     town.remove("demo/close");
     process::signal(pid, Signal::KILL);
     town.wait("its restart", || town.started("alpha/witness") == 2);
@@ -107,7 +107,7 @@ fn an_agent_that_outlived_its_pane_is_not_started_once_more() {
     let pid = town.pane("gt-alpha-witness").unwrap();
     let agent = Guarded::of(pid);
     town.server.must(&["kill-session", "-t", "=gt-alpha-witness:"]);
-    town.wait_logged("alpha/witness: runs out of the supervisor's sight: claude (PID ");
+    town.wait_logged("alpha/witness: runs where the supervisor cannot reach it: claude (PID ");
     town.wait_beats(4);
     assert_eq!((town.incarnation("gt-alpha-witness"), agent.lives()), (None, true));
     process::signal(pid, Signal::KILL);

@@ -97,7 +97,9 @@ fn stopped_by_hand() {
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);
                 acts.iter().for_each(|act| act(&town));
-                town.wait_logged("alpha/witness: stopped by hand (Gas Town noted that it is stopped); left alone for 10m0s");
+                town.wait_logged(
+                    "alpha/witness: stopped by hand (Gas Town notes it as stopped); left alone for 10m0s",
+                );
                 town.settings(json!({"heartbeat": {"interval": "500ms"}}));
                 town.wait_beats(2);
                 assert_eq!(town.incarnation(WITNESS), None, "{how}: {}", town.log());
@@ -120,7 +122,7 @@ fn a_rig_that_opens_again_ends_the_hold() {
     // `unpark` leaves `stopped` behind.
     town.server.must(&["kill-session", "-t", &format!("={WITNESS}:")]);
     town.put("alpha/.runtime/witness.json", r#"{"rig_name":"alpha","state":"stopped"}"#);
-    town.wait_logged("was stopped by hand");
+    town.wait_logged("stopped by hand");
     town.wisp("alpha", Some("parked"));
     // That it is closed is told nowhere; two heartbeats have seen it.
     town.wait_beats(2);

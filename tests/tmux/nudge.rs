@@ -46,7 +46,7 @@ fn deps(town: &Town) -> Deps {
         paths: TownPaths::new(town.root()),
         settings: in_force,
         degraded: false,
-        problems: Problems::new(),
+        problems: Problems::default(),
         writes: Writes::default(),
     };
     Deps::new(ports)

@@ -21,7 +21,7 @@ fn without_minute(line: &str) -> String {
 }
 
 fn told(town: &Town, identity: &str) -> Vec<String> {
-    town.received(identity).lines().map(without_minute).collect()
+    town.first_words(identity).lines().map(without_minute).collect()
 }
 
 #[test]

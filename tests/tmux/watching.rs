@@ -73,7 +73,7 @@ impl Watching {
             paths: TownPaths::new(server.dir()),
             settings,
             degraded: false,
-            problems: Problems::new(),
+            problems: Problems::default(),
             writes: Writes::default(),
         };
         let deps = Arc::new(Deps::new(ports));

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     agent::{
-        identity::{Identity, Role},
+        identity::Identity,
         liveness::{ProcessNames, are_shells},
         program::{AgentProgram, provider::base_name},
     },
     processes::{Resident, is_interpreter},
     sessions::Place,
+    terminal,
 };
 
 /// Who is searched for.
@@ -54,17 +55,20 @@ pub fn find(all: &[Resident], wanted: Wanted<'_>, place: &Place) -> Option<Found
     let own = all.iter().find(|it| is_agent(it, all, wanted));
     if let Some(it) = own {
         let (runs, lost_server) = shown(it, inside(it, all, wanted.identity), place);
-        return Some(Found { told: format!("runs out of the supervisor's sight: {runs}"), lost_server });
+        return Some(Found {
+            told: format!("runs where the supervisor cannot reach it: {runs}"),
+            lost_server,
+        });
     }
     all.iter().find_map(|it| {
         let who = whose(it, wanted.ours)?;
-        let is_kept = who.role().is_kept() && who.role() != Role::Boot;
+        let is_kept = who.role().is_kept();
         let inside = inside(it, all, &who).filter(|_| is_kept)?;
         if place.server == Some(inside.server) || !(inside.is_first && is_no_helper(it)) {
             return None;
         }
         let (runs, lost_server) = shown(it, Some(inside), place);
-        let told = format!("agents of this town run out of the supervisor's sight: {who}, {runs}");
+        let told = format!("agents of this town run where the supervisor cannot reach them: {who}, {runs}");
         Some(Found { told, lost_server })
     })
 }
@@ -79,8 +83,8 @@ fn shown(it: &Resident, inside: Option<Inside<'_>>, place: &Place) -> (String, O
     let which = match place.server {
         Some(own) if own == server => "in a session of another name".to_owned(),
         _ if is_lost => "whose socket file is gone".to_owned(),
-        Some(own) if place.is_at(socket) => format!("where PID {own} answers by now"),
-        _ => format!("and the supervisor uses {}", place.socket.display()),
+        Some(own) if place.is_at(socket) => format!("on which PID {own} answers now"),
+        _ => format!("and the supervisor uses {}", terminal::path(&place.socket)),
     };
     (format!("{process} in the tmux server (PID {server}) on {socket}, {which}"), is_lost.then_some(server))
 }
@@ -272,15 +276,15 @@ mod tests {
                 ..process(7, "claude", "claude", &[], &environment)
             }
         };
-        let runs = "runs out of the supervisor's sight: claude (PID 7) in the tmux server (PID";
+        let runs = "runs where the supervisor cannot reach it: claude (PID 7) in the tmux server (PID";
         for (case, it, server, told, lost) in [
             ("other socket", at("/s/x", OTHER, "r/witness"), Some(OWN), format!("{runs} 200) on /s/x, and the supervisor uses /s/own"), None),
             ("other socket, no server", at("/s/x", OTHER, "r/witness"), None, format!("{runs} 200) on /s/x, and the supervisor uses /s/own"), None),
             ("renamed", at("/s/own", OWN, "r/witness"), Some(OWN), format!("{runs} 100) on /s/own, in a session of another name"), None),
             ("socket gone", at("/s/own", OTHER, "r/witness"), None, format!("{runs} 200) on /s/own, whose socket file is gone"), Some(OTHER)),
-            ("socket taken", at("/s/own", OTHER, "r/witness"), Some(OWN), format!("{runs} 200) on /s/own, where PID 100 answers by now"), None),
+            ("socket taken", at("/s/own", OTHER, "r/witness"), Some(OWN), format!("{runs} 200) on /s/own, on which PID 100 answers now"), None),
             ("others elsewhere", at("/s/x", OTHER, "deacon"), Some(OWN),
-                "agents of this town run out of the supervisor's sight: deacon, claude (PID 7) in the tmux server (PID 200) on /s/x, and the supervisor uses /s/own".to_owned(), None),
+                "agents of this town run where the supervisor cannot reach them: deacon, claude (PID 7) in the tmux server (PID 200) on /s/x, and the supervisor uses /s/own".to_owned(), None),
         ] {
             assert_eq!(found(&[it], server), Some(Found { told, lost_server: lost }), "{case}");
         }

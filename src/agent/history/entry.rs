@@ -11,48 +11,48 @@ use crate::{
 /// A text in an entry has so many characters at most.
 pub const TEXT: usize = 300;
 
-/// What an entry is about.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The agent's life went on, or what is done about it.
+    /// The agent's state changed, or what is done about it.
     Change,
-    /// A look told nothing, so nothing was done. Such looks are counted together, whatever they could not see.
+    /// A probe was inconclusive, so nothing was done. Such probes are counted together, whatever their reason.
     Unclear,
-    /// What came of a request.
+    /// The outcome of a request.
     Request,
-    /// It was nudged, or somebody was mailed about it.
+    /// It was nudged, or a mail about it was sent.
     Word,
-    /// The supervisor itself: it stopped, was cut short, or looks after it no longer.
+    /// The supervisor itself: it stopped, was interrupted, or no longer supervises the agent.
     Ours,
 }
 
 /// One entry. `seen` or `done` may be empty, never both; neither has line breaks or other control characters in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When; the first time of many.
+    /// When it happened; the first time if it happened more than once.
     pub at: Timestamp,
-    /// What it is about.
+    /// What it concerns.
     pub kind: Kind,
     /// Why, as a code for machines; empty in entries of version 0.1.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// What was seen or asked for ("session is gone (its process ended, exit 137)").
+    /// What was observed or requested ("session is gone (process exited: SIGKILL (137))").
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seen: String,
-    /// How the agent was from then on, where that may have changed.
+    /// The agent's state from then on, if it may have changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Phase>,
     /// What was done about it, and why where `seen` does not say it ("restart 2 waits").
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub done: String,
-    /// Until when that was to last; then it is tried again.
+    /// When that state ends by itself; then the agent is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// How often.
+    /// How many times it happened.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub times: u32,
-    /// The last time, of more than one.
+    /// The last time, if it happened more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
 }
@@ -66,7 +66,7 @@ fn is_once(times: &u32) -> bool {
 }
 
 impl Entry {
-    /// An entry that says nothing about how the agent is.
+    /// An entry without a state.
     pub(crate) fn new(kind: Kind, at: Timestamp, seen: &str, done: &str) -> Self {
         let (seen, done) = (one_line(seen), one_line(done));
         Entry { at, kind, reason: String::new(), seen, state: None, done, until: None, times: 1, last: None }
@@ -88,19 +88,19 @@ impl Entry {
         Entry { reason: code.to_owned(), ..self }
     }
 
-    /// Somebody was told something: the agent itself, or somebody else about it.
+    /// A message was sent: to the agent itself, or to somebody about it.
     pub(crate) fn word(at: Timestamp, code: &str, seen: &str, done: &str) -> Self {
         Entry::new(Kind::Word, at, seen, done).because(code)
     }
 
     /// This mail about it.
     pub(crate) fn mailed(at: Timestamp, seen: &str, to: &str, subject: &str, sent: Sent) -> Self {
-        let told = match sent {
-            Sent::Yes => "was told by mail",
-            Sent::Perhaps => "was perhaps told by mail",
-            Sent::No => "could not be told by mail",
+        let done = match sent {
+            Sent::Yes => format!("mail to {to}: {subject}"),
+            Sent::Perhaps => format!("mail to {to}, perhaps not sent: {subject}"),
+            Sent::No => format!("mail to {to} not sent: {subject}"),
         };
-        Entry::word(at, "mailed", seen, &format!("{to} {told}: {subject}"))
+        Entry::word(at, "mailed", seen, &done)
     }
 
     /// Whether it says nothing new.

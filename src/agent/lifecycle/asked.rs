@@ -22,7 +22,7 @@ impl Lifecycle {
         }
         let session = match may_be_attended_to(&asked) {
             Ok(_) if asked.seen.begun.mono < self.settled_at => {
-                let why = "it changed while it was looked at".to_owned();
+                let why = "it changed during the probe".to_owned();
                 self.reasons.push(Reason::RequestPostponed(why));
                 return Decision::Leave;
             }

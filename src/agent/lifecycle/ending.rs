@@ -120,6 +120,12 @@ impl Lifecycle {
     pub(super) fn idle(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&seen.permission, &seen.assignment) {
             (Permission::Denied(why), _) => self.absent(NotStarted::Denied(why.clone())),
+            // That is why it does not run, whether or not it is needed now.
+            (Permission::Allowed, Assignment::None(_))
+                if self.state == (State::Absent { why: NotStarted::StartFailed }) =>
+            {
+                Decision::Leave
+            }
             (Permission::Allowed, Assignment::None(why)) => self.absent(NotStarted::Unwanted(why.clone())),
             (Permission::Unknown(_), _) => Decision::Leave,
             (Permission::Allowed, Assignment::Unknown(why)) => {

@@ -9,8 +9,9 @@ use super::{
     Surroundings, WaitsFor, time_until,
 };
 use crate::agent::{
-    confirmation::Permission,
+    confirmation::{Permission, SessionKey},
     denial::NotStarted,
+    identity::Role,
     phase::Phase,
     reason::{CrashLoop, Reason, Stuck},
     restart::{self, RestartHistory, Verdict, later},
@@ -118,6 +119,11 @@ impl Lifecycle {
             StartEnd::Refused(why) => self.absent(NotStarted::Denied(why)),
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
+            // It is tried again when it is needed again.
+            StartEnd::Impossible(why) | StartEnd::Unclear(why) if around.identity.role() == Role::Boot => {
+                self.reasons.push(Reason::StartFailed(why));
+                self.absent(NotStarted::StartFailed)
+            }
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
                 // It may have been made all the same; whoever lives there must be known before anybody ends it.
@@ -187,6 +193,25 @@ impl Lifecycle {
             }
             Verdict::At(_) | Verdict::CrashLoop { .. } => Decision::Leave,
         }
+    }
+
+    /// Starts one that runs only when it is needed, unless something is being done about it already.
+    pub(super) fn needed(
+        &mut self,
+        why: String,
+        replaces: Option<SessionKey>,
+        around: Surroundings<'_>,
+    ) -> Decision {
+        let replace = match (&self.state, replaces) {
+            (State::Alive { session, .. }, Some(old)) if *session == old => {
+                Some(Replacement { session: old, why: why.clone(), because: Because::Asked })
+            }
+            // What is left of it is cleared away by the start.
+            (State::Unseen | State::Absent { .. }, _) => None,
+            _ => return Decision::Leave,
+        };
+        self.reasons.push(Reason::Needed(why));
+        self.begin(StartOrder { attempt: Attempt::Fresh, replace }, around)
     }
 
     /// Its restarts are forgotten; what waits or is held is to be started now, if it may be.

@@ -25,9 +25,9 @@ pub enum State {
         /// Why not.
         why: NotStarted,
     },
-    /// A start of ours is under way.
+    /// The supervisor is starting it.
     Starting {
-        /// Since when.
+        /// Since when it is in this state.
         since: Now,
         /// What was ordered.
         order: StartOrder,

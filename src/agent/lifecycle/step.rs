@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::order::{StartEnd, StartOrder, StopEnd, StopOrder};
 use crate::{
     agent::{
-        confirmation::{Observation, Permission},
+        confirmation::{Observation, Permission, SessionKey},
         holds::Hook,
         identity::Identity,
         reason::Reason,
@@ -35,6 +35,13 @@ pub enum Event {
         heartbeat: Timestamp,
         /// Whether the supervisor may act.
         permission: Permission,
+    },
+    /// One that runs only when it is needed is needed now.
+    Needed {
+        /// Why.
+        why: String,
+        /// Its session, where it runs and is to be replaced.
+        replaces: Option<SessionKey>,
     },
     /// The restart state was changed from outside (the file, a signal): take this history.
     Remembered(RestartHistory),

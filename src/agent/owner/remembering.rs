@@ -1,6 +1,6 @@
-//! What an owner keeps of its agent for people: its history, and how it is since when.
+//! What an owner keeps of its agent for people: its history, and its state and since when.
 //!
-//! It decides nothing; what an owner must know itself is in its lifecycle.
+//! It decides nothing; what the owner itself needs is in its lifecycle.
 
 use jiff::Timestamp;
 

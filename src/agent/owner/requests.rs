@@ -1,7 +1,7 @@
-//! Requests an owner attends to, one after the other, in the order in which they were made.
+//! Requests of an owner, handled one after the other, in the order in which they were made.
 //!
-//! The register says what there is to do; a request is done when the register says so. What cannot be found out now is tried
-//! again; what must not be done is told, and done with.
+//! The register is the truth: a request is done when the register says so. What cannot be found out now is retried; what must not
+//! be done is reported as refused, and done.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl Owner {
                 }
                 OwnerEvent::StartEnded(end)
             },
-            OwnerEvent::StartEnded(StartEnd::Unclear("the start was cut short by a fault of ours".into())),
+            OwnerEvent::StartEnded(StartEnd::Unclear("start interrupted: its task panicked".into())),
         );
     }
 
@@ -128,7 +128,7 @@ impl Owner {
                 }
                 OwnerEvent::StopEnded(stop::stop(&deps, &spec, &order).await)
             },
-            OwnerEvent::StopEnded(StopEnd::Unclear("the stop was cut short by a fault of ours".into())),
+            OwnerEvent::StopEnded(StopEnd::Unclear("stop interrupted: its task panicked".into())),
         );
     }
 

@@ -20,15 +20,16 @@ use crate::{
         status::End,
     },
     audit::{
-        incidents::Condition,
+        incidents::{Condition, Incident},
         mailing::{self, IncidentMail},
     },
     clock::Now,
-    deaths::rules::ConfirmedDeath,
+    deaths::{register::ACTOR as DEATHS, rules::ConfirmedDeath},
     go_duration,
     ledger::{crash, events, mail, notify},
     polecat::texts,
     town::{events::Event as TownEvent, log::line::AS_IS},
+    tree::messages::Broadcast,
 };
 
 /// One line in the log about an agent: the text names it, and programs find it in fields.
@@ -71,7 +72,8 @@ impl Owner {
                 self.report_crash_loop(restarts, until, now);
             }
             Reason::StoppedByHand(..) => {
-                spec.identity.rig().into_iter().for_each(|rig| self.deps.docked.read_again(rig));
+                // Perhaps its rig was docked.
+                self.deps.directory.read_beads(|rig| spec.identity.rig() == Some(rig));
             }
             _ => {}
         }
@@ -88,7 +90,7 @@ impl Owner {
         // Until it was noticed: that it was confirmed later makes its life no longer.
         let lived = report.session.as_ref().map(|session| report.noticed.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
-            self.deps.incidents.lives(&identity);
+            self.deps.records.incident(&identity, Incident::lives);
         }
         let (cause, exit) = (report.cause.to_string(), report.cause.exit());
         if report.session.is_some() {
@@ -96,6 +98,7 @@ impl Owner {
             let with_server = report.cause == Cause::TmuxServerDied;
             let death = ConfirmedDeath { agent, session, noticed, exit, with_server };
             self.deps.deaths.record(death, now, &self.deps.settings().deaths);
+            self.deps.directory.send_to_other(DEATHS, Broadcast::DeathRecorded);
         }
         self.last_end =
             Some(End { noticed: report.noticed.wall, confirmed: now.wall, reason: cause.clone() });

@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         if !raw.get().starts_with('{') {
-            self.told(path, raw, "an agent is described by an object");
+            self.told(path, raw, "an agent must be an object");
             return None;
         }
         let description = read(self, path, raw)?;
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         let name = set(name)?;
         let known = Provider::named(&name);
         if known.is_none() {
-            self.told(path, raw, &format!("provider {name:?} is not known and treated as \"generic\""));
+            self.told(path, raw, &format!("unknown provider {name:?}, treated as \"generic\""));
         }
         Some(known.unwrap_or(Provider::Generic))
     }
@@ -293,12 +293,12 @@ mod tests {
             (
                 "an entry is a number",
                 "{\"agents\":{\"a\":7,\"good\":{}}}",
-                "agents.a: an agent is described by an object (line 1, column 16)",
+                "agents.a: an agent must be an object (line 1, column 16)",
             ),
             (
                 "an entry is a list",
                 "{\"agents\":{\"a\":[\"claude\"],\"good\":{}}}",
-                "agents.a: an agent is described by an object (line 1, column 16)",
+                "agents.a: an agent must be an object (line 1, column 16)",
             ),
             (
                 "negative delay",

@@ -70,11 +70,11 @@ fn by_role(
         match find(name, rig, town) {
             Some(program) if on_path(&program.command) => return Some(program),
             Some(program) => reports.push(format!(
-                "{file}: role_agents.{role} names {name:?}, whose program {:?} is not on PATH; passed over",
+                "{file}: role_agents.{role} names {name:?}, whose program {:?} is not on PATH; ignored",
                 program.command
             )),
             None => reports.push(format!(
-                "{file}: role_agents.{role} names {name:?}, which is no known agent; passed over"
+                "{file}: role_agents.{role} names {name:?}, which is not a known agent; ignored"
             )),
         }
     }
@@ -98,7 +98,7 @@ fn by_default(
         return claude();
     };
     find(name, rig, town).unwrap_or_else(|| {
-        reports.push(format!("{key} names {name:?}, which is no known agent; claude is used"));
+        reports.push(format!("{key} names {name:?}, which is not a known agent; claude is used"));
         claude()
     })
 }

@@ -34,6 +34,9 @@ fn unwanted() -> Vec<Unwanted> {
         Unwanted::WorkMissing(bead()),
         Unwanted::NotRequested,
         Unwanted::Superseded,
+        Unwanted::OnDemand,
+        Unwanted::Degraded,
+        Unwanted::Disabled,
     ]
 }
 
@@ -115,6 +118,7 @@ fn others() -> Vec<Reason> {
         Reason::RunsAfterGivenUp,
         Reason::ObservedAgain,
         Reason::Unclear { out_of_sight: true, why: "tmux does not answer".into() },
+        Reason::Needed("is to check the deacon".into()),
         Reason::BackoffCleared,
         Reason::RestartStateChanged,
         Reason::RestartRequested { why: why(), runs: true },

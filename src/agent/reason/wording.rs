@@ -137,6 +137,7 @@ impl Reason {
 
     fn words_of_requests(&self) -> Words {
         match self {
+            Reason::Needed(why) => Words::seen(why),
             Reason::BackoffCleared => Words::seen("backoff cleared by hand"),
             Reason::RestartStateChanged => Words::seen("restart_state.json was changed from outside"),
             Reason::RestartRequested { why, runs: true } => Words::new(why, "; ", "stopping and starting it"),

@@ -1,7 +1,7 @@
-//! The view of the records that Gas Town reads and people change: `daemon/restart_state.json`.
+//! The view of the records that Gas Town reads and people edit: `daemon/restart_state.json`.
 //!
-//! What it holds of agents and keys that are not ours is written back as it was. A file that does not parse is set aside and
-//! begun afresh; one that cannot be read leaves what is known.
+//! Entries and keys that are not ours are written back unchanged. A file that does not parse is renamed to `.corrupt`, and a new
+//! one is written; one that cannot be read leaves what is known.
 
 use std::{
     collections::BTreeMap,
@@ -76,10 +76,10 @@ impl RestartFile {
                 }
                 Reading::Missing => Some(RestartState::default()),
                 Reading::Bad(problem) => {
-                    let text = format!("{problem}; it is set aside as .corrupt and begun afresh");
+                    let text = format!("{problem}; it is renamed to .corrupt and starts empty");
                     ports.problems.report(UNREADABLE, text);
                     if let Err(error) = ports.files.set_aside(&path, "corrupt").await {
-                        tracing::warn!("daemon/restart_state.json could not be set aside: {error}");
+                        tracing::warn!("daemon/restart_state.json could not be renamed to .corrupt: {error}");
                     }
                     Some(RestartState::default())
                 }
@@ -106,7 +106,7 @@ impl RestartFile {
     /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.
     pub async fn save(&self, ports: &Ports) {
         let path = ports.paths.restart_state();
-        let key = format!("write/{}", ports.paths.shown(&path).display());
+        let key = format!("write/{}", crate::terminal::path(ports.paths.shown(&path)));
         let write = Write { path, mode: 0o644, key, content: Arc::new(self.clone()) };
         let is_saved = || !self.unsaved.load(Ordering::Relaxed);
         if !is_saved() && ports.writes.replace_unless(ports, write, is_saved).await.is_ok() {

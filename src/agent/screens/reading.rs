@@ -26,7 +26,7 @@ fn saw(deps: &Deps, pane: &PaneTarget, lines: Vec<String>) {
             );
             deps.histories.add(&agent.identity, entry);
         }
-        None => drop(deps.problems.clear(&key)),
+        None => deps.problems.clear(&key),
     }
 }
 

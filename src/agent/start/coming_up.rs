@@ -1,7 +1,7 @@
-//! Coming up: the part of a start after the session was made, until the agent was told what to do.
+//! Coming up: the part of a start from the new session to the first instruction.
 //!
-//! Its process must appear; then it is waited until it takes input, or long enough, and then it is told. It is given up when
-//! the session ends, when it may not be touched any more, or when somebody asked for something else.
+//! The process must appear. Then the start waits until the agent takes input, or for the time limit, and types the first
+//! instruction. It is given up when the session ends, when the agent may not be touched any more, or when another request came.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -135,7 +135,7 @@ impl Start<'_> {
         if questions::answer(question, &settings.questions).is_none() {
             return Ok(false);
         }
-        let _turn = self.deps.turns.take(&self.spec.session).await;
+        let _turn = self.deps.starts.turn_to_type(&self.spec.session).await;
         let steps = question.menu.as_ref().map_or(0, |menu| menu.options.len()) + 1;
         for _ in 0..steps {
             if !self.still_there(key).await? {
@@ -207,7 +207,7 @@ impl Start<'_> {
         let began = self.deps.now();
         loop {
             if !self.may_speak(key).await? {
-                self.passed_over("not told what to do, as it is not known whether it may be");
+                self.passed_over("first instruction not sent: cannot tell whether it is allowed");
                 return Ok(());
             }
             match nudge::nudge(self.deps, self.spec, key, text).await {

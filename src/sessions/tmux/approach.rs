@@ -31,6 +31,7 @@ use super::{
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
+use crate::terminal;
 
 /// The first wait after a control client failed.
 const RETRY: Duration = Duration::from_millis(100);
@@ -47,7 +48,7 @@ const BETWEEN: Duration = Duration::from_millis(20);
 /// A control client that is still silent this long after the server answered a plain one is broken.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How requests can be made.
+/// How requests can be sent.
 #[derive(Debug, Clone, Default)]
 pub enum Way {
     /// Not known.
@@ -80,12 +81,12 @@ pub struct Approach {
     config: TmuxConfig,
     notifier: Notifier,
     servers: Arc<Servers>,
-    /// Held by whoever speaks to the server other than over the connection.
+    /// Held by every caller that contacts the server other than over the connection.
     turn: Mutex<()>,
     ability: Mutex<Option<Ability>>,
     backoff: std::sync::Mutex<Backoff>,
     closed: watch::Sender<bool>,
-    /// The versions of program and server that were told of, as they differ.
+    /// The last reported difference between the versions of program and server.
     told: std::sync::Mutex<Option<(String, String)>>,
 }
 
@@ -191,7 +192,7 @@ impl Approach {
         if let Some(known) = *known {
             return Ok(known);
         }
-        let program = self.config.program.display();
+        let program = terminal::path(&self.config.program);
         let line = match self.plain(&[Request::of(["-V"])], self.config.command_limit).await {
             Ok(line) => line,
             Err(Trouble::Refused { text, .. }) => {
@@ -277,7 +278,7 @@ impl Approach {
         let mut closed = self.closed.subscribe();
         let printed = tokio::select! {
             biased;
-            _ = closed.wait_for(|closed| *closed) => return Err(Trouble::Gone("we are shutting down".to_owned())),
+            _ = closed.wait_for(|closed| *closed) => return Err(Trouble::Gone("the supervisor is shutting down".to_owned())),
             printed = self.plain(&requests, PROBE) => printed,
         };
         match printed {

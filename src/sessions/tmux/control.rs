@@ -1,8 +1,8 @@
-//! The control connection: one `tmux -C` client, a child with pipes, over which all commands go.
+//! The control connection: one `tmux -C` client, a child with pipes, that carries all commands.
 //!
-//! Commands are answered in the order they were sent, late perhaps. A connection ends once and for good: when the client
-//! leaves, when the server dies, or when it is dismissed or dropped; whoever still waits is told. It must not connect again
-//! by itself, nor be ended because an answer is late: a server that stands still goes on where it was.
+//! Commands are answered in the order they were sent, possibly late. A connection ends for good when the client exits, when the
+//! server dies, or when it is dismissed or dropped; all pending callers are notified. It must not reconnect by itself, nor be
+//! closed because an answer is late: a server that was stopped continues where it was.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{
@@ -35,7 +35,7 @@ use crate::{
 const MAX_STDERR: u64 = 4 << 10;
 /// How long to wait for the last words of a client that has left.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// What is installed as tmux may not listen to TERM: after so long it is killed.
+/// The program installed as tmux may ignore SIGTERM: after this time it is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a command got no answer.
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Outgoing {
 /// Who waits for the answer to a line.
 struct Awaited {
     answer: oneshot::Sender<Answer>,
-    /// What was answered so far, where more than one command stands in the line,
+    /// The answers so far, when the line has more than one command,
     so_far: String,
     /// and how many answers are to come.
     left: usize,
@@ -111,7 +111,7 @@ impl Stage {
     }
 }
 
-/// A connection. Dropping it tells the client to leave; the server and its sessions go on.
+/// A connection. Dropping it makes the client leave; the server and its sessions continue.
 #[derive(Debug)]
 pub struct Connection {
     outgoing: mpsc::UnboundedSender<Outgoing>,

@@ -1,9 +1,9 @@
-//! The exit watcher: has the notifier report the end of a pane's process, or of the server, as soon as the kernel does.
+//! The exit watcher: the notifier reports the exit of a pane's process, or of the server, as soon as the kernel does.
 //!
-//! The kernel reports the end of a process within a few milliseconds (pidfd), sooner than tmux does, and also where tmux
-//! says nothing: a pane that is kept after its process ended, one of several panes, a session killed by a hook. What the
-//! kernel does not report — a session ended around a process that goes on — tmux's notifications do. Where there is no pidfd,
-//! notifications and scans are all. It must not judge what an end means.
+//! The kernel reports the exit of a process within a few milliseconds (pidfd). That is sooner than tmux, and covers cases that
+//! tmux does not report: a pane that is kept after its process exited, one of several panes, a session killed by a hook. tmux's
+//! notifications cover what the kernel does not report: a session that ended while its process continues. Without pidfd, there
+//! are only notifications and scans. It must not judge what an end means.
 #![allow(clippy::disallowed_methods, reason = "its test ends a real process")]
 
 use std::{
@@ -27,7 +27,7 @@ const LEAST: u64 = 64;
 const EXIT_GRACE: Duration = Duration::from_millis(50);
 
 /// How long a server may take from the end of our own session to its own; with 40 sessions it was a tenth of a second.
-/// One that goes on shows it by its next list.
+/// A server that continues shows it by its next list.
 const SERVER_EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is watched, by its id. Dropping a task ends the watch.

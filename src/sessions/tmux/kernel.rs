@@ -1,8 +1,8 @@
-//! What the kernel tells of processes: of one that has ended and was not reaped yet, and which run with certain words.
-//! Linux only; elsewhere nothing.
+//! What the kernel knows about processes: the exit status of one that has exited and was not reaped yet, and which processes run
+//! with given arguments. Linux only; elsewhere nothing.
 //!
-//! Its parent reaps it at any moment, so there is not always an answer, and no answer says nothing. Where `/proc` may not
-//! be read for this process (it changed its user), the kernel shows 0 for its exit status.
+//! The parent may reap it at any moment, so there is not always an answer; no answer means nothing. Where `/proc` may not be read
+//! for the process (it changed its user), the kernel shows 0 as its exit status.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter; its test ends real processes")]
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::processes::pidfd::PidFd;
 #[cfg(target_os = "linux")]
 const EXITING: u32 = 0x4;
 
-/// How a process that has ended did so, as a shell tells it. `hold` is the hold on this process.
+/// How an exited process ended, as a shell shows it. `hold` is the handle to this process.
 #[cfg(target_os = "linux")]
 pub fn exit_status(pid: u32, hold: &PidFd) -> Option<i32> {
     let stat = stat(pid)?;
@@ -40,7 +40,7 @@ pub fn is_ending(pid: u32) -> bool {
     }
 }
 
-/// Whether this process is a tmux server that is not ending; where that cannot be told, it is not.
+/// Whether this process is a tmux server that is not ending; false when unknown.
 #[cfg(target_os = "linux")]
 pub fn is_tmux_server(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| {

@@ -77,7 +77,7 @@ fn binding(line: &str, table: &str, key: &str) -> Option<Bound> {
 struct Word<'a> {
     /// As it stands there.
     raw: &'a str,
-    /// What it means: without quotes, or what stands in its braces.
+    /// Its meaning: without quotes, or the text inside its braces.
     text: String,
     braces: bool,
 }

@@ -1,10 +1,9 @@
-//! The link: brings each request to the server, over the connection or by a subprocess.
+//! The link: sends each request to the server, over the control connection or by a subprocess.
 //!
-//! Which of them is found out by the [`approach`](super::approach) when first asked and again after a connection ended,
-//! never by itself, and once at a time: whoever asks meanwhile shares the outcome, so that a server that stands still
-//! or is not there costs one attempt, not one for each caller. A server is started only by a request to create a
-//! session. What is told to a server that does not answer would run when it does, long after it was given up: so nothing
-//! is, until it answers again.
+//! The [`approach`](super::approach) decides which, at the first request and again after a connection ended, never by itself, and
+//! once at a time: concurrent callers share the result, so a server that is stopped or absent costs one attempt and not one per
+//! caller. Only a request to create a session starts a server. A request to a server that does not answer would run much later,
+//! long after it was given up; so none is sent until the server answers again.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{
@@ -48,7 +47,7 @@ pub enum Trouble {
     },
     /// tmux is not installed or too old.
     Unavailable(String),
-    /// The connection broke, or could not be made.
+    /// The connection broke, or could not be established.
     Gone(String),
     /// No answer within the limit.
     TimedOut,
@@ -123,7 +122,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    /// A link that is not made yet.
+    /// A link without a connection yet.
     pub fn new(config: TmuxConfig, notifier: Notifier) -> Self {
         let (limit, servers) = (config.command_limit, Arc::new(Servers::default()));
         Link {
@@ -203,7 +202,10 @@ impl Link {
     /// The way as it is, or as the next round finds it.
     async fn way(&self) -> Result<Way, Trouble> {
         if self.approach.is_closed() {
-            return Err(Trouble::Refused { request: "tmux".into(), text: "we are shutting down".into() });
+            return Err(Trouble::Refused {
+                request: "tmux".into(),
+                text: "the supervisor is shutting down".into(),
+            });
         }
         let mut standing = self.standing.subscribe();
         let open = |standing: &Standing| standing.way.is_open().then(|| standing.way.clone());

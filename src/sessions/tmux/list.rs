@@ -1,7 +1,9 @@
 //! Lists: the format in which tmux is asked for panes and the parser of what comes back. Pure.
 //!
 //! Fields are separated by `:`, which no session name can hold, and the name comes last, so that whatever else it holds
-//! cannot shift a field; the two paths before it are separated by ` // `, which stands in no path that a system made. Each line also tells which server answered, so that no list can be taken for another server's.
+//! cannot shift a field; the two paths before it are separated by ` // `, which stands in no path that a system made, and a
+//! newline in them becomes another control character: a line would end there, and its session be missing. Each line also tells
+//! which server answered, so that no list can be taken for another server's.
 
 use std::path::PathBuf;
 
@@ -14,15 +16,15 @@ use crate::sessions::{Pane, Session};
 pub const MARK: &str = "@gastown_supervisor";
 
 /// The `-F` format of `list-panes` and `new-session -P`: one line a pane.
-pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{GT_ROOT} // #{GT_TOWN_ROOT}:#{session_name}";
+pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{s/\n/\u{1e}/:GT_ROOT} // #{s/\n/\u{1e}/:GT_TOWN_ROOT}:#{session_name}";
 
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
 pub type Server = (u32, i64);
 
-/// What a list told.
+/// The result of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Who answered; `None` when there was no line to tell.
+    /// The server that answered; `None` when there was no line.
     pub server: Option<Server>,
     /// The process of our own session, where it was listed.
     pub own: Option<u32>,
@@ -64,13 +66,18 @@ fn line(line: &str) -> Option<(Server, Session)> {
     let exit_status = field()?.parse().ok().filter(|_| dead);
     let started_by_us = field()?.parse() == Ok(pid);
     let (towns, name) = field()?.rsplit_once(':').filter(|(_, name)| !name.is_empty())?;
-    let towns = towns.split(" // ").filter(|town| !town.is_empty()).map(PathBuf::from).collect();
+    let towns = towns.split(" // ").filter(|town| !town.is_empty()).map(listed_path).collect();
     let name = name.to_owned();
     if !id.starts_with('$') || !window.starts_with('@') || !pane.starts_with('%') {
         return None;
     }
     let panes = vec![Pane { id: pane, window, pid, dead, exit_status, started_by_us }];
     Some((server, Session { name, id, created, towns, panes }))
+}
+
+/// A path that a format showed with another character for each newline.
+pub fn listed_path(shown: &str) -> PathBuf {
+    PathBuf::from(shown.replace('\u{1e}', "\n"))
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use std::{
 };
 
 use super::{Socket, kernel};
-use crate::processes::pidfd::PidFd;
+use crate::{processes::pidfd::PidFd, terminal};
 
 /// A server that is on its way out has no socket for a moment.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
-/// Between two looks meanwhile.
+/// Polling interval meanwhile.
 const POLL: Duration = Duration::from_millis(15);
 /// Between two requests to make it again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl ServerSocket {
         self.path.symlink_metadata().is_ok()
     }
 
-    /// Whether this server, to which nobody can connect, goes on all the same.
+    /// Whether this server, which cannot be reached, continues all the same.
     pub async fn is_lost_by(&self, server: u32) -> bool {
         let begun = Instant::now();
         while !self.is_there() && kernel::is_tmux_server(server) {
@@ -75,7 +75,7 @@ impl ServerSocket {
         if hold.signal(rustix::process::Signal::USR1) && is_news {
             tracing::warn!(
                 "the tmux server (PID {server}) runs, but its socket {} was deleted: it was asked to make it again (SIGUSR1)",
-                self.path.display()
+                terminal::path(&self.path)
             );
         }
     }

@@ -35,12 +35,14 @@ use self::{
     target::exact,
 };
 pub use self::{
+    list::listed_path,
     program::Socket,
     target::OWN_SESSION,
     version::{Ability, ability},
     words::{Meaning, meaning},
 };
 use super::{Fact, Key, KeyBinding, NewSession, PaneTarget, Place, Session, Sessions, SessionsError};
+use crate::terminal;
 
 mod approach;
 mod control;
@@ -158,7 +160,7 @@ impl Tmux {
             return None;
         }
         self.socket.recreate(server);
-        let shown = self.socket.path().display();
+        let shown = terminal::path(self.socket.path());
         let reason = format!("the server (PID {server}) runs, but its socket {shown} is gone");
         Some(SessionsError::Failed { command: "tmux".to_owned(), reason })
     }
@@ -331,7 +333,7 @@ impl Sessions for Tmux {
             .sessions
             .into_iter()
             .next()
-            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not tell what it created"))?;
+            .ok_or_else(|| unusable(requests[0].shown(), "tmux did not report what it created"))?;
         // The mark was set after it was shown.
         session.panes.iter_mut().for_each(|pane| pane.started_by_us = true);
         Ok(session)

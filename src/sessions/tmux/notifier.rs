@@ -1,12 +1,12 @@
-//! The notifier: reports what happens in the server unasked, as facts and as a counter of changes.
+//! The notifier: reports changes in the server, as facts and as a counter.
 //!
-//! It knows which process is the server and which is our own session's, so that the end of the server is reported before the
-//! ends that follow from it, and once. It must not judge whose an end is or what is a death: that is the business of the
+//! It knows the process of the server and that of our own session, so that the exit of the server is reported once, and before
+//! the exits that follow from it. It must not judge which agent an exit concerns or what is a death: that is the business of the
 //! [`table`](crate::sessions::table).
 //!
-//! Killed, a server closes its terminals before it is gone; told to end (`kill-server`), it ends its sessions one after the
-//! other, by name, which takes milliseconds for each, and then itself. Our own session is the first by its name: once its
-//! process has ended, the server may be ending, until it has ended or shows that it goes on.
+//! A killed server closes its terminals before it is gone. On `kill-server`, it ends its sessions one by one, in the order of
+//! their names, which takes milliseconds each, and then itself. Our own session is the first by name: once its process has
+//! exited, the server may be ending, until it has ended or shows that it continues.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::sessions::Fact;
 
-/// So many facts are kept for a listener that is busy; one that misses some scans everything.
+/// Number of facts kept for a busy receiver; one that misses some scans everything.
 const FACTS_KEPT: usize = 1024;
 
 /// The processes beneath all sessions.

@@ -7,7 +7,7 @@
 
 /// The most an answer may hold, in bytes; what exceeds it is dropped and the answer marked as cut.
 pub const MAX_ANSWER: usize = 16 << 20;
-/// The most of a notice that is looked at.
+/// The maximum length of a notice that is parsed.
 const MAX_NOTICE: usize = 4 << 10;
 
 /// An answer of the server.

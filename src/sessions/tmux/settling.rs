@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
-/// What has been the same for so long stays.
+/// A client that was present for this long stays.
 const STAYS: Duration = Duration::from_millis(500);
 /// The longest to wait for those that come and go; then it is tried another time.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(3);
 pub enum Verdict {
     /// Connect.
     Connect,
-    /// Look again.
+    /// Check again.
     Wait,
     /// Do without for a while.
     Later,

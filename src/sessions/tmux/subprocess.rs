@@ -1,6 +1,6 @@
-//! Subprocesses: requests carried out by one run of the tmux program, where a control connection is not to be had.
+//! Subprocesses: requests carried out by one run of the tmux program, where a control connection is not available.
 //!
-//! However many requests, they are one subprocess, chained with `;`. It must not be used once per session.
+//! All requests of a call are one subprocess, chained with `;`. It must not be used once per session.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The server's words: what tmux means by its error texts. Pure.
+//! The server's error texts and what they mean. Pure.
 //!
-//! tmux 3.3a has no error codes, only texts; they are the same over a control connection and on a subprocess's standard
-//! error, and are never translated.
+//! tmux 3.3a has no error codes, only texts. They are the same over a control connection and on a subprocess's stderr, and are
+//! never translated.
 
 /// What a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

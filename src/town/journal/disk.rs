@@ -24,7 +24,7 @@ use crate::town::{
     opening::{self, Whose},
 };
 
-/// So many siblings are opened at the most.
+/// Maximum number of siblings that are opened.
 const SIBLINGS: usize = 100;
 /// How files end that were packed: nothing can be read from the middle of them.
 const PACKED: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "zip"];

@@ -16,9 +16,9 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::town::hold;
+use crate::{terminal, town::hold};
 
-/// So many lines wait at most.
+/// Maximum number of waiting lines.
 const QUEUE: usize = 1024;
 
 enum Item {
@@ -93,7 +93,8 @@ impl Foreground {
 
 impl Write for &Foreground {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.put(line.to_vec());
+        // A line of JSON holds what others wrote as it is; the other form has passed already.
+        self.put(terminal::json(&String::from_utf8_lossy(line)).into_bytes());
         Ok(line.len())
     }
 

@@ -23,7 +23,7 @@ use crate::terminal::one_line;
 /// What time it is, in the zone it is to be shown in.
 pub type Clock = Arc<dyn Fn() -> Zoned + Send + Sync>;
 
-/// The target of events whose lines people and scripts look for as Gas Town's daemon writes them (`CRASH DETECTED: …`):
+/// The target of events whose lines people and scripts search for as Gas Town's daemon writes them (`CRASH DETECTED: …`):
 /// nothing stands before their text, whatever their level.
 pub const AS_IS: &str = "gastown_supervisor::as_is";
 
@@ -81,7 +81,7 @@ impl FormatTime for Rfc3339 {
 /// The fields that the text of an event says already; in JSON they stand beside it.
 const IN_THE_TEXT: [&str; 4] = ["from", "to", "reason", "problem"];
 
-/// An event's message and its other fields, made harmless.
+/// An event's message and its other fields, escaped.
 #[derive(Default)]
 struct Text {
     /// The agent it is about, or the session where that is all that is known: stands before the message.

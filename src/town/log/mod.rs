@@ -28,7 +28,7 @@ pub mod tail;
 /// The crate whose events the level applies to; of others' only warnings and errors are of interest.
 const OURS: &str = "gastown_supervisor";
 
-/// How lines on standard error look.
+/// The format of lines on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// As in the log file.
@@ -45,7 +45,7 @@ pub struct LogConfig {
     pub path: PathBuf,
     /// It is rotated when it would grow past this.
     pub max_bytes: u64,
-    /// So many rotated files are kept.
+    /// Number of rotated files that are kept.
     pub keep: u32,
     /// What is logged.
     pub level: LogLevel,
@@ -71,7 +71,7 @@ impl LogHandle {
         self.file.last_line(format!("{stamp} Error: {text}\n").as_bytes());
     }
 
-    /// Opens the file anew, after somebody moved it away.
+    /// Reopens the file, after it was moved away.
     pub fn reopen(&self) {
         self.file.reopen();
     }
@@ -98,7 +98,7 @@ impl LogHandle {
     }
 }
 
-/// Somebody has installed a logger already.
+/// Another logger is installed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a logger is installed already; the log can be installed once in a process")]
 pub struct AlreadyInstalled;

@@ -16,13 +16,16 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::town::{
-    files::is_torn,
-    hold,
-    opening::{self, Whose},
+use crate::{
+    terminal,
+    town::{
+        files::is_torn,
+        hold,
+        opening::{self, Whose},
+    },
 };
 
-/// Where it is told that the log cannot be written; must not block.
+/// Where to report that the log cannot be written; must not block.
 pub type Complain = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The file; clones are the same file.
@@ -38,7 +41,7 @@ struct State {
     complain: Complain,
     file: Option<File>,
     size: u64,
-    /// The last write was cut short in the middle of a line.
+    /// The last write stopped in the middle of a line.
     torn: bool,
     trouble: Option<Trouble>,
 }
@@ -99,7 +102,7 @@ impl RotatingFile {
         // Not how many lines were lost: that would be news with each of them.
         Some(format!(
             "{} cannot be written: {reason}; log lines are dropped until it can",
-            state.path.display()
+            terminal::path(&state.path)
         ))
     }
 
@@ -210,7 +213,7 @@ impl State {
                 trouble.reason = reason;
             }
             None => {
-                let path = self.path.display();
+                let path = terminal::path(&self.path);
                 (self.complain)(&format!(
                     "{path} cannot be written: {reason}; log lines are dropped until it can (free space or check its permissions)"
                 ));
@@ -220,7 +223,7 @@ impl State {
     }
 }
 
-/// Where the file is kept that was rotated so many times.
+/// The path of the file that was rotated this many times.
 pub(super) fn numbered(path: &Path, times: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{times}"));

@@ -41,7 +41,7 @@ settings_table! {
         socket_name: Option<String> = None, socket_name;
         /// `-S`; beats the name.
         socket_path: Option<PathBuf> = None, socket_path;
-        /// How often everything is looked at when nothing happens.
+        /// Time between two full scans when nothing happens.
         sweep: Duration = 60 * SECOND, interval;
         /// How sessions are named.
         naming: Naming = Naming::Rig, naming;
@@ -63,11 +63,11 @@ settings_table! {
 
     /// Starting an agent.
     start: Start {
-        /// The most starts at once, each from its first look until the agent's process appears.
+        /// The maximum number of starts at once, each from its first probe until the agent's process appears.
         max_concurrent: usize = 4, whole(1, 10_000);
         /// How long an agent's process, and then its readiness, is waited for.
         timeout: Duration = 60 * SECOND, interval;
-        /// How long an agent must have been ready, without asking anything, before it is told what to do.
+        /// How long an agent must have been ready, without asking anything, before it gets its first instruction.
         settle: Duration = 2 * SECOND, pause;
         /// How long a key pressed at a question may take to show.
         dialog_wait: Duration = 1 * SECOND, pause;
@@ -163,7 +163,7 @@ settings_table! {
         crash_loop_count: u32 = 5, count;
         /// The crash loop's window.
         crash_loop_window: Duration = 15 * MINUTE, interval;
-        /// An agent alive for this long starts afresh.
+        /// An agent that was alive for this long starts with a clean history.
         stable_after: Duration = 30 * MINUTE, interval;
         /// A crash loop is tried again after this.
         retry_crash_loop_after: Duration = 30 * MINUTE, interval;

@@ -105,7 +105,7 @@ fn crossed(entries: &[Entry<'_>], section: &dyn Section) -> Option<FileProblem> 
 fn read_shared(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FileProblem> {
     let entries = match document::open(path, bytes) {
         Ok(entries) => entries,
-        Err(problem) => return vec![problem.advise("correct it; until then nothing in it counts")],
+        Err(problem) => return vec![problem.advise("correct it; until then the whole file is ignored")],
     };
     let mut problems = Vec::new();
     read_known(&entries, settings, &mut problems);

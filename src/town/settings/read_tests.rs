@@ -206,7 +206,7 @@ fn mistakes_in_ours_name_key_line_and_column() {
         (
             "a pattern that is none",
             "{\"usage_limit\": {\n \"patterns\": [\"fine\", \"(\"]}}",
-            "settings/supervisor.json:2:14: usage_limit.patterns: \"(\" is no regular expression: unclosed group",
+            "settings/supervisor.json:2:14: usage_limit.patterns: \"(\" is not a valid regular expression: unclosed group",
         ),
         (
             "given twice",

@@ -125,7 +125,7 @@ pub fn optional_texts(value: &Value) -> Converted<Option<Vec<String>>> {
     }
 }
 
-/// Regular expressions that tell a usage limit, or `null` for the built-in list.
+/// Regular expressions that match a usage limit, or `null` for the built-in list.
 pub fn usage_limits(value: &Value) -> Converted<UsageLimits> {
     UsageLimits::new(optional_texts(value)?.as_deref()).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! The root and what is asked for: passing a request on to the agent's owner, and giving the mayor one.
+//! The root and requests: passes a request on to the agent's owner, and creates the mayor's owner.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -25,7 +25,7 @@ impl RootState {
         Ok(())
     }
 
-    /// The mayor is nobody's business until somebody asks for it to be stopped or started.
+    /// The mayor is not supervised until its stop or start is requested.
     pub(super) async fn start_mayor_if_asked_for(&mut self) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
         let asked_for = deps.requests.next(&Identity::Mayor).is_some()
@@ -34,7 +34,7 @@ impl RootState {
         if asked_for { self.start(self.mayor()).await } else { Ok(()) }
     }
 
-    /// Tells which rigs there are. A list that was never read well, or was not read yet, is no town without rigs.
+    /// Reports which rigs exist. A list that was never read well, or was not read yet, is not a town without rigs.
     pub(super) fn tell_rigs(&self) {
         let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
         if !rigs.is_empty() || !self.town.may_have_more_rigs() {

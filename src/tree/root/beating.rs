@@ -1,4 +1,4 @@
-//! The root and its heartbeat: asking the parts, and hearing them.
+//! The root and its heartbeat: asks the parts, and receives their answers.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl RootState {
         }
     }
 
-    /// Has the session watch sweep for this heartbeat; where it is suspended the heartbeat goes on without it.
+    /// Makes the session watch scan for this heartbeat; where it is suspended the heartbeat continues without it.
     pub(super) fn ask_for_sweep(&mut self, number: u64) {
         if !self.children.cast(SESSIONS, WatchMsg::SweepFor(number)) {
             self.heartbeat.sweep_missed(number);
@@ -40,14 +40,14 @@ impl RootState {
         }
     }
 
-    /// A heartbeat does not depend on any one actor: a sweep that does not come from the session watch in time is made here.
+    /// A heartbeat does not depend on any one actor: a scan that does not come from the session watch in time is made here.
     pub(super) fn sweep_without_the_watch(&mut self, number: u64) {
         if !self.heartbeat.is_to_ask(number) {
             return;
         }
         let (deps, now) = (self.plan.deps.clone(), self.plan.deps.now());
         let limit = deps.settings().heartbeat.deadline / STEPS;
-        let panicked = Arc::new(Sweep::failed(now, "a sweep panicked".to_owned()));
+        let panicked = Arc::new(Sweep::failed(now, "a scan panicked".to_owned()));
         self.work.spawn(
             async move {
                 let sweep = sweep_within(limit, &*deps.sessions, &*deps.processes, now).await;
@@ -116,7 +116,7 @@ impl RootState {
         } else {
             let late = late.into_iter().collect::<Vec<_>>().join(", ");
             problems.report("heartbeat/late", format!("late in the heartbeat: {late}"));
-            tracing::info!("Heartbeat complete (#{number}), but for: {late}");
+            tracing::info!("Heartbeat complete (#{number}), except: {late}");
         }
         let (deps, process, last) = (self.plan.deps.clone(), self.plan.process, self.heartbeat.last());
         self.work.run(async move { housekeeping::write_state(&deps, process, true, last, number).await });

@@ -1,4 +1,4 @@
-//! The root and its town: following the files that say what there is and how it is to be treated.
+//! The root and its town: follows the files that say what the town consists of and how it is configured.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -101,14 +101,13 @@ impl RootState {
                 self.plan.deps.records.forget_rig(&name);
                 self.plan.deps.directory.forget_rig(&name);
                 self.plan.deps.histories.rig_is_gone(&name, self.plan.deps.now().wall);
-                self.plan.deps.docked.forget(&name);
-                self.plan.deps.snapshots.forget(&name);
+                self.plan.deps.forget_rig(&name);
             }
         }
         self.rigs = wanted;
         self.tell_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
-        self.plan.deps.bindings.set_prefixes(prefixes);
+        self.plan.deps.starts.set_prefixes(prefixes);
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();
         // One that changed waits until the actors of the old one are gone.
         for child in self.rigs.values().map(|plan| self.rig(plan)).collect::<Vec<_>>() {

@@ -1,7 +1,7 @@
 //! The agents that are supervised, whether or not their actors answer now.
 //!
-//! An agent whose actor is suspended, has just been made again, or is silent does not cease to exist: whoever asks how the town
-//! is, is told of it as unknown. It must not say how an agent is.
+//! An agent whose actor is suspended, was just recreated, or is silent does not vanish: the status shows it as unknown. This
+//! module must not decide the state of an agent.
 
 use super::RootState;
 use crate::agent::{

@@ -169,16 +169,13 @@ impl Log {
     }
 }
 
-/// A line that is none of JSON is an error the supervisor ended with. Its text is as in `daemon/daemon.log`, the agent it is about
-/// in front.
+/// The text as in `daemon/daemon.log`: the agent or session first. A line that is not JSON is an error the supervisor ended with.
 fn parse(line: &[u8]) -> Option<Line> {
     let value: serde_json::Value = serde_json::from_slice(line).ok()?;
     let at = value.get("timestamp")?.as_str()?.parse().ok()?;
     let message = value.get("message")?.as_str()?;
-    let text = match value.get("agent").and_then(|agent| agent.as_str()) {
-        Some(agent) => format!("{agent}: {message}"),
-        None => message.to_owned(),
-    };
+    let subject = value.get("agent").or_else(|| value.get("session")).and_then(serde_json::Value::as_str);
+    let text = subject.map_or_else(|| message.to_owned(), |subject| format!("{subject}: {message}"));
     Some(Line { at, text })
 }
 

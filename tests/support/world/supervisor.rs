@@ -71,7 +71,7 @@ impl World {
             paths,
             settings,
             degraded: false,
-            problems: Problems::new(),
+            problems: Problems::default(),
             writes: Writes::default(),
         };
         (Arc::new(Deps::new(ports)), put)
@@ -81,7 +81,15 @@ impl World {
     pub async fn plan(&self) -> RootPlan {
         let (deps, put) = self.deps().await;
         let process = Process { pid: 4242, started_at: self.wall() };
-        RootPlan { deps, settings: Arc::new(put), hints: Arc::new(self.clone()), process, may_fail: true }
+        let problems = deps.problems.reader();
+        RootPlan {
+            deps,
+            problems,
+            settings: Arc::new(put),
+            hints: Arc::new(self.clone()),
+            process,
+            may_fail: true,
+        }
     }
 
     /// Starts a supervisor.
@@ -118,7 +126,7 @@ impl Supervisor {
         let mut last = None;
         while self.world.time() - begun < millis(900) {
             let root = self.root().await;
-            last = gather(&self.deps, self.process, &root, millis(900)).await;
+            last = gather((&self.deps, &self.deps.problems.reader()), self.process, &root, millis(900)).await;
             match &last {
                 Some(town) if !town.problems.contains_key("actors/silent") => break,
                 _ => tokio::time::sleep(millis(10)).await,
