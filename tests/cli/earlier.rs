@@ -75,7 +75,7 @@ fn town() -> Town {
     town.settings(settings(json!({})));
     reluctant_gt(&town);
     town.put("daemon/restart_state.json", r#"{"agents":{"somebody-else":{"restart_count":7}}}"#);
-    town.put(".events.jsonl", event("before") + "\n");
+    town.put(".events.jsonl", event("handoff", "before") + "\n");
     town.bead(
         json!({"id": "hq-witness-role", "title": "Witness Role", "status": "open", "issue_type": "task",
         "labels": ["gt:role"], "description": "Witness\n\nenv_var: FOO={rig}", "updated_at": "2026-01-16T20:00:00Z"}),
@@ -100,9 +100,9 @@ fn at_its_limit(town: &Town) {
     town.wait("its words", shown);
 }
 
-fn event(actor: &str) -> String {
+fn event(kind: &str, actor: &str) -> String {
     let now = jiff::Timestamp::now();
-    format!(r#"{{"ts":"{now:.0}","source":"gt","type":"handoff","actor":"{actor}","visibility":"feed"}}"#)
+    format!(r#"{{"ts":"{now:.0}","source":"gt","type":"{kind}","actor":"{actor}","visibility":"feed"}}"#)
 }
 
 /// Has everything happen of which something is kept, while a supervisor runs.
@@ -115,7 +115,7 @@ fn live(town: &Town) {
     }
     town.wait("the role bead", || town.path("daemon/supervisor/role_beads.json").exists());
     let mut events = fs::OpenOptions::new().append(true).open(town.path(".events.jsonl")).unwrap();
-    writeln!(events, "{}", event("after")).unwrap();
+    writeln!(events, "{}", event("handoff", "after")).unwrap();
 
     // A crash loop, then a backoff that lasts. Go's zero time is none.
     let is_set =
@@ -153,6 +153,11 @@ fn live(town: &Town) {
     wait_stage(town, "hq-due", |stage| stage == "due");
     mail(town, "hq-noted", "delta/witness", "cycle");
     wait_stage(town, "hq-noted", |stage| stage == "noted");
+    // What soon follows these is judged by them.
+    for kind in ["done", "sling", "sling"] {
+        writeln!(events, "{}", event(kind, "nux")).unwrap();
+    }
+    town.wait("their lines", || town.text(".feed.jsonl").matches("\"sling\"").count() == 2);
 }
 
 #[test]

@@ -33,6 +33,17 @@ fn own_files(version: &str) -> Vec<String> {
     listed.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// The last line of its log of events: nux slings something.
+fn last_event(version: &str) -> String {
+    let events = fs::read_to_string(fixtures(version).join(".events.jsonl")).unwrap();
+    events.lines().last().unwrap().to_owned()
+}
+
+/// The first of these versions did not keep who was seen alive and who waits.
+fn keeps_lives_and_waits(version: &str) -> bool {
+    version != VERSIONS[0]
+}
+
 impl World {
     /// The town as it was a second after the recording. The deacon, delta's agents and the polecat nux run on; of the
     /// others nobody does, and so the polecat dag ended in that second.
@@ -48,6 +59,9 @@ impl World {
         {
             self.write(&file, &fs::read_to_string(fixtures(version).join(&file)).unwrap());
         }
+        let last = last_event(version).replace("sling", "TYPE");
+        let between = ["handoff", "done", "sling"].map(|kind| last.replace("TYPE", kind) + "\n").concat();
+        self.write(".events.jsonl", &(self.text(".events.jsonl").unwrap() + &between));
         self.recognize_journals(version);
         self.add_polecat("gamma", "nux", &work_of("gamma", "nux"));
         self.add_polecat("gamma", "dag", &work_of("gamma", "dag"));
@@ -60,13 +74,23 @@ impl World {
             (&polecat, "gamma/polecats/nux"),
         ] {
             self.start_agent(session);
-            let (id, created) = (&lives[identity]["id"], &lives[identity]["created"]);
-            if let (Some(id), Some(created)) = (id.as_str(), created.as_str()) {
-                let mut state = self.state();
-                let session = state.sessions.get_mut(session).unwrap();
-                session.id = id.trim_start_matches('$').parse().unwrap();
-                session.created = created.parse().unwrap();
-            }
+            self.is_the_one(session, &lives[identity]);
+        }
+        let early = (at - SignedDuration::from_mins(1)).to_string();
+        for bead in self.state().beads.values_mut() {
+            bead["updated_at"] = early.clone().into();
+        }
+    }
+
+    /// This session runs since before, and is the recorded one if there is a record of it.
+    fn is_the_one(&self, session: &str, recorded: &Value) {
+        let early = self.wall() - SignedDuration::from_secs(30);
+        let mut state = self.state();
+        let session = state.sessions.get_mut(session).unwrap();
+        session.created = early;
+        if let (Some(id), Some(created)) = (recorded["id"].as_str(), recorded["created"].as_str()) {
+            session.id = id.trim_start_matches('$').parse().unwrap();
+            session.created = created.parse().unwrap();
         }
     }
 
@@ -104,6 +128,7 @@ impl World {
 /// A supervisor of today on what this version left, two minutes later.
 async fn taken_over(world: &World, version: &str) -> Supervisor {
     world.left_by(version);
+    world.write("settings/supervisor.json", r#"{"polecats": {"gupp_after": "5s"}}"#);
     world.asked("gt-alpha-witness", "alpha/witness", "hq-begun", false);
     world.asked("gt-alpha-witness", "alpha/witness", "hq-due", false);
     world.asked("gt-delta-witness", "delta/witness", "hq-noted", true);
@@ -117,6 +142,24 @@ async fn taken_over(world: &World, version: &str) -> Supervisor {
     assert_eq!(aside, None, "{version}");
     assert_eq!(supervisor.snapshot().await.problems, Default::default(), "{version}");
     supervisor
+}
+
+#[test]
+fn the_session_that_a_request_was_to_end_is_ended() {
+    for version in VERSIONS {
+        simulate(905, |world| async move {
+            world.start_agent("gt-alpha-witness");
+            let claims = recorded(version, "daemon/supervisor/claims.json");
+            world
+                .is_the_one("gt-alpha-witness", &claims["requests"]["hq-begun"]["stage"]["begun"]["session"]);
+            let _supervisor = taken_over(&world, version).await;
+            assert_eq!(
+                starts(&world, "alpha")[0],
+                2,
+                "{version}: because of what was begun, and of what was due"
+            );
+        });
+    }
 }
 
 /// How often the supervisor started each agent of a rig.
@@ -148,12 +191,13 @@ fn holds_backoffs_crash_loops_and_waits_are_kept_to() {
             let now = world.json(RESTARTS)["agents"]["somebody-else"].clone();
             assert_eq!((&now, &now["restart_count"]), (&before["somebody-else"], &json!(7)), "{version}");
 
-            let waits = recorded(version, "daemon/supervisor/waits.json")["agents"].clone();
-            if let Some(until) = waits["gamma/witness"]["until"].as_str() {
+            if keeps_lives_and_waits(version) {
+                let waits = recorded(version, "daemon/supervisor/waits.json");
+                let until = waits["agents"]["gamma/witness"]["until"].as_str().unwrap().parse().unwrap();
                 let wait = supervisor.agent("gamma/witness").await;
-                assert_eq!((&*wait.state, starts(&world, "gamma")[0]), ("waiting", 0), "{version}");
-                assert_eq!(wait.backoff_until, Some(until.parse().unwrap()), "{version}");
+                assert_eq!((&*wait.state, wait.backoff_until), ("waiting", Some(until)), "{version}");
                 assert!(wait.reason.as_deref().unwrap().contains("usage limit"), "{version}: {wait:#?}");
+                assert_eq!(starts(&world, "gamma")[0], 0, "{version}");
             }
 
             let left = Duration::try_from(until.duration_since(world.wall())).unwrap();
@@ -161,6 +205,11 @@ fn holds_backoffs_crash_loops_and_waits_are_kept_to() {
             assert_eq!(starts(&world, "beta"), [0, 0], "{version}: not yet");
             world.pass(secs(5)).await;
             assert_eq!(starts(&world, "beta"), [1, 0], "{version}: in time");
+            world.pass(secs(30)).await;
+            let now = world.json(RESTARTS)["agents"].clone();
+            assert_eq!(now["beta/witness"]["restart_count"], 2, "{version}: written anew: {now:#}");
+            assert_eq!(now["beta/witness"]["recent"][0], before["beta/witness"]["recent"][0], "{version}");
+            assert_eq!(now["beta/refinery"], before["beta/refinery"], "{version}");
             world.pass(mins(31)).await;
             assert_eq!(starts(&world, "beta"), [1, 1], "{version}: tried again after the crash loop");
             assert_eq!(starts(&world, "alpha")[1], 0, "{version}: held");
@@ -173,8 +222,7 @@ fn an_end_in_between_is_reported_and_what_runs_is_adopted() {
     for version in VERSIONS {
         simulate(901, |world| async move {
             let supervisor = taken_over(&world, version).await;
-            // The first of these versions did not keep who was seen alive.
-            let expected = usize::from(own_files(version).contains(&"lives.json".to_owned()));
+            let expected = usize::from(keeps_lives_and_waits(version));
             let dag = polecat("gamma", "dag");
             assert_eq!(world.state().crashes_of(&dag).len(), expected, "{version}");
             let before = fs::read_to_string(fixtures(version).join(".events.jsonl")).unwrap();
@@ -239,7 +287,8 @@ fn histories_incidents_and_the_feed_go_on() {
             }
 
             let mails = world.state().mails.clone();
-            assert!(!mails.iter().any(|(_, _, subject)| subject.contains("nux")), "{version}: {mails:?}");
+            let about = |name: &str| mails.iter().filter(|(_, _, subject)| subject.contains(name)).count();
+            assert_eq!(about("nux"), 0, "{version}: its work stood still then as now: {mails:?}");
 
             let feed = || world.text(".feed.jsonl").unwrap();
             let before = fs::read_to_string(fixtures(version).join(".feed.jsonl")).unwrap();
@@ -248,10 +297,20 @@ fn histories_incidents_and_the_feed_go_on() {
             let events = world.text(".events.jsonl").unwrap();
             world.write(".events.jsonl", &format!("{events}{event}\n"));
             world.pass(mins(1)).await;
-            for (who, times) in [("before", 0), ("after", 1), ("now", 1)] {
-                let text = format!("{who} handed off");
-                assert_eq!(feed().matches(&text).count(), times, "{version}: {who}: {}", feed());
+            let summaries = [
+                ("before handed off", 0, "was there before the first start"),
+                ("after handed off", 1, "was read by the earlier one"),
+                ("nux handed off", 1, "came while none ran"),
+                ("now handed off", 1, "came now"),
+                ("nux dispatching work to 3 ", 1, "two were read by the earlier one"),
+            ];
+            for (summary, times, why) in summaries {
+                assert_eq!(feed().matches(summary).count(), times, "{version}: {summary}: {why}: {}", feed());
             }
+            let done = feed().matches(r#""type":"done""#).count();
+            assert_eq!(done, 1, "{version}: the second came soon after the first: {}", feed());
+            let written = supervisor.snapshot().await.feed["written"].clone();
+            assert_eq!(written, feed().lines().count(), "{version}");
         });
     }
 }
