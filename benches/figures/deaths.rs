@@ -110,7 +110,7 @@ async fn die(stage: &mut Stage, victims: Vec<Victim>) -> anyhow::Result<BTreeMap
         };
         let course = Course {
             killed,
-            noticed: said(": session is gone (")?,
+            noticed: said(": end reported: ")?,
             confirmed: said(": died: ")?,
             replaced: said(": starting claude in session ")?,
         };

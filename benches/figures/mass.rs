@@ -23,7 +23,7 @@ const VICTIMS: usize = RIGS * POLECATS;
 /// How long the starts before it may keep everybody busy.
 const SETTLE: Duration = Duration::from_secs(5);
 
-const ENDED: &str = ": session is gone (";
+const ENDED: &str = ": end reported: ";
 const STARTING: &str = ": starting claude in session ";
 const ALERT: &str = "MASS DEATH DETECTED";
 

@@ -19,6 +19,7 @@ use super::{
     names::KnownNames,
     observe::{self, How},
     phase::{self, Phase, Why},
+    reason,
     spec::AgentSpec,
     status::{AgentStatus, End},
 };
@@ -214,7 +215,9 @@ impl Owner {
         self.wake_start();
         let alive_there = matches!(self.state(), State::Alive { session, .. } if session.id == death.id);
         if alive_there {
-            tracing::debug!(agent = %self.spec.identity, exit = death.exit, "{}", death.sign);
+            let (agent, session) = (&self.spec.identity, self.spec.session.as_str());
+            let reported = reason::reported_by(Some((death.sign, death.exit)));
+            tracing::info!(%agent, session, reason = "end_reported", "end reported: {reported}");
         }
         // What tells of the end in the moment in which it happens tells that it lived until then.
         if alive_there && death.sign != Sign::Sweep {

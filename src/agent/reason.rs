@@ -22,7 +22,7 @@ use crate::{
 
 mod wording;
 
-pub use wording::NO_AGENT_YET;
+pub use wording::{NO_AGENT_YET, reported_by};
 
 /// One thing that happened to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -176,7 +176,7 @@ fn started(attempt: Attempt, took: f64) -> String {
 }
 
 /// What reported an end, and with which exit status.
-fn reported_by(death: Option<(Sign, Option<i32>)>) -> String {
+pub fn reported_by(death: Option<(Sign, Option<i32>)>) -> String {
     match death {
         Some((sign, Some(exit))) => format!("{sign}{}", exit_status(exit)),
         Some((sign, None)) => sign.to_string(),
