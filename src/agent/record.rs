@@ -52,7 +52,7 @@ pub struct AgentRecord {
     life: Option<Life>,
 }
 
-/// Of so many agents incidents are remembered; of more, the one that began first is forgotten.
+/// The maximum number of open incidents; beyond it the oldest is forgotten.
 pub const INCIDENTS: usize = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,9 +246,15 @@ impl Records {
     /// This agent is no more: what was stopped and then removed for good is held no longer, and its end is meant.
     pub fn forget(&self, identity: &Identity) {
         self.forget_lives(|other| other == identity);
-        if let Some(record) = self.locked().get_mut(identity) {
+        let mut agents = self.locked();
+        if let Some(record) = agents.get_mut(identity) {
             self.holds.put(record, None);
+            // Polecats come and go for weeks: of one without restarts nothing is left to remember.
+            if *record == AgentRecord::default() {
+                agents.remove(identity);
+            }
         }
+        drop(agents);
         self.changed.send_replace(());
     }
 

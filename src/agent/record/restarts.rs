@@ -109,7 +109,9 @@ impl RestartFile {
         let key = format!("write/{}", crate::terminal::path(ports.paths.shown(&path)));
         let write = Write { path, mode: 0o644, key, content: Arc::new(self.clone()) };
         let is_saved = || !self.unsaved.load(Ordering::Relaxed);
-        if !is_saved() && ports.writes.replace_unless(ports, write, is_saved).await.is_ok() {
+        // One that is being written right now is waited for, too.
+        let (is_due, written) = (!is_saved(), ports.writes.replace_unless(ports, write, is_saved).await);
+        if is_due && written.is_ok() {
             ports.problems.clear(UNREADABLE);
         }
     }

@@ -167,6 +167,7 @@ fn of_one_that_is_no_more_nothing_is_held_or_missed() {
     assert_eq!(records.held(), std::slice::from_ref(&toast));
     records.forget(&toast);
     assert_eq!((records.held(), records.hold(&toast)), (vec![], None));
+    assert!(!records.locked().contains_key(&toast), "nothing is left of it");
     keep();
     records.forget_rig(&"r".parse().unwrap());
     assert_eq!(records.held(), std::slice::from_ref(&toast), "its rig may come back");
