@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     denial::NotStarted,
-    lifecycle::{Attempt, Lifecycle, StartOrder, State, WaitsFor},
+    lifecycle::{Attempt, Lifecycle, State, WaitsFor},
 };
 
 /// The reason text of an agent right after the start of the supervisor.
@@ -113,16 +113,17 @@ impl Why {
             State::Waiting { why, .. } => Why::new(why.code(), why.to_string()),
             State::Confirming { held_up: Some(why), .. } => Why::new(why.code(), why.to_string()),
             State::Confirming { what, .. } => Why::new(what.code(), what.to_string()),
-            State::Starting { order: StartOrder { replace: Some(replaced), .. }, .. } => {
-                Why::new("replaced", replaced.why.as_str())
+            State::Starting { order, .. } => {
+                let code = match order.attempt {
+                    _ if order.replace.is_some() => "replaced",
+                    Attempt::Fresh => "not_running",
+                    Attempt::HoldOver => "hold_over",
+                    Attempt::Restart(_) => "restart",
+                    Attempt::Trial => "trial",
+                    Attempt::Asked => "requested",
+                };
+                Why::new(code, order.why())
             }
-            State::Starting { order, .. } => match order.attempt {
-                Attempt::Fresh => Why::new("not_running", "not running"),
-                Attempt::HoldOver => Why::new("hold_over", "its hold ended"),
-                Attempt::Restart(_) => Why::new("restart", order.attempt.to_string()),
-                Attempt::Trial => Why::new("trial", order.attempt.to_string()),
-                Attempt::Asked => Why::new("requested", "requested"),
-            },
             State::Held { why, .. } => Why::new("stopped_by_hand", format!("stopped by hand: {why}")),
             State::Stopping { hold, .. } => {
                 Why::new("stop_requested", format!("being stopped: {}", hold.why))

@@ -226,7 +226,7 @@ pub struct DeathReport {
 pub enum Cause {
     /// The tmux server ended, and everything in it.
     TmuxServerDied,
-    /// It exited, with this status as a shell tells it (128 and the signal's number), where that is known.
+    /// It exited, with this status as a shell reports it (128 and the signal's number), where that is known.
     Crashed(Option<i32>),
     /// Its process is gone; the session is there.
     AgentMissing,

@@ -271,14 +271,7 @@ impl Start<'_> {
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
                 reading::begun(self.deps, self.spec);
-                let why = match (&self.order.replace, self.order.attempt) {
-                    (Some(replacement), _) => replacement.why.clone(),
-                    (None, Attempt::Fresh) => "it was not running".to_owned(),
-                    (None, Attempt::HoldOver) => "hold over".to_owned(),
-                    (None, Attempt::Restart(n)) => format!("it died; restart {n}"),
-                    (None, Attempt::Trial) => "trial after a crash loop".to_owned(),
-                    (None, Attempt::Asked) => "on request".to_owned(),
-                };
+                let why = self.order.why();
                 tracing::info!(agent = %identity, "starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)
             }

@@ -7,7 +7,11 @@ use rustix::process::Signal;
 
 use super::{Cause, CrashLoop, DeathReport, HeldUp, HoldOver, Missing, Reason, Stuck};
 use crate::{
-    agent::{lifecycle::Attempt, phase::Phase, waits::Own},
+    agent::{
+        lifecycle::{Attempt, StartOrder},
+        phase::Phase,
+        waits::Own,
+    },
     go_duration,
     sessions::death::Sign,
 };
@@ -184,7 +188,7 @@ pub fn reported_by(death: Option<(Sign, Option<i32>)>) -> String {
     }
 }
 
-/// How a process exited, by its exit status as a shell tells it: `: SIGKILL (137)`, ` with 1`.
+/// How a process exited, by its exit status as a shell reports it: `: SIGKILL (137)`, ` with 1`.
 fn exit_status(exit: i32) -> String {
     match exit.checked_sub(128).and_then(Signal::from_named_raw) {
         Some(signal) => {
@@ -198,6 +202,19 @@ fn exit_status(exit: i32) -> String {
 fn at_second(time: Timestamp) -> String {
     // UTC to the second: a rule has no time zone.
     Timestamp::from_second(time.as_second()).map_or_else(|_| time.to_string(), |time| time.to_string())
+}
+
+impl StartOrder {
+    /// Why the start is made.
+    pub fn why(&self) -> String {
+        match (&self.replace, self.attempt) {
+            (Some(replaced), _) => replaced.why.clone(),
+            (None, Attempt::Fresh) => "not running".to_owned(),
+            (None, Attempt::HoldOver) => "hold over".to_owned(),
+            (None, Attempt::Asked) => "requested".to_owned(),
+            (None, attempt @ (Attempt::Restart(_) | Attempt::Trial)) => attempt.to_string(),
+        }
+    }
 }
 
 /// How a start counts, where that is worth saying: what was observed says why a fresh one is made.
