@@ -160,7 +160,7 @@ pub struct FirstLook<'a> {
     pub identity: &'a Identity,
     /// How long ago it was noticed.
     pub ago: Duration,
-    /// The commands of Gas Town that were at work when it was noticed, or had been just before, whoever they were about.
+    /// The commands of Gas Town that were at work when it was noticed, or had been just before, whatever agents they were about.
     pub involved: &'a [Operation],
     /// The state file said `stopped` already when the agent was last seen alive, so that the word says nothing about
     /// this end.
@@ -185,7 +185,7 @@ pub enum SecondLook {
     BeingRemoved,
     /// It reached a usage limit and ended; the line that says so.
     UsageLimit(String),
-    /// It waited at a question, with this title, and ended: whoever answered it, or did not, ended it.
+    /// It waited at a question, with this title, and ended: the answer, or the lack of one, ended it.
     Question(String),
     /// It ended, and nobody meant it to.
     Death,

@@ -2,13 +2,13 @@
 //!
 //! Whatever is meant for one agent goes to its actor directly: a death by the name of its session, a request or a heartbeat by
 //! the agent's identity. An actor registers its agent when it is made, and a successor takes its place. The other actors are
-//! registered by their supervisors, by name: whoever wants to know how the town is asks all of them directly.
+//! registered by their supervisors, by name: a status report asks all of them directly.
 //!
 //! A session's name is claimed with it, so that no two agents are supervised under one. tmux knows sessions by name only,
 //! and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`; `x.y` and
 //! `x_y`, as tmux turns dots into underscores. Whoever ended one would end the other, so neither of the two is started,
 //! nudged or ended while both are there. A claim outlives the actor: were it given up when one crashes, the other agent
-//! would be touched until the actor is back. It is given up by whoever knows that the agent is no more.
+//! would be touched until the actor is back. The caller that knows that the agent no longer exists gives it up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -43,18 +43,18 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
             deps.problems.clear(&key);
             None
         }
-        Ok(Some(Found { told, lost_server })) => {
+        Ok(Some(Found { text, lost_server })) => {
             // It may have come since the look that did not show it.
             if matches!(deps.sessions.find(&spec.session).await, Ok(Some(session)) if !session.has_lost_sight())
             {
                 deps.problems.clear(&key);
                 return Some("its session appeared during the search".to_owned());
             }
-            deps.problems.report(key, format!("{}: {told}; not started again", spec.identity));
+            deps.problems.report(key, format!("{}: {text}; not started again", spec.identity));
             if let Some(server) = lost_server {
                 deps.sessions.recreate_socket(server).await;
             }
-            Some(told)
+            Some(text)
         }
         Err(why) => Some(why),
     }

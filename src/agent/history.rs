@@ -75,8 +75,8 @@ struct Book {
 #[serde(default)]
 struct Record {
     /// How it is as far as was last known, and since when.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    standing: Option<(Phase, Timestamp)>,
+    #[serde(rename = "standing", skip_serializing_if = "Option::is_none")]
+    phase: Option<(Phase, Timestamp)>,
     /// Nobody looks after it any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
@@ -92,7 +92,7 @@ impl Histories {
         }
     }
 
-    /// What the file held, for whoever wants to know while no supervisor runs.
+    /// What the file held, for readers while no supervisor runs.
     pub fn left_behind(directory: PathBuf, shown: &Path, bytes: &[u8]) -> Result<Self, FileProblem> {
         let histories = Histories::new(directory);
         *histories.book.value() = reading::json(shown, bytes)?;
@@ -151,18 +151,18 @@ impl Histories {
     }
 
     /// An agent is so since then, as far as is known.
-    pub fn stands(&self, identity: &Identity, standing: Phase, since: Timestamp) {
+    pub fn set_phase(&self, identity: &Identity, phase: Phase, since: Timestamp) {
         self.change(|book| {
             let record = book.record(identity);
-            let news = record.standing != Some((standing, since));
-            record.standing = Some((standing, since));
+            let news = record.phase != Some((phase, since));
+            record.phase = Some((phase, since));
             news
         });
     }
 
     /// How an agent is as far as was last known, perhaps by an earlier owner or supervisor, and since when.
-    pub fn standing(&self, identity: &Identity) -> Option<(Phase, Timestamp)> {
-        self.book.value().agents.get(identity)?.standing
+    pub fn phase(&self, identity: &Identity) -> Option<(Phase, Timestamp)> {
+        self.book.value().agents.get(identity)?.phase
     }
 
     /// Nobody looks after this agent any more, and why; its history is kept as long as there is room.
@@ -189,7 +189,7 @@ impl Histories {
         self.change(|book| {
             for record in book.agents.values_mut() {
                 let idle = [Phase::Absent, Phase::Paused, Phase::Unknown];
-                let looked_after = record.standing.is_some_and(|(standing, _)| !idle.contains(&standing));
+                let looked_after = record.phase.is_some_and(|(phase, _)| !idle.contains(&phase));
                 if looked_after && !record.gone {
                     record.add(
                         Entry::new(Kind::Ours, now, "the supervisor stopped", "left as it is")
@@ -269,7 +269,7 @@ impl Record {
     fn is_gone(&mut self, why: &str, now: Timestamp) {
         if !self.gone {
             self.gone = true;
-            self.standing = None;
+            self.phase = None;
             self.add(Entry::new(Kind::Ours, now, why, "no longer supervised").because("not_supervised"));
         }
     }

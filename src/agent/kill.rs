@@ -1,7 +1,7 @@
 //! Kill: the one way an agent is ended, with everything it started.
 //!
 //! What would bring it back is removed first, then the processes of all panes are ended, deepest first, then exactly
-//! that session. Whether it may be ended was decided, and checked right before, by whoever calls.
+//! that session. The caller has decided, and checked right before, that it may be ended.
 
 use super::confirmation::SessionKey;
 use crate::{deps::Deps, sessions::Session};

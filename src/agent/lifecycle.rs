@@ -1,7 +1,7 @@
 //! The lifecycle: the one state machine of every agent the supervisor keeps running.
 //!
 //! Events go in — what was seen, how a start ended, that a replacement is wanted — and a [`Step`] comes out: what to do
-//! next, and what happened. The state holds the data of that state only. Everything else people are told about
+//! next, and what happened. The state holds the data of that state only. Everything else that is reported about
 //! an agent (status, log, events, mails) is a rendering of the [`Reason`]s given here, so that confirmation, backoff,
 //! gate, hold and crash loop live in one place for all roles.
 //!
@@ -73,7 +73,7 @@ pub struct Before {
 pub struct Lifecycle {
     state: State,
     history: RestartHistory,
-    /// Why the last probe told nothing, while that lasts.
+    /// Why the last probe was inconclusive, while that lasts.
     doubt: Option<Doubt>,
     /// The last look could not even tell whether it runs.
     out_of_sight: bool,
@@ -92,7 +92,7 @@ pub struct Lifecycle {
     takes_turn: bool,
 }
 
-/// Why a probe told nothing.
+/// Why a probe was inconclusive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doubt {
     /// Its session is there, and an agent may come up in it.
@@ -171,7 +171,7 @@ impl Lifecycle {
         &self.history
     }
 
-    /// Why the last look told nothing; `None` when it told something.
+    /// Why the last probe was inconclusive; `None` when it was not.
     pub fn doubt(&self) -> Option<&str> {
         self.doubt.as_ref().map(|doubt| match doubt {
             Doubt::ComingUp => NO_AGENT_YET,
@@ -248,7 +248,7 @@ impl Lifecycle {
 
     fn seen(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
-            return Decision::Leave; // whoever is at it looks for itself, and reports
+            return Decision::Leave; // the start or stop under way probes by itself, and reports
         }
         if seen.begun.mono < self.settled_at {
             // Looks may overtake each other. What waits for this one still needs one.

@@ -97,7 +97,7 @@ pub struct Owner {
     /// The last end that was confirmed to be one.
     last_end: Option<End>,
     /// How it is, for people, and since when.
-    standing: (Phase, Timestamp),
+    phase: (Phase, Timestamp),
     /// It has told something of its agent's history.
     has_told: bool,
     /// Why it must be left as it is although it lives, as last seen.
@@ -133,7 +133,7 @@ impl Owner {
             attending: None,
             start_failed: false,
             last_end: None,
-            standing: (Phase::Unknown, state_since.wall),
+            phase: (Phase::Unknown, state_since.wall),
             has_told: false,
             left_alone: None,
             deps,
@@ -428,7 +428,7 @@ impl Owner {
 
     /// What a probe shows.
     pub fn snapshot(&self) -> AgentStatus {
-        let (mut state, since) = self.standing;
+        let (mut state, since) = self.phase;
         let mut why = Why::of(&self.lifecycle);
         let session = &self.spec.session;
         let question = match self.state() {

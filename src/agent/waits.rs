@@ -20,7 +20,7 @@ pub struct Wait {
 pub enum Own {
     /// It reached a usage limit; the line that says so.
     UsageLimit(String),
-    /// It waited at a question with this title: whoever answered it, or did not, ended it.
+    /// It waited at a question with this title: the answer, or the lack of one, ended it.
     Question(String),
     /// As an earlier version noted it, for people.
     Unspecified(String),

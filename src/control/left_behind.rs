@@ -43,7 +43,7 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     match histories(files, paths).await {
         Ok(histories) => {
             let agents = histories.known().into_iter();
-            report.agents = agents.map(|it| AgentReport::left_behind(&it, histories.standing(&it))).collect();
+            report.agents = agents.map(|it| AgentReport::left_behind(&it, histories.phase(&it))).collect();
         }
         Err(problem) => note(&mut report, &problem),
     }
@@ -72,7 +72,7 @@ pub async fn explanation(
     let histories = histories(files, paths).await.unwrap_or_else(|_| Histories::new(directory));
     let identity = finding::find(text, &[], &histories.known())?;
     Ok(Explanation {
-        agent: Some(AgentReport::left_behind(&identity, histories.standing(&identity))),
+        agent: Some(AgentReport::left_behind(&identity, histories.phase(&identity))),
         entries: histories.of(&identity).map(|history| history.entries).unwrap_or_default(),
         identity: identity.to_string(),
     })

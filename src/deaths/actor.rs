@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     circumstance::{self, Reading, Readings},
-    register::{ACTOR, DeathsSnapshot, Tidings},
+    register::{ACTOR, DeathsSnapshot, PendingReport},
     rules::{self, Circumstance},
     words,
 };
@@ -151,7 +151,7 @@ impl DeathsState {
 
     /// Looks for the cause of the oldest report.
     fn gather(&mut self) {
-        let Some(Tidings { number, .. }) = self.deps.deaths.untold() else { return };
+        let Some(PendingReport { number, .. }) = self.deps.deaths.untold() else { return };
         if self.gathering.replace(number) == Some(number) {
             return;
         }
@@ -164,8 +164,8 @@ impl DeathsState {
 
     /// Writes the log line, and starts the other deliveries.
     fn gathered(&mut self, number: u64, reading: Option<Reading>) {
-        let tidings = self.deps.deaths.untold().filter(|tidings| tidings.number == number);
-        let Some(Tidings { deaths, follow_up, window, .. }) = tidings else { return };
+        let pending = self.deps.deaths.untold().filter(|pending| pending.number == number);
+        let Some(PendingReport { deaths, follow_up, window, .. }) = pending else { return };
         let began = deaths.first().map_or(Duration::ZERO, |first| first.noticed.mono);
         let circumstance = match &reading {
             Some(reading) => self.readings.since(began.saturating_sub(window), reading),

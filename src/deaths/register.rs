@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct DeathRegister(Arc<Mutex<Inner>>);
 
-/// The name of the actor that is to be told when a death was recorded.
+/// The name of the actor that receives a message when a death was recorded.
 pub const ACTOR: &str = "deaths";
 
 #[derive(Debug, Default)]
@@ -33,14 +33,14 @@ struct Inner {
     /// No paced restart before this.
     next_turn: Duration,
     numbered: u64,
-    untold: VecDeque<Tidings>,
+    untold: VecDeque<PendingReport>,
     undelivered: VecDeque<Alert>,
     last: Option<LastMassDeath>,
 }
 
 /// A mass death, or its follow-up, that was not reported yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tidings {
+pub struct PendingReport {
     /// Its number.
     pub number: u64,
     /// Who died, in the order in which it was noticed.
@@ -120,19 +120,19 @@ impl DeathRegister {
     }
 
     /// The oldest unreported entry; it stays until [`tell`](Self::tell).
-    pub fn untold(&self) -> Option<Tidings> {
+    pub fn untold(&self) -> Option<PendingReport> {
         self.locked().untold.front().cloned()
     }
 
     /// The report has become an event, and is delivered from here on. False when that was done already.
     pub fn tell(&self, number: u64, event: Event, cause: Option<String>) -> bool {
         let mut inner = self.locked();
-        let Some(tidings) = inner.untold.pop_front_if(|first| first.number == number) else {
+        let Some(pending) = inner.untold.pop_front_if(|first| first.number == number) else {
             return false;
         };
-        let sessions = tidings.deaths.into_iter().map(|death| death.session);
+        let sessions = pending.deaths.into_iter().map(|death| death.session);
         match &mut inner.last {
-            Some(last) if tidings.follow_up => {
+            Some(last) if pending.follow_up => {
                 last.sessions.extend(sessions);
                 last.possible_cause = last.possible_cause.take().or(cause);
             }
@@ -191,7 +191,7 @@ impl Inner {
             };
             self.numbered += 1;
             let (number, window) = (self.numbered, policy.window);
-            self.untold.push_back(Tidings { number, deaths, follow_up, window });
+            self.untold.push_back(PendingReport { number, deaths, follow_up, window });
             decision = self.window.look(now, policy);
         }
     }
@@ -220,11 +220,11 @@ mod tests {
     }
 
     fn tell(register: &DeathRegister) -> Option<(bool, Vec<String>)> {
-        let tidings = register.untold()?;
-        let event = words::event(at(0).wall, &tidings.deaths, tidings.window, None);
-        assert!(register.tell(tidings.number, event.clone(), Some("why".into())));
-        assert!(!register.tell(tidings.number, event, None), "told twice");
-        Some((tidings.follow_up, tidings.deaths.into_iter().map(|death| death.session).collect()))
+        let pending = register.untold()?;
+        let event = words::event(at(0).wall, &pending.deaths, pending.window, None);
+        assert!(register.tell(pending.number, event.clone(), Some("why".into())));
+        assert!(!register.tell(pending.number, event, None), "told twice");
+        Some((pending.follow_up, pending.deaths.into_iter().map(|death| death.session).collect()))
     }
 
     #[test]

@@ -30,7 +30,7 @@ const ENVIRONMENT: u64 = 1024 * 1024;
 const STARTS_A_SECOND: u64 = 500;
 /// What the kernel says of each thread of a process but its first: they have ids of the same kind.
 const OF_A_THREAD: i32 = -1;
-/// So many that are just being made may have an id and not be seen yet.
+/// This many processes that are just being created may have an id and not be visible yet.
 const IN_THE_MAKING: u64 = 32;
 
 /// Everything that runs now.

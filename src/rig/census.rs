@@ -119,7 +119,7 @@ impl CensusState {
     }
 }
 
-/// Without knowing which polecats there are nothing is read; whoever looks after them says so.
+/// Without knowing which polecats there are nothing is read; the actor that lists them says so.
 async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
     let polecats = roster::list(deps, &rig.name).await.ok()?;
     let snapshot = snapshot::read(deps, rig, &polecats).await;

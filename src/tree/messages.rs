@@ -33,7 +33,7 @@ pub enum Broadcast {
     Asked(Identity),
     /// From the root: there may be mail; read the deacon's inbox now.
     ReadMail,
-    /// From whoever saw that its rig was perhaps docked or undocked, to a census: read the rig's beads now.
+    /// From the caller that noticed a possible dock or undock of its rig, to a census: read the rig's beads now.
     ReadBeads,
     /// From an owner, to the death window: a death was recorded.
     DeathRecorded,

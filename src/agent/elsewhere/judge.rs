@@ -30,7 +30,7 @@ pub struct Wanted<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// For people.
-    pub told: String,
+    pub text: String,
     /// The server that should answer at the supervisor's socket, when that is gone.
     pub lost_server: Option<u32>,
 }
@@ -56,7 +56,7 @@ pub fn find(all: &[Resident], wanted: Wanted<'_>, place: &Place) -> Option<Found
     if let Some(it) = own {
         let (runs, lost_server) = shown(it, inside(it, all, wanted.identity), place);
         return Some(Found {
-            told: format!("runs where the supervisor cannot reach it: {runs}"),
+            text: format!("runs where the supervisor cannot reach it: {runs}"),
             lost_server,
         });
     }
@@ -68,8 +68,8 @@ pub fn find(all: &[Resident], wanted: Wanted<'_>, place: &Place) -> Option<Found
             return None;
         }
         let (runs, lost_server) = shown(it, Some(inside), place);
-        let told = format!("agents of this town run where the supervisor cannot reach them: {who}, {runs}");
-        Some(Found { told, lost_server })
+        let text = format!("agents of this town run where the supervisor cannot reach them: {who}, {runs}");
+        Some(Found { text, lost_server })
     })
 }
 
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told() {
+    fn what_is_reported() {
         let at = |socket: &str, server: u32, who: &str| {
             let environment = format!("GT_ROOT=/t BD_ACTOR={who} TMUX={socket},{server},0");
             Resident {
@@ -286,7 +286,7 @@ mod tests {
             ("others elsewhere", at("/s/x", OTHER, "deacon"), Some(OWN),
                 "agents of this town run where the supervisor cannot reach them: deacon, claude (PID 7) in the tmux server (PID 200) on /s/x, and the supervisor uses /s/own".to_owned(), None),
         ] {
-            assert_eq!(found(&[it], server), Some(Found { told, lost_server: lost }), "{case}");
+            assert_eq!(found(&[it], server), Some(Found { text: told, lost_server: lost }), "{case}");
         }
         for (case, it) in [
             ("others here", at("/s/own", OWN, "deacon")),

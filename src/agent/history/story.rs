@@ -12,17 +12,17 @@ use crate::{
 
 /// The entry for what happened in a step that led to how `after` is. `request` is the mail that is attended to.
 pub fn entry(after: &Lifecycle, reasons: &[Reason], request: Option<&str>, now: Now) -> Option<Entry> {
-    let mut told = Told::default();
+    let mut step = StepInWords::default();
     for reason in reasons {
-        told.add(reason, request.unwrap_or("by mail"));
+        step.add(reason, request.unwrap_or("by mail"));
     }
-    let kind = told.kind?;
-    let entry = Entry::new(kind, now.wall, &told.seen, &told.done).because(told.code);
+    let kind = step.kind?;
+    let entry = Entry::new(kind, now.wall, &step.seen, &step.done).because(step.code);
     Some(entry.leading_to(Phase::of(after), phase::until(after.state())))
 }
 
 #[derive(Default)]
-struct Told {
+struct StepInWords {
     seen: String,
     done: String,
     /// What it is about; `None` while there is nothing to say.
@@ -31,7 +31,7 @@ struct Told {
     code: &'static str,
 }
 
-impl Told {
+impl StepInWords {
     fn add(&mut self, reason: &Reason, request: &str) {
         let mut words = reason.words();
         match reason {

@@ -124,11 +124,11 @@ fn one_that_is_gone_is_told_once_and_may_come_back() {
     histories.gone(&dog, "its directory is gone", at(0));
     assert_eq!(histories.of(&dog), None, "nothing is known of it");
     histories.add(&dog, change(1, "is running", Some(Phase::Alive)));
-    histories.stands(&dog, Phase::Alive, at(1));
+    histories.set_phase(&dog, Phase::Alive, at(1));
     histories.gone(&dog, "its directory is gone", at(2));
     histories.rig_is_gone(&"r".parse().unwrap(), at(3));
     assert_eq!(kept(&histories, "r/polecats/dog"), ["is running", "its directory is gone"]);
-    assert_eq!(histories.standing(&dog), None);
+    assert_eq!(histories.phase(&dog), None);
     histories.supervisor_stops(at(4));
     assert_eq!(kept(&histories, "r/polecats/dog").len(), 2, "nobody looked after it");
     histories.add(&dog, change(5, "is back", Some(Phase::Alive)));
@@ -138,7 +138,7 @@ fn one_that_is_gone_is_told_once_and_may_come_back() {
 
 #[test]
 fn our_stop_is_told_of_those_we_looked_after() {
-    for (standing, told) in [
+    for (phase, told) in [
         (Some(Phase::Alive), true),
         (Some(Phase::Waiting), true),
         (Some(Phase::Starting), true),
@@ -149,12 +149,12 @@ fn our_stop_is_told_of_those_we_looked_after() {
         (None, false),
     ] {
         let histories = histories();
-        histories.add(&agent("deacon"), change(0, "a", standing));
-        if let Some(standing) = standing {
-            histories.stands(&agent("deacon"), standing, at(0));
+        histories.add(&agent("deacon"), change(0, "a", phase));
+        if let Some(phase) = phase {
+            histories.set_phase(&agent("deacon"), phase, at(0));
         }
         histories.supervisor_stops(at(1));
-        assert_eq!(kept(&histories, "deacon").len() == 2, told, "{standing:?}");
+        assert_eq!(kept(&histories, "deacon").len() == 2, told, "{phase:?}");
     }
 }
 

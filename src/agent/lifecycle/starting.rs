@@ -126,7 +126,7 @@ impl Lifecycle {
             }
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
-                // It may have been made all the same; whoever lives there must be known before anybody ends it.
+                // It may have been made all the same; what lives there must be known before anything ends it.
                 Decision::LookAgain(A_MOMENT)
             }
             StartEnd::Impossible(why) => {

@@ -21,7 +21,7 @@ impl Owner {
     /// Goes on with what an earlier owner, or supervisor, told.
     pub(super) fn take_over_history(&mut self, now: Now) {
         let identity = &self.spec.identity;
-        let before = self.deps.histories.standing(identity);
+        let before = self.deps.histories.phase(identity);
         if let Some((Phase::Starting, _)) = before {
             let entry = Entry::of(&Reason::StartInterrupted, Kind::Ours, now.wall);
             self.deps.histories.add(identity, entry.leading_to(Phase::Unknown, None));
@@ -70,26 +70,24 @@ impl Owner {
 
     /// How it is now, and since when.
     fn settle(&mut self, now: Now) {
-        let standing = Phase::of(&self.lifecycle);
-        let since = self.since(standing, now);
-        self.standing = (standing, since);
-        if standing != Phase::Unknown {
-            self.deps.histories.stands(&self.spec.identity, standing, since);
+        let phase = Phase::of(&self.lifecycle);
+        let since = self.since(phase, now);
+        self.phase = (phase, since);
+        if phase != Phase::Unknown {
+            self.deps.histories.set_phase(&self.spec.identity, phase, since);
         }
     }
 
-    fn since(&self, standing: Phase, now: Now) -> Timestamp {
-        let before = match self.standing {
-            (Phase::Unknown, _) if standing != Phase::Unknown => {
-                self.deps.histories.standing(&self.spec.identity)
-            }
+    fn since(&self, phase: Phase, now: Now) -> Timestamp {
+        let before = match self.phase {
+            (Phase::Unknown, _) if phase != Phase::Unknown => self.deps.histories.phase(&self.spec.identity),
             before => Some(before),
         };
-        let known = before.filter(|(before, _)| *before == standing).map(|(_, since)| since);
+        let known = before.filter(|(before, _)| *before == phase).map(|(_, since)| since);
         match self.lifecycle.state() {
             // It may have begun another life unseen.
-            State::Alive { session, .. } if standing == Phase::Alive => {
-                let first_seen = if self.standing.0 == Phase::Unknown { session.created } else { now.wall };
+            State::Alive { session, .. } if phase == Phase::Alive => {
+                let first_seen = if self.phase.0 == Phase::Unknown { session.created } else { now.wall };
                 known.unwrap_or(first_seen).max(session.created)
             }
             State::HeldOnRequest { hold } => known.unwrap_or(hold.since),

@@ -62,12 +62,12 @@ impl ExitWatcher {
         self.notifier.listed(listed, all);
         let mut watched = self.locked();
         if all {
-            let beneath = [self.notifier.server(), self.notifier.own()];
-            let wanted: BTreeSet<u32> = processes(listed).chain(beneath.into_iter().flatten()).collect();
+            let base = [self.notifier.server(), self.notifier.own()];
+            let wanted: BTreeSet<u32> = processes(listed).chain(base.into_iter().flatten()).collect();
             watched.by_pid.retain(|pid, _| wanted.contains(pid));
         }
-        let beneath = [listed.server.map(|(pid, _)| pid), listed.own];
-        for pid in beneath.into_iter().flatten().chain(processes(listed)) {
+        let base = [listed.server.map(|(pid, _)| pid), listed.own];
+        for pid in base.into_iter().flatten().chain(processes(listed)) {
             self.add(&mut watched, pid);
         }
     }

@@ -21,9 +21,9 @@ use crate::sessions::Fact;
 /// Number of facts kept for a busy receiver; one that misses some scans everything.
 const FACTS_KEPT: usize = 1024;
 
-/// The processes beneath all sessions.
+/// The processes on which all sessions depend: the server, and that of our own session.
 #[derive(Debug, Default)]
-struct Beneath {
+struct BaseProcesses {
     /// The server whose end was not reported yet.
     server: Option<Server>,
     /// The process of our own session.
@@ -35,7 +35,7 @@ struct Beneath {
 pub struct Notifier {
     changes: watch::Sender<u64>,
     facts: broadcast::Sender<Fact>,
-    beneath: Arc<Mutex<Beneath>>,
+    base: Arc<Mutex<BaseProcesses>>,
 }
 
 impl Notifier {
@@ -44,7 +44,7 @@ impl Notifier {
         Notifier {
             changes: watch::Sender::new(0),
             facts: broadcast::Sender::new(FACTS_KEPT),
-            beneath: Arc::default(),
+            base: Arc::default(),
         }
     }
 
@@ -67,17 +67,17 @@ impl Notifier {
     /// list of one that has ended meanwhile is left out.
     pub fn listed(&self, listed: &Listed, all: bool) {
         let Some(server) = listed.server.filter(|(pid, _)| !kernel::is_ending(*pid)) else { return };
-        let mut beneath = self.locked();
-        if let Some(old) = beneath.server.filter(|old| *old != server) {
-            self.over(&mut beneath, old);
+        let mut base = self.locked();
+        if let Some(old) = base.server.filter(|old| *old != server) {
+            self.over(&mut base, old);
         }
-        beneath.server = Some(server);
+        base.server = Some(server);
         if all {
             // An answer without our own session was given after that ended, so the server goes on; one with it, before.
-            if beneath.own.is_some() && beneath.own != listed.own {
+            if base.own.is_some() && base.own != listed.own {
                 self.send(Fact::ServerLasts);
             }
-            beneath.own = listed.own;
+            base.own = listed.own;
         }
         self.send(Fact::Listed(listed.sessions.as_slice().into()));
     }
@@ -94,11 +94,11 @@ impl Notifier {
 
     /// A process or a window has ended. Whether it is the server that ends is reported before.
     pub fn ended(&self, end: Fact) {
-        let mut beneath = self.locked();
+        let mut base = self.locked();
         let ends = |it| matches!(end, Fact::Exited { pid, .. } if pid == it) || kernel::is_ending(it);
-        if let Some(server) = beneath.server.filter(|(pid, _)| ends(*pid)) {
-            self.over(&mut beneath, server);
-        } else if beneath.own.is_some_and(ends) {
+        if let Some(server) = base.server.filter(|(pid, _)| ends(*pid)) {
+            self.over(&mut base, server);
+        } else if base.own.is_some_and(ends) {
             self.send(Fact::ServerEnding);
         }
         self.send(end);
@@ -113,9 +113,9 @@ impl Notifier {
     }
 
     /// Reports the end of a server once.
-    fn over(&self, beneath: &mut Beneath, server: Server) {
-        if beneath.server == Some(server) {
-            *beneath = Beneath::default();
+    fn over(&self, base: &mut BaseProcesses, server: Server) {
+        if base.server == Some(server) {
+            *base = BaseProcesses::default();
             self.send(Fact::ServerExited);
         }
     }
@@ -125,8 +125,8 @@ impl Notifier {
         let _ = self.facts.send(fact);
     }
 
-    fn locked(&self) -> MutexGuard<'_, Beneath> {
-        self.beneath.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, BaseProcesses> {
+        self.base.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
