@@ -182,6 +182,14 @@ fn a_new_owner_does_not_tell_again_what_the_last_one_told() {
 }
 
 #[test]
+fn the_file_of_an_earlier_version_says_how_an_agent_was() {
+    let written = br#"{"agents": {"deacon": {"standing": ["held", "2027-01-15T08:00:00Z"], "entries": []}}}"#;
+    let path = Path::new("history.json");
+    let histories = Histories::left_behind(PathBuf::from("/nowhere"), path, written).unwrap();
+    assert_eq!(histories.phase(&agent("deacon")), Some((Phase::Held, at(0))));
+}
+
+#[test]
 fn texts_are_short_and_one_line() {
     let entry = Entry::new(Kind::Change, at(0), "limit\n\u{1b}[2Jreached", &"é".repeat(10_000));
     assert_eq!(entry.seen, "limit  [2Jreached");
