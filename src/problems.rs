@@ -130,34 +130,7 @@ fn bounded(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Seek};
-
     use super::*;
-
-    #[test]
-    fn tells_only_what_changed() {
-        let mut log = tempfile::tempfile().unwrap();
-        let writer = Arc::new(log.try_clone().unwrap());
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
-        let problems = Problems::default();
-        tracing::subscriber::with_default(subscriber, || {
-            problems.report("rigs", "first");
-            problems.report("rigs", "first");
-            problems.report("rigs", "second");
-            problems.clear("rigs");
-            problems.clear("rigs");
-            problems.report("rigs", "first");
-        });
-        let mut lines = String::new();
-        log.rewind().unwrap();
-        log.read_to_string(&mut lines).unwrap();
-        let told: Vec<_> = lines.lines().filter_map(|line| line.split("problems: ").nth(1)).collect();
-        let what = ["first", "second", "Resolved: second", "first"];
-        assert!(
-            told.len() == what.len() && told.iter().zip(what).all(|(line, what)| line.starts_with(what)),
-            "{lines}"
-        );
-    }
 
     #[test]
     fn many_of_a_kind_are_one_and_all_are_bounded() {

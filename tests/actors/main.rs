@@ -18,6 +18,7 @@ mod mailbox;
 mod operator;
 mod patrol;
 mod polecats;
+mod problems;
 mod recorded;
 mod rig;
 mod root;
