@@ -1,4 +1,4 @@
-//! The convoy watcher: looks for completed convoys every few seconds, and runs a timed check now and then.
+//! The convoy watcher: looks for completed convoys soon after a bead database changed, and runs a timed check now and then.
 //!
 //! It decides nothing itself ([`rules`]) and awaits nothing: each round is a task of its own that ends with the actor. Its state
 //! may be lost: then its successor checks once too often.
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    town::watch::Hints,
     tree::{
         child::{Answer, ChildSpec, Contact},
         messages::Broadcast,
@@ -29,6 +30,8 @@ pub enum ConvoyMsg {
     LookDue(u64),
     /// From its task: the result of the round; nothing when it failed.
     Looked(Option<(Outcome, Seen)>),
+    /// From the port's counter: a bead database may have changed.
+    DatabaseChanged,
     /// From the root: settings or files of the town changed, or some time has passed.
     TownChanged,
     /// From anybody: how are you?
@@ -40,23 +43,28 @@ pub enum ConvoyMsg {
 pub struct ConvoyWatch;
 
 /// The convoy watcher as a child.
-pub fn child(deps: &Arc<Deps>) -> ChildSpec {
-    let deps = deps.clone();
+pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
+    let arguments = (deps.clone(), hints.clone());
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_))
             .then_some(ConvoyMsg::TownChanged)
     });
     let contact = contact.answering(ConvoyMsg::Probe, |convoys| Answer::figures("convoys", convoys));
-    ChildSpec::new("convoy", || ConvoyWatch, move || deps.clone(), contact)
+    ChildSpec::new("convoy", || ConvoyWatch, move || arguments.clone(), contact)
 }
 
 /// Its state. Times are monotonic.
 pub struct ConvoyState {
     deps: Arc<Deps>,
+    hints: Arc<dyn Hints>,
     work: Work<ConvoyMsg>,
     timer: Timer,
     enabled: bool,
     looking: bool,
+    /// A database may have changed since the last round began.
+    hinted: bool,
+    /// When the last round ended, or the watch began.
+    ended: Duration,
     /// When the next round is due.
     next: Duration,
     /// When the next timed check is due.
@@ -71,21 +79,32 @@ pub struct ConvoyState {
 impl Actor for ConvoyWatch {
     type Msg = ConvoyMsg;
     type State = ConvoyState;
-    type Arguments = Arc<Deps>;
+    type Arguments = (Arc<Deps>, Arc<dyn Hints>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<ConvoyMsg>,
-        deps: Arc<Deps>,
+        (deps, hints): Self::Arguments,
     ) -> Result<ConvoyState, ActorProcessingErr> {
         let post: ReplyTo<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let now = deps.now();
+        let mut work = Work::new(post.clone());
+        let mut changes = hints.databases();
+        work.run(async move {
+            while changes.changed().await.is_ok() {
+                post(ConvoyMsg::DatabaseChanged);
+                tokio::time::sleep(rules::EVERY).await;
+            }
+        });
         let mut state = ConvoyState {
             deps,
-            work: Work::new(post),
+            hints,
+            work,
             timer: Timer::default(),
             enabled: false,
             looking: false,
+            hinted: false,
+            ended: now.mono,
             next: now.mono,
             timed: now.mono,
             timed_at: now.wall,
@@ -107,6 +126,7 @@ impl Actor for ConvoyWatch {
             ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.go_on(),
             ConvoyMsg::LookDue(_) => {}
             ConvoyMsg::Looked(outcome) => state.looked(outcome),
+            ConvoyMsg::DatabaseChanged => state.database_changed(),
             ConvoyMsg::TownChanged => state.follow_settings(),
             ConvoyMsg::Probe(reply) => drop(reply.send(state.snapshot())),
         }
@@ -135,6 +155,12 @@ impl ConvoyState {
         self.go_on();
     }
 
+    fn database_changed(&mut self) {
+        self.hinted = true;
+        self.next = self.next.min(self.ended + rules::EVERY);
+        self.go_on();
+    }
+
     fn check_at(&mut self, delay: Duration) {
         let now = self.deps.now();
         let delayed = SignedDuration::try_from(delay).ok().and_then(|delay| now.wall.checked_add(delay).ok());
@@ -152,6 +178,7 @@ impl ConvoyState {
             return;
         }
         self.looking = true;
+        self.hinted = false;
         let (deps, timed, seen) = (self.deps.clone(), now >= self.timed, self.seen.clone());
         if timed {
             self.check_at(self.deps.settings().convoy.check_every);
@@ -163,19 +190,24 @@ impl ConvoyState {
     fn looked(&mut self, looked: Option<(Outcome, Seen)>) {
         let now = self.deps.now();
         self.looking = false;
-        self.next = now.mono + rules::EVERY;
+        self.ended = now.mono;
+        let mut pause = rules::EVERY;
         if let Some((outcome, seen)) = looked.filter(|_| self.enabled) {
             self.closes_seen += seen.closed.difference(&self.seen.closed).count() as u64;
             self.seen = seen;
             if let Outcome::Closed(what) = &outcome {
                 tracing::info!("convoys checked: {what}");
             }
+            if !self.hinted && !self.seen.is_unsettled() && self.hints.are_complete() {
+                pause = rules::UNHINTED;
+            }
             if outcome.is_check() {
-                self.next = now.mono + rules::AFTER_CHECK;
+                pause = rules::AFTER_CHECK;
                 self.check_at(self.deps.settings().convoy.check_every);
                 self.last_check = Some(CheckStatus { at: now.wall, outcome: outcome.words() });
             }
         }
+        self.next = now.mono + pause;
         self.go_on();
     }
 

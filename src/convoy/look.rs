@@ -44,6 +44,13 @@ pub enum Outcome {
     Failed(String),
 }
 
+impl Seen {
+    /// Whether a later change of a database may go unnoticed by its files, because it changed just now.
+    pub fn is_unsettled(&self) -> bool {
+        self.stamps.values().any(Option::is_none)
+    }
+}
+
 impl Outcome {
     /// Whether `gt convoy check` was run.
     pub fn is_check(&self) -> bool {

@@ -4,6 +4,7 @@
 //! at the disk.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -50,6 +51,12 @@ impl Databases {
         // Of two routes with one prefix the first counts, as everywhere.
         let longest = fitting.rev().max_by_key(|(prefix, _)| prefix.len());
         longest.map_or_else(Database::town, |(_, database)| database.clone())
+    }
+
+    /// All of them, the town's included.
+    pub fn all(&self) -> BTreeSet<Database> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(_, database)| database.clone()).chain([Database::town()]).collect()
     }
 
     /// The database a rig's beads live in, by its prefix without the trailing `-`. An agent without a rig has an empty

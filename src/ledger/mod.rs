@@ -26,7 +26,7 @@ pub mod store;
 pub mod turn;
 pub mod version;
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use self::{
     ahead::Ahead,
@@ -87,6 +87,12 @@ impl Ledger {
     /// The database of a bead's id.
     pub fn database(&self, id: &str) -> Database {
         self.databases.of(id)
+    }
+
+    /// The directories that hold the bead databases.
+    pub fn database_directories(&self) -> Vec<PathBuf> {
+        let root = self.paths.root();
+        self.databases.all().iter().map(|database| database.directory(root).join(".beads")).collect()
     }
 
     /// The database of a rig's beads, by its prefix without the trailing `-`; the town's, where that is empty.

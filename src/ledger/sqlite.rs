@@ -71,9 +71,8 @@ impl BeadStore for SqliteBeads {
     }
 
     async fn stamp(&self, directory: &Path) -> Option<Stamp> {
-        let files = find(directory).await.ok()?;
         let now = SystemTime::now();
-        blocking(&files.database.clone(), move |_| stamp(&files, now)).await?
+        blocking(&directory.join(".beads"), move |beads| stamp(&find_in(beads).ok()?, now)).await?
     }
 }
 

@@ -153,7 +153,7 @@ async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<()
         return Ok(()); // told to stop before it began
     };
     let held = Hold::of(&paths, lock.file());
-    hold::take(held.map_err(|source| LockError::Unusable { path: paths.daemon_lock(), source })?);
+    held.and_then(hold::take).map_err(|source| LockError::Unusable { path: paths.daemon_lock(), source })?;
     let process = Process { pid: std::process::id(), started_at: Timestamp::now() };
     let path = paths.pid_file();
     let written = disk_task::run(&path, move |path| pid::write(path, process.pid)).await;

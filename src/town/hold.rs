@@ -3,7 +3,7 @@
 //! A lock file that is deleted lets a second supervisor lock a new one; a town that is moved or deleted leaves paths that
 //! lead nowhere, or to another town. Both would be written to by name. So what was taken is known by what it is, device
 //! and inode: it is compared before each write, after each read (a file that is missing in a town that is missing means
-//! nothing) and every second. Once it is lost, nothing more is read or written in the town by this process. What cannot be
+//! nothing) and every second, by a thread of its own, which a disk that hangs may hold. Once it is lost, nothing more is read or written in the town by this process. What cannot be
 //! examined is not lost. It belongs to the process, which supervises one town, and must not end anything.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
@@ -13,12 +13,13 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{LazyLock, OnceLock},
+    thread,
     time::Duration,
 };
 
 use tokio::sync::watch;
 
-use super::{disk_task, paths::TownPaths};
+use super::paths::TownPaths;
 use crate::terminal;
 
 /// How often it is compared when nothing else happens.
@@ -92,8 +93,15 @@ fn identity(data: &Metadata) -> Identity {
 }
 
 /// From now on this process holds this town; only the first call counts.
-pub fn take(hold: Hold) {
-    let _ = HOLD.set(hold);
+pub fn take(hold: Hold) -> io::Result<()> {
+    if HOLD.set(hold).is_ok() {
+        thread::Builder::new().name("hold".to_owned()).spawn(|| {
+            while verify().is_ok() {
+                thread::sleep(CHECK);
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// An error when the town this process holds is lost. Fine in a process that holds none.
@@ -117,14 +125,9 @@ pub fn is_lost() -> bool {
 /// Waits until the town is lost. Never ends in a process that holds none.
 pub async fn lost() -> Lost {
     let mut changes = LOST.subscribe();
-    loop {
-        if let Some(lost) = changes.borrow_and_update().clone() {
-            return lost;
-        }
-        // What could not be examined in time is examined again.
-        let root = HOLD.get().map(|hold| hold.root.0.clone()).unwrap_or_default();
-        let _ = disk_task::run(&root, |_| verify()).await;
-        let _ = tokio::time::timeout(CHECK, changes.changed()).await;
+    match changes.wait_for(Option::is_some).await.ok().and_then(|lost| lost.clone()) {
+        Some(lost) => lost,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Watching directories: counters that move when something in them was created, written, renamed or removed.
 //!
-//! There is one for the town's files, one for its event log, and one for its ledger, which changes all the time: of `.beads`
-//! only the export that `bd` (0.47 to 0.49) writes after each change counts, never the database, which reading touches too.
+//! There is one for the town's files, one for its event log, one for its bead databases, and one for the export that `bd` (0.47
+//! to 0.49) writes after each change of a database, which says that mail may have come. A database changes all the time, and
+//! some readers write to its log: its counter only says that comparing its files may be worth it.
 //! A hint to look again, never the truth: the operating system may drop events, and what changed is not told. Reading a
 //! file never moves it. Not recursive; nothing polls.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
@@ -33,6 +34,9 @@ pub trait Hints: Send + Sync {
 
     /// A counter that moves with each change of the ledger, where that can be seen: mail may have come.
     fn ledger(&self) -> watch::Receiver<u64>;
+
+    /// A counter that moves when a bead database may have been written to.
+    fn databases(&self) -> watch::Receiver<u64>;
 
     /// A counter that moves with each change of the event log.
     fn events(&self) -> watch::Receiver<u64>;
@@ -80,6 +84,10 @@ impl Hints for SystemHints {
 
     fn ledger(&self) -> watch::Receiver<u64> {
         self.counter(DirectoryWatch::ledger)
+    }
+
+    fn databases(&self) -> watch::Receiver<u64> {
+        self.counter(DirectoryWatch::databases)
     }
 
     fn events(&self) -> watch::Receiver<u64> {
@@ -165,6 +173,7 @@ impl Interest {
 struct Counters {
     town: watch::Sender<u64>,
     ledger: watch::Sender<u64>,
+    databases: watch::Sender<u64>,
     events: watch::Sender<u64>,
 }
 
@@ -205,6 +214,11 @@ impl DirectoryWatch {
     /// The counter of the ledger.
     pub fn ledger(&self) -> watch::Receiver<u64> {
         self.counters.ledger.subscribe()
+    }
+
+    /// The counter of the bead databases.
+    pub fn databases(&self) -> watch::Receiver<u64> {
+        self.counters.databases.subscribe()
     }
 
     /// The counter of the event log.
@@ -256,7 +270,12 @@ impl DirectoryWatch {
 
 impl Counters {
     fn move_those_of(&self, whose: Whose) {
-        let counters = [(whose.town, &self.town), (whose.ledger, &self.ledger), (whose.events, &self.events)];
+        let counters = [
+            (whose.town, &self.town),
+            (whose.ledger, &self.ledger),
+            (whose.databases, &self.databases),
+            (whose.events, &self.events),
+        ];
         for (theirs, counter) in counters {
             if theirs {
                 counter.send_modify(|count| *count = count.wrapping_add(1));
@@ -270,11 +289,12 @@ impl Counters {
 struct Whose {
     town: bool,
     ledger: bool,
+    databases: bool,
     events: bool,
 }
 
-const EVERYBODYS: Whose = Whose { town: true, ledger: true, events: true };
-const NOBODYS: Whose = Whose { town: false, ledger: false, events: false };
+const EVERYBODYS: Whose = Whose { town: true, ledger: true, databases: true, events: true };
+const NOBODYS: Whose = Whose { town: false, ledger: false, databases: false, events: false };
 const TOWNS: Whose = Whose { town: true, ..NOBODYS };
 
 fn whose(town: &Path, interest: &Interest, event: &Event) -> Whose {
@@ -291,6 +311,7 @@ fn whose(town: &Path, interest: &Interest, event: &Event) -> Whose {
     event.paths.iter().map(of).fold(NOBODYS, |one, other| Whose {
         town: one.town || other.town,
         ledger: one.ledger || other.ledger,
+        databases: one.databases || other.databases,
         events: one.events || other.events,
     })
 }
@@ -301,12 +322,14 @@ fn comes_or_goes(kind: EventKind) -> bool {
 
 fn whose_file(town: &Path, path: &Path) -> Whose {
     let (directory, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
-    let in_ledger = directory.and_then(Path::file_name).is_some_and(|name| name == ".beads");
+    let in_beads = directory.and_then(Path::file_name).is_some_and(|name| name == ".beads");
+    let in_towns = in_beads && directory.and_then(Path::parent) == Some(town);
     match name {
-        Some("issues.jsonl") if in_ledger => Whose { ledger: true, ..NOBODYS },
-        // Which rig has which prefix is the town's business.
-        Some("routes.jsonl") if in_ledger => TOWNS,
-        _ if in_ledger => NOBODYS,
+        Some("beads.db" | "beads.db-wal") if in_beads => Whose { databases: true, ..NOBODYS },
+        // Mail and routes are kept with the town's beads.
+        Some("issues.jsonl") if in_towns => Whose { ledger: true, ..NOBODYS },
+        Some("routes.jsonl") if in_towns => TOWNS,
+        _ if in_beads => NOBODYS,
         Some(".events.jsonl") if directory == Some(town) => Whose { events: true, ..NOBODYS },
         // Of what else is in the root, where agents work too, only an emergency stop says how the town is to be treated.
         Some(name) if directory == Some(town) && name != "ESTOP" && !name.starts_with("ESTOP.") => NOBODYS,
@@ -431,15 +454,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_the_ledger_only_its_export_counts() {
+    async fn of_a_bead_directory_the_export_the_database_and_the_routes_count() {
         let town = tempfile::tempdir().unwrap();
         let (beads, mayor) = (town.path().join(".beads"), town.path().join("mayor"));
         fs::create_dir(&beads).unwrap();
         fs::create_dir(&mayor).unwrap();
         let mut told = Told::new(town.path());
         let (mut changes, mut ledger) = (told.watch.changes(), told.watch.ledger());
+        let mut databases = told.watch.databases();
         assert!(told.watch.retarget(&[beads.clone(), mayor.clone()]).is_empty());
-        for name in ["beads.db", "beads.db-wal", "daemon.lock", "last-touched"] {
+        for name in ["beads.db", "beads.db-wal"] {
+            fs::write(beads.join(name), "1").unwrap();
+            tokio::time::timeout(DEADLINE, databases.changed()).await.unwrap().unwrap();
+            told.until(&beads.join(name)).await;
+        }
+        assert!(!ledger.has_changed().unwrap(), "no mail came");
+        for name in ["beads.db-shm", "daemon.lock", "last-touched"] {
             fs::write(beads.join(name), "1").unwrap();
         }
         crate::town::files::replace(&beads.join("issues.jsonl"), b"{}", 0o644).unwrap();
@@ -450,7 +480,7 @@ mod tests {
         ledger.mark_unchanged();
         fs::write(mayor.join("rigs.json"), "{}").unwrap();
         let before = told.until(&mayor.join("rigs.json")).await;
-        assert!(before.iter().all(|path| !path.ends_with("beads.db")), "{before:?}");
+        assert!(before.iter().all(|path| !path.ends_with("beads.db-shm")), "{before:?}");
         assert!(!ledger.has_changed().unwrap(), "nor did the ledger");
     }
 

@@ -283,7 +283,7 @@ impl RootState {
             deaths::child(deps),
             mail::child(deps, answers),
             feed::child(deps, &self.plan.hints),
-            convoy::child(deps),
+            convoy::child(deps, &self.plan.hints),
             control::child(deps, &self.plan.problems, self.plan.process, myself.clone()),
         ]
     }

@@ -239,11 +239,11 @@ pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let mut directories = vec![
         root.to_owned(),
         root.join("mayor"),
-        root.join(".beads"),
         root.join("settings"),
         root.join(".beads-wisp").join("config"),
         root.join(".runtime").join("deacon"),
     ];
+    directories.extend(deps.database_directories());
     directories.extend(rigs.iter().map(|rig| deps.paths.rig(rig).join("settings")));
     directories
 }

@@ -8,7 +8,7 @@ use gastown_supervisor::{
         status::ConvoySnapshot,
     },
     deps::Deps,
-    town::settings::Settings,
+    town::{settings::Settings, watch::Hints},
     tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
@@ -33,7 +33,8 @@ impl Alone {
 
     async fn begun(world: &World) -> Alone {
         let (deps, settings) = world.deps().await;
-        let (actor, _) = Actor::spawn(None, ConvoyWatch, deps.clone()).await.unwrap();
+        let hints = Arc::new(world.clone()) as Arc<dyn Hints>;
+        let (actor, _) = Actor::spawn(None, ConvoyWatch, (deps.clone(), hints)).await.unwrap();
         Alone { world: world.clone(), deps, settings, actor }
     }
 
@@ -135,6 +136,22 @@ fn databases_that_did_not_change_are_not_read_again() {
     });
 }
 
+#[test]
+fn a_close_that_nothing_hints_at_is_seen_a_little_later() {
+    simulate(827, |world| async move {
+        let alone = Alone::new(&world).await;
+        world.pass(secs(30)).await;
+        let before = alone.checks();
+        world.state().weather.hints = 1.0;
+        world.close("gt-1");
+        world.close("gt-2");
+        world.pass(secs(10)).await;
+        assert_eq!(alone.checks(), before);
+        world.pass(secs(10)).await;
+        assert_eq!(alone.checks(), before + 1);
+    });
+}
+
 /// Gas Town may see it otherwise than the database.
 #[test]
 fn a_complete_convoy_that_stays_open_is_checked_once_and_then_by_time() {
@@ -198,7 +215,8 @@ fn a_bd_known_to_be_newer_has_no_database() {
         gastown_supervisor::ledger::version::probe(&deps).await;
         // It left a database behind in which a convoy is open for ever.
         world.convoy("hq-cv-1", &["gt-1"]);
-        let (actor, _) = Actor::spawn(None, ConvoyWatch, deps.clone()).await.unwrap();
+        let hints = Arc::new(world.clone()) as Arc<dyn Hints>;
+        let (actor, _) = Actor::spawn(None, ConvoyWatch, (deps.clone(), hints)).await.unwrap();
         world.pass(mins(12)).await;
         let state = world.state();
         assert_eq!(state.convoys.asked, 0);

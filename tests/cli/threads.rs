@@ -8,8 +8,8 @@ use crate::{
     support::{process, town::Town},
 };
 
-/// Its first one, and those for signals, for standard error, and for each kind of file watch.
-const OTHERS: usize = 5;
+/// Its first one, and those for signals, for standard error, for the hold on the town, and for each kind of file watch.
+const OTHERS: usize = 6;
 
 /// Tokio keeps a thread that has nothing to do for ten seconds, so none of a heartbeat is missed.
 #[test]

@@ -60,6 +60,10 @@ impl Hints for World {
         self.0.ledger_changed.subscribe()
     }
 
+    fn databases(&self) -> watch::Receiver<u64> {
+        self.0.databases_changed.subscribe()
+    }
+
     fn events(&self) -> watch::Receiver<u64> {
         self.0.events_changed.subscribe()
     }

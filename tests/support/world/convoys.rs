@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{World, bead_store::BeadFiles};
+use super::{World, bead_store::BeadFiles, millis};
 use async_trait::async_trait;
 use gastown_supervisor::convoy::store::{ConvoyStore, Open, StoreError};
 use serde_json::json;
@@ -71,6 +71,8 @@ impl World {
         let mut state = self.state();
         state.convoys.open.insert(id.to_owned(), tracks);
         state.bead_files = BeadFiles::Readable;
+        drop(state);
+        self.database_changes();
     }
 
     /// Somebody closes a bead.
@@ -79,6 +81,18 @@ impl World {
         let mut state = self.state();
         state.note(now, true, || format!("{id} is closed"));
         state.convoys.closed.insert(id.to_owned());
+        drop(state);
+        self.database_changes();
+    }
+
+    /// A bead database was written to, which may go unnoticed.
+    fn database_changes(&self) {
+        let mut state = self.state();
+        let lost = state.weather.hints;
+        if !state.chance(lost) {
+            drop(state);
+            self.after(millis(2), |world| world.0.databases_changed.send_modify(|count| *count += 1));
+        }
     }
 
     /// Convoys are checked one time after the other.

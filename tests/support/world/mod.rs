@@ -112,6 +112,7 @@ struct Shared {
     /// Moves when watched files may have changed.
     files_changed: watch::Sender<u64>,
     ledger_changed: watch::Sender<u64>,
+    databases_changed: watch::Sender<u64>,
     events_changed: watch::Sender<u64>,
     /// Something was put on the agenda.
     agenda_changed: Notify,
@@ -267,6 +268,7 @@ impl World {
             gt_begun: watch::Sender::new(0),
             files_changed: watch::Sender::new(0),
             ledger_changed: watch::Sender::new(0),
+            databases_changed: watch::Sender::new(0),
             events_changed: watch::Sender::new(0),
             agenda_changed: Notify::new(),
             released: Notify::new(),
