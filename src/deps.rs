@@ -58,9 +58,9 @@ impl Deps {
         Deps {
             requests: Requests::new(directory.clone()),
             records: Records::new(directory.clone()),
-            histories: Histories::new(directory),
+            histories: Histories::new(directory.clone()),
             directory: Directory::new(ports.problems.clone()),
-            starts: Starts::default(),
+            starts: Starts::new(directory),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
             screens: Screens::default(),

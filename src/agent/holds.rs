@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::snapshot::Hook;
+
 /// One agent that was stopped on request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -13,14 +15,4 @@ pub struct Hold {
     /// The work on its hook since then, for a polecat; `None` while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
-}
-
-/// What was on a polecat's hook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Hook {
-    /// Nothing.
-    Nothing,
-    /// This bead.
-    Bead(String),
 }

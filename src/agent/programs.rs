@@ -86,7 +86,7 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
 /// An agent that is started with a command of its role bead's runs under other names, and needs nothing on `PATH` that we
 /// could know of.
 fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Resolution) {
-    let Some(command) = deps.role_beads.of(&spec.identity, deps.paths.root()).start_command else {
+    let Some(command) = deps.starts.role_beads.of(&spec.identity, deps.paths.root()).start_command else {
         return;
     };
     let names = &mut resolution.program.process_names;

@@ -57,7 +57,7 @@ pub async fn read(deps: &Deps) {
             deps.problems.report(key, faults.join("; "));
         }
     }
-    deps.role_beads.replace(deps, known).await;
+    deps.starts.role_beads.replace(deps, known).await;
 }
 
 /// The ids a role's bead may have, the first that is there counts.

@@ -256,7 +256,7 @@ impl Start<'_> {
     /// Step 3.
     async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
         let identity = &self.spec.identity;
-        let own = self.deps.role_beads.of(identity, self.deps.paths.root());
+        let own = self.deps.starts.role_beads.of(identity, self.deps.paths.root());
         let mut environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
         if let Some(path) = self.deps.commands.search_path() {
             // Where its program was found, and not where the tmux server would look.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,12 +15,15 @@ use super::{
     elsewhere::search::Elsewhere,
     identity::Role,
     programs::InDoubt,
+    role_bead::kept::RoleBeads,
     start_slots::{Slot, StartSlots},
 };
 
 /// What starts share; survives the crash of any actor, clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Starts {
+    /// What role beads last said about starting agents.
+    pub role_beads: RoleBeads,
     /// The last search for agents out of sight: nothing is started that runs elsewhere.
     pub(super) elsewhere: Elsewhere,
     /// Which settings that name an agent's program are to be read again.
@@ -36,6 +40,18 @@ struct Bindings {
 }
 
 impl Starts {
+    /// Nothing was started yet; files are in `directory`.
+    pub fn new(directory: PathBuf) -> Self {
+        Starts {
+            role_beads: RoleBeads::new(directory),
+            elsewhere: Elsewhere::default(),
+            in_doubt: InDoubt::default(),
+            slots: StartSlots::default(),
+            typing: Arc::default(),
+            bindings: Arc::default(),
+        }
+    }
+
     /// Waits for its turn, as [`StartSlots::acquire`] says.
     pub async fn slot(&self, limit: usize, role: Role, asked: bool) -> Slot {
         self.slots.acquire(limit, role, asked).await

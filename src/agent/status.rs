@@ -2,8 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::{identity::Identity, phase::Phase};
-
 /// What a probe shows of an agent.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct AgentStatus {
@@ -15,7 +13,7 @@ pub struct AgentStatus {
     pub rig: Option<String>,
     /// Its session's name.
     pub session: String,
-    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Phase`].
+    /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Phase`](crate::agent::phase::Phase).
     pub state: &'static str,
     /// Since when it is so, as far as is known: of one that was found running, since its session was made; an earlier
     /// supervisor's knowledge counts.
@@ -30,25 +28,6 @@ pub struct AgentStatus {
     pub reason_code: Option<&'static str>,
     /// The last end of it that nobody meant.
     pub last_end: Option<End>,
-}
-
-impl AgentStatus {
-    /// An agent of which nothing can be told now, for this reason.
-    pub fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) -> AgentStatus {
-        AgentStatus {
-            identity: identity.to_string(),
-            role: identity.role().to_string(),
-            rig: identity.rig().map(ToString::to_string),
-            session,
-            state: Phase::Unknown.as_str(),
-            since,
-            restarts: 0,
-            backoff_until: None,
-            reason: Some(why),
-            reason_code: None,
-            last_end: None,
-        }
-    }
 }
 
 /// An end that nobody meant.

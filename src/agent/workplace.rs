@@ -37,7 +37,7 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
 
 async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     let identity = &spec.identity;
-    let own = deps.role_beads.of(identity, deps.paths.root());
+    let own = deps.starts.role_beads.of(identity, deps.paths.root());
     if let Some(directory) = own.work_dir {
         return match deps.files.is_dir(&directory).await {
             Ok(true) => Ok(directory),

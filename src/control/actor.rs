@@ -44,18 +44,19 @@ pub enum ControlMsg {
 #[derive(Debug)]
 pub struct Control;
 
-/// The control actor as a child.
+/// The control actor as a child of the root that it asks.
 pub fn child(
-    deps: &Arc<Deps>,
-    problems: &OpenProblems,
+    deps: Arc<Deps>,
+    problems: OpenProblems,
     process: Process,
-    root: ActorRef<RootMsg>,
-) -> ChildSpec {
-    let arguments = (deps.clone(), problems.clone(), process, root);
-    let contact = Contact::taking(|broadcast| {
-        matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
-    });
-    ChildSpec::new("control", || Control, move || arguments.clone(), contact)
+) -> Arc<dyn Fn(ActorRef<RootMsg>) -> ChildSpec + Send + Sync> {
+    Arc::new(move |root| {
+        let arguments = (deps.clone(), problems.clone(), process, root);
+        let contact = Contact::taking(|broadcast| {
+            matches!(broadcast, Broadcast::Heartbeat(_)).then_some(ControlMsg::Check)
+        });
+        ChildSpec::new("control", || Control, move || arguments.clone(), contact)
+    })
 }
 
 /// Its state.

@@ -70,7 +70,7 @@ fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
 /// Looks which program each would be started with. What role beads say counts as it was last read by a supervisor. `names` is what is
 /// wrong with names.
 pub async fn look(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
-    let _ = deps.role_beads.peek(deps).await;
+    let _ = deps.starts.role_beads.peek(deps).await;
     let mut known: BTreeMap<(Option<RigName>, Role), Program> = BTreeMap::new();
     let mut programs = Vec::new();
     for spec in specs {
@@ -92,7 +92,7 @@ pub async fn look(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Fin
 async fn program(deps: &Deps, spec: &AgentSpec) -> Program {
     let found = programs::find(deps, spec).await;
     let (name, command) = (&found.program.name, &found.program.command);
-    let start = deps.role_beads.of(&spec.identity, deps.paths.root()).start_command;
+    let start = deps.starts.role_beads.of(&spec.identity, deps.paths.root()).start_command;
     let what = match start {
         Some(command) => format!("{command} (by its role bead)"),
         None if name == command => name.clone(),

@@ -246,7 +246,7 @@ impl Look {
             holds,
             lives,
             waits,
-            deps.role_beads.peek(deps).await,
+            deps.starts.role_beads.peek(deps).await,
             incidents,
             deps.histories.peek(deps).await,
             FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,

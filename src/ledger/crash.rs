@@ -3,25 +3,25 @@
 //! Gas Town sets a `pane-died` hook for this in its own sessions, where it never fires: their `remain-on-exit` is off. Our
 //! sessions have no such hook. A crash is reported once and not retried; nothing waits for it.
 
+use super::Ledger;
 use super::gt;
-use crate::deps::Deps;
 
 /// Reports a crash: `agent` is its mail address (`<rig>/<name>`), `exit` its exit code where it is known. Returns whether
 /// that succeeded; a failure is reported once as long as it lasts.
-pub async fn log(deps: &Deps, agent: &str, session: &str, exit: Option<i32>) -> bool {
+pub async fn log(ledger: &Ledger, agent: &str, session: &str, exit: Option<i32>) -> bool {
     let exit = exit.map(|exit| exit.to_string());
     let mut words = vec!["log", "crash", "--agent", agent, "--session", session];
     if let Some(exit) = &exit {
         words.extend(["--exit-code", exit]);
     }
     let key = "ledger/crash_log";
-    match gt::run(deps, &words, &[]).await {
+    match gt::run(ledger, &words, &[]).await {
         Ok(_) => {
-            deps.problems.clear(key);
+            ledger.problems.clear(key);
             true
         }
         Err(error) => {
-            deps.problems.report(key, format!("the crash of {agent} was not logged with gt: {error}"));
+            ledger.problems.report(key, format!("the crash of {agent} was not logged with gt: {error}"));
             false
         }
     }

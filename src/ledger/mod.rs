@@ -37,7 +37,7 @@ use self::{
     version::{BdVersion, Version},
 };
 use crate::{
-    agent::{identity::RigName, role_bead::kept::RoleBeads},
+    agent::identity::RigName,
     ports::Ports,
     town::{routes::Routes, wisp::Closed},
 };
@@ -48,8 +48,6 @@ use crate::{
 pub struct Ledger {
     /// The ports.
     pub ports: Ports,
-    /// What role beads last said about starting agents.
-    pub role_beads: RoleBeads,
     /// Whose turn it is to run `bd`.
     turns: LedgerTurn,
     /// Which database a bead belongs to.
@@ -68,7 +66,6 @@ impl Ledger {
     /// Nothing is known yet.
     pub fn new(ports: Ports) -> Self {
         Ledger {
-            role_beads: RoleBeads::new(ports.paths.supervisor_dir()),
             ports,
             turns: LedgerTurn::default(),
             databases: Databases::default(),

@@ -6,38 +6,40 @@
 
 use serde::Serialize;
 
-use crate::{commands::Command, deps::Deps};
+use super::Ledger;
+use crate::commands::Command;
 
 /// Sends an alert, which must serialise to a JSON object; does nothing when no command is set.
-pub async fn tell(deps: &Deps, alert: &(impl Serialize + Sync)) {
-    let (settings, key) = (deps.settings(), "notify/command");
+pub async fn tell(ledger: &Ledger, alert: &(impl Serialize + Sync)) {
+    let (settings, key) = (ledger.settings(), "notify/command");
     let Some(line) = &settings.notify.command else {
-        deps.problems.clear(key);
+        ledger.problems.clear(key);
         return;
     };
     let mut input = match serde_json::to_vec(alert) {
         Ok(input) => input,
         Err(error) => {
-            deps.problems
+            ledger
+                .problems
                 .report(key, format!("an alert was not sent: it cannot be written as JSON: {error}"));
             return;
         }
     };
     input.push(b'\n');
-    let ran = deps
+    let ran = ledger
         .commands
         .run(Command {
             program: "sh".to_owned(),
             arguments: vec!["-c".to_owned(), line.clone()],
-            directory: deps.paths.root().to_owned(),
+            directory: ledger.paths.root().to_owned(),
             environment: settings.env.clone(),
             input: Some(input),
             limit: settings.notify.timeout,
         })
         .await;
     match ran {
-        Ok(_) => deps.problems.clear(key),
-        Err(error) => deps.problems.report(
+        Ok(_) => ledger.problems.clear(key),
+        Err(error) => ledger.problems.report(
             key,
             format!("an alert was not delivered by notify.command (settings/supervisor.json): {error}"),
         ),

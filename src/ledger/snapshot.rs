@@ -9,6 +9,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     agents::{self, AgentBead},
     ahead,
@@ -17,15 +19,22 @@ use super::{
     beads,
 };
 use crate::{
-    agent::{
-        holds::Hook,
-        identity::{AgentName, Identity, RigName},
-    },
+    agent::identity::{AgentName, Identity, RigName},
     clock::Now,
     ledger::Ledger,
     rig::{dock, plan::RigPlan},
     town::wisp::Closed,
 };
+
+/// What was on a polecat's hook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// Nothing.
+    Nothing,
+    /// This bead.
+    Bead(String),
+}
 
 /// What was read of one rig.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! The plan of a rig: what is known of it before anything of it runs. Pure.
 
 use crate::{
-    agent::{
-        identity::{Identity, RigName},
-        spec::AgentSpec,
-    },
+    agent::identity::{Identity, RigName},
     town::settings::Naming,
 };
 
@@ -18,11 +15,6 @@ pub struct RigPlan {
 }
 
 impl RigPlan {
-    /// What is to be known of its witness, refinery, or one of its polecats.
-    pub fn spec(&self, identity: Identity, naming: Naming) -> AgentSpec {
-        AgentSpec::new(identity, naming, &self.prefix)
-    }
-
     /// Which sessions may be those of this rig's polecats: by the beginning of the name, which another rig's agents may share,
     /// and by being none of the agents known otherwise. Made once for many sessions, as each rig checks all of the town's.
     pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {

@@ -267,7 +267,7 @@ impl RigState {
     }
 
     fn session(&self, identity: &Identity) -> String {
-        self.plan.spec(identity.clone(), self.deps.settings().tmux.naming).session
+        identity.session(self.deps.settings().tmux.naming, &self.plan.prefix)
     }
 
     /// A polecat is no more, and nothing is remembered of it but its history; unless a request came meanwhile.

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use self::last_resort::LastResort;
 use crate::{
+    control,
     deps::Deps,
     panics,
     problems::Problems,
@@ -227,7 +228,7 @@ async fn supervise(
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
         deps: deps.clone(),
-        problems,
+        control: control::actor::child(deps.clone(), problems, process),
         settings: Arc::new(settings_in_force),
         hints: Arc::new(SystemHints::new(paths.root())),
         process,

@@ -126,7 +126,8 @@ impl Spawns {
             Err(why) => self.unusable(spawn, why, is_old),
             Ok(name) => {
                 let identity = Identity::Polecat(self.rig.name.clone(), name.clone());
-                let spec = Arc::new(self.rig.spec(identity, self.deps.settings().tmux.naming));
+                let spec =
+                    Arc::new(AgentSpec::new(identity, self.deps.settings().tmux.naming, &self.rig.prefix));
                 if is_new && *told < TOLD {
                     *told += usize::from(tells_other_session(spawn, &spec));
                 }

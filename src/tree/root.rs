@@ -24,7 +24,6 @@ use crate::{
         status::AgentStatus,
     },
     boot::role as boot,
-    control::actor as control,
     convoy::actor as convoy,
     deacon::role as deacon,
     deaths::actor as deaths,
@@ -33,7 +32,6 @@ use crate::{
     go_duration,
     lifecycle::actor as mail,
     operator::actor as operator,
-    problems::OpenProblems,
     rig::{plan::RigPlan, supervisor as rig},
     sessions::{
         actor::{self as sessions, Seen, WatchMsg},
@@ -122,8 +120,8 @@ pub struct RootSnapshot {
 pub struct RootPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,
-    /// What is wrong now, for `status`.
-    pub problems: OpenProblems,
+    /// The actor that answers on the control socket, given the root that it asks.
+    pub control: Arc<dyn Fn(ActorRef<RootMsg>) -> ChildSpec + Send + Sync>,
     /// Where new settings are put in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Reports changes of the town's files.
@@ -284,7 +282,7 @@ impl RootState {
             mail::child(deps, answers),
             feed::child(deps, &self.plan.hints),
             convoy::child(deps, &self.plan.hints),
-            control::child(deps, &self.plan.problems, self.plan.process, myself.clone()),
+            (self.plan.control)(myself.clone()),
         ]
     }
 

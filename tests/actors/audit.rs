@@ -6,6 +6,7 @@ use gastown_supervisor::{
     agent::{
         actor::{AgentActor, AgentMsg, AgentPlan},
         identity::{Identity, RigName},
+        spec::AgentSpec,
     },
     deps::Deps,
     ledger::{agents::AgentBead, answer::Answer, bead::Bead, snapshot::AgentSnapshot},
@@ -62,7 +63,7 @@ impl Rig {
         let turn = Arc::new(Semaphore::new(1));
         let mut polecats = Vec::new();
         for name in std::iter::once(NAME).chain(others.iter().map(String::as_str)) {
-            let spec = plan.spec(identity(name), deps.settings().tmux.naming);
+            let spec = AgentSpec::new(identity(name), deps.settings().tmux.naming, &plan.prefix);
             let role = Box::new(Polecat::new(turn.clone()));
             let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role };
             polecats.push(Actor::spawn(None, AgentActor, plan).await.unwrap().0);

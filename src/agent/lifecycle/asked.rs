@@ -8,10 +8,11 @@ use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
         denial::NotStarted,
-        holds::{Hold, Hook},
+        holds::Hold,
         reason::Reason,
         restart,
     },
+    ledger::snapshot::Hook,
     lifecycle::{register::Stage, rules::Action},
 };
 

@@ -8,12 +8,12 @@ use super::order::{StartEnd, StartOrder, StopEnd, StopOrder};
 use crate::{
     agent::{
         confirmation::{Observation, Permission, SessionKey},
-        holds::Hook,
         identity::Identity,
         reason::Reason,
         restart::RestartHistory,
     },
     clock::Now,
+    ledger::snapshot::Hook,
     lifecycle::{register::Stage, rules::Action},
     town::settings::Restart as Policy,
 };

@@ -5,10 +5,11 @@ use crate::{
     agent::{
         confirmation::{Assignment, AtWork, Permission, Worktree},
         denial::{Denial, NotStarted, Unwanted},
-        holds::{Hold, Hook},
+        holds::Hold,
         identity::Identity,
         reason::{Cause, CrashLoop, Missing},
     },
+    ledger::snapshot::Hook,
     operator::rules::{Effect, Operation},
     sessions::death::{Death, Sign},
     town::{settings::Restart as Policy, wisp::Closed},

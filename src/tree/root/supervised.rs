@@ -3,6 +3,8 @@
 //! An agent whose actor is suspended, was just recreated, or is silent does not vanish: the status shows it as unknown. This
 //! module must not decide the state of an agent.
 
+use jiff::Timestamp;
+
 use super::RootState;
 use crate::agent::{
     identity::Identity,
@@ -26,8 +28,8 @@ impl RootState {
         });
         let kept = self.rigs.values().flat_map(|rig| {
             [Identity::Witness(rig.name.clone()), Identity::Refinery(rig.name.clone())].map(|identity| {
-                let spec = rig.spec(identity, naming);
-                (spec.identity, spec.session)
+                let session = identity.session(naming, &rig.prefix);
+                (identity, session)
             })
         });
         let of_town = [Identity::Deacon, Identity::Boot].map(|it| (it.clone(), it.session(naming, "")));
@@ -40,11 +42,28 @@ impl RootState {
                     None | Some((Phase::Unknown, _)) => NOT_OBSERVED.to_owned(),
                     Some((phase, _)) => format!("last known: {phase}"),
                 };
-                AgentStatus::unknown(&identity, session, since, why)
+                unknown(&identity, session, since, why)
             })
             .collect();
         supervised.sort_by(|a, b| a.identity.cmp(&b.identity));
         supervised.dedup_by(|a, b| a.identity == b.identity);
         supervised
+    }
+}
+
+/// An agent of which nothing can be said now, for this reason.
+fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) -> AgentStatus {
+    AgentStatus {
+        identity: identity.to_string(),
+        role: identity.role().to_string(),
+        rig: identity.rig().map(ToString::to_string),
+        session,
+        state: Phase::Unknown.as_str(),
+        since,
+        restarts: 0,
+        backoff_until: None,
+        reason: Some(why),
+        reason_code: None,
+        last_end: None,
     }
 }

@@ -12,7 +12,7 @@ use gastown_supervisor::{
         identity::Identity,
         status::End,
     },
-    control::gather::gather,
+    control::{self, gather::gather},
     deps::Deps,
     ports::{Dice, Ports},
     problems::Problems,
@@ -83,8 +83,8 @@ impl World {
         let process = Process { pid: 4242, started_at: self.wall() };
         let problems = deps.problems.reader();
         RootPlan {
+            control: control::actor::child(deps.clone(), problems, process),
             deps,
-            problems,
             settings: Arc::new(put),
             hints: Arc::new(self.clone()),
             process,
