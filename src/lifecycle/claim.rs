@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    register::{Request, Stage},
-    rules::{self, Action, Verdict},
+    register::{Action, Request, Stage},
+    rules::{self, Verdict},
 };
 use crate::{
     agent::{

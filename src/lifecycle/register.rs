@@ -11,13 +11,22 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::Action;
 use crate::{
     agent::{confirmation::SessionKey, identity::Identity},
     kept::Kept,
     ports::Ports,
     town::reading::FileProblem,
 };
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// End it, if it runs, and start it again (`cycle`, `restart`).
+    Restart,
+    /// End it, if it runs, and leave it so (`shutdown`, `stop`).
+    Stop,
+}
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]

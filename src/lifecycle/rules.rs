@@ -6,23 +6,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::register::Action;
 use crate::ledger::inbox::Message;
 
 #[cfg(test)]
 mod tests;
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// End it, if it runs, and start it again (`cycle`, `restart`).
-    Restart,
-    /// End it, if it runs, and leave it so (`shutdown`, `stop`).
-    Stop,
-}
 
 /// What a message is to us.
 #[derive(Debug, Clone, PartialEq, Eq)]

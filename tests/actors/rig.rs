@@ -5,10 +5,7 @@ use std::sync::Arc;
 use gastown_supervisor::{
     agent::identity::Identity,
     deps::Deps,
-    lifecycle::{
-        register::{Request, Stage},
-        rules::Action,
-    },
+    lifecycle::register::{Action, Request, Stage},
     rig::{
         plan::RigPlan,
         supervisor::{RigMsg, RigSupervisor},

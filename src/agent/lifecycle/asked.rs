@@ -13,7 +13,7 @@ use crate::{
         restart,
     },
     ledger::snapshot::Hook,
-    lifecycle::{register::Stage, rules::Action},
+    lifecycle::register::{Action, Stage},
 };
 
 impl Lifecycle {

@@ -14,7 +14,7 @@ use crate::{
     },
     clock::Now,
     ledger::snapshot::Hook,
-    lifecycle::{register::Stage, rules::Action},
+    lifecycle::register::{Action, Stage},
     town::settings::Restart as Policy,
 };
 

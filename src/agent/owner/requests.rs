@@ -14,10 +14,7 @@ use crate::{
         reason::Reason,
         start, stop,
     },
-    lifecycle::{
-        register::{Request, Stage},
-        rules::Action,
-    },
+    lifecycle::register::{Action, Request, Stage},
 };
 
 /// After so long a request that could not be attended to is tried again.

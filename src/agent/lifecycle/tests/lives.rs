@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     agent::phase::Phase,
-    lifecycle::{register::Stage, rules::Action},
+    lifecycle::register::{Action, Stage},
 };
 
 /// What goes in at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a start or
