@@ -6,10 +6,12 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{directory::Directory, history::Histories, record::Records, screens::Screens, starts::Starts},
+    agent::{
+        directory::Directory, history::Histories, record::Records, requests::Requests, screens::Screens,
+        starts::Starts,
+    },
     deaths::register::DeathRegister,
     ledger::Ledger,
-    lifecycle::register::Requests,
     operator::register::Operations,
     ports::Ports,
 };

@@ -3,6 +3,13 @@
 //! Nothing here is mutable but what its owner keeps behind methods: the settings in force (the root replaces them), what is
 //! wrong now ([`Problems`]) and the writes that are retried ([`Writes`]). It must not grow decisions or registers.
 
+pub mod bead_store;
+pub mod convoy_store;
+pub mod kept;
+pub mod outbox;
+pub mod problems;
+pub mod writes;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -10,15 +17,10 @@ use tokio::sync::watch;
 use crate::{
     clock::{Clock, Now},
     commands::Commands,
-    control::socket::Door,
-    convoy::store::ConvoyStore,
-    ledger::store::BeadStore,
-    operator::beginnings::Beginnings,
-    problems::Problems,
-    processes::Processes,
+    ports::{bead_store::BeadStore, convoy_store::ConvoyStore, problems::Problems, writes::Writes},
+    processes::{Processes, beginnings::Beginnings},
     sessions::Sessions,
-    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings},
-    writes::Writes,
+    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings, socket::Door},
 };
 
 /// The ports of one supervisor, and the facts about its town.

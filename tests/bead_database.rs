@@ -15,10 +15,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use gastown_supervisor::ledger::{
-    bead::Bead,
-    sqlite::SqliteBeads,
-    store::{BeadStore, Stamp},
+use gastown_supervisor::{
+    ledger::sqlite::SqliteBeads,
+    ports::bead_store::{BeadStore, Stamp},
+    town::bead::Bead,
 };
 use rusqlite::{Connection, params};
 

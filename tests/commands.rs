@@ -18,17 +18,14 @@ use std::{
 use gastown_supervisor::{
     clock::SystemClock,
     commands::{Command, CommandError, Commands, Printed, dies_with_us::dies_with_us, runner::Runner},
-    control::socket::SocketDoor,
-    convoy::sqlite::SqliteConvoys,
     deps::Deps,
-    ledger::{notify, sqlite::SqliteBeads},
-    operator::beginnings::SystemBeginnings,
-    ports::{Dice, Ports},
-    problems::Problems,
-    processes::table::SystemProcesses,
+    ledger::{convoys::SqliteConvoys, notify, sqlite::SqliteBeads},
+    ports::{Dice, Ports, problems::Problems, writes::Writes},
+    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
-    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
-    writes::Writes,
+    town::{
+        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings, socket::SocketDoor,
+    },
 };
 
 #[path = "support/limits.rs"]

@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gastown_supervisor::convoy::{
-    sqlite::SqliteConvoys,
-    store::{ConvoyStore, StoreError},
+use gastown_supervisor::{
+    ledger::convoys::SqliteConvoys,
+    ports::convoy_store::{ConvoyStore, StoreError},
 };
 use rusqlite::{Connection, params};
 

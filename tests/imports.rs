@@ -1,4 +1,7 @@
-//! The imports of the library: which files form a circle, each of them importing the next.
+//! The imports of the library: whether each points to its own layer or one below, and which files form a circle, each of them
+//! importing the next.
+//!
+//! Documents that name files must name files that exist; that is tested here too.
 //!
 //! A circle is read as one piece, so its size is the size of the smallest part that can be understood alone. Test modules and
 //! the command line are left out.
@@ -9,6 +12,21 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+/// The layers, from the top to the bottom, each with the modules in it. A module imports from its own layer and from those below.
+const LAYERS: [(&str, &[&str]); 11] = [
+    ("one process for one town", &["service", "control", "doctor"]),
+    ("the tree of actors", &["tree"]),
+    ("actors that keep no agent", &["watchers"]),
+    ("what a role adds to an agent", &["roles"]),
+    ("one agent, whatever its role", &["agent", "deps"]),
+    ("what actors are made of", &["supervision"]),
+    ("what is known of the ledger, of commands and of deaths", &["ledger", "operator", "deaths"]),
+    ("ports, and what is behind them", &["ports"]),
+    ("sessions, processes, commands, databases", &["sessions", "processes", "commands", "sqlite"]),
+    ("a Gas Town on disk", &["town"]),
+    ("the ground", &["clock", "go_duration", "panics", "signals", "stopping", "terminal"]),
+];
 
 /// The largest circle there may be.
 const LARGEST: usize = 9;
@@ -119,12 +137,37 @@ fn reached<'a>(from: &'a Module, graph: &'a BTreeMap<Module, BTreeSet<Module>>) 
     found
 }
 
-#[test]
-fn no_circle_of_imports_is_large() {
+/// The imports of each module.
+fn graph() -> BTreeMap<Module, BTreeSet<Module>> {
     let all = modules();
     let graph: BTreeMap<Module, BTreeSet<Module>> =
         all.iter().map(|(module, text)| (module.clone(), imports(module, text, &all))).collect();
     assert!(graph.values().map(BTreeSet::len).sum::<usize>() > 1000, "the imports are seen");
+    graph
+}
+
+#[test]
+fn imports_point_downwards() {
+    let layer = |module: &Module| {
+        let folder = module.first()?.as_str();
+        let found = LAYERS.iter().position(|(_, folders)| folders.contains(&folder));
+        Some(found.unwrap_or_else(|| panic!("{folder} is in no layer: add it to LAYERS")))
+    };
+    let graph = graph();
+    let pairs = graph.iter().flat_map(|(module, imports)| imports.iter().map(move |other| (module, other)));
+    let upwards = pairs.filter_map(|(module, other)| {
+        let (from, to) = (layer(module)?, layer(other)?);
+        let (module, other) = (module.join("::"), other.join("::"));
+        (to < from)
+            .then(|| format!("{module} ({}) imports {other} ({}), above it\n", LAYERS[from].0, LAYERS[to].0))
+    });
+    let upwards: String = upwards.collect();
+    assert!(upwards.is_empty(), "{upwards}");
+}
+
+#[test]
+fn no_circle_of_imports_is_large() {
+    let graph = graph();
     let reach: BTreeMap<&Module, BTreeSet<&Module>> =
         graph.keys().map(|module| (module, reached(module, &graph))).collect();
     for module in graph.keys() {
@@ -142,4 +185,35 @@ fn no_circle_of_imports_is_large() {
             lines.collect::<String>()
         );
     }
+}
+
+/// `a/{b,c}.rs` as `a/b.rs`, `a/c.rs`.
+fn files(named: &str) -> Vec<String> {
+    match named.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+        Some((before, (names, after))) => {
+            names.split(',').map(|name| format!("{before}{}{after}", name.trim())).collect()
+        }
+        None => vec![named.to_owned()],
+    }
+}
+
+/// The role that ARCHITECTURE adds to show where a role goes.
+const MADE_UP: &str = "src/roles/dog.rs";
+
+#[test]
+fn documents_name_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let exists =
+        |file: &str| file == MADE_UP || root.join(file).exists() || root.join("src").join(file).exists();
+    let mut seen = 0;
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "README.md", "BENCHMARKS.md"] {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        let named = text.split('`').skip(1).step_by(2).filter(|it| !it.contains([' ', '\n', '*']));
+        let sources = named.filter(|it| it.contains('/') && (it.ends_with(".rs") || it.starts_with("src/")));
+        for file in sources.flat_map(files) {
+            seen += 1;
+            assert!(exists(&file), "{document} names {file}, which does not exist");
+        }
+    }
+    assert!(seen > 50, "the documents name only {seen} files");
 }

@@ -28,17 +28,14 @@ use gastown_supervisor::{
     },
     clock::SystemClock,
     commands::runner::Runner,
-    control::socket::SocketDoor,
-    convoy::sqlite::SqliteConvoys,
     deps::Deps,
-    ledger::sqlite::SqliteBeads,
-    operator::beginnings::SystemBeginnings,
-    ports::{Dice, Ports},
-    problems::Problems,
-    processes::table::SystemProcesses,
+    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
+    ports::{Dice, Ports, problems::Problems, writes::Writes},
+    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
-    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
-    writes::Writes,
+    town::{
+        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings, socket::SocketDoor,
+    },
 };
 use limits::LimitedCommand;
 
@@ -169,7 +166,7 @@ impl Town {
     /// Pre-sync of the refinery, with this git; what `bd` was asked.
     async fn presync(&self, git: &str) -> String {
         let spec = AgentSpec {
-            identity: gastown_supervisor::agent::identity::Identity::Refinery("r".parse().unwrap()),
+            identity: gastown_supervisor::town::identity::Identity::Refinery("r".parse().unwrap()),
             session: "gt-r-refinery".into(),
             prefix: "r".into(),
         };

@@ -14,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gastown_supervisor::{
-    operator::beginnings::{Beginnings, SystemBeginnings},
-    processes::{Ended, Invocation, Process, Processes, table::SystemProcesses},
+use gastown_supervisor::processes::{
+    Ended, Invocation, Process, Processes,
+    beginnings::{Beginnings, SystemBeginnings},
+    table::SystemProcesses,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 

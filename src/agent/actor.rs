@@ -10,21 +10,21 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
     confirmation::{Assignment, Observation},
-    identity::Identity,
     lifecycle::Event,
     owner::{Owner, OwnerEvent},
     role::{Occasion, Role, RoleEvent},
     spec::AgentSpec,
-    status::AgentStatus,
 };
 use crate::{
     deps::Deps,
     sessions::sweep::Sweep,
-    tree::{
+    supervision::{
         child::{Answer, ChildSpec, Contact},
         messages::{Broadcast, Report, ReportTo},
+        status::AgentStatus,
+        work::{ReplyTo, Timer, Work},
     },
-    work::{ReplyTo, Timer, Work},
+    town::identity::Identity,
 };
 
 /// What an agent actor receives.

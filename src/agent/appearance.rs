@@ -3,10 +3,12 @@
 //! Colours, icons and bindings are those of Gas Town 0.2.6 to 0.3 (`internal/tmux/theme.go`, `tmux.go`). A binding is
 //! global to a tmux server that may be the user's own, so each acts in this town's sessions only. Nothing here talks to tmux.
 
-use super::identity::{Identity, Role};
 use crate::{
     sessions::{KeyBinding, OUR_SESSIONS},
-    town::settings::Naming,
+    town::{
+        identity::{Identity, Role},
+        settings::Naming,
+    },
 };
 
 /// Background and foreground of the rigs, picked by the rig's name: ocean, forest, rust, plum, slate, ember, midnight,

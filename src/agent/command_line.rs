@@ -3,7 +3,8 @@
 //! They are executed as they are: no shell of the user's reads them, whose start-up files might go elsewhere and whose
 //! language might be another. It must not decide which program or variables.
 
-use super::{identity::Role, program::AgentProgram};
+use super::program::AgentProgram;
+use crate::town::identity::Role;
 
 /// What boot is told as its last argument (Gas Town 0.2.6 to 0.3, `internal/boot`).
 pub const TRIAGE: &str = "gt boot triage";

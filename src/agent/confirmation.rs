@@ -9,14 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    denial::{Denial, Unwanted},
-    identity::Identity,
-};
+use super::denial::{Denial, Unwanted};
 use crate::{
     clock::Now,
     operator::rules::{self, Operation},
     sessions::death::Death,
+    town::identity::Identity,
 };
 
 /// So long at most a death waits for the end of a command of Gas Town that was at work when it was noticed.

@@ -15,10 +15,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::identity::{Identity, RigName};
 use crate::{
-    problems::Problems,
-    tree::{child::Address, messages::Broadcast},
+    ports::problems::Problems,
+    supervision::{child::Address, messages::Broadcast},
+    town::identity::{Identity, RigName},
 };
 
 /// How the name of a rig's census ends, after the rig's.

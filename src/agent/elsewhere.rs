@@ -15,8 +15,8 @@ use std::{
 };
 
 use self::judge::{Found, Wanted, find, town_of};
-use super::{foreign, identity::Identity, place, programs, spec::AgentSpec};
-use crate::{deps::Deps, processes::Resident};
+use super::{foreign, place, programs, spec::AgentSpec};
+use crate::{deps::Deps, processes::Resident, town::identity::Identity};
 
 mod judge;
 pub mod search;

@@ -5,11 +5,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{
+use super::program::AgentProgram;
+use crate::town::{
+    environment::DROPPED,
     identity::{Identity, Role},
-    program::AgentProgram,
 };
-use crate::town::environment::DROPPED;
 
 /// The environment of an agent, beyond what its tmux server hands down: the built-in variables, and `own`, those of its role
 /// bead, which beat them. A town path that is not UTF-8 is taken lossily,

@@ -7,7 +7,7 @@
 //!
 //! **Its cost is bounded.** An agent has at most [`ENTRIES`] entries, and all agents together [`ALL_ENTRIES`] (the agent with
 //! the most loses its oldest); there are at most [`AGENTS`] agents (those that are gone are removed first), and each text has at
-//! most [`TEXT`](entry::TEXT) characters. In a town of 1000 healthy agents the file has 0.3 MB, 2 MB when each has died twice, a
+//! most `entry::TEXT` characters. In a town of 1000 healthy agents the file has 0.3 MB, 2 MB when each has died twice, a
 //! few times that at the very most; rendering 2 MB takes 3 ms. One writer saves the whole file seconds after a change, then rests
 //! a hundred times as long as that took ([`housekeeping::keep_histories`](crate::tree::housekeeping::keep_histories)): however many
 //! agents die, writing takes at most a hundredth of the time.
@@ -23,14 +23,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{
-    identity::{Identity, RigName},
-    phase::Phase,
-};
+use super::phase::Phase;
 use crate::{
-    kept::Kept,
-    ports::Ports,
-    town::reading::{self, FileProblem},
+    ports::{Ports, kept::Kept},
+    town::{
+        identity::{Identity, RigName},
+        reading::{self, FileProblem},
+    },
 };
 
 mod entry;

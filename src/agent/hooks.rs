@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::identity::Identity;
+use crate::town::identity::Identity;
 
 /// The file's mode.
 pub const MODE: u32 = 0o600;

@@ -4,11 +4,14 @@
 
 use std::path::Path;
 
-use super::identity::{
-    Identity, RigName,
-    spelling::{Spelling, spelled},
+use crate::{
+    deps::Deps,
+    terminal,
+    town::identity::{
+        Identity, RigName,
+        spelling::{Spelling, spelled},
+    },
 };
-use crate::{deps::Deps, terminal};
 
 /// Why it is not known who is meant.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Agents: the one lifecycle of every agent, whatever its role.
 //!
-//! Who it is ([`identity`]), which program it is and how it is called ([`program`]), whether it lives ([`liveness`]),
-//! when it may be restarted ([`restart`]), what happens to it next ([`lifecycle`]), and how it is started, nudged and
-//! ended. The roles' own folders add only their guards; nothing here may know one rig from another.
+//! Which program it is and how it is called ([`program`]), whether it lives ([`liveness`]), when it may be restarted
+//! ([`restart`]), what happens to it next ([`lifecycle`]), and how it is started, nudged and ended. [Roles](crate::roles) add
+//! only their guards; nothing here may know one rig from another.
 
 pub mod actor;
 pub mod adoption;
@@ -18,10 +18,11 @@ pub mod history;
 pub mod holds;
 pub mod hooks;
 pub mod identify;
-pub mod identity;
+pub mod incidents;
 pub mod kill;
 pub mod lifecycle;
 pub mod liveness;
+pub mod mailing;
 pub mod meanwhile;
 pub mod names;
 pub mod nudge;
@@ -30,6 +31,7 @@ pub mod owner;
 pub mod permission;
 pub mod phase;
 pub mod place;
+pub mod polecat;
 pub mod presync;
 pub mod program;
 pub mod programs;
@@ -37,6 +39,7 @@ pub mod questions;
 pub mod readiness;
 pub mod reason;
 pub mod record;
+pub mod requests;
 pub mod restart;
 pub mod role;
 pub mod role_bead;
@@ -45,10 +48,8 @@ pub mod spec;
 pub mod start;
 pub mod start_slots;
 pub mod starts;
-pub mod status;
 pub mod stop;
 pub mod texts;
-pub mod usage_limit;
 pub mod waits;
 pub mod workplace;
 pub mod worktree;

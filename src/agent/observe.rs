@@ -10,7 +10,6 @@ use super::{
     confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
     denial::Unwanted,
     elsewhere, foreign,
-    identity::Role,
     kill::key,
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
     names::KnownNames,
@@ -20,14 +19,15 @@ use super::{
     workplace,
 };
 use crate::{
+    agent::polecat::{roster, work},
     deps::Deps,
     operator::rules::Operation,
-    polecat::{roster, work},
     sessions::{
         Pane, PaneTarget, Session, SessionsError,
         death::Death,
         sweep::{self, Glimpse, Sweep, Trees},
     },
+    town::identity::Role,
 };
 
 /// How an agent is to be looked at.

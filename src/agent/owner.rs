@@ -1,6 +1,6 @@
 //! Owner: the only one that may start, nudge and end an agent; a component of the agent's actor.
 //!
-//! It feeds observations to the [`lifecycle`] and carries out its decisions, one at a time: at most one start, one timer and one
+//! It feeds observations to the [lifecycle](super::lifecycle) and carries out its decisions, one at a time: at most one start, one timer and one
 //! thorough probe at any moment. A trigger during a probe waits for that probe: if each trigger restarted it, it would never
 //! finish. All slow work runs in tasks that end in an [`OwnerEvent`], which the actor hands back to [`Owner::handle`]. Guards of a
 //! role (pause, heartbeat, cooldown) belong to the role.
@@ -14,24 +14,26 @@ use super::{
     adoption,
     confirmation::{Assignment, Observation, Sighting},
     denial::{Denial, NotStarted},
-    identity::{Identity, Role},
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
     observe::{self, How},
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
-    status::{AgentStatus, End},
 };
 use crate::{
+    agent::requests::{Request, Stage},
     clock::Now,
     deps::Deps,
-    lifecycle::register::{Request, Stage},
     sessions::{
         death::{Death, Sign},
         sweep::Sweep,
     },
-    work::{ReplyTo, Timer, Work},
+    supervision::{
+        status::{AgentStatus, End},
+        work::{ReplyTo, Timer, Work},
+    },
+    town::identity::{Identity, Role},
 };
 
 mod remembering;

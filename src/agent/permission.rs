@@ -10,7 +10,6 @@ use std::{io, path::Path};
 use super::{
     confirmation::{Permission, StateFile},
     denial::Denial,
-    identity::Role,
     spec::AgentSpec,
 };
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
         agent_state::{self, AgentState},
         deacon_file,
         files::LockState,
+        identity::Role,
         reading::Reading,
         settings::Patrols,
         wisp::{self, Operational},
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_switches_govern_their_patrols() {
-        use crate::agent::identity::Identity;
+        use crate::town::identity::Identity;
         let off = Patrol { enabled: false, rigs: None };
         let only_a = Patrol { enabled: true, rigs: Some(vec!["a".into()]) };
         let patrols = Patrols { deacon: off.clone(), witness: only_a, refinery: Patrol::default() };

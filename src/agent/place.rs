@@ -5,8 +5,10 @@
 
 use std::path::PathBuf;
 
-use super::identity::{Identity, Role};
-use crate::town::paths::TownPaths;
+use crate::town::{
+    identity::{Identity, Role},
+    paths::TownPaths,
+};
 
 /// The directories an agent may work in, never empty; the first that exists is taken.
 pub fn candidates(identity: &Identity, town: &TownPaths) -> Vec<PathBuf> {

@@ -12,12 +12,15 @@ use std::{
 };
 
 use super::{
-    identity::Identity,
     program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
     role_bead::overrides::process_names,
     spec::AgentSpec,
 };
-use crate::{deps::Deps, terminal, town::reading::Reading};
+use crate::{
+    deps::Deps,
+    terminal,
+    town::{identity::Identity, reading::Reading},
+};
 
 /// The settings files that were last found broken, and the agents whose program was not the one asked for: what is to be read
 /// again until it is well. Clones share it.

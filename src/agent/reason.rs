@@ -1,4 +1,4 @@
-//! Reasons: everything that can happen to an agent, each with a code for machines. How they read is in [`wording`].
+//! Reasons: everything that can happen to an agent, each with a code for machines. How they read is in `wording`.
 //!
 //! The [`lifecycle`](super::lifecycle) gives a list of them with each step, in order. Log, history, `status`, the event log
 //! and mails are renderings of that list. A reason carries the data of what happened and no sentence of its own; nothing may

@@ -19,12 +19,18 @@ use tokio::sync::watch;
 use super::{
     confirmation::SessionKey,
     holds::Hold,
-    identity::{Identity, RigName},
     lifecycle::{Before, Lifecycle, State},
     restart::RestartHistory,
     waits::Wait,
 };
-use crate::{audit::incidents::Incident, ports::Ports, town::reading::FileProblem};
+use crate::{
+    agent::incidents::Incident,
+    ports::Ports,
+    town::{
+        identity::{Identity, RigName},
+        reading::FileProblem,
+    },
+};
 
 mod restarts;
 mod view;
@@ -107,7 +113,7 @@ impl Records {
         self.lives.load(ports).await;
     }
 
-    /// As [`Kept::peek`](crate::kept::Kept::peek), for each file of ours: for those who only look.
+    /// As [`Kept::peek`](crate::ports::kept::Kept::peek), for each file of ours: for those who only look.
     pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 4] {
         let (holds, lives) = (self.holds.peek(ports).await, self.lives.peek(ports).await);
         [holds, lives, self.waits.peek(ports).await, self.incidents.peek(ports).await]

@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use self::{description::Parsed, kept::Known};
-use super::identity::Role;
 use crate::{
     deps::Deps,
-    ledger::{ahead, bead::Bead, beads, installed},
-    town::settings::Naming,
+    ledger::{ahead, beads, installed},
+    town::{bead::Bead, identity::Role, settings::Naming},
 };
 
 pub mod description;

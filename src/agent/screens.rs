@@ -15,11 +15,11 @@ use super::{
     names::{self, KnownNames},
     questions,
     spec::AgentSpec,
-    usage_limit::SCREEN_LINES,
 };
 use crate::{
     clock::Now,
     sessions::{PaneTarget, sweep::Sweep},
+    town::usage_limit::SCREEN_LINES,
 };
 
 pub mod reading;
@@ -143,9 +143,10 @@ impl Screens {
 mod tests {
     use super::*;
     use crate::{
-        agent::{identity::Identity, liveness::ProcessNames, program::provider::preset},
+        agent::{liveness::ProcessNames, program::provider::preset},
         processes::Process,
         sessions::{Pane, Session},
+        town::identity::Identity,
     };
 
     fn at(seconds: u64) -> Now {

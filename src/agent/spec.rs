@@ -1,7 +1,9 @@
 //! The agent spec: what an owner must know of its agent, and what stands guard over it. OTP's child spec, for agents.
 
-use super::identity::{Identity, Role};
-use crate::town::settings::Naming;
+use crate::town::{
+    identity::{Identity, Role},
+    settings::Naming,
+};
 
 /// One agent to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl AgentSpec {
         }
     }
 
-    /// The key of what is wrong with it in this respect, among all [problems](crate::problems); a rig's begin alike.
+    /// The key of what is wrong with it in this respect, among all [problems](crate::ports::problems); a rig's begin alike.
     pub fn problem_key(&self, what: &str) -> String {
         match self.identity.rig() {
             Some(rig) => format!("rig/{rig}/{}/{what}", self.identity),

@@ -13,9 +13,7 @@ use super::{
     adoption, appearance, command_line,
     confirmation::{Assignment, Permission, SessionKey, Sighting},
     denial::Unwanted,
-    elsewhere, environment, hooks,
-    identity::Role,
-    kill,
+    elsewhere, environment, hooks, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     meanwhile::Meanwhile,
     observe, permission, presync,
@@ -27,11 +25,11 @@ use super::{
     workplace,
 };
 use crate::{
+    agent::polecat::work,
     deps::Deps,
-    polecat::work,
     sessions::{NewSession, Session, SessionsError},
     terminal,
-    town::{agent_state, deacon_file, reading::Reading},
+    town::{agent_state, deacon_file, identity::Role, reading::Reading},
 };
 
 mod cannot_run;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::identity::Role;
+use crate::town::identity::Role;
 
 /// The slots, a part of what [starts](super::starts) share.
 #[derive(Debug, Clone, Default)]

@@ -13,11 +13,11 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     elsewhere::search::Elsewhere,
-    identity::Role,
     programs::InDoubt,
     role_bead::kept::RoleBeads,
     start_slots::{Slot, StartSlots},
 };
+use crate::town::identity::Role;
 
 /// What starts share; survives the crash of any actor, clones share it.
 #[derive(Debug, Clone)]

@@ -5,10 +5,8 @@
 
 use jiff::Zoned;
 
-use super::{
-    identity::{Identity, Role},
-    program::Hooks,
-};
+use super::program::Hooks;
+use crate::town::identity::{Identity, Role};
 
 /// What a deacon whose heartbeat is stale is asked.
 pub const HEALTH_CHECK: &str = "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness";

@@ -9,16 +9,16 @@ use std::{
 };
 
 use super::{
-    identity::{Identity, Role},
     lifecycle::StartEnd,
     place,
     spec::AgentSpec,
     worktree::{NoWorktree, Worktree},
 };
 use crate::{
+    agent::polecat::{roster, texts::NO_WORKTREE},
     deps::Deps,
-    polecat::{roster, texts::NO_WORKTREE},
     terminal,
+    town::identity::{Identity, Role},
 };
 
 /// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be

@@ -23,8 +23,10 @@ use tokio::{
 };
 
 use super::{Command, CommandError, Commands, Printed, group::Group};
-use crate::terminal;
-use crate::town::{environment, hold};
+use crate::{
+    terminal,
+    town::{environment, hold},
+};
 
 /// How much of each output is held.
 const MAX_OUTPUT: usize = 16 << 20;

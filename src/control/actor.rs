@@ -8,22 +8,18 @@ use std::{io, sync::Arc, time::Duration};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::AbortHandle;
 
-use super::{
-    answers, connections,
-    reporter::Reporter,
-    socket::{Bound, Opened},
-};
+use super::{answers, connections, reporter::Reporter};
 use crate::{
     deps::Deps,
-    problems::OpenProblems,
-    terminal,
-    tree::{
+    ports::problems::OpenProblems,
+    supervision::{
         child::{ChildSpec, Contact},
-        housekeeping::Process,
         messages::Broadcast,
-        root::RootMsg,
+        work::{ReplyTo, Work},
     },
-    work::{ReplyTo, Work},
+    terminal,
+    town::socket::{Bound, Opened},
+    tree::{housekeeping::Process, root::RootMsg},
 };
 
 /// When the socket could not be created, retry after this time.

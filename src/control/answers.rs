@@ -26,10 +26,8 @@ use super::{
     reporter::Reporter,
 };
 use crate::{
-    agent::{
-        history::finding::{self, UnknownAgent},
-        identity::Identity,
-    },
+    agent::history::finding::{self, UnknownAgent},
+    town::identity::Identity,
     tree::root::RootMsg,
 };
 

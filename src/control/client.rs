@@ -18,13 +18,15 @@ use super::{
     left_behind,
     report::{Explanation, StatusReport},
 };
-use crate::terminal;
-use crate::town::{
-    files::{Disk, Files, LockState},
-    original,
-    paths::TownPaths,
-    pid,
-    root::{self, RootError},
+use crate::{
+    terminal,
+    town::{
+        files::{Disk, Files, LockState},
+        original,
+        paths::TownPaths,
+        pid,
+        root::{self, RootError},
+    },
 };
 
 /// How long to wait for an answer; a healthy supervisor takes milliseconds.

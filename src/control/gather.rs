@@ -14,11 +14,13 @@ use serde_json::Value;
 
 use super::report::{ActorReport, AgentReport, StatusReport};
 use crate::{
-    agent::status::AgentStatus,
     deps::Deps,
-    problems::OpenProblems,
-    tree::{
+    ports::problems::OpenProblems,
+    supervision::{
         child::{Answer, ask},
+        status::AgentStatus,
+    },
+    tree::{
         housekeeping::Process,
         root::{RootMsg, RootSnapshot},
     },

@@ -8,8 +8,10 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
-use super::socket;
-use crate::{terminal, town::paths::TownPaths};
+use crate::{
+    terminal,
+    town::{paths::TownPaths, socket},
+};
 
 /// The most that is taken of an answer, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;

@@ -16,6 +16,5 @@ mod left_behind;
 mod reload;
 pub mod report;
 mod reporter;
-pub mod socket;
 
 pub use reload::Reloaded;

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::Entry, identity::Identity, phase::Phase, status::AgentStatus},
+    agent::{history::Entry, phase::Phase},
+    supervision::status::AgentStatus,
+    town::identity::Identity,
     tree::town_reading::SettingsState,
 };
 
-pub use crate::tree::child::ActorReport;
-pub use crate::tree::heartbeat::HeartbeatReport;
+pub use crate::supervision::child::ActorReport;
+pub use crate::supervision::heartbeat::HeartbeatReport;
 
 /// The state of a town: what `GET /v1/status` answers and `gastown-supervisor status --json` prints. Keys are only ever added.
 ///

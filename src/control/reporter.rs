@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use super::{gather::gather, report::StatusReport};
 use crate::{
     deps::Deps,
-    problems::OpenProblems,
+    ports::problems::OpenProblems,
     tree::{housekeeping::Process, root::RootMsg},
 };
 

@@ -200,7 +200,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{agent::identity::Identity, deaths::words};
+    use crate::{town::identity::Identity, watchers::deaths::words};
 
     fn at(millis: u64) -> Now {
         let wall = "2026-02-02T08:00:00Z".parse::<Timestamp>().unwrap();

@@ -7,7 +7,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{agent::identity::Identity, clock::Now, go_duration, town::settings::Deaths as Policy};
+use crate::{
+    clock::Now,
+    go_duration,
+    town::{identity::Identity, settings::Deaths as Policy},
+};
 
 /// How much longer than one more window is waited for deaths that were noticed within it: a polecat's takes five seconds
 /// and a look to be confirmed. Never more than the window itself.

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 
 use super::finding::{Area, Finding};
 use crate::{
-    agent::{
-        directory::Directory,
-        identity::{AgentName, Identity, RigName, Role},
-        programs,
-        spec::AgentSpec,
-    },
+    agent::{directory::Directory, polecat::roster, programs, spec::AgentSpec},
     deps::Deps,
-    polecat::roster,
-    problems::{OpenProblems, Problems},
-    rig::plan::RigPlan,
-    town::settings::Naming,
+    ports::problems::{OpenProblems, Problems},
+    town::{
+        identity::{AgentName, Identity, RigName, Role},
+        rig_plan::RigPlan,
+        settings::Naming,
+    },
 };
 
 /// What was found of the program of an agent.

@@ -15,26 +15,27 @@ use super::{
 };
 use crate::{
     agent::{
-        identity::{RigName, Role},
         place,
         program::{Parsed, ProgramFileError, parse_agents, parse_rig, parse_town},
         spec::AgentSpec,
         texts,
     },
     deps::Deps,
-    feed::progress::FeedProgress,
-    rig::plan::RigPlan,
     terminal,
     town::{
         agent_state, boot_status, daemon_state, deacon_file,
         files::Files,
+        identity::{RigName, Role},
         paths::TownPaths,
         reading::{self, FileProblem, Place},
-        restart_state, rig_config, rigs, routes,
+        restart_state, rig_config,
+        rig_plan::RigPlan,
+        rigs, routes,
         settings::{Naming, Settings, read},
         wisp,
     },
     tree::rigs_plan,
+    watchers::feed::progress::FeedProgress,
 };
 
 /// How much of the end of an event file is checked.

@@ -5,8 +5,8 @@ use std::{io, path::Path};
 use jiff::Timestamp;
 
 use crate::{
-    feed::event,
     town::{journal::Journals, reading::Place},
+    watchers::feed::event,
 };
 
 /// So much is read at once.

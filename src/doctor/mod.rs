@@ -13,15 +13,16 @@ use tokio::{sync::watch, time::timeout};
 
 use self::files::Look;
 use crate::{
-    agent::{identity::RigName, spec::AgentSpec},
+    agent::spec::AgentSpec,
     deps::Deps,
-    problems::OpenProblems,
-    rig::plan::RigPlan,
+    ports::problems::OpenProblems,
     service::{self, adapters},
     terminal,
     town::{
         files::{Disk, Files},
+        identity::RigName,
         paths::TownPaths,
+        rig_plan::RigPlan,
         root,
     },
 };

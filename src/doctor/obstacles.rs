@@ -12,11 +12,11 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
-    agent::identity::RigName,
     deps::Deps,
     town::{
         deacon_file::{self, Pause},
         files::LockState,
+        identity::RigName,
         reading::Reading,
         settings::Patrols,
         wisp::{self, Closed, Operational},

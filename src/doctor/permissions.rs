@@ -8,12 +8,10 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
-    agent::{
-        identity::{Identity, RigName},
-        place,
-    },
+    agent::place,
     deps::Deps,
     terminal,
+    town::identity::{Identity, RigName},
 };
 
 /// With less room than this the supervisor's files cannot be kept.

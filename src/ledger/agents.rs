@@ -4,8 +4,11 @@
 
 use jiff::Timestamp;
 
-use super::{answer::Answer, bead::Bead, beads};
-use crate::{agent::identity::Identity, ledger::Ledger};
+use super::{answer::Answer, beads};
+use crate::{
+    ledger::Ledger,
+    town::{bead::Bead, identity::Identity},
+};
 
 /// An agent according to its bead.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{answer::Answer, bead::Bead, beads, databases::Database, store::Stamp, version::Version};
-use crate::{ledger::Ledger, terminal};
+use super::{answer::Answer, beads, databases::Database, version::Version};
+use crate::{ledger::Ledger, ports::bead_store::Stamp, terminal, town::bead::Bead};
 
 /// What `bd` last said of databases that only it can read; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]

@@ -8,11 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     answer::Answer,
     bd,
-    bead::Bead,
     show_output::{self, Shown},
     version::Version,
 };
-use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
+use crate::{
+    commands::CommandError,
+    ledger::Ledger,
+    town::{bead::Bead, reading::shorten},
+};
 
 /// Maximum number of ids in one call.
 pub const IDS_PER_CALL: usize = 100;

@@ -6,11 +6,11 @@ pub mod agents;
 pub mod ahead;
 pub mod answer;
 pub mod bd;
-pub mod bead;
 pub mod beads;
+pub mod convoys;
 pub mod crash;
 pub mod databases;
-pub mod events;
+pub mod dock;
 pub mod gt;
 pub mod inbox;
 pub mod inbox_output;
@@ -22,7 +22,6 @@ pub mod questions;
 pub mod show_output;
 pub mod snapshot;
 pub mod sqlite;
-pub mod store;
 pub mod turn;
 pub mod version;
 
@@ -37,9 +36,8 @@ use self::{
     version::{BdVersion, Version},
 };
 use crate::{
-    agent::identity::RigName,
     ports::Ports,
-    town::{routes::Routes, wisp::Closed},
+    town::{identity::RigName, routes::Routes, wisp::Closed},
 };
 
 /// What is known of bead databases and of who is using them, with the ports; clones share it. What it keeps is private to the

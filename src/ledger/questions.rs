@@ -12,7 +12,8 @@ use std::{
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-use super::{answer::Answer, bead::Bead, databases::Database};
+use super::{answer::Answer, databases::Database};
+use crate::town::bead::Bead;
 
 /// What waits, by database; clones share it.
 #[derive(Debug, Clone, Default)]

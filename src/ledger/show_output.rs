@@ -8,8 +8,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::bead::Bead;
-use crate::town::{go_time, reading::shorten};
+use crate::town::{bead::Bead, go_time, reading::shorten};
 
 /// What was printed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,15 +15,17 @@ use super::{
     agents::{self, AgentBead},
     ahead,
     answer::Answer,
-    bead::Bead,
     beads,
 };
 use crate::{
-    agent::identity::{AgentName, Identity, RigName},
     clock::Now,
-    ledger::Ledger,
-    rig::{dock, plan::RigPlan},
-    town::wisp::Closed,
+    ledger::{Ledger, dock},
+    town::{
+        bead::Bead,
+        identity::{AgentName, Identity, RigName},
+        rig_plan::RigPlan,
+        wisp::Closed,
+    },
 };
 
 /// What was on a polecat's hook.

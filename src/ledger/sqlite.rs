@@ -20,14 +20,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row as Line, params};
 
-use super::{
-    bead::Bead,
-    show_output::Row,
-    store::{BeadStore, Stamp},
-};
+use super::show_output::Row;
 use crate::{
+    ports::bead_store::{BeadStore, Stamp},
     sqlite::{Reader, Trouble},
-    town::{disk_task, files},
+    town::{bead::Bead, disk_task, files},
 };
 
 /// The ids come as one list, as JSON; the labels go out as one.

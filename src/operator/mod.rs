@@ -3,9 +3,6 @@
 //! `gt` kills sessions on purpose and reports it afterwards, or never. The process table shows what it is doing; from that the
 //! rules judge whether a death was deliberate. Nothing here acts on anything.
 
-pub mod actor;
-mod allowance;
-pub mod beginnings;
 mod noted;
 pub mod register;
 pub mod rules;

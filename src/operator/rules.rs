@@ -4,9 +4,11 @@ use std::path::{Component, Path, PathBuf};
 
 use super::words::{self, Reach, Words};
 use crate::{
-    agent::identity::{Identity, RigName, Role},
     processes::Invocation,
-    town::settings::Naming,
+    town::{
+        identity::{Identity, RigName, Role},
+        settings::Naming,
+    },
 };
 
 /// The name Gas Town's program has unless the settings say otherwise.

@@ -3,7 +3,7 @@
 //! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), as their command lines appear in the process table.
 
 use super::rules::Effect;
-use crate::agent::identity::Role;
+use crate::town::identity::Role;
 
 /// Words that take agents down to stay down.
 const STOPS: [&str; 5] = ["shutdown", "down", "stop", "park", "dock"];

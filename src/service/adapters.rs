@@ -7,22 +7,22 @@ use tokio::sync::watch;
 use crate::{
     clock::SystemClock,
     commands::{Commands, runner::Runner},
-    control::socket::SocketDoor,
-    convoy::sqlite::SqliteConvoys,
     deps::Deps,
-    ledger::sqlite::SqliteBeads,
-    operator::beginnings::SystemBeginnings,
-    ports::{Dice, Ports},
-    problems::{OpenProblems, Problems},
-    processes::table::SystemProcesses,
+    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
+    ports::{
+        Dice, Ports,
+        problems::{OpenProblems, Problems},
+        writes::Writes,
+    },
+    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
         files::Disk,
         journal::disk::DiskJournals,
         paths::TownPaths,
         settings::{Settings, socket_of_variable},
+        socket::SocketDoor,
     },
-    writes::Writes,
 };
 
 /// The ports of this town on this machine; and what is reported through them, for those who report to people.

@@ -12,13 +12,12 @@ use std::{
 };
 
 use crate::{
-    control::socket,
     stopping,
     town::{
         daemon_state::{self, DaemonState},
         disk_task, files,
         paths::TownPaths,
-        pid,
+        pid, socket,
     },
     tree::housekeeping::Process,
 };

@@ -16,7 +16,7 @@ use crate::{
     control,
     deps::Deps,
     panics,
-    problems::Problems,
+    ports::problems::Problems,
     signals::{Signal, Signals},
     stopping, terminal,
     town::{

@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
-pub mod actor;
 pub mod death;
 pub mod sweep;
 pub mod table;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::reading::{self, FileProblem};
-use crate::agent::identity::RigName;
+use crate::town::identity::RigName;
 
 /// What the file says about the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

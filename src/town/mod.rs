@@ -4,6 +4,7 @@
 //! touch the disk. Files are opened in [`opening`] alone.
 
 pub mod agent_state;
+pub mod bead;
 pub mod boot_status;
 pub mod daemon_state;
 pub mod deacon_file;
@@ -14,6 +15,7 @@ pub mod files;
 pub mod go_time;
 pub mod gt1;
 pub mod hold;
+pub mod identity;
 pub mod journal;
 pub mod lock;
 pub mod log;
@@ -25,11 +27,14 @@ pub mod pid;
 pub mod reading;
 pub mod restart_state;
 pub mod rig_config;
+pub mod rig_plan;
 pub mod rigs;
 pub mod root;
 pub mod routes;
 pub mod settings;
+pub mod socket;
 pub mod temporary;
+pub mod usage_limit;
 pub mod watch;
 pub mod watched;
 pub mod wisp;

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::agent::identity::{AgentName, RigName, Role};
+use crate::town::identity::{AgentName, RigName, Role};
 
 /// The paths of one town.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::{
     reading::{self, FileProblem},
     routes::{self, Routes},
 };
-use crate::agent::identity::{BadName, RigName};
+use crate::town::identity::{BadName, RigName};
 
 /// The prefix of beads when nothing says otherwise.
 const DEFAULT_PREFIX: &str = "gt";

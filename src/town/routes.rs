@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::reading::{self, Place};
-use crate::agent::identity::{AgentName, RigName};
+use crate::town::identity::{AgentName, RigName};
 
 /// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,16 +9,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use ractor::{ActorCell, ActorProcessingErr, Message, MessagingErr, SupervisionEvent};
 use tokio::task::AbortHandle;
 
-use super::{
-    budget::{Budget, Crashes, Verdict},
-    child::{ActorReport, Address, ChildSpec},
-    messages::Broadcast,
-};
+use super::budget::{Budget, Crashes, Verdict};
 use crate::{
-    agent::identity::Identity,
     deps::Deps,
     go_duration, stopping,
-    work::{ReplyTo, Work},
+    supervision::{
+        child::{ActorReport, Address, ChildSpec},
+        messages::Broadcast,
+        work::{ReplyTo, Work},
+    },
+    town::identity::Identity,
 };
 
 /// What the children of a supervisor send it; it hands this to [`Children::handle`].

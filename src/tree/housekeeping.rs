@@ -12,10 +12,12 @@ use jiff::Timestamp;
 
 use crate::{
     deps::Deps,
-    ports::Ports,
+    ports::{
+        Ports,
+        writes::{Content, Write},
+    },
     terminal,
     town::daemon_state::DaemonState,
-    writes::{Content, Write},
 };
 
 /// Debounce before histories are saved,

@@ -5,11 +5,9 @@
 //! agent.
 
 pub mod budget;
-pub mod child;
 pub mod children;
-pub mod heartbeat;
 pub mod housekeeping;
-pub mod messages;
+pub mod rig;
 pub mod rigs_plan;
 pub mod root;
 mod run;

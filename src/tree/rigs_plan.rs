@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    agent::identity::{Identity, RigName},
-    rig::plan::RigPlan,
-    town::{rigs::Rigs, routes::Routes, settings::Naming},
+use crate::town::{
+    identity::{Identity, RigName},
+    rig_plan::RigPlan,
+    rigs::Rigs,
+    routes::Routes,
+    settings::Naming,
 };
 
 /// The rigs to supervise, and for each one left out the key of a problem and its text.

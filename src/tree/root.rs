@@ -9,37 +9,39 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use tokio::sync::watch;
 
 use super::{
-    child::{ActorReport, ChildSpec},
     children::{ChildEvent, Children},
-    heartbeat::{Heartbeat, HeartbeatReport},
     housekeeping::{self, Process},
-    messages::{Broadcast, Report, ReportTo},
     town_reading::{SettingsState, Town, TownReading},
 };
 use crate::{
-    agent::{
-        actor as agent,
-        identity::{Identity, RigName},
-        role::Plain,
-        status::AgentStatus,
-    },
-    boot::role as boot,
-    convoy::actor as convoy,
-    deacon::role as deacon,
-    deaths::actor as deaths,
+    agent::{actor as agent, role::Plain},
     deps::Deps,
-    feed::actor as feed,
     go_duration,
-    lifecycle::actor as mail,
-    operator::actor as operator,
-    rig::{plan::RigPlan, supervisor as rig},
-    sessions::{
-        actor::{self as sessions, Seen, WatchMsg},
-        sweep::Sweep,
-    },
+    roles::{boot::role as boot, deacon::role as deacon},
+    sessions::sweep::Sweep,
     stopping,
-    town::{settings::Settings, watch::Hints},
-    work::{ReplyTo, Timer, Work},
+    supervision::{
+        child::{ActorReport, ChildSpec},
+        heartbeat::{Heartbeat, HeartbeatReport},
+        messages::{Broadcast, Report, ReportTo},
+        status::AgentStatus,
+        work::{ReplyTo, Timer, Work},
+    },
+    town::{
+        identity::{Identity, RigName},
+        rig_plan::RigPlan,
+        settings::Settings,
+        watch::Hints,
+    },
+    tree::rig,
+    watchers::{
+        convoy::actor as convoy,
+        deaths,
+        feed::actor as feed,
+        lifecycle_mail::actor as mail,
+        operator,
+        sessions::{self, Seen, WatchMsg},
+    },
 };
 
 mod asking;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::rigs_plan;
 use crate::{
-    agent::identity::RigName,
     deps::Deps,
-    rig::plan::RigPlan,
     town::{
         files::Files,
+        identity::RigName,
         paths::TownPaths,
         reading::{FileProblem, LastGood, Reading},
+        rig_plan::RigPlan,
         rigs::{self, Rigs},
         routes::{self, Routes},
         settings::{Settings, Tmux, read},

@@ -3,16 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use gastown_supervisor::{
-    agent::identity::AgentName,
     deps::Deps,
     ledger::{
         answer::Answer,
         snapshot::{self, AgentSnapshot},
         version,
     },
-    lifecycle::actor::{DeaconMail, MailMsg},
-    rig::plan::RigPlan,
-    tree::messages::Broadcast,
+    supervision::messages::Broadcast,
+    town::{identity::AgentName, rig_plan::RigPlan},
+    watchers::lifecycle_mail::actor::{DeaconMail, MailMsg},
 };
 use ractor::Actor;
 

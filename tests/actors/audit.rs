@@ -5,14 +5,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use gastown_supervisor::{
     agent::{
         actor::{AgentActor, AgentMsg, AgentPlan},
-        identity::{Identity, RigName},
         spec::AgentSpec,
     },
     deps::Deps,
-    ledger::{agents::AgentBead, answer::Answer, bead::Bead, snapshot::AgentSnapshot},
-    polecat::role::Polecat,
-    rig::plan::RigPlan,
-    tree::{child::ask, housekeeping, messages::Broadcast},
+    ledger::{agents::AgentBead, answer::Answer, snapshot::AgentSnapshot},
+    roles::polecat::Polecat,
+    supervision::{child::ask, messages::Broadcast},
+    town::{
+        bead::Bead,
+        identity::{Identity, RigName},
+        rig_plan::RigPlan,
+    },
+    tree::housekeeping,
 };
 use ractor::{Actor, ActorRef};
 use serde_json::Value;

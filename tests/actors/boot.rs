@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    agent::{
-        actor::{AgentActor, AgentMsg, AgentPlan},
-        identity::Identity,
-    },
-    boot::role::Boot,
+    agent::actor::{AgentActor, AgentMsg, AgentPlan},
     deps::Deps,
     ports::Ports,
-    tree::{child::ask, messages::Broadcast},
+    roles::boot::role::Boot,
+    supervision::{child::ask, messages::Broadcast},
+    town::identity::Identity,
 };
 use ractor::{Actor, ActorRef};
 

@@ -8,11 +8,11 @@ use std::{
 use gastown_supervisor::{
     deps::Deps,
     stopping,
-    tree::{
+    supervision::{
         child::{ActorReport, Answer, ChildSpec, Contact, ask},
-        children::{ChildEvent, Children},
         messages::Broadcast,
     },
+    tree::children::{ChildEvent, Children},
 };
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SupervisionEvent};
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    convoy::{
+    deps::Deps,
+    supervision::child::ask,
+    town::{settings::Settings, watch::Hints},
+    watchers::convoy::{
         actor::{ConvoyMsg, ConvoyWatch},
         status::ConvoySnapshot,
     },
-    deps::Deps,
-    town::{settings::Settings, watch::Hints},
-    tree::child::ask,
 };
 use ractor::{Actor, ActorRef};
 use tokio::sync::watch;

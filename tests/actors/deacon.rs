@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    agent::{
-        actor::{AgentActor, AgentMsg, AgentPlan},
-        identity::Identity,
-    },
-    deacon::role::Deacon,
+    agent::actor::{AgentActor, AgentMsg, AgentPlan},
     deps::Deps,
-    tree::{child::ask, messages::Broadcast},
+    roles::deacon::role::Deacon,
+    supervision::{child::ask, messages::Broadcast},
+    town::identity::Identity,
 };
 use ractor::{Actor, ActorRef};
 

@@ -8,15 +8,15 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_supervisor::{
-    agent::identity::Identity,
     commands::{Command, CommandError, Commands, Printed},
     deaths::{
-        actor::{DeathWindow, DeathsMsg, contact},
         register::{ACTOR, DeathsSnapshot},
         rules::ConfirmedDeath,
     },
     deps::Deps,
-    tree::{child::ask, messages::Broadcast},
+    supervision::{child::ask, messages::Broadcast},
+    town::identity::Identity,
+    watchers::deaths::{DeathWindow, DeathsMsg, contact},
 };
 use jiff::SignedDuration;
 use ractor::{Actor, ActorRef};

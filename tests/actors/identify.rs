@@ -1,8 +1,8 @@
 //! Who is meant by the sender of a mail, where only the town's directories can tell.
 
-use gastown_supervisor::agent::{
-    identify::{Unidentified, identify},
-    identity::RigName,
+use gastown_supervisor::{
+    agent::identify::{Unidentified, identify},
+    town::identity::RigName,
 };
 
 use crate::{town, world::*};

@@ -4,18 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 use gastown_supervisor::{
-    agent::{confirmation::Assignment, identity::Identity},
+    agent::{confirmation::Assignment, polecat::work},
     deps::Deps,
     ledger::{
         agents,
         answer::Answer,
-        bead::Bead,
         beads, crash, gt,
         mail::{self, Sent},
         snapshot, version,
     },
-    polecat::work,
-    rig::plan::RigPlan,
+    town::{bead::Bead, identity::Identity, rig_plan::RigPlan},
     tree::town_reading::{Town, read_town},
 };
 

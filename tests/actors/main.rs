@@ -31,11 +31,11 @@ mod writes;
 use std::sync::{Arc, Mutex};
 
 use gastown_supervisor::{
-    agent::{identity::Identity, spec::AgentSpec},
+    agent::spec::AgentSpec,
     deps::Deps,
     sessions::sweep::{Sweep, sweep},
-    town::settings::Naming,
-    tree::messages::{Beat, Report, ReportTo},
+    supervision::messages::{Beat, Report, ReportTo},
+    town::{identity::Identity, settings::Naming},
 };
 
 use world::World;

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use gastown_supervisor::{
     deps::Deps,
-    operator::{
-        actor::{OperatorMsg, OperatorSnapshot, OperatorWatch},
-        rules::Operation,
-    },
-    tree::child::ask,
+    operator::rules::Operation,
+    supervision::child::ask,
+    watchers::operator::{OperatorMsg, OperatorSnapshot, OperatorWatch},
 };
 use ractor::{Actor, ActorRef};
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gastown_supervisor::{
     agent::{
         actor::{AgentActor, AgentMsg, AgentPlan},
-        identity::Identity,
         role::Plain,
     },
     deps::Deps,
-    tree::{child::ask, messages::Broadcast},
+    supervision::{child::ask, messages::Broadcast},
+    town::identity::Identity,
 };
 use ractor::{Actor, ActorRef};
 

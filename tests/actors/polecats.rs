@@ -4,18 +4,20 @@ use gastown_supervisor::{
     agent::{
         confirmation::{Assignment, Permission},
         denial::Unwanted,
-        identity::{Identity, RigName},
         permission,
+        polecat::{
+            roster::{self, Worktree},
+            work,
+        },
         spec::AgentSpec,
     },
     deps::Deps,
     ledger::snapshot,
-    polecat::{
-        roster::{self, Worktree},
-        work,
+    town::{
+        identity::{Identity, RigName},
+        rig_plan::RigPlan,
+        settings::Naming,
     },
-    rig::plan::RigPlan,
-    town::settings::Naming,
 };
 
 use crate::{spec, town, world::*};

@@ -1,6 +1,6 @@
 //! What of a problem reaches the log.
 
-use gastown_supervisor::problems::Problems;
+use gastown_supervisor::ports::problems::Problems;
 
 use crate::world::*;
 

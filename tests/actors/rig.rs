@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use gastown_supervisor::{
-    agent::identity::Identity,
+    agent::requests::{Action, Request, Stage},
     deps::Deps,
-    lifecycle::register::{Action, Request, Stage},
-    rig::{
-        plan::RigPlan,
-        supervisor::{RigMsg, RigSupervisor},
-    },
-    tree::{
+    supervision::{
         child::{ActorReport, ask},
         messages::{Broadcast, Report},
     },
+    town::{identity::Identity, rig_plan::RigPlan},
+    tree::rig::{RigMsg, RigSupervisor},
 };
 use ractor::{Actor, ActorCell, ActorRef};
 

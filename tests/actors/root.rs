@@ -1,8 +1,8 @@
 //! The root of the tree.
 
-use gastown_supervisor::tree::{
-    child::ask,
-    root::{Root, RootMsg, RootPlan, RootSnapshot},
+use gastown_supervisor::{
+    supervision::child::ask,
+    tree::root::{Root, RootMsg, RootPlan, RootSnapshot},
 };
 use ractor::{Actor, ActorCell, ActorRef};
 

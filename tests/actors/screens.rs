@@ -1,8 +1,11 @@
 //! What was last seen on agents' screens.
 
-use gastown_supervisor::agent::{
-    identity::Identity, liveness::ProcessNames, names::KnownNames, program::provider::preset,
-    screens::reading, spec::AgentSpec,
+use gastown_supervisor::{
+    agent::{
+        liveness::ProcessNames, names::KnownNames, program::provider::preset, screens::reading,
+        spec::AgentSpec,
+    },
+    town::identity::Identity,
 };
 
 use crate::{look, town, world::*};

@@ -4,12 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use gastown_supervisor::{
     deps::Deps,
-    sessions::{
-        Fact,
-        actor::{Seen, SessionWatch, WatchEvent, WatchMsg},
-        death::Death,
-    },
-    tree::child::ask,
+    sessions::{Fact, death::Death},
+    supervision::child::ask,
+    watchers::sessions::{Seen, SessionWatch, WatchEvent, WatchMsg},
 };
 use ractor::{Actor, ActorRef};
 
@@ -20,7 +17,7 @@ type Seens = Arc<Mutex<Vec<Seen>>>;
 async fn spawn(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Seens) {
     let seen = Seens::default();
     let tell = seen.clone();
-    let post: gastown_supervisor::work::ReplyTo<WatchEvent> = Arc::new(move |told| {
+    let post: gastown_supervisor::supervision::work::ReplyTo<WatchEvent> = Arc::new(move |told| {
         if let WatchEvent::Seen(it) = told {
             tell.lock().unwrap().push(it);
         }
@@ -108,7 +105,7 @@ type Heard = Arc<Mutex<Vec<WatchEvent>>>;
 async fn listen(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Heard) {
     let heard = Heard::default();
     let tell = heard.clone();
-    let post: gastown_supervisor::work::ReplyTo<WatchEvent> =
+    let post: gastown_supervisor::supervision::work::ReplyTo<WatchEvent> =
         Arc::new(move |told| tell.lock().unwrap().push(told));
     let (watch, _) = Actor::spawn(None, SessionWatch, (deps.clone(), post)).await.unwrap();
     (watch, heard)

@@ -8,9 +8,9 @@ use std::{
 use gastown_supervisor::{
     deps::Deps,
     ledger::inbox::Message,
-    polecat::actor::{HealthMsg, HealthPlan, PolecatHealth, Roster},
-    rig::plan::RigPlan,
-    tree::messages::Broadcast,
+    supervision::messages::Broadcast,
+    town::rig_plan::RigPlan,
+    watchers::polecats::{HealthMsg, HealthPlan, PolecatHealth, Roster},
 };
 use jiff::SignedDuration;
 use ractor::{Actor, ActorRef};

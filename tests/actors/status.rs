@@ -4,11 +4,11 @@ use std::{future::pending, sync::Arc, time::Duration};
 
 use gastown_supervisor::{
     StatusReport,
-    agent::identity::Identity,
     control::gather::gather,
     deps::Deps,
+    supervision::child::{ActorReport, Address, Answer, Contact},
+    town::identity::Identity,
     tree::{
-        child::{ActorReport, Address, Answer, Contact},
         housekeeping::Process,
         root::{RootMsg, RootSnapshot},
     },

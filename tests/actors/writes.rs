@@ -7,9 +7,11 @@ use std::sync::{
 
 use gastown_supervisor::{
     deps::Deps,
-    kept::Kept,
+    ports::{
+        kept::Kept,
+        writes::{Content, Write},
+    },
     tree::housekeeping,
-    writes::{Content, Write},
 };
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
 

@@ -3,8 +3,8 @@
 use std::{fs, sync::Arc};
 
 use gastown_supervisor::{
-    feed::{curate, progress::Progress},
     town::settings::Settings,
+    watchers::feed::{curate, progress::Progress},
 };
 use proptest::prelude::*;
 

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use gastown_supervisor::{
-    feed::actor::{Curator, FeedMsg, FeedSnapshot},
+    supervision::child::ask,
     town::{
         events::Event,
         journal::disk::DiskJournals,
         watch::{Hints, SystemHints},
     },
-    tree::child::ask,
+    watchers::feed::actor::{Curator, FeedMsg, FeedSnapshot},
 };
 use ractor::{Actor, ActorRef};
 
@@ -103,7 +103,7 @@ fn events_of_our_own_wait_for_a_disk_that_takes_them() {
         for agent in ["r/witness", "r/refinery"] {
             let payload = serde_json::json!({"agent": agent, "took": "4.1s"});
             let event = Event::ours(deps.now().wall, "agent_restarted", payload);
-            gastown_supervisor::ledger::events::append(deps, &event).await;
+            gastown_supervisor::ports::outbox::append(deps, &event).await;
         }
         let snapshot = awake.until("they wait", |_, it| it.waiting == 2).await;
         assert!(deps.problems.open()["events/write"].contains(".events.jsonl"), "{snapshot:?}");

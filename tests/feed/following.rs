@@ -191,10 +191,11 @@ fn what_stands_in_the_place_of_the_log_and_is_none_is_told_and_passes() {
         let mut town = Town::new().await;
         town.begins().await;
         fs::create_dir(town.log()).unwrap();
-        let mut follower = gastown_supervisor::feed::follow::Follower::default();
-        let error = gastown_supervisor::feed::curate::carry_over(&town.deps, &town.known, &mut follower)
-            .await
-            .unwrap_err();
+        let mut follower = gastown_supervisor::watchers::feed::follow::Follower::default();
+        let error =
+            gastown_supervisor::watchers::feed::curate::carry_over(&town.deps, &town.known, &mut follower)
+                .await
+                .unwrap_err();
         assert!(error.starts_with(".events.jsonl cannot be read: "), "{error}");
         fs::remove_dir(town.log()).unwrap();
         town.appends(1);

@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use gastown_supervisor::{
-    feed::{curate, event::LONGEST},
     town::{files::Disk, journal::disk::DiskJournals, settings::Settings},
+    watchers::feed::{curate, event::LONGEST},
 };
 
 use crate::{Town, append, event, run};

@@ -20,16 +20,16 @@ use std::{
 
 use gastown_supervisor::{
     deps::Deps,
-    feed::{
-        curate,
-        follow::Follower,
-        progress::{FeedProgress, Progress},
-    },
     town::{
         files::{Disk, Files},
         journal::{Journals, disk::DiskJournals},
         paths::TownPaths,
         settings::Settings,
+    },
+    watchers::feed::{
+        curate,
+        follow::Follower,
+        progress::{FeedProgress, Progress},
     },
 };
 

@@ -5,24 +5,21 @@ use std::{collections::BTreeMap, sync::Arc};
 use gastown_supervisor::{
     agent::{
         confirmation::SessionKey,
-        identity::Identity,
         kill,
         nudge::{self, NotDelivered, Why},
         spec::AgentSpec,
     },
     clock::SystemClock,
     commands::runner::Runner,
-    control::socket::SocketDoor,
-    convoy::sqlite::SqliteConvoys,
     deps::Deps,
-    ledger::sqlite::SqliteBeads,
-    operator::beginnings::SystemBeginnings,
-    ports::{Dice, Ports},
-    problems::Problems,
-    processes::table::SystemProcesses,
+    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
+    ports::{Dice, Ports, problems::Problems, writes::Writes},
+    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
     sessions::{NewSession, Session},
-    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
-    writes::Writes,
+    town::{
+        files::Disk, identity::Identity, journal::disk::DiskJournals, paths::TownPaths, settings::Settings,
+        socket::SocketDoor,
+    },
 };
 use tokio::sync::watch;
 

@@ -8,22 +8,15 @@ use std::sync::Arc;
 use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
-    control::socket::SocketDoor,
-    convoy::sqlite::SqliteConvoys,
     deps::Deps,
-    ledger::sqlite::SqliteBeads,
-    operator::beginnings::SystemBeginnings,
-    ports::{Dice, Ports},
-    problems::Problems,
-    processes::table::SystemProcesses,
-    sessions::{
-        Session, Sessions,
-        actor::{SessionWatch, WatchEvent, WatchMsg},
-        death::Death,
-        sweep::Sweep,
+    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
+    ports::{Dice, Ports, problems::Problems, writes::Writes},
+    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
+    sessions::{Session, Sessions, death::Death, sweep::Sweep},
+    town::{
+        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings, socket::SocketDoor,
     },
-    town::{files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings},
-    writes::Writes,
+    watchers::sessions::{SessionWatch, WatchEvent, WatchMsg},
 };
 use ractor::{Actor, ActorRef};
 use rustix::process::Signal;
@@ -78,7 +71,8 @@ impl Watching {
         };
         let deps = Arc::new(Deps::new(ports));
         let (tell, told) = mpsc::unbounded_channel();
-        let post: gastown_supervisor::work::ReplyTo<WatchEvent> = Arc::new(move |it| drop(tell.send(it)));
+        let post: gastown_supervisor::supervision::work::ReplyTo<WatchEvent> =
+            Arc::new(move |it| drop(tell.send(it)));
         let (watch, _) = Actor::spawn(None, SessionWatch, (deps, post)).await.unwrap();
         Watching { server, sessions, watch, told, deaths: Vec::new(), looks: 0 }
     }

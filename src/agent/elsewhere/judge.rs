@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     agent::{
-        identity::Identity,
         liveness::{ProcessNames, are_shells},
         program::{AgentProgram, provider::base_name},
     },
     processes::{Resident, is_interpreter},
     sessions::Place,
     terminal,
+    town::identity::Identity,
 };
 
 /// Who is searched for.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    agent::identity::{
+    terminal::one_line,
+    town::identity::{
         Identity, RigName,
         spelling::{Spelling, spelled},
     },
-    terminal::one_line,
 };
 
 /// So many are suggested at most.

@@ -10,10 +10,10 @@ use crate::{
         denial::NotStarted,
         holds::Hold,
         reason::Reason,
+        requests::{Action, Stage},
         restart,
     },
     ledger::snapshot::Hook,
-    lifecycle::register::{Action, Stage},
 };
 
 impl Lifecycle {

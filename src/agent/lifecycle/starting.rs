@@ -8,13 +8,15 @@ use super::{
     A_MOMENT, Attempt, Because, Decision, Lifecycle, Replacement, START_RETRY, StartEnd, StartOrder, State,
     Surroundings, WaitsFor, time_until,
 };
-use crate::agent::{
-    confirmation::{Permission, SessionKey},
-    denial::NotStarted,
-    identity::Role,
-    phase::Phase,
-    reason::{CrashLoop, Reason, Stuck},
-    restart::{self, RestartHistory, Verdict, later},
+use crate::{
+    agent::{
+        confirmation::{Permission, SessionKey},
+        denial::NotStarted,
+        phase::Phase,
+        reason::{CrashLoop, Reason, Stuck},
+        restart::{self, RestartHistory, Verdict, later},
+    },
+    town::identity::Role,
 };
 
 impl Lifecycle {

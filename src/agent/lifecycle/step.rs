@@ -8,14 +8,13 @@ use super::order::{StartEnd, StartOrder, StopEnd, StopOrder};
 use crate::{
     agent::{
         confirmation::{Observation, Permission, SessionKey},
-        identity::Identity,
         reason::Reason,
+        requests::{Action, Stage},
         restart::RestartHistory,
     },
     clock::Now,
     ledger::snapshot::Hook,
-    lifecycle::register::{Action, Stage},
-    town::settings::Restart as Policy,
+    town::{identity::Identity, settings::Restart as Policy},
 };
 
 /// What happened.

@@ -6,13 +6,12 @@ use crate::{
         confirmation::{Assignment, AtWork, Permission, Worktree},
         denial::{Denial, NotStarted, Unwanted},
         holds::Hold,
-        identity::Identity,
         reason::{Cause, CrashLoop, Missing},
     },
     ledger::snapshot::Hook,
     operator::rules::{Effect, Operation},
     sessions::death::{Death, Sign},
-    town::{settings::Restart as Policy, wisp::Closed},
+    town::{identity::Identity, settings::Restart as Policy, wisp::Closed},
 };
 
 mod asked;

@@ -6,15 +6,13 @@
 use std::time::Duration;
 
 use super::{Owner, OwnerEvent};
-use crate::{
-    agent::{
-        confirmation::Observation,
-        lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
-        observe::How,
-        reason::Reason,
-        start, stop,
-    },
-    lifecycle::register::{Action, Request, Stage},
+use crate::agent::{
+    confirmation::Observation,
+    lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
+    observe::How,
+    reason::Reason,
+    requests::{Action, Request, Stage},
+    start, stop,
 };
 
 /// After so long a request that could not be attended to is tried again.

@@ -12,24 +12,25 @@ use super::Owner;
 use crate::{
     agent::{
         history::Entry,
-        identity::{Identity, Role},
+        incidents::{Condition, Incident},
         lifecycle::{Attempt, StartEnd},
+        mailing::{self, IncidentMail},
         phase::Phase,
+        polecat::texts,
         reason::{Cause, CrashLoop, DeathReport, Reason},
         restart,
-        status::End,
-    },
-    audit::{
-        incidents::{Condition, Incident},
-        mailing::{self, IncidentMail},
     },
     clock::Now,
     deaths::{register::ACTOR as DEATHS, rules::ConfirmedDeath},
     go_duration,
-    ledger::{crash, events, mail, notify},
-    polecat::texts,
-    town::{events::Event as TownEvent, log::line::AS_IS},
-    tree::messages::Broadcast,
+    ledger::{crash, mail, notify},
+    ports::outbox,
+    supervision::{messages::Broadcast, status::End},
+    town::{
+        events::Event as TownEvent,
+        identity::{Identity, Role},
+        log::line::AS_IS,
+    },
 };
 
 /// One line in the log about an agent: the text names it, and programs find it in fields.
@@ -115,7 +116,7 @@ impl Owner {
             deps.records.save(&deps).await;
             let hook = report.hook.clone();
             log!(Level::WARN, spec, from, to, Reason::Died(report), format!("died: {cause}"));
-            events::append(&deps, &event).await;
+            outbox::append(&deps, &event).await;
             if let (Identity::Polecat(rig, name), Some(hook)) = (&spec.identity, hook) {
                 tracing::warn!(target: AS_IS, "{}", texts::crash_detected(rig, name, &hook, &spec.session));
                 let _ = crash::log(&deps, &format!("{rig}/{name}"), &spec.session, exit).await;
@@ -187,7 +188,7 @@ impl Owner {
 
     fn append(&mut self, event: TownEvent) {
         let deps = self.deps.clone();
-        self.work.run(async move { events::append(&deps, &event).await });
+        self.work.run(async move { outbox::append(&deps, &event).await });
     }
 
     /// A start that could not be made is a problem as long as it lasts; it is told once.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{AgentProgram, Description, RigConfig, TownConfig, provider};
-use crate::agent::identity::Role;
+use crate::town::identity::Role;
 
 /// The two files of a town or of a rig.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

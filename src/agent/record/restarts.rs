@@ -14,14 +14,17 @@ use std::{
 
 use super::{Agents, lock};
 use crate::{
-    agent::{identity::Identity, restart::RestartHistory},
-    kept::once_it_answers,
-    ports::Ports,
+    agent::restart::RestartHistory,
+    ports::{
+        Ports,
+        kept::once_it_answers,
+        writes::{Content, Write},
+    },
     town::{
+        identity::Identity,
         reading::Reading,
         restart_state::{self, RestartEntry, RestartState},
     },
-    writes::{Content, Write},
 };
 
 /// The problem of a restart state that cannot be read; over when it was written again.

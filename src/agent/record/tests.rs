@@ -10,8 +10,8 @@ use crate::{
         waits::Own,
     },
     clock::Now,
+    ports::writes::Content,
     town::{restart_state::RestartState, settings::Restart as Policy},
-    writes::Content,
 };
 
 fn at(second: u64) -> Now {

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{AgentRecord, Agents, lock};
 use crate::{
-    agent::identity::Identity,
-    kept::{self, Kept},
-    ports::Ports,
-    town::reading::FileProblem,
-    writes::{Content, Write},
+    ports::{
+        Ports,
+        kept::{self, Kept},
+        writes::{Content, Write},
+    },
+    town::{identity::Identity, reading::FileProblem},
 };
 
 /// Which field of a record.

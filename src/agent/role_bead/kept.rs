@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{description::RoleConfig, overrides::Overrides};
 use crate::{
-    agent::identity::{Identity, Role},
-    kept::Kept,
-    ports::Ports,
-    town::reading::FileProblem,
+    ports::{Ports, kept::Kept},
+    town::{
+        identity::{Identity, Role},
+        reading::FileProblem,
+    },
 };
 
 /// What was last read of all role beads, with its file `role_beads.json`: the first agents that the next supervisor starts

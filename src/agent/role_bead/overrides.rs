@@ -6,11 +6,13 @@ use std::{
 };
 
 use super::description::RoleConfig;
-use crate::agent::{
-    identity::{Identity, Role},
-    program::provider::base_name,
+use crate::{
+    agent::program::provider::base_name,
+    town::{
+        identity::{Identity, Role},
+        settings::Naming,
+    },
 };
-use crate::town::settings::Naming;
 
 /// How the start of one agent differs from the built-in way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use super::Turn;
 use crate::{
-    agent::{history::Entry, spec::AgentSpec, usage_limit::SCREEN_LINES},
+    agent::{history::Entry, spec::AgentSpec},
     deps::Deps,
     sessions::{PaneTarget, SessionsError, sweep::Sweep},
+    town::usage_limit::SCREEN_LINES,
 };
 
 /// The kind of problem that a question is.

@@ -10,7 +10,6 @@ use crate::{
     agent::{
         confirmation::{Permission, SessionKey, Sighting},
         denial::Unwanted,
-        identity::Role,
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
         observe, permission,
@@ -21,6 +20,7 @@ use crate::{
         texts::{self, Occasion},
     },
     sessions::{Key, PaneTarget, SessionsError},
+    town::identity::Role,
 };
 
 /// Between two looks at a screen.

@@ -14,7 +14,7 @@ use self::{
         switch, text, usage_limits, whole,
     },
 };
-use crate::agent::usage_limit::UsageLimits;
+use crate::town::usage_limit::UsageLimits;
 
 mod document;
 pub mod read;

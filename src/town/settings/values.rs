@@ -8,7 +8,10 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{LogLevel, Naming};
-use crate::{agent::usage_limit::UsageLimits, go_duration, town::reading::shorten};
+use crate::{
+    go_duration,
+    town::{reading::shorten, usage_limit::UsageLimits},
+};
 
 /// The longest duration a setting can have: ten years, so that adding one to a time never leaves the calendar.
 const LONGEST: Duration = Duration::from_secs(87_600 * 3600);

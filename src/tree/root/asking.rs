@@ -6,9 +6,9 @@ use ractor::ActorProcessingErr;
 
 use super::RootState;
 use crate::{
-    agent::identity::{Identity, RigName},
-    rig::supervisor,
-    tree::messages::Broadcast,
+    supervision::messages::Broadcast,
+    town::identity::{Identity, RigName},
+    tree::rig,
 };
 
 impl RootState {
@@ -18,7 +18,7 @@ impl RootState {
         }
         // One that is suspended, or made now, finds it in the register.
         if let Some(rig) = identity.rig() {
-            self.children.send(&supervisor::name(rig), Broadcast::Asked(identity));
+            self.children.send(&rig::name(rig), Broadcast::Asked(identity));
         } else if identity == Identity::Mayor {
             self.start_mayor_if_asked_for().await?;
         }

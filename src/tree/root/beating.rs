@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use super::{RootMsg, RootState};
 use crate::{
-    agent::{actor::AgentMsg, identity::Identity},
-    sessions::{
-        actor::{NAME as SESSIONS, Seen, WatchMsg},
-        sweep::{Sweep, sweep_within},
-    },
-    tree::{
+    agent::actor::AgentMsg,
+    sessions::sweep::{Sweep, sweep_within},
+    supervision::{
         heartbeat::Complete,
-        housekeeping,
         messages::{Beat, Broadcast, Report},
     },
+    town::identity::Identity,
+    tree::housekeeping,
+    watchers::sessions::{NAME as SESSIONS, Seen, WatchMsg},
 };
 
 /// Of its deadline, a heartbeat waits one part for the session watch's sweep, and one for a sweep of its own. The rest is

@@ -6,14 +6,15 @@ use ractor::ActorProcessingErr;
 
 use super::{RootMsg, RootState};
 use crate::{
-    agent::{
+    agent::role_bead,
+    supervision::messages::Broadcast,
+    town::{
         identity::{Identity, RigName},
-        role_bead,
+        rig_plan::RigPlan,
+        settings::Settings,
     },
-    rig::{plan::RigPlan, supervisor},
-    town::settings::Settings,
     tree::{
-        messages::Broadcast,
+        rig,
         town_reading::{TownReading, read_town, watched},
     },
 };
@@ -92,7 +93,7 @@ impl RootState {
             .map(|(name, _)| name.clone())
             .collect();
         for name in changed {
-            self.children.stop(&supervisor::name(&name));
+            self.children.stop(&rig::name(&name));
             if !wanted.contains_key(&name) {
                 tracing::info!(
                     "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"

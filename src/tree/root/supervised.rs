@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 
 use super::RootState;
-use crate::agent::{
-    identity::Identity,
-    phase::{NOT_OBSERVED, Phase},
-    status::AgentStatus,
+use crate::{
+    agent::phase::{NOT_OBSERVED, Phase},
+    supervision::status::AgentStatus,
+    town::identity::Identity,
 };
 
 impl RootState {

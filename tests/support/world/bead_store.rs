@@ -6,10 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gastown_supervisor::ledger::{
-    bead::Bead,
-    show_output::{self, Shown},
-    store::{BeadStore, Stamp},
+use gastown_supervisor::{
+    ledger::show_output::{self, Shown},
+    ports::bead_store::{BeadStore, Stamp},
+    town::bead::Bead,
 };
 use serde_json::json;
 

@@ -5,9 +5,12 @@ use std::{io, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use gastown_supervisor::{
     clock::{Clock, Now},
-    control::socket::{Bound, Door, Opened},
     panics,
-    town::{paths::TownPaths, watch::Hints},
+    town::{
+        paths::TownPaths,
+        socket::{Bound, Door, Opened},
+        watch::Hints,
+    },
 };
 use jiff::tz::TimeZone;
 use tokio::sync::watch;

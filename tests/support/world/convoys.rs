@@ -7,7 +7,7 @@ use std::{
 
 use super::{World, bead_store::BeadFiles, millis};
 use async_trait::async_trait;
-use gastown_supervisor::convoy::store::{ConvoyStore, Open, StoreError};
+use gastown_supervisor::ports::convoy_store::{ConvoyStore, Open, StoreError};
 use serde_json::json;
 
 /// What the town's bead database is like.

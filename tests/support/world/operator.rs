@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use gastown_supervisor::{operator::beginnings::Beginnings, processes::Invocation};
+use gastown_supervisor::processes::{Invocation, beginnings::Beginnings};
 use tokio::sync::watch;
 
 use super::{By, Condition, State, World, millis, mins, refinery, rules, secs, witness};

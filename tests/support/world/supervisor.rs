@@ -7,26 +7,23 @@ use std::{
 
 use gastown_supervisor::{
     StatusReport,
-    agent::{
-        history::{History, rendering},
-        identity::Identity,
-        status::End,
-    },
+    agent::history::{History, rendering},
     control::{self, gather::gather},
     deps::Deps,
-    ports::{Dice, Ports},
-    problems::Problems,
+    ports::{Dice, Ports, problems::Problems, writes::Writes},
     report::AgentReport,
     signals::{Signal, Signals},
-    town::{paths::TownPaths, settings::Settings},
+    supervision::{
+        child::{Address, Answer},
+        status::End,
+    },
+    town::{identity::Identity, paths::TownPaths, settings::Settings},
     tree::{
         RunError,
-        child::{Address, Answer},
         housekeeping::Process,
         root::{RootMsg, RootPlan},
         town_reading::read_settings,
     },
-    writes::Writes,
 };
 use jiff::tz::TimeZone;
 use ractor::{ActorCell, ActorRef};

@@ -1,9 +1,9 @@
 //! tmux takes the options and key bindings as they are written, and the bindings act in the town's sessions only.
 
 use gastown_supervisor::{
-    agent::{appearance, identity::Identity},
+    agent::appearance,
     sessions::KeyBinding,
-    town::settings::Naming,
+    town::{identity::Identity, settings::Naming},
 };
 
 use super::{text, tmux::Tmux};

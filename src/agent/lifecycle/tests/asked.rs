@@ -1,7 +1,7 @@
 //! Requests as grids: state × request × what is seen × how far an earlier owner got.
 
 use super::*;
-use crate::lifecycle::register::{Action, Stage};
+use crate::agent::requests::{Action, Stage};
 
 fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> Step {
     let now = at(100);

@@ -1,9 +1,9 @@
 //! Whole lives, as lists of events: what went in, and every reason that came out with its code and phases.
 
 use super::*;
-use crate::{
-    agent::phase::Phase,
-    lifecycle::register::{Action, Stage},
+use crate::agent::{
+    phase::Phase,
+    requests::{Action, Stage},
 };
 
 /// What goes in at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a start or

@@ -1,9 +1,0 @@
-//! Lifecycle requests: agents ask by mail to be stopped or restarted.
-//!
-//! [`rules`] interpret a message, [`claim`] takes it so that it is carried out once, and [`register`] keeps the state of each
-//! request on disk. [`actor`] reads the inbox. The agent's owner carries a request out.
-
-pub mod actor;
-pub mod claim;
-pub mod register;
-pub mod rules;

@@ -1,0 +1,170 @@
+//! Kept: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
+//!
+//! The copy in memory counts while we run. A caller that needs it on disk calls [`save`](Kept::save) and waits. A file that
+//! cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know what it keeps.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    ports::{
+        Ports,
+        writes::{Content, Write},
+    },
+    terminal,
+    town::reading::{self, FileProblem, Reading},
+};
+
+/// A file that cannot be read at our start is tried so often, this far apart.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// How long to wait before a disk that does not answer is asked again.
+const DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// Waits until the disk answers for this file, whatever the answer is: a disk that is slow says nothing about the file, and what
+/// is in it must not be taken for lost. It is a problem under this key meanwhile.
+pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
+    while let Err(error) = ports.files.read(path).await
+        && error.kind() == io::ErrorKind::TimedOut
+    {
+        let shown = terminal::path(ports.paths.shown(path));
+        let text = format!("{shown} cannot be read: {error}; retrying before anything is started");
+        ports.problems.report(key, text);
+        tokio::time::sleep(DISK_RETRY).await;
+    }
+    ports.problems.clear(key);
+}
+
+/// The key under which it is reported that this file of ours is broken or cannot be written.
+pub fn problem(ports: &Ports, path: &Path) -> String {
+    format!("file/{}", terminal::path(ports.paths.shown(path)))
+}
+
+/// A value of type `T` and its file; clones share both.
+#[derive(Debug)]
+pub struct Kept<T> {
+    path: PathBuf,
+    /// Its file is for people to read, too.
+    pretty: bool,
+    value: Arc<Mutex<T>>,
+    /// Something changed that is not on disk.
+    unsaved: Arc<AtomicBool>,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Kept {
+            path: self.path.clone(),
+            pretty: self.pretty,
+            value: self.value.clone(),
+            unsaved: self.unsaved.clone(),
+        }
+    }
+}
+
+impl<T: Serialize + Send> Content for Kept<T> {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unsaved.store(false, Ordering::Relaxed);
+        match self.pretty {
+            true => serde_json::to_vec_pretty(&*value),
+            false => serde_json::to_vec(&*value),
+        }
+    }
+
+    fn failed(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
+    /// The default value, to be kept in this file.
+    pub fn new(path: PathBuf) -> Self {
+        Kept { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
+    }
+
+    /// The same, for one that is large: its file has no line breaks, and takes a third of the time.
+    pub fn large(path: PathBuf) -> Self {
+        Kept { pretty: false, ..Kept::new(path) }
+    }
+
+    /// The value, for a moment; must never be held across an await.
+    pub fn value(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the value was changed, for [`is_unsaved`](Self::is_unsaved).
+    pub fn was_changed(&self) {
+        self.unsaved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was said to be changed since it was last written.
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
+    /// broken one, the value stays as it is.
+    pub async fn load(&self, ports: &Ports) {
+        once_it_answers(ports, &self.path, &problem(ports, &self.path)).await;
+        if let Some(problem) = self.peek(ports).await.1 {
+            let shown = ports.paths.shown(&self.path);
+            let key = self::problem(ports, &self.path);
+            ports.problems.report(key, format!("{problem}; it is renamed to .corrupt and starts empty"));
+            if let Err(error) = ports.files.set_aside(&self.path, "corrupt").await {
+                tracing::warn!("{} could not be renamed to .corrupt: {error}", terminal::path(shown));
+            }
+        }
+    }
+
+    /// Takes over what is in the file and leaves the file as it is: for those who only look. Returns whether there is one, and
+    /// what is wrong with it.
+    pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
+        match Reading::of(ports.paths.shown(&self.path), self.read(ports).await, reading::json::<T>) {
+            Reading::Good(value) => {
+                *self.value() = value;
+                (true, None)
+            }
+            Reading::Missing => (false, None),
+            Reading::Bad(problem) => (true, Some(problem)),
+        }
+    }
+
+    /// A disk may fail for a moment, and what is in the file is worth a second try.
+    async fn read(&self, ports: &Ports) -> io::Result<Vec<u8>> {
+        let mut tries = 1;
+        loop {
+            match ports.files.read(&self.path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound && tries < TRIES => tries += 1,
+                content => return content,
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    }
+
+    /// Writes the value (mode 0600), as [`Writes`](crate::ports::writes::Writes) does. When it returns `Ok`, what was in it when this was called
+    /// is on disk. An error names the file; it is reported as long as it lasts, and what it could not write is
+    /// [not saved](Self::is_unsaved) yet, and retried.
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
+        ports.writes.replace(ports, self.to_write(ports)).await
+    }
+
+    fn to_write(&self, ports: &Ports) -> Write {
+        Write {
+            path: self.path.clone(),
+            mode: 0o600,
+            key: problem(ports, &self.path),
+            content: Arc::new(self.clone()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The rounds: the audit of one polecat with each snapshot of its rig's beads, as a part of its role.
+//!
+//! It judges, ends what is over, and has a task confirm what is to be mailed: one task at a time. The polecats of a rig take
+//! turns, so that a rig in which all polecats stall runs one command at a time.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::{
+    check::{self, Suspect},
+    rules::{self, Finding, Owned, Situation, Times, judge, situation},
+};
+use crate::{
+    agent::{
+        actor::Agent,
+        incidents::{Condition, Incident},
+        owner::Owner,
+        role::RoleEvent,
+    },
+    clock::Now,
+    deps::Deps,
+    ledger::{answer::Answer, snapshot::AgentSnapshot},
+};
+
+/// What the audit's task returns: what is to be remembered of a polecat that is missing.
+#[derive(Debug)]
+struct Checked(Option<FirstSeen>);
+
+/// A polecat found missing that may be mailed about, when it still is with the next snapshot.
+#[derive(Debug, Clone)]
+struct FirstSeen {
+    hook: String,
+    at: Now,
+}
+
+/// The component.
+#[derive(Debug)]
+pub struct Audit {
+    under_way: bool,
+    missing: Option<FirstSeen>,
+    /// When the last snapshot was judged.
+    last: Option<Now>,
+    /// When the machine was first seen to have woken from its last sleep: no agent made progress while it slept.
+    woke: Option<Timestamp>,
+    turn: Arc<Semaphore>,
+}
+
+impl Audit {
+    /// An audit that has seen nothing yet.
+    pub fn new(turn: Arc<Semaphore>) -> Self {
+        Audit { under_way: false, missing: None, last: None, woke: None, turn }
+    }
+
+    /// A snapshot was read.
+    pub fn snapshot_read(&mut self, agent: &mut Agent, snapshot: &AgentSnapshot) {
+        let (deps, now) = (agent.deps.clone(), agent.deps.now());
+        if self.last.replace(now).is_some_and(|last| rules::slept(last, now)) {
+            self.woke = Some(now.wall);
+        }
+        let identity = &agent.owner.spec().identity.clone();
+        let situation = self.situation(&deps, &agent.owner, now);
+        let found = judge_by(&deps, snapshot, &agent.owner, situation, now);
+        if let Finding::Well { hook } | Finding::Stalled { hook } | Finding::Missing { hook } = &found {
+            deps.records.incident(identity, |it| Incident::hook_is(it, hook));
+        }
+        // What is being done about it may still fail.
+        if situation != Situation::Busy && !matches!(found, Finding::Missing { .. } | Finding::Unknown) {
+            self.missing = None;
+        }
+        match found {
+            Finding::Unknown | Finding::Leave => {}
+            Finding::Over | Finding::Well { .. } => deps.records.incident(identity, |it| *it = None),
+            Finding::Stalled { hook } => {
+                deps.records.incident(identity, Incident::lives);
+                self.make_sure(agent, Condition::Gupp, hook, None);
+            }
+            Finding::Missing { hook } => self.is_missing(agent, hook, now),
+        }
+    }
+
+    /// A task of its own ended.
+    pub fn handle(&mut self, _: &mut Agent, event: RoleEvent) {
+        if let Some(Checked(missing)) = event.get() {
+            self.under_way = false;
+            self.missing = missing;
+        }
+    }
+
+    fn situation(&self, deps: &Deps, owner: &Owner, now: Now) -> Situation {
+        let found = situation(Owned {
+            state: owner.state(),
+            lasts: owner.in_state_for(now),
+            doubt: owner.doubt().is_some(),
+            start_failed: owner.start_failed(),
+            untold: deps
+                .records
+                .incident(&owner.spec().identity, |it| it.as_ref().is_some_and(Incident::crash_is_untold)),
+        });
+        match (found, self.woke) {
+            (Situation::Alive(created), Some(woke)) => Situation::Alive(created.max(woke)),
+            _ => found,
+        }
+    }
+
+    fn is_missing(&mut self, agent: &mut Agent, hook: String, now: Now) {
+        let interval = agent.deps.settings().heartbeat.interval;
+        match self.missing.clone().filter(|seen| seen.hook == hook) {
+            None => self.first_seen_missing(agent, FirstSeen { hook, at: now }),
+            Some(seen) if rules::was_given_its_time(seen.at, now, interval) => {
+                self.make_sure(agent, Condition::Orphaned, hook, Some(seen));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// It counts from now on, unless its rig is not to be looked after.
+    fn first_seen_missing(&mut self, agent: &mut Agent, seen: FirstSeen) {
+        if std::mem::replace(&mut self.under_way, true) {
+            return;
+        }
+        let (deps, spec) = (agent.deps.clone(), agent.owner.spec().clone());
+        agent.spawn(
+            async move { checked(check::is_allowed(&deps, &spec).await.then_some(seen)) },
+            checked(None),
+        );
+    }
+
+    fn make_sure(
+        &mut self,
+        agent: &mut Agent,
+        condition: Condition,
+        hook: String,
+        missing: Option<FirstSeen>,
+    ) {
+        let (deps, spec, seen_alive) =
+            (agent.deps.clone(), agent.owner.spec().clone(), agent.owner.seen_alive());
+        let is_mailed =
+            |it: &mut Option<Incident>| it.as_ref().is_some_and(|it| it.is_mailed(condition, &hook));
+        if deps.records.incident(&spec.identity, is_mailed) || std::mem::replace(&mut self.under_way, true) {
+            return;
+        }
+        let suspect = Suspect { spec, seen_alive, hook, condition, woke: self.woke };
+        let turn = self.turn.clone();
+        agent.spawn(
+            async move {
+                let _turn = turn.acquire().await;
+                let allowed = check::make_sure(&deps, &suspect).await;
+                checked(missing.filter(|_| allowed))
+            },
+            checked(None),
+        );
+    }
+}
+
+fn checked(missing: Option<FirstSeen>) -> RoleEvent {
+    RoleEvent::new(Checked(missing))
+}
+
+fn judge_by(deps: &Deps, snapshot: &AgentSnapshot, owner: &Owner, situation: Situation, now: Now) -> Finding {
+    let settings = deps.settings();
+    let agent = snapshot.agents.get(&owner.spec().identity).unwrap_or(&Answer::NotAsked);
+    let hook = match agent {
+        Answer::Found(agent) => agent.hook.as_ref(),
+        _ => None,
+    };
+    let hooked = hook.and_then(|hook| snapshot.hooked.get(hook)).unwrap_or(&Answer::NotAsked);
+    let times = Times {
+        now: now.wall,
+        seen_alive: owner.seen_alive(),
+        guard: settings.polecats.spawning_guard,
+        gupp_after: settings.polecats.gupp_after,
+    };
+    judge(agent, hooked, situation, times)
+}

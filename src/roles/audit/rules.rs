@@ -1,0 +1,188 @@
+//! Does a polecat's work stand still? The judgement of its beads and of what its owner knows. Pure.
+//!
+//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported, and does not end
+//! an earlier report.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    agent::{
+        confirmation::{Assignment, OPERATION_LIMIT, REMOVAL_LIMIT},
+        lifecycle::State,
+        polecat::rules::assignment,
+        restart,
+    },
+    clock::Now,
+    ledger::{agents::AgentBead, answer::Answer},
+    town::bead::Bead,
+};
+
+/// No confirmation is delayed longer than this, unless something is unknown.
+const LONGEST_CONFIRMATION: Duration =
+    Duration::from_secs(OPERATION_LIMIT.as_secs() + REMOVAL_LIMIT.as_secs());
+
+/// No start takes longer, also when it waits for its place behind a whole town's.
+const LONGEST_START: Duration = Duration::from_secs(3600);
+
+/// What a polecat's owner knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Situation {
+    /// Not whether it lives.
+    Unknown,
+    /// It lives, and could get on since then.
+    Alive(Timestamp),
+    /// It is being handled: a start or a confirmation is under way, or waits for its time.
+    Busy,
+    /// It is to be left alone: stopped by hand or on request, or held in a crash loop that was reported.
+    Left,
+    /// It does not live, and nothing is being done about it.
+    Missing,
+}
+
+/// What its owner says.
+#[derive(Debug, Clone, Copy)]
+pub struct Owned<'a> {
+    /// Where it is in its life.
+    pub state: &'a State,
+    /// How long it has been there.
+    pub lasts: Duration,
+    /// The last probe was inconclusive.
+    pub doubt: bool,
+    /// It waits for another attempt of a start that could not be made.
+    pub start_failed: bool,
+    /// The mail that it is not restarted should have been sent, and could not be.
+    pub untold: bool,
+}
+
+/// What its owner knows, in short.
+pub fn situation(owned: Owned<'_>) -> Situation {
+    if owned.doubt {
+        return Situation::Unknown;
+    }
+    match owned.state {
+        State::Unseen => Situation::Unknown,
+        State::Alive { session, .. } => Situation::Alive(session.created),
+        State::Absent { .. } => Situation::Missing,
+        State::Starting { .. } if owned.lasts <= LONGEST_START => Situation::Busy,
+        State::Starting { .. } => Situation::Missing,
+        State::Confirming { .. } if owned.lasts <= LONGEST_CONFIRMATION => Situation::Busy,
+        State::Confirming { .. } => Situation::Missing,
+        State::Waiting { .. } if owned.start_failed => Situation::Missing,
+        State::Waiting { .. } => Situation::Busy,
+        State::Held { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Situation::Left,
+        State::CrashLoop { .. } if owned.untold => Situation::Missing,
+        State::CrashLoop { .. } => Situation::Left,
+    }
+}
+
+/// What follows for one polecat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Unknown. Everything stays as it is.
+    Unknown,
+    /// Nothing to report, and nothing is over.
+    Leave,
+    /// There is no work on its hook any more: earlier reports about it are over.
+    Over,
+    /// It is alive and makes progress with this work: earlier reports about it are over.
+    Well {
+        /// The bead on its hook.
+        hook: String,
+    },
+    /// It lives and does not get on with this work.
+    Stalled {
+        /// The bead on its hook.
+        hook: String,
+    },
+    /// It does not live, this work waits for it, and nothing is being done about it.
+    Missing {
+        /// The bead on its hook.
+        hook: String,
+    },
+}
+
+/// The times a judgement goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Now, by the wall clock.
+    pub now: Timestamp,
+    /// When the agent was last seen alive.
+    pub seen_alive: Option<Timestamp>,
+    /// How long a polecat in state `spawning` is left to the command that spawns it.
+    pub guard: Duration,
+    /// How long a live one may make no visible progress.
+    pub gupp_after: Duration,
+}
+
+/// Judges one polecat by its agent bead, the bead on its hook ([`Answer::NotAsked`] where that is not known) and what its
+/// owner knows.
+pub fn judge(
+    agent: &Answer<AgentBead>,
+    hooked: &Answer<Bead>,
+    situation: Situation,
+    times: Times,
+) -> Finding {
+    let hook = match assignment(agent, hooked, times.now, times.seen_alive, times.guard) {
+        Assignment::Hooked { hook } => hook,
+        Assignment::None(_) if is_over(agent, hooked) => return Finding::Over,
+        // It rests: it may go on with the same work later.
+        Assignment::None(_) => return Finding::Leave,
+        Assignment::Unknown(_) | Assignment::NotAsked | Assignment::Standing => return Finding::Unknown,
+    };
+    match situation {
+        Situation::Unknown => Finding::Unknown,
+        Situation::Busy | Situation::Left => Finding::Leave,
+        Situation::Missing => Finding::Missing { hook },
+        Situation::Alive(created) => {
+            let Answer::Found(agent) = agent else { return Finding::Unknown };
+            match idle(agent, created, times.now) {
+                None => Finding::Unknown,
+                Some(_) if age(created, times.now) < restart::ALIVE_AGAIN => Finding::Leave,
+                Some(idle) if idle > times.gupp_after => Finding::Stalled { hook },
+                Some(_) => Finding::Well { hook },
+            }
+        }
+    }
+}
+
+/// How long a live agent has shown no progress: since its bead was last changed, or since it could begin when that is later:
+/// when its session was created, or the machine woke from a sleep. `None` when its bead does not say.
+pub fn idle(agent: &AgentBead, could_begin: Timestamp, now: Timestamp) -> Option<Duration> {
+    agent.updated.map(|updated| age(updated.max(could_begin), now))
+}
+
+/// A wall clock that moves ahead of the monotonic one by more than this between two rounds: the machine slept.
+const SLEPT: Duration = Duration::from_secs(60);
+
+/// Whether the machine slept between these two moments.
+pub fn slept(before: Now, now: Now) -> bool {
+    age(before.wall, now.wall).saturating_sub(now.since(before)) > SLEPT
+}
+
+/// Zero for a time that lies ahead: a clock that differs.
+fn age(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+/// Whether there is no work any more, rather than an agent that is to rest.
+fn is_over(agent: &Answer<AgentBead>, hooked: &Answer<Bead>) -> bool {
+    let Answer::Found(agent) = agent else { return false };
+    let done = match hooked {
+        Answer::Found(bead) => bead.is_closed(),
+        Answer::Missing => true,
+        Answer::Unknown(_) | Answer::NotAsked => false,
+    };
+    agent.closed || agent.hook.is_none() || done
+}
+
+/// Whether one found missing at `first` and again now was given its time: two snapshots, about a heartbeat apart however
+/// often somebody asks for one.
+pub fn was_given_its_time(first: Now, now: Now, interval: Duration) -> bool {
+    now.since(first) >= interval / 2
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

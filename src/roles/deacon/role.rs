@@ -1,0 +1,175 @@
+//! The deacon's role: its progress ladder. A stale heartbeat file is answered with a nudge, a stuck one with a replacement.
+//!
+//! It must not judge progress itself: that is [`rules`](crate::roles::deacon::rules).
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+
+use super::rules::{HeartbeatFile, Look, Progress, Verdict};
+use crate::{
+    agent::{
+        actor::{self, Agent},
+        confirmation::{Observation, Permission, SessionKey, Sighting},
+        history::Entry,
+        lifecycle::{Event, StartEnd, State},
+        nudge,
+        owner::Owner,
+        role::{Occasion, Role, RoleEvent},
+        texts,
+    },
+    deps::Deps,
+    go_duration,
+    sessions::sweep::Sweep,
+    supervision::{
+        child::ChildSpec,
+        messages::{Report, ReportTo},
+    },
+    town::{deacon_file, identity::Identity, reading::Reading},
+};
+
+/// The problem of a heartbeat file that is ahead of the clock.
+const AHEAD: &str = "deacon/heartbeat_ahead";
+
+/// The deacon's actor as a child.
+pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
+    actor::child(deps, (Identity::Deacon, ""), answers, || Box::<Deacon>::default())
+}
+
+/// What the deacon's actor keeps beside its owner.
+#[derive(Debug, Default)]
+pub struct Deacon {
+    progress: Progress,
+    /// Whether the root knows it as held.
+    held: bool,
+}
+
+impl Role for Deacon {
+    /// A new one has not found out yet whether it is held.
+    fn begin(&mut self, agent: &mut Agent) {
+        agent.report(Report::DeaconHeld(self.held));
+    }
+
+    fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
+        match occasion {
+            Occasion::Heartbeat(_) | Occasion::TownChange => true,
+            Occasion::Scan(sweep) => owner.is_news(sweep),
+        }
+    }
+
+    fn observe(&self, deps: &Arc<Deps>, _: Option<&Arc<Sweep>>) -> Option<BoxFuture<'static, RoleEvent>> {
+        let deps = deps.clone();
+        Some(async move { RoleEvent::new(read_heartbeat(&deps).await) }.boxed())
+    }
+
+    fn observed(&mut self, agent: &mut Agent, seen: &Observation, more: Option<RoleEvent>) {
+        if let Some(file) = more.and_then(RoleEvent::get) {
+            self.check_progress(agent, seen, file);
+        }
+    }
+
+    fn start_ended(&mut self, agent: &mut Agent, end: &StartEnd) -> bool {
+        if !matches!(end, StartEnd::Up { .. }) {
+            return false;
+        }
+        self.progress.started(agent.deps.now(), &agent.deps.settings().deacon);
+        true
+    }
+
+    fn handled(&mut self, agent: &mut Agent) {
+        let held = matches!(
+            agent.owner.state(),
+            State::Held { .. }
+                | State::Stopping { .. }
+                | State::HeldOnRequest { .. }
+                | State::CrashLoop { .. }
+        );
+        if held != self.held {
+            self.held = held;
+            agent.report(Report::DeaconHeld(held));
+        }
+    }
+}
+
+impl Deacon {
+    fn check_progress(&mut self, agent: &mut Agent, seen: &Observation, file: HeartbeatFile) {
+        let (settings, now) = (agent.deps.settings(), agent.deps.now());
+        let alive_in = match (agent.owner.state(), &seen.sighting) {
+            (State::Alive { .. }, Sighting::Alive(key)) => Some(key.clone()),
+            _ => None,
+        };
+        let paused = seen.permission != Permission::Allowed;
+        let look = Look { alive_in, paused, file };
+        let verdict = self.progress.judge(&look, now, &settings.deacon);
+        if !matches!(verdict, Verdict::FromTheFuture(_)) {
+            agent.deps.problems.clear(AHEAD);
+        }
+        match (verdict, &look.file) {
+            (Verdict::Nudge { age }, _) => {
+                if let Some(session) = look.alive_in.clone() {
+                    nudge(agent, session, age);
+                }
+            }
+            // It waits for a person, which is reported.
+            (Verdict::Stuck { .. }, _) if is_at_question(agent, &look) => {}
+            (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
+                let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
+                let permission = seen.permission.clone();
+                agent.owner.apply(Event::Replace { why, heartbeat: *beat, permission });
+            }
+            (Verdict::FromTheFuture(beat), _) => {
+                let text = format!(
+                    "deacon/heartbeat.json says {beat}, which is ahead of the clock; it counts as fresh"
+                );
+                agent.deps.problems.report(AHEAD, text);
+            }
+            (Verdict::Leave | Verdict::Stuck { .. }, _) => {}
+        }
+        let due = self.progress.next_look(&look, now, &settings.deacon);
+        // A replacement that has to wait falls due when its wait is over.
+        let left = agent.owner.backoff_left(now);
+        agent.probe_after(due.map(|due| left.map_or(due, |left| due.min(left))));
+    }
+}
+
+fn is_at_question(agent: &Agent, look: &Look) -> bool {
+    let session = &agent.owner.spec().session;
+    let asks = |key: &SessionKey| agent.deps.screens.question(session, Some(&key.id)).is_some();
+    look.alive_in.as_ref().is_some_and(asks)
+}
+
+fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
+    let seen = format!("its heartbeat is {} old", go_duration::format_minutes(age));
+    tracing::info!("deacon: {seen}, nudging it");
+    let (deps, spec) = (agent.deps.clone(), agent.owner.spec().clone());
+    agent.run(async move {
+        let done = match nudge::nudge(&deps, &spec, &session, texts::HEALTH_CHECK).await {
+            Ok(()) => "nudged".to_owned(),
+            Err(error) => {
+                tracing::warn!("deacon: nudge was not delivered: {error}");
+                format!("nudge was not delivered: {error}")
+            }
+        };
+        deps.histories.add(&spec.identity, Entry::word(deps.now().wall, "nudged", &seen, &done));
+    });
+}
+
+/// Missing or unreadable is unknown; what is wrong with it is reported once.
+pub async fn read_heartbeat(deps: &Deps) -> HeartbeatFile {
+    let path = deps.paths.deacon_heartbeat();
+    let key = "deacon/heartbeat";
+    match Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, deacon_file::parse_heartbeat) {
+        Reading::Good(file) => {
+            deps.problems.clear(key);
+            HeartbeatFile::At(file.timestamp)
+        }
+        Reading::Missing => {
+            deps.problems.clear(key);
+            HeartbeatFile::Unknown
+        }
+        Reading::Bad(problem) => {
+            deps.problems.report(key, problem.to_string());
+            HeartbeatFile::Unknown
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Messages: what the root and the parts of the town send each other.
+//!
+//! Every part receives the same few things — a heartbeat, a scan, new settings — and reports to the root in the same way.
+//! A part holds a way to report, never a reference to a sibling: siblings are reached through the root, agents through the
+//! directory.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::heartbeat::PartName;
+use crate::{
+    ledger::{inbox::Message, snapshot::AgentSnapshot},
+    sessions::{death::Death, sweep::Sweep},
+    supervision::work::ReplyTo,
+    town::identity::{Identity, RigName},
+};
+
+/// What a part receives from above; most go to all of them.
+#[derive(Debug, Clone)]
+pub enum Broadcast {
+    /// From the root: probe again, decide, and answer this heartbeat.
+    Heartbeat(Beat),
+    /// From the root: a full scan was made.
+    Swept(Arc<Sweep>),
+    /// From the session watch: a session ended, or something in it. Sent to the actor of its agent, and to no other.
+    Died(Death),
+    /// From the root: the settings or files of the town changed; what was decided by them may be different now.
+    TownChanged,
+    /// From the root: `daemon/restart_state.json` was changed by another program.
+    RestartStateChanged,
+    /// From the root: clear what delays the start of this agent, or of all (`clear-backoff`).
+    ClearBackoff(Option<Identity>),
+    /// From the root: this agent is to be stopped or restarted on request; its owner reads the register.
+    Asked(Identity),
+    /// From the root: there may be mail; read the deacon's inbox now.
+    ReadMail,
+    /// From the caller that noticed a possible dock or undock of its rig, to a census: read the rig's beads now.
+    ReadBeads,
+    /// From an owner, to the death window: a death was recorded.
+    DeathRecorded,
+    /// From the root: the rigs there are.
+    Rigs(Arc<BTreeSet<RigName>>),
+    /// From the root: whether the deacon is held. Sent to boot.
+    DeaconHeld(bool),
+    /// From the root: the deacon's inbox was read.
+    Mail(Arc<Vec<Message>>),
+    /// From a rig: its agent snapshot was read.
+    SnapshotRead(Arc<AgentSnapshot>),
+}
+
+/// One heartbeat.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Its number; goes back with the answer.
+    pub number: u64,
+    /// The sweep it began with.
+    pub sweep: Arc<Sweep>,
+}
+
+/// What a part reports to the root.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// It has probed and started what it decided; the parts in `delegated` answer for themselves.
+    Looked {
+        /// The heartbeat's number.
+        number: u64,
+        /// Who answers.
+        part: PartName,
+        /// Parts it passed the heartbeat on to.
+        delegated: Vec<PartName>,
+        /// Parts under it that could not be asked.
+        missed: Vec<PartName>,
+    },
+    /// From the deacon: whether it is held (by hand or for restarting too often), so that boot leaves it alone.
+    DeaconHeld(bool),
+    /// From a rig: one of its actors was restarted and has not probed yet.
+    ActorRestarted,
+    /// From the mail watcher: this agent is to be stopped or restarted; the request is in the register.
+    Asked(Identity),
+    /// From the deacon's mail: what is in the inbox.
+    MailRead(Arc<Vec<Message>>),
+    /// From a polecat's actor, whose directory is gone: nothing runs there and no work is in progress.
+    Idle(Identity),
+    /// From boot: it could not be spawned, or the town is degraded; the deacon should be checked directly.
+    CheckDeacon,
+}
+
+impl Report {
+    /// This part has probed, and has no parts under it.
+    pub fn looked(number: u64, part: impl Into<PartName>) -> Report {
+        Report::Looked { number, part: part.into(), delegated: Vec::new(), missed: Vec::new() }
+    }
+}
+
+/// Where a part reports.
+pub type ReportTo = ReplyTo<Report>;

@@ -1,0 +1,182 @@
+//! Usage limits: whether an agent's last screen says that its plan is used up. Pure.
+//!
+//! An agent that ends for that reason did not crash: it is tried again every `usage_limit.retry_every`. The texts of the
+//! programs that agents are made of change often, so the list can be replaced (`usage_limit.patterns`). An agent at work
+//! *talks* about limits all day; the built-in patterns therefore want the program's own sentence, at the beginning of its own
+//! last message (`place`). Nothing here may look at a screen itself.
+
+use std::sync::LazyLock;
+
+use regex::{RegexSet, RegexSetBuilder};
+
+use self::place::Place;
+
+mod place;
+
+pub use self::place::SCREEN_LINES;
+
+/// So many of the last lines that are not blank are looked at: below a limit's message stand a prompt and a footer.
+const LINES: usize = 20;
+
+/// What may stand before a message, behind its mark.
+const BEGIN: &str = r"^\[?(?:api error: |error: )?";
+
+/// The built-in list, each continuing [`BEGIN`]. The texts are those of the programs' releases named beside them, as
+/// their users reported them (issues of anthropics/claude-code, openai/codex and google-gemini/gemini-cli).
+const BUILT_IN: [&str; 13] = [
+    // Claude Code 2.0.30 to 2.1: "You've hit your limit · resets 2pm (America/New_York)", "You've hit your session limit
+    // · resets 5:10pm (Europe/Paris)", "You've hit your weekly limit · resets 4am (Europe/Madrid)".
+    r"you've (?:hit|reached) your (?:[\w.-]+ ){0,3}limit ?[·∙•] ?resets\b",
+    // Codex 0.23 to 0.155: "You've hit your usage limit. Upgrade to Pro (…) or try again in 2 days 17 hours", also for
+    // one model; Claude Code 2.1 without a time.
+    r"you've (?:hit|reached) your (?:(?:usage|session|daily|weekly|monthly|5-hour|opus|sonnet) )+limit(?: for [\w.-]+)?(?:\.|$)",
+    // Codex 0.46 to 0.155 behind what failed: "Error running remote compact task: You've hit your usage limit. …".
+    r"error running remote compact task: you've hit your usage limit",
+    // Claude Code 1.0: "Claude usage limit reached. Your limit will reset at 7pm (…)", and when it only prints,
+    // "Claude AI usage limit reached|1760004000".
+    r"claude (?:ai )?usage limit reached(?:\||\.|$)",
+    // Claude Code 1.0.80 to 2.0: "5-hour limit reached ∙ resets 3am", "Opus weekly limit reached ∙ resets Oct 24".
+    r"(?:[\w.-]+ ){1,3}limit reached ?[·∙•|] ?(?:resets\b|\d{10})",
+    // Claude Code 2.1.50: "You're out of extra usage · resets 10pm (America/Los_Angeles)".
+    r"you're out of extra usage(?: ?[·∙•]|\.|$)",
+    // Claude Code 0.2 to 2.1 on an API account: "Credit balance is too low".
+    r"credit balance is too low(?: ?[·∙•]|\.|$)",
+    // Codex 0.36 and later on an API account.
+    r"quota exceeded\. check your plan and billing details",
+    // Gemini CLI 0.22 to 0.29: "[API Error: You have exhausted your daily quota on this model.]", also "your capacity".
+    // While it still tries again, "Attempt 1 failed: " stands before it.
+    r"(?:.*\bterminalquotaerror: )?you have exhausted your (?:daily quota|capacity) on this model",
+    // Gemini CLI 0.19 to 0.23: "Usage limit reached for all Pro models.", "Usage limit reached for gemini-2.5-flash-lite."
+    r"usage limit reached for (?:all [\w.-]+ models|gemini-[\w.-]+)",
+    // Gemini CLI 0.1 to 0.10: "You have reached your daily gemini-2.5-pro quota limit."
+    r"you have reached your daily (?:gemini-\S+ )?quota limit",
+    // Gemini CLI 0.1 to 0.29, in the API's words: "Resource has been exhausted (e.g. check quota).", "Quota exceeded for
+    // quota metric 'Gemini 2.5 Pro Requests' and limit …", "You exceeded your current quota, please check your plan …".
+    r"(?:resource has been exhausted \(e\.g\. check quota\)|quota exceeded for quota metric '|you exceeded your current quota, please check your plan)",
+    // Gemini CLI 0.1 to 0.20, below an error of the API that fills the screen.
+    r"please wait and try again later\. to increase your limits, (?:upgrade|request)",
+];
+
+static BUILT_IN_SET: LazyLock<RegexSet> = LazyLock::new(|| {
+    // They are constants that the tests compile; none at all would only mean that limits count as crashes.
+    compile(BUILT_IN.map(|pattern| format!("{BEGIN}{pattern}"))).unwrap_or_default()
+});
+
+/// What claude says as if it were said by the agent: nobody else says just this.
+static STAMPED: LazyLock<RegexSet> =
+    LazyLock::new(|| compile([r"^claude (?:ai )?usage limit reached\|\d{10}$"]).unwrap_or_default());
+
+/// A pattern that is no regular expression.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{pattern:?} is not a valid regular expression: {reason}")]
+pub struct BadPattern {
+    /// As it was given.
+    pub pattern: String,
+    /// What is wrong with it, on one line.
+    pub reason: String,
+}
+
+/// What says that a plan is used up. Cheap to clone; equal when the patterns are.
+#[derive(Clone, Default)]
+pub struct UsageLimits {
+    given: Option<Given>,
+}
+
+#[derive(Clone)]
+struct Given {
+    patterns: Vec<String>,
+    set: RegexSet,
+}
+
+impl UsageLimits {
+    /// By these regular expressions (of the crate `regex`; upper and lower case are the same), or by the built-in list.
+    /// An empty list finds nothing. Refused with the first one that is no regular expression, or is too large.
+    pub fn new(patterns: Option<&[String]>) -> Result<Self, BadPattern> {
+        let Some(patterns) = patterns else { return Ok(UsageLimits { given: None }) };
+        for pattern in patterns {
+            compile([pattern])
+                .map_err(|error| BadPattern { pattern: pattern.clone(), reason: brief(&error) })?;
+        }
+        let set = compile(patterns).map_err(|error| BadPattern {
+            pattern: patterns.join(" "),
+            reason: format!("all together: {}", brief(&error)),
+        })?;
+        Ok(UsageLimits { given: Some(Given { patterns: patterns.to_vec(), set }) })
+    }
+
+    /// The patterns it was made with; `None` for the built-in list.
+    pub fn patterns(&self) -> Option<&[String]> {
+        self.given.as_ref().map(|given| given.patterns.as_slice())
+    }
+
+    /// The line of a screen that says so, for people. `screen` is what was last on it, oldest first.
+    ///
+    /// A pattern is looked for in each line without its frame, and in each with the next one joined on, as messages are
+    /// wrapped. Typographic apostrophes are taken for plain ones. The built-in ones are looked for in the program's own last
+    /// message only; those that were given, in any of the last lines.
+    pub fn matches(&self, screen: &[String]) -> Option<String> {
+        match &self.given {
+            Some(given) => anywhere(&given.set, screen),
+            None => in_the_last_message(screen),
+        }
+    }
+}
+
+fn anywhere(set: &RegexSet, screen: &[String]) -> Option<String> {
+    let mut lines: Vec<String> =
+        screen.iter().rev().map(|line| plain(line)).filter(|line| !line.is_empty()).take(LINES).collect();
+    lines.reverse();
+    // A line alone says it better than two.
+    let alone = lines.iter().find(|line| set.is_match(line)).cloned();
+    alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
+}
+
+fn in_the_last_message(screen: &[String]) -> Option<String> {
+    let place = Place::of(screen);
+    let candidates = || place.last_written(LINES).filter_map(|at| Some((at, place.own(at)?)));
+    let alone = candidates().find_map(|(at, own)| {
+        let is_it = BUILT_IN_SET.is_match(own.words) && (!own.whole_line_only || STAMPED.is_match(own.words));
+        is_it.then(|| place.shown(at))
+    });
+    alone.or_else(|| {
+        candidates().find_map(|(at, own)| {
+            let next = place.words(at + 1).filter(|_| !own.whole_line_only)?;
+            let joined = format!("{} {next}", own.words);
+            BUILT_IN_SET.is_match(&joined).then(|| format!("{} {next}", place.shown(at)))
+        })
+    })
+}
+
+impl PartialEq for UsageLimits {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns() == other.patterns()
+    }
+}
+
+impl std::fmt::Debug for UsageLimits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("UsageLimits").field(&self.patterns()).finish()
+    }
+}
+
+fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<RegexSet, regex::Error> {
+    RegexSetBuilder::new(patterns).case_insensitive(true).build()
+}
+
+/// A syntax error is told over several lines with the pattern drawn; the last says what it is.
+fn brief(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().next_back().unwrap_or_default().trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+/// A line without its frame, single spaces between words.
+fn plain(line: &str) -> String {
+    let frame = |c: char| c.is_whitespace() || ('\u{2500}'..='\u{259f}').contains(&c);
+    let line = line.trim_matches(frame).replace('’', "'");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+#[path = "usage_limit/tests.rs"]
+mod tests;

@@ -1,0 +1,176 @@
+//! The place of a line on an agent's screen: whether it begins a message of the program itself, and the last one. Pure.
+//!
+//! What agents say, what their tools print and what people say to them holds every sentence sooner or later; what tells a
+//! message of the program apart is its mark and where it stands. Drawn as by Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and
+//! Gemini CLI 0.1 to 0.33; a program that draws nothing begins its messages at the left.
+
+/// How many of a screen's last lines are read.
+pub const SCREEN_LINES: u16 = 40;
+
+/// Begins what an agent says, or what a tool of it did.
+const SAYS: [char; 5] = ['●', '⏺', '•', '✦', '✓'];
+/// Begins an error that the program itself tells.
+const ERROR: [char; 9] = ['■', '✕', '✖', '⚡', '🖐', 'ℹ', '⚠', '✗', '×'];
+/// Begins what somebody says to it.
+const SAID: [char; 3] = ['❯', '›', '>'];
+
+/// How a line begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Says,
+    /// Claude's `⎿`, before what a tool printed, and before an error of its own.
+    Result,
+    Error,
+    Said,
+    /// Anything else that is no word: a list, a diff, a quotation, a comment.
+    Other,
+    Bare,
+}
+
+#[derive(Debug)]
+struct Line {
+    indent: usize,
+    framed: bool,
+    border: bool,
+    mark: Mark,
+    /// Without frame, single spaces between words.
+    shown: String,
+    /// That without its mark.
+    words: String,
+}
+
+/// A screen by its lines.
+#[derive(Debug)]
+pub struct Place {
+    lines: Vec<Line>,
+    /// There was more above.
+    cut: bool,
+}
+
+/// A line that begins a message of the program.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// What it says.
+    pub words: &'a str,
+    /// It looks like what agents say: only a sentence that they never say counts.
+    pub whole_line_only: bool,
+}
+
+impl Place {
+    /// Of this screen, oldest line first.
+    pub fn of(screen: &[String]) -> Self {
+        let cut = screen.len() >= usize::from(SCREEN_LINES);
+        Place { lines: screen.iter().map(|line| Line::of(line)).collect(), cut }
+    }
+
+    /// The last so many lines that are not blank, oldest first.
+    pub fn last_written(&self, count: usize) -> impl Iterator<Item = usize> + '_ {
+        let mut last: Vec<usize> =
+            (0..self.lines.len()).rev().filter(|at| !self.lines[*at].shown.is_empty()).take(count).collect();
+        last.reverse();
+        last.into_iter()
+    }
+
+    /// A line as people see it.
+    pub fn shown(&self, at: usize) -> String {
+        self.lines[at].shown.clone()
+    }
+
+    /// What a line says, if it says anything and begins with a word.
+    pub fn words(&self, at: usize) -> Option<&str> {
+        let line = self.lines.get(at).filter(|line| line.mark == Mark::Bare && !line.words.is_empty())?;
+        Some(&line.words)
+    }
+
+    /// What a line says when it begins a message of the program, and no other message follows.
+    pub fn own(&self, at: usize) -> Option<Own<'_>> {
+        let line = &self.lines[at];
+        let is_own = match line.mark {
+            Mark::Bare | Mark::Error => !self.goes_on(at) && (!line.framed || self.begins_box(at)),
+            Mark::Result => self.stands_alone(at),
+            Mark::Says => !line.framed && self.is_all(at),
+            Mark::Said | Mark::Other => false,
+        };
+        let own = Own { words: &line.words, whole_line_only: line.mark == Mark::Says };
+        (is_own && !self.is_followed(at)).then_some(own)
+    }
+
+    /// Whether a line goes on with what an agent, a tool or somebody said above.
+    fn goes_on(&self, at: usize) -> bool {
+        if self.lines[at].indent < 2 {
+            return false;
+        }
+        for line in self.lines[..at].iter().rev().filter(|line| !line.shown.is_empty() || line.border) {
+            match line.mark {
+                Mark::Says | Mark::Result => return true,
+                Mark::Said if !line.words.is_empty() => return true,
+                _ if line.indent < 2 => return false,
+                _ => {}
+            }
+        }
+        self.cut
+    }
+
+    /// Whether a line is the first in its box.
+    fn begins_box(&self, at: usize) -> bool {
+        for line in self.lines[..at].iter().rev() {
+            if line.border || !line.framed {
+                return true;
+            }
+            if !line.shown.is_empty() {
+                return false;
+            }
+        }
+        !self.cut
+    }
+
+    /// Whether nothing stands right above a line but what somebody said: it is no tool's.
+    fn stands_alone(&self, at: usize) -> bool {
+        match at.checked_sub(1).map(|above| &self.lines[above]) {
+            None => !self.cut,
+            Some(above) => above.mark == Mark::Said || above.shown.is_empty(),
+        }
+    }
+
+    /// Whether nothing belongs to a line but itself.
+    fn is_all(&self, at: usize) -> bool {
+        self.lines.get(at + 1).is_none_or(|below| below.shown.is_empty())
+    }
+
+    /// Whether another message begins below a line and above the prompt.
+    fn is_followed(&self, at: usize) -> bool {
+        let prompt =
+            self.lines.iter().rposition(|line| line.mark == Mark::Said).filter(|prompt| *prompt > at);
+        let below = &self.lines[at + 1..prompt.unwrap_or(self.lines.len())];
+        below.iter().any(|line| matches!(line.mark, Mark::Says | Mark::Result))
+    }
+}
+
+impl Line {
+    fn of(raw: &str) -> Line {
+        let frame = |c: char| c.is_whitespace() || ('\u{2500}'..='\u{259f}').contains(&c);
+        let trimmed = raw.trim_start();
+        let indent = raw.chars().count() - trimmed.chars().count();
+        let shown = crate::town::usage_limit::plain(raw);
+        let framed = trimmed.starts_with(['│', '┃', '║']);
+        let border = shown.is_empty() && !trimmed.is_empty() && !framed;
+        let first = shown.chars().next();
+        // What hangs on a branch, or beside a bar, is somebody's.
+        let branch = !border && !framed && trimmed.starts_with(frame);
+        let mark = match first {
+            _ if branch => Mark::Other,
+            Some(first) if SAYS.contains(&first) => Mark::Says,
+            Some('⎿') => Mark::Result,
+            Some(first) if ERROR.contains(&first) => Mark::Error,
+            Some(first) if SAID.contains(&first) => Mark::Said,
+            Some(first) if first.is_alphanumeric() || first == '[' => Mark::Bare,
+            Some(_) => Mark::Other,
+            None => Mark::Bare,
+        };
+        let words = match mark {
+            Mark::Bare | Mark::Other => shown.clone(),
+            _ => shown.chars().skip(1).collect::<String>().trim_start_matches(['\u{fe0f}', ' ']).to_owned(),
+        };
+        Line { indent, framed, border, mark, shown, words }
+    }
+}

@@ -1,0 +1,138 @@
+//! The census: the actor that reads a rig's agent snapshot, once per heartbeat, for all parts that need it.
+//!
+//! It waits for `bd` so that nothing else has to: no heartbeat and no start does. One reading runs at a time, and at most one
+//! more is queued. It judges nothing and owns no agent; the rig supervisor keeps the snapshot and passes it on.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use crate::{
+    agent::{directory::CENSUS, polecat::roster},
+    deps::Deps,
+    ledger::{
+        installed,
+        snapshot::{self, AgentSnapshot},
+        version,
+    },
+    supervision::{
+        child::{ChildSpec, Contact},
+        messages::Broadcast,
+        work::{ReplyTo, Work},
+    },
+    town::{reading::shorten, rig_plan::RigPlan},
+};
+
+/// What the census hears.
+#[derive(Debug)]
+pub enum CensusMsg {
+    /// From its rig, and through the directory.
+    Broadcast(Broadcast),
+    /// From its reading task, or nothing when that panicked or the rig's polecats are not known.
+    Read(Option<Arc<AgentSnapshot>>),
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Census;
+
+/// The census as a child of its rig.
+pub fn child(deps: &Arc<Deps>, rig: &RigPlan, tell: ReplyTo<Arc<AgentSnapshot>>) -> ChildSpec {
+    let (name, arguments) = (format!("{}{CENSUS}", rig.name), (deps.clone(), rig.clone(), tell));
+    let contact = Contact::taking(|broadcast| Some(CensusMsg::Broadcast(broadcast)));
+    ChildSpec::new(name, || Census, move || arguments.clone(), contact)
+}
+
+/// Its state.
+pub struct CensusState {
+    deps: Arc<Deps>,
+    rig: RigPlan,
+    /// A reading is under way; whether there is to be another one after it.
+    reading: Option<bool>,
+    work: Work<CensusMsg>,
+    tell: ReplyTo<Arc<AgentSnapshot>>,
+}
+
+impl Actor for Census {
+    type Msg = CensusMsg;
+    type State = CensusState;
+    type Arguments = (Arc<Deps>, RigPlan, ReplyTo<Arc<AgentSnapshot>>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<CensusMsg>,
+        (deps, rig, tell): Self::Arguments,
+    ) -> Result<CensusState, ActorProcessingErr> {
+        let post: ReplyTo<CensusMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let mut state = CensusState { deps, rig, reading: None, work: Work::new(post), tell };
+        // A rig that appears between two heartbeats; one that takes the place of a crashed one has its snapshot.
+        if state.deps.snapshot(&state.rig.name).is_none() {
+            state.read();
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<CensusMsg>,
+        message: CensusMsg,
+        state: &mut CensusState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            // A reading under way is this heartbeat's: one that takes longer than the time between two is the last to
+            // be made more often.
+            CensusMsg::Broadcast(Broadcast::Heartbeat(_)) if state.reading.is_some() => {}
+            CensusMsg::Broadcast(Broadcast::Heartbeat(_)) => state.read(),
+            // What is being read may have been asked before the change.
+            CensusMsg::Broadcast(Broadcast::ReadBeads) if state.reading.is_some() => {
+                state.reading = Some(true)
+            }
+            CensusMsg::Broadcast(Broadcast::ReadBeads) => state.read(),
+            CensusMsg::Broadcast(_) => {}
+            CensusMsg::Read(snapshot) => {
+                if let Some(snapshot) = snapshot {
+                    (state.tell)(snapshot);
+                }
+                if state.reading.take() == Some(true) {
+                    state.read();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CensusState {
+    fn read(&mut self) {
+        self.reading = Some(false);
+        if self.deps.bd_version().is_none() {
+            let deps = self.deps.clone();
+            self.work.run(async move { version::probe(&deps).await });
+        }
+        let (deps, rig) = (self.deps.clone(), self.rig.clone());
+        self.work.spawn(
+            async move { CensusMsg::Read(read(&deps, &rig).await.map(Arc::new)) },
+            CensusMsg::Read(None),
+        );
+    }
+}
+
+/// Without knowing which polecats there are nothing is read; the actor that lists them says so.
+async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
+    let polecats = roster::list(deps, &rig.name).await.ok()?;
+    let snapshot = snapshot::read(deps, rig, &polecats).await;
+    let key = format!("rig/{}/beads", rig.name);
+    match snapshot.doubt() {
+        None => deps.problems.clear(&key),
+        Some(why) if installed::is_told(why) => deps.problems.clear(&key),
+        Some(why) => {
+            let text = format!(
+                "beads of rig {} cannot be read, its last known label is kept: {}",
+                rig.name,
+                shorten(why)
+            );
+            deps.problems.report(key, text);
+        }
+    }
+    Some(snapshot)
+}

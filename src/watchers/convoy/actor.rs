@@ -1,0 +1,224 @@
+//! The convoy watcher: looks for completed convoys soon after a bead database changed, and runs a timed check now and then.
+//!
+//! It decides nothing itself ([`rules`]) and awaits nothing: each round is a task of its own that ends with the actor. Its state
+//! may be lost: then its successor checks once too often.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+
+use super::{
+    look::{Outcome, Seen, forget, look},
+    rules,
+    status::{CheckStatus, ConvoySnapshot, StreamStatus},
+};
+use crate::{
+    deps::Deps,
+    supervision::{
+        child::{Answer, ChildSpec, Contact},
+        messages::Broadcast,
+        work::{ReplyTo, Timer, Work},
+    },
+    town::watch::Hints,
+};
+
+/// What the convoy watcher hears.
+#[derive(Debug)]
+pub enum ConvoyMsg {
+    /// From its timer: a round may be due; a timer of an earlier generation does nothing.
+    LookDue(u64),
+    /// From its task: the result of the round; nothing when it failed.
+    Looked(Option<(Outcome, Seen)>),
+    /// From the port's counter: a bead database may have changed.
+    DatabaseChanged,
+    /// From the root: settings or files of the town changed, or some time has passed.
+    TownChanged,
+    /// From anybody: how are you?
+    Probe(RpcReplyPort<ConvoySnapshot>),
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct ConvoyWatch;
+
+/// The convoy watcher as a child.
+pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
+    let arguments = (deps.clone(), hints.clone());
+    let contact = Contact::taking(|broadcast| {
+        matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_))
+            .then_some(ConvoyMsg::TownChanged)
+    });
+    let contact = contact.answering(ConvoyMsg::Probe, |convoys| Answer::figures("convoys", convoys));
+    ChildSpec::new("convoy", || ConvoyWatch, move || arguments.clone(), contact)
+}
+
+/// Its state. Times are monotonic.
+pub struct ConvoyState {
+    deps: Arc<Deps>,
+    hints: Arc<dyn Hints>,
+    work: Work<ConvoyMsg>,
+    timer: Timer,
+    enabled: bool,
+    looking: bool,
+    /// A database may have changed since the last round began.
+    hinted: bool,
+    /// When the last round ended, or the watch began.
+    ended: Duration,
+    /// When the next round is due.
+    next: Duration,
+    /// When the next timed check is due.
+    timed: Duration,
+    /// The same by the wall clock, read once for each, so that a snapshot changes only when the time does.
+    timed_at: Timestamp,
+    seen: Seen,
+    closes_seen: u64,
+    last_check: Option<CheckStatus>,
+}
+
+impl Actor for ConvoyWatch {
+    type Msg = ConvoyMsg;
+    type State = ConvoyState;
+    type Arguments = (Arc<Deps>, Arc<dyn Hints>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ConvoyMsg>,
+        (deps, hints): Self::Arguments,
+    ) -> Result<ConvoyState, ActorProcessingErr> {
+        let post: ReplyTo<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let now = deps.now();
+        let mut work = Work::new(post.clone());
+        let mut changes = hints.databases();
+        work.run(async move {
+            while changes.changed().await.is_ok() {
+                post(ConvoyMsg::DatabaseChanged);
+                tokio::time::sleep(rules::EVERY).await;
+            }
+        });
+        let mut state = ConvoyState {
+            deps,
+            hints,
+            work,
+            timer: Timer::default(),
+            enabled: false,
+            looking: false,
+            hinted: false,
+            ended: now.mono,
+            next: now.mono,
+            timed: now.mono,
+            timed_at: now.wall,
+            seen: Seen::default(),
+            closes_seen: 0,
+            last_check: None,
+        };
+        state.follow_settings();
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<ConvoyMsg>,
+        message: ConvoyMsg,
+        state: &mut ConvoyState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.go_on(),
+            ConvoyMsg::LookDue(_) => {}
+            ConvoyMsg::Looked(outcome) => state.looked(outcome),
+            ConvoyMsg::DatabaseChanged => state.database_changed(),
+            ConvoyMsg::TownChanged => state.follow_settings(),
+            ConvoyMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+        }
+        Ok(())
+    }
+}
+
+impl ConvoyState {
+    fn follow_settings(&mut self) {
+        let settings = self.deps.settings().convoy.clone();
+        let was = std::mem::replace(&mut self.enabled, settings.enabled);
+        let now = self.deps.now().mono;
+        match (was, self.enabled) {
+            (_, false) => {
+                forget(&self.deps);
+                self.seen = Seen::default();
+                return;
+            }
+            (false, true) => {
+                self.next = now + rules::EVERY;
+                self.check_at(rules::FIRST.min(settings.check_every));
+            }
+            (true, true) if now + settings.check_every < self.timed => self.check_at(settings.check_every),
+            (true, true) => return,
+        }
+        self.go_on();
+    }
+
+    fn database_changed(&mut self) {
+        self.hinted = true;
+        self.next = self.next.min(self.ended + rules::EVERY);
+        self.go_on();
+    }
+
+    fn check_at(&mut self, delay: Duration) {
+        let now = self.deps.now();
+        let delayed = SignedDuration::try_from(delay).ok().and_then(|delay| now.wall.checked_add(delay).ok());
+        (self.timed, self.timed_at) = (now.mono + delay, delayed.unwrap_or(Timestamp::MAX));
+    }
+
+    /// Starts the round that is due, or sets the timer for it.
+    fn go_on(&mut self) {
+        if !self.enabled || self.looking {
+            return;
+        }
+        let (now, due) = (self.deps.now().mono, self.next.min(self.timed));
+        if now < due {
+            self.timer.set(&mut self.work, due - now, ConvoyMsg::LookDue);
+            return;
+        }
+        self.looking = true;
+        self.hinted = false;
+        let (deps, timed, seen) = (self.deps.clone(), now >= self.timed, self.seen.clone());
+        if timed {
+            self.check_at(self.deps.settings().convoy.check_every);
+        }
+        let task = async move { ConvoyMsg::Looked(Some(look(&deps, timed, seen).await)) };
+        self.work.spawn(task, ConvoyMsg::Looked(None));
+    }
+
+    fn looked(&mut self, looked: Option<(Outcome, Seen)>) {
+        let now = self.deps.now();
+        self.looking = false;
+        self.ended = now.mono;
+        let mut pause = rules::EVERY;
+        if let Some((outcome, seen)) = looked.filter(|_| self.enabled) {
+            self.closes_seen += seen.closed.difference(&self.seen.closed).count() as u64;
+            self.seen = seen;
+            if let Outcome::Closed(what) = &outcome {
+                tracing::info!("convoys checked: {what}");
+            }
+            if !self.hinted && !self.seen.is_unsettled() && self.hints.are_complete() {
+                pause = rules::UNHINTED;
+            }
+            if outcome.is_check() {
+                pause = rules::AFTER_CHECK;
+                self.check_at(self.deps.settings().convoy.check_every);
+                self.last_check = Some(CheckStatus { at: now.wall, outcome: outcome.words() });
+            }
+        }
+        self.next = now.mono + pause;
+        self.go_on();
+    }
+
+    fn snapshot(&self) -> ConvoySnapshot {
+        ConvoySnapshot {
+            stream: StreamStatus::Absent { why: "the bead databases are read instead" },
+            last_check: self.last_check.clone(),
+            next_timed: self.enabled.then_some(self.timed_at),
+            open_convoys: self.seen.any_open,
+            closes_seen: self.closes_seen,
+            lines_skipped: 0,
+        }
+    }
+}

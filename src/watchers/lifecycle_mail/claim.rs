@@ -1,0 +1,188 @@
+//! Claiming: takes requests out of the deacon's inbox, so that each is carried out once.
+//!
+//! The deacon reads the same inbox, a delete may fail, and this process may be killed at any point. So a request is saved to
+//! disk first, then its message is deleted, and only then it is due. It must not carry anything out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::rules::{self, Verdict};
+use crate::{
+    agent::{
+        identify::{Unidentified, identify},
+        requests::{Action, Request, Stage},
+    },
+    clock::Now,
+    deps::Deps,
+    ledger::inbox::{self, Message, Removal},
+    town::{
+        identity::{Identity, RigName},
+        reading,
+    },
+};
+
+/// What could not be dealt with and stays in the inbox: message ids and why.
+pub type Left = BTreeMap<String, String>;
+
+/// So long what was read of the inbox counts. The deacon may take a message meanwhile, and `gt` deletes one a second time
+/// without complaint.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// So many messages that are done with are removed for each reading of the inbox: each takes a run of `gt`, and nothing that
+/// is asked for is seen meanwhile.
+pub const REMOVED: usize = 50;
+
+/// What is known while the inbox is gone through.
+struct Claiming<'a> {
+    deps: &'a Deps,
+    rigs: Vec<RigName>,
+    /// The unread messages in the inbox when it was read last, and when that was.
+    there: BTreeSet<String>,
+    read: Now,
+    /// Messages that were removed because they are done with.
+    removed: usize,
+}
+
+/// Goes through the inbox as it was read then, oldest message first, and claims what asks for something. `claimed` is told
+/// each agent for which something became due. Returns what was left in the inbox.
+pub async fn claim(
+    deps: &Deps,
+    (messages, read): (&[Message], Now),
+    rigs: &BTreeSet<RigName>,
+    claimed: &impl Fn(Identity),
+) -> Left {
+    let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+    deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
+    let mut claiming =
+        Claiming { deps, rigs: rigs.iter().cloned().collect(), there: unread(messages), read, removed: 0 };
+    // Noted by the last supervisor, which perhaps deleted the message and got no further.
+    for request in deps.requests.noted() {
+        take(deps, request, claimed).await;
+    }
+    let mut left = Left::new();
+    for message in messages {
+        if let Err(why) = deal_with(&mut claiming, message, claimed).await {
+            left.insert(message.id.clone(), why);
+        }
+    }
+    left
+}
+
+/// An error says why the message is left where it is.
+async fn deal_with(
+    claiming: &mut Claiming<'_>,
+    message: &Message,
+    claimed: &impl Fn(Identity),
+) -> Result<(), String> {
+    let deps = claiming.deps;
+    if deps.requests.stage(&message.id).is_some() {
+        return claiming.discard(&message.id, "it is claimed").await; // it could not be deleted then
+    }
+    match rules::judge(message, deps.now().wall, deps.settings().lifecycle.max_age) {
+        Verdict::Ignore => Ok(()),
+        Verdict::NotUnderstood(why) => Err(why),
+        Verdict::TooOld => {
+            let (id, from) = (&message.id, reading::shorten(&message.from));
+            if claiming.may_remove() {
+                tracing::info!("request by mail {id} from {from:?} is too old, deleted");
+            }
+            claiming.discard(id, "it is too old").await
+        }
+        Verdict::Request(action) => request(claiming, message, action, claimed).await,
+    }
+}
+
+async fn request(
+    claiming: &mut Claiming<'_>,
+    message: &Message,
+    action: Action,
+    claimed: &impl Fn(Identity),
+) -> Result<(), String> {
+    let deps = claiming.deps;
+    claiming.freshen().await?;
+    if !claiming.there.contains(&message.id) {
+        return Ok(()); // somebody took it meanwhile
+    }
+    let identity = match identify(deps, &message.from, &claiming.rigs).await {
+        Ok(identity) if identity != Identity::Boot => identity,
+        // Boot has no mail of its own, and lives for minutes only.
+        Ok(_) | Err(Unidentified::Nobody(_)) => {
+            let (id, from) = (&message.id, reading::shorten(&message.from));
+            if claiming.may_remove() {
+                tracing::warn!(
+                    "request by mail {id} is not carried out: {from:?} is not an agent of this town; deleted"
+                );
+            }
+            return claiming.discard(id, "it is not carried out").await;
+        }
+        Err(unclear @ Unidentified::Unclear { .. }) => return Err(unclear.to_string()),
+    };
+    let request = Request { id: message.id.clone(), identity, action };
+    deps.requests.note(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;
+    take(deps, request, claimed).await;
+    Ok(())
+}
+
+impl Claiming<'_> {
+    /// Reads the inbox again when it was read too long ago.
+    async fn freshen(&mut self) -> Result<(), String> {
+        let now = self.deps.now();
+        if now.since(self.read) > FRESH {
+            let messages = inbox::read(self.deps).await;
+            let messages = messages.map_err(|why| format!("the inbox cannot be read again: {why}"))?;
+            (self.there, self.read) = (unread(&messages), now);
+        }
+        Ok(())
+    }
+
+    /// The rest is removed with the next readings.
+    fn may_remove(&self) -> bool {
+        self.removed < REMOVED
+    }
+
+    /// Deletes a message that is done with, and why it is.
+    async fn discard(&mut self, id: &str, done_with: &str) -> Result<(), String> {
+        if !self.may_remove() {
+            return Ok(());
+        }
+        self.removed += 1;
+        match inbox::delete(self.deps, id).await {
+            Removal::Done | Removal::NotFound => Ok(()),
+            Removal::Failed(why) => Err(format!("{done_with}, but cannot be deleted: {why}")),
+        }
+    }
+}
+
+fn unread(messages: &[Message]) -> BTreeSet<String> {
+    messages.iter().filter(|message| !message.read).map(|message| message.id.clone()).collect()
+}
+
+/// Takes a noted request's message out of the inbox; unless somebody else did, the request is due.
+async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
+    let Request { id, identity, action } = request;
+    match inbox::delete(deps, &id).await {
+        Removal::NotFound => {
+            tracing::info!(agent = %identity, "request by mail {id} was taken by the deacon itself; no action");
+            deps.requests.forget(deps, |other, _| other == id).await;
+            return;
+        }
+        Removal::Done => {}
+        // Its note on disk sees to it that it is carried out once all the same.
+        Removal::Failed(why) => {
+            tracing::warn!(
+                agent = %identity, "request by mail {id} cannot be deleted, and is carried out anyway: {why}"
+            );
+        }
+    }
+    tracing::info!(
+        agent = %identity, "requested by mail {id}: {}",
+        match action {
+            Action::Restart => "fresh start",
+            Action::Stop => "stop",
+        }
+    );
+    deps.requests.advance(deps, &id, Stage::Due).await;
+    claimed(identity);
+}

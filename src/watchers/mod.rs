@@ -1,0 +1,14 @@
+//! Watchers: the actors that keep no agent. Each watches one thing and reports it: sessions, Gas Town's running commands, deaths, mail,
+//! beads, polecats' directories, convoys, the event log.
+//!
+//! They must not start or end an agent; that is its actor's business.
+
+pub mod census;
+pub mod convoy;
+pub mod deaths;
+pub mod feed;
+pub mod lifecycle_mail;
+pub mod operator;
+pub mod polecats;
+pub mod sessions;
+pub mod spawns;

@@ -1,0 +1,193 @@
+//! Polecat health: the actor that lists a rig's polecats by their directories, and handles their pending spawns.
+//!
+//! The rig supervisor gives each listed polecat an actor of its own. This one must not start or end anything, and a crash of it
+//! touches no agent: its successor lists again.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use crate::{
+    agent::polecat::roster,
+    deps::Deps,
+    sessions::sweep::Sweep,
+    supervision::{
+        child::{ChildSpec, Contact},
+        messages::{Broadcast, Report, ReportTo},
+        work::{ReplyTo, Work},
+    },
+    town::{
+        identity::{AgentName, Identity, RigName},
+        rig_plan::RigPlan,
+    },
+    watchers::spawns::rounds::{SpawnEvent, Spawns},
+};
+
+/// What polecat health receives.
+#[derive(Debug)]
+pub enum HealthMsg {
+    /// From its rig.
+    Broadcast(Broadcast),
+    /// From its rig: the polecats that have an actor, listed or not.
+    Known(BTreeSet<AgentName>),
+    /// From its own listing, with the heartbeat it is for; nothing when the task panicked.
+    Listed(Option<u64>, Option<Result<Roster, String>>),
+    /// From the tasks that attend pending spawns.
+    Spawns(SpawnEvent),
+}
+
+/// Who there is in a rig, by the directories.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    /// Its polecats.
+    pub polecats: Vec<AgentName>,
+    /// Its crew, whose sessions no polecat may have.
+    pub crew: Vec<AgentName>,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct PolecatHealth;
+
+/// Polecat health as a child of its rig.
+pub fn child(plan: HealthPlan) -> ChildSpec {
+    let name = format!("{}/polecats", plan.rig.name);
+    let contact = Contact::taking(|broadcast| Some(HealthMsg::Broadcast(broadcast)));
+    let child = ChildSpec::new(name, || PolecatHealth, move || plan.clone(), contact);
+    ChildSpec { answers_heartbeats: true, ..child }
+}
+
+/// The arguments of the actor.
+#[derive(Clone)]
+pub struct HealthPlan {
+    /// The ports and registers.
+    pub deps: Arc<Deps>,
+    /// The rig.
+    pub rig: RigPlan,
+    /// How it answers heartbeats.
+    pub answers: ReportTo,
+    /// Where each listing goes.
+    pub listed: ReplyTo<Roster>,
+}
+
+/// The state of [`PolecatHealth`].
+pub struct HealthState {
+    deps: Arc<Deps>,
+    rig: RigPlan,
+    known: BTreeSet<AgentName>,
+    /// Sessions that look like a polecat's and are not, as far as known.
+    strangers: BTreeSet<String>,
+    spawns: Spawns,
+    work: Work<HealthMsg>,
+    answers: ReportTo,
+    listed: ReplyTo<Roster>,
+}
+
+impl Actor for PolecatHealth {
+    type Msg = HealthMsg;
+    type State = HealthState;
+    type Arguments = HealthPlan;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<HealthMsg>,
+        HealthPlan { deps, rig, answers, listed }: HealthPlan,
+    ) -> Result<HealthState, ActorProcessingErr> {
+        let post: ReplyTo<HealthMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let to_spawns = post.clone();
+        let spawns = Spawns::new(
+            deps.clone(),
+            rig.clone(),
+            Arc::new(move |event| to_spawns(HealthMsg::Spawns(event))),
+        );
+        let mut state = HealthState {
+            spawns,
+            deps,
+            rig,
+            known: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            work: Work::new(post),
+            answers,
+            listed,
+        };
+        state.list(None);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<HealthMsg>,
+        message: HealthMsg,
+        state: &mut HealthState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            HealthMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.list(Some(beat.number)),
+            HealthMsg::Broadcast(Broadcast::TownChanged) => state.list(None),
+            HealthMsg::Broadcast(Broadcast::Swept(sweep)) => state.look_for_strangers(&sweep),
+            HealthMsg::Broadcast(Broadcast::Mail(inbox)) => state.spawns.mail(&inbox),
+            HealthMsg::Broadcast(_) => {}
+            HealthMsg::Known(polecats) => {
+                state.spawns.follow(polecats.iter());
+                state.known = polecats;
+            }
+            HealthMsg::Listed(heartbeat, listed) => state.listed(heartbeat, listed),
+            HealthMsg::Spawns(event) => state.spawns.handle(event),
+        }
+        Ok(())
+    }
+}
+
+impl HealthState {
+    fn list(&mut self, heartbeat: Option<u64>) {
+        let (deps, rig) = (self.deps.clone(), self.rig.name.clone());
+        self.work.spawn(
+            async move { HealthMsg::Listed(heartbeat, Some(read_roster(&deps, &rig).await)) },
+            HealthMsg::Listed(heartbeat, None),
+        );
+    }
+
+    fn listed(&mut self, heartbeat: Option<u64>, listed: Option<Result<Roster, String>>) {
+        let key = format!("rig/{}/polecats/list", self.rig.name);
+        match listed {
+            Some(Ok(roster)) => {
+                self.deps.problems.clear(&key);
+                (self.listed)(roster);
+            }
+            // Those that are known are looked after all the same.
+            Some(Err(why)) => {
+                let text = format!("cannot list the polecats of {}: {why}", self.rig.name);
+                self.deps.problems.report(key, text);
+            }
+            // The heartbeat names this part as late.
+            None => return,
+        }
+        if let Some(number) = heartbeat {
+            (self.answers)(Report::looked(number, format!("{}/polecats", self.rig.name)));
+        }
+    }
+
+    /// A session of a polecat that was created since the last listing.
+    fn look_for_strangers(&mut self, sweep: &Sweep) {
+        let Ok(sessions) = &sweep.sessions else { return };
+        let naming = self.deps.settings().tmux.naming;
+        let may_be_ours = self.rig.polecats_sessions(naming);
+        let session_of = |name: &AgentName| {
+            Identity::Polecat(self.rig.name.clone(), name.clone()).session(naming, &self.rig.prefix)
+        };
+        let known: BTreeSet<String> = self.known.iter().map(session_of).collect();
+        let strangers: BTreeSet<String> = sessions
+            .keys()
+            .filter(|name| may_be_ours(name) && !known.contains(name.as_str()))
+            .cloned()
+            .collect();
+        let new = !strangers.is_subset(&self.strangers);
+        self.strangers = strangers;
+        if new {
+            self.list(None);
+        }
+    }
+}
+
+async fn read_roster(deps: &Deps, rig: &RigName) -> Result<Roster, String> {
+    Ok(Roster { polecats: roster::list(deps, rig).await?, crew: roster::crew(deps, rig).await? })
+}

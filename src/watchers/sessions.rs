@@ -1,0 +1,319 @@
+//! The session watch: decides when all sessions are scanned, and passes on the result.
+//!
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan runs at a
+//! time; reports during a scan cause one more. Each death is reported once and at once: when the port reports an end, or when a
+//! scan misses a session, before that scan is passed on. It must not judge what a scan shows or a death means: its supervisor
+//! passes each one on to the owners.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{
+    agent::screens::reading,
+    deps::Deps,
+    sessions::{
+        Fact, Sessions,
+        death::Death,
+        sweep::{Sweep, sweep_within},
+        table::SessionTable,
+    },
+    supervision::{
+        child::{ChildSpec, Contact},
+        messages::Broadcast,
+        work::{ReplyTo, Timer, Work},
+    },
+};
+
+/// The name of the session watch.
+pub const NAME: &str = "sessions";
+
+/// Minimum time between the starts of two scans that were only hinted at: a burst of changes is one scan, not hundreds.
+const LEAST_GAP: Duration = Duration::from_millis(100);
+
+/// A sweep that takes longer has failed; every question to tmux has its own limit below this.
+const SWEEP_LIMIT: Duration = Duration::from_secs(15);
+
+/// After a scan, the agents' screens are read if they were not read for this long.
+const SCREENS_EVERY: Duration = Duration::from_secs(30);
+
+/// What the session watch hears.
+#[derive(Debug)]
+pub enum WatchMsg {
+    /// From its supervisor: sweep now, for this heartbeat.
+    SweepFor(u64),
+    /// From its supervisor: something in the town changed, scan soon.
+    Hint,
+    /// From the port's change counter.
+    Changed,
+    /// From the port.
+    Heard(Fact),
+    /// From its timer; one of an earlier generation does nothing.
+    Due(u64),
+    /// From its task.
+    Swept(Box<Sweep>),
+    /// From its task: the screens were read.
+    ScreensRead,
+    /// From anybody: how are you?
+    #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
+    Probe(RpcReplyPort<WatchSnapshot>),
+}
+
+/// What it reports.
+#[derive(Debug, Clone)]
+pub enum WatchEvent {
+    /// A scan ended.
+    Seen(Seen),
+    /// A session ended, or something in it.
+    Died(Death),
+}
+
+/// The result of one full scan.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What was seen.
+    pub sweep: Arc<Sweep>,
+    /// The heartbeat it was made for.
+    pub for_heartbeat: Option<u64>,
+}
+
+/// What a probe shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSnapshot {
+    /// Scans since its start.
+    pub sweeps: u64,
+    /// Whether one is under way.
+    pub sweeping: bool,
+    /// Sessions in the last scan; `None` when it failed, or none was made.
+    pub sessions: Option<usize>,
+    /// Deaths reported since its start.
+    pub deaths: u64,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct SessionWatch;
+
+/// The session watch as a child: everything depends on it, as without it no death is noticed. Scans go to `scanned`, deaths
+/// straight to the actor of the agent; the end of an unknown session is no death of an agent.
+pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
+    let deps = deps.clone();
+    let to = deps.directory.clone();
+    let tell: ReplyTo<WatchEvent> = Arc::new(move |event| match event {
+        WatchEvent::Seen(seen) => scanned(seen),
+        WatchEvent::Died(death) => {
+            let session = death.session.clone();
+            to.send_to_session(&session, Broadcast::Died(death));
+        }
+    });
+    let arguments = move || (deps.clone(), tell.clone());
+    let child = ChildSpec::new(NAME, || SessionWatch, arguments, Contact::taking(|_| None));
+    ChildSpec { significant: true, ..child }
+}
+
+/// Its state.
+pub struct WatchState {
+    deps: Arc<Deps>,
+    tell: ReplyTo<WatchEvent>,
+    work: Work<WatchMsg>,
+    timer: Timer,
+    sweeps: u64,
+    /// The heartbeat waiting for the sweep that is under way, if one is.
+    sweeping: Option<Option<u64>>,
+    /// Another sweep is wanted after this one.
+    again: Option<Option<u64>>,
+    last_began: Option<Duration>,
+    sessions: Option<usize>,
+    /// Empty after a crash: it reports no death of sessions it never saw; the owners see in the scan what is missing.
+    table: SessionTable,
+    deaths: u64,
+    /// The agents' screens are being read, and when they were last.
+    reading_screens: bool,
+    screens_read: Option<Duration>,
+}
+
+impl Actor for SessionWatch {
+    type Msg = WatchMsg;
+    type State = WatchState;
+    type Arguments = (Arc<Deps>, ReplyTo<WatchEvent>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<WatchMsg>,
+        (deps, tell): Self::Arguments,
+    ) -> Result<WatchState, ActorProcessingErr> {
+        let post: ReplyTo<WatchMsg> = Arc::new(move |message| drop(myself.cast(message)));
+        let mut work = Work::new(post.clone());
+        listen(&*deps.sessions, &mut work, post);
+        let mut state = WatchState {
+            deps,
+            tell,
+            work,
+            timer: Timer::default(),
+            sweeps: 0,
+            sweeping: None,
+            again: None,
+            last_began: None,
+            sessions: None,
+            table: SessionTable::default(),
+            deaths: 0,
+            reading_screens: false,
+            screens_read: None,
+        };
+        // A restarted watch observes first; after the very first start the first heartbeat asks anyway.
+        state.arm(Duration::ZERO);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<WatchMsg>,
+        message: WatchMsg,
+        state: &mut WatchState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            WatchMsg::SweepFor(number) => state.want(Some(number)),
+            WatchMsg::Hint | WatchMsg::Changed => state.hinted(),
+            WatchMsg::Heard(fact) => state.heard(&fact),
+            WatchMsg::Due(generation) if state.timer.is_latest(generation) => state.want(None),
+            WatchMsg::Due(_) => {}
+            WatchMsg::Swept(sweep) => state.swept(*sweep),
+            WatchMsg::ScreensRead => state.reading_screens = false,
+            WatchMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+        }
+        Ok(())
+    }
+}
+
+/// Passes on what the port reports.
+fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<WatchMsg>) {
+    let (mut changes, mut facts) = (sessions.changes(), sessions.facts());
+    let post_facts = post.clone();
+    work.run(async move {
+        while changes.changed().await.is_ok() {
+            post(WatchMsg::Changed);
+        }
+    });
+    work.run(async move {
+        loop {
+            match facts.recv().await {
+                Ok(fact) => post_facts(WatchMsg::Heard(fact)),
+                // The sweep shows what was missed; nothing is held back for what may be among that.
+                Err(RecvError::Lagged(_)) => post_facts(WatchMsg::Heard(Fact::ServerLasts)),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
+impl WatchState {
+    /// Reports a death at once, and triggers a scan where something may have ended.
+    fn heard(&mut self, fact: &Fact) {
+        let deaths = self.table.heard(fact, self.deps.now());
+        self.tell_deaths(deaths);
+        if !matches!(fact, Fact::Listed(_)) {
+            self.hinted();
+        }
+    }
+
+    fn tell_deaths(&mut self, deaths: Vec<Death>) {
+        for death in deaths {
+            self.deaths += 1;
+            (self.tell)(WatchEvent::Died(death));
+        }
+    }
+
+    /// A hint: scan soon, but not more often than the minimum interval.
+    fn hinted(&mut self) {
+        if self.sweeping.is_some() {
+            self.again.get_or_insert(None);
+            return;
+        }
+        let since = self.last_began.map(|began| self.deps.now().mono.saturating_sub(began));
+        match since {
+            Some(since) if since < LEAST_GAP => self.arm(LEAST_GAP - since),
+            _ => self.want(None),
+        }
+    }
+
+    fn want(&mut self, for_heartbeat: Option<u64>) {
+        if self.sweeping.is_some() {
+            self.again = Some(for_heartbeat.or(self.again.flatten()));
+            return;
+        }
+        self.sweeping = Some(for_heartbeat);
+        self.timer.cancel();
+        let now = self.deps.now();
+        self.last_began = Some(now.mono);
+        let deps = self.deps.clone();
+        let panicked = Sweep::failed(now, "a scan panicked".to_owned());
+        self.work.spawn(
+            async move {
+                let sweep = sweep_within(SWEEP_LIMIT, &*deps.sessions, &*deps.processes, now).await;
+                // Ends told meanwhile are heard before what they led to is seen.
+                tokio::task::yield_now().await;
+                WatchMsg::Swept(Box::new(sweep))
+            },
+            WatchMsg::Swept(Box::new(panicked)),
+        );
+    }
+
+    fn swept(&mut self, sweep: Sweep) {
+        self.sweeps += 1;
+        match &sweep.sessions {
+            Ok(sessions) => {
+                self.sessions = Some(sessions.len());
+                self.deps.problems.clear("sessions");
+            }
+            Err(why) => {
+                self.sessions = None;
+                self.deps
+                    .problems
+                    .report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
+            }
+        }
+        let deaths = self.table.scanned(&sweep, self.deps.now());
+        self.tell_deaths(deaths);
+        let for_heartbeat = self.sweeping.take().flatten();
+        let sweep = Arc::new(sweep);
+        (self.tell)(WatchEvent::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
+        self.read_screens(sweep);
+        match self.again.take() {
+            Some(Some(number)) => self.want(Some(number)),
+            Some(None) => self.hinted(),
+            None => self.arm(self.deps.settings().tmux.sweep),
+        }
+    }
+
+    /// Every so often what agents show is kept, for when they are gone.
+    fn read_screens(&mut self, sweep: Arc<Sweep>) {
+        let now = self.deps.now().mono;
+        let due = self.screens_read.is_none_or(|last| now.saturating_sub(last) >= SCREENS_EVERY);
+        if self.reading_screens || !(due || self.deps.screens.lack_one(&sweep)) {
+            return;
+        }
+        (self.reading_screens, self.screens_read) = (true, Some(now));
+        let deps = self.deps.clone();
+        self.work.spawn(
+            async move {
+                reading::refresh(&deps, &sweep).await;
+                WatchMsg::ScreensRead
+            },
+            WatchMsg::ScreensRead,
+        );
+    }
+
+    fn arm(&mut self, after: Duration) {
+        self.timer.set(&mut self.work, after, WatchMsg::Due);
+    }
+
+    fn snapshot(&self) -> WatchSnapshot {
+        WatchSnapshot {
+            sweeps: self.sweeps,
+            sweeping: self.sweeping.is_some(),
+            sessions: self.sessions,
+            deaths: self.deaths,
+        }
+    }
+}
