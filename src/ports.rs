@@ -5,8 +5,8 @@
 
 pub mod bead_store;
 pub mod convoy_store;
-pub mod kept;
 pub mod outbox;
+pub mod persisted;
 pub mod problems;
 pub mod writes;
 
@@ -18,9 +18,9 @@ use crate::{
     clock::{Clock, Now},
     commands::Commands,
     ports::{bead_store::BeadStore, convoy_store::ConvoyStore, problems::Problems, writes::Writes},
-    processes::{Processes, beginnings::Beginnings},
+    processes::{Processes, exec_watcher::ExecWatcher},
     sessions::Sessions,
-    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings, socket::Door},
+    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings, socket::ControlListener},
 };
 
 /// The ports of one supervisor, and the facts about its town.
@@ -39,15 +39,15 @@ pub struct Ports {
     /// Clocks.
     pub clock: Arc<dyn Clock>,
     /// Reports that Gas Town's program starts.
-    pub beginnings: Arc<dyn Beginnings>,
+    pub exec_watcher: Arc<dyn ExecWatcher>,
     /// What the town's bead database says of convoys.
     pub convoys: Arc<dyn ConvoyStore>,
     /// What bead databases say, read without `bd`.
     pub beads: Arc<dyn BeadStore>,
     /// Where the supervisor can be asked.
-    pub door: Arc<dyn Door>,
+    pub control_listener: Arc<dyn ControlListener>,
     /// Jitter.
-    pub dice: Dice,
+    pub jitter: Jitter,
     /// Where things are in this town.
     pub paths: TownPaths,
     /// The settings in force; only the root replaces them.
@@ -80,18 +80,18 @@ impl Ports {
 
 /// Chance, from a seed, so that a simulation can be run twice.
 #[derive(Debug, Clone)]
-pub struct Dice(Arc<Mutex<fastrand::Rng>>);
+pub struct Jitter(Arc<Mutex<fastrand::Rng>>);
 
-impl Dice {
+impl Jitter {
     /// Dice that fall the same way for the same seed.
     #[cfg(feature = "test-support")]
     pub fn seeded(seed: u64) -> Self {
-        Dice(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
+        Jitter(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }
 
     /// Dice that fall differently each time.
     pub fn fresh() -> Self {
-        Dice(Arc::new(Mutex::new(fastrand::Rng::new())))
+        Jitter(Arc::new(Mutex::new(fastrand::Rng::new())))
     }
 
     /// A number from 0 to 1.

@@ -13,7 +13,7 @@ pub enum Signal {
     /// TERM, INT: stop, leaving all agents alive.
     Stop,
     /// USR1: scan everything now.
-    LookNow,
+    HeartbeatNow,
     /// USR2: read the restart state again.
     RereadRestartState,
     /// HUP: read the settings again.
@@ -27,7 +27,7 @@ pub struct Signals(Arc<Kinds>);
 #[derive(Debug, Default)]
 struct Kinds {
     stop: watch::Sender<bool>,
-    look_now: Notify,
+    heartbeat_now: Notify,
     reread_restart_state: Notify,
     reload: Notify,
 }
@@ -37,7 +37,7 @@ impl Signals {
     pub fn tell(&self, signal: Signal) {
         match signal {
             Signal::Stop => drop(self.0.stop.send_replace(true)),
-            Signal::LookNow => self.0.look_now.notify_one(),
+            Signal::HeartbeatNow => self.0.heartbeat_now.notify_one(),
             Signal::RereadRestartState => self.0.reread_restart_state.notify_one(),
             Signal::Reload => self.0.reload.notify_one(),
         }
@@ -56,7 +56,7 @@ impl Signals {
             () = self.stopped() => Signal::Stop,
             () = self.0.reload.notified() => Signal::Reload,
             () = self.0.reread_restart_state.notified() => Signal::RereadRestartState,
-            () = self.0.look_now.notified() => Signal::LookNow,
+            () = self.0.heartbeat_now.notified() => Signal::HeartbeatNow,
         }
     }
 }
@@ -69,13 +69,13 @@ mod tests {
     async fn none_is_lost_behind_others_and_a_stop_comes_first() {
         let signals = Signals::default();
         for _ in 0..1000 {
-            signals.tell(Signal::LookNow);
+            signals.tell(Signal::HeartbeatNow);
         }
         signals.tell(Signal::Reload);
         signals.tell(Signal::RereadRestartState);
         let heard = [signals.next().await, signals.next().await, signals.next().await];
-        assert_eq!(heard, [Signal::Reload, Signal::RereadRestartState, Signal::LookNow]);
-        signals.tell(Signal::LookNow);
+        assert_eq!(heard, [Signal::Reload, Signal::RereadRestartState, Signal::HeartbeatNow]);
+        signals.tell(Signal::HeartbeatNow);
         signals.tell(Signal::Stop);
         assert_eq!([signals.next().await, signals.next().await], [Signal::Stop; 2]);
         signals.stopped().await;

@@ -20,11 +20,12 @@ use gastown_supervisor::{
     commands::{Command, CommandError, Commands, Printed, dies_with_us::dies_with_us, runner::Runner},
     deps::Deps,
     ledger::{convoys::SqliteConvoys, notify, sqlite::SqliteBeads},
-    ports::{Dice, Ports, problems::Problems, writes::Writes},
-    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
+    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
-        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings, socket::SocketDoor,
+        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings,
+        socket::SocketListener,
     },
 };
 
@@ -220,11 +221,11 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         journals: Arc::new(DiskJournals::default()),
         files: Arc::new(Disk),
         clock: Arc::new(SystemClock::new()),
-        beginnings: Arc::new(SystemBeginnings::new()),
+        exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
-        door: Arc::new(SocketDoor),
-        dice: Dice::seeded(1),
+        control_listener: Arc::new(SocketListener),
+        jitter: Jitter::seeded(1),
         paths: TownPaths::new(town),
         settings,
         degraded: false,
@@ -243,7 +244,7 @@ async fn an_alert_is_one_line_of_json_on_the_notify_commands_input() {
         Duration::from_secs(10),
     );
     let alert = serde_json::json!({"type": "mass_death", "payload": {"cause": "two\nlines"}});
-    notify::tell(&deps, &alert).await;
+    notify::send(&deps, &alert).await;
     assert_eq!(deps.problems.open(), BTreeMap::new());
     let got = std::fs::read_to_string(town.path().join("got it")).unwrap();
     assert_eq!(
@@ -267,7 +268,7 @@ async fn a_notify_command_that_fails_or_hangs_is_a_problem() {
     ] {
         let deps = notifying(town.path(), command, Duration::from_millis(300));
         let began = Instant::now();
-        notify::tell(&deps, &serde_json::json!({})).await;
+        notify::send(&deps, &serde_json::json!({})).await;
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: {:?}", began.elapsed());
         let told = deps.problems.open().into_values().collect::<Vec<_>>().join("; ");
         assert!(told.starts_with("an alert was not delivered by notify.command"), "{name}: {told}");

@@ -16,7 +16,7 @@ use std::{
 
 use gastown_supervisor::processes::{
     Ended, Invocation, Process, Processes,
-    beginnings::{Beginnings, SystemBeginnings},
+    exec_watcher::{ExecWatcher, SystemExecWatcher},
     table::SystemProcesses,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -375,12 +375,12 @@ async fn that_a_program_begins_is_told_and_then_it_is_seen() {
     let program = Program::copied("gt-begins");
     let link = program.town().join("link");
     std::os::unix::fs::symlink(program.path(), &link).unwrap();
-    let beginnings = SystemBeginnings::new();
-    let mut begun = beginnings.begun();
+    let exec_watcher = SystemExecWatcher::new();
+    let mut begun = exec_watcher.begun();
     let missing = program.town().join("missing");
     for round in 0..3 {
         // A link is followed; what is not there is left out.
-        assert_eq!(beginnings.watch(vec![link.clone(), missing.clone()]).await, None);
+        assert_eq!(exec_watcher.watch(vec![link.clone(), missing.clone()]).await, None);
         begun.mark_unchanged();
         let mut child = Command::new(program.path()).arg("60").spawn().unwrap();
         let told = tokio::time::timeout(Duration::from_secs(10), begun.changed());

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    sessions::sweep::Sweep,
+    sessions::scan::Scan,
     supervision::{
         child::{Answer, ChildSpec, Contact},
         messages::{Broadcast, Report, ReportTo},
@@ -159,17 +159,17 @@ impl AgentState {
         match broadcast {
             Broadcast::Heartbeat(beat) => {
                 agent.owner.wake_start();
-                if role.is_worth_a_probe(Occasion::Heartbeat(&beat.sweep), &agent.owner) {
-                    self.probe(Some(beat.sweep), Some(beat.number));
+                if role.is_worth_a_probe(Occasion::Heartbeat(&beat.scan), &agent.owner) {
+                    self.probe(Some(beat.scan), Some(beat.number));
                 } else {
                     agent.answer_heartbeat(beat.number);
                 }
             }
-            Broadcast::Swept(sweep) => {
+            Broadcast::Scanned(scan) => {
                 agent.owner.wake_start();
-                agent.owner.swept(&sweep);
-                if role.is_worth_a_probe(Occasion::Scan(&sweep), &agent.owner) {
-                    self.probe(Some(sweep), None);
+                agent.owner.scanned(&scan);
+                if role.is_worth_a_probe(Occasion::Scan(&scan), &agent.owner) {
+                    self.probe(Some(scan), None);
                 }
             }
             Broadcast::TownChanged => {
@@ -193,13 +193,13 @@ impl AgentState {
         }
     }
 
-    fn probe(&mut self, sweep: Option<Arc<Sweep>>, heartbeat: Option<u64>) {
-        let beat = sweep.as_ref().filter(|_| heartbeat.is_some());
+    fn probe(&mut self, scan: Option<Arc<Scan>>, heartbeat: Option<u64>) {
+        let beat = scan.as_ref().filter(|_| heartbeat.is_some());
         let more = self.role.observe(&self.agent.deps, beat);
-        let look = self.agent.owner.look(sweep);
+        let probe = self.agent.owner.probe(scan);
         self.agent.work.spawn(
             async move {
-                let seen = look.await;
+                let seen = probe.await;
                 let more = match more {
                     Some(more) => Some(more.await),
                     None => None,
@@ -223,7 +223,7 @@ impl AgentState {
 
 impl Agent {
     fn answer_heartbeat(&self, number: u64) {
-        self.report(Report::looked(number, self.owner.spec().identity.actor_name()));
+        self.report(Report::probed(number, self.owner.spec().identity.actor_name()));
     }
 
     /// Reports to the root.
@@ -233,9 +233,9 @@ impl Agent {
 
     /// Has the agent probed with what is known of its work.
     pub fn probe_knowing(&mut self, assignment: Assignment) {
-        let look = self.owner.look_knowing(assignment);
+        let probe = self.owner.probe_knowing(assignment);
         self.work.spawn(
-            async move { AgentMsg::Observed(None, Some((look.await, None))) },
+            async move { AgentMsg::Observed(None, Some((probe.await, None))) },
             AgentMsg::Observed(None, None),
         );
     }

@@ -34,7 +34,7 @@ pub struct SessionKey {
 
 /// What was seen of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sighting {
+pub enum Presence {
     /// It has no session.
     Absent,
     /// An agent process runs in its session.
@@ -73,7 +73,7 @@ pub enum StateFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assignment {
     /// It is wanted whether it has work or not: deacon, witness, refinery.
-    Standing,
+    Permanent,
     /// It was not asked, as nothing hangs on it now.
     NotAsked,
     /// There is work on its hook, and everything says that it should be at it.
@@ -117,7 +117,7 @@ pub struct Observation {
     /// What is known of the end of the session it lived in; `None` when nothing reported it.
     pub death: Option<Death>,
     /// The agent and its session.
-    pub sighting: Sighting,
+    pub presence: Presence,
     /// Whether the supervisor may act.
     pub permission: Permission,
     /// What Gas Town wrote down about it.
@@ -151,9 +151,9 @@ impl Observation {
     }
 }
 
-/// What is known when the second look is judged: all of it from the first.
+/// What is known when the second probe is judged: all of it from the first.
 #[derive(Debug, Clone, Copy)]
-pub struct FirstLook<'a> {
+pub struct FirstProbe<'a> {
     /// Whose end it would be.
     pub identity: &'a Identity,
     /// How long ago it was noticed.
@@ -165,13 +165,13 @@ pub struct FirstLook<'a> {
     pub said_stopped: bool,
 }
 
-/// What the second look showed.
+/// What the second probe showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum SecondLook {
+pub enum ConfirmOutcome {
     /// It is back, or another one took its place.
     Back(SessionKey),
-    /// A command of Gas Town that may have done it is still at work: look again when it has ended.
+    /// A command of Gas Town that may have done it is still at work: probe again when it has ended.
     AtWork(String),
     /// It must not be started now, and why.
     Paused(Denial),
@@ -191,61 +191,63 @@ pub enum SecondLook {
     Unclear(String),
 }
 
-/// Judges the second look.
-pub fn judge(seen: &Observation, first: FirstLook<'_>) -> SecondLook {
-    match &seen.sighting {
-        Sighting::Alive(key) => return SecondLook::Back(key.clone()),
-        Sighting::Starting(_) => {
-            return SecondLook::Unclear("an agent may be starting in its session".into());
+/// Judges the second probe.
+pub fn judge(seen: &Observation, first: FirstProbe<'_>) -> ConfirmOutcome {
+    match &seen.presence {
+        Presence::Alive(key) => return ConfirmOutcome::Back(key.clone()),
+        Presence::Starting(_) => {
+            return ConfirmOutcome::Unclear("an agent may be starting in its session".into());
         }
-        Sighting::Unknown(why) => return SecondLook::Unclear(why.clone()),
-        Sighting::Absent | Sighting::Dead(_) => {}
+        Presence::Unknown(why) => return ConfirmOutcome::Unclear(why.clone()),
+        Presence::Absent | Presence::Dead(_) => {}
     }
     match &seen.at_work {
-        Err(why) => return SecondLook::Unclear(why.clone()),
+        Err(why) => return ConfirmOutcome::Unclear(why.clone()),
         Ok(at_work) if first.ago < OPERATION_LIMIT => {
             let mut suspects =
                 first.involved.iter().filter(|it| it.may_end(first.identity, seen.is_homeless()));
             if let Some(operation) = suspects.find(|it| is_one_of(it, &at_work.running)) {
-                return SecondLook::AtWork(operation.line.clone());
+                return ConfirmOutcome::AtWork(operation.line.clone());
             }
         }
         Ok(_) => {}
     }
     match &seen.permission {
-        Permission::Denied(why) => return SecondLook::Paused(why.clone()),
-        Permission::Unknown(why) => return SecondLook::Unclear(why.clone()),
+        Permission::Denied(why) => return ConfirmOutcome::Paused(why.clone()),
+        Permission::Unknown(why) => return ConfirmOutcome::Unclear(why.clone()),
         Permission::Allowed => {}
     }
     if let Some(operation) = seen.ended_by(first.involved, first.identity)
         && operation.stops(first.identity)
     {
-        return SecondLook::StoppedByHand(format!("`{}`", operation.line));
+        return ConfirmOutcome::StoppedByHand(format!("`{}`", operation.line));
     }
     if seen.state_file == StateFile::Stopped && !first.said_stopped {
-        return SecondLook::StoppedByHand("Gas Town notes it as stopped".to_owned());
+        return ConfirmOutcome::StoppedByHand("Gas Town notes it as stopped".to_owned());
     }
     left_to_do(seen, first.ago)
 }
 
 /// Nobody stopped it. Is there anything to be missed?
-fn left_to_do(seen: &Observation, ago: Duration) -> SecondLook {
+fn left_to_do(seen: &Observation, ago: Duration) -> ConfirmOutcome {
     match (&seen.worktree, &seen.assignment) {
         (_, Assignment::None(_)) => {}
-        (Worktree::Gone, _) if ago < REMOVAL_LIMIT => return SecondLook::BeingRemoved,
-        (Worktree::Unknown(why), _) => return SecondLook::Unclear(why.clone()),
+        (Worktree::Gone, _) if ago < REMOVAL_LIMIT => return ConfirmOutcome::BeingRemoved,
+        (Worktree::Unknown(why), _) => return ConfirmOutcome::Unclear(why.clone()),
         (Worktree::Gone | Worktree::There, _) => {}
     }
     match &seen.assignment {
-        Assignment::None(why) => SecondLook::Unwanted(why.clone()),
-        Assignment::Unknown(why) => SecondLook::Unclear(why.clone()),
-        Assignment::NotAsked => SecondLook::Unclear("its work was not looked up".to_owned()),
+        Assignment::None(why) => ConfirmOutcome::Unwanted(why.clone()),
+        Assignment::Unknown(why) => ConfirmOutcome::Unclear(why.clone()),
+        Assignment::NotAsked => ConfirmOutcome::Unclear("its work was not looked up".to_owned()),
         // Whatever its screen showed, it was its server that ended.
-        Assignment::Standing | Assignment::Hooked { .. } if seen.ended_with_server() => SecondLook::Death,
-        Assignment::Standing | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {
-            (Some(line), _) => SecondLook::UsageLimit(line.clone()),
-            (None, Some(title)) => SecondLook::Question(title.clone()),
-            (None, None) => SecondLook::Death,
+        Assignment::Permanent | Assignment::Hooked { .. } if seen.ended_with_server() => {
+            ConfirmOutcome::Death
+        }
+        Assignment::Permanent | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {
+            (Some(line), _) => ConfirmOutcome::UsageLimit(line.clone()),
+            (None, Some(title)) => ConfirmOutcome::Question(title.clone()),
+            (None, None) => ConfirmOutcome::Death,
         },
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use super::spec::AgentSpec;
 use crate::{
     ports::Ports,
-    sessions::sweep::Glimpse,
+    sessions::scan::Glimpse,
     terminal,
     town::{files::Files, paths::TownPaths},
 };

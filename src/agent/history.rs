@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use super::phase::Phase;
 use crate::{
-    ports::{Ports, kept::Kept},
+    ports::{Ports, persisted::Persisted},
     town::{
         identity::{Identity, RigName},
         reading::{self, FileProblem},
@@ -51,7 +51,7 @@ pub const AGENTS: usize = 2_000;
 /// The register, with its file `history.json`; clones share it.
 #[derive(Debug, Clone)]
 pub struct Histories {
-    book: Kept<Book>,
+    book: Persisted<Book>,
     changed: Arc<watch::Sender<()>>,
 }
 
@@ -86,7 +86,7 @@ impl Histories {
     /// Nothing, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
         Histories {
-            book: Kept::large(directory.join("history.json")),
+            book: Persisted::large(directory.join("history.json")),
             changed: Arc::new(watch::Sender::new(())),
         }
     }
@@ -109,7 +109,7 @@ impl Histories {
         book.keep_to_the_bounds();
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Persisted::peek`]: for those who only look.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.book.peek(ports).await
     }

@@ -111,7 +111,7 @@ impl Incident {
     }
 
     /// Whether its crash was to be mailed and could not be.
-    pub fn crash_is_untold(&self) -> bool {
+    pub fn crash_is_unreported(&self) -> bool {
         self.conditions.get(&Condition::Crashed).is_some_and(|told| !told.mailed)
     }
 
@@ -155,8 +155,8 @@ mod tests {
             self.open(identity).is_some_and(|it| it.is_mailed(condition, hook))
         }
 
-        fn crash_is_untold(&self, identity: &Identity) -> bool {
-            self.open(identity).is_some_and(|it| it.crash_is_untold())
+        fn crash_is_unreported(&self, identity: &Identity) -> bool {
+            self.open(identity).is_some_and(|it| it.crash_is_unreported())
         }
 
         fn lives(&self, identity: &Identity) {
@@ -254,12 +254,12 @@ mod tests {
     fn what_could_not_be_sent_is_open_and_tried_again() {
         let (it, toast) = (incidents(), polecat("Toast"));
         it.begin(&toast, Crashed, "w", now());
-        assert!(!it.crash_is_untold(&toast));
+        assert!(!it.crash_is_unreported(&toast));
         it.take_back(&toast, Crashed, "other");
         it.take_back(&toast, Gupp, "w");
         assert!(it.is_mailed(&toast, Crashed, "w"), "that was about something else");
         it.take_back(&toast, Crashed, "w");
-        assert!(it.crash_is_untold(&toast) && !it.is_mailed(&toast, Crashed, "w"));
+        assert!(it.crash_is_unreported(&toast) && !it.is_mailed(&toast, Crashed, "w"));
         let later = now() + jiff::SignedDuration::from_hours(1);
         assert_eq!(it.begin(&toast, Orphaned, "w", later), Begin::News, "or the other mail");
         it.take_back(&toast, Orphaned, "w");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    confirmation::{Observation, SessionKey, Sighting, StateFile},
+    confirmation::{Observation, Presence, SessionKey, StateFile},
     holds::Hold,
     phase::Phase,
     reason::{NO_AGENT_YET, Reason},
@@ -207,7 +207,7 @@ impl Lifecycle {
         let before = (Phase::of(self), self.doubt.is_some(), self.state == State::Unseen);
         let decision = match event {
             Event::Seen(seen) => self.seen(&seen, false, around),
-            Event::Looked(seen) => self.seen(&seen, true, around),
+            Event::Probed(seen) => self.seen(&seen, true, around),
             Event::StartEnded(end) => self.start_ended(end, around),
             Event::Replace { why, heartbeat, permission } => {
                 self.replace(why, heartbeat, &permission, around)
@@ -252,23 +252,23 @@ impl Lifecycle {
         }
         if seen.begun.mono < self.settled_at {
             // Looks may overtake each other. What waits for this one still needs one.
-            return if asked_for { Decision::LookAgain(A_MOMENT) } else { Decision::Leave };
+            return if asked_for { Decision::ProbeAgain(A_MOMENT) } else { Decision::Leave };
         }
-        self.out_of_sight = matches!(seen.sighting, Sighting::Unknown(_));
+        self.out_of_sight = matches!(seen.presence, Presence::Unknown(_));
         if !self.out_of_sight {
             self.settled_at = seen.begun.mono;
         }
-        match &seen.sighting {
-            Sighting::Unknown(why) => {
+        match &seen.presence {
+            Presence::Unknown(why) => {
                 self.doubts(why);
                 self.unclear(asked_for, around)
             }
-            Sighting::Alive(key) => {
+            Presence::Alive(key) => {
                 self.doubt = None;
                 self.alive(key, seen, asked_for, around)
             }
-            Sighting::Starting(key) => self.coming_up(key, seen, asked_for, around),
-            Sighting::Absent | Sighting::Dead(_) => self.missing(seen, asked_for, around),
+            Presence::Starting(key) => self.coming_up(key, seen, asked_for, around),
+            Presence::Absent | Presence::Dead(_) => self.missing(seen, asked_for, around),
         }
     }
 
@@ -283,11 +283,11 @@ impl Lifecycle {
         self.out_of_sight = false;
     }
 
-    /// Nothing could be seen: nothing is done, but what was waiting for this look looks again.
+    /// Nothing could be seen: nothing is done, but what was waiting for this look probes again.
     fn unclear(&self, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&self.state, asked_for) {
             (State::Unseen | State::Absent { .. }, _) | (_, false) => Decision::Leave,
-            _ => Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY)),
+            _ => Decision::ProbeAgain(around.confirm.max(UNCLEAR_RETRY)),
         }
     }
 
@@ -312,7 +312,7 @@ impl Lifecycle {
             _ => self.out_of_sight = true,
         }
         self.doubt = Some(Doubt::ComingUp);
-        Decision::LookAgain(WHILE_COMING_UP)
+        Decision::ProbeAgain(WHILE_COMING_UP)
     }
 
     fn alive(
@@ -330,7 +330,7 @@ impl Lifecycle {
             State::Alive { session, said_stopped: before, .. } if session == key => {
                 // `gt` writes the word a moment before it kills: only one that stays says nothing about a later end.
                 if said_stopped && !*before && !asked_for {
-                    return Decision::LookAgain(STATE_FILE_SETTLES);
+                    return Decision::ProbeAgain(STATE_FILE_SETTLES);
                 }
                 *before = said_stopped;
                 return Decision::Leave;
@@ -347,7 +347,7 @@ impl Lifecycle {
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
         // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not
         // be what a later stop by hand is judged by.
-        if said_stopped { Decision::LookAgain(STATE_FILE_SETTLES) } else { Decision::Leave }
+        if said_stopped { Decision::ProbeAgain(STATE_FILE_SETTLES) } else { Decision::Leave }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::liveness::{ProcessNames, agent_pane};
-use crate::sessions::{PaneTarget, sweep::Sweep};
+use crate::sessions::{PaneTarget, scan::Scan};
 
 /// The names under which an agent was last looked for. One that is found under them is alive, whatever the settings say by
 /// now, so a heartbeat reads no settings for agents that are well.
@@ -28,9 +28,9 @@ impl KnownNames {
     }
 }
 
-/// The pane an agent lives in, as a sweep shows it, when it is known under which names to look for it.
-pub fn pane_in(sweep: &Sweep, session: &str, known: &KnownNames) -> Option<PaneTarget> {
-    let (Ok(sessions), Ok(trees)) = (&sweep.sessions, &sweep.trees) else { return None };
+/// The pane an agent lives in, as a scan shows it, when it is known under which names to look for it.
+pub fn pane_in(scan: &Scan, session: &str, known: &KnownNames) -> Option<PaneTarget> {
+    let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
     let session = sessions.get(session)?;
     Some(session.target(agent_pane(&session.panes, trees, &known.get()?)?))
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::{
-    confirmation::{SessionKey, Sighting},
+    confirmation::{Presence, SessionKey},
     observe, questions, readiness,
     screens::reading,
     spec::AgentSpec,
@@ -71,7 +71,7 @@ pub async fn nudge(
 ) -> Result<(), NotDelivered> {
     let _turn = deps.starts.turn_to_type(&spec.session).await;
     let untouched = |why| NotDelivered { why, begun: false };
-    let (pane, _) = look(deps, spec, incarnation).await.map_err(untouched)?;
+    let (pane, _) = probe(deps, spec, incarnation).await.map_err(untouched)?;
     let begun = |why| NotDelivered { why, begun: true };
     deps.sessions.paste(&pane, text).await.map_err(|error| begun(error.into()))?;
     enter(deps, spec, incarnation).await.map_err(begun)
@@ -81,14 +81,14 @@ pub async fn nudge(
 async fn enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<(), Why> {
     let settings = deps.settings();
     tokio::time::sleep(settings.nudge.paste_settle).await;
-    let (pane, screen) = look(deps, spec, incarnation).await?;
+    let (pane, screen) = probe(deps, spec, incarnation).await?;
     if readiness::wants_escape(&screen) {
         deps.sessions.press(&pane, Key::Escape).await?;
         tokio::time::sleep(settings.nudge.escape_settle).await;
     }
     let mut tries = 1;
     loop {
-        let (pane, _) = look(deps, spec, incarnation).await?;
+        let (pane, _) = probe(deps, spec, incarnation).await?;
         match deps.sessions.press(&pane, Key::Enter).await.map_err(Why::from) {
             Err(Why::Failed(_)) if tries < ENTER_TRIES => tries += 1,
             outcome => return outcome,
@@ -98,7 +98,7 @@ async fn enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Resul
 }
 
 /// The pane the agent lives in right now, and its screen, which asks nothing.
-async fn look(
+async fn probe(
     deps: &Deps,
     spec: &AgentSpec,
     incarnation: &SessionKey,
@@ -116,11 +116,11 @@ async fn look(
 
 /// The pane the agent lives in right now.
 async fn locate(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<PaneTarget, Why> {
-    let (sighting, pane) = observe::locate(deps, spec).await;
-    match (sighting, pane) {
-        (Sighting::Unknown(why), _) => Err(Why::Unknown(why)),
-        (Sighting::Absent, _) => Err(Why::Gone(spec.session.clone())),
-        (Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key), _) if key != *incarnation => {
+    let (presence, pane) = observe::locate(deps, spec).await;
+    match (presence, pane) {
+        (Presence::Unknown(why), _) => Err(Why::Unknown(why)),
+        (Presence::Absent, _) => Err(Why::Gone(spec.session.clone())),
+        (Presence::Alive(key) | Presence::Starting(key) | Presence::Dead(key), _) if key != *incarnation => {
             Err(Why::Gone(spec.session.clone()))
         }
         (_, Some(pane)) => Ok(pane),

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    confirmation::{Assignment, AtWork, Observation, Permission, SessionKey, Sighting, StateFile, Worktree},
+    confirmation::{Assignment, AtWork, Observation, Permission, Presence, SessionKey, StateFile, Worktree},
     denial::Unwanted,
     elsewhere, foreign,
     kill::key,
@@ -25,7 +25,7 @@ use crate::{
     sessions::{
         Pane, PaneTarget, Session, SessionsError,
         death::Death,
-        sweep::{self, Glimpse, Sweep, Trees},
+        scan::{self, Glimpse, Scan, Trees},
     },
     town::identity::Role,
 };
@@ -33,8 +33,8 @@ use crate::{
 /// How an agent is to be looked at.
 #[derive(Debug, Clone, Default)]
 pub struct How {
-    /// As this sweep shows it; afresh when there is none.
-    pub sweep: Option<Arc<Sweep>>,
+    /// As this scan shows it; afresh when there is none.
+    pub scan: Option<Arc<Scan>>,
     /// The look on which something is done: who is at work is asked first, so that everything else was seen after they
     /// ended, and the agent's work is asked for.
     pub thorough: bool,
@@ -53,18 +53,18 @@ pub struct How {
 /// Looks at an agent.
 pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames) -> Observation {
     let began = deps.now();
-    let asked_first = if how.thorough { Some(deps.operations.look(deps).await) } else { None };
-    let (begun, glimpse) = match &how.sweep {
-        Some(sweep) => (sweep.begun, sweep.glimpse(&spec.session)),
-        None => (began, sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await),
+    let asked_first = if how.thorough { Some(deps.operations.full_scan(deps).await) } else { None };
+    let (begun, glimpse) = match &how.scan {
+        Some(scan) => (scan.begun, scan.glimpse(&spec.session)),
+        None => (began, scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await),
     };
     let panes = panes(&how, &glimpse);
     let (left, lost_sight) = match &glimpse {
         Glimpse::Present(session, _) => (last_pane(deps, session), session.has_lost_sight()),
         Glimpse::Absent | Glimpse::Unknown(_) => (None, false),
     };
-    let (sighting, _) = sighting(deps, spec, glimpse, known).await;
-    workplace::look_for_own(deps, spec).await;
+    let (presence, _) = presence(deps, spec, glimpse, known).await;
+    workplace::find_own(deps, spec).await;
     let mut seen = Observation {
         begun,
         noticed: how.death.as_ref().map_or(begun, |death| death.noticed),
@@ -76,17 +76,17 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
-        sighting,
+        presence,
     };
-    let missing = matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_));
+    let missing = matches!(seen.presence, Presence::Absent | Presence::Dead(_));
     // Where nothing is to be done in any case, it does not matter who did it.
     let nothing_to_do = matches!(seen.assignment, Assignment::None(_) | Assignment::Unknown(_));
     // Where somebody is making a session, somebody may have ended the one before.
-    let not_alive = missing || matches!(seen.sighting, Sighting::Starting(_));
+    let not_alive = missing || matches!(seen.presence, Presence::Starting(_));
     if not_alive && !nothing_to_do {
         let running = match asked_first {
             Some(running) => running,
-            None => deps.operations.look(deps).await,
+            None => deps.operations.full_scan(deps).await,
         };
         let recent = deps.operations.recent(deps.now());
         let outside = |list: Vec<Operation>| list.into_iter().filter(|it| !it.is_inside(&panes)).collect();
@@ -97,7 +97,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
     if missing {
-        read_last_screen(deps, left.filter(|_| matches!(seen.sighting, Sighting::Dead(_)))).await;
+        read_last_screen(deps, left.filter(|_| matches!(seen.presence, Presence::Dead(_)))).await;
         let last = how.life.as_deref().and_then(|id| deps.screens.last(&spec.session, id));
         let patterns = &deps.settings().usage_limit.patterns;
         seen.usage_limit = last.and_then(|(_, lines)| patterns.matches(&lines));
@@ -108,7 +108,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
     let unseen =
-        seen.sighting == Sighting::Absent || lost_sight && matches!(seen.sighting, Sighting::Dead(_));
+        seen.presence == Presence::Absent || lost_sight && matches!(seen.presence, Presence::Dead(_));
     if unseen && matches!(seen.permission, Permission::Denied(_)) {
         // Nobody searches for it now, so nothing is said of what an earlier search found.
         elsewhere::in_sight(deps, spec);
@@ -120,14 +120,14 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         && (how.for_request || is_due && may_be_started(&seen))
         && let Some(why) = elsewhere::why_not(deps, spec, at_most).await
     {
-        seen.sighting = Sighting::Unknown(why);
+        seen.presence = Presence::Unknown(why);
     }
     seen
 }
 
 fn may_be_started(seen: &Observation) -> bool {
     seen.permission == Permission::Allowed
-        && matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. })
+        && matches!(seen.assignment, Assignment::Permanent | Assignment::Hooked { .. })
 }
 
 /// Keeps what is left of an agent's screen, before its session is ended.
@@ -174,7 +174,7 @@ fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
         Role::Boot if !deps.settings().boot.enabled => Assignment::None(Unwanted::Disabled),
         Role::Boot if deps.degraded => Assignment::None(Unwanted::Degraded),
         Role::Boot => Assignment::None(Unwanted::OnDemand),
-        role if role.is_kept() => Assignment::Standing,
+        role if role.is_kept() => Assignment::Permanent,
         _ => Assignment::None(Unwanted::NotRequested),
     }
 }
@@ -189,21 +189,21 @@ fn panes(how: &How, glimpse: &Glimpse) -> Vec<u32> {
 }
 
 /// Looks at the agent's session only, afresh.
-pub async fn look_at_session(deps: &Deps, spec: &AgentSpec) -> Sighting {
+pub async fn probe_session(deps: &Deps, spec: &AgentSpec) -> Presence {
     locate(deps, spec).await.0
 }
 
 /// Looks at the agent's session only, afresh: whether the agent lives, and in which pane, if it was found in one. For whoever
 /// is about to type or to read.
-pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Sighting, Option<PaneTarget>) {
-    let glimpse = sweep::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
-    sighting(deps, spec, glimpse, &KnownNames::default()).await
+pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarget>) {
+    let glimpse = scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
+    presence(deps, spec, glimpse, &KnownNames::default()).await
 }
 
-/// Whether a session of a sweep has no process left that could be an agent at all: worth a full look. Cheap, and says
+/// Whether a session of a scan has no process left that could be an agent at all: worth a full look. Cheap, and says
 /// nothing certain.
-pub fn looks_dead(sweep: &Sweep, session: &str) -> bool {
-    let (Ok(sessions), Ok(trees)) = (&sweep.sessions, &sweep.trees) else {
+pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
+    let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else {
         return false;
     };
     sessions.get(session).is_some_and(|seen| {
@@ -216,15 +216,15 @@ pub fn looks_dead(sweep: &Sweep, session: &str) -> bool {
     })
 }
 
-type Found = (Sighting, Option<PaneTarget>);
+type Found = (Presence, Option<PaneTarget>);
 
-async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Found {
+async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Found {
     let (session, trees) = match foreign::left_out(deps, spec, glimpse).await {
         Glimpse::Absent => {
             deps.problems.clear(&unlisted_key(spec));
-            return (Sighting::Absent, None);
+            return (Presence::Absent, None);
         }
-        Glimpse::Unknown(why) => return (Sighting::Unknown(why), None),
+        Glimpse::Unknown(why) => return (Presence::Unknown(why), None),
         Glimpse::Present(session, trees) => (session, trees),
     };
     let (judged, pane) = judge(deps, spec, (&session, &trees), known).await;
@@ -232,15 +232,15 @@ async fn sighting(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &Known
         elsewhere::in_sight(deps, spec);
     }
     let key: SessionKey = key(&session);
-    let sighting = match judged {
-        Liveness::Unknown(why) => return (Sighting::Unknown(why), None),
+    let presence = match judged {
+        Liveness::Unknown(why) => return (Presence::Unknown(why), None),
         Liveness::Unlisted { pid, name } => return (unlisted(deps, spec, &session, (pid, &name)), None),
-        Liveness::Alive => Sighting::Alive(key),
-        Liveness::Starting => Sighting::Starting(key),
-        Liveness::Dead => Sighting::Dead(key),
+        Liveness::Alive => Presence::Alive(key),
+        Liveness::Starting => Presence::Starting(key),
+        Liveness::Dead => Presence::Dead(key),
     };
     deps.problems.clear(&unlisted_key(spec));
-    (sighting, pane)
+    (presence, pane)
 }
 
 fn unlisted_key(spec: &AgentSpec) -> String {
@@ -248,7 +248,7 @@ fn unlisted_key(spec: &AgentSpec) -> String {
 }
 
 /// Something runs that may be the agent: it is left alone, and reported once.
-fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &str)) -> Sighting {
+fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &str)) -> Presence {
     let (who, session) = (&spec.identity, &spec.session);
     let known = deps.screens.pane(&seen.name, &seen.id);
     let is_gone = known.is_some_and(|known| seen.panes.iter().all(|pane| pane.id != known.pane()));
@@ -263,7 +263,7 @@ fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &s
         ),
     };
     deps.problems.report(unlisted_key(spec), text);
-    Sighting::Unknown(format!("cannot tell whether {name} (PID {pid}) in session {session} is the agent"))
+    Presence::Unknown(format!("cannot tell whether {name} (PID {pid}) in session {session} is the agent"))
 }
 
 /// Under the names it was last known by, else by those of its program, else by those its session says it has.

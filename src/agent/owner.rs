@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{
     adoption,
-    confirmation::{Assignment, Observation, Sighting},
+    confirmation::{Assignment, Observation, Presence},
     denial::{Denial, NotStarted},
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
     names::KnownNames,
@@ -27,7 +27,7 @@ use crate::{
     deps::Deps,
     sessions::{
         death::{Death, Sign},
-        sweep::Sweep,
+        scan::Scan,
     },
     supervision::{
         status::{AgentStatus, End},
@@ -51,11 +51,11 @@ pub enum OwnerEvent {
     /// From its timer; one of an earlier generation does nothing.
     TimerDue(u64),
     /// From the look the timer asked for.
-    Looked(u64, Observation),
+    Probed(u64, Observation),
     /// That look panicked.
-    LookLost(u64),
+    ProbeLost(u64),
     /// From the look that a death asked for.
-    Glanced(Observation),
+    SeenInPassing(Observation),
     /// From the start under way.
     StartEnded(StartEnd),
     /// From the stop under way.
@@ -63,7 +63,7 @@ pub enum OwnerEvent {
     /// From its timer: a request is waiting.
     RequestDue,
     /// From the look that a request asked for, with how far the request is.
-    RequestLooked(Stage, Observation),
+    RequestProbed(Stage, Observation),
     /// That look panicked.
     RequestLost,
     /// A task ended that nobody waits for.
@@ -101,7 +101,7 @@ pub struct Owner {
     /// How it is, for people, and since when.
     phase: (Phase, Timestamp),
     /// It has told something of its agent's history.
-    has_told: bool,
+    has_reported: bool,
     /// Why it must be left as it is although it lives, as last seen.
     left_alone: Option<Denial>,
 }
@@ -136,14 +136,14 @@ impl Owner {
             start_failed: false,
             last_end: None,
             phase: (Phase::Unknown, state_since.wall),
-            has_told: false,
+            has_reported: false,
             left_alone: None,
             deps,
         };
         owner.take_over_history(state_since);
         if owner.state() != &State::Unseen {
             // What an earlier owner waited for is gone with it.
-            owner.look_again(AFTER_A_CRASH);
+            owner.probe_again(AFTER_A_CRASH);
         }
         owner
     }
@@ -190,13 +190,16 @@ impl Owner {
         (!left.is_zero()).then(|| left + Duration::from_millis(1))
     }
 
-    /// A look at the agent as a sweep shows it, to be run as a task. With `None` it looks afresh.
-    pub fn look(&self, sweep: Option<Arc<Sweep>>) -> impl Future<Output = Observation> + Send + 'static {
-        self.observe(How { sweep, ..How::default() })
+    /// A look at the agent as a scan shows it, to be run as a task. With `None` it looks afresh.
+    pub fn probe(&self, scan: Option<Arc<Scan>>) -> impl Future<Output = Observation> + Send + 'static {
+        self.observe(How { scan, ..How::default() })
     }
 
     /// A look that brings along what is known of the agent's work.
-    pub fn look_knowing(&self, assignment: Assignment) -> impl Future<Output = Observation> + Send + 'static {
+    pub fn probe_knowing(
+        &self,
+        assignment: Assignment,
+    ) -> impl Future<Output = Observation> + Send + 'static {
         self.observe(How { assignment: Some(assignment), ..How::default() })
     }
 
@@ -222,7 +225,7 @@ impl Owner {
             tracing::info!(%agent, session, reason = "end_reported", "end reported: {reported}");
         }
         // What tells of the end in the moment in which it happens tells that it lived until then.
-        if alive_there && death.sign != Sign::Sweep {
+        if alive_there && death.sign != Sign::Scan {
             self.seen_alive = self.seen_alive.max(Some(death.noticed.wall));
         }
         self.last_death = Some(death);
@@ -233,8 +236,8 @@ impl Owner {
 
     /// Looks afresh, at once.
     fn glance(&mut self) {
-        let look = self.look(None);
-        self.work.spawn(async move { OwnerEvent::Glanced(look.await) }, OwnerEvent::Done);
+        let probe = self.probe(None);
+        self.work.spawn(async move { OwnerEvent::SeenInPassing(probe.await) }, OwnerEvent::Done);
     }
 
     /// Something may have happened: a start under way looks whether it may go on.
@@ -242,20 +245,20 @@ impl Owner {
         self.pulse.notify_waiters();
     }
 
-    /// A sweep that shows nothing new of one that lives: it lived when that was made.
-    pub fn swept(&mut self, sweep: &Sweep) {
-        if self.is_alive() && sweep.sessions.is_ok() && !self.is_news(sweep) {
-            self.seen_alive = Some(sweep.begun.wall);
+    /// A scan that shows nothing new of one that lives: it lived when that was made.
+    pub fn scanned(&mut self, scan: &Scan) {
+        if self.is_alive() && scan.sessions.is_ok() && !self.is_news(scan) {
+            self.seen_alive = Some(scan.begun.wall);
         }
     }
 
-    /// Whether a sweep shows anything that is not known already, so that a full look is worth its files.
-    pub fn is_news(&self, sweep: &Sweep) -> bool {
-        match (self.state(), &sweep.sessions) {
+    /// Whether a scan shows anything that is not known already, so that a full look is worth its files.
+    pub fn is_news(&self, scan: &Scan) -> bool {
+        match (self.state(), &scan.sessions) {
             (State::Starting { .. }, _) => false,
             (State::Alive { session, .. }, Ok(sessions)) => {
                 sessions.get(&self.spec.session).is_none_or(|seen| super::kill::key(seen) != *session)
-                    || observe::looks_dead(sweep, &self.spec.session)
+                    || observe::may_be_dead(scan, &self.spec.session)
             }
             (State::Unseen, _) => true,
             (_, Ok(sessions)) => sessions.contains_key(&self.spec.session),
@@ -267,23 +270,23 @@ impl Owner {
     pub fn handle(&mut self, event: OwnerEvent) {
         match event {
             OwnerEvent::TimerDue(generation) if self.timer.is_latest(generation) => self.inquire(),
-            OwnerEvent::Looked(generation, seen) if self.timer.is_latest(generation) => {
+            OwnerEvent::Probed(generation, seen) if self.timer.is_latest(generation) => {
                 self.inquiring = false;
-                self.apply(Event::Looked(seen));
+                self.apply(Event::Probed(seen));
             }
-            OwnerEvent::LookLost(generation) if self.timer.is_latest(generation) => {
+            OwnerEvent::ProbeLost(generation) if self.timer.is_latest(generation) => {
                 self.inquiring = false;
-                self.look_again(AFTER_A_FAULT);
+                self.probe_again(AFTER_A_FAULT);
             }
-            OwnerEvent::Glanced(seen) => self.apply(Event::Seen(seen)),
+            OwnerEvent::SeenInPassing(seen) => self.apply(Event::Seen(seen)),
             OwnerEvent::StartEnded(end) => {
                 // What was told of its end while it was being started may have come too late for the start.
                 let told_of = match &end {
                     StartEnd::Up { session, .. } => self.death_of(&session.id).is_some(),
                     _ => false,
                 };
-                self.tell_start_problem(&end);
-                self.tell_asked_start(&end);
+                self.report_start_problem(&end);
+                self.report_asked_start(&end);
                 let unclear = matches!(end, StartEnd::Unclear(_));
                 self.apply(Event::StartEnded(end));
                 self.attended(unclear);
@@ -300,10 +303,12 @@ impl Owner {
                 }
             }
             OwnerEvent::RequestDue => self.attend(),
-            OwnerEvent::RequestLooked(stage, seen) => self.request_looked(stage, seen),
+            OwnerEvent::RequestProbed(stage, seen) => self.request_probed(stage, seen),
             OwnerEvent::RequestLost => self.put_off(),
-            OwnerEvent::TimerDue(_) | OwnerEvent::Looked(..) | OwnerEvent::LookLost(_) | OwnerEvent::Done => {
-            }
+            OwnerEvent::TimerDue(_)
+            | OwnerEvent::Probed(..)
+            | OwnerEvent::ProbeLost(_)
+            | OwnerEvent::Done => {}
         }
     }
 
@@ -330,7 +335,7 @@ impl Owner {
             Role::Polecat => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
-        if let Event::Seen(seen) | Event::Looked(seen) = &event {
+        if let Event::Seen(seen) | Event::Probed(seen) = &event {
             self.note(seen);
         }
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
@@ -345,7 +350,7 @@ impl Owner {
                 confirm,
                 retry_limited: settings.usage_limit.retry_every,
                 pace: self.deps.deaths.pace(now),
-                jitter: self.deps.dice.roll(),
+                jitter: self.deps.jitter.roll(),
             },
         );
         self.deps.records.keep(&self.spec.identity, &self.lifecycle, now.wall);
@@ -381,7 +386,7 @@ impl Owner {
         }
         match step.decision {
             Decision::Leave => {}
-            Decision::LookAgain(after) => self.look_again(after),
+            Decision::ProbeAgain(after) => self.probe_again(after),
             Decision::Start(order) => self.start(order),
             Decision::Stop(order) => self.stop(order),
         }
@@ -398,7 +403,7 @@ impl Owner {
     }
 
     /// Sets the timer for the next thorough look. One that is set is only brought forward, and a look under way is awaited.
-    fn look_again(&mut self, after: Duration) {
+    fn probe_again(&mut self, after: Duration) {
         let at = self.deps.now().mono + after;
         if self.inquiring || self.armed.is_some_and(|armed| armed <= at) {
             return;
@@ -409,11 +414,11 @@ impl Owner {
 
     fn inquire(&mut self) {
         (self.armed, self.inquiring) = (None, true);
-        let (generation, look) =
+        let (generation, probe) =
             (self.timer.number(), self.observe(How { thorough: true, ..How::default() }));
         self.work.spawn(
-            async move { OwnerEvent::Looked(generation, look.await) },
-            OwnerEvent::LookLost(generation),
+            async move { OwnerEvent::Probed(generation, probe.await) },
+            OwnerEvent::ProbeLost(generation),
         );
     }
 
@@ -424,7 +429,7 @@ impl Owner {
         }
         self.note_permission(seen);
         // It lives on after that end: of a later one it says nothing, nor when that was noticed.
-        let lives = matches!(seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
+        let lives = matches!(seen.presence, Presence::Alive(_) | Presence::Starting(_));
         self.last_death.take_if(|death| lives && death.noticed.mono <= seen.begun.mono);
     }
 
@@ -458,5 +463,5 @@ impl Owner {
 }
 
 fn shows_nothing_alive(seen: &Observation) -> bool {
-    matches!(seen.sighting, Sighting::Absent | Sighting::Dead(_))
+    matches!(seen.presence, Presence::Absent | Presence::Dead(_))
 }

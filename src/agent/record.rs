@@ -113,7 +113,7 @@ impl Records {
         self.lives.load(ports).await;
     }
 
-    /// As [`Kept::peek`](crate::ports::kept::Kept::peek), for each file of ours: for those who only look.
+    /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours: for those who only look.
     pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 4] {
         let (holds, lives) = (self.holds.peek(ports).await, self.lives.peek(ports).await);
         [holds, lives, self.waits.peek(ports).await, self.incidents.peek(ports).await]

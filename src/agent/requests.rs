@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::confirmation::SessionKey,
-    ports::{Ports, kept::Kept},
+    ports::{Ports, persisted::Persisted},
     town::{identity::Identity, reading::FileProblem},
 };
 
@@ -73,12 +73,12 @@ struct Claims {
 
 /// The register, with its file `claims.json`; clones share it.
 #[derive(Debug, Clone)]
-pub struct Requests(Kept<Claims>);
+pub struct Requests(Persisted<Claims>);
 
 impl Requests {
     /// None, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        Requests(Kept::new(directory.join("claims.json")))
+        Requests(Persisted::new(directory.join("claims.json")))
     }
 
     /// Takes over what the last supervisor left.
@@ -86,7 +86,7 @@ impl Requests {
         self.0.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for read-only callers.
+    /// As [`Persisted::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.0.peek(ports).await
     }

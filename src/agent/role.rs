@@ -8,7 +8,7 @@ use std::{any::Any, fmt, sync::Arc};
 use futures::future::BoxFuture;
 
 use super::{actor::Agent, confirmation::Observation, lifecycle::StartEnd, owner::Owner};
-use crate::{deps::Deps, ledger::snapshot::AgentSnapshot, sessions::sweep::Sweep};
+use crate::{deps::Deps, ledger::snapshot::AgentSnapshot, sessions::scan::Scan};
 
 /// What a role's own tasks return; only the role knows which type that is.
 pub struct RoleEvent(pub Box<dyn Any + Send>);
@@ -35,9 +35,9 @@ impl fmt::Debug for RoleEvent {
 #[derive(Debug, Clone, Copy)]
 pub enum Occasion<'a> {
     /// A heartbeat, with its scan.
-    Heartbeat(&'a Sweep),
+    Heartbeat(&'a Scan),
     /// A scan of all sessions.
-    Scan(&'a Sweep),
+    Scan(&'a Scan),
     /// The settings or files of the town changed.
     TownChange,
 }
@@ -51,7 +51,7 @@ pub trait Role: Send + 'static {
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
             Occasion::Heartbeat(_) => true,
-            Occasion::Scan(sweep) => owner.is_news(sweep),
+            Occasion::Scan(scan) => owner.is_news(scan),
             Occasion::TownChange => !owner.is_alive(),
         }
     }
@@ -60,7 +60,7 @@ pub trait Role: Send + 'static {
     fn observe(
         &self,
         _: &Arc<Deps>,
-        _heartbeat: Option<&Arc<Sweep>>,
+        _heartbeat: Option<&Arc<Scan>>,
     ) -> Option<BoxFuture<'static, RoleEvent>> {
         None
     }

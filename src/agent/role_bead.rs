@@ -32,7 +32,7 @@ pub async fn read(deps: &Deps) {
     let ids: Vec<String> = ROLES.into_iter().flat_map(ids).collect();
     let found = match beads::all(ahead::read(deps, &ids).await) {
         Ok(found) => found,
-        Err(why) if installed::is_told(&why) => {
+        Err(why) if installed::is_reported(&why) => {
             deps.problems.clear(PROBLEM);
             return;
         }

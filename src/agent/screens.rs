@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    sessions::{PaneTarget, sweep::Sweep},
+    sessions::{PaneTarget, scan::Scan},
     town::usage_limit::SCREEN_LINES,
 };
 
@@ -111,20 +111,20 @@ impl Screens {
         Some(screen.pane.clone())
     }
 
-    /// Whether a sweep shows a wanted agent whose screen was never read, as one that was adopted just now.
-    pub fn lack_one(&self, sweep: &Sweep) -> bool {
+    /// Whether a scan shows a wanted agent whose screen was never read, as one that was adopted just now.
+    pub fn lack_one(&self, scan: &Scan) -> bool {
         let wanted = self.locked();
         let mut unread = wanted.iter().filter(|(_, wanted)| wanted.screen.is_none());
-        unread.any(|(name, wanted)| names::pane_in(sweep, name, &wanted.known).is_some())
+        unread.any(|(name, wanted)| names::pane_in(scan, name, &wanted.known).is_some())
     }
 
-    /// The panes of the wanted agents that a sweep shows alive, and those whose question is gone with their session. Forgets
+    /// The panes of the wanted agents that a scan shows alive, and those whose question is gone with their session. Forgets
     /// screens of sessions that are gone for long.
-    pub(super) fn wanted_in(&self, sweep: &Sweep, now: Now) -> (Vec<PaneTarget>, Vec<AgentSpec>) {
-        let Ok(sessions) = &sweep.sessions else { return Default::default() };
+    pub(super) fn wanted_in(&self, scan: &Scan, now: Now) -> (Vec<PaneTarget>, Vec<AgentSpec>) {
+        let Ok(sessions) = &scan.sessions else { return Default::default() };
         let (mut there, mut over) = (Vec::new(), Vec::new());
         for (name, Wanted { agent, known, screen }) in self.locked().iter_mut() {
-            there.extend(names::pane_in(sweep, name, known));
+            there.extend(names::pane_in(scan, name, known));
             let id = sessions.get(name).map(|session| session.id.as_str());
             if screen.as_ref().is_some_and(|it| it.question.is_some() && id != Some(it.pane.session_id())) {
                 over.push(agent.clone());
@@ -154,11 +154,11 @@ mod tests {
         Now { mono: Duration::from_secs(seconds), wall }
     }
 
-    fn sweep(sessions: &[(&str, &str)]) -> Sweep {
+    fn scan(sessions: &[(&str, &str)]) -> Scan {
         let sessions =
             Ok(sessions.iter().map(|(name, id)| ((*name).to_owned(), session(name, id).into())).collect());
         let claude = Process { pid: 7, age: Duration::from_secs(1), names: vec!["claude".to_owned()] };
-        Sweep { begun: at(0), sessions, trees: Ok(BTreeMap::from([(7, vec![claude])]).into()) }
+        Scan { begun: at(0), sessions, trees: Ok(BTreeMap::from([(7, vec![claude])]).into()) }
     }
 
     /// A person's pane, and the agent's.
@@ -222,8 +222,8 @@ mod tests {
         screens.want(&agent("a"), known());
         assert_eq!(screens.question("a", Some("$1")), title, "its owner is another one by now");
         assert_eq!((screens.question("a", Some("$2")), screens.question("a", None)), (None, title));
-        assert_eq!(screens.wanted_in(&sweep(&[("a", "$1")]), at(1)).1, []);
-        assert_eq!(screens.wanted_in(&sweep(&[]), at(1)).1, [agent("a")], "gone with its session");
+        assert_eq!(screens.wanted_in(&scan(&[("a", "$1")]), at(1)).1, []);
+        assert_eq!(screens.wanted_in(&scan(&[]), at(1)).1, [agent("a")], "gone with its session");
         assert_eq!(screens.note(&pane("a", "$1"), lines("> "), at(2)), Some(Turn(agent("a"), None)));
         assert_eq!(screens.question("a", None), None);
         screens.note(&pane("a", "$1"), asks(), at(3));
@@ -246,21 +246,21 @@ mod tests {
         screens.want(&agent("a"), known());
         screens.note(&pane("a", "$1"), lines("limit"), at(0));
         for (name, seen, now, kept) in [
-            ("there", sweep(&[("a", "$1"), ("b", "$2")]), 100, true),
-            ("there for long", sweep(&[("a", "$1")]), 10_000, true),
-            ("just gone", sweep(&[("b", "$2")]), 600, true),
-            ("unknown", Sweep { sessions: Err("no answer".into()), ..sweep(&[]) }, 10_000, true),
-            ("replaced", sweep(&[("a", "$3")]), 600, true),
-            ("gone for long", sweep(&[("b", "$2")]), 601, false),
+            ("there", scan(&[("a", "$1"), ("b", "$2")]), 100, true),
+            ("there for long", scan(&[("a", "$1")]), 10_000, true),
+            ("just gone", scan(&[("b", "$2")]), 600, true),
+            ("unknown", Scan { sessions: Err("no answer".into()), ..scan(&[]) }, 10_000, true),
+            ("replaced", scan(&[("a", "$3")]), 600, true),
+            ("gone for long", scan(&[("b", "$2")]), 601, false),
         ] {
             let _ = screens.wanted_in(&seen, at(now));
             assert_eq!(screens.last("a", "$1").is_some(), kept, "{name}");
         }
-        let there = screens.wanted_in(&sweep(&[("a", "$3"), ("b", "$2")]), at(0));
+        let there = screens.wanted_in(&scan(&[("a", "$3"), ("b", "$2")]), at(0));
         assert_eq!(there, (vec![pane("a", "$3")], vec![]));
         screens.want(&agent("a"), KnownNames::default());
         assert_eq!(
-            screens.wanted_in(&sweep(&[("a", "$3")]), at(0)).0,
+            screens.wanted_in(&scan(&[("a", "$3")]), at(0)).0,
             [],
             "nobody knows its agent's names yet"
         );

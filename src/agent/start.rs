@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     adoption, appearance, command_line,
-    confirmation::{Assignment, Permission, SessionKey, Sighting},
+    confirmation::{Assignment, Permission, Presence, SessionKey},
     denial::Unwanted,
     elsewhere, environment, hooks, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
@@ -142,24 +142,24 @@ impl Start<'_> {
         match work::read(self.deps, self.spec, &self.spec.prefix, self.seen_alive).await {
             Assignment::None(why) => Err(StartEnd::Unwanted(why)),
             Assignment::Unknown(why) => Err(StartEnd::Unclear(why)),
-            Assignment::Standing | Assignment::NotAsked | Assignment::Hooked { .. } => Ok(()),
+            Assignment::Permanent | Assignment::NotAsked | Assignment::Hooked { .. } => Ok(()),
         }
     }
 
     /// Step 1: somebody there already? A zombie is ended, and so is exactly the agent that is to be replaced.
     async fn clear_the_way(&self) -> Step<()> {
-        let key = match observe::look_at_session(self.deps, self.spec).await {
-            Sighting::Absent => return self.runs_nowhere_else().await,
-            Sighting::Unknown(why) => return Err(StartEnd::Unclear(why)),
-            Sighting::Alive(key) => {
+        let key = match observe::probe_session(self.deps, self.spec).await {
+            Presence::Absent => return self.runs_nowhere_else().await,
+            Presence::Unknown(why) => return Err(StartEnd::Unclear(why)),
+            Presence::Alive(key) => {
                 self.still_to_be_replaced(&key, true).await?;
                 key
             }
-            Sighting::Starting(key) => {
+            Presence::Starting(key) => {
                 self.still_to_be_replaced(&key, false).await?;
                 key
             }
-            Sighting::Dead(key) => {
+            Presence::Dead(key) => {
                 let session = self.deps.sessions.find(&self.spec.session).await.ok().flatten();
                 if session.is_none_or(|session| session.has_lost_sight()) {
                     self.runs_nowhere_else().await?;
@@ -275,9 +275,9 @@ impl Start<'_> {
             }
             Err(SessionsError::Duplicate(_)) => {
                 // Somebody else was faster: not a failure.
-                match observe::look_at_session(self.deps, self.spec).await {
-                    Sighting::Alive(key) => Err(StartEnd::Found(key)),
-                    Sighting::Starting(_) => Err(StartEnd::Taken),
+                match observe::probe_session(self.deps, self.spec).await {
+                    Presence::Alive(key) => Err(StartEnd::Found(key)),
+                    Presence::Starting(_) => Err(StartEnd::Taken),
                     _ => Err(StartEnd::Unclear(
                         "another process created its session at the same moment".into(),
                     )),

@@ -125,7 +125,7 @@ fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[Path
 }
 
 /// Looks whether an agent that may have been started elsewhere has its own worktree again.
-pub async fn look_for_own(deps: &Deps, spec: &AgentSpec) {
+pub async fn find_own(deps: &Deps, spec: &AgentSpec) {
     let candidates = place::candidates(&spec.identity, &deps.paths);
     if let Some(own) = own_worktree(spec.identity.role(), &candidates)
         && let Ok(true) = deps.files.is_dir(own).await

@@ -105,7 +105,8 @@ impl ControlState {
         let deps = self.deps.clone();
         let before = self.serving.as_ref().filter(|(_, serving)| !serving.is_finished());
         let before = before.map(|(bound, _)| bound.clone());
-        let opening = async move { ControlMsg::Opened(deps.door.open(&deps.paths, before).await) };
+        let opening =
+            async move { ControlMsg::Opened(deps.control_listener.open(&deps.paths, before).await) };
         self.work.spawn(opening, ControlMsg::Opened(Ok(None)));
     }
 

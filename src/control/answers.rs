@@ -43,7 +43,7 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .route("/healthz", get(healthz))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
-        .route("/v1/agents/{*agent}", get(explain).post(tell_agent))
+        .route("/v1/agents/{*agent}", get(explain).post(show_agent))
         .route("/v1/clear-backoff", post(clear_all))
         .route("/v1/poke", post(poke))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is no such path") })
@@ -106,7 +106,7 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
     }
 }
 
-async fn tell_agent(State(reporter): State<Arc<Reporter>>, Path(path): Path<String>) -> Response {
+async fn show_agent(State(reporter): State<Arc<Reporter>>, Path(path): Path<String>) -> Response {
     let Some(agent) = path.strip_suffix(CLEAR_BACKOFF) else {
         return refusal(StatusCode::NOT_FOUND, "the only command for an agent is clear-backoff");
     };

@@ -21,7 +21,7 @@ use super::{
 /// Changes of a burst are sent together.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often the parts of the report other than agents are compared while a client follows.
-const LOOK: Duration = Duration::from_secs(1);
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// A client follows.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -46,7 +46,7 @@ impl Following {
             return Some((Ok(Event::default().event("snapshot").data(text)), self));
         };
         loop {
-            if timeout(LOOK, self.changed.changed()).await.is_ok() {
+            if timeout(COMPARE_EVERY, self.changed.changed()).await.is_ok() {
                 sleep(SETTLE).await;
                 self.changed.mark_unchanged();
             }

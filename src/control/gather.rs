@@ -35,7 +35,7 @@ pub async fn gather(
 ) -> Option<StatusReport> {
     let asked = deps.directory.by_name().into_iter().filter(|(_, actor)| actor.is_asked());
     let answers = asked.map(|(name, actor)| async move { (name, actor.ask(limit).await) });
-    let (root, answers) = futures::join!(ask(root, RootMsg::Probe, limit), join_all(answers));
+    let (root, answers) = futures::join!(ask(root, RootMsg::Status, limit), join_all(answers));
     let RootSnapshot { heartbeat, settings, mut actors, supervised, .. } = root?;
     let (mut agents, mut figures) = (Vec::new(), BTreeMap::<&str, Value>::new());
     let mut silent = Vec::new();

@@ -33,7 +33,7 @@ struct Inner {
     /// No paced restart before this.
     next_turn: Duration,
     numbered: u64,
-    untold: VecDeque<PendingReport>,
+    unreported: VecDeque<PendingReport>,
     undelivered: VecDeque<Alert>,
     last: Option<LastMassDeath>,
 }
@@ -93,13 +93,13 @@ impl DeathRegister {
     }
 
     /// Time has passed: what falls due becomes pending.
-    pub fn look(&self, now: Now, policy: &Policy) {
+    pub fn review(&self, now: Now, policy: &Policy) {
         let mut inner = self.locked();
-        let decision = inner.window.look(now, policy);
+        let decision = inner.window.review(now, policy);
         inner.follow(decision, now, policy);
     }
 
-    /// In how long [`look`](Self::look) has something to find by itself; `None` when nothing.
+    /// In how long [`review`](Self::review) has something to find by itself; `None` when nothing.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
         self.locked().window.due_in(now)
     }
@@ -119,15 +119,15 @@ impl DeathRegister {
         }
     }
 
-    /// The oldest unreported entry; it stays until [`tell`](Self::tell).
-    pub fn untold(&self) -> Option<PendingReport> {
-        self.locked().untold.front().cloned()
+    /// The oldest unreported entry; it stays until [`report`](Self::report).
+    pub fn unreported(&self) -> Option<PendingReport> {
+        self.locked().unreported.front().cloned()
     }
 
     /// The report has become an event, and is delivered from here on. False when that was done already.
-    pub fn tell(&self, number: u64, event: Event, cause: Option<String>) -> bool {
+    pub fn report(&self, number: u64, event: Event, cause: Option<String>) -> bool {
         let mut inner = self.locked();
-        let Some(pending) = inner.untold.pop_front_if(|first| first.number == number) else {
+        let Some(pending) = inner.unreported.pop_front_if(|first| first.number == number) else {
             return false;
         };
         let sessions = pending.deaths.into_iter().map(|death| death.session);
@@ -170,7 +170,7 @@ impl DeathRegister {
             in_window: inner.window.within(now, policy),
             paced: inner.window.paced(now),
             follow_up: inner.window.gathered(),
-            pending: inner.untold.len() + inner.undelivered.len(),
+            pending: inner.unreported.len() + inner.undelivered.len(),
             last: inner.last.clone(),
         }
     }
@@ -191,8 +191,8 @@ impl Inner {
             };
             self.numbered += 1;
             let (number, window) = (self.numbered, policy.window);
-            self.untold.push_back(PendingReport { number, deaths, follow_up, window });
-            decision = self.window.look(now, policy);
+            self.unreported.push_back(PendingReport { number, deaths, follow_up, window });
+            decision = self.window.review(now, policy);
         }
     }
 }
@@ -220,28 +220,28 @@ mod tests {
     }
 
     fn tell(register: &DeathRegister) -> Option<(bool, Vec<String>)> {
-        let pending = register.untold()?;
+        let pending = register.unreported()?;
         let event = words::event(at(0).wall, &pending.deaths, pending.window, None);
-        assert!(register.tell(pending.number, event.clone(), Some("why".into())));
-        assert!(!register.tell(pending.number, event, None), "told twice");
+        assert!(register.report(pending.number, event.clone(), Some("why".into())));
+        assert!(!register.report(pending.number, event, None), "told twice");
         Some((pending.follow_up, pending.deaths.into_iter().map(|death| death.session).collect()))
     }
 
     #[test]
     fn an_alert_and_its_follow_up_stay_until_they_are_told_and_delivered() {
         let (register, policy) = (DeathRegister::default(), Policy::default());
-        assert_eq!((register.untold(), register.due_in(at(0))), (None, None));
+        assert_eq!((register.unreported(), register.due_in(at(0))), (None, None));
         for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {
             dies(&register, session, now);
         }
         assert_eq!(register.due_in(at(20)), Some(Duration::from_secs(36)));
-        assert_eq!(register.untold(), register.untold(), "asking takes nothing");
+        assert_eq!(register.unreported(), register.unreported(), "asking takes nothing");
         let snapshot = register.snapshot(at(30), &policy);
         assert_eq!((snapshot.pending, snapshot.follow_up, snapshot.paced), (1, 1, true));
         assert_eq!(snapshot.last, None, "not told yet");
         assert_eq!(tell(&register), Some((false, ["a", "b", "c"].map(str::to_owned).to_vec())));
         assert_eq!(tell(&register), None);
-        register.look(at(36_020), &policy);
+        register.review(at(36_020), &policy);
         assert_eq!(tell(&register), Some((true, vec!["d".to_owned()])));
         let last = register.snapshot(at(36_020), &policy).last.unwrap();
         assert_eq!((last.sessions.len(), last.possible_cause.as_deref()), (4, Some("why")));

@@ -85,11 +85,11 @@ impl Window {
             Some(open) if open.covers(&death, policy) => open.gather(death),
             _ => insert(&mut self.noted, death),
         }
-        self.look(now, policy)
+        self.review(now, policy)
     }
 
     /// What to report now. After anything but [`Decision::Leave`], call again at once.
-    pub fn look(&mut self, now: Now, policy: &Policy) -> Decision {
+    pub fn review(&mut self, now: Now, policy: &Policy) -> Decision {
         if let Some(closed) = self.open.take_if(|open| open.closes <= now.mono)
             && !closed.more.is_empty()
         {

@@ -33,10 +33,10 @@ fn run(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
         let mut decisions: Vec<Decision> = Vec::new();
         for (session, noticed, _) in confirmed {
             decisions.push(window.died(death(session, *noticed), at(second), policy));
-            decisions.push(window.look(at(second), policy));
+            decisions.push(window.review(at(second), policy));
         }
-        decisions.push(window.look(at(second), policy));
-        decisions.push(window.look(at(second), policy));
+        decisions.push(window.review(at(second), policy));
+        decisions.push(window.review(at(second), policy));
         for decision in decisions {
             let (mark, deaths) = match decision {
                 Decision::Leave => continue,
@@ -111,7 +111,7 @@ fn paced_from_the_alert_until_the_follow_up() {
     }
     assert_eq!(window.due_in(at(20)), Some(Duration::from_secs(29)));
     assert_eq!(window.due_in(at(60)), Some(Duration::ZERO), "overdue");
-    assert_eq!(window.look(at(60), &policy), Decision::Leave, "nobody else died");
+    assert_eq!(window.review(at(60), &policy), Decision::Leave, "nobody else died");
     assert_eq!((window.due_in(at(60)), window.gathered(), window.within(at(60), &policy)), (None, 0, 0));
 }
 

@@ -66,7 +66,7 @@ fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
 
 /// Looks which program each would be started with. What role beads say counts as it was last read by a supervisor. `names` is what is
 /// wrong with names.
-pub async fn look(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
+pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
     let _ = deps.starts.role_beads.peek(deps).await;
     let mut known: BTreeMap<(Option<RigName>, Role), Program> = BTreeMap::new();
     let mut programs = Vec::new();

@@ -29,7 +29,7 @@ const TAIL: u64 = 64 << 10;
 type Noted = (&'static str, &'static str, Timestamp);
 
 /// Checks the times in the town's files; unreadable files are reported elsewhere.
-pub async fn look(deps: &Deps) -> Vec<Finding> {
+pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let mut noted: Vec<Noted> = Vec::new();
     let path = deps.paths.deacon_heartbeat();
     if let Reading::Good(heartbeat) =

@@ -51,7 +51,7 @@ struct Observed {
 }
 
 /// Checks the supervisor.
-pub async fn look(deps: &Deps) -> Vec<Finding> {
+pub async fn examine(deps: &Deps) -> Vec<Finding> {
     judge(&observe(deps).await, deps.now().wall)
 }
 

@@ -26,7 +26,7 @@ pub enum Kind {
 
 /// One path, as far as we are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct Permanent {
     /// What it is.
     pub kind: Kind,
     /// Its permission bits (`0o7777`).
@@ -49,7 +49,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 /// What stands there; `None` when nothing does.
-pub async fn standing(path: &Path) -> io::Result<Option<Standing>> {
+pub async fn standing(path: &Path) -> io::Result<Option<Permanent>> {
     let path = path.to_owned();
     blocking(move || {
         let data = match fs::metadata(&path) {
@@ -66,7 +66,7 @@ pub async fn standing(path: &Path) -> io::Result<Option<Standing>> {
         };
         let wanted = if data.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
         let writable = accessat(CWD, &path, wanted, AtFlags::EACCESS).is_ok();
-        Ok(Some(Standing { kind, mode: data.mode() & 0o7777, writable }))
+        Ok(Some(Permanent { kind, mode: data.mode() & 0o7777, writable }))
     })
     .await
 }

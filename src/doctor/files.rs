@@ -51,14 +51,14 @@ type Check = fn(&Path, &[u8]) -> Vec<FileProblem>;
 
 /// What is read, and what was wrong with it.
 #[derive(Debug, Default)]
-pub struct Look {
+pub struct Examination {
     /// Files that are there.
     pub read: usize,
     /// What is to be said of them.
     pub findings: Vec<Finding>,
 }
 
-impl Look {
+impl Examination {
     fn wrong(&mut self, problems: impl IntoIterator<Item = FileProblem>) {
         let findings = problems.into_iter().map(|problem| Finding::of_file(Severity::Wrong, &problem));
         self.findings.extend(findings);
@@ -84,58 +84,58 @@ impl Look {
 }
 
 /// Reads both settings files: the settings they mean, or `None` when ours is wrong and the supervisor would not start.
-pub async fn settings(town: Town<'_>) -> (Look, Option<Settings>) {
-    let (mut look, paths) = (Look::default(), town.1);
+pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
+    let (mut examine, paths) = (Examination::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];
-    let shared = look.bytes(town, &shared_path).await;
-    let before = look.findings.len();
-    let ours = look.bytes(town, &ours_path).await;
-    let unreadable = look.findings.len() > before;
+    let shared = examine.bytes(town, &shared_path).await;
+    let before = examine.findings.len();
+    let ours = examine.bytes(town, &ours_path).await;
+    let unreadable = examine.findings.len() > before;
     let shared = shared.as_deref().map(|bytes| (paths.shown(&shared_path), bytes));
     let ours = ours.as_deref().map(|bytes| (paths.shown(&ours_path), bytes));
     // The shared one alone as well, so that what is wrong in ours does not hide it.
-    look.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
+    examine.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
     match read::resolve(ours, shared) {
-        Ok(resolved) => (look, (!unreadable).then_some(resolved.settings)),
+        Ok(resolved) => (examine, (!unreadable).then_some(resolved.settings)),
         Err(mistakes) => {
             let advice = "correct it: the supervisor does not start with it";
-            look.wrong(mistakes.0.into_iter().map(|problem| problem.advise(advice)));
-            (look, None)
+            examine.wrong(mistakes.0.into_iter().map(|problem| problem.advise(advice)));
+            (examine, None)
         }
     }
 }
 
 /// Which rigs there are: `mayor/rigs.json` and the routes.
-pub async fn rigs(town: Town<'_>, naming: Naming) -> (Look, Vec<RigPlan>) {
-    let (mut look, (files, paths)) = (Look::default(), town);
+pub async fn rigs(town: Town<'_>, naming: Naming) -> (Examination, Vec<RigPlan>) {
+    let (mut examine, (files, paths)) = (Examination::default(), town);
     let (rigs_path, routes_path) = (paths.rigs(), paths.routes());
-    let content = look.bytes(town, &rigs_path).await;
+    let content = examine.bytes(town, &rigs_path).await;
     let shown = paths.shown(&rigs_path);
     if matches!(files.exists(&rigs_path).await, Ok(false)) {
         let what = "mayor/rigs.json is missing: a town without rigs".to_owned();
-        look.note(shown, what, "`gt rig add` creates it");
+        examine.note(shown, what, "`gt rig add` creates it");
     }
     let rigs = match content.as_deref().map(|bytes| rigs::parse(shown, bytes)) {
         Some(Ok(rigs)) => rigs,
         unusable => {
-            look.wrong(unusable.and_then(Result::err));
+            examine.wrong(unusable.and_then(Result::err));
             rigs::Rigs::default()
         }
     };
-    let routes = routes::parse(&look.bytes(town, &routes_path).await.unwrap_or_default());
-    look.wrong(routes.skipped.iter().map(|malformed| {
+    let routes = routes::parse(&examine.bytes(town, &routes_path).await.unwrap_or_default());
+    examine.wrong(routes.skipped.iter().map(|malformed| {
         let problem = FileProblem::whole(paths.shown(&routes_path), malformed.reason.clone());
         problem.at(malformed.place).advise("correct the line; until then it is skipped")
     }));
     let (plans, left_out) = rigs_plan::plan(&rigs, &routes, naming);
     // Each where its name stands in the file.
-    look.wrong(left_out.iter().map(|(key, text)| {
+    examine.wrong(left_out.iter().map(|(key, text)| {
         let problem = FileProblem::whole(shown, text.strip_prefix("mayor/rigs.json: ").unwrap_or(text));
         let place =
             key_place(content.as_deref().unwrap_or_default(), key.strip_prefix("rigs/").unwrap_or(key));
         FileProblem { place, ..problem.advise("rename the rig") }
     }));
-    (look, plans)
+    (examine, plans)
 }
 
 /// The position of a key in a JSON text, by its spelling.
@@ -148,13 +148,13 @@ fn key_place(bytes: &[u8], key: &str) -> Option<Place> {
 }
 
 /// All other files of the town, those of these rigs and those of these agents.
-pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Look {
-    let (mut look, town) = (Look::default(), (&*deps.files, &deps.paths));
+pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examination {
+    let (mut examine, town) = (Examination::default(), (&*deps.files, &deps.paths));
     let mut checks = of_town(&deps.paths);
     checks.extend(rigs.iter().flat_map(|rig| of_rig(&deps.paths, rig)));
     for (path, check) in checks {
-        if let Some(bytes) = look.bytes(town, &path).await {
-            look.wrong(check(deps.paths.shown(&path), &bytes));
+        if let Some(bytes) = examine.bytes(town, &path).await {
+            examine.wrong(check(deps.paths.shown(&path), &bytes));
         }
     }
     for rig in rigs {
@@ -163,12 +163,12 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Look {
             let shown = deps.paths.shown(&path);
             let what = format!("no {}: rig {rig} counts as operational", terminal::path(shown));
             let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
-            look.note(shown, what, hint);
+            examine.note(shown, what, hint);
         }
     }
-    look.session_ids(deps, agents).await;
-    look.registers(deps).await;
-    look
+    examine.session_ids(deps, agents).await;
+    examine.registers(deps).await;
+    examine
 }
 
 fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
@@ -221,7 +221,7 @@ fn programs<T>(path: &Path, parsed: Result<Parsed<T>, ProgramFileError>) -> Vec<
     }
 }
 
-impl Look {
+impl Examination {
     /// The conversation ids that agents noted where they work. One that is none costs a word in a nudge, no more.
     async fn session_ids(&mut self, deps: &Deps, agents: &[AgentSpec]) {
         let directories: BTreeSet<PathBuf> =
@@ -269,26 +269,26 @@ impl Look {
 }
 
 /// The event log and the feed. Lines that cannot be used are passed over by everybody, and so are notes.
-pub async fn events(deps: &Deps) -> Look {
-    let mut look = Look::default();
+pub async fn events(deps: &Deps) -> Examination {
+    let mut examine = Examination::default();
     for path in [deps.paths.events(), deps.paths.feed()] {
         let shown = deps.paths.shown(&path);
         match lines::scan(&*deps.journals, &path, EVENTS).await {
             Ok(None) => {}
             Ok(Some(scan)) => {
-                look.read += 1;
-                look.findings.extend(bad_lines(shown, &scan));
+                examine.read += 1;
+                examine.findings.extend(bad_lines(shown, &scan));
             }
             Err(error) => {
-                look.read += 1;
-                look.wrong([FileProblem::unreadable(shown, &error)]);
+                examine.read += 1;
+                examine.wrong([FileProblem::unreadable(shown, &error)]);
             }
         }
     }
-    look
+    examine
 }
 
-fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
+fn bad_lines(path: &Path, scan: &lines::Lines) -> Vec<Finding> {
     let advice = "it is skipped; its writer was interrupted";
     let told = scan.bad.iter().map(|(place, reason)| {
         let problem = FileProblem::whole(path, reason.clone()).advise(advice);
@@ -303,11 +303,11 @@ fn bad_lines(path: &Path, scan: &lines::Scan) -> Vec<Finding> {
 }
 
 /// All that was read: what is to be said of it, or that all is well.
-pub fn sum(looks: impl IntoIterator<Item = Look>) -> Vec<Finding> {
+pub fn sum(looks: impl IntoIterator<Item = Examination>) -> Vec<Finding> {
     let (mut read, mut findings) = (0, Vec::new());
-    for look in looks {
-        read += look.read;
-        findings.extend(look.findings);
+    for examine in looks {
+        read += examine.read;
+        findings.extend(examine.findings);
     }
     let broken: BTreeSet<_> = findings
         .iter()
@@ -342,7 +342,7 @@ mod tests {
     fn bad_lines_have_places_only_where_lines_were_counted_from_the_beginning() {
         let bad = vec![(Place { line: 7, column: 3 }, "no".to_owned())];
         let scan = |whole| {
-            let mut scan = lines::Scan::default();
+            let mut scan = lines::Lines::default();
             (scan.whole, scan.bad, scan.bad_count) = (whole, bad.clone(), 3);
             scan
         };

@@ -17,7 +17,7 @@ const TOLD: usize = 3;
 
 /// What was seen.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Scan {
+pub struct Lines {
     /// Whether it was checked from its beginning; else lines are counted from where the check began.
     pub whole: bool,
     /// Number of lines checked.
@@ -31,7 +31,7 @@ pub struct Scan {
     rest: Vec<u8>,
 }
 
-impl Scan {
+impl Lines {
     /// Takes the next bytes. A line that has no end yet waits for it.
     fn take(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -69,11 +69,11 @@ fn place_and_reason(line: usize, reason: &str) -> (Place, String) {
 }
 
 /// Checks at most the last `most` bytes of a file; `None` without one.
-pub async fn scan(journals: &dyn Journals, path: &Path, most: u64) -> io::Result<Option<Scan>> {
+pub async fn scan(journals: &dyn Journals, path: &Path, most: u64) -> io::Result<Option<Lines>> {
     let Some(journal) = journals.open(path).await? else { return Ok(None) };
     let length = journal.length().await?;
     let mut offset = length.saturating_sub(most);
-    let mut scan = Scan { whole: offset == 0, ..Scan::default() };
+    let mut scan = Lines { whole: offset == 0, ..Lines::default() };
     while offset < length {
         let piece = journal.read(offset, PIECE).await?;
         if piece.is_empty() {
@@ -95,7 +95,7 @@ mod tests {
         let text =
             format!("{good}\n\n{{\"ts\": tr\n{good}\n[1]\n{{\"ts\":\"noon\",\"type\":\"x\"}}\n7\n{{\"half");
         for at in [0, 5, text.len() - 3] {
-            let mut scan = Scan { whole: true, ..Scan::default() };
+            let mut scan = Lines { whole: true, ..Lines::default() };
             scan.take(&text.as_bytes()[..at]);
             scan.take(&text.as_bytes()[at..]);
             let places: Vec<_> = scan.bad.iter().map(|(place, _)| (place.line, place.column)).collect();
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn half_a_line_at_the_beginning_of_the_end_is_none() {
-        let mut scan = Scan::default();
+        let mut scan = Lines::default();
         scan.take(b"ype\":\"x\"}\njunk\n");
         assert_eq!((scan.bad_count, scan.bad[0].0.line), (1, 2));
     }

@@ -11,7 +11,7 @@ use std::{future::Future, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
-use self::files::Look;
+use self::files::Examination;
 use crate::{
     agent::spec::AgentSpec,
     deps::Deps,
@@ -118,7 +118,7 @@ async fn areas(
     deps: &Deps,
     reported: &OpenProblems,
     rigs: &[RigPlan],
-    read: [Look; 2],
+    read: [Examination; 2],
     usable: bool,
 ) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
@@ -126,17 +126,17 @@ async fn areas(
     let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
     let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
-        within(Area::Supervisor, daemon::look(deps)),
+        within(Area::Supervisor, daemon::examine(deps)),
         within(Area::Files, async {
             let (all, events) = tokio::join!(files::all(deps, &names, &everybody), within_events(deps));
             files::sum(read.into_iter().chain([all, events]))
         }),
-        within(Area::Permissions, permissions::look(deps, &names)),
-        within(Area::Locks, obstacles::look(deps, &names)),
-        within(Area::Tools, tools::look(deps)),
-        within(Area::Agents, agents::look(deps, &everybody, &bad_names)),
+        within(Area::Permissions, permissions::examine(deps, &names)),
+        within(Area::Locks, obstacles::examine(deps, &names)),
+        within(Area::Tools, tools::examine(deps)),
+        within(Area::Agents, agents::examine(deps, &everybody, &bad_names)),
         within(Area::Tmux, servers(deps, &everybody, usable)),
-        within(Area::Clock, clock::look(deps)),
+        within(Area::Clock, clock::examine(deps)),
     );
     let (supervisor, files, permissions, locks, tools, agents, tmux, clock) = found;
     let found = [supervisor, files, permissions, locks, tools, agents, tmux, clock];
@@ -144,10 +144,10 @@ async fn areas(
 }
 
 /// Large files of events take the longest, and are the least of what can be wrong.
-async fn within_events(deps: &Deps) -> Look {
-    timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Look {
+async fn within_events(deps: &Deps) -> Examination {
+    timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Examination {
         findings: vec![Area::Files.note("the event files could not be checked in time", "")],
-        ..Look::default()
+        ..Examination::default()
     })
 }
 
@@ -159,15 +159,15 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
     let refused = service::refusal(&deps.paths, &deps.settings()).await;
     let refused = refused.map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
     let town = tmux::Town::new(deps, agents);
-    let looked = servers::look(deps, &town, adapters::socket_variable()).await;
+    let looked = servers::examine(deps, &town, adapters::socket_variable()).await;
     let findings = looked.unwrap_or_else(|why| {
         vec![Area::Tmux.note(format!("the tmux servers could not be checked: {why}"), "")]
     });
     refused.into_iter().chain(findings).collect()
 }
 
-async fn within(area: Area, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
-    timeout(LIMIT, look).await.unwrap_or_else(|_| vec![late(area, LIMIT)])
+async fn within(area: Area, examine: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    timeout(LIMIT, examine).await.unwrap_or_else(|_| vec![late(area, LIMIT)])
 }
 
 fn late(area: Area, limit: Duration) -> Finding {

@@ -28,7 +28,7 @@ const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Checks for obstacles; takes 2 s when the lock of the event log is held.
-pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
+pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let (shutdown, events) = tokio::join!(shutdown(deps), events(deps));
     let mut findings: Vec<Finding> = shutdown.map(of_shutdown).into_iter().collect();
     findings.extend(events.map(|holders| of_events(&holders)));
@@ -83,8 +83,8 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
 /// Who has held `.events.jsonl.lock` all the time. What cannot be examined is reported with the permissions.
 async fn events(deps: &Deps) -> Option<Vec<Holder>> {
     let path = deps.paths.events_lock();
-    for look in 0..=LOOKS {
-        if look > 0 {
+    for examine in 0..=LOOKS {
+        if examine > 0 {
             sleep(BETWEEN_LOOKS).await;
         }
         if !matches!(deps.files.probe_lock(&path).await, Ok(LockState::Held)) {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    disk::{self, Kind, Room, Standing},
+    disk::{self, Kind, Permanent, Room},
     finding::{Area, Finding},
 };
 use crate::{
@@ -33,7 +33,7 @@ const FILE: Need = Need { kind: Kind::File, closed: None };
 const OWN_FILE: Need = Need { kind: Kind::File, closed: Some(0o600) };
 
 /// Checks the permissions.
-pub async fn look(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
+pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let town = &deps.paths;
     let mut wanted = vec![
         (town.root().to_owned(), DIRECTORY),
@@ -95,7 +95,7 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
 }
 
 /// What is wrong with a path that stands so; one that is not there is made at the start.
-fn of_path(path: &Path, need: Need, standing: Result<Option<Standing>, String>) -> Option<Finding> {
+fn of_path(path: &Path, need: Need, standing: Result<Option<Permanent>, String>) -> Option<Finding> {
     let shown = terminal::path(path);
     let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));
     let standing = match standing {
@@ -150,11 +150,11 @@ mod tests {
 
     #[test]
     fn paths() {
-        let standing = |kind, mode, writable| Ok(Some(Standing { kind, mode, writable }));
+        let standing = |kind, mode, writable| Ok(Some(Permanent { kind, mode, writable }));
         let directory = |mode, writable| standing(Kind::Directory, mode, writable);
         let file = |mode, writable| standing(Kind::File, mode, writable);
         #[rustfmt::skip]
-        let cases: [(&str, Need, Result<Option<Standing>, String>, Option<(Severity, &str)>); 15] = [
+        let cases: [(&str, Need, Result<Option<Permanent>, String>, Option<(Severity, &str)>); 15] = [
             ("another's", DIRECTORY, directory(0o755, false), Some((Wrong, "p cannot be written to"))),
             ("not made yet", DIRECTORY, Ok(None), None),
             ("a file in the way", DIRECTORY, file(0o644, true), Some((Wrong, "p is not a directory"))),

@@ -43,7 +43,7 @@ const OPTIONS: &[&str] =
 const CLIENTS: &[&str] = &["list-clients", "-F", "#{client_control_mode}:#{session_name}"];
 
 /// Queries the servers; an error says why that is impossible. `variable` is `GT_TMUX_SOCKET`.
-pub async fn look(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
+pub async fn examine(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
     let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
     let ability = ability(&printed);
     let places = disk::tmux_places(adapters::socket(&deps.settings())).await;

@@ -52,7 +52,7 @@ struct Observed {
 }
 
 /// Asks all of them, side by side.
-pub async fn look(deps: &Deps) -> Vec<Finding> {
+pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let observed = futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await;
     observed.iter().map(of_tool).collect()
 }

@@ -5,7 +5,7 @@
 use crate::{commands::CommandError, ports::Ports};
 
 /// Whether an error says only that a program is not installed, which was reported where it was run.
-pub fn is_told(error: &str) -> bool {
+pub fn is_reported(error: &str) -> bool {
     error.contains(" is not installed or not on PATH (needed for ")
 }
 
@@ -45,8 +45,8 @@ mod tests {
         let line = || "bd show a".to_owned();
         let missing = CommandError::NotFound { program: "bd".into(), line: line() };
         let late = CommandError::TimedOut { line: line(), limit: std::time::Duration::from_secs(30) };
-        assert!(is_told(&missing.to_string()), "{missing}");
-        assert!(is_told(&format!("the deacon's inbox cannot be read: {missing}")));
-        assert!(!is_told(&late.to_string()), "{late}");
+        assert!(is_reported(&missing.to_string()), "{missing}");
+        assert!(is_reported(&format!("the deacon's inbox cannot be read: {missing}")));
+        assert!(!is_reported(&late.to_string()), "{late}");
     }
 }

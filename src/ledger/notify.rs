@@ -10,7 +10,7 @@ use super::Ledger;
 use crate::commands::Command;
 
 /// Sends an alert, which must serialise to a JSON object; does nothing when no command is set.
-pub async fn tell(ledger: &Ledger, alert: &(impl Serialize + Sync)) {
+pub async fn send(ledger: &Ledger, alert: &(impl Serialize + Sync)) {
     let (settings, key) = (ledger.settings(), "notify/command");
     let Some(line) = &settings.notify.command else {
         ledger.problems.clear(key);

@@ -142,13 +142,13 @@ mod tests {
     /// What happens, at a millisecond.
     enum Step {
         /// A full scan that began then found these.
-        Look(u64, &'static [u32]),
+        FullScan(u64, &'static [u32]),
         /// A quick scan, of young processes only.
-        Glance(u64, &'static [u32]),
+        QuickScan(u64, &'static [u32]),
         /// This one was reported to have exited.
         Ended(u64, u32),
     }
-    use Step::{Ended, Glance, Look};
+    use Step::{Ended, FullScan, QuickScan};
 
     #[test]
     fn history_grid() {
@@ -156,20 +156,20 @@ mod tests {
         let cases: [(&str, &[Step], u64, &[u32], &[u32]); 15] = [
             // what                                    happened                                           then  running  recent
             ("nothing was ever seen",                  &[],                                               0,    &[],     &[]),
-            ("it runs",                                &[Look(0, &[5])],                                  9,    &[5],    &[5]),
-            ("it runs for long",                       &[Look(0, &[5]), Look(90_000, &[5])],              95_000, &[5],  &[5]),
-            ("nobody has looked for long",             &[Look(0, &[5])],                                  90_000, &[5],  &[5]),
-            ("gone a moment ago",                      &[Look(0, &[5]), Look(100, &[])],                  200,  &[],     &[5]),
-            ("gone, at the last moment",               &[Look(0, &[5]), Look(100, &[])],                  10_000, &[],   &[5]),
-            ("gone for long",                          &[Look(0, &[5]), Look(100, &[])],                  10_001, &[],   &[]),
-            ("the young do not show it",               &[Look(0, &[5]), Glance(100, &[6])],               200,  &[5, 6], &[5, 6]),
-            ("told that it ended",                     &[Look(0, &[5]), Ended(5_000, 5)],                 15_000, &[],   &[5]),
-            ("told that it ended, long ago",           &[Look(0, &[5]), Ended(5_000, 5)],                 15_001, &[],   &[]),
-            ("told twice",                             &[Look(0, &[5]), Ended(100, 5), Ended(9_000, 5)],  10_200, &[],   &[]),
+            ("it runs",                                &[FullScan(0, &[5])],                                  9,    &[5],    &[5]),
+            ("it runs for long",                       &[FullScan(0, &[5]), FullScan(90_000, &[5])],              95_000, &[5],  &[5]),
+            ("nobody has looked for long",             &[FullScan(0, &[5])],                                  90_000, &[5],  &[5]),
+            ("gone a moment ago",                      &[FullScan(0, &[5]), FullScan(100, &[])],                  200,  &[],     &[5]),
+            ("gone, at the last moment",               &[FullScan(0, &[5]), FullScan(100, &[])],                  10_000, &[],   &[5]),
+            ("gone for long",                          &[FullScan(0, &[5]), FullScan(100, &[])],                  10_001, &[],   &[]),
+            ("the young do not show it",               &[FullScan(0, &[5]), QuickScan(100, &[6])],               200,  &[5, 6], &[5, 6]),
+            ("told that it ended",                     &[FullScan(0, &[5]), Ended(5_000, 5)],                 15_000, &[],   &[5]),
+            ("told that it ended, long ago",           &[FullScan(0, &[5]), Ended(5_000, 5)],                 15_001, &[],   &[]),
+            ("told twice",                             &[FullScan(0, &[5]), Ended(100, 5), Ended(9_000, 5)],  10_200, &[],   &[]),
             ("told of a stranger",                     &[Ended(100, 7)],                                  200,  &[],     &[]),
-            ("an older look comes in late",            &[Glance(50, &[5]), Look(40, &[])],                100,  &[5],    &[5]),
-            ("an older look comes after its end",      &[Look(0, &[5]), Ended(50, 5), Look(40, &[5])],    100,  &[],     &[5]),
-            ("taken for ended, and seen again",        &[Look(0, &[5]), Look(50, &[]), Look(60, &[5])],   100,  &[5],    &[5]),
+            ("an older look comes in late",            &[QuickScan(50, &[5]), FullScan(40, &[])],                100,  &[5],    &[5]),
+            ("an older look comes after its end",      &[FullScan(0, &[5]), Ended(50, 5), FullScan(40, &[5])],    100,  &[],     &[5]),
+            ("taken for ended, and seen again",        &[FullScan(0, &[5]), FullScan(50, &[]), FullScan(60, &[5])],   100,  &[5],    &[5]),
         ];
         for (name, steps, then, running, recent) in cases {
             let mut noted = Noted::default();
@@ -177,8 +177,8 @@ mod tests {
                 let found =
                     |pids: &[u32]| pids.iter().map(|pid| operation(*pid, 1, &[1])).collect::<Vec<_>>();
                 match step {
-                    Look(at, pids) => drop(noted.note(&found(pids), true, ms(*at))),
-                    Glance(at, pids) => drop(noted.note(&found(pids), false, ms(*at))),
+                    FullScan(at, pids) => drop(noted.note(&found(pids), true, ms(*at))),
+                    QuickScan(at, pids) => drop(noted.note(&found(pids), false, ms(*at))),
                     Ended(at, pid) => noted.ended(*pid, 1, ms(*at)),
                 }
             }

@@ -32,7 +32,7 @@ pub struct Operations(Arc<Register>);
 struct Register {
     noted: Mutex<Noted>,
     /// The full scan, shared by concurrent callers.
-    look: Shared<Answer>,
+    full_scan: Shared<Answer>,
 }
 
 type Answer = Result<Vec<Operation>, ProcessesError>;
@@ -42,7 +42,7 @@ impl Operations {
     ///
     /// The scan began after this was called, and concurrent callers share one. It fails when the process
     /// table cannot be read, or not within five seconds.
-    pub async fn look(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
+    pub async fn full_scan(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let make = || async {
             let began = ports.now().mono;
             survey(ports, None).await.map(|found| {
@@ -52,11 +52,11 @@ impl Operations {
                 whole.into_iter().filter(|it| found.iter().any(|one| one.pid == it.pid)).collect()
             })
         };
-        self.0.look.begun_after_now(make).await
+        self.0.full_scan.begun_after_now(make).await
     }
 
     /// Scans the youngest processes only, which costs little, and returns the commands that are new.
-    pub async fn glance(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
+    pub async fn quick_scan(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let began = ports.now().mono;
         let found = survey(ports, Some(YOUNG)).await?;
         Ok(self.noted().note(&found, false, began))

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use async_trait::async_trait;
 
-pub mod beginnings;
+pub mod exec_watcher;
 mod invocation;
 #[cfg(target_os = "linux")]
 mod linux;

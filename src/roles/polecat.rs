@@ -18,7 +18,7 @@ use crate::{
     },
     ledger::snapshot::AgentSnapshot,
     roles::audit::rounds::Audit,
-    sessions::sweep::Sweep,
+    sessions::scan::Scan,
     supervision::messages::Report,
 };
 
@@ -42,8 +42,8 @@ impl Role for Polecat {
 
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
-            Occasion::Heartbeat(sweep) => !is_idle(owner) || shows(sweep, owner),
-            Occasion::Scan(sweep) => owner.is_news(sweep) && (!is_idle(owner) || shows(sweep, owner)),
+            Occasion::Heartbeat(scan) => !is_idle(owner) || shows(scan, owner),
+            Occasion::Scan(scan) => owner.is_news(scan) && (!is_idle(owner) || shows(scan, owner)),
             Occasion::TownChange => !is_idle(owner) && !owner.is_alive(),
         }
     }
@@ -113,6 +113,6 @@ fn is_idle(owner: &Owner) -> bool {
     matches!(owner.state(), State::Unseen | State::Absent { .. })
 }
 
-fn shows(sweep: &Sweep, owner: &Owner) -> bool {
-    sweep.sessions.as_ref().is_ok_and(|sessions| sessions.contains_key(&owner.spec().session))
+fn shows(scan: &Scan, owner: &Owner) -> bool {
+    scan.sessions.as_ref().is_ok_and(|sessions| sessions.contains_key(&owner.spec().session))
 }

@@ -33,7 +33,7 @@ use crate::{
         root::{self, RootError},
         settings::Settings,
         temporary,
-        watch::SystemHints,
+        watch::SystemFsWatcher,
     },
     tree::{
         self, RunError,
@@ -230,7 +230,7 @@ async fn supervise(
         deps: deps.clone(),
         control: control::actor::child(deps.clone(), problems, process),
         settings: Arc::new(settings_in_force),
-        hints: Arc::new(SystemHints::new(paths.root())),
+        fs_watcher: Arc::new(SystemFsWatcher::new(paths.root())),
         process,
         may_fail: true,
     };
@@ -279,9 +279,9 @@ async fn prepare_own_directory(deps: &Deps) {
     let shown = terminal::path(deps.paths.shown(&path));
     let feed = deps.paths.feed();
     let made = disk_task::run(&path, move |path| {
-        journal::disk::sweep(&feed);
+        journal::disk::scan(&feed);
         own_directory::prepare(path)?;
-        temporary::sweep_once(path);
+        temporary::clean_once(path);
         Ok(())
     });
     if let Err(error) = made.await {
@@ -332,7 +332,7 @@ async fn listen(
                 match signal {
                     Signal::Stop => break,
                     Signal::Reload => log.reopen(),
-                    Signal::LookNow | Signal::RereadRestartState => {}
+                    Signal::HeartbeatNow | Signal::RereadRestartState => {}
                 }
                 tree.tell(signal);
             }

@@ -21,7 +21,7 @@ pub fn register(last_resort: LastResort) -> io::Result<Signals> {
         let mut stopping = false;
         for number in raw.forever() {
             let signal = match number {
-                SIGUSR1 => Signal::LookNow,
+                SIGUSR1 => Signal::HeartbeatNow,
                 SIGUSR2 => Signal::RereadRestartState,
                 SIGHUP => Signal::Reload,
                 _ if stopping => last_resort.leave(),

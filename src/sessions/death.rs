@@ -17,7 +17,7 @@ pub enum Sign {
     /// The end of the server.
     Server,
     /// A full scan: nothing had reported it before.
-    Sweep,
+    Scan,
 }
 
 impl fmt::Display for Sign {
@@ -26,7 +26,7 @@ impl fmt::Display for Sign {
             Sign::Process => "process exited",
             Sign::Window => "window closed",
             Sign::Server => "tmux server exited",
-            Sign::Sweep => "found by a scan",
+            Sign::Scan => "found by a scan",
         })
     }
 }

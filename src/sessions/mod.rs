@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
 pub mod death;
-pub mod sweep;
+pub mod scan;
 pub mod table;
 pub mod tmux;
 pub mod watcher;
@@ -275,7 +275,7 @@ pub trait Sessions: Send + Sync {
     async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError>;
 
     /// A counter that moves whenever something about the set of sessions may have changed: a session or pane was born
-    /// or ended, the server went away or came back. A hint to look again, never the truth.
+    /// or ended, the server went away or came back. A hint to probe again, never the truth.
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// The facts. Those that no receiver got show in the next list.

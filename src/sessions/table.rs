@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use super::{
     Fact, Pane, Session,
     death::{Death, Sign},
-    sweep::{Sweep, Trees},
+    scan::{Scan, Trees},
 };
 use crate::clock::Now;
 
@@ -76,7 +76,7 @@ impl SessionTable {
     }
 
     /// Takes over what a scan showed, which was done `now`. Returns the deaths that nothing reported before it.
-    pub fn scanned(&mut self, scan: &Sweep, now: Now) -> Vec<Death> {
+    pub fn scanned(&mut self, scan: &Scan, now: Now) -> Vec<Death> {
         let Ok(sessions) = &scan.sessions else { return Vec::new() };
         if self.server_exited.is_some_and(|exited| scan.begun.mono < exited.mono) {
             return Vec::new();
@@ -166,7 +166,7 @@ impl Row {
     }
 
     /// A scan shows these panes of it, or none.
-    fn scanned(&mut self, id: &str, panes: &[Pane], scan: &Sweep, now: Now) -> Option<Death> {
+    fn scanned(&mut self, id: &str, panes: &[Pane], scan: &Scan, now: Now) -> Option<Death> {
         self.learn(panes.iter().filter(|pane| lives(pane, &scan.trees)), scan.begun);
         let shows = |pid: u32, process: &Process| match panes.iter().find(|pane| pane.pid == pid) {
             Some(pane) => lives(pane, &scan.trees),
@@ -175,7 +175,7 @@ impl Row {
         let missed = self.processes.iter().filter(|(pid, process)| !process.exited && !shows(**pid, process));
         let missed: Vec<u32> = missed.map(|(pid, _)| *pid).collect();
         let exit = panes.iter().filter(|pane| missed.contains(&pane.pid)).find_map(|pane| pane.exit_status);
-        let death = if missed.is_empty() { None } else { self.dies(id, exit, Sign::Sweep, now) };
+        let death = if missed.is_empty() { None } else { self.dies(id, exit, Sign::Scan, now) };
         self.processes.retain(|pid, process| {
             shows(*pid, process) || process.exited && panes.iter().any(|pane| pane.pid == *pid)
         });

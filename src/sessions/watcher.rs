@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     Fact, Session, Sessions,
     death::Death,
-    sweep::{Sweep, sweep_within},
+    scan::{Scan, scan_within},
     table::SessionTable,
     tmux::{Socket, Tmux, TmuxConfig},
 };
@@ -172,7 +172,7 @@ impl Watcher {
 
     async fn scan(&mut self) {
         let begun = self.clock.now();
-        let scan = sweep_within(SCAN_LIMIT, &self.tmux, &self.processes, begun).await;
+        let scan = scan_within(SCAN_LIMIT, &self.tmux, &self.processes, begun).await;
         let any = scan.sessions.as_ref().is_ok_and(|sessions| !sessions.is_empty());
         self.due = self.clock.now().mono + if any { SCAN_EVERY } else { SCAN_FOR_FIRST };
         // Facts that came meanwhile are older than what the scan shows of them.
@@ -186,7 +186,7 @@ impl Watcher {
         self.scanned(&scan, self.clock.now());
     }
 
-    fn scanned(&mut self, scan: &Sweep, now: Now) {
+    fn scanned(&mut self, scan: &Scan, now: Now) {
         let deaths = self.table.scanned(scan, now);
         self.died(deaths);
         match &scan.sessions {

@@ -85,7 +85,7 @@ impl Heartbeat {
             return None;
         }
         self.began = Some(now);
-        // The session watch is asked first, for its sweep.
+        // The session watch is asked first, for its scan.
         let waiting_for = BTreeSet::from([SESSIONS.to_owned()]);
         self.running = Some(Running { asked: false, waiting_for, missed: BTreeSet::new() });
         Some(self.count + 1)
@@ -97,7 +97,7 @@ impl Heartbeat {
     }
 
     /// The session watch cannot be asked in heartbeat `number`.
-    pub fn sweep_missed(&mut self, number: u64) {
+    pub fn scan_missed(&mut self, number: u64) {
         if let Some(running) = self.current(number)
             && running.waiting_for.remove(SESSIONS)
         {
@@ -105,8 +105,8 @@ impl Heartbeat {
         }
     }
 
-    /// The sweep of heartbeat `number` is there.
-    pub fn swept(&mut self, number: u64, now: Now) -> Option<Complete> {
+    /// The scan of heartbeat `number` is there.
+    pub fn scanned(&mut self, number: u64, now: Now) -> Option<Complete> {
         self.answered(number, SESSIONS, Vec::new(), Vec::new(), now)
     }
 
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(heartbeat.begin(at(0)), Some(1));
         assert_eq!(heartbeat.begin(at(1)), None, "never two at a time");
         assert!(heartbeat.is_to_ask(1) && !heartbeat.is_to_ask(2));
-        assert_eq!(heartbeat.swept(1, at(1)), None);
+        assert_eq!(heartbeat.scanned(1, at(1)), None);
         assert_eq!(heartbeat.asked(1, parts(&["deacon", "rig r"]), vec![], at(1)), None);
         assert!(!heartbeat.is_to_ask(1));
         assert_eq!(heartbeat.answered(1, "rig r", parts(&["r/witness"]), vec![], at(1)), None);
@@ -212,7 +212,7 @@ mod tests {
     fn reports_who_is_late_and_ignores_late_answers() {
         let mut heartbeat = Heartbeat::default();
         let _ = heartbeat.begin(at(0));
-        let _ = heartbeat.swept(1, at(0));
+        let _ = heartbeat.scanned(1, at(0));
         let _ = heartbeat.asked(1, parts(&["deacon", "boot"]), vec![], at(0));
         let _ = heartbeat.answered(1, "boot", vec![], vec![], at(0));
         let complete = heartbeat.deadline(1, at(60)).unwrap();
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(heartbeat.answered(1, "deacon", vec![], vec![], at(61)), None);
         assert_eq!(heartbeat.deadline(1, at(61)), None, "a stale deadline does nothing");
         assert_eq!(heartbeat.begin(at(180)), Some(2));
-        assert_eq!(heartbeat.swept(1, at(180)), None);
+        assert_eq!(heartbeat.scanned(1, at(180)), None);
         assert_eq!(heartbeat.waiting_for(), ["sessions"]);
     }
 
@@ -236,7 +236,7 @@ mod tests {
     fn a_town_without_parts_completes_at_once() {
         let mut heartbeat = Heartbeat::default();
         let _ = heartbeat.begin(at(0));
-        assert_eq!(heartbeat.swept(1, at(0)), None);
+        assert_eq!(heartbeat.scanned(1, at(0)), None);
         assert!(heartbeat.asked(1, vec![], vec![], at(0)).is_some());
     }
 
@@ -246,17 +246,17 @@ mod tests {
         // The session watch, a part, and a part under a part.
         let mut heartbeat = Heartbeat::default();
         let _ = heartbeat.begin(at(0));
-        heartbeat.sweep_missed(1);
+        heartbeat.scan_missed(1);
         assert!(heartbeat.is_to_ask(1), "the others are asked all the same");
         assert_eq!(heartbeat.asked(1, parts(&["rig r"]), parts(&["deacon"]), at(1)), None);
         let complete = heartbeat.answered(1, "rig r", vec![], parts(&["r/witness"]), at(2)).unwrap();
         assert_eq!(complete.late, late(&["sessions", "deacon", "r/witness"]));
-        // A sweep that comes after the others were asked is in time.
+        // A scan that comes after the others were asked is in time.
         let _ = heartbeat.begin(at(180));
         assert_eq!(heartbeat.asked(2, parts(&["boot"]), vec![], at(200)), None);
         assert_eq!(heartbeat.answered(2, "boot", vec![], vec![], at(201)), None);
         assert_eq!(heartbeat.waiting_for(), ["sessions"]);
-        assert_eq!(heartbeat.swept(2, at(210)).unwrap().late, late(&[]));
+        assert_eq!(heartbeat.scanned(2, at(210)).unwrap().late, late(&[]));
     }
 
     #[test]

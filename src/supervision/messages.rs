@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::heartbeat::PartName;
 use crate::{
     ledger::{inbox::Message, snapshot::AgentSnapshot},
-    sessions::{death::Death, sweep::Sweep},
+    sessions::{death::Death, scan::Scan},
     supervision::work::ReplyTo,
     town::identity::{Identity, RigName},
 };
@@ -20,7 +20,7 @@ pub enum Broadcast {
     /// From the root: probe again, decide, and answer this heartbeat.
     Heartbeat(Beat),
     /// From the root: a full scan was made.
-    Swept(Arc<Sweep>),
+    Scanned(Arc<Scan>),
     /// From the session watch: a session ended, or something in it. Sent to the actor of its agent, and to no other.
     Died(Death),
     /// From the root: the settings or files of the town changed; what was decided by them may be different now.
@@ -52,15 +52,15 @@ pub enum Broadcast {
 pub struct Beat {
     /// Its number; goes back with the answer.
     pub number: u64,
-    /// The sweep it began with.
-    pub sweep: Arc<Sweep>,
+    /// The scan it began with.
+    pub scan: Arc<Scan>,
 }
 
 /// What a part reports to the root.
 #[derive(Debug, Clone)]
 pub enum Report {
     /// It has probed and started what it decided; the parts in `delegated` answer for themselves.
-    Looked {
+    Probed {
         /// The heartbeat's number.
         number: u64,
         /// Who answers.
@@ -86,8 +86,8 @@ pub enum Report {
 
 impl Report {
     /// This part has probed, and has no parts under it.
-    pub fn looked(number: u64, part: impl Into<PartName>) -> Report {
-        Report::Looked { number, part: part.into(), delegated: Vec::new(), missed: Vec::new() }
+    pub fn probed(number: u64, part: impl Into<PartName>) -> Report {
+        Report::Probed { number, part: part.into(), delegated: Vec::new(), missed: Vec::new() }
     }
 }
 

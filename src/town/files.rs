@@ -19,7 +19,7 @@ use super::{
     disk_task, hold,
     opening::{self, Whose},
     own_directory,
-    root::{Kind, Probe},
+    root::{Kind, Status},
     temporary::Temporary,
 };
 use crate::terminal;
@@ -125,7 +125,7 @@ impl Files for Disk {
     }
 }
 
-impl Probe for Disk {
+impl Status for Disk {
     fn kind(&self, path: &Path) -> io::Result<Kind> {
         kind(path)
     }

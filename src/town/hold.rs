@@ -54,7 +54,7 @@ impl Hold {
     }
 
     /// Compares.
-    pub fn look(&self) -> Option<Lost> {
+    pub fn check(&self) -> Option<Lost> {
         let changes = [
             (&self.root, "is gone: the town was moved or deleted", "was replaced by another directory"),
             (
@@ -108,7 +108,7 @@ pub fn take(hold: Hold) -> io::Result<()> {
 pub fn verify() -> io::Result<()> {
     let Some(hold) = HOLD.get() else { return Ok(()) };
     let before = LOST.borrow().clone();
-    match before.or_else(|| hold.look()) {
+    match before.or_else(|| hold.check()) {
         None => Ok(()),
         Some(lost) => {
             LOST.send_if_modified(|before| before.is_none().then(|| *before = Some(lost.clone())).is_some());
@@ -186,7 +186,7 @@ mod tests {
             let (lock, _) = opening::for_writing(&paths.daemon_lock(), Whose::Ours, 0o644).unwrap();
             let hold = Hold::of(&paths, &lock).unwrap();
             act(paths.root());
-            let lost = hold.look().map(|lost| lost.to_string());
+            let lost = hold.check().map(|lost| lost.to_string());
             assert_eq!(lost.is_some(), expected.is_some(), "{name}: {lost:?}");
             assert!(lost.is_none_or(|lost| lost.contains(expected.unwrap())), "{name}");
         }

@@ -2,7 +2,7 @@
 //!
 //! The rule of Gas Town 0.2.6 to 0.3 (`internal/workspace/find.go`): `--town`, `GT_TOWN_ROOT`, `GT_ROOT`, then up from
 //! the working directory. Whoever names a town means that one: a name that is wrong is an error, never a reason to look
-//! elsewhere and supervise another town. The disk is asked through [`Probe`] only; [`find_here`] fills in this process's own.
+//! elsewhere and supervise another town. The disk is asked through [`Status`] only; [`find_here`] fills in this process's own.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ pub enum Kind {
 }
 
 /// The port: what the search asks of the disk. Symbolic links are followed.
-pub trait Probe {
+pub trait Status {
     /// What stands there.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// The absolute path without symbolic links.
@@ -95,7 +95,7 @@ pub fn find(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
     cwd: &Path,
-    disk: &dyn Probe,
+    disk: &dyn Status,
 ) -> Result<PathBuf, RootError> {
     find_and_say(explicit, env, cwd, disk).map(|(root, _)| root)
 }
@@ -105,7 +105,7 @@ pub fn find_and_say(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
     cwd: &Path,
-    disk: &dyn Probe,
+    disk: &dyn Status,
 ) -> Result<(PathBuf, Option<&'static str>), RootError> {
     let by_variable = |variable| env(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     let named_by = explicit.map(|path| ("--town", path.to_owned())).or_else(|| {
@@ -118,7 +118,7 @@ pub fn find_and_say(
     canonical(&root, disk).map(|root| (root, None))
 }
 
-fn named(by: &'static str, path: &Path, disk: &dyn Probe) -> Result<PathBuf, RootError> {
+fn named(by: &'static str, path: &Path, disk: &dyn Status) -> Result<PathBuf, RootError> {
     let path = path.to_owned();
     match kind(&path, disk)? {
         Kind::Missing => Err(RootError::Missing { by, path }),
@@ -130,7 +130,7 @@ fn named(by: &'static str, path: &Path, disk: &dyn Probe) -> Result<PathBuf, Roo
 
 /// The nearest town above; inside a worktree the outermost, because a worktree of Gas Town's own source has a
 /// `mayor/town.json` too. Without any, the nearest directory that has a `mayor` in it.
-fn walk(cwd: &Path, disk: &dyn Probe) -> Result<Option<PathBuf>, RootError> {
+fn walk(cwd: &Path, disk: &dyn Status) -> Result<Option<PathBuf>, RootError> {
     let in_worktree = inside_worktree(cwd);
     let (mut town, mut fallback) = (None, None);
     for dir in cwd.ancestors() {
@@ -155,15 +155,15 @@ fn inside_worktree(path: &Path) -> bool {
     names.any(|name| name == "polecats" || name == "crew") && names.next().is_some()
 }
 
-fn is_town(dir: &Path, disk: &dyn Probe) -> Result<bool, RootError> {
+fn is_town(dir: &Path, disk: &dyn Status) -> Result<bool, RootError> {
     Ok(kind(&dir.join("mayor/town.json"), disk)? == Kind::File)
 }
 
-fn kind(path: &Path, disk: &dyn Probe) -> Result<Kind, RootError> {
+fn kind(path: &Path, disk: &dyn Status) -> Result<Kind, RootError> {
     disk.kind(path).map_err(|source| RootError::Unreadable { path: path.to_owned(), source })
 }
 
-fn canonical(path: &Path, disk: &dyn Probe) -> Result<PathBuf, RootError> {
+fn canonical(path: &Path, disk: &dyn Status) -> Result<PathBuf, RootError> {
     disk.canonical(path).map_err(|source| RootError::Unreadable { path: path.to_owned(), source })
 }
 
@@ -174,7 +174,7 @@ mod tests {
     /// Files by path; their parents are directories.
     struct Paper(&'static [&'static str]);
 
-    impl Probe for Paper {
+    impl Status for Paper {
         fn kind(&self, path: &Path) -> io::Result<Kind> {
             if path.starts_with("/locked") {
                 return Err(io::ErrorKind::PermissionDenied.into());

@@ -30,7 +30,7 @@ use crate::town::{
 
 /// The port: where the supervisor can be asked.
 #[async_trait]
-pub trait Door: Send + Sync {
+pub trait ControlListener: Send + Sync {
     /// Creates the socket of this town and replaces an existing one, unless the one created before is still in its
     /// place. `None`: there is nothing new to serve. An error says what is in the way.
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>>;
@@ -47,10 +47,10 @@ pub struct Opened {
 
 /// The real socket.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SocketDoor;
+pub struct SocketListener;
 
 #[async_trait]
-impl Door for SocketDoor {
+impl ControlListener for SocketListener {
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {
         let paths = paths.clone();
         let path = paths.socket();

@@ -27,7 +27,7 @@ const TRIES: u32 = 100;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// Directories that were swept by this process.
-static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static CLEANED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A temporary file; gone when it is dropped before it was installed.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Temporary {
     /// An empty one, to take the place of `target`.
     pub fn beside(target: &Path, mode: u32) -> io::Result<Temporary> {
         if let Some(directory) = target.parent() {
-            sweep_once(directory);
+            clean_once(directory);
         }
         let name = target.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let mut tries = 0;
@@ -85,14 +85,14 @@ fn writer(name: &str) -> Option<u32> {
 }
 
 /// Takes away what killed processes left in this directory, the first time this process asks for it.
-pub fn sweep_once(directory: &Path) {
-    let is_new = SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.to_owned());
+pub fn clean_once(directory: &Path) {
+    let is_new = CLEANED.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.to_owned());
     if is_new {
-        sweep(directory);
+        clean(directory);
     }
 }
 
-fn sweep(directory: &Path) {
+fn clean(directory: &Path) {
     // What cannot be listed or removed stays: it does no harm.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let process = entry.file_name().to_str().and_then(writer);

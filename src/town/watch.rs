@@ -3,7 +3,7 @@
 //! There is one for the town's files, one for its event log, one for its bead databases, and one for the export that `bd` (0.47
 //! to 0.49) writes after each change of a database, which says that mail may have come. A database changes all the time, and
 //! some readers write to its log: its counter only says that comparing its files may be worth it.
-//! A hint to look again, never the truth: the operating system may drop events, and what changed is not told. Reading a
+//! A hint to probe again, never the truth: the operating system may drop events, and what changed is not told. Reading a
 //! file never moves it. Not recursive; nothing polls.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
 
@@ -28,7 +28,7 @@ use crate::terminal;
 
 /// The port: reports that something in the town's directories changed.
 #[async_trait]
-pub trait Hints: Send + Sync {
+pub trait FsWatcher: Send + Sync {
     /// A counter that moves with each change.
     fn changes(&self) -> watch::Receiver<u64>;
 
@@ -50,18 +50,18 @@ pub trait Hints: Send + Sync {
 }
 
 /// The operating system's hints; without them, changes are seen at the heartbeat.
-pub struct SystemHints {
+pub struct SystemFsWatcher {
     watch: Result<Arc<Mutex<DirectoryWatch>>, String>,
     /// Kept for the receivers when there is nothing to watch with: it never moves.
     still: watch::Sender<u64>,
     incomplete: AtomicBool,
 }
 
-impl SystemHints {
+impl SystemFsWatcher {
     /// Watches nothing yet, of the town with this root.
     pub fn new(town: &Path) -> Self {
         let watch = DirectoryWatch::new(town).map(|watch| Arc::new(Mutex::new(watch)));
-        SystemHints {
+        SystemFsWatcher {
             watch: watch.map_err(|error| error.to_string()),
             still: watch::Sender::new(0),
             incomplete: AtomicBool::new(false),
@@ -77,7 +77,7 @@ impl SystemHints {
 }
 
 #[async_trait]
-impl Hints for SystemHints {
+impl FsWatcher for SystemFsWatcher {
     fn changes(&self) -> watch::Receiver<u64> {
         self.counter(DirectoryWatch::changes)
     }
@@ -105,7 +105,7 @@ impl Hints for SystemHints {
     }
 }
 
-impl SystemHints {
+impl SystemFsWatcher {
     async fn watch_these(&self, directories: Vec<PathBuf>) -> Option<String> {
         let watch = match &self.watch {
             Ok(watch) => watch.clone(),
@@ -192,7 +192,7 @@ impl DirectoryWatch {
         let interest = Arc::new(Mutex::new(Interest::default()));
         let (moved, root, told) = (counters.clone(), town.to_owned(), interest.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error means that events were lost: look again.
+            // An error means that events were lost: probe again.
             let whose = event.as_ref().map_or(EVERYBODYS, |event| {
                 let interest = told.lock().unwrap_or_else(PoisonError::into_inner);
                 if is_change(event.kind) { whose(&root, &interest, event) } else { NOBODYS }
@@ -524,7 +524,7 @@ mod tests {
             assert!(!before.contains(&root.join("other")), "{before:?}");
             changes.mark_unchanged();
             assert!(told.watch.retarget(&wanted).is_empty());
-            // It is there, and filled, before anybody looks again.
+            // It is there, and filled, before anybody probes again.
             fs::create_dir(directory).unwrap();
             fs::write(directory.join("file"), "1").unwrap();
             told.until(directory).await;

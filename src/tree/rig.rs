@@ -47,7 +47,7 @@ pub enum RigMsg {
     /// From its children.
     Child(ChildEvent),
     /// From anybody: who is under you?
-    Probe(RpcReplyPort<Vec<ActorReport>>),
+    Status(RpcReplyPort<Vec<ActorReport>>),
 }
 
 /// The actor.
@@ -63,7 +63,7 @@ pub fn name(rig: &RigName) -> String {
 pub fn child(deps: &Arc<Deps>, plan: &RigPlan, answers: &ReportTo) -> ChildSpec {
     let (name, arguments) = (name(&plan.name), (deps.clone(), plan.clone(), answers.clone()));
     let contact = Contact::taking(|broadcast| Some(RigMsg::Broadcast(broadcast)))
-        .answering(RigMsg::Probe, Answer::Actors);
+        .answering(RigMsg::Status, Answer::Actors);
     let child = ChildSpec::new(name, || RigSupervisor, move || arguments.clone(), contact);
     ChildSpec { answers_heartbeats: true, ..child }
 }
@@ -132,7 +132,7 @@ impl Actor for RigSupervisor {
                     (state.answers)(Report::ActorRestarted);
                 }
             }
-            RigMsg::Probe(reply) => {
+            RigMsg::Status(reply) => {
                 let mut actors = state.children.report();
                 actors.sort_by(|a, b| a.name.cmp(&b.name));
                 drop(reply.send(actors));
@@ -292,12 +292,12 @@ impl RigState {
     fn heartbeat(&self, beat: &Beat) {
         let (delegated, missed) = self.children.parts();
         let part = name(&self.plan.name);
-        (self.answers)(Report::Looked { number: beat.number, part, delegated, missed });
+        (self.answers)(Report::Probed { number: beat.number, part, delegated, missed });
         self.children.broadcast(&Broadcast::Heartbeat(beat.clone()));
     }
 
     /// Sends this to all in the rig.
-    fn tell_all(&self, broadcast: &Broadcast) {
+    fn broadcast(&self, broadcast: &Broadcast) {
         self.children.broadcast(broadcast);
         self.deps.directory.broadcast(broadcast, |identity| identity.rig() == Some(&self.plan.name));
     }
@@ -305,9 +305,9 @@ impl RigState {
     /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.
     fn snapshot_read(&self, snapshot: Arc<AgentSnapshot>) {
         let relabelled = self.deps.keep_snapshot(snapshot.clone());
-        self.tell_all(&Broadcast::SnapshotRead(snapshot));
+        self.broadcast(&Broadcast::SnapshotRead(snapshot));
         if relabelled {
-            self.tell_all(&Broadcast::TownChanged);
+            self.broadcast(&Broadcast::TownChanged);
         }
     }
 }

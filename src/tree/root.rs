@@ -18,7 +18,7 @@ use crate::{
     deps::Deps,
     go_duration,
     roles::{boot::role as boot, deacon::role as deacon},
-    sessions::sweep::Sweep,
+    sessions::scan::Scan,
     stopping,
     supervision::{
         child::{ActorReport, ChildSpec},
@@ -31,7 +31,7 @@ use crate::{
         identity::{Identity, RigName},
         rig_plan::RigPlan,
         settings::Settings,
-        watch::Hints,
+        watch::FsWatcher,
     },
     tree::rig,
     watchers::{
@@ -66,17 +66,17 @@ pub enum RootMsg {
     /// From the process: SIGUSR2 — read `daemon/restart_state.json` again.
     RereadRestartState,
     /// From the process: SIGUSR1, scan everything now.
-    LookNow,
+    HeartbeatNow,
     /// From the control socket: begin a heartbeat now.
     BeatNow,
     /// From the control socket: whatever keeps this agent, or all, from being started at once is over.
     ClearBackoff(Option<Identity>),
     /// From its timer; one of an earlier generation does nothing.
     HeartbeatDue(u64),
-    /// From its timer: the session watch has not swept for this heartbeat yet.
-    SweepIsLate(u64),
+    /// From its timer: the session watch has not scanned for this heartbeat yet.
+    ScanIsLate(u64),
     /// From its task: a scan for this heartbeat, made without the session watch.
-    Swept(u64, Arc<Sweep>),
+    Scanned(u64, Arc<Scan>),
     /// From its timer: this heartbeat has taken long enough.
     Deadline(u64),
     /// From the file watch, once it has settled.
@@ -98,7 +98,7 @@ pub enum RootMsg {
     /// From its timer.
     PidCheckDue,
     /// From anybody: how are you, and who is under you?
-    Probe(RpcReplyPort<RootSnapshot>),
+    Status(RpcReplyPort<RootSnapshot>),
 }
 
 /// What a probe shows.
@@ -127,7 +127,7 @@ pub struct RootPlan {
     /// Where new settings are put in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Reports changes of the town's files.
-    pub hints: Arc<dyn Hints>,
+    pub fs_watcher: Arc<dyn FsWatcher>,
     /// This process.
     pub process: Process,
     /// Whether the root may fail when what everything depends on crashes too often: then it is made again, with everything
@@ -147,8 +147,8 @@ pub struct RootState {
     town: Town,
     heartbeat: Heartbeat,
     timer: Timer,
-    /// Of the heartbeat under way: for its sweep, and for all of it.
-    sweep_timer: Timer,
+    /// Of the heartbeat under way: for its scan, and for all of it.
+    scan_timer: Timer,
     deadline: Timer,
     deacon_held: bool,
     /// The town is being read, for this heartbeat if for one; and whether it is to be read once more after that.
@@ -182,7 +182,7 @@ impl Actor for Root {
             town: Town::new(),
             heartbeat: Heartbeat::default(),
             timer: Timer::default(),
-            sweep_timer: Timer::default(),
+            scan_timer: Timer::default(),
             deadline: Timer::default(),
             deacon_held: false,
             reading: None,
@@ -209,8 +209,8 @@ impl Actor for Root {
             RootMsg::Reload | RootMsg::TownMayHaveChanged => state.read_town(None),
             RootMsg::MailMayHaveCome => state.children.broadcast(&Broadcast::ReadMail),
             RootMsg::RereadRestartState => state.read_restart_state(),
-            RootMsg::LookNow => {
-                state.hint_sweep();
+            RootMsg::HeartbeatNow => {
+                state.hint_scan();
                 state.children.broadcast(&Broadcast::ReadMail);
                 // What was left alone for a reason is looked at again too.
                 state.read_town(None);
@@ -219,8 +219,8 @@ impl Actor for Root {
             RootMsg::HeartbeatDue(_) => {}
             RootMsg::BeatNow => state.begin_heartbeat(),
             RootMsg::ClearBackoff(whose) => state.clear_backoff(whose),
-            RootMsg::SweepIsLate(number) => state.sweep_without_the_watch(number),
-            RootMsg::Swept(number, sweep) => state.ask_parts(number, sweep),
+            RootMsg::ScanIsLate(number) => state.scan_without_the_watch(number),
+            RootMsg::Scanned(number, scan) => state.ask_parts(number, scan),
             RootMsg::Deadline(number) => {
                 let complete = state.heartbeat.deadline(number, state.plan.deps.now());
                 state.complete(complete);
@@ -237,7 +237,7 @@ impl Actor for Root {
                 }
             }
             RootMsg::PidCheckDue => state.check_pid_file(),
-            RootMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+            RootMsg::Status(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
     }
@@ -282,8 +282,8 @@ impl RootState {
             boot::child(deps, answers),
             deaths::child(deps),
             mail::child(deps, answers),
-            feed::child(deps, &self.plan.hints),
-            convoy::child(deps, &self.plan.hints),
+            feed::child(deps, &self.plan.fs_watcher),
+            convoy::child(deps, &self.plan.fs_watcher),
             (self.plan.control)(myself.clone()),
         ]
     }
@@ -301,16 +301,16 @@ impl RootState {
     async fn start(&mut self, mut child: ChildSpec) -> Result<(), ActorProcessingErr> {
         child.significant &= self.plan.may_fail;
         if self.children.start(child).await? {
-            self.hint_sweep();
+            self.hint_scan();
         }
         Ok(())
     }
 
     /// A successor observes first, so the next scan comes at once; and it gets the messages sent before it was there.
     fn welcome(&self) {
-        self.hint_sweep();
+        self.hint_scan();
         self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));
-        self.tell_rigs();
+        self.send_rigs();
     }
 
     fn answers(&self) -> ReportTo {
@@ -325,7 +325,7 @@ impl RootState {
         self.work.run(async move { housekeeping::keep_histories(&deps).await });
         let deps = self.plan.deps.clone();
         self.work.run(async move { housekeeping::keep_writing(&deps).await });
-        let (post, mut changes) = (self.post.clone(), self.plan.hints.changes());
+        let (post, mut changes) = (self.post.clone(), self.plan.fs_watcher.changes());
         self.work.run(async move {
             while changes.changed().await.is_ok() {
                 tokio::time::sleep(SETTLE).await;
@@ -333,7 +333,7 @@ impl RootState {
                 post(RootMsg::TownMayHaveChanged);
             }
         });
-        let (post, mut changes) = (self.post.clone(), self.plan.hints.ledger());
+        let (post, mut changes) = (self.post.clone(), self.plan.fs_watcher.ledger());
         self.work.run(async move {
             while changes.changed().await.is_ok() {
                 tokio::time::sleep(MAIL_SETTLE).await;
@@ -352,12 +352,12 @@ impl RootState {
         self.work.after(PID_CHECK, RootMsg::PidCheckDue);
     }
 
-    fn hint_sweep(&self) {
+    fn hint_scan(&self) {
         self.children.cast(sessions::NAME, WatchMsg::Hint);
     }
 
     /// Sends this to the actors of all agents, and to all others.
-    fn tell_all(&self, message: &Broadcast) {
+    fn broadcast(&self, message: &Broadcast) {
         self.children.broadcast(message);
         self.plan.deps.directory.broadcast(message, |_| true);
     }

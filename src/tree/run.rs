@@ -83,7 +83,7 @@ async fn run_root(plan: &RootPlan, signals: &Signals, root_up: &impl Fn(ActorRef
         };
         let told = match signal {
             Signal::Stop => break,
-            Signal::LookNow => root.cast(RootMsg::LookNow),
+            Signal::HeartbeatNow => root.cast(RootMsg::HeartbeatNow),
             Signal::RereadRestartState => root.cast(RootMsg::RereadRestartState),
             Signal::Reload => root.cast(RootMsg::Reload),
         };

@@ -50,7 +50,7 @@ pub enum DeathsMsg {
     /// From the task that delivers alerts: all are delivered, or (false) it failed.
     Delivered(bool),
     /// From anybody: how are you?
-    Probe(RpcReplyPort<DeathsSnapshot>),
+    Status(RpcReplyPort<DeathsSnapshot>),
 }
 
 /// The actor.
@@ -68,7 +68,7 @@ pub fn contact() -> Contact<DeathsMsg> {
     Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::DeathRecorded).then_some(DeathsMsg::DeathRecorded)
     })
-    .answering(DeathsMsg::Probe, |deaths| Answer::figures("deaths", deaths))
+    .answering(DeathsMsg::Status, |deaths| Answer::figures("deaths", deaths))
 }
 
 /// Its state.
@@ -108,8 +108,8 @@ impl Actor for DeathWindow {
         state: &mut DeathsState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            DeathsMsg::DeathRecorded => state.go_on(),
-            DeathsMsg::Due(generation) if state.timer.is_latest(generation) => state.go_on(),
+            DeathsMsg::DeathRecorded => state.proceed(),
+            DeathsMsg::Due(generation) if state.timer.is_latest(generation) => state.proceed(),
             DeathsMsg::Due(_) => {}
             DeathsMsg::ReadingDue => state.read(),
             DeathsMsg::Read(reading) => {
@@ -125,7 +125,7 @@ impl Actor for DeathWindow {
                     state.deliver(); // what came meanwhile
                 }
             }
-            DeathsMsg::Probe(reply) => {
+            DeathsMsg::Status(reply) => {
                 let (now, settings) = (state.deps.now(), state.deps.settings());
                 drop(reply.send(state.deps.deaths.snapshot(now, &settings.deaths)));
             }
@@ -136,9 +136,9 @@ impl Actor for DeathWindow {
 
 impl DeathsState {
     /// Begins whatever there is to do, and waits for what falls due next.
-    fn go_on(&mut self) {
+    fn proceed(&mut self) {
         let (now, settings) = (self.deps.now(), self.deps.settings());
-        self.deps.deaths.look(now, &settings.deaths);
+        self.deps.deaths.review(now, &settings.deaths);
         self.timer.cancel();
         if let Some(after) = self.deps.deaths.due_in(now) {
             self.timer.set(&mut self.work, after, DeathsMsg::Due);
@@ -154,7 +154,7 @@ impl DeathsState {
 
     /// Looks for the cause of the oldest report.
     fn gather(&mut self) {
-        let Some(PendingReport { number, .. }) = self.deps.deaths.untold() else { return };
+        let Some(PendingReport { number, .. }) = self.deps.deaths.unreported() else { return };
         if self.gathering.replace(number) == Some(number) {
             return;
         }
@@ -167,7 +167,7 @@ impl DeathsState {
 
     /// Writes the log line, and starts the other deliveries.
     fn gathered(&mut self, number: u64, reading: Option<Reading>) {
-        let pending = self.deps.deaths.untold().filter(|pending| pending.number == number);
+        let pending = self.deps.deaths.unreported().filter(|pending| pending.number == number);
         let Some(PendingReport { deaths, follow_up, window, .. }) = pending else { return };
         let began = deaths.first().map_or(Duration::ZERO, |first| first.noticed.mono);
         let circumstance = match &reading {
@@ -176,7 +176,7 @@ impl DeathsState {
         };
         let cause = rules::possible_cause(&deaths, &circumstance);
         let event = words::event(self.deps.now().wall, &deaths, window, cause.as_deref());
-        if self.deps.deaths.tell(number, event, cause.clone()) {
+        if self.deps.deaths.report(number, event, cause.clone()) {
             tracing::warn!(target: AS_IS, "{}", words::line(&deaths, window, follow_up));
             if let Some(cause) = cause {
                 tracing::warn!("Possible cause of the mass death: {cause}");
@@ -185,7 +185,7 @@ impl DeathsState {
         if let Some(reading) = reading {
             self.readings.keep(reading);
         }
-        self.go_on();
+        self.proceed();
     }
 
     /// Delivers all reports: events first, as they wait for no command.
@@ -202,7 +202,7 @@ impl DeathsState {
                         outbox::append(&deps, &event).await;
                     }
                     let Some((number, event)) = deps.deaths.to_notify() else { break };
-                    notify::tell(&deps, &event).await;
+                    notify::send(&deps, &event).await;
                     deps.deaths.notified(number);
                 }
                 DeathsMsg::Delivered(true)

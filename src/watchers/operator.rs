@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Delay between the start of a program and a quick scan: for the first one the process usually has its name.
-const GLANCES: [Duration; 3] =
+const QUICK_SCANS: [Duration; 3] =
     [Duration::from_millis(5), Duration::from_millis(15), Duration::from_millis(30)];
 /// Quick scans fall on multiples of this, so that a burst of starts does not cause a burst of scans.
 const GRID: Duration = Duration::from_millis(5);
@@ -38,13 +38,13 @@ pub enum OperatorMsg {
     /// From the port's counter: the program may have started, or its file was replaced.
     Begun,
     /// From its timer; one of an earlier generation does nothing.
-    GlanceDue(u64),
+    QuickScanDue(u64),
     /// From its task: a quick scan ended that began then.
-    Glanced(Duration),
+    QuickScanned(Duration),
     /// From its timer: a command runs, make a full scan.
-    LookDue,
+    FullScanDue,
     /// From its task: the full scan ended.
-    Looked,
+    FullScanned,
     /// From its task: this process, which began then, has ended.
     Ended(u32, u64),
     /// From its supervisor: settings may have changed, or some time has passed; locate the program again.
@@ -53,7 +53,7 @@ pub enum OperatorMsg {
     Located,
     /// From anybody: how are you?
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
-    Probe(RpcReplyPort<OperatorSnapshot>),
+    Status(RpcReplyPort<OperatorSnapshot>),
 }
 
 /// What a probe shows.
@@ -64,9 +64,9 @@ pub struct OperatorSnapshot {
     /// The running commands, and those that ran a moment ago.
     pub recent: Vec<String>,
     /// Quick scans since its start.
-    pub glances: u64,
+    pub quick_scans: u64,
     /// Full scans since its start, only its own.
-    pub looks: u64,
+    pub full_scans: u64,
 }
 
 /// The actor.
@@ -91,7 +91,7 @@ pub struct OperatorState {
     /// When the timer for the next one goes off, if it is set.
     armed: Option<Duration>,
     timer: Timer,
-    glancing: bool,
+    quick_scanning: bool,
     allowance: Allowance,
     /// A full scan is due or under way, because a command runs.
     watching: bool,
@@ -100,8 +100,8 @@ pub struct OperatorState {
     /// When the program was last located, and whether that is under way.
     located: Option<Duration>,
     locating: bool,
-    glances: u64,
-    looks: u64,
+    quick_scans: u64,
+    full_scans: u64,
 }
 
 impl Actor for OperatorWatch {
@@ -116,7 +116,7 @@ impl Actor for OperatorWatch {
     ) -> Result<OperatorState, ActorProcessingErr> {
         let post: ReplyTo<OperatorMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
-        let (tell, mut begun) = (post.clone(), deps.beginnings.begun());
+        let (tell, mut begun) = (post.clone(), deps.exec_watcher.begun());
         work.run(async move {
             while begun.changed().await.is_ok() {
                 tell(OperatorMsg::Begun);
@@ -128,18 +128,18 @@ impl Actor for OperatorWatch {
             due: BTreeSet::new(),
             armed: None,
             timer: Timer::default(),
-            glancing: false,
+            quick_scanning: false,
             allowance: Allowance::default(),
             watching: false,
             held: BTreeSet::new(),
             located: None,
             locating: false,
-            glances: 0,
-            looks: 0,
+            quick_scans: 0,
+            full_scans: 0,
         };
         state.locate();
         // Whoever started us may still be at work.
-        state.look();
+        state.full_scan();
         Ok(state)
     }
 
@@ -151,11 +151,11 @@ impl Actor for OperatorWatch {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             OperatorMsg::Begun => state.begun(),
-            OperatorMsg::GlanceDue(generation) if state.timer.is_latest(generation) => state.glance(),
-            OperatorMsg::GlanceDue(_) => {}
-            OperatorMsg::Glanced(began) => state.glanced(began),
-            OperatorMsg::LookDue => state.look(),
-            OperatorMsg::Looked => {
+            OperatorMsg::QuickScanDue(generation) if state.timer.is_latest(generation) => state.quick_scan(),
+            OperatorMsg::QuickScanDue(_) => {}
+            OperatorMsg::QuickScanned(began) => state.quick_scanned(began),
+            OperatorMsg::FullScanDue => state.full_scan(),
+            OperatorMsg::FullScanned => {
                 state.watching = false;
                 state.follow();
             }
@@ -169,7 +169,7 @@ impl Actor for OperatorWatch {
             }
             OperatorMsg::Locate => state.locate(),
             OperatorMsg::Located => state.locating = false,
-            OperatorMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+            OperatorMsg::Status(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Actor for OperatorWatch {
 impl OperatorState {
     fn begun(&mut self) {
         let now = self.deps.now().mono;
-        self.due.extend(GLANCES.map(|after| on_grid(now + after)));
+        self.due.extend(QUICK_SCANS.map(|after| on_grid(now + after)));
         self.arm();
         // It may have moved because the file was replaced: then it is another file that has to be watched.
         if self.located.is_none_or(|at| now.saturating_sub(at) >= CHECK) {
@@ -188,7 +188,7 @@ impl OperatorState {
 
     /// Sets the timer for the next quick scan, as soon as the allowance permits it.
     fn arm(&mut self) {
-        let Some(due) = self.due.first().filter(|_| !self.glancing) else {
+        let Some(due) = self.due.first().filter(|_| !self.quick_scanning) else {
             return;
         };
         let now = self.deps.now().mono;
@@ -197,29 +197,29 @@ impl OperatorState {
             return;
         }
         self.armed = Some(at);
-        self.timer.set(&mut self.work, at.saturating_sub(now), OperatorMsg::GlanceDue);
+        self.timer.set(&mut self.work, at.saturating_sub(now), OperatorMsg::QuickScanDue);
     }
 
     /// Makes one quick scan for all that are due by now.
-    fn glance(&mut self) {
+    fn quick_scan(&mut self) {
         self.armed = None;
         let began = self.deps.now().mono;
         self.due.retain(|due| *due > began);
-        self.glancing = true;
-        self.glances += 1;
+        self.quick_scanning = true;
+        self.quick_scans += 1;
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
                 // What cannot be seen now is seen, or not, when somebody asks; that is told then.
-                let _ = deps.operations.glance(&deps).await;
-                OperatorMsg::Glanced(began)
+                let _ = deps.operations.quick_scan(&deps).await;
+                OperatorMsg::QuickScanned(began)
             },
-            OperatorMsg::Glanced(began),
+            OperatorMsg::QuickScanned(began),
         );
     }
 
-    fn glanced(&mut self, began: Duration) {
-        self.glancing = false;
+    fn quick_scanned(&mut self, began: Duration) {
+        self.quick_scanning = false;
         let now = self.deps.now().mono;
         self.allowance.spent(now.saturating_sub(began), now);
         self.follow();
@@ -243,20 +243,20 @@ impl OperatorState {
         }
         if !running.is_empty() && !self.watching {
             self.watching = true;
-            self.work.after(EVERY, OperatorMsg::LookDue);
+            self.work.after(EVERY, OperatorMsg::FullScanDue);
         }
     }
 
-    fn look(&mut self) {
+    fn full_scan(&mut self) {
         self.watching = true;
-        self.looks += 1;
+        self.full_scans += 1;
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
-                let _ = deps.operations.look(&deps).await;
-                OperatorMsg::Looked
+                let _ = deps.operations.full_scan(&deps).await;
+                OperatorMsg::FullScanned
             },
-            OperatorMsg::Looked,
+            OperatorMsg::FullScanned,
         );
     }
 
@@ -273,7 +273,7 @@ impl OperatorState {
                 for name in BTreeSet::from([PROGRAM.to_owned(), deps.settings().commands.gt.clone()]) {
                     programs.extend(deps.commands.locate(&name).await);
                 }
-                match deps.beginnings.watch(programs).await {
+                match deps.exec_watcher.watch(programs).await {
                     Some(why) => {
                         let text =
                             format!("{why}; commands that end sessions are detected only after a death");
@@ -292,8 +292,8 @@ impl OperatorState {
         OperatorSnapshot {
             running: lines(self.deps.operations.running()),
             recent: lines(self.deps.operations.recent(self.deps.now())),
-            glances: self.glances,
-            looks: self.looks,
+            quick_scans: self.quick_scans,
+            full_scans: self.full_scans,
         }
     }
 }

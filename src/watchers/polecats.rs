@@ -10,7 +10,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use crate::{
     agent::polecat::roster,
     deps::Deps,
-    sessions::sweep::Sweep,
+    sessions::scan::Scan,
     supervision::{
         child::{ChildSpec, Contact},
         messages::{Broadcast, Report, ReportTo},
@@ -123,7 +123,7 @@ impl Actor for PolecatHealth {
         match message {
             HealthMsg::Broadcast(Broadcast::Heartbeat(beat)) => state.list(Some(beat.number)),
             HealthMsg::Broadcast(Broadcast::TownChanged) => state.list(None),
-            HealthMsg::Broadcast(Broadcast::Swept(sweep)) => state.look_for_strangers(&sweep),
+            HealthMsg::Broadcast(Broadcast::Scanned(scan)) => state.find_strangers(&scan),
             HealthMsg::Broadcast(Broadcast::Mail(inbox)) => state.spawns.mail(&inbox),
             HealthMsg::Broadcast(_) => {}
             HealthMsg::Known(polecats) => {
@@ -162,13 +162,13 @@ impl HealthState {
             None => return,
         }
         if let Some(number) = heartbeat {
-            (self.answers)(Report::looked(number, format!("{}/polecats", self.rig.name)));
+            (self.answers)(Report::probed(number, format!("{}/polecats", self.rig.name)));
         }
     }
 
     /// A session of a polecat that was created since the last listing.
-    fn look_for_strangers(&mut self, sweep: &Sweep) {
-        let Ok(sessions) = &sweep.sessions else { return };
+    fn find_strangers(&mut self, scan: &Scan) {
+        let Ok(sessions) = &scan.sessions else { return };
         let naming = self.deps.settings().tmux.naming;
         let may_be_ours = self.rig.polecats_sessions(naming);
         let session_of = |name: &AgentName| {

@@ -1,6 +1,6 @@
 //! The session watch: decides when all sessions are scanned, and passes on the result.
 //!
-//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan runs at a
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.scan`. One scan runs at a
 //! time; reports during a scan cause one more. Each death is reported once and at once: when the port reports an end, or when a
 //! scan misses a session, before that scan is passed on. It must not judge what a scan shows or a death means: its supervisor
 //! passes each one on to the owners.
@@ -16,7 +16,7 @@ use crate::{
     sessions::{
         Fact, Sessions,
         death::Death,
-        sweep::{Sweep, sweep_within},
+        scan::{Scan, scan_within},
         table::SessionTable,
     },
     supervision::{
@@ -32,8 +32,8 @@ pub const NAME: &str = "sessions";
 /// Minimum time between the starts of two scans that were only hinted at: a burst of changes is one scan, not hundreds.
 const LEAST_GAP: Duration = Duration::from_millis(100);
 
-/// A sweep that takes longer has failed; every question to tmux has its own limit below this.
-const SWEEP_LIMIT: Duration = Duration::from_secs(15);
+/// A scan that takes longer has failed; every question to tmux has its own limit below this.
+const SCAN_LIMIT: Duration = Duration::from_secs(15);
 
 /// After a scan, the agents' screens are read if they were not read for this long.
 const SCREENS_EVERY: Duration = Duration::from_secs(30);
@@ -41,8 +41,8 @@ const SCREENS_EVERY: Duration = Duration::from_secs(30);
 /// What the session watch hears.
 #[derive(Debug)]
 pub enum WatchMsg {
-    /// From its supervisor: sweep now, for this heartbeat.
-    SweepFor(u64),
+    /// From its supervisor: scan now, for this heartbeat.
+    ScanFor(u64),
     /// From its supervisor: something in the town changed, scan soon.
     Hint,
     /// From the port's change counter.
@@ -52,12 +52,12 @@ pub enum WatchMsg {
     /// From its timer; one of an earlier generation does nothing.
     Due(u64),
     /// From its task.
-    Swept(Box<Sweep>),
+    Scanned(Box<Scan>),
     /// From its task: the screens were read.
     ScreensRead,
     /// From anybody: how are you?
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
-    Probe(RpcReplyPort<WatchSnapshot>),
+    Status(RpcReplyPort<WatchSnapshot>),
 }
 
 /// What it reports.
@@ -73,7 +73,7 @@ pub enum WatchEvent {
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// What was seen.
-    pub sweep: Arc<Sweep>,
+    pub scan: Arc<Scan>,
     /// The heartbeat it was made for.
     pub for_heartbeat: Option<u64>,
 }
@@ -82,9 +82,9 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSnapshot {
     /// Scans since its start.
-    pub sweeps: u64,
+    pub scans: u64,
     /// Whether one is under way.
-    pub sweeping: bool,
+    pub scanning: bool,
     /// Sessions in the last scan; `None` when it failed, or none was made.
     pub sessions: Option<usize>,
     /// Deaths reported since its start.
@@ -118,10 +118,10 @@ pub struct WatchState {
     tell: ReplyTo<WatchEvent>,
     work: Work<WatchMsg>,
     timer: Timer,
-    sweeps: u64,
-    /// The heartbeat waiting for the sweep that is under way, if one is.
-    sweeping: Option<Option<u64>>,
-    /// Another sweep is wanted after this one.
+    scans: u64,
+    /// The heartbeat waiting for the scan that is under way, if one is.
+    scanning: Option<Option<u64>>,
+    /// Another scan is wanted after this one.
     again: Option<Option<u64>>,
     last_began: Option<Duration>,
     sessions: Option<usize>,
@@ -151,8 +151,8 @@ impl Actor for SessionWatch {
             tell,
             work,
             timer: Timer::default(),
-            sweeps: 0,
-            sweeping: None,
+            scans: 0,
+            scanning: None,
             again: None,
             last_began: None,
             sessions: None,
@@ -173,14 +173,14 @@ impl Actor for SessionWatch {
         state: &mut WatchState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            WatchMsg::SweepFor(number) => state.want(Some(number)),
+            WatchMsg::ScanFor(number) => state.want(Some(number)),
             WatchMsg::Hint | WatchMsg::Changed => state.hinted(),
             WatchMsg::Heard(fact) => state.heard(&fact),
             WatchMsg::Due(generation) if state.timer.is_latest(generation) => state.want(None),
             WatchMsg::Due(_) => {}
-            WatchMsg::Swept(sweep) => state.swept(*sweep),
+            WatchMsg::Scanned(scan) => state.scanned(*scan),
             WatchMsg::ScreensRead => state.reading_screens = false,
-            WatchMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+            WatchMsg::Status(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
     }
@@ -199,7 +199,7 @@ fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<Watc
         loop {
             match facts.recv().await {
                 Ok(fact) => post_facts(WatchMsg::Heard(fact)),
-                // The sweep shows what was missed; nothing is held back for what may be among that.
+                // The scan shows what was missed; nothing is held back for what may be among that.
                 Err(RecvError::Lagged(_)) => post_facts(WatchMsg::Heard(Fact::ServerLasts)),
                 Err(RecvError::Closed) => return,
             }
@@ -211,13 +211,13 @@ impl WatchState {
     /// Reports a death at once, and triggers a scan where something may have ended.
     fn heard(&mut self, fact: &Fact) {
         let deaths = self.table.heard(fact, self.deps.now());
-        self.tell_deaths(deaths);
+        self.report_deaths(deaths);
         if !matches!(fact, Fact::Listed(_)) {
             self.hinted();
         }
     }
 
-    fn tell_deaths(&mut self, deaths: Vec<Death>) {
+    fn report_deaths(&mut self, deaths: Vec<Death>) {
         for death in deaths {
             self.deaths += 1;
             (self.tell)(WatchEvent::Died(death));
@@ -226,7 +226,7 @@ impl WatchState {
 
     /// A hint: scan soon, but not more often than the minimum interval.
     fn hinted(&mut self) {
-        if self.sweeping.is_some() {
+        if self.scanning.is_some() {
             self.again.get_or_insert(None);
             return;
         }
@@ -238,30 +238,30 @@ impl WatchState {
     }
 
     fn want(&mut self, for_heartbeat: Option<u64>) {
-        if self.sweeping.is_some() {
+        if self.scanning.is_some() {
             self.again = Some(for_heartbeat.or(self.again.flatten()));
             return;
         }
-        self.sweeping = Some(for_heartbeat);
+        self.scanning = Some(for_heartbeat);
         self.timer.cancel();
         let now = self.deps.now();
         self.last_began = Some(now.mono);
         let deps = self.deps.clone();
-        let panicked = Sweep::failed(now, "a scan panicked".to_owned());
+        let panicked = Scan::failed(now, "a scan panicked".to_owned());
         self.work.spawn(
             async move {
-                let sweep = sweep_within(SWEEP_LIMIT, &*deps.sessions, &*deps.processes, now).await;
+                let scan = scan_within(SCAN_LIMIT, &*deps.sessions, &*deps.processes, now).await;
                 // Ends told meanwhile are heard before what they led to is seen.
                 tokio::task::yield_now().await;
-                WatchMsg::Swept(Box::new(sweep))
+                WatchMsg::Scanned(Box::new(scan))
             },
-            WatchMsg::Swept(Box::new(panicked)),
+            WatchMsg::Scanned(Box::new(panicked)),
         );
     }
 
-    fn swept(&mut self, sweep: Sweep) {
-        self.sweeps += 1;
-        match &sweep.sessions {
+    fn scanned(&mut self, scan: Scan) {
+        self.scans += 1;
+        match &scan.sessions {
             Ok(sessions) => {
                 self.sessions = Some(sessions.len());
                 self.deps.problems.clear("sessions");
@@ -273,12 +273,12 @@ impl WatchState {
                     .report("sessions", format!("sessions cannot be seen, nothing is done: {why}"));
             }
         }
-        let deaths = self.table.scanned(&sweep, self.deps.now());
-        self.tell_deaths(deaths);
-        let for_heartbeat = self.sweeping.take().flatten();
-        let sweep = Arc::new(sweep);
-        (self.tell)(WatchEvent::Seen(Seen { sweep: sweep.clone(), for_heartbeat }));
-        self.read_screens(sweep);
+        let deaths = self.table.scanned(&scan, self.deps.now());
+        self.report_deaths(deaths);
+        let for_heartbeat = self.scanning.take().flatten();
+        let scan = Arc::new(scan);
+        (self.tell)(WatchEvent::Seen(Seen { scan: scan.clone(), for_heartbeat }));
+        self.read_screens(scan);
         match self.again.take() {
             Some(Some(number)) => self.want(Some(number)),
             Some(None) => self.hinted(),
@@ -287,17 +287,17 @@ impl WatchState {
     }
 
     /// Every so often what agents show is kept, for when they are gone.
-    fn read_screens(&mut self, sweep: Arc<Sweep>) {
+    fn read_screens(&mut self, scan: Arc<Scan>) {
         let now = self.deps.now().mono;
         let due = self.screens_read.is_none_or(|last| now.saturating_sub(last) >= SCREENS_EVERY);
-        if self.reading_screens || !(due || self.deps.screens.lack_one(&sweep)) {
+        if self.reading_screens || !(due || self.deps.screens.lack_one(&scan)) {
             return;
         }
         (self.reading_screens, self.screens_read) = (true, Some(now));
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
-                reading::refresh(&deps, &sweep).await;
+                reading::refresh(&deps, &scan).await;
                 WatchMsg::ScreensRead
             },
             WatchMsg::ScreensRead,
@@ -310,8 +310,8 @@ impl WatchState {
 
     fn snapshot(&self) -> WatchSnapshot {
         WatchSnapshot {
-            sweeps: self.sweeps,
-            sweeping: self.sweeping.is_some(),
+            scans: self.scans,
+            scanning: self.scanning.is_some(),
             sessions: self.sessions,
             deaths: self.deaths,
         }

@@ -44,7 +44,7 @@ fn a_held_deacon_is_not_booted() {
         heartbeat(&world, &deps, &boot, 2).await;
         assert_eq!(world.state().created(BOOT).len(), 1);
         assert!(world.state().session(BOOT).typed.is_empty(), "boot's command line says it all");
-        assert_eq!(told.looked().len(), 2);
+        assert_eq!(told.probed().len(), 2);
     });
 }
 

@@ -28,7 +28,7 @@ struct Dog;
 enum DogMsg {
     TownChanged,
     Hang,
-    Probe(RpcReplyPort<String>),
+    Status(RpcReplyPort<String>),
 }
 
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Actor for Dog {
         match message {
             DogMsg::TownChanged => plan.note("hears"),
             DogMsg::Hang => pending().await,
-            DogMsg::Probe(reply) => drop(reply.send(plan.name.to_owned())),
+            DogMsg::Status(reply) => drop(reply.send(plan.name.to_owned())),
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ fn dog(name: &'static str, log: &Log) -> ChildSpec {
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged).then_some(DogMsg::TownChanged)
     })
-    .answering(DogMsg::Probe, |name| Answer::figures("dogs", name));
+    .answering(DogMsg::Status, |name| Answer::figures("dogs", name));
     let child = ChildSpec::new(name, || Dog, move || plan.clone(), contact);
     ChildSpec { significant: name == "significant", answers_heartbeats: name != "silent", ..child }
 }
@@ -97,7 +97,7 @@ enum AboveMsg {
     Broadcast(Broadcast),
     Hang(&'static str),
     Parts(RpcReplyPort<(Vec<String>, Vec<String>)>),
-    Probe(RpcReplyPort<Vec<ActorReport>>),
+    Status(RpcReplyPort<Vec<ActorReport>>),
 }
 
 impl Actor for Above {
@@ -132,7 +132,7 @@ impl Actor for Above {
             AboveMsg::Broadcast(broadcast) => children.broadcast(&broadcast),
             AboveMsg::Hang(name) => drop(children.cast(name, DogMsg::Hang)),
             AboveMsg::Parts(reply) => drop(reply.send(children.parts())),
-            AboveMsg::Probe(reply) => drop(reply.send(children.report())),
+            AboveMsg::Status(reply) => drop(reply.send(children.report())),
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Pack {
     }
 
     async fn report(&self, name: &str) -> ActorReport {
-        let all = ask(&self.above, AboveMsg::Probe, millis(1)).await.unwrap();
+        let all = ask(&self.above, AboveMsg::Status, millis(1)).await.unwrap();
         all.into_iter().find(|child| child.name == name).unwrap()
     }
 

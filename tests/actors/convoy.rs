@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gastown_supervisor::{
     deps::Deps,
     supervision::child::ask,
-    town::{settings::Settings, watch::Hints},
+    town::{settings::Settings, watch::FsWatcher},
     watchers::convoy::{
         actor::{ConvoyMsg, ConvoyWatch},
         status::ConvoySnapshot,
@@ -33,13 +33,13 @@ impl Alone {
 
     async fn begun(world: &World) -> Alone {
         let (deps, settings) = world.deps().await;
-        let hints = Arc::new(world.clone()) as Arc<dyn Hints>;
-        let (actor, _) = Actor::spawn(None, ConvoyWatch, (deps.clone(), hints)).await.unwrap();
+        let fs_watcher = Arc::new(world.clone()) as Arc<dyn FsWatcher>;
+        let (actor, _) = Actor::spawn(None, ConvoyWatch, (deps.clone(), fs_watcher)).await.unwrap();
         Alone { world: world.clone(), deps, settings, actor }
     }
 
     async fn probe(&self) -> ConvoySnapshot {
-        ask(&self.actor, ConvoyMsg::Probe, millis(1)).await.unwrap()
+        ask(&self.actor, ConvoyMsg::Status, millis(1)).await.unwrap()
     }
 
     fn set(&self, change: impl FnOnce(&mut Settings)) {
@@ -215,8 +215,8 @@ fn a_bd_known_to_be_newer_has_no_database() {
         gastown_supervisor::ledger::version::probe(&deps).await;
         // It left a database behind in which a convoy is open for ever.
         world.convoy("hq-cv-1", &["gt-1"]);
-        let hints = Arc::new(world.clone()) as Arc<dyn Hints>;
-        let (actor, _) = Actor::spawn(None, ConvoyWatch, (deps.clone(), hints)).await.unwrap();
+        let fs_watcher = Arc::new(world.clone()) as Arc<dyn FsWatcher>;
+        let (actor, _) = Actor::spawn(None, ConvoyWatch, (deps.clone(), fs_watcher)).await.unwrap();
         world.pass(mins(12)).await;
         let state = world.state();
         assert_eq!(state.convoys.asked, 0);

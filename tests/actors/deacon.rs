@@ -26,7 +26,7 @@ fn looks_at_once_when_boot_cannot() {
         let deacon = spawn(&deps, &told).await;
         deacon.cast(AgentMsg::Probe).unwrap();
         world.until("the deacon", secs(5), |state| state.lives(DEACON)).await;
-        assert!(told.looked().is_empty(), "no heartbeat asked");
+        assert!(told.probed().is_empty(), "no heartbeat asked");
     });
 }
 
@@ -64,6 +64,6 @@ fn a_probe_is_answered_while_it_nudges() {
         assert_eq!(agent.state, "alive");
         deacon.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 2).await))).unwrap();
         world.pass(millis(10)).await;
-        assert_eq!(told.looked().len(), 2, "and a heartbeat too");
+        assert_eq!(told.probed().len(), 2, "and a heartbeat too");
     });
 }

@@ -70,7 +70,7 @@ async fn spawn(deps: &Arc<Deps>) -> ActorRef<DeathsMsg> {
 }
 
 async fn probe(actor: &ActorRef<DeathsMsg>) -> DeathsSnapshot {
-    ask(actor, DeathsMsg::Probe, millis(1)).await.unwrap()
+    ask(actor, DeathsMsg::Status, millis(1)).await.unwrap()
 }
 
 fn death(deps: &Deps, session: &str) -> ConfirmedDeath {

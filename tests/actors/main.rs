@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use gastown_supervisor::{
     agent::spec::AgentSpec,
     deps::Deps,
-    sessions::sweep::{Sweep, sweep},
+    sessions::scan::{Scan, scan},
     supervision::messages::{Beat, Report, ReportTo},
     town::{identity::Identity, settings::Naming},
 };
@@ -52,11 +52,11 @@ impl Told {
     }
 
     /// The heartbeats that were answered, with by whom.
-    fn looked(&self) -> Vec<(u64, String)> {
+    fn probed(&self) -> Vec<(u64, String)> {
         let told = self.0.lock().unwrap();
         told.iter()
             .filter_map(|report| match report {
-                Report::Looked { number, part, .. } => Some((*number, part.clone())),
+                Report::Probed { number, part, .. } => Some((*number, part.clone())),
                 _ => None,
             })
             .collect()
@@ -92,11 +92,11 @@ async fn town(world: &World) -> Arc<Deps> {
     world.deps().await.0
 }
 
-async fn look(deps: &Deps) -> Arc<Sweep> {
-    Arc::new(sweep(&*deps.sessions, &*deps.processes, deps.now()).await)
+async fn look(deps: &Deps) -> Arc<Scan> {
+    Arc::new(scan(&*deps.sessions, &*deps.processes, deps.now()).await)
 }
 
 /// A heartbeat with a look at everything as it is now.
 async fn beat(deps: &Deps, number: u64) -> Beat {
-    Beat { number, sweep: look(deps).await }
+    Beat { number, scan: look(deps).await }
 }

@@ -17,7 +17,7 @@ async fn spawn(deps: &Arc<Deps>) -> ActorRef<OperatorMsg> {
 }
 
 async fn probe(watch: &ActorRef<OperatorMsg>) -> OperatorSnapshot {
-    ask(watch, OperatorMsg::Probe, millis(1)).await.unwrap()
+    ask(watch, OperatorMsg::Status, millis(1)).await.unwrap()
 }
 
 fn pids(operations: &[Operation]) -> Vec<u32> {
@@ -61,7 +61,11 @@ fn what_counts_grid() {
             world.gt(line, directory, secs(1));
             world.pass(millis(50)).await;
             assert_eq!(!deps.operations.recent(deps.now()).is_empty(), counts, "{name}");
-            assert_eq!(!deps.operations.look(&deps).await.unwrap().is_empty(), counts, "{name}, looked at");
+            assert_eq!(
+                !deps.operations.full_scan(&deps).await.unwrap().is_empty(),
+                counts,
+                "{name}, looked at"
+            );
         });
     }
 }
@@ -74,7 +78,7 @@ fn our_own_children_are_not_the_operator() {
         world.pass(secs(1)).await;
         world.gt_of_ours("gt sling gt-1 r", TOWN, secs(9));
         world.pass(secs(1)).await;
-        assert!(deps.operations.look(&deps).await.unwrap().is_empty());
+        assert!(deps.operations.full_scan(&deps).await.unwrap().is_empty());
         assert!(deps.operations.recent(deps.now()).is_empty());
     });
 }
@@ -97,9 +101,9 @@ fn one_that_runs_for_long_is_known_to_the_end() {
         assert_eq!(pids(&deps.operations.recent(deps.now())), [pid], "9.9 s after its end");
         world.pass(millis(200)).await;
         assert!(deps.operations.recent(deps.now()).is_empty(), "10.1 s after its end");
-        let looks = probe(&watch).await.looks;
+        let full_scans = probe(&watch).await.full_scans;
         world.pass(mins(10)).await;
-        assert_eq!(probe(&watch).await.looks, looks, "nothing runs, nothing is looked at");
+        assert_eq!(probe(&watch).await.full_scans, full_scans, "nothing runs, nothing is looked at");
     });
 }
 
@@ -156,11 +160,11 @@ fn gt_all_the_time_costs_few_glances_and_a_command_among_it_is_seen() {
             world.pass(millis(1)).await;
         }
         let snapshot = probe(&watch).await;
-        assert!((1_000..=4_200).contains(&snapshot.glances), "{snapshot:?} in 20 s");
+        assert!((1_000..=4_200).contains(&snapshot.quick_scans), "{snapshot:?} in 20 s");
         world.pass(secs(1)).await;
-        let glances = probe(&watch).await.glances;
+        let quick_scans = probe(&watch).await.quick_scans;
         world.pass(mins(10)).await;
-        assert_eq!(probe(&watch).await.glances, glances, "without beginnings there are none");
+        assert_eq!(probe(&watch).await.quick_scans, quick_scans, "without beginnings there are none");
     });
 }
 
@@ -175,8 +179,8 @@ fn slow_glances_are_made_less_often() {
             world.gt_begins();
             world.pass(millis(100)).await;
         }
-        let glances = probe(&watch).await.glances;
-        assert!((2..=12).contains(&glances), "{glances} glances in a minute");
+        let quick_scans = probe(&watch).await.quick_scans;
+        assert!((2..=12).contains(&quick_scans), "{quick_scans} quick scans in a minute");
     });
 }
 
@@ -189,18 +193,18 @@ fn a_look_begins_after_it_was_asked_for_and_is_shared() {
             state.trace.iter().filter(|line| line.what.contains("processes of gt")).count()
         };
         world.state().weather.slow = 1.0;
-        let look = |deps: &Arc<Deps>| {
+        let full_scan = |deps: &Arc<Deps>| {
             let deps = deps.clone();
-            tokio::spawn(async move { deps.operations.look(&deps).await })
+            tokio::spawn(async move { deps.operations.full_scan(&deps).await })
         };
-        let first = look(&deps);
+        let first = full_scan(&deps);
         while asked(&world) == 0 {
             world.pass(millis(1)).await;
         }
         // The table was read, and the answer is on its way.
         let pid = world.gt("gt down", TOWN, secs(9));
-        let dropped = look(&deps);
-        let others: Vec<_> = (0..99).map(|_| look(&deps)).collect();
+        let dropped = full_scan(&deps);
+        let others: Vec<_> = (0..99).map(|_| full_scan(&deps)).collect();
         world.pass(millis(1)).await;
         assert!(!first.is_finished(), "this seed has a slow answer");
         dropped.abort();
@@ -220,13 +224,13 @@ fn a_table_that_cannot_be_read_is_no_answer() {
         let pid = world.gt("gt sling gt-1 r", TOWN, secs(60));
         world.pass(secs(1)).await;
         world.fail("invocations", true);
-        assert!(deps.operations.look(&deps).await.is_err());
+        assert!(deps.operations.full_scan(&deps).await.is_err());
         world.pass(secs(20)).await;
         assert_eq!(pids(&deps.operations.recent(deps.now())), [pid], "nobody said that it ended");
         world.fail("invocations", false);
         world.hang("invocations");
         let begun = world.time();
-        let why = deps.operations.look(&deps).await.unwrap_err().to_string();
+        let why = deps.operations.full_scan(&deps).await.unwrap_err().to_string();
         assert!(why.contains("5s") && world.time() - begun < secs(11), "{why}");
         assert_eq!(probe(&watch).await.running.len(), 1, "the actor answers meanwhile");
         world.release("invocations");

@@ -35,7 +35,7 @@ fn answers_a_heartbeat_when_it_has_begun_what_it_decided() {
             let beat = beat(&deps, number).await;
             patrol.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat))).unwrap();
             world.pass(secs(1)).await;
-            assert_eq!(told.looked().last(), Some(&(number, "r/witness".to_owned())));
+            assert_eq!(told.probed().last(), Some(&(number, "r/witness".to_owned())));
             assert_eq!(state(&patrol).await, "starting");
         }
         world.release("create");
@@ -54,17 +54,17 @@ fn looks_closer_only_when_a_sweep_shows_news() {
         let patrol = spawn(&deps, &told).await;
         let calls =
             |world: &World| world.state().trace.iter().filter(|line| line.what.starts_with("exists")).count();
-        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
         world.pass(secs(1)).await;
         assert_eq!(state(&patrol).await, "alive");
         let before = calls(&world);
         for _ in 0..20 {
-            patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
+            patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
             world.pass(secs(1)).await;
         }
         assert_eq!(calls(&world), before, "nothing new");
         world.crash_agent(&witness("r"), false);
-        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
         world.pass(millis(1)).await;
         assert!(calls(&world) > before);
         assert_eq!(state(&patrol).await, "confirming");
@@ -93,10 +93,10 @@ fn a_look_older_than_the_start_says_nothing() {
         let (deps, told) = (town(&world).await, Told::default());
         let patrol = spawn(&deps, &told).await;
         let before = look(&deps).await; // shows no session
-        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(before.clone()))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(before.clone()))).unwrap();
         world.pass(secs(10)).await;
         assert_eq!(state(&patrol).await, "alive");
-        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(before))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(before))).unwrap();
         world.pass(millis(1)).await;
         assert_eq!(state(&patrol).await, "alive");
         world.pass(mins(5)).await;
@@ -111,18 +111,18 @@ fn a_look_that_was_overtaken_is_not_believed() {
         world.start_agent(&witness("r"));
         world.pass(secs(2)).await;
         let patrol = spawn(&deps, &told).await;
-        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
         world.pass(secs(1)).await;
         let overtaken = beat(&deps, 1).await;
         world.stop_agent(&witness("r"), millis(0), millis(1));
         world.pass(millis(5)).await;
-        patrol.cast(AgentMsg::Broadcast(Broadcast::Swept(look(&deps).await))).unwrap();
+        patrol.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
         world.pass(millis(5)).await;
         assert_eq!(state(&patrol).await, "confirming");
         patrol.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(overtaken))).unwrap(); // which shows it alive
         world.pass(millis(5)).await;
         assert_eq!(state(&patrol).await, "confirming");
-        assert_eq!(told.looked().len(), 1, "answered all the same");
+        assert_eq!(told.probed().len(), 1, "answered all the same");
         world.pass(secs(2)).await;
         assert_eq!(state(&patrol).await, "held");
     });

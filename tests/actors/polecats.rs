@@ -93,7 +93,7 @@ fn what_bd_cannot_say_is_unknown() {
         let got = work::nominated(&deps, &snapshot, &identity("Toast"), None);
         assert!(matches!(got, Some(Assignment::Unknown(_))), "{got:?}");
         let witness = spec(Identity::Witness(r()));
-        assert_eq!(work::read(&deps, &witness, "r", None).await, Assignment::Standing);
+        assert_eq!(work::read(&deps, &witness, "r", None).await, Assignment::Permanent);
     });
 }
 

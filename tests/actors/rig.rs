@@ -22,7 +22,7 @@ async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<RigMsg> {
 }
 
 async fn probe(rig: &ActorRef<RigMsg>) -> Vec<ActorReport> {
-    ask(rig, RigMsg::Probe, millis(1)).await.unwrap()
+    ask(rig, RigMsg::Status, millis(1)).await.unwrap()
 }
 
 /// The actors of its agents: the refinery's and the witness's.
@@ -47,11 +47,11 @@ fn passes_a_heartbeat_on_and_says_to_whom() {
         rig.cast(RigMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 7).await))).unwrap();
         world.pass(millis(10)).await;
         let first = told.0.lock().unwrap()[0].clone();
-        let Report::Looked { number: 7, part, delegated, missed } = first else { panic!("{first:?}") };
+        let Report::Probed { number: 7, part, delegated, missed } = first else { panic!("{first:?}") };
         assert!(missed.is_empty(), "{missed:?}");
         assert_eq!((part.as_str(), delegated), ("rig r", vec!["r/polecats".to_owned()]));
-        let looked = told.looked();
-        assert_eq!(looked.len(), 2, "agents are asked by the root: {looked:?}");
+        let probed = told.probed();
+        assert_eq!(probed.len(), 2, "agents are asked by the root: {probed:?}");
     });
 }
 

@@ -15,7 +15,7 @@ async fn spawn(world: &World) -> (ActorRef<RootMsg>, RootPlan) {
 }
 
 async fn probe(root: &ActorRef<RootMsg>) -> RootSnapshot {
-    ask(root, RootMsg::Probe, millis(1)).await.unwrap()
+    ask(root, RootMsg::Status, millis(1)).await.unwrap()
 }
 
 /// The actor of this name, if it runs.

@@ -54,7 +54,7 @@ fn a_burst_of_hints_is_few_looks_and_the_last_hint_is_not_lost() {
         let seen = seen.lock().unwrap();
         let looks = seen.len() - before;
         assert!((5..=8).contains(&looks), "{looks} looks in 0.65 s");
-        let sessions = seen.last().unwrap().sweep.sessions.clone().unwrap();
+        let sessions = seen.last().unwrap().scan.sessions.clone().unwrap();
         assert!(sessions.contains_key(&witness("r")), "what the last hint was about is seen");
     });
 }
@@ -68,11 +68,11 @@ fn a_heartbeat_gets_a_look_of_its_own() {
         world.hang("list");
         watch.cast(WatchMsg::Hint).unwrap();
         world.pass(secs(1)).await;
-        watch.cast(WatchMsg::SweepFor(5)).unwrap(); // while another look is under way
+        watch.cast(WatchMsg::ScanFor(5)).unwrap(); // while another look is under way
         world.start_agent(&witness("r"));
         world.pass(secs(1)).await;
-        let asked = ask(&watch, WatchMsg::Probe, millis(1)).await.unwrap();
-        assert!(asked.sweeping);
+        let asked = ask(&watch, WatchMsg::Status, millis(1)).await.unwrap();
+        assert!(asked.scanning);
         world.release("list");
         world.pass(secs(1)).await;
         let for_heartbeat: Vec<_> = seen.lock().unwrap().iter().filter_map(|it| it.for_heartbeat).collect();
@@ -89,12 +89,12 @@ fn a_look_that_hangs_has_failed_after_a_while() {
         world.hang("list");
         world.hint();
         world.pass(secs(16)).await;
-        let last = seen.lock().unwrap().last().unwrap().sweep.sessions.clone();
+        let last = seen.lock().unwrap().last().unwrap().scan.sessions.clone();
         assert!(last.unwrap_err().contains("not listed within 15s"));
         assert!(deps.problems.open().contains_key("sessions"));
         world.release("list");
         world.pass(mins(1)).await;
-        assert!(seen.lock().unwrap().last().unwrap().sweep.sessions.is_ok());
+        assert!(seen.lock().unwrap().last().unwrap().scan.sessions.is_ok());
         assert!(deps.problems.open().is_empty());
     });
 }
@@ -156,7 +156,7 @@ fn a_death_is_one_message_whoever_tells_it() {
         assert_eq!((&death.session, &death.id), (&name, &format!("${}", session.id)));
         assert_eq!((death.exit, death.with_server, &death.panes), (Some(3), false, &vec![session.pid]));
         assert_eq!(death.noticed.mono, at + millis(1), "when it was told, not when it was looked at");
-        assert_eq!(ask(&watch, WatchMsg::Probe, millis(1)).await.unwrap().deaths, 1);
+        assert_eq!(ask(&watch, WatchMsg::Status, millis(1)).await.unwrap().deaths, 1);
     });
 }
 
@@ -181,8 +181,8 @@ fn an_end_that_nothing_tells_is_told_by_the_sweep_before_itself() {
         let heard = heard.lock().unwrap();
         let at = heard.iter().position(|told| matches!(told, WatchEvent::Died(_))).unwrap();
         let WatchEvent::Seen(seen) = &heard[at + 1] else { panic!("nothing was seen after it") };
-        assert!(!seen.sweep.sessions.as_ref().unwrap().contains_key(&witness("r")));
-        assert_eq!(found[0].noticed.mono, seen.sweep.begun.mono);
+        assert!(!seen.scan.sessions.as_ref().unwrap().contains_key(&witness("r")));
+        assert_eq!(found[0].noticed.mono, seen.scan.begun.mono);
     });
 }
 

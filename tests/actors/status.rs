@@ -74,7 +74,7 @@ impl Actor for SlowRoot {
         message: RootMsg,
         delay: &mut Duration,
     ) -> Result<(), ActorProcessingErr> {
-        let RootMsg::Probe(reply) = message else { return Ok(()) };
+        let RootMsg::Status(reply) = message else { return Ok(()) };
         tokio::time::sleep(*delay).await;
         let snapshot = RootSnapshot {
             heartbeat: Default::default(),

@@ -8,7 +8,7 @@ use std::sync::{
 use gastown_supervisor::{
     deps::Deps,
     ports::{
-        kept::Kept,
+        persisted::Persisted,
         writes::{Content, Write},
     },
     tree::housekeeping,
@@ -44,11 +44,11 @@ impl<'de> Deserialize<'de> for Value {
 
 const KEPT: &str = "daemon/supervisor/value.json";
 
-async fn kept(world: &World) -> (Arc<Deps>, Kept<Value>, tokio::task::JoinHandle<()>) {
+async fn kept(world: &World) -> (Arc<Deps>, Persisted<Value>, tokio::task::JoinHandle<()>) {
     let (deps, _settings) = world.deps().await;
     let retrying = deps.clone();
     let retries = tokio::spawn(async move { housekeeping::keep_writing(&retrying).await });
-    (deps, Kept::new(path(KEPT)), retries)
+    (deps, Persisted::new(path(KEPT)), retries)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use gastown_supervisor::{
     town::{
         events::Event,
         journal::disk::DiskJournals,
-        watch::{Hints, SystemHints},
+        watch::{FsWatcher, SystemFsWatcher},
     },
     watchers::feed::actor::{Curator, FeedMsg, FeedSnapshot},
 };
@@ -24,20 +24,23 @@ struct Awake {
 
 impl Awake {
     async fn new(town: Town) -> Awake {
-        let hints = Arc::new(SystemHints::new(town.dir.path()));
-        assert_eq!(hints.retarget(vec![town.dir.path().to_owned()]).await, None);
-        let actor =
-            Actor::spawn(None, Curator, (town.deps.clone(), hints as Arc<dyn Hints>, town.known.clone()))
-                .await
-                .unwrap()
-                .0;
+        let fs_watcher = Arc::new(SystemFsWatcher::new(town.dir.path()));
+        assert_eq!(fs_watcher.retarget(vec![town.dir.path().to_owned()]).await, None);
+        let actor = Actor::spawn(
+            None,
+            Curator,
+            (town.deps.clone(), fs_watcher as Arc<dyn FsWatcher>, town.known.clone()),
+        )
+        .await
+        .unwrap()
+        .0;
         let awake = Awake { town, actor };
         awake.until("it took over", |town, _| town.progress().begun).await;
         awake
     }
 
     async fn probe(&self) -> FeedSnapshot {
-        ask(&self.actor, FeedMsg::Probe, DEADLINE).await.unwrap()
+        ask(&self.actor, FeedMsg::Status, DEADLINE).await.unwrap()
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Town, &FeedSnapshot) -> bool) -> FeedSnapshot {

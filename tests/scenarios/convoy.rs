@@ -114,12 +114,12 @@ fn storms() {
 }
 
 async fn mischief(world: &World, supervisor: &Supervisor, number: u32) {
-    let (dice, bead) = {
+    let (jitter, bead) = {
         let mut state = world.state();
         (state.rng.u32(..20), state.rng.u32(..number + 1))
     };
     let id = |number: u32| format!("gt-{number}");
-    match dice {
+    match jitter {
         0..5 => world.convoy(&format!("hq-cv-{number}"), &[&id(number), &id(bead)]),
         5..13 => world.close(&id(bead)),
         13 | 14 => supervisor.crash(if bead % 3 == 0 { "root" } else { "convoy" }).await,

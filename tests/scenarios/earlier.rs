@@ -251,14 +251,14 @@ fn requests_go_on_from_where_they_were() {
     for version in VERSIONS {
         simulate(902, |world| async move {
             let supervisor = taken_over(&world, version).await;
-            supervisor.signals.tell(Signal::LookNow);
+            supervisor.signals.tell(Signal::HeartbeatNow);
             world.pass(mins(2)).await;
             assert_eq!(starts(&world, "alpha"), [2, 0], "{version}: what was begun, then what was due");
             assert_eq!(starts(&world, "delta"), [1, 0], "{version}: what was noted; not again what was done");
             for message in ["hq-noted", "hq-done"] {
                 assert_eq!(world.state().mailbox.left(message, Left::Deleted), 1, "{version}: {message}");
             }
-            supervisor.signals.tell(Signal::LookNow);
+            supervisor.signals.tell(Signal::HeartbeatNow);
             world.pass(mins(1)).await;
             assert_eq!(world.json(CLAIMS), json!({"requests": {}}), "{version}");
             for rig in ["alpha", "delta"] {

@@ -111,7 +111,7 @@ fn a_request_neither_doubles_one_that_outlived_its_pane_nor_takes_it_for_ended()
             world.outlive(&witness("r"));
             world.pass(mins(1)).await;
             world.ask(&witness("r"), "r/witness", &format!("{{\"action\": \"{action}\"}}"));
-            supervisor.signals.tell(Signal::LookNow);
+            supervisor.signals.tell(Signal::HeartbeatNow);
             world.pass(mins(2)).await;
             assert_eq!(created(&world), [1, 1, 1], "{action}");
             assert!(!world.logged("postponed").is_empty(), "{action}");

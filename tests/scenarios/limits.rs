@@ -27,7 +27,7 @@ async fn at_work(world: &World) -> Supervisor {
 }
 
 /// Nothing was told of an end.
-fn nothing_told(world: &World, name: &str) {
+fn nothing_reported(world: &World, name: &str) {
     assert_eq!(world.events("session_death").len() + world.events("mass_death").len(), 0, "{name}");
     let state = world.state();
     // That it does nothing while it lives is another matter.
@@ -75,7 +75,7 @@ fn one_that_ends_at_a_limit_is_tried_again_every_quarter_of_an_hour() {
                 world.pass(mins(20)).await;
                 assert_eq!(supervisor.agent(identity).await.state, "alive", "{name}");
                 assert_eq!(supervisor.agent(identity).await.restarts, 0, "{name}");
-                nothing_told(&world, name);
+                nothing_reported(&world, name);
             });
         }
     }
@@ -91,7 +91,7 @@ fn a_shell_left_is_read_before_it_is_cleared_away() {
         world.crash_agent(&toast(), true);
         world.hint();
         supervisor.until_agent("r/polecats/Toast", "waiting", secs(9)).await;
-        nothing_told(&world, "a shell left");
+        nothing_reported(&world, "a shell left");
     });
 }
 
@@ -138,7 +138,7 @@ fn all_at_their_limit_are_no_mass_death() {
             world.crash_agent(session, false);
         }
         world.pass(mins(10)).await;
-        nothing_told(&world, "all of them");
+        nothing_reported(&world, "all of them");
         assert_eq!(supervisor.snapshot().await.deaths["in_window"], 0);
         let boots = world.state().created(BOOT).len();
         assert!(deeds(&world) - before <= boots, "nobody was started");
@@ -192,7 +192,7 @@ fn a_wait_outlives_the_supervisor() {
                 is_tried_again_in_time(&world, &session, ended, &format!("{identity}, {name}")).await;
                 world.pass(mins(2)).await;
                 assert!(!world.text("daemon/supervisor/waits.json").unwrap().contains("limit"), "{name}");
-                nothing_told(&world, name);
+                nothing_reported(&world, name);
                 // The next one has nothing to wait for.
                 supervisor.vanish().await;
                 let supervisor = world.supervisor().await;

@@ -30,7 +30,7 @@ fn named(world: &World) -> BTreeSet<String> {
 }
 
 /// No alert, and nobody's death was told.
-fn nothing_told(world: &World, name: &str) {
+fn nothing_reported(world: &World, name: &str) {
     assert_eq!(world.events("mass_death"), Vec::<Value>::new(), "{name}");
     assert_eq!(world.events("session_death"), Vec::<Value>::new(), "{name}");
     assert_eq!(world.logged("MASS DEATH").len(), 0, "{name}");
@@ -145,7 +145,7 @@ fn what_an_operator_takes_down_is_no_mass_death() {
                 }
             }
             world.pass(mins(9) - secs(10)).await;
-            nothing_told(&world, name);
+            nothing_reported(&world, name);
             assert_eq!(made(&world), before, "{name}: nobody was started");
         });
     }
@@ -236,7 +236,7 @@ fn the_death_windows_actor_crashes_and_all_is_told_once() {
 }
 
 /// How often each crash of these polecats of rig `r` was told: log line, event, `gt log crash`.
-fn crashes_told(world: &World, polecats: usize) -> BTreeSet<[usize; 3]> {
+fn crashes_reported(world: &World, polecats: usize) -> BTreeSet<[usize; 3]> {
     let told = |name: String| {
         let session = polecat("r", &name);
         let of_it = |event: &&Value| event["payload"]["session"] == session;
@@ -283,13 +283,13 @@ fn crashes_while_somebody_works_on_somebody_else_are_crashes() {
                 world.crash_agent(&polecat("r", &format!("p{n}")), false);
             }
             world.pass(millis(5_500)).await;
-            assert_eq!(crashes_told(&world, 6), BTreeSet::from([[1, 1, 1]]), "{name}");
+            assert_eq!(crashes_reported(&world, 6), BTreeSet::from([[1, 1, 1]]), "{name}");
             assert_eq!(world.events("session_death").len() - before, 6, "{name}: nobody else");
             let back = |state: &State| (0..6).all(|n| state.lives(&polecat("r", &format!("p{n}"))));
             world.until("all six, one after the other", secs(12), back).await;
             world.pass(mins(2)).await;
             assert_eq!(named(&world).len(), 6, "{name}: {:?}", alerts(&world));
-            assert_eq!(crashes_told(&world, 6), BTreeSet::from([[1, 1, 1]]), "{name}");
+            assert_eq!(crashes_reported(&world, 6), BTreeSet::from([[1, 1, 1]]), "{name}");
         });
     }
 }

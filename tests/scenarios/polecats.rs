@@ -55,7 +55,7 @@ fn one_mail() -> Vec<(String, String)> {
 
 #[test]
 fn repeated_triggers_hold_up_no_repair() {
-    let look_now = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::LookNow));
+    let heartbeat_now = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::HeartbeatNow));
     let reread = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::RereadRestartState));
     let poke = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::BeatNow));
     let clear = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::ClearBackoff(None)));
@@ -64,7 +64,7 @@ fn repeated_triggers_hold_up_no_repair() {
     let hint = |world: &World, _: &ActorRef<RootMsg>| world.hint();
     type Trigger = fn(&World, &ActorRef<RootMsg>);
     for (name, trigger) in [
-        ("SIGUSR1", look_now as Trigger),
+        ("SIGUSR1", heartbeat_now as Trigger),
         ("SIGUSR2", reread),
         ("poke", poke),
         ("clear-backoff", clear),

@@ -35,7 +35,7 @@ fn incarnations(world: &World, session: &str) -> usize {
 
 #[test]
 fn it_comes_back_by_itself_between_notice_and_action() {
-    // Its second look begins after 5 s, and its session is made 0.8 s later.
+    // Its second probe begins after 5 s, and its session is made 0.8 s later.
     let coarse = (0..=7_000).step_by(500);
     let fine = (4_950..=5_950).step_by(100);
     let all = coarse

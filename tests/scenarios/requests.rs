@@ -11,7 +11,7 @@ const MAYOR: &str = "hq-mayor";
 
 /// Mail is read at the heartbeat at the latest; nobody wants to wait for that here.
 async fn read_mail(supervisor: &Supervisor) {
-    supervisor.signals.tell(Signal::LookNow);
+    supervisor.signals.tell(Signal::HeartbeatNow);
 }
 
 /// How often a session was made and ended, and whether an agent lives in it.

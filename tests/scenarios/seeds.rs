@@ -26,13 +26,13 @@ const CALM: Duration = mins(70);
 
 /// Something that goes wrong.
 async fn mischief(world: &World, supervisor: &Supervisor) {
-    let (dice, rig, role, number) = {
+    let (jitter, rig, role, number) = {
         let mut state = world.state();
         let rig = RIGS[state.rng.usize(..RIGS.len())];
         (state.rng.u32(..160), rig, state.rng.bool(), state.rng.u64(1..100))
     };
     let session = if role { witness(rig) } else { refinery(rig) };
-    match dice {
+    match jitter {
         0..20 => world.crash_agent(&session, number < 25),
         20..24 => world.crash_agent(DEACON, number < 25),
         // One that never wrote a heartbeat tells nothing by not writing any.
@@ -92,24 +92,24 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
             state.distracted(world.time() + mins(15));
         }
         155.. => {
-            let trigger = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::LookNow));
+            let trigger = |_: &World, root: &ActorRef<RootMsg>| drop(root.cast(RootMsg::HeartbeatNow));
             supervisor.trigger_each_second(trigger, number).await;
         }
         152.. => {
             let others: Vec<&str> = ACTORS.into_iter().filter(|name| *name != "root").collect();
             supervisor.suspend(others[number as usize % others.len()]).await;
         }
-        140.. => request(world, rig, &session, dice, number),
-        100.. => polecat_mischief(world, rig, dice, number),
+        140.. => request(world, rig, &session, jitter, number),
+        100.. => polecat_mischief(world, rig, jitter, number),
         _ => {}
     }
 }
 
 /// Somebody asks by mail to be stopped or started afresh.
-fn request(world: &World, rig: &str, patrol: &str, dice: u32, number: u64) {
+fn request(world: &World, rig: &str, patrol: &str, jitter: u32, number: u64) {
     let name = POLECATS[number as usize % POLECATS.len()];
     let role = patrol.rsplit('-').next().unwrap();
-    let (session, from) = match dice {
+    let (session, from) = match jitter {
         140..144 => (patrol.to_owned(), format!("{rig}/{role}")),
         144..146 => (patrol.to_owned(), format!("{rig}-{role}")),
         146..149 => (polecat(rig, name), format!("{rig}/polecats/{name}")),
@@ -147,12 +147,12 @@ const ACTORS: [&str; 14] = [
 ];
 
 /// Something that goes wrong with a polecat, or is done to it.
-fn polecat_mischief(world: &World, rig: &'static str, dice: u32, number: u64) {
+fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) {
     let name = POLECATS[number as usize % POLECATS.len()];
     let session = polecat(rig, name);
     let known = world.state().beads.contains_key(&agent_bead(rig, name));
     let pace = 1 + number as u32 % 8;
-    match dice {
+    match jitter {
         100..103 => world.sling(rig, name, &format!("{rig}-s{}", world.time().as_millis()), pace.min(3)),
         _ if !known => {}
         103..114 => world.crash_agent(&session, number < 25),

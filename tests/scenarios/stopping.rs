@@ -138,7 +138,7 @@ fn a_stop_is_heard_while_it_begins_behind_any_number_of_other_signals() {
             }
             world.pass(secs(1)).await;
             for _ in 0..100 {
-                for signal in [Signal::LookNow, Signal::Reload, Signal::RereadRestartState] {
+                for signal in [Signal::HeartbeatNow, Signal::Reload, Signal::RereadRestartState] {
                     supervisor.signals.tell(signal);
                 }
             }
@@ -154,7 +154,7 @@ fn signals_are_heard() {
         let supervisor = town(&world, &["r"]).await;
         world.state().weather.hints = 1.0;
         world.crash_agent(&witness("r"), false);
-        supervisor.signals.tell(Signal::LookNow);
+        supervisor.signals.tell(Signal::HeartbeatNow);
         world.until("a restart", secs(2), |state| state.created(&witness("r")).len() == 2).await;
         world.write("settings/supervisor.json", r#"{"boot":{"enabled":false}}"#);
         supervisor.signals.tell(Signal::Reload);

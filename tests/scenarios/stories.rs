@@ -41,7 +41,7 @@ fn tells(supervisor: &Supervisor, identity: &str, expected: &[&str]) {
 }
 
 async fn read_mail(supervisor: &Supervisor) {
-    supervisor.signals.tell(Signal::LookNow);
+    supervisor.signals.tell(Signal::HeartbeatNow);
 }
 
 #[test]

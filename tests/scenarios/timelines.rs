@@ -105,14 +105,14 @@ async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome,
     world.start_agent("hq-mayor");
     world.pass(mins(6)).await; // sessions are no longer young
     let before = sessions(&world);
-    let events = deaths_told(&world);
+    let events = deaths_reported(&world);
     let crashes = world.state().crash_logs.len();
     world.replay(&timeline, pace);
     if outcome == Ended {
         return ended(&world, supervisor, &timeline, pace, events).await;
     }
     world.pass(timeline.length() * pace + secs(90)).await;
-    assert_eq!(deaths_told(&world), events, "{name}: no death is told");
+    assert_eq!(deaths_reported(&world), events, "{name}: no death is told");
     assert_eq!(world.state().crash_logs.len(), crashes, "{name}: nor logged");
     assert_eq!(world.state().mails, [], "{name}: no mail");
     let after = sessions(&world);
@@ -152,7 +152,7 @@ async fn ended(world: &World, supervisor: Supervisor, timeline: &Timeline, pace:
     assert!(took <= millis(400), "{took:?}");
     world.pass(mins(1)).await;
     assert!(world.state().made_by_supervisor().len() <= made, "nobody was started");
-    assert_eq!(deaths_told(world), events);
+    assert_eq!(deaths_reported(world), events);
     assert_eq!(world.state().mails, []);
 }
 
@@ -161,7 +161,7 @@ fn sessions(world: &World) -> BTreeMap<String, u64> {
 }
 
 /// Events that tell of deaths.
-fn deaths_told(world: &World) -> usize {
+fn deaths_reported(world: &World) -> usize {
     let events = world.text(".events.jsonl").unwrap_or_default();
     events.matches("session_death").count() + events.matches("mass_death").count()
 }

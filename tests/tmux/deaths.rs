@@ -49,7 +49,7 @@ fn however_it_ended_it_is_restarted_once_after_making_sure() {
             scope.spawn(move || {
                 let town = Town::new(&["alpha"]);
                 town.patrols(&["witness"]);
-                // Heartbeats within that time see it gone too; the second look comes no earlier for it.
+                // Heartbeats within that time see it gone too; the second probe comes no earlier for it.
                 town.settings(json!({"restart": {"confirm": "700ms"}, "heartbeat": {"interval": "100ms"}}));
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);

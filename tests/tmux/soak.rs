@@ -25,7 +25,7 @@ fn rounds() -> u32 {
 struct Soak {
     server: Server,
     pid: u32,
-    dice: fastrand::Rng,
+    jitter: fastrand::Rng,
 }
 
 impl Soak {
@@ -37,7 +37,7 @@ impl Soak {
         }
         tmux.close().await;
         let pid = server.pid();
-        Soak { server, pid, dice: fastrand::Rng::new() }
+        Soak { server, pid, jitter: fastrand::Rng::new() }
     }
 
     /// Impatient, so that a freeze need not last for long.
@@ -54,7 +54,7 @@ impl Soak {
     }
 
     fn pause(&mut self, most: u64) -> Duration {
-        Duration::from_micros(self.dice.u64(0..most * 1000))
+        Duration::from_micros(self.jitter.u64(0..most * 1000))
     }
 
     /// It is the same server, with the same agents.
@@ -86,13 +86,13 @@ async fn a_server_that_freezes_lives() {
     let tmux = Tmux::new(it.config());
     for round in 0..rounds() {
         it.freeze();
-        for _ in 0..it.dice.u32(1..4) {
+        for _ in 0..it.jitter.u32(1..4) {
             let _ = tmux.list().await;
             let _ = tmux.find("gt-a").await;
         }
         it.thaw();
         tokio::time::sleep(it.pause(5)).await;
-        if it.dice.bool() {
+        if it.jitter.bool() {
             let name = format!("gt-{round}");
             let _ = tmux.create(&session(&name)).await;
             let _ = tmux.kill(&name).await;
@@ -110,7 +110,7 @@ fn a_supervisor_that_is_killed_and_begins_again_leaves_the_server_alive() {
     let ours = runtime();
     let mut it = ours.block_on(Soak::new());
     for round in 0..rounds() {
-        let (config, lives, frozen) = (it.config(), it.pause(25), it.dice.u8(0..4) == 0);
+        let (config, lives, frozen) = (it.config(), it.pause(25), it.jitter.u8(0..4) == 0);
         if frozen {
             it.freeze();
         }
@@ -135,7 +135,7 @@ fn a_supervisor_that_is_killed_and_begins_again_leaves_the_server_alive() {
                 it.thaw();
             }
             it.survived(&next, round, "killed").await;
-            if it.dice.bool() {
+            if it.jitter.bool() {
                 next.close().await;
             }
         });

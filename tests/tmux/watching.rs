@@ -1,7 +1,7 @@
 //! Every way to die is told once, soon, by the session watch on a real tmux.
 //!
-//! The watch's own sweep comes once a minute, later than these tests wait: what is told here was told by the kernel or by
-//! tmux's notices, or by a sweep that one of them led to.
+//! The watch's own scan comes once a minute, later than these tests wait: what is told here was told by the kernel or by
+//! tmux's notices, or by a scan that one of them led to.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use gastown_supervisor::{
     commands::runner::Runner,
     deps::Deps,
     ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
-    ports::{Dice, Ports, problems::Problems, writes::Writes},
-    processes::{beginnings::SystemBeginnings, table::SystemProcesses},
-    sessions::{Session, Sessions, death::Death, sweep::Sweep},
+    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
+    sessions::{Session, Sessions, death::Death, scan::Scan},
     town::{
-        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings, socket::SocketDoor,
+        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings,
+        socket::SocketListener,
     },
     watchers::sessions::{SessionWatch, WatchEvent, WatchMsg},
 };
@@ -58,11 +59,11 @@ impl Watching {
             files: Arc::new(Disk),
             journals: Arc::new(DiskJournals::default()),
             clock: Arc::new(SystemClock::new()),
-            beginnings: Arc::new(SystemBeginnings::new()),
+            exec_watcher: Arc::new(SystemExecWatcher::new()),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
-            door: Arc::new(SocketDoor),
-            dice: Dice::seeded(1),
+            control_listener: Arc::new(SocketListener),
+            jitter: Jitter::seeded(1),
             paths: TownPaths::new(server.dir()),
             settings,
             degraded: false,
@@ -88,14 +89,14 @@ impl Watching {
     }
 
     /// Has everything looked at.
-    async fn look(&mut self) -> Arc<Sweep> {
+    async fn look(&mut self) -> Arc<Scan> {
         self.looks += 1;
-        self.watch.cast(WatchMsg::SweepFor(self.looks)).unwrap();
+        self.watch.cast(WatchMsg::ScanFor(self.looks)).unwrap();
         loop {
             if let WatchEvent::Seen(seen) = self.next("a look").await
                 && seen.for_heartbeat == Some(self.looks)
             {
-                return seen.sweep;
+                return seen.scan;
             }
         }
     }
@@ -105,7 +106,7 @@ impl Watching {
     async fn seen(&mut self, name: &str, before: u32) -> Session {
         loop {
             if let WatchEvent::Seen(seen) = self.next(&format!("{name} to be seen")).await
-                && let Some(session) = seen.sweep.sessions.as_ref().unwrap().get(name)
+                && let Some(session) = seen.scan.sessions.as_ref().unwrap().get(name)
                 && session.panes.iter().any(|pane| !pane.dead && pane.pid != before)
             {
                 return Session::clone(session);
@@ -123,7 +124,7 @@ impl Watching {
 
     /// Waits for the death of this number, and makes sure that it is the last: looks until `over` holds of what is seen,
     /// and once more, as what tmux tells of it comes before that.
-    async fn death(&mut self, number: usize, over: impl Fn(&Sweep) -> bool) -> Death {
+    async fn death(&mut self, number: usize, over: impl Fn(&Scan) -> bool) -> Death {
         while self.deaths.len() < number {
             self.next(&format!("death {number}")).await;
         }
@@ -134,7 +135,7 @@ impl Watching {
     }
 
     /// As [`Watching::death`], of the first in session `gt-a`.
-    async fn only_death(&mut self, of: &Session, over: impl Fn(&Sweep) -> bool) -> Death {
+    async fn only_death(&mut self, of: &Session, over: impl Fn(&Scan) -> bool) -> Death {
         let death = self.death(1, over).await;
         assert_eq!((&death.session, &death.id, death.with_server), (&of.name, &of.id, false));
         assert!(death.panes.contains(&of.panes[0].pid), "{death:?}");
@@ -142,16 +143,16 @@ impl Watching {
     }
 }
 
-fn gone(sweep: &Sweep) -> bool {
-    !sweep.sessions.as_ref().unwrap().contains_key("gt-a")
+fn gone(scan: &Scan) -> bool {
+    !scan.sessions.as_ref().unwrap().contains_key("gt-a")
 }
 
 /// It is there, with nothing alive in it.
-fn kept(sweep: &Sweep) -> bool {
-    sweep.sessions.as_ref().unwrap()["gt-a"].panes.iter().all(|pane| pane.dead)
+fn kept(scan: &Scan) -> bool {
+    scan.sessions.as_ref().unwrap()["gt-a"].panes.iter().all(|pane| pane.dead)
 }
 
-fn anyway(_: &Sweep) -> bool {
+fn anyway(_: &Scan) -> bool {
     true
 }
 
@@ -217,7 +218,7 @@ async fn one_of_its_panes_ends_and_later_all() {
     let second: u32 = second.parse().unwrap();
     it.look().await;
     process::signal(second, Signal::KILL);
-    let one_left = |sweep: &Sweep| sweep.sessions.as_ref().unwrap()["gt-a"].panes.len() == 1;
+    let one_left = |scan: &Scan| scan.sessions.as_ref().unwrap()["gt-a"].panes.len() == 1;
     let death = it.only_death(&made, one_left).await;
     known_or_not(&death, 137);
     assert!(death.panes.contains(&second));
@@ -243,7 +244,7 @@ async fn its_session_is_killed_around_a_process_that_ignores_it() {
     it.death(1, gone).await;
 }
 
-/// No process ends. Since 3.8 tmux keeps the session until it does, and tells nothing: then the next sweep sees it.
+/// No process ends. Since 3.8 tmux keeps the session until it does, and tells nothing: then the next scan sees it.
 #[tokio::test]
 async fn its_process_closes_its_terminal() {
     let mut it = Watching::new().await;
@@ -295,7 +296,7 @@ async fn with_the_server(end: impl FnOnce(&Server)) -> Vec<Death> {
     }
     it.look().await;
     end(&it.server);
-    it.death(20, |sweep| sweep.sessions.as_ref().unwrap().is_empty()).await;
+    it.death(20, |scan| scan.sessions.as_ref().unwrap().is_empty()).await;
     it.deaths
 }
 
@@ -328,7 +329,7 @@ async fn our_own_session_is_killed_and_then_another() {
     it.only_death(&made, gone).await;
     let sleeper = it.sessions.find("gt-a-b").await.unwrap().unwrap();
     process::signal(sleeper.panes[0].pid, Signal::KILL);
-    let death = it.death(2, |sweep| sweep.sessions.as_ref().unwrap().is_empty()).await;
+    let death = it.death(2, |scan| scan.sessions.as_ref().unwrap().is_empty()).await;
     assert_eq!((death.session.as_str(), death.with_server), ("gt-a-b", false));
 }
 
@@ -339,7 +340,7 @@ async fn somebody_else_made_it() {
     it.server.must(&["new-session", "-d", "-s", "hq-theirs", "exec sleep 600"]);
     let theirs = it.seen("hq-theirs", 0).await;
     process::signal(theirs.panes[0].pid, Signal::KILL);
-    let over = |sweep: &Sweep| !sweep.sessions.as_ref().unwrap().contains_key("hq-theirs");
+    let over = |scan: &Scan| !scan.sessions.as_ref().unwrap().contains_key("hq-theirs");
     let death = it.death(1, over).await;
     assert_eq!(
         (&death.session, &death.id, &death.panes),
@@ -356,7 +357,7 @@ async fn a_second_session_with_its_windows_is_killed() {
     it.server.must(&["new-session", "-d", "-s", "view", "-t", "=gt-a:"]);
     it.seen("view", 0).await;
     it.server.must(&["kill-session", "-t", "=view:"]);
-    let over = |sweep: &Sweep| !sweep.sessions.as_ref().unwrap().contains_key("view");
+    let over = |scan: &Scan| !scan.sessions.as_ref().unwrap().contains_key("view");
     let death = it.death(1, over).await;
     assert_eq!(death.session, "view", "the agent's session goes on");
 }

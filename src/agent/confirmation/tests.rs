@@ -1,4 +1,4 @@
-//! The grid of the second look: what is seen × who was at work × what the files say.
+//! The grid of the second probe: what is seen × who was at work × what the files say.
 
 use super::*;
 use crate::{operator::rules::Effect, town::wisp::Closed};
@@ -12,22 +12,22 @@ fn operation(pid: u32, effect: Effect, line: &str) -> Operation {
     Operation { pid, born: 1, ancestors: Vec::new(), effect, line: line.to_owned(), arguments }
 }
 
-/// A second look, by words: the session, then whatever is not as usual.
+/// A second probe, by words: the session, then whatever is not as usual.
 fn seen(words: &str) -> Observation {
     let has = |word: &str| words.split(' ').any(|it| it == word);
-    let sighting = match words.split(' ').next().unwrap() {
-        "gone" => Sighting::Absent,
-        "zombie" => Sighting::Dead(key()),
-        "back" => Sighting::Alive(key()),
-        "coming" => Sighting::Starting(key()),
-        "dark" => Sighting::Unknown("tmux".into()),
+    let presence = match words.split(' ').next().unwrap() {
+        "gone" => Presence::Absent,
+        "zombie" => Presence::Dead(key()),
+        "back" => Presence::Alive(key()),
+        "coming" => Presence::Starting(key()),
+        "dark" => Presence::Unknown("tmux".into()),
         other => panic!("{other}"),
     };
     Observation {
         begun: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
         noticed: Now { mono: Duration::ZERO, wall: Timestamp::UNIX_EPOCH },
         death: None,
-        sighting,
+        presence,
         permission: match () {
             () if has("parked") => Permission::Denied(Denial::Rig(Closed::Parked)),
             () if has("gate?") => Permission::Unknown("wisp".into()),
@@ -53,7 +53,7 @@ fn seen(words: &str) -> Observation {
             () if has("idle") => Assignment::None(Unwanted::NoWork),
             () if has("bead?") => Assignment::Unknown("bd".into()),
             () if has("unasked") => Assignment::NotAsked,
-            () => Assignment::Standing,
+            () => Assignment::Permanent,
         },
         worktree: match () {
             () if has("treeless") => Worktree::Gone,
@@ -69,17 +69,17 @@ fn seen(words: &str) -> Observation {
 fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool) -> String {
     let identity = Identity::Witness("r".parse().unwrap());
     let ago = Duration::from_secs(seconds);
-    match judge(&seen(words), FirstLook { identity: &identity, ago, involved, said_stopped }) {
-        SecondLook::Back(_) => "back".into(),
-        SecondLook::AtWork(line) => format!("wait: {line}"),
-        SecondLook::Paused(why) => format!("paused: {why}"),
-        SecondLook::Unwanted(why) => format!("unwanted: {why}"),
-        SecondLook::StoppedByHand(_) => "stopped".into(),
-        SecondLook::BeingRemoved => "being removed".into(),
-        SecondLook::UsageLimit(_) => "limit".into(),
-        SecondLook::Question(_) => "question".into(),
-        SecondLook::Death => "death".into(),
-        SecondLook::Unclear(why) => format!("unclear: {why}"),
+    match judge(&seen(words), FirstProbe { identity: &identity, ago, involved, said_stopped }) {
+        ConfirmOutcome::Back(_) => "back".into(),
+        ConfirmOutcome::AtWork(line) => format!("wait: {line}"),
+        ConfirmOutcome::Paused(why) => format!("paused: {why}"),
+        ConfirmOutcome::Unwanted(why) => format!("unwanted: {why}"),
+        ConfirmOutcome::StoppedByHand(_) => "stopped".into(),
+        ConfirmOutcome::BeingRemoved => "being removed".into(),
+        ConfirmOutcome::UsageLimit(_) => "limit".into(),
+        ConfirmOutcome::Question(_) => "question".into(),
+        ConfirmOutcome::Death => "death".into(),
+        ConfirmOutcome::Unclear(why) => format!("unclear: {why}"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     agent::{
-        confirmation::{Permission, SessionKey, Sighting},
+        confirmation::{Permission, Presence, SessionKey},
         denial::NotStarted,
         holds::Hold,
         reason::Reason,
@@ -35,7 +35,7 @@ impl Lifecycle {
         };
         self.settled_at = asked.seen.begun.mono;
         self.is_seen();
-        let lives = matches!(asked.seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
+        let lives = matches!(asked.seen.presence, Presence::Alive(_) | Presence::Starting(_));
         if let Stage::Begun { session: before } = &asked.stage
             && lives
             && *before != session
@@ -110,10 +110,10 @@ impl Lifecycle {
         };
         self.reasons.push(outcome);
         // Whoever lives there now is somebody else's, or must be looked after again.
-        Decision::LookAgain(A_MOMENT)
+        Decision::ProbeAgain(A_MOMENT)
     }
 
-    /// A polecat with other work than when it was stopped is let go; what it had is known from the first look after that.
+    /// A polecat with other work than when it was stopped is let go; what it had is known from the first probe after that.
     pub(super) fn hook(&mut self, now: Hook) -> Decision {
         let State::HeldOnRequest { hold } = &mut self.state else {
             return Decision::Leave;
@@ -137,9 +137,9 @@ fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
         Permission::Denied(why) => return Err(Reason::RequestRefused(why.clone())),
         Permission::Unknown(why) => return Err(Reason::RequestPostponed(why.clone())),
     }
-    match &asked.seen.sighting {
-        Sighting::Absent => Ok(None),
-        Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key) => Ok(Some(key.clone())),
-        Sighting::Unknown(why) => Err(Reason::RequestPostponed(why.clone())),
+    match &asked.seen.presence {
+        Presence::Absent => Ok(None),
+        Presence::Alive(key) | Presence::Starting(key) | Presence::Dead(key) => Ok(Some(key.clone())),
+        Presence::Unknown(why) => Err(Reason::RequestPostponed(why.clone())),
     }
 }

@@ -1,4 +1,4 @@
-//! An agent's end: noticed, judged at the second look, and what is left to do where nothing runs.
+//! An agent's end: noticed, judged at the second probe, and what is left to do where nothing runs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     agent::{
         confirmation::{
-            Assignment, FirstLook, Observation, Permission, SecondLook, Sighting, StateFile, judge,
+            Assignment, ConfirmOutcome, FirstProbe, Observation, Permission, Presence, StateFile, judge,
         },
         denial::NotStarted,
         reason::{Cause, DeathReport, HeldUp, HoldOver, Missing, Reason},
@@ -52,7 +52,7 @@ impl Lifecycle {
                     return Decision::Leave;
                 }
                 if !asked_for {
-                    return Decision::LookAgain(Duration::ZERO);
+                    return Decision::ProbeAgain(Duration::ZERO);
                 }
                 let suspicion = Suspicion { noticed, before, involved };
                 self.second_look(seen, suspicion, around)
@@ -93,9 +93,9 @@ impl Lifecycle {
 
     /// It looks dead. Who was at work at this moment is noted, and it is looked at again a little later.
     fn noticed(&mut self, seen: &Observation, before: Option<Life>, around: Surroundings<'_>) -> Decision {
-        let what = match seen.sighting {
-            Sighting::Dead(_) => Missing::Agent,
-            Sighting::Starting(_) => Missing::SessionReplaced,
+        let what = match seen.presence {
+            Presence::Dead(_) => Missing::Agent,
+            Presence::Starting(_) => Missing::SessionReplaced,
             _ => Missing::Session,
         };
         let reported = seen.death.as_ref().map(|death| (death.sign, death.exit));
@@ -113,7 +113,7 @@ impl Lifecycle {
             before,
             involved,
         };
-        Decision::LookAgain(left)
+        Decision::ProbeAgain(left)
     }
 
     /// Not running, and nobody saw it end.
@@ -133,11 +133,11 @@ impl Lifecycle {
                 self.unclear(asked_for, around)
             }
             (Permission::Allowed, Assignment::NotAsked) => Decision::Leave,
-            (Permission::Allowed, Assignment::Standing) if !matches!(seen.sighting, Sighting::Dead(_)) => {
+            (Permission::Allowed, Assignment::Permanent) if !matches!(seen.presence, Presence::Dead(_)) => {
                 self.start_unless_held(around)
             }
             // What is left of it may still be somebody's; who has work may just be about to come up.
-            (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
+            (Permission::Allowed, Assignment::Permanent | Assignment::Hooked { .. }) => {
                 self.noticed(seen, None, around)
             }
         }
@@ -156,36 +156,38 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let Suspicion { noticed, before, involved, .. } = &suspicion;
-        let first = FirstLook {
+        let first = FirstProbe {
             identity: around.identity,
             ago: around.now.since(*noticed),
             involved,
             said_stopped: before.as_ref().is_none_or(|life| life.said_stopped),
         };
         match judge(seen, first) {
-            SecondLook::Back(key) => self.alive(&key, seen, true, around),
-            SecondLook::Unclear(why) => {
+            ConfirmOutcome::Back(key) => self.alive(&key, seen, true, around),
+            ConfirmOutcome::Unclear(why) => {
                 self.doubts(&why);
-                Decision::LookAgain(around.confirm.max(UNCLEAR_RETRY))
+                Decision::ProbeAgain(around.confirm.max(UNCLEAR_RETRY))
             }
-            SecondLook::AtWork(line) => {
+            ConfirmOutcome::AtWork(line) => {
                 self.wait_on(HeldUp::Operation(line));
-                Decision::LookAgain(WHILE_AT_WORK)
+                Decision::ProbeAgain(WHILE_AT_WORK)
             }
-            SecondLook::BeingRemoved => {
+            ConfirmOutcome::BeingRemoved => {
                 self.wait_on(HeldUp::Removal);
-                Decision::LookAgain(UNCLEAR_RETRY)
+                Decision::ProbeAgain(UNCLEAR_RETRY)
             }
-            SecondLook::Paused(why) => self.absent(NotStarted::Denied(why)),
-            SecondLook::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
-            SecondLook::StoppedByHand(why) => {
+            ConfirmOutcome::Paused(why) => self.absent(NotStarted::Denied(why)),
+            ConfirmOutcome::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
+            ConfirmOutcome::StoppedByHand(why) => {
                 self.leave_alone(seen.state_file != StateFile::Running, why, around)
             }
-            SecondLook::UsageLimit(line) => self.own_end(Own::UsageLimit(line), around.retry_limited, around),
-            SecondLook::Question(title) => {
+            ConfirmOutcome::UsageLimit(line) => {
+                self.own_end(Own::UsageLimit(line), around.retry_limited, around)
+            }
+            ConfirmOutcome::Question(title) => {
                 self.own_end(Own::Question(title), around.policy.max_backoff, around)
             }
-            SecondLook::Death => self.died_at(seen, suspicion, around),
+            ConfirmOutcome::Death => self.died_at(seen, suspicion, around),
         }
     }
 
@@ -196,7 +198,7 @@ impl Lifecycle {
         self.is_accounted_for();
         let why = WaitsFor::OwnEnd(own);
         self.state = State::Waiting { until, counted: false, paced: true, why };
-        Decision::LookAgain(time_until(until, around.now))
+        Decision::ProbeAgain(time_until(until, around.now))
     }
 
     /// Stays where it is, and says why when that is news.
@@ -221,7 +223,7 @@ impl Lifecycle {
         self.is_accounted_for();
         let since = HeldSince { gate_closed: false, not_running };
         self.state = State::Held { until: later(around.now.wall, time), why, since };
-        Decision::LookAgain(time)
+        Decision::ProbeAgain(time)
     }
 
     /// It ended and nobody meant it to.
@@ -241,7 +243,7 @@ impl Lifecycle {
             self.is_accounted_for();
             let of_it = |death: &&Death| session.as_ref().is_some_and(|session| session.id == death.id);
             let cause =
-                Cause::of(seen.death.as_ref().filter(of_it), matches!(seen.sighting, Sighting::Dead(_)));
+                Cause::of(seen.death.as_ref().filter(of_it), matches!(seen.presence, Presence::Dead(_)));
             let session = session.clone();
             let by_command = by_command.map(|it| it.line.clone());
             let report = DeathReport { session, noticed, cause, hook, by_command };
@@ -292,16 +294,16 @@ impl Lifecycle {
             (Permission::Allowed, Assignment::None(why)) => self.absent(NotStarted::Unwanted(why.clone())),
             (Permission::Unknown(_), _) => self.unclear(asked_for, around),
             (Permission::Allowed, _) if around.now.wall < time => match asked_for {
-                true => Decision::LookAgain(time_until(time, around.now)),
+                true => Decision::ProbeAgain(time_until(time, around.now)),
                 false => Decision::Leave,
             },
             (Permission::Allowed, Assignment::Unknown(why)) => {
                 self.doubts(why);
                 self.unclear(asked_for, around)
             }
-            (Permission::Allowed, Assignment::NotAsked) if !asked_for => Decision::LookAgain(Duration::ZERO),
+            (Permission::Allowed, Assignment::NotAsked) if !asked_for => Decision::ProbeAgain(Duration::ZERO),
             (Permission::Allowed, Assignment::NotAsked) => self.unclear(asked_for, around),
-            (Permission::Allowed, Assignment::Standing | Assignment::Hooked { .. }) => {
+            (Permission::Allowed, Assignment::Permanent | Assignment::Hooked { .. }) => {
                 self.start(attempt, None, paced || attempt == Attempt::Fresh, around)
             }
         }
@@ -326,7 +328,7 @@ impl Lifecycle {
             Permission::Allowed if opened => HoldOver::Operational,
             _ if says_running_again => HoldOver::SaysRunning,
             _ if around.now.wall >= until => HoldOver::TimeOver,
-            _ if asked_for => return Decision::LookAgain(time_until(until, around.now)),
+            _ if asked_for => return Decision::ProbeAgain(time_until(until, around.now)),
             _ => return Decision::Leave,
         };
         // What was read ahead only nominates.
@@ -336,12 +338,12 @@ impl Lifecycle {
             _ => false,
         };
         if to_be_asked {
-            return Decision::LookAgain(Duration::ZERO);
+            return Decision::ProbeAgain(Duration::ZERO);
         }
         self.reasons.push(Reason::HoldOver(over));
         self.state = State::Absent { why: NotStarted::WasStoppedByHand };
-        let wanted = matches!(seen.assignment, Assignment::Standing | Assignment::Hooked { .. });
-        if !wanted || seen.sighting != Sighting::Absent {
+        let wanted = matches!(seen.assignment, Assignment::Permanent | Assignment::Hooked { .. });
+        if !wanted || seen.presence != Presence::Absent {
             return self.idle(seen, asked_for, around);
         }
         match restart::without_death(&self.history, around.now.wall, around.policy) {

@@ -35,14 +35,14 @@ impl Lifecycle {
                 let restart = self.history.restart_count + 1;
                 self.reasons.push(Reason::Backoff(restart, until));
                 self.state = State::Waiting { until, counted, paced: false, why: WaitsFor::Backoff(restart) };
-                Decision::LookAgain(time_until(until, around.now))
+                Decision::ProbeAgain(time_until(until, around.now))
             }
             Verdict::CrashLoop { trial_at, news } => {
                 let began = news.then_some(around.policy.crash_loop_window);
                 let restarts = self.history.restart_count;
                 self.reasons.push(Reason::CrashLoop(CrashLoop { restarts, until: trial_at, began }));
                 self.state = State::CrashLoop { trial_at };
-                Decision::LookAgain(time_until(trial_at, around.now))
+                Decision::ProbeAgain(time_until(trial_at, around.now))
             }
         }
     }
@@ -68,7 +68,7 @@ impl Lifecycle {
                 let until = later(around.now.wall, around.pace);
                 let counted = matches!(attempt, Attempt::Restart(_));
                 self.state = State::Waiting { until, counted, paced: true, why: WaitsFor::Turn };
-                return Decision::LookAgain(around.pace);
+                return Decision::ProbeAgain(around.pace);
             }
         }
         if matches!(attempt, Attempt::Restart(_) | Attempt::Trial) {
@@ -110,7 +110,7 @@ impl Lifecycle {
                 self.gave_up = false;
                 self.reasons.push(Reason::SessionTaken);
                 self.state = State::Absent { why: NotStarted::NoAgentYet };
-                Decision::LookAgain(A_MOMENT)
+                Decision::ProbeAgain(A_MOMENT)
             }
             StartEnd::Left { session, why } => {
                 self.is_seen();
@@ -129,11 +129,11 @@ impl Lifecycle {
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
                 // It may have been made all the same; what lives there must be known before anything ends it.
-                Decision::LookAgain(A_MOMENT)
+                Decision::ProbeAgain(A_MOMENT)
             }
             StartEnd::Impossible(why) => {
                 self.wait_for_another_try(why, around);
-                Decision::LookAgain(START_RETRY)
+                Decision::ProbeAgain(START_RETRY)
             }
             StartEnd::NeverAppeared(why) => {
                 self.reasons.push(Reason::StartFailed(why));
@@ -146,7 +146,7 @@ impl Lifecycle {
                 self.reasons.push(Reason::EndedWhileStarting);
                 self.state = State::Alive { since, session, said_stopped: false };
                 // Looked at afresh: who was at work is seen only now.
-                Decision::LookAgain(A_MOMENT)
+                Decision::ProbeAgain(A_MOMENT)
             }
         }
     }
@@ -239,11 +239,11 @@ impl Lifecycle {
             Verdict::At(until) => self.wait_until(until, WaitsFor::Changed, around),
             Verdict::Trial => {
                 self.state = State::CrashLoop { trial_at: around.now.wall };
-                Decision::LookAgain(Duration::ZERO)
+                Decision::ProbeAgain(Duration::ZERO)
             }
             Verdict::CrashLoop { trial_at, .. } => {
                 self.state = State::CrashLoop { trial_at };
-                Decision::LookAgain(time_until(trial_at, around.now))
+                Decision::ProbeAgain(time_until(trial_at, around.now))
             }
         }
     }
@@ -265,6 +265,6 @@ impl Lifecycle {
 
     fn wait_until(&mut self, until: Timestamp, why: WaitsFor, around: Surroundings<'_>) -> Decision {
         self.state = State::Waiting { until, counted: false, paced: true, why };
-        Decision::LookAgain(time_until(until, around.now))
+        Decision::ProbeAgain(time_until(until, around.now))
     }
 }

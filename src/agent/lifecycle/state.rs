@@ -41,11 +41,11 @@ pub enum State {
         /// Whether the state file said `stopped` when it was last seen alive.
         said_stopped: bool,
     },
-    /// It looks dead; the second look is due.
+    /// It looks dead; the second probe is due.
     Confirming {
         /// When that was noticed.
         noticed: Now,
-        /// When the second look is due.
+        /// When the second probe is due.
         due: Now,
         /// What was noticed.
         what: Missing,

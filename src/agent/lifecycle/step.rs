@@ -20,10 +20,10 @@ use crate::{
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Something was seen in passing: a sweep, a heartbeat. It nominates, it never kills.
+    /// Something was seen in passing: a scan, a heartbeat. It nominates, it never kills.
     Seen(Observation),
-    /// The look that a [`Decision::LookAgain`] asked for.
-    Looked(Observation),
+    /// The look that a [`Decision::ProbeAgain`] asked for.
+    Probed(Observation),
     /// The start under way ended.
     StartEnded(StartEnd),
     /// The agent is alive but makes no progress: it should be replaced.
@@ -73,8 +73,8 @@ pub struct Asked {
 pub enum Decision {
     /// Nothing; timers stay as they are.
     Leave,
-    /// Probe the agent after this time and report it as [`Event::Looked`]. A timer that is set is only brought forward.
-    LookAgain(Duration),
+    /// Probe the agent after this time and report it as [`Event::Probed`]. A timer that is set is only brought forward.
+    ProbeAgain(Duration),
     /// Make this start and report it as [`Event::StartEnded`].
     Start(StartOrder),
     /// End the agent and report it as [`Event::StopEnded`].
@@ -102,7 +102,7 @@ pub struct Surroundings<'a> {
     pub identity: &'a Identity,
     /// The restart policy in force.
     pub policy: &'a Policy,
-    /// After how long the second look is taken (`restart.confirm`, `polecats.confirm`).
+    /// After how long the second probe is taken (`restart.confirm`, `polecats.confirm`).
     pub confirm: Duration,
     /// After how long one that ended at a usage limit is tried again (`usage_limit.retry_every`).
     pub retry_limited: Duration,

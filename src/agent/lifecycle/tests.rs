@@ -50,14 +50,14 @@ fn death(noticed: Now) -> Death {
 
 /// An observation by name.
 fn seen(what: &str, now: Now) -> Observation {
-    let sighting = match what.split('+').next().unwrap() {
-        "alive" => Sighting::Alive(session(1)),
-        "another" => Sighting::Alive(session(2)),
-        "young" => Sighting::Starting(session(1)),
-        "another young" => Sighting::Starting(session(2)),
-        "gone" => Sighting::Absent,
-        "zombie" => Sighting::Dead(session(1)),
-        "dark" => Sighting::Unknown("tmux does not answer".into()),
+    let presence = match what.split('+').next().unwrap() {
+        "alive" => Presence::Alive(session(1)),
+        "another" => Presence::Alive(session(2)),
+        "young" => Presence::Starting(session(1)),
+        "another young" => Presence::Starting(session(2)),
+        "gone" => Presence::Absent,
+        "zombie" => Presence::Dead(session(1)),
+        "dark" => Presence::Unknown("tmux does not answer".into()),
         other => panic!("{other}"),
     };
     let permission = match what {
@@ -75,7 +75,7 @@ fn seen(what: &str, now: Now) -> Observation {
         _ if what.contains("+idle") => Assignment::None(Unwanted::NoWork),
         _ if what.contains("+bead?") => Assignment::Unknown("bd".into()),
         _ if what.contains("+unasked") => Assignment::NotAsked,
-        _ => Assignment::Standing,
+        _ => Assignment::Permanent,
     };
     let running: Vec<Operation> = what.contains("+sling").then(sling).into_iter().collect();
     let at_work = Ok(AtWork { recent: running.clone(), running });
@@ -86,7 +86,7 @@ fn seen(what: &str, now: Now) -> Observation {
         begun: now,
         noticed,
         death: what.contains("+server").then(|| Death { with_server: true, ..death(now) }),
-        sighting,
+        presence,
         permission,
         state_file,
         at_work,
@@ -131,12 +131,12 @@ fn died(step: &Step) -> bool {
     step.reasons.iter().any(|reason| matches!(reason, Reason::Died(_)))
 }
 
-fn look(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
+fn probe(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
     step(lifecycle, Event::Seen(seen(what, at(second))), at(second))
 }
 
-fn look_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
-    step(lifecycle, Event::Looked(seen(what, at(second))), at(second))
+fn probe_again(lifecycle: &mut Lifecycle, what: &str, second: i64) -> Step {
+    step(lifecycle, Event::Probed(seen(what, at(second))), at(second))
 }
 
 /// Stopped on request, with this on its hook.
@@ -232,7 +232,7 @@ fn outcome(lifecycle: &Lifecycle, step: &Step) -> String {
     };
     let decision = match &step.decision {
         Decision::Leave => "leave".to_owned(),
-        Decision::LookAgain(after) => format!("look in {}", after.as_secs()),
+        Decision::ProbeAgain(after) => format!("look in {}", after.as_secs()),
         Decision::Start(order) => match order.attempt {
             Attempt::Fresh => "start".to_owned(),
             Attempt::HoldOver => "hold over".to_owned(),
@@ -330,7 +330,7 @@ fn seen_in_passing() {
         (
             "confirming, due",
             &[
-                // A sweep is no second look: it only asks for one.
+                // A scan is no second probe: it only asks for one.
                 ("gone", "confirming, look in 0"),
                 ("zombie", "confirming, look in 0"),
                 ("alive", "alive, leave"),
@@ -408,7 +408,7 @@ fn seen_in_passing() {
     for (state, rows) in grid {
         for (what, expected) in *rows {
             let mut lifecycle = given(state);
-            let step = look(&mut lifecycle, what, 100);
+            let step = probe(&mut lifecycle, what, 100);
             assert_eq!(outcome(&lifecycle, &step), *expected, "{state}, seen {what}");
         }
     }
@@ -489,7 +489,7 @@ fn looked_at_because_it_fell_due() {
     for (state, rows) in grid {
         for (what, expected) in *rows {
             let mut lifecycle = given(state);
-            let step = look_again(&mut lifecycle, what, 100);
+            let step = probe_again(&mut lifecycle, what, 100);
             assert_eq!(outcome(&lifecycle, &step), *expected, "{state}, looked at, {what}");
         }
     }
@@ -526,7 +526,7 @@ fn what_was_seen_before_a_start_ended_is_about_another_world() {
     let before = Event::Seen(seen("gone", at(99)));
     let stale = step(&mut lifecycle, before, at(101));
     assert_eq!(outcome(&lifecycle, &stale), "alive, leave");
-    let fresh = look(&mut lifecycle, "gone", 101);
+    let fresh = probe(&mut lifecycle, "gone", 101);
     assert_eq!(outcome(&lifecycle, &fresh), "confirming, look in 1");
 }
 
@@ -570,19 +570,19 @@ fn dying_again_and_again_ends_in_a_crash_loop_that_is_told_once_and_tried_again(
     for _ in 0..200 {
         // It dies a second after each start; whatever is asked for is done.
         let step = match lifecycle.state() {
-            State::Alive { .. } => look(&mut lifecycle, "gone", now),
+            State::Alive { .. } => probe(&mut lifecycle, "gone", now),
             State::Starting { .. } => {
                 let session = SessionKey { id: format!("${now}"), created: at(now).wall };
                 let up = StartEnd::Up { session, took: Duration::ZERO };
                 step(&mut lifecycle, Event::StartEnded(up), at(now))
             }
-            _ => look_again(&mut lifecycle, "gone", now),
+            _ => probe_again(&mut lifecycle, "gone", now),
         };
         let began = |it: &&Reason| matches!(it, Reason::CrashLoop(CrashLoop { began: Some(_), .. }));
         told += step.reasons.iter().filter(began).count();
         match step.decision {
             Decision::Start(_) => restarts += 1,
-            Decision::LookAgain(after) => now += i64::try_from(after.as_secs()).unwrap() + 1,
+            Decision::ProbeAgain(after) => now += i64::try_from(after.as_secs()).unwrap() + 1,
             Decision::Leave | Decision::Stop(_) => now += 1,
         }
         if now > 100 + 4 * 1800 {
@@ -612,7 +612,7 @@ fn cleared_by_hand_what_waits_or_is_held_is_started_at_once() {
         assert_eq!(outcome(&lifecycle, &cleared), expected, "{state}");
         assert_eq!(*lifecycle.history(), RestartHistory::default(), "{state}");
         if expected.starts_with("waiting") {
-            let then = look_again(&mut lifecycle, "gone", 100);
+            let then = probe_again(&mut lifecycle, "gone", 100);
             assert_eq!(outcome(&lifecycle, &then), "starting, start", "{state}");
         }
     }
@@ -625,7 +625,7 @@ fn a_changed_restart_state_ends_waiting_and_crash_loops() {
         lifecycle.history.restart_count = 5;
         let cleared = step(&mut lifecycle, Event::Remembered(RestartHistory::default()), at(100));
         assert_eq!(outcome(&lifecycle, &cleared), "waiting, look in 0", "{state}");
-        let then = look_again(&mut lifecycle, "gone", 100);
+        let then = probe_again(&mut lifecycle, "gone", 100);
         assert_eq!(outcome(&lifecycle, &then), "starting, start", "{state}");
     }
     let mut lifecycle = given("alive");
@@ -640,9 +640,9 @@ fn a_backoff_in_the_file_is_kept_to_by_the_next_supervisor() {
     let until = at(150).wall;
     let history = RestartHistory { backoff_until: Some(until), ..RestartHistory::default() };
     let mut lifecycle = Lifecycle::new(history);
-    let first = look(&mut lifecycle, "gone", 100);
+    let first = probe(&mut lifecycle, "gone", 100);
     assert_eq!(outcome(&lifecycle, &first), "waiting, look in 50");
-    let then = look_again(&mut lifecycle, "gone", 151);
+    let then = probe_again(&mut lifecycle, "gone", 151);
     assert_eq!(outcome(&lifecycle, &then), "starting, start", "and it is not counted");
 }
 
@@ -650,12 +650,12 @@ fn a_backoff_in_the_file_is_kept_to_by_the_next_supervisor() {
 fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
     // `gt witness restart` writes `stopped`, starts the session, and writes `running` 55 ms later.
     let mut lifecycle = given("confirming");
-    let back = look(&mut lifecycle, "another+stopped", 100);
+    let back = probe(&mut lifecycle, "another+stopped", 100);
     assert_eq!(outcome(&lifecycle, &back), "alive, look in 1");
-    let then = look_again(&mut lifecycle, "another+running", 101);
+    let then = probe_again(&mut lifecycle, "another+running", 101);
     assert_eq!(outcome(&lifecycle, &then), "alive, leave");
-    let _ = look(&mut lifecycle, "gone+stopped", 200);
-    let stopped = look_again(&mut lifecycle, "gone+stopped", 201);
+    let _ = probe(&mut lifecycle, "gone+stopped", 200);
+    let stopped = probe_again(&mut lifecycle, "gone+stopped", 201);
     assert_eq!(outcome(&lifecycle, &stopped), "held, look in 600");
 }
 
@@ -678,7 +678,7 @@ fn a_death_is_told_once_when_it_is_confirmed() {
     ];
     for (state, what, expected) in cases {
         let mut lifecycle = given(state);
-        let step = look_again(&mut lifecycle, what, 100);
+        let step = probe_again(&mut lifecycle, what, 100);
         let told: Vec<_> = step
             .reasons
             .iter()
@@ -700,14 +700,14 @@ fn a_death_is_told_once_when_it_is_confirmed() {
 #[test]
 fn what_an_operator_stopped_does_not_die_when_the_hold_ends() {
     let mut lifecycle = given("alive");
-    let _ = look(&mut lifecycle, "alive", 90);
+    let _ = probe(&mut lifecycle, "alive", 90);
     assert!(lifecycle.is_missed());
-    let _ = look(&mut lifecycle, "gone+hooked+stopped", 100);
+    let _ = probe(&mut lifecycle, "gone+hooked+stopped", 100);
     assert!(lifecycle.is_missed(), "not judged yet");
-    let held = look_again(&mut lifecycle, "gone+hooked+stopped", 101);
+    let held = probe_again(&mut lifecycle, "gone+hooked+stopped", 101);
     assert_eq!(outcome(&lifecycle, &held), "held, look in 600");
     assert!(!lifecycle.is_missed(), "somebody meant it");
-    let over = look_again(&mut lifecycle, "gone+hooked+stopped", 702);
+    let over = probe_again(&mut lifecycle, "gone+hooked+stopped", 702);
     assert_eq!(outcome(&lifecycle, &over), "starting, hold over");
     assert!(!died(&over), "{:?}", over.reasons);
     assert_eq!(*lifecycle.history(), RestartHistory::default(), "no restart that counts");
@@ -717,13 +717,13 @@ fn what_an_operator_stopped_does_not_die_when_the_hold_ends() {
 fn a_shell_that_somebody_restored_is_never_an_agent() {
     let mut lifecycle = given("unseen");
     for second in 100..160 {
-        let step = look_again(&mut lifecycle, "young", second);
+        let step = probe_again(&mut lifecycle, "young", second);
         assert_eq!(outcome(&lifecycle, &step), "unseen, look in 1");
         assert!(lifecycle.is_out_of_sight() && !lifecycle.is_missed());
     }
-    let first = look_again(&mut lifecycle, "zombie", 160);
+    let first = probe_again(&mut lifecycle, "zombie", 160);
     assert_eq!(outcome(&lifecycle, &first), "confirming, look in 1");
-    let then = look_again(&mut lifecycle, "zombie", 161);
+    let then = probe_again(&mut lifecycle, "zombie", 161);
     assert_eq!(outcome(&lifecycle, &then), "starting, start", "not counted");
     assert!(!died(&then));
 }
@@ -736,7 +736,7 @@ fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
         if let State::Confirming { involved, .. } = &mut lifecycle.state {
             involved.push(Operation { arguments: words, line: line.into(), ..sling() });
         }
-        let step = look_again(&mut lifecycle, "gone", 100);
+        let step = probe_again(&mut lifecycle, "gone", 100);
         assert_eq!(outcome(&lifecycle, &step), "starting, restart 1", "{line}");
         let told = step.reasons.iter().find_map(|reason| match reason {
             Reason::Died(it) => Some(it.by_command.as_deref() == Some(line)),
@@ -748,7 +748,7 @@ fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
 
 #[test]
 fn what_ended_with_its_tmux_server_takes_its_turn_and_is_nobodys_restart() {
-    let gone = |second| Event::Looked(seen("gone+server", at(second)));
+    let gone = |second| Event::Probed(seen("gone+server", at(second)));
     for pace in [Duration::ZERO, Duration::from_secs(20)] {
         let mut lifecycle = given("confirming, due");
         lifecycle.history.restart_count = 4;
@@ -769,7 +769,7 @@ fn what_ended_with_its_tmux_server_takes_its_turn_and_is_nobodys_restart() {
 #[test]
 fn a_restart_waits_for_its_turn_once() {
     let pace = Duration::from_secs(20);
-    let gone = |second| Event::Looked(seen("gone", at(second)));
+    let gone = |second| Event::Probed(seen("gone", at(second)));
     let mut lifecycle = given("confirming, due");
     let first = paced_step(&mut lifecycle, gone(100), at(100), pace);
     assert_eq!(outcome(&lifecycle, &first), "waiting, look in 20");
@@ -791,14 +791,14 @@ fn a_restart_waits_for_its_turn_once() {
 #[test]
 fn who_was_at_work_is_remembered_by_the_next_owner() {
     let mut lifecycle = given("alive");
-    let _ = look(&mut lifecycle, "gone+sling", 100);
+    let _ = probe(&mut lifecycle, "gone+sling", 100);
     let before = Before { lifecycle: Some(lifecycle), missed: true, ..Before::default() };
     let mut next = Lifecycle::resumed(RestartHistory::default(), before, at(101));
-    let first = look(&mut next, "gone", 102);
+    let first = probe(&mut next, "gone", 102);
     assert_eq!(outcome(&next, &first), "confirming, look in 1");
-    let still = look_again(&mut next, "gone+sling", 103);
+    let still = probe_again(&mut next, "gone+sling", 103);
     assert_eq!(outcome(&next, &still), "confirming, look in 0", "it is still waited for");
-    let ended = look_again(&mut next, "gone", 104);
+    let ended = probe_again(&mut next, "gone", 104);
     assert_eq!(outcome(&next, &ended), "starting, restart 1");
 }
 
@@ -808,29 +808,29 @@ fn the_second_look_is_due_from_when_the_end_was_noticed() {
     let earlier = Now { mono: at(100).mono - Duration::from_millis(400), ..at(100) };
     let observation = Observation { noticed: earlier, ..seen("gone", at(100)) };
     let step = step(&mut lifecycle, Event::Seen(observation), at(100));
-    assert_eq!(step.decision, Decision::LookAgain(Duration::from_millis(600)));
+    assert_eq!(step.decision, Decision::ProbeAgain(Duration::from_millis(600)));
 }
 
 #[test]
 fn a_hold_that_is_over_says_so_when_the_file_changes_to_running() {
     let mut lifecycle = given("held, said running all along");
-    let _ = look(&mut lifecycle, "gone+stopped", 200);
-    let running = look(&mut lifecycle, "gone+running", 300);
+    let _ = probe(&mut lifecycle, "gone+stopped", 200);
+    let running = probe(&mut lifecycle, "gone+running", 300);
     assert_eq!(outcome(&lifecycle, &running), "starting, hold over");
 }
 
 #[test]
 fn a_word_written_just_before_the_kill_is_not_taken_for_an_old_one() {
     let mut lifecycle = given("alive");
-    let just_before = look(&mut lifecycle, "alive+stopped", 100);
+    let just_before = probe(&mut lifecycle, "alive+stopped", 100);
     assert_eq!(outcome(&lifecycle, &just_before), "alive, look in 1");
-    let _ = look(&mut lifecycle, "gone+stopped", 101);
-    let judged = look_again(&mut lifecycle, "gone+stopped", 102);
+    let _ = probe(&mut lifecycle, "gone+stopped", 101);
+    let judged = probe_again(&mut lifecycle, "gone+stopped", 102);
     assert_eq!(outcome(&lifecycle, &judged), "held, look in 600");
     let mut lifecycle = given("alive");
-    let _ = look(&mut lifecycle, "alive+stopped", 100);
-    let _ = look_again(&mut lifecycle, "alive+stopped", 101);
-    let _ = look(&mut lifecycle, "gone+stopped", 200);
-    let judged = look_again(&mut lifecycle, "gone+stopped", 201);
+    let _ = probe(&mut lifecycle, "alive+stopped", 100);
+    let _ = probe_again(&mut lifecycle, "alive+stopped", 101);
+    let _ = probe(&mut lifecycle, "gone+stopped", 200);
+    let judged = probe_again(&mut lifecycle, "gone+stopped", 201);
     assert_eq!(outcome(&lifecycle, &judged), "starting, restart 1", "it lived on with the word");
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Owner;
 use crate::{
     agent::{
-        confirmation::{Observation, Permission, Sighting},
+        confirmation::{Observation, Permission, Presence},
         history::{Entry, Kind, story},
         lifecycle::State,
         phase::Phase,
@@ -36,7 +36,7 @@ impl Owner {
         self.settle(now);
         let Some(entry) = entry else { return };
         let (histories, identity) = (&self.deps.histories, &self.spec.identity);
-        if std::mem::replace(&mut self.has_told, true) {
+        if std::mem::replace(&mut self.has_reported, true) {
             histories.add(identity, entry);
         } else {
             histories.add_if_news(identity, entry);
@@ -54,7 +54,7 @@ impl Owner {
             self.left_alone = None;
             return;
         }
-        let lives = matches!(seen.sighting, Sighting::Alive(_) | Sighting::Starting(_));
+        let lives = matches!(seen.presence, Presence::Alive(_) | Presence::Starting(_));
         if !lives || why == self.left_alone {
             return;
         }

@@ -32,11 +32,12 @@ impl Owner {
             return self.wake_start(); // a start of its own makes way
         }
         self.attending = Some(request);
-        let look = self.observe(How { for_request: true, ..How::default() });
-        self.work.spawn(async move { OwnerEvent::RequestLooked(stage, look.await) }, OwnerEvent::RequestLost);
+        let probe = self.observe(How { for_request: true, ..How::default() });
+        self.work
+            .spawn(async move { OwnerEvent::RequestProbed(stage, probe.await) }, OwnerEvent::RequestLost);
     }
 
-    pub(super) fn request_looked(&mut self, stage: Stage, seen: Observation) {
+    pub(super) fn request_probed(&mut self, stage: Stage, seen: Observation) {
         let Some(request) = self.attending.clone() else { return };
         let why = match request.action {
             Action::Restart => format!("fresh start requested (mail {})", request.id),
@@ -128,7 +129,7 @@ impl Owner {
     }
 
     /// What became of a start that was asked for, for people.
-    pub(super) fn tell_asked_start(&mut self, end: &StartEnd) {
+    pub(super) fn report_asked_start(&mut self, end: &StartEnd) {
         let State::Starting { order, .. } = self.state() else { return };
         let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };
         let (agent, id) = (&self.spec.identity, &request.id);

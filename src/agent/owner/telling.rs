@@ -126,7 +126,7 @@ impl Owner {
 
     /// A polecat that crashed and is not brought back is told to its witness, once for this piece of work until it is
     /// seen well again.
-    fn tell_not_brought_back(&mut self, error: &str) {
+    fn report_not_brought_back(&mut self, error: &str) {
         let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, &self.hook) else { return };
         let mail = IncidentMail {
             identity: self.spec.identity.clone(),
@@ -173,9 +173,9 @@ impl Owner {
         let event = TownEvent::ours(now.wall, "crash_loop", payload);
         self.append(event.clone());
         let deps = self.deps.clone();
-        self.work.run(async move { notify::tell(&deps, &event).await });
+        self.work.run(async move { notify::send(&deps, &event).await });
         if self.spec.identity.role() == Role::Polecat {
-            return self.tell_not_brought_back(&text);
+            return self.report_not_brought_back(&text);
         }
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {
@@ -192,7 +192,7 @@ impl Owner {
     }
 
     /// A start that could not be made is a problem as long as it lasts; it is told once.
-    pub(super) fn tell_start_problem(&mut self, end: &StartEnd) {
+    pub(super) fn report_start_problem(&mut self, end: &StartEnd) {
         let key = self.problem_key("start");
         self.start_failed = matches!(end, StartEnd::Impossible(_) | StartEnd::Unclear(_));
         match end {
@@ -209,7 +209,7 @@ impl Owner {
             | StartEnd::Ended(_) => {}
         }
         if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) = end {
-            self.tell_not_brought_back(why);
+            self.report_not_brought_back(why);
         }
     }
 

@@ -117,7 +117,7 @@ mod tests {
             Assignment::None(_) => Not,
             Assignment::Unknown(_) => Unknown,
             Assignment::NotAsked => NotAsked,
-            Assignment::Standing => panic!("a polecat is never wanted without work"),
+            Assignment::Permanent => panic!("a polecat is never wanted without work"),
         }
     }
 

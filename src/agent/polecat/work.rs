@@ -29,7 +29,7 @@ pub async fn read(
     seen_alive: Option<Timestamp>,
 ) -> Assignment {
     if spec.identity.role() != Role::Polecat {
-        return Assignment::Standing;
+        return Assignment::Permanent;
     }
     read_with_agent(ledger, spec, prefix, seen_alive).await.0
 }

@@ -17,7 +17,7 @@ use crate::{
     agent::restart::RestartHistory,
     ports::{
         Ports,
-        kept::once_it_answers,
+        persisted::once_it_answers,
         writes::{Content, Write},
     },
     town::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     agent::{
-        confirmation::{Assignment, AtWork, Observation, Permission, Sighting, StateFile, Worktree},
+        confirmation::{Assignment, AtWork, Observation, Permission, Presence, StateFile, Worktree},
         lifecycle::{Event, Surroundings},
         waits::Own,
     },
@@ -26,15 +26,15 @@ fn records() -> Records {
 /// A probe that shows it alive in this session, or gone.
 fn seen(session: Option<u32>, second: u64) -> Event {
     let key = |n| SessionKey { id: format!("${n}"), created: at(0).wall };
-    Event::Looked(Observation {
+    Event::Probed(Observation {
         begun: at(second),
         noticed: at(second),
         death: None,
-        sighting: session.map_or(Sighting::Absent, |n| Sighting::Alive(key(n))),
+        presence: session.map_or(Presence::Absent, |n| Presence::Alive(key(n))),
         permission: Permission::Allowed,
         state_file: StateFile::Silent,
         at_work: Ok(AtWork::default()),
-        assignment: Assignment::Standing,
+        assignment: Assignment::Permanent,
         worktree: Worktree::There,
         usage_limit: None,
         question: None,

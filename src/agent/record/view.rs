@@ -15,7 +15,7 @@ use super::{AgentRecord, Agents, lock};
 use crate::{
     ports::{
         Ports,
-        kept::{self, Kept},
+        persisted::{self, Persisted},
         writes::{Content, Write},
     },
     town::{identity::Identity, reading::FileProblem},
@@ -54,20 +54,20 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static> View<
 
     /// Takes over what is in the file. One that is broken is set aside.
     pub async fn load(&self, ports: &Ports) {
-        let file = Kept::<Book<T>>::new(self.path.clone());
+        let file = Persisted::<Book<T>>::new(self.path.clone());
         file.load(ports).await;
         self.take(&file);
     }
 
     /// Takes over what is in the file and leaves the file as it is.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
-        let file = Kept::<Book<T>>::new(self.path.clone());
+        let file = Persisted::<Book<T>>::new(self.path.clone());
         let found = file.peek(ports).await;
         self.take(&file);
         found
     }
 
-    fn take(&self, file: &Kept<Book<T>>) {
+    fn take(&self, file: &Persisted<Book<T>>) {
         let mut agents = lock(&self.agents);
         for (identity, value) in std::mem::take(&mut file.value().agents) {
             *(self.field)(agents.entry(identity).or_default()) = Some(value);
@@ -91,7 +91,7 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static> View<
 
     /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.
     pub async fn save(&self, ports: &Ports) {
-        let (path, key) = (self.path.clone(), kept::problem(ports, &self.path));
+        let (path, key) = (self.path.clone(), persisted::problem(ports, &self.path));
         let write = Write { path, mode: 0o600, key, content: Arc::new(self.clone()) };
         let _ = ports.writes.replace_unless(ports, write, || !self.unsaved.load(Ordering::Relaxed)).await;
     }

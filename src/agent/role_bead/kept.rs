@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{description::RoleConfig, overrides::Overrides};
 use crate::{
-    ports::{Ports, kept::Kept},
+    ports::{Ports, persisted::Persisted},
     town::{
         identity::{Identity, Role},
         reading::FileProblem,
@@ -19,7 +19,7 @@ use crate::{
 /// What was last read of all role beads, with its file `role_beads.json`: the first agents that the next supervisor starts
 /// are started before `bd` has answered. Clones share it.
 #[derive(Debug, Clone)]
-pub struct RoleBeads(Kept<Read>);
+pub struct RoleBeads(Persisted<Read>);
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,7 +38,7 @@ pub(super) struct Known {
 impl RoleBeads {
     /// Nothing, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        RoleBeads(Kept::new(directory.join("role_beads.json")))
+        RoleBeads(Persisted::new(directory.join("role_beads.json")))
     }
 
     /// Takes over what the last supervisor left.
@@ -46,7 +46,7 @@ impl RoleBeads {
         self.0.load(ports).await;
     }
 
-    /// As [`Kept::peek`]: for those who only look.
+    /// As [`Persisted::peek`]: for those who only look.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.0.peek(ports).await
     }

@@ -4,7 +4,7 @@ use super::Turn;
 use crate::{
     agent::{history::Entry, spec::AgentSpec},
     deps::Deps,
-    sessions::{PaneTarget, SessionsError, sweep::Sweep},
+    sessions::{PaneTarget, SessionsError, scan::Scan},
     town::usage_limit::SCREEN_LINES,
 };
 
@@ -41,10 +41,10 @@ pub async fn read(deps: &Deps, pane: &PaneTarget) -> Result<Vec<String>, Session
 /// So many screens are asked for at once.
 const AT_ONCE: usize = 20;
 
-/// Reads the screens of the wanted sessions that a sweep shows; one that cannot be read keeps what it had. For a task: it
+/// Reads the screens of the wanted sessions that a scan shows; one that cannot be read keeps what it had. For a task: it
 /// takes as long as tmux takes for so many questions.
-pub async fn refresh(deps: &Deps, sweep: &Sweep) {
-    let (wanted, over) = deps.screens.wanted_in(sweep, deps.now());
+pub async fn refresh(deps: &Deps, scan: &Scan) {
+    let (wanted, over) = deps.screens.wanted_in(scan, deps.now());
     for agent in over {
         deps.problems.clear(&agent.problem_key(QUESTION));
     }

@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{Start, Step};
 use crate::{
     agent::{
-        confirmation::{Permission, SessionKey, Sighting},
+        confirmation::{Permission, Presence, SessionKey},
         denial::Unwanted,
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
@@ -42,15 +42,15 @@ impl Start<'_> {
         let mut unsure = None;
         let appears = async {
             loop {
-                match observe::look_at_session(self.deps, self.spec).await {
-                    Sighting::Alive(seen) if seen == *key => return Ok(()),
-                    Sighting::Alive(seen) => return Err(StartEnd::Found(seen)),
-                    Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
-                    Sighting::Dead(_) if self.has_ended(key).await => {
+                match observe::probe_session(self.deps, self.spec).await {
+                    Presence::Alive(seen) if seen == *key => return Ok(()),
+                    Presence::Alive(seen) => return Err(StartEnd::Found(seen)),
+                    Presence::Absent => return Err(StartEnd::Ended(key.clone())),
+                    Presence::Dead(_) if self.has_ended(key).await => {
                         return Err(StartEnd::Ended(key.clone()));
                     }
-                    Sighting::Starting(_) | Sighting::Dead(_) => unsure = None,
-                    Sighting::Unknown(why) => unsure = Some(why),
+                    Presence::Starting(_) | Presence::Dead(_) => unsure = None,
+                    Presence::Unknown(why) => unsure = Some(why),
                 }
                 self.wait(key, pause).await?;
                 pause = (pause * 2).min(Duration::from_secs(1));
@@ -60,12 +60,12 @@ impl Start<'_> {
             return end;
         }
         // By now its pane is old enough to tell what runs there from a shell that only begins.
-        match observe::look_at_session(self.deps, self.spec).await {
-            Sighting::Alive(seen) if seen == *key => return Ok(()),
-            Sighting::Alive(seen) => return Err(StartEnd::Found(seen)),
-            Sighting::Absent => return Err(StartEnd::Ended(key.clone())),
-            Sighting::Unknown(why) => unsure = Some(why),
-            Sighting::Starting(_) | Sighting::Dead(_) => unsure = None,
+        match observe::probe_session(self.deps, self.spec).await {
+            Presence::Alive(seen) if seen == *key => return Ok(()),
+            Presence::Alive(seen) => return Err(StartEnd::Found(seen)),
+            Presence::Absent => return Err(StartEnd::Ended(key.clone())),
+            Presence::Unknown(why) => unsure = Some(why),
+            Presence::Starting(_) | Presence::Dead(_) => unsure = None,
         }
         // What may be the agent is left running: only where nothing but a shell is, it is known not to have come.
         Err(match unsure {
@@ -259,15 +259,15 @@ impl Start<'_> {
     /// The pane in which the agent lives, if it was found in one, and whether its session is known to be still there; that it
     /// is not ends the start.
     async fn pane(&self, key: &SessionKey) -> Step<(Option<PaneTarget>, bool)> {
-        let (sighting, pane) = observe::locate(self.deps, self.spec).await;
-        match sighting {
-            Sighting::Absent => Err(StartEnd::Ended(key.clone())),
-            Sighting::Alive(seen) | Sighting::Starting(seen) | Sighting::Dead(seen) if seen != *key => {
+        let (presence, pane) = observe::locate(self.deps, self.spec).await;
+        match presence {
+            Presence::Absent => Err(StartEnd::Ended(key.clone())),
+            Presence::Alive(seen) | Presence::Starting(seen) | Presence::Dead(seen) if seen != *key => {
                 Err(StartEnd::Found(seen))
             }
-            Sighting::Dead(seen) => Err(StartEnd::Ended(seen)),
-            Sighting::Alive(_) | Sighting::Starting(_) => Ok((pane, true)),
-            Sighting::Unknown(_) => Ok((None, false)),
+            Presence::Dead(seen) => Err(StartEnd::Ended(seen)),
+            Presence::Alive(_) | Presence::Starting(_) => Ok((pane, true)),
+            Presence::Unknown(_) => Ok((None, false)),
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{rules, texts};
 use crate::{
     agent::{
-        confirmation::{Assignment, Permission, SessionKey, Sighting},
+        confirmation::{Assignment, Permission, Presence, SessionKey},
         incidents::Condition,
         mailing::{self, IncidentMail},
         observe, permission,
@@ -47,10 +47,10 @@ pub async fn make_sure(deps: &Deps, suspect: &Suspect) -> bool {
     if hook != suspect.hook {
         return true;
     }
-    let sighting = observe::look_at_session(deps, &suspect.spec).await;
-    let mail = match (suspect.condition, sighting) {
-        (Condition::Gupp, Sighting::Alive(key)) => stall(deps, suspect, &agent, &key),
-        (Condition::Orphaned, Sighting::Absent | Sighting::Dead(_)) => Some(orphan(suspect, &agent)),
+    let presence = observe::probe_session(deps, &suspect.spec).await;
+    let mail = match (suspect.condition, presence) {
+        (Condition::Gupp, Presence::Alive(key)) => stall(deps, suspect, &agent, &key),
+        (Condition::Orphaned, Presence::Absent | Presence::Dead(_)) => Some(orphan(suspect, &agent)),
         _ => None,
     };
     // `bd` may have taken a while.

@@ -94,9 +94,9 @@ impl Audit {
             lasts: owner.in_state_for(now),
             doubt: owner.doubt().is_some(),
             start_failed: owner.start_failed(),
-            untold: deps
-                .records
-                .incident(&owner.spec().identity, |it| it.as_ref().is_some_and(Incident::crash_is_untold)),
+            unreported: deps.records.incident(&owner.spec().identity, |it| {
+                it.as_ref().is_some_and(Incident::crash_is_unreported)
+            }),
         });
         match (found, self.woke) {
             (Situation::Alive(created), Some(woke)) => Situation::Alive(created.max(woke)),

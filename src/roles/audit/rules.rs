@@ -53,7 +53,7 @@ pub struct Owned<'a> {
     /// It waits for another attempt of a start that could not be made.
     pub start_failed: bool,
     /// The mail that it is not restarted should have been sent, and could not be.
-    pub untold: bool,
+    pub unreported: bool,
 }
 
 /// What its owner knows, in short.
@@ -72,7 +72,7 @@ pub fn situation(owned: Owned<'_>) -> Situation {
         State::Waiting { .. } if owned.start_failed => Situation::Missing,
         State::Waiting { .. } => Situation::Busy,
         State::Held { .. } | State::Stopping { .. } | State::HeldOnRequest { .. } => Situation::Left,
-        State::CrashLoop { .. } if owned.untold => Situation::Missing,
+        State::CrashLoop { .. } if owned.unreported => Situation::Missing,
         State::CrashLoop { .. } => Situation::Left,
     }
 }
@@ -129,7 +129,7 @@ pub fn judge(
         Assignment::None(_) if is_over(agent, hooked) => return Finding::Over,
         // It rests: it may go on with the same work later.
         Assignment::None(_) => return Finding::Leave,
-        Assignment::Unknown(_) | Assignment::NotAsked | Assignment::Standing => return Finding::Unknown,
+        Assignment::Unknown(_) | Assignment::NotAsked | Assignment::Permanent => return Finding::Unknown,
     };
     match situation {
         Situation::Unknown => Finding::Unknown,

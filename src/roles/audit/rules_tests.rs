@@ -78,7 +78,7 @@ fn what_the_owner_knows() {
     let starting = State::Starting { since: at(0), order };
     let day = 86_400;
     use Situation::{Alive, Busy, Left, Missing, Unknown};
-    for (name, state, lasts, start_failed, untold, expected) in [
+    for (name, state, lasts, start_failed, unreported, expected) in [
         ("not looked at", &State::Unseen, day, false, false, Unknown),
         ("alive", &alive, day, false, false, Alive(ago(60))),
         ("alive, an earlier start failed", &alive, day, true, true, Alive(ago(60))),
@@ -99,7 +99,7 @@ fn what_the_owner_knows() {
         ("crash loop, its mail failed", &crash_loop, day, false, true, Missing),
     ] {
         let lasts = Duration::from_secs(lasts);
-        let owned = Owned { state, lasts, doubt: false, start_failed, untold };
+        let owned = Owned { state, lasts, doubt: false, start_failed, unreported };
         assert_eq!(situation(owned), expected, "{name}");
         assert_eq!(situation(Owned { doubt: true, ..owned }), Unknown, "{name}, in doubt");
     }

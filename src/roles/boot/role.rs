@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
 
-use super::rules::{self, BootSession, Decision, Look};
+use super::rules::{self, BootSession, Decision, Observed};
 use crate::{
     agent::{
         actor::{self, Agent},
-        confirmation::{Observation, Permission, SessionKey, Sighting},
+        confirmation::{Observation, Permission, Presence, SessionKey},
         elsewhere, foreign,
         history::Entry,
         lifecycle::{Event, StartEnd, State},
@@ -23,7 +23,7 @@ use crate::{
     deps::Deps,
     ports::writes::{Content, Write},
     roles::deacon::{role::read_heartbeat, rules::HeartbeatFile},
-    sessions::sweep::{Glimpse, Sweep},
+    sessions::scan::{Glimpse, Scan},
     supervision::{
         child::ChildSpec,
         messages::{Report, ReportTo},
@@ -55,7 +55,7 @@ impl Role for Boot {
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
             Occasion::Heartbeat(_) => true,
-            Occasion::Scan(sweep) => owner.is_news(sweep),
+            Occasion::Scan(scan) => owner.is_news(scan),
             Occasion::TownChange => false,
         }
     }
@@ -63,12 +63,12 @@ impl Role for Boot {
     fn observe(
         &self,
         deps: &Arc<Deps>,
-        heartbeat: Option<&Arc<Sweep>>,
+        heartbeat: Option<&Arc<Scan>>,
     ) -> Option<BoxFuture<'static, RoleEvent>> {
-        let (deps, sweep) = (deps.clone(), heartbeat?.clone());
+        let (deps, scan) = (deps.clone(), heartbeat?.clone());
         let found = async move {
             let deacon = AgentSpec::new(Identity::Deacon, deps.settings().tmux.naming, "");
-            let glimpse = sweep.glimpse(&deacon.session);
+            let glimpse = scan.glimpse(&deacon.session);
             let deacon_session = foreign::left_out(&deps, &deacon, glimpse).await;
             RoleEvent::new(Found { deacon_heartbeat: read_heartbeat(&deps).await, deacon_session })
         };
@@ -80,7 +80,7 @@ impl Role for Boot {
         if matches!(agent.owner.state(), State::Starting { .. }) {
             return;
         }
-        if agent.deps.degraded || matches!(seen.sighting, Sighting::Unknown(_)) {
+        if agent.deps.degraded || matches!(seen.presence, Presence::Unknown(_)) {
             self.triage(agent, seen, &found);
         } else {
             self.decide(agent, seen, &found);
@@ -121,11 +121,11 @@ impl Boot {
             HeartbeatFile::At(beat) => Some(now.age_of(beat)),
             HeartbeatFile::Unknown => None,
         };
-        let look =
-            Look { not_wanted: self.not_wanted(seen), session: age, since_spawn, deacon_heartbeat_age };
-        let (replaces, why) = match rules::decide(&look, &settings.boot) {
+        let observed =
+            Observed { not_wanted: self.not_wanted(seen), session: age, since_spawn, deacon_heartbeat_age };
+        let (replaces, why) = match rules::decide(&observed, &settings.boot) {
             Decision::Leave(_) => {
-                if look.since_spawn.is_none_or(|since| since >= settings.boot.cooldown) {
+                if observed.since_spawn.is_none_or(|since| since >= settings.boot.cooldown) {
                     // It is not needed any more, or somebody else started it.
                     for what in ["start", "program"] {
                         agent.deps.problems.clear(&agent.owner.spec().problem_key(what));
@@ -180,12 +180,12 @@ impl Boot {
 
 /// Boot's session, and for how long it has been there.
 fn session(seen: &Observation, now: Now) -> (Option<SessionKey>, BootSession) {
-    match &seen.sighting {
-        Sighting::Absent => (None, BootSession::Missing),
-        Sighting::Alive(key) | Sighting::Starting(key) | Sighting::Dead(key) => {
+    match &seen.presence {
+        Presence::Absent => (None, BootSession::Missing),
+        Presence::Alive(key) | Presence::Starting(key) | Presence::Dead(key) => {
             (Some(key.clone()), BootSession::Present(now.age_of(key.created)))
         }
-        Sighting::Unknown(why) => (None, BootSession::Unknown(why.clone())),
+        Presence::Unknown(why) => (None, BootSession::Unknown(why.clone())),
     }
 }
 

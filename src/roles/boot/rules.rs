@@ -9,7 +9,7 @@ use crate::town::settings::Boot as Settings;
 
 /// What a heartbeat found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct Observed {
     /// Why the deacon is not to be checked: paused, held, patrol disabled, gate closed. `None`: it is.
     pub not_wanted: Option<String>,
     /// The age of boot's session.
@@ -44,24 +44,24 @@ pub enum Decision {
 }
 
 /// Decides for one heartbeat.
-pub fn decide(look: &Look, settings: &Settings) -> Decision {
+pub fn decide(observed: &Observed, settings: &Settings) -> Decision {
     let leave = |why: &str| Decision::Leave(why.to_owned());
     if !settings.enabled {
         return leave("boot is disabled");
     }
-    if let Some(why) = &look.not_wanted {
+    if let Some(why) = &observed.not_wanted {
         return Decision::Leave(why.clone());
     }
-    let replace = match &look.session {
+    let replace = match &observed.session {
         BootSession::Unknown(why) => return Decision::Leave(why.clone()),
         BootSession::Present(age) if *age < settings.max_age => return leave("boot is running"),
         BootSession::Present(_) => true,
         BootSession::Missing => false,
     };
-    if look.since_spawn.is_some_and(|since| since < settings.cooldown) {
+    if observed.since_spawn.is_some_and(|since| since < settings.cooldown) {
         return leave("boot was spawned recently");
     }
-    if look.deacon_heartbeat_age.is_some_and(|age| age < settings.skip_when_fresher_than) {
+    if observed.deacon_heartbeat_age.is_some_and(|age| age < settings.skip_when_fresher_than) {
         return leave("the deacon's heartbeat is fresh");
     }
     if replace { Decision::Replace } else { Decision::Spawn }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_grid() {
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        let usual = Look {
+        let usual = Observed {
             not_wanted: None,
             session: BootSession::Missing,
             since_spawn: None,
@@ -83,35 +83,43 @@ mod tests {
         let leave = |why: &str| Decision::Leave(why.into());
         let fresh = "the deacon's heartbeat is fresh";
         let soon = "boot was spawned recently";
-        for (name, look, expected) in [
+        for (name, observed, expected) in [
             ("first", usual.clone(), Decision::Spawn),
-            ("paused", Look { not_wanted: Some("paused".into()), ..usual.clone() }, leave("paused")),
+            ("paused", Observed { not_wanted: Some("paused".into()), ..usual.clone() }, leave("paused")),
             (
                 "at work",
-                Look { session: BootSession::Present(minutes(9)), ..usual.clone() },
+                Observed { session: BootSession::Present(minutes(9)), ..usual.clone() },
                 leave("boot is running"),
             ),
             (
                 "too old",
-                Look { session: BootSession::Present(minutes(10)), ..usual.clone() },
+                Observed { session: BootSession::Present(minutes(10)), ..usual.clone() },
                 Decision::Replace,
             ),
             (
                 "unknown",
-                Look { session: BootSession::Unknown("tmux".into()), ..usual.clone() },
+                Observed { session: BootSession::Unknown("tmux".into()), ..usual.clone() },
                 leave("tmux"),
             ),
-            ("cooldown", Look { since_spawn: Some(Duration::from_secs(119)), ..usual.clone() }, leave(soon)),
-            ("cooled down", Look { since_spawn: Some(minutes(2)), ..usual.clone() }, Decision::Spawn),
+            (
+                "cooldown",
+                Observed { since_spawn: Some(Duration::from_secs(119)), ..usual.clone() },
+                leave(soon),
+            ),
+            ("cooled down", Observed { since_spawn: Some(minutes(2)), ..usual.clone() }, Decision::Spawn),
             (
                 "fresh",
-                Look { deacon_heartbeat_age: Some(Duration::from_secs(299)), ..usual.clone() },
+                Observed { deacon_heartbeat_age: Some(Duration::from_secs(299)), ..usual.clone() },
                 leave(fresh),
             ),
-            ("not fresh", Look { deacon_heartbeat_age: Some(minutes(5)), ..usual.clone() }, Decision::Spawn),
+            (
+                "not fresh",
+                Observed { deacon_heartbeat_age: Some(minutes(5)), ..usual.clone() },
+                Decision::Spawn,
+            ),
             (
                 "too old, but the deacon is well",
-                Look {
+                Observed {
                     session: BootSession::Present(minutes(20)),
                     deacon_heartbeat_age: Some(minutes(1)),
                     ..usual.clone()
@@ -119,7 +127,7 @@ mod tests {
                 leave(fresh),
             ),
         ] {
-            assert_eq!(decide(&look, &Settings::default()), expected, "{name}");
+            assert_eq!(decide(&observed, &Settings::default()), expected, "{name}");
         }
         let off = Settings { enabled: false, ..Settings::default() };
         assert_eq!(decide(&usual, &off), leave("boot is disabled"));

@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 
-use super::rules::{HeartbeatFile, Look, Progress, Verdict};
+use super::rules::{HeartbeatFile, Observed, Progress, Verdict};
 use crate::{
     agent::{
         actor::{self, Agent},
-        confirmation::{Observation, Permission, SessionKey, Sighting},
+        confirmation::{Observation, Permission, Presence, SessionKey},
         history::Entry,
         lifecycle::{Event, StartEnd, State},
         nudge,
@@ -20,7 +20,7 @@ use crate::{
     },
     deps::Deps,
     go_duration,
-    sessions::sweep::Sweep,
+    sessions::scan::Scan,
     supervision::{
         child::ChildSpec,
         messages::{Report, ReportTo},
@@ -53,11 +53,11 @@ impl Role for Deacon {
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
             Occasion::Heartbeat(_) | Occasion::TownChange => true,
-            Occasion::Scan(sweep) => owner.is_news(sweep),
+            Occasion::Scan(scan) => owner.is_news(scan),
         }
     }
 
-    fn observe(&self, deps: &Arc<Deps>, _: Option<&Arc<Sweep>>) -> Option<BoxFuture<'static, RoleEvent>> {
+    fn observe(&self, deps: &Arc<Deps>, _: Option<&Arc<Scan>>) -> Option<BoxFuture<'static, RoleEvent>> {
         let deps = deps.clone();
         Some(async move { RoleEvent::new(read_heartbeat(&deps).await) }.boxed())
     }
@@ -94,24 +94,24 @@ impl Role for Deacon {
 impl Deacon {
     fn check_progress(&mut self, agent: &mut Agent, seen: &Observation, file: HeartbeatFile) {
         let (settings, now) = (agent.deps.settings(), agent.deps.now());
-        let alive_in = match (agent.owner.state(), &seen.sighting) {
-            (State::Alive { .. }, Sighting::Alive(key)) => Some(key.clone()),
+        let alive_in = match (agent.owner.state(), &seen.presence) {
+            (State::Alive { .. }, Presence::Alive(key)) => Some(key.clone()),
             _ => None,
         };
         let paused = seen.permission != Permission::Allowed;
-        let look = Look { alive_in, paused, file };
-        let verdict = self.progress.judge(&look, now, &settings.deacon);
+        let observed = Observed { alive_in, paused, file };
+        let verdict = self.progress.judge(&observed, now, &settings.deacon);
         if !matches!(verdict, Verdict::FromTheFuture(_)) {
             agent.deps.problems.clear(AHEAD);
         }
-        match (verdict, &look.file) {
+        match (verdict, &observed.file) {
             (Verdict::Nudge { age }, _) => {
-                if let Some(session) = look.alive_in.clone() {
+                if let Some(session) = observed.alive_in.clone() {
                     nudge(agent, session, age);
                 }
             }
             // It waits for a person, which is reported.
-            (Verdict::Stuck { .. }, _) if is_at_question(agent, &look) => {}
+            (Verdict::Stuck { .. }, _) if is_at_question(agent, &observed) => {}
             (Verdict::Stuck { age }, HeartbeatFile::At(beat)) => {
                 let why = format!("its heartbeat is {} old", go_duration::format_minutes(age));
                 let permission = seen.permission.clone();
@@ -125,17 +125,17 @@ impl Deacon {
             }
             (Verdict::Leave | Verdict::Stuck { .. }, _) => {}
         }
-        let due = self.progress.next_look(&look, now, &settings.deacon);
+        let due = self.progress.next_probe(&observed, now, &settings.deacon);
         // A replacement that has to wait falls due when its wait is over.
         let left = agent.owner.backoff_left(now);
         agent.probe_after(due.map(|due| left.map_or(due, |left| due.min(left))));
     }
 }
 
-fn is_at_question(agent: &Agent, look: &Look) -> bool {
+fn is_at_question(agent: &Agent, observed: &Observed) -> bool {
     let session = &agent.owner.spec().session;
     let asks = |key: &SessionKey| agent.deps.screens.question(session, Some(&key.id)).is_some();
-    look.alive_in.as_ref().is_some_and(asks)
+    observed.alive_in.as_ref().is_some_and(asks)
 }
 
 fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {

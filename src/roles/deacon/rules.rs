@@ -49,14 +49,14 @@ pub struct Progress {
     grace_until: Option<Duration>,
     session: Option<SessionKey>,
     was_paused: bool,
-    last_look: Option<Now>,
+    last_probe: Option<Now>,
     /// The heartbeat that was nudged about, and when that was last (monotonic).
     nudged: Option<(Timestamp, Duration)>,
 }
 
 /// One observation of the deacon.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Look {
+pub struct Observed {
     /// The session it is alive in; `None` when it is not alive, or that is unknown.
     pub alive_in: Option<SessionKey>,
     /// Whether it is paused (or otherwise not to be touched).
@@ -67,9 +67,10 @@ pub struct Look {
 
 impl Progress {
     /// Judges one observation; a nudge is counted as sent.
-    pub fn judge(&mut self, look: &Look, now: Now, settings: &Settings) -> Verdict {
-        self.note_grace(look, now, settings);
-        let (Some(_), false, HeartbeatFile::At(beat)) = (&look.alive_in, look.paused, &look.file) else {
+    pub fn judge(&mut self, observed: &Observed, now: Now, settings: &Settings) -> Verdict {
+        self.note_grace(observed, now, settings);
+        let (Some(_), false, HeartbeatFile::At(beat)) = (&observed.alive_in, observed.paused, &observed.file)
+        else {
             return Verdict::Leave;
         };
         if *beat > now.wall {
@@ -95,8 +96,9 @@ impl Progress {
     }
 
     /// When the next observation can matter; `None` when only a change can make it matter.
-    pub fn next_look(&self, look: &Look, now: Now, settings: &Settings) -> Option<Duration> {
-        let (Some(_), false, HeartbeatFile::At(beat)) = (&look.alive_in, look.paused, &look.file) else {
+    pub fn next_probe(&self, observed: &Observed, now: Now, settings: &Settings) -> Option<Duration> {
+        let (Some(_), false, HeartbeatFile::At(beat)) = (&observed.alive_in, observed.paused, &observed.file)
+        else {
             return None;
         };
         let age = now.age_of(*beat);
@@ -123,10 +125,10 @@ impl Progress {
         self.extend_grace(now, settings);
     }
 
-    fn note_grace(&mut self, look: &Look, now: Now, settings: &Settings) {
-        let new_session = look.alive_in.is_some() && look.alive_in != self.session;
-        let pause_ended = self.was_paused && !look.paused;
-        let slept = self.last_look.is_some_and(|last| {
+    fn note_grace(&mut self, observed: &Observed, now: Now, settings: &Settings) {
+        let new_session = observed.alive_in.is_some() && observed.alive_in != self.session;
+        let pause_ended = self.was_paused && !observed.paused;
+        let slept = self.last_probe.is_some_and(|last| {
             let wall = now.wall.duration_since(last.wall);
             let mono = SignedDuration::try_from(now.since(last)).unwrap_or(SignedDuration::MAX);
             (wall - mono).abs() > SLEPT
@@ -135,10 +137,10 @@ impl Progress {
             self.extend_grace(now, settings);
         }
         if new_session {
-            self.session = look.alive_in.clone();
+            self.session = observed.alive_in.clone();
         }
-        self.was_paused = look.paused;
-        self.last_look = Some(now);
+        self.was_paused = observed.paused;
+        self.last_probe = Some(now);
     }
 
     fn extend_grace(&mut self, now: Now, settings: &Settings) {
@@ -162,14 +164,14 @@ mod tests {
         }
     }
 
-    fn look(beat: Now) -> Look {
-        Look { alive_in: Some(session(1)), paused: false, file: HeartbeatFile::At(beat.wall) }
+    fn observed(beat: Now) -> Observed {
+        Observed { alive_in: Some(session(1)), paused: false, file: HeartbeatFile::At(beat.wall) }
     }
 
     /// A deacon known for a long time, past every grace.
     fn known() -> Progress {
         let mut progress = Progress::default();
-        let _ = progress.judge(&look(at(0)), at(0), &Settings::default());
+        let _ = progress.judge(&observed(at(0)), at(0), &Settings::default());
         progress
     }
 
@@ -184,7 +186,7 @@ mod tests {
             ("stuck", 31, Verdict::Stuck { age: minutes(31) }),
         ] {
             let now = at(1000);
-            let got = known().judge(&look(at(1000 - age)), now, &Settings::default());
+            let got = known().judge(&observed(at(1000 - age)), now, &Settings::default());
             assert_eq!(got, expected, "{name}");
         }
     }
@@ -194,23 +196,27 @@ mod tests {
         let settings = Settings::default();
         let old = at(0);
         for (name, seen) in [
-            ("not alive", Look { alive_in: None, ..look(old) }),
-            ("paused", Look { paused: true, ..look(old) }),
-            ("file unknown", Look { file: HeartbeatFile::Unknown, ..look(old) }),
-            ("another session, just seen", Look { alive_in: Some(session(2)), ..look(old) }),
+            ("not alive", Observed { alive_in: None, ..observed(old) }),
+            ("paused", Observed { paused: true, ..observed(old) }),
+            ("file unknown", Observed { file: HeartbeatFile::Unknown, ..observed(old) }),
+            ("another session, just seen", Observed { alive_in: Some(session(2)), ..observed(old) }),
         ] {
             assert_eq!(known().judge(&seen, at(1000), &settings), Verdict::Leave, "{name}");
         }
-        assert_eq!(Progress::default().judge(&look(old), at(1000), &settings), Verdict::Leave, "first sight");
+        assert_eq!(
+            Progress::default().judge(&observed(old), at(1000), &settings),
+            Verdict::Leave,
+            "first sight"
+        );
     }
 
     #[test]
     fn grace_ends() {
         let settings = Settings::default();
         let mut progress = Progress::default();
-        assert_eq!(progress.judge(&look(at(0)), at(1000), &settings), Verdict::Leave);
-        assert_eq!(progress.judge(&look(at(0)), at(1004), &settings), Verdict::Leave);
-        assert!(matches!(progress.judge(&look(at(0)), at(1005), &settings), Verdict::Stuck { .. }));
+        assert_eq!(progress.judge(&observed(at(0)), at(1000), &settings), Verdict::Leave);
+        assert_eq!(progress.judge(&observed(at(0)), at(1004), &settings), Verdict::Leave);
+        assert!(matches!(progress.judge(&observed(at(0)), at(1005), &settings), Verdict::Stuck { .. }));
     }
 
     #[test]
@@ -218,15 +224,15 @@ mod tests {
         let settings = Settings::default();
         let mut progress = known();
         progress.started(at(1000), &settings);
-        assert_eq!(progress.judge(&look(at(0)), at(1004), &settings), Verdict::Leave, "own start");
+        assert_eq!(progress.judge(&observed(at(0)), at(1004), &settings), Verdict::Leave, "own start");
 
         let mut progress = known();
-        let _ = progress.judge(&Look { paused: true, ..look(at(0)) }, at(1000), &settings);
-        assert_eq!(progress.judge(&look(at(0)), at(1001), &settings), Verdict::Leave, "pause ended");
+        let _ = progress.judge(&Observed { paused: true, ..observed(at(0)) }, at(1000), &settings);
+        assert_eq!(progress.judge(&observed(at(0)), at(1001), &settings), Verdict::Leave, "pause ended");
 
         let mut progress = known();
         let slept = Now { mono: Duration::from_secs(60), wall: at(500).wall };
-        assert_eq!(progress.judge(&look(at(0)), slept, &settings), Verdict::Leave, "slept");
+        assert_eq!(progress.judge(&observed(at(0)), slept, &settings), Verdict::Leave, "slept");
     }
 
     #[test]
@@ -234,16 +240,16 @@ mod tests {
         let settings = Settings::default();
         let mut progress = known();
         let beat = at(980);
-        assert!(matches!(progress.judge(&look(beat), at(1000), &settings), Verdict::Nudge { .. }));
-        assert_eq!(progress.judge(&look(beat), at(1004), &settings), Verdict::Leave);
-        assert!(matches!(progress.judge(&look(beat), at(1005), &settings), Verdict::Nudge { .. }));
+        assert!(matches!(progress.judge(&observed(beat), at(1000), &settings), Verdict::Nudge { .. }));
+        assert_eq!(progress.judge(&observed(beat), at(1004), &settings), Verdict::Leave);
+        assert!(matches!(progress.judge(&observed(beat), at(1005), &settings), Verdict::Nudge { .. }));
         // Moved, and stale again at once: a new period, a new nudge.
-        assert!(matches!(progress.judge(&look(at(990)), at(1006), &settings), Verdict::Nudge { .. }));
+        assert!(matches!(progress.judge(&observed(at(990)), at(1006), &settings), Verdict::Nudge { .. }));
     }
 
     #[test]
     fn a_time_ahead_is_fresh_and_reported() {
-        let got = known().judge(&look(at(1010)), at(1000), &Settings::default());
+        let got = known().judge(&observed(at(1010)), at(1000), &Settings::default());
         assert_eq!(got, Verdict::FromTheFuture(at(1010).wall));
     }
 
@@ -258,11 +264,11 @@ mod tests {
             ("soon stuck", 28, minutes(2)),
             ("stuck, not replaced yet", 40, minutes(5)),
         ] {
-            let seen = look(at(1000 - age));
-            assert_eq!(known().next_look(&seen, at(1000), &settings), Some(expected), "{name}");
+            let seen = observed(at(1000 - age));
+            assert_eq!(known().next_probe(&seen, at(1000), &settings), Some(expected), "{name}");
         }
-        let gone = Look { alive_in: None, ..look(at(0)) };
-        assert_eq!(known().next_look(&gone, at(1000), &settings), None);
+        let gone = Observed { alive_in: None, ..observed(at(0)) };
+        assert_eq!(known().next_probe(&gone, at(1000), &settings), None);
     }
 
     #[test]
@@ -270,10 +276,10 @@ mod tests {
         // A grace that is shorter than the time between two nudges.
         let settings = Settings { grace: Duration::from_secs(120), ..Settings::default() };
         for (name, age) in [("stale", 20), ("stuck", 40)] {
-            let seen = look(at(1000 - age));
+            let seen = observed(at(1000 - age));
             let mut progress = Progress::default();
             assert_eq!(progress.judge(&seen, at(1000), &settings), Verdict::Leave, "{name}");
-            let next = progress.next_look(&seen, at(1000), &settings);
+            let next = progress.next_probe(&seen, at(1000), &settings);
             assert_eq!(next, Some(Duration::from_secs(121)), "{name}");
         }
     }

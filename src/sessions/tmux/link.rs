@@ -96,7 +96,7 @@ impl Servers {
 
 /// How things stand between those who ask and the task that finds the way.
 #[derive(Debug, Default)]
-struct Standing {
+struct Permanent {
     /// What was found last,
     way: Way,
     /// by the round that began after so many had asked.
@@ -112,7 +112,7 @@ pub struct Link {
     limit: Duration,
     servers: Arc<Servers>,
     asked: watch::Sender<u64>,
-    standing: watch::Sender<Standing>,
+    standing: watch::Sender<Permanent>,
     /// Empty before the first request.
     finding: Mutex<JoinSet<()>>,
 }
@@ -208,7 +208,7 @@ impl Link {
             });
         }
         let mut standing = self.standing.subscribe();
-        let open = |standing: &Standing| standing.way.is_open().then(|| standing.way.clone());
+        let open = |standing: &Permanent| standing.way.is_open().then(|| standing.way.clone());
         if let Some(way) = open(&standing.borrow()) {
             return Ok(way);
         }
@@ -273,14 +273,14 @@ impl Link {
 }
 
 /// Finds the way whenever somebody asks.
-async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing: watch::Sender<Standing>) {
+async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing: watch::Sender<Permanent>) {
     while !approach.is_closed() {
         let round = *asked.borrow_and_update();
         let before = standing.borrow().way.clone();
         let way = if before.is_open() { before } else { approach.find(before).await };
         standing.send_modify(|standing| {
             let busy = asked.has_changed().unwrap_or(false);
-            *standing = Standing { way, round, busy };
+            *standing = Permanent { way, round, busy };
         });
         if asked.changed().await.is_err() {
             return;

@@ -23,7 +23,7 @@ pub enum Meaning {
 /// What tmux means by this text.
 pub fn meaning(text: &str) -> Meaning {
     let text = text.trim();
-    let any = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
+    let any = |exec_watcher: &[&str]| exec_watcher.iter().any(|beginning| text.starts_with(beginning));
     if any(&["no server running"]) || no_socket(text) {
         Meaning::NoServer
     } else if any(&["no current target", "no sessions", "no current session"]) {

@@ -253,7 +253,7 @@ fn skip_line(rest: &mut impl io::BufRead) -> io::Result<()> {
 
 /// Takes away what was prepared for the file of this name by somebody who was killed. To be called by the only one who may
 /// prepare anything for it.
-pub fn sweep(path: &Path) {
+pub fn scan(path: &Path) {
     if hold::verify().is_ok() {
         // What cannot be removed is replaced by what is prepared next.
         let _ = fs::remove_file(prepared(path));

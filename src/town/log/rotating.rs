@@ -121,7 +121,7 @@ impl State {
     fn write_line(&mut self, line: &[u8]) {
         let result = self.ensure_open().and_then(|()| {
             self.rotate_for(line.len() as u64)?;
-            self.tell_of_losses(line)?;
+            self.report_losses(line)?;
             self.put(line)
         });
         if let Err(error) = result {
@@ -161,7 +161,7 @@ impl State {
     }
 
     /// Before the first line that fits again: how many did not.
-    fn tell_of_losses(&mut self, next: &[u8]) -> io::Result<()> {
+    fn report_losses(&mut self, next: &[u8]) -> io::Result<()> {
         let Some(Trouble { reason, lost }) = &self.trouble else { return Ok(()) };
         if *lost > 0 {
             // The time stamp of the line that follows is as good as any.

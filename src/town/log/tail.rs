@@ -2,7 +2,7 @@
 //! truncation.
 //!
 //! It reads from the end, never the whole file, and passes bytes on as they are. It must not write to the log, nor wait:
-//! when to look again is the caller's business.
+//! when to probe again is the caller's business.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that reads the log file")]
 
 use std::{

@@ -35,7 +35,7 @@ impl RootState {
     }
 
     /// Reports which rigs exist. A list that was never read well, or was not read yet, is not a town without rigs.
-    pub(super) fn tell_rigs(&self) {
+    pub(super) fn send_rigs(&self) {
         let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
         if !rigs.is_empty() || !self.town.may_have_more_rigs() {
             self.children.broadcast(&Broadcast::Rigs(Arc::new(rigs)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{RootMsg, RootState};
 use crate::{
     agent::actor::AgentMsg,
-    sessions::sweep::{Sweep, sweep_within},
+    sessions::scan::{Scan, scan_within},
     supervision::{
         heartbeat::Complete,
         messages::{Beat, Broadcast, Report},
@@ -15,7 +15,7 @@ use crate::{
     watchers::sessions::{NAME as SESSIONS, Seen, WatchMsg},
 };
 
-/// Of its deadline, a heartbeat waits one part for the session watch's sweep, and one for a sweep of its own. The rest is
+/// Of its deadline, a heartbeat waits one part for the session watch's scan, and one for a scan of its own. The rest is
 /// for its parts.
 const STEPS: u32 = 3;
 
@@ -25,52 +25,52 @@ impl RootState {
         if let Some(number) = self.heartbeat.begin(deps.now()) {
             tracing::info!("Heartbeat starting (recovery-focused)");
             let deadline = deps.settings().heartbeat.deadline;
-            self.sweep_timer.set(&mut self.work, deadline / STEPS, |_| RootMsg::SweepIsLate(number));
+            self.scan_timer.set(&mut self.work, deadline / STEPS, |_| RootMsg::ScanIsLate(number));
             self.deadline.set(&mut self.work, deadline, |_| RootMsg::Deadline(number));
             self.read_town(Some(number));
         }
     }
 
     /// Makes the session watch scan for this heartbeat; where it is suspended the heartbeat continues without it.
-    pub(super) fn ask_for_sweep(&mut self, number: u64) {
-        if !self.children.cast(SESSIONS, WatchMsg::SweepFor(number)) {
-            self.heartbeat.sweep_missed(number);
-            self.sweep_without_the_watch(number);
+    pub(super) fn ask_for_scan(&mut self, number: u64) {
+        if !self.children.cast(SESSIONS, WatchMsg::ScanFor(number)) {
+            self.heartbeat.scan_missed(number);
+            self.scan_without_the_watch(number);
         }
     }
 
     /// A heartbeat does not depend on any one actor: a scan that does not come from the session watch in time is made here.
-    pub(super) fn sweep_without_the_watch(&mut self, number: u64) {
+    pub(super) fn scan_without_the_watch(&mut self, number: u64) {
         if !self.heartbeat.is_to_ask(number) {
             return;
         }
         let (deps, now) = (self.plan.deps.clone(), self.plan.deps.now());
         let limit = deps.settings().heartbeat.deadline / STEPS;
-        let panicked = Arc::new(Sweep::failed(now, "a scan panicked".to_owned()));
+        let panicked = Arc::new(Scan::failed(now, "a scan panicked".to_owned()));
         self.work.spawn(
             async move {
-                let sweep = sweep_within(limit, &*deps.sessions, &*deps.processes, now).await;
-                RootMsg::Swept(number, Arc::new(sweep))
+                let scan = scan_within(limit, &*deps.sessions, &*deps.processes, now).await;
+                RootMsg::Scanned(number, Arc::new(scan))
             },
-            RootMsg::Swept(number, panicked),
+            RootMsg::Scanned(number, panicked),
         );
     }
 
     pub(super) fn seen(&mut self, seen: Seen) {
         let Some(number) = seen.for_heartbeat else {
-            return self.tell_all(&Broadcast::Swept(seen.sweep));
+            return self.broadcast(&Broadcast::Scanned(seen.scan));
         };
         if self.heartbeat.is_to_ask(number) {
-            self.ask_parts(number, seen.sweep);
+            self.ask_parts(number, seen.scan);
         } else {
-            self.tell_all(&Broadcast::Swept(seen.sweep)); // it came late
+            self.broadcast(&Broadcast::Scanned(seen.scan)); // it came late
         }
-        let complete = self.heartbeat.swept(number, self.plan.deps.now());
+        let complete = self.heartbeat.scanned(number, self.plan.deps.now());
         self.complete(complete);
     }
 
     /// Asks every part, unless they were asked.
-    pub(super) fn ask_parts(&mut self, number: u64, sweep: Arc<Sweep>) {
+    pub(super) fn ask_parts(&mut self, number: u64, scan: Arc<Scan>) {
         if !self.heartbeat.is_to_ask(number) {
             return;
         }
@@ -79,13 +79,13 @@ impl RootState {
             if actor.is_running() { &mut parts } else { &mut missed }.push(identity.actor_name());
         }
         let complete = self.heartbeat.asked(number, parts, missed, self.plan.deps.now());
-        self.tell_all(&Broadcast::Heartbeat(Beat { number, sweep }));
+        self.broadcast(&Broadcast::Heartbeat(Beat { number, scan }));
         self.complete(complete);
     }
 
     pub(super) fn reported(&mut self, report: Report) {
         match report {
-            Report::Looked { number, part, delegated, missed } => {
+            Report::Probed { number, part, delegated, missed } => {
                 let now = self.plan.deps.now();
                 let complete = self.heartbeat.answered(number, &part, delegated, missed, now);
                 self.complete(complete);
@@ -94,8 +94,8 @@ impl RootState {
                 self.deacon_held = held;
                 self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(held));
             }
-            Report::ActorRestarted => self.hint_sweep(),
-            Report::MailRead(messages) => self.tell_all(&Broadcast::Mail(messages)),
+            Report::ActorRestarted => self.hint_scan(),
+            Report::MailRead(messages) => self.broadcast(&Broadcast::Mail(messages)),
             // Taken by the handler, which may have to make an actor, and by the rig.
             Report::Asked(_) | Report::Idle(_) => {}
             Report::CheckDeacon => {

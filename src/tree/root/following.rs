@@ -53,9 +53,9 @@ impl RootState {
         match heartbeat {
             Some(number) => {
                 self.read_role_beads();
-                self.ask_for_sweep(number);
+                self.ask_for_scan(number);
             }
-            None => self.tell_all(&Broadcast::TownChanged),
+            None => self.broadcast(&Broadcast::TownChanged),
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl RootState {
             }
         }
         self.rigs = wanted;
-        self.tell_rigs();
+        self.send_rigs();
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.starts.set_prefixes(prefixes);
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();
@@ -114,10 +114,10 @@ impl RootState {
         for child in self.rigs.values().map(|plan| self.rig(plan)).collect::<Vec<_>>() {
             self.start(child).await?;
         }
-        let (hints, deps) = (self.plan.hints.clone(), self.plan.deps.clone());
+        let (fs_watcher, deps) = (self.plan.fs_watcher.clone(), self.plan.deps.clone());
         self.work.run(async move {
             deps.records.save(&deps).await;
-            match hints.retarget(watched(&deps, &names)).await {
+            match fs_watcher.retarget(watched(&deps, &names)).await {
                 Some(why) => {
                     deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
                 }
@@ -134,7 +134,7 @@ impl RootState {
             None => tracing::info!("Backoff of all agents cleared by hand"),
         }
         self.plan.deps.records.clear_restarts(whose.as_ref());
-        self.tell_all(&Broadcast::ClearBackoff(whose));
+        self.broadcast(&Broadcast::ClearBackoff(whose));
     }
 
     pub(super) fn read_restart_state(&mut self) {
@@ -148,7 +148,7 @@ impl RootState {
     pub(super) fn restart_state_read(&mut self, could_be_read: bool) {
         if could_be_read {
             tracing::info!("Restart state read again");
-            self.tell_all(&Broadcast::RestartStateChanged);
+            self.broadcast(&Broadcast::RestartStateChanged);
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
-    look::{Outcome, Seen, forget, look},
+    round::{Outcome, Seen, forget, round},
     rules,
     status::{CheckStatus, ConvoySnapshot, StreamStatus},
 };
@@ -20,22 +20,22 @@ use crate::{
         messages::Broadcast,
         work::{ReplyTo, Timer, Work},
     },
-    town::watch::Hints,
+    town::watch::FsWatcher,
 };
 
 /// What the convoy watcher hears.
 #[derive(Debug)]
 pub enum ConvoyMsg {
     /// From its timer: a round may be due; a timer of an earlier generation does nothing.
-    LookDue(u64),
+    RoundDue(u64),
     /// From its task: the result of the round; nothing when it failed.
-    Looked(Option<(Outcome, Seen)>),
+    RoundEnded(Option<(Outcome, Seen)>),
     /// From the port's counter: a bead database may have changed.
     DatabaseChanged,
     /// From the root: settings or files of the town changed, or some time has passed.
     TownChanged,
     /// From anybody: how are you?
-    Probe(RpcReplyPort<ConvoySnapshot>),
+    Status(RpcReplyPort<ConvoySnapshot>),
 }
 
 /// The actor.
@@ -43,24 +43,24 @@ pub enum ConvoyMsg {
 pub struct ConvoyWatch;
 
 /// The convoy watcher as a child.
-pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
-    let arguments = (deps.clone(), hints.clone());
+pub fn child(deps: &Arc<Deps>, fs_watcher: &Arc<dyn FsWatcher>) -> ChildSpec {
+    let arguments = (deps.clone(), fs_watcher.clone());
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_))
             .then_some(ConvoyMsg::TownChanged)
     });
-    let contact = contact.answering(ConvoyMsg::Probe, |convoys| Answer::figures("convoys", convoys));
+    let contact = contact.answering(ConvoyMsg::Status, |convoys| Answer::figures("convoys", convoys));
     ChildSpec::new("convoy", || ConvoyWatch, move || arguments.clone(), contact)
 }
 
 /// Its state. Times are monotonic.
 pub struct ConvoyState {
     deps: Arc<Deps>,
-    hints: Arc<dyn Hints>,
+    fs_watcher: Arc<dyn FsWatcher>,
     work: Work<ConvoyMsg>,
     timer: Timer,
     enabled: bool,
-    looking: bool,
+    running: bool,
     /// A database may have changed since the last round began.
     hinted: bool,
     /// When the last round ended, or the watch began.
@@ -79,17 +79,17 @@ pub struct ConvoyState {
 impl Actor for ConvoyWatch {
     type Msg = ConvoyMsg;
     type State = ConvoyState;
-    type Arguments = (Arc<Deps>, Arc<dyn Hints>);
+    type Arguments = (Arc<Deps>, Arc<dyn FsWatcher>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<ConvoyMsg>,
-        (deps, hints): Self::Arguments,
+        (deps, fs_watcher): Self::Arguments,
     ) -> Result<ConvoyState, ActorProcessingErr> {
         let post: ReplyTo<ConvoyMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let now = deps.now();
         let mut work = Work::new(post.clone());
-        let mut changes = hints.databases();
+        let mut changes = fs_watcher.databases();
         work.run(async move {
             while changes.changed().await.is_ok() {
                 post(ConvoyMsg::DatabaseChanged);
@@ -98,11 +98,11 @@ impl Actor for ConvoyWatch {
         });
         let mut state = ConvoyState {
             deps,
-            hints,
+            fs_watcher,
             work,
             timer: Timer::default(),
             enabled: false,
-            looking: false,
+            running: false,
             hinted: false,
             ended: now.mono,
             next: now.mono,
@@ -123,12 +123,12 @@ impl Actor for ConvoyWatch {
         state: &mut ConvoyState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ConvoyMsg::LookDue(generation) if state.timer.is_latest(generation) => state.go_on(),
-            ConvoyMsg::LookDue(_) => {}
-            ConvoyMsg::Looked(outcome) => state.looked(outcome),
+            ConvoyMsg::RoundDue(generation) if state.timer.is_latest(generation) => state.proceed(),
+            ConvoyMsg::RoundDue(_) => {}
+            ConvoyMsg::RoundEnded(outcome) => state.round_ended(outcome),
             ConvoyMsg::DatabaseChanged => state.database_changed(),
             ConvoyMsg::TownChanged => state.follow_settings(),
-            ConvoyMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+            ConvoyMsg::Status(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
     }
@@ -152,13 +152,13 @@ impl ConvoyState {
             (true, true) if now + settings.check_every < self.timed => self.check_at(settings.check_every),
             (true, true) => return,
         }
-        self.go_on();
+        self.proceed();
     }
 
     fn database_changed(&mut self) {
         self.hinted = true;
         self.next = self.next.min(self.ended + rules::EVERY);
-        self.go_on();
+        self.proceed();
     }
 
     fn check_at(&mut self, delay: Duration) {
@@ -168,37 +168,37 @@ impl ConvoyState {
     }
 
     /// Starts the round that is due, or sets the timer for it.
-    fn go_on(&mut self) {
-        if !self.enabled || self.looking {
+    fn proceed(&mut self) {
+        if !self.enabled || self.running {
             return;
         }
         let (now, due) = (self.deps.now().mono, self.next.min(self.timed));
         if now < due {
-            self.timer.set(&mut self.work, due - now, ConvoyMsg::LookDue);
+            self.timer.set(&mut self.work, due - now, ConvoyMsg::RoundDue);
             return;
         }
-        self.looking = true;
+        self.running = true;
         self.hinted = false;
         let (deps, timed, seen) = (self.deps.clone(), now >= self.timed, self.seen.clone());
         if timed {
             self.check_at(self.deps.settings().convoy.check_every);
         }
-        let task = async move { ConvoyMsg::Looked(Some(look(&deps, timed, seen).await)) };
-        self.work.spawn(task, ConvoyMsg::Looked(None));
+        let task = async move { ConvoyMsg::RoundEnded(Some(round(&deps, timed, seen).await)) };
+        self.work.spawn(task, ConvoyMsg::RoundEnded(None));
     }
 
-    fn looked(&mut self, looked: Option<(Outcome, Seen)>) {
+    fn round_ended(&mut self, round_ended: Option<(Outcome, Seen)>) {
         let now = self.deps.now();
-        self.looking = false;
+        self.running = false;
         self.ended = now.mono;
         let mut pause = rules::EVERY;
-        if let Some((outcome, seen)) = looked.filter(|_| self.enabled) {
+        if let Some((outcome, seen)) = round_ended.filter(|_| self.enabled) {
             self.closes_seen += seen.closed.difference(&self.seen.closed).count() as u64;
             self.seen = seen;
             if let Outcome::Closed(what) = &outcome {
                 tracing::info!("convoys checked: {what}");
             }
-            if !self.hinted && !self.seen.is_unsettled() && self.hints.are_complete() {
+            if !self.hinted && !self.seen.is_unsettled() && self.fs_watcher.are_complete() {
                 pause = rules::UNHINTED;
             }
             if outcome.is_check() {
@@ -208,7 +208,7 @@ impl ConvoyState {
             }
         }
         self.next = now.mono + pause;
-        self.go_on();
+        self.proceed();
     }
 
     fn snapshot(&self) -> ConvoySnapshot {

@@ -21,7 +21,7 @@ use crate::{
         messages::Broadcast,
         work::{ReplyTo, Timer, Work},
     },
-    town::watch::Hints,
+    town::watch::FsWatcher,
 };
 
 /// Time between two rounds in case a change of the log is not reported,
@@ -49,7 +49,7 @@ pub enum FeedMsg {
     /// From its task.
     RoundDone(Round),
     /// From anybody: how is the feed?
-    Probe(RpcReplyPort<FeedSnapshot>),
+    Status(RpcReplyPort<FeedSnapshot>),
 }
 
 /// What came of one round.
@@ -89,20 +89,20 @@ pub struct FeedSnapshot {
 pub struct Curator;
 
 /// The curator as a child.
-pub fn child(deps: &Arc<Deps>, hints: &Arc<dyn Hints>) -> ChildSpec {
+pub fn child(deps: &Arc<Deps>, fs_watcher: &Arc<dyn FsWatcher>) -> ChildSpec {
     let progress = FeedProgress::new(deps.paths.supervisor_dir());
-    let arguments = (deps.clone(), hints.clone(), progress);
+    let arguments = (deps.clone(), fs_watcher.clone(), progress);
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged).then_some(FeedMsg::TownChanged)
     })
-    .answering(FeedMsg::Probe, |feed| Answer::figures("feed", feed));
+    .answering(FeedMsg::Status, |feed| Answer::figures("feed", feed));
     ChildSpec::new("feed", || Curator, move || arguments.clone(), contact)
 }
 
 /// Its state.
 pub struct CuratorState {
     deps: Arc<Deps>,
-    hints: Arc<dyn Hints>,
+    fs_watcher: Arc<dyn FsWatcher>,
     progress: FeedProgress,
     work: Work<FeedMsg>,
     timer: Timer,
@@ -124,16 +124,16 @@ pub struct CuratorState {
 impl Actor for Curator {
     type Msg = FeedMsg;
     type State = CuratorState;
-    type Arguments = (Arc<Deps>, Arc<dyn Hints>, FeedProgress);
+    type Arguments = (Arc<Deps>, Arc<dyn FsWatcher>, FeedProgress);
 
     async fn pre_start(
         &self,
         myself: ActorRef<FeedMsg>,
-        (deps, hints, progress): Self::Arguments,
+        (deps, fs_watcher, progress): Self::Arguments,
     ) -> Result<CuratorState, ActorProcessingErr> {
         let post: ReplyTo<FeedMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post.clone());
-        let mut changes = hints.events();
+        let mut changes = fs_watcher.events();
         work.run(async move {
             while changes.changed().await.is_ok() {
                 post(FeedMsg::Changed);
@@ -141,7 +141,7 @@ impl Actor for Curator {
         });
         let mut state = CuratorState {
             deps,
-            hints,
+            fs_watcher,
             progress,
             work,
             timer: Timer::default(),
@@ -182,7 +182,7 @@ impl Actor for Curator {
                 state.begin_round();
             }
             FeedMsg::RoundDone(round) => state.round_done(round),
-            FeedMsg::Probe(reply) => drop(reply.send(state.snapshot())),
+            FeedMsg::Status(reply) => drop(reply.send(state.snapshot())),
         }
         Ok(())
     }
@@ -241,7 +241,8 @@ impl CuratorState {
 
     fn arm_poll(&mut self) {
         let deps = &self.deps;
-        let often = self.problem.is_some() || deps.writes.events.waiting() > 0 || !self.hints.are_complete();
+        let often =
+            self.problem.is_some() || deps.writes.events.waiting() > 0 || !self.fs_watcher.are_complete();
         let after = if often { POLL_OFTEN } else { POLL };
         if self.poll.is_some_and(|armed| armed <= after) {
             return;

@@ -97,7 +97,7 @@ async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) ->
             Next::Nothing => return Ok(Piece::Nothing),
             Next::Again => return Ok(Piece::Again),
             Next::Elsewhere(position) => {
-                progress.go_on(position, false);
+                progress.proceed(position, false);
                 return Ok(Piece::Moved);
             }
             Next::Bytes(bytes) => bytes,
@@ -113,7 +113,7 @@ async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) ->
     // A line without an end: it is still written, unless its file is not the log any more.
     Ok(match follower.at_the_end(deps, &progress.position).await? {
         Next::Elsewhere(position) => {
-            progress.go_on(position, true);
+            progress.proceed(position, true);
             Piece::Moved
         }
         Next::Again => Piece::Again,

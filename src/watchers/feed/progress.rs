@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::{event, lines, position::Position, rules::Windows};
 use crate::{
-    ports::{Ports, kept::Kept},
+    ports::{Ports, persisted::Persisted},
     town::{
         journal::Extent,
         reading::{FileProblem, shorten},
@@ -85,7 +85,7 @@ impl Progress {
     }
 
     /// The log continues elsewhere; `torn` whether it ended here in the middle of a line.
-    pub fn go_on(&mut self, position: Position, torn: bool) {
+    pub fn proceed(&mut self, position: Position, torn: bool) {
         // One that is passed over is counted already.
         self.skipped += u64::from(torn && !self.position.passing);
         self.position = position;
@@ -101,14 +101,14 @@ impl Progress {
 /// The register; the curator's, and kept for the next one.
 #[derive(Debug, Clone)]
 pub struct FeedProgress {
-    kept: Kept<Progress>,
+    kept: Persisted<Progress>,
     loaded: Arc<OnceCell<()>>,
 }
 
 impl FeedProgress {
     /// Not started, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        FeedProgress { kept: Kept::new(directory.join("feed.json")), loaded: Arc::default() }
+        FeedProgress { kept: Persisted::new(directory.join("feed.json")), loaded: Arc::default() }
     }
 
     /// Takes over what the last supervisor left, once.
@@ -116,7 +116,7 @@ impl FeedProgress {
         self.loaded.get_or_init(|| self.kept.load(ports)).await;
     }
 
-    /// As [`Kept::peek`]: for read-only callers.
+    /// As [`Persisted::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.kept.peek(ports).await
     }
@@ -173,7 +173,7 @@ mod tests {
         assert!(taken.skipped.unwrap().ends_with(r": \u{0}"), "the last one, with its text");
         assert_eq!(log.len() - taken.consumed, line("torn", 4, "feed").len(), "the torn line waits");
         assert_eq!(progress.position.offset as usize, taken.consumed);
-        progress.go_on(Position::default(), true);
+        progress.proceed(Position::default(), true);
         assert_eq!(progress.skipped, 3, "it was never ended");
     }
 
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!((text(&then).lines().count(), progress.skipped), (1, 1));
         let again = progress.take(&long, &Settings::default());
         assert_eq!((again.consumed, progress.skipped), (long.len(), 2));
-        progress.go_on(Position::default(), true);
+        progress.proceed(Position::default(), true);
         assert_eq!(progress.skipped, 2, "it is counted already");
     }
 

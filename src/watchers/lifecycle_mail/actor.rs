@@ -36,7 +36,7 @@ pub enum MailMsg {
     Read(Option<Result<(Reading, Left), String>>),
     /// From anybody: how is the mail?
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
-    Probe(RpcReplyPort<MailSnapshot>),
+    Status(RpcReplyPort<MailSnapshot>),
 }
 
 /// What a probe shows.
@@ -112,13 +112,13 @@ impl Actor for DeaconMail {
         match message {
             MailMsg::Broadcast(Broadcast::Heartbeat(beat)) => {
                 state.read(Why::Heartbeat);
-                (state.answers)(Report::looked(beat.number, "mail"));
+                (state.answers)(Report::probed(beat.number, "mail"));
             }
             MailMsg::Broadcast(Broadcast::ReadMail) => state.read(Why::Asked),
             MailMsg::Broadcast(Broadcast::Rigs(rigs)) => state.rigs = Some(rigs),
             MailMsg::Broadcast(_) => {}
             MailMsg::Read(read) => state.was_read(read),
-            MailMsg::Probe(reply) => drop(reply.send(state.snapshot.clone())),
+            MailMsg::Status(reply) => drop(reply.send(state.snapshot.clone())),
         }
         Ok(())
     }
@@ -166,14 +166,14 @@ impl MailState {
             Some(Ok((reading, left))) => {
                 problems.clear("mail/inbox");
                 let last_read = Some(self.deps.now().wall);
-                tell_left(&self.deps, &self.left, &left);
+                report_left(&self.deps, &self.left, &left);
                 let shown = left.iter().take(LISTED).map(|(id, why)| (id.clone(), why.clone())).collect();
                 let messages = reading.messages.len();
                 self.snapshot = MailSnapshot { last_read, messages, left: shown };
                 self.left = left;
                 self.last = Some(reading);
             }
-            Some(Err(why)) if installed::is_told(&why) => problems.clear("mail/inbox"),
+            Some(Err(why)) if installed::is_reported(&why) => problems.clear("mail/inbox"),
             Some(Err(why)) => {
                 problems.report("mail/inbox", format!("the deacon's inbox cannot be read: {why}"));
             }
@@ -222,7 +222,7 @@ async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigNa
 }
 
 /// Logs each message once; the problem is one line however many there are.
-fn tell_left(deps: &Deps, before: &Left, left: &Left) {
+fn report_left(deps: &Deps, before: &Left, left: &Left) {
     for (id, why) in left.iter().filter(|(id, why)| before.get(*id) != Some(why)).take(TOLD) {
         tracing::warn!("mail {id} is left in the deacon's inbox: {why}");
     }

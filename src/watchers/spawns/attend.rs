@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     agent::{
-        confirmation::{Permission, SessionKey, Sighting},
+        confirmation::{Permission, Presence, SessionKey},
         history::Entry,
         nudge::{self, NotDelivered},
         observe, permission,
@@ -105,11 +105,11 @@ pub async fn archive(deps: &Deps, id: &str) -> Result<(), String> {
 }
 
 async fn ready(deps: &Deps, pending: &Pending) -> Readiness {
-    let key = match observe::look_at_session(deps, &pending.spec).await {
-        Sighting::Absent => return Readiness::Gone,
-        Sighting::Unknown(_) => return Readiness::Unknown,
-        Sighting::Alive(key) | Sighting::Starting(key) if pending.is_known => key,
-        Sighting::Alive(_) | Sighting::Starting(_) | Sighting::Dead(_) => return Readiness::Not,
+    let key = match observe::probe_session(deps, &pending.spec).await {
+        Presence::Absent => return Readiness::Gone,
+        Presence::Unknown(_) => return Readiness::Unknown,
+        Presence::Alive(key) | Presence::Starting(key) if pending.is_known => key,
+        Presence::Alive(_) | Presence::Starting(_) | Presence::Dead(_) => return Readiness::Not,
     };
     let limit = deps.settings().spawns.ready_within;
     match programs::find(deps, &pending.spec).await.program.ready {
@@ -154,8 +154,8 @@ enum Screen {
 /// What the pane shows in which the agent lives; nothing as long as it lives in none.
 async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
     match observe::locate(deps, spec).await {
-        (Sighting::Absent, _) => Screen::Gone,
-        (Sighting::Unknown(_), _) => Screen::Unknown,
+        (Presence::Absent, _) => Screen::Gone,
+        (Presence::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
         (_, Some(pane)) => match reading::read(deps, &pane).await {
             Ok(lines) => Screen::Shows(lines),
@@ -167,8 +167,8 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
 
 /// Gives the word, if an agent still lives there and it still may be touched.
 async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
-    match observe::look_at_session(deps, &pending.spec).await {
-        Sighting::Alive(seen) if seen == *key => {}
+    match observe::probe_session(deps, &pending.spec).await {
+        Presence::Alive(seen) if seen == *key => {}
         _ => return Attended::Later,
     }
     if permission::ask(deps, &pending.spec).await != Permission::Allowed {

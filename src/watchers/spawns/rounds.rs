@@ -106,12 +106,12 @@ impl Spawns {
         self.forget_all_but(&spawns);
         let mut told = 0;
         for (spawn, is_superseded) in spawns.iter().zip(rules::superseded(&spawns)) {
-            self.look_at(spawn, is_superseded, &mut told);
+            self.attend_to(spawn, is_superseded, &mut told);
         }
         self.report();
     }
 
-    fn look_at(&mut self, spawn: &Spawn, is_superseded: bool, told: &mut usize) {
+    fn attend_to(&mut self, spawn: &Spawn, is_superseded: bool, told: &mut usize) {
         let now = self.deps.now();
         let is_new = !self.known.contains_key(&spawn.id);
         let new = || Known { first_seen: now, under_way: false, settled: false };

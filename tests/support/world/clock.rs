@@ -8,8 +8,8 @@ use gastown_supervisor::{
     panics,
     town::{
         paths::TownPaths,
-        socket::{Bound, Door, Opened},
-        watch::Hints,
+        socket::{Bound, ControlListener, Opened},
+        watch::FsWatcher,
     },
 };
 use jiff::tz::TimeZone;
@@ -54,7 +54,7 @@ impl Clock for World {
 }
 
 #[async_trait]
-impl Hints for World {
+impl FsWatcher for World {
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.files_changed.subscribe()
     }
@@ -82,7 +82,7 @@ impl Hints for World {
 
 /// Nobody is at the door of a simulated town.
 #[async_trait]
-impl Door for World {
+impl ControlListener for World {
     async fn open(&self, _: &TownPaths, _: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {
         Ok(None)
     }

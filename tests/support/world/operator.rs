@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use gastown_supervisor::processes::{Invocation, beginnings::Beginnings};
+use gastown_supervisor::processes::{Invocation, exec_watcher::ExecWatcher};
 use tokio::sync::watch;
 
 use super::{By, Condition, State, World, millis, mins, refinery, rules, secs, witness};
@@ -35,7 +35,7 @@ impl FakeInvocation {
 }
 
 #[async_trait]
-impl Beginnings for World {
+impl ExecWatcher for World {
     fn begun(&self) -> watch::Receiver<u64> {
         self.0.gt_begun.subscribe()
     }

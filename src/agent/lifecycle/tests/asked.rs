@@ -167,8 +167,8 @@ fn held_on_request_until_it_is_seen_again_or_let_go() {
     for what in ["gone", "zombie", "gone+parked", "gone+gate?", "dark", "gone+hooked", "gone+running"] {
         for second in [100, 100_000] {
             let mut lifecycle = given("held on request");
-            let passing = look(&mut lifecycle, what, second);
-            let asked = look_again(&mut lifecycle, what, second);
+            let passing = probe(&mut lifecycle, what, second);
+            let asked = probe_again(&mut lifecycle, what, second);
             for step in [passing, asked] {
                 let outcome = outcome(&lifecycle, &step);
                 assert!(outcome.starts_with("held on request"), "{what}: {outcome}");
@@ -179,12 +179,12 @@ fn held_on_request_until_it_is_seen_again_or_let_go() {
     }
     for what in ["young", "another young"] {
         let mut lifecycle = given("held on request");
-        let step = look(&mut lifecycle, what, 100);
+        let step = probe(&mut lifecycle, what, 100);
         assert_eq!(outcome(&lifecycle, &step), "held on request, look in 1", "{what}: perhaps no agent");
     }
     for what in ["alive", "another"] {
         let mut lifecycle = given("held on request");
-        let step = look(&mut lifecycle, what, 100);
+        let step = probe(&mut lifecycle, what, 100);
         assert_eq!(outcome(&lifecycle, &step), "alive, leave", "{what}");
         assert_eq!(lifecycle.hold(), None, "{what}");
     }

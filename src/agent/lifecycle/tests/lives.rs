@@ -26,7 +26,7 @@ fn event(name: &str, second: i64) -> Event {
         "restart, please" => asked(Action::Restart),
         "stop, please" => asked(Action::Stop),
         what => match what.strip_prefix('?') {
-            Some(what) => Event::Looked(seen(what, at(second))),
+            Some(what) => Event::Probed(seen(what, at(second))),
             None => Event::Seen(seen(what, at(second))),
         },
     }

@@ -69,7 +69,7 @@ fn who_is_not_running_is_absent_or_paused_by_what_stands_in_the_way() {
         ("alive", "alive+parked", "alive"),
     ] {
         let mut it = given(state);
-        let _ = look_again(&mut it, what, 200);
+        let _ = probe_again(&mut it, what, 200);
         assert_eq!(shown(&it, 200).0, word, "{state}, {what}");
     }
     let ends = [(StartEnd::Refused(parked()), "paused"), (StartEnd::Unwanted(Unwanted::NoWork), "absent")];
@@ -95,10 +95,10 @@ fn what_is_not_known_is_not_claimed() {
         ("absent", "gone+bead?", "paused", "bd"),
     ] {
         let mut it = given(state);
-        let _ = look(&mut it, what, 100);
+        let _ = probe(&mut it, what, 100);
         let (seen, why, _) = shown(&it, 100);
         assert_eq!((seen, why.as_deref()), (word, Some(reason)), "{state}, {what}");
-        let _ = look(&mut it, "alive", 101);
+        let _ = probe(&mut it, "alive", 101);
         assert_eq!(shown(&it, 101), ("alive", None, None), "{state}, {what}, then seen");
     }
 }
@@ -118,7 +118,7 @@ fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
     let now = at(second);
     let event = match event {
         Event::Seen(seen) => Event::Seen(Observation { death: Some(death(now)), ..seen }),
-        Event::Looked(seen) => Event::Looked(Observation { death: Some(death(now)), ..seen }),
+        Event::Probed(seen) => Event::Probed(Observation { death: Some(death(now)), ..seen }),
         other => other,
     };
     let step = step(&mut it, event, now);
@@ -176,7 +176,7 @@ fn a_look_is_a_line_when_something_changed() {
         ("held", "gone", "-"),
         ("held on request", "alive", "started by somebody else → alive: released"),
     ] {
-        let event = Event::Looked(seen(what, at(100)));
+        let event = Event::Probed(seen(what, at(100)));
         assert_eq!(line(given(state), event, 100), expected, "{state}, {what}");
     }
 }

@@ -25,12 +25,12 @@ enum Happens {
     ServerEnds,
     /// One of the ends that were not delivered yet is.
     Delivered(u8),
-    /// A sweep begins.
-    SweepBegins,
+    /// A scan begins.
+    ScanBegins,
     /// It lists.
     Listed,
     /// It is done; failed, if said.
-    Swept(bool),
+    Scanned(bool),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -46,9 +46,9 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => any::<u8>().prop_map(Respawn),
         1 => Just(ServerEnds),
         6 => any::<u8>().prop_map(Delivered),
-        4 => Just(SweepBegins),
+        4 => Just(ScanBegins),
         4 => Just(Listed),
-        4 => any::<bool>().prop_map(Swept),
+        4 => any::<bool>().prop_map(Scanned),
     ]
 }
 
@@ -62,7 +62,7 @@ struct Pane {
 /// What became known of one session.
 #[derive(Debug, Default)]
 struct Life {
-    /// Times at which sweeps began that showed a living process in it.
+    /// Times at which scans began that showed a living process in it.
     seen_living: Vec<u64>,
     told: Vec<u64>,
     /// A list showed that something lived in it.
@@ -76,7 +76,7 @@ struct World {
     numbers: u32,
     sessions: BTreeMap<u32, Vec<Pane>>,
     pending: Vec<Fact>,
-    sweep: Option<(u64, Option<BTreeMap<u32, Vec<Pane>>>)>,
+    scan: Option<(u64, Option<BTreeMap<u32, Vec<Pane>>>)>,
     table: SessionTable,
     lives: BTreeMap<u32, Life>,
 }
@@ -150,16 +150,16 @@ impl World {
                     self.heard(deaths);
                 }
             }
-            Happens::SweepBegins => self.sweep = Some((self.clock, None)),
+            Happens::ScanBegins => self.scan = Some((self.clock, None)),
             Happens::Listed => {
                 let sessions = self.sessions.clone();
-                if let Some((_, listed @ None)) = &mut self.sweep {
+                if let Some((_, listed @ None)) = &mut self.scan {
                     let all: Vec<Session> = sessions.iter().map(|(id, panes)| shown(*id, panes)).collect();
                     assert_eq!(self.table.heard(&list(&all), at(self.clock)), []);
                     *listed = Some(sessions);
                 }
             }
-            Happens::Swept(failed) => self.swept(*failed),
+            Happens::Scanned(failed) => self.scanned(*failed),
         }
     }
 
@@ -205,10 +205,10 @@ impl World {
         }
     }
 
-    fn swept(&mut self, failed: bool) {
-        let Some((begun, Some(listed))) = self.sweep.take() else { return };
+    fn scanned(&mut self, failed: bool) {
+        let Some((begun, Some(listed))) = self.scan.take() else { return };
         let shown: Vec<Session> = listed.iter().map(|(id, panes)| shown(*id, panes)).collect();
-        let mut seen = sweep(begun, &shown);
+        let mut seen = scan(begun, &shown);
         if failed {
             seen.sessions = Err("no answer".into());
         }
@@ -243,12 +243,12 @@ proptest! {
         for what in &story {
             world.happen(what);
         }
-        // What is on its way arrives, and two sweeps show what is left.
+        // What is on its way arrives, and two scans show what is left.
         while !world.pending.is_empty() {
             world.happen(&Happens::Delivered(0));
         }
         for _ in 0..2 {
-            for what in [Happens::SweepBegins, Happens::Listed, Happens::Swept(false)] {
+            for what in [Happens::ScanBegins, Happens::Listed, Happens::Scanned(false)] {
                 world.happen(&what);
             }
         }

@@ -1,6 +1,6 @@
 //! Kept: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
 //!
-//! The copy in memory counts while we run. A caller that needs it on disk calls [`save`](Kept::save) and waits. A file that
+//! The copy in memory counts while we run. A caller that needs it on disk calls [`save`](Persisted::save) and waits. A file that
 //! cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know what it keeps.
 
 use std::{
@@ -52,7 +52,7 @@ pub fn problem(ports: &Ports, path: &Path) -> String {
 
 /// A value of type `T` and its file; clones share both.
 #[derive(Debug)]
-pub struct Kept<T> {
+pub struct Persisted<T> {
     path: PathBuf,
     /// Its file is for people to read, too.
     pretty: bool,
@@ -61,9 +61,9 @@ pub struct Kept<T> {
     unsaved: Arc<AtomicBool>,
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Persisted<T> {
     fn clone(&self) -> Self {
-        Kept {
+        Persisted {
             path: self.path.clone(),
             pretty: self.pretty,
             value: self.value.clone(),
@@ -72,7 +72,7 @@ impl<T> Clone for Kept<T> {
     }
 }
 
-impl<T: Serialize + Send> Content for Kept<T> {
+impl<T: Serialize + Send> Content for Persisted<T> {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
         let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         self.unsaved.store(false, Ordering::Relaxed);
@@ -87,15 +87,15 @@ impl<T: Serialize + Send> Content for Kept<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Kept<T> {
+impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
     /// The default value, to be kept in this file.
     pub fn new(path: PathBuf) -> Self {
-        Kept { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
+        Persisted { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
     }
 
     /// The same, for one that is large: its file has no line breaks, and takes a third of the time.
     pub fn large(path: PathBuf) -> Self {
-        Kept { pretty: false, ..Kept::new(path) }
+        Persisted { pretty: false, ..Persisted::new(path) }
     }
 
     /// The value, for a moment; must never be held across an await.

@@ -20,7 +20,7 @@ use crate::{terminal, town::watched::Watched};
 
 /// The port.
 #[async_trait]
-pub trait Beginnings: Send + Sync {
+pub trait ExecWatcher: Send + Sync {
     /// A counter that moves whenever one of the programs may have started, and when its file was replaced.
     fn begun(&self) -> watch::Receiver<u64>;
 
@@ -30,12 +30,12 @@ pub trait Beginnings: Send + Sync {
 }
 
 /// The operating system's word for it. Where there is none, the counter never moves.
-pub struct SystemBeginnings {
+pub struct SystemExecWatcher {
     watch: Result<Arc<Mutex<Watched<File>>>, String>,
     begun: watch::Sender<u64>,
 }
 
-impl SystemBeginnings {
+impl SystemExecWatcher {
     /// Watches nothing yet.
     pub fn new() -> Self {
         let begun = watch::Sender::new(0_u64);
@@ -45,18 +45,18 @@ impl SystemBeginnings {
             told.send_modify(|count: &mut u64| *count = count.wrapping_add(1));
         });
         let watch = watcher.map(|watcher| Arc::new(Mutex::new(Watched::new(watcher))));
-        SystemBeginnings { watch: watch.map_err(|error| error.to_string()), begun }
+        SystemExecWatcher { watch: watch.map_err(|error| error.to_string()), begun }
     }
 }
 
-impl Default for SystemBeginnings {
+impl Default for SystemExecWatcher {
     fn default() -> Self {
         Self::new()
     }
 }
 
 #[async_trait]
-impl Beginnings for SystemBeginnings {
+impl ExecWatcher for SystemExecWatcher {
     fn begun(&self) -> watch::Receiver<u64> {
         self.begun.subscribe()
     }

@@ -82,7 +82,7 @@ pub struct Seen {
 }
 
 /// Runs one round after `before`, and acts on it. A timed round has the convoys checked if one is open, complete or not.
-pub async fn look(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
+pub async fn round(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     let (answer, mut seen) = match read_databases(deps, &before).await {
         Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
         Err(why) => {
@@ -168,7 +168,7 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
                 deps.problems.clear(CHECK);
             }
         }
-        Err(why) if installed::is_told(why) => {}
+        Err(why) if installed::is_reported(why) => {}
         Err(why) => deps
             .problems
             .report(OPEN, format!("convoys are not checked: cannot tell whether one is open: {why}")),
@@ -178,7 +178,7 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
 /// The same, asked of `bd`; one that fails is asked once more.
 async fn listed(deps: &Deps) -> Result<bool, String> {
     match list(deps).await {
-        Err(why) if !installed::is_told(&why) => list(deps).await,
+        Err(why) if !installed::is_reported(&why) => list(deps).await,
         answer => answer,
     }
 }

@@ -17,7 +17,7 @@ pub type Trees = Result<Arc<BTreeMap<u32, Vec<Process>>>, ProcessesError>;
 
 /// The result of one full scan.
 #[derive(Debug, Clone)]
-pub struct Sweep {
+pub struct Scan {
     /// When it started: processes born later are not in it.
     pub begun: Now,
     /// All sessions by name, or why they could not be listed.
@@ -37,10 +37,10 @@ pub enum Glimpse {
     Unknown(String),
 }
 
-impl Sweep {
+impl Scan {
     /// One that showed nothing, for this reason.
-    pub fn failed(begun: Now, why: String) -> Sweep {
-        Sweep { begun, sessions: Err(why), trees: Ok(Arc::default()) }
+    pub fn failed(begun: Now, why: String) -> Scan {
+        Scan { begun, sessions: Err(why), trees: Ok(Arc::default()) }
     }
 
     /// What it shows of one session.
@@ -56,29 +56,29 @@ impl Sweep {
 }
 
 /// Scans everything.
-pub async fn sweep(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) -> Sweep {
+pub async fn scan(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) -> Scan {
     match sessions.list().await {
-        Err(error) => Sweep::failed(now, error.to_string()),
+        Err(error) => Scan::failed(now, error.to_string()),
         Ok(list) => {
             let trees = trees(processes, &list).await;
             let sessions =
                 list.into_iter().map(|session| (session.name.clone(), Arc::new(session))).collect();
-            Sweep { begun: now, sessions: Ok(sessions), trees }
+            Scan { begun: now, sessions: Ok(sessions), trees }
         }
     }
 }
 
 /// Scans everything, within this limit.
-pub async fn sweep_within(
+pub async fn scan_within(
     limit: Duration,
     sessions: &dyn Sessions,
     processes: &dyn Processes,
     now: Now,
-) -> Sweep {
-    match tokio::time::timeout(limit, sweep(sessions, processes, now)).await {
-        Ok(sweep) => sweep,
+) -> Scan {
+    match tokio::time::timeout(limit, scan(sessions, processes, now)).await {
+        Ok(scan) => scan,
         Err(_) => {
-            Sweep::failed(now, format!("sessions were not listed within {}", go_duration::format(limit)))
+            Scan::failed(now, format!("sessions were not listed within {}", go_duration::format(limit)))
         }
     }
 }
