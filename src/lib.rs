@@ -140,5 +140,6 @@ mod internals {
     pub mod terminal;
     pub mod town;
     pub mod tree;
+    pub mod turns;
     pub mod watchers;
 }

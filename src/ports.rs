@@ -10,8 +10,9 @@ pub mod persisted;
 pub mod problems;
 pub mod writes;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -96,6 +97,6 @@ impl Jitter {
 
     /// A number from 0 to 1.
     pub fn roll(&self) -> f64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
+        self.0.lock().f64()
     }
 }

@@ -12,8 +12,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use crate::{
     ports::problems::Problems,
@@ -49,28 +51,28 @@ impl Directory {
 
     /// From now on this actor keeps the agent.
     pub fn register(&self, identity: &Identity, actor: Address) {
-        self.locked().actors.insert(identity.clone(), actor);
+        self.entries.lock().actors.insert(identity.clone(), actor);
     }
 
     /// From now on this is the address of the actor with this name, which is no agent's.
     pub fn register_other(&self, name: &str, actor: Address) {
-        self.locked().others.insert(name.to_owned(), actor);
+        self.entries.lock().others.insert(name.to_owned(), actor);
     }
 
     /// There is no actor of this name any more.
     pub fn forget_other(&self, name: &str) {
-        self.locked().others.remove(name);
+        self.entries.lock().others.remove(name);
     }
 
     /// Sends this to the actor with this name, which is no agent's, if there is one.
     pub fn send_to_other(&self, name: &str, message: Broadcast) {
-        let actor = self.locked().others.get(name).cloned();
+        let actor = self.entries.lock().others.get(name).cloned();
         actor.into_iter().for_each(|actor| actor.send(message.clone()));
     }
 
     /// Has the beads of these rigs read again: somebody may have changed their labels.
     pub fn read_beads(&self, which: impl Fn(&RigName) -> bool) {
-        let entries = self.locked();
+        let entries = self.entries.lock();
         let censuses = entries.others.iter().filter(|(name, _)| {
             name.strip_suffix(CENSUS).and_then(|rig| rig.parse().ok()).is_some_and(|rig| which(&rig))
         });
@@ -81,24 +83,24 @@ impl Directory {
 
     /// All actors by name, running or not.
     pub fn by_name(&self) -> BTreeMap<String, Address> {
-        let entries = self.locked();
+        let entries = self.entries.lock();
         let agents = entries.actors.iter().map(|(identity, actor)| (identity.actor_name(), actor.clone()));
         agents.chain(entries.others.clone()).collect()
     }
 
     /// The actors of agents, running or not.
     pub fn actors(&self) -> Vec<(Identity, Address)> {
-        self.locked().actors.iter().map(|(identity, actor)| (identity.clone(), actor.clone())).collect()
+        self.entries.lock().actors.iter().map(|(identity, actor)| (identity.clone(), actor.clone())).collect()
     }
 
     /// Whether this agent has an actor, or had one that crashed.
     pub fn is_kept(&self, identity: &Identity) -> bool {
-        self.locked().actors.contains_key(identity)
+        self.entries.lock().actors.contains_key(identity)
     }
 
     /// Sends this to the actor of an agent. Returns whether there is one that runs.
     pub fn send(&self, identity: &Identity, message: Broadcast) -> bool {
-        let actor = self.locked().actors.get(identity).filter(|actor| actor.is_running()).cloned();
+        let actor = self.entries.lock().actors.get(identity).filter(|actor| actor.is_running()).cloned();
         actor.is_some_and(|actor| {
             actor.send(message);
             true
@@ -107,7 +109,7 @@ impl Directory {
 
     /// Sends this to the actor of the agent that has this session; of several that claim it, to the first that runs.
     pub fn send_to_session(&self, session: &str, message: Broadcast) -> bool {
-        let claimed = self.locked().sessions.get(session).cloned().unwrap_or_default();
+        let claimed = self.entries.lock().sessions.get(session).cloned().unwrap_or_default();
         claimed.iter().any(|identity| self.send(identity, message.clone()))
     }
 
@@ -120,7 +122,7 @@ impl Directory {
 
     /// This agent would have this session, and no other.
     pub fn claim(&self, identity: &Identity, session: &str) {
-        let mut entries = self.locked();
+        let mut entries = self.entries.lock();
         self.give_up(&mut entries, |name, other| other == identity && name != session);
         entries.sessions.entry(session.to_owned()).or_default().insert(identity.clone());
         self.report(&entries, session);
@@ -128,21 +130,21 @@ impl Directory {
 
     /// This agent is no more.
     pub fn release(&self, identity: &Identity) {
-        let mut entries = self.locked();
+        let mut entries = self.entries.lock();
         entries.actors.remove(identity);
         self.give_up(&mut entries, |_, other| other == identity);
     }
 
     /// A rig's agents are no longer supervised.
     pub fn forget_rig(&self, rig: &RigName) {
-        let mut entries = self.locked();
+        let mut entries = self.entries.lock();
         entries.actors.retain(|identity, _| identity.rig() != Some(rig));
         self.give_up(&mut entries, |_, other| other.rig() == Some(rig));
     }
 
     /// Every agent that is known, with its session.
     pub fn all(&self) -> Vec<(Identity, String)> {
-        let entries = self.locked();
+        let entries = self.entries.lock();
         let all =
             entries.sessions.iter().flat_map(|(session, agents)| agents.iter().map(move |it| (it, session)));
         all.map(|(agent, session)| (agent.clone(), session.clone())).collect()
@@ -150,7 +152,7 @@ impl Directory {
 
     /// Why nobody may touch a session of this name, while two agents would have it.
     pub fn contested(&self, session: &str) -> Option<String> {
-        contest(&self.locked(), session)
+        contest(&self.entries.lock(), session)
     }
 
     fn give_up(&self, entries: &mut Entries, which: impl Fn(&str, &Identity) -> bool) {
@@ -176,10 +178,6 @@ impl Directory {
             }
             None => self.problems.clear(&key),
         };
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

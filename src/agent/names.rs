@@ -1,6 +1,8 @@
 //! The names an agent's process is looked for under, and the pane that holds one in a scan. Pure but for the names' cell.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::liveness::{ProcessNames, agent_pane};
 use crate::sessions::{PaneTarget, scan::Scan};
@@ -19,12 +21,12 @@ impl KnownNames {
 
     /// Them, if there are any.
     pub(super) fn get(&self) -> Option<ProcessNames> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// From now on these.
     pub(super) fn set(&self, names: ProcessNames) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
+        *self.0.lock() = Some(names);
     }
 }
 

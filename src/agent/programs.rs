@@ -8,8 +8,10 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use super::{
     program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
@@ -30,20 +32,16 @@ pub struct InDoubt(Arc<Mutex<(BTreeSet<PathBuf>, BTreeSet<Identity>)>>);
 impl InDoubt {
     /// Whether the program of this agent may be another than the one known, as soon as somebody corrects what is wrong.
     pub fn is_program_of(&self, identity: &Identity) -> bool {
-        let (files, agents) = &*self.locked();
+        let (files, agents) = &*self.0.lock();
         !files.is_empty() || agents.contains(identity)
     }
 
     fn file(&self, path: &Path, is_broken: bool) {
-        set(&mut self.locked().0, path, is_broken);
+        set(&mut self.0.lock().0, path, is_broken);
     }
 
     fn agent(&self, identity: &Identity, in_doubt: bool) {
-        set(&mut self.locked().1, identity, in_doubt);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, (BTreeSet<PathBuf>, BTreeSet<Identity>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        set(&mut self.0.lock().1, identity, in_doubt);
     }
 }
 

@@ -3,11 +3,9 @@
 //! What the town depends on goes first: a deacon does not wait behind fifty polecats. Nobody holds a slot while waiting for
 //! something else than the agent's process.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::town::identity::Role;
@@ -36,7 +34,7 @@ pub struct Slot(Option<StartSlots>);
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(slots) = self.0.take() {
-            slots.locked().taken -= 1;
+            slots.0.lock().taken -= 1;
             slots.hand_out();
         }
     }
@@ -48,7 +46,7 @@ impl StartSlots {
     pub async fn acquire(&self, limit: usize, role: Role, asked: bool) -> Slot {
         let (sender, slot) = oneshot::channel();
         {
-            let mut inner = self.locked();
+            let mut inner = self.0.lock();
             inner.limit = limit.max(1);
             inner.arrived += 1;
             let place = Place(priority(role), !asked, inner.arrived);
@@ -63,7 +61,7 @@ impl StartSlots {
     fn hand_out(&self) {
         loop {
             let sender = {
-                let mut inner = self.locked();
+                let mut inner = self.0.lock();
                 if inner.taken >= inner.limit {
                     return;
                 }
@@ -73,13 +71,9 @@ impl StartSlots {
             };
             if let Err(mut slot) = sender.send(Slot(Some(self.clone()))) {
                 slot.0 = None;
-                self.locked().taken -= 1;
+                self.0.lock().taken -= 1;
             }
         }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,7 +152,7 @@ mod tests {
         drop(got); // it was given one, and never looked
         assert!(last.now_or_never().is_some());
         assert!(ask(&slots, 1, Role::Polecat, false).now_or_never().is_some(), "and gave it back");
-        assert_eq!(slots.locked().taken, 0);
+        assert_eq!(slots.0.lock().taken, 0);
     }
 
     #[tokio::test]

@@ -3,12 +3,9 @@
 //! Whose turn it is to be started ([`start_slots`](super::start_slots)), who may type into which session now, so that two texts
 //! never interleave, and which tmux server has this town's key bindings, so that they are bound once for each.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{path::PathBuf, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -17,7 +14,7 @@ use super::{
     role_bead::kept::RoleBeads,
     start_slots::{Slot, StartSlots},
 };
-use crate::town::identity::Role;
+use crate::{town::identity::Role, turns::Turns};
 
 /// What starts share; survives the crash of any actor, clones share it.
 #[derive(Debug, Clone)]
@@ -29,7 +26,7 @@ pub struct Starts {
     /// Which settings that name an agent's program are to be read again.
     pub(super) in_doubt: InDoubt,
     slots: StartSlots,
-    typing: Arc<Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    typing: Turns<String>,
     bindings: Arc<Mutex<Bindings>>,
 }
 
@@ -47,7 +44,7 @@ impl Starts {
             elsewhere: Elsewhere::default(),
             in_doubt: InDoubt::default(),
             slots: StartSlots::default(),
-            typing: Arc::default(),
+            typing: Turns::default(),
             bindings: Arc::default(),
         }
     }
@@ -59,18 +56,12 @@ impl Starts {
 
     /// Waits until nobody else types into this session, first come first served.
     pub async fn turn_to_type(&self, session: &str) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut sessions = self.typing.lock().unwrap_or_else(PoisonError::into_inner);
-            // Turns nobody waits for are forgotten, so that the map does not grow with every session that ever was.
-            sessions.retain(|name, turn| name == session || Arc::strong_count(turn) > 1);
-            sessions.entry(session.to_owned()).or_default().clone()
-        };
-        turn.lock_owned().await
+        self.typing.take(session.to_owned()).await
     }
 
     /// The rigs' bead prefixes, which begin session names in one naming scheme. New ones are bound at the next start.
     pub fn set_prefixes(&self, prefixes: Vec<String>) {
-        let mut bindings = self.bindings();
+        let mut bindings = self.bindings.lock();
         if bindings.prefixes != prefixes {
             *bindings = Bindings { prefixes, bound_on: None };
         }
@@ -78,16 +69,12 @@ impl Starts {
 
     /// The prefixes to bind keys for on this incarnation of the server; `None` when it has its bindings.
     pub fn unbound_on(&self, server: u64) -> Option<Vec<String>> {
-        let bindings = self.bindings();
+        let bindings = self.bindings.lock();
         (bindings.bound_on != Some(server)).then(|| bindings.prefixes.clone())
     }
 
     /// This incarnation of the server has them now.
     pub fn bound_on(&self, server: u64) {
-        self.bindings().bound_on = Some(server);
-    }
-
-    fn bindings(&self) -> MutexGuard<'_, Bindings> {
-        self.bindings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bindings.lock().bound_on = Some(server);
     }
 }

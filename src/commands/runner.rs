@@ -11,11 +11,12 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, ChildStdin},
@@ -75,7 +76,7 @@ impl Runner {
     /// Looked up once; again only when it is no longer there. `None` for a bare name that is nowhere on `PATH`; a path is
     /// left to fail by itself.
     fn resolve(&self, command: &Command) -> Option<PathBuf> {
-        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resolved = self.resolved.lock();
         if let Some(path) = resolved.get(&command.program).filter(|path| executable(path)) {
             return Some(path.clone());
         }

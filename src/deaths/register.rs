@@ -6,13 +6,10 @@
 //! handed out once, right before it is written; the alert for `notify.command` stays until the command has exited, so that only a
 //! command that was killed together with the actor runs again. So nothing is reported twice, and nothing is lost.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::rules::{ConfirmedDeath, Decision, Window};
 use crate::{
@@ -87,33 +84,33 @@ pub struct DeathsSnapshot {
 impl DeathRegister {
     /// Notes a death. From here on, an alert may be pending and restarts may be paced.
     pub fn record(&self, death: ConfirmedDeath, now: Now, policy: &Policy) {
-        let mut inner = self.locked();
+        let mut inner = self.0.lock();
         let decision = inner.window.died(death, now, policy);
         inner.follow(decision, now, policy);
     }
 
     /// Time has passed: what falls due becomes pending.
     pub fn review(&self, now: Now, policy: &Policy) {
-        let mut inner = self.locked();
+        let mut inner = self.0.lock();
         let decision = inner.window.review(now, policy);
         inner.follow(decision, now, policy);
     }
 
     /// In how long [`review`](Self::review) has something to find by itself; `None` when nothing.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
-        self.locked().window.due_in(now)
+        self.0.lock().window.due_in(now)
     }
 
     /// How long a restart that is due now has to wait for its turn; zero when it may start at once.
     pub fn pace(&self, now: Now) -> Duration {
-        let inner = self.locked();
+        let inner = self.0.lock();
         if inner.window.paced(now) { inner.next_turn.saturating_sub(now.mono) } else { Duration::ZERO }
     }
 
     /// Takes the turn that [`pace`](Self::pace) returned, so that the next one comes `deaths.paced_restart` later.
     /// It does not matter whether it is taken at once, or when the time has come.
     pub fn take_turn(&self, now: Now, policy: &Policy) {
-        let mut inner = self.locked();
+        let mut inner = self.0.lock();
         if inner.window.paced(now) {
             inner.next_turn = inner.next_turn.max(now.mono) + policy.paced_restart;
         }
@@ -121,12 +118,12 @@ impl DeathRegister {
 
     /// The oldest unreported entry; it stays until [`report`](Self::report).
     pub fn unreported(&self) -> Option<PendingReport> {
-        self.locked().unreported.front().cloned()
+        self.0.lock().unreported.front().cloned()
     }
 
     /// The report has become an event, and is delivered from here on. False when that was done already.
     pub fn report(&self, number: u64, event: Event, cause: Option<String>) -> bool {
-        let mut inner = self.locked();
+        let mut inner = self.0.lock();
         let Some(pending) = inner.unreported.pop_front_if(|first| first.number == number) else {
             return false;
         };
@@ -147,7 +144,7 @@ impl DeathRegister {
 
     /// The next event to be written; it is handed out once.
     pub fn hand_out(&self) -> Option<Event> {
-        let mut inner = self.locked();
+        let mut inner = self.0.lock();
         let alert = inner.undelivered.iter_mut().find(|alert| !alert.handed_out)?;
         alert.handed_out = true;
         Some(alert.event.clone())
@@ -155,17 +152,17 @@ impl DeathRegister {
 
     /// The next alert for `notify.command`, with its number; it stays until [`notified`](Self::notified).
     pub fn to_notify(&self) -> Option<(u64, Event)> {
-        self.locked().undelivered.front().map(|alert| (alert.number, alert.event.clone()))
+        self.0.lock().undelivered.front().map(|alert| (alert.number, alert.event.clone()))
     }
 
     /// `notify.command` had this one, or never will.
     pub fn notified(&self, number: u64) {
-        self.locked().undelivered.retain(|alert| alert.number != number);
+        self.0.lock().undelivered.retain(|alert| alert.number != number);
     }
 
     /// How it is.
     pub fn snapshot(&self, now: Now, policy: &Policy) -> DeathsSnapshot {
-        let inner = self.locked();
+        let inner = self.0.lock();
         DeathsSnapshot {
             in_window: inner.window.within(now, policy),
             paced: inner.window.paced(now),
@@ -173,10 +170,6 @@ impl DeathRegister {
             pending: inner.unreported.len() + inner.undelivered.len(),
             last: inner.last.clone(),
         }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,8 +7,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use super::{answer::Answer, beads, databases::Database, version::Version};
 use crate::{ledger::Ledger, ports::bead_store::Stamp, terminal, town::bead::Bead};
@@ -27,7 +29,7 @@ struct Said {
 impl Ahead {
     /// What was said of these ids, as far as nothing changed since.
     fn still_true(&self, database: &Database, stamp: &Stamp, ids: &BTreeSet<String>) -> Answers {
-        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = self.0.lock();
         let Some(said) = said.get(database).filter(|said| said.stamp == *stamp) else {
             return Answers::new();
         };
@@ -39,7 +41,7 @@ impl Ahead {
     fn keep(&self, database: Database, stamp: Stamp, answers: Answers) {
         let certain = |answer: &Answer<Bead>| matches!(answer, Answer::Found(_) | Answer::Missing);
         let answers = answers.into_iter().filter(|(_, answer)| certain(answer));
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.lock();
         match said.get_mut(&database).filter(|said| said.stamp == stamp) {
             Some(said) => said.answers.extend(answers),
             None => drop(said.insert(database, Said { stamp, answers: answers.collect() })),

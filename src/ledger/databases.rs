@@ -6,8 +6,10 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use crate::town::routes::Routes;
 
@@ -41,12 +43,12 @@ impl Databases {
     pub fn follow(&self, routes: &Routes) {
         let known =
             routes.routes.iter().map(|route| (format!("{}-", route.prefix), Database::at(&route.path)));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known.collect();
+        *self.0.lock() = known.collect();
     }
 
     /// The database of a bead's id: that of the longest prefix it begins with, else the town's.
     pub fn of(&self, id: &str) -> Database {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         let fitting = known.iter().filter(|(prefix, _)| id.starts_with(prefix.as_str()));
         // Of two routes with one prefix the first counts, as everywhere.
         let longest = fitting.rev().max_by_key(|(prefix, _)| prefix.len());
@@ -55,7 +57,7 @@ impl Databases {
 
     /// All of them, the town's included.
     pub fn all(&self) -> BTreeSet<Database> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known.iter().map(|(_, database)| database.clone()).chain([Database::town()]).collect()
     }
 

@@ -5,25 +5,19 @@
 //! [leads](Questions::lead), asks for all and hands out the answers. A leader that is dropped loses only its own question: the
 //! callers it asked for are notified and ask again.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::{answer::Answer, databases::Database};
-use crate::town::bead::Bead;
+use crate::{town::bead::Bead, turns::Turns};
 
 /// What waits, by database; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Questions(Arc<Mutex<BTreeMap<Database, Desk>>>);
-
-/// One database's.
-#[derive(Debug, Default)]
-struct Desk {
-    waiting: Vec<Question>,
-    lead: Arc<tokio::sync::Mutex<()>>,
+pub struct Questions {
+    waiting: Arc<Mutex<BTreeMap<Database, Vec<Question>>>>,
+    leads: Turns<Database>,
 }
 
 #[derive(Debug)]
@@ -40,23 +34,21 @@ impl Questions {
     /// Adds a question; the answer is sent there, or an error when the leader is gone.
     pub fn put(&self, database: &Database, id: &str) -> oneshot::Receiver<Answer<Bead>> {
         let (asker, answer) = oneshot::channel();
-        let mut desks = self.locked();
         let question = Question { id: id.to_owned(), asker };
-        desks.entry(database.clone()).or_default().waiting.push(question);
+        self.waiting.lock().entry(database.clone()).or_default().push(question);
         answer
     }
 
     /// Waits until no other leader asks this database.
     pub async fn lead(&self, database: &Database) -> OwnedMutexGuard<()> {
-        let lead = self.locked().entry(database.clone()).or_default().lead.clone();
-        lead.lock_owned().await
+        self.leads.take(database.clone()).await
     }
 
     /// Takes the oldest waiting questions, up to about this many ids.
     pub fn take(&self, database: &Database, most: usize) -> Batch {
         let mut batch: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        let mut desks = self.locked();
-        let waiting = &mut desks.entry(database.clone()).or_default().waiting;
+        let mut all = self.waiting.lock();
+        let waiting = all.entry(database.clone()).or_default();
         for Question { id, asker } in std::mem::take(waiting) {
             if asker.is_closed() {
                 continue; // nobody wants to know any more
@@ -68,10 +60,6 @@ impl Questions {
             }
         }
         Batch(batch)
-    }
-
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<Database, Desk>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,9 +6,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -151,17 +152,17 @@ struct Last {
 impl Snapshots {
     /// The last snapshot of this rig, however old; `None` until there is one.
     pub fn last(&self, rig: &RigName) -> Option<Arc<AgentSnapshot>> {
-        self.locked().get(rig).map(|last| last.snapshot.clone())
+        self.0.lock().get(rig).map(|last| last.snapshot.clone())
     }
 
     /// Why this rig is not operational by its bead's label; `None` when nothing says so.
     pub fn closed(&self, rig: &RigName) -> Option<Closed> {
-        self.locked().get(rig)?.closed
+        self.0.lock().get(rig)?.closed
     }
 
     /// Keeps a newer one; returns whether the rig's label says otherwise than before.
     pub fn keep(&self, snapshot: Arc<AgentSnapshot>) -> bool {
-        let mut rigs = self.locked();
+        let mut rigs = self.0.lock();
         let before = rigs.get(&snapshot.rig).and_then(|last| last.closed);
         let closed = dock::label(&snapshot.rig_bead).unwrap_or(before);
         rigs.insert(snapshot.rig.clone(), Last { snapshot, closed });
@@ -170,10 +171,6 @@ impl Snapshots {
 
     /// Forgets a rig that is no longer supervised.
     pub fn forget(&self, rig: &RigName) {
-        self.locked().remove(rig);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<RigName, Last>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(rig);
     }
 }

@@ -3,18 +3,16 @@
 //! Later versions of `bd` (0.50 and up) fail on a locked database where earlier ones waited, so every caller takes the turn
 //! first. It covers one run only: between two retries another caller may run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use tokio::sync::OwnedMutexGuard;
 
 use super::databases::Database;
+use crate::turns::Turns;
 
 /// Whose turn it is at each database; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct LedgerTurn(Arc<Mutex<BTreeMap<Database, Arc<tokio::sync::Mutex<()>>>>>);
+pub struct LedgerTurn(Turns<Database>);
 
 /// A turn at some databases; dropping it ends it.
 #[derive(Debug)]
@@ -28,11 +26,7 @@ impl LedgerTurn {
     pub async fn take(&self, databases: &BTreeSet<Database>) -> Turn {
         let mut held = Vec::with_capacity(databases.len());
         for database in databases {
-            let turn = {
-                let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                turns.entry(database.clone()).or_default().clone()
-            };
-            held.push(turn.lock_owned().await);
+            held.push(self.0.take(database.clone()).await);
         }
         Turn { _held: held }
     }

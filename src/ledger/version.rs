@@ -2,10 +2,9 @@
 //!
 //! Nothing waits for it: until it is known, callers do what every version understands.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Arc};
+
+use parking_lot::Mutex;
 
 use super::bd;
 use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
@@ -41,19 +40,15 @@ enum State {
 impl BdVersion {
     /// The version, once it is known.
     pub fn known(&self) -> Option<Version> {
-        match *self.locked() {
+        match *self.0.lock() {
             State::Known(version) => Some(version),
             State::Unknown | State::Asking => None,
         }
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The caller that gets this asks; no other does meanwhile.
     fn to_be_asked(&self) -> Option<Asking> {
-        let mut state = self.locked();
+        let mut state = self.0.lock();
         if !matches!(*state, State::Unknown) {
             return None;
         }
@@ -67,7 +62,7 @@ struct Asking(BdVersion);
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let mut state = self.0.locked();
+        let mut state = self.0.0.lock();
         if matches!(*state, State::Asking) {
             *state = State::Unknown;
         }
@@ -92,7 +87,7 @@ pub async fn probe(ledger: &Ledger) {
     });
     match found {
         Ok(version) => {
-            *asking.0.locked() = State::Known(version);
+            *asking.0.0.lock() = State::Known(version);
             ledger.problems.clear(key);
         }
         Err(why) => ledger.problems.report(key, format!("the version of bd is not known: {why}")),
@@ -144,7 +139,7 @@ mod tests {
         drop(first);
         let second = register.to_be_asked().unwrap();
         let version = Version { major: 0, minor: 47 };
-        *second.0.locked() = State::Known(version);
+        *second.0.0.lock() = State::Known(version);
         drop(second);
         assert_eq!(register.known(), Some(version));
         assert!(register.to_be_asked().is_none(), "once");

@@ -2,11 +2,9 @@
 //!
 //! It is a register and not an actor's state: owners read it at the moment of a death, and it survives the crash of any actor.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use super::{
     noted::Noted,
@@ -46,7 +44,7 @@ impl Operations {
         let make = || async {
             let began = ports.now().mono;
             survey(ports, None).await.map(|found| {
-                let mut noted = self.noted();
+                let mut noted = self.0.noted.lock();
                 noted.note(&found, true, began);
                 let whole = noted.running();
                 whole.into_iter().filter(|it| found.iter().any(|one| one.pid == it.pid)).collect()
@@ -59,31 +57,27 @@ impl Operations {
     pub async fn quick_scan(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let began = ports.now().mono;
         let found = survey(ports, Some(YOUNG)).await?;
-        Ok(self.noted().note(&found, false, began))
+        Ok(self.0.noted.lock().note(&found, false, began))
     }
 
     /// Notes that a process has just ended.
     pub fn ended(&self, pid: u32, born: u64, now: Now) {
-        self.noted().ended(pid, born, now.mono);
+        self.0.noted.lock().ended(pid, born, now.mono);
     }
 
     /// The commands that ran at the last scan.
     pub fn running(&self) -> Vec<Operation> {
-        self.noted().running()
+        self.0.noted.lock().running()
     }
 
     /// The commands that ran within the last ten seconds, and those of the last scan.
     pub fn recent(&self, now: Now) -> Vec<Operation> {
-        self.noted().recent(now.mono)
+        self.0.noted.lock().recent(now.mono)
     }
 
     /// Those seen for the first time since then, within the last ten minutes.
     pub fn since(&self, then: Now) -> Vec<Operation> {
-        self.noted().since(then.mono)
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.0.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.noted.lock().since(then.mono)
     }
 }
 

@@ -3,10 +3,9 @@
 //! Each event is one line in one write, under the log's lock, in order. An event that cannot be written stays in the outbox, is
 //! reported once as a problem, and is retried with the other failed writes and by the curator. Nothing waits for it.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::{ports::Ports, town::events::Event};
 
@@ -39,11 +38,11 @@ pub async fn append(ports: &Ports, event: &Event) {
 impl Outbox {
     /// How many lines wait.
     pub fn waiting(&self) -> usize {
-        self.locked().len()
+        self.waiting.lock().len()
     }
 
     fn put(&self, line: String) {
-        let mut waiting = self.locked();
+        let mut waiting = self.waiting.lock();
         if waiting.len() == MOST {
             waiting.pop_front();
             tracing::error!("more than {MOST} events wait to be written: the oldest is dropped");
@@ -56,11 +55,11 @@ impl Outbox {
         let _turn = self.writing.lock().await;
         loop {
             // Taken out first: whoever is cut short here has it written all the same, and it must not be written twice.
-            let Some(line) = self.locked().pop_front() else { return };
+            let Some(line) = self.waiting.lock().pop_front() else { return };
             match ports.files.append_line(&ports.paths.events(), &line, 0o644).await {
                 Ok(()) => ports.problems.clear(PROBLEM),
                 Err(error) => {
-                    self.locked().push_front(line);
+                    self.waiting.lock().push_front(line);
                     let text = format!(".events.jsonl cannot be written: {error}; events wait until it can");
                     ports.problems.report(PROBLEM, text);
                     ports.writes.wake();
@@ -68,9 +67,5 @@ impl Outbox {
                 }
             }
         }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

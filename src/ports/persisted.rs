@@ -7,12 +7,13 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -74,7 +75,7 @@ impl<T> Clone for Persisted<T> {
 
 impl<T: Serialize + Send> Content for Persisted<T> {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = self.value.lock();
         self.unsaved.store(false, Ordering::Relaxed);
         match self.pretty {
             true => serde_json::to_vec_pretty(&*value),
@@ -100,7 +101,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
 
     /// The value, for a moment; must never be held across an await.
     pub fn value(&self) -> MutexGuard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        self.value.lock()
     }
 
     /// Says that the value was changed, for [`is_unsaved`](Self::is_unsaved).

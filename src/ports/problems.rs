@@ -5,10 +5,9 @@
 //! that finds it in order [`clear`](Problems::clear)s the key. Only a change reaches the log. It must not decide anything, and
 //! nothing may depend on what it holds: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 /// The longest text of a problem, in characters: what others wrote may be repeated in it.
 const LONGEST: usize = 2000;
@@ -37,7 +36,7 @@ impl Problems {
     /// Notes that `key` is wrong in this way; logged as a warning when that is news.
     pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
-        let mut open = locked(&self.0);
+        let mut open = self.0.lock();
         if open.get(&key) != Some(&text) {
             tracing::warn!(problem = key, "{text}");
             open.insert(key, text);
@@ -46,7 +45,7 @@ impl Problems {
 
     /// Records a problem without a line in the log, for a caller that has logged it already, or cannot.
     pub fn note(&self, key: &str, text: String) {
-        locked(&self.0).insert(key.to_owned(), bounded(text));
+        self.0.lock().insert(key.to_owned(), bounded(text));
     }
 
     /// Notes everything of one kind that is wrong as one problem: the first text, and how many more there are; nothing is well
@@ -63,7 +62,7 @@ impl Problems {
             return;
         }
         let text = bounded(format!("{first} (and {more} more of this kind)"));
-        let mut open = locked(&self.0);
+        let mut open = self.0.lock();
         let before = open.insert(key.to_owned(), text.clone());
         if before.is_none_or(|before| !before.ends_with(" more of this kind)")) {
             tracing::warn!(problem = key, "{text}");
@@ -72,14 +71,14 @@ impl Problems {
 
     /// Notes that `key` is well again; logged when it was wrong before.
     pub fn clear(&self, key: &str) {
-        if let Some(text) = locked(&self.0).remove(key) {
+        if let Some(text) = self.0.lock().remove(key) {
             tracing::info!(problem = key, "Resolved: {text}");
         }
     }
 
     /// Forgets every key that begins with `prefix`, without a word: the thing it was about is no longer supervised.
     pub fn forget(&self, prefix: &str) {
-        locked(&self.0).retain(|key, _| !key.starts_with(prefix));
+        self.0.lock().retain(|key, _| !key.starts_with(prefix));
     }
 
     /// What can be read of them, for tests, which look on from outside.
@@ -97,14 +96,14 @@ impl Problems {
     /// Whether anything whose key begins with `prefix` is wrong, for tests.
     #[cfg(any(test, feature = "test-support"))]
     pub fn any(&self, prefix: &str) -> bool {
-        locked(&self.0).keys().any(|key| key.starts_with(prefix))
+        self.0.lock().keys().any(|key| key.starts_with(prefix))
     }
 }
 
 impl OpenProblems {
     /// Everything that is wrong now: key and text, ordered by key; of more than 500 only how many there are.
     pub fn list(&self) -> BTreeMap<String, String> {
-        let open = locked(&self.0);
+        let open = self.0.lock();
         let mut shown: BTreeMap<String, String> =
             open.iter().take(MOST).map(|(key, text)| (key.clone(), text.clone())).collect();
         if open.len() > MOST {
@@ -112,10 +111,6 @@ impl OpenProblems {
         }
         shown
     }
-}
-
-fn locked(open: &Open) -> MutexGuard<'_, BTreeMap<String, String>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn bounded(mut text: String) -> String {

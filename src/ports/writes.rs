@@ -8,9 +8,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -64,15 +65,11 @@ struct File {
     failed: Mutex<Option<Write>>,
 }
 
-impl File {
-    fn failed(&self) -> MutexGuard<'_, Option<Write>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl File {}
 
 impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("File").field("failed", &self.failed().is_some()).finish_non_exhaustive()
+        f.debug_struct("File").field("failed", &self.failed.lock().is_some()).finish_non_exhaustive()
     }
 }
 
@@ -90,13 +87,13 @@ impl Writes {
         write: Write,
         on_disk: impl Fn() -> bool,
     ) -> Result<(), String> {
-        let file = self.files().entry(write.path.clone()).or_default().clone();
+        let file = self.files.lock().entry(write.path.clone()).or_default().clone();
         let _turn = file.turn.lock().await;
         if on_disk() {
             return Ok(());
         }
         let result = attempt(ports, &write).await;
-        *file.failed() = result.is_err().then_some(write);
+        *file.failed.lock() = result.is_err().then_some(write);
         if result.is_err() {
             self.wake();
         }
@@ -110,13 +107,13 @@ impl Writes {
 
     /// Retries each failed write once, and the events; returns whether any still fails.
     pub async fn retry(&self, ports: &Ports) -> bool {
-        let files: Vec<Arc<File>> = self.files().values().cloned().collect();
+        let files: Vec<Arc<File>> = self.files.lock().values().cloned().collect();
         let mut fails = false;
         for file in files {
             let _turn = file.turn.lock().await;
-            let Some(write) = file.failed().clone() else { continue };
+            let Some(write) = file.failed.lock().clone() else { continue };
             match attempt(ports, &write).await {
-                Ok(()) => *file.failed() = None,
+                Ok(()) => *file.failed.lock() = None,
                 Err(_) => fails = true,
             }
         }
@@ -129,10 +126,6 @@ impl Writes {
     /// Moves when a write failed.
     pub fn failures(&self) -> watch::Receiver<()> {
         self.failed.subscribe()
-    }
-
-    fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Arc<File>>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

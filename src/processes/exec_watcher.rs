@@ -9,11 +9,12 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use notify::Event;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{terminal, town::watched::Watched};
@@ -71,7 +72,7 @@ impl ExecWatcher for SystemExecWatcher {
         };
         let failed = tokio::task::spawn_blocking(move || {
             let wanted = programs.iter().filter_map(|path| file(path)).collect();
-            watch.lock().unwrap_or_else(PoisonError::into_inner).exactly(&wanted).1.pop()
+            watch.lock().exactly(&wanted).1.pop()
         });
         let (path, error) = failed.await.ok()??;
         Some(format!("{} cannot be watched ({error})", terminal::path(path)))

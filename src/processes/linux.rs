@@ -11,10 +11,10 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use procfs::{
     Current, FromRead,
     process::{Process as Entry, Stat},
@@ -188,7 +188,7 @@ pub fn invocations(
     newcomers: &Mutex<Newcomers>,
 ) -> Result<Vec<Invocation>, ProcessesError> {
     let pids = match young {
-        Some(within) => newcomers.lock().unwrap_or_else(PoisonError::into_inner).read(within)?,
+        Some(within) => newcomers.lock().read(within)?,
         None => pids()?.collect(),
     };
     let mut buffer = vec![0; LINE];

@@ -2,7 +2,9 @@
 //!
 //! It keeps nothing between two readings.
 
-use std::{collections::BTreeMap, path::Path, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use parking_lot::Mutex;
 
 use sysinfo::{
     Pid, Process as Entry, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind,

@@ -9,12 +9,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::{
     task::spawn_blocking,

@@ -10,9 +10,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::{Condvar, Mutex};
 
 /// How long the disk is waited for.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ struct Accesses {
 /// Blocks the thread.
 pub fn close(paths: &[PathBuf], limit: Duration) {
     let until = Instant::now() + limit;
-    let mut known = locked();
+    let mut known = PATHS.lock();
     for path in paths {
         known.entry(path.clone()).or_default().is_closed = true;
     }
@@ -41,7 +42,7 @@ pub fn close(paths: &[PathBuf], limit: Duration) {
         if left.is_zero() {
             return;
         }
-        known = RETURNED.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+        RETURNED.wait_for(&mut known, left);
     }
 }
 
@@ -84,7 +85,7 @@ struct Access {
 impl Access {
     fn begin(path: &Path, limit: Duration) -> io::Result<Access> {
         let began = Instant::now();
-        let mut known = locked();
+        let mut known = PATHS.lock();
         let accesses = known.entry(path.to_owned()).or_default();
         if accesses.is_closed {
             return Err(io::Error::other("the supervisor is ending"));
@@ -99,7 +100,7 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        let mut known = locked();
+        let mut known = PATHS.lock();
         if let Some(accesses) = known.get_mut(&self.path) {
             if let Some(at) = accesses.under_way.iter().position(|began| *began == self.began) {
                 accesses.under_way.swap_remove(at);
@@ -112,10 +113,6 @@ impl Drop for Access {
             }
         }
     }
-}
-
-fn locked() -> MutexGuard<'static, BTreeMap<PathBuf, Accesses>> {
-    PATHS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -147,7 +144,7 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
-        assert!(!locked().contains_key(path));
+        assert!(!PATHS.lock().contains_key(path));
     }
 
     #[tokio::test]
@@ -179,10 +176,10 @@ mod tests {
         has_begun.recv_timeout(Duration::from_secs(30)).unwrap();
         drop(writing);
         close(&[path.to_owned()], Duration::from_millis(20));
-        assert_eq!(locked()[path].under_way.len(), 1, "it hangs, so it is waited for no longer");
+        assert_eq!(PATHS.lock()[path].under_way.len(), 1, "it hangs, so it is waited for no longer");
         assert!(run(path, |_| -> io::Result<()> { panic!("accessed again") }).await.is_err());
         release.send(()).unwrap();
         close(&[path.to_owned()], Duration::from_secs(30));
-        assert!(locked()[path].under_way.is_empty());
+        assert!(PATHS.lock()[path].under_way.is_empty());
     }
 }

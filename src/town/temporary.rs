@@ -9,12 +9,10 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
+use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     process::{Pid, test_kill_process},
@@ -86,7 +84,7 @@ fn writer(name: &str) -> Option<u32> {
 
 /// Takes away what killed processes left in this directory, the first time this process asks for it.
 pub fn clean_once(directory: &Path) {
-    let is_new = CLEANED.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.to_owned());
+    let is_new = CLEANED.lock().insert(directory.to_owned());
     if is_new {
         clean(directory);
     }

@@ -13,7 +13,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::SystemTime,
@@ -21,6 +21,7 @@ use std::{
 
 use async_trait::async_trait;
 use notify::{Event, EventKind, event::ModifyKind};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{disk_task, watched::Watched};
@@ -70,7 +71,7 @@ impl SystemFsWatcher {
 
     fn counter(&self, of: impl Fn(&DirectoryWatch) -> watch::Receiver<u64>) -> watch::Receiver<u64> {
         match &self.watch {
-            Ok(watch) => of(&watch.lock().unwrap_or_else(PoisonError::into_inner)),
+            Ok(watch) => of(&watch.lock()),
             Err(_) => self.still.subscribe(),
         }
     }
@@ -113,7 +114,7 @@ impl SystemFsWatcher {
         };
         let town = directories.first().cloned().unwrap_or_default();
         let retargeted = disk_task::run(&town, move |_| {
-            let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut watch = watch.lock();
             Ok(watch.retarget(&directories).first().map(ToString::to_string))
         });
         retargeted.await.unwrap_or_else(|error| Some(format!("the town cannot be watched: {error}")))
@@ -194,7 +195,7 @@ impl DirectoryWatch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error means that events were lost: probe again.
             let whose = event.as_ref().map_or(EVERYBODYS, |event| {
-                let interest = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let interest = told.lock();
                 if is_change(event.kind) { whose(&root, &interest, event) } else { NOBODYS }
             });
             if whose != NOBODYS {
@@ -231,7 +232,7 @@ impl DirectoryWatch {
     /// returned.
     pub fn retarget(&mut self, directories: &[PathBuf]) -> Vec<WatchError> {
         let interest = Interest::in_these(&self.town, directories);
-        let before = std::mem::replace(&mut *self.interested(), interest);
+        let before = std::mem::replace(&mut *self.interest.lock(), interest);
         let mut failed = Vec::new();
         // What appears while the one above it is not watched yet is told by nobody.
         for _ in 0..TRIES {
@@ -261,10 +262,6 @@ impl DirectoryWatch {
             })
         };
         directories.iter().filter_map(nearest).collect()
-    }
-
-    fn interested(&self) -> MutexGuard<'_, Interest> {
-        self.interest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -84,10 +84,10 @@ pub struct Approach {
     /// Held by every caller that contacts the server other than over the connection.
     turn: Mutex<()>,
     ability: Mutex<Option<Ability>>,
-    backoff: std::sync::Mutex<Backoff>,
+    backoff: parking_lot::Mutex<Backoff>,
     closed: watch::Sender<bool>,
     /// The last reported difference between the versions of program and server.
-    told: std::sync::Mutex<Option<(String, String)>>,
+    told: parking_lot::Mutex<Option<(String, String)>>,
 }
 
 #[derive(Debug, Default)]
@@ -108,9 +108,9 @@ impl Approach {
             servers,
             turn: Mutex::default(),
             ability: Mutex::default(),
-            backoff: std::sync::Mutex::default(),
+            backoff: parking_lot::Mutex::default(),
             closed: watch::Sender::new(false),
-            told: std::sync::Mutex::default(),
+            told: parking_lot::Mutex::default(),
         }
     }
 
@@ -163,7 +163,7 @@ impl Approach {
             return Ok(None);
         }
         let differ = Some((program, server)).filter(|(program, server)| program != server);
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut told = self.told.lock();
         if *told != differ {
             if let Some((program, server)) = &differ {
                 tracing::warn!(
@@ -238,7 +238,7 @@ impl Approach {
             let attached = match self.probe().await {
                 Ok(attached) => attached,
                 Err(Trouble::NoServer) => {
-                    *self.backoff() = Backoff::default();
+                    *self.backoff.lock() = Backoff::default();
                     return Ready::Not(Way::NoServer);
                 }
                 Err(Trouble::TimedOut) => continue,
@@ -248,7 +248,7 @@ impl Approach {
                 return Ready::Not(Way::Plain(None));
             }
             let now = Instant::now();
-            if let Some(until) = self.backoff().not_before.filter(|until| now < *until) {
+            if let Some(until) = self.backoff.lock().not_before.filter(|until| now < *until) {
                 return Ready::Not(Way::Plain(Some(until)));
             }
             slow = if now - asked > QUICK { slow + 1 } else { 0 };
@@ -297,7 +297,7 @@ impl Approach {
         let trouble = match opened {
             Ok(connection) => match self.unless_broken(self.set_up(&connection)).await {
                 Some(Ok(())) => {
-                    *self.backoff() = Backoff::default();
+                    *self.backoff.lock() = Backoff::default();
                     self.notifier.changed();
                     return Way::Control(Arc::new(connection));
                 }
@@ -349,15 +349,11 @@ impl Approach {
 
     /// Subprocesses for a while, twice as long each time.
     fn later(&self) -> Way {
-        let mut backoff = self.backoff();
+        let mut backoff = self.backoff.lock();
         let wait = RETRY.saturating_mul(2_u32.saturating_pow(backoff.failures)).min(MAX_BACKOFF);
         backoff.failures += 1;
         backoff.not_before = Some(Instant::now() + wait);
         Way::Plain(backoff.not_before)
-    }
-
-    fn backoff(&self) -> std::sync::MutexGuard<'_, Backoff> {
-        self.backoff.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -5,12 +5,9 @@
 //! closed because an answer is late: a server that was stopped continues where it was.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -85,10 +82,6 @@ impl Awaited {
 /// Those who wait for answers, in order; `None` once no more answers come.
 type Waiting = Arc<Mutex<Option<VecDeque<Awaited>>>>;
 
-fn locked(waiting: &Waiting) -> MutexGuard<'_, Option<VecDeque<Awaited>>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// How far a connection is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
@@ -161,7 +154,7 @@ impl Connection {
                 }
             };
             // Whoever waits learns it by the drop of their sender.
-            locked(&waiting).take();
+            waiting.lock().take();
             at.send_replace(Stage::Ended(reason.clone()));
             listener.notifier.changed();
             client.leaves(child).await;
@@ -238,7 +231,7 @@ impl Connection {
 
 async fn write(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<Outgoing>, waiting: Waiting) {
     while let Some(Outgoing { mut line, awaited }) = queue.recv().await {
-        match locked(&waiting).as_mut() {
+        match waiting.lock().as_mut() {
             Some(waiting) => waiting.push_back(awaited),
             None => return,
         }
@@ -299,7 +292,7 @@ impl Listener {
         }
         if answer.ours {
             self.silent.send_replace(false);
-            let mut waiting = locked(&self.waiting);
+            let mut waiting = self.waiting.lock();
             if let Some(waiting) = waiting.as_mut()
                 && let Some(answer) = waiting.front_mut().and_then(|awaited| awaited.take(answer))
                 && let Some(awaited) = waiting.pop_front()

@@ -8,10 +8,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::{kernel, list::Listed, notifier::Notifier};
@@ -60,7 +60,7 @@ impl ExitWatcher {
     /// reported is not watched again while it is still listed. The server is still watched when the list does not name one.
     pub fn watch(&self, listed: &Listed, all: bool) {
         self.notifier.listed(listed, all);
-        let mut watched = self.locked();
+        let mut watched = self.watched.lock();
         if all {
             let base = [self.notifier.server(), self.notifier.own()];
             let wanted: BTreeSet<u32> = processes(listed).chain(base.into_iter().flatten()).collect();
@@ -76,7 +76,7 @@ impl ExitWatcher {
     /// end of everything is not taken for as many ends.
     pub async fn server_exit(&self) {
         let Some(pid) = self.notifier.server() else { return };
-        if !self.locked().by_pid.contains_key(&pid) {
+        if !self.watched.lock().by_pid.contains_key(&pid) {
             return;
         }
         let mut changes = self.notifier.changes();
@@ -105,10 +105,6 @@ impl ExitWatcher {
                 notifier.own_ended_long_ago(pid);
             }
         });
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,7 +158,7 @@ mod tests {
         assert_eq!(*changes.borrow(), 1);
         exits.watch(&listed(&[(other.id(), "2")]), true);
         // The server is still watched: this process.
-        assert_eq!(exits.locked().by_pid.len(), 2);
+        assert_eq!(exits.watched.lock().by_pid.len(), 2);
         for child in [&mut one, &mut other] {
             crate::limits::kill_and_wait(child);
         }
@@ -175,7 +171,7 @@ mod tests {
         let panes: Vec<(u32, &str)> =
             children.iter().map(std::process::Child::id).zip(["1", "2", "3"]).collect();
         exits.watch(&listed(&panes), true);
-        let watched: Vec<u32> = exits.locked().by_pid.keys().copied().collect();
+        let watched: Vec<u32> = exits.watched.lock().by_pid.keys().copied().collect();
         assert_eq!(watched.len(), 2);
         assert!(watched.contains(&std::process::id()), "the server first");
         assert!(ExitWatcher::new(Notifier::new()).most >= 64);

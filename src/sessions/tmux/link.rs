@@ -6,11 +6,9 @@
 //! long after it was given up; so none is sent until the server answers again.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -77,7 +75,7 @@ struct Seen {
 impl Servers {
     /// Notes which server answered.
     pub fn answered(&self, server: Server) {
-        let mut seen = locked(&self.0);
+        let mut seen = self.0.lock();
         if seen.server != Some(server) {
             *seen = Seen { server: Some(server), generation: seen.generation + 1 };
         }
@@ -85,12 +83,12 @@ impl Servers {
 
     /// The process of the one that answered last.
     pub fn last(&self) -> Option<u32> {
-        locked(&self.0).server.map(|(pid, _)| pid)
+        self.0.lock().server.map(|(pid, _)| pid)
     }
 
     /// Which incarnation of the server answered last; 0 before the first.
     pub fn generation(&self) -> u64 {
-        locked(&self.0).generation
+        self.0.lock().generation
     }
 }
 
@@ -115,10 +113,6 @@ pub struct Link {
     standing: watch::Sender<Permanent>,
     /// Empty before the first request.
     finding: Mutex<JoinSet<()>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Link {
@@ -196,7 +190,7 @@ impl Link {
         };
         // The next supervisor uses the session again if this fails.
         let _ = timeout(FAREWELL, farewell).await;
-        locked(&self.finding).abort_all();
+        self.finding.lock().abort_all();
     }
 
     /// The way as it is, or as the next round finds it.
@@ -230,7 +224,7 @@ impl Link {
     }
 
     fn begin_finding(&self) {
-        let mut finding = locked(&self.finding);
+        let mut finding = self.finding.lock();
         // One that panicked is over too.
         while finding.try_join_next().is_some() {}
         if finding.is_empty() {

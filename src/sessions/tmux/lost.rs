@@ -6,9 +6,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use super::{Socket, kernel};
 use crate::{processes::pidfd::PidFd, terminal};
@@ -59,7 +60,7 @@ impl ServerSocket {
     pub fn recreate(&self, server: u32) {
         // First the hold, then the question what it is: SIGUSR1 would end something else.
         let Some(hold) = PidFd::open(server) else { return };
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         if self.is_there() {
             *asked = None;
             return;

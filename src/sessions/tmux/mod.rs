@@ -12,14 +12,12 @@
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::{
     sync::{broadcast, watch},
     time::timeout,
@@ -194,7 +192,7 @@ impl Tmux {
 
     /// Has the keys do again what they did, unless another supervisor uses the server, whose they are too.
     async fn give_keys_back(&self) -> Option<()> {
-        let bound = std::mem::take(&mut *self.bound.lock().unwrap_or_else(PoisonError::into_inner));
+        let bound = std::mem::take(&mut *self.bound.lock());
         if bound.is_empty() || !self.link.is_open() {
             return None;
         }
@@ -427,7 +425,7 @@ impl Sessions for Tmux {
         let requests: Vec<Request> = bindings.iter().map(|it| keys::bind(it, &before(it))).collect();
         let outcome = self.link.run(&requests, Purpose::Repeatable).await;
         outcome.map_err(|trouble| error(trouble, &requests, None))?;
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = self.bound.lock();
         bound.extend(bindings.iter().map(|it| (it.table, it.key)));
         Ok(())
     }

@@ -8,8 +8,9 @@
 //! their names, which takes milliseconds each, and then itself. Our own session is the first by name: once its process has
 //! exited, the server may be ending, until it has ended or shows that it continues.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use super::{
@@ -67,7 +68,7 @@ impl Notifier {
     /// list of one that has ended meanwhile is left out.
     pub fn listed(&self, listed: &Listed, all: bool) {
         let Some(server) = listed.server.filter(|(pid, _)| !kernel::is_ending(*pid)) else { return };
-        let mut base = self.locked();
+        let mut base = self.base.lock();
         if let Some(old) = base.server.filter(|old| *old != server) {
             self.over(&mut base, old);
         }
@@ -84,17 +85,17 @@ impl Notifier {
 
     /// The process of our own session, as far as is known.
     pub fn own(&self) -> Option<u32> {
-        self.locked().own
+        self.base.lock().own
     }
 
     /// The server whose end was not reported yet.
     pub fn server(&self) -> Option<u32> {
-        self.locked().server.map(|(pid, _)| pid)
+        self.base.lock().server.map(|(pid, _)| pid)
     }
 
     /// A process or a window has ended. Whether it is the server that ends is reported before.
     pub fn ended(&self, end: Fact) {
-        let mut base = self.locked();
+        let mut base = self.base.lock();
         let ends = |it| matches!(end, Fact::Exited { pid, .. } if pid == it) || kernel::is_ending(it);
         if let Some(server) = base.server.filter(|(pid, _)| ends(*pid)) {
             self.over(&mut base, server);
@@ -107,7 +108,7 @@ impl Notifier {
 
     /// The server would have ended by now, if it ended because this process of our own session did.
     pub fn own_ended_long_ago(&self, pid: u32) {
-        if self.locked().own.take_if(|own| *own == pid).is_some() {
+        if self.base.lock().own.take_if(|own| *own == pid).is_some() {
             self.send(Fact::ServerLasts);
         }
     }
@@ -123,10 +124,6 @@ impl Notifier {
     fn send(&self, fact: Fact) {
         // Nobody may listen.
         let _ = self.facts.send(fact);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, BaseProcesses> {
-        self.base.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

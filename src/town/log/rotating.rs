@@ -11,9 +11,10 @@ use std::{
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
@@ -73,12 +74,12 @@ impl RotatingFile {
 
     /// Writes a line, also when the town is lost: whoever reads the file that is still open shall know why it ends.
     pub fn last_line(&self, line: &[u8]) {
-        self.locked().write_line(line);
+        self.state.lock().write_line(line);
     }
 
     /// Opens the file anew.
     pub fn reopen(&self) {
-        let mut state = self.locked();
+        let mut state = self.state.lock();
         let before = (state.file.take(), std::mem::take(&mut state.torn));
         if let Err(error) = state.ensure_open() {
             if hold::is_lost() {
@@ -91,13 +92,13 @@ impl RotatingFile {
 
     /// Changes the limits.
     pub fn set_limits(&self, max_bytes: u64, keep: u32) {
-        let mut state = self.locked();
+        let mut state = self.state.lock();
         (state.max_bytes, state.keep) = (max_bytes, keep);
     }
 
     /// What is wrong now.
     pub fn trouble(&self) -> Option<String> {
-        let state = self.locked();
+        let state = self.state.lock();
         let Trouble { reason, .. } = state.trouble.as_ref()?;
         // Not how many lines were lost: that would be news with each of them.
         Some(format!(
@@ -109,11 +110,7 @@ impl RotatingFile {
     /// From now on it is this file, until it is opened anew.
     #[cfg(test)]
     pub(super) fn pretend(&self, file: File) {
-        self.locked().file = Some(file);
-    }
-
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().file = Some(file);
     }
 }
 
@@ -266,6 +263,6 @@ impl<'a> MakeWriter<'a> for RotatingFile {
 
 impl fmt::Debug for RotatingFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RotatingFile").field("path", &self.locked().path).finish_non_exhaustive()
+        f.debug_struct("RotatingFile").field("path", &self.state.lock().path).finish_non_exhaustive()
     }
 }
