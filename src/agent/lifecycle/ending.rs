@@ -143,10 +143,11 @@ impl Lifecycle {
         }
     }
 
-    /// Only what its history still holds stands in the way.
+    /// Only what its history still holds stands in the way. A delay in it belongs to a death that an earlier supervisor saw: the
+    /// restart that follows counts, or an agent that crashes faster than supervisors change would never be held.
     fn start_unless_held(&mut self, around: Surroundings<'_>) -> Decision {
         let verdict = restart::without_death(&self.history, around.now.wall, around.policy);
-        self.follow(verdict, false, None, around)
+        self.follow(verdict, matches!(verdict, Verdict::At(_)), None, around)
     }
 
     fn second_look(

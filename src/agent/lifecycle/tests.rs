@@ -638,12 +638,14 @@ fn a_changed_restart_state_ends_waiting_and_crash_loops() {
 #[test]
 fn a_backoff_in_the_file_is_kept_to_by_the_next_supervisor() {
     let until = at(150).wall;
-    let history = RestartHistory { backoff_until: Some(until), ..RestartHistory::default() };
+    let history =
+        RestartHistory { restart_count: 1, backoff_until: Some(until), ..RestartHistory::default() };
     let mut lifecycle = Lifecycle::new(history);
     let first = probe(&mut lifecycle, "gone", 100);
     assert_eq!(outcome(&lifecycle, &first), "waiting, look in 50");
     let then = probe_again(&mut lifecycle, "gone", 151);
-    assert_eq!(outcome(&lifecycle, &then), "starting, start", "and it is not counted");
+    assert_eq!(outcome(&lifecycle, &then), "starting, restart 2", "it was announced as that one");
+    assert_eq!(lifecycle.history().restart_count, 2);
 }
 
 #[test]
