@@ -3,7 +3,7 @@
 //! A lock file that is deleted lets a second supervisor lock a new one; a town that is moved or deleted leaves paths that
 //! lead nowhere, or to another town. Both would be written to by name. So what was taken is known by what it is, device
 //! and inode: it is compared before each write, after each read (a file that is missing in a town that is missing means
-//! nothing) and every second, by a thread of its own, which a disk that hangs may hold. Once it is lost, nothing more is read or written in the town by this process. What cannot be
+//! nothing) and every 5 s, by a thread of its own, which a disk that hangs may hold. Once it is lost, nothing more is read or written in the town by this process. What cannot be
 //! examined is not lost. It belongs to the process, which supervises one town, and must not end anything.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
@@ -23,7 +23,7 @@ use super::paths::TownPaths;
 use crate::terminal;
 
 /// How often it is compared when nothing else happens.
-const CHECK: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(5);
 
 /// Why the town is not ours any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

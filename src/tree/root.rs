@@ -50,7 +50,7 @@ mod following;
 mod supervised;
 
 /// How often to check whether the PID file was deleted.
-const PID_CHECK: Duration = Duration::from_secs(5);
+const PID_CHECK: Duration = Duration::from_secs(10);
 /// A burst of file changes is one reading.
 const SETTLE: Duration = Duration::from_millis(100);
 /// A burst of changes of the ledger is one reading of the mail,

@@ -7,7 +7,7 @@ use crate::ports::convoy_store::Open;
 /// From a round to the next, while the databases change or it is not known whether they do.
 pub const EVERY: Duration = Duration::from_secs(2);
 /// From a round to the next, while nothing hints at a change; hints get lost.
-pub const UNHINTED: Duration = Duration::from_secs(15);
+pub const UNHINTED: Duration = Duration::from_secs(30);
 /// From a check of all convoys to the next round: a check takes a second of processor time.
 pub const AFTER_CHECK: Duration = Duration::from_secs(5);
 /// From the start to the first timed check: not in the way of the first heartbeat.
