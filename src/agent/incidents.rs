@@ -39,6 +39,15 @@ impl fmt::Display for Condition {
 }
 
 impl Condition {
+    /// The same for machines.
+    pub fn code(self) -> &'static str {
+        match self {
+            Condition::Gupp => "gupp_violation",
+            Condition::Orphaned => "orphaned_work",
+            Condition::Crashed => "crash_not_repaired",
+        }
+    }
+
     /// Those of which one mail is enough: both say that the agent is dead.
     fn alike(self) -> &'static [Condition] {
         match self {

@@ -40,7 +40,8 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     // A disk that cannot be written is reported there.
     deps.records.save(deps).await;
     if let (Begin::News, Some(line)) = (begun, &mail.line) {
-        tracing::warn!(target: AS_IS, "{line}");
+        let (agent, reason) = (&mail.identity, mail.condition.code());
+        tracing::warn!(target: AS_IS, %agent, reason, "{line}");
     }
     // Cut short from here on, nobody knows whether it went out: it counts as sent.
     unsent.is_unsent = false;

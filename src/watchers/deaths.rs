@@ -177,9 +177,10 @@ impl DeathsState {
         let cause = rules::possible_cause(&deaths, &circumstance);
         let event = words::event(self.deps.now().wall, &deaths, window, cause.as_deref());
         if self.deps.deaths.report(number, event, cause.clone()) {
-            tracing::warn!(target: AS_IS, "{}", words::line(&deaths, window, follow_up));
+            let reason = if follow_up { "mass_death_follow_up" } else { "mass_death" };
+            tracing::warn!(target: AS_IS, reason, "{}", words::line(&deaths, window, follow_up));
             if let Some(cause) = cause {
-                tracing::warn!("Possible cause of the mass death: {cause}");
+                tracing::warn!(reason = "mass_death_cause", "Possible cause of the mass death: {cause}");
             }
         }
         if let Some(reading) = reading {

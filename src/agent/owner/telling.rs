@@ -118,7 +118,9 @@ impl Owner {
             log!(Level::WARN, spec, from, to, Reason::Died(report), format!("died: {cause}"));
             outbox::append(&deps, &event).await;
             if let (Identity::Polecat(rig, name), Some(hook)) = (&spec.identity, hook) {
-                tracing::warn!(target: AS_IS, "{}", texts::crash_detected(rig, name, &hook, &spec.session));
+                let line = texts::crash_detected(rig, name, &hook, &spec.session);
+                let (agent, session) = (&spec.identity, &spec.session);
+                tracing::warn!(target: AS_IS, %agent, session, reason = "crashed", "{line}");
                 let _ = crash::log(&deps, &format!("{rig}/{name}"), &spec.session, exit).await;
             }
         });

@@ -1,7 +1,10 @@
 //! One of each reason: its code is documented, and it has words.
 
 use super::*;
-use crate::{agent::denial::Unwanted, town::wisp::Closed};
+use crate::{
+    agent::{denial::Unwanted, incidents::Condition},
+    town::wisp::Closed,
+};
 
 fn now() -> Now {
     Now { mono: Duration::from_secs(10), wall: Timestamp::UNIX_EPOCH }
@@ -148,6 +151,9 @@ fn each_code_is_documented() {
         rows.flat_map(|(codes, _)| codes.trim_end_matches('`').split("`, `")).collect();
     for reason in all() {
         assert!(documented.contains(&reason.code()), "{}: {reason:?}", reason.code());
+    }
+    for condition in [Condition::Gupp, Condition::Orphaned, Condition::Crashed] {
+        assert!(documented.contains(&condition.code()), "{condition:?}");
     }
 }
 

@@ -140,13 +140,13 @@ fn is_at_question(agent: &Agent, observed: &Observed) -> bool {
 
 fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
     let seen = format!("its heartbeat is {} old", go_duration::format_minutes(age));
-    tracing::info!("deacon: {seen}, nudging it");
+    tracing::info!(agent = "deacon", reason = "nudged", "{seen}, nudging it");
     let (deps, spec) = (agent.deps.clone(), agent.owner.spec().clone());
     agent.run(async move {
         let done = match nudge::nudge(&deps, &spec, &session, texts::HEALTH_CHECK).await {
             Ok(()) => "nudged".to_owned(),
             Err(error) => {
-                tracing::warn!("deacon: nudge was not delivered: {error}");
+                tracing::warn!(agent = "deacon", reason = "nudged", "nudge was not delivered: {error}");
                 format!("nudge was not delivered: {error}")
             }
         };

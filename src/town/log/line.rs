@@ -53,13 +53,14 @@ where
     ) -> fmt::Result {
         let mut text = Text::default();
         event.record(&mut text);
+        let as_is = event.metadata().target() == AS_IS;
         let level = match *event.metadata().level() {
-            _ if event.metadata().target() == AS_IS => "",
+            _ if as_is => "",
             Level::ERROR => "Error: ",
             Level::WARN => "Warning: ",
             _ => "",
         };
-        let subject = text.subject.map(|subject| format!("{subject}: ")).unwrap_or_default();
+        let subject = text.subject.filter(|_| !as_is).map(|it| format!("{it}: ")).unwrap_or_default();
         writeln!(writer, "{} {level}{subject}{}{}", stamp(&(self.now)()), text.message, text.fields)
     }
 }

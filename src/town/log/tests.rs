@@ -82,7 +82,7 @@ fn one_event_is_one_harmless_line() {
     logging(&config(&path), |_| {
         tracing::info!("Daemon starting (PID {})", 7);
         tracing::warn!("rigs.json is broken");
-        tracing::warn!(target: line::AS_IS, "CRASH DETECTED: as scripts look for it");
+        tracing::warn!(target: line::AS_IS, agent = "r/polecats/a", reason = "crashed", "CRASH DETECTED: as scripts look for it");
         tracing::error!(agent = "r/witness", took = 3, why = "it \"died\" =", none = "", "start failed");
         tracing::info!(session = "gt-r-witness", agent = "r/witness", from = "alive", to = "waiting", "died");
         tracing::info!(session = "gt-r-witness", reason = "x", "killed");
