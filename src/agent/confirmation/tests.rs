@@ -1,4 +1,4 @@
-//! The grid of the second probe: what is seen × who was at work × what the files say.
+//! The grid of the second probe: what is seen × which commands run × what the files say.
 
 use super::*;
 use crate::{operator::rules::Effect, town::wisp::Closed};
@@ -12,7 +12,7 @@ fn operation(pid: u32, effect: Effect, line: &str) -> Operation {
     Operation { pid, born: 1, ancestors: Vec::new(), effect, line: line.to_owned(), arguments }
 }
 
-/// A second probe, by words: the session, then whatever is not as usual.
+/// A second probe, by words: the session, then everything unusual.
 fn seen(words: &str) -> Observation {
     let has = |word: &str| words.split(' ').any(|it| it == word);
     let presence = match words.split(' ').next().unwrap() {
@@ -65,7 +65,7 @@ fn seen(words: &str) -> Observation {
     }
 }
 
-/// What was judged, in a word and its reason.
+/// The judgement, as a word and its reason.
 fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool) -> String {
     let identity = Identity::Witness("r".parse().unwrap());
     let ago = Duration::from_secs(seconds);

@@ -97,7 +97,7 @@ fn seen(what: &str, now: Now) -> Observation {
     }
 }
 
-/// `gt sling`, at work.
+/// A running `gt sling`.
 fn sling() -> Operation {
     Operation {
         pid: 7,
@@ -216,7 +216,7 @@ fn given(state: &str) -> Lifecycle {
     it
 }
 
-/// What came out, in two words.
+/// The result, in two words.
 fn outcome(lifecycle: &Lifecycle, step: &Step) -> String {
     let state = match lifecycle.state() {
         State::Unseen => "unseen",
@@ -554,7 +554,7 @@ fn only_a_live_agent_is_replaced_and_only_when_it_may_start() {
             assert_eq!(order.replace.map(|it| it.session), Some(session(1)), "exactly this incarnation");
         }
     }
-    // Restarted a moment ago: it stays alive until the delay is over.
+    // Just restarted: it stays alive until the delay is over.
     let mut lifecycle = given("alive");
     restart::restarted(&mut lifecycle.history, at(50).wall, &Policy::default());
     let first = step(&mut lifecycle, replace(Permission::Allowed), at(100));

@@ -1,4 +1,4 @@
-//! How an agent is for people, in every state; and one step of its life as one line of its history.
+//! The phase of an agent in every state; and one step of its life as one line of its history.
 
 use super::*;
 use crate::agent::{
@@ -90,7 +90,7 @@ fn what_is_not_known_is_not_claimed() {
         ("confirming", "dark", "confirming", "tmux does not answer"),
         ("held", "dark", "held", "tmux does not answer"),
         ("unseen", "gone+gate?", "unknown", "the wisp file is broken"),
-        // That it does not run is known.
+        // It is known that it does not run.
         ("absent", "gone+gate?", "paused", "the wisp file is broken"),
         ("absent", "gone+bead?", "paused", "bd"),
     ] {
