@@ -1,4 +1,4 @@
-//! The version of `bd`: asked once and kept for the life of the process.
+//! The version of `bd`: determined once and cached for the life of the process.
 //!
 //! Nothing waits for it: until it is known, callers do what every version understands.
 
@@ -13,9 +13,9 @@ use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
 /// A version's first two numbers, as in `0.47`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The first.
+    /// The first number.
     pub major: u32,
-    /// The second.
+    /// The second number.
     pub minor: u32,
 }
 
@@ -26,7 +26,7 @@ impl Version {
     }
 }
 
-/// What is known of it; survives the crash of any actor.
+/// The version, when known; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct BdVersion(Arc<Mutex<State>>);
 
@@ -39,7 +39,7 @@ enum State {
 }
 
 impl BdVersion {
-    /// The version, once it is known.
+    /// The version; `None` until it is known.
     pub fn known(&self) -> Option<Version> {
         match *self.locked() {
             State::Known(version) => Some(version),
@@ -51,7 +51,7 @@ impl BdVersion {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The caller that gets this asks; no other does meanwhile.
+    /// Permission to run `bd version`; only one caller has it at a time.
     fn to_be_asked(&self) -> Option<Asking> {
         let mut state = self.locked();
         if !matches!(*state, State::Unknown) {
@@ -62,7 +62,7 @@ impl BdVersion {
     }
 }
 
-/// One question under way; given up when it is dropped.
+/// One run in progress; dropping it lets another caller run.
 struct Asking(BdVersion);
 
 impl Drop for Asking {
@@ -74,15 +74,15 @@ impl Drop for Asking {
     }
 }
 
-/// Runs `bd version`, unless the version is known or being asked for. A failure is reported as long as it lasts, and it may
-/// be asked again. To be run as a task.
+/// Runs `bd version`, unless the version is known or another caller runs it. A failure is reported while it lasts,
+/// and a later call tries again. To be run as a task.
 pub async fn probe(ledger: &Ledger) {
     let Some(asking) = ledger.version.to_be_asked() else { return };
     let key = "ledger/bd_version";
-    // It touches no database.
+    // It uses no database.
     let printed = bd::run(ledger, &["version"], &BTreeSet::new(), ledger.paths.root()).await;
     if matches!(printed, Err(CommandError::NotFound { .. })) {
-        return; // that is told already, once for everything `bd` is needed for
+        return; // reported already, once for all uses of `bd`
     }
     let found = printed.map_err(|error| error.to_string()).and_then(|printed| {
         parse(&printed.stdout).ok_or_else(|| {
@@ -99,7 +99,7 @@ pub async fn probe(ledger: &Ledger) {
     }
 }
 
-/// Reads `bd version 0.47.2 (dev)`: the first word that is a version counts.
+/// Parses `bd version 0.47.2 (dev)`: the first word that is a version counts.
 pub fn parse(stdout: &[u8]) -> Option<Version> {
     let text = String::from_utf8_lossy(stdout);
     text.split_whitespace().find_map(|word| {

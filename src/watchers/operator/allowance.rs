@@ -8,15 +8,15 @@ use std::time::Duration;
 
 /// A scan must be followed by this many times its duration.
 const SHARE: u32 = 20;
-/// This much may be owed.
+/// At most this much time may be owed.
 const CREDIT: Duration = Duration::from_secs(1);
 /// The minimum cost of a scan: wake-ups and messages are not measured.
 const LEAST: Duration = Duration::from_micros(250);
 
-/// The account. Times are monotonic.
+/// The account of used time. Times are monotonic.
 #[derive(Debug, Default)]
 pub struct Allowance {
-    /// When everything is paid for.
+    /// When the used time is paid for.
     settled: Duration,
 }
 
