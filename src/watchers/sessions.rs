@@ -1,6 +1,6 @@
 //! The session watch: decides when all sessions are scanned, and passes on the result.
 //!
-//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.scan`. One
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One
 //! scan runs at a time; reports during a scan cause one more. Each death is reported once and at once: when the
 //! port reports an end, or when a scan misses a session, before that scan is passed on. It must not judge a scan or
 //! a death: the root passes scans on to the owners, and the directory routes deaths.

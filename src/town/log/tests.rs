@@ -11,7 +11,7 @@ use std::{
 
 use super::*;
 
-/// An output that remembers.
+/// An output that stores everything.
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);
 

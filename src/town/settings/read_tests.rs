@@ -28,8 +28,8 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(resolve(None, None).unwrap(), Resolved { settings: Settings::default(), problems: vec![] });
 }
 
-/// For every documented key: a different value is accepted and changes something. Catches a key that is accepted but
-/// goes nowhere, or two keys read into one place.
+/// For every documented key: a different value is accepted and changes something. Catches a key that is accepted
+/// but has no effect, or two keys with one target.
 #[test]
 fn every_documented_key_takes_effect_on_its_own() {
     let defaults: serde_json::Value =
@@ -40,7 +40,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             if (section.as_str(), key.as_str()) == ("http", "listen") {
                 continue; // refused, until there is a listener
             }
-            // Keys that must not pass another one take one of the shorter durations.
+            // Keys with an order between them get one of the shorter durations.
             let flipped = format!("{}", default != true);
             let taken: Vec<_> = [
                 "\"7h\"",
