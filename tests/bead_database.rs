@@ -1,5 +1,5 @@
-//! A bead database as a file: what it says of beads in place of `bd show`, when it leaves that to `bd`, and how a change of it
-//! is seen.
+//! A bead database as a file: when it answers in place of `bd show`, when it leaves the answer to `bd`, and how a
+//! change of it is detected.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

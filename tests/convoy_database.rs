@@ -1,4 +1,4 @@
-//! The town's bead database as a file: what it says of convoys, and what it says when it cannot be read.
+//! The town's bead database as a file: its convoys, and the errors when it cannot be read.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The examples that need neither a town nor tmux run, and say what they are there to teach.
+//! The examples that need neither a town nor tmux run, and print what they should teach.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test that runs programs")]
 
 #[path = "support/limits.rs"]

@@ -1,4 +1,5 @@
-//! Pre-sync on real git repositories: what somebody has begun is never touched, and no repository but the agent's own.
+//! Pre-sync on real git repositories: unfinished operations are never touched, and no repository but the agent's
+//! own.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What the kernel counts about a process (Linux: `/proc`).
+//! The kernel's counters for a process (Linux: `/proc`).
 
 use std::{
     collections::BTreeMap,

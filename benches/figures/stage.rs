@@ -1,4 +1,4 @@
-//! The stage: a town with so many rigs and its supervisor, the very command that cargo built.
+//! The stage: a town with a given number of rigs and its supervisor, the command that cargo built.
 
 use std::{fmt::Write, fs, path::Path, time::Duration};
 

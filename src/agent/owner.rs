@@ -57,9 +57,9 @@ pub enum OwnerEvent {
     ProbeLost(u64),
     /// From the probe that a death asked for.
     SeenInPassing(Observation),
-    /// From the start under way.
+    /// From the start in progress.
     StartEnded(StartEnd),
-    /// From the stop under way.
+    /// From the stop in progress.
     StopEnded(StopEnd),
     /// From its timer: a request is waiting.
     RequestDue,

@@ -52,7 +52,7 @@ pub struct Ledger {
     databases: Databases,
     /// The last answers of `bd`, where only `bd` can be asked.
     ahead: Ahead,
-    /// Ids of beads that wait to be looked up together.
+    /// Bead ids that wait for the next batch.
     questions: Questions,
     /// Which version of `bd` there is.
     version: BdVersion,

@@ -1,4 +1,4 @@
-//! GUPP and orphaned work: the actor of a polecat, told what the ledger says.
+//! GUPP and orphaned work: the actor of a polecat with snapshots of the ledger.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

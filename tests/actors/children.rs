@@ -1,4 +1,4 @@
-//! What a supervisor does with its children, whatever they are: made-up ones, each added by one entry of its list.
+//! Supervision of children, independent of their purpose: made-up children, each added by one entry of the list.
 
 use std::{
     future::pending,

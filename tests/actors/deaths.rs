@@ -1,4 +1,4 @@
-//! The death window: what it tells, when, and that it tells it once.
+//! The death window: what it reports, when, and that it reports it once.
 
 use std::{
     path::PathBuf,

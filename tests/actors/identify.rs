@@ -1,4 +1,4 @@
-//! Who is meant by the sender of a mail, where only the town's directories can tell.
+//! The agent that the sender of a mail names, when only the town's directories decide it.
 
 use gastown_supervisor::{
     agent::identify::{Unidentified, identify},

@@ -1,4 +1,4 @@
-//! What is asked of `bd` and told through `gt`, with the simulated town's programs behind the port.
+//! What is read from `bd` and reported through `gt`, with the simulated town's programs behind the port.
 
 use std::{collections::BTreeMap, sync::Arc};
 

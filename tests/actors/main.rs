@@ -1,4 +1,4 @@
-//! Each actor alone: spoken to by messages, with the simulated town behind its ports.
+//! Each actor alone: tests send it messages, with the simulated town behind its ports.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests keep tasks of their own")]
 

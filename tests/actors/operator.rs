@@ -1,4 +1,4 @@
-//! The operator watch, and the register it fills.
+//! The operator watch and its register.
 
 use std::sync::Arc;
 

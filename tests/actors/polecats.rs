@@ -1,4 +1,4 @@
-//! What is known of a rig's polecats: which there are, their work, their worktrees, and who may have their sessions.
+//! What is known of a rig's polecats: the list, their work, their worktrees, and the names of their sessions.
 
 use gastown_supervisor::{
     agent::{

@@ -1,4 +1,4 @@
-//! Pending spawns: polecat health, told what is in the deacon's inbox.
+//! Pending spawns: polecat health with messages in the deacon's inbox.
 
 use std::{
     sync::{Arc, OnceLock},

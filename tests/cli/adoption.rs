@@ -1,4 +1,4 @@
-//! The next supervisor takes over what runs: nothing is restarted, whatever ended the last one.
+//! The next supervisor adopts what runs: nothing is restarted, however the last one ended.
 
 use rustix::process::Signal;
 

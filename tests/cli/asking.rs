@@ -1,4 +1,5 @@
-//! Asking from outside: `status`, `explain`, `poke`, `clear-backoff`, with a supervisor, without one, and with one that is stuck.
+//! Queries from outside: `status`, `explain`, `poke`, `clear-backoff`, with a supervisor, without one, and with one
+//! that hangs.
 
 use std::time::{Duration, Instant};
 

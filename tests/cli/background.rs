@@ -1,4 +1,4 @@
-//! `start` and `stop`: a supervisor in the background, whoever started it, and its end, whatever it is.
+//! `start` and `stop`: a supervisor in the background, started from anywhere, and every kind of end.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,5 @@
-//! Files that are broken, missing or of the wrong kind, and disks that are full: each told once, nothing lost for it.
+//! Files that are broken, missing or of the wrong kind, and full disks: each is reported once, and nothing else is
+//! lost.
 
 use std::{fs, os::unix::fs::symlink};
 

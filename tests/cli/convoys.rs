@@ -1,4 +1,4 @@
-//! Convoys, from outside: the bead databases, and `gt convoy check`.
+//! Convoys from outside: the bead databases, and `gt convoy check`.
 
 use std::{fs, time::Duration};
 

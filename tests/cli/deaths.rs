@@ -1,4 +1,4 @@
-//! Deaths that nobody meant: noticed, made sure of, repaired once, and told once.
+//! Unintended deaths: noticed, confirmed, answered once, and reported once.
 
 use std::time::{Duration, Instant};
 

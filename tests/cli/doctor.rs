@@ -1,6 +1,6 @@
 //! `doctor`: what it finds, that it ends in time, and that it changes nothing.
 //!
-//! `TMUX_TMPDIR` of every run lies in the test's own directory, so that no other tmux server is ever looked at.
+//! `TMUX_TMPDIR` of every run is in the test's own directory, so that no other tmux server is ever queried.
 
 use std::{
     collections::BTreeMap,

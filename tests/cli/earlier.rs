@@ -1,5 +1,6 @@
-//! The version before: its state is recorded, and an update takes its agents over. Both need a binary of that version, named by
-//! `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`). What was recorded is read in `tests/scenarios/earlier.rs`.
+//! The previous version: its state is recorded, and an update adopts its agents. Both need a binary of that
+//! version, named by `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`).
+//! `tests/scenarios/earlier.rs` reads the recordings.
 
 use std::{env, fs, io::Write, os::unix::fs::symlink, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Started inside an agent's session, the supervisor is not that agent, and nothing it starts takes itself for it.
+//! A supervisor that was started inside an agent's session is not that agent, and neither is anything it starts.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! The feed from outside: what happens to agents becomes a line people can read, once, however the supervisor ends.
+//! The feed from outside: an event of an agent becomes one readable line, once, however the supervisor ends.
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::PermissionsExt};
 

@@ -1,4 +1,4 @@
-//! The lock, the PID file and the state file: how others find the daemon, and that there is one only.
+//! The lock, the PID file and the state file: how other programs find the daemon, and that there is only one.
 
 use std::{
     fs,

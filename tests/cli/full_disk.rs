@@ -1,4 +1,5 @@
-//! A disk without room: it runs, says so once, and catches up when there is room; what killed writers left is taken away.
+//! A full disk: the supervisor runs, reports it once, and catches up when there is room; files of killed writers
+//! are removed.
 
 use std::{fs, os::unix::process::CommandExt, process::Command};
 

@@ -1,4 +1,4 @@
-//! `logs`: the end of the log, and what is added to it.
+//! `logs`: the end of the log, and new lines.
 
 use std::{
     fs::{self, OpenOptions},

@@ -1,5 +1,5 @@
-//! A town that is moved, replaced or unlocked under its supervisor: it writes nothing more, says why once, and ends; the
-//! agents live.
+//! A town that is moved, replaced or unlocked under its supervisor: the supervisor writes nothing more, logs the
+//! reason once, and exits; the agents live.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Mail and work, from outside: requests, polecats that wait for the word to begin, and programs that hang.
+//! Mail and work from outside: requests, polecats that wait for their first instruction, and programs that hang.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
-//! Gas Town's own commands at work, while the supervisor watches in milliseconds: nobody is started whom nobody wanted,
-//! nothing is told of what somebody meant, and what nobody stopped is repaired.
+//! Gas Town's own commands run while the supervisor reacts within milliseconds: it starts no unwanted agent,
+//! reports no intended end, and restarts what nobody stopped.
 //!
-//! The stand-in `gt` does what the real one did when it was recorded, as a process of its own.
+//! The stand-in `gt` repeats what the recorded real one did, as a process of its own.
 
 use serde_json::{Value, json};
 

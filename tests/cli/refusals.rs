@@ -1,4 +1,4 @@
-//! What cannot run says so in one message that names file and place, with exit code 1; wrong usage is 2.
+//! A command that cannot run says so in one message with file and position, and exit code 1; wrong usage is 2.
 
 use std::{fs, process::Command, time::Duration};
 

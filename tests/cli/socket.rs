@@ -1,4 +1,4 @@
-//! The control socket from outside: its file, what is said over it, and clients that mean no good.
+//! The control socket from outside: its file, its answers, and hostile clients.
 
 use std::{
     io::{Read, Write},

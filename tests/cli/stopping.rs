@@ -1,4 +1,4 @@
-//! Stopping: in every phase soon enough for `gt`, which sends KILL after half a second, and leaving nothing but the agents.
+//! Stopping: in every phase fast enough for `gt`, which sends KILL after 0.5 s, and leaving only the agents.
 
 use std::{
     fs::{File, OpenOptions},

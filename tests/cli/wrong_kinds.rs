@@ -1,4 +1,5 @@
-//! Pipes, directories, devices and links in the place of files: told, never waited for, never followed where the file is ours.
+//! Pipes, directories, devices and links in the place of files: reported, never waited for, and never followed when
+//! the file is ours.
 
 use std::{
     fs,

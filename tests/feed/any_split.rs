@@ -1,4 +1,4 @@
-//! Any split of the log into writes, with rotations at any point and kills at any point, gives each visible event once.
+//! However the log is split into writes, rotated or interrupted by kills, each visible event appears once.
 
 use std::{fs, sync::Arc};
 

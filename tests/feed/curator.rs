@@ -1,4 +1,4 @@
-//! The curator as an actor: woken by the real file watch, on the real clock.
+//! The curator as an actor: with the real file watch and the real clock.
 
 use std::{sync::Arc, time::Duration};
 

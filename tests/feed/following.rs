@@ -1,4 +1,4 @@
-//! What can become of the log, one thing at a time, with the curator awake, asleep, or killed and begun anew.
+//! Everything that can happen to the log, one at a time, with the curator awake, asleep, or killed and restarted.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A disk under a supervisor that is killed at its n-th call: what it was about to write may be there in part.
+//! A disk whose supervisor is killed at its n-th call: the write in progress may be there in part.
 
 use std::{
     fs,

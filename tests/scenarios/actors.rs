@@ -1,4 +1,4 @@
-//! Actors crash: no agent notices.
+//! Actors crash, and no agent is affected.
 
 use gastown_supervisor::{StatusReport, tree::root::RootMsg};
 

@@ -1,4 +1,5 @@
-//! Work that stands still is mailed once for each incident, whoever tells it and however often we begin anew.
+//! Work without progress is mailed once for each incident, whichever actor reports it and however often the
+//! supervisor restarts.
 
 use crate::{town, world::*};
 

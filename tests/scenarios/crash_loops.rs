@@ -1,4 +1,4 @@
-//! Agents that die again and again: held, told once, tried again, never given up.
+//! Agents that die repeatedly: held, reported once, tried again, never given up.
 
 use crate::{town, world::*};
 

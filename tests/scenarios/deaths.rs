@@ -1,4 +1,4 @@
-//! Only what was seen alive dies; a death is reported once, whoever looks after it by then.
+//! Only an agent that was seen alive can die; a death is reported once, whichever owner the agent has by then.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What happens to the town's agents, as people read it in the feed.
+//! The feed of the town: events of its agents as people read them.
 
 use crate::{town, world::*};
 

@@ -1,4 +1,5 @@
-//! What `bd` costs, and what a rig's snapshot does: whatever the number of polecats, a call or two for each rig.
+//! The cost of `bd`, and the use of a rig's snapshot: one or two calls for each rig, whatever the number of
+//! polecats.
 
 use gastown_supervisor::town::wisp::Closed;
 

@@ -1,4 +1,4 @@
-//! Usage limits and the restart policy: who waits for how long, and what ends the wait.
+//! Usage limits and the restart policy: how long an agent waits, and what ends the wait.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Agents begin, end and are started again.
+//! Agents start, end and are restarted.
 
 use gastown_supervisor::sessions::Fact;
 use jiff::SignedDuration;

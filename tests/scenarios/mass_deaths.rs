@@ -1,4 +1,4 @@
-//! Many die at once: told once and once more, restarts one after the other; and what is no mass death.
+//! Mass deaths: one alert and one follow-up, and paced restarts; and what is no mass death.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Polecats crash and are brought back, but only while they have work and nobody is taking them away.
+//! Polecats crash and are restarted, but only while they have work and nobody is removing them.
 
 use gastown_supervisor::tree::root::RootMsg;
 use ractor::ActorRef;

@@ -1,4 +1,4 @@
-//! Agents that ask something on their screens: nobody types but the answer that is allowed.
+//! Agents with a question on their screens: only the allowed answer is typed.
 
 use crate::{town, world::*};
 

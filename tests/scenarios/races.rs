@@ -1,4 +1,4 @@
-//! Races that have hurt others: never two agents for one polecat, never a live one ended.
+//! Races: never two agents for one polecat, and never the end of a live one.
 
 use crate::{deeds, town, world::*};
 

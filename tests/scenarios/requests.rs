@@ -1,4 +1,4 @@
-//! Agents ask by mail to be stopped or started afresh; each request is carried out once, whatever happens meanwhile.
+//! Agents ask by mail to be stopped or restarted; each request is carried out once, whatever happens meanwhile.
 
 use std::time::Duration;
 

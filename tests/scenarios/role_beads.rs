@@ -1,4 +1,4 @@
-//! Role beads change how agents are started; what cannot be read of them changes nothing and holds nothing up.
+//! Role beads change how agents are started; beads that cannot be read change nothing and delay nothing.
 
 use gastown_supervisor::agent::role_bead;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Start slots: who is started first, and that nobody waits for somebody else's remote.
+//! Start slots: which start is next, and that no start waits for another one's remote.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Polecats that `gt` just started are told to begin when they are ready, once, by whoever supervises.
+//! Polecats that `gt` just started get their first instruction when they are ready, once, by any supervisor.
 
 use crate::{town, world::*};
 

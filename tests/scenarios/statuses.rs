@@ -1,4 +1,4 @@
-//! How every agent is, as `status` shows it: in one word, since when, until when, and why.
+//! The state of every agent in `status`: in one word, since when, until when, and why.
 
 use jiff::Timestamp;
 

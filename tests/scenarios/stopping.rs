@@ -1,4 +1,4 @@
-//! The supervisor itself stops, vanishes and begins again; agents live on.
+//! The supervisor itself stops, vanishes and starts again; agents live on.
 
 use gastown_supervisor::signals::Signal;
 

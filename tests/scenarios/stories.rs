@@ -1,4 +1,4 @@
-//! What is told of an agent afterwards: whoever reads only that must understand what happened, and why nothing was done.
+//! The history of an agent: it alone must explain what happened, and why nothing was done.
 
 use gastown_supervisor::{agent::phase::Phase, signals::Signal};
 

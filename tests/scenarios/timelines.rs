@@ -1,6 +1,7 @@
-//! Every recorded command of Gas Town, done to the town once more, while the supervisor watches in milliseconds.
+//! Every recorded command of Gas Town, replayed while the supervisor reacts within milliseconds.
 //!
-//! Nobody is started whom nobody wanted, no death is told, no mail is sent; and what nobody stopped is there in the end.
+//! No unwanted agent is started, no death is reported, and no mail is sent; in the end, everything that nobody
+//! stopped runs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What cannot be asked is a third answer: nothing is started, ended or told because of it.
+//! What cannot be read is a third answer: nothing is started, ended or reported because of it.
 
 use crate::{deeds, town, world::*};
 

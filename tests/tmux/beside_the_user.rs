@@ -1,4 +1,4 @@
-//! A server that is also the user's: their options do not end our sessions, and their keys stay theirs.
+//! A server that the user uses too: their options do not end our sessions, and their keys keep their bindings.
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! What follows when sessions end: a restart of exactly what ended, after making sure.
+//! What follows when sessions end: after the confirmation, a restart of exactly what ended.
 
 use std::time::{Duration, Instant};
 

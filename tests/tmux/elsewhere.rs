@@ -1,4 +1,5 @@
-//! Agents the supervisor's server does not show: a deleted socket, another socket in the settings, an agent without its pane.
+//! Agents that the supervisor's server does not show: a deleted socket, another socket in the settings, an agent
+//! without its pane.
 
 use rustix::process::Signal;
 use serde_json::json;

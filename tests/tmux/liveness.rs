@@ -1,4 +1,5 @@
-//! Who counts as alive: agents their user changed the window of are left alone, shells their agents left are replaced.
+//! Which agents count as alive: agents whose window the user changed are left alone, shells that agents left are
+//! replaced.
 
 use rustix::process::Signal;
 use serde_json::json;

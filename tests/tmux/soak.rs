@@ -1,8 +1,9 @@
-//! Freezes, kills and restarts: whatever happens to the server's time and to us, the server — and every agent in it — lives.
+//! Freezes, kills and restarts: whatever happens to the server's time and to the supervisor, the server and every
+//! agent in it live.
 //!
-//! tmux up to 3.5a ends by a null pointer when one control client is still identifying itself while another one leaves,
-//! or a session comes or goes. So this is about what many rounds show. By default there are few of them, each with delays
-//! of its own; `TMUX_SOAK_ROUNDS=1000 cargo test --test tmux soak` is the long run.
+//! tmux up to 3.5a crashes by a null pointer when one control client is still identifying itself while another one
+//! leaves, or a session is created or ends. Only many rounds show that. By default there are few of them, each with
+//! delays of its own; `TMUX_SOAK_ROUNDS=1000 cargo test --test tmux soak` is the long run.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! How an agent is started: where, with what around it, and what it is told.
+//! How an agent is started: its directory, its environment, and its instructions.
 
 use std::collections::BTreeMap;
 

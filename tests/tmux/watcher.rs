@@ -1,4 +1,4 @@
-//! The library's door to tmux alone: a watcher sees sessions appear and die, and starts no server.
+//! The library's own tmux API: a watcher sees sessions appear and die, and starts no server.
 
 use std::time::Duration;
 

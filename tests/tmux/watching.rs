@@ -1,7 +1,7 @@
-//! Every way to die is told once, soon, by the session watch on a real tmux.
+//! The session watch on a real tmux reports every kind of death once, soon.
 //!
-//! The watch's own scan comes once a minute, later than these tests wait: what is told here was told by the kernel or by
-//! tmux's notices, or by a scan that one of them led to.
+//! The watch's own scan comes once per minute, later than these tests wait: the deaths here were reported by the
+//! kernel, by tmux's notices, or by a scan that one of them caused.
 
 use std::sync::Arc;
 

@@ -41,7 +41,7 @@ pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
 #[derive(Debug, Default)]
 pub struct Deacon {
     progress: Progress,
-    /// Whether the root was told that the deacon is held.
+    /// Whether the deacon was last reported as held to the root.
     held: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `gt` and `bd`: what they print, and that they note how they were called.
+//! `gt` and `bd`: their output, and that they note their calls.
 
 use std::{fs, process::Command};
 
