@@ -1,8 +1,8 @@
 //! The restart policy over a list of deaths: which restart comes at once, which one waits, and when it becomes a
 //! crash loop.
 //!
-//! Needs nothing: `cargo run --example restart_policy`. Other lives, in seconds: `cargo run --example
-//! restart_policy -- 3 3 3 2400 3`
+//! Needs nothing: `cargo run --example restart_policy`. Other lives, in seconds: `cargo run --example restart_policy
+//! -- 3 3 3 2400 3`
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Durations as Go programs spell them: `500ms`, `1h30m`, and `31m0s` in texts that people and scripts search for.
 //!
-//! The settings, `mayor/daemon.json` and the log lines of Gas Town all use the form of Go's `time.ParseDuration`
-//! and `time.Duration.String`. This module must not know what a duration is for; the caller checks bounds.
+//! The settings, `mayor/daemon.json` and the log lines of Gas Town all use the form of Go's `time.ParseDuration` and
+//! `time.Duration.String`. This module must not know what a duration is for; the caller checks bounds.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub enum DurationError {
     Overflow,
 }
 
-/// Parses a duration as Go's `time.ParseDuration` does: decimal numbers, each with optional fraction and a unit;
-/// `0` alone and a leading `+` are accepted. Unlike Go it refuses negative durations, which mean nothing here.
+/// Parses a duration as Go's `time.ParseDuration` does: decimal numbers, each with optional fraction and a unit; `0`
+/// alone and a leading `+` are accepted. Unlike Go it refuses negative durations, which mean nothing here.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let mut rest = match text.strip_prefix('+') {
         Some(rest) => rest,
@@ -122,8 +122,8 @@ fn decimal(value: u128, one: u128, unit: &str) -> String {
     format!("{whole}.{}{unit}", fraction.trim_end_matches('0'))
 }
 
-/// An age in Go's form: rounded to the whole minute (half a minute rounds up), `31m0s`; below one minute truncated
-/// to the second, `4s`.
+/// An age in Go's form: rounded to the whole minute (half a minute rounds up), `31m0s`; below one minute truncated to
+/// the second, `4s`.
 pub fn format_minutes(duration: Duration) -> String {
     if duration < Duration::from_secs(60) {
         return format(Duration::from_secs(duration.as_secs()));

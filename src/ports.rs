@@ -1,7 +1,7 @@
 //! Ports: the traits through which a supervisor reaches the world, and the facts about its town.
 //!
-//! Nothing here changes except behind methods: the settings in force (the root replaces them), the open
-//! [`Problems`] and the [`Writes`] that are retried. It must not grow decisions or registers.
+//! Nothing here changes except behind methods: the settings in force (the root replaces them), the open [`Problems`]
+//! and the [`Writes`] that are retried. It must not grow decisions or registers.
 
 pub mod bead_store;
 pub mod convoy_store;

@@ -1,7 +1,7 @@
 //! The adapter that opens bead databases: SQLite, as used by `bd` 0.47 to 0.49.
 //!
-//! Each query opens the database read-only and closes it again: nothing is kept open that could block a writer, and
-//! a database that `bd` replaces is seen at once. A query is short and runs on a blocking thread, one at a time, so
+//! Each query opens the database read-only and closes it again: nothing is kept open that could block a writer, and a
+//! database that `bd` replaces is seen at once. A query is short and runs on a blocking thread, one at a time, so
 //! that queries to a hanging disk do not pile up. It must never create a database, nor wait long for anything: a
 //! query that cannot be answered soon fails, and the caller tries again later.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that opens bead databases")]

@@ -1,10 +1,10 @@
 //! Terminal: makes text from other sources harmless for a reader at a terminal. Pure.
 //!
 //! Titles of beads, paths, names of sessions and agents' output come from others. A control character in them moves
-//! the cursor, changes a title or a colour, or types for the reader; a character that reverses the direction of
-//! text or has no width makes it look like another. Everything that is shown to people passes through here: a path
-//! before it becomes part of a sentence ([`path`]), a report as a value before our own text is put around it
-//! ([`report`]), and all output ([`lines`], [`Passed`], [`json`]).
+//! the cursor, changes a title or a colour, or types for the reader; a character that reverses the direction of text
+//! or has no width makes it look like another. Everything that is shown to people passes through here: a path before
+//! it becomes part of a sentence ([`path`]), a report as a value before our own text is put around it ([`report`]),
+//! and all output ([`lines`], [`Passed`], [`json`]).
 
 use std::{
     io::{self, Write},

@@ -1,5 +1,4 @@
-//! Pre-sync on real git repositories: unfinished operations are never touched, and no repository but the agent's
-//! own.
+//! Pre-sync on real git repositories: unfinished operations are never touched, and no repository but the agent's own.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The cost of detecting Gas Town's commands on a machine with thousands of processes, on which others start all
-//! the time.
+//! The cost of detecting Gas Town's commands on a machine with thousands of processes, on which others start all the
+//! time.
 //!
 //! Each time a process opens the file of `gt`, the supervisor searches for it among the young processes.
 

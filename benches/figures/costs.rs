@@ -1,5 +1,5 @@
-//! The time that the stand-ins, git, tmux and the kernel take while the supervisor replaces an agent: the part of
-//! the figures that is not the supervisor's own.
+//! The time that the stand-ins, git, tmux and the kernel take while the supervisor replaces an agent: the part of the
+//! figures that is not the supervisor's own.
 
 use std::{
     process::{Command, Stdio},

@@ -2,9 +2,9 @@
 //! which each death was noticed and confirmed, and at which the session of its successor existed.
 //!
 //! The times are those of the supervisor's log lines, compared with the time right before the signal is sent: one
-//! clock, and each line is written microseconds after its event. The settings are the defaults except for the
-//! number of deaths in a mass death: many deaths in half a minute would have their restarts paced. Each agent dies
-//! once, so that no restart has to wait for another.
+//! clock, and each line is written microseconds after its event. The settings are the defaults except for the number
+//! of deaths in a mass death: many deaths in half a minute would have their restarts paced. Each agent dies once, so
+//! that no restart has to wait for another.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,6 +1,5 @@
-//! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own. The supervisor keeps
-//! them alive while things go wrong, and everything is removed at the end. `cargo run --release --example
-//! demo_town`
+//! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own. The supervisor keeps them
+//! alive while things go wrong, and everything is removed at the end. `cargo run --release --example demo_town`
 //!
 //! One binary plays all parts, selected by its name: the agents, `gt` and `bd` ([`standin`]), the supervisor (the
 //! library, as its own command runs it), and otherwise the narrator of the [`story`]. Nothing outside the town's

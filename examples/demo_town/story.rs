@@ -1,5 +1,5 @@
-//! The story: what goes wrong in the town, and what the supervisor does about it. Each line is printed only after
-//! its event was seen; an event that is not seen in time ends the story.
+//! The story: what goes wrong in the town, and what the supervisor does about it. Each line is printed only after its
+//! event was seen; an event that is not seen in time ends the story.
 
 use std::{
     collections::BTreeMap,
@@ -69,8 +69,8 @@ const POLECATS: [Polecat; 2] = [
 /// How long to wait for anything that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// The deacon's limits are shorter than usual (15 and 30 minutes), the pause in a fresh start is longer, and boot
-/// is off: an AI that checks the deacon has nothing to do here.
+/// The deacon's limits are shorter than usual (15 and 30 minutes), the pause in a fresh start is longer, and boot is
+/// off: an AI that checks the deacon has nothing to do here.
 pub fn settings() -> Value {
     json!({
         "boot": {"enabled": false},

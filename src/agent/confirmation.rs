@@ -1,8 +1,8 @@
 //! Confirmation: is an apparent death a real one?
 //!
 //! A death is noticed within milliseconds, but Gas Town's own commands kill sessions on purpose and report it only
-//! afterwards. So the supervisor probes a second time before it acts. This module judges that probe, and is pure.
-//! The [`lifecycle`](super::lifecycle) decides when to probe and what follows.
+//! afterwards. So the supervisor probes a second time before it acts. This module judges that probe, and is pure. The
+//! [`lifecycle`](super::lifecycle) decides when to probe and what follows.
 
 use std::time::Duration;
 
@@ -158,8 +158,8 @@ pub struct FirstProbe<'a> {
     pub identity: &'a Identity,
     /// How long ago its end was noticed.
     pub ago: Duration,
-    /// The commands of Gas Town that were running when its end was noticed, or had been just before, whichever
-    /// agents they were about.
+    /// The commands of Gas Town that were running when its end was noticed, or had been just before, whichever agents
+    /// they were about.
     pub involved: &'a [Operation],
     /// Whether the state file said `stopped` already when the agent was last seen alive, so that the word says
     /// nothing about this end.

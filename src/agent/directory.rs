@@ -1,15 +1,14 @@
 //! The directory: which agent has which session, and which actor.
 //!
-//! A message for one agent goes directly to its actor: a death by the name of the session, a request or a heartbeat
-//! by the agent's identity. An actor registers its agent when it is created, and its successor replaces it.
-//! Supervisors register the other actors by name, so that a status report can ask each of them directly.
+//! A message for one agent goes directly to its actor: a death by the name of the session, a request or a heartbeat by
+//! the agent's identity. An actor registers its agent when it is created, and its successor replaces it. Supervisors
+//! register the other actors by name, so that a status report can ask each of them directly.
 //!
-//! An agent also claims its session's name, so that no two agents are supervised under one name. tmux knows
-//! sessions by name only, and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the
-//! witness of rig `a-b`; `x.y` and `x_y`, as tmux turns dots into underscores. Ending one would end the other, so
-//! neither is started, nudged or ended while both exist. A claim outlives the actor: if a crash released it, the
-//! other agent would be touched until the actor is back. The caller that knows that the agent no longer exists
-//! releases the claim.
+//! An agent also claims its session's name, so that no two agents are supervised under one name. tmux knows sessions by
+//! name only, and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`;
+//! `x.y` and `x_y`, as tmux turns dots into underscores. Ending one would end the other, so neither is started, nudged
+//! or ended while both exist. A claim outlives the actor: if a crash released it, the other agent would be touched until
+//! the actor is back. The caller that knows that the agent no longer exists releases the claim.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,8 +105,7 @@ impl Directory {
         })
     }
 
-    /// Sends a message to the actor of the agent that has this session; if several claim it, to the first that
-    /// runs.
+    /// Sends a message to the actor of the agent that has this session; if several claim it, to the first that runs.
     pub fn send_to_session(&self, session: &str, message: Broadcast) -> bool {
         let claimed = self.locked().sessions.get(session).cloned().unwrap_or_default();
         claimed.iter().any(|identity| self.send(identity, message.clone()))

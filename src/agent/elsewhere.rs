@@ -6,9 +6,9 @@
 //! table: for a process that was started as this agent, by its environment, or for its program in its directory. An
 //! agent that is found is not started again.
 //!
-//! The agent's children inherit its environment, so that alone proves nothing: the process must be what a tmux
-//! server runs in a pane, or else the agent's own program. `judge` interprets the search, and is pure; nothing here
-//! starts or ends anything.
+//! The agent's children inherit its environment, so that alone proves nothing: the process must be what a tmux server
+//! runs in a pane, or else the agent's own program. `judge` interprets the search, and is pure; nothing here starts
+//! or ends anything.
 
 use std::{
     collections::BTreeSet,
@@ -31,8 +31,8 @@ pub fn in_sight(deps: &Deps, spec: &AgentSpec) {
     deps.problems.clear(&spec.problem_key("elsewhere"));
 }
 
-/// Why an agent without a session must not be started: it runs elsewhere, or that could not be found out. `None`
-/// when it may be, by a search that began at most this long ago.
+/// Why an agent without a session must not be started: it runs elsewhere, or that could not be found out. `None` when
+/// it may be, by a search that began at most this long ago.
 pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option<String> {
     let found = match search(deps, spec, at_most).await {
         // It may have ended since.

@@ -1,8 +1,8 @@
 //! Foreign: sessions with our agents' names that belong to another town.
 //!
 //! Several towns may share a tmux server, and some names are the same in all of them (`hq-deacon`). An agent's
-//! session has its town in its environment. A session that names another existing town is never touched: not
-//! adopted, typed into or ended.
+//! session has its town in its environment. A session that names another existing town is never touched: not adopted,
+//! typed into or ended.
 
 use std::{
     io,
@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// The other town that a session belongs to, by the towns its environment names, in order of weight. `None` when it
-/// is this town's or nobody's: the name of a town that no longer exists does not count. An error when that could
-/// not be found out.
+/// is this town's or nobody's: the name of a town that no longer exists does not count. An error when that could not
+/// be found out.
 pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io::Result<Option<PathBuf>> {
     for town in named.iter().filter(|town| town.is_absolute()) {
         if is_this(files, root, town).await? {

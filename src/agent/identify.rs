@@ -31,8 +31,8 @@ pub enum Unidentified {
 }
 
 /// The agent that `text` names, given the town's rigs. `<rig>/<name>` is the polecat of this name when it has a
-/// directory (`<rig>/polecats/<name>`), else the crew member when that has one (`<rig>/crew/<name>`). A name with
-/// its role is accepted whether or not there is a directory.
+/// directory (`<rig>/polecats/<name>`), else the crew member when that has one (`<rig>/crew/<name>`). A name with its
+/// role is accepted whether or not there is a directory.
 pub async fn identify(deps: &Deps, text: &str, rigs: &[RigName]) -> Result<Identity, Unidentified> {
     let cut = || text.chars().take(200).collect::<String>();
     let (rig, name) = match spelled(text, rigs) {

@@ -1,5 +1,5 @@
-//! Incidents: the open conditions of agents that were mailed, so that no mail is sent twice, also across a restart
-//! of the supervisor.
+//! Incidents: the open conditions of agents that were mailed, so that no mail is sent twice, also across a restart of
+//! the supervisor.
 //!
 //! An agent has one incident at a time, about the work on its hook, and each of its conditions is mailed once. It
 //! records what was mailed and must not decide whether to mail.

@@ -1,7 +1,7 @@
 //! Kill: the only way to end an agent, with everything it started.
 //!
-//! It removes what would bring the agent back, then ends the processes of all panes, deepest first, then exactly
-//! that session. The caller has decided, and checked right before, that the agent may be ended.
+//! It removes what would bring the agent back, then ends the processes of all panes, deepest first, then exactly that
+//! session. The caller has decided, and checked right before, that the agent may be ended.
 
 use super::confirmation::SessionKey;
 use crate::{deps::Deps, sessions::Session};

@@ -1,9 +1,9 @@
 //! The lifecycle: the one state machine of every agent the supervisor keeps running.
 //!
 //! An event goes in (an observation, the end of a start, the wish for a replacement) and a [`Step`] comes out: what
-//! to do next, and what happened. The state holds the data of that state only. Everything else that is reported
-//! about an agent (status, log, events, mails) is a rendering of the [`Reason`]s given here, so that confirmation,
-//! backoff, gate, hold and crash loop live in one place for all roles.
+//! to do next, and what happened. The state holds the data of that state only. Everything else that is reported about
+//! an agent (status, log, events, mails) is a rendering of the [`Reason`]s given here, so that confirmation, backoff,
+//! gate, hold and crash loop live in one place for all roles.
 //!
 //! It must not wait, read a clock, or touch anything: `now`, the policy and the jitter are passed in.
 
@@ -79,13 +79,12 @@ pub struct Lifecycle {
     out_of_sight: bool,
     /// Its last start was given up, whatever that left behind.
     gave_up: bool,
-    /// When the last start ended, or the newest probe that was used began (monotonic); older probes are out of
-    /// date.
+    /// When the last start ended, or the newest probe that was used began (monotonic); older probes are out of date.
     settled_at: Duration,
     /// The commands that were running when an earlier owner noticed an end that it could not judge any more.
     suspects: Vec<Operation>,
-    /// It was seen alive, by us or by an earlier supervisor, and its end is not accounted for. Only then is its end
-    /// a death: an agent does not die twice, nor of an intended stop.
+    /// It was seen alive, by us or by an earlier supervisor, and its end is not accounted for. Only then is its end a
+    /// death: an agent does not die twice, nor of an intended stop.
     missed: bool,
     /// What happened in the current step; returned with it.
     reasons: Vec<Reason>,
@@ -119,8 +118,8 @@ impl Lifecycle {
         }
     }
 
-    /// An agent that an earlier actor or supervisor had. What still holds of its state is continued, but it is
-    /// probed first.
+    /// An agent that an earlier actor or supervisor had. What still holds of its state is continued, but it is probed
+    /// first.
     pub fn resumed(history: RestartHistory, before: Before, now: Now) -> Self {
         let Before { lifecycle, hold, wait, missed } = before;
         let (state, suspects) = match (hold, lifecycle.map(|it| it.handed_over(now)), wait) {
@@ -347,8 +346,8 @@ impl Lifecycle {
         }
         self.gave_up = false;
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
-        // `gt witness restart` notes `stopped`, starts, and notes `running` shortly after. A later stop by hand
-        // must not be judged by a probe in between.
+        // `gt witness restart` notes `stopped`, starts, and notes `running` shortly after. A later stop by hand must
+        // not be judged by a probe in between.
         if said_stopped { Decision::ProbeAgain(STATE_FILE_SETTLES) } else { Decision::Leave }
     }
 }

@@ -1,7 +1,7 @@
 //! Liveness: whether an agent lives in its session, judged by the processes in the session's panes.
 //!
-//! A wrong "dead" kills a healthy agent. So a name can only show that a process *is* the agent, never that it is
-//! not. The process we started in a pane is the agent whatever its name, and an agent is dead only when nothing but
+//! A wrong "dead" kills a healthy agent. So a name can only show that a process *is* the agent, never that it is not.
+//! The process we started in a pane is the agent whatever its name, and an agent is dead only when nothing but
 //! [shells](is_shell) is left. Everything else is unknown. A silent agent is not dead: the screen is not used here.
 
 use std::{
@@ -78,8 +78,7 @@ pub fn are_shells(names: &[String]) -> bool {
     !names.is_empty() && names.iter().all(|name| is_shell_name(name))
 }
 
-/// A login shell has a `-` before its name; some systems write the version into the file's name (`zsh-5.9`,
-/// `ksh93`).
+/// A login shell has a `-` before its name; some systems write the version into the file's name (`zsh-5.9`, `ksh93`).
 fn is_shell_name(name: &str) -> bool {
     let name = base_name(name).trim_start_matches('-');
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-+".contains(c));
@@ -145,10 +144,9 @@ fn is_version(name: &str) -> bool {
     all_digits && parts == 3
 }
 
-/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its
-/// screen. It is the pane in which the process that we started still runs, whatever program that is now; else one
-/// in which a process has one of the agent's names. Of several (a person's own `node` beside the agent) it is the
-/// oldest.
+/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen.
+/// It is the pane in which the process that we started still runs, whatever program that is now; else one in which a
+/// process has one of the agent's names. Of several (a person's own `node` beside the agent) it is the oldest.
 pub fn agent_pane<'a>(
     panes: &'a [Pane],
     trees: &BTreeMap<u32, Vec<Process>>,

@@ -28,8 +28,8 @@ pub struct IncidentMail {
 }
 
 /// Sends a mail, unless it was sent before. It counts as sent on disk before it is sent, so that a crash in between
-/// does not duplicate it; when the disk cannot be written, memory has to do. A mail that is known to have failed
-/// may be tried again.
+/// does not duplicate it; when the disk cannot be written, memory has to do. A mail that is known to have failed may
+/// be tried again.
 pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     let now = deps.now().wall;
     let begin = |it: &mut _| Incident::begin(it, mail.condition, &mail.hook, now);

@@ -1,7 +1,7 @@
 //! Agents: the one lifecycle of every agent, whatever its role.
 //!
-//! [`program`] says which program an agent is and how to call it, [`liveness`] whether it lives, [`restart`] when
-//! it may be restarted, and [`lifecycle`] what happens to it next. The other modules start, nudge and end it.
+//! [`program`] says which program an agent is and how to call it, [`liveness`] whether it lives, [`restart`] when it
+//! may be restarted, and [`lifecycle`] what happens to it next. The other modules start, nudge and end it.
 //! [Roles](crate::roles) only add their guards. Nothing here may treat one rig differently from another.
 
 pub mod actor;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::liveness::{ProcessNames, agent_pane};
 use crate::sessions::{PaneTarget, scan::Scan};
 
-/// The names that the last probe searched for. A process with one of them is the agent, whatever the settings say
-/// by now, so a heartbeat reads no settings for healthy agents.
+/// The names that the last probe searched for. A process with one of them is the agent, whatever the settings say by
+/// now, so a heartbeat reads no settings for healthy agents.
 #[derive(Debug, Clone, Default)]
 pub struct KnownNames(Arc<Mutex<Option<ProcessNames>>>);
 

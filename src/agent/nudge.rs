@@ -1,10 +1,10 @@
 //! Nudge: types a message into the pane an agent lives in, so that it arrives whole and exactly once.
 //!
 //! The text is pasted literally, and Enter follows after `nudge.paste_settle`. Escape is pressed before Enter only
-//! when the screen shows vim's insert mode, and never while work is in progress. The agent's pane and screen are
-//! read right before each key. Nothing is typed when no agent is found, as the pane may be a person's shell, or
-//! when a question shows, as the keys would answer it. Nudges to one session take turns, so they never interleave.
-//! It must not decide whether to nudge.
+//! when the screen shows vim's insert mode, and never while work is in progress. The agent's pane and screen are read
+//! right before each key. Nothing is typed when no agent is found, as the pane may be a person's shell, or when a
+//! question shows, as the keys would answer it. Nudges to one session take turns, so they never interleave. It must
+//! not decide whether to nudge.
 
 use std::time::Duration;
 

@@ -35,11 +35,10 @@ use crate::{
 pub struct How {
     /// The scan to use; `None` reads afresh.
     pub scan: Option<Arc<Scan>>,
-    /// A decision depends on this probe. Running commands are read first, so that everything else is read after
-    /// they ended, and the agent's work is read too.
+    /// A decision depends on this probe. Running commands are read first, so that everything else is read after they
+    /// ended, and the agent's work is read too.
     pub thorough: bool,
-    /// A request depends on this probe: an agent without a session is searched for, whether or not it may be
-    /// started.
+    /// A request depends on this probe: an agent without a session is searched for, whether or not it may be started.
     pub for_request: bool,
     /// The report of its end, if there was one.
     pub death: Option<Death>,
@@ -201,8 +200,8 @@ pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarg
     presence(deps, spec, glimpse, &KnownNames::default()).await
 }
 
-/// Whether a session of a scan has no process left that could be an agent, so that a full probe is worthwhile.
-/// Cheap, and proves nothing.
+/// Whether a session of a scan has no process left that could be an agent, so that a full probe is worthwhile. Cheap,
+/// and proves nothing.
 pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
     let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else {
         return false;

@@ -1,10 +1,9 @@
 //! Owner: the only component that may start, nudge and end an agent; part of the agent's actor.
 //!
 //! It feeds observations to the [lifecycle](super::lifecycle) and carries out its decisions, one at a time: at most
-//! one start, one timer and one thorough probe at any moment. A trigger during a probe waits for that probe: if
-//! each trigger restarted it, it would never finish. All slow work runs in tasks that end in an [`OwnerEvent`],
-//! which the actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the
-//! role.
+//! one start, one timer and one thorough probe at any moment. A trigger during a probe waits for that probe: if each
+//! trigger restarted it, it would never finish. All slow work runs in tasks that end in an [`OwnerEvent`], which the
+//! actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,9 +1,9 @@
 //! Permission: may anything be started, nudged or ended here, now?
 //!
-//! One answer from the operational gate and the switches: the emergency stop, a running `gt down`, the rig parked
-//! or docked, the patrol disabled, the deacon paused, another agent of the same session name. What could not be
-//! read is unknown, and unknown permits nothing. It is evaluated for each decision and again right before each act,
-//! as other programs write these files. It must not act.
+//! One answer from the operational gate and the switches: the emergency stop, a running `gt down`, the rig parked or
+//! docked, the patrol disabled, the deacon paused, another agent of the same session name. What could not be read is
+//! unknown, and unknown permits nothing. It is evaluated for each decision and again right before each act, as other
+//! programs write these files. It must not act.
 
 use std::{io, path::Path};
 

@@ -32,8 +32,8 @@ pub enum Phase {
     Held,
     /// It was restarted too often, and will be tried again later.
     CrashLoop,
-    /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, running
-    /// `gt down`, patrol switched off, another agent of its session's name.
+    /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, running `gt
+    /// down`, patrol switched off, another agent of its session's name.
     Paused,
     /// It does not run and is not needed.
     Absent,
@@ -58,8 +58,8 @@ impl Phase {
         }
     }
 
-    /// The phase of this lifecycle. An agent that is being confirmed, started or held keeps its phase when it
-    /// cannot be seen for a while; one that is alive or absent becomes unknown.
+    /// The phase of this lifecycle. An agent that is being confirmed, started or held keeps its phase when it cannot
+    /// be seen for a while; one that is alive or absent becomes unknown.
     pub(crate) fn of(lifecycle: &Lifecycle) -> Phase {
         match lifecycle.state() {
             State::Unseen => Phase::Unknown,
@@ -164,8 +164,8 @@ impl fmt::Display for WaitsFor {
     }
 }
 
-/// The earliest time at which it is tried again by itself: the end of a wait, of a hold or of a crash loop; else
-/// the end of its backoff. `None` when something else has to happen first.
+/// The earliest time at which it is tried again by itself: the end of a wait, of a hold or of a crash loop; else the
+/// end of its backoff. `None` when something else has to happen first.
 pub fn next_try(lifecycle: &Lifecycle, now: Timestamp) -> Option<Timestamp> {
     match until(lifecycle.state()) {
         Some(until) => Some(until),

@@ -50,8 +50,7 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
             return; // `bd` commits and pulls too
         }
     }
-    // It takes turns with other runs of `bd` in its rig; one that hangs holds its turn no longer than its own
-    // limit.
+    // It takes turns with other runs of `bd` in its rig; one that hangs holds its turn no longer than its own limit.
     let database = deps.database_of_prefix(&spec.prefix);
     match bd::run(deps, &["sync"], &[database].into(), directory).await {
         // Reported already, once for all uses of `bd`.
@@ -101,8 +100,8 @@ async fn fetch_and_pull(
     }
 }
 
-/// Aborts a rebase of ours that stopped halfway, so that the agent does not start in it. A rebase that somebody
-/// else began at the same time is left alone: the last move of HEAD must be our own pull's, by its reflog.
+/// Aborts a rebase of ours that stopped halfway, so that the agent does not start in it. A rebase that somebody else
+/// began at the same time is left alone: the last move of HEAD must be our own pull's, by its reflog.
 async fn give_up_our_rebase(worktree: &Worktree<'_>, mark: &str) -> Result<(), String> {
     let failed = |error: CommandError| error.to_string();
     let Some(what) = worktree.in_progress().await? else { return Ok(()) };

@@ -59,8 +59,8 @@ fn set<T: Ord + Borrow<Q>, Q: Ord + ToOwned<Owned = T> + ?Sized>(
     }
 }
 
-/// The program of this agent, by the files as they are now and its role bead as last read. Its command is the path
-/// at which it was found.
+/// The program of this agent, by the files as they are now and its role bead as last read. Its command is the path at
+/// which it was found.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let paths = &deps.paths;
     let town = Sources {
@@ -101,8 +101,8 @@ fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Reso
     resolution.on_path = true;
 }
 
-/// Runs the rule, which asks about `PATH` synchronously, while only ports can answer: the commands it asked about
-/// are located, and it runs again until it asks about no new one.
+/// Runs the rule, which asks about `PATH` synchronously, while only ports can answer: the commands it asked about are
+/// located, and it runs again until it asks about no new one.
 async fn resolve_with_path(
     deps: &Deps,
     spec: &AgentSpec,

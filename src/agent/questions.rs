@@ -2,9 +2,8 @@
 //!
 //! A key pressed at a question chooses something: Enter the option under the cursor, Escape often the end of the
 //! program. So a menu is never taken for a prompt, and an answer moves the cursor one step at a time and reads its
-//! position after each. The texts are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1 to
-//! 0.33. What an agent *says* about menus is no question: a menu is the last thing on its screen, with no prompt
-//! below it.
+//! position after each. The texts are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1 to 0.33.
+//! What an agent *says* about menus is no question: a menu is the last thing on its screen, with no prompt below it.
 
 use std::sync::LazyLock;
 

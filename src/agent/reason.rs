@@ -1,8 +1,7 @@
 //! Reasons: everything that can happen to an agent, each with a code for machines. `wording` has their texts.
 //!
-//! The [`lifecycle`](super::lifecycle) gives a list of them with each step, in order. Log, history, `status`, the
-//! event log and mails are renderings of that list. A reason carries data and no text; nothing may be decided by
-//! its text.
+//! The [`lifecycle`](super::lifecycle) gives a list of them with each step, in order. Log, history, `status`, the event
+//! log and mails are renderings of that list. A reason carries data and no text; nothing may be decided by its text.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The restart policy: whether an agent that ended may be started again now, later, or not by itself any more.
 //!
-//! Plain arithmetic over an agent's [`RestartHistory`], the time and the policy, modelled on OTP's `supervisor`.
-//! The first restart comes at once, further ones after a delay that doubles. Too many within a window are a crash
-//! loop, which is held and tried again later, never given up. A long life clears the history. Nothing here may read
-//! a clock or a file; the jitter is passed in.
+//! Plain arithmetic over an agent's [`RestartHistory`], the time and the policy, modelled on OTP's `supervisor`. The
+//! first restart comes at once, further ones after a delay that doubles. Too many within a window are a crash loop,
+//! which is held and tried again later, never given up. A long life clears the history. Nothing here may read a clock
+//! or a file; the jitter is passed in.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A role: what one kind of agent does beyond every other agent, as a value with hooks that its actor calls.
 //!
-//! Every method has a default, which witness, refinery, crew member and mayor use. A role must not start, type to
-//! or end an agent: only the [`Owner`] does.
+//! Every method has a default, which witness, refinery, crew member and mayor use. A role must not start, type to or
+//! end an agent: only the [`Owner`] does.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -65,8 +65,7 @@ pub trait Role: Send + 'static {
         None
     }
 
-    /// The agent was probed, and its owner has applied the observation; `_more` is what [`observe`](Self::observe)
-    /// read.
+    /// The agent was probed, and its owner has applied the observation; `_more` is what [`observe`](Self::observe) read.
     fn observed(&mut self, _: &mut Agent, _: &Observation, _more: Option<RoleEvent>) {}
 
     /// A start of its owner ended. Returns whether to probe the agent now.

@@ -1,8 +1,8 @@
 //! Role beads: what the town's ledger says about starting agents of a role, beyond the built-in ways.
 //!
-//! Each role may have a bead, `hq-<role>-role` or, before Gas Town 0.2.6, `gt-<role>-role`, with the label
-//! `gt:role`. [`description`] parses its text; [`overrides`] applies it to one agent. Role beads are read ahead and
-//! cached: a start never waits for `bd`, and what cannot be read changes nothing.
+//! Each role may have a bead, `hq-<role>-role` or, before Gas Town 0.2.6, `gt-<role>-role`, with the label `gt:role`.
+//! [`description`] parses its text; [`overrides`] applies it to one agent. Role beads are read ahead and cached: a
+//! start never waits for `bd`, and what cannot be read changes nothing.
 
 use std::collections::BTreeMap;
 

@@ -133,8 +133,8 @@ impl Start<'_> {
         self.order.attempt != Attempt::Asked && self.deps.requests.next(&self.spec.identity).is_some()
     }
 
-    /// Its work was read right before the start was ordered; waiting for a slot or a remote may have taken minutes
-    /// since.
+    /// Reads its work again: it was read right before the start was ordered, and waiting for a slot or a remote may
+    /// have taken minutes since.
     async fn still_wanted(&self, ordered: crate::clock::Now) -> Step<()> {
         let asked = self.order.attempt == Attempt::Asked;
         let fresh = self.deps.now().since(ordered) < WORK_IS_FRESH;
@@ -182,7 +182,7 @@ impl Start<'_> {
         }
     }
 
-    /// No pane shows it: it may run elsewhere.
+    /// Checks that it does not run where no pane shows it.
     async fn runs_nowhere_else(&self) -> Step<()> {
         let found = elsewhere::why_not(self.deps, self.spec, elsewhere::JUST_SEARCHED).await;
         found.map_or(Ok(()), |why| Err(StartEnd::Unclear(why)))

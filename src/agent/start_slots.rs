@@ -1,7 +1,7 @@
 //! Start slots: how many starts may wait for an agent's first process at once, and which start is next.
 //!
-//! Agents that the town depends on go first: a deacon does not wait behind fifty polecats. A start holds a slot
-//! only while it waits for the agent's process.
+//! Agents that the town depends on go first: a deacon does not wait behind fifty polecats. A start holds a slot only
+//! while it waits for the agent's process.
 
 use std::{
     collections::BTreeMap,

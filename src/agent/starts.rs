@@ -1,8 +1,7 @@
 //! Starts: what the starts of all agents share, so that they do not interfere with each other.
 //!
-//! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that
-//! two texts never interleave, and which tmux server has this town's key bindings, so that each server gets them
-//! once.
+//! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
+//! texts never interleave, and which tmux server has this town's key bindings, so that each server gets them once.
 
 use std::{
     collections::BTreeMap,

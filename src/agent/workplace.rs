@@ -21,8 +21,8 @@ use crate::{
     town::identity::{Identity, Role},
 };
 
-/// The directory (the role bead's, when that names one), or how the start ends without one. A question that could
-/// not be answered is not the same as a "no".
+/// The directory (the role bead's, when that names one), or how the start ends without one. A question that could not
+/// be answered is not the same as a "no".
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     let directory = directory(deps, spec).await?;
     if spec.identity.role() == Role::Polecat {

@@ -1,7 +1,7 @@
 //! Worktree: git in an agent's own worktree, and never in a repository around it.
 //!
-//! A directory without a repository of its own is part of the repository that contains it, often the whole town's.
-//! So git is asked first for the top of its worktree, and cannot search above it afterwards. Git is also asked for
+//! A directory without a repository of its own is part of the repository that contains it, often the whole town's. So
+//! git is asked first for the top of its worktree, and cannot search above it afterwards. Git is also asked for
 //! operations in progress: a linked worktree stores its state elsewhere.
 
 use std::{
@@ -73,8 +73,8 @@ impl<'a> Worktree<'a> {
         }
     }
 
-    /// The unfinished operation in this worktree, if any; nothing may be pulled meanwhile. An error when that is
-    /// not known.
+    /// The unfinished operation in this worktree, if any; nothing may be pulled meanwhile. An error when that is not
+    /// known.
     pub async fn in_progress(&self) -> Result<Option<&'static str>, String> {
         let failed = |error: CommandError| error.to_string();
         let paths = IN_PROGRESS.iter().flat_map(|(path, _)| ["--git-path", path]);

@@ -1,9 +1,9 @@
 //! The command line: one file for each subcommand, and what they share.
 //!
-//! Exit codes: 0 success, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes
-//! on the library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] turns it into 3. A command that
-//! also has an answer without a supervisor returns the code itself. The colours of the help are clap's, which
-//! respects `NO_COLOR`.
+//! Exit codes: 0 success, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on
+//! the library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] turns it into 3. A command that also
+//! has an answer without a supervisor returns the code itself. The colours of the help are clap's, which respects
+//! `NO_COLOR`.
 
 use std::{
     io::{self, Write},
@@ -90,8 +90,8 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// The arguments. On wrong usage clap reports it and the process exits with 2; what clap repeats of the arguments
-/// is escaped.
+/// The arguments. On wrong usage clap reports it and the process exits with 2; what clap repeats of the arguments is
+/// escaped.
 fn parsed() -> Arguments {
     let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
     Arguments::try_parse()

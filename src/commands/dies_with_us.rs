@@ -1,12 +1,11 @@
 //! The parent-death signal: the kernel signals a long-running child when the supervisor ends, even by SIGKILL.
 //!
-//! A tmux control client that outlives its supervisor can hang `tmux kill-server`. Only Linux has this signal;
-//! elsewhere the control client exits at the end of its standard input. The signal is sent when the *thread* that
-//! spawned the program ends: spawn it from one that lives as long as the process, never from a pool of blocking
-//! threads. The runtime has one thread, the process's first, so actors spawn children there; a runtime of several
-//! threads would need another solution. If we end before the child has asked for the signal, it is never sent: so
-//! the child then checks its parent, and does not execute the program when that is not us any more. The program's
-//! own children do not get the signal.
+//! A tmux control client that outlives its supervisor can hang `tmux kill-server`. Only Linux has this signal; elsewhere
+//! the control client exits at the end of its standard input. The signal is sent when the *thread* that spawned the
+//! program ends: spawn it from one that lives as long as the process, never from a pool of blocking threads. The runtime
+//! has one thread, the process's first, so actors spawn children there; a runtime of several threads would need another
+//! solution. If we end before the child has asked for the signal, it is never sent: so the child then checks its parent,
+//! and does not execute the program when that is not us any more. The program's own children do not get the signal.
 
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;

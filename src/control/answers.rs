@@ -54,8 +54,7 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .with_state(reporter)
 }
 
-/// Converts the text of refusals that come before our routes (a path that is no UTF-8, a body that is too long) to
-/// JSON.
+/// Converts the text of refusals that come before our routes (a path that is no UTF-8, a body that is too long) to JSON.
 async fn errors_are_json(response: Response) -> Response {
     let status = response.status();
     let (is_error, head) = (status.is_client_error() || status.is_server_error(), response.headers());
@@ -162,8 +161,8 @@ async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, 
     if reporter.tell(message) { answer(&json!({"poked": poked})) } else { wedged() }
 }
 
-/// The agent that a text names, of those that are supervised or have a history. A session's name is the agent's
-/// that has it.
+/// The agent that a text names, of those that are supervised or have a history. A session's name is the agent's that
+/// has it.
 fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
     let in_session = report.agents.iter().find(|agent| agent.session == text);
     let text = in_session.map_or(text, |agent| agent.identity.as_str());

@@ -1,8 +1,8 @@
 //! The client: how our own commands, and programs that use this library, talk to a supervisor.
 //!
 //! It asks the running supervisor, and reads the files of the last one when none runs. The town's lock decides
-//! whether one runs, never a file's content. A supervisor that holds the lock but does not answer is reported
-//! within 2 s. The client must not start or stop anything.
+//! whether one runs, never a file's content. A supervisor that holds the lock but does not answer is reported within
+//! 2 s. The client must not start or stop anything.
 
 use std::{
     path::{Path, PathBuf},
@@ -132,8 +132,8 @@ struct Cleared {
 }
 
 impl Client {
-    /// The client for the town in this directory; `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or
-    /// the one around the working directory.
+    /// The client for the town in this directory; `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or the
+    /// one around the working directory.
     ///
     /// # Errors
     /// [`ClientError::NoTown`]. A town without a supervisor is no error.
@@ -165,8 +165,8 @@ impl Client {
     /// `gt-gastown-witness`).
     ///
     /// # Errors
-    /// [`ClientError::UnknownAgent`]; [`ClientError::Unresponsive`] when the supervisor does not answer and the
-    /// files do not know the agent.
+    /// [`ClientError::UnknownAgent`]; [`ClientError::Unresponsive`] when the supervisor does not answer and the files
+    /// do not know the agent.
     pub async fn explain(&self, agent: &str) -> Result<Answer<Explanation>, ClientError> {
         let left = || left_behind::explanation(&Disk, &self.paths, agent);
         match self.get(&format!("/v1/agents/{}", in_path(agent))).await {
@@ -184,8 +184,8 @@ impl Client {
         }
     }
 
-    /// Clears what delays the start of an agent (`None`: of all agents): a backoff, a crash loop, a hold. Returns
-    /// the agents that had something to clear.
+    /// Clears what delays the start of an agent (`None`: of all agents): a backoff, a crash loop, a hold. Returns the
+    /// agents that had something to clear.
     ///
     /// # Errors
     /// When no supervisor carried it out.

@@ -1,9 +1,9 @@
 //! Connections: serves every client at a bounded cost.
 //!
 //! A client may send garbage, endless headers, or nothing; it may not read; it may connect a thousand times. Each
-//! connection has a small buffer and a time limit. When there are too many, one is closed: the oldest that never
-//! sent a request, else the oldest that does not read the event stream, else the oldest. So a new client is always
-//! served, and silent clients cannot push out active ones. This module must not know what is requested.
+//! connection has a small buffer and a time limit. When there are too many, one is closed: the oldest that never sent
+//! a request, else the oldest that does not read the event stream, else the oldest. So a new client is always served,
+//! and silent clients cannot push out active ones. This module must not know what is requested.
 
 use std::{
     sync::{

@@ -1,7 +1,7 @@
 //! Gather: builds the status of the whole town by asking all actors directly, at the same time.
 //!
-//! Actors answer at once, whatever they are doing. An actor that does not answer within the limit is shown as
-//! silent; its agent is still shown, with the last known state. This module must not ask one actor for another.
+//! Actors answer at once, whatever they are doing. An actor that does not answer within the limit is shown as silent;
+//! its agent is still shown, with the last known state. This module must not ask one actor for another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -51,8 +51,8 @@ impl Client {
         // An answer may be this old. After this time, a reading that the answer does not include yet reads the
         // current settings.
         sleep(FRESH).await;
-        // HUP ends programs that do not expect it, including the original `gt daemon`; only this supervisor has
-        // this socket.
+        // HUP ends programs that do not expect it, including the original `gt daemon`; only this supervisor has this
+        // socket.
         let before = settings(paths).await.map_err(|why| {
             ClientError::Unresponsive(match original::running_as(pid) {
                 Some(original) => format!("{original}; no signal was sent"),

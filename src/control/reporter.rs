@@ -1,7 +1,6 @@
 //! Reporter: gathers the report, once for all clients that ask at the same time (single-flight).
 //!
-//! The actors are asked again only when the last report is older than [`FRESH`]. No client waits longer than the
-//! limit.
+//! The actors are asked again only when the last report is older than [`FRESH`]. No client waits longer than the limit.
 
 use std::{
     sync::{

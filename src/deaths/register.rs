@@ -3,9 +3,9 @@
 //! It is a register and not an actor's state, so that a restart that follows a death immediately is already paced,
 //! and so that it survives the crash of any actor. It also holds the reports that are not out yet, in two stages.
 //! *Unreported*: the actor still searches for the cause, and its next incarnation can repeat that. *Undelivered*,
-//! after the log line: the event is handed out once, right before it is written. The alert for `notify.command`
-//! stays until the command has exited, so that only a command that was killed together with the actor runs again.
-//! So nothing is reported twice, and nothing is lost.
+//! after the log line: the event is handed out once, right before it is written. The alert for `notify.command` stays
+//! until the command has exited, so that only a command that was killed together with the actor runs again. So
+//! nothing is reported twice, and nothing is lost.
 
 use std::{
     collections::VecDeque,
@@ -111,8 +111,8 @@ impl DeathRegister {
         if inner.window.paced(now) { inner.next_turn.saturating_sub(now.mono) } else { Duration::ZERO }
     }
 
-    /// Takes the turn that [`pace`](Self::pace) returned, so that the next one comes `deaths.paced_restart` later.
-    /// It may be taken at once or when the time has come.
+    /// Takes the turn that [`pace`](Self::pace) returned, so that the next one comes `deaths.paced_restart` later. It
+    /// may be taken at once or when the time has come.
     pub fn take_turn(&self, now: Now, policy: &Policy) {
         let mut inner = self.locked();
         if inner.window.paced(now) {

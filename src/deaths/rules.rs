@@ -1,8 +1,8 @@
 //! The death window: which deaths become an alert, which become its follow-up, and what may have caused them. Pure.
 //!
-//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the
-//! third death comes, and starts over with the fourth: of five sessions that die together it names three. Here one
-//! more window follows the alert, and the deaths in it are reported together. Deaths count by the time they were
+//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the third
+//! death comes, and starts over with the fourth: of five sessions that die together it names three. Here one more
+//! window follows the alert, and the deaths in it are reported together. Deaths count by the time they were
 //! *noticed*; they are confirmed seconds later, and in a different order. Nothing here may act or read a clock.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -13,8 +13,8 @@ use crate::{
     town::{identity::Identity, settings::Deaths as Policy},
 };
 
-/// How much longer than one more window to wait for deaths that were noticed within it: the confirmation of a
-/// polecat takes 5 s and a probe. Never more than the window itself.
+/// How much longer than one more window to wait for deaths that were noticed within it: the confirmation of a polecat
+/// takes 5 s and a probe. Never more than the window itself.
 const STRAGGLERS: Duration = Duration::from_secs(6);
 
 /// A death is confirmed at most this long after it was noticed: 3 minutes while one of Gas Town's commands runs, 1

@@ -1,5 +1,4 @@
-//! Tests of the death window: grids, and a comparison with a model that remembers all deaths and checks all of
-//! them.
+//! Tests of the death window: grids, and a comparison with a model that remembers all deaths and checks all of them.
 
 use super::*;
 

@@ -64,8 +64,8 @@ fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
     AgentSpec { identity, session, prefix: prefix.to_owned() }
 }
 
-/// Checks which program each would be started with. Role beads count as a supervisor last read them. `names` are
-/// the problems with names.
+/// Checks which program each would be started with. Role beads count as a supervisor last read them. `names` are the
+/// problems with names.
 pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
     let _ = deps.starts.role_beads.peek(deps).await;
     let mut known: BTreeMap<(Option<RigName>, Role), Program> = BTreeMap::new();

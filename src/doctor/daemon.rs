@@ -1,8 +1,7 @@
-//! The supervisor: whether one runs (only the lock decides that), and whether the files that show it to others
-//! agree.
+//! The supervisor: whether one runs (only the lock decides that), and whether the files that show it to others agree.
 //!
-//! The lock is probed with a shared lock that is released at once; the lock file is never created. A supervisor
-//! that does not run is not an error.
+//! The lock is probed with a shared lock that is released at once; the lock file is never created. A supervisor that
+//! does not run is not an error.
 
 use std::{
     path::{Path, PathBuf},

@@ -126,8 +126,7 @@ pub async fn holders(path: &Path) -> Vec<u32> {
     found.await.unwrap_or_default()
 }
 
-/// Parses `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:133 0 EOF`; waiting ones have a `->` in the second
-/// field.
+/// Parses `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:133 0 EOF`; waiting ones have a `->` in the second field.
 fn holders_in(locks: &str, device: u64, inode: u64) -> Vec<u32> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let file = format!("{major:02x}:{minor:02x}:{inode}");

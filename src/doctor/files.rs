@@ -83,8 +83,7 @@ impl Examination {
     }
 }
 
-/// Reads both settings files: the settings in them, or `None` when ours is wrong and the supervisor would not
-/// start.
+/// Reads both settings files: the settings in them, or `None` when ours is wrong and the supervisor would not start.
 pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
     let (mut examine, paths) = (Examination::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];

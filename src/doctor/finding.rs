@@ -1,8 +1,8 @@
 //! A finding: one thing that was checked, its state, and what to do about it. Pure; what counts as wrong is each
 //! area's rule.
 //!
-//! A finding quotes text from other sources (names, paths, program output). Each is escaped to one harmless line
-//! when the finding is made, so that it is safe in every output format.
+//! A finding quotes text from other sources (names, paths, program output). Each is escaped to one harmless line when
+//! the finding is made, so that it is safe in every output format.
 
 use std::path::{Path, PathBuf};
 

@@ -99,8 +99,8 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
         let hint = "`gt install` makes a town; --town and GT_TOWN_ROOT need the file";
         findings.push(Area::Town.note(what, hint));
     }
-    // The real ports. tmux is not queried through them, because its adapter would create a session to attach to.
-    // The last value stays readable after its sender is dropped.
+    // The real ports. tmux is not queried through them, because its adapter would create a session to attach to. The
+    // last value stays readable after its sender is dropped.
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, reported) = adapters::deps(paths, settings).await;
     findings.extend(areas(&deps, &reported, &rigs, [read, listed], usable).await);

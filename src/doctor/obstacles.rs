@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// The number of polls of the event log's lock, and the time between them: together as long as every writer waits
-/// for it.
+/// The number of polls of the event log's lock, and the time between them: together as long as every writer waits for
+/// it.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 

@@ -1,10 +1,9 @@
 //! Servers: lists what runs in tmux servers, without leaving a trace.
 //!
 //! Every question is one `tmux -N -S <socket> …`, mostly `list-sessions`, which only connects to a running server,
-//! attaches to nothing and creates nothing. (The supervisor itself creates a session to attach to, which would
-//! leave a trace.) Sockets are named by path, because tmux creates the directory of those it knows by name (3.3a).
-//! The server in use is also asked for its options and its clients, in the same way. [`tmux`](super::tmux) judges
-//! the answers.
+//! attaches to nothing and creates nothing. (The supervisor itself creates a session to attach to, which would leave a
+//! trace.) Sockets are named by path, because tmux creates the directory of those it knows by name (3.3a). The server in
+//! use is also asked for its options and its clients, in the same way. [`tmux`](super::tmux) judges the answers.
 
 use std::{
     path::{Path, PathBuf},

@@ -202,8 +202,8 @@ fn origin(session: &Seen, root: &Path) -> Origin {
     }
 }
 
-/// Findings about other servers: the supervisor does not see agents of this town there. `own` is the server it
-/// uses, and `answer` is that server's.
+/// Findings about other servers: the supervisor does not see agents of this town there. `own` is the server it uses,
+/// and `answer` is that server's.
 pub fn of_others(own: &str, answer: &Answer, others: &Others, town: &Town) -> Vec<Finding> {
     let here = matches!(answer, Answer::Sessions(sessions) if sessions.iter().any(|it| is_ours(it, town)));
     let note = |what: String, hint: &str| Area::Sockets.note(what, hint);

@@ -45,8 +45,8 @@ pub async fn one(ledger: &Ledger, identity: &Identity, prefix: &str) -> Answer<A
     first(futures::future::join_all(ids.iter().map(|id| beads::one(ledger, id))).await)
 }
 
-/// The first agent bead among the answers for all possible ids of one agent, most likely first. When an answer
-/// before it is unknown, the result is unknown.
+/// The first agent bead among the answers for all possible ids of one agent, most likely first. When an answer before
+/// it is unknown, the result is unknown.
 pub fn first(answers: impl IntoIterator<Item = Answer<Bead>>) -> Answer<AgentBead> {
     for answer in answers {
         match answer {

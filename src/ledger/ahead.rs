@@ -1,7 +1,7 @@
 //! Reading ahead: reads many beads at once, only to find out which agents need a probe.
 //!
-//! A run of `bd` for a whole rig costs about 1 s of processor time, most of it for opening its database once for
-//! each id. So the database itself is read when `bd` has one (up to 0.49) and it is known to give the same answer.
+//! A run of `bd` for a whole rig costs about 1 s of processor time, most of it for opening its database once for each
+//! id. So the database itself is read when `bd` has one (up to 0.49) and it is known to give the same answer.
 //! Otherwise `bd` is asked, but only when the database files changed. Before anything is done about an agent, its
 //! beads are read again through `bd`: this reading only nominates.
 

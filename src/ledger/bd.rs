@@ -1,7 +1,7 @@
 //! `bd`: the one place that runs it (0.47 to 1.0).
 //!
-//! Each run has the limit of all commands, and waits for its turn at the databases it touches. The caller parses
-//! the output.
+//! Each run has the limit of all commands, and waits for its turn at the databases it touches. The caller parses the
+//! output.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -17,8 +17,8 @@ pub const TOOL: Tool = Tool {
     without: "polecats that died are not restarted, and labels of docked rigs are not seen",
 };
 
-/// Runs `bd <words>` in `directory` and returns its output, or why it failed. `touches` are the databases it reads
-/// or writes: no other `bd` runs on one of them meanwhile.
+/// Runs `bd <words>` in `directory` and returns its output, or why it failed. `touches` are the databases it reads or
+/// writes: no other `bd` runs on one of them meanwhile.
 pub async fn run(
     ledger: &Ledger,
     words: &[&str],

@@ -73,8 +73,7 @@ pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
     }
 }
 
-/// Whether a text may be an id. An id becomes an argument: it must not look like a flag, nor contain other
-/// characters.
+/// Whether a text may be an id. An id becomes an argument: it must not look like a flag, nor contain other characters.
 pub(super) fn is_id(id: &str) -> bool {
     id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.len() <= 256
@@ -84,8 +83,8 @@ pub(super) fn is_id(id: &str) -> bool {
 async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let fails_as_a_whole = ids.len() > 1 && ledger.bd_version().is_some_and(Version::has_daemon);
     let shown = match once_more(ledger, ids, fails_as_a_whole).await {
-        // Through its daemon, `bd` fails as a whole when one id is missing. Without it, as `gt` runs it, `bd`
-        // leaves that id out.
+        // Through its daemon, `bd` fails as a whole when one id is missing. Without it, as `gt` runs it, `bd` leaves
+        // that id out.
         Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(ledger, ids, true).await,
         shown => shown,
     };

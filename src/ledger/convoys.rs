@@ -1,10 +1,9 @@
-//! The adapter behind [`ConvoyStore`]: the town's own bead database, `.beads/beads.db`, in the format of `bd` 0.47
-//! to 0.49.
+//! The adapter behind [`ConvoyStore`]: the town's own bead database, `.beads/beads.db`, in the format of `bd` 0.47 to
+//! 0.49.
 //!
-//! It uses these columns of the schema (`internal/storage/sqlite/schema.go`): `issues` (`id`, `status`,
-//! `issue_type`) and `dependencies` (`issue_id`, `depends_on_id`, `type`). A convoy tracks a bead by a dependency
-//! of type `tracks` on its id or, when the bead is a rig's, on `external:<rig's directory>:<id>`. It must not open
-//! the database itself.
+//! It uses these columns of the schema (`internal/storage/sqlite/schema.go`): `issues` (`id`, `status`, `issue_type`)
+//! and `dependencies` (`issue_id`, `depends_on_id`, `type`). A convoy tracks a bead by a dependency of type `tracks` on
+//! its id or, when the bead is a rig's, on `external:<rig's directory>:<id>`. It must not open the database itself.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Databases: which of the town's bead databases an id belongs to, by the routes that `bd` uses.
 //!
-//! A register that the root updates whenever it reads `.beads/routes.jsonl` (Gas Town 0.2.6 to 0.3). It must not
-//! read the disk.
+//! A register that the root updates whenever it reads `.beads/routes.jsonl` (Gas Town 0.2.6 to 0.3). It must not read
+//! the disk.
 
 use std::{
     collections::BTreeSet,

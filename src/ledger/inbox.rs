@@ -39,8 +39,8 @@ pub enum Removal {
     Failed(String),
 }
 
-/// Reads the deacon's inbox, oldest message first. A failed reading is repeated once, and then is an error, which
-/// is not reported here. Messages that cannot be used are left out, and reported while they exist.
+/// Reads the deacon's inbox, oldest message first. A failed reading is repeated once, and then is an error, which is
+/// not reported here. Messages that cannot be used are left out, and reported while they exist.
 pub async fn read(ports: &Ports) -> Result<Vec<Message>, String> {
     let words = ["mail", "inbox", "--identity", "deacon/", "--json"];
     let mut inbox = ask(ports, &words).await;

@@ -40,8 +40,8 @@ use crate::{
     town::{identity::RigName, routes::Routes, wisp::Closed},
 };
 
-/// What is known of bead databases and of their users, with the ports; clones share it. Its fields are private to
-/// the modules that run `bd`. All of it survives the crash of any actor.
+/// What is known of bead databases and of their users, with the ports; clones share it. Its fields are private to the
+/// modules that run `bd`. All of it survives the crash of any actor.
 #[derive(Clone)]
 pub struct Ledger {
     /// The effects it uses.

@@ -1,9 +1,9 @@
 //! Questions: batches bead ids that are requested at the same time.
 //!
-//! Many owners need the bead of their agent at the same moment, and each run of `bd` takes time. So while one run
-//! is in progress, further ids for the same database wait here and go into the next run. There is no task behind
-//! it: the first caller [leads](Questions::lead), reads all of them and hands out the answers. A leader that is
-//! dropped loses only its own question: the callers it asked for are notified and ask again.
+//! Many owners need the bead of their agent at the same moment, and each run of `bd` takes time. So while one run is
+//! in progress, further ids for the same database wait here and go into the next run. There is no task behind it: the
+//! first caller [leads](Questions::lead), reads all of them and hands out the answers. A leader that is dropped loses
+//! only its own question: the callers it asked for are notified and ask again.
 
 use std::{
     collections::BTreeMap,

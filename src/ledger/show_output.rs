@@ -1,10 +1,10 @@
 //! What `bd show --json` prints, parsed into beads. Pure; it must survive any bytes.
 //!
 //! Formats of `bd` 0.47 to 1.0. There are three ways to report an id that does not exist, all one outcome here. The
-//! id is left out and reported on standard error (exit code 0). The whole call fails with an error object that
-//! names the id, when `bd` uses its daemon (`cmd/bd/show.go`, 0.47). Or, when none of the ids exists, an error
-//! object names none (1.0). A database that could not be read is reported in the first way too, so standard error
-//! is parsed before an id counts as missing.
+//! id is left out and reported on standard error (exit code 0). The whole call fails with an error object that names
+//! the id, when `bd` uses its daemon (`cmd/bd/show.go`, 0.47). Or, when none of the ids exists, an error object names
+//! none (1.0). A database that could not be read is reported in the first way too, so standard error is parsed before
+//! an id counts as missing.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -75,8 +75,8 @@ fn troubles(stderr: &str) -> Vec<String> {
     told.map(|text| text.lines().next().unwrap_or(text).trim().to_owned()).collect()
 }
 
-/// Whether an error says that there is no such bead. `bd` also matches parts of an id; a part that fits several
-/// beads is no id.
+/// Whether an error says that there is no such bead. `bd` also matches parts of an id; a part that fits several beads
+/// is no id.
 fn says_not_found(error: &str) -> bool {
     ["no issue found", "no issues found", "ambiguous ID"].iter().any(|text| error.contains(text))
 }

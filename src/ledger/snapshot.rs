@@ -1,8 +1,8 @@
 //! The agent snapshot of a rig: what the ledger says about its polecats and the rig itself, read once per heartbeat
 //! and shared by everything that needs it.
 //!
-//! It is read [ahead] for the whole rig and has the time of the reading. It nominates: before anything is done
-//! about an agent, its beads are read again.
+//! It is read [ahead] for the whole rig and has the time of the reading. It nominates: before anything is done about
+//! an agent, its beads are read again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,9 +53,9 @@ pub struct AgentSnapshot {
     pub rig_bead: Answer<Bead>,
 }
 
-/// Reads the snapshot of a rig with these polecats: [ahead], their agent beads and the rig's own, and then the
-/// beads on their hooks, if there are any. With `bd`, that is one call each, or more when there are more ids than
-/// one call takes. What could not be read is unknown in the snapshot.
+/// Reads the snapshot of a rig with these polecats: [ahead], their agent beads and the rig's own, and then the beads
+/// on their hooks, if there are any. With `bd`, that is one call each, or more when there are more ids than one call
+/// takes. What could not be read is unknown in the snapshot.
 pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
     let begun = ledger.now();
     let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));

@@ -35,8 +35,8 @@ const BEADS: &str =
 
 const IMPORTED: &str = "SELECT value FROM metadata WHERE key = 'last_import_time'";
 
-/// Two writes within a tick of the file system's clock look alike, so a file that was written less than this ago
-/// has no stamp.
+/// Two writes within a tick of the file system's clock look alike, so a file that was written less than this ago has
+/// no stamp.
 const TICK: Duration = Duration::from_secs(2);
 
 /// Bead databases, found by the directory they belong to.

@@ -24,8 +24,7 @@ pub struct Turn {
 
 impl LedgerTurn {
     /// Waits until no other caller runs `bd` on any of these databases, first come first served. All callers take
-    /// databases in the same order, so they do not deadlock. Dropping this future releases what it has taken so
-    /// far.
+    /// databases in the same order, so they do not deadlock. Dropping this future releases what it has taken so far.
     pub async fn take(&self, databases: &BTreeSet<Database>) -> Turn {
         let mut held = Vec::with_capacity(databases.len());
         for database in databases {

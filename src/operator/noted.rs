@@ -34,8 +34,8 @@ struct Entry {
 }
 
 impl Noted {
-    /// Notes the result of a scan that began at `began`. After a scan of all processes (`all`), commands that it
-    /// did not show have ended, unless a scan that began later showed them. Returns the new ones.
+    /// Notes the result of a scan that began at `began`. After a scan of all processes (`all`), commands that it did
+    /// not show have ended, unless a scan that began later showed them. Returns the new ones.
     pub fn note(&mut self, found: &[Operation], all: bool, began: Duration) -> Vec<Operation> {
         let whole: Vec<&Operation> = found.iter().filter(|it| !self.is_part(it, found)).collect();
         if all {

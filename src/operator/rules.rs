@@ -76,8 +76,8 @@ impl Operation {
         panes.contains(&self.pid) || self.ancestors.iter().any(|pid| panes.contains(pid))
     }
 
-    /// Whether the supervisor with this pid started it. Lost ancestors are replaced by process 1, so as process 1
-    /// we have started only what shares our kernel session.
+    /// Whether the supervisor with this pid started it. Lost ancestors are replaced by process 1, so as process 1 we
+    /// have started only what shares our kernel session.
     pub fn is_child_of(&self, supervisor: u32) -> bool {
         let of_our_session = self.ancestors.last() == Some(&supervisor);
         self.ancestors.contains(&supervisor) && (supervisor != 1 || of_our_session)

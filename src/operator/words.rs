@@ -40,8 +40,8 @@ const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
 pub enum Reach {
     /// The agents that the command names.
     WhomItIsAbout,
-    /// These roles, among the agents it is about: it ends the session of an agent that it considers dead, and
-    /// starts it again.
+    /// These roles, among the agents it is about: it ends the session of an agent that it considers dead, and starts
+    /// it again.
     Roles(&'static [Role]),
     /// The witness of the rig it names, and sessions of that rig that have no worktree.
     WitnessAndHomeless,

@@ -1,8 +1,8 @@
 //! Events: the supervisor's own lines in the town's raw event log, `.events.jsonl`.
 //!
-//! Each event is one line in one write, under the log's lock, in order. An event that cannot be written stays in
-//! the outbox, is reported once as a problem, and is retried with the other failed writes and by the curator.
-//! Nothing waits for an event.
+//! Each event is one line in one write, under the log's lock, in order. An event that cannot be written stays in the
+//! outbox, is reported once as a problem, and is retried with the other failed writes and by the curator. Nothing
+//! waits for an event.
 
 use std::{
     collections::VecDeque,
@@ -56,8 +56,8 @@ impl Outbox {
     pub async fn flush(&self, ports: &Ports) {
         let _turn = self.writing.lock().await;
         loop {
-            // Removed first: when this task is cut short the line is written all the same, and it must not be
-            // written twice.
+            // Removed first: when this task is cut short the line is written all the same, and it must not be written
+            // twice.
             let Some(line) = self.locked().pop_front() else { return };
             match ports.files.append_line(&ports.paths.events(), &line, 0o644).await {
                 Ok(()) => ports.problems.clear(PROBLEM),

@@ -1,9 +1,8 @@
-//! Persisted: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next
-//! supervisor.
+//! Persisted: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
 //!
-//! The copy in memory counts while the supervisor runs. A caller that needs it on disk calls
-//! [`save`](Persisted::save) and waits. A file that cannot be parsed is renamed to `.corrupt`, and the register
-//! starts empty. It must not know what it stores.
+//! The copy in memory counts while the supervisor runs. A caller that needs it on disk calls [`save`](Persisted::save)
+//! and waits. A file that cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know
+//! what it stores.
 
 use std::{
     io,
@@ -155,8 +154,8 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
     }
 
     /// Writes the value (mode 0600), as [`Writes`](crate::ports::writes::Writes) does. When it returns `Ok`, the
-    /// value as of this call is on disk. An error names the file; it is reported while it lasts, and the value
-    /// stays [unsaved](Self::is_unsaved), and is retried.
+    /// value as of this call is on disk. An error names the file; it is reported while it lasts, and the value stays
+    /// [unsaved](Self::is_unsaved), and is retried.
     pub async fn save(&self, ports: &Ports) -> Result<(), String> {
         ports.writes.replace(ports, self.to_write(ports)).await
     }

@@ -1,10 +1,9 @@
 //! Problems: what is wrong right now, each logged once per change.
 //!
-//! A broken file or a missing tool is found again at every heartbeat. People want to read about it once, and to see
-//! it in the status while it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a
-//! stable key; a caller that finds it in order [`clear`](Problems::clear)s the key. Only a change is logged. It
-//! must not decide anything, and nothing may depend on its content: [`Problems`] cannot be read, and only reports
-//! get [`OpenProblems`].
+//! A broken file or a missing tool is found again at every heartbeat. People want to read about it once, and to see it
+//! in the status while it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable
+//! key; a caller that finds it in order [`clear`](Problems::clear)s the key. Only a change is logged. It must not decide
+//! anything, and nothing may depend on its content: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
 
 use std::{
     collections::BTreeMap,
@@ -50,9 +49,8 @@ impl Problems {
         locked(&self.0).insert(key.to_owned(), bounded(text));
     }
 
-    /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it.
-    /// For problems whose number others determine. While there are several, another first text or number is not
-    /// logged.
+    /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
+    /// problems whose number others determine. While there are several, another first text or number is not logged.
     pub fn report_all<'a>(&self, key: &str, texts: impl IntoIterator<Item = &'a String>) {
         let mut texts = texts.into_iter();
         let Some(first) = texts.next() else {

@@ -1,10 +1,10 @@
 //! Writes: files of ours that are replaced as a whole; a write that fails is reported once and retried until it
 //! succeeds.
 //!
-//! One mechanism for all of them. There is one write at a time per file, so the newest content is the last on disk.
-//! A failed write is stored with the source of its content, which each retry reads again, so a retry never restores
-//! an older state. Retries back off up to 1 minute. Content that cannot be serialised leaves the file as it is. It
-//! must not know what is written.
+//! One mechanism for all of them. There is one write at a time per file, so the newest content is the last on disk. A
+//! failed write is stored with the source of its content, which each retry reads again, so a retry never restores an
+//! older state. Retries back off up to 1 minute. Content that cannot be serialised leaves the file as it is. It must
+//! not know what is written.
 
 use std::{
     collections::BTreeMap,

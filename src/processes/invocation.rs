@@ -41,8 +41,8 @@ impl Invocation {
     /// The arguments for the program of this base name; `None` when it runs another program.
     ///
     /// It runs the program when `argv[0]` or its executable has that name, or when its interpreter runs a script of
-    /// that name: the kernel puts the script's path before the script's own arguments, after at most one argument
-    /// of the interpreter.
+    /// that name: the kernel puts the script's path before the script's own arguments, after at most one argument of
+    /// the interpreter.
     pub fn given_to(&self, program: &str) -> Option<&[String]> {
         let is = |word: &str| base_name(word).is_some_and(|name| name == program);
         let called = self.arguments.first();

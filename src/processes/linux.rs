@@ -1,7 +1,7 @@
 //! The process table of Linux, read from `/proc`.
 //!
-//! Chosen over `sysinfo` because it needs half the time: measured unoptimised on two cores, 1771 processes in 50
-//! ms, against 59 ms for 921. Between two readings it stores only which processes were young ([`Newcomers`]).
+//! Chosen over `sysinfo` because it needs half the time: measured unoptimised on two cores, 1771 processes in 50 ms,
+//! against 59 ms for 921. Between two readings it stores only which processes were young ([`Newcomers`]).
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that reads the process table")]
 
 use std::{
@@ -54,8 +54,7 @@ pub struct Newcomers {
 }
 
 impl Newcomers {
-    /// The ids of the processes that started within this time. A process with a requested id (`clone3`) may be
-    /// missed.
+    /// The ids of the processes that started within this time. A process with a requested id (`clone3`) may be missed.
     fn read(&mut self, within: Duration) -> Result<Vec<u32>, ProcessesError> {
         // The id first: a process with a later one is left to the next reading.
         let latest =
@@ -238,8 +237,7 @@ fn described(
     })
 }
 
-/// The processes of our own user that have one of these variables or work in this directory, without their
-/// ancestors.
+/// The processes of our own user that have one of these variables or work in this directory, without their ancestors.
 pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
     let us = rustix::process::geteuid().as_raw();
     let mut buffer = vec![0; LINE];
@@ -274,8 +272,8 @@ fn environment(pid: u32, variables: &[&str]) -> BTreeMap<String, String> {
     given.collect()
 }
 
-/// Whether this path, or one to a file that was replaced, may end in this name: checked for every process, so it
-/// must be cheap.
+/// Whether this path, or one to a file that was replaced, may end in this name: checked for every process, so it must
+/// be cheap.
 fn is(path: &[u8], program: &str) -> bool {
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
     path.rsplit(|byte| *byte == b'/').next() == Some(program.as_bytes())

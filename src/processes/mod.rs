@@ -89,17 +89,15 @@ pub trait Processes: Send + Sync {
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError>;
 
-    /// The processes of our own user that have one of these variables in their environment, or work in this
-    /// directory or below it, by id, without ourselves and zombies. A process whose environment cannot be read has
-    /// no variables.
+    /// The processes of our own user that have one of these variables in their environment, or work in this directory or
+    /// below it, by id, without ourselves and zombies. A process whose environment cannot be read has no variables.
     async fn residents(
         &self,
         variables: &'static [&'static str],
         below: &Path,
     ) -> Result<Vec<Resident>, ProcessesError>;
 
-    /// Resolves when the process of this id and start time ([`Invocation::born`]) has ended; at once if it has
-    /// already.
+    /// Resolves when the process of this id and start time ([`Invocation::born`]) has ended; at once if it has already.
     async fn ended(&self, pid: u32, born: u64);
 
     /// Ends the trees of these roots, deepest first: TERM, up to `grace` for all together, then KILL.

@@ -51,8 +51,8 @@ pub fn invocations(
     Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
 }
 
-/// The processes that have one of these variables or work in this directory, without their ancestors: neither can
-/// be read of other users.
+/// The processes that have one of these variables or work in this directory, without their ancestors: neither can be
+/// read of other users.
 pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
     let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always);
     let what = what.with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always);

@@ -19,8 +19,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens a surveyed process; `None` when it ended, its id was reused, or it must never be signalled (the
-    /// system's first process and ourselves).
+    /// Opens a surveyed process; `None` when it ended, its id was reused, or it must never be signalled (the system's
+    /// first process and ourselves).
     pub fn hold(pid: u32, born: u64) -> Option<Target> {
         if pid <= 1 || pid == std::process::id() {
             return None;

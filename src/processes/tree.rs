@@ -62,8 +62,8 @@ impl<'a> Forest<'a> {
         self.by_pid.get(&root).is_some_and(|row| !row.ended)
     }
 
-    /// The running members of a root's tree, the root first, then by depth. When the root itself has ended, the
-    /// rest of its session: the kernel does not reuse an id while a session has it.
+    /// The running members of a root's tree, the root first, then by depth. When the root itself has ended, the rest
+    /// of its session: the kernel does not reuse an id while a session has it.
     pub fn members(&self, root: u32) -> Vec<Member<'a>> {
         let mut seen = BTreeSet::new();
         let mut queue: VecDeque<(&Row, usize)> =

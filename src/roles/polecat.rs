@@ -1,8 +1,8 @@
 //! A polecat's role: it is kept running only while it has work.
 //!
 //! A live polecat is watched like any other agent; one that does not live is probed only when the snapshot of the
-//! rig's beads nominates it. Its owner then confirms and reads its beads again before anything is done. Each
-//! snapshot also leads to an audit of its work.
+//! rig's beads nominates it. Its owner then confirms and reads its beads again before anything is done. Each snapshot
+//! also leads to an audit of its work.
 
 use std::sync::Arc;
 

@@ -89,8 +89,7 @@ pub enum StartError {
 
 /// Starts a supervisor of this town, detached, and waits until it is ready, up to a limit.
 ///
-/// Its environment is ours, without the variables that make a process an agent. Needs a tokio runtime with IO and
-/// time.
+/// Its environment is ours, without the variables that make a process an agent. Needs a tokio runtime with IO and time.
 pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {
     match running::named(paths).await {
         Ok(Some(holder)) => {
@@ -179,8 +178,8 @@ fn in_session_of_its_own(command: &mut Command) {
     unsafe { command.pre_exec(lead) };
 }
 
-/// Marks the descriptors that the caller left open (a lock of a script, a pipe of `make`) as close-on-exec: a
-/// program that waits until the last one is closed must not wait for a supervisor.
+/// Marks the descriptors that the caller left open (a lock of a script, a pipe of `make`) as close-on-exec: a program
+/// that waits until the last one is closed must not wait for a supervisor.
 #[allow(unsafe_code)]
 fn keep_descriptors_here() {
     let Ok(entries) = fs::read_dir("/dev/fd") else { return };

@@ -1,8 +1,8 @@
 //! The last resort: ends the process when an orderly shutdown takes too long.
 //!
-//! `gt` and service managers send SIGTERM, wait 500 ms, and send SIGKILL. A disk or a tool that hangs, even one
-//! that blocks the actors' thread, must not prevent this process from putting its files in order before that. So
-//! the last resort runs on threads of its own and depends on nothing else.
+//! `gt` and service managers send SIGTERM, wait 500 ms, and send SIGKILL. A disk or a tool that hangs, even one that
+//! blocks the actors' thread, must not prevent this process from putting its files in order before that. So the last
+//! resort runs on threads of its own and depends on nothing else.
 #![allow(clippy::disallowed_methods, reason = "a thread whose only work is to wait and then to leave")]
 
 use std::{

@@ -50,8 +50,8 @@ pub mod readiness;
 pub mod running;
 mod signals;
 
-/// The most threads that wait for the disk and the process table at once, however many agents are probed. A queue
-/// is faster than hundreds of threads, and calls that hang for ever must not take ever more memory.
+/// The most threads that wait for the disk and the process table at once, however many agents are probed. A queue is
+/// faster than hundreds of threads, and calls that hang for ever must not take ever more memory.
 pub const MOST_THREADS: usize = 32;
 
 /// How often to check whether the log can be written.
@@ -304,8 +304,8 @@ fn install_log(
     })
 }
 
-/// Reports a log that cannot be written as a problem: a supervisor in the background has only its status to show
-/// it. Never returns.
+/// Reports a log that cannot be written as a problem: a supervisor in the background has only its status to show it.
+/// Never returns.
 async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infallible {
     loop {
         match log.trouble() {
@@ -317,8 +317,7 @@ async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infall
     }
 }
 
-/// Passes signals on to the tree and applies the log settings; calls `stops` when a stop is requested. Never
-/// returns.
+/// Passes signals on to the tree and applies the log settings; calls `stops` when a stop is requested. Never returns.
 async fn listen(
     signals: &Signals,
     tree: &Signals,

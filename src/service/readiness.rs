@@ -16,8 +16,7 @@ use crate::{
 /// The time limit of one answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What the supervisor of this id still lacks, for people; `None` when it holds the town's lock and its tree is
-/// built.
+/// What the supervisor of this id still lacks, for people; `None` when it holds the town's lock and its tree is built.
 pub async fn missing(paths: &TownPaths, pid: u32) -> Result<Option<String>, RunningError> {
     if running::is_free(paths).await? {
         return Ok(Some("it does not hold daemon/daemon.lock yet".to_owned()));

@@ -1,9 +1,8 @@
 //! Running: finds the process that supervises a town, for commands that stop it or send it a signal.
 //!
 //! The lock decides, as in Gas Town 0.2.6 to 0.3. The PID file only names a candidate. A process is signalled only
-//! while the lock is held and, where the system shows it, only if the process has the lock file open. A PID file
-//! may be left over from a supervisor that was killed, and another program may have its PID now. Nothing here sends
-//! KILL.
+//! while the lock is held and, where the system shows it, only if the process has the lock file open. A PID file may
+//! be left over from a supervisor that was killed, and another program may have its PID now. Nothing here sends KILL.
 #![allow(
     clippy::disallowed_methods,
     reason = "part of the adapter that finds the holder of the daemon's lock"
@@ -87,8 +86,8 @@ pub enum Stopped {
 /// The process that supervises the town.
 ///
 /// If it cannot be determined yet, this retries for up to [`lock::PATIENCE`]: others take the lock for a short time
-/// to probe it, and a supervisor that has just taken it is about to write its PID file. Needs a tokio runtime with
-/// IO and time.
+/// to probe it, and a supervisor that has just taken it is about to write its PID file. Needs a tokio runtime with IO
+/// and time.
 pub async fn find(paths: &TownPaths) -> Result<Holder, RunningError> {
     let look = async {
         loop {
@@ -158,8 +157,7 @@ impl Holder {
                 () = sleep(POLL) => {}
             }
         }
-        // It has ended, which released its lock: a process that holds the lock now is another supervisor, or probes
-        // it.
+        // It has ended, which released its lock: a process that holds the lock now is another supervisor, or probes it.
         match find(&self.paths).await {
             Ok(other) => Ok(Stopped::Replaced(Some(other.pid()))),
             Err(RunningError::NotRunning { .. }) => Ok(Stopped::Gone),

@@ -1,8 +1,8 @@
 //! Sessions: the port through which the supervisor sees and touches the sessions that agents run in.
 //!
-//! The port is small and mechanical: it lists, creates, ends, types and reads. It must not decide anything (whether
-//! a session may be ended is the owner's decision), and it must not start a server except to create a session. The
-//! real adapter is [`tmux`]; the simulation has a scripted one.
+//! The port is small and mechanical: it lists, creates, ends, types and reads. It must not decide anything (whether a
+//! session may be ended is the owner's decision), and it must not start a server except to create a session. The real
+//! adapter is [`tmux`]; the simulation has a scripted one.
 
 use std::{
     collections::BTreeMap,
@@ -49,8 +49,8 @@ pub struct Pane {
     pub dead: bool,
     /// The exit status of a dead pane's process, where the server reports it.
     pub exit_status: Option<i32>,
-    /// True while its process is the one that a supervisor started in it. The session stores the mark, so it
-    /// outlives the supervisor, and it does not hold for another process in the same pane.
+    /// True while its process is the one that a supervisor started in it. The session stores the mark, so it outlives
+    /// the supervisor, and it does not hold for another process in the same pane.
     pub started_by_us: bool,
 }
 
@@ -65,8 +65,7 @@ impl Session {
         }
     }
 
-    /// Whether it has a pane whose process the server does not report: that process may still run without a
-    /// terminal.
+    /// Whether it has a pane whose process the server does not report: that process may still run without a terminal.
     pub fn has_lost_sight(&self) -> bool {
         self.panes.iter().any(|pane| pane.process().is_none())
     }
@@ -121,8 +120,8 @@ impl PaneTarget {
     }
 }
 
-/// What the port reports unasked, in the order in which it happened. Which session a process or window belongs to
-/// is in the lists.
+/// What the port reports unasked, in the order in which it happened. Which session a process or window belongs to is
+/// in the lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// Some of the sessions, or all, as they were just listed.
@@ -134,8 +133,7 @@ pub enum Fact {
         /// Its exit status as a shell gives it (128 and the signal's number), where it could be had.
         exit: Option<i32>,
     },
-    /// A window, by the server's id for it (`@3`), was closed with everything that ran in it, or removed from a
-    /// session.
+    /// A window, by the server's id for it (`@3`), was closed with everything that ran in it, or removed from a session.
     WindowClosed(String),
     /// The server may be about to end. Until [`ServerExited`](Fact::ServerExited) or
     /// [`ServerLasts`](Fact::ServerLasts), other ends may be part of that.

@@ -1,18 +1,16 @@
 //! The session table: turns all reports of an end into one death. Pure.
 //!
-//! The kernel, tmux's notifications and scans all report the same death, in any order, early, late or not at all.
-//! The table reports at most one [`Death`] for each incarnation of a session. An incarnation begins with the first
-//! fact about a session, and again with the first scan that began after a death was reported and shows a living
-//! process in the session. It must not wait, read a clock or use a port, nor judge a death: whether an agent is
-//! really dead is not known here.
+//! The kernel, tmux's notifications and scans all report the same death, in any order, early, late or not at all. The
+//! table reports at most one [`Death`] for each incarnation of a session. An incarnation begins with the first fact
+//! about a session, and again with the first scan that began after a death was reported and shows a living process in
+//! the session. It must not wait, read a clock or use a port, nor judge a death: whether an agent is really dead is not
+//! known here.
 //!
-//! * Facts come in the order in which they happened. A process or window that ended belongs to the sessions that
-//!   were last listed with it; if it is in no list, the next scan shows the result.
-//! * A session is missing from a scan only if a fact about it came before the scan began; a failed scan proves
-//!   nothing.
-//! * The end of a server is one cause, and one death for each of its sessions. While it may be ending, ends are
-//!   held back. A server gives an id only once, but its successor starts again: a scan that began before the end is
-//!   ignored.
+//! * Facts come in the order in which they happened. A process or window that ended belongs to the sessions that were
+//!   last listed with it; if it is in no list, the next scan shows the result.
+//! * A session is missing from a scan only if a fact about it came before the scan began; a failed scan proves nothing.
+//! * The end of a server is one cause, and one death for each of its sessions. While it may be ending, ends are held
+//!   back. A server gives an id only once, but its successor starts again: a scan that began before the end is ignored.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -105,8 +103,7 @@ impl SessionTable {
     fn listed(&mut self, sessions: &[Session], now: Now) {
         for session in sessions {
             let row = self.rows.entry(session.id.clone()).or_insert_with(|| Row::new(session));
-            // If it is another server's, and nothing reported the end of the previous server, the next scan shows
-            // that.
+            // If it is another server's, and nothing reported the end of the previous server, the next scan shows that.
             if row.created == session.created {
                 row.name.clone_from(&session.name);
                 row.learn(session.panes.iter().filter(|pane| !pane.dead), now);
@@ -208,8 +205,8 @@ impl Row {
     }
 }
 
-/// Whether the process of a pane lives: neither tmux nor the process table says that it ended. The table may know
-/// it sooner.
+/// Whether the process of a pane lives: neither tmux nor the process table says that it ended. The table may know it
+/// sooner.
 fn lives(pane: &Pane, trees: &Trees) -> bool {
     !pane.dead && trees.as_ref().map_or(true, |trees| trees.contains_key(&pane.pid))
 }

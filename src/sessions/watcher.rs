@@ -1,7 +1,7 @@
 //! The watcher: the sessions of one tmux server as a plain stream of events, for programs without a town or actors.
 //!
-//! It combines the tmux adapter, the process table and the session table, as the session watch does for a
-//! supervisor. It must not start, end or type anything.
+//! It combines the tmux adapter, the process table and the session table, as the session watch does for a supervisor.
+//! It must not start, end or type anything.
 
 use std::{
     collections::{BTreeSet, VecDeque},

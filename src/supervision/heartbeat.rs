@@ -2,8 +2,8 @@
 //!
 //! When a heartbeat starts, all running parts are asked. Each answers when it has probed and has started what it
 //! decided. The heartbeat is complete when all have answered or the deadline has passed. A part that could not be
-//! asked, because its actor is suspended, is late too: a heartbeat without a late part means that the whole town
-//! was observed. There is never more than one; the next is due one interval after the start of the last. Pure
+//! asked, because its actor is suspended, is late too: a heartbeat without a late part means that the whole town was
+//! observed. There is never more than one; the next is due one interval after the start of the last. Pure
 //! bookkeeping: the [root](crate::tree::root) sends the messages and sets the timers.
 
 use std::{collections::BTreeSet, time::Duration};

@@ -1,8 +1,8 @@
 //! Messages: what the root and the parts of the town send each other.
 //!
-//! Every part receives the same few messages (a heartbeat, a scan, new settings) and reports to the root in the
-//! same way. A part can report, but has no reference to a sibling: it reaches siblings through the root, agents
-//! through the directory.
+//! Every part receives the same few messages (a heartbeat, a scan, new settings) and reports to the root in the same
+//! way. A part can report, but has no reference to a sibling: it reaches siblings through the root, agents through
+//! the directory.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -15,8 +15,8 @@ pub struct AgentStatus {
     pub session: String,
     /// `alive`, `waiting_at_question`, `starting`, `confirming`, `waiting`, `held`, `crash_loop`, `paused`, `absent` or `unknown`: see [`Phase`](crate::agent::phase::Phase).
     pub state: &'static str,
-    /// Since when it is in this state, as far as is known. For an agent that was found running: since its session
-    /// was created. What an earlier supervisor knew counts.
+    /// Since when it is in this state, as far as is known. For an agent that was found running: since its session was
+    /// created. What an earlier supervisor knew counts.
     pub since: Timestamp,
     /// Restarts since it was last stable.
     pub restarts: u32,

@@ -1,8 +1,8 @@
 //! Work: the running tasks of one actor.
 //!
 //! A handler never awaits anything slow: it spawns the slow part here and returns. Each task ends in one message to
-//! its actor, also when it panics. Dropping the set (the actor stopped, crashed or was killed) aborts every task,
-//! so no work outlives its actor. Nothing may be spawned elsewhere: a detached task could start an agent twice.
+//! its actor, also when it panics. Dropping the set (the actor stopped, crashed or was killed) aborts every task, so
+//! no work outlives its actor. Nothing may be spawned elsewhere: a detached task could start an agent twice.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

@@ -1,5 +1,4 @@
-//! Agent state: `<rig>/.runtime/witness.json` and `refinery.json`, in which `gt` notes whether the agent should
-//! run.
+//! Agent state: `<rig>/.runtime/witness.json` and `refinery.json`, in which `gt` notes whether the agent should run.
 //!
 //! Shared with Gas Town 0.2.6 to 0.3, which stores more in it than we know: other keys stay, in their order.
 

@@ -1,9 +1,9 @@
 //! Disk tasks: work on the disk, on other threads than the actors' and with a time limit.
 //!
 //! A disk that hangs (a network file system, a device that fails) blocks a thread for any time. The caller gets an
-//! error after [`LIMIT`], and a path whose last access has not returned by then is not accessed again before it
-//! has: one thread for each such path, not one for each access. At the end of the process the shutdown closes a
-//! path: accesses in progress return first, and no later ones start. It must not know what the work is.
+//! error after [`LIMIT`], and a path whose last access has not returned by then is not accessed again before it has:
+//! one thread for each such path, not one for each access. At the end of the process the shutdown closes a path:
+//! accesses in progress return first, and no later ones start. It must not know what the work is.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
 use std::{

@@ -3,8 +3,8 @@
 //! The supervisor may have been started inside an agent's session, whose variables make a process that agent for
 //! `gt`, `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are withheld from
 //! every program that we start, and dropped from the environment that a tmux server would pass to an agent. So are
-//! the variables by which git hooks and aliases name a repository: with them git acts on that one, whatever
-//! directory it runs in (`git rev-parse --local-env-vars`).
+//! the variables by which git hooks and aliases name a repository: with them git acts on that one, whatever directory
+//! it runs in (`git rev-parse --local-env-vars`).
 
 use std::process::Command;
 

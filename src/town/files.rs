@@ -48,8 +48,8 @@ pub trait Files: Send + Sync {
     /// Replaces a file: temporary file beside it with `mode`, write, sync, rename. Its directory is created if missing.
     async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
 
-    /// Appends one line (the newline is added) with a single write, while holding `flock` on `<path>.lock`. It
-    /// starts on a line of its own; on an error nothing of it stays.
+    /// Appends one line (the newline is added) with a single write, while holding `flock` on `<path>.lock`. It starts
+    /// on a line of its own; on an error nothing of it stays.
     async fn append_line(&self, path: &Path, line: &str, mode: u32) -> io::Result<()>;
 
     /// Moves a file aside: renames it to `<path>.<suffix>`, replacing what is there.
@@ -135,16 +135,14 @@ impl Status for Disk {
     }
 }
 
-/// Reads a file on the calling thread, at most [`LARGEST`] bytes of it. Meant for the start, before there is a
-/// runtime.
+/// Reads a file on the calling thread, at most [`LARGEST`] bytes of it. Meant for the start, before there is a runtime.
 ///
 /// Anything but a regular file is an error: reading a pipe could block for ever.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     in_the_town(read_whole(path))
 }
 
-/// Returns `found` only if this process's town is still there: a file missing in a town that is gone proves
-/// nothing.
+/// Returns `found` only if this process's town is still there: a file missing in a town that is gone proves nothing.
 pub(super) fn in_the_town<T>(found: io::Result<T>) -> io::Result<T> {
     hold::verify().and(found)
 }
@@ -165,8 +163,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     hold::verify()?;
     let dir = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     if own_directory::is(dir) {
-        // A private file is created in a directory where others cannot exchange it, and not at the target of a
-        // link.
+        // A private file is created in a directory where others cannot exchange it, and not at the target of a link.
         own_directory::prepare(dir)?;
     } else {
         fs::create_dir_all(dir)?;

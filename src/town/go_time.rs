@@ -1,7 +1,7 @@
 //! Times as Go programs write them into JSON: RFC 3339, and the "zero time" for an unknown time.
 //!
-//! Go's `time.Time` cannot be absent, so an unset one is written `0001-01-01T00:00:00Z`; for us that is `None`.
-//! Only for `#[serde(with = "…")]`.
+//! Go's `time.Time` cannot be absent, so an unset one is written `0001-01-01T00:00:00Z`; for us that is `None`. Only
+//! for `#[serde(with = "…")]`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};

@@ -1,8 +1,8 @@
 //! Gas Town 1.x: how such a town is recognised, and which settings the supervisor needs there.
 //!
 //! In a 1.x town `gt` runs all agents on a tmux server of the town's own, in sessions named by the prefixes of the
-//! rigs (gt 1.0.1, `internal/session/`). A supervisor that uses another server or other names finds none of them
-//! and starts a second set. So it does not start there before its settings name both.
+//! rigs (gt 1.0.1, `internal/session/`). A supervisor that uses another server or other names finds none of them and
+//! starts a second set. So it does not start there before its settings name both.
 
 use std::{io, path::Path};
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::terminal;
 
-/// Whether this is a town of Gas Town 1.x: by the file that says how its beads are stored or, when that says
-/// nothing, by their databases.
+/// Whether this is a town of Gas Town 1.x: by the file that says how its beads are stored or, when that says nothing,
+/// by their databases.
 ///
 /// An error when that cannot be determined: it must not count as a "no".
 pub async fn recognise(files: &dyn Files, paths: &TownPaths) -> io::Result<bool> {
@@ -69,8 +69,8 @@ fn hash(root: &Path) -> String {
     digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Why the supervisor must not run in this 1.x town with these settings; `None` when they name its agents' server
-/// and sessions.
+/// Why the supervisor must not run in this 1.x town with these settings; `None` when they name its agents' server and
+/// sessions.
 ///
 /// The first part of the name depends on how the path was given to `gt`, so only the second part is compared.
 pub fn refusal(root: &Path, tmux: &settings::Tmux, variable: Option<&str>) -> Option<String> {

@@ -1,8 +1,8 @@
 //! Journals: files that grow line by line: reading one that others write, and extending one of ours.
 //!
-//! This is the port with its types. Others may rename, copy, truncate, delete and recreate the file they write, so
-//! a file is identified by its [`FileId`], not by its name, and an open one can be read to its end whatever happens
-//! to its name. Nothing here knows what the lines mean.
+//! This is the port with its types. Others may rename, copy, truncate, delete and recreate the file they write, so a
+//! file is identified by its [`FileId`], not by its name, and an open one can be read to its end whatever happens to
+//! its name. Nothing here knows what the lines mean.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -68,8 +68,7 @@ pub trait Journals: Send + Sync {
 
     /// Appends `content` to the file of this name, with one write; a missing file is created. A file in `known` is
     /// first truncated to its known length, so that no duplicate or partial content stays. Nothing is added to any
-    /// other file: it has to become known first. On an error nothing of `content` stays, as far as the disk
-    /// permits.
+    /// other file: it has to become known first. On an error nothing of `content` stays, as far as the disk permits.
     async fn extend(
         &self,
         path: &Path,

@@ -1,8 +1,7 @@
 //! The daemon lock: `daemon/daemon.lock`, which alone decides which process supervises the town.
 //!
-//! An exclusive `flock(2)`, as Gas Town 0.2.6 to 0.3 takes and probes it. Held for the life of the process and
-//! never deleted: a deleted lock file would let a second supervisor lock a new one. The PID file is only read for
-//! the message.
+//! An exclusive `flock(2)`, as Gas Town 0.2.6 to 0.3 takes and probes it. Held for the life of the process and never
+//! deleted: a deleted lock file would let a second supervisor lock a new one. The PID file is only read for the message.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that takes the daemon's lock")]
 
 use std::{

@@ -109,8 +109,8 @@ pub fn directory(path: &Path, whose: Whose) -> io::Result<File> {
     Ok(file)
 }
 
-/// The metadata of a file that others open for us (SQLite): `None` when there is none, an error when it is no
-/// regular file.
+/// The metadata of a file that others open for us (SQLite): `None` when there is none, an error when it is no regular
+/// file.
 pub fn examine(path: &Path) -> io::Result<Option<Metadata>> {
     require_there(path, Whose::Others, Found::File)
 }

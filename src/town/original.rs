@@ -1,8 +1,7 @@
-//! The original: whether the process that supervises a town is Gas Town's own daemon, which `gt up` starts when
-//! none runs.
+//! The original: whether the process that supervises a town is Gas Town's own daemon, which `gt up` starts when none
+//! runs.
 //!
-//! Only this module recognises it, by the program that a process runs. The lock and the PID file are the same for
-//! both.
+//! Only this module recognises it, by the program that a process runs. The lock and the PID file are the same for both.
 #![allow(clippy::disallowed_methods, reason = "an adapter: it asks the kernel which program a process runs")]
 
 use std::path::{Path, PathBuf};

@@ -12,8 +12,8 @@ use std::{
 
 use super::opening::{self, Whose};
 
-/// Creates the directory (mode 0700) with its parents, or closes an existing one. A symbolic link in its place is
-/// an error: private files must not end up at its target.
+/// Creates the directory (mode 0700) with its parents, or closes an existing one. A symbolic link in its place is an
+/// error: private files must not end up at its target.
 pub fn prepare(path: &Path) -> io::Result<()> {
     if let Some(above) = path.parent() {
         fs::create_dir_all(above)?;

@@ -1,7 +1,7 @@
 //! Paths: where each file of a town is; only this module spells them.
 //!
-//! The layout is that of Gas Town 0.2.6 to 0.3. Only checked names are used, so that no path leaves the town. It
-//! must not read the disk; when the rule is "the first that exists", the candidates are returned in order.
+//! The layout is that of Gas Town 0.2.6 to 0.3. Only checked names are used, so that no path leaves the town. It must
+//! not read the disk; when the rule is "the first that exists", the candidates are returned in order.
 
 use std::path::{Path, PathBuf};
 

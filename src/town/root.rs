@@ -80,8 +80,7 @@ pub enum RootError {
     },
 }
 
-/// Finds the town for this process: `explicit`, or the one in its variables, or the one around its working
-/// directory.
+/// Finds the town for this process: `explicit`, or the one in its variables, or the one around its working directory.
 pub fn find_here(explicit: Option<&Path>) -> Result<TownPaths, RootError> {
     let cwd = std::env::current_dir().map_err(RootError::WorkingDirectory)?;
     let env = |name: &str| std::env::var(name).ok();

@@ -1,8 +1,7 @@
 //! Routes: `.beads/routes.jsonl`, which bead prefix belongs to which part of the town.
 //!
 //! One `{"prefix":"gt-","path":"gastown/mayor/rig"}` a line, as `gt rig add` writes it (Gas Town 0.2.6 to 0.3); the
-//! path `.` is the town. Like `bd`, it must not fail because of one line: blank, `#` and malformed lines are
-//! skipped.
+//! path `.` is the town. Like `bd`, it must not fail because of one line: blank, `#` and malformed lines are skipped.
 
 use serde::Deserialize;
 

@@ -75,8 +75,7 @@ impl Drop for Temporary {
     }
 }
 
-/// The process that writes a temporary file, by its name `.<file>.<process>-<number>.tmp`; `None` for every other
-/// name.
+/// The process that writes a temporary file, by its name `.<file>.<process>-<number>.tmp`; `None` for every other name.
 fn writer(name: &str) -> Option<u32> {
     let (file, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
     let (process, number) = tag.split_once('-')?;

@@ -1,9 +1,9 @@
 //! Usage limits: whether an agent's last screen says that its plan is used up. Pure.
 //!
-//! An agent that ends for that reason did not crash: it is tried again every `usage_limit.retry_every`. The texts
-//! of the programs that agents are made of change often, so the list can be replaced (`usage_limit.patterns`). A
-//! working agent *talks* about limits all day; the built-in patterns therefore require the program's own sentence,
-//! at the start of its own last message (`place`). Nothing here may read a screen itself.
+//! An agent that ends for that reason did not crash: it is tried again every `usage_limit.retry_every`. The texts of
+//! the programs that agents are made of change often, so the list can be replaced (`usage_limit.patterns`). A working
+//! agent *talks* about limits all day; the built-in patterns therefore require the program's own sentence, at the
+//! start of its own last message (`place`). Nothing here may read a screen itself.
 
 use std::sync::LazyLock;
 
@@ -90,9 +90,8 @@ struct Given {
 }
 
 impl UsageLimits {
-    /// Compiles these regular expressions (of the crate `regex`, case-insensitive), or the built-in list for
-    /// `None`. An empty list matches nothing. The error is the first one that is no regular expression, or is too
-    /// large.
+    /// Compiles these regular expressions (of the crate `regex`, case-insensitive), or the built-in list for `None`.
+    /// An empty list matches nothing. The error is the first one that is no regular expression, or is too large.
     pub fn new(patterns: Option<&[String]>) -> Result<Self, BadPattern> {
         let Some(patterns) = patterns else { return Ok(UsageLimits { given: None }) };
         for pattern in patterns {

@@ -1,11 +1,10 @@
 //! Watching directories: counters that change when something in them was created, written, renamed or removed.
 //!
-//! There is one for the town's files, one for its event log, one for its bead databases, and one for the export
-//! that `bd` (0.47 to 0.49) writes after each change of a database, which means that mail may have come. A database
-//! changes all the time, and some readers write to its log: its counter only means that comparing its files may be
-//! worthwhile. A counter is a hint to read again, never the truth: the operating system may drop events, and the
-//! counter does not say what changed. Reading a file never changes a counter. Nothing is watched recursively, and
-//! nothing polls.
+//! There is one for the town's files, one for its event log, one for its bead databases, and one for the export that
+//! `bd` (0.47 to 0.49) writes after each change of a database, which means that mail may have come. A database changes
+//! all the time, and some readers write to its log: its counter only means that comparing its files may be worthwhile. A
+//! counter is a hint to read again, never the truth: the operating system may drop events, and the counter does not say
+//! what changed. Reading a file never changes a counter. Nothing is watched recursively, and nothing polls.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
 
 use std::{
@@ -43,8 +42,8 @@ pub trait FsWatcher: Send + Sync {
     fn events(&self) -> watch::Receiver<u64>;
 
     /// Watches exactly these directories from now on. For those that do not exist, the nearest existing parent is
-    /// watched, so that the counter changes when they appear; the next call watches them. Returns why some cannot
-    /// be watched.
+    /// watched, so that the counter changes when they appear; the next call watches them. Returns why some cannot be
+    /// watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
 
     /// Whether all directories were watched at the last call.
@@ -228,9 +227,9 @@ impl DirectoryWatch {
         self.counters.events.subscribe()
     }
 
-    /// Watches exactly these directories from now on. For those that do not exist, the nearest existing parent in
-    /// the town is watched, so that their appearance is reported; the next call finds them. Returns those that
-    /// cannot be watched.
+    /// Watches exactly these directories from now on. For those that do not exist, the nearest existing parent in the
+    /// town is watched, so that their appearance is reported; the next call finds them. Returns those that cannot be
+    /// watched.
     pub fn retarget(&mut self, directories: &[PathBuf]) -> Vec<WatchError> {
         let interest = Interest::in_these(&self.town, directories);
         let before = std::mem::replace(&mut *self.interested(), interest);

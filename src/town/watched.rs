@@ -19,8 +19,8 @@ impl<I: PartialEq + Clone> Watched<I> {
         Watched { watcher, paths: BTreeMap::new() }
     }
 
-    /// Watches exactly these from now on. Returns those that were not watched before, or whose identity changed;
-    /// and those that cannot be watched, with the reason.
+    /// Watches exactly these from now on. Returns those that were not watched before, or whose identity changed; and
+    /// those that cannot be watched, with the reason.
     pub fn exactly(
         &mut self,
         wanted: &BTreeMap<PathBuf, I>,

@@ -1,9 +1,9 @@
 //! The restart budget of an actor: how often it may crash before it is suspended, and for how long.
 //!
-//! OTP's restart intensity, with one difference: an actor that exceeds its budget does not take its supervisor
-//! down. It is suspended and reported, and the rest of the town continues. It is tried again soon, because its
-//! agents are not supervised meanwhile, and after growing delays while it keeps crashing. A significant child is
-//! not suspended: its supervisor fails instead. Pure arithmetic.
+//! OTP's restart intensity, with one difference: an actor that exceeds its budget does not take its supervisor down.
+//! It is suspended and reported, and the rest of the town continues. It is tried again soon, because its agents are
+//! not supervised meanwhile, and after growing delays while it keeps crashing. A significant child is not suspended:
+//! its supervisor fails instead. Pure arithmetic.
 
 use std::time::Duration;
 

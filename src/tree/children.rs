@@ -1,8 +1,8 @@
 //! Children: one-for-one supervision, used by every actor that supervises others.
 //!
 //! It starts a child by its [`ChildSpec`], restarts it alone when it crashes, suspends it when that happens too
-//! often, and stops all in reverse order of their start. A child's crash must not affect another, unless the child
-//! is significant. An actor's crash says nothing about agents: nothing here may start, end or touch one.
+//! often, and stops all in reverse order of their start. A child's crash must not affect another, unless the child is
+//! significant. An actor's crash says nothing about agents: nothing here may start, end or touch one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -246,8 +246,8 @@ impl Children {
     }
 }
 
-/// Stops actors one after the other: request, wait. An actor that has not ended after `grace` is killed, which
-/// takes effect almost at once.
+/// Stops actors one after the other: request, wait. An actor that has not ended after `grace` is killed, which takes
+/// effect almost at once.
 async fn stop_in_order(cells: Vec<ActorCell>, grace: Duration) {
     let mut left = cells.iter();
     let in_order = async {

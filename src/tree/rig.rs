@@ -202,8 +202,8 @@ impl RigState {
         ChildSpec { problem, ..child }
     }
 
-    /// The agents that no listing shows: crew members (which get an actor only on request), polecats whose
-    /// directory is gone, and all agents of a predecessor of this supervisor.
+    /// The agents that no listing shows: crew members (which get an actor only on request), polecats whose directory
+    /// is gone, and all agents of a predecessor of this supervisor.
     fn asked_for(&self) -> Vec<ChildSpec> {
         let (requests, holds) = (self.deps.requests.waiting(), self.deps.records.held());
         let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
@@ -221,8 +221,7 @@ impl RigState {
         })
     }
 
-    /// Gives new polecats an actor, and removes the actors of those that vanished once no action is in progress
-    /// there.
+    /// Gives new polecats an actor, and removes the actors of those that vanished once no action is in progress there.
     async fn listed(&mut self, roster: Roster) -> Result<(), ActorProcessingErr> {
         self.claim_crew(roster.crew);
         let there: BTreeSet<AgentName> = roster.polecats.into_iter().collect();
@@ -274,8 +273,7 @@ impl RigState {
         identity.session(self.deps.settings().tmux.naming, &self.plan.prefix)
     }
 
-    /// Removes a polecat that no longer exists, with everything except its history; unless a request came
-    /// meanwhile.
+    /// Removes a polecat that no longer exists, with everything except its history; unless a request came meanwhile.
     fn let_go(&mut self, name: AgentName) {
         let identity = self.polecat(&name);
         if self.deps.requests.next(&identity).is_some() {

@@ -1,7 +1,7 @@
 //! The root: owns the tree of actors, runs the heartbeat, and passes messages between the parts.
 //!
-//! It restarts an actor that crashes, suspends one that crashes too often, adds and removes rigs as the town
-//! changes, and stops everything in order. It owns no agent and decides nothing about one.
+//! It restarts an actor that crashes, suspends one that crashes too often, adds and removes rigs as the town changes,
+//! and stops everything in order. It owns no agent and decides nothing about one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -151,8 +151,7 @@ pub struct RootState {
     scan_timer: Timer,
     deadline: Timer,
     deacon_held: bool,
-    /// The reading of the town in progress: the heartbeat it is for, if any. Then whether it is to be read once
-    /// more.
+    /// The reading of the town in progress: the heartbeat it is for, if any. Then whether it is to be read once more.
     reading: Option<Option<u64>>,
     read_again: Option<Option<u64>>,
     /// Whether a task is reading the role beads.
@@ -307,8 +306,8 @@ impl RootState {
         Ok(())
     }
 
-    /// A new actor observes first, so the next scan comes at once; and it gets the messages that were sent before
-    /// it existed.
+    /// A new actor observes first, so the next scan comes at once; and it gets the messages that were sent before it
+    /// existed.
     fn welcome(&self) {
         self.hint_scan();
         self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));

@@ -40,8 +40,8 @@ pub async fn run(
     }
     let mut crashes = Crashes::default();
     loop {
-        // The last allowed root does not fail because of one actor: then the town continues as well as it can
-        // without it.
+        // The last allowed root does not fail because of one actor: then the town continues as well as it can without
+        // it.
         let may_fail = crashes.allow_another(deps.now().mono, Budget::default());
         let plan = RootPlan { may_fail, ..plan.clone() };
         match run_root(&plan, &signals, &root_up).await {

@@ -215,8 +215,8 @@ impl Town {
 }
 
 /// The settings to put in force, if they differ from the current ones. The tmux server and the naming of sessions
-/// stay for the life of the process: otherwise half of the agents would be searched for in another place. A change
-/// of them is reported.
+/// stay for the life of the process: otherwise half of the agents would be searched for in another place. A change of
+/// them is reported.
 fn changed(mut settings: Settings, deps: &Deps) -> (Option<Arc<Settings>>, Option<String>) {
     let in_force = deps.settings();
     let read = (settings.tmux.clone(), settings.commands.tmux.clone());

@@ -1,8 +1,8 @@
 //! The death window's actor: finds the likely cause of a mass death and reports it.
 //!
-//! The [`register`](crate::deaths::register) decides and stores. The actor waits for the register and for the time
-//! of the follow-up, and reports what is pending to the log, the town's event log and `notify.command`. After a
-//! crash it continues where its predecessor stopped. It must not touch an agent, and nothing waits for it.
+//! The [`register`](crate::deaths::register) decides and stores. The actor waits for the register and for the time of
+//! the follow-up, and reports what is pending to the log, the town's event log and `notify.command`. After a crash it
+//! continues where its predecessor stopped. It must not touch an agent, and nothing waits for it.
 
 pub mod circumstance;
 pub mod words;

@@ -1,10 +1,9 @@
 //! The operator watch: detects Gas Town's commands while they run, and notices when each one ends.
 //!
-//! When the `gt` binary is opened, it examines the newest processes three times, because a process gets its new
-//! name some milliseconds after the file was opened. While a command that changes agents runs, it scans once per
-//! second and waits for the command's exit. All results go into the
-//! [register](crate::operator::register::Operations), where owners read them. It must not judge what a command
-//! means, and it acts on nothing.
+//! When the `gt` binary is opened, it examines the newest processes three times, because a process gets its new name
+//! some milliseconds after the file was opened. While a command that changes agents runs, it scans once per second
+//! and waits for the command's exit. All results go into the [register](crate::operator::register::Operations), where
+//! owners read them. It must not judge what a command means, and it acts on nothing.
 
 mod allowance;
 
@@ -23,8 +22,7 @@ use crate::{
     },
 };
 
-/// The delays between the start of a program and its quick scans: by the first one the process usually has its
-/// name.
+/// The delays between the start of a program and its quick scans: by the first one the process usually has its name.
 const QUICK_SCANS: [Duration; 3] =
     [Duration::from_millis(5), Duration::from_millis(15), Duration::from_millis(30)];
 /// Quick scans are aligned to multiples of this, so that a burst of starts does not cause a burst of scans.

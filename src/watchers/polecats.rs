@@ -166,7 +166,7 @@ impl HealthState {
         }
     }
 
-    /// Asks for a listing when there is a session of a polecat that was created since the last one.
+    /// Lists the polecats again when a scan shows an unknown session that may be one of theirs.
     fn find_strangers(&mut self, scan: &Scan) {
         let Ok(sessions) = &scan.sessions else { return };
         let naming = self.deps.settings().tmux.naming;

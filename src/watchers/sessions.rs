@@ -1,9 +1,9 @@
 //! The session watch: decides when all sessions are scanned, and passes on the result.
 //!
-//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One
-//! scan runs at a time; reports during a scan cause one more. Each death is reported once and at once: when the
-//! port reports an end, or when a scan misses a session, before that scan is passed on. It must not judge a scan or
-//! a death: the root passes scans on to the owners, and the directory routes deaths.
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan
+//! runs at a time; reports during a scan cause one more. Each death is reported once and at once: when the port
+//! reports an end, or when a scan misses a session, before that scan is passed on. It must not judge a scan or a
+//! death: the root passes scans on to the owners, and the directory routes deaths.
 
 use std::{sync::Arc, time::Duration};
 
@@ -96,8 +96,8 @@ pub struct WatchSnapshot {
 #[derive(Debug)]
 pub struct SessionWatch;
 
-/// The session watch as a child. It is significant, as no death is noticed without it. Scans go to `scanned`,
-/// deaths directly to the actor of the agent; the end of an unknown session is no death of an agent.
+/// The session watch as a child. It is significant, as no death is noticed without it. Scans go to `scanned`, deaths
+/// directly to the actor of the agent; the end of an unknown session is no death of an agent.
 pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
     let deps = deps.clone();
     let to = deps.directory.clone();
@@ -126,8 +126,7 @@ pub struct WatchState {
     again: Option<Option<u64>>,
     last_began: Option<Duration>,
     sessions: Option<usize>,
-    /// Empty after a crash: it reports no death of sessions it never saw; the scan shows the owners what is
-    /// missing.
+    /// Empty after a crash: it reports no death of sessions it never saw; the scan shows the owners what is missing.
     table: SessionTable,
     deaths: u64,
     /// Whether the agents' screens are being read; when they were last read follows.

@@ -1,5 +1,5 @@
-//! Every recorded output of `bd` and `gt` that the adapters can get, passed through the adapters. The grids name
-//! each recording; a recording in the directory that is in no grid fails.
+//! Every recorded output of `bd` and `gt` that the adapters can get, passed through the adapters. The grids name each
+//! recording; a recording in the directory that is in no grid fails.
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,4 @@
-//! Files that are broken, missing or of the wrong kind, and full disks: each is reported once, and nothing else is
-//! lost.
+//! Files that are broken, missing or of the wrong kind, and full disks: each is reported once, and nothing else is lost.
 
 use std::{fs, os::unix::fs::symlink};
 

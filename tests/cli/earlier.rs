@@ -1,6 +1,6 @@
-//! The previous version: its state is recorded, and an update adopts its agents. Both need a binary of that
-//! version, named by `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`).
-//! `tests/scenarios/earlier.rs` reads the recordings.
+//! The previous version: its state is recorded, and an update adopts its agents. Both need a binary of that version,
+//! named by `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`). `tests/scenarios/earlier.rs` reads the
+//! recordings.
 
 use std::{env, fs, io::Write, os::unix::fs::symlink, path::PathBuf};
 

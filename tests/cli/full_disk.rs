@@ -1,5 +1,5 @@
-//! A full disk: the supervisor runs, reports it once, and catches up when there is room; files of killed writers
-//! are removed.
+//! A full disk: the supervisor runs, reports it once, and catches up when there is room; files of killed writers are
+//! removed.
 
 use std::{fs, os::unix::process::CommandExt, process::Command};
 

@@ -1,5 +1,5 @@
-//! Gas Town's own commands run while the supervisor reacts within milliseconds: it starts no unwanted agent,
-//! reports no intended end, and restarts what nobody stopped.
+//! Gas Town's own commands run while the supervisor reacts within milliseconds: it starts no unwanted agent, reports
+//! no intended end, and restarts what nobody stopped.
 //!
 //! The stand-in `gt` repeats what the recorded real one did, as a process of its own.
 

@@ -1,5 +1,5 @@
-//! The previous supervisor was of an earlier version: its files are read, and their state is respected. Recorded
-//! with its binary, see `tests/fixtures/state/README.md`.
+//! The previous supervisor was of an earlier version: its files are read, and their state is respected. Recorded with
+//! its binary, see `tests/fixtures/state/README.md`.
 
 use std::{
     fs,

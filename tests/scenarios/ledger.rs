@@ -1,5 +1,4 @@
-//! The cost of `bd`, and the use of a rig's snapshot: one or two calls for each rig, whatever the number of
-//! polecats.
+//! The cost of `bd`, and the use of a rig's snapshot: one or two calls for each rig, whatever the number of polecats.
 
 use gastown_supervisor::town::wisp::Closed;
 

@@ -1,9 +1,9 @@
 //! Seeded lives of a town in which everything goes wrong for a while, and then nothing.
 //!
-//! In the first part agents die and hang, ports are slow and fail, operators run commands, actors crash, the
-//! machine sleeps. At each call the world checks what the supervisor must never do. After that the weather is good,
-//! and the town must be as it should be. `SEED=n` runs one seed only, `SEEDS=100..200` a range (`SEEDS=100..200
-//! cargo test --test scenarios storms_00`).
+//! In the first part agents die and hang, ports are slow and fail, operators run commands, actors crash, the machine
+//! sleeps. At each call the world checks what the supervisor must never do. After that the weather is good, and the
+//! town must be as it should be. `SEED=n` runs one seed only, `SEEDS=100..200` a range (`SEEDS=100..200 cargo test
+//! --test scenarios storms_00`).
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -5,8 +5,8 @@
 //! [`STANDSTILL`] ends with the names of the tests that are running. It knows a test from its first use of anything
 //! here; towns, servers and worlds of tests use it. `tests/limits.rs` keeps raw waits out of all test code.
 //!
-//! This file depends on no other: each test binary includes it, the library's own tests do too, and the demo uses
-//! its limits.
+//! This file depends on no other: each test binary includes it, the library's own tests do too, and the demo uses its
+//! limits.
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 #![allow(
     clippy::disallowed_methods,
@@ -211,8 +211,7 @@ pub fn moved() {
     suite().moved = Instant::now();
 }
 
-/// Puts the test of this thread under the watchdog until its thread ends. Programs that are no tests are not
-/// watched.
+/// Puts the test of this thread under the watchdog until its thread ends. Programs that are no tests are not watched.
 pub fn watched() {
     if cfg!(test) {
         // A test that still uses this while its thread ends is not added again.

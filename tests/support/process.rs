@@ -144,8 +144,8 @@ pub fn marked(variable: &str, value: &str) -> BTreeSet<u32> {
     all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(given).collect()
 }
 
-/// Running processes of the tmux server with this socket: the server, its clients, and everything started in a
-/// pane, even when it has left its pane since.
+/// Running processes of the tmux server with this socket: the server, its clients, and everything started in a pane,
+/// even when it has left its pane since.
 pub fn of_server(socket: &str) -> BTreeSet<u32> {
     let in_pane = |pid: u32| {
         let given = environment(pid).remove("TMUX");

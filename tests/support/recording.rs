@@ -1,5 +1,4 @@
-//! Recorded commands of Gas Town in a real town: the stand-in `gt` repeats them, called as an operator would call
-//! it.
+//! Recorded commands of Gas Town in a real town: the stand-in `gt` repeats them, called as an operator would call it.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Two towns on one tmux server: the other town's sessions are left alone, and `status` and `doctor` show which
-//! town they belong to.
+//! Two towns on one tmux server: the other town's sessions are left alone, and `status` and `doctor` show which town
+//! they belong to.
 
 use serde_json::json;
 

@@ -113,8 +113,8 @@ impl Lifecycle {
         Decision::ProbeAgain(A_MOMENT)
     }
 
-    /// Releases a held polecat when its work is not the one it was stopped with, which the first probe after the
-    /// stop shows.
+    /// Releases a held polecat when its work is not the one it was stopped with, which the first probe after the stop
+    /// shows.
     pub(super) fn hook(&mut self, now: Hook) -> Decision {
         let State::HeldOnRequest { hold } = &mut self.state else {
             return Decision::Leave;

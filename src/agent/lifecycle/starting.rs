@@ -128,8 +128,7 @@ impl Lifecycle {
             }
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
-                // A session may have been created all the same; what lives there must be known before anything ends
-                // it.
+                // A session may have been created all the same; what lives there must be known before anything ends it.
                 Decision::ProbeAgain(A_MOMENT)
             }
             StartEnd::Impossible(why) => {
@@ -249,7 +248,7 @@ impl Lifecycle {
         }
     }
 
-    /// Ends a hold, wait or crash loop with this reason; returns whether there was one.
+    /// Whether a hold, wait or crash loop delays its start, which the caller ends; reports this reason if so.
     fn is_let_go(&mut self, why: Reason) -> bool {
         let kept = matches!(
             self.state,

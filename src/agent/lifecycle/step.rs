@@ -73,8 +73,7 @@ pub struct Asked {
 pub enum Decision {
     /// Nothing; timers stay as they are.
     Leave,
-    /// Probe the agent after this time and report it as [`Event::Probed`]. A timer that is set is only brought
-    /// forward.
+    /// Probe the agent after this time and report it as [`Event::Probed`]. A timer that is set is only brought forward.
     ProbeAgain(Duration),
     /// Make this start and report it as [`Event::StartEnded`].
     Start(StartOrder),

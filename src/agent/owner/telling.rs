@@ -124,8 +124,8 @@ impl Owner {
         });
     }
 
-    /// Mails the witness about a polecat that crashed and is not restarted: once for this piece of work, until it
-    /// is seen well again.
+    /// Mails the witness about a polecat that crashed and is not restarted: once for this piece of work, until it is
+    /// seen well again.
     fn report_not_brought_back(&mut self, error: &str) {
         let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, &self.hook) else { return };
         let mail = IncidentMail {

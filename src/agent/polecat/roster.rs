@@ -1,5 +1,4 @@
-//! Which polecats a rig has, and whether one has a worktree: by the directories `gt` created for them (0.2.6 to
-//! 0.3).
+//! Which polecats a rig has, and whether one has a worktree: by the directories `gt` created for them (0.2.6 to 0.3).
 //!
 //! It reads directories and reports. A directory that cannot be read is unknown, never missing.
 
@@ -14,9 +13,9 @@ use crate::{
     town::identity::{AgentName, RigName},
 };
 
-/// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of
-/// their names; none when `polecats/` is missing. Names that cannot be used are skipped, and reported once while
-/// they exist. An error when the list is not known.
+/// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of their
+/// names; none when `polecats/` is missing. Names that cannot be used are skipped, and reported once while they
+/// exist. An error when the list is not known.
 pub async fn list(ports: &Ports, rig: &RigName) -> Result<Vec<AgentName>, String> {
     names(ports, &ports.paths.polecats(rig), &format!("rig/{rig}/polecats/names")).await
 }

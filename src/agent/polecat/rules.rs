@@ -1,8 +1,7 @@
 //! Is an absent polecat needed? The judgement of its agent bead and of the bead on its hook. Pure.
 //!
-//! It says whether there is work for the polecat, not whether it is dead or may be started. In doubt it is not
-//! needed: a polecat started for nothing costs money and does work twice, while one that was not started is checked
-//! again.
+//! It says whether there is work for the polecat, not whether it is dead or may be started. In doubt it is not needed: a
+//! polecat started for nothing costs money and does work twice, while one that was not started is checked again.
 
 use std::time::Duration;
 
@@ -17,9 +16,9 @@ use crate::{
 /// States in which an agent should not run: it is done, removed, or waits for a person or another agent.
 const RESTING: [&str; 5] = ["done", "nuked", "closed", "stuck", "awaiting-gate"];
 
-/// Judges both beads. `hooked` is the bead on the agent bead's hook; without it ([`Answer::NotAsked`]) the
-/// judgement only nominates. `seen_alive` is when the agent was last seen alive. For `guard` after a change of its
-/// bead, an agent that is `spawning` is left to the command that spawns it.
+/// Judges both beads. `hooked` is the bead on the agent bead's hook; without it ([`Answer::NotAsked`]) the judgement
+/// only nominates. `seen_alive` is when the agent was last seen alive. For `guard` after a change of its bead, an
+/// agent that is `spawning` is left to the command that spawns it.
 pub fn assignment(
     agent: &Answer<AgentBead>,
     hooked: &Answer<Bead>,

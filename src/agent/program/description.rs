@@ -1,9 +1,8 @@
 //! Description: what a settings file says about one agent program, and the defaults for what it leaves out.
 //!
-//! Keys and defaults are those of Gas Town 0.2.6 to 0.3 (`RuntimeConfig` and `AgentPresetInfo`), with one
-//! difference: `gt` reads all keys but honours only the command and its arguments; here every one counts. `gt`
-//! assumes that an agent without a `provider` is claude; here a well-known command decides its provider. It must
-//! not read files.
+//! Keys and defaults are those of Gas Town 0.2.6 to 0.3 (`RuntimeConfig` and `AgentPresetInfo`), with one difference:
+//! `gt` reads all keys but honours only the command and its arguments; here every one counts. `gt` assumes that an
+//! agent without a `provider` is claude; here a well-known command decides its provider. It must not read files.
 
 use std::time::Duration;
 

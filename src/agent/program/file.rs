@@ -1,8 +1,8 @@
 //! The files that define the agents: `settings/config.json` and `settings/agents.json` of the town and of each rig.
 //!
-//! They are Gas Town's (0.2.6 to 0.3) and shared with it, so they are read leniently: unknown keys are normal, and
-//! an entry of the wrong type is a problem of that entry alone. Only a file that is no JSON object at all is an
-//! error. It must not open files; the caller adds the file's name to each problem.
+//! They are Gas Town's (0.2.6 to 0.3) and shared with it, so they are read leniently: unknown keys are normal, and an
+//! entry of the wrong type is a problem of that entry alone. Only a file that is no JSON object at all is an error.
+//! It must not open files; the caller adds the file's name to each problem.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,7 +1,6 @@
 //! Json: a lenient parser for one object, in which a wrong entry spoils only itself.
 //!
-//! Every skipped entry is reported with its key, line and column in the whole file. It must not know what the keys
-//! mean.
+//! Every skipped entry is reported with its key, line and column in the whole file. It must not know what the keys mean.
 
 use std::collections::BTreeMap;
 

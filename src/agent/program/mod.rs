@@ -3,8 +3,8 @@
 //! Gas Town lets a town and each rig name their own agents; [`mod@file`] reads those files into [`description`]s,
 //! [`provider`] holds what is built in, [`mod@resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3
 //! (`internal/config/agents.go`, `loader.go`, `types.go`) and the files `settings/config.json`,
-//! `settings/agents.json`, `<rig>/settings/config.json`, `<rig>/settings/agents.json`. Nothing here may read the
-//! disk or `PATH`: bytes and answers are passed in.
+//! `settings/agents.json`, `<rig>/settings/config.json`, `<rig>/settings/agents.json`. Nothing here may read the disk
+//! or `PATH`: bytes and answers are passed in.
 
 use std::time::Duration;
 

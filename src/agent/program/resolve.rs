@@ -1,9 +1,9 @@
 //! Resolve: which agent program a role gets, by the order Gas Town 0.2.6 to 0.3 documents.
 //!
 //! For a role: the rig's `role_agents`, the town's `role_agents` (each only if it names a known agent whose command
-//! is on `PATH`), the rig's `runtime`, the rig's `agent`, the town's `default_agent`, claude. A name is searched
-//! for in the rig's `agents`, the town's `agents`, the rig's `agents.json`, the town's `agents.json`, the presets.
-//! Pure: it must not read `PATH` itself.
+//! is on `PATH`), the rig's `runtime`, the rig's `agent`, the town's `default_agent`, claude. A name is searched for
+//! in the rig's `agents`, the town's `agents`, the rig's `agents.json`, the town's `agents.json`, the presets. Pure:
+//! it must not read `PATH` itself.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ pub struct Resolution {
     pub reports: Vec<String>,
 }
 
-/// The program of a role. `rig` is `None` for town-level agents; `on_path` returns whether a command (a bare name
-/// or a path) can be run.
+/// The program of a role. `rig` is `None` for town-level agents; `on_path` returns whether a command (a bare name or
+/// a path) can be run.
 pub fn resolve(
     role: Role,
     rig: Option<&Sources<RigConfig>>,

@@ -1,8 +1,7 @@
 //! What the description of a role bead says: lines `key: value` among other text. Pure; it must survive any text.
 //!
-//! Keys and their spellings are those of Gas Town 0.2.6 to 0.3 (`ParseRoleConfig` in `internal/beads/fields.go`).
-//! Keys that only Gas Town itself uses (`ping_timeout`, `kill_cooldown` and the like) are ignored, as is everything
-//! else.
+//! Keys and their spellings are those of Gas Town 0.2.6 to 0.3 (`ParseRoleConfig` in `internal/beads/fields.go`). Keys
+//! that only Gas Town itself uses (`ping_timeout`, `kill_cooldown` and the like) are ignored, as is everything else.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +32,8 @@ pub struct Parsed {
     pub faults: Vec<String>,
 }
 
-/// Parses a description. A key may be in any case, with `-` in place of `_`, or without either; of several equal
-/// keys the last one counts. An empty value, and `null`, count as absent.
+/// Parses a description. A key may be in any case, with `-` in place of `_`, or without either; of several equal keys
+/// the last one counts. An empty value, and `null`, count as absent.
 pub fn parse(description: &str) -> Parsed {
     let mut config = RoleConfig::default();
     let (mut any, mut faults) = (false, Vec::new());

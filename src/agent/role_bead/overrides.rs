@@ -31,8 +31,8 @@ pub struct Overrides {
 
 impl RoleConfig {
     /// Expands it for this agent in the town with this root. Patterns may contain `{town}`, `{rig}`, `{name}` and
-    /// `{role}`; a value the agent does not have is empty. In the start command each value is quoted as a word of
-    /// the shell. A relative directory is relative to the town.
+    /// `{role}`; a value the agent does not have is empty. In the start command each value is quoted as a word of the
+    /// shell. A relative directory is relative to the town.
     pub fn overrides(&self, bead: &str, identity: &Identity, town: &Path) -> Overrides {
         let plain = |pattern: &String| expand(pattern, identity, town, str::to_owned);
         let quoted = |value: &str| match value {

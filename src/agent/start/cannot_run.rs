@@ -19,8 +19,7 @@ const STATUS_COMES: Duration = Duration::from_secs(1);
 const STATUS_POLL: Duration = Duration::from_millis(20);
 
 impl Start<'_> {
-    /// Runs the rest of a start; it ends as impossible when its process reports in the first seconds that it cannot
-    /// run.
+    /// Runs the rest of a start; it ends as impossible when its process reports in the first seconds that it cannot run.
     pub(super) async fn unless_it_cannot_run(
         &self,
         key: &SessionKey,

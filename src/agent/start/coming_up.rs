@@ -67,8 +67,7 @@ impl Start<'_> {
             Presence::Unknown(why) => unsure = Some(why),
             Presence::Starting(_) | Presence::Dead(_) => unsure = None,
         }
-        // What may be the agent is left running: it is known not to have come only when there is nothing but a
-        // shell.
+        // What may be the agent is left running: it is known not to have come only when there is nothing but a shell.
         Err(match unsure {
             Some(why) => StartEnd::Left { session: key.clone(), why },
             None => StartEnd::NeverAppeared(format!(
@@ -130,8 +129,8 @@ impl Start<'_> {
         }
     }
 
-    /// Answers a question, if the settings allow it: moves the cursor until the screen shows it on the right
-    /// option, then presses Enter. Returns whether it was answered.
+    /// Answers a question, if the settings allow it: moves the cursor until the screen shows it on the right option,
+    /// then presses Enter. Returns whether it was answered.
     async fn answer(&self, key: &SessionKey, question: &Question) -> Step<bool> {
         let settings = self.deps.settings();
         if questions::answer(question, &settings.questions).is_none() {
@@ -258,8 +257,8 @@ impl Start<'_> {
         }
     }
 
-    /// The pane in which the agent lives, if it was found in one, and whether its session is known to exist; that
-    /// it does not ends the start.
+    /// The pane in which the agent lives, if it was found in one, and whether its session is known to exist; that it
+    /// does not ends the start.
     async fn pane(&self, key: &SessionKey) -> Step<(Option<PaneTarget>, bool)> {
         let (presence, pane) = observe::locate(self.deps, self.spec).await;
         match presence {

@@ -1,7 +1,7 @@
 //! The rounds: the audit of one polecat with each snapshot of its rig's beads, as a part of its role.
 //!
-//! It judges the snapshot, closes incidents that are over, and has a task confirm what is to be mailed: one task at
-//! a time. The polecats of a rig take turns, so that a rig in which all polecats stall runs one command at a time.
+//! It judges the snapshot, closes incidents that are over, and has a task confirm what is to be mailed: one task at a
+//! time. The polecats of a rig take turns, so that a rig in which all polecats stall runs one command at a time.
 
 use std::sync::Arc;
 

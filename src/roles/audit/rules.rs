@@ -1,7 +1,7 @@
 //! Does a polecat's work make no progress? The judgement of its beads and of what its owner knows. Pure.
 //!
-//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported,
-//! and does not close an earlier report.
+//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported, and
+//! does not close an earlier report.
 
 use std::time::Duration;
 

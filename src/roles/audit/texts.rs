@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::go_duration::{format, format_minutes};
 
-/// The log line about a live agent, named by the id of its agent bead, whose bead has not changed for `stuck`,
-/// where `limit` is allowed.
+/// The log line about a live agent, named by the id of its agent bead, whose bead has not changed for `stuck`, where
+/// `limit` is allowed.
 pub fn gupp_line(agent: &str, hook: &str, stuck: Duration, limit: Duration) -> String {
     let (stuck, limit) = (format_minutes(stuck), format(limit));
     format!(

@@ -1,7 +1,7 @@
 //! Boot's role: it starts a boot agent when a heartbeat says so; in a degraded town, rules do boot's work.
 //!
-//! Boot is meant to end by itself: it is not restarted, and its end is no death. The role must not touch the
-//! deacon: what boot cannot do, it asks of the deacon's own actor.
+//! Boot is meant to end by itself: it is not restarted, and its end is no death. The role must not touch the deacon:
+//! what boot cannot do, it asks of the deacon's own actor.
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 //!
 //! The deacon writes `deacon/heartbeat.json` while it patrols. Fresh is fine, a stale file causes a nudge, a stuck
 //! one a restart in one step. An old file means nothing during the grace after a start, a pause or a sleep of the
-//! machine. Gas Town's own daemon has no grace: it starts the deacon and kills it in the same tick. Nothing here
-//! may act; it only judges.
+//! machine. Gas Town's own daemon has no grace: it starts the deacon and kills it in the same tick. Nothing here may
+//! act; it only judges.
 
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! The approach: finds out, once at a time, how the server can be reached, and connects the one control client.
 //!
-//! tmux up to 3.5a crashes by a null pointer, with every agent in it, when something happens that it notifies
-//! control clients of (another one leaves, a session is created or ends) while one is still identifying itself. So
-//! control clients of ours never overlap, and one is connected only when the server has just answered a plain
-//! client without delay, when our previous one has left, and when those of others are not about to leave. Nothing
-//! else of ours runs meanwhile. A server that does not answer gets only one plain client, which is awaited:
-//! everything that queues up runs at once when the server wakes. A server of another version than the installed
-//! tmux (tmux was updated under it) gets plain clients only: since 3.8 control clients do not understand older
-//! servers and stay silent. Callers only wait for the result, so that a dropped request interrupts nothing.
+//! tmux up to 3.5a crashes by a null pointer, with every agent in it, when something happens that it notifies control
+//! clients of (another one leaves, a session is created or ends) while one is still identifying itself. So control
+//! clients of ours never overlap, and one is connected only when the server has just answered a plain client without
+//! delay, when our previous one has left, and when those of others are not about to leave. Nothing else of ours runs
+//! meanwhile. A server that does not answer gets only one plain client, which is awaited: everything that queues up
+//! runs at once when the server wakes. A server of another version than the installed tmux (tmux was updated under
+//! it) gets plain clients only: since 3.8 control clients do not understand older servers and stay silent. Callers
+//! only wait for the result, so that a dropped request interrupts nothing.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
@@ -150,8 +150,8 @@ impl Approach {
         }
     }
 
-    /// Whether the server has the version that is installed now; a difference is logged once. `None` when it
-    /// answered too slowly for a connection now.
+    /// Whether the server has the version that is installed now; a difference is logged once. `None` when it answered
+    /// too slowly for a connection now.
     async fn understood(&self) -> Result<Option<bool>, Trouble> {
         let limit = self.config.command_limit;
         let said = self.plain(&[Request::of(["-V"])], limit).await?;

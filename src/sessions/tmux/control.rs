@@ -1,9 +1,8 @@
 //! The control connection: one `tmux -C` client, a child with pipes, that carries all commands.
 //!
-//! Commands are answered in the order they were sent, possibly late. A connection ends for good when the client
-//! exits, when the server dies, or when the connection is dismissed or dropped; all waiting callers are notified.
-//! It must not reconnect by itself, nor be closed because an answer is late: a server that was stopped continues
-//! where it was.
+//! Commands are answered in the order they were sent, possibly late. A connection ends for good when the client exits,
+//! when the server dies, or when the connection is dismissed or dropped; all waiting callers are notified. It must not
+//! reconnect by itself, nor be closed because an answer is late: a server that was stopped continues where it was.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{
@@ -124,10 +123,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts the client, which attaches to our own session, creating it when it does not exist;
-    /// [`Connection::opened`] waits for that. `tmux` is the command line up to the socket. No server is started for
-    /// it. The notifier gets the server's notices, and the end of the connection, which is a change and not the end
-    /// of the server.
+    /// Starts the client, which attaches to our own session, creating it when it does not exist; [`Connection::opened`]
+    /// waits for that. `tmux` is the command line up to the socket. No server is started for it. The notifier gets the
+    /// server's notices, and the end of the connection, which is a change and not the end of the server.
     pub fn open(mut tmux: Command, notifier: Notifier) -> Result<Connection, Lost> {
         tmux.arg("-N").args(CONTROL);
         // Never KILL: see [`Client`].

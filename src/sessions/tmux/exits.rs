@@ -1,5 +1,4 @@
-//! The exit watcher: the notifier reports the exit of a pane's process, or of the server, as soon as the kernel
-//! does.
+//! The exit watcher: the notifier reports the exit of a pane's process, or of the server, as soon as the kernel does.
 //!
 //! The kernel reports the exit of a process within a few milliseconds (pidfd). That is sooner than tmux, and covers
 //! cases that tmux does not report: a pane that is kept after its process exited, one of several panes, a session
@@ -43,8 +42,8 @@ struct Watched {
 pub struct ExitWatcher {
     watched: Mutex<Watched>,
     notifier: Notifier,
-    /// The most processes that are watched, as each needs a descriptor: what the soft limit (`ulimit -n`) leaves.
-    /// For one beyond, tmux's notifications or the next scan report the end.
+    /// The most processes that are watched, as each needs a descriptor: what the soft limit (`ulimit -n`) leaves. For
+    /// one beyond, tmux's notifications or the next scan report the end.
     most: usize,
 }
 

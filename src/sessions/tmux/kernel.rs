@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::processes::pidfd::PidFd;
 
-/// Set by the kernel (Linux, `PF_EXITING`) as soon as a process begins to exit: before its terminals are closed,
-/// and long before it is a zombie.
+/// Set by the kernel (Linux, `PF_EXITING`) as soon as a process begins to exit: before its terminals are closed, and
+/// long before it is a zombie.
 #[cfg(target_os = "linux")]
 const EXITING: u32 = 0x4;
 

@@ -1,12 +1,12 @@
 //! Keys: what a key is bound to according to `list-keys`, and how our binding is put around that and removed again.
 //! Pure.
 //!
-//! A binding is global to a server that may be the user's own. So ours is an `if-shell -F` that names the sessions
-//! it is for, with the previous binding as its else branch: our binding itself stores the user's. A later
-//! supervisor, also after a KILL, finds it there and does not mistake ours for the user's.
+//! A binding is global to a server that may be the user's own. So ours is an `if-shell -F` that names the sessions it
+//! is for, with the previous binding as its else branch: our binding itself stores the user's. A later supervisor,
+//! also after a KILL, finds it there and does not mistake ours for the user's.
 //!
-//! Versions differ in how they print: the width of columns, and whether commands are text or in braces. So a line
-//! is parsed word by word in tmux's language, and nothing is expected at a column.
+//! Versions differ in how they print: the width of columns, and whether commands are text or in braces. So a line is
+//! parsed word by word in tmux's language, and nothing is expected at a column.
 
 use super::request::Request;
 use crate::sessions::{KeyBinding, OUR_SESSIONS};

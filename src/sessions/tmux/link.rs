@@ -1,10 +1,9 @@
 //! The link: sends each request to the server, over the control connection or by a subprocess.
 //!
-//! The [`approach`](super::approach) decides which, at the first request and again after a connection ended, only
-//! on request, and once at a time: concurrent callers share the result, so a server that is stopped or absent costs
-//! one attempt and not one per caller. Only a request to create a session starts a server. A request to a server
-//! that does not answer would run much later, long after it was given up; so none is sent until the server answers
-//! again.
+//! The [`approach`](super::approach) decides which, at the first request and again after a connection ended, only on
+//! request, and once at a time: concurrent callers share the result, so a server that is stopped or absent costs one
+//! attempt and not one per caller. Only a request to create a session starts a server. A request to a server that
+//! does not answer would run much later, long after it was given up; so none is sent until the server answers again.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{
@@ -289,8 +288,7 @@ async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing
     standing.send_modify(|standing| standing.busy = false);
 }
 
-/// Ends our own session, unless another client uses it too. A server that would end with it gets the option to
-/// continue.
+/// Ends our own session, unless another client uses it too. A server that would end with it gets the option to continue.
 async fn leave(connection: &Connection) -> Option<()> {
     let target = format!("={OWN_SESSION}:");
     let questions = [

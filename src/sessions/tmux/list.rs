@@ -59,9 +59,9 @@ fn line(line: &str) -> Option<(Server, Session)> {
     let window = field()?.to_owned();
     let pane = field()?.to_owned();
     let (pid, ended) = (field()?, field()?);
-    // Since tmux 3.8 a pane whose terminal is closed has no process in the list, whether the process has ended or,
-    // as that version waits for it, has yet to end: nothing can be typed or read there. The pane and its session
-    // still exist.
+    // Since tmux 3.8 a pane whose terminal is closed has no process in the list, whether the process has ended or, as
+    // that version waits for it, has yet to end: nothing can be typed or read there. The pane and its session still
+    // exist.
     let dead = ended == "1" || pid.is_empty() && ended == "0";
     let pid: u32 = if pid.is_empty() && dead { 0 } else { pid.parse().ok()? };
     let exit_status = field()?.parse().ok().filter(|_| dead);

@@ -1,13 +1,13 @@
 //! tmux: the real adapter behind [`Sessions`].
 //!
 //! Everything goes over one control-mode connection to the server; where that is not possible, each request is a
-//! subprocess. Nothing about the sessions is cached: each answer is the server's own. It must not decide what may
-//! be started, typed or ended, never starts a server except to create a session in it, and names sessions exactly.
+//! subprocess. Nothing about the sessions is cached: each answer is the server's own. It must not decide what may be
+//! started, typed or ended, never starts a server except to create a session in it, and names sessions exactly.
 //!
-//! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as
-//! long as the process (a current-thread runtime), because the kernel ends the control client with the thread that
-//! made it. The supervisor must never trigger a fault of tmux: `approach` lists what ends a server, and with it
-//! every agent. Facts here were observed with tmux 3.3a unless noted otherwise.
+//! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long
+//! as the process (a current-thread runtime), because the kernel ends the control client with the thread that made
+//! it. The supervisor must never trigger a fault of tmux: `approach` lists what ends a server, and with it every
+//! agent. Facts here were observed with tmux 3.3a unless noted otherwise.
 
 use std::{
     collections::BTreeSet,

@@ -4,9 +4,9 @@
 //! and before the exits that follow from it. It must not judge which agent an exit concerns or what is a death: the
 //! [`table`](crate::sessions::table) does.
 //!
-//! A killed server closes its terminals before it is gone. On `kill-server`, it ends its sessions one by one, in
-//! the order of their names, which takes milliseconds each, and then exits. Our own session is the first by name:
-//! once its process has exited, the server may be ending, until it has ended or shows that it continues.
+//! A killed server closes its terminals before it is gone. On `kill-server`, it ends its sessions one by one, in the
+//! order of their names, which takes milliseconds each, and then exits. Our own session is the first by name: once
+//! its process has exited, the server may be ending, until it has ended or shows that it continues.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,8 +63,8 @@ impl Notifier {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Takes a list of some sessions, or of all. When another server answered than before, the end of the old one
-    /// is reported; a list of a server that has ended meanwhile is ignored.
+    /// Takes a list of some sessions, or of all. When another server answered than before, the end of the old one is
+    /// reported; a list of a server that has ended meanwhile is ignored.
     pub fn listed(&self, listed: &Listed, all: bool) {
         let Some(server) = listed.server.filter(|(pid, _)| !kernel::is_ending(*pid)) else { return };
         let mut base = self.locked();
@@ -106,8 +106,8 @@ impl Notifier {
         self.changed();
     }
 
-    /// The process of our own session ended so long ago that a server ending with it would have ended too: the
-    /// server continues.
+    /// The process of our own session ended so long ago that a server ending with it would have ended too: the server
+    /// continues.
     pub fn own_ended_long_ago(&self, pid: u32) {
         if self.locked().own.take_if(|own| *own == pid).is_some() {
             self.send(Fact::ServerLasts);

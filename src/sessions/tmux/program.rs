@@ -1,9 +1,9 @@
 //! The program: how a tmux process of ours is started.
 //!
-//! Each gets its socket explicitly (`$TMUX` would override the default one) and our environment without the
-//! variables that would reach the user's sessions through a server it starts. It has a process group of its own, so
-//! that Ctrl-C in our terminal does not end it before the supervisor has closed the connection. It runs in `/`: a
-//! server that it starts stays in its directory, and must not pin one.
+//! Each gets its socket explicitly (`$TMUX` would override the default one) and our environment without the variables
+//! that would reach the user's sessions through a server it starts. It has a process group of its own, so that Ctrl-C
+//! in our terminal does not end it before the supervisor has closed the connection. It runs in `/`: a server that it
+//! starts stays in its directory, and must not pin one.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{path::PathBuf, process::Stdio};

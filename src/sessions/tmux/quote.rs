@@ -41,8 +41,8 @@ pub fn word(text: &str) -> String {
     }
 }
 
-/// `text` as a literal in an argument that tmux expands as a format (`new-session -c` and `-s`): each `#` is
-/// doubled, except before `[`, where tmux does not expand it.
+/// `text` as a literal in an argument that tmux expands as a format (`new-session -c` and `-s`): each `#` is doubled,
+/// except before `[`, where tmux does not expand it.
 pub fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,8 +1,7 @@
 //! Requests: the tmux commands we send, in their two forms. Pure.
 //!
-//! Over the control connection a request is one line of tmux's command language; without it, words of a
-//! subprocess's argument list. Pasted text cannot be a word there (tmux accepts 16 KB of arguments), so it is sent
-//! to standard input.
+//! Over the control connection a request is one line of tmux's command language; without it, words of a subprocess's
+//! argument list. Pasted text cannot be a word there (tmux accepts 16 KB of arguments), so it is sent to standard input.
 
 use super::{
     list::MARK,
@@ -157,21 +156,21 @@ pub fn mark(target: &str) -> Request {
     Request::of(["set-option", "-p", "-F", "-t", target, MARK, "#{pane_pid}"])
 }
 
-/// Makes a session's pane stay when its process ends. To be sent together with the session's creation, as the
-/// process may end at once.
+/// Makes a session's pane stay when its process ends. To be sent together with the session's creation, as the process
+/// may end at once.
 pub fn keep_exit(target: &str) -> Request {
     Request::of(["set-option", "-p", "-t", target, "remain-on-exit", "on"])
 }
 
-/// A text as typed: without control characters except newline and tab. A terminal treats them as keys (an
-/// interrupt, the end of the input, a sequence that the program obeys), and our texts need none.
+/// A text as typed: without control characters except newline and tab. A terminal treats them as keys (an interrupt,
+/// the end of the input, a sequence that the program obeys), and our texts need none.
 fn typeable(text: &str) -> String {
     text.chars().filter(|it| !it.is_control() || matches!(it, '\n' | '\t')).collect()
 }
 
 /// Types a text into a pane through a buffer of this name; no request when the text is empty, as tmux has no empty
-/// buffers. `paste-buffer -S` is not needed: since 3.7 tmux itself passes control characters through vis(3). `-p`:
-/// a bracketed paste if the program asked for it; `-r`: newlines stay newlines; `-d`: the buffer is deleted.
+/// buffers. `paste-buffer -S` is not needed: since 3.7 tmux itself passes control characters through vis(3). `-p`: a
+/// bracketed paste if the program asked for it; `-r`: newlines stay newlines; `-d`: the buffer is deleted.
 pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
     let text = typeable(text);
     if text.is_empty() {
@@ -195,8 +194,8 @@ pub fn press(target: &str, key: Key) -> Vec<Request> {
     vec![Request::LeaveMode { target: target.to_owned() }, Request::of(["send-keys", "-t", target, key])]
 }
 
-/// Makes sure that no pane comes back or stays after its process ended. The pane's own option beats those of
-/// window, session and server.
+/// Makes sure that no pane comes back or stays after its process ended. The pane's own option beats those of window,
+/// session and server.
 pub fn disarm<'a>(panes: impl IntoIterator<Item = &'a str>) -> Vec<Request> {
     let one = |pane: &str| {
         [

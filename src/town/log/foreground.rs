@@ -1,7 +1,7 @@
 //! Standard error without blocking: a terminal that is not read, or a full pipe, must not delay the supervisor.
 //!
-//! Lines go through a bounded queue to a thread of their own; lines that do not fit are dropped and counted.
-//! Writing never fails and never blocks.
+//! Lines go through a bounded queue to a thread of their own; lines that do not fit are dropped and counted. Writing
+//! never fails and never blocks.
 
 use std::{
     fmt,

@@ -23,8 +23,8 @@ use crate::terminal::one_line;
 /// The current time, in the zone to show it in.
 pub type Clock = Arc<dyn Fn() -> Zoned + Send + Sync>;
 
-/// The target of events whose lines people and scripts search for in the words of Gas Town's daemon (`CRASH
-/// DETECTED: …`): nothing precedes their text, whatever their level.
+/// The target of events whose lines people and scripts search for in the words of Gas Town's daemon (`CRASH DETECTED:
+/// …`): nothing precedes their text, whatever their level.
 pub const AS_IS: &str = "gastown_supervisor::as_is";
 
 /// Formats events as lines.

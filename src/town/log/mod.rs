@@ -1,9 +1,8 @@
-//! The log: `daemon/daemon.log` in the line format that Gas Town's tools expect, and standard error in the
-//! foreground.
+//! The log: `daemon/daemon.log` in the line format that Gas Town's tools expect, and standard error in the foreground.
 //!
 //! [`mod@line`] forms a line, [`rotating`] writes the file, [`foreground`] keeps a slow terminal from blocking the
-//! supervisor, [`tail`] shows the file to people. When the log cannot be written, the line is lost and the
-//! supervisor continues. Nothing here may log with `tracing`: it would call itself.
+//! supervisor, [`tail`] shows the file to people. When the log cannot be written, the line is lost and the supervisor
+//! continues. Nothing here may log with `tracing`: it would call itself.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -111,8 +110,8 @@ pub fn install(config: &LogConfig) -> Result<LogHandle, AlreadyInstalled> {
     Ok(handle)
 }
 
-/// The subscriber for this configuration, and its handle; `foreground` gets the second output and the problems of
-/// the first.
+/// The subscriber for this configuration, and its handle; `foreground` gets the second output and the problems of the
+/// first.
 pub fn build(config: &LogConfig, foreground: Foreground) -> (impl Subscriber + Send + Sync, LogHandle) {
     let complain = foreground.clone();
     let complain = Arc::new(move |text: &str| complain.put(format!("{text}\n").into_bytes()));

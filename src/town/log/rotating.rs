@@ -52,8 +52,7 @@ struct Trouble {
 }
 
 impl RotatingFile {
-    /// Opens the file, creating it with mode 0600. A failure is reported, and the file is tried again with each
-    /// line.
+    /// Opens the file, creating it with mode 0600. A failure is reported, and the file is tried again with each line.
     pub fn open(path: PathBuf, max_bytes: u64, keep: u32, complain: Complain) -> Self {
         let mut state =
             State { path, max_bytes, keep, complain, file: None, size: 0, torn: false, trouble: None };

@@ -39,8 +39,8 @@ impl Open {
 }
 
 impl Tail {
-    /// At the start of this many last lines; an incomplete line counts as one. An error of kind `NotFound` when
-    /// there is no such file.
+    /// At the start of this many last lines; an incomplete line counts as one. An error of kind `NotFound` when there
+    /// is no such file.
     pub fn last_lines(path: PathBuf, lines: u64) -> io::Result<Tail> {
         let mut open = Open::new(opening::for_reading(&path)?);
         open.at = beginning_of_last(&open.file, lines)?;

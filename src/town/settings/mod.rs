@@ -1,8 +1,8 @@
 //! Settings: every number and switch of the supervisor, resolved from its two files and its defaults.
 //!
 //! `settings/supervisor.json` is ours and strict; `mayor/daemon.json` is shared with `gt`, read leniently and never
-//! written. A value in ours beats one in theirs, which beats the default. [`read`] parses the files; nothing here
-//! may touch the disk.
+//! written. A value in ours beats one in theirs, which beats the default. [`read`] parses the files; nothing here may
+//! touch the disk.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 

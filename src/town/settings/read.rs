@@ -94,8 +94,8 @@ fn wrong_keys(entries: &[Entry<'_>], known: &[&str]) -> Vec<FileProblem> {
     wrong
 }
 
-/// Refuses two keys that are in the wrong order, at the first of them in the file; if the file has neither, it is
-/// not this file's mistake.
+/// Refuses two keys that are in the wrong order, at the first of them in the file; if the file has neither, it is not
+/// this file's mistake.
 fn crossed(entries: &[Entry<'_>], section: &dyn Section) -> Option<FileProblem> {
     let [more, less] = section.crossed()?;
     let given = |key| entries.iter().rfind(|entry| entry.key() == key);

@@ -28,8 +28,8 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(resolve(None, None).unwrap(), Resolved { settings: Settings::default(), problems: vec![] });
 }
 
-/// For every documented key: a different value is accepted and changes something. Catches a key that is accepted
-/// but has no effect, or two keys with one target.
+/// For every documented key: a different value is accepted and changes something. Catches a key that is accepted but
+/// has no effect, or two keys with one target.
 #[test]
 fn every_documented_key_takes_effect_on_its_own() {
     let defaults: serde_json::Value =

@@ -1,8 +1,7 @@
 //! The table of settings: one line per key, with its meaning, type, default and allowed values.
 //!
-//! serde's derive is not enough here: it stops at the first mistake, knows where a value ends but not where it
-//! begins, and cannot merge two files key by key. This must not know any key; the table itself is in
-//! [`settings`](super).
+//! serde's derive is not enough here: it stops at the first mistake, knows where a value ends but not where it begins,
+//! and cannot merge two files key by key. This must not know any key; the table itself is in [`settings`](super).
 
 use super::document::Entry;
 

@@ -1,9 +1,9 @@
 //! The place of a line on an agent's screen: whether it begins a message of the program itself, and whether that is
 //! the last one. Pure.
 //!
-//! The messages of agents, tools and people contain every sentence sooner or later; a message of the program
-//! differs by its mark and its place. The marks are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini
-//! CLI 0.1 to 0.33; a program that draws no marks begins its messages at the left.
+//! The messages of agents, tools and people contain every sentence sooner or later; a message of the program differs
+//! by its mark and its place. The marks are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1
+//! to 0.33; a program that draws no marks begins its messages at the left.
 
 /// How many of a screen's last lines are read.
 pub const SCREEN_LINES: u16 = 40;

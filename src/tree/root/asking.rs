@@ -34,8 +34,7 @@ impl RootState {
         if asked_for { self.start(self.mayor()).await } else { Ok(()) }
     }
 
-    /// Sends the list of rigs. A list that was not read yet, or never without errors, does not mean a town without
-    /// rigs.
+    /// Sends the list of rigs. A list that was not read yet, or never without errors, does not mean a town without rigs.
     pub(super) fn send_rigs(&self) {
         let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
         if !rigs.is_empty() || !self.town.may_have_more_rigs() {

@@ -1,5 +1,5 @@
-//! The root and its town: reads the files that say what the town consists of and how it is configured, whenever
-//! they change.
+//! The root and its town: reads the files that say what the town consists of and how it is configured, whenever they
+//! change.
 
 use std::{collections::BTreeMap, sync::Arc};
 

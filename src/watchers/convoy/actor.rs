@@ -1,8 +1,8 @@
 //! The convoy watcher: searches for completed convoys soon after a bead database changed, and runs a timed check
 //! every `convoy.check_every`.
 //!
-//! It decides nothing itself ([`rules`] does) and awaits nothing: each round is a task that ends with the actor.
-//! When its state is lost, its successor checks once more than necessary.
+//! It decides nothing itself ([`rules`] does) and awaits nothing: each round is a task that ends with the actor. When
+//! its state is lost, its successor checks once more than necessary.
 
 use std::{sync::Arc, time::Duration};
 

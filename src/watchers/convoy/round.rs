@@ -1,9 +1,9 @@
 //! One round: finds out whether convoys are open and complete, and lets Gas Town check them if so.
 //!
 //! It reads the bead databases when their files changed since the last round: the town's for its convoys, and those
-//! of the tracked beads for their status. When the town's database cannot be read, a timed round runs `bd list`.
-//! When neither answers, nothing is done until the next round. `gt convoy check` closes the complete convoys and
-//! notifies their subscribers; one round runs it at a time.
+//! of the tracked beads for their status. When the town's database cannot be read, a timed round runs `bd list`. When
+//! neither answers, nothing is done until the next round. `gt convoy check` closes the complete convoys and notifies
+//! their subscribers; one round runs it at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,8 +81,8 @@ pub struct Seen {
     complete: BTreeSet<String>,
 }
 
-/// Runs one round after `before`, and acts on it. A timed round has the convoys checked when one is open, complete
-/// or not.
+/// Runs one round after `before`, and acts on it. A timed round has the convoys checked when one is open, complete or
+/// not.
 pub async fn round(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     let (answer, mut seen) = match read_databases(deps, &before).await {
         Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
@@ -209,8 +209,8 @@ async fn check(deps: &Deps) -> Outcome {
     }
 }
 
-/// Parses what `gt convoy check` printed (`gt` 0.2.6 to 0.3): what it closed, line by line, or that there was
-/// nothing to close.
+/// Parses what `gt convoy check` printed (`gt` 0.2.6 to 0.3): what it closed, line by line, or that there was nothing
+/// to close.
 fn read(stdout: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(stdout);
     let words = shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "));

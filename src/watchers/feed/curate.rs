@@ -1,9 +1,8 @@
 //! Curate: writes new lines of the event log to the feed, one chunk at a time.
 //!
-//! The feed is written first, then the progress is updated in memory, and from time to time on disk. A successor
-//! that continues from an older progress truncates the feed to the length recorded there, and writes the same lines
-//! again. So no line is lost or duplicated, wherever the process is killed. Only one chunk of the log is in memory
-//! at any time.
+//! The feed is written first, then the progress is updated in memory, and from time to time on disk. A successor that
+//! continues from an older progress truncates the feed to the length recorded there, and writes the same lines again. So
+//! no line is lost or duplicated, wherever the process is killed. Only one chunk of the log is in memory at any time.
 
 use std::io;
 

@@ -18,8 +18,8 @@ pub struct Cut<'a> {
     pub too_long: u64,
 }
 
-/// Splits `bytes` into lines; with `passing` they begin in the middle of a line that is skipped, else at the start
-/// of a line.
+/// Splits `bytes` into lines; with `passing` they begin in the middle of a line that is skipped, else at the start of
+/// a line.
 pub fn cut(bytes: &[u8], passing: bool) -> Cut<'_> {
     let begin = match (passing, end_of_line(bytes)) {
         (false, _) => 0,

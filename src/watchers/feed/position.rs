@@ -1,9 +1,9 @@
 //! Position: how far the event log was read, and where to continue when it is a different file now. Pure.
 //!
-//! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs.
-//! So a position is an offset in a file identified by device and inode, with the bytes around it. If those bytes
-//! are no longer there, the log was truncated, and its rest is in a copy. Files that existed beside the log when it
-//! was created were read before; files that appeared since are its continuation.
+//! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs. So
+//! a position is an offset in a file identified by device and inode, with the bytes around it. If those bytes are no
+//! longer there, the log was truncated, and its rest is in a copy. Files that existed beside the log when it was
+//! created were read before; files that appeared since are its continuation.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,8 +76,8 @@ impl Position {
     }
 
     /// The start of the file that continues this one, out of the files beside the log, ordered from the oldest last
-    /// write to the newest: the first that appeared since this one was started and is neither a copy of it nor of
-    /// the current log, whose first bytes are `log_head`. `None` when the log itself continues.
+    /// write to the newest: the first that appeared since this one was started and is neither a copy of it nor of the
+    /// current log, whose first bytes are `log_head`. `None` when the log itself continues.
     pub fn successor(&self, beside: &[Beside], log_head: &[u8]) -> Option<Position> {
         let next = beside.iter().position(|it| self.came_since(it, log_head))?;
         let elder = beside[..next].iter();
@@ -102,8 +102,7 @@ impl Position {
     }
 }
 
-/// Whether two files start with the same bytes. Less than a line proves nothing: all events start in much the same
-/// way.
+/// Whether two files start with the same bytes. Less than a line proves nothing: all events start in much the same way.
 fn is_copy(one: &[u8], other: &[u8]) -> bool {
     let shared = &one[..one.len().min(other.len())];
     other.starts_with(shared) && (shared.len() == MARK || shared.contains(&b'\n'))

@@ -32,8 +32,7 @@ use crate::{
 pub enum MailMsg {
     /// From the root.
     Broadcast(Broadcast),
-    /// From its own reading: the inbox and what was left in it, or why it is unknown; `None` when the task
-    /// panicked.
+    /// From its own reading: the inbox and what was left in it, or why it is unknown; `None` when the task panicked.
     Read(Option<Result<(Reading, Left), String>>),
     /// A request for its status.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
@@ -47,8 +46,7 @@ pub struct MailSnapshot {
     pub last_read: Option<Timestamp>,
     /// The number of messages in it.
     pub messages: usize,
-    /// Messages to the supervisor that are left there because they cannot be handled, and why; the first 100 of
-    /// them.
+    /// Messages to the supervisor that are left there because they cannot be handled, and why; the first 100 of them.
     pub left: Left,
 }
 
@@ -57,8 +55,8 @@ pub struct MailSnapshot {
 pub struct Reading {
     messages: Arc<Vec<Message>>,
     begun: Now,
-    /// The stamp of the ledger's files before the reading, when a change of them can be noticed: while they have
-    /// this stamp, the inbox is unchanged.
+    /// The stamp of the ledger's files before the reading, when a change of them can be noticed: while they have this
+    /// stamp, the inbox is unchanged.
     stamp: Option<Stamp>,
 }
 
@@ -187,8 +185,7 @@ impl MailState {
     }
 }
 
-/// The inbox: the last one when the ledger's files have not changed, because `gt` runs `bd` several times to read
-/// it.
+/// The inbox: the last one when the ledger's files have not changed, because `gt` runs `bd` several times to read it.
 async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     let begun = deps.now();
     // Later versions of `bd` store their beads elsewhere.

@@ -1,7 +1,7 @@
 //! What a lifecycle message asks for. Pure: it determines neither the sender nor the action.
 //!
-//! Agents write these to the deacon (`gt mail send deacon/ -s "LIFECYCLE: …"`); subjects, bodies and ages are read
-//! as Gas Town 0.2.6 to 0.3 does (`internal/daemon/lifecycle.go`).
+//! Agents write these to the deacon (`gt mail send deacon/ -s "LIFECYCLE: …"`); subjects, bodies and ages are read as
+//! Gas Town 0.2.6 to 0.3 does (`internal/daemon/lifecycle.go`).
 
 use std::time::Duration;
 

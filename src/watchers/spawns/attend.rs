@@ -1,8 +1,8 @@
 //! Attends one pending spawn: is its polecat ready for its first instruction?
 //!
-//! When the session is gone, nothing is sent. When the polecat does not take input in time, it is tried again
-//! later, and dropped after `spawns.prune_after`. What cannot be found out changes nothing. It types only into the
-//! polecat's own session, and only while an agent lives there.
+//! When the session is gone, nothing is sent. When the polecat does not take input in time, it is tried again later,
+//! and dropped after `spawns.prune_after`. What cannot be found out changes nothing. It types only into the polecat's
+//! own session, and only while an agent lives there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,8 +58,8 @@ enum Readiness {
     Unknown,
 }
 
-/// Handles one message, up to the point where it only has to be archived. Takes as long as `spawns.ready_within`
-/// and a nudge.
+/// Handles one message, up to the point where it only has to be archived. Takes as long as `spawns.ready_within` and
+/// a nudge.
 pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
     if permission::ask(deps, &pending.spec).await != Permission::Allowed {
         return Attended::Later;

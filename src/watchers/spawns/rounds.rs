@@ -64,8 +64,7 @@ pub struct Spawns {
     waiting: Option<Arc<Vec<Message>>>,
     places: Arc<Semaphore>,
     archiving: Arc<Semaphore>,
-    /// The problems with messages, by their ids. The number of messages is not ours to limit: each map is one
-    /// problem.
+    /// The problems with messages, by their ids. The number of messages is not ours to limit: each map is one problem.
     unusable: BTreeMap<String, String>,
     unarchived: BTreeMap<String, String>,
 }

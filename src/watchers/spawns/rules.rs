@@ -1,8 +1,8 @@
 //! Which messages are pending spawns, of which polecat, and since when. Pure.
 //!
 //! `gt` and a rig's witness write them (Gas Town 0.2.6 to 0.3, `internal/polecat/pending.go`): subject
-//! `POLECAT_STARTED <rig>/<polecat>`, and lines `Session: <name>` and `Issue: <bead>` in the body. They count
-//! whether they were read or not.
+//! `POLECAT_STARTED <rig>/<polecat>`, and lines `Session: <name>` and `Issue: <bead>` in the body. They count whether
+//! they were read or not.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -63,8 +63,8 @@ pub fn of_rig(rig: &RigName, messages: &[Message]) -> Vec<Spawn> {
     its.filter(|message| seen.insert(message.id.as_str())).filter_map(read).collect()
 }
 
-/// Which of these, in the same order, are superseded by a later one about the same polecat: the first instruction
-/// is sent once.
+/// Which of these, in the same order, are superseded by a later one about the same polecat: the first instruction is
+/// sent once.
 pub fn superseded(spawns: &[Spawn]) -> Vec<bool> {
     let mut later = BTreeSet::new();
     let is_superseded = |spawn: &Spawn| spawn.polecat.as_ref().is_ok_and(|name| !later.insert(name.clone()));
@@ -78,8 +78,8 @@ pub fn names_another_session<'a>(spawn: &'a Spawn, own: &str) -> Option<&'a str>
     spawn.session.as_deref().filter(|named| named.replace(['.', ':'], "_") != own)
 }
 
-/// Whether a message has waited long enough: by its own time or, as that may be missing or in the future, by when
-/// it was first seen (`seen_for` ago).
+/// Whether a message has waited long enough: by its own time or, as that may be missing or in the future, by when it
+/// was first seen (`seen_for` ago).
 pub fn is_old(spawn: &Spawn, now: Timestamp, seen_for: Duration, prune_after: Duration) -> bool {
     let age = spawn.sent.map(|sent| age(sent, now)).unwrap_or_default();
     age.max(seen_for) > prune_after

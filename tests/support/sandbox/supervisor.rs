@@ -74,8 +74,8 @@ impl Supervisor {
         self.log.lines.get(from..).unwrap_or_default()
     }
 
-    /// Waits for a line, from that position on, that `fits`. An error when there is none within the limit, or it
-    /// ends before.
+    /// Waits for a line, from that position on, that `fits`. An error when there is none within the limit, or it ends
+    /// before.
     pub async fn until(
         &mut self,
         from: usize,

@@ -78,8 +78,8 @@ impl Town {
         self.write(&format!(".beads-wisp/config/{rig}.json"), &wisp)
     }
 
-    /// Creates a polecat with work: a worktree without a remote, its agent bead, and the bead `hook` on its hook.
-    /// It does not run yet.
+    /// Creates a polecat with work: a worktree without a remote, its agent bead, and the bead `hook` on its hook. It
+    /// does not run yet.
     pub fn employ(&self, rig: &str, name: &str, hook: &str) -> anyhow::Result<()> {
         self.repository(&format!("{rig}/polecats/{name}/{rig}"))?;
         let bead = |id: &str, kind: &str| {
@@ -114,8 +114,8 @@ impl Town {
         self.tmux.run(&words).map(drop)
     }
 
-    /// Runs a command of the stand-in `gt` in the town, which ends a session 0.25 s after its start, as observed
-    /// for the real `gt session stop`, and exits then.
+    /// Runs a command of the stand-in `gt` in the town, which ends a session 0.25 s after its start, as observed for
+    /// the real `gt session stop`, and exits then.
     pub async fn gt(&self, line: &str) -> anyhow::Result<()> {
         let session = line.rsplit(' ').next().unwrap_or_default().replace('/', "-");
         let recording = format!("1 runs 270 . {line}\n277 dies gt-{session}\n");

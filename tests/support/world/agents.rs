@@ -459,8 +459,8 @@ impl World {
         }
     }
 
-    /// The supervisor loses sight of its server, and all agents live on: its socket file is deleted, or the
-    /// settings name another.
+    /// The supervisor loses sight of its server, and all agents live on: its socket file is deleted, or the settings
+    /// name another.
     pub fn lose_server(&self, deleted: bool) {
         let now = self.time();
         let mut state = self.state();

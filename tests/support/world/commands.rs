@@ -126,8 +126,8 @@ fn kinds(command: &Command) -> Vec<&'static str> {
 }
 
 impl State {
-    /// Whether a command that fails does so after its work; in bad weather, sometimes. Only for commands that
-    /// remove a message from the inbox.
+    /// Whether a command that fails does so after its work; in bad weather, sometimes. Only for commands that remove
+    /// a message from the inbox.
     fn breaks_late(&mut self, kinds: &[&str]) -> bool {
         let takes = kinds.contains(&"delete") || kinds.contains(&"archive");
         takes && (self.breaks_late || self.weather.commands > 0.0 && self.rng.bool())

@@ -126,8 +126,7 @@ impl World {
         self.state().note(now, true, || format!("OPERATOR {what}"));
     }
 
-    /// Runs this command line here for `lasts`; returns its process id. Its effect on the town is not simulated by
-    /// this.
+    /// Runs this command line here for `lasts`; returns its process id. Its effect on the town is not simulated by this.
     pub fn gt(&self, line: &str, directory: impl AsRef<Path>, lasts: Duration) -> u32 {
         self.run(line, directory.as_ref(), lasts, None)
     }

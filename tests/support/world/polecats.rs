@@ -1,8 +1,7 @@
 //! The polecats of the world: their directories and beads, and what `gt` and `bd` do to them.
 //!
-//! A bead is stored as `bd` 0.47 prints it, with separate columns and description, so that the supervisor reads
-//! what the real one prints. The prefix of a rig's beads is the rig's name, whose ids repeat it
-//! (`r-r-polecat-Toast`).
+//! A bead is stored as `bd` 0.47 prints it, with separate columns and description, so that the supervisor reads what
+//! the real one prints. The prefix of a rig's beads is the rig's name, whose ids repeat it (`r-r-polecat-Toast`).
 
 use std::time::Duration;
 
@@ -42,8 +41,8 @@ pub fn work_of(rig: &str, name: &str) -> String {
 }
 
 impl World {
-    /// Adds a polecat with its worktree and its agent bead, `working` on `hook`, whose bead is created when there
-    /// is none. With an empty hook it has no work. It has no session yet.
+    /// Adds a polecat with its worktree and its agent bead, `working` on `hook`, whose bead is created when there is
+    /// none. With an empty hook it has no work. It has no session yet.
     pub fn add_polecat(&self, rig: &str, name: &str, hook: &str) {
         self.directory(&format!("{rig}/polecats/{name}/{rig}"));
         let owner = Polecat { rig: rig.to_owned(), name: name.to_owned() };
@@ -71,8 +70,8 @@ impl World {
         session
     }
 
-    /// `gt sling` of a new piece of work to this polecat, as recorded, slower by `pace`: kills the witness in
-    /// passing and has it started again.
+    /// `gt sling` of a new piece of work to this polecat, as recorded, slower by `pace`: kills the witness in passing
+    /// and has it started again.
     pub fn sling(&self, rig: &str, name: &str, work: &str, pace: u32) {
         self.put_bead(
             json!({"id": work, "title": "Do it", "status": "open", "priority": 2, "issue_type": "task",

@@ -147,9 +147,9 @@ impl State {
         if self.weather.was_bad { FILE_CAP * files + SESSION_CAP * sessions } else { Duration::ZERO }
     }
 
-    /// No act while a gate is closed for longer than its reading can be old. The gates are read one after the
-    /// other, so that the first one's answer is as old as all readings together, the last one's as old as its own;
-    /// `slack` is the time between the last reading and the act.
+    /// No act while a gate is closed for longer than its reading can be old. The gates are read one after the other,
+    /// so that the first one's answer is as old as all readings together, the last one's as old as its own; `slack`
+    /// is the time between the last reading and the act.
     fn check_gates(&mut self, now: Duration, act: &str, session: &str, slack: Duration) {
         let gates = self.gates(session);
         let count = gates.len() as u32;
@@ -193,8 +193,8 @@ impl State {
             self.check_wanted(now, name);
         }
         self.check_asked_for(now, name);
-        // It was read that an agent lives there: only while a command ran in between (which brings the worktree up
-        // to date and may take minutes) can another program have been faster.
+        // It was read that an agent lives there: only while a command ran in between (which brings the worktree up to
+        // date and may take minutes) can another program have been faster.
         if let (Some((told, true)), true) = (self.watch.found.get(name).copied(), self.lives(name)) {
             let busy = self.busy_until(name).unwrap_or_default();
             if told + self.window(4, 1) < now && busy < told {
@@ -230,9 +230,8 @@ impl State {
         }
     }
 
-    /// No polecat is created whose beads said for a while that it is not wanted. Between the answer of `bd` and the
-    /// act are the readings of the gates, and possibly a command that brings the worktree up to date and may take
-    /// minutes.
+    /// No polecat is created whose beads said for a while that it is not wanted. Between the answer of `bd` and the act
+    /// are the readings of the gates, and possibly a command that brings the worktree up to date and may take minutes.
     fn check_wanted(&mut self, now: Duration, session: &str) {
         let slack = secs(1) + self.window(8, 3);
         if let Some((since, why)) = self.watch.unwanted.get(session).cloned()
@@ -423,8 +422,8 @@ impl State {
         }
     }
 
-    /// A session is about to be touched: never one of another town. A caller that read it one call ago cannot know
-    /// of one that came since.
+    /// A session is about to be touched: never one of another town. A caller that read it one call ago cannot know of
+    /// one that came since.
     pub fn may_touch(&mut self, now: Duration, act: &str, name: &str) {
         let since = now.saturating_sub(self.window(0, 2));
         let foreign =

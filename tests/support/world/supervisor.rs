@@ -143,8 +143,8 @@ impl Supervisor {
         agent.cloned().unwrap_or_else(|| panic!("no agent {identity} in {town:#?}"))
     }
 
-    /// The history of an agent as people read it, without what depends on chance: its lines without their times,
-    /// and `then`, `…` for times and durations of starts in them.
+    /// The history of an agent as people read it, without what depends on chance: its lines without their times, and
+    /// `then`, `…` for times and durations of starts in them.
     pub fn story(&self, identity: &str) -> Vec<String> {
         let history = self.history(identity);
         let chance = Regex::new(r"\d\d:\d\d:\d\d").unwrap();

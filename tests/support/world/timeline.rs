@@ -1,7 +1,7 @@
 //! What Gas Town's own commands did to a town, and when: recorded facts, repeated in this world.
 //!
-//! The files in `tests/fixtures/timelines` are of real runs of `gt` 0.3 (2026-01-16) in a small idle town; a line
-//! is a time in milliseconds and an event.
+//! The files in `tests/fixtures/timelines` are of real runs of `gt` 0.3 (2026-01-16) in a small idle town; a line is
+//! a time in milliseconds and an event.
 
 use std::{path::Path, time::Duration};
 

@@ -6,8 +6,8 @@ use crate::agent::{
     requests::{Action, Stage},
 };
 
-/// An event at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a
-/// start or stop ended, or a request.
+/// An event at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a start
+/// or stop ended, or a request.
 fn event(name: &str, second: i64) -> Event {
     let asked = |action| {
         Event::Asked(Asked {

@@ -1,8 +1,8 @@
 //! The stand-in's `gt mail`: the deacon's inbox, a directory with one file per message.
 //!
-//! It prints as `gt` 0.3: newest first, `null` when there is nothing. A deleted message can be deleted again
-//! without an error, as `gt` only closes its bead; a message that never existed is not found. Must not use the
-//! supervisor's own code.
+//! It prints as `gt` 0.3: newest first, `null` when there is nothing. A deleted message can be deleted again without
+//! an error, as `gt` only closes its bead; a message that never existed is not found. Must not use the supervisor's
+//! own code.
 
 use std::{fs, io, path::Path};
 
