@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_runs_in_the_name_of_whoever_wanted_it() {
+    async fn a_task_runs_under_the_name_of_its_actor() {
         let name: Arc<str> = "deacon".into();
         assert_eq!(on_behalf(Some(name.clone()), async { current() }).await, Some(name));
         assert_eq!(on_behalf(None, async { current() }).await, None);

@@ -52,7 +52,7 @@ fn the_restart_policy() {
 }
 
 #[test]
-fn the_status_of_a_town_that_nobody_supervises() {
+fn the_status_of_a_town_without_a_supervisor() {
     let town = tempfile::tempdir().unwrap();
     let missing = run("town_status", &[town.path()]);
     assert_eq!(missing.status.code(), Some(2), "{missing:?}");

@@ -355,7 +355,7 @@ async fn neither_zombies_nor_we_ourselves_run_a_command() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_command_is_told() {
+async fn the_end_of_a_command_is_reported() {
     let program = Program::copied("gt-ended");
     let mut child = Command::new(program.path()).arg("60").spawn().unwrap();
     let found = program.see(1).await.remove(0);
@@ -371,7 +371,7 @@ async fn the_end_of_a_command_is_told() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn that_a_program_begins_is_told_and_then_it_is_seen() {
+async fn the_start_of_a_program_is_reported_and_then_seen() {
     let program = Program::copied("gt-begins");
     let link = program.town().join("link");
     std::os::unix::fs::symlink(program.path(), &link).unwrap();

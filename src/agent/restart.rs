@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_trial_is_held_as_long_again_and_not_told_again() {
+    fn a_failed_trial_is_held_as_long_again_and_not_reported_again() {
         let policy = Policy::default();
         let mut history = RestartHistory { crash_loop_since: Some(at(0)), ..Default::default() };
         restarted(&mut history, at(1800), &policy);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_asks_is_not_pushed_out_by_those_who_say_nothing() {
+    async fn a_client_that_asks_is_not_pushed_out_by_silent_ones() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let router = Router::new().route("/", get(|| async { "here" }));

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_and_its_follow_up_stay_until_they_are_told_and_delivered() {
+    fn an_alert_and_its_follow_up_stay_until_they_are_reported_and_delivered() {
         let (register, policy) = (DeathRegister::default(), Policy::default());
         assert_eq!((register.unreported(), register.due_in(at(0))), (None, None));
         for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {

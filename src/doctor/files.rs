@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_have_places_only_where_lines_were_counted_from_the_beginning() {
+    fn bad_lines_have_positions_only_when_lines_were_counted_from_the_start() {
         let bad = vec![(Place { line: 7, column: 3 }, "no".to_owned())];
         let scan = |whole| {
             let mut scan = lines::Lines::default();

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_cannot_be_used_are_told_with_their_places() {
+    fn lines_that_cannot_be_used_are_reported_with_their_positions() {
         let good = r#"{"ts":"2026-01-16T12:00:00Z","type":"x"}"#;
         let text =
             format!("{good}\n\n{{\"ts\": tr\n{good}\n[1]\n{{\"ts\":\"noon\",\"type\":\"x\"}}\n7\n{{\"half");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_at_the_beginning_of_the_end_is_none() {
+    fn a_partial_first_line_of_the_checked_end_does_not_count() {
         let mut scan = Lines::default();
         scan.take(b"ype\":\"x\"}\njunk\n");
         assert_eq!((scan.bad_count, scan.bad[0].0.line), (1, 2));

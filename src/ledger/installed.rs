@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_where_it_was_run() {
+    fn what_was_reported_where_it_was_run() {
         let line = || "bd show a".to_owned();
         let missing = CommandError::NotFound { program: "bd".into(), line: line() };
         let late = CommandError::TimedOut { line: line(), limit: std::time::Duration::from_secs(30) };

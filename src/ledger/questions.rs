@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_id_once_the_oldest_first_and_none_nobody_waits_for() {
+    fn each_id_once_the_oldest_first_and_none_that_is_not_awaited() {
         let (questions, town) = (Questions::default(), Database::town());
         let mut waiting: Vec<_> =
             ["c", "a", "c", "b", "a", "d"].iter().map(|id| questions.put(&town, id)).collect();

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_could_not_be_asked_is_late() {
+    fn a_part_that_could_not_be_asked_is_late() {
         let late = |names: &[&str]| BTreeSet::from_iter(parts(names));
         // The session watch, a part, and a part under a part.
         let mut heartbeat = Heartbeat::default();

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_access_nobody_waits_for_any_more_counts_too() {
+    async fn an_access_that_is_no_longer_awaited_counts_too() {
         let path = Path::new("/given up");
         let limit = Duration::from_millis(20);
         let (release, released) = mpsc::channel::<()>();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_under_way_returns_before_the_last_words_and_nothing_comes_after() {
+    async fn accesses_in_progress_return_before_the_close_and_none_comes_after() {
         let path = Path::new("/closed");
         let (begun, has_begun) = mpsc::channel::<()>();
         let (release, released) = mpsc::channel::<()>();

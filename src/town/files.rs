@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn looks_and_moves() {
+    async fn checks_and_renames() {
         let town = tempfile::tempdir().unwrap();
         let file = town.path().join("state.json");
         fs::write(&file, "x").unwrap();

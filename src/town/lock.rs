@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_the_first_is() {
+    fn the_second_learns_which_process_is_the_first() {
         let (_dir, town) = town();
         let held = acquire(&town, PATIENCE).unwrap();
         for (pid_file, message) in [

@@ -199,7 +199,7 @@ fn one_that_stalls_is_mailed_once_and_again_when_it_stalls_again() {
 }
 
 #[test]
-fn other_work_is_another_incident_though_nobody_saw_it_get_on() {
+fn other_work_is_another_incident_although_its_progress_was_not_seen() {
     simulate(701, |world| async move {
         let mut rig = silent_for_half_an_hour(&world).await;
         rig.beats(2).await;
@@ -394,7 +394,7 @@ async fn cannot_be_brought_back(world: &World) -> Rig {
 }
 
 #[test]
-fn a_dead_one_that_nobody_brings_back_is_mailed_after_two_snapshots() {
+fn a_dead_one_that_is_not_restarted_is_mailed_after_two_snapshots() {
     simulate(710, |world| async move {
         let mut rig = cannot_be_brought_back(&world).await;
         rig.beats(1).await;

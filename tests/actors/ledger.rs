@@ -55,7 +55,7 @@ fn many_are_read_with_one_call() {
 }
 
 #[test]
-fn one_missing_id_hides_nobody() {
+fn one_missing_id_hides_no_other() {
     simulate(201, |world| async move {
         let (deps, mut ids) = two_polecats(&world).await;
         ids.push(agent_bead("r", "ghost"));
@@ -111,7 +111,7 @@ fn reads_of_one_database_never_overlap_and_one_given_up_lets_the_next_go() {
 }
 
 #[test]
-fn a_mail_and_a_crash_are_told_and_it_is_known_whether() {
+fn a_mail_and_a_crash_are_sent_and_the_result_is_known() {
     simulate(205, |world| async move {
         let (deps, _) = two_polecats(&world).await;
         for fails in [false, true, false] {
@@ -320,7 +320,7 @@ fn a_daemon_that_fails_as_a_whole_is_passed_by_once_its_version_is_known() {
 }
 
 #[test]
-fn a_program_that_is_not_installed_is_told_once_and_not_tried_again() {
+fn a_program_that_is_not_installed_is_reported_once_and_not_tried_again() {
     simulate(252, |world| async move {
         let (deps, ids) = two_polecats(&world).await;
         world.state().programs.clear();

@@ -225,7 +225,7 @@ fn two_agents_of_one_session_are_both_left_alone() {
 }
 
 #[test]
-fn the_world_sees_when_a_polecat_is_made_that_nobody_wants() {
+fn the_world_sees_when_an_unwanted_polecat_is_created() {
     simulate(216, |world| async move {
         town(&world).await;
         world.add_polecat("r", "Toast", "r-1");

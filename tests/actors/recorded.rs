@@ -297,7 +297,7 @@ fn every_send() {
 }
 
 #[test]
-fn messages_that_cannot_be_used_are_told_once() {
+fn messages_that_cannot_be_used_are_reported_once() {
     simulate(268, |world| async move {
         let inbox = |stdout: &[u8]| Recorded { stdout: stdout.to_vec(), stderr: String::new(), code: 0 };
         let town = town(&world).await;

@@ -153,7 +153,7 @@ fn a_well_town_that_is_supervised() {
 }
 
 #[test]
-fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
+fn every_kind_of_broken_file_is_reported_with_its_position_and_stays() {
     let _among = among_others();
     let half = "{\"a\": {\n  \"b";
     #[rustfmt::skip]

@@ -182,7 +182,7 @@ fn record() {
 
 #[test]
 #[ignore = "needs an earlier binary; by hand"]
-fn an_update_restarts_nobody_and_types_nothing() {
+fn an_update_restarts_no_agent_and_types_nothing() {
     let _among = among_others();
     let town = Town::new(&["alpha", "beta"]);
     town.settings(json!({"heartbeat": {"interval": "1s"}}));

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn what_says_you_are_that_agent_reaches_nobody() {
+fn variables_of_an_agent_reach_no_other_program() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     // The refinery's presync runs git and bd; these stand-ins note what they are given.

@@ -55,7 +55,7 @@ fn deaths_repairs_and_what_agents_tell_once_each_also_across_a_kill() {
 }
 
 #[test]
-fn an_event_log_that_cannot_be_written_is_told_once_and_what_waited_comes_later() {
+fn an_event_log_that_cannot_be_written_is_reported_once_and_what_waited_comes_later() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);

@@ -85,7 +85,7 @@ fn a_pid_file_that_is_deleted_comes_back_and_is_gone_at_the_end() {
 }
 
 #[test]
-fn nobody_is_signalled_because_a_pid_file_names_them() {
+fn no_process_is_signalled_because_a_pid_file_names_it() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
@@ -118,7 +118,7 @@ fn a_pid_file_of_another_at_the_end_is_not_ours_to_remove() {
 }
 
 #[test]
-fn a_lock_that_is_only_probed_turns_nobody_away() {
+fn a_lock_that_is_only_probed_refuses_no_supervisor() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
@@ -139,7 +139,7 @@ fn a_lock_that_is_only_probed_turns_nobody_away() {
 }
 
 #[test]
-fn the_state_file_tells_of_start_heartbeats_and_end() {
+fn the_state_file_shows_start_heartbeats_and_end() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);

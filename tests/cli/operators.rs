@@ -46,7 +46,7 @@ fn case(
 }
 
 #[test]
-fn what_a_command_ended_stays_down_and_what_nobody_stopped_is_repaired() {
+fn what_a_command_ended_stays_down_and_what_was_not_stopped_is_restarted() {
     let rig = &["gastown/witness", "gastown/refinery"];
     let furiosa = Some("furiosa");
     let recorded = Recording::read;

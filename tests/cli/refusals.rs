@@ -163,7 +163,7 @@ fn a_second_one_in_the_same_town_whatever_it_is_called() {
 }
 
 #[test]
-fn a_town_of_gas_town_1_before_it_is_told_where_its_agents_are() {
+fn a_town_of_gas_town_1_before_the_settings_name_its_agents_server() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     town.put(".beads/metadata.json", r#"{"database":"dolt","backend":"dolt","dolt_mode":"server"}"#);

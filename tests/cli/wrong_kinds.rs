@@ -160,7 +160,7 @@ fn a_pipe_in_the_place_of_everything() {
 }
 
 #[test]
-fn what_stands_in_the_locks_place_is_told_at_the_start() {
+fn what_is_in_the_locks_place_is_reported_at_the_start() {
     let _among = among_others();
     type Put = fn(&Path);
     let cases: [(&str, Put); 4] = [

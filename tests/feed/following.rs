@@ -186,7 +186,7 @@ fn a_line_that_was_never_ended_is_counted() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_the_log_and_is_none_is_told_and_passes() {
+fn what_is_in_the_place_of_the_log_and_is_none_is_reported_and_passes() {
     run(async {
         let mut town = Town::new().await;
         town.begins().await;

@@ -51,7 +51,7 @@ fn a_panic_inside_any_handler_touches_no_agent() {
 }
 
 #[test]
-fn a_panic_is_told_with_its_place_and_its_actor() {
+fn a_panic_is_logged_with_its_place_and_its_actor() {
     for (actor, restarted) in [
         ("deacon", "actor deacon crashed"),
         ("r/witness", "actor r/witness crashed"),
@@ -140,7 +140,7 @@ fn polecats_run_on_while_what_lists_them_crashes() {
 }
 
 #[test]
-fn an_owner_that_crashes_while_it_makes_sure_starts_nobody_sooner() {
+fn an_owner_that_crashes_during_a_confirmation_starts_no_agent_sooner() {
     simulate(72, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         let before = deeds(&world);
@@ -170,7 +170,7 @@ fn what_was_stopped_by_hand_stays_so_when_its_owner_crashes() {
 }
 
 #[test]
-fn an_owner_that_crashes_during_a_start_starts_nobody_twice() {
+fn an_owner_that_crashes_during_a_start_starts_no_agent_twice() {
     // At each of these moments: before the session, while the agent comes up, while it is told.
     for after in [0, 100, 1_000, 2_000, 3_500, 6_000] {
         simulate(74, |world| async move {
@@ -188,7 +188,7 @@ fn an_owner_that_crashes_during_a_start_starts_nobody_twice() {
 }
 
 #[test]
-fn a_dead_agent_is_back_soon_whoever_is_suspended() {
+fn a_dead_agent_is_back_soon_whichever_actor_is_suspended() {
     for name in [
         "sessions",
         "operator",
@@ -303,7 +303,7 @@ fn one_that_crashes_too_often_is_suspended_and_tried_again_later() {
 }
 
 #[test]
-fn probes_are_answered_while_starts_and_looks_hang() {
+fn status_is_answered_while_starts_and_probes_hang() {
     simulate(76, |world| async move {
         world.set_rigs(&["a", "b", "c"]);
         world.hang("create");

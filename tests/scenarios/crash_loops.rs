@@ -13,7 +13,7 @@ async fn looping(world: &World) -> Supervisor {
 }
 
 #[test]
-fn five_restarts_in_a_quarter_of_an_hour_are_held_and_told_once() {
+fn five_restarts_in_a_quarter_of_an_hour_are_held_and_reported_once() {
     simulate(60, |world| async move {
         let supervisor = looping(&world).await;
         let made = world.state().created(&witness("r"));

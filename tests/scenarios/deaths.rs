@@ -172,7 +172,7 @@ fn a_polecat_that_dies_soon_after_its_sling_is_back_in_seconds() {
 }
 
 #[test]
-fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_nobodys_restart() {
+fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_counts_as_no_restart() {
     let reported = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     // From right after the first session was made until all were told what to do.
     for at in [1, 20, 90, 150, 350, 600, 1_100, 2_000, 3_500] {

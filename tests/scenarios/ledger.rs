@@ -125,7 +125,7 @@ fn one_stopped_by_hand_has_its_rig_alone_read_at_once() {
 }
 
 #[test]
-fn the_crash_of_a_census_touches_nobody_and_it_reads_again() {
+fn the_crash_of_a_census_touches_no_agent_and_it_reads_again() {
     simulate(484, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         let session = world.polecat_at_work("r", "Toast");

@@ -46,7 +46,7 @@ fn a_death_is_confirmed_and_then_repaired_once() {
 }
 
 #[test]
-fn beside_a_persons_shell_the_agent_is_told_and_the_shell_is_not() {
+fn beside_a_persons_shell_the_agent_is_instructed_and_the_shell_is_not() {
     simulate(5, |world| async move {
         world.state().nature.splits = 1.0;
         let supervisor = town(&world, &["r"]).await;
@@ -154,7 +154,7 @@ fn a_start_that_hangs_delays_no_other() {
 }
 
 #[test]
-fn no_more_than_so_many_starts_at_once() {
+fn no_more_starts_at_once_than_the_limit() {
     simulate(6, |world| async move {
         world.set_rigs(&["a", "b", "c", "d", "e"]);
         world.state().nature.appears = 10_000..10_001;
@@ -183,7 +183,7 @@ fn an_agent_that_never_appears_is_a_death_and_not_a_storm() {
 }
 
 #[test]
-fn a_program_that_is_not_installed_is_told_once_and_found_later() {
+fn a_program_that_is_not_installed_is_reported_once_and_found_later() {
     simulate(8, |world| async move {
         world.state().programs.remove("claude");
         world.set_rigs(&["r"]);
@@ -259,7 +259,7 @@ fn a_lost_hint_is_made_up_for_by_the_sweep() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_holds_nobody_up_for_long() {
+fn a_clock_that_is_set_back_delays_no_start_for_long() {
     simulate(11, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.crash_agent(&witness("r"), false);

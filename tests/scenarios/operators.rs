@@ -204,7 +204,7 @@ fn a_town_taken_down_stays_down_while_the_lock_is_held() {
 }
 
 #[test]
-fn a_restart_by_hand_is_left_to_whoever_does_it() {
+fn a_restart_by_hand_is_left_to_the_operator() {
     simulate(28, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         let before = deeds(&world);
@@ -312,7 +312,7 @@ fn patrols_are_switched_off_and_on_in_the_shared_settings() {
 }
 
 #[test]
-fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_told() {
+fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_reported() {
     for line in ["gt rig stop r --force", "gt rig shutdown r --force", "gt session stop r/p0 r/p1 r/p2"] {
         simulate(36, |world| async move {
             let supervisor = town(&world, &["r"]).await;

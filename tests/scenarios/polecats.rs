@@ -94,7 +94,7 @@ fn repeated_triggers_hold_up_no_repair() {
 }
 
 #[test]
-fn one_that_crashes_is_back_after_five_seconds_and_told_once() {
+fn one_that_crashes_is_back_after_five_seconds_and_reported_once() {
     for (name, leaves_shell) in [("session gone", false), ("only a shell left", true)] {
         simulate(400, |world| async move {
             let supervisor = at_work(&world).await;
@@ -172,7 +172,7 @@ fn one_that_is_not_wanted_is_left_dead() {
 }
 
 #[test]
-fn one_that_stops_being_wanted_before_the_second_look_is_left_dead() {
+fn one_that_stops_being_wanted_before_the_second_probe_is_left_dead() {
     for after in [0, 1, 2_500, 4_990] {
         for (name, act) in NOT_WANTED {
             simulate(402, |world| async move {
@@ -202,7 +202,7 @@ fn one_that_is_wanted_again_is_brought_back() {
 }
 
 #[test]
-fn one_that_is_being_spawned_is_left_to_whoever_spawns_it() {
+fn one_that_is_being_spawned_is_left_to_the_command_that_spawns_it() {
     simulate(404, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.add_polecat("r", NAME, "r-1");
@@ -264,7 +264,7 @@ fn nothing_is_done_while_bd_does_not_answer() {
 }
 
 #[test]
-fn a_worktree_that_vanishes_is_waited_for_and_then_told_once() {
+fn a_worktree_that_vanishes_is_waited_for_and_then_reported_once() {
     for (name, gone) in [("the worktree", "r/polecats/Toast/r"), ("the directory", "r/polecats/Toast")] {
         simulate(407, |world| async move {
             let _supervisor = at_work(&world).await;
@@ -353,7 +353,7 @@ fn a_polecat_that_is_removed_is_forgotten() {
 }
 
 #[test]
-fn a_new_incident_is_told_again() {
+fn a_new_incident_is_reported_again() {
     let news: [(&str, Act); 2] = [
         ("well, and crashed anew", |world| {
             world.directory("r/polecats/Toast/r");
@@ -386,7 +386,7 @@ fn a_new_incident_is_told_again() {
 }
 
 #[test]
-fn a_crash_loop_is_told_to_the_witness_and_tried_again() {
+fn a_crash_loop_is_mailed_to_the_witness_and_tried_again() {
     simulate(410, |world| async move {
         let supervisor = at_work(&world).await;
         world.state().nature.doomed = vec![session()];
@@ -410,7 +410,7 @@ fn a_crash_loop_is_told_to_the_witness_and_tried_again() {
 }
 
 #[test]
-fn those_found_dead_at_the_first_look_are_started_and_are_no_mass_death() {
+fn those_found_dead_at_the_first_probe_are_started_and_are_no_mass_death() {
     simulate(411, |world| async move {
         world.set_rigs(&["r"]);
         let names = ["ace", "bit", "cog", "dot", "idle"];
@@ -429,7 +429,7 @@ fn those_found_dead_at_the_first_look_are_started_and_are_no_mass_death() {
 }
 
 #[test]
-fn one_that_nobody_knew_yet_and_that_dies_at_once_is_brought_back() {
+fn one_that_was_not_known_yet_and_dies_at_once_is_restarted() {
     for after in [0, 1, 4, 6, 20, 100, 700, 3_000, 30_000] {
         simulate(412, |world| async move {
             let _supervisor = town(&world, &["r"]).await;

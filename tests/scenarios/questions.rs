@@ -49,7 +49,7 @@ fn what_the_settings_do_not_allow_is_left_to_people() {
 }
 
 #[test]
-fn one_that_waits_at_a_question_is_told_when_somebody_has_answered() {
+fn one_that_waits_at_a_question_is_instructed_once_it_is_answered() {
     for after in [0, 1_500] {
         simulate(602, |world| async move {
             let supervisor = asking(&world, Asks::theme(after)).await;

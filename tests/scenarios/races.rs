@@ -286,7 +286,7 @@ const ACTORS: [&str; 6] = ["sessions", "operator", "rig r", "root", "r/polecats"
 const MOMENTS: [u64; 15] = [0, 1, 4, 6, 30, 500, 950, 1_050, 1_200, 2_500, 4_950, 5_050, 5_150, 5_500, 5_900];
 
 #[test]
-fn an_actor_that_crashes_during_a_confirmation_makes_nobody_twice() {
+fn an_actor_that_crashes_during_a_confirmation_starts_no_agent_twice() {
     for (actor, leaves_shell) in ACTORS.into_iter().flat_map(|actor| [(actor, false), (actor, true)]) {
         for after in MOMENTS {
             let name = format!("{actor} crashes after {after} ms, shell left: {leaves_shell}");

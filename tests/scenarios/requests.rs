@@ -306,7 +306,7 @@ fn a_start_of_our_own_makes_way() {
 }
 
 #[test]
-fn what_is_not_carried_out_is_told_and_deleted_or_left() {
+fn what_is_not_carried_out_is_reported_and_deleted_or_left() {
     for (name, from, body, deleted, log) in [
         ("an unknown sender", "overseer", "restart", true, "\"overseer\" is not an agent of this town"),
         (
@@ -390,7 +390,7 @@ fn old_requests_are_deleted_and_not_carried_out() {
 }
 
 #[test]
-fn mayor_and_crew_are_looked_after_only_when_asked_for() {
+fn mayor_and_crew_are_supervised_only_on_request() {
     for (session, from, identity) in [(MAYOR, "mayor/", "mayor"), (CREW, "r/max", "r/crew/max")] {
         simulate(714, |world| async move {
             let supervisor = everybody(&world).await;
@@ -434,7 +434,7 @@ fn mail_is_seen_when_it_comes_and_at_each_heartbeat() {
 }
 
 #[test]
-fn with_gt_and_bd_hanging_for_good_everything_else_goes_on() {
+fn with_gt_and_bd_hanging_for_good_everything_else_continues() {
     simulate(716, |world| async move {
         let supervisor = everybody(&world).await;
         world.hang("gt");

@@ -44,7 +44,7 @@ fn most_starting(world: &World, names: &[String]) -> usize {
 }
 
 #[test]
-fn a_remote_that_does_not_answer_holds_up_nobody_else() {
+fn a_remote_that_does_not_answer_delays_no_other_start() {
     simulate(721, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         let polecats: Vec<String> = (0..6).map(|n| world.polecat_at_work("r", &format!("p{n}"))).collect();

@@ -16,7 +16,7 @@ fn told(world: &World, session: &str) -> usize {
 }
 
 #[test]
-fn each_is_told_once_when_it_is_ready() {
+fn each_is_instructed_once_when_it_is_ready() {
     simulate(760, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         // Longer than a readiness is waited for at once.
@@ -42,7 +42,7 @@ fn each_is_told_once_when_it_is_ready() {
 }
 
 #[test]
-fn of_those_that_are_gone_or_parked_nobody_is_told() {
+fn those_that_are_gone_or_parked_are_not_instructed() {
     simulate(761, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.write_wisp("r", r#""status":"parked""#);

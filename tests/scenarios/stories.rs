@@ -393,7 +393,7 @@ fn requests() {
 }
 
 #[test]
-fn one_that_is_looked_after_only_when_somebody_asks() {
+fn one_that_is_supervised_only_on_request() {
     simulate(810, |world| async move {
         let supervisor = begun(&world).await;
         world.directory("r/crew/max");
@@ -489,7 +489,7 @@ fn the_deacon_and_boot() {
 }
 
 #[test]
-fn the_next_supervisor_goes_on_with_it() {
+fn the_next_supervisor_continues_it() {
     for (name, orderly) in [("stopped", true), ("killed", false)] {
         simulate(813, |world| async move {
             let supervisor = begun(&world).await;
@@ -585,7 +585,7 @@ fn an_actor_that_crashes_in_between_makes_no_difference() {
 }
 
 #[test]
-fn an_actor_that_crashes_while_its_agent_is_held_or_paused_tells_nothing() {
+fn an_actor_that_crashes_while_its_agent_is_held_or_paused_reports_nothing() {
     type Act = fn(&World);
     let acts: [(&str, Act); 3] = [
         ("held", |world| world.stop_agent(&witness("r"), millis(0), millis(9))),

@@ -81,7 +81,7 @@ fn every_recording_has_its_row() {
 }
 
 #[test]
-fn nobody_is_started_whom_nobody_wanted_and_what_nobody_stopped_is_there() {
+fn no_unwanted_agent_is_started_and_what_was_not_stopped_runs() {
     let mut failed = Vec::new();
     for (name, polecats, outcome) in GRID {
         // As recorded, and on a machine that is slower.

@@ -48,7 +48,7 @@ fn a_death_is_not_acted_on_before_it_can_be_seen_again() {
 }
 
 #[test]
-fn a_death_that_was_told_needs_no_list_of_all() {
+fn a_death_that_was_reported_needs_no_list_of_all() {
     simulate(93, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.fail("list", true);

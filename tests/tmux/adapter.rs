@@ -721,7 +721,7 @@ async fn a_server_of_another_version_gets_no_control_client() {
 }
 
 #[tokio::test]
-async fn no_tmux_or_one_too_old_is_told_clearly() {
+async fn no_tmux_or_one_too_old_is_reported_clearly() {
     let server = Server::new();
     let missing = TmuxConfig { program: "/no/such/tmux".into(), ..server.config(true) };
     for (config, wanted) in

@@ -61,7 +61,7 @@ async fn nobody_attached_ends_nothing(control: bool) {
 }
 
 #[tokio::test]
-async fn options_that_end_what_nobody_is_attached_to_do_not_end_agents() {
+async fn options_that_end_unattached_sessions_do_not_end_agents() {
     nobody_attached_ends_nothing(true).await;
 }
 

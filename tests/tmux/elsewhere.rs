@@ -19,7 +19,7 @@ fn quick() -> Town {
 }
 
 #[test]
-fn a_deleted_socket_starts_nobody_twice_and_is_made_again() {
+fn a_deleted_socket_starts_no_agent_twice_and_is_created_again() {
     let town = quick();
     let mut first = town.start();
     town.wait_started(&AGENTS);

@@ -289,7 +289,7 @@ fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
 }
 
 #[test]
-fn boot_is_told_by_its_command_line_only() {
+fn boot_is_instructed_by_its_command_line_only() {
     let town = Town::new(&[]);
     town.settings(json!({
         "boot": {"enabled": true, "skip_when_fresher_than": "0s"},
@@ -308,7 +308,7 @@ fn boot_is_told_by_its_command_line_only() {
 }
 
 #[test]
-fn codex_is_told_what_its_hooks_would_have_done() {
+fn codex_gets_the_instructions_its_hooks_would_have_given() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness", "refinery"]);
     town.put("settings/config.json", r#"{"default_agent":"codex"}"#);
@@ -358,7 +358,7 @@ fn an_agent_of_ones_own_is_known_by_its_process_name() {
 }
 
 #[test]
-fn an_agent_that_never_shows_its_prompt_is_told_all_the_same() {
+fn an_agent_that_never_shows_its_prompt_is_instructed_all_the_same() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
     town.settings(json!({"start": {"timeout": "1s"}}));

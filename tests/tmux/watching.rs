@@ -188,7 +188,7 @@ async fn its_session_is_killed() {
 }
 
 #[tokio::test]
-async fn its_process_is_killed_and_nothing_but_the_kernel_tells() {
+async fn its_process_is_killed_and_only_the_kernel_reports_it() {
     let mut it = Watching::over(false).await;
     let made = it.running("exec sleep 600").await;
     process::signal(made.panes[0].pid, Signal::KILL);

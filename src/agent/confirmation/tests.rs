@@ -84,7 +84,7 @@ fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool)
 }
 
 #[test]
-fn nobody_at_work() {
+fn no_command_running() {
     for (words, expected) in [
         ("gone", "death"),
         ("gone silent", "death"),
@@ -133,7 +133,7 @@ fn a_word_that_was_there_before_says_nothing() {
 }
 
 #[test]
-fn somebody_at_work() {
+fn a_command_running() {
     let changes = [operation(7, Effect::Changes, "gt sling gt-1 r")];
     let stops = [operation(7, Effect::Stops, "gt rig stop r")];
     let reused = [Operation { born: 2, ..operation(7, Effect::Changes, "gt sling gt-1 r") }];

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_told_and_the_entry_is_kept() {
+    fn odd_values_are_reported_and_the_entry_is_used() {
         let file = br#"{"agents":{"a":{"provider":"foo","command":"foo","prompt_mode":"stdin"}}}"#;
         let parsed = parse_town(file).unwrap();
         assert_eq!(parsed.problems.len(), 2, "{:?}", parsed.problems);

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_tells_its_provider() {
+    fn a_command_decides_its_provider() {
         for (command, provider) in [
             ("claude", Some(Provider::Claude)),
             ("/home/u/.claude/local/claude", Some(Provider::Claude)),

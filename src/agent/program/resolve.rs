@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_name_is_looked_for() {
+    fn where_a_name_is_searched_for() {
         let all = Case {
             rig: r#"{"agent":"codex","agents":{"codex":{"command":"of-rig-config"}}}"#,
             town: r#"{"agents":{"codex":{"command":"of-town-config"}}}"#,

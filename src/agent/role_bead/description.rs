@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_and_the_rest_counts() {
+    fn what_cannot_be_used_is_reported_and_the_rest_counts() {
         for (line, why) in [
             ("needs_pre_sync: perhaps", "true or false"),
             ("env_var: BROKEN", "NAME=VALUE"),

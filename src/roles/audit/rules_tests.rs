@@ -197,7 +197,7 @@ fn beads_by_situation() {
 }
 
 #[test]
-fn one_that_is_being_spawned_is_left_to_whoever_does_it() {
+fn one_that_is_being_spawned_is_left_to_its_command() {
     let spawning = |updated| Answer::Found(AgentBead { state: Some("spawning".into()), ..found(updated) });
     for (name, updated, seen_alive, expected) in [
         ("just now", Some(ago(60)), None, Finding::Leave),

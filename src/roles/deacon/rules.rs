@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_look_is_when_something_falls_due() {
+    fn the_next_probe_is_when_something_falls_due() {
         let settings = Settings::default();
         let minutes = |n: u64| Duration::from_secs(n * 60 + 1);
         for (name, age, expected) in [

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_that_was_not_reaped_tells_how_it_ended() {
+    async fn a_process_that_was_not_reaped_shows_how_it_ended() {
         for (script, told) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143)] {
             // It waits until it is watched.
             let mut command = std::process::Command::new("sh");

@@ -241,7 +241,7 @@ fn mistakes_in_ours_name_key_line_and_column() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_order() {
+fn all_mistakes_are_reported_at_once_in_order() {
     let error =
         ours("{\"x\": 1,\n\"kill\": {\"grace\": 7},\n\"boot\": {\"y\": 1, \"max_age\": \"0\"}}").unwrap_err();
     let places: Vec<_> =

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_log_goes_on() {
+    fn where_the_log_continues() {
         let position = read(&["old 1\nold 2\n"]);
         for (name, files, log, expected) in [
             ("nothing beside it", vec![], "new\n", None),

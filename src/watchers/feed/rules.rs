@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_and_taken_up_again_it_goes_on_as_before() {
+    fn stored_and_loaded_again_it_continues_as_before() {
         let (mut windows, settings) = (Windows::default(), FeedSettings::default());
         let events: Vec<RawEvent> = (0..40)
             .map(|number| event(["done", "sling"][number % 2], "a", number as i64 / 2, true))

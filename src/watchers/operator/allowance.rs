@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_looks_wait_for_nothing() {
+    fn a_few_scans_wait_for_nothing() {
         let mut allowance = Allowance::default();
         for n in 0..20 {
             assert_eq!(allowance.wait(ms(n)), Duration::ZERO, "look {n}");
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_without_end_cost_a_twentieth() {
+    fn endless_scans_cost_a_twentieth() {
         for took in [ms(0), ms(1), ms(3), ms(20), ms(400)] {
             let (mut allowance, mut now, mut cost) = (Allowance::default(), ms(7_000), Duration::ZERO);
             while now < ms(107_000) {

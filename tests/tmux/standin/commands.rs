@@ -34,7 +34,7 @@ fn answers_and_notes() {
 }
 
 #[test]
-fn bd_shows_the_beads_of_a_town_and_gt_notes_what_is_told() {
+fn bd_shows_the_beads_of_a_town_and_gt_notes_its_calls() {
     let town = tempfile::tempdir().unwrap();
     let bin = bin_directory(town.path());
     fs::create_dir_all(town.path().join("mayor")).unwrap();

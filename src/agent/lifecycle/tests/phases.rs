@@ -128,7 +128,7 @@ fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
 }
 
 #[test]
-fn a_look_is_a_line_when_something_changed() {
+fn a_probe_is_a_line_when_something_changed() {
     let waited = "its wait is over → starting: restart 1";
     for (state, what, expected) in [
         ("alive", "alive", "-"),
@@ -210,7 +210,7 @@ fn how_a_start_or_stop_ended_is_a_line() {
 }
 
 #[test]
-fn one_that_is_stuck_and_may_not_be_replaced_yet_is_told_once() {
+fn one_that_is_stuck_and_may_not_be_replaced_yet_is_reported_once() {
     let replace = || Event::Replace {
         why: "its heartbeat is 31m0s old".into(),
         heartbeat: at(0).wall,
