@@ -40,7 +40,7 @@ use gastown_supervisor::{
 };
 use limits::LimitedCommand;
 
-/// What all of git's runs get: nobody's configuration, and a name.
+/// The environment of all runs of git: no user's configuration, and a name.
 const SURROUNDINGS: [(&str, &str); 7] = [
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_CONFIG_SYSTEM", "/dev/null"),

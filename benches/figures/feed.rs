@@ -110,7 +110,7 @@ impl Log {
         Log { log: town.join(".events.jsonl"), feed: town.join(".feed.jsonl"), at, written: 0 }
     }
 
-    /// Appends so many events in one go, and one more that is the last.
+    /// Appends this many events at once, and one more that is the last.
     fn burst(&mut self, events: u64, last: &str) -> anyhow::Result<()> {
         let mut text = String::new();
         for _ in 0..events {

@@ -53,7 +53,7 @@ impl Commands for Notified {
     }
 }
 
-/// A supervisor's ports, whose commands only note what they were told.
+/// A supervisor's ports, whose commands only note their input.
 async fn notifying(world: &World) -> (Arc<Deps>, Notified) {
     world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell", "timeout": "7s"}}"#);
     world.write("/proc/vmstat", "pgfault 1\noom_kill 3\n");
@@ -252,7 +252,7 @@ fn a_restart_of_the_actor_loses_nothing_and_reports_nothing_twice() {
             if let Some(call) = hangs {
                 world.release(call);
             }
-            dies(&deps, "e"); // while there is nobody to hear of it
+            dies(&deps, "e"); // while no actor receives it
             world.pass(away).await;
             let actor = spawn(&deps).await;
             world.pass(mins(2)).await;

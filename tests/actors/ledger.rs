@@ -19,7 +19,7 @@ use gastown_supervisor::{
 
 use crate::{spec, town, world::*};
 
-/// Rig `r` with two polecats at work, and the ids of their agent beads.
+/// Rig `r` with two working polecats, and the ids of their agent beads.
 async fn two_polecats(world: &World) -> (Arc<Deps>, Vec<String>) {
     let deps = town(world).await;
     world.add_polecat("r", "Toast", "r-1");
@@ -161,7 +161,7 @@ fn reads_of_different_databases_run_side_by_side() {
             assert_eq!(got, calls.map(Ok), "{name}");
             assert_eq!(world.time() - begun, millis(takes), "{name}");
         }
-        // One rig's `bd` hangs: nobody else waits.
+        // One rig's `bd` hangs: no other rig waits.
         world.hang("bd r");
         let begun = world.time();
         let (r, other) = (ids(&["r-1"]), ids(&["s-1", "hq-1"]));
@@ -203,7 +203,7 @@ fn many_who_ask_at_once_share_few_calls() {
     }
 }
 
-/// A town with so many open beads `r-<n>`.
+/// A town with this many open beads `r-<n>`.
 async fn with_beads(world: &World, count: usize) -> (Arc<Deps>, Vec<String>) {
     let deps = town(world).await;
     know_routes(&deps).await;

@@ -48,7 +48,7 @@ impl Commands for Recorded {
         if self.code == 0 {
             return Ok(Printed { stdout, stderr: stderr.into_bytes() });
         }
-        // As the runner tells it: the end of it, on one line.
+        // As in the runner: its end, on one line.
         let words = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         let skip = words.chars().count().saturating_sub(500);
         let stderr = words.chars().skip(skip).collect();
@@ -69,7 +69,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The names of what was recorded in this directory and begins so.
+/// The names of the recordings in this directory with this prefix.
 fn all(folder: &str, beginning: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(directory().join(folder)).unwrap();
     let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -68,7 +68,7 @@ fn a_heartbeat_gets_a_scan_of_its_own() {
         world.hang("list");
         watch.cast(WatchMsg::Hint).unwrap();
         world.pass(secs(1)).await;
-        watch.cast(WatchMsg::ScanFor(5)).unwrap(); // while another look is under way
+        watch.cast(WatchMsg::ScanFor(5)).unwrap(); // while another scan is in progress
         world.start_agent(&witness("r"));
         world.pass(secs(1)).await;
         let asked = ask(&watch, WatchMsg::Status, millis(1)).await.unwrap();
@@ -99,7 +99,7 @@ fn a_scan_that_hangs_fails_at_its_limit() {
     });
 }
 
-/// Everything a watch told, in order.
+/// Everything a watch reported, in order.
 type Heard = Arc<Mutex<Vec<WatchEvent>>>;
 
 async fn listen(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Heard) {
@@ -145,7 +145,7 @@ fn a_death_is_one_message_whatever_reports_it() {
         world.report(millis(9), closed.clone());
         let at = world.time();
         world.pass(millis(1)).await;
-        world.end_session(&name, "its agent ended"); // which is told too
+        world.end_session(&name, "its agent ended"); // which is reported too
         world.pass(secs(1)).await;
         world.report(millis(1), closed);
         world.report(millis(1), died);

@@ -237,7 +237,7 @@ fn one_that_cannot_be_instructed_is_left_or_given_up() {
     for (name, act, age, gone) in NOT_TOLD {
         simulate(723, |world| async move {
             let mut rig = just_started(&world, millis(300)).await;
-            // Nobody is to look after its end.
+            // Its end must not lead to a restart.
             world.unhook("r", NAME);
             world.pass(secs(1)).await;
             act(&world);
@@ -409,7 +409,7 @@ fn twenty_side_by_side_take_as_long_as_one() {
         }
         let begun = world.time();
         rig.read();
-        world.pass(millis(1500)).await; // ready after 1.2 s, seen at the next look
+        world.pass(millis(1500)).await; // ready after 1.2 s, seen at the next reading
         let times: Vec<Duration> =
             (0..20).map(|n| world.state().session(&polecat("r", &format!("p{n}"))).typed[0].0).collect();
         assert!(times.iter().all(|at| *at - begun <= millis(1300)), "{times:?}");

@@ -258,7 +258,7 @@ fn a_start_that_is_killed_leaves_the_supervisor_to_itself() {
     let _among = among_others();
     let town = quiet();
     let background = Background(&town);
-    // It cannot be ready while this is there, so that `start` waits.
+    // It cannot be ready while this exists, so `start` waits.
     town.put("daemon/supervisor.sock", "");
     let mut command = town.command_of(&["start"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

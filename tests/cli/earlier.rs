@@ -106,7 +106,7 @@ fn event(kind: &str, actor: &str) -> String {
     format!(r#"{{"ts":"{now:.0}","source":"gt","type":"{kind}","actor":"{actor}","visibility":"feed"}}"#)
 }
 
-/// Has everything happen of which something is kept, while a supervisor runs.
+/// Causes everything that a supervisor stores, while one runs.
 fn live(town: &Town) {
     let restarts =
         |agent: &str, key: &str| town.json("daemon/restart_state.json")["agents"][agent][key].clone();

@@ -33,7 +33,7 @@ fn deaths_repairs_and_what_agents_tell_once_each_also_across_a_kill() {
     crate::support::process::signal(before.1, Signal::KILL);
     town.wait("its repair in the feed", || summaries(&town).len() == 2);
     let told = summaries(&town);
-    // Its exit status can be told only where it was caught in time.
+    // Its exit status is known only when it was read in time.
     assert!(told[0].starts_with("Session gt-alpha-witness terminated: crashed"), "{told:?}");
     assert!(told[1].starts_with("alpha/witness restarted in "), "{told:?}");
     agent_tells(&town, "mayor");

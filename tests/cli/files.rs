@@ -91,11 +91,11 @@ fn no_process_is_signalled_because_a_pid_file_names_it() {
     town.patrols(&[]);
     let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
     let _guard = Guarded::of(stranger.id());
-    // Left behind by a daemon that is no more, its id given to somebody else.
+    // Left behind by a daemon that has ended; another process has its id.
     town.put("daemon/daemon.pid", stranger.id().to_string());
     let mut supervisor = town.start_and_beat();
     assert_eq!(town.text("daemon/daemon.pid"), supervisor.pid().to_string());
-    // Written while the lock is held: a second one only tells what it reads.
+    // Written while the lock is held: a second supervisor only prints what it reads.
     town.put("daemon/daemon.pid", stranger.id().to_string());
     let mut second = town.start();
     assert_eq!(second.wait().code(), Some(1));
@@ -126,7 +126,7 @@ fn a_lock_that_is_only_probed_refuses_no_supervisor() {
     let probe = fs::File::open(town.path("daemon/daemon.lock")).unwrap();
     rustix::fs::flock(&probe, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let mut supervisor = town.start();
-    // It tries again and again; nothing tells when it has begun to, but its process then waits in the lock's directory.
+    // It tries repeatedly; nothing shows when it has begun to, but its process then waits in the lock's directory.
     town.wait("its try", || {
         let open = fs::read_dir(format!("/proc/{}/fd", supervisor.pid())).into_iter().flatten();
         open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())

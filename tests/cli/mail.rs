@@ -29,7 +29,7 @@ fn town(rigs: &[&str], patrols: &[&str]) -> Town {
     town
 }
 
-/// Asks for two looks at everything, and waits until the mail was read as often.
+/// Asks for two heartbeats, and waits until the mail was read as often.
 fn look_twice(town: &Town, supervisor: &Supervisor) {
     for _ in 0..2 {
         let read = || town.text("demo/commands.log").matches("gt mail inbox").count();
@@ -209,7 +209,7 @@ fn commands_that_fail_are_reported_once_each() {
         ("print without end", "exec yes '[{}]'"),
     ] {
         let town = Town::recorded(
-            // A limit that none of them reaches: else two reasons would take turns, and each be told.
+            // A limit that none of them reaches: otherwise two reasons would alternate, and each be reported.
             json!({"heartbeat": {"interval": "500ms"}, "commands": {"timeout": "60s"}, "restart": {"confirm": "100ms"}}),
         );
         town.patrols(&["witness"]);

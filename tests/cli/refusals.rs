@@ -109,7 +109,7 @@ fn a_mistake_in_the_settings() {
         assert!(!town.path("daemon/daemon.pid").exists() && !town.server.runs(), "{name}");
         assert_ne!(town.json("daemon/state.json")["running"], true, "{name}");
     }
-    // All mistakes are told at once, each with its place.
+    // All mistakes are reported at once, each with its position.
     let town = Town::new(&[]);
     town.put(at, "{\"http\": {\"listen\": 80},\n \"log\": {\"level\": \"loud\"}}");
     let both = str::contains(":1:21: http.listen: ").and(str::contains(":2:19: log.level: "));

@@ -24,7 +24,7 @@ fn town() -> Town {
     town
 }
 
-/// Puts a named pipe there, which nobody ever opens.
+/// Creates a named pipe there, which no process ever opens.
 fn pipe(town: &Town, path: &str) {
     let path = town.path(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();

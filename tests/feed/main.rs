@@ -72,7 +72,7 @@ impl Town {
         kinds
     }
 
-    /// A supervisor begins.
+    /// A supervisor starts.
     async fn begins(&mut self) {
         self.follower = Follower::default();
         self.known.load(&self.deps).await;

@@ -2,7 +2,7 @@
 
 use crate::{town, world::*};
 
-/// A town whose witness dies as soon as it is told what to do, until it is held.
+/// A town whose witness dies as soon as it gets its instruction, until it is held.
 async fn looping(world: &World) -> Supervisor {
     let supervisor = town(world, &["r"]).await;
     world.state().nature.doomed = vec![witness("r")];

@@ -65,7 +65,7 @@ fn a_deacon_paused_or_awake_at_the_last_moment_is_not_ended() {
             world.hang_agent(DEACON, true);
             let stuck = world.state().beat_at.unwrap() + mins(30) - world.time();
             world.pass(stuck - secs(20)).await;
-            world.hang_after(1, "find"); // it was decided, and is looked at once more
+            world.hang_after(1, "find"); // it was decided, and is probed once more
             world.pass(mins(1)).await;
             assert_eq!(
                 supervisor.agent("deacon").await.state,

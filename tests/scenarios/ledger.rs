@@ -152,7 +152,7 @@ fn polecat_health_that_crashed_nominates_from_the_snapshot_that_was_kept() {
         let supervisor = town(&world, &["r"]).await;
         a_heartbeat(&world, &supervisor).await;
         world.add_polecat("r", "Toast", "r-1");
-        // Known to be hooked and dead, but nobody has looked at it: the snapshot comes in this very moment.
+        // Known to be hooked and dead, but not probed yet: the snapshot comes in this instant.
         let (rig, name) = ("r".parse().unwrap(), "Toast".parse().unwrap());
         let plan = gastown_supervisor::town::rig_plan::RigPlan { name: rig, prefix: "r".into() };
         let read = gastown_supervisor::ledger::snapshot::read(&supervisor.deps, &plan, &[name]).await;

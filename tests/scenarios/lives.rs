@@ -30,7 +30,7 @@ fn a_death_is_confirmed_and_then_repaired_once() {
             world.pass(mins(5)).await; // a shell so young could still become an agent
             let died = world.time();
             world.crash_agent(&witness("r"), leaves_shell);
-            world.hint(); // of a shell left behind, tmux tells nothing
+            world.hint(); // tmux does not report a shell that was left behind
             world.pass(millis(900)).await;
             assert_eq!(world.state().created(&witness("r")).len(), 1, "{name}: not yet");
             world.until("a second start", secs(2), |state| state.created(&witness("r")).len() == 2).await;
@@ -52,7 +52,7 @@ fn beside_a_persons_shell_the_agent_is_instructed_and_the_shell_is_not() {
         let supervisor = town(&world, &["r"]).await;
         let told = |world: &World| world.state().session(&witness("r")).typed.len();
         assert!(told(&world) > 0, "the world tells of what is typed elsewhere");
-        // Its agent ends: what is left is the person's, until the session is made anew.
+        // Its agent ends: the rest is the person's, until the session is created again.
         world.pass(mins(5)).await;
         world.crash_agent(&witness("r"), false);
         world.hint();
@@ -234,7 +234,7 @@ fn an_earlier_end_says_nothing_of_when_a_later_one_was_noticed() {
             let supervisor = town(&world, &["r"]).await;
             earlier(&world);
             world.pass(mins(40)).await;
-            // Of a shell that is left nothing is told; and somebody is at work.
+            // A shell that is left behind is not reported, and a command is running.
             world.gt("gt sling gt-1 r", TOWN, secs(30));
             world.crash_agent(&witness("r"), true);
             world.hint();

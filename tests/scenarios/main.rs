@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use world::*;
 
-/// A town with these rigs whose agents are all up and told what to do, and its supervisor.
+/// A town with these rigs whose agents are all up and instructed, and its supervisor.
 async fn town(world: &World, rigs: &[&str]) -> Supervisor {
     world.set_rigs(rigs);
     let supervisor = world.supervisor().await;

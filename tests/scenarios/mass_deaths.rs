@@ -29,14 +29,14 @@ fn named(world: &World) -> BTreeSet<String> {
     all
 }
 
-/// No alert, and nobody's death was told.
+/// No alert and no death was reported.
 fn nothing_reported(world: &World, name: &str) {
     assert_eq!(world.events("mass_death"), Vec::<Value>::new(), "{name}");
     assert_eq!(world.events("session_death"), Vec::<Value>::new(), "{name}");
     assert_eq!(world.logged("MASS DEATH").len(), 0, "{name}");
 }
 
-/// A town of these rigs, each with so many polecats at work; all supervised sessions but boot's.
+/// A town of these rigs, each with this many working polecats; returns all supervised sessions except boot's.
 async fn working_town(world: &World, rigs: &[&str], polecats: usize) -> (Supervisor, BTreeSet<String>) {
     world.state().git_takes = millis(10);
     let supervisor = town(world, rigs).await;
@@ -235,7 +235,7 @@ fn the_death_windows_actor_crashes_and_all_is_reported_once() {
     }
 }
 
-/// How often each crash of these polecats of rig `r` was told: log line, event, `gt log crash`.
+/// How often each crash of these polecats of rig `r` was reported: log line, event, `gt log crash`.
 fn crashes_reported(world: &World, polecats: usize) -> BTreeSet<[usize; 3]> {
     let told = |name: String| {
         let session = polecat("r", &name);

@@ -159,7 +159,7 @@ fn what_took_the_place_of_a_dead_agent_is_not_cleared_away() {
         let supervisor = town(&world, &["r"]).await;
         world.pass(mins(2)).await;
         world.crash_agent(&witness("r"), true);
-        world.hang_after(2, "find"); // the second probe and the start's look get through, the one at the end does not
+        world.hang_after(2, "find"); // the second probe and the start's probe get through, the one at the end does not
         world.hint();
         world.pass(secs(5)).await;
         assert_eq!(supervisor.agent("r/witness").await.state, "starting");

@@ -11,7 +11,7 @@ fn session() -> String {
     polecat("r", NAME)
 }
 
-/// A town with one rig and a polecat that has been at work for a while.
+/// A town with one rig and a polecat that has worked for a while.
 async fn at_work(world: &World) -> Supervisor {
     world.state().git_takes = millis(10);
     let supervisor = town(world, &["r"]).await;
@@ -21,7 +21,7 @@ async fn at_work(world: &World) -> Supervisor {
     supervisor
 }
 
-/// It ends; of a shell left behind tmux tells nothing, but something else soon does.
+/// It ends; tmux does not report a shell left behind, but something else soon does.
 fn crash(world: &World, leaves_shell: bool) {
     world.crash_agent(&session(), leaves_shell);
     world.hint();
@@ -31,7 +31,7 @@ fn made(world: &World) -> usize {
     world.state().created(&session()).len()
 }
 
-/// How often its crash was told: log line, event, `gt log crash`.
+/// How often its crash was reported: log line, event, `gt log crash`.
 fn told(world: &World) -> [usize; 3] {
     let of_it = |event: &serde_json::Value| event["payload"]["session"] == session();
     let events = world.events("session_death").iter().filter(|event| of_it(event)).count();
@@ -42,7 +42,7 @@ fn told(world: &World) -> [usize; 3] {
     ]
 }
 
-/// The mails about its end: to whom, and with which subject. That its bead does not change for half an hour is told too.
+/// The mails about its end: recipient and subject. That its bead does not change for half an hour is mailed too.
 fn mails(world: &World) -> Vec<(String, String)> {
     let state = world.state();
     let mails = state.mails.iter().filter(|(_, _, subject)| !subject.starts_with("GUPP_VIOLATION"));
@@ -143,7 +143,7 @@ const NOT_WANTED: [(&str, Act); 11] = [
     ("parked", |world| world.write_wisp("r", r#""status":"parked""#)),
 ];
 
-/// It was not brought back and nothing was told, to nobody.
+/// It was not restarted and nothing was reported.
 fn nothing_was_done(world: &World, before: usize, name: &str) {
     assert_eq!(deeds(world), before, "{name}");
     assert_eq!(told(world), [0, 0, 0], "{name}");

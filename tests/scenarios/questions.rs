@@ -21,7 +21,7 @@ fn told(world: &World) -> Vec<String> {
 
 #[test]
 fn what_may_be_answered_is_answered_whenever_it_comes() {
-    // At once; before the prompt; in the moment it would be told what to do; and when it is ready for a while.
+    // At once; before the prompt; when it would get its instruction; and when it has been ready for a while.
     for after in [0, 400, 700, 1_500, 2_600] {
         simulate(600, |world| async move {
             let supervisor = asking(&world, Asks::permissions(after)).await;

@@ -9,7 +9,7 @@ use crate::{town, world::*};
 const CREW: &str = "gt-r-crew-max";
 const MAYOR: &str = "hq-mayor";
 
-/// Mail is read at the heartbeat at the latest; nobody wants to wait for that here.
+/// Mail is read at the heartbeat at the latest; this test does not wait for that.
 async fn read_mail(supervisor: &Supervisor) {
     supervisor.signals.tell(Signal::HeartbeatNow);
 }
@@ -24,7 +24,7 @@ fn says(world: &World, session: &str, text: &str) -> bool {
     world.state().session(session).typed.iter().any(|(_, typed)| typed.contains(text))
 }
 
-/// A town with a polecat at work and a crew member's directory.
+/// A town with a working polecat and a crew member's directory.
 async fn everybody(world: &World) -> Supervisor {
     world.state().git_takes = millis(10);
     let supervisor = town(world, &["r"]).await;
@@ -105,7 +105,7 @@ fn stopped_on_request_stays_so_until_asked_again_also_across_our_restart() {
             world.ask(&session, &from, "restart");
             read_mail(&supervisor).await;
             world.until("its restart", secs(10), |state| state.lives(&session)).await;
-            // From now on it is looked after as before.
+            // From now on it is supervised as before.
             world.pass(mins(10)).await;
             world.crash_agent(&session, false);
             world.until("its repair", secs(10), |state| state.lives(&session)).await;

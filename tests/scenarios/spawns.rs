@@ -2,7 +2,7 @@
 
 use crate::{town, world::*};
 
-/// A polecat's session as `gt sling` makes it, and the message that tells of it.
+/// A polecat's session as `gt sling` creates it, and the message about it.
 fn spawned(world: &World, name: &str) -> (String, String) {
     let session = world.polecat_at_work("r", name);
     let body = format!("Polecat: {name}\nSession: {session}\nIssue: {}", work_of("r", name));

@@ -16,8 +16,8 @@ fn toast() -> String {
     polecat("r", "Toast")
 }
 
-/// A town with a witness of ours and a polecat that was at work before. None of the ends here tells an exit status, as it
-/// would by chance.
+/// A town with a witness of ours and a polecat that worked before. No end here has an exit status, as that would
+/// depend on chance.
 async fn begun(world: &World) -> Supervisor {
     world.state().git_takes = millis(10);
     let supervisor = town(world, &["r"]).await;
@@ -28,7 +28,8 @@ async fn begun(world: &World) -> Supervisor {
     supervisor
 }
 
-/// The town's story of an agent goes on so, after how it began. Exit statuses, which are caught by chance, are left out.
+/// Asserts how an agent's history continues after its start. Exit statuses, which are known by chance, are left
+/// out.
 fn tells(supervisor: &Supervisor, identity: &str, expected: &[&str]) {
     let begun = match identity {
         WITNESS | "deacon" => 2,
@@ -76,7 +77,7 @@ fn a_crash_and_how_it_was_noticed() {
             world.pass(mins(2)).await;
             let noticed = format!("{what} ({sign}) → confirming: decided in 1s");
             let died = format!("died: {cause} → starting: restart 1");
-            // What ended with its server is nobody's restart.
+            // What ended with its server counts as no restart.
             let (died, back) = match cause {
                 "tmux server died" => (died.replace(": restart 1", ""), STARTED),
                 _ => (died, RESTARTED),
@@ -516,7 +517,7 @@ fn the_next_supervisor_continues_it() {
                 STARTED,
             ];
             if orderly {
-                // It waits on, which is told again, as a reader must see that somebody is there.
+                // It still waits, which is recorded again, so that a reader sees that a person is needed.
                 expected.insert(5, "the supervisor stopped → left as it is");
                 expected.insert(6, "restart 2 waits, next try then");
             }
@@ -561,7 +562,7 @@ fn a_rig_that_goes_and_comes_back() {
     });
 }
 
-/// Nothing is told twice, and nothing is lost, whenever its actor crashes.
+/// Nothing is recorded twice, and nothing is lost, whenever its actor crashes.
 #[test]
 fn an_actor_that_crashes_in_between_makes_no_difference() {
     for actor in ["r/witness", "rig r", "root"] {

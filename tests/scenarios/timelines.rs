@@ -17,7 +17,7 @@ enum Outcome {
     AllUp { ours: &'static [&'static str] },
     /// These are down and left so; all others run.
     Down(&'static [&'static str]),
-    /// The supervisor was told to end before anything could be judged.
+    /// The supervisor got a stop before anything could be judged.
     Ended,
 }
 
@@ -145,7 +145,7 @@ async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome,
     assert!(!supervisor.ended());
 }
 
-/// It was told to end: until then it started nobody and told nothing.
+/// It got a stop: until then it started and reported nothing.
 async fn ended(world: &World, supervisor: Supervisor, timeline: &Timeline, pace: u32, events: usize) {
     let made = world.state().made_by_supervisor().len();
     world.pass(timeline.terminates_at() * pace).await;

@@ -26,7 +26,7 @@ fn with_conf(conf: &str) -> (Server, TmuxConfig) {
 
 const HOSTILE: &str = "set -s exit-unattached on\nset -g destroy-unattached on\n";
 
-/// A person looks on and leaves; the kernel ends their client.
+/// A person attaches and leaves; the kernel ends their client.
 async fn a_client_comes_and_goes(server: &Server) {
     let before = server.must(&["list-clients"]).lines().count();
     let socket = server.socket();

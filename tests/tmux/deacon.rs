@@ -18,7 +18,7 @@ fn town(deacon: Value) -> Town {
     town
 }
 
-/// The deacon takes what it is told, but its heartbeat never moves.
+/// The deacon takes what is typed, but its heartbeat never changes.
 fn without_heartbeat(town: &Town) {
     fs::create_dir_all(town.path("deacon/.heartbeat.json.standin")).unwrap();
 }

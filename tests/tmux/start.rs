@@ -103,7 +103,7 @@ fn a_question_for_people_gets_nothing_typed() {
     );
     let status = town.ask(&["status"]).stdout;
     assert!(status.contains("waiting_at_question"), "{status}");
-    // A person answers; then it is told.
+    // A person answers; then it gets its instruction.
     town.tmux(&["send-keys", "-t", "=gt-alpha-witness:", "Enter"]);
     town.wait_started(&["alpha/witness"]);
     assert_eq!(told(&town, "alpha/witness").len(), 2, "{}", town.received("alpha/witness"));
@@ -160,7 +160,7 @@ fn what_the_tmux_server_would_hand_down_is_taken_away() {
     });
 }
 
-/// The tmux all others here run, for whoever has another `PATH`.
+/// The tmux that all other tests here run, for tests with another `PATH`.
 fn tmux() -> std::path::PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|directory| directory.join("tmux")).find(|it| it.exists()).unwrap()
@@ -329,7 +329,7 @@ fn codex_gets_the_instructions_its_hooks_would_have_given() {
     assert!(!town.path("alpha/witness/.claude/settings.json").exists(), "hook settings are claude's");
 }
 
-/// An agent of somebody's own: known by its process name, takes lines.
+/// A user's own agent: known by its process name, takes lines.
 const OWN_AGENT: &str = r#"printf 'ready\n'
 while IFS= read -r line; do printf '%s\n' "$line" >> "$GT_ROOT/demo/own.log"; done"#;
 

@@ -57,7 +57,7 @@ async fn it_leaves_nothing_behind() {
     theirs.create(&session("one")).await.unwrap();
     let mut watcher = Watcher::new(Socket::Path(server.socket()));
     appeared(next(&mut watcher).await, "one");
-    // It is attached by then or soon after, and has ends told to it.
+    // It is attached by then or soon after, and gets reports of ends.
     watcher.close().await;
     until("only theirs are left", async || (server.names() == ["one"]).then_some(())).await;
 }
