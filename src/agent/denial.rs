@@ -1,7 +1,7 @@
-//! Why an agent is not started: what forbids it ([`Denial`]), or why nobody needs it ([`Unwanted`]).
+//! Why an agent is not started: what forbids it ([`Denial`]), or why it is not needed ([`Unwanted`]).
 //!
-//! Each has a code for machines (codes are added, never changed) and a text for people, its
-//! [`Display`](fmt::Display). Nothing may compare the texts.
+//! Each has a code for machines (codes are added, never changed) and a text for people, its [`Display`](fmt::Display).
+//! Nothing may compare the texts.
 
 use std::fmt;
 
@@ -59,7 +59,7 @@ impl fmt::Display for Denial {
     }
 }
 
-/// Why nobody needs an agent to run now.
+/// Why an agent is not needed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unwanted {
     /// A polecat without an agent bead.
@@ -133,11 +133,11 @@ impl fmt::Display for Unwanted {
 pub enum NotStarted {
     /// Something forbids it.
     Denied(Denial),
-    /// Nobody needs it.
+    /// It is not needed.
     Unwanted(Unwanted),
     /// Its start failed, and starts of its role are not repeated.
     StartFailed,
-    /// Its session is there, and no agent in it yet.
+    /// Its session exists, and no agent is in it yet.
     NoAgentYet,
     /// It was stopped by hand, and its hold is over.
     WasStoppedByHand,

@@ -1,9 +1,9 @@
 //! Detach: starts this program as a supervisor in the background.
 //!
 //! The child is independent of the caller. It leads a kernel session of its own, so no hangup of a terminal or an ssh
-//! connection reaches it. Its working directory is `/`. It inherits neither stdin, stdout, stderr nor any other descriptor.
-//! Its error messages are read through an unnamed file. This module does not decide who may run: the child takes the lock,
-//! or reports why it cannot.
+//! connection reaches it. Its working directory is `/`. It inherits neither stdin, stdout, stderr nor any other
+//! descriptor. Its error messages are read through an unnamed file. This module does not decide which process may run:
+//! the child takes the lock, or reports why it cannot.
 #![allow(clippy::disallowed_methods, reason = "the place that starts the own program")]
 
 use std::{

@@ -1,9 +1,9 @@
 //! The service: one process that supervises one town, from taking the lock to the last line of the log.
 //!
-//! It builds the real adapters and owns everything that belongs to the whole process: signals, log, panic hook, and the last
-//! resort. The order matters to other programs. The lock decides who is the daemon. The PID file follows at once, because
-//! `gt` looks for it 200 ms after a start. Slow steps come after that. A shutdown undoes all of it within 400 ms. This module
-//! must not decide anything about an agent, and prints nothing.
+//! It builds the real adapters and owns everything that belongs to the whole process: signals, log, panic hook, and
+//! the last resort. The order matters to other programs. The lock decides which process is the daemon. The PID file
+//! follows at once, because `gt` reads it 200 ms after a start. Slow steps come after that. A shutdown undoes all of
+//! it within 400 ms. This module must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
 
 use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};

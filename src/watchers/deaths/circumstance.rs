@@ -1,4 +1,4 @@
-//! The circumstance of deaths: whether the kernel killed for want of memory, and whether the machine slept.
+//! The circumstance of deaths: whether the kernel killed processes for want of memory, and whether the machine slept.
 //!
 //! Both show in the comparison of two readings: of the kernel's counters (`oom_kill` in `/proc/vmstat` counts the
 //! whole machine; in `memory.events` of cgroup v2 or `memory.oom_control` of v1 our own control group and those
