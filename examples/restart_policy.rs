@@ -1,6 +1,8 @@
-//! The restart policy over a list of deaths: who is restarted at once, who waits, and when it becomes a crash loop.
+//! The restart policy over a list of deaths: which restart comes at once, which one waits, and when it becomes a
+//! crash loop.
 //!
-//! Needs nothing: `cargo run --example restart_policy`. Other lives, in seconds: `cargo run --example restart_policy -- 3 3 3 2400 3`
+//! Needs nothing: `cargo run --example restart_policy`. Other lives, in seconds: `cargo run --example restart_policy
+//! -- 3 3 3 2400 3`
 
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use gastown_supervisor::restart::{
 };
 use jiff::Timestamp;
 
-/// How long it lives each time, in seconds.
+/// How long the process lives each time, in seconds.
 const LIVES: [u64; 9] = [60, 5, 5, 5, 5, 5, 5, 2400, 5];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         now = now.max(start_at);
         if let Verdict::CrashLoop { .. } = verdict {
-            // Nothing died since: the same history, asked again when the trial is due.
+            // Nothing died since: the same history is judged again when the trial is due.
             println!("{} nothing ran meanwhile: {}", time(now), words(without_death(&history, now, &policy)));
         }
         restarted(&mut history, now, &policy);

@@ -1,7 +1,8 @@
-//! The supervisor of a town in a program of your own: it keeps the agents alive until Ctrl-C or TERM. They outlive it.
+//! The supervisor of a town in a program of your own: it keeps the agents alive until Ctrl-C or TERM. The agents
+//! outlive it.
 //!
-//! Needs a town (`gt install`), and tmux, bd, gt and git on PATH. **It starts the agents that should run.**
-//! `cargo run --example serve_town -- ~/gt`
+//! Needs a town (`gt install`), and tmux, bd, gt and git on PATH. **It starts the agents that should run.** `cargo
+//! run --example serve_town -- ~/gt`
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
         eprintln!("the town cannot be examined: {error}");
         return ExitCode::FAILURE;
     }
-    // Takes over the town's lock, and this process's signals and log. So nothing else of this program runs meanwhile.
+    // Takes the town's lock, and this process's signals and log. So no other part of this program runs meanwhile.
     let options = ServeOptions { town: Some(town), foreground: Some(LogFormat::Human) };
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,9 +28,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong in the town before it is supervised. Changes nothing.
+/// Prints what is wrong in the town before it is supervised. Changes nothing.
 fn examine(town: &std::path::Path) -> std::io::Result<()> {
-    // A runtime of its own: `serve` makes another one.
+    // A runtime of its own: `serve` creates another one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(doctor::examine(Some(town)))?;
     for finding in report.findings.iter().filter(|it| it.severity == doctor::Severity::Wrong) {

@@ -1,8 +1,8 @@
 //! A status client: the agents of a town that need a person, and why.
 //!
-//! Needs a town, not a supervisor: when none runs, the files of the last one are read. `cargo run --example town_status -- ~/gt`,
-//! or without a directory the town named by GT_TOWN_ROOT or GT_ROOT, or around the working directory. Exit codes: 0 all is
-//! well, 1 somebody is needed, 2 there is no such town.
+//! Needs a town, not a supervisor: when none runs, the files of the last one are read. `cargo run --example
+//! town_status -- ~/gt`, or without a directory the town named by GT_TOWN_ROOT or GT_ROOT, or around the working
+//! directory. Exit codes: 0 all is well, 1 a person is needed, 2 there is no such town.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -48,7 +48,7 @@ fn needs_somebody(agent: &AgentReport) -> bool {
     matches!(agent.state.as_str(), "waiting_at_question" | "crash_loop" | "held" | "unknown")
 }
 
-/// What was last seen of it and done about it.
+/// Prints the last observation and the answer to it.
 async fn last_entry(client: &Client, agent: &str) -> Result<(), ClientError> {
     let explanation = client.explain(agent).await?.into_inner();
     if let Some(entry) = explanation.entries.last() {

@@ -1,7 +1,7 @@
 //! The sessions of a tmux server, watched alone: no town, no agents, nothing is started or ended.
 //!
 //! Needs tmux 3.2 or later. `cargo run --example watch_sessions` watches your own server, `… -- <name>` the one of
-//! `tmux -L <name>`. Start and kill sessions in another terminal and see them come and go; Ctrl-C ends it.
+//! `tmux -L <name>`. Start and kill sessions in another terminal to see events; Ctrl-C ends it.
 
 use gastown_supervisor::tmux::{Event, Socket, Watcher};
 
@@ -14,7 +14,7 @@ async fn main() -> std::io::Result<()> {
         tokio::select! {
             event = watcher.next() => println!("{}", words(&event)),
             interrupt = tokio::signal::ctrl_c() => {
-                // Removes the idle session `_supervisor`, by which it is attached to the server.
+                // Removes the idle session `_supervisor`, which attaches it to the server.
                 watcher.close().await;
                 return interrupt;
             }
@@ -31,7 +31,7 @@ fn words(event: &Event) -> String {
         Event::Died { session, exit: Some(code), .. } => format!("{session}: ended, exit status {code}"),
         Event::Died { session, exit: None, .. } => format!("{session}: ended"),
         Event::Unavailable(why) => format!("sessions cannot be listed: {why}"),
-        // Kinds of events may be added.
+        // More kinds of events may be added.
         other => format!("{other:?}"),
     }
 }

@@ -1,36 +1,36 @@
-//! What time it is: the port every rule gets its `now` from, and the system's answer.
+//! Clock: the port that gives every rule its `now`, and the system's adapter.
 //!
-//! Two clocks are read together, because neither is enough alone: the monotonic one measures how long something lasted,
-//! the wall clock is what files and people speak of. Their disagreement tells that the machine slept.
-//! Rules must not read a clock; they are handed a [`Now`].
+//! Two clocks are read together, because neither is enough alone: the monotonic one measures durations, the wall
+//! clock gives the times that files and people use. When they disagree, the machine slept. Rules must not read a
+//! clock; they are passed a [`Now`].
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that reads the clocks")]
 
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-/// One moment on both clocks.
+/// One time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
-    /// Time since this process began; never goes back, stands still while the machine sleeps.
+    /// Time since this process started; never goes back, and stops while the machine sleeps.
     pub mono: Duration,
     /// The wall clock.
     pub wall: Timestamp,
 }
 
 impl Now {
-    /// How long ago `earlier` was on the monotonic clock; zero when it lies ahead.
+    /// How long ago `earlier` was on the monotonic clock; zero when it is in the future.
     pub fn since(&self, earlier: Now) -> Duration {
         self.mono.saturating_sub(earlier.mono)
     }
 
-    /// How old a wall-clock time is; zero when it lies ahead.
+    /// The age of a wall-clock time; zero when it is in the future.
     pub fn age_of(&self, then: Timestamp) -> Duration {
         Duration::try_from(self.wall.duration_since(then)).unwrap_or_default()
     }
 }
 
-/// The port: where `now` comes from.
+/// The source of `now`.
 pub trait Clock: Send + Sync {
     /// Both clocks, read together.
     fn now(&self) -> Now;

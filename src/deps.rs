@@ -1,7 +1,8 @@
-//! Deps: everything an actor works with: the [`Ports`], the [`Ledger`], and the registers that survive the crash of any actor.
+//! Deps: everything an actor works with: the [`Ports`], the [`Ledger`], and the registers that survive the crash of
+//! any actor.
 //!
-//! Each is a wider view of the one before: what needs only the ports takes `&Ports`, what also runs `bd` takes `&Ledger`, and
-//! only who needs a register takes `&Deps`. It must not grow decisions.
+//! Each is a wider view of the one before: a function that needs only the ports takes `&Ports`, one that also runs
+//! `bd` takes `&Ledger`, and only one that needs a register takes `&Deps`. It must not grow decisions.
 
 use std::ops::Deref;
 
@@ -16,22 +17,22 @@ use crate::{
     ports::Ports,
 };
 
-/// Everything an actor works with.
+/// The ledger and the registers; clones share them.
 #[derive(Clone)]
 pub struct Deps {
     /// The ports, and what is known of bead databases.
     pub ledger: Ledger,
-    /// What is known of each agent.
+    /// One record for each agent.
     pub records: Records,
     /// What starts share.
     pub starts: Starts,
-    /// Which agent has which session, and the actor that keeps it.
+    /// Which agent has which session, and which actor.
     pub directory: Directory,
     /// Gas Town's running commands, as detected.
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
-    /// What was last seen on agents' screens.
+    /// The last screens of agents.
     pub screens: Screens,
     /// Requests by mail that are not done yet.
     pub requests: Requests,

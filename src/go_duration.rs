@@ -1,26 +1,26 @@
-//! Durations as Go programs spell them: `500ms`, `1h30m`, and `31m0s` in texts that people and scripts look for.
+//! Durations as Go programs spell them: `500ms`, `1h30m`, and `31m0s` in texts that people and scripts search for.
 //!
 //! The settings, `mayor/daemon.json` and the log lines of Gas Town all use the form of Go's `time.ParseDuration` and
-//! `time.Duration.String`. This module must not know what a duration is for; bounds are the reader's business.
+//! `time.Duration.String`. This module must not know what a duration is for; the caller checks bounds.
 
 use std::time::Duration;
 
 /// The longest duration Go can express: 2^63 - 1 nanoseconds, about 292 years.
 const LONGEST: u128 = i64::MAX as u128;
 
-/// Why a text is not a duration. The text is not repeated; the reporter names the place.
+/// Why a text is not a duration. The text is not repeated; the caller names its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("a duration is missing; write for instance \"90s\" or \"1h30m\"")]
     Empty,
     /// It begins with `-`.
     #[error("a duration cannot be negative")]
     Negative,
-    /// A number is missing, or something that is no number stands where one is due.
+    /// A number is missing, or something else is in its place.
     #[error("this is not a duration; write for instance \"500ms\", \"90s\", \"3m\" or \"1h30m\"")]
     Malformed,
-    /// A number stands without `ns`, `us`, `ms`, `s`, `m` or `h`, or with something else.
+    /// A number has no unit, or one other than `ns`, `us`, `ms`, `s`, `m` or `h`.
     #[error("the unit is missing or unknown; use ns, us, ms, s, m or h, for instance \"90s\"")]
     Unit,
     /// Longer than Go can express (about 292 years).
@@ -28,8 +28,8 @@ pub enum DurationError {
     Overflow,
 }
 
-/// Reads a duration as Go's `time.ParseDuration` does: decimal numbers, each with optional fraction and a unit; `0`
-/// alone is fine, a leading `+` too. Differs from Go in refusing negative ones, which mean nothing here.
+/// Parses a duration as Go's `time.ParseDuration` does: decimal numbers, each with optional fraction and a unit; `0`
+/// alone and a leading `+` are accepted. Unlike Go it refuses negative durations, which mean nothing here.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let mut rest = match text.strip_prefix('+') {
         Some(rest) => rest,
@@ -54,7 +54,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     u64::try_from(total).map(Duration::from_nanos).map_err(|_| DurationError::Overflow)
 }
 
-/// One number with its unit, in nanoseconds, and what follows.
+/// One number with its unit, in nanoseconds, and the rest of the text.
 fn one_term(text: &str) -> Result<(u128, &str), DurationError> {
     let (whole, rest) = digits(text);
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -122,8 +122,8 @@ fn decimal(value: u128, one: u128, unit: &str) -> String {
     format!("{whole}.{}{unit}", fraction.trim_end_matches('0'))
 }
 
-/// An age in Go's form: rounded to the whole minute (half a minute counts up), `31m0s`; below a minute, where that would
-/// say nothing, to the second before, `4s`.
+/// An age in Go's form: rounded to the whole minute (half a minute rounds up), `31m0s`; below one minute truncated to
+/// the second, `4s`.
 pub fn format_minutes(duration: Duration) -> String {
     if duration < Duration::from_secs(60) {
         return format(Duration::from_secs(duration.as_secs()));

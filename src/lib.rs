@@ -64,10 +64,11 @@ pub mod report {
     };
 }
 
-/// The restart policy: may something that died be started again now, later, or only now and then?
+/// The restart policy: whether something that died may be started again now, later, or not for a while.
 ///
 /// Pure arithmetic: it reads no clock and starts nothing. The first restart comes at once, further ones after a delay
-/// that doubles. Too many restarts within a window are a crash loop, which is held and tried again later. A long life clears the history.
+/// that doubles. Too many restarts within a window are a crash loop, which is held and tried again later. A long life
+/// clears the history.
 ///
 /// ```
 /// use std::time::Duration;

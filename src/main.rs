@@ -1,4 +1,4 @@
-//! The command: `gastown-supervisor`. Everything is the library's.
+//! The command `gastown-supervisor`. The library does everything.
 
 fn main() -> std::process::ExitCode {
     gastown_supervisor::command_line()

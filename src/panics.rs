@@ -1,7 +1,7 @@
-//! Panics: each leaves a line in the log with its text, its place and its actor.
+//! Panics: each is logged with its text, its place and its actor.
 //!
-//! A panic is a bug in the supervisor. The parent of the actor restarts it and reports that. Only the panic hook of the process
-//! knows the place of the bug, so the hook logs it. It must not decide what follows.
+//! A panic is a bug in the supervisor. The parent of the actor restarts it and reports that. Only the panic hook of
+//! the process knows the place of the bug, so the hook logs it. It must not decide what follows.
 
 use std::{
     any::Any,
@@ -18,7 +18,7 @@ task_local! {
     static ACTOR: Arc<str>;
 }
 
-/// From now on every panic of this process goes to the log, and no longer to stderr.
+/// Sends every panic of this process to the log from now on, instead of stderr.
 pub fn install() {
     set_hook(Box::new(log));
 }
@@ -39,7 +39,7 @@ pub fn log(info: &PanicHookInfo<'_>) {
     }
 }
 
-/// What a panic says.
+/// The text of a panic.
 pub fn text(payload: &(dyn Any + Send)) -> String {
     let literal = || payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     payload
@@ -49,12 +49,12 @@ pub fn text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "it does not say why".to_owned())
 }
 
-/// The name of the actor whose code runs, if it is one's.
+/// The name of the actor whose code runs; `None` outside of actors.
 pub fn current() -> Option<Arc<str>> {
     ACTOR.try_with(Arc::clone).ok()
 }
 
-/// Runs a task in the name of an actor, or of none.
+/// Runs a task under the name of an actor, or under none.
 pub async fn on_behalf<T>(actor: Option<Arc<str>>, task: impl Future<Output = T>) -> T {
     match actor {
         Some(actor) => ACTOR.scope(actor, task).await,
@@ -62,7 +62,7 @@ pub async fn on_behalf<T>(actor: Option<Arc<str>>, task: impl Future<Output = T>
     }
 }
 
-/// The actor whose name its panics carry.
+/// An actor with the name that its panics are logged under.
 #[derive(Debug)]
 pub struct Named<A> {
     name: Arc<str>,
@@ -70,7 +70,7 @@ pub struct Named<A> {
 }
 
 impl<A> Named<A> {
-    /// This actor under this name.
+    /// Gives an actor this name.
     pub fn new(name: impl ToString, actor: A) -> Self {
         Named { name: name.to_string().into(), actor }
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_runs_in_the_name_of_whoever_wanted_it() {
+    async fn a_task_runs_under_the_name_of_its_actor() {
         let name: Arc<str> = "deacon".into();
         assert_eq!(on_behalf(Some(name.clone()), async { current() }).await, Some(name));
         assert_eq!(on_behalf(None, async { current() }).await, None);

@@ -1,7 +1,7 @@
-//! Ports: what a supervisor reaches the world through, and the facts about its town.
+//! Ports: the traits through which a supervisor reaches the world, and the facts about its town.
 //!
-//! Nothing here is mutable but what its owner keeps behind methods: the settings in force (the root replaces them), what is
-//! wrong now ([`Problems`]) and the writes that are retried ([`Writes`]). It must not grow decisions or registers.
+//! Nothing here changes except behind methods: the settings in force (the root replaces them), the open [`Problems`]
+//! and the [`Writes`] that are retried. It must not grow decisions or registers.
 
 pub mod bead_store;
 pub mod convoy_store;
@@ -27,35 +27,35 @@ use crate::{
 /// The ports of one supervisor, and the facts about its town.
 #[derive(Clone)]
 pub struct Ports {
-    /// Sessions.
+    /// Sessions of the tmux server.
     pub sessions: Arc<dyn Sessions>,
-    /// Processes.
+    /// The process table.
     pub processes: Arc<dyn Processes>,
-    /// Commands.
+    /// Runs other programs.
     pub commands: Arc<dyn Commands>,
-    /// Files.
+    /// Reads and writes files.
     pub files: Arc<dyn Files>,
-    /// Files that grow.
+    /// Files that grow, such as the event log.
     pub journals: Arc<dyn Journals>,
-    /// Clocks.
+    /// The wall clock and the monotonic clock.
     pub clock: Arc<dyn Clock>,
     /// Reports that Gas Town's program starts.
     pub exec_watcher: Arc<dyn ExecWatcher>,
-    /// What the town's bead database says of convoys.
+    /// Reads convoys from the town's bead database.
     pub convoys: Arc<dyn ConvoyStore>,
-    /// What bead databases say, read without `bd`.
+    /// Reads bead databases without `bd`.
     pub beads: Arc<dyn BeadStore>,
-    /// Where the supervisor can be asked.
+    /// Where the supervisor answers requests.
     pub control_listener: Arc<dyn ControlListener>,
-    /// Jitter.
+    /// Random numbers for delays.
     pub jitter: Jitter,
-    /// Where things are in this town.
+    /// The paths of this town.
     pub paths: TownPaths,
     /// The settings in force; only the root replaces them.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
     pub degraded: bool,
-    /// What is wrong now.
+    /// Where problems are reported.
     pub problems: Problems,
     /// Files of ours that could not be written yet.
     pub writes: Writes,
@@ -73,24 +73,24 @@ impl Ports {
         self.settings.borrow().clone()
     }
 
-    /// Both clocks.
+    /// The current time on both clocks.
     pub fn now(&self) -> Now {
         self.clock.now()
     }
 }
 
-/// Chance, from a seed, so that a simulation can be run twice.
+/// Random numbers from a seed, so that a simulation can be repeated.
 #[derive(Debug, Clone)]
 pub struct Jitter(Arc<Mutex<fastrand::Rng>>);
 
 impl Jitter {
-    /// Dice that fall the same way for the same seed.
+    /// The same numbers for the same seed.
     #[cfg(feature = "test-support")]
     pub fn seeded(seed: u64) -> Self {
         Jitter(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }
 
-    /// Dice that fall differently each time.
+    /// Other numbers each time.
     pub fn fresh() -> Self {
         Jitter(Arc::new(Mutex::new(fastrand::Rng::new())))
     }

@@ -1,7 +1,7 @@
 //! Signals: commands to the process from outside.
 //!
-//! Each kind is remembered until it is received, however often it was sent: none is lost behind others, and nothing accumulates.
-//! A stop comes first, and reaches all receivers. It must not act on any of them.
+//! Each kind is remembered once until it is received, however often it was sent: none is lost, and nothing
+//! accumulates. A stop comes first, and reaches all receivers. It must not act on any of them.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub enum Signal {
     Reload,
 }
 
-/// The signals that were sent and not received yet. Clones share them.
+/// The signals that were sent and not received yet; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Signals(Arc<Kinds>);
 
@@ -33,7 +33,7 @@ struct Kinds {
 }
 
 impl Signals {
-    /// Sends one; from any thread.
+    /// Sends a signal; may be called from any thread.
     pub fn tell(&self, signal: Signal) {
         match signal {
             Signal::Stop => drop(self.0.stop.send_replace(true)),
@@ -43,13 +43,13 @@ impl Signals {
         }
     }
 
-    /// Waits until a stop was sent; returns at once when one was.
+    /// Waits until a stop was sent; returns at once if it was already.
     pub async fn stopped(&self) {
-        // Its sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.0.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
-    /// The next signal. A stop comes first, and again each time.
+    /// Waits for the next signal. A stop comes first, and is returned again each time.
     pub async fn next(&self) -> Signal {
         tokio::select! {
             biased;

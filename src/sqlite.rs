@@ -1,9 +1,9 @@
-//! The adapter that opens bead databases, SQLite as `bd` 0.47 to 0.49 keeps them.
+//! The adapter that opens bead databases: SQLite, as used by `bd` 0.47 to 0.49.
 //!
-//! Each query opens the database read-only and closes it again: nothing is kept open that could block a writer, and a database
-//! that `bd` replaces is seen at once. A query is short and runs on a blocking thread, one at a time, so that queries to a
-//! hanging disk do not pile up. It must never create a database, nor wait long for anything: a query that cannot be answered soon
-//! fails, and the caller asks again later.
+//! Each query opens the database read-only and closes it again: nothing is kept open that could block a writer, and a
+//! database that `bd` replaces is seen at once. A query is short and runs on a blocking thread, one at a time, so
+//! that queries to a hanging disk do not pile up. It must never create a database, nor wait long for anything: a
+//! query that cannot be answered soon fails, and the caller tries again later.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that opens bead databases")]
 
 use std::{
@@ -23,23 +23,23 @@ use crate::town::{opening, reading::shorten};
 
 /// How long to wait for another process's lock.
 const BUSY: Duration = Duration::from_millis(250);
-/// How long a statement may take,
+/// The time limit of a statement,
 const LIMIT: Duration = Duration::from_secs(1);
-/// looked at after so many steps of it.
+/// checked after this many of its steps.
 const STEPS: i32 = 1000;
-/// A disk that hangs longer than this is not waited for.
+/// How long to wait for a disk that hangs.
 const STUCK: Duration = Duration::from_secs(3);
 
-/// Why a database says nothing.
+/// Why a database gives no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// There is none.
+    /// There is no database.
     Missing,
-    /// It exists and cannot be read now; the text is the reader's.
+    /// It exists and cannot be read now; the text is the caller's.
     Unreadable(String),
 }
 
-/// Asks databases, one question at a time.
+/// Runs queries, one at a time.
 #[derive(Debug)]
 pub struct Reader {
     turn: Arc<Semaphore>,
@@ -52,8 +52,8 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Asks one question of the database at `path` on another thread, or fails at once when the one before is not answered
-    /// yet. Dropping this makes the statement stop soon.
+    /// Runs one query on the database at `path` on another thread, or fails at once when the previous one is still
+    /// running. Dropping this stops the statement soon.
     pub async fn ask<T: Send + 'static>(
         &self,
         path: &Path,
@@ -65,7 +65,7 @@ impl Reader {
         }
     }
 
-    /// The same, after the questions before it.
+    /// Like [`ask`](Self::ask), but waits for the queries before it.
     pub async fn ask_in_turn<T: Send + 'static>(
         &self,
         path: &Path,
@@ -112,7 +112,7 @@ impl Drop for GivenUp {
 }
 
 fn open(path: &Path, given_up: Arc<AtomicBool>) -> Result<Connection, Trouble> {
-    // Not opened by us: whatever stands there, SQLite would open it.
+    // Checked without opening it: SQLite would open any kind of file.
     let bad = |error: io::Error| Trouble::Unreadable(error.to_string());
     if opening::examine(path).map_err(bad)?.is_none() {
         return Err(Trouble::Missing);

@@ -1,14 +1,14 @@
-//! How long the steps of an orderly end may take. All of them follow from one limit, and that they fit is checked when this is
-//! compiled.
+//! How long the steps of an orderly shutdown may take. All of them follow from one limit; the compiler checks that
+//! they fit.
 //!
-//! Whoever stops us sends TERM, waits 500 ms and sends KILL. From the signal on:
+//! The stopping program sends TERM, waits 500 ms and sends KILL. From the signal on:
 //!
 //! | until | what |
 //! | --- | --- |
-//! | [`ROOT`] | the actors end, leaves first; then our files get their last words |
-//! | [`CLOSE_BY`] | tmux hears good-bye: whatever time the actors left |
+//! | [`ROOT`] | the actors end, leaves first; then our files are written a last time |
+//! | [`CLOSE_BY`] | the tmux connection is closed, in the time that the actors left |
 //! | [`LAST_RESORT`] | the last lines reach standard error, and the process ends |
-//! | [`LIMIT`] | where it has not ended, the last resort puts the most important files right and leaves |
+//! | [`LIMIT`] | if it has not ended, the last resort writes the most important files and exits |
 
 use std::time::Duration;
 
@@ -34,32 +34,32 @@ const fn less(whole: Duration, parts: &[Duration]) -> Duration {
     ms((whole.as_millis() - sum(parts).as_millis()) as u64)
 }
 
-/// The process has exited this long after it was told to stop.
+/// The process has exited this long after the stop signal.
 pub const LIMIT: Duration = ms(400);
 
-/// What a step may take longer because the machine is busy.
+/// How much longer a step may take because the machine is busy.
 const SLACK: Duration = ms(10);
-/// How long the last resort may put files right; the disk may be what hangs.
+/// How long the last resort may write files; the disk may be what hangs.
 pub const TIDY: Duration = ms(30);
 /// When the last resort begins.
 pub const LAST_RESORT: Duration = less(LIMIT, &[TIDY, SLACK, SLACK]);
 /// How long the last lines have to reach standard error.
 pub const FLUSH: Duration = ms(30);
-/// When tmux must have heard good-bye.
+/// When the tmux connection must be closed.
 pub const CLOSE_BY: Duration = less(LAST_RESORT, &[FLUSH, SLACK]);
 
 /// A kill takes effect at the actor's next await.
 pub const KILL: Duration = ms(10);
 /// How long an actor without children has for its last handler before it is killed.
 pub const LEAF: Duration = ms(30);
-/// How long one has that stops leaves.
+/// The same for an actor that stops leaves.
 pub const BRANCH: Duration = sum(&[LEAF, KILL, SLACK]);
-/// How long our own files may take to be written, beside each other, when all other actors are gone.
+/// How long our own files may take to be written, in parallel, when all other actors have ended.
 pub const FILES: Duration = ms(100);
-/// How long the root has for all of it.
+/// How long the root has in total.
 pub const ROOT: Duration = sum(&[BRANCH, KILL, FILES, SLACK]);
 
-/// What tmux has for its good-bye, at least.
+/// The least time to close the tmux connection.
 const CLOSE_AT_LEAST: Duration = ms(120);
 const _: () = assert!(fits(sum(&[ROOT, KILL, CLOSE_AT_LEAST]), CLOSE_BY));
 const _: () = assert!(fits(LIMIT, ms(400)), "KILL comes after 500 ms");

@@ -1,10 +1,10 @@
-//! Terminal: text that others wrote, made harmless for whoever reads it on a terminal. Pure.
+//! Terminal: makes text from other sources harmless for a reader at a terminal. Pure.
 //!
-//! Titles of beads, paths, names of sessions and what agents print are other people's. A control character among them moves
-//! the cursor, changes a title or a colour, or types for the reader; one that turns the direction of text or has no width
-//! makes it look like another. Whatever is shown to people passes here: a path before it becomes part of a sentence ([`path`]), a
-//! report as a value ([`report`]), before anything of ours is put around it, and all that is written ([`lines`], [`Passed`],
-//! [`json`]).
+//! Titles of beads, paths, names of sessions and agents' output come from others. A control character in them moves
+//! the cursor, changes a title or a colour, or types for the reader; a character that reverses the direction of text
+//! or has no width makes it look like another. Everything that is shown to people passes through here: a path before
+//! it becomes part of a sentence ([`path`]), a report as a value before our own text is put around it ([`report`]),
+//! and all output ([`lines`], [`Passed`], [`json`]).
 
 use std::{
     io::{self, Write},
@@ -14,7 +14,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// Whether a character must not reach a terminal as it is.
+/// Whether a character must not reach a terminal unescaped.
 pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -29,17 +29,17 @@ pub fn one_line(text: &str) -> String {
     escaped(text, is_harmful)
 }
 
-/// A path as people may see it, as one line.
+/// A path for people, as one line.
 pub fn path(path: impl AsRef<Path>) -> String {
     one_line(&path.as_ref().to_string_lossy())
 }
 
-/// A text of several lines: newlines are ours.
+/// A text of several lines; only newlines stay unescaped.
 pub fn lines(text: &str) -> String {
     escaped(text, |c| c != '\n' && is_harmful(c))
 }
 
-/// A text of several lines that may hold colours, which are ours: a report's fields have passed [`report`] before.
+/// A text of several lines that may contain our own colours: a report's fields have passed [`report`] before.
 pub fn coloured_lines(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -59,7 +59,7 @@ pub fn coloured_lines(text: &str) -> String {
     shown + &lines(rest)
 }
 
-/// JSON whose strings hold nothing harmful as it is; the value is the same. Below U+0020 JSON itself escapes.
+/// JSON in which nothing harmful is unescaped; the value is the same. Below U+0020 JSON itself escapes.
 pub fn json(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         match c >= '\u{7f}' && is_harmful(c) {
@@ -72,10 +72,10 @@ pub fn json(text: &str) -> String {
     })
 }
 
-/// A report as people may see it: every text in it, whatever field it stands in, is one harmless line.
+/// A report for people: every text in it, in any field, is one harmless line.
 ///
 /// # Errors
-/// When what it is made of cannot be put together again.
+/// When it cannot be deserialized again.
 pub fn report<T: Serialize + DeserializeOwned>(report: &T) -> serde_json::Result<T> {
     let mut value = serde_json::to_value(report)?;
     clean(&mut value);
@@ -101,21 +101,21 @@ fn escaped(text: &str, harmful: impl Fn(char) -> bool) -> String {
     })
 }
 
-/// Passes on what others wrote to a file, line by line as it comes. What is no text stays as it is: no terminal takes it for a
-/// control character.
+/// Passes on a file that others wrote, line by line as it comes, with harmful characters escaped. Bytes that are no
+/// text stay as they are: no terminal treats them as control characters.
 pub struct Passed<W> {
     to: W,
-    /// The beginning of a character whose end has not come yet.
+    /// The start of a character whose end has not come yet.
     begun: Vec<u8>,
 }
 
 impl<W> Passed<W> {
-    /// Passes on to this.
+    /// Writes to `to`.
     pub fn new(to: W) -> Self {
         Passed { to, begun: Vec::new() }
     }
 
-    /// Where it goes.
+    /// The underlying writer.
     pub fn to(&self) -> &W {
         &self.to
     }
@@ -142,7 +142,7 @@ impl<W: Write> Write for Passed<W> {
     }
 }
 
-/// Whether more bytes could make a character of it.
+/// Whether more bytes could complete a character.
 fn is_begun(bytes: &[u8]) -> bool {
     !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }

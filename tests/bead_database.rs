@@ -1,5 +1,5 @@
-//! A bead database as a file: what it says of beads in place of `bd show`, when it leaves that to `bd`, and how a change of it
-//! is seen.
+//! A bead database as a file: when it answers in place of `bd show`, when it leaves the answer to `bd`, and how a
+//! change of it is detected.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use rusqlite::{Connection, params};
 
 const SCHEMA: &str = include_str!("fixtures/convoy/beads_0.47.sql");
 
-/// A directory with its `.beads`, and whoever asks about it.
+/// A directory with its `.beads`, and its reader.
 struct Place {
     directory: tempfile::TempDir,
     asked: SqliteBeads,
@@ -52,7 +52,7 @@ impl Place {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// As if it had been written so long ago.
+    /// Sets its time this far back.
     fn age(&self, name: &str, age: Duration) {
         let file = fs::File::options().append(true).open(self.path(name)).unwrap();
         file.set_modified(SystemTime::now() - age).unwrap();

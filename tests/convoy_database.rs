@@ -1,4 +1,4 @@
-//! The town's bead database as a file: what it says of convoys, and what it says when it cannot be read.
+//! The town's bead database as a file: its convoys, and the errors when it cannot be read.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use limits::LimitedCommand;
 
 const SCHEMA: &str = include_str!("fixtures/convoy/beads_0.47.sql");
 
-/// A town's `.beads`, and whoever asks about it.
+/// A town's `.beads`, and its reader.
 struct Beads {
     directory: tempfile::TempDir,
     asked: SqliteConvoys,
@@ -53,7 +53,7 @@ impl Beads {
         self.directory.path().join("beads.db")
     }
 
-    /// A connection as `bd` has one, which waits for nobody.
+    /// A connection like `bd`'s, which does not wait.
     fn bd(&self) -> Connection {
         let connection = Connection::open(self.path()).unwrap();
         connection.busy_timeout(Duration::ZERO).unwrap();
@@ -278,7 +278,7 @@ async fn a_writer_and_who_asks_do_not_wait_for_each_other() {
     assert_eq!(left, 0);
 }
 
-/// What a `bd` that was killed leaves: whoever may write would put the log into the database when done.
+/// The files of a killed `bd`: a reader that may write would copy the log into the database when done.
 #[tokio::test]
 async fn the_database_is_only_read() {
     let (beads, left) = (Beads::new(), Beads::none());
@@ -332,7 +332,7 @@ async fn a_statement_without_end_is_given_up() {
     assert_eq!(beads.any_open().await, Ok(false), "other questions are answered");
 }
 
-/// So many that nobody tracks them: what is held of them is bounded.
+/// More than any convoy tracks: the memory used for them is bounded.
 #[tokio::test]
 async fn a_convoy_of_very_many_beads() {
     let beads = Beads::new();

@@ -1,4 +1,4 @@
-//! The examples that need neither a town nor tmux run, and say what they are there to teach.
+//! The examples that need neither a town nor tmux run, and print what they should teach.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test that runs programs")]
 
 #[path = "support/limits.rs"]
@@ -52,7 +52,7 @@ fn the_restart_policy() {
 }
 
 #[test]
-fn the_status_of_a_town_that_nobody_supervises() {
+fn the_status_of_a_town_without_a_supervisor() {
     let town = tempfile::tempdir().unwrap();
     let missing = run("town_status", &[town.path()]);
     assert_eq!(missing.status.code(), Some(2), "{missing:?}");

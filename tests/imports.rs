@@ -1,10 +1,8 @@
-//! The imports of the library: whether each points to its own layer or one below, and which files form a circle, each of them
-//! importing the next.
+//! The imports of the library: whether each points to its own layer or one below, and which files form an import circle.
 //!
 //! Documents that name files must name files that exist; that is tested here too.
 //!
-//! A circle is read as one piece, so its size is the size of the smallest part that can be understood alone. Test modules and
-//! the command line are left out.
+//! A circle can only be understood as a whole, so its size is limited. Test modules and the command line are left out.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test that reads the source")]
 
 use std::{

@@ -1,4 +1,4 @@
-//! Tests cannot hang: the watchdog ends a suite that stands still, and nothing in a test waits without a limit.
+//! Tests cannot hang: the watchdog ends a suite that makes no progress, and nothing in a test waits without a limit.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

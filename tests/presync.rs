@@ -1,4 +1,4 @@
-//! Pre-sync on real git repositories: what somebody has begun is never touched, and no repository but the agent's own.
+//! Pre-sync on real git repositories: unfinished operations are never touched, and no repository but the agent's own.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ use gastown_supervisor::{
 };
 use limits::LimitedCommand;
 
-/// What all of git's runs get: nobody's configuration, and a name.
+/// The environment of all runs of git: no user's configuration, and a name.
 const SURROUNDINGS: [(&str, &str); 7] = [
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_CONFIG_SYSTEM", "/dev/null"),

@@ -286,7 +286,7 @@ async fn a_command_is_seen_with_its_arguments_directory_and_ancestors() {
     assert_eq!((ancestors[0], *ancestors.last().unwrap()), (pane.pid(), pane.pid()), "parent and session");
     assert!(ancestors.contains(&std::process::id()), "the pane's own parent: {ancestors:?}");
     assert_eq!(program.look(Some(Duration::from_secs(3600))).await, found, "it is young");
-    // Ages are counted in hundredths of a second: it is that young for so long.
+    // Ages are counted in hundredths of a second: it is young for this long.
     let deadline = Instant::now() + Duration::from_secs(10);
     while !program.look(Some(Duration::ZERO)).await.is_empty() {
         assert!(Instant::now() < deadline, "it grows no older");
@@ -355,7 +355,7 @@ async fn neither_zombies_nor_we_ourselves_run_a_command() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_command_is_told() {
+async fn the_end_of_a_command_is_reported() {
     let program = Program::copied("gt-ended");
     let mut child = Command::new(program.path()).arg("60").spawn().unwrap();
     let found = program.see(1).await.remove(0);
@@ -371,7 +371,7 @@ async fn the_end_of_a_command_is_told() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn that_a_program_begins_is_told_and_then_it_is_seen() {
+async fn the_start_of_a_program_is_reported_and_then_seen() {
     let program = Program::copied("gt-begins");
     let link = program.town().join("link");
     std::os::unix::fs::symlink(program.path(), &link).unwrap();
@@ -390,7 +390,7 @@ async fn that_a_program_begins_is_told_and_then_it_is_seen() {
             assert!(Instant::now() < deadline, "not seen in round {round}");
         }
         kill_and_wait(&mut child);
-        // An upgrade: another file takes its place. That moves the counter too, so that it is watched anew.
+        // An upgrade: another file takes its place. That changes the counter too, so that it is watched again.
         begun.mark_unchanged();
         let new = program.town().join("new");
         std::fs::copy("/bin/sleep", &new).unwrap();

@@ -1,4 +1,4 @@
-//! A cold start: nothing runs, not even a tmux server; 20 rigs are to come up.
+//! A cold start: nothing runs, not even a tmux server, and 20 rigs must come up.
 
 use std::time::Duration;
 

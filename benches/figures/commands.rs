@@ -1,6 +1,7 @@
-//! What it costs to see Gas Town's commands begin, on a machine with thousands of processes on which others begin all the time.
+//! The cost of detecting Gas Town's commands on a machine with thousands of processes, on which others start all the
+//! time.
 //!
-//! Each time somebody opens the file of `gt`, the supervisor looks for it among the processes that are young.
+//! Each time a process opens the file of `gt`, the supervisor searches for it among the young processes.
 
 use std::{
     fs::File,

@@ -1,5 +1,5 @@
-//! What the stand-ins, git, tmux and the kernel take for what the supervisor waits for when it replaces an agent: the part
-//! of the figures that is not its own.
+//! The time that the stand-ins, git, tmux and the kernel take while the supervisor replaces an agent: the part of the
+//! figures that is not the supervisor's own.
 
 use std::{
     process::{Command, Stdio},

@@ -1,10 +1,10 @@
-//! Deaths, one after the other: agents are killed among 100 and among 400 other sessions, and for each it is measured when
-//! its death was noticed, when it was confirmed to be one, and when the session of its successor was there.
+//! Deaths, one after the other: agents are killed among 100 and among 400 other sessions. Measured are the times at
+//! which each death was noticed and confirmed, and at which the session of its successor existed.
 //!
-//! The times are those the supervisor stamps its log lines with, at the moment of each, against the moment right before
-//! the signal is sent: one clock, microseconds apart from what they tell. Settings are as they come but for one, the
-//! number of deaths that are a mass death: many deaths in half a minute would have their restarts spaced out. Each agent
-//! dies once, so that no restart has to wait for another.
+//! The times are those of the supervisor's log lines, compared with the time right before the signal is sent: one
+//! clock, and each line is written microseconds after its event. The settings are the defaults except for the number
+//! of deaths in a mass death: many deaths in half a minute would have their restarts paced. Each agent dies once, so
+//! that no restart has to wait for another.
 
 use std::{collections::BTreeMap, time::Duration};
 

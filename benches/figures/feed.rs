@@ -1,7 +1,7 @@
-//! The feed: many events at once, by the length of the log; and how soon one appears.
+//! The feed: many events at once, by the length of the log; and the delay until one appears.
 //!
-//! The events are mixed as agents make them, three of four to be seen. The feed is looked at every half millisecond, so a
-//! time is that much too long at the most.
+//! The events are mixed as agents make them, three of four visible. The feed is read every 0.5 ms, so a time is too
+//! long by at most that.
 
 use std::{
     fmt::Write as _,
@@ -110,7 +110,7 @@ impl Log {
         Log { log: town.join(".events.jsonl"), feed: town.join(".feed.jsonl"), at, written: 0 }
     }
 
-    /// Appends so many events in one go, and one more that is the last.
+    /// Appends this many events at once, and one more that is the last.
     fn burst(&mut self, events: u64, last: &str) -> anyhow::Result<()> {
         let mut text = String::new();
         for _ in 0..events {

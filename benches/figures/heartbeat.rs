@@ -1,7 +1,7 @@
-//! One heartbeat of a large town in which all is well: 20 rigs, each with 20 sessions besides its witness and refinery.
+//! One heartbeat of a large, healthy town: 20 rigs, each with 20 sessions besides its witness and refinery.
 //!
 //! Without `bd`, whose time would be measured instead. Subprocesses are counted by wrappers around the programs the
-//! supervisor runs, and the kernel is asked whether it waited for any other.
+//! supervisor runs, and the kernel's count shows whether it waited for any other.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What the supervisor costs while nothing happens: 100 sessions, all well, the settings as they come.
+//! The cost of the supervisor while nothing happens: 100 healthy sessions, default settings.
 
 use std::time::Duration;
 

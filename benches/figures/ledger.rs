@@ -1,5 +1,5 @@
-//! What the ledger costs: how often `bd` is run in a heartbeat, and how long a heartbeat of a large town takes when each run
-//! takes a while.
+//! The cost of the ledger: how often `bd` is run in a heartbeat, and how long a heartbeat of a large town takes when
+//! each run is slow.
 //!
 //! The stand-in `bd` notes its calls. Polecats are sessions with a stand-in each, alive and with work on their hooks.
 

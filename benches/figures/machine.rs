@@ -1,4 +1,4 @@
-//! The machine, and what the stand-ins cost on it: what the figures have to be read against.
+//! The machine, and the cost of the stand-ins on it: the context of all figures.
 
 use std::{
     fs,

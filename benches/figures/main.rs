@@ -1,8 +1,8 @@
 //! The figures of BENCHMARKS.md, measured on this machine: `cargo bench --bench figures`
 //!
-//! The supervisor's own command against real tmux servers of the benchmark's own, in throwaway towns; this binary plays
-//! the agents, with the stand-ins of the tests, which are ready at once. Nothing is asserted: a figure that is missed is shown
-//! as missed. Each figure is the whole of its module; what they share is `tests/support/sandbox`.
+//! The supervisor's own command runs with real tmux servers of the benchmark's own, in throwaway towns; this binary
+//! plays the agents, with the stand-ins of the tests, which are ready at once. Nothing is asserted: a missed target
+//! is shown as missed. Each module is one figure; they share `tests/support/sandbox`.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
 mod cold;

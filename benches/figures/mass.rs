@@ -1,6 +1,6 @@
 //! Mass deaths: 100 polecats with work killed in one go, and a tmux server killed with everything in it.
 //!
-//! Settings are as they come; the quick run has a shorter window, as the follow-up comes a window after its alert.
+//! The settings are the defaults; the quick run has a shorter window, as the follow-up comes a window after its alert.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the kernel counts about a process (Linux: `/proc`).
+//! The kernel's counters for a process (Linux: `/proc`).
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Looks at all threads of a process every second for so long; what a thread did since the last look before its end
-    /// is not seen.
+    /// Reads all threads of a process every second for this time; what a thread did after the last reading is not
+    /// seen.
     pub async fn over(pid: u32, time: Duration) -> anyhow::Result<Usage> {
         let before = threads(pid)?;
         let mut last = before.clone();
@@ -108,7 +108,8 @@ pub fn cpu_of_waited_for(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1000 / procfs::ticks_per_second()))
 }
 
-/// The page faults of all children the process has waited for: each child has some, so it tells whether there was one.
+/// The page faults of all children the process has waited for: each child has some, so they show whether there was
+/// one.
 pub fn faults_of_waited_for(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, which may hold anything, ends with the last parenthesis; from there it is the ninth word.

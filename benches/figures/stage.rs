@@ -1,4 +1,4 @@
-//! The stage: a town with so many rigs and its supervisor, the very command that cargo built.
+//! The stage: a town with a given number of rigs and its supervisor, the command that cargo built.
 
 use std::{fmt::Write, fs, path::Path, time::Duration};
 
@@ -34,7 +34,7 @@ impl Stage {
         Ok(Stage { supervisor: Supervisor::start(program, &town, variables)?, town })
     }
 
-    /// Waits until the log has so many lines with this in them, and returns the time of the last.
+    /// Waits until the log has this many lines with this text, and returns the time of the last.
     pub async fn says(&mut self, times: usize, what: &str) -> anyhow::Result<jiff::Timestamp> {
         self.says_since(0, times, what).await
     }
@@ -62,7 +62,7 @@ impl Stage {
         }
     }
 
-    /// Waits until so many agents have been started and told what to do.
+    /// Waits until this many agents have been started and have their first instruction.
     pub async fn stands(&mut self, agents: usize) -> anyhow::Result<()> {
         self.says(agents, ": started in ").await.map(drop)
     }

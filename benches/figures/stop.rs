@@ -1,4 +1,4 @@
-//! TERM in the middle of six starts of agents that never become ready.
+//! TERM during six starts of agents that never become ready.
 
 use std::time::Duration;
 

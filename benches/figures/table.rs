@@ -1,4 +1,4 @@
-//! The table: each figure as measured, as aimed at, and as the original daemon has it.
+//! The table: each figure as measured, its target, and the original daemon's value.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The chapter of requests: an agent asks by mail for a fresh start, and the supervisor is killed in the middle of it.
+//! The chapter of requests: an agent asks by mail for a fresh start, and the supervisor is killed while it makes it.
 
 use std::{fs, path::Path};
 

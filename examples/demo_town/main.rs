@@ -1,8 +1,8 @@
-//! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own, the supervisor keeping them
-//! alive while things go wrong, and everything gone at the end. `cargo run --release --example demo_town`
+//! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own. The supervisor keeps them
+//! alive while things go wrong, and everything is removed at the end. `cargo run --release --example demo_town`
 //!
-//! One binary plays everybody, by the name it is called by: the agents, `gt` and `bd` ([`standin`]), the supervisor
-//! (the library, as its own command runs it), and otherwise the one who tells the [`story`]. Nothing outside the town's
+//! One binary plays all parts, selected by its name: the agents, `gt` and `bd` ([`standin`]), the supervisor (the
+//! library, as its own command runs it), and otherwise the narrator of the [`story`]. Nothing outside the town's
 //! directory in `/tmp` is touched.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
@@ -74,7 +74,7 @@ fn supervise(words: &[&str]) -> anyhow::Result<()> {
     serve(options).map_err(anyhow::Error::msg)
 }
 
-/// Shows everything, and cleans up whatever happens.
+/// Plays the story, and cleans up in any case.
 fn show(keep: bool) -> anyhow::Result<()> {
     let version = tmux::version()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -102,7 +102,7 @@ fn show(keep: bool) -> anyhow::Result<()> {
     })
 }
 
-/// The signals that end us; from now on they let us clean up first.
+/// The signals that would end this process; from now on it cleans up first.
 struct Interrupted {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,

@@ -1,4 +1,4 @@
-//! The chapter of what can be read: one agent's story, asked of the supervisor, and the feed.
+//! The chapter of records: one agent's history, from the supervisor, and the feed.
 
 use anyhow::{Context, bail, ensure};
 use gastown_supervisor::{Answer, Client, agent::history::rendering};
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{AGENTS, Story};
 
-/// So many lines of the feed are shown.
+/// The number of feed lines shown.
 const SHOWN: usize = 4;
 
 impl Story {
-    /// What happened is there to be read, and each thing once, though the supervisor was killed in between.
+    /// What happened can be read, each event once, although the supervisor was killed in between.
     pub(super) async fn it_can_all_be_read(&mut self) -> anyhow::Result<()> {
         let (agent, _) = AGENTS[1];
         self.telling.scene("What you can read about it.");

@@ -1,5 +1,5 @@
-//! The story: what goes wrong in the town, and what the supervisor does about it. Each line is told only after the thing
-//! was seen to happen; what is not seen in time ends the story.
+//! The story: what goes wrong in the town, and what the supervisor does about it. Each line is printed only after its
+//! event was seen; an event that is not seen in time ends the story.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ mod reading;
 /// The town's rigs.
 pub const RIGS: [&str; 2] = ["harbor", "mill"];
 
-/// The agents, and the sessions they run in.
+/// The agents and their sessions.
 const AGENTS: [(&str, &str); 5] = [
     ("deacon", "hq-deacon"),
     ("harbor/witness", "gt-harbor-witness"),
@@ -36,7 +36,7 @@ const AGENTS: [(&str, &str); 5] = [
     ("mill/refinery", "gt-mill-refinery"),
 ];
 
-/// A polecat of the story, its work, and the command that ends its session and leaves no trace.
+/// A polecat of the story, its work, and the command that ends its session without leaving a trace.
 struct Polecat {
     identity: &'static str,
     rig: &'static str,
@@ -66,15 +66,15 @@ const POLECATS: [Polecat; 2] = [
     },
 ];
 
-/// How long anything may take that should take a few seconds.
+/// How long to wait for anything that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Only the deacon's patience is shorter than usual (15 and 30 minutes) and the pause in a fresh start longer, and boot stays away: an AI that looks at the
-/// deacon has nothing to do here.
+/// The deacon's limits are shorter than usual (15 and 30 minutes), the pause in a fresh start is longer, and boot is
+/// off: an AI that checks the deacon has nothing to do here.
 pub fn settings() -> Value {
     json!({
         "boot": {"enabled": false},
-        // So that there is time to be killed in.
+        // So that there is time to kill the supervisor.
         "lifecycle": {"pause": "1s"},
         "deacon": {"stale_after": "4s", "stuck_after": "8s", "grace": "3s"},
     })
@@ -89,12 +89,12 @@ pub struct Story {
 }
 
 impl Story {
-    /// Nothing has happened yet.
+    /// The story before its start.
     pub fn new(town: Town, telling: Telling) -> Self {
         Story { supervisor: None, town, telling }
     }
 
-    /// Plays it to the end. An error is what did not happen.
+    /// Plays it to the end. An error says what did not happen.
     pub async fn play(&mut self) -> anyhow::Result<()> {
         self.a_town_stands_up().await?;
         self.an_agent_is_killed().await?;
@@ -273,12 +273,12 @@ impl Story {
         Ok(())
     }
 
-    /// An error with the supervisor's own last words.
+    /// An error with the supervisor's last log lines.
     pub fn explained(&self, error: anyhow::Error) -> anyhow::Error {
         anyhow::anyhow!("{error:#}\n\nThe end of daemon/daemon.log:\n{}", last_words(self.town.root()))
     }
 
-    /// Ends everything. An error when something of it is still there.
+    /// Ends everything. An error when something is left.
     pub fn clean_up(mut self) -> anyhow::Result<()> {
         self.telling.plain("");
         drop(self.supervisor.take());
@@ -292,7 +292,7 @@ impl Story {
         Ok(())
     }
 
-    /// Leaves everything running, and says how to go on.
+    /// Leaves everything running, and prints how to continue.
     pub fn keep(self) -> anyhow::Result<()> {
         let socket = self.town.tmux().socket().display().to_string();
         let pid = self.supervisor.context("no supervisor runs")?.keep();
@@ -322,14 +322,14 @@ impl Story {
         Ok(self.supervisor.as_mut().context("no supervisor runs")?.said())
     }
 
-    /// Waits until the supervisor says something about this agent.
+    /// Waits until the supervisor logs this about the agent.
     async fn until(&mut self, from: usize, who: &str, what: &str) -> anyhow::Result<Line> {
         let supervisor = self.supervisor.as_mut().context("no supervisor runs")?;
         let fits = |text: &str| text.starts_with(who) && text.contains(what);
         supervisor.until(from, &format!("the log says {who:?} … {what:?}"), LIMIT, fits).await
     }
 
-    /// Every agent's session, each with a living process; an error when one is missing.
+    /// Every agent's session, each with a running process; an error when one is missing.
     fn all_run(&self) -> anyhow::Result<BTreeMap<String, u32>> {
         let sessions = self.town.tmux().sessions();
         for (agent, session) in AGENTS {
@@ -367,13 +367,13 @@ fn contains(path: &Path, text: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|content| content.contains(text))
 }
 
-/// When the deacon's last heartbeat was.
+/// The time of the deacon's last heartbeat.
 fn beat(path: &Path) -> Option<Timestamp> {
     let file: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     file.get("timestamp")?.as_str()?.parse().ok()
 }
 
-/// Looks again until it holds; an error when it does not in time.
+/// Polls until the condition holds; an error when it does not in time.
 async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
     let deadline = Instant::now() + LIMIT;
     while !holds() {

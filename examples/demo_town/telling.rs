@@ -1,38 +1,38 @@
-//! Telling: plain lines with the time since the beginning.
+//! Telling: prints plain lines with the time since the start.
 
 use std::{
     io::{self, Write},
     time::{Duration, Instant},
 };
 
-/// The one who tells.
+/// The narrator, with the time of the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Telling {
     began: Instant,
 }
 
 impl Telling {
-    /// The clock runs from now on.
+    /// Starts the clock.
     pub fn begin() -> Self {
         Telling { began: Instant::now() }
     }
 
-    /// A line about what happens at this moment.
+    /// Prints a line about the current event.
     pub fn say(&self, text: &str) {
         self.plain(&format!("{:>5.1}s  {text}", self.began.elapsed().as_secs_f64()));
     }
 
-    /// A line that goes with the one before.
+    /// Prints a line that belongs to the one before.
     pub fn more(&self, text: &str) {
         self.plain(&format!("        {text}"));
     }
 
-    /// The beginning of something new.
+    /// Prints the title of a new scene.
     pub fn scene(&self, title: &str) {
         self.plain(&format!("\n{title}"));
     }
 
-    /// A line as it is. One that nobody reads is no reason to leave the town standing.
+    /// Prints a line as it is. A closed output must not leave the town behind.
     pub fn plain(&self, text: &str) {
         let mut output = io::stdout().lock();
         let _ = writeln!(output, "{text}");

@@ -1,8 +1,8 @@
 //! The agent actor: keeps one agent running, whatever its role.
 //!
-//! It has the agent probed when a heartbeat, a scan or a change in the town asks for it, hands what was seen to the
-//! [`Owner`], and answers for the agent. What a role does beside that is its [`Role`]. It must not decide anything about the
-//! agent itself, and it never awaits a probe: those are tasks.
+//! It has the agent probed when a heartbeat, a scan or a change in the town asks for it, passes the observation to
+//! the [`Owner`], and answers for the agent. A [`Role`] adds what only its kind of agent needs. It must not decide
+//! anything about the agent itself, and it never awaits a probe: those are tasks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,21 +38,21 @@ pub enum AgentMsg {
     Unlisted,
     /// From the tasks and timers of its owner.
     Owner(OwnerEvent),
-    /// From its own probe, with the heartbeat it answers, if it was for one.
+    /// From its own probe, with the number of the heartbeat that asked for it, if one did.
     Observed(Option<u64>, Option<(Observation, Option<RoleEvent>)>),
     /// From its own timer; one that was set again or cancelled does nothing.
     ProbeDue(u64),
     /// From a task of its role.
     Role(RoleEvent),
-    /// From anybody: the state of the agent.
+    /// A request for the state of the agent.
     Status(RpcReplyPort<AgentStatus>),
 }
 
-/// What an agent actor is made with.
+/// The arguments of an agent actor.
 pub struct AgentPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,
-    /// The agent.
+    /// The agent it keeps running.
     pub spec: AgentSpec,
     /// How it answers heartbeats.
     pub answers: ReportTo,
@@ -69,7 +69,8 @@ fn contact() -> Contact<AgentMsg> {
     Contact::taking(take).answering(AgentMsg::Status, |agent| Answer::Agent(Box::new(agent)))
 }
 
-/// The actor of an agent whose rig's beads begin with `prefix`, as a child. Each incarnation has a role of its own.
+/// The actor of an agent, as a child; the rig's beads begin with `prefix`. Each incarnation of the actor has a role
+/// of its own.
 pub fn child(
     deps: &Arc<Deps>,
     (identity, prefix): (Identity, &str),
@@ -89,7 +90,7 @@ pub fn child(
 pub struct Agent {
     /// The ports and registers.
     pub deps: Arc<Deps>,
-    /// The owner.
+    /// The agent's owner.
     pub owner: Owner,
     answers: ReportTo,
     work: Work<AgentMsg>,
@@ -211,7 +212,7 @@ impl AgentState {
     }
 
     fn observed(&mut self, heartbeat: Option<u64>, seen: Option<(Observation, Option<RoleEvent>)>) {
-        // A probe that panicked is no answer: the heartbeat names this agent as late.
+        // A probe that panicked is no answer: the heartbeat reports this agent as late.
         let Some((seen, more)) = seen else { return };
         self.agent.owner.apply(Event::Seen(seen.clone()));
         self.role.observed(&mut self.agent, &seen, more);
@@ -231,7 +232,7 @@ impl Agent {
         (self.answers)(report);
     }
 
-    /// Has the agent probed with what is known of its work.
+    /// Probes the agent, given its work.
     pub fn probe_knowing(&mut self, assignment: Assignment) {
         let probe = self.owner.probe_knowing(assignment);
         self.work.spawn(
@@ -240,7 +241,7 @@ impl Agent {
         );
     }
 
-    /// Has the agent probed after this time, and not at the time that was set before; `None`: not by itself.
+    /// Probes the agent after this time instead of the time that was set before; `None` cancels the timer.
     pub fn probe_after(&mut self, delay: Option<Duration>) {
         match delay {
             Some(delay) => self.timer.set(&mut self.work, delay, AgentMsg::ProbeDue),
@@ -248,12 +249,12 @@ impl Agent {
         }
     }
 
-    /// Runs a task of the role; what it returns, or `if_it_panics`, goes to [`Role::handle`].
+    /// Runs a task of the role; its result, or `if_it_panics`, goes to [`Role::handle`].
     pub fn spawn(&mut self, task: impl Future<Output = RoleEvent> + Send + 'static, if_it_panics: RoleEvent) {
         self.work.spawn(async move { AgentMsg::Role(task.await) }, AgentMsg::Role(if_it_panics));
     }
 
-    /// Runs a task whose end nobody waits for.
+    /// Runs a task whose end is not awaited.
     pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.work.run(task);
     }

@@ -1,7 +1,7 @@
 //! Adoption: what an agent needs that was running before this supervisor knew of it.
 //!
-//! A supervisor that was killed during a start leaves a session that keeps dead panes, and one that was stopped took its key
-//! bindings away. It must not touch the options of a session that no supervisor made.
+//! A supervisor that was killed during a start leaves a session that keeps dead panes, and one that was stopped
+//! removed its key bindings. It must not touch the options of a session that no supervisor created.
 
 use super::{appearance, spec::AgentSpec};
 use crate::{deps::Deps, sessions::SessionsError};
@@ -15,7 +15,7 @@ pub async fn adopt(deps: &Deps, spec: &AgentSpec) {
     }
 }
 
-/// As a start does after its first moments.
+/// Removes `remain-on-exit` and its hook, as a start does once the agent is up.
 async fn stop_keeping_panes(deps: &Deps, spec: &AgentSpec) -> Result<(), SessionsError> {
     match deps.sessions.find(&spec.session).await? {
         Some(session) if session.panes.iter().any(|pane| pane.started_by_us) => {
@@ -28,7 +28,7 @@ async fn stop_keeping_panes(deps: &Deps, spec: &AgentSpec) -> Result<(), Session
     }
 }
 
-/// Binds this town's keys on the server that is spoken to, unless it has them.
+/// Binds this town's keys on the current server, unless it has them.
 pub async fn bind_keys(deps: &Deps) -> Result<(), SessionsError> {
     let server = deps.sessions.server_generation();
     let Some(prefixes) = deps.starts.unbound_on(server) else { return Ok(()) };

@@ -1,24 +1,24 @@
 //! Command line: the words that are executed in an agent's pane.
 //!
-//! They are executed as they are: no shell of the user's reads them, whose start-up files might go elsewhere and whose
-//! language might be another. It must not decide which program or variables.
+//! They are executed as they are, without the user's shell: its start-up files might change the directory, and its
+//! syntax may differ. It must not choose the program or the variables.
 
 use super::program::AgentProgram;
 use crate::town::identity::Role;
 
-/// What boot is told as its last argument (Gas Town 0.2.6 to 0.3, `internal/boot`).
+/// Boot's last argument, its instruction (Gas Town 0.2.6 to 0.3, `internal/boot`).
 pub const TRIAGE: &str = "gt boot triage";
 
-/// Executes another program with other variables, and becomes it.
+/// Replaces itself by another program with other variables.
 const ENV: &str = "/usr/bin/env";
-/// Reads the lines people write as shell commands.
+/// Runs the shell commands that people write.
 const SHELL: &str = "/bin/sh";
 
-/// The words that run `program` for a role, without the variables in `unset`; or the shell command `instead`, where the
-/// role's bead gives one.
+/// The words that run `program` for a role, without the variables in `unset`; or the shell command `instead`, where
+/// the role's bead gives one.
 ///
-/// Boot's own argument takes the place of an initial prompt, since a program takes one at most. A command of its own gets
-/// neither: it is taken at its word.
+/// Boot's own argument replaces the initial prompt, since a program takes one at most. The command of a role's bead
+/// gets neither: it runs as written.
 pub fn command_line(
     role: Role,
     program: &AgentProgram,

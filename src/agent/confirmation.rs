@@ -1,8 +1,8 @@
 //! Confirmation: is an apparent death a real one?
 //!
-//! A death is noticed within milliseconds, but Gas Town's own commands kill sessions on purpose and report it only afterwards. So
-//! the supervisor probes a second time before it acts. This is the pure judgement of that probe; when it is made and what follows
-//! from it is the [`lifecycle`](super::lifecycle)'s part.
+//! A death is noticed within milliseconds, but Gas Town's own commands kill sessions on purpose and report it only
+//! afterwards. So the supervisor probes a second time before it acts. This module judges that probe, and is pure. The
+//! [`lifecycle`](super::lifecycle) decides when to probe and what follows.
 
 use std::time::Duration;
 
@@ -17,22 +17,22 @@ use crate::{
     town::identity::Identity,
 };
 
-/// So long at most a death waits for the end of a command of Gas Town that was at work when it was noticed.
+/// The longest that a death waits for the end of a command of Gas Town that was running when it was noticed.
 pub const OPERATION_LIMIT: Duration = Duration::from_secs(180);
 
-/// So long a polecat whose worktree is gone is taken to be on its way out.
+/// For this long a polecat whose worktree is gone is assumed to be in removal.
 pub const REMOVAL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Which incarnation of a session: a new session of the same name is another one.
+/// One incarnation of a session: a new session of the same name is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionKey {
-    /// The tmux server's id (`$5`).
+    /// The tmux server's id for it (`$5`).
     pub id: String,
     /// When it was created.
     pub created: Timestamp,
 }
 
-/// What was seen of an agent.
+/// What a probe showed of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// It has no session.
@@ -41,7 +41,7 @@ pub enum Presence {
     Alive(SessionKey),
     /// No agent process yet, and its panes are young: one may come up, or it is somebody's shell.
     Starting(SessionKey),
-    /// The session is there and its agent is not.
+    /// The session exists without its agent.
     Dead(SessionKey),
     /// It could not be found out, and why.
     Unknown(String),
@@ -69,14 +69,14 @@ pub enum StateFile {
     Silent,
 }
 
-/// Whether there is anything for the agent to do, so that it is missed when it is gone.
+/// Whether the agent has anything to do. Only then is its end a loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assignment {
-    /// It is wanted whether it has work or not: deacon, witness, refinery.
+    /// It is always wanted, with or without work: deacon, witness, refinery.
     Permanent,
-    /// It was not asked, as nothing hangs on it now.
+    /// Its work was not read, as nothing depends on it now.
     NotAsked,
-    /// There is work on its hook, and everything says that it should be at it.
+    /// There is work on its hook, and nothing says that it should not work on it.
     Hooked {
         /// The bead on its hook.
         hook: String,
@@ -87,10 +87,10 @@ pub enum Assignment {
     Unknown(String),
 }
 
-/// Whether the directory an agent works in is there.
+/// Whether the directory an agent works in exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Worktree {
-    /// It is, or nothing hangs on it.
+    /// It exists, or does not matter.
     There,
     /// It is gone: somebody may be removing the agent for good.
     Gone,
@@ -98,37 +98,37 @@ pub enum Worktree {
     Unknown(String),
 }
 
-/// Gas Town's commands that change agents, seen at work in this town.
+/// Gas Town's commands that change agents, seen running in this town.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AtWork {
-    /// At work at the moment of the look.
+    /// Running at the time of the probe.
     pub running: Vec<Operation>,
-    /// Seen within the last ten seconds: those at work, and those that were.
+    /// Seen within the last 10 s, whether or not they still run.
     pub recent: Vec<Operation>,
 }
 
-/// Everything seen of one agent at one moment.
+/// Everything that one probe showed of one agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// When the look was begun: what changed later is not in it.
+    /// When the probe began: later changes are not in it.
     pub begun: Now,
-    /// When the end that led to this look was noticed; the look's own beginning when none was.
+    /// When the end that caused this probe was noticed; the start of the probe when there was none.
     pub noticed: Now,
-    /// What is known of the end of the session it lived in; `None` when nothing reported it.
+    /// The report of the end of the session it lived in; `None` when nothing reported it.
     pub death: Option<Death>,
     /// The agent and its session.
     pub presence: Presence,
     /// Whether the supervisor may act.
     pub permission: Permission,
-    /// What Gas Town wrote down about it.
+    /// The word in its state file.
     pub state_file: StateFile,
-    /// Who may have done something to it; or why that could not be seen. Asked only when it is not alive.
+    /// The commands that may have ended it, or why they could not be seen. Read only when it is not alive.
     pub at_work: Result<AtWork, String>,
-    /// Whether there is anything for it to do.
+    /// Whether it has anything to do.
     pub assignment: Assignment,
-    /// Whether its directory is there.
+    /// Whether its directory exists.
     pub worktree: Worktree,
-    /// The line on its last screen that tells of a usage limit, if there is one.
+    /// The line of its last screen that shows a usage limit, if there is one.
     pub usage_limit: Option<String>,
     /// The title of the question that its last screen showed, if it showed one.
     pub question: Option<String>,
@@ -140,28 +140,29 @@ impl Observation {
         self.worktree != Worktree::There
     }
 
-    /// Whether the tmux server it lived in ended, and everything in it: nobody's fault but the server's.
+    /// Whether the tmux server it lived in ended, with everything in it. Nobody ended the agent then.
     pub fn ended_with_server(&self) -> bool {
         self.death.as_ref().is_some_and(|death| death.with_server)
     }
 
-    /// Which of these commands counts for the end of this agent, if one does.
+    /// The one of these commands that counts as the cause of this end, if one does.
     pub fn ended_by<'a>(&self, involved: &'a [Operation], identity: &Identity) -> Option<&'a Operation> {
         rules::latest(involved, identity, self.is_homeless())
     }
 }
 
-/// What is known when the second probe is judged: all of it from the first.
+/// What is known of the first probe when the second one is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstProbe<'a> {
-    /// Whose end it would be.
+    /// The agent.
     pub identity: &'a Identity,
-    /// How long ago it was noticed.
+    /// How long ago its end was noticed.
     pub ago: Duration,
-    /// The commands of Gas Town that were at work when it was noticed, or had been just before, whatever agents they were about.
+    /// The commands of Gas Town that were running when its end was noticed, or had been just before, whichever agents
+    /// they were about.
     pub involved: &'a [Operation],
-    /// The state file said `stopped` already when the agent was last seen alive, so that the word says nothing about
-    /// this end.
+    /// Whether the state file said `stopped` already when the agent was last seen alive, so that the word says
+    /// nothing about this end.
     pub said_stopped: bool,
 }
 
@@ -171,11 +172,11 @@ pub struct FirstProbe<'a> {
 pub enum ConfirmOutcome {
     /// It is back, or another one took its place.
     Back(SessionKey),
-    /// A command of Gas Town that may have done it is still at work: probe again when it has ended.
+    /// A command of Gas Town that may have ended it is still running: probe again when it has ended.
     AtWork(String),
     /// It must not be started now, and why.
     Paused(Denial),
-    /// Nobody wants it to run now, and why.
+    /// It is not needed now, and why.
     Unwanted(Unwanted),
     /// Somebody stopped it by hand, and how that is known.
     StoppedByHand(String),
@@ -185,9 +186,9 @@ pub enum ConfirmOutcome {
     UsageLimit(String),
     /// It waited at a question, with this title, and ended: the answer, or the lack of one, ended it.
     Question(String),
-    /// It ended, and nobody meant it to.
+    /// It ended, and nobody intended that.
     Death,
-    /// It cannot be told yet, and why.
+    /// It cannot be decided yet, and why.
     Unclear(String),
 }
 
@@ -228,7 +229,7 @@ pub fn judge(seen: &Observation, first: FirstProbe<'_>) -> ConfirmOutcome {
     left_to_do(seen, first.ago)
 }
 
-/// Nobody stopped it. Is there anything to be missed?
+/// Nobody stopped it. Judges whether it had anything to do.
 fn left_to_do(seen: &Observation, ago: Duration) -> ConfirmOutcome {
     match (&seen.worktree, &seen.assignment) {
         (_, Assignment::None(_)) => {}
@@ -240,7 +241,7 @@ fn left_to_do(seen: &Observation, ago: Duration) -> ConfirmOutcome {
         Assignment::None(why) => ConfirmOutcome::Unwanted(why.clone()),
         Assignment::Unknown(why) => ConfirmOutcome::Unclear(why.clone()),
         Assignment::NotAsked => ConfirmOutcome::Unclear("its work was not looked up".to_owned()),
-        // Whatever its screen showed, it was its server that ended.
+        // Whatever its screen showed, the server ended it.
         Assignment::Permanent | Assignment::Hooked { .. } if seen.ended_with_server() => {
             ConfirmOutcome::Death
         }

@@ -1,13 +1,13 @@
-//! Why an agent is not started: what forbids it ([`Denial`]), or why nobody needs it ([`Unwanted`]).
+//! Why an agent is not started: what forbids it ([`Denial`]), or why it is not needed ([`Unwanted`]).
 //!
-//! Each has a code for machines, which only ever gets companions, and a text for people, its [`Display`](fmt::Display).
+//! Each has a code for machines (codes are added, never changed) and a text for people, its [`Display`](fmt::Display).
 //! Nothing may compare the texts.
 
 use std::fmt;
 
 use crate::town::wisp::Closed;
 
-/// Something that forbids to start, nudge or end an agent.
+/// A reason that forbids to start, nudge or end an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
     /// `ESTOP` in the town's root.
@@ -22,7 +22,7 @@ pub enum Denial {
     SessionNameTaken(String),
     /// The rig is not operational.
     Rig(Closed),
-    /// `gt deacon pause`, and why, if that was given.
+    /// `gt deacon pause`, with the reason given there, if any.
     DeaconPaused(Option<String>),
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Denial {
     }
 }
 
-/// Why nobody needs an agent to run now.
+/// Why an agent is not needed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unwanted {
     /// A polecat without an agent bead.
@@ -68,23 +68,23 @@ pub enum Unwanted {
     AgentBeadClosed,
     /// Nothing is on its hook.
     NoWork,
-    /// Its agent bead has this state, in which an agent is not to run.
+    /// Its agent bead has this state, in which it should not run.
     Resting(String),
     /// `gt` is about to start it.
     BeingSpawned,
-    /// This bead is on its hook, and closed.
+    /// The bead on its hook is closed.
     WorkClosed(String),
-    /// This bead is on its hook, and does not exist.
+    /// The bead on its hook does not exist.
     WorkMissing(String),
     /// Mayor and crew are started only on request.
     NotRequested,
     /// Another request has precedence over this start.
     Superseded,
-    /// Boot runs only when the deacon is to be checked.
+    /// Boot runs only when the deacon needs a check.
     OnDemand,
-    /// Boot, in a town without agents (`GT_DEGRADED`): its duty is done by rule.
+    /// Boot, in a town without agents (`GT_DEGRADED`): rules do its work.
     Degraded,
-    /// Boot, switched off in the settings.
+    /// Boot is switched off in the settings.
     Disabled,
 }
 
@@ -131,15 +131,15 @@ impl fmt::Display for Unwanted {
 /// Why an agent does not run and is not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotStarted {
-    /// It must not be.
+    /// Something forbids it.
     Denied(Denial),
-    /// Nobody needs it.
+    /// It is not needed.
     Unwanted(Unwanted),
     /// Its start failed, and starts of its role are not repeated.
     StartFailed,
-    /// Its session is there, and no agent in it yet.
+    /// Its session exists, and no agent is in it yet.
     NoAgentYet,
-    /// It was stopped by hand, and that is over.
+    /// It was stopped by hand, and its hold is over.
     WasStoppedByHand,
     /// It was stopped on request, and has other work now.
     WasStoppedOnRequest,

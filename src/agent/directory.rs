@@ -1,14 +1,14 @@
-//! The directory: which agent has which session, and the actor that keeps it.
+//! The directory: which agent has which session, and which actor.
 //!
-//! Whatever is meant for one agent goes to its actor directly: a death by the name of its session, a request or a heartbeat by
-//! the agent's identity. An actor registers its agent when it is made, and a successor takes its place. The other actors are
-//! registered by their supervisors, by name: a status report asks all of them directly.
+//! A message for one agent goes directly to its actor: a death by the name of the session, a request or a heartbeat by
+//! the agent's identity. An actor registers its agent when it is created, and its successor replaces it. Supervisors
+//! register the other actors by name, so that a status report can ask each of them directly.
 //!
-//! A session's name is claimed with it, so that no two agents are supervised under one. tmux knows sessions by name only,
-//! and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`; `x.y` and
-//! `x_y`, as tmux turns dots into underscores. Whoever ended one would end the other, so neither of the two is started,
-//! nudged or ended while both are there. A claim outlives the actor: were it given up when one crashes, the other agent
-//! would be touched until the actor is back. The caller that knows that the agent no longer exists gives it up.
+//! An agent also claims its session's name, so that no two agents are supervised under one name. tmux knows sessions by
+//! name only, and names collide: a polecat named `witness`; polecat `b-witness` of rig `a` and the witness of rig `a-b`;
+//! `x.y` and `x_y`, as tmux turns dots into underscores. Ending one would end the other, so neither is started, nudged
+//! or ended while both exist. A claim outlives the actor: if a crash released it, the other agent would be touched until
+//! the actor is back. The caller that knows that the agent no longer exists releases the claim.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,10 +23,10 @@ use crate::{
     town::identity::{Identity, RigName},
 };
 
-/// How the name of a rig's census ends, after the rig's.
+/// The end of the name of a rig's census, after the rig's name.
 pub const CENSUS: &str = "/census";
 
-/// The directory; clones share it.
+/// Routes messages to actors; clones share it.
 #[derive(Debug, Clone)]
 pub struct Directory {
     entries: Arc<Mutex<Entries>>,
@@ -38,39 +38,39 @@ struct Entries {
     sessions: BTreeMap<String, BTreeSet<Identity>>,
     /// The actors of agents.
     actors: BTreeMap<Identity, Address>,
-    /// The others, by name.
+    /// All other actors, by name.
     others: BTreeMap<String, Address>,
 }
 
 impl Directory {
-    /// The mayor's session is claimed from the beginning; problems are reported here.
+    /// An empty directory, except that the mayor's session is claimed. Contested names are reported to `problems`.
     pub fn new(problems: Problems) -> Self {
         let sessions = BTreeMap::from([("hq-mayor".to_owned(), BTreeSet::from([Identity::Mayor]))]);
         Directory { entries: Arc::new(Mutex::new(Entries { sessions, ..Entries::default() })), problems }
     }
 
-    /// From now on this actor keeps the agent.
+    /// Makes this the actor of the agent.
     pub fn register(&self, identity: &Identity, actor: Address) {
         self.entries.lock().actors.insert(identity.clone(), actor);
     }
 
-    /// From now on this is the address of the actor with this name, which is no agent's.
+    /// Makes this the address of the actor with this name, which is no agent's.
     pub fn register_other(&self, name: &str, actor: Address) {
         self.entries.lock().others.insert(name.to_owned(), actor);
     }
 
-    /// There is no actor of this name any more.
+    /// Removes the actor of this name.
     pub fn forget_other(&self, name: &str) {
         self.entries.lock().others.remove(name);
     }
 
-    /// Sends this to the actor with this name, which is no agent's, if there is one.
+    /// Sends a message to the actor with this name, which is no agent's; does nothing when there is none.
     pub fn send_to_other(&self, name: &str, message: Broadcast) {
         let actor = self.entries.lock().others.get(name).cloned();
         actor.into_iter().for_each(|actor| actor.send(message.clone()));
     }
 
-    /// Has the beads of these rigs read again: somebody may have changed their labels.
+    /// Has the censuses of these rigs read their beads again, because labels may have changed.
     pub fn read_beads(&self, which: impl Fn(&RigName) -> bool) {
         let entries = self.entries.lock();
         let censuses = entries.others.iter().filter(|(name, _)| {
@@ -98,7 +98,7 @@ impl Directory {
         self.entries.lock().actors.contains_key(identity)
     }
 
-    /// Sends this to the actor of an agent. Returns whether there is one that runs.
+    /// Sends a message to the actor of an agent. Returns whether one is running.
     pub fn send(&self, identity: &Identity, message: Broadcast) -> bool {
         let actor = self.entries.lock().actors.get(identity).filter(|actor| actor.is_running()).cloned();
         actor.is_some_and(|actor| {
@@ -107,20 +107,20 @@ impl Directory {
         })
     }
 
-    /// Sends this to the actor of the agent that has this session; of several that claim it, to the first that runs.
+    /// Sends a message to the actor of the agent that has this session; if several claim it, to the first that runs.
     pub fn send_to_session(&self, session: &str, message: Broadcast) -> bool {
         let claimed = self.entries.lock().sessions.get(session).cloned().unwrap_or_default();
         claimed.iter().any(|identity| self.send(identity, message.clone()))
     }
 
-    /// Sends this to the actors of all agents that belong.
+    /// Sends a message to the actors of all agents that match.
     pub fn broadcast(&self, message: &Broadcast, belongs: impl Fn(&Identity) -> bool) {
         for (_, actor) in self.actors().into_iter().filter(|(identity, _)| belongs(identity)) {
             actor.send(message.clone());
         }
     }
 
-    /// This agent would have this session, and no other.
+    /// Claims this session for this agent, and releases its earlier claim.
     pub fn claim(&self, identity: &Identity, session: &str) {
         let mut entries = self.entries.lock();
         self.give_up(&mut entries, |name, other| other == identity && name != session);
@@ -128,21 +128,21 @@ impl Directory {
         self.report(&entries, session);
     }
 
-    /// This agent is no more.
+    /// Removes an agent that no longer exists.
     pub fn release(&self, identity: &Identity) {
         let mut entries = self.entries.lock();
         entries.actors.remove(identity);
         self.give_up(&mut entries, |_, other| other == identity);
     }
 
-    /// A rig's agents are no longer supervised.
+    /// Removes a rig's agents, which are no longer supervised.
     pub fn forget_rig(&self, rig: &RigName) {
         let mut entries = self.entries.lock();
         entries.actors.retain(|identity, _| identity.rig() != Some(rig));
         self.give_up(&mut entries, |_, other| other.rig() == Some(rig));
     }
 
-    /// Every agent that is known, with its session.
+    /// Every known agent, with its session.
     pub fn all(&self) -> Vec<(Identity, String)> {
         let entries = self.entries.lock();
         let all =
@@ -150,7 +150,7 @@ impl Directory {
         all.map(|(agent, session)| (agent.clone(), session.clone())).collect()
     }
 
-    /// Why nobody may touch a session of this name, while two agents would have it.
+    /// Why a session of this name must not be touched; `None` unless two agents claim it.
     pub fn contested(&self, session: &str) -> Option<String> {
         contest(&self.entries.lock(), session)
     }

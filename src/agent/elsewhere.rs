@@ -1,12 +1,14 @@
 //! Elsewhere: agents of this town that run where the supervisor's tmux server does not show them.
 //!
-//! That there is no session of an agent's name does not mean that there is no agent: the server's socket may have been deleted, the
-//! settings may name another server than the one the agents run on, somebody may have renamed the session, the agent may have
-//! outlived its pane. So before an agent is started of which nothing is known, the process table is searched: for what was started
-//! as this agent, by its environment, or for its program in its directory. Who is found is not started once more.
+//! An agent may run although no session has its name: the server's socket may have been deleted, the settings may
+//! name another server than the one the agents run on, somebody may have renamed the session, or the agent may have
+//! outlived its pane. So before the supervisor starts an agent of which it knows nothing, it searches the process
+//! table: for a process that was started as this agent, by its environment, or for its program in its directory. An
+//! agent that is found is not started again.
 //!
-//! What an agent starts inherits its environment, so that alone proves nothing: it must be what a tmux server runs in a pane, or
-//! else the agent's own program. What the search means is `judge`'s part, which is pure; nothing here starts or ends anything.
+//! The agent's children inherit its environment, so that alone proves nothing: the process must be what a tmux server
+//! runs in a pane, or else the agent's own program. `judge` interprets the search, and is pure; nothing here starts
+//! or ends anything.
 
 use std::{
     collections::BTreeSet,
@@ -21,16 +23,16 @@ use crate::{deps::Deps, processes::Resident, town::identity::Identity};
 mod judge;
 pub mod search;
 
-/// Right before a start, that nobody was found counts for this long: the look that led to it has just searched.
+/// Right before a start, an empty search counts for this long: the probe that led to the start has just searched.
 pub const JUST_SEARCHED: Duration = Duration::from_secs(2);
 
-/// Its session is in sight: it runs nowhere else.
+/// Notes that its session is in sight: it runs nowhere else.
 pub fn in_sight(deps: &Deps, spec: &AgentSpec) {
     deps.problems.clear(&spec.problem_key("elsewhere"));
 }
 
-/// Why an agent that has no session is not to be started: it runs elsewhere, or that could not be found out. `None` when it may be,
-/// by a search that began at most this long ago.
+/// Why an agent without a session must not be started: it runs elsewhere, or that could not be found out. `None` when
+/// it may be, by a search that began at most this long ago.
 pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option<String> {
     let found = match search(deps, spec, at_most).await {
         // It may have ended since.
@@ -44,7 +46,7 @@ pub async fn why_not(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Option
             None
         }
         Ok(Some(Found { text, lost_server })) => {
-            // It may have come since the look that did not show it.
+            // It may have appeared since the probe that did not show it.
             if matches!(deps.sessions.find(&spec.session).await, Ok(Some(session)) if !session.has_lost_sight())
             {
                 deps.problems.clear(&key);
@@ -70,7 +72,7 @@ async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Opti
     Ok(find(&all, wanted, &deps.sessions.place()))
 }
 
-/// What these processes call this town.
+/// The names of this town in the environments of these processes.
 async fn names_of_this_town(deps: &Deps, all: &[Resident]) -> Result<BTreeSet<String>, String> {
     let named: BTreeSet<&str> = all.iter().filter_map(town_of).collect();
     let mut ours = BTreeSet::new();
@@ -83,11 +85,11 @@ async fn names_of_this_town(deps: &Deps, all: &[Resident]) -> Result<BTreeSet<St
     Ok(ours)
 }
 
-/// The directories in which nobody but this agent works.
+/// The directories in which only this agent works.
 fn directories(deps: &Deps, identity: &Identity) -> Vec<PathBuf> {
     let all = place::candidates(identity, &deps.paths);
     match identity {
-        // Where people work too.
+        // People work there too.
         Identity::Mayor | Identity::Crew(..) => Vec::new(),
         Identity::Witness(rig) | Identity::Refinery(rig) => {
             let shared = [deps.paths.rig(rig), deps.paths.rig(rig).join("mayor/rig")];

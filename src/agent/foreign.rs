@@ -1,7 +1,8 @@
-//! Foreign: sessions under our agents' names that are another town's.
+//! Foreign: sessions with our agents' names that belong to another town.
 //!
-//! Several towns may share a tmux server, and some names are the same in all of them (`hq-deacon`). Agents have their town in their
-//! session's environment; one that names another town which is there is never touched: not taken over, typed to or ended.
+//! Several towns may share a tmux server, and some names are the same in all of them (`hq-deacon`). An agent's
+//! session has its town in its environment. A session that names another existing town is never touched: not adopted,
+//! typed into or ended.
 
 use std::{
     io,
@@ -16,8 +17,9 @@ use crate::{
     town::{files::Files, paths::TownPaths},
 };
 
-/// The other town that a session is of, by the towns its environment names, the most telling first; `None` when it is this one's,
-/// or nobody's: what names a town that is gone names none. An error when that could not be found out.
+/// The other town that a session belongs to, by the towns its environment names, in order of weight. `None` when it
+/// is this town's or nobody's: the name of a town that no longer exists does not count. An error when that could not
+/// be found out.
 pub async fn other_town(files: &dyn Files, root: &Path, named: &[PathBuf]) -> io::Result<Option<PathBuf>> {
     for town in named.iter().filter(|town| town.is_absolute()) {
         if is_this(files, root, town).await? {
@@ -42,7 +44,7 @@ pub async fn is_this(files: &dyn Files, root: &Path, named: &Path) -> io::Result
     }
     match files.real_path(named).await {
         Ok(there) => Ok(there == root),
-        // Only a disk that does not answer leaves it open: our own root can be resolved.
+        // Our own root can be resolved, so only a disk that does not answer leaves this open.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(error),
         Err(_) => Ok(false),
     }
@@ -52,7 +54,7 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// What was seen of an agent's session, where that is not another town's; of what is another town's nothing is known here.
+/// Removes from a probe of an agent's session what belongs to another town: nothing is known about that here.
 pub async fn left_out(ports: &Ports, spec: &AgentSpec, glimpse: Glimpse) -> Glimpse {
     let key = spec.problem_key("foreign");
     let named = match &glimpse {
@@ -81,7 +83,7 @@ pub async fn left_out(ports: &Ports, spec: &AgentSpec, glimpse: Glimpse) -> Glim
     }
 }
 
-/// How an agent is whose session's name another town has.
+/// The text for an agent whose session's name another town uses.
 pub fn taken_by(town: &Path) -> String {
     format!("name taken by town {}", terminal::path(town))
 }

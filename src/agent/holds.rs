@@ -1,4 +1,4 @@
-//! Holds: an agent that was stopped on request stays so until somebody asks for it again.
+//! Holds: an agent that was stopped on request stays stopped until somebody asks for it again.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct Hold {
     pub since: Timestamp,
     /// Why, for people ("asked for by mail hq-5w2").
     pub why: String,
-    /// The work on its hook since then, for a polecat; `None` while that is not known.
+    /// For a polecat: the work on its hook since then; `None` while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<Hook>,
 }

@@ -1,6 +1,7 @@
-//! Identify: who is meant by a text somebody else wrote, such as the sender of a mail.
+//! Identify: which agent a text from outside names, such as the sender of a mail.
 //!
-//! [`spelled`] reads it; where only the town's directories can tell a crew member from a polecat, they are looked at here.
+//! [`spelled`] parses it; where only the town's directories distinguish a crew member from a polecat, this module
+//! checks them.
 
 use std::path::Path;
 
@@ -13,13 +14,13 @@ use crate::{
     },
 };
 
-/// Why it is not known who is meant.
+/// Why a text could not be resolved to an agent.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Unidentified {
-    /// Nobody: there is no such agent, or no such rig. The text is cut to 200 characters.
+    /// There is no such agent, or no such rig. The text is cut to 200 characters.
     #[error("{0:?} names no agent of this town")]
     Nobody(String),
-    /// The directories could not be looked at, and why; it may be known later.
+    /// The directories could not be checked, and why; a later try may succeed.
     #[error("cannot tell which agent {text:?} names: {why}")]
     Unclear {
         /// The text, cut to 200 characters.
@@ -29,9 +30,9 @@ pub enum Unidentified {
     },
 }
 
-/// Who is meant by `text`, given the town's rigs. `<rig>/<name>` is the polecat of this name where it has a directory
-/// (`<rig>/polecats/<name>`), else the crew member where that has one (`<rig>/crew/<name>`). Who is named with his role is
-/// taken at his word, whether there is a directory or not.
+/// The agent that `text` names, given the town's rigs. `<rig>/<name>` is the polecat of this name when it has a
+/// directory (`<rig>/polecats/<name>`), else the crew member when that has one (`<rig>/crew/<name>`). A name with its
+/// role is accepted whether or not there is a directory.
 pub async fn identify(deps: &Deps, text: &str, rigs: &[RigName]) -> Result<Identity, Unidentified> {
     let cut = || text.chars().take(200).collect::<String>();
     let (rig, name) = match spelled(text, rigs) {

@@ -1,14 +1,15 @@
-//! Incidents: what was mailed about which agent and is not over yet, so that no mail is sent twice, also across our own restart.
+//! Incidents: the open conditions of agents that were mailed, so that no mail is sent twice, also across a restart of
+//! the supervisor.
 //!
-//! An agent has one incident at a time, about the work on its hook; in it, each condition is mailed once. It records what was
-//! mailed and must not decide whether to mail.
+//! An agent has one incident at a time, about the work on its hook, and each of its conditions is mailed once. It
+//! records what was mailed and must not decide whether to mail.
 
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What is open of one agent; its [record](crate::agent::record) has it.
+/// The open incident of one agent, stored in its [record](crate::agent::record).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// The work it is about.
@@ -16,7 +17,7 @@ pub struct Incident {
     conditions: BTreeMap<Condition, Told>,
 }
 
-/// What is reported.
+/// A condition that is reported by mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
@@ -48,7 +49,7 @@ impl Condition {
         }
     }
 
-    /// Those of which one mail is enough: both say that the agent is dead.
+    /// The conditions that share one mail: both say that the agent is dead.
     fn alike(self) -> &'static [Condition] {
         match self {
             Condition::Gupp => &[Condition::Gupp],
@@ -63,24 +64,24 @@ const DEAD: &[Condition] = &[Condition::Orphaned, Condition::Crashed];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Told {
     since: Timestamp,
-    /// It counts as mailed; not when the mail could not be sent.
+    /// Whether it counts as mailed; false after a mail that could not be sent.
     mailed: bool,
 }
 
-/// Whether something is to be mailed.
+/// Whether a mail is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
     /// It is new; it counts as mailed from now on.
     News,
     /// It could not be mailed before; it counts as mailed from now on.
     Again,
-    /// It was mailed.
+    /// It was mailed already.
     No,
 }
 
 impl Incident {
-    /// Whether this is to be mailed of an agent with this work on its hook, of which that is open. If it is, it counts as
-    /// mailed from now on. What was open of it with other work is over.
+    /// Whether to mail this condition of an agent with this work on its hook, whose incident is `open`. If so, it
+    /// counts as mailed from now on. An incident about other work is over.
     pub fn begin(open: &mut Option<Incident>, condition: Condition, hook: &str, now: Timestamp) -> Begin {
         Self::hook_is(open, hook);
         let new = || Incident { hook: hook.to_owned(), conditions: BTreeMap::new() };
@@ -93,7 +94,7 @@ impl Incident {
         if before.is_some() { Begin::Again } else { Begin::News }
     }
 
-    /// It could not be mailed after all: it is still open, and the next to [`begin`](Self::begin) may try again.
+    /// The mail could not be sent: the incident stays open, and the next [`begin`](Self::begin) may try again.
     pub fn take_back(open: &mut Option<Incident>, condition: Condition, hook: &str) {
         let incident = open.as_mut().filter(|incident| incident.hook == hook);
         if let Some(told) = incident.and_then(|incident| incident.conditions.get_mut(&condition)) {
@@ -101,7 +102,7 @@ impl Incident {
         }
     }
 
-    /// It lives: that it was dead is over.
+    /// The agent lives: closes the conditions that say it is dead.
     pub fn lives(open: &mut Option<Incident>) {
         if let Some(incident) = open {
             incident.conditions.retain(|condition, _| !DEAD.contains(condition));
@@ -109,12 +110,12 @@ impl Incident {
         open.take_if(|incident| incident.conditions.is_empty());
     }
 
-    /// This is on its hook: what was open with other work is over.
+    /// This is on its hook: an incident about other work is over.
     pub fn hook_is(open: &mut Option<Incident>, hook: &str) {
         open.take_if(|incident| incident.hook != hook);
     }
 
-    /// Whether this, or what says the same, was mailed of it with this work.
+    /// Whether this condition, or one that says the same, was mailed for this work.
     pub fn is_mailed(&self, condition: Condition, hook: &str) -> bool {
         self.hook == hook && self.says(condition)
     }
@@ -124,7 +125,7 @@ impl Incident {
         self.conditions.get(&Condition::Crashed).is_some_and(|told| !told.mailed)
     }
 
-    /// When the first of it began.
+    /// When its first condition began.
     pub fn since(&self) -> Option<Timestamp> {
         self.conditions.values().map(|told| told.since).min()
     }

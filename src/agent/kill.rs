@@ -1,14 +1,15 @@
-//! Kill: the one way an agent is ended, with everything it started.
+//! Kill: the only way to end an agent, with everything it started.
 //!
-//! What would bring it back is removed first, then the processes of all panes are ended, deepest first, then exactly
-//! that session. The caller has decided, and checked right before, that it may be ended.
+//! It removes what would bring the agent back, then ends the processes of all panes, deepest first, then exactly that
+//! session. The caller has decided, and checked right before, that the agent may be ended.
 
 use super::confirmation::SessionKey;
 use crate::{deps::Deps, sessions::Session};
 
-/// Ends this incarnation of a session. Returns false when another one is there (or none), and nothing was done.
+/// Ends this incarnation of a session. Returns false when it is gone, or another one has its name; then nothing was
+/// done.
 pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Result<bool, String> {
-    // That we meant its end is on disk first: the next supervisor must not report it as a death.
+    // The intended end is on disk first: the next supervisor must not report it as a death.
     deps.records.save(deps).await;
     let Some(seen) = deps.sessions.find(session).await.map_err(|error| error.to_string())? else {
         return Ok(false);
@@ -25,7 +26,7 @@ pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Resul
     if ended.forced > 0 {
         tracing::info!(%session, "{} processes did not end on TERM and were killed", ended.forced);
     }
-    // Mostly the session ended with its processes, and while they were given time somebody may have begun a new one.
+    // Usually the session ended with its processes, and during their grace somebody may have created a new one.
     match deps.sessions.find(session).await.map_err(|error| error.to_string())? {
         Some(left) if key(&left) == *incarnation => {
             deps.sessions.kill(session).await.map_err(|error| error.to_string())?;
@@ -35,7 +36,7 @@ pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Resul
     Ok(true)
 }
 
-/// Which incarnation this session is.
+/// The incarnation of this session.
 pub fn key(session: &Session) -> SessionKey {
     SessionKey { id: session.id.clone(), created: session.created }
 }

@@ -1,11 +1,11 @@
 //! The lifecycle: the one state machine of every agent the supervisor keeps running.
 //!
-//! Events go in — what was seen, how a start ended, that a replacement is wanted — and a [`Step`] comes out: what to do
-//! next, and what happened. The state holds the data of that state only. Everything else that is reported about
+//! An event goes in (an observation, the end of a start, the wish for a replacement) and a [`Step`] comes out: what
+//! to do next, and what happened. The state holds the data of that state only. Everything else that is reported about
 //! an agent (status, log, events, mails) is a rendering of the [`Reason`]s given here, so that confirmation, backoff,
 //! gate, hold and crash loop live in one place for all roles.
 //!
-//! It must not wait, read a clock, or touch anything: `now`, the policy and the jitter are handed in.
+//! It must not wait, read a clock, or touch anything: `now`, the policy and the jitter are passed in.
 
 use std::time::Duration;
 
@@ -34,37 +34,37 @@ pub use order::{Attempt, Because, Replacement, StartEnd, StartOrder, StopEnd, St
 pub use state::{HeldSince, Life, State, WaitsFor};
 pub use step::{Asked, Decision, Event, Step, Surroundings};
 
-/// How long after a start that could not be made (no program, tmux refused) it is looked at again.
+/// How long after a failed start (no program, tmux refused) it is probed again.
 const START_RETRY: Duration = Duration::from_secs(30);
 
 /// The longest a restart may wait for its turn after a mass death.
 const LONGEST_TURN: Duration = Duration::from_secs(15 * 60);
 
-/// How long after a session was started by somebody else its state file is looked at again, if it says `stopped`.
+/// How long after somebody else started a session its state file is read again, if it says `stopped`.
 const STATE_FILE_SETTLES: Duration = Duration::from_secs(1);
 
-/// How long after a look at an agent that may have been stopped or removed on purpose it is looked at again.
+/// The interval of probes of an agent that may have been stopped or removed on purpose.
 const WHILE_AT_WORK: Duration = Duration::from_millis(500);
 
-/// How long after a look at a session in which an agent may come up it is looked at again.
+/// The interval of probes of a session in which an agent may come up.
 const WHILE_COMING_UP: Duration = Duration::from_secs(1);
 
-/// How long after a look that told nothing the next one is made, at least.
+/// The least time between an inconclusive probe and the next one.
 const UNCLEAR_RETRY: Duration = Duration::from_secs(5);
 
-/// At once, but later than now: a look begun in the moment in which something was done may not show it.
+/// At once, but in a later instant: a probe begun in the same instant as an action may not show it.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
-/// What is known of an agent before its actor looks at it.
+/// What is known of an agent before its actor probes it.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    /// Where an earlier actor left it.
+    /// The lifecycle of its earlier actor.
     pub lifecycle: Option<Lifecycle>,
-    /// That it was stopped on request.
+    /// Its hold, when it was stopped on request.
     pub hold: Option<Hold>,
-    /// That it is tried again later.
+    /// Its wait, when it is tried again later.
     pub wait: Option<Wait>,
-    /// It was seen alive, and what became of it is not accounted for.
+    /// It was seen alive, and its end is not accounted for.
     pub missed: bool,
 }
 
@@ -75,34 +75,34 @@ pub struct Lifecycle {
     history: RestartHistory,
     /// Why the last probe was inconclusive, while that lasts.
     doubt: Option<Doubt>,
-    /// The last look could not even tell whether it runs.
+    /// The last probe could not even say whether it runs.
     out_of_sight: bool,
     /// Its last start was given up, whatever that left behind.
     gave_up: bool,
-    /// When the last start ended, or the newest look taken in was begun (monotonic): an older look is about another world.
+    /// When the last start ended, or the newest probe that was used began (monotonic); older probes are out of date.
     settled_at: Duration,
-    /// The commands that were at work when an earlier owner noticed an end and could not judge it any more.
+    /// The commands that were running when an earlier owner noticed an end that it could not judge any more.
     suspects: Vec<Operation>,
-    /// It was seen alive, by us or by an earlier supervisor, and what became of it is not accounted for: only then is its
-    /// end a death. Nobody dies twice, nor of what somebody did on purpose.
+    /// It was seen alive, by us or by an earlier supervisor, and its end is not accounted for. Only then is its end a
+    /// death: an agent does not die twice, nor of an intended stop.
     missed: bool,
-    /// What happened in the step under way; handed out with it.
+    /// What happened in the current step; returned with it.
     reasons: Vec<Reason>,
-    /// A restart took its turn in the step under way.
+    /// Whether a restart took its turn in the current step.
     takes_turn: bool,
 }
 
 /// Why a probe was inconclusive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doubt {
-    /// Its session is there, and an agent may come up in it.
+    /// Its session exists, and an agent may come up in it.
     ComingUp,
     /// Something could not be found out, and why.
     Unknown(String),
 }
 
 impl Lifecycle {
-    /// An agent that has not been looked at yet.
+    /// An agent that has not been probed yet.
     pub fn new(history: RestartHistory) -> Self {
         Lifecycle {
             state: State::Unseen,
@@ -118,8 +118,8 @@ impl Lifecycle {
         }
     }
 
-    /// An agent that was looked after before, by an actor that crashed or an earlier supervisor: what of that is still so is
-    /// continued. It is observed first all the same.
+    /// An agent that an earlier actor or supervisor had. What still holds of its state is continued, but it is probed
+    /// first.
     pub fn resumed(history: RestartHistory, before: Before, now: Now) -> Self {
         let Before { lifecycle, hold, wait, missed } = before;
         let (state, suspects) = match (hold, lifecycle.map(|it| it.handed_over(now)), wait) {
@@ -135,7 +135,8 @@ impl Lifecycle {
         Lifecycle { state, suspects, missed, ..Lifecycle::new(history) }
     }
 
-    /// What of it outlives an actor: a life, a hold, a wait; and the commands that were at work when an end was noticed.
+    /// What of its state outlives an actor: a life, a hold, a wait; and the commands that were running when an end
+    /// was noticed.
     fn handed_over(self, now: Now) -> (State, Vec<Operation>) {
         match self.state {
             State::Alive { session, said_stopped, .. } => {
@@ -151,22 +152,22 @@ impl Lifecycle {
         }
     }
 
-    /// Whether it was seen alive and what became of it is not accounted for.
+    /// Whether it was seen alive and its end is not accounted for.
     pub fn is_missed(&self) -> bool {
         self.missed
     }
 
-    /// Whatever becomes of it from now on is accounted for, until it is seen alive again.
+    /// Marks its end as accounted for, until it is seen alive again.
     fn is_accounted_for(&mut self) {
         self.missed = false;
     }
 
-    /// Where it is.
+    /// Its current state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Its restarts.
+    /// Its restart history.
     pub fn history(&self) -> &RestartHistory {
         &self.history
     }
@@ -179,7 +180,7 @@ impl Lifecycle {
         })
     }
 
-    /// How it is held on request, if it is.
+    /// Its hold on request; `None` when it has none.
     pub fn hold(&self) -> Option<&Hold> {
         match &self.state {
             State::Stopping { hold, .. } | State::HeldOnRequest { hold } => Some(hold),
@@ -187,7 +188,7 @@ impl Lifecycle {
         }
     }
 
-    /// What it waits for after an end for a reason of its own, if it does.
+    /// Its wait after an end for a reason of its own; `None` when it has none.
     pub fn wait(&self) -> Option<Wait> {
         match &self.state {
             State::Waiting { until, why: WaitsFor::OwnEnd(own), .. } => {
@@ -197,12 +198,12 @@ impl Lifecycle {
         }
     }
 
-    /// Whether the last look could not tell if it runs: what is known of it is what was seen before.
+    /// Whether the last probe could not say if it runs: what is known of it is older.
     pub fn is_out_of_sight(&self) -> bool {
         self.out_of_sight
     }
 
-    /// Takes one event and says what follows.
+    /// Takes one event and returns what follows.
     pub fn apply(&mut self, event: Event, around: Surroundings<'_>) -> Step {
         let before = (Phase::of(self), self.doubt.is_some(), self.state == State::Unseen);
         let decision = match event {
@@ -226,7 +227,7 @@ impl Lifecycle {
         Step { decision, reasons: std::mem::take(&mut self.reasons), takes_turn }
     }
 
-    /// Where nothing happened to it, but what is known of it changed.
+    /// The reason to report when nothing happened to it, but what is known of it changed.
     fn change_of_knowledge(&self, (phase, doubted, unseen): (Phase, bool, bool)) -> Option<Reason> {
         match (&self.state, &self.doubt) {
             (State::Alive { .. } | State::Absent { .. }, _)
@@ -234,7 +235,7 @@ impl Lifecycle {
             {
                 Some(Reason::ObservedAgain)
             }
-            // Somebody starts it: what comes of that is reported.
+            // A start is in progress, and its end is reported.
             (_, Some(Doubt::Unknown(why))) if !doubted => {
                 Some(Reason::Unclear { out_of_sight: self.out_of_sight, why: why.clone() })
             }
@@ -248,10 +249,10 @@ impl Lifecycle {
 
     fn seen(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
-            return Decision::Leave; // the start or stop under way probes by itself, and reports
+            return Decision::Leave; // the start or stop in progress probes and reports by itself
         }
         if seen.begun.mono < self.settled_at {
-            // Looks may overtake each other. What waits for this one still needs one.
+            // Probes may overtake each other. What waits for this one still needs one.
             return if asked_for { Decision::ProbeAgain(A_MOMENT) } else { Decision::Leave };
         }
         self.out_of_sight = matches!(seen.presence, Presence::Unknown(_));
@@ -272,18 +273,18 @@ impl Lifecycle {
         }
     }
 
-    /// Something was done to it just now: only what is seen from now on counts.
+    /// An action was just taken: only later probes count.
     fn acted(&mut self, around: Surroundings<'_>) {
         self.settled_at = around.now.mono + A_MOMENT;
     }
 
-    /// How it is is known.
+    /// The probe was conclusive.
     fn is_seen(&mut self) {
         self.doubt = None;
         self.out_of_sight = false;
     }
 
-    /// Nothing could be seen: nothing is done, but what was waiting for this look probes again.
+    /// Nothing could be seen: nothing is done, but what waited for this probe probes again.
     fn unclear(&self, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&self.state, asked_for) {
             (State::Unseen | State::Absent { .. }, _) | (_, false) => Decision::Leave,
@@ -291,8 +292,8 @@ impl Lifecycle {
         }
     }
 
-    /// Its session is there, without an agent and so young that one may still come up in it. Whoever made it was not us, as
-    /// our own starts look for themselves: it may as well be a shell that somebody restored.
+    /// Its session exists without an agent, and is so young that one may still come up in it. We did not create it,
+    /// as our own starts probe by themselves; it may also be a shell that somebody restored.
     fn coming_up(
         &mut self,
         key: &SessionKey,
@@ -328,7 +329,7 @@ impl Lifecycle {
         self.missed = true;
         match &mut self.state {
             State::Alive { session, said_stopped: before, .. } if session == key => {
-                // `gt` writes the word a moment before it kills: only one that stays says nothing about a later end.
+                // `gt` writes the word shortly before it kills: only one that stays says nothing about a later end.
                 if said_stopped && !*before && !asked_for {
                     return Decision::ProbeAgain(STATE_FILE_SETTLES);
                 }
@@ -339,19 +340,19 @@ impl Lifecycle {
             State::Unseen => self.reasons.push(Reason::Adopted),
             State::Confirming { .. } => self.reasons.push(Reason::BackByItself),
             State::HeldOnRequest { .. } => self.reasons.push(Reason::HoldEndedByStart),
-            // Who gave a start up may have left its session running.
+            // A start that was given up may have left its session running.
             _ if self.gave_up => self.reasons.push(Reason::RunsAfterGivenUp),
             _ => self.reasons.push(Reason::StartedByOthers),
         }
         self.gave_up = false;
         self.state = State::Alive { since: around.now, session: key.clone(), said_stopped: false };
-        // `gt witness restart` notes `stopped`, starts, and notes `running` a moment later: a look in between must not
-        // be what a later stop by hand is judged by.
+        // `gt witness restart` notes `stopped`, starts, and notes `running` shortly after. A later stop by hand must
+        // not be judged by a probe in between.
         if said_stopped { Decision::ProbeAgain(STATE_FILE_SETTLES) } else { Decision::Leave }
     }
 }
 
-/// How long until a wall-clock time; a little past it, so that the timer never fires just before.
+/// How long until a wall-clock time, rounded up so that the timer never fires just before.
 fn time_until(until: Timestamp, now: Now) -> Duration {
     let left = Duration::try_from(until.duration_since(now.wall)).unwrap_or_default();
     if left.is_zero() { left } else { left + Duration::from_millis(1) }

@@ -1,8 +1,8 @@
 //! Liveness: whether an agent lives in its session, judged by the processes in the session's panes.
 //!
-//! A wrong "dead" kills a healthy agent. So a name only ever says that a process *is* the agent, never that it is not: what we
-//! started in a pane is the agent whatever it is called, and dead is an agent only where nothing but [shells](is_shell) is
-//! left. Everything else is unknown. It must not take silence for death: what the screen shows plays no part here.
+//! A wrong "dead" kills a healthy agent. So a name can only show that a process *is* the agent, never that it is not.
+//! The process we started in a pane is the agent whatever its name, and an agent is dead only when nothing but
+//! [shells](is_shell) is left. Everything else is unknown. A silent agent is not dead: the screen is not used here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use crate::{
     sessions::Pane,
 };
 
-/// The kernel keeps so many bytes of a process's name (`comm`; `TASK_COMM_LEN` is 16 with the closing zero).
+/// The kernel stores this many bytes of a process's name (`comm`; `TASK_COMM_LEN` is 16 with the closing zero).
 const COMM_BYTES: usize = 15;
 
 /// Whether an agent lives.
@@ -23,23 +23,24 @@ const COMM_BYTES: usize = 15;
 pub enum Liveness {
     /// A process with one of its names runs in some pane.
     Alive,
-    /// Not yet, but a pane is so young that it may still come.
+    /// No agent yet, but a pane is so young that one may still come up.
     Starting,
-    /// All panes were looked at, and nothing but shells is left in them.
+    /// All panes were checked, and only shells are left in them.
     Dead,
-    /// This process runs, under a name the agent is not known by: it may be the agent, started by a launcher, or somebody's
-    /// editor.
+    /// This process runs under a name that is not the agent's: it may be the agent, started by a launcher, or
+    /// somebody's editor.
     Unlisted {
-        /// Its id.
+        /// Its pid.
         pid: u32,
-        /// What it is called.
+        /// Its name.
         name: String,
     },
     /// It could not be found out, and why.
     Unknown(String),
 }
 
-/// Programs that run before an agent or after it, and are none: shells, logins, and `env`, which becomes what it was given.
+/// Programs that run before or after an agent and are not agents: shells, logins, and `env`, which becomes the
+/// program it was given.
 const SHELLS: [&str; 24] = [
     "ash",
     "bash",
@@ -67,36 +68,35 @@ const SHELLS: [&str; 24] = [
     "zsh",
 ];
 
-/// Whether this process is a shell, by all of its names: a script keeps its own name beside that of the shell that runs it.
+/// Whether this process is a shell, by all of its names: a script has its own name beside that of its shell.
 pub fn is_shell(process: &Process) -> bool {
     are_shells(&process.names)
 }
 
-/// Whether the names of one process are all those of shells.
+/// Whether all of one process's names are names of shells.
 pub fn are_shells(names: &[String]) -> bool {
     !names.is_empty() && names.iter().all(|name| is_shell_name(name))
 }
 
-/// With a `-` before it a shell is a login's; some systems write its version into its file's name (`zsh-5.9`, `ksh93`).
+/// A login shell has a `-` before its name; some systems write the version into the file's name (`zsh-5.9`, `ksh93`).
 fn is_shell_name(name: &str) -> bool {
     let name = base_name(name).trim_start_matches('-');
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-+".contains(c));
     SHELLS.contains(&name) || SHELLS.contains(&plain)
 }
 
-/// The names an agent's process may have.
+/// The names that an agent's process may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessNames {
     names: BTreeSet<String>,
-    /// Claude's own installer names the executable by its version.
+    /// Whether a version number counts as a name: Claude's own installer names the executable by its version.
     or_version: bool,
 }
 
 impl ProcessNames {
-    /// The names of a program, and those in its session's `GT_PROCESS_NAMES` (comma separated) when it has that.
+    /// The names of a program, and those in its session's `GT_PROCESS_NAMES` (comma separated), if that is set.
     ///
-    /// Programs that npm installs run as a script of `node`, so for those that counts too: what runs in the pane was
-    /// started as the agent and nothing else.
+    /// Programs installed by npm are scripts that `node` runs, so `node` is a name of theirs too.
     pub fn new(program: &AgentProgram, of_session: Option<&str>) -> Self {
         let of_session = of_session.unwrap_or_default().split(',').map(str::trim);
         let given = program.process_names.iter().map(String::as_str).chain(of_session);
@@ -123,7 +123,7 @@ impl ProcessNames {
     }
 }
 
-/// A name as the kernel keeps it.
+/// A name cut to the length that the kernel stores.
 fn cut(name: &str) -> &str {
     let mut end = name.len().min(COMM_BYTES);
     while !name.is_char_boundary(end) {
@@ -144,9 +144,9 @@ fn is_version(name: &str) -> bool {
     all_digits && parts == 3
 }
 
-/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen. It is where
-/// what was started as the agent still runs, whatever that has become; else where something runs under one of its names. Where
-/// several look like it — a person's own `node` beside the agent — it is the one that was made first.
+/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen.
+/// It is the pane in which the process that we started still runs, whatever program that is now; else one in which a
+/// process has one of the agent's names. Of several (a person's own `node` beside the agent) it is the oldest.
 pub fn agent_pane<'a>(
     panes: &'a [Pane],
     trees: &BTreeMap<u32, Vec<Process>>,
@@ -169,8 +169,8 @@ fn tree_in<'a>(pane: &Pane, trees: &'a BTreeMap<u32, Vec<Process>>) -> Option<&'
 
 /// Whether an agent lives in a session with these panes.
 ///
-/// `trees` is the process table's answer for the panes' processes (a process that is not in it has ended), `expected`
-/// the agent's names, and `start_timeout` how young a pane's process may be for the agent still to come.
+/// `trees` is the process table's answer for the panes' processes (a missing process has ended), `expected` the
+/// agent's names. An agent may still come up while a pane's process is younger than `start_timeout`.
 pub fn liveness(
     panes: &[Pane],
     trees: Result<&BTreeMap<u32, Vec<Process>>, &ProcessesError>,
@@ -425,11 +425,11 @@ mod tests {
             let held_by = agent_pane(&panes, &found, &claude).map(|pane| pane.pid);
             assert_eq!(held_by.is_some(), expected == Liveness::Alive, "{case}");
         }
-        // Beside somebody else's panes.
+        // Beside other people's panes.
         let panes = [pane(2), Pane { started_by_us: true, ..pane(1) }];
         let found = BTreeMap::from([(1, vec![first("bun")]), (2, vec![process(OLD, "vim")])]);
         assert_eq!(agent_pane(&panes, &found, &claude).map(|pane| pane.pid), Some(1));
-        // Even where a person runs another agent, or something of its name.
+        // Even where a person runs another agent, or a process of the same name.
         let found = BTreeMap::from([(1, vec![first("bun")]), (2, vec![process(OLD, "claude")])]);
         assert_eq!(agent_pane(&panes, &found, &claude).map(|pane| pane.pid), Some(1));
         let found = BTreeMap::from([(1, vec![first("sh")]), (2, vec![process(OLD, "claude")])]);
@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_kept_dead_pane_has_no_process() {
-        // Its pid may belong to somebody else by now.
+        // Its pid may be another process's by now.
         let kept = Pane { dead: true, exit_status: Some(1), ..pane(1) };
         let trees = BTreeMap::from([(1, vec![process(1, "claude")])]);
         assert_eq!(liveness(&[kept], Ok(&trees), &names("claude", None), TIMEOUT), Liveness::Dead);

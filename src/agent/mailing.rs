@@ -1,4 +1,4 @@
-//! Mailing an incident, once: saved to disk first, then sent, and taken back when it could not be sent.
+//! Mails an incident once: saves it to disk first, then sends, and takes it back when sending failed.
 
 use super::incidents::{Begin, Condition, Incident};
 use crate::{
@@ -11,24 +11,25 @@ use crate::{
 /// One mail about one agent.
 #[derive(Debug, Clone)]
 pub struct IncidentMail {
-    /// Whom it is about.
+    /// The agent it is about.
     pub identity: Identity,
-    /// What is mailed.
+    /// The condition that is mailed.
     pub condition: Condition,
     /// The work on its hook.
     pub hook: String,
-    /// To whom.
+    /// The recipient's address.
     pub to: String,
     /// Its subject.
     pub subject: String,
     /// Its body.
     pub body: String,
-    /// The line for the log, if there is one; it is written once, however often the mail is tried.
+    /// The line for the log, if any; it is written once, however often the mail is tried.
     pub line: Option<String>,
 }
 
-/// Sends it, unless it was sent before. On disk it counts as sent before it is, so that no death of ours in between makes
-/// two of one; where the disk cannot be written, memory must do. A mail that is known to have failed may be tried again.
+/// Sends a mail, unless it was sent before. It counts as sent on disk before it is sent, so that a crash in between
+/// does not duplicate it; when the disk cannot be written, memory has to do. A mail that is known to have failed may
+/// be tried again.
 pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     let now = deps.now().wall;
     let begin = |it: &mut _| Incident::begin(it, mail.condition, &mail.hook, now);
@@ -37,16 +38,16 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
         return;
     }
     let mut unsent = Unsent { records: &deps.records, mail: &mail, is_unsent: true };
-    // A disk that cannot be written is reported there.
+    // A disk that cannot be written is reported by `save`.
     deps.records.save(deps).await;
     if let (Begin::News, Some(line)) = (begun, &mail.line) {
         let (agent, reason) = (&mail.identity, mail.condition.code());
         tracing::warn!(target: AS_IS, %agent, reason, "{line}");
     }
-    // Cut short from here on, nobody knows whether it went out: it counts as sent.
+    // When the task is dropped after this point, the mail may have been sent, so it counts as sent.
     unsent.is_unsent = false;
-    // One that went out perhaps is not sent a second time: a `gt` that hangs after its work would make one of it at every
-    // heartbeat.
+    // Only a mail that certainly failed is sent again: a `gt` that hangs after sending would otherwise send one at
+    // every heartbeat.
     let sent = mail::send(deps, &mail.to, &mail.subject, &mail.body).await;
     unsent.is_unsent = sent == Sent::No;
     drop(unsent);
@@ -55,7 +56,7 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     deps.histories.add(&mail.identity, entry);
 }
 
-/// Takes back what was noted but not sent, also when the task is dropped.
+/// On drop, takes back what was noted but not sent; also when the task is dropped.
 struct Unsent<'a> {
     records: &'a Records,
     mail: &'a IncidentMail,

@@ -1,12 +1,12 @@
-//! Meanwhile: whether somebody stopped an agent by hand while its start waited for a place or a remote.
+//! Meanwhile: whether somebody stopped an agent by hand while its start waited for a slot or a remote.
 //!
-//! Nothing runs then that could be ended, so no end tells of it: only the command that was at work, and what it wrote down.
-//! It must not decide what follows.
+//! Nothing runs then that could end, so no end is reported: only the running command and the state file show the
+//! stop. It must not decide what follows.
 
 use super::{confirmation::StateFile, permission, spec::AgentSpec};
 use crate::{clock::Now, deps::Deps, operator::rules};
 
-/// How things were when a start was begun.
+/// The state of things when a start began.
 #[derive(Debug)]
 pub struct Meanwhile {
     begun: Now,
@@ -14,7 +14,7 @@ pub struct Meanwhile {
 }
 
 impl Meanwhile {
-    /// As things are now.
+    /// Records the current state.
     pub async fn begin(deps: &Deps, spec: &AgentSpec) -> Self {
         Meanwhile {
             begun: deps.now(),
@@ -25,7 +25,7 @@ impl Meanwhile {
     /// How it is known that somebody stopped the agent since; `None` when nobody did.
     pub async fn stopped(&self, deps: &Deps, spec: &AgentSpec) -> Option<String> {
         let since = deps.operations.since(self.begun);
-        // Somebody may have changed their mind.
+        // A later command may have reversed an earlier one.
         let last = rules::latest(&since, &spec.identity, false);
         if let Some(operation) = last.filter(|it| it.stops(&spec.identity)) {
             return Some(format!("`{}`", operation.line));

@@ -1,8 +1,8 @@
 //! Agents: the one lifecycle of every agent, whatever its role.
 //!
-//! Which program it is and how it is called ([`program`]), whether it lives ([`liveness`]), when it may be restarted
-//! ([`restart`]), what happens to it next ([`lifecycle`]), and how it is started, nudged and ended. [Roles](crate::roles) add
-//! only their guards; nothing here may know one rig from another.
+//! [`program`] says which program an agent is and how to call it, [`liveness`] whether it lives, [`restart`] when it
+//! may be restarted, and [`lifecycle`] what happens to it next. The other modules start, nudge and end it.
+//! [Roles](crate::roles) only add their guards. Nothing here may treat one rig differently from another.
 
 pub mod actor;
 pub mod adoption;

@@ -1,4 +1,4 @@
-//! The names an agent's process is looked for under, and the pane that holds one in a scan. Pure but for the names' cell.
+//! The names of an agent's process, and the pane that holds one in a scan. Pure except for the shared cell.
 
 use std::sync::Arc;
 
@@ -7,30 +7,30 @@ use parking_lot::Mutex;
 use super::liveness::{ProcessNames, agent_pane};
 use crate::sessions::{PaneTarget, scan::Scan};
 
-/// The names under which an agent was last looked for. One that is found under them is alive, whatever the settings say by
-/// now, so a heartbeat reads no settings for agents that are well.
+/// The names that the last probe searched for. A process with one of them is the agent, whatever the settings say by
+/// now, so a heartbeat reads no settings for healthy agents.
 #[derive(Debug, Clone, Default)]
 pub struct KnownNames(Arc<Mutex<Option<ProcessNames>>>);
 
 impl KnownNames {
-    /// These names.
+    /// A cell with these names.
     #[cfg(feature = "test-support")]
     pub fn of(names: ProcessNames) -> Self {
         KnownNames(Arc::new(Mutex::new(Some(names))))
     }
 
-    /// Them, if there are any.
+    /// The names; `None` before the first probe.
     pub(super) fn get(&self) -> Option<ProcessNames> {
         self.0.lock().clone()
     }
 
-    /// From now on these.
+    /// Replaces the names.
     pub(super) fn set(&self, names: ProcessNames) {
         *self.0.lock() = Some(names);
     }
 }
 
-/// The pane an agent lives in, as a scan shows it, when it is known under which names to look for it.
+/// The pane an agent lives in, according to a scan; `None` also when its names are not known.
 pub fn pane_in(scan: &Scan, session: &str, known: &KnownNames) -> Option<PaneTarget> {
     let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
     let session = sessions.get(session)?;

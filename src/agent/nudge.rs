@@ -1,9 +1,10 @@
-//! Nudge: typing a message into the pane an agent lives in, so that it arrives whole and exactly once.
+//! Nudge: types a message into the pane an agent lives in, so that it arrives whole and exactly once.
 //!
-//! Pasted literally, a moment later Enter; Escape before that only where the screen shows vim's insert mode, and never while
-//! work is in progress. Where the agent lives, and what its screen shows, is looked up right before each key: where no
-//! agent is found nothing is typed, as what is there may be a person's shell, and where a question shows neither, as the
-//! keys would answer it. Two nudges to one session never interleave: they take turns. It must not decide whether to nudge.
+//! The text is pasted literally, and Enter follows after `nudge.paste_settle`. Escape is pressed before Enter only
+//! when the screen shows vim's insert mode, and never while work is in progress. The agent's pane and screen are read
+//! right before each key. Nothing is typed when no agent is found, as the pane may be a person's shell, or when a
+//! question shows, as the keys would answer it. Nudges to one session take turns, so they never interleave. It must
+//! not decide whether to nudge.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::{
     sessions::{Key, PaneTarget, SessionsError},
 };
 
-/// Enter is tried so often, this far apart, when tmux reports an error.
+/// How often Enter is tried when tmux reports an error, with this time in between.
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
 
@@ -28,23 +29,23 @@ const ENTER_RETRY: Duration = Duration::from_millis(200);
 pub struct NotDelivered {
     /// Why.
     pub why: Why,
-    /// Its text, or a part of it, may have been typed: it must not be typed again.
+    /// Whether its text, or a part of it, may have been typed: then it must not be typed again.
     pub begun: bool,
 }
 
 /// Why a nudge was not delivered.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Why {
-    /// The session that was meant is gone, or another one has its name.
+    /// The intended session is gone, or another one has its name.
     #[error("session {0} does not exist")]
     Gone(String),
-    /// The session is there, and in none of its panes runs the agent.
+    /// The session exists, but the agent runs in none of its panes.
     #[error("the agent runs in no pane of session {0}")]
     NoAgent(String),
-    /// It waits for an answer, which the keys would give.
+    /// A question is on its screen, which the keys would answer.
     #[error("it waits at a question: {0}")]
     Question(String),
-    /// It could not be found out where the agent runs, or what it shows.
+    /// It could not be found out where the agent runs, or what its screen shows.
     #[error("cannot tell where it runs or what its screen shows: {0}")]
     Unknown(String),
     /// tmux refused or failed.
@@ -77,7 +78,7 @@ pub async fn nudge(
     enter(deps, spec, incarnation).await.map_err(begun)
 }
 
-/// Has what was pasted taken in.
+/// Submits the pasted text.
 async fn enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<(), Why> {
     let settings = deps.settings();
     tokio::time::sleep(settings.nudge.paste_settle).await;
@@ -97,7 +98,7 @@ async fn enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Resul
     }
 }
 
-/// The pane the agent lives in right now, and its screen, which asks nothing.
+/// The pane the agent lives in now, and its screen, on which there is no question.
 async fn probe(
     deps: &Deps,
     spec: &AgentSpec,
@@ -114,7 +115,7 @@ async fn probe(
     }
 }
 
-/// The pane the agent lives in right now.
+/// The pane the agent lives in now.
 async fn locate(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<PaneTarget, Why> {
     let (presence, pane) = observe::locate(deps, spec).await;
     match (presence, pane) {

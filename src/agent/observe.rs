@@ -1,6 +1,6 @@
 //! Observe: one complete probe of an agent: its session, its processes, its permission, its state file.
 //!
-//! A probe never decides and never changes anything. What could not be found out is in it as unknown.
+//! A probe decides nothing and changes nothing. What it could not find out is reported as unknown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,19 +30,19 @@ use crate::{
     town::identity::Role,
 };
 
-/// How an agent is to be looked at.
+/// How to probe an agent.
 #[derive(Debug, Clone, Default)]
 pub struct How {
-    /// As this scan shows it; afresh when there is none.
+    /// The scan to use; `None` reads afresh.
     pub scan: Option<Arc<Scan>>,
-    /// The look on which something is done: who is at work is asked first, so that everything else was seen after they
-    /// ended, and the agent's work is asked for.
+    /// A decision depends on this probe. Running commands are read first, so that everything else is read after they
+    /// ended, and the agent's work is read too.
     pub thorough: bool,
-    /// A request is decided by this probe: an agent without a session is searched for, whether or not it may be started.
+    /// A request depends on this probe: an agent without a session is searched for, whether or not it may be started.
     pub for_request: bool,
-    /// What was told of its end, if something was.
+    /// The report of its end, if there was one.
     pub death: Option<Death>,
-    /// Whether it has work, where that is known already.
+    /// Its work, when known already.
     pub assignment: Option<Assignment>,
     /// The server's id for the session it lived in, if it did.
     pub life: Option<String>,
@@ -50,7 +50,7 @@ pub struct How {
     pub seen_alive: Option<Timestamp>,
 }
 
-/// Looks at an agent.
+/// Probes an agent.
 pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames) -> Observation {
     let began = deps.now();
     let asked_first = if how.thorough { Some(deps.operations.full_scan(deps).await) } else { None };
@@ -79,9 +79,9 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         presence,
     };
     let missing = matches!(seen.presence, Presence::Absent | Presence::Dead(_));
-    // Where nothing is to be done in any case, it does not matter who did it.
+    // When nothing will be done in any case, its cause does not matter.
     let nothing_to_do = matches!(seen.assignment, Assignment::None(_) | Assignment::Unknown(_));
-    // Where somebody is making a session, somebody may have ended the one before.
+    // A process that is creating a session may have ended the previous one.
     let not_alive = missing || matches!(seen.presence, Presence::Starting(_));
     if not_alive && !nothing_to_do {
         let running = match asked_first {
@@ -110,10 +110,10 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     let unseen =
         seen.presence == Presence::Absent || lost_sight && matches!(seen.presence, Presence::Dead(_));
     if unseen && matches!(seen.permission, Permission::Denied(_)) {
-        // Nobody searches for it now, so nothing is said of what an earlier search found.
+        // Nothing searches for it now, so an earlier result is not reported any more.
         elsewhere::in_sight(deps, spec);
     }
-    // One that was seen to live is searched for when it is made sure of: what ends may take a moment.
+    // An agent that was seen alive is searched for only by a thorough probe: its end may take a short time.
     let is_due = how.thorough || how.life.is_none();
     let at_most = if how.thorough { Duration::ZERO } else { elsewhere::JUST_SEARCHED };
     if unseen
@@ -130,22 +130,22 @@ fn may_be_started(seen: &Observation) -> bool {
         && matches!(seen.assignment, Assignment::Permanent | Assignment::Hooked { .. })
 }
 
-/// Keeps what is left of an agent's screen, before its session is ended.
+/// Stores what is left of an agent's screen, before its session is ended.
 pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
     if let Ok(Some(session)) = deps.sessions.find(&spec.session).await {
         read_last_screen(deps, last_pane(deps, &session)).await;
     }
 }
 
-/// What is left of an agent's screen in the pane it was in, where that is still there.
+/// Reads what is left of an agent's screen from its last pane, when that still exists.
 async fn read_last_screen(deps: &Deps, left: Option<PaneTarget>) {
     if let Some(pane) = left {
         let _ = reading::read(deps, &pane).await;
     }
 }
 
-/// The pane of a session in which its agent was last seen: a person's pane beside it says nothing about the agent. One that
-/// was never seen was in the pane the session was made with.
+/// The pane of a session in which its agent was last seen: a person's pane beside it says nothing about the agent.
+/// For an agent that was never seen, the pane that the session was created with.
 fn last_pane(deps: &Deps, session: &Session) -> Option<PaneTarget> {
     match deps.screens.pane(&session.name, &session.id) {
         Some(known) => {
@@ -167,7 +167,7 @@ async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
     }
 }
 
-/// Before its work was asked for.
+/// Its work as far as known without reading beads.
 fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
     match spec.identity.role() {
         Role::Polecat => Assignment::NotAsked,
@@ -179,7 +179,7 @@ fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
     }
 }
 
-/// The pane processes of the session that ended, or of what is left of it: what runs below them ends with it, or did.
+/// The pane processes of the session that ended, or of what is left of it: what runs below them ends with it.
 fn panes(how: &How, glimpse: &Glimpse) -> Vec<u32> {
     let told = how.death.iter().flat_map(|death| death.panes.iter().copied());
     match glimpse {
@@ -188,20 +188,20 @@ fn panes(how: &How, glimpse: &Glimpse) -> Vec<u32> {
     }
 }
 
-/// Looks at the agent's session only, afresh.
+/// Probes only the agent's session, afresh.
 pub async fn probe_session(deps: &Deps, spec: &AgentSpec) -> Presence {
     locate(deps, spec).await.0
 }
 
-/// Looks at the agent's session only, afresh: whether the agent lives, and in which pane, if it was found in one. For whoever
-/// is about to type or to read.
+/// Probes only the agent's session, afresh: whether the agent lives, and in which pane, if it was found in one. For
+/// callers that are about to type or read.
 pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarget>) {
     let glimpse = scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
     presence(deps, spec, glimpse, &KnownNames::default()).await
 }
 
-/// Whether a session of a scan has no process left that could be an agent at all: worth a full look. Cheap, and says
-/// nothing certain.
+/// Whether a session of a scan has no process left that could be an agent, so that a full probe is worthwhile. Cheap,
+/// and proves nothing.
 pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
     let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else {
         return false;
@@ -247,12 +247,12 @@ fn unlisted_key(spec: &AgentSpec) -> String {
     spec.problem_key("unlisted")
 }
 
-/// Something runs that may be the agent: it is left alone, and reported once.
+/// A process runs that may be the agent: it is left alone, and reported once.
 fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &str)) -> Presence {
     let (who, session) = (&spec.identity, &spec.session);
     let known = deps.screens.pane(&seen.name, &seen.id);
     let is_gone = known.is_some_and(|known| seen.panes.iter().all(|pane| pane.id != known.pane()));
-    // Without the name, which may be another at each look.
+    // Without the name, which may differ at each probe.
     let text = match is_gone {
         true => format!(
             "{who}: its pane in session {session} is gone, but another program runs there; it is restarted when that ends"
@@ -266,7 +266,7 @@ fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &s
     Presence::Unknown(format!("cannot tell whether {name} (PID {pid}) in session {session} is the agent"))
 }
 
-/// Under the names it was last known by, else by those of its program, else by those its session says it has.
+/// Judges by the names last known, else by those of its program, else by those its session says it has.
 async fn judge(
     deps: &Deps,
     spec: &AgentSpec,
@@ -278,7 +278,7 @@ async fn judge(
         let lives = liveness(&session.panes, trees.as_deref(), names, deps.settings().start.timeout);
         (lives, pane.map(|pane| session.target(pane)))
     };
-    // A broken settings file is read again by every look, so that it is seen when it is mended.
+    // Each probe reads a broken settings file again, so that a correction is noticed.
     if !deps.starts.in_doubt.is_program_of(&spec.identity)
         && let Some(alive @ (Liveness::Alive, _)) = known.get().as_ref().map(by)
     {
@@ -291,7 +291,7 @@ async fn judge(
     let (Liveness::Dead | Liveness::Unlisted { .. }, _) = first else {
         return first;
     };
-    // Somebody may have started another agent here and said so in the session's environment.
+    // Somebody may have started another agent here and named it in the session's environment.
     match deps.sessions.environment(&spec.session, "GT_PROCESS_NAMES").await {
         Ok(None) | Err(SessionsError::NoSuchSession(_)) => first,
         Ok(also) => {

@@ -1,9 +1,9 @@
-//! Owner: the only one that may start, nudge and end an agent; a component of the agent's actor.
+//! Owner: the only component that may start, nudge and end an agent; part of the agent's actor.
 //!
-//! It feeds observations to the [lifecycle](super::lifecycle) and carries out its decisions, one at a time: at most one start, one timer and one
-//! thorough probe at any moment. A trigger during a probe waits for that probe: if each trigger restarted it, it would never
-//! finish. All slow work runs in tasks that end in an [`OwnerEvent`], which the actor hands back to [`Owner::handle`]. Guards of a
-//! role (pause, heartbeat, cooldown) belong to the role.
+//! It feeds observations to the [lifecycle](super::lifecycle) and carries out its decisions, one at a time: at most
+//! one start, one timer and one thorough probe at any moment. A trigger during a probe waits for that probe: if each
+//! trigger restarted it, it would never finish. All slow work runs in tasks that end in an [`OwnerEvent`], which the
+//! actor hands back to [`Owner::handle`]. Guards of a role (pause, heartbeat, cooldown) belong to the role.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,33 +40,33 @@ mod remembering;
 mod requests;
 mod telling;
 
-/// An owner that takes the place of a crashed one looks afresh after this long.
+/// An owner that replaces a crashed one probes again after this long.
 const AFTER_A_CRASH: Duration = Duration::from_secs(1);
-/// A look that was cut short by a fault of ours is made again after this long.
+/// A probe that a fault of ours cut short is repeated after this long.
 const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 
-/// What an owner's tasks and timers tell it.
+/// What an owner's tasks and timers report to it.
 #[derive(Debug)]
 pub enum OwnerEvent {
     /// From its timer; one of an earlier generation does nothing.
     TimerDue(u64),
-    /// From the look the timer asked for.
+    /// From the probe that the timer asked for.
     Probed(u64, Observation),
-    /// That look panicked.
+    /// That probe panicked.
     ProbeLost(u64),
-    /// From the look that a death asked for.
+    /// From the probe that a death asked for.
     SeenInPassing(Observation),
-    /// From the start under way.
+    /// From the start in progress.
     StartEnded(StartEnd),
-    /// From the stop under way.
+    /// From the stop in progress.
     StopEnded(StopEnd),
     /// From its timer: a request is waiting.
     RequestDue,
-    /// From the look that a request asked for, with how far the request is.
+    /// From the probe that a request asked for, with the stage of the request.
     RequestProbed(Stage, Observation),
-    /// That look panicked.
+    /// That probe panicked.
     RequestLost,
-    /// A task ended that nobody waits for.
+    /// A task ended whose result does not matter.
     Done,
 }
 
@@ -80,34 +80,34 @@ pub struct Owner {
     timer: Timer,
     /// When the timer goes off, if it is set (monotonic).
     armed: Option<Duration>,
-    /// The thorough look that the timer asked for is under way.
+    /// The thorough probe that the timer asked for is in progress.
     inquiring: bool,
     known: KnownNames,
-    /// Tells the start under way that something changed: it looks whether its session and permission are still there.
+    /// Wakes the start in progress, so that it checks its session and permission again.
     pulse: Arc<Notify>,
     state_since: Now,
-    /// What was told of its last end.
+    /// The last reported end of its session; cleared when a later probe shows it alive.
     last_death: Option<Death>,
     /// When it was last seen alive.
     seen_alive: Option<Timestamp>,
-    /// The work on its hook, as last seen, for a polecat.
+    /// For a polecat: the work on its hook when last probed.
     hook: Option<String>,
-    /// The request it is at.
+    /// The request in progress.
     attending: Option<Request>,
-    /// The last start could not be made.
+    /// Whether the last start failed before it made a session.
     start_failed: bool,
-    /// The last end that was confirmed to be one.
+    /// The last confirmed end.
     last_end: Option<End>,
-    /// How it is, for people, and since when.
+    /// Its state for people, and since when.
     phase: (Phase, Timestamp),
-    /// It has told something of its agent's history.
+    /// Whether it has added anything to its agent's history.
     has_reported: bool,
-    /// Why it must be left as it is although it lives, as last seen.
+    /// Why it must be left alone although it lives, as of the last probe.
     left_alone: Option<Denial>,
 }
 
 impl Owner {
-    /// An owner that has not looked yet; its tasks' events go to `post`.
+    /// An owner that has not probed yet; its tasks' events go to `post`.
     pub fn new(deps: Arc<Deps>, spec: AgentSpec, post: ReplyTo<OwnerEvent>) -> Self {
         let state_since = deps.now();
         let (history, before, seen_alive) = deps.records.resume(&spec.identity);
@@ -142,7 +142,7 @@ impl Owner {
         };
         owner.take_over_history(state_since);
         if owner.state() != &State::Unseen {
-            // What an earlier owner waited for is gone with it.
+            // The timers of an earlier owner ended with it.
             owner.probe_again(AFTER_A_CRASH);
         }
         owner
@@ -153,7 +153,7 @@ impl Owner {
         &self.spec
     }
 
-    /// Where it is in its life.
+    /// The state of its lifecycle.
     pub fn state(&self) -> &State {
         self.lifecycle.state()
     }
@@ -168,34 +168,34 @@ impl Owner {
         self.seen_alive
     }
 
-    /// How long it has been where it is in its life.
+    /// How long its lifecycle has been in this state.
     pub fn in_state_for(&self, now: Now) -> Duration {
         now.since(self.state_since)
     }
 
-    /// Why the last look told nothing; `None` when it told something.
+    /// Why the last probe was inconclusive; `None` when it was not.
     pub fn doubt(&self) -> Option<&str> {
         self.lifecycle.doubt()
     }
 
-    /// Whether its last start could not be made, so that what it waits for, if it waits, is another try.
+    /// Whether its last start failed, so that a wait, if there is one, is for another try.
     pub fn start_failed(&self) -> bool {
         self.start_failed
     }
 
-    /// How long its next restart still has to wait, and a moment more; `None` when it has not to.
+    /// How long its next restart still has to wait, plus 1 ms; `None` when it need not wait.
     pub fn backoff_left(&self, now: Now) -> Option<Duration> {
         let until = self.lifecycle.history().backoff_until?;
         let left = Duration::try_from(until.duration_since(now.wall)).ok()?;
         (!left.is_zero()).then(|| left + Duration::from_millis(1))
     }
 
-    /// A look at the agent as a scan shows it, to be run as a task. With `None` it looks afresh.
+    /// A probe based on this scan, or on a fresh reading for `None`; to be run as a task.
     pub fn probe(&self, scan: Option<Arc<Scan>>) -> impl Future<Output = Observation> + Send + 'static {
         self.observe(How { scan, ..How::default() })
     }
 
-    /// A look that brings along what is known of the agent's work.
+    /// A probe with the work of the agent already known.
     pub fn probe_knowing(
         &self,
         assignment: Assignment,
@@ -215,7 +215,7 @@ impl Owner {
         async move { observe::observe(&deps, &spec, how, &known).await }
     }
 
-    /// Something in its session ended: it is looked at, at once.
+    /// Something in its session ended: probes at once.
     pub fn died(&mut self, death: Death) {
         self.wake_start();
         let alive_there = matches!(self.state(), State::Alive { session, .. } if session.id == death.id);
@@ -224,7 +224,7 @@ impl Owner {
             let reported = reason::reported_by(Some((death.sign, death.exit)));
             tracing::info!(%agent, session, reason = "end_reported", "end reported: {reported}");
         }
-        // What tells of the end in the moment in which it happens tells that it lived until then.
+        // A sign that comes at the moment of the end also shows that the agent lived until then.
         if alive_there && death.sign != Sign::Scan {
             self.seen_alive = self.seen_alive.max(Some(death.noticed.wall));
         }
@@ -234,25 +234,25 @@ impl Owner {
         }
     }
 
-    /// Looks afresh, at once.
+    /// Probes at once, with a fresh reading.
     fn glance(&mut self) {
         let probe = self.probe(None);
         self.work.spawn(async move { OwnerEvent::SeenInPassing(probe.await) }, OwnerEvent::Done);
     }
 
-    /// Something may have happened: a start under way looks whether it may go on.
+    /// Something may have changed: a start in progress checks whether it may continue.
     pub fn wake_start(&self) {
         self.pulse.notify_waiters();
     }
 
-    /// A scan that shows nothing new of one that lives: it lived when that was made.
+    /// Takes a scan. When it shows nothing new of a live agent, the agent was alive at the time of the scan.
     pub fn scanned(&mut self, scan: &Scan) {
         if self.is_alive() && scan.sessions.is_ok() && !self.is_news(scan) {
             self.seen_alive = Some(scan.begun.wall);
         }
     }
 
-    /// Whether a scan shows anything that is not known already, so that a full look is worth its files.
+    /// Whether a scan shows anything new, so that a full probe is worth reading its files.
     pub fn is_news(&self, scan: &Scan) -> bool {
         match (self.state(), &scan.sessions) {
             (State::Starting { .. }, _) => false,
@@ -266,7 +266,7 @@ impl Owner {
         }
     }
 
-    /// Takes what a task or timer of its own told.
+    /// Handles the event of one of its tasks or timers.
     pub fn handle(&mut self, event: OwnerEvent) {
         match event {
             OwnerEvent::TimerDue(generation) if self.timer.is_latest(generation) => self.inquire(),
@@ -280,7 +280,7 @@ impl Owner {
             }
             OwnerEvent::SeenInPassing(seen) => self.apply(Event::Seen(seen)),
             OwnerEvent::StartEnded(end) => {
-                // What was told of its end while it was being started may have come too late for the start.
+                // An end reported during the start may have come too late for the start to notice.
                 let told_of = match &end {
                     StartEnd::Up { session, .. } => self.death_of(&session.id).is_some(),
                     _ => false,
@@ -295,7 +295,7 @@ impl Owner {
                 }
             }
             OwnerEvent::StopEnded(end) => {
-                // What it came to was told, and an unclear one put off.
+                // The result was reported, and an unclear stop is tried again later.
                 let unclear = matches!(end, StopEnd::Unclear(_));
                 self.apply(Event::StopEnded(end));
                 if !unclear {
@@ -312,20 +312,20 @@ impl Owner {
         }
     }
 
-    /// The restart state may have been changed from outside.
+    /// Takes the restart state again, which may have been changed from outside.
     pub fn recall(&mut self) {
         let history = self.deps.records.restarts(&self.spec.identity);
         self.apply(Event::Remembered(history));
     }
 
-    /// Whatever keeps this agent, or all, from being started at once is to be over.
+    /// Ends whatever delays the start of this agent; `None` means every agent.
     pub fn clear_backoff(&mut self, whose: Option<&Identity>) {
         if whose.is_none_or(|identity| *identity == self.spec.identity) {
             self.apply(Event::Cleared);
         }
     }
 
-    /// Takes one event through the lifecycle and begins what it decides.
+    /// Passes one event through the lifecycle and starts what it decides.
     pub fn apply(&mut self, event: Event) {
         let settings = self.deps.settings();
         let now = self.deps.now();
@@ -339,7 +339,7 @@ impl Owner {
             self.note(seen);
         }
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
-            return; // the thorough look under way says more than that
+            return; // the thorough probe in progress will say more
         }
         let step = self.lifecycle.apply(
             event,
@@ -372,7 +372,7 @@ impl Owner {
         }
         match self.state() {
             State::Absent { why: NotStarted::StartFailed } => {}
-            // Whoever started it, it runs; or nobody wants it to start any more.
+            // It runs, or nothing wants it to start any more.
             State::Alive { .. } | State::Absent { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));
             }
@@ -392,7 +392,7 @@ impl Owner {
         }
     }
 
-    /// It ran before this owner knew of it.
+    /// Prepares an agent that ran before this owner knew of it.
     fn adopt(&mut self) {
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         let adopted = async move {
@@ -402,7 +402,8 @@ impl Owner {
         self.work.spawn(adopted, OwnerEvent::Done);
     }
 
-    /// Sets the timer for the next thorough look. One that is set is only brought forward, and a look under way is awaited.
+    /// Sets the timer for the next thorough probe. A timer that is set is only brought forward, and a probe in
+    /// progress is awaited.
     fn probe_again(&mut self, after: Duration) {
         let at = self.deps.now().mono + after;
         if self.inquiring || self.armed.is_some_and(|armed| armed <= at) {
@@ -422,18 +423,18 @@ impl Owner {
         );
     }
 
-    /// What an observation tells beside what the lifecycle makes of it.
+    /// Notes what an observation says beyond what the lifecycle uses.
     fn note(&mut self, seen: &Observation) {
         if let Assignment::Hooked { hook } = &seen.assignment {
             self.hook = Some(hook.clone());
         }
         self.note_permission(seen);
-        // It lives on after that end: of a later one it says nothing, nor when that was noticed.
+        // The agent survived that end. The report says nothing about a later end, nor when that was noticed.
         let lives = matches!(seen.presence, Presence::Alive(_) | Presence::Starting(_));
         self.last_death.take_if(|death| lives && death.noticed.mono <= seen.begun.mono);
     }
 
-    /// What a probe shows.
+    /// The status of the agent.
     pub fn snapshot(&self) -> AgentStatus {
         let (mut state, since) = self.phase;
         let mut why = Why::of(&self.lifecycle);

@@ -1,9 +1,9 @@
 //! Permission: may anything be started, nudged or ended here, now?
 //!
-//! The operational gate and the switches in one answer: the emergency stop, a running `gt down`, the rig parked or docked, the
-//! patrol disabled, the deacon paused, another agent of the same session name. What could not be read is unknown, and unknown
-//! permits nothing. It is evaluated for each decision and again right before each act, as the files belong to others. It must not
-//! act.
+//! One answer from the operational gate and the switches: the emergency stop, a running `gt down`, the rig parked or
+//! docked, the patrol disabled, the deacon paused, another agent of the same session name. What could not be read is
+//! unknown, and unknown permits nothing. It is evaluated for each decision and again right before each act, as other
+//! programs write these files. It must not act.
 
 use std::{io, path::Path};
 
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// One thing that may stand in the way.
+/// One possible obstacle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Obstacle {
     None,
@@ -34,7 +34,7 @@ enum Obstacle {
     Unknown(String),
 }
 
-/// The answer to all of them: a denial beats an unknown, an unknown beats nothing.
+/// Combines obstacles: a denial beats an unknown, an unknown beats nothing.
 fn combine(obstacles: impl IntoIterator<Item = Obstacle>) -> Permission {
     let mut unknown = None;
     for obstacle in obstacles {
@@ -47,7 +47,7 @@ fn combine(obstacles: impl IntoIterator<Item = Obstacle>) -> Permission {
     unknown.map_or(Permission::Allowed, Permission::Unknown)
 }
 
-/// Asks everything that may stand in the way of this agent.
+/// Checks every possible obstacle for this agent.
 pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
     let switch = switch(&deps.settings().patrols, spec);
     if let Obstacle::Denied(why) = switch {
@@ -72,7 +72,7 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
     combine(obstacles)
 }
 
-/// What Gas Town wrote down about a witness or refinery.
+/// The word in the state file of a witness or refinery; other agents have none.
 pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
     let (true, Some(rig)) = (spec.has_state_file(), spec.identity.rig()) else {
         return StateFile::Silent;
@@ -100,7 +100,7 @@ async fn present(deps: &Deps, key: &str, path: &Path, what: Denial) -> Obstacle 
     known(deps, key, path, deps.files.exists(path).await.map(|there| there.then_some(what)))
 }
 
-/// While somebody else holds it, `gt down` is taking the town down; that the file is there alone means nothing.
+/// While another process holds the lock, `gt down` is stopping the town; the file alone means nothing.
 async fn shutdown_lock(deps: &Deps) -> Obstacle {
     let path = deps.paths.shutdown_lock();
     let held = match deps.files.probe_lock(&path).await {
@@ -111,8 +111,8 @@ async fn shutdown_lock(deps: &Deps) -> Obstacle {
     known(deps, "gate/shutdown_lock", &path, held)
 }
 
-/// What stands in the way by this path, if anything does. A path that cannot be examined is a problem of its own: as long as
-/// it lasts nothing is started.
+/// The obstacle at this path, if there is one. A path that cannot be read is also noted as a problem: nothing is
+/// started while that lasts.
 fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>) -> Obstacle {
     match denied {
         Ok(denied) => {
@@ -134,7 +134,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
     let path = deps.paths.wisp(rig);
     let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
     let key = format!("rig/{rig}/wisp");
-    // Where there is no such directory, no rig of this town was ever parked: nothing can be lost.
+    // Without that directory no rig of this town was ever parked, so a missing file hides nothing.
     let ever_parked = matches!(reading, Reading::Missing)
         && deps.files.exists(&deps.paths.wisp_dir()).await.unwrap_or_default();
     match (reading.problem(), wisp::warning(&reading, rig.as_str(), ever_parked)) {
@@ -155,7 +155,7 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
     }
 }
 
-/// An unreadable pause file could say "paused": unknown.
+/// A pause file that cannot be read could say "paused": unknown.
 async fn pause(deps: &Deps) -> Obstacle {
     let path = deps.paths.deacon_paused();
     let key = "deacon/paused";

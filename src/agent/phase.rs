@@ -32,8 +32,8 @@ pub enum Phase {
     Held,
     /// It was restarted too often, and will be tried again later.
     CrashLoop,
-    /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, `gt down` at
-    /// work, patrol switched off, another agent of its session's name.
+    /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, running `gt
+    /// down`, patrol switched off, another agent of its session's name.
     Paused,
     /// It does not run and is not needed.
     Absent,
@@ -58,8 +58,8 @@ impl Phase {
         }
     }
 
-    /// How the agent of this lifecycle is. What the supervisor is doing about one that ended does not become unknown
-    /// because it cannot be seen for a while; whether one lives, or still does not, does.
+    /// The phase of this lifecycle. An agent that is being confirmed, started or held keeps its phase when it cannot
+    /// be seen for a while; one that is alive or absent becomes unknown.
     pub(crate) fn of(lifecycle: &Lifecycle) -> Phase {
         match lifecycle.state() {
             State::Unseen => Phase::Unknown,
@@ -82,12 +82,12 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Why it is so, where there is a reason: what could not be found out comes first.
+/// The reason for a phase, if there is one; what could not be found out comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
-    /// For machines.
+    /// The code, for machines.
     pub code: &'static str,
-    /// For people.
+    /// The text, for people.
     pub text: String,
 }
 
@@ -96,7 +96,7 @@ impl Why {
         Some(Why { code, text: text.into() })
     }
 
-    /// Why the agent of this lifecycle is as it is.
+    /// The reason for the phase of this lifecycle.
     pub(crate) fn of(lifecycle: &Lifecycle) -> Option<Self> {
         if let Some(doubt) = lifecycle.doubt() {
             return match lifecycle.state() {
@@ -164,8 +164,8 @@ impl fmt::Display for WaitsFor {
     }
 }
 
-/// When it is tried again by itself, at the earliest: the end of a wait, of a hold or of a crash loop's time; else what its
-/// restarts leave of a backoff. `None` when nothing but itself has to happen first, or when only somebody else can end it.
+/// The earliest time at which it is tried again by itself: the end of a wait, of a hold or of a crash loop; else the
+/// end of its backoff. `None` when something else has to happen first.
 pub fn next_try(lifecycle: &Lifecycle, now: Timestamp) -> Option<Timestamp> {
     match until(lifecycle.state()) {
         Some(until) => Some(until),
@@ -173,7 +173,7 @@ pub fn next_try(lifecycle: &Lifecycle, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// The end of the time that a state lasts by itself.
+/// When this state ends by itself.
 pub fn until(state: &State) -> Option<Timestamp> {
     match state {
         State::Waiting { until, .. } | State::Held { until, .. } => Some(*until),

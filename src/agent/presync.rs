@@ -1,7 +1,7 @@
 //! Pre-sync: brings a worktree up to date before its agent is restarted.
 //!
-//! Whatever fails is logged and passed over: the agent starts in any case. Uncommitted work is never touched, nor is what
-//! somebody has begun and not finished (a rebase, a merge, a bisect); only a rebase of our own is given up.
+//! A step that fails is logged and skipped: the agent starts in any case. Uncommitted work is never touched, nor is
+//! an unfinished operation (a rebase, a merge, a bisect); only a rebase of our own is aborted.
 
 use std::{path::Path, time::Duration};
 
@@ -18,20 +18,21 @@ use crate::{
     town::{reading::Reading, rig_config},
 };
 
-/// The limit of `git fetch` and `git pull`.
+/// The time limit of `git fetch` and `git pull`.
 const REMOTE_LIMIT: Duration = Duration::from_secs(120);
 
-/// git begins the text of each step it notes in a reflog with the value of this variable.
+/// The variable whose value git writes before the text of each step in a reflog.
 const REFLOG_ACTION: &str = "GIT_REFLOG_ACTION";
 
-/// Whether this agent's place is brought up to date before a restart: as its role bead says, else if it is a worktree.
+/// Whether this agent's directory is brought up to date before a restart: as its role bead says, else when it is a
+/// worktree.
 pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
     let own = deps.starts.role_beads.of(&spec.identity, deps.paths.root());
     own.needs_pre_sync.unwrap_or_else(|| place::is_worktree(spec.identity.role()))
 }
 
-/// Fetches, pulls with rebase when nothing is uncommitted, and lets `bd` sync. Nothing of it is done where it is not known
-/// that this is the agent's own worktree with nothing in progress.
+/// Fetches, pulls with rebase when nothing is uncommitted, and runs `bd sync`. Does nothing unless this is known to
+/// be the agent's own worktree with no operation in progress.
 pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     let skipped = |why: &str| {
         tracing::warn!(agent = %spec.identity, "worktree not updated before the restart: {why}");
@@ -49,10 +50,10 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
             return; // `bd` commits and pulls too
         }
     }
-    // Not beside another `bd` of its rig; one that hangs holds its turn no longer than its own limit.
+    // It takes turns with other runs of `bd` in its rig; one that hangs holds its turn no longer than its own limit.
     let database = deps.database_of_prefix(&spec.prefix);
     match bd::run(deps, &["sync"], &[database].into(), directory).await {
-        // Told already, once for everything `bd` is needed for.
+        // Reported already, once for all uses of `bd`.
         Ok(_) | Err(CommandError::NotFound { .. }) => {}
         Err(error) => tracing::warn!(agent = %spec.identity, "before its restart: {error}"),
     }
@@ -80,7 +81,7 @@ async fn fetch_and_pull(
         tracing::info!(agent = %spec.identity, "has uncommitted changes, fetched but not pulled");
         return Ok(());
     }
-    // Asked again, as fetching may have taken minutes.
+    // Checked again, as fetching may have taken minutes.
     nothing_in_progress(worktree, directory).await?;
     let branch = default_branch(deps, spec).await;
     let mark = format!("gastown-supervisor before the restart of {} at {}", spec.identity, deps.now().wall);
@@ -99,8 +100,8 @@ async fn fetch_and_pull(
     }
 }
 
-/// A rebase of ours that stopped halfway must not be what the agent wakes up in. Somebody else's, begun in the same moment,
-/// is left alone: HEAD must have been moved last by our own pull, as its reflog says.
+/// Aborts a rebase of ours that stopped halfway, so that the agent does not start in it. A rebase that somebody else
+/// began at the same time is left alone: the last move of HEAD must be our own pull's, by its reflog.
 async fn give_up_our_rebase(worktree: &Worktree<'_>, mark: &str) -> Result<(), String> {
     let failed = |error: CommandError| error.to_string();
     let Some(what) = worktree.in_progress().await? else { return Ok(()) };
@@ -121,7 +122,7 @@ async fn default_branch(deps: &Deps, spec: &AgentSpec) -> String {
         Reading::Good(branch) => branch,
         Reading::Missing => rig_config::DEFAULT_BRANCH.to_owned(),
         Reading::Bad(problem) => {
-            // Read at restarts only, so it is told at each: as a lasting problem it would outlive its cure.
+            // Read at restarts only, so it is logged at each: a lasting problem would outlive its correction.
             tracing::warn!(agent = %spec.identity, "before its restart: {problem}");
             rig_config::DEFAULT_BRANCH.to_owned()
         }

@@ -1,7 +1,7 @@
 //! Programs: reads a town's agent settings and finds the program of an agent, through the ports.
 //!
-//! The choice itself is made by [`resolve`](super::program::resolve()); here are only the four files and `PATH`. What is
-//! wrong with a file is reported once per change, and the rest of it is used.
+//! [`resolve`](super::program::resolve()) makes the choice; here are only the four files and `PATH`. An error in a
+//! file is reported once per change, and the rest of the file is used.
 
 use std::{
     borrow::Borrow,
@@ -24,13 +24,13 @@ use crate::{
     town::{identity::Identity, reading::Reading},
 };
 
-/// The settings files that were last found broken, and the agents whose program was not the one asked for: what is to be read
-/// again until it is well. Clones share it.
+/// The settings files that were broken when last read, and the agents that got another program than the configured
+/// one. Probes read them again until they are correct. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct InDoubt(Arc<Mutex<(BTreeSet<PathBuf>, BTreeSet<Identity>)>>);
 
 impl InDoubt {
-    /// Whether the program of this agent may be another than the one known, as soon as somebody corrects what is wrong.
+    /// Whether the program of this agent may change as soon as somebody corrects a file.
     pub fn is_program_of(&self, identity: &Identity) -> bool {
         let (files, agents) = &*self.0.lock();
         !files.is_empty() || agents.contains(identity)
@@ -57,7 +57,7 @@ fn set<T: Ord + Borrow<Q>, Q: Ord + ToOwned<Owned = T> + ?Sized>(
     }
 }
 
-/// The program of this agent, by the files as they are now and its role bead as it was last read. Its command is the path at
+/// The program of this agent, by the files as they are now and its role bead as last read. Its command is the path at
 /// which it was found.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     let paths = &deps.paths;
@@ -84,8 +84,8 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     resolution
 }
 
-/// An agent that is started with a command of its role bead's runs under other names, and needs nothing on `PATH` that we
-/// could know of.
+/// Adjusts the result for an agent with a start command in its role bead: it runs under other names, and needs
+/// nothing on `PATH` that we could know of.
 fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Resolution) {
     let Some(command) = deps.starts.role_beads.of(&spec.identity, deps.paths.root()).start_command else {
         return;
@@ -99,8 +99,8 @@ fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Reso
     resolution.on_path = true;
 }
 
-/// `PATH` can only be asked asynchronously, and the rule asks in the middle: what it asked about is looked up, and it is
-/// run again until it asks nothing new.
+/// Runs the rule, which asks about `PATH` synchronously, while only ports can answer: the commands it asked about are
+/// located, and it runs again until it asks about no new one.
 async fn resolve_with_path(
     deps: &Deps,
     spec: &AgentSpec,
@@ -120,7 +120,7 @@ async fn resolve_with_path(
             (resolution, asked.into_inner())
         };
         if asked.is_empty() {
-            // What was found is what is run, whatever another `PATH` would find.
+            // The path that was found is run, whatever another `PATH` would find.
             if let Some(Some(path)) = known.get(&resolution.program.command) {
                 resolution.program.command = path.to_string_lossy().into_owned();
             }

@@ -1,9 +1,9 @@
-//! Questions: whether an agent's screen waits for a choice or a key of somebody, and how the known ones are answered. Pure.
+//! Questions: whether an agent's screen waits for a choice or a key, and how to answer the known questions. Pure.
 //!
-//! A key pressed at a question chooses something: Enter the option under the cursor, Escape often the end of the program. So
-//! a menu is never taken for a prompt, and an answer is given by where the cursor is seen to be, one step at a time. The
-//! texts are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1 to 0.33. What an agent *says* about
-//! menus is no question: a menu is the last thing on its screen, with no prompt below it.
+//! A key pressed at a question chooses something: Enter the option under the cursor, Escape often the end of the
+//! program. So a menu is never taken for a prompt, and an answer moves the cursor one step at a time and reads its
+//! position after each. The texts are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1 to 0.33.
+//! What an agent *says* about menus is no question: a menu is the last thing on its screen, with no prompt below it.
 
 use std::sync::LazyLock;
 
@@ -11,13 +11,13 @@ use regex::Regex;
 
 use crate::{sessions::Key, town::settings::Questions};
 
-/// So many of the last lines that are not blank may hold the line that says which key goes on.
+/// The line that names the key to continue is within this many of the last lines that are not blank.
 const FOOTER: usize = 5;
 
-/// So many lines may lie between two options of a menu: descriptions, wrapped lines.
+/// At most this many lines lie between two options of a menu: descriptions, wrapped lines.
 const BETWEEN: usize = 4;
 
-/// So far above the options what is asked is looked for.
+/// The question is within this many lines above the options.
 const ABOVE: usize = 20;
 
 /// The longest title, in characters.
@@ -26,20 +26,20 @@ const TITLE: usize = 120;
 /// A question on a screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// What is asked, for people: one line of the screen.
+    /// The question, for people: one line of the screen.
     pub title: String,
-    /// Which of the known questions it is, if it is one.
+    /// Which known question it is; `None` for others.
     pub known: Option<Known>,
-    /// Its options, where they could be made out.
+    /// Its options; `None` when they could not be parsed.
     pub menu: Option<Menu>,
 }
 
 /// The options of a question, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Menu {
-    /// Their texts, without number.
+    /// The texts of the options, without numbers.
     pub options: Vec<String>,
-    /// Where the cursor is.
+    /// The index of the option under the cursor.
     pub cursor: usize,
 }
 
@@ -48,13 +48,13 @@ pub struct Menu {
 pub enum Known {
     /// Claude warns of its mode without permissions: accepted.
     BypassPermissions,
-    /// A newer version of the program is there: skipped.
+    /// A newer version of the program exists: skipped.
     Update,
     /// Whether the directory it was started in is trusted: yes.
     TrustFolder,
 }
 
-/// The question that a screen shows, if it shows one.
+/// The question on a screen, if there is one.
 pub fn shown(screen: &[String]) -> Option<Question> {
     let lines: Vec<Line> = screen.iter().map(|line| Line::of(line)).collect();
     let pointer = lines.iter().rposition(|line| line.pointer.is_some());
@@ -73,7 +73,7 @@ pub fn shown(screen: &[String]) -> Option<Question> {
     Some(Question { title: title.unwrap_or_default().chars().take(TITLE).collect(), known, menu })
 }
 
-/// Which option of a question is to be chosen; `None` when it is not to be answered.
+/// The index of the option to choose; `None` when the question is not to be answered.
 pub fn answer(question: &Question, allowed: &Questions) -> Option<usize> {
     let menu = question.menu.as_ref()?;
     let (allowed, wanted): (bool, &[&str]) = match question.known? {
@@ -84,7 +84,7 @@ pub fn answer(question: &Question, allowed: &Questions) -> Option<usize> {
     allowed.then(|| option(menu, wanted)).flatten()
 }
 
-/// The key that brings the cursor nearer to an option, or chooses it when it is there.
+/// The key that moves the cursor towards an option, or chooses it when the cursor is there.
 pub fn next_key(menu: &Menu, target: usize) -> Key {
     match target.cmp(&menu.cursor) {
         std::cmp::Ordering::Less => Key::Up,
@@ -96,7 +96,7 @@ pub fn next_key(menu: &Menu, target: usize) -> Key {
 const ACCEPT: &[&str] = &["yes, i accept"];
 const SKIP: &[&str] = &["skip"];
 const TRUST: &[&str] = &["yes", "trust folder"];
-/// What a trust question offers for a no; the permission dialog of a tool offers something else.
+/// How a trust question words its "no"; the permission dialog of a tool words it differently.
 const DISTRUST: &[&str] = &["no, exit", "no, quit", "don't trust"];
 
 fn option(menu: &Menu, wanted: &[&str]) -> Option<usize> {
@@ -131,13 +131,13 @@ fn known(above: &[&str], menu: &Menu) -> Option<Known> {
 
 /// One line of a screen, without its frame.
 struct Line {
-    /// Its text, single spaces between words, with what points at it.
+    /// Its text, with single spaces between words, including a cursor.
     text: String,
-    /// What follows a cursor at its beginning.
+    /// The text after a cursor at its start.
     pointer: Option<String>,
-    /// The number of the option it is, and its text.
+    /// The number and text of the option in this line.
     option: Option<(u32, String)>,
-    /// The column in which its text begins, behind a cursor.
+    /// The column in which its text begins, after a cursor.
     column: usize,
 }
 
@@ -146,7 +146,7 @@ impl Line {
         let frame = |c: char| c.is_whitespace() || ('\u{2500}'..='\u{259f}').contains(&c);
         let framed = raw.trim().starts_with(['│', '┃', '║', '|']);
         let bare = raw.trim_matches(frame);
-        // In a frame only: outside of one this is how agents begin what they say.
+        // Only in a frame: outside of one, agents begin their messages with these characters.
         let points = |c: char| matches!(c, '❯' | '›' | '>') || framed && matches!(c, '●' | '▶');
         let rest = bare.strip_prefix(points).filter(|rest| rest.is_empty() || rest.starts_with(frame));
         let text = rest.unwrap_or(bare).trim_start_matches(frame);
@@ -167,28 +167,28 @@ fn words(text: &str) -> String {
 
 static OPTION: LazyLock<Regex> = LazyLock::new(|| constant(r"^(\d{1,2})[.)] (\S.*)$"));
 
-/// The keys that go on, as the last lines of a question name them. Working agents say "esc to interrupt", Gemini's "(esc to
-/// cancel, 5s)".
+/// The keys to continue with, as the last lines of a question name them. Working agents say "esc to interrupt",
+/// Gemini's "(esc to cancel, 5s)".
 static KEYS: LazyLock<Regex> = LazyLock::new(|| {
     constant(
         r"(?i)\b(?:press|hit|use) (?:enter|return|any key)\b|\benter to (?:confirm|select|continue|submit)\b|\besc(?:ape)? to (?:cancel|exit|go back|close|reject)(?:[^,\w]|$)|[\[(]y(?:es)?/no?[\])] ?:?$",
     )
 });
 
-/// A constant pattern, which the tests compile.
+/// Compiles a constant pattern; the tests compile them all.
 #[allow(clippy::expect_used, reason = "constants that the tests compile")]
 fn constant(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a pattern that the tests compile")
 }
 
-/// The line that says which key goes on: one of the last, below whatever prompt or cursor there is.
+/// The line that names the key to continue: one of the last, below any prompt or cursor.
 fn footer(lines: &[Line], pointer: Option<usize>) -> Option<usize> {
     let last = (0..lines.len()).rev().filter(|at| !lines[*at].text.is_empty()).take(FOOTER);
     last.take_while(|at| pointer.is_none_or(|pointer| *at > pointer))
         .find(|at| KEYS.is_match(&lines[*at].text))
 }
 
-/// The menu whose cursor is in this line, and where it begins: numbered options around it, or a yes and a no.
+/// The menu whose cursor is in this line, and its first line: numbered options around it, or a yes and a no.
 fn menu(lines: &[Line], at: usize) -> Option<(Menu, usize)> {
     let options = match &lines[at].option {
         Some((number, _)) => numbered(lines, at, *number),
@@ -235,7 +235,7 @@ fn numbered(lines: &[Line], at: usize, number: u32) -> Vec<usize> {
     options
 }
 
-/// The lines right around this one that begin in the same column.
+/// The lines directly around this one that begin in the same column.
 fn aligned(lines: &[Line], at: usize) -> Vec<usize> {
     let fits = |here: &usize| !lines[*here].text.is_empty() && lines[*here].column == lines[at].column;
     let mut options: Vec<usize> = (0..at).rev().take_while(fits).collect();
@@ -245,7 +245,7 @@ fn aligned(lines: &[Line], at: usize) -> Vec<usize> {
     options
 }
 
-/// What is asked: the last line above the options that ends in a question mark, else the first of the block.
+/// The question: the last line above the options that ends in a question mark, else the first line of the block.
 fn title<'a>(above: &[&'a str]) -> Option<&'a str> {
     let asks = above.iter().rev().find(|line| line.ends_with('?'));
     let warns = above.iter().find(|line| line.starts_with("WARNING") || line.contains("pdate available"));

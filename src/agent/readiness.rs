@@ -1,7 +1,7 @@
 //! Readiness: what an agent's screen says about taking input.
 //!
-//! Judged as Gas Town 0.2.6 to 0.3 does (`internal/tmux/tmux.go`, `WaitForRuntimeReady`). A screen may show that an
-//! agent is ready; it must never be read as a sign that one is dead.
+//! It judges as Gas Town 0.2.6 to 0.3 does (`internal/tmux/tmux.go`, `WaitForRuntimeReady`). A screen may show that
+//! an agent is ready; it must never be used as a sign that one is dead.
 
 /// Whether one of the last 10 lines of a screen shows one of these prompts: trimmed, with no-break spaces taken for
 /// spaces, it begins with the prompt, or equals the trimmed prompt (tmux strips trailing blanks).
@@ -18,8 +18,8 @@ pub fn shows_prompt(screen: &[String], prompts: &[String]) -> bool {
     })
 }
 
-/// Whether Escape is wanted before Enter, and harmless: the last lines show that the program's editor is in vim's insert mode,
-/// and no line says that work is in progress, which Escape would cancel.
+/// Whether Escape is needed before Enter, and harmless: the last lines show that the program's editor is in vim's
+/// insert mode, and no line says that work is in progress, which Escape would cancel.
 pub fn wants_escape(screen: &[String]) -> bool {
     let lines: Vec<String> = screen.iter().map(|line| plain(line).to_lowercase()).collect();
     let written = lines.iter().filter(|line| !line.trim().is_empty());

@@ -1,8 +1,7 @@
-//! Reasons: everything that can happen to an agent, each with a code for machines. How they read is in `wording`.
+//! Reasons: everything that can happen to an agent, each with a code for machines. `wording` has their texts.
 //!
-//! The [`lifecycle`](super::lifecycle) gives a list of them with each step, in order. Log, history, `status`, the event log
-//! and mails are renderings of that list. A reason carries the data of what happened and no sentence of its own; nothing may
-//! be decided by how one reads.
+//! The [`lifecycle`](super::lifecycle) gives a list of them with each step, in order. Log, history, `status`, the event
+//! log and mails are renderings of that list. A reason carries data and no text; nothing may be decided by its text.
 
 use std::time::Duration;
 
@@ -37,13 +36,13 @@ pub enum Reason {
     StartedByOthers,
     /// Somebody else started it although it was held; the hold ends with that.
     HoldEndedByStart,
-    /// Its start was given up, and it runs all the same.
+    /// Its start was given up, but it runs.
     RunsAfterGivenUp,
-    /// It could not be observed for a while, and is as it was.
+    /// It could not be observed for a while, and is unchanged.
     ObservedAgain,
     /// It could not be observed (`out_of_sight`), or what was observed could not be judged.
     Unclear {
-        /// Whether not even that it runs could be found out.
+        /// Whether it could not even be found out if it runs.
         out_of_sight: bool,
         /// Why.
         why: String,
@@ -57,36 +56,36 @@ pub enum Reason {
         /// How long the confirmation takes.
         confirm: Duration,
     },
-    /// The confirmation waits.
+    /// The confirmation waits for something.
     Unconfirmed {
         /// What is missing.
         what: Missing,
         /// What the confirmation waits for.
         until: HeldUp,
     },
-    /// The confirmation waited long enough for this command.
+    /// The confirmation has waited the longest allowed time for this command.
     OperationOverdue(String),
-    /// It died: nobody meant it to end.
+    /// It died: nobody intended its end.
     Died(Box<DeathReport>),
     /// It ended at a usage limit or at a question; tried again after this time.
     OwnEnd(Own, Duration),
-    /// Somebody stopped it by hand: how that is known, and for how long it is left alone.
+    /// Somebody stopped it by hand: how that is known, and for how long it is held.
     StoppedByHand(String, Duration),
-    /// The time for which it was left alone after a stop by hand is over.
+    /// Its hold after a stop by hand is over.
     HoldOver(HoldOver),
     /// It does not run and is not started.
     NotStarted(NotStarted),
-    /// Its n-th restart waits for this time.
+    /// Its n-th restart waits until this time.
     Backoff(u32, Timestamp),
-    /// After a mass death restarts are paced; its turn comes after this time.
+    /// Restarts are paced after a mass death; its turn comes after this time.
     Paced(Duration),
     /// It was restarted too often.
     CrashLoop(CrashLoop),
-    /// It lives and makes no progress.
+    /// It lives but makes no progress.
     Stuck {
         /// What shows it.
         why: String,
-        /// What is done.
+        /// What the supervisor does about it.
         done: Stuck,
     },
     /// A start begins.
@@ -105,17 +104,17 @@ pub enum Reason {
     },
     /// A start found it running.
     FoundRunning,
-    /// A start found a session that somebody has just made, without an agent in it yet.
+    /// A start found a session that somebody has just created, without an agent in it yet.
     SessionTaken,
     /// A start was given up; what runs is left running.
     StartGivenUp(String),
-    /// No agent came up.
+    /// No agent came up during a start.
     StartFailed(String),
-    /// A start could not be made, and is tried again.
+    /// A start failed, and is tried again.
     StartPostponed(String),
     /// The session ended during the start.
     EndedWhileStarting,
-    /// It runs only when it is needed, and is needed now.
+    /// It runs only when needed, and is needed now.
     Needed(String),
     /// Its backoff was cleared by hand.
     BackoffCleared,
@@ -123,48 +122,48 @@ pub enum Reason {
     RestartStateChanged,
     /// Somebody asked for a fresh start.
     RestartRequested {
-        /// Who and how.
+        /// Who asked for it, and how.
         why: String,
         /// Whether it runs and is ended first.
         runs: bool,
     },
     /// Somebody asked to stop it.
     StopRequested {
-        /// Who and how.
+        /// Who asked for it, and how.
         why: String,
         /// Whether it runs.
         runs: bool,
     },
     /// It was stopped on request.
     StoppedOnRequest,
-    /// It was stopped on request and has other work now: it is held no longer.
+    /// It was stopped on request and has other work now: the hold is over.
     HookChanged,
     /// A request was carried out, or nothing was left to do.
     RequestCarriedOut,
     /// A request must not be carried out.
     RequestRefused(Denial),
-    /// It could not be found out whether a request may be carried out: it is tried again.
+    /// Whether a request may be carried out could not be found out: it is tried again.
     RequestPostponed(String),
     /// It runs, and this forbids to touch it.
     LeftAlone(Denial),
     /// Nothing forbids to touch it any more.
     Supervised,
-    /// A start was under way when its supervisor or its actor ended.
+    /// A start was in progress when its supervisor or its actor ended.
     StartInterrupted,
 }
 
 /// What is missing of an agent that looks dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// Its session.
+    /// Its session is missing.
     Session,
-    /// Its session; another one of that name has no agent in it.
+    /// Its session is missing; another one of that name has no agent in it.
     SessionReplaced,
-    /// Its process; the session is there.
+    /// Its process is missing; the session exists.
     Agent,
 }
 
-/// What a confirmation waits for.
+/// What delays a confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldUp {
     /// The end of this command of Gas Town.
@@ -176,11 +175,11 @@ pub enum HeldUp {
 /// Why a hold is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldOver {
-    /// What forbade to start it is gone.
+    /// What forbade its start is gone.
     Operational,
     /// Its state file says `running` again.
     SaysRunning,
-    /// The time is over.
+    /// Its time is over.
     TimeOver,
 }
 
@@ -198,42 +197,42 @@ pub enum Stuck {
 /// A crash loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrashLoop {
-    /// The restarts that were made.
+    /// The number of restarts so far.
     pub restarts: u32,
     /// When the next trial is due.
     pub until: Timestamp,
-    /// The window of the restarts, where the crash loop has just begun.
+    /// The window of the restarts, when the crash loop has just begun.
     pub began: Option<Duration>,
 }
 
 /// A death.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeathReport {
-    /// Which session it had; `None` when it was never seen alive, so that nobody knows when it ended.
+    /// The incarnation of its session; `None` when it was never seen alive, so that its time of death is unknown.
     pub session: Option<SessionKey>,
     /// When it was noticed.
     pub noticed: Now,
-    /// What is known of why it ended.
+    /// What is known of the cause.
     pub cause: Cause,
-    /// The work on its hook, for those that have one.
+    /// The work on its hook, if it has one.
     pub hook: Option<String>,
-    /// The command of Gas Town that may have ended it on its way: it is restarted without an alert.
+    /// The command of Gas Town that may have ended it in passing: it is restarted without an alert.
     pub by_command: Option<String>,
 }
 
 /// What is known of why an agent ended. Its [`Display`](std::fmt::Display) is what events and mails say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The tmux server ended, and everything in it.
+    /// The tmux server ended, with everything in it.
     TmuxServerDied,
-    /// It exited, with this status as a shell reports it (128 and the signal's number), where that is known.
+    /// It exited with this status, as a shell reports it (128 plus the signal's number), when known.
     Crashed(Option<i32>),
-    /// Its process is gone; the session is there.
+    /// Its process is gone; the session exists.
     AgentMissing,
 }
 
 impl Cause {
-    /// What is known from the report of an end, and from what is left.
+    /// The cause, from the report of an end and from what is left.
     pub fn of(death: Option<&Death>, session_is_left: bool) -> Self {
         match death {
             Some(death) if death.with_server => Cause::TmuxServerDied,

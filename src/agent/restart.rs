@@ -1,9 +1,9 @@
 //! The restart policy: whether an agent that ended may be started again now, later, or not by itself any more.
 //!
-//! Plain arithmetic over an agent's [`RestartHistory`], the moment and the policy, after the model of OTP's
-//! `supervisor`. The first restart comes at once, further ones after a delay that doubles; too many within a window are
-//! a crash loop, which is held and tried again later — never given up for good. An agent that lived long starts afresh.
-//! Nothing here may read a clock or a file; the jitter is handed in.
+//! Plain arithmetic over an agent's [`RestartHistory`], the time and the policy, modelled on OTP's `supervisor`. The
+//! first restart comes at once, further ones after a delay that doubles. Too many within a window are a crash loop,
+//! which is held and tried again later, never given up. A long life clears the history. Nothing here may read a clock
+//! or a file; the jitter is passed in.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub const ALIVE_AGAIN: Duration = Duration::from_secs(5);
 /// The fraction of a delay that jitter may add.
 const JITTER: f64 = 0.1;
 
-/// The restart history of one agent; kept in `daemon/restart_state.json`, so it survives the supervisor.
+/// The restart history of one agent, stored in `daemon/restart_state.json`, so that it survives the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RestartHistory {
     /// Time of its last restart.
@@ -84,7 +84,7 @@ pub fn after_death(
 /// Only a delay or hold that is still in its history applies.
 pub fn without_death(history: &RestartHistory, now: Timestamp, policy: &Policy) -> Verdict {
     if let Some(since) = history.crash_loop_since {
-        // A time ahead comes from a clock that was set back; the hold must still end some day.
+        // A later time comes from a clock that was set back; the hold must still end.
         let trial_at = later(since.min(now), policy.retry_crash_loop_after);
         return if trial_at <= now { Verdict::Trial } else { Verdict::CrashLoop { trial_at, news: false } };
     }
@@ -94,7 +94,7 @@ pub fn without_death(history: &RestartHistory, now: Timestamp, policy: &Policy) 
     }
 }
 
-/// An agent is alive but must be replaced: when may it be restarted? A pending decision stays.
+/// An agent is alive but must be replaced: when may it be restarted? A pending decision stays in force.
 pub fn to_replace(
     history: &mut RestartHistory,
     now: Timestamp,
@@ -125,7 +125,7 @@ pub fn lived(history: &mut RestartHistory, now: Timestamp, lived: Duration, poli
         begin_afresh(history);
     } else if lived >= ALIVE_AGAIN && history.crash_loop_since.is_some_and(|since| born(now, lived) >= since)
     {
-        // Younger than the crash loop and alive again: the trial start held.
+        // Its life began after the crash loop and has lasted: the trial start succeeded.
         history.crash_loop_since = None;
         history.recent.clear();
     }
@@ -137,7 +137,7 @@ pub fn asked_for(history: &mut RestartHistory) {
     begin_afresh(history);
 }
 
-/// It was stable: keeps only the time of its last restart.
+/// It was stable: clears everything except the time of its last restart.
 fn begin_afresh(history: &mut RestartHistory) {
     *history = RestartHistory { last_restart: history.last_restart, ..RestartHistory::default() };
 }
@@ -165,7 +165,7 @@ fn within(then: Timestamp, now: Timestamp, window: Duration) -> bool {
     then <= now && later(then, window) > now
 }
 
-/// A time and a duration added; the end of time when there is no such time.
+/// The sum of a time and a duration; the maximum when it overflows.
 pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -186,7 +186,7 @@ mod tests {
         Duration::from_secs(n)
     }
 
-    /// Dies again and again, each time `lived` seconds after it was started; says when each start came.
+    /// Lets it die repeatedly, each time `lived` seconds after its start; returns the times of the starts.
     fn starts(lived: u64, deaths: usize, policy: &Policy) -> (Vec<i64>, Vec<Verdict>) {
         let mut history = RestartHistory::default();
         let (mut now, mut starts, mut verdicts) = (0i64, Vec::new(), Vec::new());
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_trial_is_held_as_long_again_and_not_told_again() {
+    fn a_failed_trial_is_held_as_long_again_and_not_reported_again() {
         let policy = Policy::default();
         let mut history = RestartHistory { crash_loop_since: Some(at(0)), ..Default::default() };
         restarted(&mut history, at(1800), &policy);

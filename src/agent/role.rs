@@ -1,7 +1,7 @@
-//! A role: what one kind of agent gets beside what every agent gets, as a value that its actor asks.
+//! A role: what one kind of agent does beyond every other agent, as a value with hooks that its actor calls.
 //!
-//! Every method has a default, which is what a witness, a refinery, a crew member and the mayor get. A role must not start,
-//! type to or end an agent: that is the [`Owner`]'s.
+//! Every method has a default, which witness, refinery, crew member and mayor use. A role must not start, type to or
+//! end an agent: only the [`Owner`] does.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -10,11 +10,11 @@ use futures::future::BoxFuture;
 use super::{actor::Agent, confirmation::Observation, lifecycle::StartEnd, owner::Owner};
 use crate::{deps::Deps, ledger::snapshot::AgentSnapshot, sessions::scan::Scan};
 
-/// What a role's own tasks return; only the role knows which type that is.
+/// The result of a role's own task; only the role knows its type.
 pub struct RoleEvent(pub Box<dyn Any + Send>);
 
 impl RoleEvent {
-    /// An event of the role's own type.
+    /// Wraps an event of the role's own type.
     pub fn new(event: impl Any + Send) -> Self {
         RoleEvent(Box::new(event))
     }
@@ -44,10 +44,10 @@ pub enum Occasion<'a> {
 
 /// The hooks of a role.
 pub trait Role: Send + 'static {
-    /// Its actor was made, for the first time or after a crash.
+    /// Called when its actor was created, for the first time or after a crash.
     fn begin(&mut self, _: &mut Agent) {}
 
-    /// Whether the agent is probed now.
+    /// Whether to probe the agent now.
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
             Occasion::Heartbeat(_) => true,
@@ -56,7 +56,7 @@ pub trait Role: Send + 'static {
         }
     }
 
-    /// What else is read with each probe; at a heartbeat, with its scan.
+    /// Reads more with each probe; at a heartbeat its scan is given.
     fn observe(
         &self,
         _: &Arc<Deps>,
@@ -65,15 +65,15 @@ pub trait Role: Send + 'static {
         None
     }
 
-    /// The agent was probed, and its owner has taken that in; with what was read beside it.
+    /// The agent was probed, and its owner has applied the observation; `_more` is what [`observe`](Self::observe) read.
     fn observed(&mut self, _: &mut Agent, _: &Observation, _more: Option<RoleEvent>) {}
 
-    /// A start of its owner's ended. Returns whether the agent is probed now.
+    /// A start of its owner ended. Returns whether to probe the agent now.
     fn start_ended(&mut self, _: &mut Agent, _: &StartEnd) -> bool {
         false
     }
 
-    /// The deacon is held from now on, or not any more.
+    /// The deacon's hold began or ended.
     fn deacon_held(&mut self, _: bool) {}
 
     /// The settings or files of the town changed.
@@ -92,7 +92,7 @@ pub trait Role: Send + 'static {
     fn handled(&mut self, _: &mut Agent) {}
 }
 
-/// The role of an agent that gets nothing beside what every agent gets.
+/// The role of an agent that needs no hooks.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain;
 

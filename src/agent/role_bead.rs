@@ -1,8 +1,8 @@
-//! Role beads: what the town's ledger says about starting agents of a role, over and above the built-in ways.
+//! Role beads: what the town's ledger says about starting agents of a role, beyond the built-in ways.
 //!
-//! Each role may have a bead, `hq-<role>-role` or, before Gas Town 0.2.6, `gt-<role>-role`, with the label `gt:role`, whose
-//! [`description`] says it; [`overrides`] makes it out for one agent. They are read ahead and kept: a start never waits for
-//! `bd`, and what cannot be read changes nothing.
+//! Each role may have a bead, `hq-<role>-role` or, before Gas Town 0.2.6, `gt-<role>-role`, with the label `gt:role`.
+//! [`description`] parses its text; [`overrides`] applies it to one agent. Role beads are read ahead and cached: a
+//! start never waits for `bd`, and what cannot be read changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -20,14 +20,14 @@ pub mod overrides;
 /// The label a role bead has.
 const LABEL: &str = "gt:role";
 
-/// Begins the keys of the problems there are with role beads.
+/// The prefix of the problem keys about role beads.
 const PROBLEM: &str = "role-beads";
 
 const ROLES: [Role; 7] =
     [Role::Mayor, Role::Deacon, Role::Boot, Role::Witness, Role::Refinery, Role::Polecat, Role::Crew];
 
-/// Reads the beads of all roles ahead and keeps what they say. May take as long as `bd` does. When they cannot be
-/// read, what was read before stays; that is reported as long as it lasts, and so is what is wrong in one of them.
+/// Reads the beads of all roles ahead and stores what they say. May take as long as `bd` does. When they cannot be
+/// read, the previous values stay. That is reported while it lasts, and so is an error in one of them.
 pub async fn read(deps: &Deps) {
     let ids: Vec<String> = ROLES.into_iter().flat_map(ids).collect();
     let found = match beads::all(ahead::read(deps, &ids).await) {
@@ -59,12 +59,12 @@ pub async fn read(deps: &Deps) {
     deps.starts.role_beads.replace(deps, known).await;
 }
 
-/// The ids a role's bead may have, the first that is there counts.
+/// The possible ids of a role's bead; the first that exists counts.
 fn ids(role: Role) -> [String; 2] {
     ["hq", "gt"].map(|prefix| format!("{prefix}-{role}-role"))
 }
 
-/// What the beads say about one role, and what is wrong with it.
+/// What the beads say about one role, and the errors in that.
 fn of_role(role: Role, naming: Naming, found: &[Bead]) -> (Option<Known>, Vec<String>) {
     let ids = ids(role);
     let mut open = ids.iter().filter_map(|id| found.iter().find(|bead| bead.id == *id && !bead.is_closed()));

@@ -1,8 +1,8 @@
-//! Start: the one way an agent is started, from the first probe to the first instruction.
+//! Start: the only way to start an agent, from the first probe to the first instruction.
 //!
-//! A step that fails after the session was created is logged and skipped. Whether to start at all is checked again right before
-//! it happens. A start is given up when its session ends or its permission is withdrawn; what runs is left running. It must not
-//! decide what a failed start means: that is the [`lifecycle`](super::lifecycle)'s part.
+//! A step that fails after the session was created is logged and skipped. Whether to start at all is checked again
+//! right before it happens. A start is given up when its session ends or its permission is withdrawn; what runs is
+//! left running. It must not decide what a failed start means: the [`lifecycle`](super::lifecycle) does.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -35,15 +35,15 @@ use crate::{
 mod cannot_run;
 mod coming_up;
 
-/// What `bd` said about a polecat's work is asked again when it is older than this by the time its session is made.
+/// A polecat's work is read from `bd` again when it is older than this by the time its session is created.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
 
-/// One start under way.
+/// One start in progress.
 struct Start<'a> {
     deps: &'a Deps,
     spec: &'a AgentSpec,
     order: &'a StartOrder,
-    /// Moves when something may have happened to the session.
+    /// Notified when something may have happened to the session.
     pulse: &'a Notify,
     seen_alive: Option<Timestamp>,
 }
@@ -51,7 +51,8 @@ struct Start<'a> {
 /// A step that ends the start.
 type Step<T> = Result<T, StartEnd>;
 
-/// Starts an agent, last seen alive then. Takes from a few milliseconds to some minutes; may be dropped at any point.
+/// Starts an agent that was last seen alive at `seen_alive`. Takes from a few milliseconds to some minutes; may be
+/// dropped at any point.
 pub async fn start(
     deps: &Deps,
     spec: &AgentSpec,
@@ -73,12 +74,12 @@ impl Start<'_> {
         let program = self.program().await?;
         self.clear_the_way().await?;
         let directory = workplace::find(self.deps, self.spec).await?;
-        // A polecat is only ever started because it crashed, whether that was seen or not.
+        // A polecat is only started because it crashed, whether or not that was seen.
         let role = self.spec.identity.role();
         let fresh = matches!(self.order.attempt, Attempt::Fresh | Attempt::HoldOver);
         let again = !fresh || role == Role::Polecat;
         if again && presync::is_wanted(self.deps, self.spec) {
-            // A remote may take minutes; nobody else is to wait for it.
+            // A remote may take minutes, and other starts must not wait for it.
             drop(slot);
             presync::presync(self.deps, self.spec, &directory).await;
             slot = self.slot().await;
@@ -127,12 +128,13 @@ impl Start<'_> {
         }
     }
 
-    /// A start that nobody asked for makes way for what somebody asked for.
+    /// Whether a request waits and this start is not one: requests go first.
     fn must_make_way(&self) -> bool {
         self.order.attempt != Attempt::Asked && self.deps.requests.next(&self.spec.identity).is_some()
     }
 
-    /// Its work was read right before it was ordered; waiting for a place or a remote may have taken minutes since.
+    /// Reads its work again: it was read right before the start was ordered, and waiting for a slot or a remote may
+    /// have taken minutes since.
     async fn still_wanted(&self, ordered: crate::clock::Now) -> Step<()> {
         let asked = self.order.attempt == Attempt::Asked;
         let fresh = self.deps.now().since(ordered) < WORK_IS_FRESH;
@@ -146,7 +148,7 @@ impl Start<'_> {
         }
     }
 
-    /// Step 1: somebody there already? A zombie is ended, and so is exactly the agent that is to be replaced.
+    /// Step 1: checks for an existing agent. Ends a zombie, and the one agent that is to be replaced.
     async fn clear_the_way(&self) -> Step<()> {
         let key = match observe::probe_session(self.deps, self.spec).await {
             Presence::Absent => return self.runs_nowhere_else().await,
@@ -164,7 +166,7 @@ impl Start<'_> {
                 if session.is_none_or(|session| session.has_lost_sight()) {
                     self.runs_nowhere_else().await?;
                 }
-                self.permitted().await?; // once more, as the look may have taken a while
+                self.permitted().await?; // once more, as the probe may have taken a while
                 tracing::info!(agent = %self.spec.identity, "ending the leftover session {}", self.spec.session);
                 key
             }
@@ -180,19 +182,19 @@ impl Start<'_> {
         }
     }
 
-    /// Nothing of it is in a pane: it may run where no pane shows it.
+    /// Checks that it does not run where no pane shows it.
     async fn runs_nowhere_else(&self) -> Step<()> {
         let found = elsewhere::why_not(self.deps, self.spec, elsewhere::JUST_SEARCHED).await;
         found.map_or(Ok(()), |why| Err(StartEnd::Unclear(why)))
     }
 
-    /// The reason for ending a live agent must hold to the last moment.
+    /// The reason to end a live agent must hold until right before its end.
     async fn still_to_be_replaced(&self, key: &SessionKey, alive: bool) -> Step<()> {
         match &self.order.replace {
             Some(Replacement { session, because, why }) if session == key => {
-                // What runs is left running when that is not allowed, or the heartbeat moved or cannot be read.
+                // The agent is left running when its end is not allowed, or the heartbeat moved or cannot be read.
                 let left = |why| StartEnd::Left { session: key.clone(), why };
-                // What could not be started again is not ended.
+                // An agent that could not be started again is not ended.
                 if let Err(StartEnd::Impossible(why) | StartEnd::Unclear(why)) =
                     workplace::find(self.deps, self.spec).await
                 {
@@ -251,19 +253,19 @@ impl Start<'_> {
         }
     }
 
-    /// Step 3.
+    /// Step 3: creates the session.
     async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
         let identity = &self.spec.identity;
         let own = self.deps.starts.role_beads.of(identity, self.deps.paths.root());
         let mut environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
         if let Some(path) = self.deps.commands.search_path() {
-            // Where its program was found, and not where the tmux server would look.
+            // The `PATH` on which its program was found, and not the tmux server's.
             environment.entry("PATH".to_owned()).or_insert(path);
         }
         let unset = environment::to_unset(&environment);
         let command =
             command_line::command_line(identity.role(), program, &unset, own.start_command.as_deref());
-        // Boot ends by itself, and nobody waits for it.
+        // Boot ends by itself, and its exit status is not needed.
         let keep_exit = identity.role() != Role::Boot;
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
@@ -274,7 +276,7 @@ impl Start<'_> {
                 Ok(session)
             }
             Err(SessionsError::Duplicate(_)) => {
-                // Somebody else was faster: not a failure.
+                // Another process was faster: not a failure.
                 match observe::probe_session(self.deps, self.spec).await {
                     Presence::Alive(key) => Err(StartEnd::Found(key)),
                     Presence::Starting(_) => Err(StartEnd::Taken),
@@ -299,7 +301,7 @@ impl Start<'_> {
         let before = match self.deps.files.read(&path).await {
             Ok(before) => Some(before),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            // What is in it is not known: it must not be lost.
+            // It is unknown what the session holds: it must not be lost.
             Err(error) => {
                 return self
                     .passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
@@ -311,7 +313,7 @@ impl Start<'_> {
         }
     }
 
-    /// Step 4: how it looks to the people who attach to it.
+    /// Step 4: sets the session's appearance for people who attach to it.
     async fn dress(&self) {
         let options = appearance::options(&self.spec.identity, &self.spec.session);
         if let Err(error) = self.deps.sessions.set_options(&self.spec.session, &options).await {

@@ -1,7 +1,7 @@
-//! Start slots: how many starts may be on their way to an agent's first process at once, and whose turn is next.
+//! Start slots: how many starts may wait for an agent's first process at once, and which start is next.
 //!
-//! What the town depends on goes first: a deacon does not wait behind fifty polecats. Nobody holds a slot while waiting for
-//! something else than the agent's process.
+//! Agents that the town depends on go first: a deacon does not wait behind fifty polecats. A start holds a slot only
+//! while it waits for the agent's process.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,24 +10,24 @@ use tokio::sync::oneshot;
 
 use crate::town::identity::Role;
 
-/// The slots, a part of what [starts](super::starts) share.
+/// The slots; a part of what [starts](super::starts) share.
 #[derive(Debug, Clone, Default)]
 pub struct StartSlots(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// `start.max_concurrent` as it was last told.
+    /// `start.max_concurrent`, as of the last `acquire`.
     limit: usize,
     taken: usize,
     waiting: BTreeMap<Place, oneshot::Sender<Slot>>,
     arrived: u64,
 }
 
-/// A place in the queue: by the role's priority, then what somebody asked for, then by arrival.
+/// A place in the queue: by the role's priority, then requested starts, then by arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place(u8, bool, u64);
 
-/// One start may be made as long as this is held.
+/// Permission for one start, until it is dropped.
 #[derive(Debug)]
 pub struct Slot(Option<StartSlots>);
 
@@ -41,8 +41,8 @@ impl Drop for Slot {
 }
 
 impl StartSlots {
-    /// Waits for one of `limit` slots (`start.max_concurrent`); it is freed when what is returned is dropped. A lower limit
-    /// than before takes nothing away from those who hold one. `asked`: somebody asked for this start.
+    /// Waits for one of `limit` slots (`start.max_concurrent`); dropping the returned value frees it. A lower limit
+    /// than before takes no slot away. `asked`: whether somebody asked for this start.
     pub async fn acquire(&self, limit: usize, role: Role, asked: bool) -> Slot {
         let (sender, slot) = oneshot::channel();
         {
@@ -53,11 +53,11 @@ impl StartSlots {
             inner.waiting.insert(place, sender);
         }
         self.hand_out();
-        // The sender is only dropped when it has sent.
+        // The sender is dropped only after sending.
         slot.await.unwrap_or(Slot(None))
     }
 
-    /// Gives what is free to those whose turn it is; who does not wait any more is passed over.
+    /// Gives the free slots to the next in the queue; skips those that do not wait any more.
     fn hand_out(&self) {
         loop {
             let sender = {
@@ -77,7 +77,7 @@ impl StartSlots {
     }
 }
 
-/// The lower, the earlier.
+/// Lower numbers come first.
 fn priority(role: Role) -> u8 {
     match role {
         Role::Deacon | Role::Boot | Role::Mayor => 0,
@@ -149,7 +149,7 @@ mod tests {
         }
         drop(gone);
         drop(held);
-        drop(got); // it was given one, and never looked
+        drop(got); // it was given one, and never polled again
         assert!(last.now_or_never().is_some());
         assert!(ask(&slots, 1, Role::Polecat, false).now_or_never().is_some(), "and gave it back");
         assert_eq!(slots.0.lock().taken, 0);

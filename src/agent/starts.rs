@@ -1,7 +1,7 @@
-//! Starts: what the starts of all agents share, so that they do not get into each other's way.
+//! Starts: what the starts of all agents share, so that they do not interfere with each other.
 //!
-//! Whose turn it is to be started ([`start_slots`](super::start_slots)), who may type into which session now, so that two texts
-//! never interleave, and which tmux server has this town's key bindings, so that they are bound once for each.
+//! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
+//! texts never interleave, and which tmux server has this town's key bindings, so that each server gets them once.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::{town::identity::Role, turns::Turns};
 
-/// What starts share; survives the crash of any actor, clones share it.
+/// What starts share; it survives the crash of any actor, and clones share it.
 #[derive(Debug, Clone)]
 pub struct Starts {
     /// What role beads last said about starting agents.
     pub role_beads: RoleBeads,
-    /// The last search for agents out of sight: nothing is started that runs elsewhere.
+    /// The last search for agents out of sight: an agent that runs elsewhere is not started.
     pub(super) elsewhere: Elsewhere,
-    /// Which settings that name an agent's program are to be read again.
+    /// The settings files and agents whose program must be determined again.
     pub(super) in_doubt: InDoubt,
     slots: StartSlots,
     typing: Turns<String>,
@@ -37,7 +37,7 @@ struct Bindings {
 }
 
 impl Starts {
-    /// Nothing was started yet; files are in `directory`.
+    /// The state before the first start; files are in `directory`.
     pub fn new(directory: PathBuf) -> Self {
         Starts {
             role_beads: RoleBeads::new(directory),
@@ -49,17 +49,18 @@ impl Starts {
         }
     }
 
-    /// Waits for its turn, as [`StartSlots::acquire`] says.
+    /// Waits for a start slot, see [`StartSlots::acquire`].
     pub async fn slot(&self, limit: usize, role: Role, asked: bool) -> Slot {
         self.slots.acquire(limit, role, asked).await
     }
 
-    /// Waits until nobody else types into this session, first come first served.
+    /// Waits for the turn to type into this session, first come first served.
     pub async fn turn_to_type(&self, session: &str) -> OwnedMutexGuard<()> {
         self.typing.take(session.to_owned()).await
     }
 
-    /// The rigs' bead prefixes, which begin session names in one naming scheme. New ones are bound at the next start.
+    /// Sets the rigs' bead prefixes, which begin session names in one naming scheme. New ones are bound at the next
+    /// start.
     pub fn set_prefixes(&self, prefixes: Vec<String>) {
         let mut bindings = self.bindings.lock();
         if bindings.prefixes != prefixes {
@@ -73,7 +74,7 @@ impl Starts {
         (bindings.bound_on != Some(server)).then(|| bindings.prefixes.clone())
     }
 
-    /// This incarnation of the server has them now.
+    /// Notes that this incarnation of the server has the bindings.
     pub fn bound_on(&self, server: u64) {
         self.bindings.lock().bound_on = Some(server);
     }

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::deps::Deps;
 
-/// Ends an agent. Takes up to `kill.grace` and a moment more; may be dropped at any point.
+/// Ends an agent. Takes little longer than `kill.grace`; may be dropped at any point.
 pub async fn stop(deps: &Deps, spec: &AgentSpec, order: &StopOrder) -> StopEnd {
-    // That the disk cannot be written is reported there; a stop that was asked for is carried out all the same.
+    // `save` reports a disk that cannot be written; a requested stop is carried out all the same.
     deps.records.save(deps).await;
     match permission::ask(deps, spec).await {
         Permission::Allowed => {}

@@ -1,5 +1,5 @@
-//! Waits: an agent that ended for a reason of its own — a usage limit, a question — is tried again later, also by the next
-//! supervisor.
+//! Waits: an agent that ended for a reason of its own (a usage limit, a question) is tried again later, also by the
+//! next supervisor.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Line", into = "Line")]
 pub struct Wait {
-    /// When.
+    /// When it is tried again.
     pub until: Timestamp,
     /// Why it ended.
     pub own: Own,
 }
 
-/// An agent's own reason to end: no crash, and nobody's command.
+/// An agent's own reason to end: no crash, and no command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Own {
@@ -22,7 +22,7 @@ pub enum Own {
     UsageLimit(String),
     /// It waited at a question with this title: the answer, or the lack of one, ended it.
     Question(String),
-    /// As an earlier version noted it, for people.
+    /// A text for people, which is all that version 0.1 stored.
     Unspecified(String),
 }
 
@@ -37,7 +37,7 @@ impl Own {
     }
 }
 
-/// A wait in the file. `why` is for people, and all that version 0.1 wrote.
+/// A wait in the file. `why` is for people, and is all that version 0.1 wrote.
 #[derive(Serialize, Deserialize)]
 struct Line {
     until: Timestamp,

@@ -1,7 +1,7 @@
-//! Workplace: finds the directory an agent is started in, and makes it where that is ours to do.
+//! Workplace: finds the directory an agent is started in, and creates it where that is our job.
 //!
-//! [`place`] says which directories may be meant; here is which of them exists. A polecat's must be a git worktree of its own:
-//! elsewhere its git would act on a repository of somebody else.
+//! [`place`] lists the possible directories; this module finds which of them exists. A polecat's must be a git
+//! worktree of its own: elsewhere its git would act on somebody else's repository.
 
 use std::{
     io,
@@ -21,8 +21,8 @@ use crate::{
     town::identity::{Identity, Role},
 };
 
-/// The directory — the role bead's, where that names one — or how the start ends without one: a question that could not be
-/// answered is not the same as an answer.
+/// The directory (the role bead's, when that names one), or how the start ends without one. A question that could not
+/// be answered is not the same as a "no".
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     let directory = directory(deps, spec).await?;
     if spec.identity.role() == Role::Polecat {
@@ -84,7 +84,7 @@ fn unclear(deps: &Deps, path: &Path, error: &io::Error) -> StartEnd {
     StartEnd::Unclear(format!("{}: {error}", terminal::path(deps.paths.shown(path))))
 }
 
-/// A directory may be there all the same, without a repository.
+/// The end of a start for want of a worktree. A directory may exist all the same, without a repository.
 async fn without_worktree(deps: &Deps, directories: &[PathBuf]) -> StartEnd {
     for directory in directories {
         match deps.files.is_dir(directory).await {
@@ -99,10 +99,10 @@ async fn without_worktree(deps: &Deps, directories: &[PathBuf]) -> StartEnd {
     StartEnd::Impossible(NO_WORKTREE.to_owned())
 }
 
-/// What the problem of an agent that works elsewhere than in its own worktree is called.
+/// The key of the problem of an agent that works elsewhere than in its own worktree.
 const FALLBACK: &str = "worktree";
 
-/// Its own worktree, where it may be started in another directory for want of it. A polecat never is.
+/// Its own worktree, when it may start in another directory for want of it. A polecat never may.
 fn own_worktree(role: Role, candidates: &[PathBuf]) -> Option<&Path> {
     match candidates {
         [own, _, ..] if place::is_worktree(role) && role != Role::Polecat => Some(own),
@@ -110,7 +110,7 @@ fn own_worktree(role: Role, candidates: &[PathBuf]) -> Option<&Path> {
     }
 }
 
-/// Working in a clone of somebody else's is a problem as long as it lasts.
+/// Notes a problem while the agent works in somebody else's clone.
 fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[PathBuf]) {
     let key = spec.problem_key(FALLBACK);
     let Some(own) = own_worktree(spec.identity.role(), candidates).filter(|own| *own != taken) else {
@@ -124,7 +124,7 @@ fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[Path
     );
 }
 
-/// Looks whether an agent that may have been started elsewhere has its own worktree again.
+/// Checks whether an agent that may have been started elsewhere has its own worktree again.
 pub async fn find_own(deps: &Deps, spec: &AgentSpec) {
     let candidates = place::candidates(&spec.identity, &deps.paths);
     if let Some(own) = own_worktree(spec.identity.role(), &candidates)

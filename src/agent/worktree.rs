@@ -1,8 +1,8 @@
 //! Worktree: git in an agent's own worktree, and never in a repository around it.
 //!
-//! A directory without a repository of its own is part of whatever repository contains it, often the whole town. So git is
-//! asked which directory it takes for the top of the worktree before anything else, and is kept from looking above it
-//! ever after. What is in progress there is asked of git too: a linked worktree keeps its state elsewhere.
+//! A directory without a repository of its own is part of the repository that contains it, often the whole town's. So
+//! git is asked first for the top of its worktree, and cannot search above it afterwards. Git is also asked for
+//! operations in progress: a linked worktree stores its state elsewhere.
 
 use std::{
     ffi::OsStr,
@@ -17,10 +17,10 @@ use crate::{
     terminal,
 };
 
-/// Keeps git from looking for a repository in these directories and above.
+/// The variable that keeps git from searching these directories and above for a repository.
 const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
-/// What git keeps in a worktree's own git directory while something is in progress, and what that is called.
+/// The files in a worktree's own git directory while an operation is in progress, and the name of the operation.
 const IN_PROGRESS: [(&str, &str); 5] = [
     ("rebase-merge", "a rebase"),
     ("rebase-apply", "a rebase or `git am`"),
@@ -29,18 +29,18 @@ const IN_PROGRESS: [(&str, &str); 5] = [
     ("BISECT_LOG", "a bisect"),
 ];
 
-/// The same as references, which a repository may keep elsewhere than in files; each is on a line.
+/// The same as references, which a repository may store elsewhere than in files; one on each line.
 const REFERENCES: &str = "MERGE_HEAD\nCHERRY_PICK_HEAD\nREVERT_HEAD\n";
 
 /// A directory that is known to be the top of a git worktree.
 #[derive(Debug)]
 pub struct Worktree<'a> {
     ports: &'a Ports,
-    /// Without symbolic links.
+    /// The top, without symbolic links.
     directory: PathBuf,
 }
 
-/// Why there is none.
+/// Why a directory is not a worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoWorktree {
     /// The directory is not the top of a worktree.
@@ -73,7 +73,8 @@ impl<'a> Worktree<'a> {
         }
     }
 
-    /// What somebody has begun and not finished here; nothing may be pulled meanwhile. An error says that it is not known.
+    /// The unfinished operation in this worktree, if any; nothing may be pulled meanwhile. An error when that is not
+    /// known.
     pub async fn in_progress(&self) -> Result<Option<&'static str>, String> {
         let failed = |error: CommandError| error.to_string();
         let paths = IN_PROGRESS.iter().flat_map(|(path, _)| ["--git-path", path]);
@@ -103,7 +104,7 @@ impl<'a> Worktree<'a> {
         }
     }
 
-    /// Runs git here.
+    /// Runs git in this worktree.
     pub async fn run(&self, command: Run<'_>) -> Result<Printed, CommandError> {
         let settings = self.ports.settings();
         let mut environment = settings.env.clone();
@@ -123,7 +124,7 @@ impl<'a> Worktree<'a> {
             .await
     }
 
-    /// Runs a git command that asks nobody else.
+    /// Runs a git command that contacts no remote.
     pub async fn git(&self, words: &[&str]) -> Result<Printed, CommandError> {
         self.run(self.local(words)).await
     }
@@ -136,17 +137,17 @@ impl<'a> Worktree<'a> {
 /// One run of git.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    /// What it is to do.
+    /// The arguments.
     pub words: &'a [&'a str],
-    /// After this long it is killed.
+    /// The time limit, after which it is killed.
     pub limit: Duration,
     /// A variable of this run only.
     pub variable: Option<(&'a str, &'a str)>,
-    /// What it reads.
+    /// Its standard input.
     pub input: Option<&'a str>,
 }
 
-/// What was printed, without the newline at its end.
+/// The output without the final newline.
 fn line(printed: &[u8]) -> &[u8] {
     printed.strip_suffix(b"\n").unwrap_or(printed)
 }

@@ -25,7 +25,7 @@ pub struct ClearBackoffArguments {
     town: TownArgument,
 }
 
-/// Clears it.
+/// Clears it in the running supervisor, and prints for which agents.
 pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let agent = arguments.agent.as_deref();

@@ -25,7 +25,7 @@ pub struct DoctorArguments {
     json: bool,
 }
 
-/// Examines, prints, and says by the exit code whether something is wrong.
+/// Checks, prints the report, and returns an exit code that says whether something is wrong.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     let report = asked(async { Ok(doctor::examine(arguments.town.town.as_deref()).await?) })?;
     match arguments.json {

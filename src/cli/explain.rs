@@ -33,7 +33,7 @@ pub struct ExplainArguments {
     json: bool,
 }
 
-/// Prints it.
+/// Prints the history of the agent.
 pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let client = arguments.town.client()?;
     let asking = async { Ok(client.explain(&arguments.agent).await) };

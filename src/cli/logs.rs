@@ -1,4 +1,4 @@
-//! `logs`: the last lines of the log, and what is added to it.
+//! `logs`: the last lines of the log, and new ones as they are written.
 
 use std::{
     io::{self, StdoutLock},
@@ -41,7 +41,7 @@ pub struct LogsArguments {
     follow: bool,
 }
 
-/// Prints it. A closed output is no error.
+/// Prints the lines. A closed output is no error.
 pub fn logs(arguments: &LogsArguments) -> anyhow::Result<()> {
     let path = arguments.town.paths()?.daemon_log();
     if arguments.follow {
@@ -71,9 +71,9 @@ fn show(path: PathBuf, lines: u64, follow: bool) -> io::Result<()> {
     }
 }
 
-/// Waits for a moment, or until the output is closed; returns whether it is closed.
+/// Waits for [`POLL`], or until the output is closed; returns whether it is closed.
 fn is_gone(output: &StdoutLock<'_>) -> io::Result<bool> {
-    // Errors and hangups are told without being asked for.
+    // Errors and hangups are always reported.
     let mut outputs = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::empty())];
     match poll(&mut outputs, Some(&POLL)) {
         Ok(_) => {}
@@ -82,7 +82,7 @@ fn is_gone(output: &StdoutLock<'_>) -> io::Result<bool> {
     }
     let [told] = outputs.map(|output| output.revents());
     if told.contains(PollFlags::NVAL) {
-        // On some systems a terminal cannot be asked, and the answer comes at once.
+        // Some systems cannot poll a terminal, and return at once.
         let _ = poll(&mut [], Some(&POLL));
     }
     Ok(told.intersects(PollFlags::ERR | PollFlags::HUP))

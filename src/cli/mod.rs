@@ -1,8 +1,9 @@
-//! The command line: one file a subcommand, and what is the same for all.
+//! The command line: one file for each subcommand, and what they share.
 //!
-//! Exit codes: 0 success, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on the
-//! library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] makes 3 of it; one that has an answer without a
-//! supervisor, too, returns the code itself. The colours of the help are clap's, which respects `NO_COLOR`.
+//! Exit codes: 0 success, 1 failed, 2 wrong usage, 3 not running. A command that needs a running supervisor passes on
+//! the library's "not running" ([`RunningError`], [`ClientError`]), and [`main`] turns it into 3. A command that also
+//! has an answer without a supervisor returns the code itself. The colours of the help are clap's, which respects
+//! `NO_COLOR`.
 
 use std::{
     io::{self, Write},
@@ -63,7 +64,7 @@ enum Command {
     Doctor(doctor::DoctorArguments),
 }
 
-/// Parses the arguments, does what they say, and turns the outcome into an exit code.
+/// Parses the arguments, runs the subcommand, and turns the outcome into an exit code.
 pub fn main() -> ExitCode {
     let fine = |()| ExitCode::SUCCESS;
     let outcome = match parsed().command {
@@ -89,7 +90,8 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// The arguments. On wrong usage clap says so and exits with 2; what it repeats of them is made harmless.
+/// The arguments. On wrong usage clap reports it and the process exits with 2; what clap repeats of the arguments is
+/// escaped.
 fn parsed() -> Arguments {
     let harmless = || std::env::args_os().map(|word| terminal::one_line(&word.to_string_lossy()));
     Arguments::try_parse()
@@ -101,12 +103,12 @@ fn is_not_running(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(ClientError::NotRunning(_)))
 }
 
-/// Prints an answer, with everything escaped that a terminal would obey. A closed output is no error.
+/// Prints an answer, escaping everything that a terminal would obey. A closed output is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     written(&terminal::coloured_lines(text))
 }
 
-/// Prints an answer as JSON, which a terminal obeys no more than text.
+/// Prints an answer as JSON, escaped for a terminal as text is.
 fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
     written(&format!("{}\n", terminal::json(&serde_json::to_string_pretty(answer)?)))
 }
@@ -124,9 +126,9 @@ fn say(line: &str) -> anyhow::Result<()> {
     print(&format!("{line}\n"))
 }
 
-/// Prints a line beside the answer.
+/// Prints a line to standard error.
 fn complain(line: &str) {
-    // There is nowhere left to tell it.
+    // There is nowhere left to report this.
     let _ = writeln!(io::stderr(), "{}", terminal::lines(line));
 }
 

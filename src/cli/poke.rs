@@ -29,7 +29,7 @@ enum What {
     Lifecycle,
 }
 
-/// Pokes it.
+/// Triggers it in the running supervisor.
 pub fn poke(arguments: &PokeArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let (what, said) = match arguments.what {

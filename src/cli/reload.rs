@@ -20,7 +20,7 @@ pub struct ReloadArguments {
     town: TownArgument,
 }
 
-/// Reloads. An error is that nothing runs, what is wrong with the settings, or that what came of it is not known.
+/// Reloads. An error says that no supervisor runs, what is wrong with the settings, or that the result is unknown.
 pub fn reload(arguments: &ReloadArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let reloaded = asked(async { Ok(client.reload().await?) })?;

@@ -29,7 +29,7 @@ pub struct RestartArguments {
     wait: WaitArguments,
 }
 
-/// Restarts it. An error is why there is no new one.
+/// Restarts it. An error says why there is no new supervisor.
 pub fn restart(arguments: &RestartArguments) -> anyhow::Result<()> {
     let paths = arguments.town.paths()?;
     asked(restart_in(&paths, &arguments.wait))

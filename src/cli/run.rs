@@ -25,7 +25,7 @@ enum Format {
     Json,
 }
 
-/// Runs until a signal. An error is why it could not run.
+/// Runs until a signal. An error says why it could not run.
 pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
     let foreground = match arguments.log_format {
         Format::Human => LogFormat::Human,
@@ -33,6 +33,6 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<()> {
     };
     let foreground = (!arguments.detached).then_some(foreground);
     let options = ServeOptions { town: arguments.town.town, foreground };
-    // Its messages contain their causes; a chain would tell them twice.
+    // The messages contain their causes; a chain would repeat them.
     serve(options).map_err(anyhow::Error::msg)
 }

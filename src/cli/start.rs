@@ -13,7 +13,7 @@ use crate::{
     town::paths::TownPaths,
 };
 
-/// How long a supervisor may take to be ready.
+/// How long to wait until a supervisor is ready.
 pub const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Starts the supervisor in the background. Returns when it is ready, or reports why it is not.
@@ -27,13 +27,13 @@ pub struct StartArguments {
     timeout: Duration,
 }
 
-/// Starts it. An error is why there is none, or none that is ready.
+/// Starts it. An error says why there is none, or why it is not ready.
 pub fn start(arguments: &StartArguments) -> anyhow::Result<()> {
     let paths = arguments.town.paths()?;
     asked(start_in(&paths, arguments.timeout))
 }
 
-/// Starts one in this town and says so.
+/// Starts a supervisor in this town, and prints that.
 pub async fn start_in(paths: &TownPaths, timeout: Duration) -> anyhow::Result<()> {
     let Started { pid, complaints } = detach::start(paths, timeout).await?;
     if !complaints.is_empty() {

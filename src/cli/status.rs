@@ -33,7 +33,7 @@ pub struct StatusArguments {
     json: bool,
 }
 
-/// Prints it.
+/// Prints the status, and returns the exit code for its source.
 pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
     let client = arguments.town.client()?;
     let answer = asked(async { Ok(client.status().await) })?;
@@ -53,7 +53,7 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// How a report is shown.
+/// How to show a report.
 struct Shown {
     now: Timestamp,
     zone: TimeZone,
@@ -134,7 +134,7 @@ impl Shown {
         at.strftime(form).to_string()
     }
 
-    /// How long ago, in its two largest units.
+    /// How long ago a time was, in its two largest units.
     fn age(&self, at: Timestamp) -> String {
         let seconds = self.now.duration_since(at).as_secs().max(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -147,7 +147,7 @@ impl Shown {
     }
 }
 
-/// What of the event log could not be used, if anything.
+/// How many lines of the event log could not be used; empty when there are none.
 fn feed(report: &StatusReport) -> String {
     match report.feed["skipped"].as_u64() {
         None | Some(0) => String::new(),

@@ -15,7 +15,7 @@ use crate::{
     town::paths::TownPaths,
 };
 
-/// After this it is said what is waited for.
+/// After this time the command prints what it waits for.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Stops the supervisor and waits until it has released the town. The agents keep running. It sends SIGTERM, never SIGKILL.
@@ -32,7 +32,7 @@ pub struct StopArguments {
     wait: WaitArguments,
 }
 
-/// How long an end is waited for.
+/// How long to wait for the end.
 #[derive(Debug, Args)]
 pub struct WaitArguments {
     /// How long to wait until the running supervisor has exited
@@ -40,13 +40,13 @@ pub struct WaitArguments {
     pub timeout: Duration,
 }
 
-/// Stops it. An error is that nothing runs, or why it did not stop.
+/// Stops it. An error says that no supervisor runs, or why it did not stop.
 pub fn stop(arguments: &StopArguments) -> anyhow::Result<()> {
     let paths = arguments.town.paths()?;
     asked(stop_in(&paths, arguments.wait.timeout))
 }
 
-/// Stops the one in this town and says so.
+/// Stops the supervisor of this town, and prints that.
 pub async fn stop_in(paths: &TownPaths, limit: Duration) -> anyhow::Result<()> {
     let holder = running::find(paths).await?;
     let pid = holder.pid();

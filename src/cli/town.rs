@@ -10,7 +10,7 @@ use crate::{
     town::{paths::TownPaths, root},
 };
 
-/// Which town is meant.
+/// The option that names the town.
 #[derive(Debug, Args)]
 pub struct TownArgument {
     /// The town: a directory with mayor/town.json [default: $GT_TOWN_ROOT, $GT_ROOT, or the town around the working directory]
@@ -19,29 +19,29 @@ pub struct TownArgument {
 }
 
 impl TownArgument {
-    /// Its paths; an error says why there is no such town.
+    /// The paths of the town; an error says why there is no such town.
     pub fn paths(&self) -> anyhow::Result<TownPaths> {
-        // Its messages contain their causes; a chain would tell them twice.
+        // The messages contain their causes; a chain would repeat them.
         root::find_here(self.town.as_deref()).map_err(anyhow::Error::msg)
     }
 
-    /// Who asks its supervisor.
+    /// The client for this town's supervisor.
     pub fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(self.town.as_deref())?)
     }
 }
 
-/// Does what has to wait for others.
+/// Runs a future to its end.
 pub fn asked<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the async runtime cannot be created")?;
     let answer = runtime.block_on(question);
-    // A disk that hangs must not keep us here.
+    // A disk that hangs must not delay the end of the command.
     runtime.shutdown_background();
     answer
 }
 
-/// Whether standard output is to have no colours: it is no terminal, or `NO_COLOR` is set to anything.
+/// Whether standard output should have no colours: it is no terminal, or `NO_COLOR` is set to any value.
 pub fn plain() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stdout().is_terminal()
 }

@@ -1,18 +1,16 @@
-//! The parent-death signal: a program that runs as long as we do is signalled by the kernel when we end, even by SIGKILL.
+//! The parent-death signal: the kernel signals a long-running child when the supervisor ends, even by SIGKILL.
 //!
-//! A tmux control client that outlives its supervisor can hang `tmux kill-server`. Elsewhere than on Linux there is no such
-//! signal; there the end of its standard input makes the control client leave.
-//! The signal is sent when the *thread* that spawned the program ends: spawn it from one that lives as long as the
-//! process, never from a pool of blocking threads. The runtime has one thread, the process's first, so that whatever an
-//! actor spawns is spawned there; with a runtime of many threads this would have to be seen to.
-//! If we end before the child has asked for the signal, it is never sent: so the child then looks whose child it is, and
-//! does not become the program when it is not ours any more.
-//! What the program itself has started does not get the signal.
+//! A tmux control client that outlives its supervisor can hang `tmux kill-server`. Only Linux has this signal; elsewhere
+//! the control client exits at the end of its standard input. The signal is sent when the *thread* that spawned the
+//! program ends: spawn it from one that lives as long as the process, never from a pool of blocking threads. The runtime
+//! has one thread, the process's first, so actors spawn children there; a runtime of several threads would need another
+//! solution. If we end before the child has asked for the signal, it is never sent: so the child then checks its parent,
+//! and does not execute the program when that is not us any more. The program's own children do not get the signal.
 
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
-/// Asks for this signal to the child when the spawning thread ends.
+/// Makes the kernel send this signal to the child when the spawning thread ends.
 pub fn dies_with_us(command: &mut Command, signal: Signal) {
     dies_with(command, signal, rustix::process::getpid());
 }
@@ -36,7 +34,7 @@ fn dies_with(command: &mut Command, signal: Signal, parent: Pid) {
     unsafe { command.pre_exec(ask) };
 }
 
-/// Nothing to be had on this system.
+/// Does nothing: this system has no such signal.
 #[cfg(not(target_os = "linux"))]
 fn dies_with(_command: &mut Command, _signal: Signal, _parent: Pid) {}
 
@@ -48,11 +46,11 @@ mod tests {
 
     async fn ended(command: &mut Command) -> std::io::Result<std::process::ExitStatus> {
         let limit = std::time::Duration::from_secs(60);
-        let ended = tokio::time::timeout(limit, command.status()).await; // limited: a minute
+        let ended = tokio::time::timeout(limit, command.status()).await; // limited: one minute
         ended.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 
-    /// As seen by a child whose parent was killed before it could ask for the signal: its parent is another process.
+    /// A child whose parent was killed before it could ask for the signal has another process as its parent.
     #[tokio::test]
     async fn a_child_whose_parent_is_gone_does_not_become_the_program() {
         let mut command = Command::new("true");

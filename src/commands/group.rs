@@ -1,7 +1,7 @@
-//! The process group of a program we run: what it started goes with it.
+//! The process group of a program that the supervisor runs: its children are ended with it.
 //!
-//! A program that is killed alone leaves its own children behind. For programs that were made the leader of a group only;
-//! it must not be used for any other process.
+//! A program that is killed alone leaves its own children behind. This is only for programs that were started as the
+//! leader of a group, and must not be used for any other process.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
@@ -33,7 +33,7 @@ impl Group {
         }
     }
 
-    /// The program has ended: what it left on purpose (a daemon) may stay.
+    /// Releases the group after the program has ended: what it left on purpose (a daemon) may stay.
     pub fn let_go(&mut self) {
         self.0 = None;
     }

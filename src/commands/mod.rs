@@ -1,6 +1,6 @@
 //! Commands: the port through which other programs are run (`bd`, `gt`, `git`), each within a limit.
 //!
-//! It must not interpret what they print; that belongs to whoever asked.
+//! It must not interpret what they print; that is the caller's job.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -53,12 +53,12 @@ pub enum CommandError {
     /// The program is not installed.
     #[error("{program} is not installed or not on PATH (needed for `{line}`)")]
     NotFound {
-        /// The program looked for.
+        /// The program that was not found.
         program: String,
         /// The command line.
         line: String,
     },
-    /// It could not be started.
+    /// The operating system could not start it.
     #[error("`{line}` could not be started in {}: {reason}", terminal::path(.directory))]
     NotStarted {
         /// The command line.
@@ -87,20 +87,20 @@ pub enum CommandError {
     TimedOut {
         /// The command line.
         line: String,
-        /// The limit.
+        /// The limit it exceeded.
         limit: Duration,
     },
-    /// It printed more than we are willing to hold.
+    /// It printed more than the supervisor accepts.
     #[error("`{line}` printed more than {bytes} bytes and was killed")]
     TooMuchOutput {
         /// The command line.
         line: String,
-        /// The bound.
+        /// The most bytes accepted on one stream.
         bytes: usize,
     },
 }
 
-/// The port. Dropping the future kills the command with its process group.
+/// Runs other programs. Dropping a future kills the command with its process group.
 #[async_trait]
 pub trait Commands: Send + Sync {
     /// Runs a command to its end.
@@ -109,6 +109,6 @@ pub trait Commands: Send + Sync {
     /// Where a program is: an absolute path as given if executable, a bare name looked up on `PATH`.
     async fn locate(&self, program: &str) -> Option<PathBuf>;
 
-    /// The `PATH` bare names are looked up on, where there is one.
+    /// The `PATH` on which bare names are looked up; `None` when there is none.
     fn search_path(&self) -> Option<String>;
 }

@@ -1,6 +1,6 @@
 //! The runner: the adapter behind [`Commands`] that starts real programs.
 //!
-//! Each command leads a process group of its own, which is killed as a whole at the limit and whenever the call is
+//! Each command leads a process group of its own, which is killed as a whole at the limit or when the call is
 //! dropped. It must not interpret what a program prints.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that runs commands")]
 
@@ -29,9 +29,9 @@ use crate::{
     town::{environment, hold},
 };
 
-/// How much of each output is held.
+/// The most bytes accepted on each output.
 const MAX_OUTPUT: usize = 16 << 20;
-/// How long after the command's end its output may stay open, held by something it left behind.
+/// How long after the command's exit its output may stay open in a process it left behind.
 const AFTER_EXIT: Duration = Duration::from_millis(200);
 /// How much of stderr an error quotes, in characters.
 const STDERR_SHOWN: usize = 500;
@@ -40,22 +40,22 @@ const STDERR_SHOWN: usize = 500;
 #[derive(Debug, Clone, Default)]
 pub struct Runner {
     environment: BTreeMap<String, String>,
-    /// Where bare names were found, so that a later change of `PATH`'s directories does not change what is run.
+    /// The paths of bare names, so that a later change in `PATH`'s directories does not change which program runs.
     resolved: Arc<Mutex<BTreeMap<String, PathBuf>>>,
 }
 
 impl Runner {
-    /// A runner whose commands get these variables on top of our own environment, for instance `BD_ACTOR=daemon`.
+    /// A runner whose commands get these variables on top of our own environment, such as `BD_ACTOR=daemon`.
     pub fn new(environment: BTreeMap<String, String>) -> Self {
         Runner { environment, resolved: Arc::default() }
     }
 
-    /// The process to be, with nothing on its standard input unless the command has something for it.
+    /// Prepares the process; its standard input is empty unless the command has input.
     fn process(&self, command: &Command, line: &str) -> Result<tokio::process::Command, CommandError> {
-        // What it would do in a town that is not ours any more is done to another.
+        // When the directory belongs to another town by now, the command would act on that town.
         hold::verify().map_err(|error| self.not_started(command, line, &error))?;
         let Some(program) = self.resolve(command) else {
-            // Not even tried: a program that is not installed must not cost a process each time it would be of use.
+            // Not tried: a program that is not installed must not cost a process for each call.
             return Err(self.not_started(command, line, &ErrorKind::NotFound.into()));
         };
         let mut process = tokio::process::Command::new(program);
@@ -73,8 +73,8 @@ impl Runner {
         Ok(process)
     }
 
-    /// Looked up once; again only when it is no longer there. `None` for a bare name that is nowhere on `PATH`; a path is
-    /// left to fail by itself.
+    /// The path of the program, searched once, and again only when it no longer exists. `None` for a bare name that
+    /// is nowhere on `PATH`; a path is not checked and fails by itself.
     fn resolve(&self, command: &Command) -> Option<PathBuf> {
         let mut resolved = self.resolved.lock();
         if let Some(path) = resolved.get(&command.program).filter(|path| executable(path)) {
@@ -89,7 +89,8 @@ impl Runner {
         }
     }
 
-    /// "Not found" is what the system says of a missing program, a missing directory and a missing interpreter.
+    /// The error of a command that could not be started. The system reports "not found" for a missing program, a
+    /// missing directory and a missing interpreter.
     fn not_started(&self, command: &Command, line: &str, error: &std::io::Error) -> CommandError {
         let reason = match error.kind() {
             ErrorKind::NotFound if !command.directory.is_dir() => "the directory does not exist".to_owned(),
@@ -161,7 +162,7 @@ enum Broken {
     Io(std::io::Error),
 }
 
-/// Feeds the input, reads both outputs and waits for the end.
+/// Writes the input, reads both outputs and waits for the exit.
 async fn complete(
     child: &mut Child,
     group: &mut Group,
@@ -184,7 +185,7 @@ async fn complete(
         }
         status = &mut waiting => status.map_err(Broken::Io)?,
     };
-    // It ended, but something it started may hold its output open.
+    // It ended, but a child of it may hold its output open.
     if let Ok(closed) = timeout(AFTER_EXIT, &mut streams).await {
         closed?;
         group.let_go();
@@ -226,7 +227,7 @@ fn outcome(line: String, status: ExitStatus, printed: Printed) -> Result<Printed
     Err(CommandError::Failed { line, status: told, code, stdout: printed.stdout, stderr })
 }
 
-/// The end of standard error on one line.
+/// The end of standard error, on one line.
 fn last_words(stderr: &[u8]) -> String {
     let tail = &stderr[stderr.len().saturating_sub(4 * STDERR_SHOWN)..];
     let text = String::from_utf8_lossy(tail);

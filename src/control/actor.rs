@@ -1,7 +1,7 @@
 //! The control actor: creates the control socket and serves it.
 //!
-//! It answers nothing itself: each connection has its own task, so a hostile client delays nobody. When the socket was
-//! removed, the actor creates it again at the next heartbeat. It must not decide anything.
+//! It answers nothing itself: each connection has its own task, so a hostile client does not delay others. When the
+//! socket was removed, the actor creates it again at the next heartbeat. It must not decide anything.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -22,25 +22,25 @@ use crate::{
     tree::{housekeeping::Process, root::RootMsg},
 };
 
-/// When the socket could not be created, retry after this time.
+/// The delay before another try when the socket could not be created.
 const RETRY: Duration = Duration::from_secs(30);
-/// Where what is wrong with the socket is reported.
+/// The key of the problem with the socket.
 const PROBLEM: &str = "control/socket";
 
-/// What the control actor hears.
+/// What the control actor receives.
 #[derive(Debug)]
 pub enum ControlMsg {
-    /// From the root, at each heartbeat, and from its timer: is the socket in its place?
+    /// From the root, at each heartbeat, and from its timer: check that the socket exists.
     Check,
-    /// From its task: a new socket, or that the old one is in its place, or what is in the way.
+    /// From its task: a new socket, `None` when the old one exists, or why there is none.
     Opened(io::Result<Option<Opened>>),
 }
 
-/// The actor.
+/// The actor that answers on the control socket.
 #[derive(Debug)]
 pub struct Control;
 
-/// The control actor as a child of the root that it asks.
+/// The control actor as a child of the root.
 pub fn child(
     deps: Arc<Deps>,
     problems: OpenProblems,
@@ -55,12 +55,12 @@ pub fn child(
     })
 }
 
-/// Its state.
+/// The state of [`Control`].
 pub struct ControlState {
     deps: Arc<Deps>,
     reporter: Arc<Reporter>,
     work: Work<ControlMsg>,
-    /// The socket, and who serves it.
+    /// The socket, and the task that serves it.
     serving: Option<(Arc<Bound>, AbortHandle)>,
     checking: bool,
 }
@@ -77,7 +77,7 @@ impl Actor for Control {
     ) -> Result<ControlState, ActorProcessingErr> {
         let post: ReplyTo<ControlMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut work = Work::new(post);
-        // The root comes first: who finds the socket is answered.
+        // After the root has started: a client that finds the socket gets an answer.
         work.after(Duration::ZERO, ControlMsg::Check);
         let reporter = Arc::new(Reporter::new(deps.clone(), problems, process, root));
         Ok(ControlState { deps, reporter, work, serving: None, checking: false })

@@ -1,6 +1,6 @@
 //! Answers: the HTTP routes, and the response to each request.
 //!
-//! Every response is JSON except the `ok` of `/healthz`. Errors have one form, whoever refused: `{"error": …}`.
+//! Every response is JSON except the `ok` of `/healthz`. All errors have one form: `{"error": …}`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -32,12 +32,12 @@ use crate::{
 };
 
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
-/// The most that is repeated of a refusal that is not ours, in bytes.
+/// The most bytes repeated of a refusal that is not ours.
 const LONGEST_REFUSAL: usize = 4096;
 /// The last path segment of a command for one agent.
 const CLEAR_BACKOFF: &str = "/clear-backoff";
 
-/// What is served.
+/// All routes.
 pub fn router(reporter: Arc<Reporter>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
@@ -54,7 +54,7 @@ pub fn router(reporter: Arc<Reporter>) -> Router {
         .with_state(reporter)
 }
 
-/// What refuses a request before it reaches one of ours (a path that is no UTF-8, a body that is too long) says so as text.
+/// Converts the text of refusals that come before our routes (a path that is no UTF-8, a body that is too long) to JSON.
 async fn errors_are_json(response: Response) -> Response {
     let status = response.status();
     let (is_error, head) = (status.is_client_error() || status.is_server_error(), response.headers());
@@ -124,7 +124,7 @@ async fn clear_all(State(reporter): State<Arc<Reporter>>) -> Response {
     }
 }
 
-/// `cleared` names the agents for which there was something to clear.
+/// Clears backoffs; `cleared` in the answer names the agents that had something to clear.
 fn clear(reporter: &Reporter, report: &StatusReport, agent: Option<Identity>) -> Response {
     let named = agent.as_ref().map(ToString::to_string);
     let meant = report.agents.iter().filter(|it| named.as_ref().is_none_or(|named| it.identity == *named));
@@ -161,15 +161,15 @@ async fn poke(State(reporter): State<Arc<Reporter>>, query: Result<Query<Poke>, 
     if reporter.tell(message) { answer(&json!({"poked": poked})) } else { wedged() }
 }
 
-/// Whom a text means: of the agents that are looked after and those something is remembered of. The name of a session is the
-/// agent's that has it.
+/// The agent that a text names, of those that are supervised or have a history. A session's name is the agent's that
+/// has it.
 fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identity, UnknownAgent> {
     let in_session = report.agents.iter().find(|agent| agent.session == text);
     let text = in_session.map_or(text, |agent| agent.identity.as_str());
     let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
     let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().histories.known()).collect();
     let known: Vec<Identity> = known.into_iter().collect();
-    // The rigs of known agents are known.
+    // The known agents include those of all rigs.
     finding::find(text, &[], &known)
 }
 

@@ -18,12 +18,12 @@ use super::{
     reporter::Reporter,
 };
 
-/// Changes of a burst are sent together.
+/// Changes within this time are sent together.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How often the parts of the report other than agents are compared while a client follows.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
-/// A client follows.
+/// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changed = reporter.deps().histories.changed();
     let following = Following { reporter, changed, told: None };
@@ -65,7 +65,7 @@ fn by_identity(report: &StatusReport) -> BTreeMap<&str, &AgentReport> {
     report.agents.iter().map(|agent| (agent.identity.as_str(), agent)).collect()
 }
 
-/// What is different now; empty when nothing is.
+/// The differences between two reports; empty when there are none.
 fn change(before: &StatusReport, now: &StatusReport) -> Map<String, Value> {
     let mut change = Map::new();
     let (agents_before, agents_now) = (by_identity(before), by_identity(now));
@@ -117,7 +117,7 @@ mod tests {
         let names: Vec<String> = (0..20_000).map(|number| format!("r/polecats/p{number:05}")).collect();
         let all = |state| names.iter().map(|name| (name.as_str(), state)).collect::<Vec<_>>();
         let (before, now) = (report(&all("alive"), 1), report(&all("absent"), 1));
-        // Each with each other would be 400 million comparisons, and minutes.
+        // Comparing each with each would take 400 million comparisons, and minutes.
         assert_eq!(change(&before, &now)["agents"].as_array().unwrap().len(), names.len());
         assert!(change(&before, &before).is_empty());
     }

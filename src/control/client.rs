@@ -1,8 +1,8 @@
 //! The client: how our own commands, and programs that use this library, talk to a supervisor.
 //!
-//! It asks the running supervisor, and reads the files of the last one when none runs. The town's lock decides whether one
-//! runs, never a file's content. A supervisor that holds the lock but does not answer is reported within two seconds. The
-//! client must not start or stop anything.
+//! It asks the running supervisor, and reads the files of the last one when none runs. The town's lock decides
+//! whether one runs, never a file's content. A supervisor that holds the lock but does not answer is reported within
+//! 2 s. The client must not start or stop anything.
 
 use std::{
     path::{Path, PathBuf},
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 pub enum Answer<T> {
     /// From the supervisor.
     Live(T),
-    /// From the files: a supervisor holds the town's lock but does not answer; the text says how that shows.
+    /// From the files: a supervisor holds the town's lock but does not answer; the text says in which way.
     Unresponsive(T, String),
     /// From the files: no supervisor runs.
     Offline(T),
@@ -55,22 +55,22 @@ impl<T> Answer<T> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// There is no town to ask about.
+    /// There is no town to query.
     #[error("{0}")]
     NoTown(String),
     /// No supervisor runs in the town.
     #[error("not running: no supervisor in {}", terminal::path(.0))]
     NotRunning(PathBuf),
-    /// A supervisor holds the town's lock, and does not answer or did not confirm.
+    /// A supervisor holds the town's lock, but does not answer or did not confirm.
     #[error("{0}")]
     Unresponsive(String),
-    /// There is no such agent; the text names close ones.
+    /// There is no such agent; the text names similar ones.
     #[error("{0}")]
     UnknownAgent(String),
-    /// The settings could not be used; the text says where and why.
+    /// The settings could not be used; the text names the place and the reason.
     #[error("{0}")]
     Settings(String),
-    /// The supervisor refused.
+    /// The supervisor refused the request.
     #[error("the supervisor answered {status}: {why}")]
     Refused {
         /// The HTTP status.
@@ -95,7 +95,7 @@ pub enum Poke {
     Lifecycle,
 }
 
-/// Asks the supervisor of one town.
+/// Queries the supervisor of one town.
 ///
 /// Needs a tokio runtime with IO and time. Each call has a time limit; dropping a call cancels it.
 ///
@@ -132,8 +132,8 @@ struct Cleared {
 }
 
 impl Client {
-    /// Of the town in this directory; `None`: the one that `GT_TOWN_ROOT` or `GT_ROOT` names, or that is around the working
-    /// directory.
+    /// The client for the town in this directory; `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or the
+    /// one around the working directory.
     ///
     /// # Errors
     /// [`ClientError::NoTown`]. A town without a supervisor is no error.
@@ -161,10 +161,12 @@ impl Client {
         }
     }
 
-    /// What happened to one agent, and why. The agent is named in any spelling (`gastown/witness`, `gt-gastown-witness`).
+    /// What happened to one agent, and why. The agent is named in any spelling (`gastown/witness`,
+    /// `gt-gastown-witness`).
     ///
     /// # Errors
-    /// [`ClientError::UnknownAgent`]; [`ClientError::Unresponsive`] where the files do not know the agent either.
+    /// [`ClientError::UnknownAgent`]; [`ClientError::Unresponsive`] when the supervisor does not answer and the files
+    /// do not know the agent.
     pub async fn explain(&self, agent: &str) -> Result<Answer<Explanation>, ClientError> {
         let left = || left_behind::explanation(&Disk, &self.paths, agent);
         match self.get(&format!("/v1/agents/{}", in_path(agent))).await {
@@ -175,18 +177,18 @@ impl Client {
             },
             Err(ClientError::Unresponsive(why)) => match left().await {
                 Ok(explanation) => Ok(Answer::Unresponsive(explanation, why)),
-                // It may be known to the one that does not answer.
+                // The supervisor that does not answer may know it.
                 Err(_) => Err(ClientError::Unresponsive(why)),
             },
             Err(error) => Err(error),
         }
     }
 
-    /// Ends whatever keeps an agent (`None`: any agent) from being started now: a backoff, a crash loop, a hold. Returns the
-    /// agents for which there was something to end.
+    /// Clears what delays the start of an agent (`None`: of all agents): a backoff, a crash loop, a hold. Returns the
+    /// agents that had something to clear.
     ///
     /// # Errors
-    /// No supervisor carried it out.
+    /// When no supervisor carried it out.
     pub async fn clear_backoff(&self, agent: Option<&str>) -> Result<Vec<String>, ClientError> {
         let path = match agent {
             Some(agent) => format!("/v1/agents/{}/clear-backoff", in_path(agent)),
@@ -196,10 +198,10 @@ impl Client {
         Ok(answer.cleared)
     }
 
-    /// Triggers a periodic task now. Returns when it was triggered, not when it is done.
+    /// Triggers a periodic task now. Returns when the task was triggered, not when it is done.
     ///
     /// # Errors
-    /// No supervisor received it.
+    /// When no supervisor received it.
     pub async fn poke(&self, what: Poke) -> Result<(), ClientError> {
         let what = match what {
             Poke::Heartbeat => "heartbeat",
@@ -237,7 +239,7 @@ impl Client {
         })
     }
 
-    /// The lock says whether anybody should have answered.
+    /// The error for a missing answer: the lock shows whether a supervisor should have answered.
     async fn no_answer(&self, error: AskError) -> ClientError {
         match Disk.probe_lock(&self.paths.daemon_lock()).await {
             Ok(LockState::Free) => ClientError::NotRunning(self.paths.root().to_owned()),
@@ -256,7 +258,7 @@ impl Client {
     }
 }
 
-/// What stays as it is in a part of a path; slashes do, for they are a part of identities.
+/// The characters that stay unescaped in a part of a path, including slashes, which are part of identities.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
 fn in_path(text: &str) -> PercentEncode<'_> {

@@ -1,9 +1,9 @@
 //! Connections: serves every client at a bounded cost.
 //!
-//! A client may send garbage, endless headers, or nothing; it may not read; it may connect a thousand times. Each connection
-//! has a small buffer and a time limit. When there are too many, one is closed: the oldest that never sent a request, else the
-//! oldest that does not follow the event stream, else the oldest. So a new client is always served, and silent clients cannot
-//! push out active ones. This module must not know what is requested.
+//! A client may send garbage, endless headers, or nothing; it may not read; it may connect a thousand times. Each
+//! connection has a small buffer and a time limit. When there are too many, one is closed: the oldest that never sent
+//! a request, else the oldest that does not read the event stream, else the oldest. So a new client is always served,
+//! and silent clients cannot push out active ones. This module must not know what is requested.
 
 use std::{
     sync::{
@@ -27,25 +27,25 @@ use tokio::{
 
 /// Maximum number of connections.
 const MOST: usize = 64;
-/// How long the head of a request may take to come.
+/// How long the head of a request may take to arrive.
 const HEAD: Duration = Duration::from_secs(2);
-/// How long a connection lives, unless it follows what happens.
+/// How long a connection may last, unless it reads the event stream.
 const LIFE: Duration = Duration::from_secs(10);
-/// The most that is held of what a client sends, in bytes.
+/// The most bytes buffered of what a client sends.
 const BUFFER: usize = 16 * 1024;
-/// After the system gave no more connections.
+/// The pause after the system refused a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Says of a connection that it follows what happens, and may stay.
+/// How far a connection got; one that reads the event stream may stay.
 #[derive(Debug, Clone, Default)]
 pub struct Stays(Arc<AtomicU8>);
 
-/// It asked something; or follows what happens. In the order in which they go.
+/// It has sent a request; or it reads the event stream. Lower values are closed first.
 const ASKED: u8 = 1;
 const FOLLOWS: u8 = 2;
 
 impl Stays {
-    /// It may stay.
+    /// Lets the connection stay.
     pub fn stay(&self) {
         self.0.fetch_max(FOLLOWS, Ordering::Relaxed);
     }
@@ -59,10 +59,10 @@ impl Stays {
     }
 }
 
-/// Accepts and serves. Never ends by itself; dropping it ends all connections.
+/// Accepts and serves connections. Never returns; dropping it ends all connections.
 pub async fn serve(listener: UnixListener, router: Router) {
     let mut connections = JoinSet::new();
-    // The eldest first.
+    // The oldest first.
     let mut order: Vec<(AbortHandle, Stays)> = Vec::new();
     loop {
         let accepted = tokio::select! {
@@ -70,7 +70,7 @@ pub async fn serve(listener: UnixListener, router: Router) {
             Some(_) = connections.join_next() => continue,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of file descriptors: others will be closed.
+            // Out of file descriptors: other connections will be closed.
             sleep(PAUSE).await;
             continue;
         };
@@ -99,7 +99,7 @@ async fn connection(stream: UnixStream, router: Router, stays: Stays) {
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    // What ends it is the client's business.
+    // An error of the connection is the client's.
     while timeout(LIFE, &mut connection).await.is_err() {
         if stays.rank() < FOLLOWS {
             return;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_asks_is_not_pushed_out_by_those_who_say_nothing() {
+    async fn a_client_that_asks_is_not_pushed_out_by_silent_ones() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let router = Router::new().route("/", get(|| async { "here" }));

@@ -1,7 +1,7 @@
-//! Gather: builds the status of the whole town by asking all actors directly, all at once.
+//! Gather: builds the status of the whole town by asking all actors directly, at the same time.
 //!
-//! Actors answer at once, whatever they are doing. One that does not answer within the limit is named and not waited for; its
-//! agent is still shown, with the last known state. This module must not ask one actor for another.
+//! Actors answer at once, whatever they are doing. An actor that does not answer within the limit is shown as silent;
+//! its agent is still shown, with the last known state. This module must not ask one actor for another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// Asks the root and all others; `None` when the root does not answer within the limit.
+/// Asks the root and all other actors; `None` when the root does not answer within the limit.
 pub async fn gather(
     (deps, open): (&Deps, &OpenProblems),
     process: Process,
@@ -74,7 +74,7 @@ pub async fn gather(
     })
 }
 
-/// The supervised agents that no actor answered for, with the known reason.
+/// The supervised agents whose actors did not answer, with the known reason.
 fn unanswered(
     supervised: Vec<AgentStatus>,
     answered: &[AgentReport],

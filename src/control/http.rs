@@ -13,7 +13,7 @@ use crate::{
     town::{paths::TownPaths, socket},
 };
 
-/// The most that is taken of an answer, in bytes.
+/// The most bytes accepted of an answer.
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// The socket of one town's supervisor.
@@ -26,7 +26,7 @@ pub struct Http {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// No process listens: there is no socket, or it was left over by a supervisor.
+    /// No process listens: there is no socket, or a supervisor left it behind.
     #[error("nobody listens on {path}: {source}")]
     NobodyListens {
         /// The socket.
@@ -37,23 +37,23 @@ pub enum AskError {
     /// A process listens but did not answer within the limit.
     #[error("no answer within {0:?}")]
     Silent(Duration),
-    /// What came back was no answer.
+    /// The response could not be parsed.
     #[error("the answer cannot be read: {0}")]
     Garbled(String),
 }
 
 impl Http {
-    /// The socket of this town; each answer may take this long.
+    /// The socket of this town; `limit` is the time limit of each answer.
     pub fn new(paths: TownPaths, limit: Duration) -> Self {
         Http { paths, limit }
     }
 
-    /// `GET` of this path: the status and the body.
+    /// Sends `GET` for this path; returns the status and the body.
     pub async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
         self.ask(Method::GET, path).await
     }
 
-    /// `POST` to this path, without a body.
+    /// Sends `POST` to this path, without a body.
     pub async fn post(&self, path: &str) -> Result<(StatusCode, Bytes), AskError> {
         self.ask(Method::POST, path).await
     }
@@ -77,7 +77,7 @@ impl Http {
             let body = Limited::new(response.into_body(), LARGEST).collect().await;
             Ok((status, body.map_err(|error| AskError::Garbled(error.to_string()))?.to_bytes()))
         };
-        // The connection has to be driven while the answer is awaited; how it ends does not matter then.
+        // The connection must be polled while the answer is awaited; after that its end does not matter.
         let mut connection = std::pin::pin!(connection);
         let mut exchange = std::pin::pin!(exchange);
         tokio::select! {

@@ -1,6 +1,6 @@
 //! Offline report: the state of a town from the files of the last supervisor, for use when none answers.
 //!
-//! It only reads. Files cannot tell whether an agent runs now, so its state is reported as unknown.
+//! It only reads. Files do not show whether an agent runs now, so its state is reported as unknown.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The state of the town. `running` is false: only the lock tells whether a supervisor runs.
+/// The state of the town. `running` is false: only the lock shows whether a supervisor runs.
 pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     let mut report = StatusReport {
         town: paths.root().to_string_lossy().into_owned(),
@@ -62,7 +62,7 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     report
 }
 
-/// What was known of one agent, in any spelling. An error names it, and close ones.
+/// What the last supervisor knew about one agent, in any spelling. An error names similar agents.
 pub async fn explanation(
     files: &dyn Files,
     paths: &TownPaths,

@@ -1,9 +1,9 @@
 //! Control: how people and programs query and command a running supervisor.
 //!
 //! HTTP on the socket `daemon/supervisor.sock` (mode 0600), so that `curl --unix-socket daemon/supervisor.sock
-//! http://town/v1/status` works as well as our own commands. A response is a projection of what the actors know (`report`).
-//! A request waits for no running work and delays none. A command takes the same path as a signal. Nothing here may decide
-//! anything about an agent.
+//! http://town/v1/status` works as well as our own commands. A response is a projection of what the actors know
+//! (`report`). A request does not wait for work in progress and does not delay it. A command takes the same path as a
+//! signal. Nothing here may decide anything about an agent.
 
 pub mod actor;
 mod answers;

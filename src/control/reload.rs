@@ -1,6 +1,6 @@
 //! Reload: makes a supervisor reload its settings, and waits for the result.
 //!
-//! The result is what the supervisor confirms; nothing else may be reported.
+//! It reports only what the supervisor confirms.
 
 use std::time::Duration;
 
@@ -20,36 +20,39 @@ use crate::{
     tree::town_reading::SettingsState,
 };
 
-/// How long to wait for one answer.
+/// The time limit of one answer.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long to wait for the new reading.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
-/// Between two questions meanwhile.
+/// The interval of queries meanwhile.
 const POLL: Duration = Duration::from_millis(25);
 
 /// Settings that were read again and are in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// The supervisor's process.
+    /// The PID of the supervisor.
     pub pid: u32,
-    /// What is in force only from the supervisor's next start on, if anything.
+    /// What takes effect only at the supervisor's next start, if anything.
     pub next_start: Option<String>,
 }
 
 impl Client {
-    /// Makes the supervisor read its settings again and reopen its log. Returns when it has confirmed that they are in force.
+    /// Makes the supervisor read its settings again and reopen its log. Returns when it has confirmed that they are
+    /// in force.
     ///
     /// # Errors
     /// [`ClientError::Settings`] says what is wrong with them, and the last good ones stay in force;
-    /// [`ClientError::Unresponsive`] that the supervisor did not confirm within five seconds.
+    /// [`ClientError::Unresponsive`] says that the supervisor did not confirm within 5 s.
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         let paths = &self.paths;
         let holder = running::find(paths).await?;
         let pid = holder.pid();
-        // An answer may be so old. Now every reading that is not begun in it is one of the settings as they are.
+        // An answer may be this old. After this time, a reading that the answer does not include yet reads the
+        // current settings.
         sleep(FRESH).await;
-        // HUP ends programs that do not expect it, the original `gt daemon` among them; only we have this socket.
+        // HUP ends programs that do not expect it, including the original `gt daemon`; only this supervisor has this
+        // socket.
         let before = settings(paths).await.map_err(|why| {
             ClientError::Unresponsive(match original::running_as(pid) {
                 Some(original) => format!("{original}; no signal was sent"),
@@ -81,7 +84,7 @@ impl From<RunningError> for ClientError {
     }
 }
 
-/// The settings after a reading that began later than `before`; or why the supervisor did not report one in time.
+/// The settings after a reading later than `before`; or why the supervisor did not report one in time.
 async fn read_since(paths: &TownPaths, before: &SettingsState) -> Result<SettingsState, String> {
     let mut why = "it does not answer".to_owned();
     let look = async {
@@ -97,7 +100,7 @@ async fn read_since(paths: &TownPaths, before: &SettingsState) -> Result<Setting
     timeout(CONFIRMED_WITHIN, look).await.map_err(|_| why)
 }
 
-/// Which settings are in force, by the root actor; why it does not say so.
+/// The settings in force, as the root reports them; or why it does not answer.
 async fn settings(paths: &TownPaths) -> Result<SettingsState, String> {
     match Http::new(paths.clone(), ANSWER).get("/v1/status").await {
         Ok((StatusCode::OK, body)) => match serde_json::from_slice::<StatusReport>(&body) {

@@ -68,7 +68,7 @@ pub struct AgentReport {
     pub identity: String,
     /// Its role, such as `witness`.
     pub role: String,
-    /// Its rig, if it has one.
+    /// Its rig; `None` for an agent of the town.
     pub rig: Option<String>,
     /// Its session's name.
     pub session: String,
@@ -80,9 +80,9 @@ pub struct AgentReport {
     pub restarts: u32,
     /// No automatic start before this time.
     pub backoff_until: Option<Timestamp>,
-    /// Why it is in this state, where there is a reason.
+    /// The reason for this state, if there is one.
     pub reason: Option<String>,
-    /// The same as a code for machines, such as `rig_parked` or `backoff`.
+    /// The code of the reason for machines, such as `rig_parked` or `backoff`.
     pub reason_code: Option<String>,
 }
 
@@ -108,14 +108,14 @@ pub struct Explanation {
 }
 
 impl AgentReport {
-    /// Whether something delays its start now, or would the next time.
+    /// Whether something delays its start now, or would at its next end.
     pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0
             || self.backoff_until.is_some()
             || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
     }
 
-    /// An agent that no actor answers for now, with its last known state.
+    /// An agent whose actor does not answer, with its last known state.
     pub(crate) fn left_behind(identity: &Identity, last: Option<(Phase, Timestamp)>) -> AgentReport {
         AgentReport {
             identity: identity.to_string(),
@@ -128,7 +128,7 @@ impl AgentReport {
         }
     }
 
-    /// What is shown of an agent's status.
+    /// Converts an agent's status.
     pub(crate) fn of(agent: AgentStatus) -> AgentReport {
         AgentReport {
             identity: agent.identity,

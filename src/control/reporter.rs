@@ -1,6 +1,6 @@
 //! Reporter: gathers the report, once for all clients that ask at the same time (single-flight).
 //!
-//! The actors are asked again only when the last report is a little old. No client waits longer than the limit.
+//! The actors are asked again only when the last report is older than [`FRESH`]. No client waits longer than the limit.
 
 use std::{
     sync::{
@@ -20,24 +20,24 @@ use crate::{
     tree::{housekeeping::Process, root::RootMsg},
 };
 
-/// An answer stands for all who ask within this time of its beginning.
+/// A report serves all clients that ask within this time after it was begun.
 pub const FRESH: Duration = Duration::from_millis(20);
-/// An actor that has not answered by then is named as silent.
+/// An actor that has not answered by then is shown as silent.
 const LIMIT: Duration = Duration::from_millis(700);
 
-/// Shared by all connections.
+/// Gathers reports; shared by all connections.
 pub struct Reporter {
     deps: Arc<Deps>,
     problems: OpenProblems,
     process: Process,
     root: ActorRef<RootMsg>,
     last: Mutex<Option<(Duration, u64, Arc<StatusReport>)>>,
-    /// Moves when a command was passed on that may make the last report outdated.
+    /// Counts the commands that may have made the last report outdated.
     told: AtomicU64,
 }
 
 impl Reporter {
-    /// Of the supervisor with this root.
+    /// The reporter of the supervisor with this root.
     pub fn new(deps: Arc<Deps>, problems: OpenProblems, process: Process, root: ActorRef<RootMsg>) -> Self {
         Reporter { deps, problems, process, root, last: Mutex::new(None), told: AtomicU64::new(0) }
     }
@@ -47,7 +47,7 @@ impl Reporter {
         &self.deps
     }
 
-    /// How the town is; `None` when the root does not answer.
+    /// The status report; `None` when the root does not answer.
     pub async fn report(&self) -> Option<Arc<StatusReport>> {
         let mut last = self.last.lock().await;
         let (now, told) = (self.deps.now().mono, self.told.load(Ordering::Relaxed));
@@ -62,7 +62,7 @@ impl Reporter {
         Some(report)
     }
 
-    /// Sends the root a message; false when it takes none.
+    /// Sends the root a message; false when the root is gone.
     pub fn tell(&self, message: RootMsg) -> bool {
         self.told.fetch_add(1, Ordering::Relaxed);
         self.root.cast(message).is_ok()

@@ -1,10 +1,11 @@
 //! The register of deaths: where owners note confirmed deaths, and ask whether restarts are paced.
 //!
-//! It is a register and not an actor's state, so that a restart that follows a death immediately is already paced, and so that
-//! it survives the crash of any actor. It also holds the reports that are not out yet, in two stages. *Untold*: the cause is
-//! still being looked for, which the next incarnation of the actor can repeat. *Undelivered*, after the log line: the event is
-//! handed out once, right before it is written; the alert for `notify.command` stays until the command has exited, so that only a
-//! command that was killed together with the actor runs again. So nothing is reported twice, and nothing is lost.
+//! It is a register and not an actor's state, so that a restart that follows a death immediately is already paced,
+//! and so that it survives the crash of any actor. It also holds the reports that are not out yet, in two stages.
+//! *Unreported*: the actor still searches for the cause, and its next incarnation can repeat that. *Undelivered*,
+//! after the log line: the event is handed out once, right before it is written. The alert for `notify.command` stays
+//! until the command has exited, so that only a command that was killed together with the actor runs again. So
+//! nothing is reported twice, and nothing is lost.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
     town::{events::Event, settings::Deaths as Policy},
 };
 
-/// The register.
+/// The deaths of the last window, and the reports about them; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct DeathRegister(Arc<Mutex<Inner>>);
 
@@ -27,7 +28,7 @@ pub const ACTOR: &str = "deaths";
 #[derive(Debug, Default)]
 struct Inner {
     window: Window,
-    /// No paced restart before this.
+    /// No paced restart before this time (monotonic).
     next_turn: Duration,
     numbered: u64,
     unreported: VecDeque<PendingReport>,
@@ -40,11 +41,11 @@ struct Inner {
 pub struct PendingReport {
     /// Its number.
     pub number: u64,
-    /// Who died, in the order in which it was noticed.
+    /// The agents that died, in the order in which their ends were noticed.
     pub deaths: Vec<ConfirmedDeath>,
     /// Whether they belong to the mass death reported before.
     pub follow_up: bool,
-    /// Within what time.
+    /// The window in which they died.
     pub window: Duration,
 }
 
@@ -66,7 +67,7 @@ pub struct LastMassDeath {
     pub possible_cause: Option<String>,
 }
 
-/// How the register is, for a probe.
+/// The register, as status reports show it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DeathsSnapshot {
     /// Different sessions that died within the last window and are no part of a mass death.
@@ -82,21 +83,21 @@ pub struct DeathsSnapshot {
 }
 
 impl DeathRegister {
-    /// Notes a death. From here on, an alert may be pending and restarts may be paced.
+    /// Records a death. From here on, an alert may be pending and restarts may be paced.
     pub fn record(&self, death: ConfirmedDeath, now: Now, policy: &Policy) {
         let mut inner = self.0.lock();
         let decision = inner.window.died(death, now, policy);
         inner.follow(decision, now, policy);
     }
 
-    /// Time has passed: what falls due becomes pending.
+    /// Makes pending what has fallen due since the last call.
     pub fn review(&self, now: Now, policy: &Policy) {
         let mut inner = self.0.lock();
         let decision = inner.window.review(now, policy);
         inner.follow(decision, now, policy);
     }
 
-    /// In how long [`review`](Self::review) has something to find by itself; `None` when nothing.
+    /// The time until [`review`](Self::review) finds something by itself; `None` when nothing is due.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
         self.0.lock().window.due_in(now)
     }
@@ -107,8 +108,8 @@ impl DeathRegister {
         if inner.window.paced(now) { inner.next_turn.saturating_sub(now.mono) } else { Duration::ZERO }
     }
 
-    /// Takes the turn that [`pace`](Self::pace) returned, so that the next one comes `deaths.paced_restart` later.
-    /// It does not matter whether it is taken at once, or when the time has come.
+    /// Takes the turn that [`pace`](Self::pace) returned, so that the next one comes `deaths.paced_restart` later. It
+    /// may be taken at once or when the time has come.
     pub fn take_turn(&self, now: Now, policy: &Policy) {
         let mut inner = self.0.lock();
         if inner.window.paced(now) {
@@ -116,12 +117,12 @@ impl DeathRegister {
         }
     }
 
-    /// The oldest unreported entry; it stays until [`report`](Self::report).
+    /// The oldest unreported entry; it stays until [`report`](Self::report) removes it.
     pub fn unreported(&self) -> Option<PendingReport> {
         self.0.lock().unreported.front().cloned()
     }
 
-    /// The report has become an event, and is delivered from here on. False when that was done already.
+    /// Turns a report into an event to be delivered. False when that was done already.
     pub fn report(&self, number: u64, event: Event, cause: Option<String>) -> bool {
         let mut inner = self.0.lock();
         let Some(pending) = inner.unreported.pop_front_if(|first| first.number == number) else {
@@ -155,12 +156,12 @@ impl DeathRegister {
         self.0.lock().undelivered.front().map(|alert| (alert.number, alert.event.clone()))
     }
 
-    /// `notify.command` had this one, or never will.
+    /// Removes an alert: `notify.command` had it, or never will.
     pub fn notified(&self, number: u64) {
         self.0.lock().undelivered.retain(|alert| alert.number != number);
     }
 
-    /// How it is.
+    /// The register's figures for status reports.
     pub fn snapshot(&self, now: Now, policy: &Policy) -> DeathsSnapshot {
         let inner = self.0.lock();
         DeathsSnapshot {
@@ -174,7 +175,7 @@ impl DeathRegister {
 }
 
 impl Inner {
-    /// Queues reports, until there is nothing more.
+    /// Queues reports until the window has no more.
     fn follow(&mut self, mut decision: Decision, now: Now, policy: &Policy) {
         loop {
             let (deaths, follow_up) = match decision {
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_and_its_follow_up_stay_until_they_are_told_and_delivered() {
+    fn an_alert_and_its_follow_up_stay_until_they_are_reported_and_delivered() {
         let (register, policy) = (DeathRegister::default(), Policy::default());
         assert_eq!((register.unreported(), register.due_in(at(0))), (None, None));
         for (session, now) in [("a", 0), ("b", 10), ("c", 20), ("d", 30)] {
@@ -257,7 +258,7 @@ mod tests {
             let register = DeathRegister::default();
             for session in ["a", "b", "c"] {
                 assert_eq!(register.pace(at(0)), Duration::ZERO, "{name}: before {session} died");
-                register.take_turn(at(0), &policy); // costs nobody anything
+                register.take_turn(at(0), &policy); // takes no time from other restarts
                 dies(&register, session, 0);
             }
             let mut turns = Vec::new();

@@ -1,9 +1,9 @@
 //! The death window: which deaths become an alert, which become its follow-up, and what may have caused them. Pure.
 //!
-//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the third death
-//! comes, and starts over with the fourth: of five sessions that die together it names three. Here one more window follows the
-//! alert, and its deaths are reported together. Deaths count by the time they were *noticed*; they are confirmed seconds later,
-//! and in a different order. Nothing here may act or read a clock.
+//! Gas Town's own daemon (0.2.6, `internal/daemon/daemon.go`) names the sessions that died within 30 s when the third
+//! death comes, and starts over with the fourth: of five sessions that die together it names three. Here one more
+//! window follows the alert, and the deaths in it are reported together. Deaths count by the time they were
+//! *noticed*; they are confirmed seconds later, and in a different order. Nothing here may act or read a clock.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,24 +13,24 @@ use crate::{
     town::{identity::Identity, settings::Deaths as Policy},
 };
 
-/// How much longer than one more window is waited for deaths that were noticed within it: a polecat's takes five seconds
-/// and a look to be confirmed. Never more than the window itself.
+/// How much longer than one more window to wait for deaths that were noticed within it: the confirmation of a polecat
+/// takes 5 s and a probe. Never more than the window itself.
 const STRAGGLERS: Duration = Duration::from_secs(6);
 
-/// A death is confirmed at most this long after it was noticed: while one of Gas Town's commands is at work that is three
-/// minutes, while a worktree may be vanishing one.
+/// A death is confirmed at most this long after it was noticed: 3 minutes while one of Gas Town's commands runs, 1
+/// minute while a worktree may be in removal.
 const LATEST: Duration = Duration::from_secs(5 * 60);
 
-/// One confirmed death that neither we nor anybody's command caused.
+/// One confirmed death that neither the supervisor nor a command caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfirmedDeath {
-    /// Who died.
+    /// The agent that died.
     pub agent: Identity,
     /// Its session's exact name.
     pub session: String,
     /// When it was noticed, which is before it was confirmed.
     pub noticed: Now,
-    /// Its exit status as a shell shows it, where it is known.
+    /// Its exit status as a shell shows it, when known.
     pub exit: Option<i32>,
     /// True when it ended with its tmux server.
     pub with_server: bool,
@@ -42,21 +42,21 @@ pub struct ConfirmedDeath {
 pub enum Decision {
     /// Nothing.
     Leave,
-    /// A mass death, and who died so far.
+    /// A mass death, with the deaths so far.
     Alert {
-        /// Who.
+        /// The deaths.
         deaths: Vec<ConfirmedDeath>,
         /// Call again after this, for the follow-up.
         follow_up_in: Duration,
     },
     /// The other deaths of the mass death that was reported last.
     FollowUp {
-        /// Who, none of whom was named before.
+        /// The deaths, none of which was named before.
         deaths: Vec<ConfirmedDeath>,
     },
 }
 
-/// The window.
+/// The deaths that may still become part of an alert or a follow-up.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
     /// Deaths that are no part of a mass death so far, in the order in which they were noticed.
@@ -67,19 +67,19 @@ pub struct Window {
 /// A reported mass death, while more deaths may belong to it.
 #[derive(Debug, Clone)]
 struct MassDeath {
-    /// Who was named.
+    /// The deaths that were named in the alert.
     alert: Vec<ConfirmedDeath>,
-    /// Deaths noticed until then belong to it.
+    /// Deaths noticed before this time belong to it (monotonic).
     until: Duration,
-    /// When the follow-up is reported.
+    /// When the follow-up is reported (monotonic).
     closes: Duration,
-    /// Deaths of others, for the follow-up.
+    /// Deaths of other sessions, for the follow-up.
     more: Vec<ConfirmedDeath>,
 }
 
 impl Window {
-    /// A death was confirmed. What it makes to be told; after anything but [`Decision::Leave`], [`look`](Self::look)
-    /// again at once.
+    /// Adds a confirmed death, and returns what to report. After anything but [`Decision::Leave`], call
+    /// [`review`](Self::review) at once.
     pub fn died(&mut self, death: ConfirmedDeath, now: Now, policy: &Policy) -> Decision {
         match &mut self.open {
             Some(open) if open.covers(&death, policy) => open.gather(death),
@@ -109,7 +109,7 @@ impl Window {
             closes: now.mono + follow_up_in,
             more: Vec::new(),
         };
-        // Noticed since, but confirmed before the others were: they belong to it, too far from its first as they are.
+        // Noticed since, but confirmed before the others: they belong to it too.
         for death in std::mem::take(&mut self.noted) {
             if death.noticed.mono >= first {
                 open.gather(death);
@@ -119,12 +119,12 @@ impl Window {
         Decision::Alert { deaths: alert, follow_up_in }
     }
 
-    /// Whether restarts are to be spaced out: from an alert until its follow-up is due.
+    /// Whether restarts are paced: from an alert until its follow-up is due.
     pub fn paced(&self, now: Now) -> bool {
         self.open.as_ref().is_some_and(|open| now.mono < open.closes)
     }
 
-    /// In how long the follow-up is due; `None` when none is.
+    /// The time until the follow-up is due; `None` when there is none.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
         Some(self.open.as_ref()?.closes.saturating_sub(now.mono))
     }
@@ -142,8 +142,8 @@ impl Window {
 }
 
 impl MassDeath {
-    /// Whether a death belongs to it: one noticed since its first, or that would have been named had it been confirmed
-    /// in time.
+    /// Whether a death belongs to it: one noticed since its first death, or one that the alert would have named had
+    /// it been confirmed in time.
     fn covers(&self, death: &ConfirmedDeath, policy: &Policy) -> bool {
         let began = self.alert.first().map(|first| first.noticed.mono);
         if death.noticed.mono > self.until {
@@ -163,15 +163,15 @@ impl MassDeath {
     }
 }
 
-/// Keeps the order in which deaths were noticed.
+/// Inserts a death in the order in which deaths were noticed.
 fn insert(deaths: &mut Vec<ConfirmedDeath>, death: ConfirmedDeath) {
     let at = deaths.partition_point(|known| known.noticed.mono <= death.noticed.mono);
     deaths.insert(at, death);
 }
 
-/// Those that are within one window of each other with enough different sessions; `deaths` are in order.
+/// The deaths that are within one window of each other with enough different sessions; `deaths` are in order.
 fn together<'a>(deaths: &'a [ConfirmedDeath], policy: &Policy) -> Vec<&'a ConfirmedDeath> {
-    let mut end = 0; // of those marked so far
+    let mut end = 0; // of the deaths marked so far
     let mut marked = Vec::new();
     for (begin, first) in deaths.iter().enumerate() {
         let last = first.noticed.mono + policy.window;
@@ -192,16 +192,16 @@ fn once<'a>(deaths: impl Iterator<Item = &'a ConfirmedDeath>) -> Vec<ConfirmedDe
     deaths.filter(|death| seen.insert(death.session.as_str())).cloned().collect()
 }
 
-/// What else happened around the deaths, as far as it could be found out.
+/// What else happened around the deaths, as far as it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Circumstance {
-    /// Processes the kernel killed for want of memory meanwhile.
+    /// The number of processes that the kernel killed for want of memory meanwhile.
     pub oom_kills: Option<u64>,
     /// How long the machine slept meanwhile; `None` when it did not.
     pub slept: Option<Duration>,
 }
 
-/// What may have caused these deaths, in a few words; `None` when nothing suggests itself.
+/// A possible cause of these deaths, in a few words; `None` when nothing suggests one.
 pub fn possible_cause(deaths: &[ConfirmedDeath], circumstance: &Circumstance) -> Option<String> {
     if deaths.iter().any(|death| death.with_server) {
         return Some("tmux server died".to_owned());
@@ -213,7 +213,7 @@ pub fn possible_cause(deaths: &[ConfirmedDeath], circumstance: &Circumstance) ->
     if let Some(slept) = circumstance.slept {
         return Some(format!("the machine slept for {}", go_duration::format_minutes(slept)));
     }
-    // What they have in common says something from two on.
+    // Two or more deaths can have something in common.
     let (first, others) = deaths.split_first().filter(|(_, others)| !others.is_empty())?;
     if let Some(rig) = first.agent.rig()
         && others.iter().all(|death| death.agent.rig() == Some(rig))

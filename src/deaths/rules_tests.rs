@@ -1,4 +1,4 @@
-//! Tests of the death window: grids, and a comparison with a model that remembers everything and looks at all of it.
+//! Tests of the death window: grids, and a comparison with a model that remembers all deaths and checks all of them.
 
 use super::*;
 
@@ -17,14 +17,14 @@ fn death(session: &str, noticed: u64) -> ConfirmedDeath {
     }
 }
 
-/// What was told at which second: `!` before an alert, `+` before a follow-up.
+/// What was reported at which second: `!` before an alert, `+` before a follow-up.
 type Tells = Vec<(u64, String)>;
 
 fn say(tells: &mut Tells, second: u64, mark: &str, names: &[String]) {
     tells.push((second, format!("{mark}{}", names.join(" "))));
 }
 
-/// Deaths as session, noticed, confirmed; looked at every second in between.
+/// Deaths as session, noticed, confirmed; reviewed every second in between.
 fn run(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
     let mut window = Window::default();
     let mut tells = Tells::new();
@@ -172,11 +172,11 @@ fn possible_cause_grid() {
 /// The same question answered from a list of all deaths ever, second by second.
 fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
     let (window, threshold) = (policy.window.as_secs(), policy.threshold as usize);
-    // Of these (noticed, session), those that lie in a window with enough sessions.
+    // Of these (noticed, session), the ones in a window with enough sessions.
     let massed = |all: &[(u64, String)]| -> Vec<(u64, String)> {
         let mut massed = Vec::new();
         for (noticed, session) in all {
-            // A window that holds it may as well begin at one of them.
+            // A window that contains it may as well begin at one of them.
             let begins = all.iter().map(|(it, _)| *it).filter(|it| it <= noticed && it + window >= *noticed);
             let in_one = begins.into_iter().any(|begin| {
                 let inside = all.iter().filter(|(it, _)| (begin..=begin + window).contains(it));
@@ -197,8 +197,8 @@ fn model(deaths: &[(&str, u64, u64)], policy: &Policy, until: u64) -> Tells {
         }
         names
     };
-    let mut all: Vec<(u64, String)> = Vec::new(); // told of in no way
-    let mut open: Option<(u64, Vec<(u64, String)>)> = None; // when the alert was, and of whom
+    let mut all: Vec<(u64, String)> = Vec::new(); // not reported in any way
+    let mut open: Option<(u64, Vec<(u64, String)>)> = None; // the time of the alert, and its sessions
     let mut tells = Tells::new();
     for second in 0..=until {
         let confirmed = deaths.iter().filter(|(_, _, confirmed)| *confirmed == second);
@@ -258,7 +258,7 @@ proptest::proptest! {
         let policy = Policy { window: Duration::from_secs(window), threshold, ..Policy::default() };
         let tells = run(&deaths, &policy, 400);
         proptest::prop_assert_eq!(&tells, &model(&deaths, &policy, 400));
-        // With every follow-up, its alert: no session twice.
+        // A follow-up together with its alert: no session twice.
         for pair in tells.windows(2).filter(|pair| pair[1].1.starts_with('+')) {
             let mut names: Vec<&str> = pair.iter().flat_map(|(_, text)| text[1..].split(' ')).collect();
             let count = names.len();

@@ -14,18 +14,18 @@ use crate::{
     },
 };
 
-/// What was found of the program of an agent.
+/// The program found for an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Program {
     /// Its name and its command, as shown to people (`claude`, `fast (/opt/fast)`).
     what: String,
     /// Whether it can be run.
     on_path: bool,
-    /// What was passed over on the way to it.
+    /// The candidates that were skipped before it, and why.
     reports: Vec<String>,
 }
 
-/// Everybody of a town with these rigs, and what is wrong with their names.
+/// All agents of a town with these rigs, and what is wrong with their names.
 pub async fn everybody(
     deps: &Deps,
     reported: &OpenProblems,
@@ -64,8 +64,8 @@ fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
     AgentSpec { identity, session, prefix: prefix.to_owned() }
 }
 
-/// Looks which program each would be started with. What role beads say counts as it was last read by a supervisor. `names` is what is
-/// wrong with names.
+/// Checks which program each would be started with. Role beads count as a supervisor last read them. `names` are the
+/// problems with names.
 pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
     let _ = deps.starts.role_beads.peek(deps).await;
     let mut known: BTreeMap<(Option<RigName>, Role), Program> = BTreeMap::new();
@@ -98,7 +98,7 @@ async fn program(deps: &Deps, spec: &AgentSpec) -> Program {
     Program { what, on_path: found.on_path, reports: found.reports }
 }
 
-/// Judges: one finding for all agents of whom the same is to be said.
+/// Judges the programs: one finding for all agents with the same result.
 fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
     let (mut findings, mut said): (Vec<Finding>, Vec<(&Program, Vec<&str>)>) = (Vec::new(), Vec::new());
     for (who, program) in programs {
@@ -107,7 +107,7 @@ fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
             Some((_, agents)) => agents.push(who),
             None => said.push((program, vec![who])),
         }
-        // The last report of one that is not there says the same at greater length.
+        // The last report about a missing program says the same in more words.
         let passed_over = program.reports.len().saturating_sub(usize::from(!program.on_path));
         findings.extend(program.reports[..passed_over].iter().map(|report| {
             Area::Agents

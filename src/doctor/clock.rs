@@ -16,13 +16,13 @@ use crate::{
     town::{daemon_state, deacon_file, reading::Reading},
 };
 
-/// Times ahead of ours by no more than this are no sign of anything: clocks of machines that share a disk differ.
+/// Times ahead of our clock by up to this prove nothing: clocks of machines that share a disk differ.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Before this nothing of Gas Town was written (2024-01-01).
+/// The earliest time at which Gas Town can have written a file (2024-01-01).
 const FIRST: i64 = 1_704_067_200;
 
-/// How much of the end of the event log is searched for its last time.
+/// How many bytes at the end of the event log are searched for its last time.
 const TAIL: u64 = 64 << 10;
 
 /// A time in a file: which file, which time in it, and the time.
@@ -51,7 +51,7 @@ pub async fn examine(deps: &Deps) -> Vec<Finding> {
     judge(&noted, deps.now().wall)
 }
 
-/// Judges.
+/// Compares the times in files with the clock.
 fn judge(noted: &[Noted], now: Timestamp) -> Vec<Finding> {
     if now.as_second() < FIRST {
         let what = format!("the system clock says {}", now.strftime("%Y-%m-%d %H:%M:%S UTC"));

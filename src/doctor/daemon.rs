@@ -1,7 +1,7 @@
-//! The supervisor: whether one runs (the lock alone decides it), and whether the files that tell others agree.
+//! The supervisor: whether one runs (only the lock decides that), and whether the files that show it to others agree.
 //!
-//! The lock is probed with a shared lock that is released at once; the lock file is never created. A supervisor that does not
-//! run is not an error.
+//! The lock is probed with a shared lock that is released at once; the lock file is never created. A supervisor that
+//! does not run is not an error.
 
 use std::{
     path::{Path, PathBuf},
@@ -32,21 +32,21 @@ const MISSING: u32 = 3;
 /// A process that holds a lock, and its executable where that is known.
 pub type Holder = (u32, Option<PathBuf>);
 
-/// What was seen.
+/// The state of the lock, the files and the supervisor.
 #[derive(Debug, Clone)]
 struct Observed {
     /// Whether a process holds the lock; an error says why that is unknown.
     pub held: Result<bool, String>,
-    /// Which processes; empty where the system does not show them.
+    /// The processes that hold it; empty when the system does not show them.
     pub holders: Vec<Holder>,
-    /// What the PID file names; `None` without one, `Some(None)` when it names no process.
+    /// The process in the PID file; `None` without a file, `Some(None)` when it names no process.
     pub pid_file: Option<Option<u32>>,
-    /// `daemon/state.json`; `None` when there is none or it cannot be used, which is told with the files.
+    /// `daemon/state.json`; `None` when there is none or it cannot be used, which is reported with the files.
     pub state: Option<DaemonState>,
-    /// How often the heartbeat comes by the settings.
+    /// The interval of heartbeats in the settings.
     pub interval: Duration,
-    /// What came of asking the supervisor itself: how many problems it tells of, or why it says nothing; `None` when nobody
-    /// supervises the town.
+    /// The supervisor's own answer: how many problems it reports, or why it does not answer; `None` when no
+    /// supervisor runs.
     pub asked: Option<Result<usize, String>>,
 }
 
@@ -81,7 +81,7 @@ async fn observe(deps: &Deps) -> Observed {
     }
 }
 
-/// The processes that hold the lock of a file; empty where the system does not show them.
+/// The processes that hold the lock of a file; empty when the system does not show them.
 pub async fn holders(lock: &Path) -> Vec<Holder> {
     let mut holders = Vec::new();
     for pid in disk::holders(lock).await {
@@ -157,7 +157,7 @@ fn answering(observed: &Observed) -> Option<Finding> {
     }
 }
 
-/// A process as it is shown: `PID 4711 (/usr/bin/gt)`.
+/// A process for people: `PID 4711 (/usr/bin/gt)`.
 pub fn process((pid, executable): &Holder) -> String {
     match executable {
         Some(path) => format!("PID {pid} ({})", terminal::path(path)),

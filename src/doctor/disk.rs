@@ -13,7 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use crate::sessions::tmux::Socket;
 
-/// What stands at a path; symbolic links are followed.
+/// What is at a path; symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -24,23 +24,23 @@ pub enum Kind {
     Other,
 }
 
-/// One path, as far as we are concerned.
+/// The facts about one path that the doctor needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permanent {
-    /// What it is.
+    /// What is there.
     pub kind: Kind,
     /// Its permission bits (`0o7777`).
     pub mode: u32,
-    /// Whether this process may write to it; into a directory: make files there.
+    /// Whether this process may write to it; for a directory: create files in it.
     pub writable: bool,
 }
 
-/// Room on a file system.
+/// Free space on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes that a user other than root may still write.
+    /// The bytes that a user other than root may still write.
     pub bytes: u64,
-    /// Files that may still be created; `None` where the file system does not count them.
+    /// The files that may still be created; `None` when the file system does not count them.
     pub files: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// What stands there; `None` when nothing does.
+/// The facts about a path; `None` when nothing is there.
 pub async fn standing(path: &Path) -> io::Result<Option<Permanent>> {
     let path = path.to_owned();
     blocking(move || {
@@ -71,7 +71,7 @@ pub async fn standing(path: &Path) -> io::Result<Option<Permanent>> {
     .await
 }
 
-/// How much room there is where this path lies.
+/// The free space on the file system of this path.
 pub async fn room(path: &Path) -> io::Result<Room> {
     let path = path.to_owned();
     blocking(move || {
@@ -104,19 +104,19 @@ pub async fn sockets(directory: &Path) -> io::Result<Vec<PathBuf>> {
     .await
 }
 
-/// Where this socket of tmux's is, and the directory of those it knows by name.
+/// The path of this tmux socket, and the directory of the sockets that tmux knows by name.
 pub async fn tmux_places(socket: Socket) -> io::Result<(PathBuf, PathBuf)> {
     blocking(move || Ok((socket.path(), Socket::directory()))).await
 }
 
-/// The absolute path without symbolic links; itself where that cannot be had.
+/// The absolute path without symbolic links; the path itself when that is not possible.
 pub async fn canonical(path: &Path) -> PathBuf {
     let asked = path.to_owned();
     blocking(move || fs::canonicalize(asked)).await.unwrap_or_else(|_| path.to_owned())
 }
 
-/// The processes that hold the advisory lock (`flock(2)`) of this file, where the system shows them (Linux, `/proc/locks`).
-/// Empty when there is none, and when it is unknown.
+/// The processes that hold the advisory lock (`flock(2)`) of this file, if the system shows them (Linux,
+/// `/proc/locks`). Empty when there is none, and when it is unknown.
 pub async fn holders(path: &Path) -> Vec<u32> {
     let path = path.to_owned();
     let found = blocking(move || {
@@ -126,7 +126,7 @@ pub async fn holders(path: &Path) -> Vec<u32> {
     found.await.unwrap_or_default()
 }
 
-/// Reads `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:133 0 EOF`; waiting ones have a `->` in the second field.
+/// Parses `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:133 0 EOF`; waiting ones have a `->` in the second field.
 fn holders_in(locks: &str, device: u64, inode: u64) -> Vec<u32> {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let file = format!("{major:02x}:{minor:02x}:{inode}");
@@ -140,7 +140,7 @@ fn holders_in(locks: &str, device: u64, inode: u64) -> Vec<u32> {
     locks.lines().filter_map(holder).collect()
 }
 
-/// The path of a process's executable, where the system shows it (Linux); without the mark of one that was replaced.
+/// The path of a process's executable, if the system shows it (Linux), without the mark of one that was replaced.
 pub async fn executable(pid: u32) -> Option<PathBuf> {
     let link = blocking(move || fs::read_link(format!("/proc/{pid}/exe"))).await.ok()?;
     let text = link.to_string_lossy();

@@ -1,7 +1,7 @@
-//! The town's files: each existing file is read by the supervisor's own parser; problems are reported with their place.
+//! The town's files: the supervisor's own parser reads each existing file; problems are reported with their place.
 //!
-//! A missing file means its default and is not reported, except where its absence may be news. Broken files of our own stay in
-//! place: only the supervisor renames them.
+//! A missing file means its default and is not reported, except where its absence may be news. Broken files of our
+//! own stay in place: only the supervisor renames them.
 
 use std::{
     collections::BTreeSet,
@@ -43,18 +43,18 @@ const EVENTS: u64 = 32 << 20;
 
 const ASIDE: &str = "the next supervisor renames it to .corrupt and starts with an empty one; repair it before that, or remove it";
 
-/// Where files are read: the disk, and what it is shown by.
+/// The disk, and the town's paths for display.
 type Town<'a> = (&'a dyn Files, &'a TownPaths);
 
-/// What is wrong with the content of a file that is shown by this path.
+/// What is wrong with the content of a file, which is shown by this path.
 type Check = fn(&Path, &[u8]) -> Vec<FileProblem>;
 
-/// What is read, and what was wrong with it.
+/// The result of reading files.
 #[derive(Debug, Default)]
 pub struct Examination {
-    /// Files that are there.
+    /// The number of files that exist.
     pub read: usize,
-    /// What is to be said of them.
+    /// The findings about them.
     pub findings: Vec<Finding>,
 }
 
@@ -83,7 +83,7 @@ impl Examination {
     }
 }
 
-/// Reads both settings files: the settings they mean, or `None` when ours is wrong and the supervisor would not start.
+/// Reads both settings files: the settings in them, or `None` when ours is wrong and the supervisor would not start.
 pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
     let (mut examine, paths) = (Examination::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];
@@ -93,7 +93,7 @@ pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
     let unreadable = examine.findings.len() > before;
     let shared = shared.as_deref().map(|bytes| (paths.shown(&shared_path), bytes));
     let ours = ours.as_deref().map(|bytes| (paths.shown(&ours_path), bytes));
-    // The shared one alone as well, so that what is wrong in ours does not hide it.
+    // The shared one is also parsed alone, so that an error in ours does not hide its problems.
     examine.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
     match read::resolve(ours, shared) {
         Ok(resolved) => (examine, (!unreadable).then_some(resolved.settings)),
@@ -105,7 +105,7 @@ pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
     }
 }
 
-/// Which rigs there are: `mayor/rigs.json` and the routes.
+/// The town's rigs: `mayor/rigs.json` and the routes.
 pub async fn rigs(town: Town<'_>, naming: Naming) -> (Examination, Vec<RigPlan>) {
     let (mut examine, (files, paths)) = (Examination::default(), town);
     let (rigs_path, routes_path) = (paths.rigs(), paths.routes());
@@ -128,7 +128,7 @@ pub async fn rigs(town: Town<'_>, naming: Naming) -> (Examination, Vec<RigPlan>)
         problem.at(malformed.place).advise("correct the line; until then it is skipped")
     }));
     let (plans, left_out) = rigs_plan::plan(&rigs, &routes, naming);
-    // Each where its name stands in the file.
+    // Each at the position of its name in the file.
     examine.wrong(left_out.iter().map(|(key, text)| {
         let problem = FileProblem::whole(shown, text.strip_prefix("mayor/rigs.json: ").unwrap_or(text));
         let place =
@@ -147,7 +147,7 @@ fn key_place(bytes: &[u8], key: &str) -> Option<Place> {
     found.map(|(at, _)| Place::of(bytes, at))
 }
 
-/// All other files of the town, those of these rigs and those of these agents.
+/// All other files of the town, of these rigs and of these agents.
 pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examination {
     let (mut examine, town) = (Examination::default(), (&*deps.files, &deps.paths));
     let mut checks = of_town(&deps.paths);
@@ -204,7 +204,7 @@ fn only<T>(parsed: Result<T, FileProblem>) -> Vec<FileProblem> {
     parsed.err().into_iter().collect()
 }
 
-/// In a file of agents' programs each entry is right or wrong by itself.
+/// The problems in a file of agents' programs: each entry is judged by itself.
 fn programs<T>(path: &Path, parsed: Result<Parsed<T>, ProgramFileError>) -> Vec<FileProblem> {
     let problem = |line, column, reason| FileProblem::whole(path, reason).at(Place { line, column });
     match parsed {
@@ -222,7 +222,7 @@ fn programs<T>(path: &Path, parsed: Result<Parsed<T>, ProgramFileError>) -> Vec<
 }
 
 impl Examination {
-    /// The conversation ids that agents noted where they work. One that is none costs a word in a nudge, no more.
+    /// The conversation ids in the agents' working directories. A malformed id costs only a word in a nudge.
     async fn session_ids(&mut self, deps: &Deps, agents: &[AgentSpec]) {
         let directories: BTreeSet<PathBuf> =
             agents.iter().flat_map(|spec| place::candidates(&spec.identity, &deps.paths)).collect();
@@ -239,7 +239,7 @@ impl Examination {
         }
     }
 
-    /// What the supervisor keeps for the next one.
+    /// The files that the supervisor stores for the next one.
     async fn registers(&mut self, deps: &Deps) {
         let [holds, lives, waits, incidents] = deps.records.peek(deps).await;
         for (there, problem) in [
@@ -268,7 +268,7 @@ impl Examination {
     }
 }
 
-/// The event log and the feed. Lines that cannot be used are passed over by everybody, and so are notes.
+/// The event log and the feed. All readers skip lines that cannot be used, so those are notes.
 pub async fn events(deps: &Deps) -> Examination {
     let mut examine = Examination::default();
     for path in [deps.paths.events(), deps.paths.feed()] {
@@ -302,7 +302,7 @@ fn bad_lines(path: &Path, scan: &lines::Lines) -> Vec<Finding> {
     told.chain(more).collect()
 }
 
-/// All that was read: what is to be said of it, or that all is well.
+/// All findings; or that everything is in order.
 pub fn sum(looks: impl IntoIterator<Item = Examination>) -> Vec<Finding> {
     let (mut read, mut findings) = (0, Vec::new());
     for examine in looks {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_have_places_only_where_lines_were_counted_from_the_beginning() {
+    fn bad_lines_have_positions_only_when_lines_were_counted_from_the_start() {
         let bad = vec![(Place { line: 7, column: 3 }, "no".to_owned())];
         let scan = |whole| {
             let mut scan = lines::Lines::default();

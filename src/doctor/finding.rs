@@ -1,7 +1,8 @@
-//! A finding: one thing that was checked, its state, and what to do about it. Pure; what counts as wrong is each area's rule.
+//! A finding: one thing that was checked, its state, and what to do about it. Pure; what counts as wrong is each
+//! area's rule.
 //!
-//! A finding quotes texts of others (names, paths, program output). Each is escaped to one harmless line when the finding is
-//! made, so that it is safe in every output format.
+//! A finding quotes text from other sources (names, paths, program output). Each is escaped to one harmless line when
+//! the finding is made, so that it is safe in every output format.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ impl Area {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// In order.
+    /// It is in order.
     Ok,
     /// Worth knowing, or it could not be checked; the supervisor can do its work.
     Note,
@@ -66,9 +67,9 @@ pub enum Severity {
 /// One result of the doctor's checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it concerns.
+    /// The area it belongs to.
     pub area: Area,
-    /// How serious a finding is.
+    /// How serious it is.
     pub severity: Severity,
     /// What was found, as a sentence; with the file and the place if it concerns one.
     pub what: String,
@@ -87,7 +88,7 @@ pub struct Finding {
 }
 
 impl Area {
-    /// A finding that all is well.
+    /// A finding that something is in order.
     pub(crate) fn ok(self, what: impl Into<String>) -> Finding {
         Finding::new(self, Severity::Ok, what.into(), "")
     }
@@ -104,19 +105,19 @@ impl Area {
 }
 
 impl Finding {
-    /// A finding with its hint, if there is one.
+    /// A finding; an empty hint counts as none.
     fn new(area: Area, severity: Severity, what: String, hint: &str) -> Self {
         let hint = Some(one_line(hint)).filter(|hint| !hint.is_empty());
         Finding { area, severity, what: one_line(&what), hint, path: None, line: None, column: None }
     }
 
-    /// The same, about this file.
+    /// The same finding, about this file.
     pub(crate) fn about(mut self, path: &Path) -> Self {
         self.path = Some(path.to_owned());
         self
     }
 
-    /// What is wrong with a file.
+    /// A finding from a problem with a file.
     pub(crate) fn of_file(severity: Severity, problem: &FileProblem) -> Self {
         let FileProblem { path, place, advice, .. } = problem;
         let bare = FileProblem { advice: "", ..problem.clone() };
@@ -136,7 +137,7 @@ pub struct Report {
     pub town: Option<PathBuf>,
     /// True when nothing is wrong.
     pub ok: bool,
-    /// Ordered by area, then by the order of the checks.
+    /// The findings, ordered by area, then by the order of the checks.
     pub findings: Vec<Finding>,
 }
 
@@ -148,7 +149,7 @@ impl Report {
         Report { town, ok, findings }
     }
 
-    /// How many findings there are of a severity.
+    /// The number of findings of a severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }

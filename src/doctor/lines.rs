@@ -1,4 +1,4 @@
-//! Files of events: looks through `.events.jsonl` or `.feed.jsonl` line by line, a piece at a time.
+//! Event files: checks `.events.jsonl` or `.feed.jsonl` line by line, in chunks.
 
 use std::{io, path::Path};
 
@@ -9,30 +9,30 @@ use crate::{
     watchers::feed::event,
 };
 
-/// So much is read at once.
+/// The size of a chunk in bytes.
 const PIECE: usize = 1 << 20;
 
 /// Number of unusable lines that are reported one by one.
 const TOLD: usize = 3;
 
-/// What was seen.
+/// The result of a check.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// Whether it was checked from its beginning; else lines are counted from where the check began.
+    /// Whether the file was checked from its start; otherwise lines are counted from where the check began.
     pub whole: bool,
-    /// Number of lines checked.
+    /// The number of lines checked.
     pub lines: usize,
-    /// The first lines that cannot be used: where, and why.
+    /// The first unusable lines: where, and why.
     pub bad: Vec<(Place, String)>,
-    /// How many there are.
+    /// The number of unusable lines.
     pub bad_count: usize,
-    /// The time of the last line that can.
+    /// The time of the last usable line.
     pub last: Option<Timestamp>,
     rest: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes the next bytes. A line that has no end yet waits for it.
+    /// Takes the next bytes. An incomplete line waits for its end.
     fn take(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.rest.extend_from_slice(part);
@@ -47,7 +47,7 @@ impl Lines {
         self.lines += 1;
         match event::read(line) {
             Ok(event) => self.last = event.map(|event| event.at).or(self.last),
-            // Where looking began in the middle of the file, the first line is half of one.
+            // When the check began in the middle of the file, the first line is incomplete.
             Err(_) if self.lines == 1 && !self.whole => {}
             Err(reason) => {
                 self.bad_count += 1;
@@ -59,7 +59,7 @@ impl Lines {
     }
 }
 
-/// The reader's words end in their own place, which counts within the line.
+/// Splits the parser's text, which ends in a position within the line.
 fn place_and_reason(line: usize, reason: &str) -> (Place, String) {
     let (text, column) = match reason.rsplit_once(" at line 1 column ") {
         Some((text, column)) => (text, column.parse().unwrap_or(1)),
@@ -77,7 +77,7 @@ pub async fn scan(journals: &dyn Journals, path: &Path, most: u64) -> io::Result
     while offset < length {
         let piece = journal.read(offset, PIECE).await?;
         if piece.is_empty() {
-            break; // it was cut short meanwhile
+            break; // it was truncated meanwhile
         }
         offset += piece.len() as u64;
         scan.take(&piece);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_cannot_be_used_are_told_with_their_places() {
+    fn lines_that_cannot_be_used_are_reported_with_their_positions() {
         let good = r#"{"ts":"2026-01-16T12:00:00Z","type":"x"}"#;
         let text =
             format!("{good}\n\n{{\"ts\": tr\n{good}\n[1]\n{{\"ts\":\"noon\",\"type\":\"x\"}}\n7\n{{\"half");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_at_the_beginning_of_the_end_is_none() {
+    fn a_partial_first_line_of_the_checked_end_does_not_count() {
         let mut scan = Lines::default();
         scan.take(b"ype\":\"x\"}\njunk\n");
         assert_eq!((scan.bad_count, scan.bad[0].0.line), (1, 2));

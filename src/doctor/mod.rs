@@ -43,10 +43,10 @@ mod tools;
 
 pub use finding::{Area, Finding, Report, Severity};
 
-/// How long reading the settings and the list of rigs may take, each.
+/// The time limit for reading the settings, and for reading the list of rigs.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// How long an area may take.
+/// The time limit for each area.
 const LIMIT: Duration = Duration::from_secs(4);
 
 /// Examines the town in this directory. `None` means the town named by `GT_TOWN_ROOT` or `GT_ROOT`, or the one around the working
@@ -99,8 +99,8 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
         let hint = "`gt install` makes a town; --town and GT_TOWN_ROOT need the file";
         findings.push(Area::Town.note(what, hint));
     }
-    // The real ports. Nothing is asked of tmux through them: its adapter would make a session to be attached to. The last value
-    // stays readable when its sender is gone.
+    // The real ports. tmux is not queried through them, because its adapter would create a session to attach to. The
+    // last value stays readable after its sender is dropped.
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, reported) = adapters::deps(paths, settings).await;
     findings.extend(areas(&deps, &reported, &rigs, [read, listed], usable).await);
@@ -143,7 +143,7 @@ async fn areas(
     unknown.into_iter().chain(found.into_iter().flatten()).collect()
 }
 
-/// Large files of events take the longest, and are the least of what can be wrong.
+/// Checks the event files. They take the longest when they are large, and matter least.
 async fn within_events(deps: &Deps) -> Examination {
     timeout(LIMIT / 2, files::events(deps)).await.unwrap_or_else(|_| Examination {
         findings: vec![Area::Files.note("the event files could not be checked in time", "")],

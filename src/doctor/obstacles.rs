@@ -1,7 +1,7 @@
 //! Obstacles: what blocks the start of agents or the writing of events although nothing is broken.
 //!
-//! Locks of others, emergency stops, pauses, parked rigs and disabled patrols. All of them are somebody's decision and so notes,
-//! except a lock that is never released.
+//! Locks of other processes, emergency stops, pauses, parked rigs and disabled patrols. All of them are somebody's
+//! decision and so notes, except a lock that is never released.
 
 use std::{io, time::Duration};
 
@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-/// How long every writer waits for the lock of the event log; and how often the check polls it meanwhile.
+/// The number of polls of the event log's lock, and the time between them: together as long as every writer waits for
+/// it.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
@@ -80,7 +81,8 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
     }
 }
 
-/// Who has held `.events.jsonl.lock` all the time. What cannot be examined is reported with the permissions.
+/// The holder of `.events.jsonl.lock` if it is held all the time. What cannot be examined is reported with the
+/// permissions.
 async fn events(deps: &Deps) -> Option<Vec<Holder>> {
     let path = deps.paths.events_lock();
     for examine in 0..=LOOKS {
@@ -111,7 +113,7 @@ fn note(what: String, hint: impl AsRef<str>) -> Finding {
     Area::Locks.note(what, hint)
 }
 
-/// Of a file `ESTOP` or `ESTOP.<rig>`.
+/// The finding about a file `ESTOP` or `ESTOP.<rig>`.
 fn of_stop(name: &str) -> Option<Finding> {
     let what = match name.strip_prefix("ESTOP")? {
         "" => "ESTOP: emergency stop of the town, nothing is started".to_owned(),

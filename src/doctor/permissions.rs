@@ -14,16 +14,16 @@ use crate::{
     town::identity::{Identity, RigName},
 };
 
-/// With less room than this the supervisor's files cannot be kept.
+/// With fewer free bytes than this the supervisor cannot write its files.
 const NO_ROOM: u64 = 16 << 20;
-/// With less than this that is near.
+/// With fewer free bytes than this, that point is near.
 const LITTLE_ROOM: u64 = 256 << 20;
 
-/// What a path has to be, once it is there, for this process to write.
+/// What an existing path must be so that this process can write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Need {
     kind: Kind,
-    /// Its mode, when other users have no business there.
+    /// Its mode, if other users must not have access.
     closed: Option<u32>,
 }
 
@@ -61,7 +61,7 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     findings
 }
 
-/// Agents that should run and have no working directory. A directory that cannot be examined is not missing.
+/// Agents that should run but have no working directory. A directory that cannot be examined is not missing.
 async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let settings = deps.settings();
     let (witness, refinery) = (&settings.patrols.witness, &settings.patrols.refinery);
@@ -94,7 +94,7 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
     true
 }
 
-/// What is wrong with a path that stands so; one that is not there is made at the start.
+/// What is wrong with a path in this state; a missing one is created at the start.
 fn of_path(path: &Path, need: Need, standing: Result<Option<Permanent>, String>) -> Option<Finding> {
     let shown = terminal::path(path);
     let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));

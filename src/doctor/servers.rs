@@ -1,9 +1,9 @@
-//! Servers: asks tmux servers what runs in them, without a trace.
+//! Servers: lists what runs in tmux servers, without leaving a trace.
 //!
-//! Every question is one `tmux -N -S <socket> …`, mostly `list-sessions`, which connects to a living server only, attaches to nothing and
-//! makes nothing: a supervisor's own way, a session to be attached to, would leave a trace. Sockets are named by path, because
-//! tmux makes the directory of those it knows by name (3.3a). The server in use is also asked for its options and its clients, in
-//! the same way. What the answers mean is [`tmux`](super::tmux)'s part.
+//! Every question is one `tmux -N -S <socket> …`, mostly `list-sessions`, which only connects to a running server,
+//! attaches to nothing and creates nothing. (The supervisor itself creates a session to attach to, which would leave a
+//! trace.) Sockets are named by path, because tmux creates the directory of those it knows by name (3.3a). The server in
+//! use is also asked for its options and its clients, in the same way. [`tmux`](super::tmux) judges the answers.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,15 +25,15 @@ use crate::{
     town::settings::socket_of_variable,
 };
 
-/// How long the server may take to answer.
+/// The time limit of the supervisor's server.
 const LIMIT: Duration = Duration::from_secs(2);
-/// How long `tmux -V` and any other server may take.
+/// The time limit of `tmux -V` and of any other server.
 const SHORT: Duration = Duration::from_secs(1);
 /// Maximum number of other sockets that are queried.
 const MOST: usize = 32;
 
-/// One session a line. No name holds a `:`, `//` stands in no path that a system made, and newlines are replaced. The variables
-/// are those of the session's environment.
+/// One session per line. No name contains a `:`, no path made by a system contains `//`, and newlines are replaced.
+/// The variables are those of the session's environment.
 const FORMAT: &str =
     "#{session_name}:#{s/\n/\u{1e}/:GT_ROOT} // #{s/\n/\u{1e}/:GT_TOWN_ROOT} // #{s/\n/\u{1e}/:session_path}";
 
@@ -88,7 +88,7 @@ async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<Str
     Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
 }
 
-/// A command line that connects only. Older than 3.2 knows no `-N`, and starts no server for a list either.
+/// A command line that only connects. tmux before 3.2 does not know `-N`, and starts no server for a list either.
 fn line(ability: Ability, socket: &Path, more: &[&str]) -> Vec<String> {
     let only_living = if ability == Ability::Control { &["-u", "-N", "-S"][..] } else { &["-u", "-S"] };
     let socket = socket.to_string_lossy().into_owned();
@@ -126,15 +126,15 @@ fn sessions(printed: &str) -> Vec<Seen> {
     printed.lines().filter_map(seen).collect()
 }
 
-/// Whether options are on by which agents end when nobody is attached: `exit-unattached`, and `destroy-unattached`, which
-/// has more values than two since 3.4.
+/// Whether the options are on that end agents when no client is attached: `exit-unattached`, and
+/// `destroy-unattached`, which has more than two values since 3.4.
 fn unattached(printed: &str) -> [bool; 2] {
     let mut on = printed.lines().map(|value| value != "off");
     [on.next().unwrap_or(false), on.next().unwrap_or(false)]
 }
 
-/// Whether a supervisor's control client is connected. None is tried: tmux up to 3.5a can end, with every session, when
-/// something happens while a control client identifies itself.
+/// Whether a supervisor's control client is connected. The doctor does not try one: tmux up to 3.5a can end, with
+/// every session, when something happens while a control client identifies itself.
 fn is_connected(printed: &str) -> bool {
     let connected = format!("1:{OWN_SESSION}");
     printed.lines().any(|line| line == connected)

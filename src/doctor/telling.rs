@@ -1,11 +1,11 @@
-//! A report as text for people. Pure.
+//! The text of a report for people. Pure.
 
 use std::fmt::Write;
 
 use super::finding::{Area, Finding, Report, Severity};
 
-/// The report: one line a finding, grouped by area, hints below their findings, and a last line with the counts. In colours
-/// where `colour`.
+/// The report: one line per finding, grouped by area, hints below their findings, and a last line with the counts.
+/// With colours if `colour`.
 pub fn text(report: &Report, colour: bool) -> String {
     let mut text = String::new();
     for (area, title) in Area::ALL {

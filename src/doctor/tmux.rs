@@ -13,60 +13,60 @@ use crate::{
     town::settings::Naming,
 };
 
-/// A session.
+/// A session of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Its name.
+    /// Its name on the server.
     pub name: String,
-    /// The towns its environment names: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
+    /// The towns in its environment: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
     pub towns: Vec<PathBuf>,
     /// The directory it was started in.
     pub path: PathBuf,
-    /// The other town it is of, where its environment names one that is there.
+    /// The other town it belongs to, if its environment names one that exists.
     pub other_town: Option<PathBuf>,
 }
 
-/// What a server said.
+/// The answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// There is none.
     NoServer,
-    /// Its sessions.
+    /// It has these sessions.
     Sessions(Vec<Seen>),
-    /// Nothing in time.
+    /// It did not answer in time.
     TimedOut,
-    /// Something else, in its words.
+    /// It reported an error, in its words.
     Failed(String),
 }
 
-/// What is known of other servers than the one the supervisor uses.
+/// What is known of servers other than the supervisor's.
 #[derive(Debug, Clone, Default)]
 pub struct Others {
-    /// What those said that were asked.
+    /// The answers of the servers that were queried.
     pub answers: Vec<(PathBuf, Answer)>,
-    /// How many more there are.
+    /// The number of servers that were not queried.
     pub unasked: usize,
-    /// Why they are not known.
+    /// Why the sockets could not be listed.
     pub unlisted: Option<String>,
-    /// `GT_TMUX_SOCKET`, where the settings name another server than it does.
+    /// `GT_TMUX_SOCKET`, when the settings name another server and win.
     pub beaten: Option<String>,
 }
 
-/// What is known of the town.
+/// The facts about the town that the rules need.
 #[derive(Debug, Clone)]
 pub struct Town {
     /// Its root.
     pub root: PathBuf,
     /// The naming scheme in force.
     pub naming: Naming,
-    /// The names its agents' sessions have by that scheme.
+    /// The names of its agents' sessions in that scheme.
     pub sessions: BTreeSet<String>,
-    /// The names they would have by the other.
+    /// The names they would have in the other scheme.
     pub other_sessions: BTreeSet<String>,
 }
 
 impl Town {
-    /// Of a town with these agents.
+    /// The facts about a town with these agents.
     pub fn new(deps: &Deps, agents: &[AgentSpec]) -> Self {
         let naming = deps.settings().tmux.naming;
         let other = match naming {
@@ -83,7 +83,7 @@ impl Town {
     }
 }
 
-/// Of the server the supervisor uses.
+/// Findings about the server that the supervisor uses.
 pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
     let wrong = |what: String, hint: &str| vec![Area::Tmux.wrong(what, hint)];
     match answer {
@@ -113,7 +113,7 @@ pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
     }
 }
 
-/// Of its options `exit-unattached` and `destroy-unattached`, each on or not.
+/// Findings about its options `exit-unattached` and `destroy-unattached`, each on or not.
 pub fn of_options(shown: &str, [exit, destroy]: [bool; 2]) -> Vec<Finding> {
     let exit = exit.then(|| {
         let what = format!(
@@ -129,12 +129,12 @@ pub fn of_options(shown: &str, [exit, destroy]: [bool; 2]) -> Vec<Finding> {
     exit.into_iter().chain(destroy).collect()
 }
 
-/// That a supervisor's control client was seen.
+/// The finding that a supervisor's control client is connected.
 pub fn connected() -> Finding {
     Area::Tmux.ok("control mode works: a supervisor is connected")
 }
 
-/// Whether it is one of this town's agents, by the scheme in force.
+/// Whether it is one of this town's agents, in the scheme in force.
 fn is_ours(session: &Seen, town: &Town) -> bool {
     town.sessions.contains(&session.name) && session.other_town.is_none()
 }
@@ -143,7 +143,7 @@ fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// An agent's name that another town has: nothing is done about that agent.
+/// The finding that another town uses an agent's session name: the supervisor leaves that agent alone.
 fn of_another_town(session: &Seen) -> Option<Finding> {
     let town = session.other_town.as_deref()?;
     let what = format!("{}: {}: that agent is left alone", session.name, foreign::taken_by(town));
@@ -153,7 +153,8 @@ fn of_another_town(session: &Seen) -> Option<Finding> {
     ))
 }
 
-/// Agents named by the scheme that is not in force: the supervisor would not find them, and start others.
+/// The finding about agents named in the scheme that is not in force: the supervisor would not find them, and would
+/// start others.
 fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
     let named = |it: &&Seen| {
         town.other_sessions.contains(&it.name)
@@ -177,18 +178,18 @@ fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
     })
 }
 
-/// Whose a session is.
+/// The town a session belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// This town's.
     This,
     /// Another town's.
     Other,
-    /// It does not show.
+    /// It is not known.
     Unknown,
 }
 
-/// Agents have their town in their environment, and work in it.
+/// The town of a session: agents have it in their environment, and work in it.
 fn origin(session: &Seen, root: &Path) -> Origin {
     if session.other_town.is_some() {
         Origin::Other
@@ -201,8 +202,8 @@ fn origin(session: &Seen, root: &Path) -> Origin {
     }
 }
 
-/// Of the other servers: agents of this town there are agents the supervisor does not see. `own` is the one it uses, and `answer`
-/// what that said.
+/// Findings about other servers: the supervisor does not see agents of this town there. `own` is the server it uses,
+/// and `answer` is that server's.
 pub fn of_others(own: &str, answer: &Answer, others: &Others, town: &Town) -> Vec<Finding> {
     let here = matches!(answer, Answer::Sessions(sessions) if sessions.iter().any(|it| is_ours(it, town)));
     let note = |what: String, hint: &str| Area::Sockets.note(what, hint);
@@ -298,7 +299,7 @@ mod tests {
         Seen { name: name.into(), towns, path: path.into(), other_town: None }
     }
 
-    /// One whose environment names another town, which is there.
+    /// A session whose environment names another existing town.
     fn theirs(name: &str, path: &str) -> Seen {
         Seen { other_town: Some("/u".into()), ..seen(name, "/u", path) }
     }

@@ -1,4 +1,4 @@
-//! The programs the supervisor runs: where each is, which version, and what is lost without it.
+//! The programs the supervisor runs: the path and version of each, and what does not work without it.
 //!
 //! Each is asked for its version and for nothing else; that touches no database and starts no server.
 
@@ -14,7 +14,7 @@ use crate::{
     town::reading::shorten,
 };
 
-/// How long a version may take.
+/// The time limit for printing a version.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// One of the programs.
@@ -39,19 +39,19 @@ const TOOLS: [Tool; 4] = [
     },
 ];
 
-/// What came of asking one.
+/// The result for one program.
 #[derive(Debug, Clone)]
 struct Observed {
     tool: Tool,
-    /// The word in the settings.
+    /// The name or path in the settings.
     program: String,
-    /// Where it is.
+    /// The path where it was found.
     path: Option<PathBuf>,
-    /// Its first line, or why there is none.
+    /// The first line it printed, or why there is none.
     version: Result<String, CommandError>,
 }
 
-/// Asks all of them, side by side.
+/// Checks all of them in parallel.
 pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let observed = futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await;
     observed.iter().map(of_tool).collect()
@@ -95,7 +95,7 @@ fn of_tool(observed: &Observed) -> Finding {
             format!("{program} is not installed or not on PATH: {without}"),
             format!("install it, or set commands.{setting} in settings/supervisor.json"),
         ),
-        // Slow is not broken, but without tmux nothing at all can be done.
+        // A slow program is not broken, but without tmux the supervisor can do nothing.
         Err(error @ CommandError::TimedOut { .. }) if *setting != "tmux" => Area::Tools.note(
             format!("{program}{place}: its version is not known: {error}"),
             "run it by hand: everything that needs it takes that long too",

@@ -1,6 +1,6 @@
-//! Agent beads: what `gt` and `bd` noted down about an agent (`gt` 0.2.6 to 0.3, `bd` 0.47 to 1.0).
+//! Agent beads: what `gt` and `bd` recorded about an agent (`gt` 0.2.6 to 0.3, `bd` 0.47 to 1.0).
 //!
-//! It says what the beads say and judges nothing.
+//! It reports what the beads say and judges nothing.
 
 use jiff::Timestamp;
 
@@ -21,12 +21,12 @@ pub struct AgentBead {
     pub state: Option<String>,
     /// Whether the bead is closed, as when its agent was removed for good.
     pub closed: bool,
-    /// When the bead was last changed, where that can be read.
+    /// When the bead was last changed, if that can be read.
     pub updated: Option<Timestamp>,
 }
 
 impl AgentBead {
-    /// What this bead says of an agent; `None` when it is no agent's.
+    /// The agent that a bead describes; `None` when the bead is not an agent's.
     pub fn of(bead: Bead) -> Option<Self> {
         bead.is_agent().then(|| AgentBead {
             closed: bead.is_closed(),
@@ -38,15 +38,15 @@ impl AgentBead {
     }
 }
 
-/// Reads the agent bead of one agent afresh, under each id it may have. `prefix` is its rig's bead prefix without the
-/// trailing `-`. A bead that is no agent's is none.
+/// Reads the agent bead of one agent afresh, under each possible id. `prefix` is its rig's bead prefix without the
+/// trailing `-`. A bead that is no agent's counts as missing.
 pub async fn one(ledger: &Ledger, identity: &Identity, prefix: &str) -> Answer<AgentBead> {
     let ids = identity.agent_beads(prefix);
     first(futures::future::join_all(ids.iter().map(|id| beads::one(ledger, id))).await)
 }
 
-/// The first that is an agent's, of the answers for all ids one agent may have, most likely first. Where one before it is
-/// not known, nothing is.
+/// The first agent bead among the answers for all possible ids of one agent, most likely first. When an answer before
+/// it is unknown, the result is unknown.
 pub fn first(answers: impl IntoIterator<Item = Answer<Bead>>) -> Answer<AgentBead> {
     for answer in answers {
         match answer {

@@ -1,9 +1,9 @@
-//! Reading ahead: reads many beads at once, only to find out which agents need a closer look.
+//! Reading ahead: reads many beads at once, only to find out which agents need a probe.
 //!
-//! A run of `bd` for a whole rig costs about a second of processor time, most of it for opening its database once for each
-//! id. So the database itself is read where `bd` has one (up to 0.49) and it is known to give the same answer. Everything else
-//! is asked of `bd`, and only when the database files changed. Before anything is done about an agent, its beads are read again
-//! through `bd`: this reading only nominates.
+//! A run of `bd` for a whole rig costs about 1 s of processor time, most of it for opening its database once for each
+//! id. So the database itself is read when `bd` has one (up to 0.49) and it is known to give the same answer.
+//! Otherwise `bd` is asked, but only when the database files changed. Before anything is done about an agent, its
+//! beads are read again through `bd`: this reading only nominates.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,19 +15,19 @@ use parking_lot::Mutex;
 use super::{answer::Answer, beads, databases::Database, version::Version};
 use crate::{ledger::Ledger, ports::bead_store::Stamp, terminal, town::bead::Bead};
 
-/// What `bd` last said of databases that only it can read; survives the crash of any actor.
+/// The last answers of `bd` about databases that only it can read; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Ahead(Arc<Mutex<BTreeMap<Database, Said>>>);
 
 #[derive(Debug)]
 struct Said {
-    /// What the database looked like before it was asked.
+    /// The stamp of the database before `bd` was asked.
     stamp: Stamp,
     answers: BTreeMap<String, Answer<Bead>>,
 }
 
 impl Ahead {
-    /// What was said of these ids, as far as nothing changed since.
+    /// The stored answers for these ids that still hold, because the database has not changed.
     fn still_true(&self, database: &Database, stamp: &Stamp, ids: &BTreeSet<String>) -> Answers {
         let said = self.0.lock();
         let Some(said) = said.get(database).filter(|said| said.stamp == *stamp) else {
@@ -37,7 +37,7 @@ impl Ahead {
         ids.iter().filter_map(known).collect()
     }
 
-    /// Keeps what is certain of what was said.
+    /// Stores the answers that are certain.
     fn keep(&self, database: Database, stamp: Stamp, answers: Answers) {
         let certain = |answer: &Answer<Bead>| matches!(answer, Answer::Found(_) | Answer::Missing);
         let answers = answers.into_iter().filter(|(_, answer)| certain(answer));
@@ -53,7 +53,7 @@ type Answers = BTreeMap<String, Answer<Bead>>;
 
 /// The beads with exactly these ids. There is an answer for each id, as [`beads::read`] gives it.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
-    // Later versions keep their beads elsewhere, and a file that is still there says nothing.
+    // Later versions store their beads elsewhere, and a file that is still there means nothing.
     if !ledger.bd_version().is_some_and(Version::has_daemon) {
         return beads::read(ledger, ids).await;
     }

@@ -1,14 +1,14 @@
 //! Answer: the result of a query to the ledger. "It does not exist" and "it could not be found out" are different results.
 
-/// What came of asking for one bead.
+/// The answer to a query for one bead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// There it is.
+    /// It was found.
     Found(T),
-    /// There is none of this id.
+    /// There is no bead with this id.
     Missing,
-    /// It could not be asked, and why.
+    /// It could not be read, and why.
     Unknown(String),
-    /// It was not asked.
+    /// No query was made.
     NotAsked,
 }

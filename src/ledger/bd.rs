@@ -1,7 +1,7 @@
 //! `bd`: the one place that runs it (0.47 to 1.0).
 //!
-//! Each run has the limit of all commands, and waits for the turn at the databases it touches. What it prints is read by
-//! whoever asked.
+//! Each run has the limit of all commands, and waits for its turn at the databases it touches. The caller parses the
+//! output.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -11,14 +11,14 @@ use crate::{
     ledger::Ledger,
 };
 
-/// The program.
+/// `bd`, for reports about a missing program.
 pub const TOOL: Tool = Tool {
     setting: "bd",
     without: "polecats that died are not restarted, and labels of docked rigs are not seen",
 };
 
-/// Runs `bd <words>` in `directory` and returns what it printed, or why it did not do its work. `touches` are the databases
-/// it reads or writes: nobody else runs `bd` on one of them meanwhile.
+/// Runs `bd <words>` in `directory` and returns its output, or why it failed. `touches` are the databases it reads or
+/// writes: no other `bd` runs on one of them meanwhile.
 pub async fn run(
     ledger: &Ledger,
     words: &[&str],
@@ -33,7 +33,7 @@ pub async fn run(
     ran
 }
 
-/// What running `bd <words>` in `directory` means by the settings in force.
+/// The command for `bd <words>` in `directory`, by the settings in force.
 fn command(ledger: &Ledger, words: &[&str], directory: &Path) -> Command {
     let settings = ledger.settings();
     Command {

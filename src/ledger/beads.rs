@@ -1,7 +1,7 @@
 //! Beads: reading issues through `bd show` (0.47 to 1.0).
 //!
-//! `bd` runs in the background; nothing waits for it that can continue without it. A missing id is not an error; how `bd` reports
-//! one is read in [`show_output`].
+//! `bd` runs in the background; only what needs the answer waits for it. A missing id is not an error;
+//! [`show_output`] knows how `bd` reports one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,9 +20,9 @@ use crate::{
 /// Maximum number of ids in one call.
 pub const IDS_PER_CALL: usize = 100;
 
-/// Reads the beads with exactly these ids, run in the town, where `bd show` follows the routes, with one call for a hundred
-/// of them. There is an answer for each id; one that is no id, or that alone cannot be looked up, hides nobody else. A call
-/// that fails is made once more.
+/// Reads the beads with exactly these ids, with `bd` run in the town, where `bd show` follows the routes; one call
+/// for each [`IDS_PER_CALL`]. There is an answer for each id; a malformed id, or one that cannot be read, does not
+/// affect the others. A call that fails is repeated once.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let (good, bad): (BTreeSet<&String>, BTreeSet<&String>) = ids.iter().partition(|id| is_id(id));
     let refused = |id: &&String| Answer::Unknown(format!("{:?} is not a bead id", shorten(id)));
@@ -35,7 +35,7 @@ pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Be
     answers
 }
 
-/// Those that exist, of answers that are all needed. An error says that nothing is known of any.
+/// The existing beads, when all answers are needed: one unknown answer is an error.
 pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String> {
     let mut beads = Vec::new();
     for answer in answers.into_values() {
@@ -48,8 +48,8 @@ pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String>
     Ok(beads)
 }
 
-/// Reads one bead afresh: the call that answers was begun after this was asked. Many who ask about beads of one database in
-/// the same moment share a call. Dropping it hurts nobody who shares its call: they ask again.
+/// Reads one bead afresh: the call that answers begins after this was called. Callers that ask about beads of one
+/// database at the same time share a call. Dropping this affects no other caller: they ask again.
 pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
     let database = ledger.databases.of(id);
     'asking: loop {
@@ -59,10 +59,10 @@ pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
                 biased;
                 told = &mut answer => match told {
                     Ok(answer) => return answer,
-                    Err(_) => continue 'asking, // whoever took it along is gone
+                    Err(_) => continue 'asking, // the caller that asked for it is gone
                 },
                 _lead = ledger.questions.lead(&database) => {
-                    // Whoever asks in this very moment comes along.
+                    // Callers that ask in this instant join the batch.
                     tokio::task::yield_now().await;
                     let batch = ledger.questions.take(&database, IDS_PER_CALL);
                     let answers = read(ledger, &batch.ids()).await;
@@ -73,7 +73,7 @@ pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
     }
 }
 
-/// An id becomes an argument: it must not look like a flag, nor hold what no id holds.
+/// Whether a text may be an id. An id becomes an argument: it must not look like a flag, nor contain other characters.
 pub(super) fn is_id(id: &str) -> bool {
     id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.len() <= 256
@@ -83,7 +83,8 @@ pub(super) fn is_id(id: &str) -> bool {
 async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let fails_as_a_whole = ids.len() > 1 && ledger.bd_version().is_some_and(Version::has_daemon);
     let shown = match once_more(ledger, ids, fails_as_a_whole).await {
-        // Through its daemon `bd` fails as a whole when one id is missing. Without it, as `gt` asks, it leaves that one out.
+        // Through its daemon, `bd` fails as a whole when one id is missing. Without it, as `gt` runs it, `bd` leaves
+        // that id out.
         Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(ledger, ids, true).await,
         shown => shown,
     };
@@ -98,14 +99,14 @@ async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<B
     ids.iter().map(|id| (id.clone(), answer(id))).collect()
 }
 
-/// What is known of one of the ids that were asked for. `show` also matches parts of an id: only the whole one counts.
+/// The answer for one of the requested ids. `show` also matches parts of an id: only the whole id counts.
 fn of_one(id: &str, asked: &[String], beads: &[Bead], troubles: &[String]) -> Answer<Bead> {
     if let Some(bead) = beads.iter().find(|bead| bead.id == id) {
         return Answer::Found(bead.clone());
     }
     let is_about =
         |trouble: &str, id: &str| trouble.strip_prefix(id).is_some_and(|rest| rest.starts_with(':'));
-    // One that is about none of them may be about any of them.
+    // An error that names none of the ids may be about any of them.
     let its = troubles
         .iter()
         .find(|trouble| is_about(trouble, id) || !asked.iter().any(|other| is_about(trouble, other)));
@@ -121,7 +122,7 @@ async fn once_more(ledger: &Ledger, ids: &[String], direct: bool) -> Result<Show
     .map_err(|fault| fault.why)
 }
 
-/// Why a read failed, and whether there is a point in trying again.
+/// Why a read failed, and whether a retry makes sense.
 struct Fault {
     why: String,
     again: bool,
@@ -141,7 +142,7 @@ async fn ask(ledger: &Ledger, ids: &[String], direct: bool) -> Result<Shown, Fau
     answer.map_err(|why| Fault { why, again })
 }
 
-/// What a call that failed says nevertheless.
+/// What the output of a failed call says nevertheless.
 fn failed(error: &CommandError) -> Result<Shown, String> {
     let CommandError::Failed { stdout, stderr, .. } = error else {
         return Err(error.to_string());
@@ -150,7 +151,7 @@ fn failed(error: &CommandError) -> Result<Shown, String> {
         return Err(error.to_string());
     }
     match show_output::parse(stdout, stderr) {
-        // It printed beads, and yet it failed: there may be more.
+        // It printed beads and failed: there may be more.
         Ok(Shown::Beads { beads, .. }) if !beads.is_empty() => Err(error.to_string()),
         answer => answer,
     }

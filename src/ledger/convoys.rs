@@ -1,8 +1,9 @@
-//! The adapter behind [`ConvoyStore`]: the town's own bead database, `.beads/beads.db`, as `bd` 0.47 to 0.49 keeps it.
+//! The adapter behind [`ConvoyStore`]: the town's own bead database, `.beads/beads.db`, in the format of `bd` 0.47 to
+//! 0.49.
 //!
-//! Of the schema (`internal/storage/sqlite/schema.go`) these columns count: `issues` (`id`, `status`, `issue_type`) and
-//! `dependencies` (`issue_id`, `depends_on_id`, `type`). A convoy tracks a bead by a dependency of type `tracks` on its id or,
-//! when the bead is a rig's, on `external:<rig's directory>:<id>`. It must not open the database itself.
+//! It uses these columns of the schema (`internal/storage/sqlite/schema.go`): `issues` (`id`, `status`, `issue_type`)
+//! and `dependencies` (`issue_id`, `depends_on_id`, `type`). A convoy tracks a bead by a dependency of type `tracks` on
+//! its id or, when the bead is a rig's, on `external:<rig's directory>:<id>`. It must not open the database itself.
 
 use std::path::PathBuf;
 
@@ -13,14 +14,14 @@ use crate::{
     sqlite::{Reader, Trouble},
 };
 
-/// Reads at most 20,000 rows. A convoy that is truncated may look complete; Gas Town's own check decides.
+/// Reads at most 20,000 rows. A truncated convoy may look complete; Gas Town's own check decides.
 const OPEN: &str = "SELECT convoy.id, tracks.depends_on_id
     FROM issues AS convoy
     LEFT JOIN dependencies AS tracks ON tracks.issue_id = convoy.id AND tracks.type = 'tracks'
     WHERE convoy.issue_type = 'convoy' AND convoy.status NOT IN ('closed', 'tombstone')
     LIMIT 20000";
 
-/// The database of one town.
+/// The bead database of one town.
 #[derive(Debug)]
 pub struct SqliteConvoys {
     path: PathBuf,
@@ -28,7 +29,7 @@ pub struct SqliteConvoys {
 }
 
 impl SqliteConvoys {
-    /// The database at this path, which need not be there.
+    /// The database at this path, which need not exist.
     pub fn new(path: PathBuf) -> Self {
         SqliteConvoys { path, reader: Reader::default() }
     }

@@ -1,13 +1,13 @@
 //! Crash records: reports a crash to the town's log through `gt log crash` (Gas Town 0.2.6 to 0.3).
 //!
-//! Gas Town sets a `pane-died` hook for this in its own sessions, where it never fires: their `remain-on-exit` is off. Our
-//! sessions have no such hook. A crash is reported once and not retried; nothing waits for it.
+//! Gas Town sets a `pane-died` hook for this in its own sessions, where it never fires: their `remain-on-exit` is
+//! off. Our sessions have no such hook. A crash is reported once and not retried; nothing waits for the report.
 
 use super::Ledger;
 use super::gt;
 
-/// Reports a crash: `agent` is its mail address (`<rig>/<name>`), `exit` its exit code where it is known. Returns whether
-/// that succeeded; a failure is reported once as long as it lasts.
+/// Reports a crash: `agent` is its mail address (`<rig>/<name>`), `exit` its exit code, if known. Returns whether
+/// that succeeded; a failure is reported once while it lasts.
 pub async fn log(ledger: &Ledger, agent: &str, session: &str, exit: Option<i32>) -> bool {
     let exit = exit.map(|exit| exit.to_string());
     let mut words = vec!["log", "crash", "--agent", agent, "--session", session];

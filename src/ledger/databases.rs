@@ -1,7 +1,7 @@
-//! Databases: which of the town's bead databases an id belongs to, by the routes `bd` follows.
+//! Databases: which of the town's bead databases an id belongs to, by the routes that `bd` uses.
 //!
-//! A register the root brings up to date whenever it reads `.beads/routes.jsonl` (Gas Town 0.2.6 to 0.3). It must not look
-//! at the disk.
+//! A register that the root updates whenever it reads `.beads/routes.jsonl` (Gas Town 0.2.6 to 0.3). It must not read
+//! the disk.
 
 use std::{
     collections::BTreeSet,
@@ -13,17 +13,17 @@ use parking_lot::Mutex;
 
 use crate::town::routes::Routes;
 
-/// One database, named by where its beads live, relative to the town.
+/// One database, named by the directory of its `.beads`, relative to the town.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Database(String);
 
 impl Database {
-    /// The town's own.
+    /// The town's own database.
     pub fn town() -> Self {
         Database(".".to_owned())
     }
 
-    /// The directory that holds its `.beads`, in the town with this root.
+    /// The directory that contains its `.beads`, in the town with this root.
     pub fn directory(&self, root: &Path) -> PathBuf {
         if *self == Database::town() { root.to_owned() } else { root.join(&self.0) }
     }
@@ -34,12 +34,12 @@ impl Database {
     }
 }
 
-/// The routes as they were last read; survives the crash of any actor.
+/// The routes as last read; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Databases(Arc<Mutex<Vec<(String, Database)>>>);
 
 impl Databases {
-    /// Takes over the routes that were read.
+    /// Replaces the routes.
     pub fn follow(&self, routes: &Routes) {
         let known =
             routes.routes.iter().map(|route| (format!("{}-", route.prefix), Database::at(&route.path)));
@@ -50,19 +50,19 @@ impl Databases {
     pub fn of(&self, id: &str) -> Database {
         let known = self.0.lock();
         let fitting = known.iter().filter(|(prefix, _)| id.starts_with(prefix.as_str()));
-        // Of two routes with one prefix the first counts, as everywhere.
+        // Of two routes with one prefix, the first counts, as everywhere.
         let longest = fitting.rev().max_by_key(|(prefix, _)| prefix.len());
         longest.map_or_else(Database::town, |(_, database)| database.clone())
     }
 
-    /// All of them, the town's included.
+    /// All databases, including the town's.
     pub fn all(&self) -> BTreeSet<Database> {
         let known = self.0.lock();
         known.iter().map(|(_, database)| database.clone()).chain([Database::town()]).collect()
     }
 
-    /// The database a rig's beads live in, by its prefix without the trailing `-`. An agent without a rig has an empty
-    /// prefix, and the town's.
+    /// The database of a rig's beads, by its prefix without the trailing `-`. An agent without a rig has an empty
+    /// prefix, and the town's database.
     pub fn of_prefix(&self, prefix: &str) -> Database {
         self.of(&format!("{prefix}-"))
     }

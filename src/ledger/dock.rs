@@ -1,7 +1,7 @@
-//! Docked rigs: the label `gt rig dock` puts on the rig's own bead, and nowhere else (Gas Town 0.2.6 to 0.3).
+//! Docked rigs: the label that `gt rig dock` sets on the rig's own bead, and nowhere else (Gas Town 0.2.6 to 0.3).
 //!
-//! Read ahead with the rig's agent snapshot and kept; a start never waits for `bd`. A read that failed leaves the last
-//! answer, and until there is one a rig counts as unlabelled.
+//! The label is read ahead with the rig's agent snapshot and cached; a start never waits for `bd`. When a read fails,
+//! the last answer stays; before the first answer a rig counts as unlabelled.
 
 use crate::{
     ledger::answer::Answer,
@@ -13,7 +13,8 @@ pub fn bead_id(rig: &RigPlan) -> String {
     format!("{}-rig-{}", rig.prefix, rig.name)
 }
 
-/// Why the rig is not operational by its own bead, if it is not; `None` when that is not known.
+/// Why the rig is out of operation by its own bead; the inner `None` when it is not, the outer `None` when that is
+/// unknown.
 pub fn label(rig_bead: &Answer<Bead>) -> Option<Option<Closed>> {
     let bead = match rig_bead {
         Answer::Found(bead) => bead,

@@ -1,6 +1,6 @@
 //! `gt`: the one place that runs it (Gas Town 0.2.6 to 0.3).
 //!
-//! Always in the town, with the limit of all commands. What it prints is read by whoever asked.
+//! It runs in the town, with the limit of all commands. The caller parses the output.
 
 use super::installed::Tool;
 use crate::{
@@ -8,14 +8,14 @@ use crate::{
     ports::Ports,
 };
 
-/// The program.
+/// `gt`, for reports about a missing program.
 pub const TOOL: Tool = Tool {
     setting: "gt",
     without: "no mail is read or sent, requests by mail are not seen, crashes are not written to the town's log, and convoys are not closed",
 };
 
-/// Runs `gt <words>` in the town and returns what it printed, or why it did not do its work. `environment` is set on top
-/// of the variables all commands get.
+/// Runs `gt <words>` in the town and returns its output, or why it failed. `environment` is set on top of the
+/// variables of all commands.
 pub async fn run(
     ports: &Ports,
     words: &[&str],

@@ -1,6 +1,6 @@
-//! The deacon's inbox: reading it, and taking messages out of it (`gt mail`, Gas Town 0.2.6 to 0.3).
+//! The deacon's inbox: reads it, and removes messages (`gt mail`, Gas Town 0.2.6 to 0.3).
 //!
-//! It says what is there and judges nothing. What could not be read is an error, never an empty inbox.
+//! It reports the messages and judges nothing. An inbox that could not be read is an error, never an empty inbox.
 
 use jiff::Timestamp;
 
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{commands::CommandError, ports::Ports, town::reading::shorten};
 
-/// One message.
+/// One message of the inbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// Its id (`hq-5w2`).
     pub id: String,
-    /// Who sent it, as `gt` spells it (`mayor/`, `gastown/witness`, `overseer`).
+    /// The sender, as `gt` spells it (`mayor/`, `gastown/witness`, `overseer`).
     pub from: String,
     /// Its subject.
     pub subject: String,
@@ -28,19 +28,19 @@ pub struct Message {
     pub read: bool,
 }
 
-/// What came of taking a message out of the inbox.
+/// The result of removing a message from the inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// It is out.
+    /// It was removed.
     Done,
-    /// There is no such message (any more): another reader took it.
+    /// There is no such message (any more): another reader removed it.
     NotFound,
-    /// It could not be taken out, and why.
+    /// It could not be removed, and why.
     Failed(String),
 }
 
-/// Reads the deacon's inbox, oldest message first. An inbox that could not be read is tried once more, and is an error then;
-/// that is not reported here. Messages that cannot be used are left out, and reported as long as they are there.
+/// Reads the deacon's inbox, oldest message first. A failed reading is repeated once, and then is an error, which is
+/// not reported here. Messages that cannot be used are left out, and reported while they exist.
 pub async fn read(ports: &Ports) -> Result<Vec<Message>, String> {
     let words = ["mail", "inbox", "--identity", "deacon/", "--json"];
     let mut inbox = ask(ports, &words).await;
@@ -71,7 +71,7 @@ pub async fn archive(ports: &Ports, id: &str) -> Removal {
     remove(ports, "archive", id).await
 }
 
-/// Why a read failed, and whether there is a point in trying again.
+/// Why a read failed, and whether a retry makes sense.
 struct Fault {
     why: String,
     again: bool,
@@ -98,7 +98,7 @@ async fn remove(ports: &Ports, how: &str, id: &str) -> Removal {
     }
 }
 
-/// `delete` reports it on stderr, `archive` on stdout.
+/// Whether an error says that the message does not exist: `delete` prints that on stderr, `archive` on stdout.
 fn says_not_found(error: &CommandError) -> bool {
     let CommandError::Failed { stdout, stderr, .. } = error else { return false };
     let not_found = "no issue found matching";

@@ -1,8 +1,8 @@
-//! What `gt mail inbox --json` prints, read into messages. Pure; it must survive any bytes.
+//! What `gt mail inbox --json` prints, parsed into messages. Pure; it must survive any bytes.
 //!
-//! Shapes of Gas Town 0.2.6 to 0.3, newest message first: a list, `null` for an empty inbox, and the envelope later
-//! versions put around their lists. A message that is not as it should be hides no other; an output that is not is an error,
-//! never an empty inbox.
+//! Formats of Gas Town 0.2.6 to 0.3, newest message first: a list, `null` for an empty inbox, and the envelope that
+//! later versions put around their lists. A malformed message does not affect the others; a malformed output is an
+//! error, never an empty inbox.
 
 use std::collections::BTreeSet;
 
@@ -13,20 +13,20 @@ use serde_json::Value;
 use super::{beads::is_id, inbox::Message, list_output};
 use crate::town::{go_time, reading::shorten};
 
-/// What was printed.
+/// A parsed inbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inbox {
     /// Its messages, oldest first, each id once.
     pub messages: Vec<Message>,
-    /// What was wrong with each message that cannot be used.
+    /// The error in each message that cannot be used.
     pub unusable: Vec<String>,
 }
 
-/// Reads standard output. An error says what was printed instead of an inbox.
+/// Parses standard output. The error describes what was printed instead of an inbox.
 pub fn parse(stdout: &[u8]) -> Result<Inbox, String> {
     let mut inbox = Inbox::default();
     let mut known = BTreeSet::new();
-    // Newest first, as it was printed.
+    // Newest first, as printed.
     for printed in list_output::rows(stdout, "gt mail inbox")? {
         match message(printed) {
             Ok(message) if !known.contains(&message.id) => {
@@ -70,7 +70,7 @@ fn time(printed: &Value) -> Option<Timestamp> {
     go_time::parse(printed.as_str()?).ok().flatten()
 }
 
-/// By the time they were sent, where that is known; one whose time is not stays behind the one it was printed after.
+/// Sorts by time sent; a message without a readable time stays behind the one it was printed after.
 fn sort(messages: &mut Vec<Message>) {
     let mut last = Timestamp::MIN;
     let mut placed: Vec<(Timestamp, Message)> = std::mem::take(messages)
@@ -80,7 +80,7 @@ fn sort(messages: &mut Vec<Message>) {
             (last, message)
         })
         .collect();
-    placed.sort_by_key(|(at, _)| *at); // keeps the order of equals
+    placed.sort_by_key(|(at, _)| *at); // keeps the order of equal times
     messages.extend(placed.into_iter().map(|(_, message)| message));
 }
 
@@ -171,7 +171,7 @@ mod tests {
     fn the_oldest_comes_first_wherever_it_was_printed() {
         let at = |second: u32| format!(r#","timestamp":"2026-01-16T12:00:{second:02}Z""#);
         let none = String::new;
-        // In the order they are printed: newest first, mostly.
+        // In the order in which they are printed: usually newest first.
         for (name, printed, expected) in [
             ("as printed", [("c", at(3)), ("b", at(2)), ("a", at(1))], "abc"),
             ("mixed up", [("b", at(2)), ("c", at(3)), ("a", at(1))], "abc"),

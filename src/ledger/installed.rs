@@ -1,15 +1,15 @@
 //! Installed: whether `bd` and `gt` can be run at all. A missing one is reported once.
 //!
-//! That report says what is lost without the program, so the parts that need it add nothing.
+//! That report says what does not work without the program, so the parts that need it add nothing.
 
 use crate::{commands::CommandError, ports::Ports};
 
-/// Whether an error says only that a program is not installed, which was reported where it was run.
+/// Whether an error says only that a program is not installed, which the code that ran it has reported.
 pub fn is_reported(error: &str) -> bool {
     error.contains(" is not installed or not on PATH (needed for ")
 }
 
-/// One of the programs, and what is lost without it.
+/// One of the programs, and what does not work without it.
 #[derive(Debug)]
 pub struct Tool {
     /// Its key under `commands` in `settings/supervisor.json`.
@@ -19,7 +19,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Notes how a run of it ended: whether it is installed.
+    /// Notes from the result of a run whether the program is installed.
     pub(super) fn note<T>(&self, ports: &Ports, program: &str, ran: &Result<T, CommandError>) {
         let key = format!("command/{}", self.setting);
         match ran {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_where_it_was_run() {
+    fn what_was_reported_where_it_was_run() {
         let line = || "bd show a".to_owned();
         let missing = CommandError::NotFound { program: "bd".into(), line: line() };
         let late = CommandError::TimedOut { line: line(), limit: std::time::Duration::from_secs(30) };

@@ -1,8 +1,8 @@
-//! What programs of Gas Town print when they list something as JSON (`gt` 0.2.6 to 0.3, `bd` 0.47 to 1.0). Pure; it must
-//! survive any bytes.
+//! What Gas Town's programs print when they list something as JSON (`gt` 0.2.6 to 0.3, `bd` 0.47 to 1.0). Pure; it
+//! must survive any bytes.
 //!
-//! A list, `null` for an empty one, and the envelope later versions put around their lists; there may be text before it. An
-//! output that is none of these is an error, never an empty list.
+//! The output is a list, `null` for an empty one, or the envelope that later versions put around their lists; text
+//! may precede it. Any other output is an error, never an empty list.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::show_output::json_part;
 use crate::town::reading::shorten;
 
-/// Reads standard output into its rows. An error says what was printed instead; `line` is the command, for that.
+/// Parses standard output into its rows. The error describes what was printed instead; `line` is the command, for
+/// that text.
 pub fn rows(stdout: &[u8], line: &str) -> Result<Vec<Value>, String> {
     #[derive(Deserialize)]
     #[serde(untagged)]

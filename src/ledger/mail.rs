@@ -1,25 +1,25 @@
 //! Mail: sends a message to an agent through `gt mail send` (Gas Town 0.2.6 to 0.3).
 //!
-//! A mail that cannot be sent is reported and not retried; nothing waits for it.
+//! A mail that cannot be sent is reported and not retried; nothing waits for a mail.
 
 use super::gt;
 use crate::{commands::CommandError, ports::Ports};
 
-/// `gt mail send` takes the sender from the role.
+/// `gt mail send` derives the sender from the role.
 const SENDER: (&str, &str) = ("GT_ROLE", "daemon/");
 
-/// Whether a mail went out.
+/// Whether a mail was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// It did.
+    /// It was sent.
     Yes,
-    /// It did not.
+    /// It was not sent.
     No,
     /// Unknown: `gt` was killed at its limit, or died, and may have sent it before.
     Perhaps,
 }
 
-/// Sends a mail as the daemon. Failures are reported once as long as they last.
+/// Sends a mail as the daemon. Failures are reported once while they last.
 pub async fn send(ports: &Ports, to: &str, subject: &str, body: &str) -> Sent {
     let key = "mail/send";
     let error = match gt::run(ports, &["mail", "send", to, "-s", subject, "-m", body], &[SENDER]).await {

@@ -40,28 +40,28 @@ use crate::{
     town::{identity::RigName, routes::Routes, wisp::Closed},
 };
 
-/// What is known of bead databases and of who is using them, with the ports; clones share it. What it keeps is private to the
-/// modules that run `bd`; all of it survives the crash of any actor.
+/// What is known of bead databases and of their users, with the ports; clones share it. Its fields are private to the
+/// modules that run `bd`. All of it survives the crash of any actor.
 #[derive(Clone)]
 pub struct Ledger {
-    /// The ports.
+    /// The effects it uses.
     pub ports: Ports,
-    /// Whose turn it is to run `bd`.
+    /// The turns in which `bd` runs, one for each database.
     turns: LedgerTurn,
     /// Which database a bead belongs to.
     databases: Databases,
-    /// What `bd` last said, where only it can be asked.
+    /// The last answers of `bd`, where only `bd` can be asked.
     ahead: Ahead,
-    /// Ids of beads that wait to be looked up together.
+    /// Bead ids that wait for the next batch.
     questions: Questions,
     /// Which version of `bd` there is.
     version: BdVersion,
-    /// What was last read of each rig.
+    /// The last snapshot of each rig.
     snapshots: Snapshots,
 }
 
 impl Ledger {
-    /// Nothing is known yet.
+    /// A ledger in which nothing is known yet.
     pub fn new(ports: Ports) -> Self {
         Ledger {
             ports,
@@ -74,7 +74,7 @@ impl Ledger {
         }
     }
 
-    /// From now on these are the routes by which an id's database is found.
+    /// Replaces the routes by which an id's database is found.
     pub fn follow(&self, routes: &Routes) {
         self.databases.follow(routes);
     }
@@ -95,7 +95,7 @@ impl Ledger {
         self.databases.of_prefix(prefix)
     }
 
-    /// The version of `bd`, once it is known.
+    /// The version of `bd`; `None` until it is known.
     pub fn bd_version(&self) -> Option<Version> {
         self.version.known()
     }
@@ -105,12 +105,12 @@ impl Ledger {
         self.snapshots.last(rig)
     }
 
-    /// Keeps a newer snapshot; returns whether the rig's label says otherwise than before.
+    /// Stores a newer snapshot; returns whether the rig's label changed.
     pub fn keep_snapshot(&self, snapshot: Arc<AgentSnapshot>) -> bool {
         self.snapshots.keep(snapshot)
     }
 
-    /// Why this rig is not operational by its bead's label, as it was last read; `None` when nothing says so.
+    /// Why this rig is docked or parked according to its bead's label when last read; `None` when no label says so.
     pub fn docked(&self, rig: &RigName) -> Option<Closed> {
         self.snapshots.closed(rig)
     }

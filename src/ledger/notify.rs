@@ -1,8 +1,8 @@
 //! Notify: alerts people outside the town, through the command in `notify.command`.
 //!
-//! The setting is a shell line (`sh -c`), run in the town. It gets the alert as one line of JSON on stdin, the same as in the
-//! event log. After `notify.timeout` it is killed with everything it started. A failing command is reported once, until it works
-//! again, and is not repeated. Nothing waits for it.
+//! The setting is a shell line (`sh -c`), run in the town. It gets the alert as one line of JSON on stdin, the same
+//! as in the event log. After `notify.timeout` it is killed with everything it started. A failing command is reported
+//! once, until it works again, and is not repeated. Nothing waits for the command.
 
 use serde::Serialize;
 

@@ -1,9 +1,9 @@
-//! Questions: batches bead ids that are looked up at the same time.
+//! Questions: batches bead ids that are requested at the same time.
 //!
-//! Many owners need the bead of their agent at the same moment, and each run of `bd` takes time. So while one run is under way,
-//! further ids for the same database wait here and go into the next run. There is no task behind it: the first caller
-//! [leads](Questions::lead), asks for all and hands out the answers. A leader that is dropped loses only its own question: the
-//! callers it asked for are notified and ask again.
+//! Many owners need the bead of their agent at the same moment, and each run of `bd` takes time. So while one run is
+//! in progress, further ids for the same database wait here and go into the next run. There is no task behind it: the
+//! first caller [leads](Questions::lead), reads all of them and hands out the answers. A leader that is dropped loses
+//! only its own question: the callers it asked for are notified and ask again.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use super::{answer::Answer, databases::Database};
 use crate::{town::bead::Bead, turns::Turns};
 
-/// What waits, by database; clones share it.
+/// The waiting questions, by database; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Questions {
     waiting: Arc<Mutex<BTreeMap<Database, Vec<Question>>>>,
@@ -26,12 +26,12 @@ struct Question {
     asker: oneshot::Sender<Answer<Bead>>,
 }
 
-/// Questions that are asked together; dropping it notifies their askers.
+/// Questions that go into one run; dropping it notifies their callers.
 #[derive(Debug)]
 pub struct Batch(BTreeMap<String, Vec<oneshot::Sender<Answer<Bead>>>>);
 
 impl Questions {
-    /// Adds a question; the answer is sent there, or an error when the leader is gone.
+    /// Adds a question. The receiver gets the answer, or an error when the leader is gone.
     pub fn put(&self, database: &Database, id: &str) -> oneshot::Receiver<Answer<Bead>> {
         let (asker, answer) = oneshot::channel();
         let question = Question { id: id.to_owned(), asker };
@@ -39,19 +39,19 @@ impl Questions {
         answer
     }
 
-    /// Waits until no other leader asks this database.
+    /// Waits until no other caller leads for this database.
     pub async fn lead(&self, database: &Database) -> OwnedMutexGuard<()> {
         self.leads.take(database.clone()).await
     }
 
-    /// Takes the oldest waiting questions, up to about this many ids.
+    /// Takes the oldest waiting questions, up to about `most` ids.
     pub fn take(&self, database: &Database, most: usize) -> Batch {
         let mut batch: BTreeMap<String, Vec<_>> = BTreeMap::new();
         let mut all = self.waiting.lock();
         let waiting = all.entry(database.clone()).or_default();
         for Question { id, asker } in std::mem::take(waiting) {
             if asker.is_closed() {
-                continue; // nobody wants to know any more
+                continue; // no caller waits for it any more
             }
             if batch.len() < most || batch.contains_key(&id) {
                 batch.entry(id).or_default().push(asker);
@@ -69,12 +69,12 @@ impl Batch {
         self.0.keys().cloned().collect()
     }
 
-    /// Hands out the answers; askers whose question was not answered ask again.
+    /// Hands out the answers; callers whose question was not answered ask again.
     pub fn hand_out(self, answers: &BTreeMap<String, Answer<Bead>>) {
         for (id, askers) in self.0 {
             let Some(answer) = answers.get(&id) else { continue };
             for asker in askers {
-                // One that is gone needs no answer.
+                // A caller that is gone needs no answer.
                 let _ = asker.send(answer.clone());
             }
         }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_id_once_the_oldest_first_and_none_nobody_waits_for() {
+    fn each_id_once_the_oldest_first_and_none_that_is_not_awaited() {
         let (questions, town) = (Questions::default(), Database::town());
         let mut waiting: Vec<_> =
             ["c", "a", "c", "b", "a", "d"].iter().map(|id| questions.put(&town, id)).collect();

@@ -1,30 +1,31 @@
-//! What `bd show --json` prints, read into beads. Pure; it must survive any bytes.
+//! What `bd show --json` prints, parsed into beads. Pure; it must survive any bytes.
 //!
-//! Shapes of `bd` 0.47 to 1.0. An id that does not exist is told in three ways, all one outcome here: it is left out and
-//! told on standard error (exit code 0); the whole call fails with an error object that names it, when `bd` goes through
-//! its daemon (`cmd/bd/show.go`, 0.47); or, when none of the ids exists, an error object names none (1.0). A database that
-//! could not be read is told in the first way too, so that standard error is read before an id counts as missing.
+//! Formats of `bd` 0.47 to 1.0. There are three ways to report an id that does not exist, all one outcome here. The
+//! id is left out and reported on standard error (exit code 0). The whole call fails with an error object that names
+//! the id, when `bd` uses its daemon (`cmd/bd/show.go`, 0.47). Or, when none of the ids exists, an error object names
+//! none (1.0). A database that could not be read is reported in the first way too, so standard error is parsed before
+//! an id counts as missing.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::town::{bead::Bead, go_time, reading::shorten};
 
-/// What was printed.
+/// The parsed output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// These beads; ids that do not exist are left out.
     Beads {
-        /// Those that were found.
+        /// The beads that were found.
         beads: Vec<Bead>,
-        /// Those that could not be looked up: each an id, `: `, and why.
+        /// The ids that could not be read: each an id, `: `, and why.
         troubles: Vec<String>,
     },
-    /// At least one of the ids does not exist, and nothing is said of the others.
+    /// At least one of the ids does not exist, and nothing is known about the others.
     OneIsMissing,
 }
 
-/// Reads both outputs. An error says that nothing is known, and why.
+/// Parses both outputs. An error means that nothing is known, and says why.
 pub fn parse(stdout: &[u8], stderr: &str) -> Result<Shown, String> {
     let shown = |rows: Vec<Row>| Shown::Beads {
         beads: rows.into_iter().map(Row::bead).collect(),
@@ -50,19 +51,19 @@ pub fn parse(stdout: &[u8], stderr: &str) -> Result<Shown, String> {
     }
 }
 
-/// How a line on stderr begins that reports an omitted id.
+/// The prefix of a line on stderr about an omitted id.
 const NOT_FETCHED: &str = "Error fetching ";
 
 fn nonsense(what: &str, stdout: &[u8]) -> String {
     format!("bd show printed {what}: {:?}", shorten(&String::from_utf8_lossy(stdout)))
 }
 
-/// Whether an output holds anything that could be JSON.
+/// Whether an output contains anything that could be JSON.
 pub fn has_json(stdout: &[u8]) -> bool {
     json_part(stdout).is_some()
 }
 
-/// Some versions print text first.
+/// The output from its JSON on: some versions print text first.
 pub(super) fn json_part(stdout: &[u8]) -> Option<&[u8]> {
     let start = stdout.iter().position(|byte| matches!(byte, b'[' | b'{'))?;
     Some(&stdout[start..])
@@ -74,12 +75,13 @@ fn troubles(stderr: &str) -> Vec<String> {
     told.map(|text| text.lines().next().unwrap_or(text).trim().to_owned()).collect()
 }
 
-/// Ids are also matched by parts of them; one that fits several beads is none of them.
+/// Whether an error says that there is no such bead. `bd` also matches parts of an id; a part that fits several beads
+/// is no id.
 fn says_not_found(error: &str) -> bool {
     ["no issue found", "no issues found", "ambiguous ID"].iter().any(|text| error.contains(text))
 }
 
-/// A bead as it is printed: what is empty is left out.
+/// A bead as printed: empty fields are left out.
 #[derive(Deserialize)]
 pub(super) struct Row {
     pub(super) id: String,
@@ -94,11 +96,11 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// What it says.
+    /// Converts it into a bead.
     pub(super) fn bead(self) -> Bead {
         let description = self.description.unwrap_or_default();
-        // `show` prints a column that holds something in every version that has it, so one that is not printed says
-        // nothing, and the description's line is what there is: of 0.47 for the state, of 1.0 for both.
+        // `show` prints every non-empty column that its version has, so a column that is not printed has no value.
+        // Then the line in the description counts: for the state in 0.47, for both in 1.0.
         let field = |column: Option<String>, key: &str| match column {
             Some(value) => set(&value),
             None => line(&description, key),
@@ -121,13 +123,13 @@ fn time(value: &serde_json::Value) -> Option<Timestamp> {
     go_time::parse(value.as_str()?).ok().flatten()
 }
 
-/// A value that is set: `null` and nothing are not.
+/// A value that is set: not empty and not `null`.
 fn set(value: &str) -> Option<String> {
     let value = value.trim();
     (!value.is_empty() && value != "null").then(|| value.to_owned())
 }
 
-/// The value of the last line `key: value`, if it is set.
+/// The value of the last line `key: value` in a description, if set.
 fn line(description: &str, key: &str) -> Option<String> {
     let lines = description.lines().filter_map(|line| line.split_once(':'));
     let (_, value) = lines.rev().find(|(found, _)| found.trim().eq_ignore_ascii_case(key))?;

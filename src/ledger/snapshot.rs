@@ -1,8 +1,8 @@
-//! The agent snapshot of a rig: what the ledger says of its polecats and of the rig itself, read once per heartbeat and
-//! shared by everything that needs it.
+//! The agent snapshot of a rig: what the ledger says about its polecats and the rig itself, read once per heartbeat
+//! and shared by everything that needs it.
 //!
-//! It is read [ahead] for the whole rig and carries its age. It nominates: before anything is done, the
-//! beads of the one agent it is about are read again.
+//! It is read [ahead] for the whole rig and has the time of the reading. It nominates: before anything is done about
+//! an agent, its beads are read again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What was on a polecat's hook.
+/// The content of a polecat's hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hook {
@@ -39,7 +39,7 @@ pub enum Hook {
     Bead(String),
 }
 
-/// What was read of one rig.
+/// The beads of one rig, as of one reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentSnapshot {
     /// Which rig.
@@ -54,9 +54,9 @@ pub struct AgentSnapshot {
     pub rig_bead: Answer<Bead>,
 }
 
-/// Reads the snapshot of a rig with these polecats: [ahead], their agent beads and the rig's own, and then the beads on
-/// their hooks, if there are any. Where `bd` is asked, that is one call each; more only where one call holds no more ids.
-/// What could not be read is in it as unknown.
+/// Reads the snapshot of a rig with these polecats: [ahead], their agent beads and the rig's own, and then the beads
+/// on their hooks, if there are any. With `bd`, that is one call each, or more when there are more ids than one call
+/// takes. What could not be read is unknown in the snapshot.
 pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
     let begun = ledger.now();
     let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
@@ -68,7 +68,7 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
         .collect();
     let mut first: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let rig_bead = dock::bead_id(plan);
-    // Where their calls are full to the last id, the rig's own bead would cost one more: it goes with the hooks.
+    // When those calls are full to the last id, the rig's own bead would cost one more: it is read with the hooks.
     let full = !first.is_empty() && first.len().is_multiple_of(beads::IDS_PER_CALL);
     if !full {
         first.push(rig_bead.clone());
@@ -105,12 +105,12 @@ fn hook(agent: &Answer<AgentBead>) -> Option<String> {
 }
 
 impl AgentSnapshot {
-    /// What it says of this agent; [`Answer::NotAsked`] when it was not one of the rig's polecats then.
+    /// The agent bead of this agent; [`Answer::NotAsked`] when it was not one of the rig's polecats at that time.
     pub fn agent(&self, identity: &Identity) -> &Answer<AgentBead> {
         self.agents.get(identity).unwrap_or(&Answer::NotAsked)
     }
 
-    /// What it says of the bead on a hook, if that was on one then.
+    /// The bead on a hook, if it was on one at that time.
     pub fn hooked(&self, hook: &str) -> &Answer<Bead> {
         self.hooked.get(hook).unwrap_or(&Answer::NotAsked)
     }
@@ -124,7 +124,7 @@ impl AgentSnapshot {
         }
     }
 
-    /// Why it does not say all it should, if it does not.
+    /// Why it is incomplete; `None` when it is not.
     pub fn doubt(&self) -> Option<&str> {
         let beads = self.hooked.values().chain([&self.rig_bead]).map(why);
         self.agents.values().map(why).chain(beads).find_map(|why| why)
@@ -138,14 +138,14 @@ fn why<T>(answer: &Answer<T>) -> Option<&str> {
     }
 }
 
-/// What was last read of each rig; survives the crash of any actor.
+/// The last snapshot of each rig; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshots(Arc<Mutex<BTreeMap<RigName, Last>>>);
 
 #[derive(Debug)]
 struct Last {
     snapshot: Arc<AgentSnapshot>,
-    /// Why the rig is not operational by its own bead, as far as that could be read.
+    /// Why the rig is out of operation by its own bead, as last read.
     closed: Option<Closed>,
 }
 
@@ -155,12 +155,12 @@ impl Snapshots {
         self.0.lock().get(rig).map(|last| last.snapshot.clone())
     }
 
-    /// Why this rig is not operational by its bead's label; `None` when nothing says so.
+    /// Why this rig is out of operation by its bead's label; `None` when no label says so.
     pub fn closed(&self, rig: &RigName) -> Option<Closed> {
         self.0.lock().get(rig)?.closed
     }
 
-    /// Keeps a newer one; returns whether the rig's label says otherwise than before.
+    /// Stores a newer snapshot; returns whether the rig's label changed.
     pub fn keep(&self, snapshot: Arc<AgentSnapshot>) -> bool {
         let mut rigs = self.0.lock();
         let before = rigs.get(&snapshot.rig).and_then(|last| last.closed);

@@ -1,10 +1,10 @@
-//! The adapter behind [`BeadStore`]: `.beads/beads.db` as `bd` 0.47 to 0.49 keeps it, of the town or of a rig.
+//! The adapter behind [`BeadStore`]: `.beads/beads.db` of the town or of a rig, in the format of `bd` 0.47 to 0.49.
 //!
-//! Of the schema (`internal/storage/sqlite/schema.go` and its migrations) these columns count: `issues` (`id`, `status`,
-//! `issue_type`, `description`, `assignee`, `updated_at`, `hook_bead`, `agent_state`), `labels` (`issue_id`, `label`) and
-//! `metadata` (`key`, `value`). The database answers only where `bd show` would say the same: an export (`issues.jsonl`) that
-//! is newer than the database's last import is imported by `bd` first, and another database or backend may be named in
-//! `metadata.json`. It must not open the database itself.
+//! It uses these columns of the schema (`internal/storage/sqlite/schema.go` and its migrations): `issues` (`id`,
+//! `status`, `issue_type`, `description`, `assignee`, `updated_at`, `hook_bead`, `agent_state`), `labels`
+//! (`issue_id`, `label`) and `metadata` (`key`, `value`). The database answers only when `bd show` would answer the
+//! same: an export (`issues.jsonl`) that is newer than the database's last import is imported by `bd` first, and
+//! another database or backend may be named in `metadata.json`. It must not open the database itself.
 #![allow(clippy::disallowed_methods, reason = "this adapter looks at the files of a bead database")]
 
 use std::{
@@ -27,7 +27,7 @@ use crate::{
     town::{bead::Bead, disk_task, files},
 };
 
-/// The ids come as one list, as JSON; the labels go out as one.
+/// The ids are passed as one JSON list; the labels are returned as one.
 const BEADS: &str =
     "SELECT id, status, issue_type, description, assignee, updated_at, hook_bead, agent_state,
         (SELECT json_group_array(label) FROM labels WHERE issue_id = issues.id)
@@ -35,7 +35,8 @@ const BEADS: &str =
 
 const IMPORTED: &str = "SELECT value FROM metadata WHERE key = 'last_import_time'";
 
-/// Two writes within a tick of the file system's clock look alike, so a file that was written this recently has no stamp.
+/// Two writes within a tick of the file system's clock look alike, so a file that was written less than this ago has
+/// no stamp.
 const TICK: Duration = Duration::from_secs(2);
 
 /// Bead databases, found by the directory they belong to.
@@ -86,7 +87,7 @@ async fn find(directory: &Path) -> Result<Files, String> {
     blocking(&beads, find_in).await.unwrap_or_else(|| Err("the disk does not answer".to_owned()))
 }
 
-/// A disk that hangs longer than this is not waited for.
+/// How long to wait for a disk that hangs.
 const STUCK: Duration = Duration::from_secs(3);
 
 async fn blocking<T: Send + 'static>(
@@ -109,7 +110,8 @@ fn find_in(beads: &Path) -> Result<Files, String> {
     Ok(Files { database: beads.join("beads.db"), exported })
 }
 
-/// As `bd` does: a file `redirect` names another directory, seen from the one that holds `.beads`; only once.
+/// The directory with the beads. As in `bd`, a file `redirect` names another directory, relative to the one that
+/// contains `.beads`; only once.
 fn followed(beads: &Path) -> Result<PathBuf, String> {
     let content = match files::read(&beads.join("redirect")) {
         Ok(content) => content,
@@ -123,7 +125,7 @@ fn followed(beads: &Path) -> Result<PathBuf, String> {
     if target.is_dir() { Ok(target) } else { Err("redirect names no directory".to_owned()) }
 }
 
-/// What `bd` writes down about where its beads are, where that says it.
+/// An error when `bd`'s own notes name another place or backend for its beads.
 fn only_sqlite(beads: &Path) -> Result<(), String> {
     #[derive(serde::Deserialize)]
     struct Said {
@@ -144,12 +146,12 @@ fn only_sqlite(beads: &Path) -> Result<(), String> {
     }
 }
 
-/// Why the database is behind its export, if it is: `bd` would import that first, or refuse.
+/// Why the database is older than its export, if it is: `bd` would import that first, or refuse.
 fn stale(database: &Connection, exported: Option<SystemTime>) -> rusqlite::Result<Option<String>> {
     let Some(exported) = exported else { return Ok(None) };
     let imported: Option<String> = database.query_row(IMPORTED, [], |row| row.get(0)).optional()?;
     Ok(match (imported.as_deref().map(time), Timestamp::try_from(exported)) {
-        // As `bd` has it: a database that was never imported into is not behind.
+        // As in `bd`, a database without any import is not out of date.
         (None, Ok(_)) => None,
         (Some(Some(imported)), Ok(exported)) if exported <= imported => None,
         _ => Some("its export is newer than its last import".to_owned()),
@@ -169,7 +171,7 @@ fn rows(database: &Connection, ids: &str) -> rusqlite::Result<Result<BTreeMap<St
     Ok(Ok(beads))
 }
 
-/// One row, read as if `bd show` had printed it: what is empty is not printed.
+/// One row, converted as if `bd show` had printed it: empty fields count as absent.
 fn bead(line: &Line<'_>) -> rusqlite::Result<Result<Bead, String>> {
     let text = |at: usize| line.get::<_, Option<String>>(at).map(|text| text.filter(|text| !text.is_empty()));
     let id: String = line.get(0)?;
@@ -193,13 +195,13 @@ fn bead(line: &Line<'_>) -> rusqlite::Result<Result<Bead, String>> {
     Ok(Ok(printed.bead()))
 }
 
-/// A time as the database keeps it: RFC 3339 with `T` or a blank, or UTC without a zone (`CURRENT_TIMESTAMP`).
+/// A time in the database's format: RFC 3339 with `T` or a blank, or UTC without a zone (`CURRENT_TIMESTAMP`).
 fn time(text: &str) -> Option<Timestamp> {
     text.parse().or_else(|_| format!("{text}Z").parse()).ok()
 }
 
-/// What matters of the files: one that is replaced or written to differs. A log that is empty is as good as none, as it
-/// comes and goes with whoever reads.
+/// The stamp of the files: it differs when one is replaced or written to. An empty log counts as none, as readers
+/// create and remove it.
 fn stamp(files: &Files, now: SystemTime) -> Option<Stamp> {
     let mut text = String::new();
     for suffix in ["", "-wal"] {
@@ -223,7 +225,7 @@ fn stamp(files: &Files, now: SystemTime) -> Option<Stamp> {
     Some(Stamp(text))
 }
 
-/// Nothing when it was written just now, or in the future.
+/// `None` when the file was written just now, or in the future.
 fn settled(written: SystemTime, now: SystemTime) -> Option<()> {
     now.duration_since(written).is_ok_and(|age| age >= TICK).then_some(())
 }

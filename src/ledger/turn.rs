@@ -1,7 +1,7 @@
-//! Turns at a database: two runs of `bd` on one database never overlap; runs on different ones are parallel.
+//! Turns at a database: two runs of `bd` on one database never overlap; runs on different databases are parallel.
 //!
-//! Later versions of `bd` (0.50 and up) fail on a locked database where earlier ones waited, so every caller takes the turn
-//! first. It covers one run only: between two retries another caller may run.
+//! Later versions of `bd` (0.50 and up) fail on a locked database where earlier ones waited, so every caller takes
+//! the turn first. It covers one run only: between two retries another caller may run.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::databases::Database;
 use crate::turns::Turns;
 
-/// Whose turn it is at each database; clones share it.
+/// The turns at each database; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct LedgerTurn(Turns<Database>);
 
@@ -21,8 +21,8 @@ pub struct Turn {
 }
 
 impl LedgerTurn {
-    /// Waits until no other caller runs `bd` on any of these databases, first come first served. All callers take them in one
-    /// order, so that no two wait for each other. Dropping this future gives up what it has taken so far.
+    /// Waits until no other caller runs `bd` on any of these databases, first come first served. All callers take
+    /// databases in the same order, so they do not deadlock. Dropping this future releases what it has taken so far.
     pub async fn take(&self, databases: &BTreeSet<Database>) -> Turn {
         let mut held = Vec::with_capacity(databases.len());
         for database in databases {
@@ -59,7 +59,7 @@ mod tests {
             assert!(held.is_some(), "{name}");
             assert_eq!(turns.take(&of(second)).now_or_never().is_none(), waits, "{name}");
             drop(held);
-            // The one that waited was dropped: it holds nothing.
+            // The waiting future was dropped: it holds nothing.
             assert!(turns.take(&of(&["a-1", "b-1", "hq-1"])).now_or_never().is_some(), "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! The version of `bd`: asked once and kept for the life of the process.
+//! The version of `bd`: determined once and cached for the life of the process.
 //!
 //! Nothing waits for it: until it is known, callers do what every version understands.
 
@@ -12,9 +12,9 @@ use crate::{commands::CommandError, ledger::Ledger, town::reading::shorten};
 /// A version's first two numbers, as in `0.47`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The first.
+    /// The first number.
     pub major: u32,
-    /// The second.
+    /// The second number.
     pub minor: u32,
 }
 
@@ -25,7 +25,7 @@ impl Version {
     }
 }
 
-/// What is known of it; survives the crash of any actor.
+/// The version, when known; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct BdVersion(Arc<Mutex<State>>);
 
@@ -38,7 +38,7 @@ enum State {
 }
 
 impl BdVersion {
-    /// The version, once it is known.
+    /// The version; `None` until it is known.
     pub fn known(&self) -> Option<Version> {
         match *self.0.lock() {
             State::Known(version) => Some(version),
@@ -46,7 +46,7 @@ impl BdVersion {
         }
     }
 
-    /// The caller that gets this asks; no other does meanwhile.
+    /// Permission to run `bd version`; only one caller has it at a time.
     fn to_be_asked(&self) -> Option<Asking> {
         let mut state = self.0.lock();
         if !matches!(*state, State::Unknown) {
@@ -57,7 +57,7 @@ impl BdVersion {
     }
 }
 
-/// One question under way; given up when it is dropped.
+/// One run in progress; dropping it lets another caller run.
 struct Asking(BdVersion);
 
 impl Drop for Asking {
@@ -69,15 +69,15 @@ impl Drop for Asking {
     }
 }
 
-/// Runs `bd version`, unless the version is known or being asked for. A failure is reported as long as it lasts, and it may
-/// be asked again. To be run as a task.
+/// Runs `bd version`, unless the version is known or another caller runs it. A failure is reported while it lasts,
+/// and a later call tries again. To be run as a task.
 pub async fn probe(ledger: &Ledger) {
     let Some(asking) = ledger.version.to_be_asked() else { return };
     let key = "ledger/bd_version";
-    // It touches no database.
+    // It uses no database.
     let printed = bd::run(ledger, &["version"], &BTreeSet::new(), ledger.paths.root()).await;
     if matches!(printed, Err(CommandError::NotFound { .. })) {
-        return; // that is told already, once for everything `bd` is needed for
+        return; // reported already, once for all uses of `bd`
     }
     let found = printed.map_err(|error| error.to_string()).and_then(|printed| {
         parse(&printed.stdout).ok_or_else(|| {
@@ -94,7 +94,7 @@ pub async fn probe(ledger: &Ledger) {
     }
 }
 
-/// Reads `bd version 0.47.2 (dev)`: the first word that is a version counts.
+/// Parses `bd version 0.47.2 (dev)`: the first word that is a version counts.
 pub fn parse(stdout: &[u8]) -> Option<Version> {
     let text = String::from_utf8_lossy(stdout);
     text.split_whitespace().find_map(|word| {

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::rules::Operation;
 
-/// A command may be gone some milliseconds after it killed a session, so it is remembered this long.
+/// A command may end some milliseconds after it killed a session, so it is remembered this long.
 pub const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// For those whose start waits meanwhile it is known for longer: no start waits longer for a remote.
+/// Starts that wait need to know of commands for longer: no start waits longer for a remote.
 const KNOWN: Duration = Duration::from_secs(600);
 
 /// Maximum number of remembered commands; real towns stay far below.
 const MOST: usize = 256;
 
-/// A process, and when it began, so that a reused id is another one.
+/// A process and its start time, so that a reused pid is another one.
 type Key = (u32, u64);
 
 /// The commands that were seen. Times are monotonic.
@@ -25,17 +25,17 @@ pub struct Noted {
 #[derive(Debug)]
 struct Entry {
     operation: Operation,
-    /// When it was seen first.
+    /// When it was first seen.
     first: Duration,
-    /// The last moment it was known to be running.
+    /// When it was last known to be running.
     seen: Duration,
-    /// True from when it was known not to run any more.
+    /// Whether it is known not to run any more.
     over: bool,
 }
 
 impl Noted {
-    /// Notes what a look found that began at `began`. After a look at everything (`all`), what it did not show has
-    /// ended, unless it was seen by a look that began later. Returns those new here.
+    /// Notes the result of a scan that began at `began`. After a scan of all processes (`all`), commands that it did
+    /// not show have ended, unless a scan that began later showed them. Returns the new ones.
     pub fn note(&mut self, found: &[Operation], all: bool, began: Duration) -> Vec<Operation> {
         let whole: Vec<&Operation> = found.iter().filter(|it| !self.is_part(it, found)).collect();
         if all {
@@ -47,10 +47,10 @@ impl Noted {
         let mut new = Vec::new();
         for operation in whole {
             match self.entries.get_mut(&key_of(operation)) {
-                // It was told that it ended, after this look began.
+                // Its end was reported after this scan began.
                 Some(entry) if entry.over && began <= entry.seen => {}
                 Some(entry) => {
-                    // Its ancestors may have ended since; whose child it was is what they tell.
+                    // Its ancestors may have ended since; the first ones seen show whose child it was.
                     let ancestors = std::mem::take(&mut entry.operation.ancestors);
                     entry.operation = Operation { ancestors, ..operation.clone() };
                     (entry.seen, entry.over) = (entry.seen.max(began), false);
@@ -74,18 +74,18 @@ impl Noted {
         }
     }
 
-    /// Those running, as far as is known.
+    /// The commands that run, as far as is known.
     pub fn running(&self) -> Vec<Operation> {
         self.entries.values().filter(|entry| !entry.over).map(|entry| entry.operation.clone()).collect()
     }
 
-    /// Those running, and those that ran within the time things are remembered.
+    /// The commands that run, and those that ended within [`REMEMBERED`].
     pub fn recent(&self, now: Duration) -> Vec<Operation> {
         let recent = self.entries.values().filter(|entry| entry.is_recent(now));
         recent.map(|entry| entry.operation.clone()).collect()
     }
 
-    /// Those seen first at this time or later.
+    /// The commands first seen at this time or later.
     pub fn since(&self, time: Duration) -> Vec<Operation> {
         self.entries
             .values()

@@ -1,6 +1,7 @@
-//! The register of detected commands: those that run, and those that ended a moment ago.
+//! The register of detected commands: those that run, and those that ended within the last 10 s.
 //!
-//! It is a register and not an actor's state: owners read it at the moment of a death, and it survives the crash of any actor.
+//! It is a register and not an actor's state: owners read it at the moment of a death, and it survives the crash of
+//! any actor.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -36,10 +37,10 @@ struct Register {
 type Answer = Result<Vec<Operation>, ProcessesError>;
 
 impl Operations {
-    /// Scans the process table, and returns the running commands. The result is remembered for a while.
+    /// Scans the process table, and returns the running commands. The result is remembered for 10 s.
     ///
-    /// The scan began after this was called, and concurrent callers share one. It fails when the process
-    /// table cannot be read, or not within five seconds.
+    /// The scan begins after this was called, and concurrent callers share one. It fails when the process table
+    /// cannot be read, or not within 5 s.
     pub async fn full_scan(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let make = || async {
             let began = ports.now().mono;
@@ -53,7 +54,7 @@ impl Operations {
         self.0.full_scan.begun_after_now(make).await
     }
 
-    /// Scans the youngest processes only, which costs little, and returns the commands that are new.
+    /// Scans only the youngest processes, which costs little, and returns the commands that are new.
     pub async fn quick_scan(&self, ports: &Ports) -> Result<Vec<Operation>, ProcessesError> {
         let began = ports.now().mono;
         let found = survey(ports, Some(YOUNG)).await?;
@@ -70,18 +71,18 @@ impl Operations {
         self.0.noted.lock().running()
     }
 
-    /// The commands that ran within the last ten seconds, and those of the last scan.
+    /// The commands that ran within the last 10 s, and those of the last scan.
     pub fn recent(&self, now: Now) -> Vec<Operation> {
         self.0.noted.lock().recent(now.mono)
     }
 
-    /// Those seen for the first time since then, within the last ten minutes.
+    /// The commands first seen since then, within the last 10 minutes.
     pub fn since(&self, then: Now) -> Vec<Operation> {
         self.0.noted.lock().since(then.mono)
     }
 }
 
-/// The names Gas Town's program may have: its own, and that of the one in the settings.
+/// The possible names of Gas Town's program: `gt`, and the base name of the one in the settings.
 pub(super) fn programs(ports: &Ports) -> Vec<String> {
     let settings = ports.settings();
     let name = Path::new(&settings.commands.gt).file_name().map(|name| name.to_string_lossy().into_owned());

@@ -14,15 +14,15 @@ use crate::{
 /// The name Gas Town's program has unless the settings say otherwise.
 pub const PROGRAM: &str = "gt";
 
-/// A command line is shown this far, in characters; a `sling` may carry a whole page for its agent.
+/// At most this many characters of a command line are shown; a `sling` may carry a whole page for its agent.
 const SHOWN: usize = 200;
 
 /// What a command does to agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It takes agents down, and they are meant to stay down (`stop`, `shutdown`, `down`, `park`, `dock`).
+    /// It stops agents, and they are meant to stay stopped (`stop`, `shutdown`, `down`, `park`, `dock`).
     Stops,
-    /// It may kill sessions on its way, and what is then missing was not meant to be (`sling`, `restart`, `nuke`).
+    /// It may kill sessions in passing, which are not meant to stay away (`sling`, `restart`, `nuke`).
     Changes,
     /// It changes the label on a rig's bead, and ends no session (`undock`).
     Opens,
@@ -33,9 +33,9 @@ pub enum Effect {
 pub struct Operation {
     /// Its process's id.
     pub pid: u32,
-    /// When that process began, in the unit of the process table's reader.
+    /// When that process started, in the unit of the process table's reader.
     pub born: u64,
-    /// Its ancestors and kernel session, as when it was first seen.
+    /// Its ancestors and kernel session, as first seen.
     pub ancestors: Vec<u32>,
     /// What it does.
     pub effect: Effect,
@@ -76,24 +76,24 @@ impl Operation {
         panes.contains(&self.pid) || self.ancestors.iter().any(|pid| panes.contains(pid))
     }
 
-    /// Whether it was begun by the supervisor with this process id. Ancestors that were lost are replaced by process 1,
-    /// so as process 1 we have begun only what shares our kernel session.
+    /// Whether the supervisor with this pid started it. Lost ancestors are replaced by process 1, so as process 1 we
+    /// have started only what shares our kernel session.
     pub fn is_child_of(&self, supervisor: u32) -> bool {
         let of_our_session = self.ancestors.last() == Some(&supervisor);
         self.ancestors.contains(&supervisor) && (supervisor != 1 || of_our_session)
     }
 
-    /// Whether this is the other one's process, caught in the moment between its fork and its becoming another program,
-    /// or what a script of the program's name began.
+    /// Whether this is the other command's process, seen between its fork and its exec, or a child of a script with
+    /// the program's name.
     pub fn is_part_of(&self, other: &Operation) -> bool {
         self.pid != other.pid
             && self.ancestors.first() == Some(&other.pid)
             && self.arguments == other.arguments
     }
 
-    /// Whether it may have ended this agent's session, on purpose or on its way: as narrow as what was recorded of it.
-    /// When its arguments leave open whom it is about, that is everybody. `homeless`: the agent has no worktree, as far as
-    /// is known.
+    /// Whether it may have ended this agent's session, on purpose or in passing; as narrow as recorded for the real
+    /// commands. When its arguments do not say which agent it is about, it may be any. `homeless`: the agent has no
+    /// worktree, as far as is known.
     pub fn may_end(&self, identity: &Identity, homeless: bool) -> bool {
         let Some(words) = words::read(&self.arguments) else { return false };
         let about = means(&words, identity);
@@ -110,7 +110,7 @@ impl Operation {
         }
     }
 
-    /// Whether it may have changed the label on this rig's own bead, which is written nowhere else.
+    /// Whether it may have changed the label on this rig's own bead, which is stored nowhere else.
     pub fn relabels(&self, rig: &RigName) -> bool {
         let words = words::read(&self.arguments);
         let words = words.filter(|words| matches!(words.verb, "dock" | "undock" | "park"));
@@ -120,19 +120,19 @@ impl Operation {
         })
     }
 
-    /// Whether it means this agent to be down. When its arguments leave that open, it does.
+    /// Whether it is meant to stop this agent. When its arguments do not say, it is.
     pub fn stops(&self, identity: &Identity) -> bool {
         let words = words::read(&self.arguments).filter(|words| words.effect == Effect::Stops);
         words.is_some_and(|words| means(&words, identity))
     }
 }
 
-/// The command that counts for this agent's end: of those that may have ended it, the one that began last.
+/// The command that counts for this agent's end: of those that may have ended it, the one that started last.
 pub fn latest<'a>(operations: &'a [Operation], identity: &Identity, homeless: bool) -> Option<&'a Operation> {
     operations.iter().filter(|it| it.may_end(identity, homeless)).max_by_key(|it| it.born)
 }
 
-/// Whether it names this one agent, and not only a group it belongs to.
+/// Whether it names this one agent, and not only a group that contains it.
 fn by_name(words: &Words<'_>, identity: &Identity) -> bool {
     let one = identity.rig().map_or("", |rig| rig.as_str());
     let groups = [one, &format!("{one}/polecats"), &format!("{one}/crew")];
@@ -145,7 +145,7 @@ fn means(words: &Words<'_>, identity: &Identity) -> bool {
         || words.roles.is_none_or(|roles| roles.contains(&identity.role())) && names(words, identity)
 }
 
-/// Whether it works on this town: from inside, or named by an argument.
+/// Whether it works on this town: by its directory, or by an argument.
 fn is_in(invocation: &Invocation, arguments: &[String], town: &Path) -> bool {
     let directory = invocation.directory.as_deref().map(Path::to_string_lossy);
     let directory = directory.as_deref().map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));
@@ -170,32 +170,33 @@ fn plain(path: &str) -> PathBuf {
     plain
 }
 
-/// Whether what a command names is this agent, or may be.
+/// Whether a command names this agent, or may.
 fn names(words: &Words<'_>, identity: &Identity) -> bool {
     let of_one = |roles: &[Role]| matches!(roles, [Role::Mayor] | [Role::Deacon] | [Role::Boot]);
     if words.roles.is_some_and(of_one) {
-        // There is but one. `gt deacon force-kill gastown/refinery`: the first word says who does it, the name to whom.
+        // There is only one of them. `gt deacon force-kill gastown/refinery`: the first word is the role that acts,
+        // the name is the target.
         let other = |name: &&str| name.contains('/') && !name.starts_with('/') && !is_agent(name, identity);
         return !words.names.iter().any(other);
     }
     let of_rigs = names_rigs(words.first);
     let is_it = |name: &&str| if of_rigs { is_rig(name, identity) } else { is_agent(name, identity) };
-    // A path says where, not who.
+    // A path names a place, not an agent.
     let named = |names: &[&str]| names.iter().any(|name| !name.starts_with('/'));
     !named(&words.names) || words.names.iter().chain(&words.perhaps).any(is_it)
 }
 
-/// Whether what follows this word is the name of a rig.
+/// Whether the name of a rig follows this word.
 fn names_rigs(first: &str) -> bool {
     matches!(first, "rig" | "rigs" | "witness" | "refinery" | "ref")
 }
 
-/// Whether this is the agent's rig, or a place in it.
+/// Whether this is the agent's rig, or a directory in it.
 fn is_rig(name: &str, identity: &Identity) -> bool {
     identity.rig().is_some_and(|rig| name.split('/').next() == Some(rig.as_str()))
 }
 
-/// Whether this is the agent, in one of the spellings `gt` takes, or a group it belongs to.
+/// Whether this is the agent, in one of the spellings that `gt` accepts, or a group that contains it.
 fn is_agent(name: &str, identity: &Identity) -> bool {
     let name = name.trim_end_matches('/');
     let own = identity.to_string();

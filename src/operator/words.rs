@@ -5,17 +5,17 @@
 use super::rules::Effect;
 use crate::town::identity::Role;
 
-/// Words that take agents down to stay down.
+/// Words that stop agents, which are meant to stay stopped.
 const STOPS: [&str; 5] = ["shutdown", "down", "stop", "park", "dock"];
 
-/// Words on whose way sessions may be killed.
+/// Words whose commands may kill sessions in passing.
 #[rustfmt::skip]
 const CHANGES: [&str; 20] = [
     "nuke", "remove", "restart", "reboot", "handoff", "done", "kill", "force-kill", "up", "start", "boot", "triage",
     "sling", "spawn", "doctor", "land", "refresh", "rename", "at", "attach",
 ];
 
-/// The word that takes a rig's label away.
+/// The word that removes a rig's label.
 const OPENS: &str = "undock";
 
 /// Commands whose arguments are free text or names, and that never end a session.
@@ -25,32 +25,34 @@ const TALK: [&str; 12] = [
     "commit",
 ];
 
-/// Flags that never have a value of their own.
+/// Flags that never take a value.
 #[rustfmt::skip]
 const SWITCHES: [&str; 20] = [
     "--force", "-f", "--all", "-a", "--yes", "-y", "--verbose", "-v", "--quiet", "-q", "--polecats", "--nuclear",
     "--graceful", "--cleanup-orphans", "--json", "--fix", "--no-convoy", "--create", "--nuke", "--",
 ];
 
-/// Flags with which nothing is done.
+/// Flags with which a command does nothing.
 const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
 
-/// Whom a word may end on its way although the command does not name it.
+/// The agents a word may end in passing although the command does not name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// The agents that the command names.
     WhomItIsAbout,
-    /// Of those it is about, these roles: it ends what it takes for a dead agent's session, and starts them again.
+    /// These roles, among the agents it is about: it ends the session of an agent that it considers dead, and starts
+    /// it again.
     Roles(&'static [Role]),
     /// The witness of the rig it names, and sessions of that rig that have no worktree.
     WitnessAndHomeless,
     /// Sessions that have no worktree.
     Homeless,
-    /// The session it is typed in, which is told apart otherwise; no other.
+    /// Only the session it is typed in, which is detected in another way.
     NoOther,
 }
 
-/// Whom a word may end on its way, as recorded of the real commands; what was not recorded may end whoever it is about.
+/// The agents a word may end in passing, as recorded of the real commands; a word that was not recorded may end any
+/// agent it is about.
 pub fn reach(verb: &str) -> Reach {
     use Role::{Boot, Crew, Deacon, Mayor, Refinery, Witness};
     match verb {
@@ -63,7 +65,7 @@ pub fn reach(verb: &str) -> Reach {
     }
 }
 
-/// What a word does to agents; `None` for one that is not known to change them.
+/// What a word does to agents; `None` when it is not known to change them.
 pub fn effect(word: &str) -> Option<Effect> {
     if STOPS.contains(&word) {
         Some(Effect::Stops)
@@ -74,7 +76,7 @@ pub fn effect(word: &str) -> Option<Effect> {
     }
 }
 
-/// The roles that a command's first word speaks of; `None` when it is none of the words for roles.
+/// The roles that a command's first word names; `None` when it names none.
 pub fn roles(noun: &str) -> Option<&'static [Role]> {
     Some(match noun {
         "mayor" | "may" => &[Role::Mayor],
@@ -91,26 +93,26 @@ pub fn roles(noun: &str) -> Option<&'static [Role]> {
     })
 }
 
-/// A command line, taken apart.
+/// A parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words<'a> {
-    /// What it does.
+    /// What it does to agents.
     pub effect: Effect,
     /// Its first word.
     pub first: &'a str,
-    /// The word that says what it does; for a command of one word, that one.
+    /// The word for the action; in a command of one word, that one.
     pub verb: &'a str,
     /// The roles it is about; `None` when it does not say.
     pub roles: Option<&'static [Role]>,
-    /// True for a word that is a command of its own and about the whole town (`gt down`).
+    /// True for a command of one word about the whole town (`gt down`).
     pub whole_town: bool,
-    /// What follows the words and is nothing but a name.
+    /// The arguments after the words that can only be names.
     pub names: Vec<&'a str>,
-    /// What follows a flag that is not known, and may be its value or a name.
+    /// The arguments after unknown flags: values or names.
     pub perhaps: Vec<&'a str>,
 }
 
-/// Takes the arguments after the program's name apart; `None` when they change no agent.
+/// Parses the arguments after the program's name; `None` when the command changes no agent.
 pub fn read(arguments: &[String]) -> Option<Words<'_>> {
     if arguments.iter().any(|word| IDLE.contains(&word.as_str())) {
         return None;
@@ -123,7 +125,7 @@ pub fn read(arguments: &[String]) -> Option<Words<'_>> {
             after_flag = !word.contains('=') && !SWITCHES.contains(&word);
             continue;
         }
-        // Before the words are complete, what follows a flag is its value unless it is a word itself.
+        // Before the words are complete, an argument after a flag is its value unless it is a word itself.
         match (words.len() < 2 && !is_object(&words), after_flag) {
             (true, true) if !is_word(word) => {}
             (true, _) => words.push(word),
@@ -139,7 +141,7 @@ pub fn read(arguments: &[String]) -> Option<Words<'_>> {
     let named = roles(first);
     let by_second = second.and_then(effect);
     match (effect(first), by_second) {
-        // `gt boot spawn`: a word that is both takes its meaning from the one that follows.
+        // `gt boot spawn`: a word that is both a role and an action takes its meaning from the next one.
         (own, Some(effect)) if own.is_none() || named.is_some() => {
             let verb = second.unwrap_or(first);
             Some(Words { effect, first, verb, roles: named, whole_town: false, names, perhaps })
@@ -153,7 +155,7 @@ pub fn read(arguments: &[String]) -> Option<Words<'_>> {
     }
 }
 
-/// Whether the words so far are a whole command, so that what follows is what it is done to.
+/// Whether the words so far are a whole command, so that its objects follow.
 fn is_object(words: &[&str]) -> bool {
     words.first().is_some_and(|first| effect(first).is_some() && roles(first).is_none())
 }

@@ -1,7 +1,8 @@
-//! Kept: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
+//! Persisted: a register with a file in `daemon/supervisor/`: in memory for all actors, on disk for the next supervisor.
 //!
-//! The copy in memory counts while we run. A caller that needs it on disk calls [`save`](Persisted::save) and waits. A file that
-//! cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know what it keeps.
+//! The copy in memory counts while the supervisor runs. A caller that needs it on disk calls [`save`](Persisted::save)
+//! and waits. A file that cannot be parsed is renamed to `.corrupt`, and the register starts empty. It must not know
+//! what it stores.
 
 use std::{
     io,
@@ -25,15 +26,15 @@ use crate::{
     town::reading::{self, FileProblem, Reading},
 };
 
-/// A file that cannot be read at our start is tried so often, this far apart.
+/// How often to read a file that fails at our start, with this time in between.
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
-/// How long to wait before a disk that does not answer is asked again.
+/// How long to wait before reading from a disk again that does not answer.
 const DISK_RETRY: Duration = Duration::from_secs(1);
 
-/// Waits until the disk answers for this file, whatever the answer is: a disk that is slow says nothing about the file, and what
-/// is in it must not be taken for lost. It is a problem under this key meanwhile.
+/// Waits until the disk answers for this file, whatever the answer is: a slow disk says nothing about the file, and
+/// its content must not be taken for lost. Meanwhile it is a problem under this key.
 pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     while let Err(error) = ports.files.read(path).await
         && error.kind() == io::ErrorKind::TimedOut
@@ -46,7 +47,7 @@ pub async fn once_it_answers(ports: &Ports, path: &Path, key: &str) {
     ports.problems.clear(key);
 }
 
-/// The key under which it is reported that this file of ours is broken or cannot be written.
+/// The key of the problem that this file of ours is broken or cannot be written.
 pub fn problem(ports: &Ports, path: &Path) -> String {
     format!("file/{}", terminal::path(ports.paths.shown(path)))
 }
@@ -55,10 +56,10 @@ pub fn problem(ports: &Ports, path: &Path) -> String {
 #[derive(Debug)]
 pub struct Persisted<T> {
     path: PathBuf,
-    /// Its file is for people to read, too.
+    /// Whether people read the file too.
     pretty: bool,
     value: Arc<Mutex<T>>,
-    /// Something changed that is not on disk.
+    /// Whether it changed since it was last written.
     unsaved: Arc<AtomicBool>,
 }
 
@@ -89,32 +90,32 @@ impl<T: Serialize + Send> Content for Persisted<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
-    /// The default value, to be kept in this file.
+    /// The default value, to be stored in this file.
     pub fn new(path: PathBuf) -> Self {
         Persisted { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
     }
 
-    /// The same, for one that is large: its file has no line breaks, and takes a third of the time.
+    /// Like [`new`](Self::new), for a large value: its file has no line breaks, and takes a third of the time.
     pub fn large(path: PathBuf) -> Self {
         Persisted { pretty: false, ..Persisted::new(path) }
     }
 
-    /// The value, for a moment; must never be held across an await.
+    /// Locks the value; must never be held across an await.
     pub fn value(&self) -> MutexGuard<'_, T> {
         self.value.lock()
     }
 
-    /// Says that the value was changed, for [`is_unsaved`](Self::is_unsaved).
+    /// Marks the value as changed, for [`is_unsaved`](Self::is_unsaved).
     pub fn was_changed(&self) {
         self.unsaved.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was said to be changed since it was last written.
+    /// Whether it was marked as changed since it was last written.
     pub fn is_unsaved(&self) -> bool {
         self.unsaved.load(Ordering::Relaxed)
     }
 
-    /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
+    /// Loads what the last supervisor stored; to be called once, before any actor runs. Without a file, or with a
     /// broken one, the value stays as it is.
     pub async fn load(&self, ports: &Ports) {
         once_it_answers(ports, &self.path, &problem(ports, &self.path)).await;
@@ -128,8 +129,8 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
         }
     }
 
-    /// Takes over what is in the file and leaves the file as it is: for those who only look. Returns whether there is one, and
-    /// what is wrong with it.
+    /// Loads the file and leaves it as it is, for callers that only read. Returns whether there is one, and what is
+    /// wrong with it.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         match Reading::of(ports.paths.shown(&self.path), self.read(ports).await, reading::json::<T>) {
             Reading::Good(value) => {
@@ -141,7 +142,7 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
         }
     }
 
-    /// A disk may fail for a moment, and what is in the file is worth a second try.
+    /// Reads the file, with retries: a disk may fail for a short time.
     async fn read(&self, ports: &Ports) -> io::Result<Vec<u8>> {
         let mut tries = 1;
         loop {
@@ -153,9 +154,9 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
         }
     }
 
-    /// Writes the value (mode 0600), as [`Writes`](crate::ports::writes::Writes) does. When it returns `Ok`, what was in it when this was called
-    /// is on disk. An error names the file; it is reported as long as it lasts, and what it could not write is
-    /// [not saved](Self::is_unsaved) yet, and retried.
+    /// Writes the value (mode 0600), as [`Writes`](crate::ports::writes::Writes) does. When it returns `Ok`, the
+    /// value as of this call is on disk. An error names the file; it is reported while it lasts, and the value stays
+    /// [unsaved](Self::is_unsaved), and is retried.
     pub async fn save(&self, ports: &Ports) -> Result<(), String> {
         ports.writes.replace(ports, self.to_write(ports)).await
     }

@@ -1,39 +1,39 @@
 //! Problems: what is wrong right now, each logged once per change.
 //!
-//! A broken file or a missing tool is seen again at every heartbeat. People want to read about it once, and to see it in the
-//! status as long as it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable key; a caller
-//! that finds it in order [`clear`](Problems::clear)s the key. Only a change reaches the log. It must not decide anything, and
-//! nothing may depend on what it holds: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
+//! A broken file or a missing tool is found again at every heartbeat. People want to read about it once, and to see it
+//! in the status while it lasts. A caller that finds something wrong [`report`](Problems::report)s it under a stable
+//! key; a caller that finds it in order [`clear`](Problems::clear)s the key. Only a change is logged. It must not decide
+//! anything, and nothing may depend on its content: [`Problems`] cannot be read, and only reports get [`OpenProblems`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-/// The longest text of a problem, in characters: what others wrote may be repeated in it.
+/// The longest text of a problem, in characters: it may repeat text from other programs.
 const LONGEST: usize = 2000;
 /// Maximum number of problems shown; the rest is only counted.
 const MOST: usize = 500;
 
-/// Where problems are reported, shared by all parts of one supervisor. It is only written to: who reads [`OpenProblems`] has
-/// to be given them.
+/// Where problems are reported, shared by all parts of one supervisor. It is write-only: a reader must be given
+/// [`OpenProblems`].
 #[derive(Debug, Clone, Default)]
 pub struct Problems(Open);
 
-/// What is wrong now, for reports to people.
+/// The open problems, for reports to people.
 #[derive(Debug, Clone)]
 pub struct OpenProblems(Open);
 
 type Open = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl Problems {
-    /// None are open; where they are reported, and where they can be read.
+    /// Without open problems; the end to report to, and the end to read from.
     pub fn new() -> (Self, OpenProblems) {
         let problems = Self::default();
         let open = OpenProblems(problems.0.clone());
         (problems, open)
     }
 
-    /// Notes that `key` is wrong in this way; logged as a warning when that is news.
+    /// Notes that `key` is wrong in this way; logged as a warning when that is new.
     pub fn report(&self, key: impl Into<String>, text: impl Into<String>) {
         let (key, text) = (key.into(), bounded(text.into()));
         let mut open = self.0.lock();
@@ -48,8 +48,8 @@ impl Problems {
         self.0.lock().insert(key.to_owned(), bounded(text));
     }
 
-    /// Notes everything of one kind that is wrong as one problem: the first text, and how many more there are; nothing is well
-    /// again. For what others decide the number of. Of many, another first or another number is no news.
+    /// Notes all problems of one kind as one: the first text, and how many more there are; an empty list clears it. For
+    /// problems whose number others determine. While there are several, another first text or number is not logged.
     pub fn report_all<'a>(&self, key: &str, texts: impl IntoIterator<Item = &'a String>) {
         let mut texts = texts.into_iter();
         let Some(first) = texts.next() else {
@@ -69,31 +69,31 @@ impl Problems {
         }
     }
 
-    /// Notes that `key` is well again; logged when it was wrong before.
+    /// Notes that `key` is in order again; logged when it was wrong before.
     pub fn clear(&self, key: &str) {
         if let Some(text) = self.0.lock().remove(key) {
             tracing::info!(problem = key, "Resolved: {text}");
         }
     }
 
-    /// Forgets every key that begins with `prefix`, without a word: the thing it was about is no longer supervised.
+    /// Removes every key with this prefix without logging: its subject is no longer supervised.
     pub fn forget(&self, prefix: &str) {
         self.0.lock().retain(|key, _| !key.starts_with(prefix));
     }
 
-    /// What can be read of them, for tests, which look on from outside.
+    /// The end to read from, for tests.
     #[cfg(any(test, feature = "test-support"))]
     pub fn reader(&self) -> OpenProblems {
         OpenProblems(self.0.clone())
     }
 
-    /// As [`OpenProblems::list`], for tests.
+    /// Like [`OpenProblems::list`], for tests.
     #[cfg(any(test, feature = "test-support"))]
     pub fn open(&self) -> BTreeMap<String, String> {
         self.reader().list()
     }
 
-    /// Whether anything whose key begins with `prefix` is wrong, for tests.
+    /// Whether a key with this prefix is wrong, for tests.
     #[cfg(any(test, feature = "test-support"))]
     pub fn any(&self, prefix: &str) -> bool {
         self.0.lock().keys().any(|key| key.starts_with(prefix))
@@ -101,7 +101,7 @@ impl Problems {
 }
 
 impl OpenProblems {
-    /// Everything that is wrong now: key and text, ordered by key; of more than 500 only how many there are.
+    /// All open problems, as key and text, ordered by key; beyond 500 only their number.
     pub fn list(&self) -> BTreeMap<String, String> {
         let open = self.0.lock();
         let mut shown: BTreeMap<String, String> =
@@ -116,7 +116,7 @@ impl OpenProblems {
 fn bounded(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(LONGEST) {
         let rest = text.split_off(end);
-        // What says how many there are stays.
+        // Keeps the text with the number.
         let end = rest.rfind(" (and ").filter(|at| rest.len() - at < 60).map_or("", |at| &rest[at..]);
         text = format!("{text}…{end}");
     }

@@ -1,9 +1,10 @@
-//! Writes: files of ours that are replaced as a whole; a write that fails is reported once and retried until it succeeds.
+//! Writes: files of ours that are replaced as a whole; a write that fails is reported once and retried until it
+//! succeeds.
 //!
-//! One mechanism for all of them. There is one write at a time per file, so the newest content is the last on disk. A failed
-//! write is kept with the source of its content, which is asked again for each retry, so a retry never restores an older state.
-//! Retries back off up to a minute. Content that cannot be serialised leaves the file as it is. It must not know what is
-//! written.
+//! One mechanism for all of them. There is one write at a time per file, so the newest content is the last on disk. A
+//! failed write is stored with the source of its content, which each retry reads again, so a retry never restores an
+//! older state. Retries back off up to 1 minute. Content that cannot be serialised leaves the file as it is. It must
+//! not know what is written.
 
 use std::{
     collections::BTreeMap,
@@ -19,36 +20,36 @@ use crate::{
     terminal,
 };
 
-/// What a file is to hold.
+/// The source of a file's content.
 pub trait Content: Send + Sync {
-    /// It, as it is now.
+    /// The current content.
     fn bytes(&self) -> serde_json::Result<Vec<u8>>;
 
-    /// What was returned last is not on disk.
+    /// Called when the last content could not be written.
     fn failed(&self) {}
 }
 
-/// One that never changes.
+/// Fixed content.
 impl Content for Vec<u8> {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
         Ok(self.clone())
     }
 }
 
-/// One file, and what it is to hold.
+/// One file, and its content.
 #[derive(Clone)]
 pub struct Write {
-    /// Which file.
+    /// The file.
     pub path: PathBuf,
-    /// Its permissions.
+    /// Its permission bits.
     pub mode: u32,
     /// The key under which a failure is reported.
     pub key: String,
-    /// What it is to hold.
+    /// The source of its content.
     pub content: Arc<dyn Content>,
 }
 
-/// The register; survives the crash of any actor.
+/// The failed writes of all files; survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
     /// Lines for the event log.
@@ -57,11 +58,11 @@ pub struct Writes {
     failed: Arc<watch::Sender<()>>,
 }
 
-/// A file that was written, or could not be.
+/// The state of one file.
 #[derive(Default)]
 struct File {
     turn: tokio::sync::Mutex<()>,
-    /// The write that failed last, unless one succeeded since.
+    /// The last failed write, unless a later one succeeded.
     failed: Mutex<Option<Write>>,
 }
 
@@ -74,13 +75,14 @@ impl std::fmt::Debug for File {
 }
 
 impl Writes {
-    /// Replaces the file. When it returns `Ok`, what its content was when this was called is on disk, or something newer. An
-    /// error names the file, is a problem as long as it lasts, and is retried by [`keep_writing`](crate::tree::housekeeping::keep_writing).
+    /// Replaces the file. When it returns `Ok`, the content as of this call, or a newer one, is on disk. An error
+    /// names the file, is a problem while it lasts, and is retried by
+    /// [`keep_writing`](crate::tree::housekeeping::keep_writing).
     pub async fn replace(&self, ports: &Ports, write: Write) -> Result<(), String> {
         self.replace_unless(ports, write, || false).await
     }
 
-    /// As [`replace`](Self::replace), unless by its turn its content is on disk already.
+    /// Like [`replace`](Self::replace), unless the content is on disk already when its turn comes.
     pub async fn replace_unless(
         &self,
         ports: &Ports,
@@ -100,7 +102,7 @@ impl Writes {
         result
     }
 
-    /// A line of the event log could not be written: it is retried too.
+    /// Requests retries, because a line of the event log could not be written.
     pub fn wake(&self) {
         self.failed.send_replace(());
     }
@@ -123,13 +125,13 @@ impl Writes {
         fails || self.events.waiting() > 0
     }
 
-    /// Moves when a write failed.
+    /// Changes whenever a write fails.
     pub fn failures(&self) -> watch::Receiver<()> {
         self.failed.subscribe()
     }
 }
 
-/// A write that was given up, because its caller is gone, may not have happened: it counts as failed.
+/// A write whose caller is gone may not have happened: it counts as failed.
 struct Unwritten<'a>(Option<&'a dyn Content>);
 
 impl Drop for Unwritten<'_> {

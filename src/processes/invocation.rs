@@ -4,27 +4,27 @@ use std::path::PathBuf;
 
 use super::base_name;
 
-/// A running command, as far as it takes to tell who runs it and where.
+/// A running command: its process, and its place in the process tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
     /// Its process's id.
     pub pid: u32,
-    /// When the process began, in the unit of the reader: only good for telling a reused id.
+    /// When the process started, in the unit of the reader: only for detecting a reused pid.
     pub born: u64,
-    /// The ids of its ancestors, the parent first, as far as they could be followed; then its kernel session's id.
+    /// The ids of its ancestors, the parent first, as far as they could be read; then its kernel session's id.
     pub ancestors: Vec<u32>,
     /// The kernel's short name for it (`comm`).
     pub comm: String,
-    /// The path of its executable, where it could be read.
+    /// The path of its executable, if it could be read.
     pub executable: Option<PathBuf>,
-    /// Its arguments, `argv[0]` first; cut after 16 KiB.
+    /// Its arguments, `argv[0]` first; truncated after 16 KiB.
     pub arguments: Vec<String>,
-    /// Its working directory, where it could be read.
+    /// Its working directory, if it could be read.
     pub directory: Option<PathBuf>,
 }
 
 impl Invocation {
-    /// The names its process may be known by, without doubles: see [`Process::names`](super::Process::names).
+    /// The names its process may be known by, without duplicates: see [`Process::names`](super::Process::names).
     pub fn names(&self) -> Vec<String> {
         let executable = self.executable.as_deref().and_then(|path| base_name(&path.to_string_lossy()));
         let called = self.arguments.first().and_then(|word| base_name(word));
@@ -38,10 +38,11 @@ impl Invocation {
         names
     }
 
-    /// The arguments it gave the program of this base name; `None` when it does not run that.
+    /// The arguments for the program of this base name; `None` when it runs another program.
     ///
-    /// It runs it by the name in `argv[0]`, by its executable, or as a script, whose interpreter is then what runs: the
-    /// kernel puts the script's path before the script's own arguments, after at most one argument of the interpreter's.
+    /// It runs the program when `argv[0]` or its executable has that name, or when its interpreter runs a script of
+    /// that name: the kernel puts the script's path before the script's own arguments, after at most one argument of
+    /// the interpreter.
     pub fn given_to(&self, program: &str) -> Option<&[String]> {
         let is = |word: &str| base_name(word).is_some_and(|name| name == program);
         let called = self.arguments.first();
@@ -50,7 +51,7 @@ impl Invocation {
         if executable || called.is_some_and(|word| is(word)) {
             return Some(self.arguments.get(1..).unwrap_or_default());
         }
-        // A script begun by way of `env` has lost its name to the interpreter's.
+        // A script started through `env` has its interpreter's name instead of its own.
         if self.comm != program && !called.is_some_and(|word| is_interpreter(word)) {
             return None;
         }
@@ -59,7 +60,7 @@ impl Invocation {
     }
 }
 
-/// Whether this is what scripts are commonly run by.
+/// Whether this is a common interpreter of scripts.
 pub(crate) fn is_interpreter(word: &str) -> bool {
     let name = base_name(word).unwrap_or_default();
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');

@@ -1,8 +1,7 @@
 //! The process table of Linux, read from `/proc`.
 //!
-//! Chosen over `sysinfo` because it needs half the time: measured unoptimised on two cores,
-//! 1771 processes in 50 ms, against 59 ms for 921.
-//! It keeps nothing between two readings but which processes were young ([`Newcomers`]).
+//! Chosen over `sysinfo` because it needs half the time: measured unoptimised on two cores, 1771 processes in 50 ms,
+//! against 59 ms for 921. Between two readings it stores only which processes were young ([`Newcomers`]).
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that reads the process table")]
 
 use std::{
@@ -22,21 +21,21 @@ use procfs::{
 
 use super::{ProcessesError, Resident, base_name, invocation::Invocation, tree::Row};
 
-/// A command line is read this far; agents are handed prompts of any length.
+/// How many bytes of a command line are read; agents get prompts of any length.
 const LINE: usize = 16 * 1024;
-/// An environment is read this far.
+/// How many bytes of an environment are read.
 const ENVIRONMENT: u64 = 1024 * 1024;
-/// A machine on which more processes than this start in a second, for seconds, may hide a young one from a reading.
+/// If more processes than this start per second, for seconds, a reading may miss a young one.
 const STARTS_A_SECOND: u64 = 500;
-/// What the kernel says of each thread of a process but its first: they have ids of the same kind.
+/// The state of a thread other than a process's first: threads have ids of the same kind.
 const OF_A_THREAD: i32 = -1;
-/// This many processes that are just being created may have an id and not be visible yet.
+/// This many processes in creation may have an id and not be visible yet.
 const IN_THE_MAKING: u64 = 32;
 
-/// Everything that runs now.
+/// All running processes.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     let uptime = uptime()?;
-    // A process that ends while it is read is simply not there any more.
+    // A process that ends while it is read is left out.
     Ok(pids()?.filter_map(|pid| row(stat(pid)?, uptime)).collect())
 }
 
@@ -46,19 +45,18 @@ fn pids() -> Result<impl Iterator<Item = u32>, ProcessesError> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
-/// The processes that began a moment ago, as far as the last reading showed them: the next one opens only those, and those that
-/// were given an id since.
+/// The youngest processes in the last reading: the next one opens only those, and those that got an id since.
 #[derive(Debug, Default)]
 pub struct Newcomers {
     young: Vec<u32>,
-    /// The uptime of the last reading, and the id given out last before it.
+    /// The uptime of the last reading, and the last id assigned before it.
     last: Option<(Duration, u32)>,
 }
 
 impl Newcomers {
-    /// The ids of those that began within this time. A process that was given an id of its own choice (`clone3`) may be missed.
+    /// The ids of the processes that started within this time. A process with a requested id (`clone3`) may be missed.
     fn read(&mut self, within: Duration) -> Result<Vec<u32>, ProcessesError> {
-        // The id first: what is given one later is left to the next reading.
+        // The id first: a process with a later one is left to the next reading.
         let latest =
             procfs::LoadAverage::current().map_err(|error| failed("/proc/loadavg", error))?.latest_pid;
         let highest = procfs::sys::kernel::pid_max().map_err(|error| failed("pid_max", error))?;
@@ -83,15 +81,15 @@ impl Newcomers {
     }
 }
 
-/// How many ids were given out after `before`, up to `latest`: they are given out in order, and anew from the lowest after the
-/// highest.
+/// How many ids were assigned after `before`, up to `latest`: they are assigned in order, and from the lowest again
+/// after the highest.
 fn ids_since(before: u32, latest: u32, highest: u32) -> u64 {
     let around = if latest < before { highest } else { 0 };
     (u64::from(latest) + u64::from(around)).saturating_sub(before.into())
 }
 
-/// Those that are young among the `given` ids that were given out last, as far back as `most` processes started. The kernel skips
-/// ids in use: an old process between two young ones says nothing about how many started since, and is not counted.
+/// The young processes among the last `given` ids, as far back as `most` processes started. The kernel skips ids in
+/// use: an old process between two young ones does not show how many started since, and is not counted.
 fn newest(
     latest: u32,
     highest: u32,
@@ -113,7 +111,7 @@ fn newest(
     found
 }
 
-/// The process of this id: its parent, its kernel session and when it began.
+/// The parent, the kernel session and the start time of this process.
 pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
     let stat = stat(pid)?;
     Some((u32::try_from(stat.ppid).ok()?, u32::try_from(stat.session).ok()?))
@@ -149,25 +147,25 @@ fn has_ended(stat: &Stat) -> bool {
     matches!(stat.state, 'Z' | 'X' | 'x')
 }
 
-/// When the living process of this id began, in the unit of [`Row::born`]; `None` when there is none.
+/// When the running process of this id started, in the unit of [`Row::born`]; `None` when there is none.
 pub fn born(pid: u32) -> Option<u64> {
     let stat = Entry::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
     (!has_ended(&stat)).then_some(stat.starttime)
 }
 
-/// Whether this process has this very file open; `None` when that may not be examined.
+/// Whether this process has exactly this file open; `None` when that may not be examined.
 pub fn has_open(pid: u32, file: &fs::Metadata) -> Option<bool> {
     let wanted = (file.dev(), file.ino());
     let descriptors = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Ok(descriptors) => descriptors,
         Err(error) => return (error.kind() == io::ErrorKind::NotFound).then_some(false),
     };
-    // One that is closed meanwhile is simply not there any more.
+    // A descriptor that is closed meanwhile is left out.
     let mut open = descriptors.filter_map(|descriptor| fs::metadata(descriptor.ok()?.path()).ok());
     Some(open.any(|data| (data.dev(), data.ino()) == wanted))
 }
 
-/// Base names of executable and `argv[0]` of these processes, where they may be read.
+/// Base names of executable and `argv[0]` of these processes, if they may be read.
 pub fn names(pids: &[u32]) -> BTreeMap<u32, Vec<String>> {
     pids.iter().map(|pid| (*pid, names_of(*pid))).collect()
 }
@@ -181,7 +179,7 @@ fn names_of(pid: u32) -> Vec<String> {
     program.into_iter().chain(called).collect()
 }
 
-/// The processes that run this program, without their ancestors; with `young`, those that began within this time.
+/// The processes that run this program, without their ancestors; with `young`, those that started within this time.
 pub fn invocations(
     program: &str,
     young: Option<Duration>,
@@ -195,14 +193,14 @@ pub fn invocations(
     Ok(pids.into_iter().filter_map(|pid| invocation(pid, program, &mut buffer)).collect())
 }
 
-/// First the arguments are read, then the names: when the process becomes another program in between, the names are the
-/// new one's, and never do the new one's arguments stand beside the old one's name.
+/// Reads the arguments first, then the names: if the process executes another program in between, the names are the
+/// new program's, so its arguments never appear beside the old name.
 fn invocation(pid: u32, program: &str, buffer: &mut [u8]) -> Option<Invocation> {
     let line = command_line(pid, buffer)?;
     let words = split(line);
     let executable = fs::read_link(format!("/proc/{pid}/exe")).ok();
     let runs_it = executable.as_deref().is_some_and(|path| is(path.as_os_str().as_encoded_bytes(), program));
-    // A script stands second or third.
+    // A script is the second or third word.
     if !runs_it && !words.clone().take(3).any(|word| is(word, program)) {
         return None;
     }
@@ -211,7 +209,7 @@ fn invocation(pid: u32, program: &str, buffer: &mut [u8]) -> Option<Invocation> 
     invocation.given_to(program).is_some().then_some(invocation)
 }
 
-/// `None` for a zombie, a kernel thread, or one in the middle of becoming another program.
+/// `None` for a zombie, a kernel thread, or a process in the middle of an exec.
 fn command_line(pid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
     let length = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.read(buffer).ok()?;
     buffer.get(..length).filter(|line| !line.is_empty())
@@ -239,12 +237,12 @@ fn described(
     })
 }
 
-/// The processes of our own user that were given one of these variables or work in this directory, without their ancestors.
+/// The processes of our own user that have one of these variables or work in this directory, without their ancestors.
 pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
     let us = rustix::process::geteuid().as_raw();
     let mut buffer = vec![0; LINE];
     let one = |pid: u32| {
-        // Another user's may do what it wants.
+        // Processes of other users do not matter.
         fs::metadata(format!("/proc/{pid}")).ok().filter(|data| data.uid() == us)?;
         let environment = environment(pid, variables);
         let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
@@ -258,7 +256,7 @@ pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, Proc
     Ok(pids()?.filter_map(one).collect())
 }
 
-/// Those of these variables that a process was given; none where that may not be read.
+/// Those of these variables that a process has; none when they may not be read.
 fn environment(pid: u32, variables: &[&str]) -> BTreeMap<String, String> {
     let mut bytes = Vec::new();
     let read = fs::File::open(format!("/proc/{pid}/environ"))
@@ -274,8 +272,8 @@ fn environment(pid: u32, variables: &[&str]) -> BTreeMap<String, String> {
     given.collect()
 }
 
-/// Whether this path, or one to a file that was replaced, may end in this name: asked of every process, so it costs
-/// nothing.
+/// Whether this path, or one to a file that was replaced, may end in this name: checked for every process, so it must
+/// be cheap.
 fn is(path: &[u8], program: &str) -> bool {
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
     path.rsplit(|byte| *byte == b'/').next() == Some(program.as_bytes())
@@ -325,7 +323,7 @@ mod tests {
         let (hour, me) = (Duration::from_secs(3600), std::process::id());
         for reading in 0..3 {
             assert!(newcomers.read(hour).unwrap().contains(&me), "reading {reading}");
-            // Each takes an id: afterwards ours is not among the last that were given.
+            // Each takes an id: afterwards ours is not among the last that were assigned.
             std::thread::scope(|scope| (0..2 * IN_THE_MAKING).for_each(|_| drop(scope.spawn(|| ()))));
         }
         assert!(!newcomers.read(Duration::ZERO).unwrap().contains(&me));

@@ -1,6 +1,6 @@
 //! Processes: the port through which the supervisor sees the processes in a session's panes, and ends them.
 //!
-//! It must not know what an agent is; it reports process trees and ends the ones it is told to.
+//! It must not know what an agent is; it reports process trees and ends those that the caller names.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -27,7 +27,8 @@ pub use invocation::Invocation;
 pub(crate) use invocation::is_interpreter;
 pub use target::Target;
 
-/// The base name of a program's path; the mark Linux puts on one that was replaced while it runs is taken off.
+/// The base name of a program's path, without the mark that Linux adds when the file was replaced while the program
+/// runs.
 fn base_name(path: &str) -> Option<String> {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
@@ -38,19 +39,19 @@ fn base_name(path: &str) -> Option<String> {
 pub struct Process {
     /// Its id.
     pub pid: u32,
-    /// How long it has been running.
+    /// The time since it started.
     pub age: Duration,
-    /// The names it may be known by, without doubles: its `comm`, the base name of its executable, the base name of
-    /// `argv[0]`; those that could be read.
+    /// The names it may be known by, without duplicates: its `comm`, the base name of its executable, and the base
+    /// name of `argv[0]`, as far as they could be read.
     pub names: Vec<String>,
 }
 
-/// A process, and variables it was given.
+/// A process, and some variables of its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resident {
-    /// What runs.
+    /// Its program and arguments.
     pub command: Invocation,
-    /// Those of the variables asked for that were in its environment when it began.
+    /// Those of the requested variables that were in its environment when it started.
     pub environment: BTreeMap<String, String>,
 }
 
@@ -59,7 +60,7 @@ pub struct Resident {
 #[error("the process table could not be read: {0}")]
 pub struct ProcessesError(pub String);
 
-/// How the end of a process tree went.
+/// The result of ending process trees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended {
     /// Processes that ended on TERM.
@@ -68,35 +69,35 @@ pub struct Ended {
     pub forced: usize,
 }
 
-/// The port.
+/// Reads the process table and ends processes.
 #[async_trait]
 pub trait Processes: Send + Sync {
-    /// For each root that exists, the root first and then all its descendants, those that left its process group or
-    /// terminal included (same kernel session as the root). A root that does not exist is left out; zombies
-    /// (ended, not reaped) are left out.
+    /// For each root that exists, the root first and then all its descendants (same kernel session as the root),
+    /// including those that left its process group or terminal. Roots that do not exist and zombies (ended, not
+    /// reaped) are left out.
     async fn trees(&self, roots: &[u32]) -> Result<BTreeMap<u32, Vec<Process>>, ProcessesError>;
 
-    /// The id of our own process.
+    /// The pid of the supervisor.
     fn own(&self) -> u32;
 
-    /// The processes that run a program of this base name ([`Invocation::given_to`]), by id; neither ourselves nor
-    /// zombies. With `young`, only those that began within this time; what that costs does not grow with the number of
-    /// processes.
+    /// The processes that run a program of this base name ([`Invocation::given_to`]), by id, without ourselves and
+    /// zombies. With `young`, only those that started within this time; the cost of that does not grow with the
+    /// number of processes.
     async fn invocations(
         &self,
         program: &str,
         young: Option<Duration>,
     ) -> Result<Vec<Invocation>, ProcessesError>;
 
-    /// The processes of our own user that were given one of these variables, or work in this directory or below it, by id; neither
-    /// ourselves nor zombies. Whose environment cannot be read has none.
+    /// The processes of our own user that have one of these variables in their environment, or work in this directory or
+    /// below it, by id, without ourselves and zombies. A process whose environment cannot be read has no variables.
     async fn residents(
         &self,
         variables: &'static [&'static str],
         below: &Path,
     ) -> Result<Vec<Resident>, ProcessesError>;
 
-    /// Resolves when the process of this id that began then ([`Invocation::born`]) has ended; at once when it has.
+    /// Resolves when the process of this id and start time ([`Invocation::born`]) has ended; at once if it has already.
     async fn ended(&self, pid: u32, born: u64);
 
     /// Ends the trees of these roots, deepest first: TERM, up to `grace` for all together, then KILL.

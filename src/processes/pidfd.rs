@@ -3,15 +3,15 @@
 //!
 //! It must be used inside a tokio runtime that has its IO driver enabled.
 
-/// A hold on one process.
+/// A handle to one process.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub struct PidFd(tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>);
 
 #[cfg(target_os = "linux")]
 impl PidFd {
-    /// Takes hold of the process that has this id now. `None` when there is none, or no hold is to be had (kernel too
-    /// old, no descriptor left).
+    /// Opens the process that has this id now. `None` when there is none, or no handle is possible (kernel too old,
+    /// no descriptor left).
     #[allow(
         deprecated,
         reason = "an `OwnedFd` stays open as long as the `AsyncFd`; the replacement is unsafe code"
@@ -36,7 +36,7 @@ impl PidFd {
     }
 }
 
-/// A hold on one process: not to be had on this system.
+/// A handle to one process: not possible on this system.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 pub enum PidFd {}

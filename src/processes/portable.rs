@@ -1,6 +1,6 @@
-//! The process table of any system, by way of the `sysinfo` crate; used where there is no `/proc` as Linux has it.
+//! The process table of any system, through the `sysinfo` crate; used where there is no `/proc` like Linux's.
 //!
-//! It keeps nothing between two readings.
+//! It stores nothing between two readings.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -22,24 +22,24 @@ fn cheap() -> ProcessRefreshKind {
     ProcessRefreshKind::nothing().without_tasks()
 }
 
-/// Everything that runs now.
+/// All running processes.
 pub fn survey() -> Result<Vec<Row>, ProcessesError> {
     Ok(read(ProcessesToUpdate::All, cheap())?.processes().values().map(row).collect())
 }
 
-/// The process of this id: its parent and its kernel session.
+/// The parent and the kernel session of this process.
 pub fn parent_and_session(pid: u32) -> Option<(u32, u32)> {
     let pid = Pid::from_u32(pid);
     let system = read(ProcessesToUpdate::Some(&[pid]), cheap()).ok()?;
     system.process(pid).map(row).map(|row| (row.parent, row.session))
 }
 
-/// Nothing is kept between two readings here.
+/// Stores nothing between two readings here.
 #[derive(Debug, Default)]
 pub struct Newcomers;
 
-/// The processes that run this program, without their ancestors; with `young`, those that began within this time, to the
-/// second.
+/// The processes that run this program, without their ancestors; with `young`, those that started within this time,
+/// to the second.
 pub fn invocations(
     program: &str,
     young: Option<Duration>,
@@ -53,8 +53,8 @@ pub fn invocations(
     Ok(wanted.map(invocation).filter(|invocation| invocation.given_to(program).is_some()).collect())
 }
 
-/// The processes that were given one of these variables or work in this directory, without their ancestors: of other users neither
-/// can be read.
+/// The processes that have one of these variables or work in this directory, without their ancestors: neither can be
+/// read of other users.
 pub fn residents(variables: &[&str], below: &Path) -> Result<Vec<Resident>, ProcessesError> {
     let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always);
     let what = what.with_cwd(UpdateKind::Always).with_environ(UpdateKind::Always);
@@ -102,20 +102,20 @@ fn has_ended(entry: &Entry) -> bool {
     matches!(entry.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
 }
 
-/// Whether this process has this very file open: cannot be found out here.
+/// Whether this process has exactly this file open: unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn has_open(_pid: u32, _file: &std::fs::Metadata) -> Option<bool> {
     None
 }
 
-/// When the living process of this id began, in the unit of [`Row::born`]; `None` when there is none.
+/// When the running process of this id started, in the unit of [`Row::born`]; `None` when there is none.
 pub fn born(pid: u32) -> Option<u64> {
     let pid = Pid::from_u32(pid);
     let system = read(ProcessesToUpdate::Some(&[pid]), cheap()).ok()?;
     system.process(pid).filter(|entry| !has_ended(entry)).map(Entry::start_time)
 }
 
-/// Base names of executable and `argv[0]` of these processes, where they may be read.
+/// Base names of executable and `argv[0]` of these processes, if they may be read.
 pub fn names(pids: &[u32]) -> BTreeMap<u32, Vec<String>> {
     let wanted: Vec<Pid> = pids.iter().copied().map(Pid::from_u32).collect();
     let what = cheap().with_exe(UpdateKind::Always).with_cmd(UpdateKind::Always);
@@ -161,7 +161,7 @@ mod tests {
         {
             let (here, there) =
                 (own(residents(variables, Path::new("/"))), own(linux::residents(variables, &at)));
-            // Each reader has a unit of its own for the beginning.
+            // Each reader has a unit of its own for the start time.
             let there =
                 Resident { command: Invocation { born: here.command.born, ..there.command }, ..there };
             assert_eq!((here.environment.len(), &here), (count, &there), "{variables:?} {below}");
@@ -183,7 +183,7 @@ mod tests {
         let (here, there) =
             (own(invocations(name, None, &ours)), own(linux::invocations(name, None, &theirs)));
         assert_eq!(here[0].directory, std::env::current_dir().ok());
-        // Each reader has a unit of its own for the beginning.
+        // Each reader has a unit of its own for the start time.
         let there: Vec<_> = there.into_iter().map(|it| Invocation { born: here[0].born, ..it }).collect();
         assert_eq!(here, there);
         for (program, young, count) in

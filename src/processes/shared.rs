@@ -1,17 +1,17 @@
 //! Single-flight: concurrent callers share the next result.
 //!
-//! A result was always computed after it was asked for, never before: a merely recent result would miss the change that the
-//! caller has just heard of. It must not decide what is asked.
+//! The computation of a result always begins after the request, never before: a merely recent result would miss the
+//! change that the caller has just learned of. It must not decide what is computed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// The answer to one question that is asked again and again. The last one is kept.
+/// The result of one repeated computation; the last one is stored.
 #[derive(Debug)]
 pub struct Shared<T> {
     begun: AtomicU64,
-    /// Held by the one who makes it, with its number.
+    /// Held by the caller that computes, with the number of the result.
     last: Mutex<Option<(u64, T)>>,
 }
 
@@ -29,7 +29,7 @@ impl<T: Clone> Shared<T> {
         if let Some((_, answer)) = last.as_ref().filter(|(number, _)| *number > before) {
             return answer.clone();
         }
-        // When this call is dropped half-way, the next in turn finds no answer and makes its own.
+        // If this call is dropped half-way, the next in turn finds no result and computes its own.
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let answer = make().await;
         *last = Some((number, answer.clone()));

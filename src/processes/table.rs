@@ -1,9 +1,9 @@
 //! The real process table: the adapter behind [`Processes`].
 //!
-//! Surveys run on the blocking pool, and those who ask for trees at the same time share one: with hundreds of processes
-//! it takes milliseconds of a core, and every start under way asks when something happens anywhere. Waiting is
-//! asynchronous, so that dropping a call ends it at once (what was asked to end by then may end, but nothing more is
-//! signalled).
+//! Surveys run on the blocking pool, and callers that ask for trees at the same time share one: with hundreds of
+//! processes a survey takes milliseconds of a core, and every start in progress needs one when something happens
+//! anywhere. Waiting is asynchronous, so that dropping a call ends it at once (processes that got a signal by then
+//! may end, but no more are signalled).
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that reads and ends processes")]
 
 use std::{
@@ -30,7 +30,7 @@ use super::{
     tree::{Forest, Member, Row},
 };
 
-/// How long to wait for processes to vanish after KILL; one that hangs in the kernel can take for ever.
+/// How long to wait for processes to vanish after KILL; one that hangs in the kernel may never end.
 const AFTER_KILL: Duration = Duration::from_millis(500);
 
 /// The operating system's process table.
@@ -41,7 +41,7 @@ pub struct SystemProcesses {
 }
 
 impl SystemProcesses {
-    /// The table of the machine we run on.
+    /// The process table of this machine.
     pub fn new() -> Self {
         SystemProcesses::default()
     }
@@ -103,7 +103,7 @@ impl Processes for SystemProcesses {
         }
         let _ = timeout_at(deadline, join_all(asked.iter().map(Target::ended))).await;
         let stubborn = asked.iter().filter(|target| target.lives()).count();
-        // A fresh look: what was started meanwhile, or lost its parent, has to go too.
+        // A fresh survey: processes that were started meanwhile, or lost their parent, must end too.
         let mut rest = targets(roots).await?;
         let known: BTreeSet<u32> = rest.iter().map(Target::pid).collect();
         let ended = asked.len() - stubborn;
@@ -157,7 +157,7 @@ fn read_invocations(
     Ok(found)
 }
 
-/// The parent, its parent and so on; then the kernel session. Few processes are asked for, so each is read anew.
+/// The parent, its parent and so on; then the kernel session. Few processes are queried, so each is read anew.
 fn ancestors(pid: u32) -> Vec<u32> {
     let mut ancestors: Vec<u32> = Vec::new();
     let Some((mut parent, session)) = source::parent_and_session(pid) else {
@@ -171,7 +171,7 @@ fn ancestors(pid: u32) -> Vec<u32> {
     ancestors
 }
 
-/// Everything in these trees that may be signalled, deepest first.
+/// All processes in these trees that may be signalled, deepest first.
 async fn targets(roots: &[u32]) -> Result<Vec<Target>, ProcessesError> {
     let roots = roots.to_vec();
     let marked = blocking(move || {

@@ -1,4 +1,5 @@
-//! One process to be ended: it is signalled only while it is the very process that was surveyed, never after its PID was reused.
+//! One process to be ended: it is signalled only while it is the process that was surveyed, never after its PID was
+//! reused.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that ends processes")]
 
 use std::time::Duration;
@@ -18,8 +19,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Takes hold of a surveyed process; `None` when it ended, its id was reused, or it must never be signalled (the
-    /// system's first process and ourselves).
+    /// Opens a surveyed process; `None` when it ended, its id was reused, or it must never be signalled (the system's
+    /// first process and ourselves).
     pub fn hold(pid: u32, born: u64) -> Option<Target> {
         if pid <= 1 || pid == std::process::id() {
             return None;
@@ -27,11 +28,11 @@ impl Target {
         Target::take(pid, || Some(born))
     }
 
-    /// Takes hold of the process that has this id now, if it has this file open, or if that may not be looked at (another
-    /// user's process, or not Linux). Unlike [`Target::hold`] also the system's first, which may be a container's only one;
-    /// `None` for ourselves.
+    /// Opens the process that has this id now, if it has this file open, or if that may not be examined (another
+    /// user's process, or not Linux). Unlike [`Target::hold`] it accepts the system's first process, which may be a
+    /// container's only one; `None` for ourselves.
     ///
-    /// Inside a tokio runtime with IO.
+    /// Needs a tokio runtime with IO.
     pub fn with_open(pid: u32, file: &std::fs::Metadata) -> Option<Target> {
         if pid == std::process::id() {
             return None;
@@ -40,7 +41,7 @@ impl Target {
         source::has_open(pid, file).unwrap_or(true).then_some(target)
     }
 
-    /// First the hold, then the comparison: what is held now cannot be exchanged any more.
+    /// Opens the handle first and compares then: the process behind a handle cannot change any more.
     fn take(pid: u32, born: impl FnOnce() -> Option<u64>) -> Option<Target> {
         let hold = PidFd::open(pid);
         let target = Target { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, born: born()?, hold };
@@ -57,7 +58,7 @@ impl Target {
         source::born(self.pid()) == Some(self.born)
     }
 
-    /// Sends a signal; false when it has ended or may not be signalled.
+    /// Sends a signal; false when the process has ended or may not be signalled.
     pub fn signal(&self, signal: Signal) -> bool {
         match &self.hold {
             Some(hold) => hold.signal(signal),

@@ -1,14 +1,14 @@
 //! Trees: which processes of a survey belong to a root. Pure.
 //!
-//! A process belongs to a root when it descends from it by parent, when its kernel session is the one the root leads
-//! (a child that lost its parent is handed to pid 1 but keeps its session), or when it descends from such a process.
+//! A process belongs to a root when it descends from the root, when the root leads its kernel session (a child that
+//! lost its parent is reparented to pid 1 but stays in its session), or when it descends from such a process.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
-/// One process as a survey saw it.
+/// One process of a survey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Its id.
@@ -17,7 +17,7 @@ pub struct Row {
     pub parent: u32,
     /// The id of its kernel session's leader.
     pub session: u32,
-    /// When it began, in the unit of the reader that made the survey: only good for telling a reused id.
+    /// When it started, in the unit of the reader that made the survey: only for detecting a reused pid.
     pub born: u64,
     /// How long it has been running.
     pub age: Duration,
@@ -27,12 +27,12 @@ pub struct Row {
     pub ended: bool,
 }
 
-/// A process of a tree and how many steps below the root it stands.
+/// A process of a tree and its depth below the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member<'a> {
     /// The process.
     pub row: &'a Row,
-    /// 0 for the root, 1 for its children and for what was left of its session.
+    /// 0 for the root, 1 for its children and for orphans of its session.
     pub depth: usize,
 }
 
@@ -62,8 +62,8 @@ impl<'a> Forest<'a> {
         self.by_pid.get(&root).is_some_and(|row| !row.ended)
     }
 
-    /// The living members of a root's tree, the root first, then by depth. When the root itself has ended, what is left
-    /// of its session: the kernel gives an id to nobody else while a session bears it.
+    /// The running members of a root's tree, the root first, then by depth. When the root itself has ended, the rest
+    /// of its session: the kernel does not reuse an id while a session has it.
     pub fn members(&self, root: u32) -> Vec<Member<'a>> {
         let mut seen = BTreeSet::new();
         let mut queue: VecDeque<(&Row, usize)> =
@@ -85,7 +85,7 @@ impl<'a> Forest<'a> {
         members
     }
 
-    /// Whether a process of the root's session is not reached from the root by parents.
+    /// Whether a process of the root's session cannot be reached from the root through parents.
     fn adrift(&self, row: &Row, root: u32) -> bool {
         let (mut at, mut steps) = (row.parent, 0);
         while at != root {

@@ -1,8 +1,8 @@
 //! A polecat's role: it is kept running only while it has work.
 //!
-//! One that lives is watched like any other agent; one that does not is probed only when the snapshot of the rig's beads
-//! nominates it. Its owner then confirms and reads its beads again before anything is done. The audit of its work goes
-//! along with each snapshot.
+//! A live polecat is watched like any other agent; one that does not live is probed only when the snapshot of the
+//! rig's beads nominates it. Its owner then confirms and reads its beads again before anything is done. Each snapshot
+//! also leads to an audit of its work.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     supervision::messages::Report,
 };
 
-/// What a polecat's actor keeps beside its owner.
+/// The state of a polecat's role.
 #[derive(Debug)]
 pub struct Polecat {
     audit: Audit,
@@ -53,7 +53,7 @@ impl Role for Polecat {
     }
 
     fn snapshot_read(&mut self, agent: &mut Agent, snapshot: &AgentSnapshot) {
-        // Other work lets go who was stopped on request. What was read before that says nothing.
+        // Other work releases a polecat that was stopped on request. Older snapshots do not count.
         if let State::HeldOnRequest { hold } = agent.owner.state()
             && snapshot.begun.wall > hold.since
             && let Some(hook) = snapshot.hook(&agent.owner.spec().identity)
@@ -75,7 +75,7 @@ impl Role for Polecat {
     }
 }
 
-/// The last snapshot may have come before this polecat was known; however old it is, it only nominates.
+/// The last snapshot may be older than this polecat's actor; however old it is, it only nominates.
 fn nominate_by_the_last(agent: &mut Agent) {
     let rig = agent.owner.spec().identity.rig().cloned();
     if let Some(snapshot) = rig.and_then(|rig| agent.deps.snapshot(&rig)) {
@@ -83,7 +83,7 @@ fn nominate_by_the_last(agent: &mut Agent) {
     }
 }
 
-/// Has it probed if it does not live, with what the snapshot says of its work.
+/// Probes it if it does not live, with the work that the snapshot shows.
 fn nominate(agent: &mut Agent, snapshot: &AgentSnapshot) {
     if !is_idle(&agent.owner) {
         return;
@@ -104,11 +104,11 @@ fn may_be_let_go(agent: &Agent) -> bool {
             owner.state(),
             State::Held { .. } | State::HeldOnRequest { .. } | State::CrashLoop { .. }
         )
-        // What lives under a name that another agent has too is the other one.
+        // A live agent under a contested name is the other one.
         || deps.directory.contested(&owner.spec().session).is_some()
 }
 
-/// Nothing runs there and no work is in progress: its bead says whether there should be.
+/// Whether nothing runs there and no action is in progress, so that its bead decides whether it should run.
 fn is_idle(owner: &Owner) -> bool {
     matches!(owner.state(), State::Unseen | State::Absent { .. })
 }

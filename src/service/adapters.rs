@@ -1,4 +1,4 @@
-//! The real adapters, put together for one town.
+//! The real adapters, assembled for one town.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// The ports of this town on this machine; and what is reported through them, for those who report to people.
+/// The ports of this town on this machine, and the problems reported through them, for reports to people.
 pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> (Deps, OpenProblems) {
     let in_force = settings.borrow().clone();
     let runner = Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]));
-    // Resolved once; when it is not there, the adapter says so each time it is asked.
+    // Resolved once; if it does not exist, the adapter reports that at each use.
     let program = runner
         .locate(&in_force.commands.tmux)
         .await
@@ -57,7 +57,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
     (deps, open)
 }
 
-/// Which tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.
+/// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.
 pub fn socket(settings: &Settings) -> Socket {
     if let Some(path) = &settings.tmux.socket_path {
         return Socket::Path(path.clone());
@@ -69,7 +69,7 @@ pub fn socket(settings: &Settings) -> Socket {
     }
 }
 
-/// `GT_TMUX_SOCKET`.
+/// The value of `GT_TMUX_SOCKET`.
 pub fn socket_variable() -> Option<String> {
     std::env::var("GT_TMUX_SOCKET").ok()
 }

@@ -1,9 +1,9 @@
 //! Detach: starts this program as a supervisor in the background.
 //!
 //! The child is independent of the caller. It leads a kernel session of its own, so no hangup of a terminal or an ssh
-//! connection reaches it. Its working directory is `/`. It inherits neither stdin, stdout, stderr nor any other descriptor.
-//! Its error messages are read through an unnamed file. This module does not decide who may run: the child takes the lock,
-//! or reports why it cannot.
+//! connection reaches it. Its working directory is `/`. It inherits neither stdin, stdout, stderr nor any other
+//! descriptor. Its error messages are read through an unnamed file. This module does not decide which process may run:
+//! the child takes the lock, or reports why it cannot.
 #![allow(clippy::disallowed_methods, reason = "the place that starts the own program")]
 
 use std::{
@@ -30,35 +30,35 @@ use crate::{
     town::{environment, original, paths::TownPaths},
 };
 
-/// The arguments, before the town's, that make the own program a detached supervisor.
+/// The arguments, before the town's path, that make this program a detached supervisor.
 pub const ARGUMENTS: [&str; 3] = ["run", "--detached", "--town"];
 
 /// How often readiness is polled.
 const POLL: Duration = Duration::from_millis(20);
-/// The most that is repeated of what it says, in bytes.
+/// The most bytes repeated of its error output.
 const WORDS: usize = 16 * 1024;
 
 /// A supervisor that is ready.
 #[derive(Debug)]
 pub struct Started {
-    /// Its process.
+    /// The PID of the supervisor.
     pub pid: u32,
-    /// What it complained about on the way; mostly empty.
+    /// What it wrote to standard error meanwhile; usually empty.
     pub complaints: String,
 }
 
-/// Why there is no supervisor that is ready. The text contains its cause.
+/// Why no supervisor is ready. The text contains its cause.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is one.
+    /// A supervisor is running already.
     #[error("already running (PID {pid}){}", .original.as_ref().map(|it| format!(": {it}")).unwrap_or_default())]
     AlreadyRunning {
-        /// Its process.
+        /// The PID of that supervisor.
         pid: u32,
-        /// That it is the original daemon, and what to do.
+        /// When it is the original daemon: that it is, and what to do.
         original: Option<String>,
     },
-    /// The operating system would not start the program.
+    /// The operating system could not start the program.
     #[error("{} cannot be started: {reason}", terminal::path(.program))]
     NotStarted {
         /// The program.
@@ -66,7 +66,7 @@ pub enum StartError {
         /// The operating system's reason.
         reason: io::Error,
     },
-    /// It ended before it was ready; this is what it said, or how it ended where it said nothing.
+    /// It ended before it was ready; the text is its error output, or how it ended when there is none.
     #[error("{0}")]
     Ended(String),
     /// It runs, but is not ready yet. It was left running.
@@ -75,11 +75,11 @@ pub enum StartError {
         limit = go_duration::format(*.limit)
     )]
     NotReady {
-        /// Its process.
+        /// The PID of the supervisor.
         pid: u32,
-        /// How long it was waited for.
+        /// How long the start was waited for.
         limit: Duration,
-        /// What it lacks.
+        /// What it lacks, for people.
         missing: String,
     },
     /// The town cannot be examined.
@@ -89,14 +89,14 @@ pub enum StartError {
 
 /// Starts a supervisor of this town, detached, and waits until it is ready, up to a limit.
 ///
-/// Its environment is ours, without what says that we are an agent. Inside a tokio runtime with IO and time.
+/// Its environment is ours, without the variables that make a process an agent. Needs a tokio runtime with IO and time.
 pub async fn start(paths: &TownPaths, limit: Duration) -> Result<Started, StartError> {
     match running::named(paths).await {
         Ok(Some(holder)) => {
             let (pid, original) = (holder.pid(), original::running_as(holder.pid()));
             return Err(StartError::AlreadyRunning { pid, original });
         }
-        // Somebody holds the lock: perhaps only to probe it. The child finds out.
+        // A process holds the lock, perhaps only to probe it. The child finds out.
         Ok(None) | Err(RunningError::NotRunning { .. }) => {}
         Err(error) => return Err(StartError::Unreadable(error)),
     }
@@ -131,10 +131,10 @@ impl Detached {
         spawned.map_err(|reason| not_started(program, reason))
     }
 
-    /// Waits until it is ready or has ended; what it lacks meanwhile is noted.
+    /// Waits until it is ready or has ended; notes in `missing` what it lacks meanwhile.
     async fn ready(&mut self, paths: &TownPaths, missing: &mut String) -> Result<(), StartError> {
         loop {
-            // An error would mean that somebody else has waited for it.
+            // An error would mean that another caller has waited for it.
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(StartError::Ended(self.last_words(status)));
             }
@@ -158,7 +158,7 @@ impl Detached {
 
     fn words(&self) -> String {
         let mut words = vec![0; WORDS];
-        // Not from where the child writes: that position is shared with it.
+        // Not at the position where the child writes: both share it.
         let length = self.complaints.read_at(&mut words, 0).unwrap_or(0);
         String::from_utf8_lossy(words.get(..length).unwrap_or_default()).trim_end().to_owned()
     }
@@ -168,7 +168,8 @@ fn not_started(program: impl Into<PathBuf>, reason: io::Error) -> StartError {
     StartError::NotStarted { program: program.into(), reason }
 }
 
-/// No terminal, and no process group that a terminal's Ctrl-C or hangup reaches.
+/// Makes the child leader of a kernel session: without a terminal, and in no process group that a terminal's Ctrl-C
+/// or hangup reaches.
 #[allow(unsafe_code)]
 fn in_session_of_its_own(command: &mut Command) {
     let lead = || rustix::process::setsid().map(drop).map_err(io::Error::from);
@@ -177,8 +178,8 @@ fn in_session_of_its_own(command: &mut Command) {
     unsafe { command.pre_exec(lead) };
 }
 
-/// Descriptors the caller left open (a lock of a script, a pipe of `make`) end here: what holds them until the last one is
-/// closed must not wait for a supervisor. From now on they are not passed on to anything that is started.
+/// Marks the descriptors that the caller left open (a lock of a script, a pipe of `make`) as close-on-exec: a program
+/// that waits until the last one is closed must not wait for a supervisor.
 #[allow(unsafe_code)]
 fn keep_descriptors_here() {
     let Ok(entries) = fs::read_dir("/dev/fd") else { return };

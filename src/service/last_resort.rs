@@ -1,8 +1,8 @@
 //! The last resort: ends the process when an orderly shutdown takes too long.
 //!
-//! `gt` and service managers send SIGTERM, wait 500 ms, and send SIGKILL. A disk or a tool that hangs, even one that blocks
-//! the actors' thread, must not prevent this process from leaving its files in order before that. So the last resort runs on
-//! threads of its own and depends on nothing else.
+//! `gt` and service managers send SIGTERM, wait 500 ms, and send SIGKILL. A disk or a tool that hangs, even one that
+//! blocks the actors' thread, must not prevent this process from putting its files in order before that. So the last
+//! resort runs on threads of its own and depends on nothing else.
 #![allow(clippy::disallowed_methods, reason = "a thread whose only work is to wait and then to leave")]
 
 use std::{
@@ -22,20 +22,20 @@ use crate::{
     tree::housekeeping::Process,
 };
 
-/// What has to be put right before leaving.
+/// The files to put in order before the process exits.
 #[derive(Debug, Clone, Default)]
 pub struct LastResort {
-    /// Set once we hold the lock; before that nothing in the town is ours.
+    /// Set once we hold the lock; before that no file in the town is ours.
     presence: Arc<OnceLock<(TownPaths, Process)>>,
 }
 
 impl LastResort {
-    /// From now on the PID file and the state file of this town are ours.
+    /// Notes that the PID file and the state file of this town are ours from now on.
     pub fn hold(&self, paths: TownPaths, process: Process) {
         let _ = self.presence.set((paths, process));
     }
 
-    /// Begins to count: when the process has not ended by itself in time, it leaves.
+    /// Starts the countdown: if the process has not ended by itself in time, the last resort ends it.
     pub fn arm(&self) {
         let it = self.clone();
         // Without a thread there is no last resort, and the stop is passed on all the same.
@@ -45,12 +45,12 @@ impl LastResort {
         });
     }
 
-    /// Leaves at once.
+    /// Exits at once.
     pub fn leave(&self) -> ! {
         if let Some((paths, process)) = self.presence.get().cloned() {
             let (done, is_done) = channel();
             let tidying = thread::Builder::new().spawn(move || {
-                // One that hangs would take all the time there is.
+                // A file that hangs would take all the time there is.
                 disk_task::close(&ours(&paths), stopping::TIDY / 2);
                 let _ = pid::remove(&paths.pid_file(), process.pid);
                 socket::remove(&paths);
@@ -65,8 +65,8 @@ impl LastResort {
     }
 }
 
-/// The end of one that had the time for it: the files by which others find us are taken away, and `daemon/state.json` says
-/// that we stopped. The tree has written that already, unless its disk was too slow.
+/// The orderly end: removes the files by which others find this process, and notes in `daemon/state.json` that it
+/// stopped. The tree has written that already, unless its disk was too slow.
 pub fn tidy(paths: &TownPaths, process: Process) {
     disk_task::close(&ours(paths), stopping::FILES);
     let path = paths.state();
@@ -84,11 +84,11 @@ fn ours(paths: &TownPaths) -> [PathBuf; 3] {
 }
 
 fn say_stopped(paths: &TownPaths, process: Process) {
-    // Nobody is left to be told why not.
+    // A failure cannot be reported any more.
     let _ = stopped(process).to_bytes().map(|content| files::replace(&paths.state(), &content, 0o644));
 }
 
-/// What `daemon/state.json` says of a daemon that stopped; `gt` reads no more of it then.
+/// The content of `daemon/state.json` of a stopped daemon; `gt` reads no more of it then.
 fn stopped(process: Process) -> DaemonState {
     DaemonState {
         running: false,

@@ -1,9 +1,9 @@
 //! The service: one process that supervises one town, from taking the lock to the last line of the log.
 //!
-//! It builds the real adapters and owns everything that belongs to the whole process: signals, log, panic hook, and the last
-//! resort. The order matters to other programs. The lock decides who is the daemon. The PID file follows at once, because
-//! `gt` looks for it 200 ms after a start. Slow steps come after that. A shutdown undoes all of it within 400 ms. This module
-//! must not decide anything about an agent, and prints nothing.
+//! It builds the real adapters and owns everything that belongs to the whole process: signals, log, panic hook, and
+//! the last resort. The order matters to other programs. The lock decides which process is the daemon. The PID file
+//! follows at once, because `gt` reads it 200 ms after a start. Slow steps come after that. A shutdown undoes all of
+//! it within 400 ms. This module must not decide anything about an agent, and prints nothing.
 #![allow(clippy::disallowed_methods, reason = "the process's own start time")]
 
 use std::{cell::OnceCell, io, path::PathBuf, sync::Arc, time::Duration};
@@ -50,8 +50,8 @@ pub mod readiness;
 pub mod running;
 mod signals;
 
-/// The most threads that wait for the disk and the process table at once, however many agents are looked at. A queue is faster
-/// than hundreds of threads, and what hangs for ever must not take more and more memory.
+/// The most threads that wait for the disk and the process table at once, however many agents are probed. A queue is
+/// faster than hundreds of threads, and calls that hang for ever must not take ever more memory.
 pub const MOST_THREADS: usize = 32;
 
 /// How often to check whether the log can be written.
@@ -142,7 +142,7 @@ fn supervise_town(options: ServeOptions) -> Result<(), ServiceError> {
         .build()
         .map_err(ServiceError::EventLoop)?;
     let outcome = runtime.block_on(hold_town(town, options.foreground));
-    // A disk that hangs must not keep us here.
+    // A disk that hangs must not delay the end of the process.
     runtime.shutdown_background();
     outcome
 }
@@ -151,7 +151,7 @@ async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<()
     let last_resort = LastResort::default();
     let signals = signals::register(last_resort.clone()).map_err(ServiceError::Signals)?;
     let Some(lock) = take_lock(&paths, &signals).await? else {
-        return Ok(()); // told to stop before it began
+        return Ok(()); // a stop was requested before it started
     };
     let held = Hold::of(&paths, lock.file());
     held.and_then(hold::take).map_err(|source| LockError::Unusable { path: paths.daemon_lock(), source })?;
@@ -170,7 +170,7 @@ async fn hold_town(paths: TownPaths, foreground: Option<LogFormat>) -> Result<()
     outcome
 }
 
-/// Waits for the lock, but not when told to stop meanwhile.
+/// Waits for the lock, unless a stop is requested meanwhile.
 async fn take_lock(paths: &TownPaths, signals: &Signals) -> Result<Option<DaemonLock>, ServiceError> {
     let taking = paths.clone();
     let taken = tokio::task::spawn_blocking(move || lock::acquire(&taking, lock::PATIENCE));
@@ -182,7 +182,7 @@ async fn take_lock(paths: &TownPaths, signals: &Signals) -> Result<Option<Daemon
     }
 }
 
-/// Whether a write failed for want of room.
+/// Whether a write failed because the disk or a quota is full.
 fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | WriteZero)
@@ -200,7 +200,7 @@ async fn supervise(
     foreground: Option<LogFormat>,
     signals: Signals,
 ) -> Result<(), ServiceError> {
-    // What is wrong with the shared file is told by the root, which reads it again at once and watches it.
+    // The root reports what is wrong with the shared file: it reads the file again at once and watches it.
     let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
     let settings = match settings {
         Ok(settings) => match refusal(paths, &settings).await {
@@ -209,7 +209,7 @@ async fn supervise(
         },
         bad => bad,
     };
-    // Whoever called tells what is wrong with the settings.
+    // The caller reports what is wrong with the settings.
     let foreground = foreground.filter(|_| settings.is_ok());
     let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
     panics::install();
@@ -246,7 +246,7 @@ async fn supervise(
     };
     let outcome = tokio::select! {
         biased;
-        // Nothing is ended in order: what is there may be another supervisor's by now.
+        // No orderly shutdown here: the files may belong to another supervisor by now.
         lost = hold::lost() => {
             log.farewell(&lost.to_string());
             return Err(lost.into());
@@ -273,7 +273,7 @@ pub async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
     }
 }
 
-/// Without it nothing is remembered across our restart; everything else works.
+/// Without the directory nothing survives a restart of the supervisor; everything else works.
 async fn prepare_own_directory(deps: &Deps) {
     let path = deps.paths.supervisor_dir();
     let shown = terminal::path(deps.paths.shown(&path));
@@ -304,11 +304,12 @@ fn install_log(
     })
 }
 
-/// A supervisor in the background has nowhere to say that its log cannot be written but its status. Never ends by itself.
+/// Reports a log that cannot be written as a problem: a supervisor in the background has only its status to show it.
+/// Never returns.
 async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infallible {
     loop {
         match log.trouble() {
-            // It was told on standard error, and a line in the log would be lost.
+            // Standard error has it already, and a line in the log would be lost.
             Some(text) => problems.note("log", text),
             None => problems.clear("log"),
         }
@@ -316,8 +317,7 @@ async fn watch_log(log: &LogHandle, problems: &Problems) -> std::convert::Infall
     }
 }
 
-/// Passes signals on to the tree and keeps the log as the settings want it; `stops` is called when it is told to stop. Never
-/// ends by itself.
+/// Passes signals on to the tree and applies the log settings; calls `stops` when a stop is requested. Never returns.
 async fn listen(
     signals: &Signals,
     tree: &Signals,

@@ -13,10 +13,10 @@ use crate::{
     town::{paths::TownPaths, pid},
 };
 
-/// How long one answer is waited for.
+/// The time limit of one answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What the supervisor of this id still lacks, for people; `None`: it holds the town's lock and its tree is built.
+/// What the supervisor of this id still lacks, for people; `None` when it holds the town's lock and its tree is built.
 pub async fn missing(paths: &TownPaths, pid: u32) -> Result<Option<String>, RunningError> {
     if running::is_free(paths).await? {
         return Ok(Some("it does not hold daemon/daemon.lock yet".to_owned()));

@@ -1,8 +1,8 @@
 //! Running: finds the process that supervises a town, for commands that stop it or send it a signal.
 //!
-//! The lock decides, as in Gas Town 0.2.6 to 0.3. The PID file only says where to look. A process is signalled only while the
-//! lock is held and, where the system shows it, only if the process has the lock file open. A PID file may be left over from a
-//! supervisor that was killed, and another program may have its PID now. Nothing here kills.
+//! The lock decides, as in Gas Town 0.2.6 to 0.3. The PID file only names a candidate. A process is signalled only
+//! while the lock is held and, where the system shows it, only if the process has the lock file open. A PID file may
+//! be left over from a supervisor that was killed, and another program may have its PID now. Nothing here sends KILL.
 #![allow(
     clippy::disallowed_methods,
     reason = "part of the adapter that finds the holder of the daemon's lock"
@@ -53,7 +53,7 @@ pub enum RunningError {
         /// The lock.
         lock: PathBuf,
     },
-    /// The lock could not be asked.
+    /// The lock could not be examined.
     #[error(
         "{} cannot be examined: {reason}; check the owner and permissions of the town's daemon directory",
         terminal::path(.lock)
@@ -64,7 +64,7 @@ pub enum RunningError {
         /// The operating system's reason.
         reason: io::Error,
     },
-    /// The process is there and may not be signalled.
+    /// The process exists but may not be signalled.
     #[error("PID {pid} cannot be signalled; it may belong to another user")]
     NotOurs {
         /// The process.
@@ -72,21 +72,22 @@ pub enum RunningError {
     },
 }
 
-/// How a stop ended.
+/// The result of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
     /// The town has no supervisor any more.
     Gone,
-    /// The process ended, and another one took its place; its id where that is known.
+    /// The process ended, and another one took over; its id, if known.
     Replaced(Option<u32>),
-    /// It still holds the lock after the time it was given.
+    /// The process still holds the lock after the time limit.
     Holds,
 }
 
 /// The process that supervises the town.
 ///
-/// One that cannot be told yet is looked for again for up to [`lock::PATIENCE`]: others take the lock for a moment to probe
-/// it, and a supervisor that has just taken it is about to write its PID file. Inside a tokio runtime with IO and time.
+/// If it cannot be determined yet, this retries for up to [`lock::PATIENCE`]: others take the lock for a short time
+/// to probe it, and a supervisor that has just taken it is about to write its PID file. Needs a tokio runtime with IO
+/// and time.
 pub async fn find(paths: &TownPaths) -> Result<Holder, RunningError> {
     let look = async {
         loop {
@@ -100,7 +101,7 @@ pub async fn find(paths: &TownPaths) -> Result<Holder, RunningError> {
     timeout(lock::PATIENCE, look).await.unwrap_or_else(|_| nameless())
 }
 
-/// The holder as the PID file names it now; `None` when it names none.
+/// The holder according to the PID file now; `None` when it names none.
 pub(super) async fn named(paths: &TownPaths) -> Result<Option<Holder>, RunningError> {
     if is_free(paths).await? {
         return Err(RunningError::NotRunning { town: paths.root().to_owned() });
@@ -156,7 +157,7 @@ impl Holder {
                 () = sleep(POLL) => {}
             }
         }
-        // It has ended, and with it its hold: whoever holds the lock now is another one, or probes it.
+        // It has ended, which released its lock: a process that holds the lock now is another supervisor, or probes it.
         match find(&self.paths).await {
             Ok(other) => Ok(Stopped::Replaced(Some(other.pid()))),
             Err(RunningError::NotRunning { .. }) => Ok(Stopped::Gone),

@@ -12,7 +12,7 @@ use signal_hook::{
 use super::last_resort::LastResort;
 use crate::signals::{Signal, Signals};
 
-/// From now on these signals are ours. The first stop arms the last resort, the second leaves at once.
+/// Handles these signals from now on. The first stop arms the last resort, the second exits at once.
 pub fn register(last_resort: LastResort) -> io::Result<Signals> {
     let mut raw = Raw::new([SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP])?;
     let signals = Signals::default();

@@ -1,22 +1,22 @@
 //! Death: the end of one session, or of what ran in it, reported once to the owner of its agent.
 //!
-//! It says that something ended and when that was noticed. Whether the agent is really dead, and whether the end was deliberate,
-//! is not known yet: that is what [`confirmation`](crate::agent::confirmation) is for.
+//! It says that something ended and when that was noticed. It does not say whether the agent is really dead, or
+//! whether the end was deliberate: [`confirmation`](crate::agent::confirmation) decides that.
 
 use std::fmt;
 
 use crate::clock::Now;
 
-/// What reported a death. Its [`Display`](fmt::Display) is for people.
+/// The source that reported a death. Its [`Display`](fmt::Display) is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// The kernel, or tmux: a process tmux had started in it ended.
+    /// The kernel, or tmux: a process that tmux had started in it ended.
     Process,
     /// tmux: one of its windows was closed.
     Window,
-    /// The end of the server.
+    /// The server ended.
     Server,
-    /// A full scan: nothing had reported it before.
+    /// A full scan: nothing had reported the death before.
     Scan,
 }
 
@@ -31,20 +31,20 @@ impl fmt::Display for Sign {
     }
 }
 
-/// One death.
+/// The end of one session, or of what ran in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Death {
     /// The exact name of the session.
     pub session: String,
-    /// The server's id for it (`$5`): which incarnation.
+    /// The server's id for its incarnation (`$5`).
     pub id: String,
     /// When it was noticed.
     pub noticed: Now,
-    /// The exit status of the process, as a shell shows it (128 plus the signal's number), where it is known.
+    /// The exit status of the process, as a shell shows it (128 plus the signal's number), when known.
     pub exit: Option<i32>,
     /// True when the whole server ended, and every session with it.
     pub with_server: bool,
-    /// What reported it first.
+    /// The source that reported it first.
     pub sign: Sign,
     /// The processes of the session's panes, as last seen: what ran below them ran inside the session.
     pub panes: Vec<u32>,

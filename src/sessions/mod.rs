@@ -1,8 +1,8 @@
 //! Sessions: the port through which the supervisor sees and touches the sessions that agents run in.
 //!
-//! The port is small and mechanical: it lists, creates, ends, types and reads. It must not decide anything — whether a
-//! session may be ended is the owner's business — and it must not start a server unless a session is to be created.
-//! The real adapter is [`tmux`]; the simulation has a scripted one.
+//! The port is small and mechanical: it lists, creates, ends, types and reads. It must not decide anything (whether a
+//! session may be ended is the owner's decision), and it must not start a server except to create a session. The real
+//! adapter is [`tmux`]; the simulation has a scripted one.
 
 use std::{
     collections::BTreeMap,
@@ -23,14 +23,14 @@ pub mod watcher;
 /// One session as the server shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its exact name, as the server has it.
+    /// Its exact name on the server.
     pub name: String,
     /// The server's own id for it (`$5`), never given twice by one server.
     pub id: String,
     /// When it was created (tmux knows whole seconds).
     pub created: Timestamp,
-    /// The towns its environment names, the most telling first: `GT_ROOT`, `GT_TOWN_ROOT`. What it does not set is the server's,
-    /// as it is for the processes in it.
+    /// The towns its environment names, in order of weight: `GT_ROOT`, `GT_TOWN_ROOT`. A variable that the session
+    /// does not set has the server's value, as it has for the processes in it.
     pub towns: Vec<PathBuf>,
     /// All its panes, in all its windows, in the server's order.
     pub panes: Vec<Pane>,
@@ -43,19 +43,19 @@ pub struct Pane {
     pub id: String,
     /// The server's id for its window (`@3`).
     pub window: String,
-    /// The process tmux started in it; 0 for one of a dead pane, where the server no longer reports it.
+    /// The process tmux started in it; 0 for a dead pane when the server no longer reports its process.
     pub pid: u32,
     /// True when that process has ended and the pane was kept (`remain-on-exit`), or its terminal is closed.
     pub dead: bool,
     /// The exit status of a dead pane's process, where the server reports it.
     pub exit_status: Option<i32>,
-    /// True while its process is the one that a supervisor started in it: the session itself keeps the mark, so that it
-    /// outlives the supervisor, and does not hold for another process in the same pane.
+    /// True while its process is the one that a supervisor started in it. The session stores the mark, so it outlives
+    /// the supervisor, and it does not hold for another process in the same pane.
     pub started_by_us: bool,
 }
 
 impl Session {
-    /// One of its panes, to type into or read from.
+    /// One of its panes, to type into or to read.
     pub fn target(&self, pane: &Pane) -> PaneTarget {
         PaneTarget {
             session: self.name.clone(),
@@ -65,19 +65,19 @@ impl Session {
         }
     }
 
-    /// Whether it has a pane whose process the server does not report: the process may live on there without a terminal.
+    /// Whether it has a pane whose process the server does not report: that process may still run without a terminal.
     pub fn has_lost_sight(&self) -> bool {
         self.panes.iter().any(|pane| pane.process().is_none())
     }
 
-    /// The pane it was created with, as long as that exists: the server numbers panes in order of creation.
+    /// Its first pane, while that exists: the server numbers panes in order of creation.
     pub fn oldest_pane(&self) -> Option<&Pane> {
         self.panes.iter().min_by_key(|pane| pane.number())
     }
 }
 
 impl Pane {
-    /// The process tmux started in it, where it is known.
+    /// The process tmux started in its oldest pane, where it is known.
     pub fn process(&self) -> Option<u32> {
         Some(self.pid).filter(|pid| *pid != 0)
     }
@@ -88,8 +88,8 @@ impl Pane {
     }
 }
 
-/// Exactly one pane of one incarnation of a session, as [`Session::target`] gives it. What is typed or read goes there or
-/// nowhere: never to the pane that a person happens to look at, nor to one that got the same ids from another server.
+/// Exactly one pane of one incarnation of a session, as [`Session::target`] gives it. Typing and reading use this
+/// pane or fail: never the pane that a person has selected, nor one that got the same ids from another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaneTarget {
     session: String,
@@ -120,7 +120,8 @@ impl PaneTarget {
     }
 }
 
-/// What the port reports by itself, in the order in which it happened. Whose a process or a window is, the lists say.
+/// What the port reports unasked, in the order in which it happened. Which session a process or window belongs to is
+/// in the lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// Some of the sessions, or all, as they were just listed.
@@ -132,23 +133,23 @@ pub enum Fact {
         /// Its exit status as a shell gives it (128 and the signal's number), where it could be had.
         exit: Option<i32>,
     },
-    /// A window, by the server's id for it (`@3`), was closed, with whatever ran in it, or taken out of a session.
+    /// A window, by the server's id for it (`@3`), was closed with everything that ran in it, or removed from a session.
     WindowClosed(String),
-    /// The server may be about to end: until [`ServerExited`](Fact::ServerExited) or [`ServerLasts`](Fact::ServerLasts), what
-    /// ends may end with it.
+    /// The server may be about to end. Until [`ServerExited`](Fact::ServerExited) or
+    /// [`ServerLasts`](Fact::ServerLasts), other ends may be part of that.
     ServerEnding,
-    /// The server continues.
+    /// The server did not end after all.
     ServerLasts,
-    /// The server ended, and every session with it. What is reported afterwards is of the next one.
+    /// The server ended, and every session with it. Later facts are about the next server.
     ServerExited,
 }
 
-/// What a new session is to be.
+/// A session to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSession {
-    /// Its exact name; must already be free of `.` and `:`.
+    /// Its exact name; the caller has removed `.` and `:` already.
     pub name: String,
-    /// The directory its first process starts in; where it cannot be entered, nothing is run.
+    /// The directory its first process starts in; when it cannot be entered, nothing runs.
     pub directory: PathBuf,
     /// Variables of its environment (`new-session -e`), in order of name.
     pub environment: BTreeMap<String, String>,
@@ -184,8 +185,8 @@ pub struct KeyBinding {
     pub then: String,
 }
 
-/// How the condition of each binding of ours ends, by which ours are known. What follows the beginning of a name may not
-/// mean anything to a shell, as the name is handed to one.
+/// The end of the condition of each binding of ours, by which they are recognized. The text after the prefix must
+/// mean nothing to a shell, because the name is passed to one.
 pub const OUR_SESSIONS: &str = ")-[A-Za-z0-9_-]+$,#{session_name}}";
 
 /// Where the server is.
@@ -204,13 +205,13 @@ impl Place {
     }
 }
 
-/// Why the sessions could not be asked.
+/// Why the sessions could not be queried.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum SessionsError {
     /// The named session does not exist (any more).
     #[error("session {0} does not exist")]
     NoSuchSession(String),
-    /// The pane does not exist (any more), or its process is another one by now.
+    /// The pane does not exist (any more), or runs another process by now.
     #[error("pane {pane} of session {session} does not exist")]
     NoSuchPane {
         /// Its session's name.
@@ -227,19 +228,20 @@ pub enum SessionsError {
     /// Everything else: the command that failed and what the server said, or that it did not answer in time.
     #[error("{command}: {reason}")]
     Failed {
-        /// The tmux command that was given.
+        /// The tmux command that failed.
         command: String,
-        /// What went wrong, in the server's words where it spoke.
+        /// What went wrong, in the server's words where it gave any.
         reason: String,
     },
 }
 
-/// The port. Every call is bounded in time by the adapter and answers with an error instead of hanging.
+/// Lists, creates, ends, types into and reads sessions. The adapter bounds every call in time: it returns an error
+/// instead of hanging.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// All sessions of the server but the supervisor's own, with their panes, ordered by name.
+    /// All sessions of the server except the supervisor's own, with their panes, ordered by name.
     ///
-    /// A server that does not run, or runs empty, is an empty list, not an error.
+    /// When no server runs, or it has no session, the list is empty; that is no error.
     async fn list(&self) -> Result<Vec<Session>, SessionsError>;
 
     /// The one session of exactly this name; `None` when there is none (or no server).
@@ -250,7 +252,7 @@ pub trait Sessions: Send + Sync {
     /// [`SessionsError::Duplicate`] when another process was faster.
     async fn create(&self, new: &NewSession) -> Result<Session, SessionsError>;
 
-    /// Ends exactly this session. One that is gone already is no error.
+    /// Ends exactly this session. It is no error when the session is gone already.
     async fn kill(&self, name: &str) -> Result<(), SessionsError>;
 
     /// Types `text` literally into exactly this pane, whatever its length or content; no Enter after it.
@@ -262,10 +264,10 @@ pub trait Sessions: Send + Sync {
     /// The last `lines` lines of this pane's screen and history, oldest first, without trailing blanks.
     async fn capture(&self, pane: &PaneTarget, lines: u16) -> Result<Vec<String>, SessionsError>;
 
-    /// Sets session options, in order, in one go (`status-style`, `mouse`, …).
+    /// Sets session options (`status-style`, `mouse`, …), in order, in one request.
     async fn set_options(&self, name: &str, options: &[(&'static str, String)]) -> Result<(), SessionsError>;
 
-    /// Takes away what would bring a killed pane back: `remain-on-exit` off and the `pane-died` hook unset.
+    /// Removes what would bring a killed pane back: turns `remain-on-exit` off and unsets the `pane-died` hook.
     async fn disarm(&self, name: &str) -> Result<(), SessionsError>;
 
     /// One variable of the session's environment; `None` when it is not set there.
@@ -274,22 +276,22 @@ pub trait Sessions: Send + Sync {
     /// Binds keys, server-wide. In all other sessions each does what it did before; binding them again is harmless.
     async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError>;
 
-    /// A counter that moves whenever something about the set of sessions may have changed: a session or pane was born
-    /// or ended, the server went away or came back. A hint to probe again, never the truth.
+    /// A counter that moves whenever something about the set of sessions may have changed: a session or pane was
+    /// created or ended, the server ended or started. A hint to probe again, never the truth.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// The facts. Those that no receiver got show in the next list.
+    /// The facts. A fact that no receiver got shows in the next list.
     fn facts(&self) -> broadcast::Receiver<Fact>;
 
-    /// Which incarnation of the server is spoken to; moves when another server answers than before. Key bindings and
-    /// session ids hold for one incarnation.
+    /// A number for the incarnation of the server that answers; it changes when another server answers than before.
+    /// Key bindings and session ids hold for one incarnation.
     fn server_generation(&self) -> u64;
 
-    /// Where the server is that is spoken to.
+    /// Where the server is that answers.
     fn place(&self) -> Place;
 
-    /// Has the server that is this process make its socket again, which somebody deleted; says in the log that it did. Nothing
-    /// happens where the socket is there, or the process is no such server.
+    /// Makes the server that is this process create its deleted socket again, and logs it. Does nothing when the
+    /// socket exists, or the process is no such server.
     async fn recreate_socket(&self, server: u32);
 
     /// Shuts down: gives the bound keys back, removes the supervisor's own session and closes the connection. It may take

@@ -1,7 +1,7 @@
 //! The scan: one reading of all sessions and the processes in them. It is the truth; events are only hints.
 //!
-//! It takes one query to tmux and one reading of the process table, whatever the number of sessions. It must not judge what it
-//! shows: whether an agent lives is [`liveness`](crate::agent::liveness)'s question.
+//! It takes one query to tmux and one reading of the process table, whatever the number of sessions. It must not
+//! judge the result: [`liveness`](crate::agent::liveness) decides whether an agent lives.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,32 +18,32 @@ pub type Trees = Result<Arc<BTreeMap<u32, Vec<Process>>>, ProcessesError>;
 /// The result of one full scan.
 #[derive(Debug, Clone)]
 pub struct Scan {
-    /// When it started: processes born later are not in it.
+    /// When it started: processes that started later are not in it.
     pub begun: Now,
     /// All sessions by name, or why they could not be listed.
     pub sessions: Result<BTreeMap<String, Arc<Session>>, String>,
-    /// The processes in them.
+    /// The processes in the sessions' panes.
     pub trees: Trees,
 }
 
 /// What one scan showed of one session.
 #[derive(Debug, Clone)]
 pub enum Glimpse {
-    /// There is none.
+    /// The session does not exist.
     Absent,
-    /// There it is, with the processes in its panes, and perhaps in those of others.
+    /// The session exists; the trees include the processes in its panes, and perhaps those of others.
     Present(Arc<Session>, Trees),
-    /// It could not be found out.
+    /// It could not be found out, and why.
     Unknown(String),
 }
 
 impl Scan {
-    /// One that showed nothing, for this reason.
+    /// A scan that failed, for this reason.
     pub fn failed(begun: Now, why: String) -> Scan {
         Scan { begun, sessions: Err(why), trees: Ok(Arc::default()) }
     }
 
-    /// What it shows of one session.
+    /// The result for one session.
     pub fn glimpse(&self, name: &str) -> Glimpse {
         match &self.sessions {
             Err(why) => Glimpse::Unknown(why.clone()),
@@ -55,7 +55,7 @@ impl Scan {
     }
 }
 
-/// Scans everything.
+/// Scans all sessions and processes.
 pub async fn scan(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) -> Scan {
     match sessions.list().await {
         Err(error) => Scan::failed(now, error.to_string()),
@@ -68,7 +68,7 @@ pub async fn scan(sessions: &dyn Sessions, processes: &dyn Processes, now: Now) 
     }
 }
 
-/// Scans everything, within this limit.
+/// Scans all sessions and processes, within this limit.
 pub async fn scan_within(
     limit: Duration,
     sessions: &dyn Sessions,

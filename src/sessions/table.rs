@@ -1,15 +1,16 @@
-//! The session table: of everything that reports an end, one death. Pure.
+//! The session table: turns all reports of an end into one death. Pure.
 //!
-//! The kernel, tmux's notifications and scans all report the same death, in any order, early, late or not at all. The table
-//! makes at most one [`Death`] of it for each incarnation of a session. An incarnation begins when a session is first heard
-//! of, and again with the first scan that began after a death was reported and shows a living process in the session. It
-//! must not wait, read a clock or ask anybody, nor judge a death: whether an agent is really dead is not known here.
+//! The kernel, tmux's notifications and scans all report the same death, in any order, early, late or not at all. The
+//! table reports at most one [`Death`] for each incarnation of a session. An incarnation begins with the first fact
+//! about a session, and again with the first scan that began after a death was reported and shows a living process in
+//! the session. It must not wait, read a clock or use a port, nor judge a death: whether an agent is really dead is not
+//! known here.
 //!
-//! * Facts come in the order in which they happened. What ended belongs to the sessions that were last listed with it; of
-//!   what is in no list, the next scan shows the outcome.
-//! * Silence is not absence: a scan misses only what was heard of before it began, and one that failed misses nothing.
-//! * The end of a server is one cause, and one death for each of its sessions. While it may be ending, ends are held back.
-//!   A server gives an id only once, the next one begins anew: a scan that began before the end is left out.
+//! * Facts come in the order in which they happened. A process or window that ended belongs to the sessions that were
+//!   last listed with it; if it is in no list, the next scan shows the result.
+//! * A session is missing from a scan only if a fact about it came before the scan began; a failed scan proves nothing.
+//! * The end of a server is one cause, and one death for each of its sessions. While it may be ending, ends are held
+//!   back. A server gives an id only once, but its successor starts again: a scan that began before the end is ignored.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,14 +26,14 @@ use crate::clock::Now;
 #[cfg(test)]
 mod tests;
 
-/// What is known of the sessions of one server.
+/// The known sessions of one server.
 #[derive(Debug, Default)]
 pub struct SessionTable {
-    /// By the server's id.
+    /// The sessions, by the server's id.
     rows: BTreeMap<String, Row>,
     /// Ends that are held back.
     held: Option<Vec<Fact>>,
-    /// When the end of the last server was heard of.
+    /// When the end of the last server was reported.
     server_exited: Option<Now>,
 }
 
@@ -43,21 +44,21 @@ struct Row {
     created: Timestamp,
     /// The living processes of its panes, as last listed.
     processes: BTreeMap<u32, Process>,
-    /// When the death of this incarnation was reported.
+    /// When the death of this incarnation was reported; `None` before that.
     reported: Option<Now>,
 }
 
 #[derive(Debug)]
 struct Process {
     window: String,
-    /// When it was first heard of.
+    /// When the first fact about it came.
     heard: Now,
-    /// Its end was reported. tmux may list it for a while.
+    /// Whether its end was reported. tmux may list it for some time after that.
     exited: bool,
 }
 
 impl SessionTable {
-    /// Takes in a fact. Returns the deaths that it reports first.
+    /// Takes a fact. Returns the deaths that it reports first.
     pub fn heard(&mut self, fact: &Fact, now: Now) -> Vec<Death> {
         match fact {
             Fact::Listed(sessions) => self.listed(sessions, now),
@@ -75,7 +76,7 @@ impl SessionTable {
         Vec::new()
     }
 
-    /// Takes over what a scan showed, which was done `now`. Returns the deaths that nothing reported before it.
+    /// Takes a scan, which ended at `now`. Returns the deaths that nothing reported before it.
     pub fn scanned(&mut self, scan: &Scan, now: Now) -> Vec<Death> {
         let Ok(sessions) = &scan.sessions else { return Vec::new() };
         if self.server_exited.is_some_and(|exited| scan.begun.mono < exited.mono) {
@@ -102,7 +103,7 @@ impl SessionTable {
     fn listed(&mut self, sessions: &[Session], now: Now) {
         for session in sessions {
             let row = self.rows.entry(session.id.clone()).or_insert_with(|| Row::new(session));
-            // Where it is another server's, whose predecessor's end nothing reported, the next scan shows that.
+            // If it is another server's, and nothing reported the end of the previous server, the next scan shows that.
             if row.created == session.created {
                 row.name.clone_from(&session.name);
                 row.learn(session.panes.iter().filter(|pane| !pane.dead), now);
@@ -110,7 +111,7 @@ impl SessionTable {
         }
     }
 
-    /// Takes in an end that is not held back.
+    /// Takes an end that is not held back.
     fn ended(&mut self, fact: &Fact, now: Now) -> Vec<Death> {
         match fact {
             Fact::Exited { pid, exit } => self.exited(*pid, *exit, now),
@@ -131,7 +132,7 @@ impl SessionTable {
     fn window_closed(&mut self, window: &str, now: Now) -> Option<Death> {
         let runs = |process: &Process| !process.exited && process.window == window;
         let mut with_it = self.rows.iter_mut().filter(|(_, row)| row.processes.values().any(runs));
-        // One that is in several sessions may stay in some of them.
+        // A window of several sessions may stay in some of them.
         let (Some((id, row)), None) = (with_it.next(), with_it.next()) else { return None };
         row.dies(id, None, Sign::Window, now)
     }
@@ -157,7 +158,7 @@ impl Row {
         self.processes.values().any(|process| !process.exited)
     }
 
-    /// Notes in which windows these panes' processes are.
+    /// Notes the windows of these panes' processes.
     fn learn<'a>(&mut self, panes: impl Iterator<Item = &'a Pane>, heard: Now) {
         for pane in panes {
             let new = || Process { window: String::new(), heard, exited: false };
@@ -165,7 +166,7 @@ impl Row {
         }
     }
 
-    /// A scan shows these panes of it, or none.
+    /// Takes the panes of one session in a scan, or none.
     fn scanned(&mut self, id: &str, panes: &[Pane], scan: &Scan, now: Now) -> Option<Death> {
         self.learn(panes.iter().filter(|pane| lives(pane, &scan.trees)), scan.begun);
         let shows = |pid: u32, process: &Process| match panes.iter().find(|pane| pane.pid == pid) {
@@ -186,7 +187,7 @@ impl Row {
         death
     }
 
-    /// Something in it ended: its death, unless that was reported.
+    /// Reports its death, unless that was reported already.
     fn dies(&mut self, id: &str, exit: Option<i32>, sign: Sign, now: Now) -> Option<Death> {
         if self.reported.is_some() {
             return None;
@@ -204,8 +205,8 @@ impl Row {
     }
 }
 
-/// Whether the process of a pane lives: tmux does not say that it ended, and neither does the process table, which may know
-/// it sooner.
+/// Whether the process of a pane lives: neither tmux nor the process table says that it ended. The table may know it
+/// sooner.
 fn lives(pane: &Pane, trees: &Trees) -> bool {
     !pane.dead && trees.as_ref().map_or(true, |trees| trees.contains_key(&pane.pid))
 }

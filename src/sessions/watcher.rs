@@ -1,7 +1,7 @@
 //! The watcher: the sessions of one tmux server as a plain stream of events, for programs without a town or actors.
 //!
-//! It puts the tmux adapter, the process table and the session table together, as the session watch does for a supervisor. It must
-//! not start, end or type anything.
+//! It combines the tmux adapter, the process table and the session table, as the session watch does for a supervisor.
+//! It must not start, end or type anything.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -36,9 +36,9 @@ use crate::{
 const SCAN_EVERY: Duration = Duration::from_secs(60);
 /// Time between two scans while there is no session: a server that does not run yet cannot report its start.
 const SCAN_FOR_FIRST: Duration = Duration::from_secs(2);
-/// A burst of changes is one scan.
+/// Changes within this time cause one scan.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A scan that takes longer has failed.
+/// The time limit of a scan.
 const SCAN_LIMIT: Duration = Duration::from_secs(15);
 
 /// A change of the sessions of a server.
@@ -62,7 +62,7 @@ pub enum Event {
         session: String,
         /// The server's id for it.
         id: String,
-        /// The exit status as a shell gives it (128 and the signal's number), where it could be had.
+        /// The exit status as a shell gives it (128 plus the signal's number), if known.
         exit: Option<i32>,
         /// Whether the whole server ended, and every session with it.
         with_server: bool,
@@ -137,7 +137,7 @@ impl Watcher {
                 biased;
                 fact = self.facts.recv() => match fact {
                     Ok(fact) => self.heard(&fact),
-                    // The scan shows what was missed; nothing is held back for what may be among that.
+                    // The scan shows what was missed; nothing is held back for lost facts.
                     Err(RecvError::Lagged(_) | RecvError::Closed) => self.heard(&Fact::ServerLasts),
                 },
                 Ok(()) = self.changes.changed() => self.scan_soon(),
@@ -175,7 +175,7 @@ impl Watcher {
         let scan = scan_within(SCAN_LIMIT, &self.tmux, &self.processes, begun).await;
         let any = scan.sessions.as_ref().is_ok_and(|sessions| !sessions.is_empty());
         self.due = self.clock.now().mono + if any { SCAN_EVERY } else { SCAN_FOR_FIRST };
-        // Facts that came meanwhile are older than what the scan shows of them.
+        // Facts that came meanwhile are older than the scan's result.
         loop {
             match self.facts.try_recv() {
                 Ok(fact) => self.heard(&fact),

@@ -1,7 +1,7 @@
-//! A child: an actor as its supervisor sees it, a value that the folder of the actor makes. OTP's child spec.
+//! A child: an actor as its supervisor sees it, a value that the actor's module provides. OTP's child spec.
 //!
-//! A supervisor lists its children once; [`Children`](crate::tree::children::Children) starts, restarts and stops them by what is
-//! said here. It must not know any actor in particular.
+//! A supervisor lists its children once; [`Children`](crate::tree::children::Children) starts, restarts and stops
+//! them by these values. It must not know any actor in particular.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,17 +17,17 @@ use crate::{
     town::identity::Identity,
 };
 
-/// What a supervisor must know of a child.
+/// How a supervisor starts and reaches a child.
 pub struct ChildSpec {
     /// Its name, the same in every incarnation: `feed`, `rig gastown`, `gastown/witness`.
     pub name: String,
     /// The key of the problem that it is suspended.
     pub problem: String,
-    /// Whether everything depends on it: then it is not suspended, its supervisor fails instead.
+    /// Whether everything depends on it: then its supervisor fails instead of suspending it.
     pub significant: bool,
-    /// Whether it is asked in heartbeats by its supervisor, and answers. (Agents are asked by the directory.)
+    /// Whether its supervisor passes heartbeats on to it, and it answers. (Agents get them through the directory.)
     pub answers_heartbeats: bool,
-    /// The agent that it keeps, if it is the actor of one.
+    /// The agent of this actor, if it is an agent's.
     pub agent: Option<Identity>,
     /// Starts an incarnation of it under this supervisor.
     pub start: Start,
@@ -36,7 +36,7 @@ pub struct ChildSpec {
 type Start = Box<dyn Fn(ActorCell) -> BoxFuture<'static, Result<Address, SpawnErr>> + Send + Sync>;
 
 impl ChildSpec {
-    /// Each incarnation is `actor()`, made with `arguments()` of that moment.
+    /// Each incarnation is `actor()`, started with the arguments that `arguments()` returns at that time.
     pub fn new<A: Actor>(
         name: impl Into<String>,
         actor: fn() -> A,
@@ -72,7 +72,7 @@ impl fmt::Debug for ChildSpec {
 
 type Ask<A> = Arc<dyn Fn(A, Duration) -> BoxFuture<'static, Option<Answer>> + Send + Sync>;
 
-/// What actors of one kind take and answer.
+/// Which broadcasts and questions the actors of one kind accept.
 pub struct Contact<M> {
     takes: fn(Broadcast) -> Option<M>,
     ask: Option<Ask<ActorRef<M>>>,
@@ -85,12 +85,12 @@ impl<M> Clone for Contact<M> {
 }
 
 impl<M: Message> Contact<M> {
-    /// They take these of the broadcasts, as these messages of their own.
+    /// Actors that accept the broadcasts for which `takes` returns a message of their own.
     pub fn taking(takes: fn(Broadcast) -> Option<M>) -> Self {
         Contact { takes, ask: None }
     }
 
-    /// They have something to answer when the town is asked for its status.
+    /// Actors that also contribute to the town's status.
     pub fn answering<T: Send + 'static>(
         mut self,
         question: fn(RpcReplyPort<T>) -> M,
@@ -117,7 +117,7 @@ impl<M: Message> Contact<M> {
 /// The address of one incarnation of an actor.
 #[derive(Clone)]
 pub struct Address {
-    /// The actor.
+    /// The actor's cell.
     pub cell: ActorCell,
     send: ReplyTo<Broadcast>,
     ask: Option<Ask<()>>,
@@ -129,17 +129,17 @@ impl Address {
         !matches!(self.cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped)
     }
 
-    /// Sends it this, if it is something the actor takes.
+    /// Sends it this broadcast, if it accepts it.
     pub fn send(&self, message: Broadcast) {
         (self.send)(message);
     }
 
-    /// Whether it has something to answer for the town's status.
+    /// Whether it contributes to the town's status.
     pub fn is_asked(&self) -> bool {
         self.ask.is_some() && self.is_running()
     }
 
-    /// Asks it for its part of the town's status; `None` when it does not answer within the limit, or is not asked.
+    /// Asks for its part of the town's status; `None` when it does not answer within the limit, or has no part.
     pub async fn ask(&self, limit: Duration) -> Option<Answer> {
         (self.ask.as_ref()?)((), limit).await
     }
@@ -151,19 +151,19 @@ impl fmt::Debug for Address {
     }
 }
 
-/// What an actor answers for the town's status.
+/// An actor's part of the town's status.
 #[derive(Debug)]
 pub enum Answer {
-    /// The actor of an agent: how that is.
+    /// From the actor of an agent: its status.
     Agent(Box<AgentStatus>),
-    /// A supervisor: its children.
+    /// From a supervisor: its children.
     Actors(Vec<ActorReport>),
-    /// Another: what is shown under this key.
+    /// From another actor: the value shown under this key.
     Figures(&'static str, Value),
 }
 
 impl Answer {
-    /// What is shown under this key; `null` when it cannot become JSON.
+    /// A value shown under this key; `null` when it cannot become JSON.
     pub fn figures(key: &'static str, of: impl Serialize) -> Self {
         Answer::Figures(key, serde_json::to_value(of).unwrap_or_default())
     }

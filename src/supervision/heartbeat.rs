@@ -1,9 +1,10 @@
-//! The heartbeat: the safety net that asks every part of the town to probe again.
+//! The heartbeat: the regular round that asks every part of the town to probe again.
 //!
-//! When a heartbeat starts, all running parts are asked. Each answers when it has probed and has started what it decided. The
-//! heartbeat is complete when all have answered or the deadline has passed. A part that could not be asked, because its actor is
-//! suspended, is late too: a heartbeat without a late part means that the whole town was observed. There is never more than one;
-//! the next is due one interval after the start of the last. Pure bookkeeping: the [root](crate::tree::root) asks and times.
+//! When a heartbeat starts, all running parts are asked. Each answers when it has probed and has started what it
+//! decided. The heartbeat is complete when all have answered or the deadline has passed. A part that could not be
+//! asked, because its actor is suspended, is late too: a heartbeat without a late part means that the whole town was
+//! observed. There is never more than one; the next is due one interval after the start of the last. Pure
+//! bookkeeping: the [root](crate::tree::root) sends the messages and sets the timers.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Now;
 
-/// A part's name, as it is reported late: `deacon`, `boot`, `gastown/witness`.
+/// A part's name, as shown when it is late: `deacon`, `boot`, `gastown/witness`.
 pub type PartName = String;
 
 /// The full scan that a heartbeat begins with, as a part.
@@ -30,10 +31,10 @@ pub struct Heartbeat {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Running {
-    /// The parts were asked.
+    /// Whether the parts were asked.
     asked: bool,
     waiting_for: BTreeSet<PartName>,
-    /// Who could not be asked.
+    /// The parts that could not be asked.
     missed: BTreeSet<PartName>,
 }
 
@@ -59,7 +60,7 @@ pub struct Complete {
 }
 
 impl Heartbeat {
-    /// Heartbeats completed since the start.
+    /// The number of heartbeats completed since the start.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -69,17 +70,17 @@ impl Heartbeat {
         self.last
     }
 
-    /// How it is.
+    /// The figures for status reports.
     pub fn report(&self) -> HeartbeatReport {
         HeartbeatReport { count: self.count, last: self.last, late: self.late.iter().cloned().collect() }
     }
 
-    /// Parts the running heartbeat still waits for; empty when none runs.
+    /// The parts that the running heartbeat still waits for; empty when none runs.
     pub fn waiting_for(&self) -> Vec<PartName> {
         self.running.iter().flat_map(|running| running.waiting_for.iter().cloned()).collect()
     }
 
-    /// Begins one, unless one is running. Its number.
+    /// Begins a heartbeat and returns its number; `None` when one is running.
     pub fn begin(&mut self, now: Now) -> Option<u64> {
         if self.running.is_some() {
             return None;
@@ -96,7 +97,7 @@ impl Heartbeat {
         number == self.count + 1 && self.running.as_ref().is_some_and(|running| !running.asked)
     }
 
-    /// The session watch cannot be asked in heartbeat `number`.
+    /// Notes that the session watch cannot be asked in heartbeat `number`.
     pub fn scan_missed(&mut self, number: u64) {
         if let Some(running) = self.current(number)
             && running.waiting_for.remove(SESSIONS)
@@ -105,12 +106,12 @@ impl Heartbeat {
         }
     }
 
-    /// The scan of heartbeat `number` is there.
+    /// Notes that the scan of heartbeat `number` was made.
     pub fn scanned(&mut self, number: u64, now: Now) -> Option<Complete> {
         self.answered(number, SESSIONS, Vec::new(), Vec::new(), now)
     }
 
-    /// In heartbeat `number` these parts were asked, and those could not be.
+    /// Notes which parts were asked in heartbeat `number`, and which could not be.
     pub fn asked(
         &mut self,
         number: u64,
@@ -125,8 +126,8 @@ impl Heartbeat {
         self.complete_if_done(now)
     }
 
-    /// A part has looked. `delegated` names the parts under it that answer for themselves, `missed` those that could not be
-    /// asked.
+    /// Notes the answer of a part. `delegated` names the parts under it that answer for themselves, `missed` those
+    /// that could not be asked.
     pub fn answered(
         &mut self,
         number: u64,
@@ -142,13 +143,13 @@ impl Heartbeat {
         self.complete_if_done(now)
     }
 
-    /// The deadline of heartbeat `number` has passed: parts that have not answered are late.
+    /// Ends heartbeat `number` at its deadline: parts that have not answered are late.
     pub fn deadline(&mut self, number: u64, now: Now) -> Option<Complete> {
         self.current(number)?;
         Some(self.complete(now))
     }
 
-    /// How long until the next is due.
+    /// The time until the next heartbeat is due.
     pub fn next_in(&self, interval: Duration, now: Now) -> Duration {
         self.began.map_or(Duration::ZERO, |began| interval.saturating_sub(now.since(began)))
     }
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_could_not_be_asked_is_late() {
+    fn a_part_that_could_not_be_asked_is_late() {
         let late = |names: &[&str]| BTreeSet::from_iter(parts(names));
         // The session watch, a part, and a part under a part.
         let mut heartbeat = Heartbeat::default();

@@ -1,8 +1,8 @@
 //! Messages: what the root and the parts of the town send each other.
 //!
-//! Every part receives the same few things — a heartbeat, a scan, new settings — and reports to the root in the same way.
-//! A part holds a way to report, never a reference to a sibling: siblings are reached through the root, agents through the
-//! directory.
+//! Every part receives the same few messages (a heartbeat, a scan, new settings) and reports to the root in the same
+//! way. A part can report, but has no reference to a sibling: it reaches siblings through the root, agents through
+//! the directory.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -23,7 +23,7 @@ pub enum Broadcast {
     Scanned(Arc<Scan>),
     /// From the session watch: a session ended, or something in it. Sent to the actor of its agent, and to no other.
     Died(Death),
-    /// From the root: the settings or files of the town changed; what was decided by them may be different now.
+    /// From the root: the settings or files of the town changed, so earlier decisions may change.
     TownChanged,
     /// From the root: `daemon/restart_state.json` was changed by another program.
     RestartStateChanged,
@@ -37,7 +37,7 @@ pub enum Broadcast {
     ReadBeads,
     /// From an owner, to the death window: a death was recorded.
     DeathRecorded,
-    /// From the root: the rigs there are.
+    /// From the root: the town's rigs.
     Rigs(Arc<BTreeSet<RigName>>),
     /// From the root: whether the deacon is held. Sent to boot.
     DeaconHeld(bool),
@@ -50,7 +50,7 @@ pub enum Broadcast {
 /// One heartbeat.
 #[derive(Debug, Clone)]
 pub struct Beat {
-    /// Its number; goes back with the answer.
+    /// Its number, which the answer repeats.
     pub number: u64,
     /// The scan it began with.
     pub scan: Arc<Scan>,
@@ -63,7 +63,7 @@ pub enum Report {
     Probed {
         /// The heartbeat's number.
         number: u64,
-        /// Who answers.
+        /// The part that answers.
         part: PartName,
         /// Parts it passed the heartbeat on to.
         delegated: Vec<PartName>,
@@ -76,7 +76,7 @@ pub enum Report {
     ActorRestarted,
     /// From the mail watcher: this agent is to be stopped or restarted; the request is in the register.
     Asked(Identity),
-    /// From the deacon's mail: what is in the inbox.
+    /// From the deacon's mail: the messages in the inbox.
     MailRead(Arc<Vec<Message>>),
     /// From a polecat's actor, whose directory is gone: nothing runs there and no work is in progress.
     Idle(Identity),
@@ -91,5 +91,5 @@ impl Report {
     }
 }
 
-/// Where a part reports.
+/// Sends a part's reports to the root.
 pub type ReportTo = ReplyTo<Report>;

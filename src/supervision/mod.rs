@@ -1,5 +1,6 @@
-//! Supervision: what actors are made of, whatever they are about. A child as a value ([`child`]), what parents and children say to
-//! each other ([`messages`]), how a heartbeat is answered ([`heartbeat`]), and tasks and timers that end with their actor ([`work`]).
+//! Supervision: what actors are made of, independent of their purpose. A child as a value ([`child`]), the messages
+//! between parents and children ([`messages`]), the answer to a heartbeat ([`heartbeat`]), and tasks and timers that
+//! end with their actor ([`work`]).
 //!
 //! Nothing here knows an agent, a rig or a watch; they are built on it.
 

@@ -1,8 +1,8 @@
 //! Work: the running tasks of one actor.
 //!
-//! A handler never awaits anything slow; it spawns the slow part here and returns. Each task ends in one message to its actor,
-//! also when it panics. Dropping the set (the actor stopped, crashed or was killed) aborts every task, so no work outlives its
-//! actor. Nothing may be spawned elsewhere: a detached task could start an agent twice.
+//! A handler never awaits anything slow: it spawns the slow part here and returns. Each task ends in one message to
+//! its actor, also when it panics. Dropping the set (the actor stopped, crashed or was killed) aborts every task, so
+//! no work outlives its actor. Nothing may be spawned elsewhere: a detached task could start an agent twice.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::panics;
 
-/// Where the messages of finished tasks go.
+/// Delivers the messages of finished tasks.
 pub type ReplyTo<M> = Arc<dyn Fn(M) + Send + Sync>;
 
 /// The tasks of one actor, each ending in a message `M`.
@@ -27,12 +27,12 @@ impl<M> fmt::Debug for Work<M> {
 }
 
 impl<M: Send + 'static> Work<M> {
-    /// No tasks yet; finished ones will report to `post`.
+    /// No tasks yet; the results of tasks go to `post`.
     pub fn new(post: ReplyTo<M>) -> Self {
         Work { tasks: JoinSet::new(), post }
     }
 
-    /// Runs a task; its result, or `if_it_panics`, is posted when it ends.
+    /// Runs a task; posts its result, or `if_it_panics`, when it ends.
     pub fn spawn(&mut self, task: impl Future<Output = M> + Send + 'static, if_it_panics: M) {
         self.reap();
         let post = self.post.clone();
@@ -48,7 +48,7 @@ impl<M: Send + 'static> Work<M> {
         }));
     }
 
-    /// Runs a task whose end nobody waits for; by what is returned it can be ended before.
+    /// Runs a task whose end is not awaited; the returned handle aborts it.
     pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.reap();
         self.tasks.spawn(panics::on_behalf(panics::current(), async move {
@@ -58,7 +58,7 @@ impl<M: Send + 'static> Work<M> {
         }))
     }
 
-    /// Posts `message` after `delay`; by what is returned it can be kept from that.
+    /// Posts `message` after `delay`; the returned handle prevents that.
     pub fn after(&mut self, delay: Duration, message: M) -> AbortHandle {
         self.reap();
         let post = self.post.clone();
@@ -73,8 +73,7 @@ impl<M: Send + 'static> Work<M> {
     }
 }
 
-/// A timer of an actor that is set again and again: what it was set for before is cancelled, so that timers do not pile up
-/// however often that happens.
+/// A timer that an actor sets repeatedly: setting it cancels the previous time, so that timers do not pile up.
 #[derive(Debug, Default)]
 pub struct Timer {
     generation: u64,
@@ -82,7 +81,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Has a message posted after `delay`, and none that was to be posted before. The message carries this timer's number.
+    /// Posts a message after `delay`, and cancels the previous one. The message carries this timer's number.
     pub fn set<M: Send + 'static>(
         &mut self,
         work: &mut Work<M>,
@@ -93,7 +92,7 @@ impl Timer {
         self.set = Some(work.after(delay, message(self.generation)));
     }
 
-    /// What it was set for does not matter any more.
+    /// Cancels the timer.
     pub fn cancel(&mut self) {
         self.generation += 1;
         if let Some(set) = self.set.take() {
@@ -106,7 +105,7 @@ impl Timer {
         self.generation
     }
 
-    /// Whether this is the number of its latest message: one that was cancelled may have been on its way.
+    /// Whether this is the number of its latest message: a cancelled one may have been on its way.
     pub fn is_latest(&self, number: u64) -> bool {
         number == self.generation
     }

@@ -1,6 +1,6 @@
-//! Agent state: `<rig>/.runtime/witness.json` and `refinery.json`, in which `gt` notes whether the agent is to run.
+//! Agent state: `<rig>/.runtime/witness.json` and `refinery.json`, in which `gt` notes whether the agent should run.
 //!
-//! Shared with Gas Town 0.2.6 to 0.3, which keeps more in it than we know: whatever is there stays, in its order.
+//! Shared with Gas Town 0.2.6 to 0.3, which stores more in it than we know: other keys stay, in their order.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::town::identity::RigName;
 /// What the file says about the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentState {
-    /// It runs, or is to.
+    /// It runs, or should run.
     Running,
     /// It was stopped.
     Stopped,
@@ -41,8 +41,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<AgentState, FileProblem> {
     })
 }
 
-/// The file's new content when the agent was started at `at`: `previous` (the old content, if it could be read) with
-/// `state` and `started_at` set. What is not an object is replaced by a fresh file.
+/// The new content for an agent started at `at`: `previous` (the old content, if it could be read) with `state` and
+/// `started_at` set. Anything but an object is replaced by a fresh file.
 pub fn started(previous: Option<&[u8]>, rig: &RigName, at: Timestamp) -> Vec<u8> {
     let old = previous.and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(bytes).ok());
     let mut file = old.unwrap_or_default();

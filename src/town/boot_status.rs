@@ -1,6 +1,7 @@
-//! Boot status: `deacon/dogs/boot/.boot-status.json`, what boot (or we in its place) last did about the deacon.
+//! Boot status: `deacon/dogs/boot/.boot-status.json`, what boot (or the supervisor in its place) last did about the
+//! deacon.
 //!
-//! As Gas Town 0.2.6 to 0.3 writes it; `target` and `error` are left out when there are none.
+//! The format of Gas Town 0.2.6 to 0.3; absent `target` and `error` are left out.
 
 use std::path::Path;
 
@@ -12,22 +13,22 @@ use super::{
     reading::{self, FileProblem},
 };
 
-/// The file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BootStatus {
     /// Whether boot is running.
     pub running: bool,
-    /// When it began.
+    /// When boot started.
     #[serde(with = "go_time")]
     pub started_at: Option<Timestamp>,
-    /// When it was done.
+    /// When boot was done.
     #[serde(with = "go_time")]
     pub completed_at: Option<Timestamp>,
-    /// `start`, `nothing`, `error`, or what else boot writes.
+    /// `start`, `nothing`, `error`, or another word that boot writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_action: Option<String>,
-    /// What it was about: `deacon`.
+    /// The target of the action: `deacon`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// What went wrong.

@@ -1,6 +1,6 @@
 //! Daemon state: `daemon/state.json`, what `gt daemon status` shows.
 //!
-//! Read by Gas Town 0.2.6 to 0.3 (`internal/daemon/types.go`): keys, order and indent are its.
+//! Read by Gas Town 0.2.6 to 0.3 (`internal/daemon/types.go`): keys, order and indentation are Gas Town's.
 
 use std::path::Path;
 
@@ -12,17 +12,17 @@ use super::{
     reading::{self, FileProblem},
 };
 
-/// The file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonState {
     /// False once the supervisor has stopped.
     pub running: bool,
-    /// Its process.
+    /// The PID of the supervisor.
     pub pid: u32,
     /// When it started.
     #[serde(with = "go_time")]
     pub started_at: Option<Timestamp>,
-    /// When its last heartbeat was complete; none yet is the zero time.
+    /// When its last heartbeat was complete; the zero time before the first.
     #[serde(with = "go_time")]
     pub last_heartbeat: Option<Timestamp>,
     /// Heartbeats since this start.

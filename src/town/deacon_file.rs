@@ -1,7 +1,7 @@
 //! The deacon's files: the heartbeat that shows it makes progress, and the pause that `gt deacon pause` writes.
 //!
-//! `deacon/heartbeat.json` is written by an AI agent, `.runtime/deacon/paused.json` by Gas Town 0.2.6 to 0.3. Reading
-//! only; how old is too old is the deacon's rule.
+//! `deacon/heartbeat.json` is written by an AI agent, `.runtime/deacon/paused.json` by Gas Town 0.2.6 to 0.3. Both
+//! are only read here; the deacon's rules judge their age.
 
 use std::path::Path;
 
@@ -19,9 +19,9 @@ use super::{
 pub struct Heartbeat {
     /// When the deacon last showed progress.
     pub timestamp: Timestamp,
-    /// Which round it was in, if it says so.
+    /// The round it was in, if given.
     pub cycle: Option<u64>,
-    /// What it did last, if it says so.
+    /// What it did last, if given.
     pub last_action: Option<String>,
 }
 
@@ -30,16 +30,16 @@ pub struct Heartbeat {
 pub struct Pause {
     /// Whether the deacon is paused.
     pub paused: bool,
-    /// The reason, as written by the one who paused it.
+    /// The reason, as given to `gt deacon pause`.
     pub reason: Option<String>,
     /// Since when it is paused.
     pub paused_at: Option<Timestamp>,
-    /// By whom.
+    /// The agent or person that paused it.
     pub paused_by: Option<String>,
 }
 
-/// Reads a heartbeat. Only the timestamp must be right: an agent that writes its cycle as a string makes progress all
-/// the same. The zero time is a problem, not a very old heartbeat.
+/// Parses a heartbeat. Only the timestamp must be valid: an agent that writes its cycle as a string makes progress
+/// all the same. The zero time is a problem, not a very old heartbeat.
 pub fn parse_heartbeat(path: &Path, bytes: &[u8]) -> Result<Heartbeat, FileProblem> {
     #[derive(Deserialize)]
     struct File {
@@ -64,7 +64,7 @@ pub fn parse_heartbeat(path: &Path, bytes: &[u8]) -> Result<Heartbeat, FileProbl
     })
 }
 
-/// Reads a pause file. Only `paused` must be right.
+/// Parses a pause file. Only `paused` must be valid.
 pub fn parse_pause(path: &Path, bytes: &[u8]) -> Result<Pause, FileProblem> {
     #[derive(Deserialize)]
     struct File {

@@ -1,9 +1,9 @@
-//! Disk tasks: work on the disk, done beside the actors' thread and waited for only so long.
+//! Disk tasks: work on the disk, on other threads than the actors' and with a time limit.
 //!
-//! A disk that hangs (a network file system, a device that fails) holds a thread for as long as it likes. Whoever asked
-//! gets an error after [`LIMIT`], and a path whose last access has not returned by then is not accessed again before it
-//! has: one thread for each such path, not one for each look. At the end of the process its last words close a path: what is
-//! under way returns first, and nothing comes after. It must not know what the work is.
+//! A disk that hangs (a network file system, a device that fails) blocks a thread for any time. The caller gets an
+//! error after [`LIMIT`], and a path whose last access has not returned by then is not accessed again before it has:
+//! one thread for each such path, not one for each access. At the end of the process the shutdown closes a path:
+//! accesses in progress return first, and no later ones start. It must not know what the work is.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
 use std::{
@@ -15,22 +15,22 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-/// How long the disk is waited for.
+/// How long to wait for the disk.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is known of each path that is accessed. Of the whole process, as its threads are.
+/// The accesses to each path. One table for the whole process, as its threads are shared too.
 static PATHS: Mutex<BTreeMap<PathBuf, Accesses>> = Mutex::new(BTreeMap::new());
 static RETURNED: Condvar = Condvar::new();
 
 #[derive(Default)]
 struct Accesses {
-    /// When each access that is under way began.
+    /// When each access in progress began.
     under_way: Vec<Instant>,
     is_closed: bool,
 }
 
-/// From now on nothing accesses these paths through here. Returns when no access is under way any more, or after `limit`.
-/// Blocks the thread.
+/// Prevents later accesses to these paths through here. Returns when no access is in progress any more, or after
+/// `limit`. Blocks the thread.
 pub fn close(paths: &[PathBuf], limit: Duration) {
     let until = Instant::now() + limit;
     let mut known = PATHS.lock();
@@ -46,7 +46,7 @@ pub fn close(paths: &[PathBuf], limit: Duration) {
     }
 }
 
-/// Does this on tokio's blocking pool. Dropping the future lets it finish there.
+/// Runs `work` on tokio's blocking pool. Dropping the future lets it finish there.
 pub async fn run<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -65,7 +65,7 @@ async fn run_within<T: Send + 'static>(
     match tokio::time::timeout(limit, task).await {
         Ok(done) => done.map_err(io::Error::other)?,
         Err(_) => {
-            // Does something only when no thread was free to begin it.
+            // Has an effect only when no thread was free to begin it.
             queued.abort();
             Err(timed_out(format!("the disk did not answer within {}s", limit.as_secs())))
         }
@@ -137,7 +137,7 @@ mod tests {
         }
         assert_eq!(run_within(LIMIT, Path::new("/other"), |_| Ok(7)).await.unwrap(), 7);
         drop(release);
-        // Nothing tells that the thread is done, but it will be.
+        // The end of the thread is not signalled, but it comes.
         let again = async {
             while run_within(limit, path, |_| Ok(())).await.is_err() {
                 tokio::task::yield_now().await;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_access_nobody_waits_for_any_more_counts_too() {
+    async fn an_access_that_is_no_longer_awaited_counts_too() {
         let path = Path::new("/given up");
         let limit = Duration::from_millis(20);
         let (release, released) = mpsc::channel::<()>();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_under_way_returns_before_the_last_words_and_nothing_comes_after() {
+    async fn accesses_in_progress_return_before_the_close_and_none_comes_after() {
         let path = Path::new("/closed");
         let (begun, has_begun) = mpsc::channel::<()>();
         let (release, released) = mpsc::channel::<()>();

@@ -1,10 +1,10 @@
-//! Environment: which variables of ours must not reach the programs we run.
+//! Environment: which of our variables must not reach the programs we run.
 //!
-//! The supervisor may have been started inside an agent's session, whose variables say "you are that agent" to `gt`,
-//! `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are withheld from every program
-//! that we start, and dropped from what a tmux server would hand down to an agent. So are the variables
-//! by which git hooks and aliases say which repository is meant: with them git acts on that one in whatever directory it
-//! runs (`git rev-parse --local-env-vars`).
+//! The supervisor may have been started inside an agent's session, whose variables make a process that agent for
+//! `gt`, `bd` and the agents themselves (Gas Town 0.2.6 to 0.3, `internal/config/env.go`). They are withheld from
+//! every program that we start, and dropped from the environment that a tmux server would pass to an agent. So are
+//! the variables by which git hooks and aliases name a repository: with them git acts on that one, whatever directory
+//! it runs in (`git rev-parse --local-env-vars`).
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ pub const DROPPED: [&str; 24] = [
     "GIT_NAMESPACE",
 ];
 
-/// Keeps them from a program that is about to be started.
+/// Removes them from the environment of a program that is about to be started.
 pub fn withhold(program: &mut Command) {
     for variable in DROPPED {
         program.env_remove(variable);

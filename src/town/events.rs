@@ -1,7 +1,7 @@
 //! Events: one line of the raw event log `.events.jsonl`.
 //!
-//! The line of Gas Town 0.2.6 to 0.3 (`internal/events/events.go`). It forms the line; appending it under the log's lock
-//! is [`Files::append_line`](super::files::Files::append_line)'s part.
+//! The format of Gas Town 0.2.6 to 0.3 (`internal/events/events.go`). This module formats the line;
+//! [`Files::append_line`](super::files::Files::append_line) appends it under the log's lock.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -10,16 +10,16 @@ use serde_json::{Map, Value};
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
-    /// When; written in UTC with whole seconds.
+    /// Its time; written in UTC with whole seconds.
     #[serde(serialize_with = "whole_seconds")]
     pub ts: Timestamp,
     source: &'static str,
-    /// What happened (`session_death`).
+    /// The kind of event (`session_death`).
     #[serde(rename = "type")]
     pub kind: String,
-    /// Who did it.
+    /// The agent or program that did it.
     pub actor: String,
-    /// The particulars.
+    /// The details.
     pub payload: Map<String, Value>,
     visibility: &'static str,
 }

@@ -1,7 +1,7 @@
 //! Files: the port through which everything in the town is read and written, and its adapter on the real disk.
 //!
-//! It must not know what the files mean. Every write replaces the file as a whole, so that a reader sees the old or the
-//! new content, never half of it.
+//! It must not know what the files mean. Every write replaces the file as a whole, so that a reader sees the old or
+//! the new content, never a part.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that touches the town's files")]
 
 use std::{
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::terminal;
 
-/// The most that is read of one file.
+/// The most bytes read of one file.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// How long the lock of a file that is appended to is waited for; its other holders keep it for one write.
+/// How long to wait for the lock of a file that is appended to; its other holders hold it for one write.
 const APPEND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether another process holds the advisory lock (`flock(2)`) of a file.
@@ -39,7 +39,7 @@ pub enum LockState {
     Held,
 }
 
-/// The port.
+/// Reads and writes files.
 #[async_trait]
 pub trait Files: Send + Sync {
     /// The content of a file, at most 16 MiB (more is an error of kind `FileTooLarge`).
@@ -48,8 +48,8 @@ pub trait Files: Send + Sync {
     /// Replaces a file: temporary file beside it with `mode`, write, sync, rename. Its directory is created if missing.
     async fn replace(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
 
-    /// Appends one line (the newline is added) with a single write, while holding `flock` on `<path>.lock`. It begins on a line
-    /// of its own; on an error nothing of it is left.
+    /// Appends one line (the newline is added) with a single write, while holding `flock` on `<path>.lock`. It starts
+    /// on a line of its own; on an error nothing of it stays.
     async fn append_line(&self, path: &Path, line: &str, mode: u32) -> io::Result<()>;
 
     /// Moves a file aside: renames it to `<path>.<suffix>`, replacing what is there.
@@ -58,13 +58,13 @@ pub trait Files: Send + Sync {
     /// True when something of that name exists. An error when that could not be found out.
     async fn exists(&self, path: &Path) -> io::Result<bool>;
 
-    /// True when it exists and is a directory.
+    /// True when the path exists and is a directory.
     async fn is_dir(&self, path: &Path) -> io::Result<bool>;
 
     /// The absolute path without symbolic links.
     async fn real_path(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// Creates a directory and its parents; existing is fine.
+    /// Creates a directory and its parents; an existing one is no error.
     async fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// The names in a directory, sorted.
@@ -135,15 +135,14 @@ impl Status for Disk {
     }
 }
 
-/// Reads a file at once, at most [`LARGEST`] bytes of it. Meant for the start, before there is a runtime.
+/// Reads a file on the calling thread, at most [`LARGEST`] bytes of it. Meant for the start, before there is a runtime.
 ///
-/// Anything but a regular file is an error: a pipe somebody put there would be waited for without end.
+/// Anything but a regular file is an error: reading a pipe could block for ever.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     in_the_town(read_whole(path))
 }
 
-/// What was found out, when the town this process holds is still there: a file that is missing where the town was says
-/// nothing.
+/// Returns `found` only if this process's town is still there: a file missing in a town that is gone proves nothing.
 pub(super) fn in_the_town<T>(found: io::Result<T>) -> io::Result<T> {
     hold::verify().and(found)
 }
@@ -158,19 +157,20 @@ fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Replaces a file at once, as [`Files::replace`] does. A symbolic link is replaced by the file, not followed.
+/// Replaces a file on the calling thread, as [`Files::replace`] does. A symbolic link is replaced by the file, not
+/// followed.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     hold::verify()?;
     let dir = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     if own_directory::is(dir) {
-        // What is closed to others stands where they cannot exchange it, and not where a link leads.
+        // A private file is created in a directory where others cannot exchange it, and not at the target of a link.
         own_directory::prepare(dir)?;
     } else {
         fs::create_dir_all(dir)?;
     }
     let mut temporary = Temporary::beside(path, mode)?;
     temporary.file().write_all(content)?;
-    // Set once more on the open file, because the umask does not apply to what others rely on.
+    // Set again on the open file, because the umask must not change modes that others rely on.
     temporary.file().set_permissions(Permissions::from_mode(mode))?;
     temporary.file().sync_all()?;
     temporary.install()
@@ -182,14 +182,14 @@ fn append_line(path: &Path, mut line: String, mode: u32) -> io::Result<()> {
     hold::verify()?;
     let (mut file, data) = opening::for_appending(path, Whose::Others, mode)?;
     if is_torn(&file, data.len())? {
-        // Whoever wrote it is gone: our line must not become the end of that one.
+        // The writer of the last line is gone: our line must not become the end of that one.
         line.insert(0, '\n');
     }
     let written = file.write(line.as_bytes());
     if matches!(written, Ok(count) if count == line.len()) {
         return Ok(());
     }
-    // Half a line would take the next one with it. Nobody else writes while we hold the lock.
+    // A partial line would spoil the next one. No other writer writes while we hold the lock.
     let _ = file.set_len(data.len());
     let reason = format!("only {} of {} bytes of the line fitted", written?, line.len());
     Err(io::Error::new(io::ErrorKind::WriteZero, reason))
@@ -201,7 +201,7 @@ pub(super) fn is_torn(file: &File, length: u64) -> io::Result<bool> {
     Ok(length > 0 && file.read_at(&mut last, length - 1)? == 1 && last != *b"\n")
 }
 
-/// Takes the lock of a file that is appended to, `<path>.lock`; it is held until what is returned is dropped. An error of
+/// Takes the lock of a file that is appended to, `<path>.lock`; dropping the returned file releases it. An error of
 /// kind `TimedOut` when another process has held it for 2 s.
 pub(super) fn append_lock(path: &Path) -> io::Result<File> {
     hold::verify()?;
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn looks_and_moves() {
+    async fn checks_and_renames() {
         let town = tempfile::tempdir().unwrap();
         let file = town.path().join("state.json");
         fs::write(&file, "x").unwrap();

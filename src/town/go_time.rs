@@ -1,7 +1,7 @@
-//! Times as Go programs write them into JSON: RFC 3339, and the "zero time" where a time is not known.
+//! Times as Go programs write them into JSON: RFC 3339, and the "zero time" for an unknown time.
 //!
-//! Go's `time.Time` cannot be absent, so an unset one is written `0001-01-01T00:00:00Z`; for us that is `None`.
-//! For `#[serde(with = "…")]`; it must not do anything else.
+//! Go's `time.Time` cannot be absent, so an unset one is written `0001-01-01T00:00:00Z`; for us that is `None`. Only
+//! for `#[serde(with = "…")]`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
@@ -12,7 +12,7 @@ pub const ZERO: &str = "0001-01-01T00:00:00Z";
 /// Seconds from 1970 to the zero time.
 const ZERO_SECOND: i64 = -62_135_596_800;
 
-/// Reads RFC 3339 with 0 to 9 fraction digits and any offset; the zero time is `None`, an error is a sentence.
+/// Parses RFC 3339 with 0 to 9 fraction digits and any offset; the zero time is `None`, an error is a sentence.
 pub fn parse(text: &str) -> Result<Option<Timestamp>, String> {
     let time: Timestamp = text.parse().map_err(|_| {
         let shown = super::reading::shorten(text);

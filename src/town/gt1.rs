@@ -1,8 +1,8 @@
-//! Gas Town 1.x: how such a town is recognised, and what the supervisor must be told before it may run there.
+//! Gas Town 1.x: how such a town is recognised, and which settings the supervisor needs there.
 //!
-//! In a 1.x town `gt` runs all agents on a tmux server of the town's own, in sessions named by the prefixes of the rigs (gt 1.0.1,
-//! `internal/session/`). A supervisor that looks elsewhere, or for other names, finds none of them and starts a second set. So it
-//! does not start there before its settings say both.
+//! In a 1.x town `gt` runs all agents on a tmux server of the town's own, in sessions named by the prefixes of the
+//! rigs (gt 1.0.1, `internal/session/`). A supervisor that uses another server or other names finds none of them and
+//! starts a second set. So it does not start there before its settings name both.
 
 use std::{io, path::Path};
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::terminal;
 
-/// Whether this is a town of Gas Town 1.x: by the file that says how its beads are kept, or, where that says nothing, by their
-/// databases.
+/// Whether this is a town of Gas Town 1.x: by the file that says how its beads are stored or, when that says nothing,
+/// by their databases.
 ///
-/// An error when that cannot be determined: it must not be taken for a no.
+/// An error when that cannot be determined: it must not count as a "no".
 pub async fn recognise(files: &dyn Files, paths: &TownPaths) -> io::Result<bool> {
     let metadata = match files.read(&paths.beads_metadata()).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -30,13 +30,14 @@ pub async fn recognise(files: &dyn Files, paths: &TownPaths) -> io::Result<bool>
     }
 }
 
-/// Whether `.beads/metadata.json` says that the beads are kept as Gas Town 1.x keeps them; `None` when it cannot be read.
+/// Whether `.beads/metadata.json` names the bead storage of Gas Town 1.x; `None` when it cannot be read.
 fn is_gt1(metadata: &[u8]) -> Option<bool> {
     let file: serde_json::Value = serde_json::from_slice(metadata).ok()?;
     file.is_object().then(|| file["backend"] == "dolt")
 }
 
-/// The name of the tmux socket that `gt` 1.x uses in this town: what `GT_TMUX_SOCKET` names, else one made of the town's path.
+/// The name of the tmux socket that `gt` 1.x uses in this town: the one in `GT_TMUX_SOCKET`, else one derived from
+/// the town's path.
 pub fn socket_name(root: &Path, variable: Option<&str>) -> String {
     match settings::socket_of_variable(variable) {
         Some(name) => name.to_owned(),
@@ -44,7 +45,7 @@ pub fn socket_name(root: &Path, variable: Option<&str>) -> String {
     }
 }
 
-/// The last component of the path, in lower case, without anything that is no letter, digit or `-`.
+/// The last component of the path, in lower case, with letters, digits and `-` only.
 fn base(root: &Path) -> String {
     let name = root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -68,9 +69,10 @@ fn hash(root: &Path) -> String {
     digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Why the supervisor must not run in this 1.x town with these settings; `None` when they say where its agents are.
+/// Why the supervisor must not run in this 1.x town with these settings; `None` when they name its agents' server and
+/// sessions.
 ///
-/// The first part of the name depends on how `gt` was told the path, so that only the second is compared.
+/// The first part of the name depends on how the path was given to `gt`, so only the second part is compared.
 pub fn refusal(root: &Path, tmux: &settings::Tmux, variable: Option<&str>) -> Option<String> {
     let expected = socket_name(root, variable);
     let by_path =

@@ -1,10 +1,11 @@
-//! The hold: whether the town that this process took is still there, and its lock still the one that was taken.
+//! The hold: whether the town that this process locked still exists, with the same lock file.
 //!
-//! A lock file that is deleted lets a second supervisor lock a new one; a town that is moved or deleted leaves paths that
-//! lead nowhere, or to another town. Both would be written to by name. So what was taken is known by what it is, device
-//! and inode: it is compared before each write, after each read (a file that is missing in a town that is missing means
-//! nothing) and every 5 s, by a thread of its own, which a disk that hangs may hold. Once it is lost, nothing more is read or written in the town by this process. What cannot be
-//! examined is not lost. It belongs to the process, which supervises one town, and must not end anything.
+//! A lock file that is deleted lets a second supervisor lock a new one; a town that is moved or deleted leaves paths
+//! that lead nowhere, or to another town. Writes by name would go there. So both are identified by device and inode.
+//! They are compared before each write, after each read (a file that is missing in a missing town proves nothing) and
+//! every second, by a thread of its own, which a hanging disk may block. Once the hold is lost, this process reads
+//! and writes nothing more in the town. What cannot be examined is not lost. The hold belongs to the process, which
+//! supervises one town, and must not end anything.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
 use std::{
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use super::paths::TownPaths;
 use crate::terminal;
 
-/// How often it is compared when nothing else happens.
+/// The interval of the comparison when nothing else happens.
 const CHECK: Duration = Duration::from_secs(5);
 
 /// Why the town is not ours any more.
@@ -33,7 +34,7 @@ pub struct Lost {
     what: &'static str,
 }
 
-/// What was taken.
+/// The identity of the locked town and its lock.
 #[derive(Debug)]
 pub struct Hold {
     root: (PathBuf, Identity),
@@ -46,14 +47,14 @@ static HOLD: OnceLock<Hold> = OnceLock::new();
 static LOST: LazyLock<watch::Sender<Option<Lost>>> = LazyLock::new(|| watch::Sender::new(None));
 
 impl Hold {
-    /// What is there now: the town, and its lock, which is this open file.
+    /// The current identity of the town and of its lock, which is this open file.
     pub fn of(paths: &TownPaths, lock: &File) -> io::Result<Hold> {
         let root = paths.root().to_owned();
         let is = identity(&fs::metadata(&root)?);
         Ok(Hold { root: (root, is), lock: (paths.daemon_lock(), identity(&lock.metadata()?)) })
     }
 
-    /// Compares.
+    /// Compares it with the disk; returns what was lost.
     pub fn check(&self) -> Option<Lost> {
         let changes = [
             (&self.root, "is gone: the town was moved or deleted", "was replaced by another directory"),
@@ -79,7 +80,7 @@ impl Hold {
     }
 }
 
-/// Whether the lock file is still in its place.
+/// Whether the open lock file is still the one at its path.
 pub(super) fn is_in_place(lock: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(data) => Ok(identity(&data) == identity(&lock.metadata()?)),
@@ -92,7 +93,7 @@ fn identity(data: &Metadata) -> Identity {
     (data.dev(), data.ino())
 }
 
-/// From now on this process holds this town; only the first call counts.
+/// Makes this the hold of the process, and starts the comparison; only the first call counts.
 pub fn take(hold: Hold) -> io::Result<()> {
     if HOLD.set(hold).is_ok() {
         thread::Builder::new().name("hold".to_owned()).spawn(|| {
@@ -104,7 +105,7 @@ pub fn take(hold: Hold) -> io::Result<()> {
     Ok(())
 }
 
-/// An error when the town this process holds is lost. Fine in a process that holds none.
+/// An error when the hold of this process is lost. Succeeds in a process without one.
 pub fn verify() -> io::Result<()> {
     let Some(hold) = HOLD.get() else { return Ok(()) };
     let before = LOST.borrow().clone();
@@ -117,12 +118,12 @@ pub fn verify() -> io::Result<()> {
     }
 }
 
-/// Whether it was found to be lost.
+/// Whether the hold was found to be lost.
 pub fn is_lost() -> bool {
     HOLD.get().is_some() && LOST.borrow().is_some()
 }
 
-/// Waits until the town is lost. Never ends in a process that holds none.
+/// Waits until the hold is lost. Never returns in a process without one.
 pub async fn lost() -> Lost {
     let mut changes = LOST.subscribe();
     match changes.wait_for(Option::is_some).await.ok().and_then(|lost| lost.clone()) {

@@ -1,8 +1,8 @@
-//! Journals: files that grow line by line — following one that others write, and extending one of ours.
+//! Journals: files that grow line by line: reading one that others write, and extending one of ours.
 //!
-//! The port, and what is said across it. Others may rename, copy, cut short, delete and make anew the file they write, so a
-//! file is known by what it is ([`FileId`]), not by what it is called, and one that was opened can be read to its end
-//! whatever becomes of its name. Nothing here knows what the lines mean.
+//! This is the port with its types. Others may rename, copy, truncate, delete and recreate the file they write, so a
+//! file is identified by its [`FileId`], not by its name, and an open one can be read to its end whatever happens to
+//! its name. Nothing here knows what the lines mean.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 
 pub mod disk;
 
-/// Which file it is, whatever it is called.
+/// The identity of a file, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId {
     /// The device it is on.
     pub device: u64,
     /// Its inode there.
     pub inode: u64,
-    /// When it was created, in nanoseconds since 1970, where the file system records it: inodes are reused.
+    /// When it was created, in nanoseconds since 1970, if the file system records that: inodes are reused.
     pub made: Option<i64>,
 }
 
-/// A file of ours, up to where we know it.
+/// A file of ours, and its known length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// Which file.
@@ -31,44 +31,44 @@ pub struct Extent {
     pub length: u64,
 }
 
-/// What came of extending a file.
+/// The result of extending a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extended {
-    /// It has the content, and this is it now.
+    /// The content was added; this is its new extent.
     Known(Extent),
-    /// It is a file that was not known; nothing was added to it.
+    /// It is an unknown file; nothing was added to it.
     Stranger(Extent),
 }
 
-/// A file that was opened for reading. It stays the same file for as long as this is held.
+/// A file open for reading. It stays the same file while this is held.
 #[async_trait]
 pub trait OpenJournal: Send + Sync {
     /// Which file it is.
     fn id(&self) -> FileId;
 
-    /// At most `most` bytes from this offset on; fewer only at its end.
+    /// At most `most` bytes from this offset on; fewer only at the end.
     async fn read(&self, offset: u64, most: usize) -> io::Result<Vec<u8>>;
 
     /// How long it is now, in bytes.
     async fn length(&self) -> io::Result<u64>;
 }
 
-/// The port.
+/// Opens, extends and replaces journals.
 #[async_trait]
 pub trait Journals: Send + Sync {
     /// Opens the file of this name for reading; `None` when there is none. Anything but a regular file is an error.
     async fn open(&self, path: &Path) -> io::Result<Option<Arc<dyn OpenJournal>>>;
 
-    /// The files a rotation may have made of this one: those in its directory that are called `<name>.…` or `<name>-…`, without
-    /// the lock and what is packed. First the one that was last written to the longest ago.
+    /// The files that a rotation may have made of this one: those in its directory named `<name>.…` or `<name>-…`,
+    /// except the lock and compressed ones, ordered from the oldest last write to the newest.
     async fn siblings(&self, path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>>;
 
-    /// Waits until whoever was writing to the file of this name under its lock (`<path>.lock`) has done so, at most 2 s.
+    /// Waits until a writer that holds the file's lock (`<path>.lock`) releases it, at most 2 s.
     async fn written(&self, path: &Path);
 
-    /// Makes `content` the end of the file of this name, with one write; a file that is not there is made. One of `known` is cut
-    /// to the length it is known with first, so that what is there twice or in part never stays. To any other file nothing is
-    /// added: it has to be known first. On an error nothing of `content` is left, as far as the disk lets us.
+    /// Appends `content` to the file of this name, with one write; a missing file is created. A file in `known` is
+    /// first truncated to its known length, so that no duplicate or partial content stays. Nothing is added to any
+    /// other file: it has to become known first. On an error nothing of `content` stays, as far as the disk permits.
     async fn extend(
         &self,
         path: &Path,
@@ -77,13 +77,13 @@ pub trait Journals: Send + Sync {
         mode: u32,
     ) -> io::Result<Extended>;
 
-    /// Has the disk keep what was written to the file of this name so far.
+    /// Syncs the file of this name to disk.
     async fn sync(&self, path: &Path) -> io::Result<()>;
 
-    /// Prepares a file that has the last lines of the file of this name, at most `keep` bytes of them, to be put in its place
-    /// by [`install`](Self::install).
+    /// Prepares a file with the last lines of the file of this name, at most `keep` bytes, for
+    /// [`install`](Self::install).
     async fn prepare(&self, path: &Path, keep: u64, mode: u32) -> io::Result<Extent>;
 
-    /// Puts what was prepared in the place of the file of this name.
+    /// Replaces the file of this name by the prepared one.
     async fn install(&self, path: &Path) -> io::Result<()>;
 }

@@ -1,7 +1,7 @@
-//! The daemon lock: `daemon/daemon.lock`, which alone decides who supervises the town.
+//! The daemon lock: `daemon/daemon.lock`, which alone decides which process supervises the town.
 //!
-//! An exclusive `flock(2)`, as Gas Town 0.2.6 to 0.3 takes and probes it. Held for life and never deleted: a deleted lock
-//! file would let a second supervisor lock a new one. The PID file is only read for the message.
+//! An exclusive `flock(2)`, as Gas Town 0.2.6 to 0.3 takes and probes it. Held for the life of the process and never
+//! deleted: a deleted lock file would let a second supervisor lock a new one. The PID file is only read for the message.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that takes the daemon's lock")]
 
 use std::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::terminal;
 
-/// How long a taken lock is tried again: others probe it by taking it for a moment.
+/// How long to retry when the lock is taken: other processes probe it by taking it for a short time.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The lock, held until it is dropped or the process ends.
@@ -38,13 +38,13 @@ impl DaemonLock {
     }
 }
 
-/// Why the lock is not ours.
+/// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another supervisor (or the original daemon) holds it.
     #[error("already running ({}){}", who(*.pid), original(*.pid))]
     AlreadyRunning {
-        /// Who, by the PID file.
+        /// Its PID, according to the PID file.
         pid: Option<u32>,
     },
     /// The lock file could not be opened or locked.
@@ -76,7 +76,7 @@ pub fn acquire(town: &TownPaths, patience: Duration) -> Result<DaemonLock, LockE
     fs::create_dir_all(town.daemon_dir()).map_err(unusable)?;
     let deadline = Instant::now() + patience;
     loop {
-        // Opened for each try: the lock of a file that was deleted meanwhile keeps nobody out.
+        // Opened for each try: the lock of a file that was deleted meanwhile excludes no other process.
         let (file, _) = opening::for_writing(&path, Whose::Ours, 0o644).map_err(unusable)?;
         match FileExt::try_lock(&file) {
             Ok(()) if hold::is_in_place(&file, &path).map_err(unusable)? => return Ok(DaemonLock { file }),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_the_first_is() {
+    fn the_second_learns_which_process_is_the_first() {
         let (_dir, town) = town();
         let held = acquire(&town, PATIENCE).unwrap();
         for (pid_file, message) in [

@@ -1,7 +1,7 @@
 //! The town on disk: where its root is, and every file in it that the supervisor reads or writes.
 //!
-//! Parsing is pure and takes bytes; only [`files`], [`journal`], [`watch`] and, for the process itself, [`lock`], [`pid`] and [`log`]
-//! touch the disk. Files are opened in [`opening`] alone.
+//! Parsing is pure and takes bytes; only [`files`], [`journal`], [`watch`] and, for the process itself, [`lock`],
+//! [`pid`] and [`log`] touch the disk. Only [`opening`] opens files.
 
 pub mod agent_state;
 pub mod bead;

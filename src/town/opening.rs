@@ -1,9 +1,9 @@
 //! Opening: the one place where this program opens files of a town.
 //!
-//! Anything may stand where a file should: opening a named pipe waits for its other end, opening a device may have side effects,
-//! and a symbolic link may lead anywhere. So a file is checked before it is opened and again afterwards, opening never waits, and
-//! only a regular file is handed out. It must not read or write anything. ([`disk_task`](super::disk_task) deals with a disk that
-//! hangs.)
+//! Anything may be at the path of a file: opening a named pipe waits for its other end, opening a device may have
+//! side effects, and a symbolic link may lead anywhere. So a file is checked before it is opened and again
+//! afterwards, opening never waits, and only a regular file is returned. It must not read or write anything.
+//! ([`disk_task`](super::disk_task) deals with a disk that hangs.)
 #![allow(clippy::disallowed_methods, reason = "this is the one place that opens files")]
 
 use std::{
@@ -16,16 +16,16 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// Whose file it is.
+/// Which programs write a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// This program's: a symbolic link in its place is refused.
+    /// Only this program: a symbolic link in its place is refused.
     Ours,
-    /// Written by others too, or only by them: a symbolic link to a regular file is as good as the file.
+    /// Other programs too, or only those: a symbolic link to a regular file is followed.
     Others,
 }
 
-/// Something stands there, but not what should.
+/// Something is at the path, but of the wrong kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is {found}, not a {wanted}")]
 pub struct WrongKind {
@@ -34,7 +34,7 @@ pub struct WrongKind {
 }
 
 impl WrongKind {
-    /// Whether this is why something could not be opened.
+    /// Whether this is the cause of an error.
     pub fn is_behind(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|inner| inner.is::<WrongKind>())
     }
@@ -84,17 +84,18 @@ pub fn for_reading(path: &Path) -> io::Result<(File, Metadata)> {
     open(path, Whose::Others, OpenOptions::new().read(true))
 }
 
-/// Opens a file for reading and for writing at its end; it is made with this mode when it is missing.
+/// Opens a file for reading and for appending; a missing one is created with this mode.
 pub fn for_appending(path: &Path, whose: Whose, mode: u32) -> io::Result<(File, Metadata)> {
     open(path, whose, OpenOptions::new().read(true).append(true).create(true).mode(mode))
 }
 
-/// Opens a file for reading and writing, or to lock it; it is made with this mode when it is missing, and keeps its content.
+/// Opens a file for reading and writing, or to lock it; a missing one is created with this mode, an existing one
+/// keeps its content.
 pub fn for_writing(path: &Path, whose: Whose, mode: u32) -> io::Result<(File, Metadata)> {
     open(path, whose, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(mode))
 }
 
-/// Makes a file of ours that must not be there yet.
+/// Creates a file of ours that must not exist yet.
 pub fn new(path: &Path, mode: u32) -> io::Result<File> {
     let file = open(path, Whose::Ours, OpenOptions::new().write(true).create_new(true).mode(mode))?;
     Ok(file.0)
@@ -108,7 +109,8 @@ pub fn directory(path: &Path, whose: Whose) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file that others open for us (SQLite): `None` when there is none, an error when it is no regular file.
+/// The metadata of a file that others open for us (SQLite): `None` when there is none, an error when it is no regular
+/// file.
 pub fn examine(path: &Path) -> io::Result<Option<Metadata>> {
     require_there(path, Whose::Others, Found::File)
 }
@@ -118,7 +120,7 @@ fn open(path: &Path, whose: Whose, options: &mut OpenOptions) -> io::Result<(Fil
     let file = match with_flags(options, whose, OFlags::empty()).open(path) {
         Ok(file) => file,
         Err(error) => {
-            // It may have been exchanged since; what stands there says more than the error.
+            // It may have been exchanged since; its kind says more than the error.
             require_there(path, whose, Found::File)?;
             return Err(error);
         }
@@ -136,7 +138,7 @@ fn with_flags(options: &mut OpenOptions, whose: Whose, more: OFlags) -> &mut Ope
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
 }
 
-/// What is there, if anything is, is of this kind.
+/// Checks that the path is missing or of this kind.
 fn require_there(path: &Path, whose: Whose, wanted: Found) -> io::Result<Option<Metadata>> {
     let data = match whose {
         Whose::Ours => fs::symlink_metadata(path),
@@ -229,7 +231,7 @@ mod tests {
         let (_, data) = for_appending(&at("new"), Whose::Ours, 0o600).unwrap();
         assert_eq!((data.len(), data.permissions().mode() & 0o777), (0, 0o600));
         assert_eq!(new(&at("new"), 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        // A link that leads nowhere: others make the file it names, we make nothing.
+        // A link that leads nowhere: other programs create the file it names, we create nothing.
         assert!(WrongKind::is_behind(&for_writing(&at("to-missing"), Whose::Ours, 0o600).unwrap_err()));
         assert!(new(&at("to-missing"), 0o600).is_err());
         assert!(!at("missing").exists());
@@ -253,7 +255,7 @@ mod tests {
         assert_eq!(directory(&at("new"), Whose::Ours).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
-    /// What opens a file, and so may stand nowhere else in the program.
+    /// The calls that open a file, which may appear nowhere else in the program.
     const OPENS: [&str; 11] = [
         "File::open",
         "File::create",
@@ -268,7 +270,7 @@ mod tests {
         "custom_flags",
     ];
 
-    /// A lint allows a whole module all of its methods or none; which module opens files is kept by this.
+    /// A lint allows a whole module all of its methods or none; this test decides which module opens files.
     #[test]
     fn files_are_opened_nowhere_else() {
         let mut elsewhere = Vec::new();
@@ -292,7 +294,7 @@ mod tests {
                 elsewhere.extend(found.map(|line| format!("{}: {}", path.display(), line.trim())));
             }
         }
-        // The kernel's own files about processes and locks, which nobody can exchange.
+        // The kernel's own files about processes and locks, which no process can exchange.
         elsewhere.retain(|line| !line.contains("\"/proc/"));
         assert!(elsewhere.is_empty(), "{elsewhere:#?}");
     }

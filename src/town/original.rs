@@ -1,13 +1,14 @@
-//! The original: whether the process that supervises a town is Gas Town's own daemon, which `gt up` starts when none runs.
+//! The original: whether the process that supervises a town is Gas Town's own daemon, which `gt up` starts when none
+//! runs.
 //!
-//! The one place that knows it, by the program a process runs. The lock and the PID file look the same for both.
+//! Only this module recognises it, by the program that a process runs. The lock and the PID file are the same for both.
 #![allow(clippy::disallowed_methods, reason = "an adapter: it asks the kernel which program a process runs")]
 
 use std::path::{Path, PathBuf};
 
 use crate::terminal;
 
-/// What to do about it.
+/// What the user can do about it.
 pub const WHAT_TO_DO: &str = "stop it with `gt daemon stop`, then start this one (before the next `gt up`, which starts \
                               the original where none runs)";
 
@@ -16,12 +17,13 @@ pub fn is_program(executable: &Path) -> bool {
     executable.file_name().is_some_and(|name| name == "gt")
 }
 
-/// That it supervises the town, as a sentence without its end.
+/// A sentence without its end: that it supervises the town.
 pub fn words(pid: u32, executable: &Path) -> String {
     format!("the original daemon supervises this town: PID {pid}, {}", terminal::path(executable))
 }
 
-/// That this process is the original daemon, and what to do; `None` when it is another program, or that cannot be seen.
+/// A text that this process is the original daemon, and what to do; `None` when it is another program, or that is
+/// unknown.
 pub fn running_as(pid: u32) -> Option<String> {
     let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let text = executable.to_string_lossy();

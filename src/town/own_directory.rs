@@ -12,8 +12,8 @@ use std::{
 
 use super::opening::{self, Whose};
 
-/// Makes the directory (mode 0700) with its parents, or closes one that is there. A symbolic link in its place is an error:
-/// what is closed to others must not be wherever that leads.
+/// Creates the directory (mode 0700) with its parents, or closes an existing one. A symbolic link in its place is an
+/// error: private files must not end up at its target.
 pub fn prepare(path: &Path) -> io::Result<()> {
     if let Some(above) = path.parent() {
         fs::create_dir_all(above)?;
@@ -23,7 +23,7 @@ pub fn prepare(path: &Path) -> io::Result<()> {
         _ => {}
     }
     let directory = opening::directory(path, Whose::Ours)?;
-    // It may have been made with another mode, or the mode may have been cut by the umask.
+    // It may have been created with another mode, or with one reduced by the umask.
     if directory.metadata()?.permissions().mode() & 0o7777 != 0o700 {
         directory.set_permissions(Permissions::from_mode(0o700))?;
     }

@@ -1,7 +1,7 @@
-//! Paths: where each file of a town is, the one place that spells them.
+//! Paths: where each file of a town is; only this module spells them.
 //!
-//! As Gas Town 0.2.6 to 0.3 lays a town out. Only checked names go in, so that no path leaves the town. It must not
-//! look at the disk; where the truth is "the first that exists", the candidates are returned in order.
+//! The layout is that of Gas Town 0.2.6 to 0.3. Only checked names are used, so that no path leaves the town. It must
+//! not read the disk; when the rule is "the first that exists", the candidates are returned in order.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ macro_rules! town_files {
 }
 
 impl TownPaths {
-    /// The paths of the town whose root (absolute) this is.
+    /// The paths of the town with this root (absolute).
     pub fn new(root: impl Into<PathBuf>) -> Self {
         TownPaths { root: root.into() }
     }
@@ -30,7 +30,7 @@ impl TownPaths {
         &self.root
     }
 
-    /// A path as it is shown to people: relative to the root where it lies in the town.
+    /// A path for people: relative to the root if it is in the town.
     pub fn shown<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
@@ -38,7 +38,7 @@ impl TownPaths {
     town_files! {
         /// The directory of the daemon's files.
         daemon_dir = "daemon";
-        /// The lock that alone decides who is the daemon.
+        /// The lock that alone decides which process is the daemon.
         daemon_lock = "daemon/daemon.lock";
         /// The PID file.
         pid_file = "daemon/daemon.pid";
@@ -46,15 +46,15 @@ impl TownPaths {
         state = "daemon/state.json";
         /// The log.
         daemon_log = "daemon/daemon.log";
-        /// The restart policy's memory.
+        /// The restart histories.
         restart_state = "daemon/restart_state.json";
         /// Our own state; mode 0700.
         supervisor_dir = "daemon/supervisor";
-        /// Where the supervisor can be asked; mode 0600.
+        /// Where the supervisor answers requests; mode 0600.
         socket = "daemon/supervisor.sock";
-        /// Held by `gt down` while it takes the town down.
+        /// Held by `gt down` while it stops the town.
         shutdown_lock = "daemon/shutdown.lock";
-        /// What makes a directory a town.
+        /// The file that makes a directory a town.
         town_json = "mayor/town.json";
         /// The list of rigs.
         rigs = "mayor/rigs.json";
@@ -70,7 +70,7 @@ impl TownPaths {
         wisp_dir = ".beads-wisp/config";
         /// Which bead prefix belongs to which rig.
         routes = ".beads/routes.jsonl";
-        /// How the town's beads are kept.
+        /// How the town's beads are stored.
         beads_metadata = ".beads/metadata.json";
         /// The databases of a town of Gas Town 1.x.
         dolt_data = ".dolt-data";
@@ -131,7 +131,7 @@ impl TownPaths {
         self.rig(rig).join(".runtime").join(format!("{role}.json"))
     }
 
-    /// Where the witness works: the first of these that is a directory.
+    /// The witness's directory: the first of these that is a directory.
     pub fn witness_dirs(&self, rig: &RigName) -> [PathBuf; 3] {
         let dir = self.rig(rig);
         [dir.join("witness/rig"), dir.join("witness"), dir]

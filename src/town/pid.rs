@@ -1,7 +1,7 @@
-//! The PID file: `daemon/daemon.pid`, by which `gt` finds the daemon it is to signal.
+//! The PID file: `daemon/daemon.pid`, by which `gt` finds the daemon to signal.
 //!
-//! Decimal digits without a newline, because Gas Town 0.2.6 to 0.3 reads no other form. It proves nothing: the lock does.
-//! Nothing may be signalled because of what it says.
+//! Decimal digits without a newline, because Gas Town 0.2.6 to 0.3 reads no other form. It proves nothing: the lock
+//! does. No process may be signalled because of this file alone.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that keeps the PID file")]
 
 use std::{fs, io, path::Path};
@@ -13,7 +13,7 @@ pub fn write(path: &Path, pid: u32) -> io::Result<()> {
     files::replace(path, pid.to_string().as_bytes(), 0o644)
 }
 
-/// Removes it if it still holds `pid`.
+/// Removes it if it still contains `pid`.
 pub fn remove(path: &Path, pid: u32) -> io::Result<()> {
     if read(path) != Some(pid) {
         return Ok(());
@@ -25,7 +25,7 @@ pub fn remove(path: &Path, pid: u32) -> io::Result<()> {
     }
 }
 
-/// The process it names; `None` when it cannot be read or holds anything but digits.
+/// The PID in it; `None` when it cannot be read or contains anything but digits.
 pub fn read(path: &Path) -> Option<u32> {
     let content = files::read(path).ok()?;
     let digits = content.trim_ascii();

@@ -1,7 +1,7 @@
-//! Reading: the result of reading a file that others write, and the value to use when it was unreadable.
+//! Reading: the result of reading a file that others write, and the value to use when it cannot be read.
 //!
-//! Such files can be half-written, of the wrong type or gone at any moment. Each error becomes a [`FileProblem`] that names path,
-//! line, column and key. Nothing here touches the disk, and nothing here decides what a file means.
+//! Such files can be half-written, of the wrong type or gone at any time. Each error becomes a [`FileProblem`] that
+//! names path, line, column and key. Nothing here touches the disk or decides what a file means.
 
 use std::{
     fmt, io,
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::opening::WrongKind;
 use crate::terminal;
 
-/// The longest piece of foreign text that is repeated in a message, in characters.
+/// The longest foreign text repeated in a message, in characters.
 const QUOTED: usize = 200;
 
 /// A place in a text, both counted from 1; the column in bytes.
@@ -39,11 +39,11 @@ impl Place {
 /// `mayor/rigs.json:3:14: rigs.gastown: invalid type: …; <what to do>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {
-    /// The file, as its reader named it.
+    /// The file, as the caller named it.
     pub path: PathBuf,
-    /// Where in it; `None` when it is about the file as a whole.
+    /// The position in it; `None` when the problem is about the whole file.
     pub place: Option<Place>,
-    /// The key it is about (`patrols.witness.rigs`), where there is one.
+    /// The key it is about (`patrols.witness.rigs`), if there is one.
     pub key: Option<String>,
     /// What is wrong.
     pub reason: String,
@@ -52,7 +52,7 @@ pub struct FileProblem {
 }
 
 impl FileProblem {
-    /// A problem of the file as a whole.
+    /// A problem of the whole file.
     pub fn whole(path: &Path, reason: impl Into<String>) -> Self {
         FileProblem {
             path: path.to_owned(),
@@ -63,7 +63,7 @@ impl FileProblem {
         }
     }
 
-    /// The file is there but could not be read; `error` is the operating system's.
+    /// The file exists but could not be read; `error` is the operating system's.
     pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         let advice = match WrongKind::is_behind(error) {
             true => "put the file in its place, or remove it",
@@ -72,21 +72,21 @@ impl FileProblem {
         Self::whole(path, format!("cannot be read: {error}")).advise(advice)
     }
 
-    /// The same problem, about this place.
+    /// The same problem, at this position.
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
         self
     }
 
-    /// The same problem, about this key; an empty one is none.
+    /// The same problem, about this key; an empty one counts as none.
     pub fn about(mut self, key: &str) -> Self {
-        // serde_path_to_error calls a key it has not read to its end `?`.
+        // serde_path_to_error names a key `?` if it did not read it to its end.
         let key = key.strip_suffix('?').unwrap_or(key).trim_end_matches('.');
         self.key = (!key.is_empty()).then(|| shorten(key));
         self
     }
 
-    /// The same problem with what the user can do about it.
+    /// The same problem, with advice for the user.
     pub fn advise(mut self, advice: &'static str) -> Self {
         self.advice = advice;
         self
@@ -113,7 +113,7 @@ impl fmt::Display for FileProblem {
 
 impl std::error::Error for FileProblem {}
 
-/// Foreign text cut to a bearable length, control characters escaped, so that a message stays one line.
+/// Foreign text, shortened and with control characters escaped, so that a message stays one line.
 pub fn shorten(text: &str) -> String {
     let mut short = String::new();
     for (count, c) in text.chars().enumerate() {
@@ -145,10 +145,10 @@ pub fn text<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, FileProblem> {
     Ok(text)
 }
 
-/// Parses a whole file as one JSON object. Unknown keys are up to `T`; what is wrong is named with line, column and key.
+/// Parses a whole file as one JSON object. `T` decides about unknown keys; a problem has line, column and key.
 pub fn json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, FileProblem> {
     let text = text(path, bytes)?;
-    // Said here because serde takes an array for a struct.
+    // Checked here because serde accepts an array for a struct.
     if !text.trim_start().starts_with('{') {
         let offset = text.len() - text.trim_start().len();
         let problem = FileProblem::whole(path, "expected an object, that is {…}");
@@ -163,7 +163,7 @@ pub fn json<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, FilePro
     Ok(value)
 }
 
-/// The problem of a JSON error, without a key.
+/// A problem from a JSON error, without a key.
 pub fn json_problem(path: &Path, error: &serde_json::Error) -> FileProblem {
     let problem = FileProblem::whole(path, json_reason(error));
     match error.line() {
@@ -172,7 +172,7 @@ pub fn json_problem(path: &Path, error: &serde_json::Error) -> FileProblem {
     }
 }
 
-/// A JSON error's text without its own " at line 1 column 2".
+/// A JSON error's text without its " at line 1 column 2".
 pub fn json_reason(error: &serde_json::Error) -> String {
     let mut reason = error.to_string();
     if let Some(at) = reason.rfind(" at line ") {
@@ -181,7 +181,7 @@ pub fn json_reason(error: &serde_json::Error) -> String {
     reason
 }
 
-/// Takes JSON's `null` for a value's default, as Go does; for `#[serde(deserialize_with)]`.
+/// Deserializes `null` as the default, as Go does; for `#[serde(deserialize_with)]`.
 pub fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -190,19 +190,19 @@ where
     <Option<T> as serde::Deserialize>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// What came of reading a file.
+/// The result of reading a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
     /// There is no such file.
     Missing,
-    /// Its meaning.
+    /// The parsed value.
     Good(T),
-    /// It is there, but what it says is not known.
+    /// The file exists, but its content is unknown.
     Bad(FileProblem),
 }
 
 impl<T> Reading<T> {
-    /// Makes a reading of what the disk gave and a parser. A missing directory on the way is a missing file.
+    /// Combines the result of a read with a parser. A missing parent directory counts as a missing file.
     pub fn of(
         path: &Path,
         read: io::Result<Vec<u8>>,
@@ -226,7 +226,7 @@ impl<T> Reading<T> {
     }
 }
 
-/// A value read again and again from a file that may be broken for a while.
+/// A value that is read repeatedly from a file that may be broken for a while.
 ///
 /// Missing means the default; unreadable keeps the last good value, or the default if there was none yet.
 #[derive(Debug, Clone)]
@@ -237,12 +237,12 @@ pub struct LastGood<T> {
 }
 
 impl<T> LastGood<T> {
-    /// Nothing read yet; `default` is what a missing file means.
+    /// The value before the first reading; `default` is the value of a missing file.
     pub fn new(default: T) -> Self {
         LastGood { default, value: None, problem: None }
     }
 
-    /// Takes in a reading; returns what is wrong with the file now.
+    /// Takes a reading; returns what is wrong with the file now.
     pub fn update(&mut self, reading: Reading<T>) -> Option<&FileProblem> {
         match reading {
             Reading::Missing => (self.value, self.problem) = (None, None),
@@ -252,7 +252,7 @@ impl<T> LastGood<T> {
         self.problem.as_ref()
     }
 
-    /// What to go by.
+    /// The value in force.
     pub fn value(&self) -> &T {
         self.value.as_ref().unwrap_or(&self.default)
     }
@@ -264,7 +264,7 @@ impl<T> LastGood<T> {
     }
 }
 
-/// Inputs every parser must survive with a problem that names the file: shared by the grids of all parsers.
+/// Inputs for which every parser must return a problem that names the file: shared by the tests of all parsers.
 #[cfg(test)]
 pub(crate) fn broken_json() -> Vec<(&'static str, Vec<u8>)> {
     let nested = |n: usize| [b"[".repeat(n), b"]".repeat(n)].concat();

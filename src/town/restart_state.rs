@@ -1,7 +1,7 @@
-//! Restart state: `daemon/restart_state.json`, what the restart policy remembers across our own restarts.
+//! Restart state: `daemon/restart_state.json`, the restart histories that outlive the supervisor.
 //!
-//! The shape of Gas Town 0.2.6 to 0.3 (`internal/daemon/restart_tracker.go`) with `recent` added by us. Keys we do not
-//! know are kept. The policy itself is elsewhere; a file that does not parse is set aside by the caller.
+//! The format of Gas Town 0.2.6 to 0.3 (`internal/daemon/restart_tracker.go`), with `recent` added by us. Unknown
+//! keys are preserved. The policy itself is elsewhere; the caller sets a file aside that does not parse.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -14,13 +14,13 @@ use super::{
     reading::{self, FileProblem},
 };
 
-/// The file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RestartState {
-    /// By identity (`gastown/witness`).
+    /// The entries, by identity (`gastown/witness`).
     #[serde(default, deserialize_with = "reading::null_as_default")]
     pub agents: BTreeMap<String, RestartEntry>,
-    /// What others keep there.
+    /// The keys of other programs.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -34,16 +34,16 @@ pub struct RestartEntry {
     pub last_restart: Option<Timestamp>,
     /// Restarts since the agent was last stable.
     pub restart_count: u32,
-    /// Not to be restarted before this.
+    /// Not to be restarted before this time.
     #[serde(with = "go_time")]
     pub backoff_until: Option<Timestamp>,
-    /// Held as a crash loop since this.
+    /// Since when it is held in a crash loop.
     #[serde(with = "go_time")]
     pub crash_loop_since: Option<Timestamp>,
-    /// The latest counted restarts, oldest first; ours, others do not write it.
+    /// The latest counted restarts, oldest first; only this supervisor writes them.
     #[serde(deserialize_with = "reading::null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<Timestamp>,
-    /// What others keep there.
+    /// The keys of other programs.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

@@ -1,7 +1,7 @@
 //! Rig config: `<rig>/config.json`, of which we need the default branch only.
 //!
-//! Written by `gt rig add` (Gas Town 0.2.6 to 0.3). The branch becomes an argument of `git`, so what could be taken for
-//! an option is refused.
+//! Written by `gt rig add` (Gas Town 0.2.6 to 0.3). The branch becomes an argument of `git`, so a name that looks
+//! like an option is refused.
 
 use std::path::Path;
 

@@ -1,11 +1,11 @@
-//! The plan of a rig: what is known of it before anything of it runs. Pure.
+//! The plan of a rig: what is known of it before any of its agents runs. Pure.
 
 use crate::town::{
     identity::{Identity, RigName},
     settings::Naming,
 };
 
-/// The parts of a rig.
+/// The name and prefix of a rig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RigPlan {
     /// Its name.
@@ -15,8 +15,9 @@ pub struct RigPlan {
 }
 
 impl RigPlan {
-    /// Which sessions may be those of this rig's polecats: by the beginning of the name, which another rig's agents may share,
-    /// and by being none of the agents known otherwise. Made once for many sessions, as each rig checks all of the town's.
+    /// Returns a test whether a session may be one of this rig's polecats: its name has their prefix (which another
+    /// rig's agents may share) and is not that of another known agent. Built once for many sessions, as each rig
+    /// checks all sessions of the town.
     pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
         let witness = Identity::Witness(self.name.clone()).session(naming, &self.prefix);
         let refinery = Identity::Refinery(self.name.clone()).session(naming, &self.prefix);

@@ -1,8 +1,8 @@
 //! Rigs: `mayor/rigs.json`, which rigs the town has.
 //!
 //! Written by `gt rig add` (Gas Town 0.2.6 to 0.3); unknown keys are normal. A file that does not parse is a
-//! [`FileProblem`], never a town without rigs. A rig whose name cannot safely be a path, a session name or an argument
-//! is refused alone. It must not look at the disk.
+//! [`FileProblem`], never a town without rigs. A rig whose name cannot safely be a path, a session name or an
+//! argument is refused by itself. It must not read the disk.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -14,15 +14,15 @@ use super::{
 };
 use crate::town::identity::{BadName, RigName};
 
-/// The prefix of beads when nothing says otherwise.
+/// The prefix of beads when no file names one.
 const DEFAULT_PREFIX: &str = "gt";
 
 /// The town's rigs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rigs {
-    /// The usable ones, ordered by name.
+    /// The usable rigs, ordered by name.
     pub rigs: Vec<Rig>,
-    /// Those whose names are not usable, ordered by name.
+    /// The unusable names, ordered.
     pub refused: Vec<BadName>,
 }
 
@@ -31,12 +31,12 @@ pub struct Rigs {
 pub struct Rig {
     /// Its name.
     pub name: RigName,
-    /// Its `beads.prefix` without the trailing `-`, where it has a usable one.
+    /// Its `beads.prefix` without the trailing `-`, if usable.
     pub prefix: Option<String>,
 }
 
 impl Rigs {
-    /// A rig's bead prefix without its trailing `-`: the routes', else that of `rigs.json`, else `gt`.
+    /// A rig's bead prefix without its trailing `-`: from the routes, else from `rigs.json`, else `gt`.
     pub fn prefix<'a>(&'a self, rig: &RigName, routes: &'a Routes) -> &'a str {
         let own = || self.rigs.iter().find(|known| known.name == *rig)?.prefix.as_deref();
         routes.prefix(rig).or_else(own).unwrap_or(DEFAULT_PREFIX)

@@ -1,8 +1,8 @@
 //! Root: which directory is the town.
 //!
-//! The rule of Gas Town 0.2.6 to 0.3 (`internal/workspace/find.go`): `--town`, `GT_TOWN_ROOT`, `GT_ROOT`, then up from
-//! the working directory. Whoever names a town means that one: a name that is wrong is an error, never a reason to look
-//! elsewhere and supervise another town. The disk is asked through [`Status`] only; [`find_here`] fills in this process's own.
+//! The rule of Gas Town 0.2.6 to 0.3 (`internal/workspace/find.go`): `--town`, `GT_TOWN_ROOT`, `GT_ROOT`, then up
+//! from the working directory. A wrong name is an error, never a reason to search elsewhere and supervise another
+//! town. The disk is read only through [`Status`]; [`find_here`] uses the real disk and this process's variables.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 use super::{files::Disk, paths::TownPaths};
 use crate::terminal;
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Nothing.
@@ -23,9 +23,9 @@ pub enum Kind {
     File,
 }
 
-/// The port: what the search asks of the disk. Symbolic links are followed.
+/// The port for the search. Symbolic links are followed.
 pub trait Status {
-    /// What stands there.
+    /// What is at this path.
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// The absolute path without symbolic links.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
@@ -39,7 +39,7 @@ pub enum RootError {
     Missing {
         /// `--town` or the variable.
         by: &'static str,
-        /// What it names.
+        /// The named path.
         path: PathBuf,
     },
     /// A file was named, not a directory.
@@ -47,7 +47,7 @@ pub enum RootError {
     NotADirectory {
         /// `--town` or the variable.
         by: &'static str,
-        /// What it names.
+        /// The named path.
         path: PathBuf,
     },
     /// The named directory is not a town.
@@ -55,22 +55,22 @@ pub enum RootError {
     NotATown {
         /// `--town` or the variable.
         by: &'static str,
-        /// What it names.
+        /// The named path.
         path: PathBuf,
     },
-    /// None was named, and there is none at or above the working directory.
+    /// No town was named, and there is none at or above the working directory.
     #[error(
         "no town at or above {} (no mayor/town.json); go into one, or name it with --town or GT_TOWN_ROOT",
         terminal::path(.cwd)
     )]
     NotFound {
-        /// Where the search began.
+        /// The working directory, where the search began.
         cwd: PathBuf,
     },
-    /// There is none to start from.
+    /// There is no working directory.
     #[error("the working directory cannot be found out: {0}")]
     WorkingDirectory(io::Error),
-    /// The disk could not be asked.
+    /// The disk could not be read.
     #[error("{} cannot be examined: {source}", terminal::path(.path))]
     Unreadable {
         /// The path.
@@ -80,7 +80,7 @@ pub enum RootError {
     },
 }
 
-/// Finds the town that this process means: `explicit`, or by its variables, or the one around its working directory.
+/// Finds the town for this process: `explicit`, or the one in its variables, or the one around its working directory.
 pub fn find_here(explicit: Option<&Path>) -> Result<TownPaths, RootError> {
     let cwd = std::env::current_dir().map_err(RootError::WorkingDirectory)?;
     let env = |name: &str| std::env::var(name).ok();
@@ -89,8 +89,8 @@ pub fn find_here(explicit: Option<&Path>) -> Result<TownPaths, RootError> {
 
 /// Finds the town's root, absolute and without symbolic links.
 ///
-/// `explicit` is `--town`; `env` looks a variable up; an empty variable is an unset one; `cwd` is absolute and what
-/// relative names are relative to.
+/// `explicit` is `--town`; `env` returns a variable, and an empty one counts as unset; `cwd` is absolute, and
+/// relative names are relative to it.
 pub fn find(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
@@ -100,7 +100,7 @@ pub fn find(
     find_and_say(explicit, env, cwd, disk).map(|(root, _)| root)
 }
 
-/// As [`find`], with who named it: `--town` or the variable; `None` when it is the one around `cwd`.
+/// Like [`find`]; also returns what named it: `--town` or the variable; `None` when it is the one around `cwd`.
 pub fn find_and_say(
     explicit: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
@@ -129,7 +129,7 @@ fn named(by: &'static str, path: &Path, disk: &dyn Status) -> Result<PathBuf, Ro
 }
 
 /// The nearest town above; inside a worktree the outermost, because a worktree of Gas Town's own source has a
-/// `mayor/town.json` too. Without any, the nearest directory that has a `mayor` in it.
+/// `mayor/town.json` too. Without a town, the nearest directory that contains a `mayor`.
 fn walk(cwd: &Path, disk: &dyn Status) -> Result<Option<PathBuf>, RootError> {
     let in_worktree = inside_worktree(cwd);
     let (mut town, mut fallback) = (None, None);

@@ -1,7 +1,7 @@
 //! Routes: `.beads/routes.jsonl`, which bead prefix belongs to which part of the town.
 //!
-//! One `{"prefix":"gt-","path":"gastown/mayor/rig"}` a line, as `gt rig add` writes it (Gas Town 0.2.6 to 0.3); the path
-//! `.` is the town. Like `bd`, it must not fail because of a line: blank, `#` and malformed ones are skipped.
+//! One `{"prefix":"gt-","path":"gastown/mayor/rig"}` a line, as `gt rig add` writes it (Gas Town 0.2.6 to 0.3); the
+//! path `.` is the town. Like `bd`, it must not fail because of one line: blank, `#` and malformed lines are skipped.
 
 use serde::Deserialize;
 
@@ -13,14 +13,14 @@ use crate::town::identity::{AgentName, RigName};
 pub struct Route {
     /// The prefix without its trailing `-`.
     pub prefix: String,
-    /// Where its beads live, relative to the town; `.` is the town.
+    /// The directory of its beads, relative to the town; `.` is the town.
     pub path: String,
 }
 
 /// All routes, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
-    /// The usable ones.
+    /// The valid routes.
     pub routes: Vec<Route>,
     /// The malformed lines.
     pub skipped: Vec<Malformed>,
@@ -29,14 +29,14 @@ pub struct Routes {
 /// A line that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// Where it is wrong.
+    /// The position of the error.
     pub place: Place,
-    /// What is wrong there.
+    /// The error.
     pub reason: String,
 }
 
 impl Routes {
-    /// The prefix of a rig: of the first route whose path begins with the rig's directory.
+    /// The prefix of a rig: of the first route whose path starts with the rig's directory.
     pub fn prefix(&self, rig: &RigName) -> Option<&str> {
         let of_rig = |route: &&Route| route.path.split('/').next() == Some(rig.as_str());
         self.routes.iter().find(of_rig).map(|route| route.prefix.as_str())
@@ -63,7 +63,7 @@ pub fn parse(bytes: &[u8]) -> Routes {
     parsed
 }
 
-/// One line's route, or at which column it is wrong and why.
+/// The route in a line, or the column of the error and why.
 fn route(line: &[u8]) -> Result<Route, (usize, String)> {
     #[derive(Deserialize)]
     struct Line {

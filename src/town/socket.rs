@@ -28,20 +28,20 @@ use crate::town::{
     paths::TownPaths,
 };
 
-/// The port: where the supervisor can be asked.
+/// Creates the control socket.
 #[async_trait]
 pub trait ControlListener: Send + Sync {
     /// Creates the socket of this town and replaces an existing one, unless the one created before is still in its
-    /// place. `None`: there is nothing new to serve. An error says what is in the way.
+    /// place: then `None`, as there is nothing new to serve. An error says what prevents it.
     async fn open(&self, paths: &TownPaths, before: Option<Arc<Bound>>) -> io::Result<Option<Opened>>;
 }
 
 /// A socket that was created.
 #[derive(Debug)]
 pub struct Opened {
-    /// Who connects.
+    /// Accepts the clients' connections.
     pub listener: UnixListener,
-    /// Its file; taken away when the last of it is dropped.
+    /// Its file; removed when the last clone is dropped.
     pub bound: Arc<Bound>,
 }
 
@@ -65,10 +65,10 @@ impl ControlListener for SocketListener {
     }
 }
 
-/// The longest path an address holds on every system we know of, in bytes (macOS 103, Linux 107).
+/// The longest path in a socket address on every known system, in bytes (macOS 103, Linux 107).
 const LONGEST: usize = 103;
 
-/// A path by which the socket can be reached, for as long as this is held.
+/// A path by which the socket can be reached while this is held.
 struct Reach {
     path: PathBuf,
     _directory: Option<File>,
@@ -88,7 +88,7 @@ impl Reach {
     }
 }
 
-/// The socket while it is ours.
+/// The file of a socket of ours.
 #[derive(Debug)]
 pub struct Bound {
     path: PathBuf,
@@ -101,7 +101,7 @@ fn bind(paths: &TownPaths) -> io::Result<(UnixListener, Bound)> {
     if fs::symlink_metadata(&path).is_ok_and(|data| !data.file_type().is_socket()) {
         return Err(io::Error::other("a file with this name is not a socket; remove it"));
     }
-    // Made in a directory nobody else can enter, so that it is closed to others before it can be found.
+    // Created in a directory that only we can enter, so that it is closed to others before they can find it.
     own_directory::prepare(&paths.supervisor_dir())?;
     let new = paths.supervisor_dir().join("socket.new");
     match fs::remove_file(&new) {
@@ -123,7 +123,7 @@ impl Bound {
 }
 
 impl Drop for Bound {
-    /// Takes it away, if it is still ours.
+    /// Removes the file, if it is still ours.
     fn drop(&mut self) {
         if self.is_there() {
             let _ = fs::remove_file(&self.path);
@@ -131,7 +131,7 @@ impl Drop for Bound {
     }
 }
 
-/// Takes away whatever socket is there, at the very end of the process that held the town's lock.
+/// Removes any socket of the town, at the very end of the process that held the town's lock.
 pub fn remove(paths: &TownPaths) {
     let path = paths.socket();
     let is_ours = hold::verify().is_ok();

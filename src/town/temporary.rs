@@ -1,7 +1,7 @@
-//! Temporary files: what a file of ours is written to before it takes the file's place.
+//! Temporary files: the new content of a file of ours before it replaces the file.
 //!
-//! A temporary file stands beside its file and names the process that writes it, so that one whose writer was killed is
-//! known and can be taken away. It must not know what is written.
+//! A temporary file is beside its target and names the process that writes it, so that one whose writer was killed
+//! can be recognised and removed. It must not know what is written.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
 
 use std::{
@@ -20,14 +20,14 @@ use rustix::{
 
 use super::opening;
 
-/// A name may be taken by what a killed process of the same id left.
+/// How many names to try: one may be taken by a file that a killed process of the same id left.
 const TRIES: u32 = 100;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
-/// Directories that were swept by this process.
+/// The directories that this process has cleaned.
 static CLEANED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// A temporary file; gone when it is dropped before it was installed.
+/// A temporary file; removed when it is dropped before it was installed.
 #[derive(Debug)]
 pub struct Temporary {
     file: File,
@@ -36,7 +36,7 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// An empty one, to take the place of `target`.
+    /// Creates an empty one, to replace `target`.
     pub fn beside(target: &Path, mode: u32) -> io::Result<Temporary> {
         if let Some(directory) = target.parent() {
             clean_once(directory);
@@ -60,9 +60,9 @@ impl Temporary {
         &mut self.file
     }
 
-    /// Takes the target's place.
+    /// Replaces the target.
     pub fn install(self) -> io::Result<()> {
-        // When this fails, dropping it takes it away; when it does not, there is nothing of that name.
+        // When this fails, dropping it removes the file; when it succeeds, no file of that name is left.
         fs::rename(&self.path, &self.target)
     }
 }
@@ -82,7 +82,7 @@ fn writer(name: &str) -> Option<u32> {
     (is_ours && digits(process) && digits(number)).then(|| process.parse().ok())?
 }
 
-/// Takes away what killed processes left in this directory, the first time this process asks for it.
+/// Removes the files that killed processes left in this directory, at the first call of this process.
 pub fn clean_once(directory: &Path) {
     let is_new = CLEANED.lock().insert(directory.to_owned());
     if is_new {
@@ -91,7 +91,7 @@ pub fn clean_once(directory: &Path) {
 }
 
 fn clean(directory: &Path) {
-    // What cannot be listed or removed stays: it does no harm.
+    // A file that cannot be listed or removed stays: it does no harm.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let process = entry.file_name().to_str().and_then(writer);
         let is_over = process.is_some_and(|process| process != std::process::id() && !lives(process));
@@ -139,7 +139,7 @@ mod tests {
             fs::write(town.path().join(&name), "half").unwrap();
             name
         };
-        let dead = i32::MAX; // more than the kernel gives out
+        let dead = i32::MAX; // more than the kernel assigns
         let gone = [put(format!(".state.json.{dead}-1.tmp")), put(format!(".daemon.pid.{dead}-2.tmp"))];
         let stays = [
             put(format!(".state.json.{}-9999999.tmp", std::process::id())),

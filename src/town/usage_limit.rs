@@ -1,9 +1,9 @@
 //! Usage limits: whether an agent's last screen says that its plan is used up. Pure.
 //!
-//! An agent that ends for that reason did not crash: it is tried again every `usage_limit.retry_every`. The texts of the
-//! programs that agents are made of change often, so the list can be replaced (`usage_limit.patterns`). An agent at work
-//! *talks* about limits all day; the built-in patterns therefore want the program's own sentence, at the beginning of its own
-//! last message (`place`). Nothing here may look at a screen itself.
+//! An agent that ends for that reason did not crash: it is tried again every `usage_limit.retry_every`. The texts of
+//! the programs that agents are made of change often, so the list can be replaced (`usage_limit.patterns`). A working
+//! agent *talks* about limits all day; the built-in patterns therefore require the program's own sentence, at the
+//! start of its own last message (`place`). Nothing here may read a screen itself.
 
 use std::sync::LazyLock;
 
@@ -15,10 +15,11 @@ mod place;
 
 pub use self::place::SCREEN_LINES;
 
-/// So many of the last lines that are not blank are looked at: below a limit's message stand a prompt and a footer.
+/// At most this many of the last lines that are not blank are checked: a prompt and a footer are below a limit's
+/// message.
 const LINES: usize = 20;
 
-/// What may stand before a message, behind its mark.
+/// What may precede a message, after its mark.
 const BEGIN: &str = r"^\[?(?:api error: |error: )?";
 
 /// The built-in list, each continuing [`BEGIN`]. The texts are those of the programs' releases named beside them, as
@@ -30,7 +31,7 @@ const BUILT_IN: [&str; 13] = [
     // Codex 0.23 to 0.155: "You've hit your usage limit. Upgrade to Pro (…) or try again in 2 days 17 hours", also for
     // one model; Claude Code 2.1 without a time.
     r"you've (?:hit|reached) your (?:(?:usage|session|daily|weekly|monthly|5-hour|opus|sonnet) )+limit(?: for [\w.-]+)?(?:\.|$)",
-    // Codex 0.46 to 0.155 behind what failed: "Error running remote compact task: You've hit your usage limit. …".
+    // Codex 0.46 to 0.155 after what failed: "Error running remote compact task: You've hit your usage limit. …".
     r"error running remote compact task: you've hit your usage limit",
     // Claude Code 1.0: "Claude usage limit reached. Your limit will reset at 7pm (…)", and when it only prints,
     // "Claude AI usage limit reached|1760004000".
@@ -43,8 +44,8 @@ const BUILT_IN: [&str; 13] = [
     r"credit balance is too low(?: ?[·∙•]|\.|$)",
     // Codex 0.36 and later on an API account.
     r"quota exceeded\. check your plan and billing details",
-    // Gemini CLI 0.22 to 0.29: "[API Error: You have exhausted your daily quota on this model.]", also "your capacity".
-    // While it still tries again, "Attempt 1 failed: " stands before it.
+    // Gemini CLI 0.22 to 0.29: "[API Error: You have exhausted your daily quota on this model.]", also "your
+    // capacity". While it still tries again, "Attempt 1 failed: " precedes it.
     r"(?:.*\bterminalquotaerror: )?you have exhausted your (?:daily quota|capacity) on this model",
     // Gemini CLI 0.19 to 0.23: "Usage limit reached for all Pro models.", "Usage limit reached for gemini-2.5-flash-lite."
     r"usage limit reached for (?:all [\w.-]+ models|gemini-[\w.-]+)",
@@ -58,11 +59,11 @@ const BUILT_IN: [&str; 13] = [
 ];
 
 static BUILT_IN_SET: LazyLock<RegexSet> = LazyLock::new(|| {
-    // They are constants that the tests compile; none at all would only mean that limits count as crashes.
+    // They are constants that the tests compile; without them, limits would only count as crashes.
     compile(BUILT_IN.map(|pattern| format!("{BEGIN}{pattern}"))).unwrap_or_default()
 });
 
-/// What claude says as if it were said by the agent: nobody else says just this.
+/// What claude prints as if the agent had said it: nothing else prints exactly this.
 static STAMPED: LazyLock<RegexSet> =
     LazyLock::new(|| compile([r"^claude (?:ai )?usage limit reached\|\d{10}$"]).unwrap_or_default());
 
@@ -70,13 +71,13 @@ static STAMPED: LazyLock<RegexSet> =
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{pattern:?} is not a valid regular expression: {reason}")]
 pub struct BadPattern {
-    /// As it was given.
+    /// The pattern as given.
     pub pattern: String,
     /// What is wrong with it, on one line.
     pub reason: String,
 }
 
-/// What says that a plan is used up. Cheap to clone; equal when the patterns are.
+/// The patterns that show that a plan is used up. Cheap to clone; equal when the patterns are.
 #[derive(Clone, Default)]
 pub struct UsageLimits {
     given: Option<Given>,
@@ -89,8 +90,8 @@ struct Given {
 }
 
 impl UsageLimits {
-    /// By these regular expressions (of the crate `regex`; upper and lower case are the same), or by the built-in list.
-    /// An empty list finds nothing. Refused with the first one that is no regular expression, or is too large.
+    /// Compiles these regular expressions (of the crate `regex`, case-insensitive), or the built-in list for `None`.
+    /// An empty list matches nothing. The error is the first one that is no regular expression, or is too large.
     pub fn new(patterns: Option<&[String]>) -> Result<Self, BadPattern> {
         let Some(patterns) = patterns else { return Ok(UsageLimits { given: None }) };
         for pattern in patterns {
@@ -109,11 +110,11 @@ impl UsageLimits {
         self.given.as_ref().map(|given| given.patterns.as_slice())
     }
 
-    /// The line of a screen that says so, for people. `screen` is what was last on it, oldest first.
+    /// The line of a screen that shows a usage limit, for people. `screen` has its last lines, oldest first.
     ///
-    /// A pattern is looked for in each line without its frame, and in each with the next one joined on, as messages are
-    /// wrapped. Typographic apostrophes are taken for plain ones. The built-in ones are looked for in the program's own last
-    /// message only; those that were given, in any of the last lines.
+    /// A pattern is matched against each line without its frame, and against each with the next one appended, as
+    /// messages are wrapped. Typographic apostrophes count as plain ones. The built-in patterns are matched only
+    /// against the program's own last message; given ones, against any of the last lines.
     pub fn matches(&self, screen: &[String]) -> Option<String> {
         match &self.given {
             Some(given) => anywhere(&given.set, screen),
@@ -126,7 +127,7 @@ fn anywhere(set: &RegexSet, screen: &[String]) -> Option<String> {
     let mut lines: Vec<String> =
         screen.iter().rev().map(|line| plain(line)).filter(|line| !line.is_empty()).take(LINES).collect();
     lines.reverse();
-    // A line alone says it better than two.
+    // One line alone is better than two.
     let alone = lines.iter().find(|line| set.is_match(line)).cloned();
     alone.or_else(|| lines.windows(2).map(|pair| pair.join(" ")).find(|pair| set.is_match(pair)))
 }
@@ -163,7 +164,7 @@ fn compile<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Regex
     RegexSetBuilder::new(patterns).case_insensitive(true).build()
 }
 
-/// A syntax error is told over several lines with the pattern drawn; the last says what it is.
+/// The last line of a syntax error, which names it; the lines before draw the pattern.
 fn brief(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().next_back().unwrap_or_default().trim();

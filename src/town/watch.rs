@@ -1,10 +1,10 @@
-//! Watching directories: counters that move when something in them was created, written, renamed or removed.
+//! Watching directories: counters that change when something in them was created, written, renamed or removed.
 //!
-//! There is one for the town's files, one for its event log, one for its bead databases, and one for the export that `bd` (0.47
-//! to 0.49) writes after each change of a database, which says that mail may have come. A database changes all the time, and
-//! some readers write to its log: its counter only says that comparing its files may be worth it.
-//! A hint to probe again, never the truth: the operating system may drop events, and what changed is not told. Reading a
-//! file never moves it. Not recursive; nothing polls.
+//! There is one for the town's files, one for its event log, one for its bead databases, and one for the export that
+//! `bd` (0.47 to 0.49) writes after each change of a database, which means that mail may have come. A database changes
+//! all the time, and some readers write to its log: its counter only means that comparing its files may be worthwhile. A
+//! counter is a hint to read again, never the truth: the operating system may drop events, and the counter does not say
+//! what changed. Reading a file never changes a counter. Nothing is watched recursively, and nothing polls.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that looks at the watched directories")]
 
 use std::{
@@ -27,39 +27,40 @@ use tokio::sync::watch;
 use super::{disk_task, watched::Watched};
 use crate::terminal;
 
-/// The port: reports that something in the town's directories changed.
+/// Reports that something in the town's directories changed.
 #[async_trait]
 pub trait FsWatcher: Send + Sync {
-    /// A counter that moves with each change.
+    /// A counter that changes with the town's files.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// A counter that moves with each change of the ledger, where that can be seen: mail may have come.
+    /// A counter that changes with the ledger, if that can be detected: mail may have come.
     fn ledger(&self) -> watch::Receiver<u64>;
 
-    /// A counter that moves when a bead database may have been written to.
+    /// A counter that changes when a bead database may have been written to.
     fn databases(&self) -> watch::Receiver<u64>;
 
-    /// A counter that moves with each change of the event log.
+    /// A counter that changes with the event log.
     fn events(&self) -> watch::Receiver<u64>;
 
-    /// Watches exactly these directories from now on; of those that do not exist, the nearest one above that does, so that
-    /// the counter moves when they appear. They are watched from the next call on. Returns why some cannot be watched.
+    /// Watches exactly these directories from now on. For those that do not exist, the nearest existing parent is
+    /// watched, so that the counter changes when they appear; the next call watches them. Returns why some cannot be
+    /// watched.
     async fn retarget(&self, directories: Vec<PathBuf>) -> Option<String>;
 
-    /// Whether all that should be watched was, at the last call.
+    /// Whether all directories were watched at the last call.
     fn are_complete(&self) -> bool;
 }
 
-/// The operating system's hints; without them, changes are seen at the heartbeat.
+/// The operating system's file watch; without it, changes are noticed at the heartbeat.
 pub struct SystemFsWatcher {
     watch: Result<Arc<Mutex<DirectoryWatch>>, String>,
-    /// Kept for the receivers when there is nothing to watch with: it never moves.
+    /// For receivers when there is no file watch: it never changes.
     still: watch::Sender<u64>,
     incomplete: AtomicBool,
 }
 
 impl SystemFsWatcher {
-    /// Watches nothing yet, of the town with this root.
+    /// Watches nothing yet; `town` is the town's root.
     pub fn new(town: &Path) -> Self {
         let watch = DirectoryWatch::new(town).map(|watch| Arc::new(Mutex::new(watch)));
         SystemFsWatcher {
@@ -121,7 +122,7 @@ impl SystemFsWatcher {
     }
 }
 
-/// Why directories cannot be watched. Everything still works without, only later.
+/// Why directories cannot be watched. Everything still works without that, only later.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The operating system gives no watcher.
@@ -130,14 +131,14 @@ pub enum WatchError {
     /// One directory cannot be watched.
     #[error("{} cannot be watched ({source}); changes there are noticed at the next heartbeat", terminal::path(.path))]
     Directory {
-        /// Which.
+        /// The directory.
         path: PathBuf,
         /// The operating system's reason.
         source: notify::Error,
     },
 }
 
-/// Number of checks whether a directory appeared while it was not watched.
+/// How often to check whether a directory appeared while it was not watched.
 const TRIES: usize = 4;
 
 /// A set of watched directories.
@@ -149,12 +150,12 @@ pub struct DirectoryWatch {
     town: PathBuf,
 }
 
-/// What is worth telling of.
+/// The paths whose changes are reported.
 #[derive(Debug, Default)]
 struct Interest {
-    /// Directories whose files are.
+    /// The directories whose files are reported.
     wanted: BTreeSet<PathBuf>,
-    /// Directories that are themselves, when they come or go: those and the ones on the way to them.
+    /// The directories that are reported themselves when they appear or vanish: the wanted ones and their parents.
     on_the_way: BTreeSet<PathBuf>,
 }
 
@@ -169,7 +170,7 @@ impl Interest {
     }
 }
 
-/// One for each kind of reader.
+/// The counters, one for each kind of reader.
 #[derive(Debug, Default)]
 struct Counters {
     town: watch::Sender<u64>,
@@ -179,12 +180,12 @@ struct Counters {
 }
 
 impl DirectoryWatch {
-    /// Watches nothing yet, of the town with this root.
+    /// Watches nothing yet; `town` is the town's root.
     pub fn new(town: &Path) -> Result<Self, WatchError> {
         Self::observed(town, |_| ())
     }
 
-    /// As [`new`](Self::new); `observe` sees each change before a counter moves.
+    /// Like [`new`](Self::new); `observe` gets each change before a counter changes.
     fn observed(
         town: &Path,
         observe: impl Fn(&notify::Result<Event>) + Send + 'static,
@@ -193,7 +194,7 @@ impl DirectoryWatch {
         let interest = Arc::new(Mutex::new(Interest::default()));
         let (moved, root, told) = (counters.clone(), town.to_owned(), interest.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error means that events were lost: probe again.
+            // An error means that events were lost: read again.
             let whose = event.as_ref().map_or(EVERYBODYS, |event| {
                 let interest = told.lock();
                 if is_change(event.kind) { whose(&root, &interest, event) } else { NOBODYS }
@@ -227,14 +228,14 @@ impl DirectoryWatch {
         self.counters.events.subscribe()
     }
 
-    /// Watches exactly these directories from now on. Of those that do not exist, the nearest one above in the town is
-    /// watched, so that they are told of when they appear; the next call finds them. Those that cannot be watched are
-    /// returned.
+    /// Watches exactly these directories from now on. For those that do not exist, the nearest existing parent in the
+    /// town is watched, so that their appearance is reported; the next call finds them. Returns those that cannot be
+    /// watched.
     pub fn retarget(&mut self, directories: &[PathBuf]) -> Vec<WatchError> {
         let interest = Interest::in_these(&self.town, directories);
         let before = std::mem::replace(&mut *self.interest.lock(), interest);
         let mut failed = Vec::new();
-        // What appears while the one above it is not watched yet is told by nobody.
+        // A directory that appears while its parent is not watched yet is not reported.
         for _ in 0..TRIES {
             let targets = self.targets(directories);
             let (appeared, cannot) = self.watched.exactly(&targets);
@@ -251,7 +252,7 @@ impl DirectoryWatch {
         failed
     }
 
-    /// What is to be watched for these directories.
+    /// The paths to watch for these directories.
     fn targets(&self, directories: &[PathBuf]) -> BTreeMap<PathBuf, Identity> {
         let nearest = |path: &PathBuf| {
             let mut above = path.ancestors();
@@ -281,7 +282,7 @@ impl Counters {
     }
 }
 
-/// Whose files an event is about.
+/// The kinds of files that an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Whose {
     town: bool,
@@ -323,12 +324,12 @@ fn whose_file(town: &Path, path: &Path) -> Whose {
     let in_towns = in_beads && directory.and_then(Path::parent) == Some(town);
     match name {
         Some("beads.db" | "beads.db-wal") if in_beads => Whose { databases: true, ..NOBODYS },
-        // Mail and routes are kept with the town's beads.
+        // Mail and routes are stored with the town's beads.
         Some("issues.jsonl") if in_towns => Whose { ledger: true, ..NOBODYS },
         Some("routes.jsonl") if in_towns => TOWNS,
         _ if in_beads => NOBODYS,
         Some(".events.jsonl") if directory == Some(town) => Whose { events: true, ..NOBODYS },
-        // Of what else is in the root, where agents work too, only an emergency stop says how the town is to be treated.
+        // Agents work in the root too, so of its other files only an emergency stop counts.
         Some(name) if directory == Some(town) && name != "ESTOP" && !name.starts_with("ESTOP.") => NOBODYS,
         _ => TOWNS,
     }
@@ -338,10 +339,10 @@ fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(_))
 }
 
-/// Device, inode and, because inodes are used again, when it was made.
+/// Device, inode and, because inodes are reused, the time of creation.
 type Identity = (u64, u64, Option<SystemTime>);
 
-/// Which directory this is; `None` for what is none.
+/// The identity of a directory; `None` when the path is none.
 fn identity(path: &Path) -> Option<Identity> {
     let data = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
     Some((data.dev(), data.ino(), data.created().ok()))
@@ -372,7 +373,7 @@ mod tests {
             Told { watch: watch.unwrap(), paths }
         }
 
-        /// What was reported until a change of `path` was.
+        /// The changes reported until a change of `path` was.
         async fn until(&mut self, path: &Path) -> Vec<PathBuf> {
             let mut before = Vec::new();
             let wait = async {
@@ -521,7 +522,7 @@ mod tests {
             assert!(!before.contains(&root.join("other")), "{before:?}");
             changes.mark_unchanged();
             assert!(told.watch.retarget(&wanted).is_empty());
-            // It is there, and filled, before anybody probes again.
+            // It exists and is filled before anything reads again.
             fs::create_dir(directory).unwrap();
             fs::write(directory.join("file"), "1").unwrap();
             told.until(directory).await;
@@ -531,7 +532,7 @@ mod tests {
             fs::write(directory.join("later"), "1").unwrap();
             told.until(&directory.join("later")).await;
         }
-        // The whole way is removed, and made again.
+        // The whole path is removed, and created again.
         fs::remove_dir_all(root.join(".runtime")).unwrap();
         told.until(&root.join(".runtime/deacon")).await;
         assert!(told.watch.retarget(&wanted).is_empty());

@@ -1,4 +1,4 @@
-//! Watched: the watched paths, each identified by the file or directory that is there now.
+//! Watched: the watched paths, each identified by its current file or directory.
 //!
 //! A replaced file or directory is a different one, and must be watched anew. It must not know what changes mean.
 
@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-/// A watcher and what it watches; `I` says what stands at a path.
+/// A watcher and its paths; `I` identifies what is at a path.
 #[derive(Debug)]
 pub struct Watched<I> {
     watcher: RecommendedWatcher,
@@ -19,8 +19,8 @@ impl<I: PartialEq + Clone> Watched<I> {
         Watched { watcher, paths: BTreeMap::new() }
     }
 
-    /// Watches exactly these from now on. Returns those that were not watched before, or were something else; and those that
-    /// cannot be watched, with why.
+    /// Watches exactly these from now on. Returns those that were not watched before, or whose identity changed; and
+    /// those that cannot be watched, with the reason.
     pub fn exactly(
         &mut self,
         wanted: &BTreeMap<PathBuf, I>,
@@ -29,7 +29,7 @@ impl<I: PartialEq + Clone> Watched<I> {
         self.paths.retain(|path, old| {
             let stays = wanted.get(path) == Some(old);
             if !stays {
-                // Fails when it is gone, and its watch with it.
+                // Fails when the path is gone, and its watch with it.
                 let _ = watcher.unwatch(path);
             }
             stays

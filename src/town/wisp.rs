@@ -1,8 +1,8 @@
-//! Wisp: `.beads-wisp/config/<rig>.json`, in which `gt rig park` notes that a rig is not to be worked in.
+//! Wisp: `.beads-wisp/config/<rig>.json`, in which `gt rig park` notes that a rig is out of operation.
 //!
-//! `{"rig":…,"values":{…},"blocked":[…]}` as Gas Town 0.2.6 to 0.3 writes it; a key in `blocked` reads as unset. This file
-//! is one half of whether a rig is operational (labels, emergency stops and the shutdown lock are others'); what it says
-//! is unknown when it cannot be read, whatever it said before.
+//! `{"rig":…,"values":{…},"blocked":[…]}` as Gas Town 0.2.6 to 0.3 writes it; a key in `blocked` counts as unset.
+//! This file is one part of whether a rig is operational; labels, emergency stops and the shutdown lock are read
+//! elsewhere. A file that cannot be read is unknown, whatever it said before.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::reading::{self, FileProblem, Reading};
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WispConfig {
-    /// `values.status`, unless blocked: `parked`, `docked`, or something that means nothing here.
+    /// `values.status`, unless blocked: `parked`, `docked`, or another word, which means nothing here.
     pub status: Option<String>,
     /// Whether `auto_restart` is in `blocked`.
     pub auto_restart_blocked: bool,
@@ -22,15 +22,15 @@ pub struct WispConfig {
     pub auto_restart: Option<bool>,
 }
 
-/// Whether a rig may be worked in, as far as this file knows.
+/// Whether a rig is operational, as far as this file shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Operational {
-    /// Yes.
+    /// It is.
     Yes,
-    /// No, for this reason.
+    /// It is not, for this reason.
     No(Closed),
-    /// It could not be found out.
+    /// It could not be found out, and why.
     Unknown(String),
 }
 
@@ -58,7 +58,7 @@ impl Closed {
         }
     }
 
-    /// What `status` of the file, or the label `status:…` of the rig's bead, means.
+    /// The meaning of `status` in the file, or of the label `status:…` on the rig's bead.
     pub fn by_status(status: &str) -> Option<Self> {
         match status {
             "parked" => Some(Closed::Parked),
@@ -110,7 +110,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<WispConfig, FileProblem> {
     })
 }
 
-/// Whether the rig may be worked in. A missing file means yes.
+/// Whether the rig is operational. A missing file means yes.
 pub fn operational(wisp: &Reading<WispConfig>) -> Operational {
     let config = match wisp {
         Reading::Missing => return Operational::Yes,
@@ -125,8 +125,8 @@ pub fn operational(wisp: &Reading<WispConfig>) -> Operational {
     }
 }
 
-/// The warning that belongs to a missing file, in the words of the original; to be told once. `ever_parked`: whether `gt` has
-/// parked a rig of this town before, any of them.
+/// The warning for a missing file, in the words of the original daemon; to be reported once. `ever_parked`: whether
+/// `gt` has parked any rig of this town before.
 pub fn warning(wisp: &Reading<WispConfig>, rig: &str, ever_parked: bool) -> Option<String> {
     (ever_parked && matches!(wisp, Reading::Missing))
         .then(|| format!("no wisp config for {rig} - parked state may have been lost"))

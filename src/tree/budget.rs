@@ -1,22 +1,22 @@
 //! The restart budget of an actor: how often it may crash before it is suspended, and for how long.
 //!
-//! OTP's restart intensity, with one difference: an actor that exceeds its budget does not take its supervisor down. It is
-//! suspended and reported, and the rest of the town continues. It is tried again soon, because its agents are not supervised
-//! meanwhile, and later and later while it keeps crashing. A significant child is not suspended: its supervisor fails instead.
-//! Pure arithmetic.
+//! OTP's restart intensity, with one difference: an actor that exceeds its budget does not take its supervisor down.
+//! It is suspended and reported, and the rest of the town continues. It is tried again soon, because its agents are
+//! not supervised meanwhile, and after growing delays while it keeps crashing. A significant child is not suspended:
+//! its supervisor fails instead. Pure arithmetic.
 
 use std::time::Duration;
 
-/// How many restarts within how long.
+/// How many restarts are allowed in which window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Restarts that are allowed within `window`.
+    /// The number of restarts allowed within `window`.
     pub restarts: usize,
     /// The window, on the monotonic clock.
     pub window: Duration,
-    /// How long an actor is suspended that used its budget up for the first time; twice as long each time after that.
+    /// How long an actor is suspended when it exhausts its budget for the first time; doubled each time after that.
     pub suspend_for: Duration,
-    /// The longest it is suspended. One that did not crash for so long begins anew.
+    /// The longest suspension. An actor that did not crash for this long starts with a clean history.
     pub longest: Duration,
 }
 
@@ -51,7 +51,7 @@ pub enum Verdict {
 }
 
 impl Crashes {
-    /// One more, at `now`; the restart that follows is noted.
+    /// Records a crash at `now`, and the restart that follows.
     pub fn crashed(&mut self, now: Duration, budget: Budget) -> Verdict {
         self.restarts.retain(|restart| *restart + budget.window > now);
         if self.last + budget.longest <= now {
@@ -70,7 +70,7 @@ impl Crashes {
         Verdict::Restart
     }
 
-    /// Whether a crash at `now` would be answered with a restart.
+    /// Whether a crash at `now` would lead to a restart.
     pub fn allow_another(&self, now: Duration, budget: Budget) -> bool {
         self.restarts.iter().filter(|restart| **restart + budget.window > now).count() < budget.restarts
     }

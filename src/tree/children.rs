@@ -1,8 +1,8 @@
-//! Children: one-for-one supervision, used by every actor that has others under it.
+//! Children: one-for-one supervision, used by every actor that supervises others.
 //!
-//! Starts a child by its [`ChildSpec`], restarts it alone when it crashes, suspends it when that happens too often, and stops
-//! all in reverse order of their start. One child's trouble must not reach another, but for what a significant one takes
-//! with it. An actor's crash says nothing about agents: nothing here may start, end or touch one.
+//! It starts a child by its [`ChildSpec`], restarts it alone when it crashes, suspends it when that happens too
+//! often, and stops all in reverse order of their start. A child's crash must not affect another, unless the child is
+//! significant. An actor's crash says nothing about agents: nothing here may start, end or touch one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,12 +21,12 @@ use crate::{
     town::identity::Identity,
 };
 
-/// What the children of a supervisor send it; it hands this to [`Children::handle`].
+/// The events of a supervisor's children; the supervisor passes them to [`Children::handle`].
 #[derive(Debug)]
 pub enum ChildEvent {
-    /// From a timer: the time for which this child is suspended is over.
+    /// From a timer: the suspension of this child is over.
     TryAgain(String),
-    /// From a task: the last incarnation of a child that was stopped is gone.
+    /// From a task: the last incarnation of a stopped child has ended.
     Gone(String),
 }
 
@@ -39,7 +39,7 @@ pub struct Children {
     grace: Duration,
     /// In order of their first start.
     children: Vec<Child>,
-    /// Those that were stopped and are not gone yet, each with the one that is started after it.
+    /// Those that were stopped and have not ended yet, each with the child that is started after it.
     ending: BTreeMap<String, Option<ChildSpec>>,
     work: Work<ChildEvent>,
 }
@@ -54,14 +54,15 @@ struct Child {
 }
 
 impl Children {
-    /// No children yet of this supervisor, which may take `grace` to stop.
+    /// A supervisor's children, none yet; they may take `grace` to stop.
     pub fn new(deps: Arc<Deps>, supervisor: ActorCell, grace: Duration, events: ReplyTo<ChildEvent>) -> Self {
         let work = Work::new(events);
         Children { deps, supervisor, grace, children: Vec::new(), ending: BTreeMap::new(), work }
     }
 
-    /// Starts a child, unless it is there, running or suspended. While one of this name is still ending it waits: no agent
-    /// ever has two actors. Returns whether it runs now and did not before; an error ends the supervisor.
+    /// Starts a child, unless it exists, running or suspended. While one of this name is still ending, the new one
+    /// waits: no agent ever has two actors. Returns whether it runs now and did not before; an error ends the
+    /// supervisor.
     pub async fn start(&mut self, spec: ChildSpec) -> Result<bool, ActorProcessingErr> {
         if let Some(next) = self.ending.get_mut(&spec.name) {
             *next = Some(spec);
@@ -75,7 +76,7 @@ impl Children {
         self.spawn(self.children.len() - 1).await
     }
 
-    /// Restarts the child that ended, if one did and may. Returns whether it runs again.
+    /// Restarts the child that ended, if it is one and may be restarted. Returns whether it runs again.
     pub async fn ended(&mut self, event: SupervisionEvent) -> Result<bool, ActorProcessingErr> {
         let (actor, why) = match event {
             SupervisionEvent::ActorTerminated(actor, _, why) => {
@@ -121,7 +122,7 @@ impl Children {
                     child.running = Some(address);
                     return Ok(true);
                 }
-                // One that ends before it runs has crashed, and nobody else has.
+                // A child that ends before it runs has crashed, and only that child.
                 Err(error) if self.may_restart(at, &error.to_string())? => {}
                 Err(_) => return Ok(false),
             }
@@ -154,7 +155,7 @@ impl Children {
         }
     }
 
-    /// Forgets a child and has it stopped; nothing waits for that.
+    /// Removes a child and stops it; nothing waits for that.
     pub fn stop(&mut self, name: &str) {
         if let Some(next) = self.ending.get_mut(name) {
             *next = None;
@@ -179,7 +180,7 @@ impl Children {
         }
     }
 
-    /// Stops all of them, the one that was started last first.
+    /// Stops all of them, in reverse order of their start.
     pub async fn stop_all(&mut self) {
         let running = std::mem::take(&mut self.children).into_iter().rev().filter_map(|child| child.running);
         stop_in_order(running.map(|actor| actor.cell).collect(), self.grace).await;
@@ -197,7 +198,7 @@ impl Children {
 
     /// Sends a message of its own to a child. Returns whether it runs.
     pub fn cast<M: Message>(&self, name: &str, message: M) -> bool {
-        // One to an actor that just crashed is lost; its successor observes first.
+        // A message to an actor that just crashed is lost; its successor observes first.
         let sent = self.running(name).map(|actor| actor.cell.send_message(message));
         debug_assert!(
             !matches!(sent, Some(Err(MessagingErr::InvalidActorType))),
@@ -206,12 +207,12 @@ impl Children {
         sent.is_some()
     }
 
-    /// Sends this to one child. Returns whether it runs.
+    /// Sends a broadcast to one child. Returns whether it runs.
     pub fn send(&self, name: &str, message: Broadcast) -> bool {
         self.running(name).map(|actor| actor.send(message)).is_some()
     }
 
-    /// Sends this to all that are not actors of agents: those hear it from the directory.
+    /// Sends a broadcast to all except the actors of agents: the directory sends it to those.
     pub fn broadcast(&self, message: &Broadcast) {
         for child in self.children.iter().filter(|child| child.spec.agent.is_none()) {
             if let Some(actor) = &child.running {
@@ -220,7 +221,7 @@ impl Children {
         }
     }
 
-    /// The names of those that answer heartbeats, of the ones that run and of those that do not.
+    /// The names of the children that answer heartbeats: those that run, and those that do not.
     pub fn parts(&self) -> (Vec<String>, Vec<String>) {
         let parts = self.children.iter().filter(|child| child.spec.answers_heartbeats);
         let (running, missed): (Vec<&Child>, Vec<&Child>) = parts.partition(|child| child.running.is_some());
@@ -228,7 +229,7 @@ impl Children {
         (names(running), names(missed))
     }
 
-    /// How each of them is, in order of their start.
+    /// The status of each, in order of their start.
     pub fn report(&self) -> Vec<ActorReport> {
         let report = |child: &Child| ActorReport {
             name: child.spec.name.clone(),
@@ -245,7 +246,8 @@ impl Children {
     }
 }
 
-/// Stops actors one after the other: ask, wait. What is not gone after `grace` is killed, which takes effect at once, or nearly.
+/// Stops actors one after the other: request, wait. An actor that has not ended after `grace` is killed, which takes
+/// effect almost at once.
 async fn stop_in_order(cells: Vec<ActorCell>, grace: Duration) {
     let mut left = cells.iter();
     let in_order = async {

@@ -1,6 +1,6 @@
-//! Housekeeping: the files that tell others about this process, kept as they must be — state, PID and restart state.
+//! Housekeeping: keeps the files that show this process to other programs up to date: state, PID and restart state.
 //!
-//! A disk that is full or a directory that is gone is reported once and retried; nothing stops because of it.
+//! A full disk or a missing directory is reported once and retried; nothing stops because of it.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,12 +20,12 @@ use crate::{
     town::daemon_state::DaemonState,
 };
 
-/// Debounce before histories are saved,
+/// The debounce before histories are saved,
 const HISTORIES_SETTLE: Duration = Duration::from_secs(2);
 /// and the cool-down after a save, as a multiple of its duration.
 const HISTORIES_REST: u32 = 100;
 
-/// What stays the same about this process while it runs.
+/// Facts about this process that do not change while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     /// Its id.
@@ -52,7 +52,7 @@ pub async fn write_state(
     write(deps, deps.paths.state(), state).await;
 }
 
-/// Rewrites the PID file when it was deleted or does not name us; we hold the lock, so it is ours.
+/// Rewrites the PID file when it was deleted or does not name us; we hold the lock, so the file is ours.
 pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     let path = deps.paths.pid_file();
     let ours = pid.to_string();
@@ -68,7 +68,7 @@ pub async fn keep_pid_file(deps: &Deps, pid: u32) {
     }
 }
 
-/// Writes what is known of the agents whenever that changes. Never ends by itself.
+/// Writes the agents' records whenever they change. Never returns.
 pub async fn keep_records(deps: &Deps) {
     let mut changed = deps.records.changed();
     while changed.changed().await.is_ok() {
@@ -76,10 +76,10 @@ pub async fn keep_records(deps: &Deps) {
     }
 }
 
-/// Writes the agents' histories some time after one changed, whatever changes meanwhile. Never ends by itself.
+/// Writes the agents' histories a fixed time after one changed, whatever changes meanwhile. Never returns.
 pub async fn keep_histories(deps: &Deps) {
     let mut changed = deps.histories.changed();
-    // What changed under a root that crashed.
+    // Changes from before a crash of the root.
     if deps.histories.is_unsaved() {
         changed.mark_changed();
     }
@@ -87,9 +87,9 @@ pub async fn keep_histories(deps: &Deps) {
         tokio::time::sleep(HISTORIES_SETTLE).await;
         changed.mark_unchanged();
         let began = deps.now();
-        // That it cannot be written was reported, and is retried.
+        // `save` reports and retries a failure.
         let _ = deps.histories.save(deps).await;
-        // A slow disk, or a long history, is not written all the time.
+        // A slow disk, or a long history, must not lead to constant writing.
         tokio::time::sleep(deps.now().since(began) * HISTORIES_REST).await;
     }
 }
@@ -97,7 +97,7 @@ pub async fn keep_histories(deps: &Deps) {
 /// Saves the agents' histories a last time, at an orderly stop.
 pub async fn close_histories(deps: &Deps) {
     deps.histories.supervisor_stops(deps.now().wall);
-    // That it cannot be written was reported.
+    // `save` reports a failure.
     let _ = deps.histories.save(deps).await;
 }
 
@@ -107,7 +107,7 @@ impl Content for DaemonState {
     }
 }
 
-/// Whether it could be written; that it could not is reported once, and retried.
+/// Returns whether it could be written; a failure is reported once, and retried.
 async fn write(deps: &Deps, path: PathBuf, content: impl Content + 'static) -> bool {
     let key = write_key(deps, &path);
     let write = Write { path, mode: 0o644, key, content: Arc::new(content) };
@@ -118,14 +118,14 @@ fn write_key(deps: &Deps, path: &Path) -> String {
     format!("write/{}", terminal::path(deps.paths.shown(path)))
 }
 
-/// Before the first retry of what could not be written; doubled for each that fails.
+/// The delay before the first retry of a failed write; doubled for each that fails.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// Retries files and events that could not be written for as long as that lasts. Never ends by itself.
+/// Retries failed writes of files and events while there are any. Never returns.
 pub async fn keep_writing(ports: &Ports) {
     let mut failed = ports.writes.failures();
-    // What failed under an earlier caller.
+    // Failures under an earlier caller.
     failed.mark_changed();
     while failed.changed().await.is_ok() {
         let mut pause = FIRST_RETRY;

@@ -1,8 +1,8 @@
 //! The tree: the root supervisor, the heartbeat, one-for-one restarts and the ordered shutdown of the actors.
 //!
 //! Two kinds of supervision, never confused: actors are tasks of this process and are restarted here when they crash;
-//! agents are processes in tmux sessions and are the owners' business. An actor's crash never starts, ends or doubles an
-//! agent.
+//! agents are processes in tmux sessions, and their owners supervise them. An actor's crash never starts, ends or
+//! doubles an agent.
 
 pub mod budget;
 pub mod children;

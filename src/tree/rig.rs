@@ -1,7 +1,7 @@
 //! The rig supervisor: supervises a rig's actors, restarts one that crashes, and passes on messages from the root.
 //!
-//! It owns no agent: each has an actor of its own. The actors of polecats follow their directories; a crew member's is created on
-//! its first request. Anything else a rig gets becomes one of its children here.
+//! It owns no agent: each has an actor of its own. A polecat has an actor while its directory exists; a crew member
+//! gets one on its first request. Any other actor of a rig becomes a child here.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -33,28 +33,28 @@ use crate::{
     },
 };
 
-/// What a rig supervisor hears.
+/// What a rig supervisor receives.
 #[derive(Debug)]
 pub enum RigMsg {
     /// From the root.
     Broadcast(Broadcast),
     /// From its census.
     SnapshotRead(Arc<AgentSnapshot>),
-    /// From polecat health: who there is, by the directories.
+    /// From polecat health: the rig's polecats and crew, by the directories.
     Listed(Roster),
-    /// From the actor of a polecat that is not listed any more: no work is in progress there.
+    /// From the actor of a polecat that is not listed any more: no action is in progress there.
     Idle(AgentName),
     /// From its children.
     Child(ChildEvent),
-    /// From anybody: who is under you?
+    /// A request for the status of its children.
     Status(RpcReplyPort<Vec<ActorReport>>),
 }
 
-/// The actor.
+/// The supervisor of one rig.
 #[derive(Debug)]
 pub struct RigSupervisor;
 
-/// The name of a rig's supervisor.
+/// The name of a rig's supervisor as an actor.
 pub fn name(rig: &RigName) -> String {
     format!("rig {rig}")
 }
@@ -68,15 +68,15 @@ pub fn child(deps: &Arc<Deps>, plan: &RigPlan, answers: &ReportTo) -> ChildSpec 
     ChildSpec { answers_heartbeats: true, ..child }
 }
 
-/// Its state.
+/// The state of a [`RigSupervisor`].
 pub struct RigState {
     deps: Arc<Deps>,
     plan: RigPlan,
     answers: ReportTo,
     children: Children,
-    /// Crew whose session names are claimed.
+    /// Crew members whose session names are claimed.
     crew: BTreeSet<Identity>,
-    /// Taken by the audits of polecats, one after the other.
+    /// The turn that the audits of polecats take, one after the other.
     audit_turn: Arc<Semaphore>,
     post: ReplyTo<RigMsg>,
 }
@@ -192,7 +192,7 @@ impl RigState {
         self.of_rig(actor::child(&self.deps, agent, &self.answers(), role))
     }
 
-    /// What is wrong with it is a problem of the rig, and of the polecat that it keeps, and goes with that.
+    /// Adds the rig's key to the child's problem, so that it disappears with the rig or the polecat.
     fn of_rig(&self, child: ChildSpec) -> ChildSpec {
         let rig = &self.plan.name;
         let problem = match (&child.agent, child.name.split_once('/')) {
@@ -202,8 +202,8 @@ impl RigState {
         ChildSpec { problem, ..child }
     }
 
-    /// Those that no listing need show: crew members, who get an actor only on request, polecats whose directory is gone, and
-    /// all that a predecessor of this supervisor kept.
+    /// The agents that no listing shows: crew members (which get an actor only on request), polecats whose directory
+    /// is gone, and all agents of a predecessor of this supervisor.
     fn asked_for(&self) -> Vec<ChildSpec> {
         let (requests, holds) = (self.deps.requests.waiting(), self.deps.records.held());
         let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
@@ -212,7 +212,7 @@ impl RigState {
         all.filter(|it| it.rig() == Some(&self.plan.name)).map(|identity| self.agent(identity)).collect()
     }
 
-    /// Reports go to the root, but for what concerns this rig alone.
+    /// Sends reports to the root, except those that concern this rig alone.
     fn answers(&self) -> ReportTo {
         let (answers, post) = (self.answers.clone(), self.post.clone());
         Arc::new(move |report| match report {
@@ -221,7 +221,7 @@ impl RigState {
         })
     }
 
-    /// New polecats get an actor; those that vanished lose it once no work is in progress there.
+    /// Gives new polecats an actor, and removes the actors of those that vanished once no action is in progress there.
     async fn listed(&mut self, roster: Roster) -> Result<(), ActorProcessingErr> {
         self.claim_crew(roster.crew);
         let there: BTreeSet<AgentName> = roster.polecats.into_iter().collect();
@@ -273,7 +273,7 @@ impl RigState {
         identity.session(self.deps.settings().tmux.naming, &self.plan.prefix)
     }
 
-    /// A polecat is no more, and nothing is remembered of it but its history; unless a request came meanwhile.
+    /// Removes a polecat that no longer exists, with everything except its history; unless a request came meanwhile.
     fn let_go(&mut self, name: AgentName) {
         let identity = self.polecat(&name);
         if self.deps.requests.next(&identity).is_some() {
@@ -288,7 +288,7 @@ impl RigState {
         deps.records.forget(&identity);
     }
 
-    /// Polecat health answers for itself, as each agent does.
+    /// Passes on a heartbeat. Polecat health answers for itself, as each agent does.
     fn heartbeat(&self, beat: &Beat) {
         let (delegated, missed) = self.children.parts();
         let part = name(&self.plan.name);
@@ -296,13 +296,13 @@ impl RigState {
         self.children.broadcast(&Broadcast::Heartbeat(beat.clone()));
     }
 
-    /// Sends this to all in the rig.
+    /// Sends a broadcast to all actors of the rig.
     fn broadcast(&self, broadcast: &Broadcast) {
         self.children.broadcast(broadcast);
         self.deps.directory.broadcast(broadcast, |identity| identity.rig() == Some(&self.plan.name));
     }
 
-    /// Keeps what was read, and passes it on to everybody; a label that was set or taken away changes what they may do.
+    /// Stores a snapshot and passes it on; a changed label changes what is allowed.
     fn snapshot_read(&self, snapshot: Arc<AgentSnapshot>) {
         let relabelled = self.deps.keep_snapshot(snapshot.clone());
         self.broadcast(&Broadcast::SnapshotRead(snapshot));

@@ -1,7 +1,7 @@
 //! Which rigs are supervised: those of `mayor/rigs.json` whose agents have sessions of their own.
 //!
-//! tmux turns `.` into `_`, so `a.b` and `a_b` would share a session; then neither is supervised and both are reported,
-//! as one of them would sooner or later be taken for the other.
+//! tmux turns `.` into `_`, so `a.b` and `a_b` would share a session; then neither is supervised and both are
+//! reported, because one would be mistaken for the other.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::town::{
     settings::Naming,
 };
 
-/// The rigs to supervise, and for each one left out the key of a problem and its text.
+/// The rigs to supervise, and for each rig left out the key and text of a problem.
 pub fn plan(rigs: &Rigs, routes: &Routes, naming: Naming) -> (Vec<RigPlan>, Vec<(String, String)>) {
     let mut problems: Vec<(String, String)> = rigs
         .refused

@@ -1,7 +1,7 @@
 //! The root: owns the tree of actors, runs the heartbeat, and passes messages between the parts.
 //!
-//! It restarts an actor that crashes, suspends one that crashes too often, follows the town as rigs come and go, and stops
-//! everything in order. It owns no agent and decides nothing about one.
+//! It restarts an actor that crashes, suspends one that crashes too often, adds and removes rigs as the town changes,
+//! and stops everything in order. It owns no agent and decides nothing about one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -51,14 +51,14 @@ mod supervised;
 
 /// How often to check whether the PID file was deleted.
 const PID_CHECK: Duration = Duration::from_secs(10);
-/// A burst of file changes is one reading.
+/// File changes within this time cause one reading.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A burst of changes of the ledger is one reading of the mail,
+/// Changes of the ledger within this time cause one reading of the mail,
 const MAIL_SETTLE: Duration = Duration::from_secs(1);
-/// and the next follows after so long at the earliest: an inbox is read by a program that may take its time.
+/// and the next follows after this long at the earliest: the program that reads the inbox may be slow.
 const MAIL_PAUSE: Duration = Duration::from_secs(9);
 
-/// What the root hears.
+/// What the root receives.
 #[derive(Debug)]
 pub enum RootMsg {
     /// From the process: SIGHUP — read the settings again.
@@ -67,9 +67,9 @@ pub enum RootMsg {
     RereadRestartState,
     /// From the process: SIGUSR1, scan everything now.
     HeartbeatNow,
-    /// From the control socket: begin a heartbeat now.
+    /// From the control socket: start a heartbeat now.
     BeatNow,
-    /// From the control socket: whatever keeps this agent, or all, from being started at once is over.
+    /// From the control socket: clear what delays the start of this agent, or of all.
     ClearBackoff(Option<Identity>),
     /// From its timer; one of an earlier generation does nothing.
     HeartbeatDue(u64),
@@ -77,17 +77,17 @@ pub enum RootMsg {
     ScanIsLate(u64),
     /// From its task: a scan for this heartbeat, made without the session watch.
     Scanned(u64, Arc<Scan>),
-    /// From its timer: this heartbeat has taken long enough.
+    /// From its timer: the deadline of this heartbeat has passed.
     Deadline(u64),
-    /// From the file watch, once it has settled.
+    /// From the file watch, after the debounce.
     TownMayHaveChanged,
     /// From the file watch: the ledger changed, there may be mail. From the control socket: read the inbox.
     MailMayHaveCome,
-    /// From its reading task; nothing when that panicked.
+    /// From its reading task; `None` when that panicked.
     TownRead(Option<Box<TownReading>>),
-    /// From its task: `daemon/restart_state.json`, or nothing when it could not be read.
+    /// From its task: whether `daemon/restart_state.json` could be read.
     RestartStateRead(bool),
-    /// From its task: the role beads were read, as far as they could be.
+    /// From its task: the role beads were read, as far as possible.
     RoleBeadsRead,
     /// From the session watch.
     Watched(Seen),
@@ -97,23 +97,23 @@ pub enum RootMsg {
     Child(ChildEvent),
     /// From its timer.
     PidCheckDue,
-    /// From anybody: how are you, and who is under you?
+    /// A request for its status.
     Status(RpcReplyPort<RootSnapshot>),
 }
 
-/// What a probe shows.
+/// The root's part of the status.
 #[derive(Debug)]
 pub struct RootSnapshot {
     /// The supervisor's heartbeat.
     pub heartbeat: HeartbeatReport,
-    /// What the heartbeat under way waits for.
+    /// The parts that the heartbeat in progress waits for.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests read it"))]
     pub waiting_for: Vec<String>,
     /// Which settings are in force.
     pub settings: SettingsState,
     /// Its children.
     pub actors: Vec<ActorReport>,
-    /// The agents that are supervised, each as unknown.
+    /// The supervised agents, each with the state unknown.
     pub supervised: Vec<AgentStatus>,
 }
 
@@ -122,24 +122,24 @@ pub struct RootSnapshot {
 pub struct RootPlan {
     /// The ports and registers.
     pub deps: Arc<Deps>,
-    /// The actor that answers on the control socket, given the root that it asks.
+    /// Creates the actor that answers on the control socket, given the root.
     pub control: Arc<dyn Fn(ActorRef<RootMsg>) -> ChildSpec + Send + Sync>,
-    /// Where new settings are put in force.
+    /// The sender of the settings in force.
     pub settings: Arc<watch::Sender<Arc<Settings>>>,
     /// Reports changes of the town's files.
     pub fs_watcher: Arc<dyn FsWatcher>,
     /// This process.
     pub process: Process,
-    /// Whether the root may fail when what everything depends on crashes too often: then it is made again, with everything
-    /// under it. Otherwise that is suspended like any other.
+    /// Whether the root may fail when a significant child crashes too often: then it is created again, with
+    /// everything under it. Otherwise that child is suspended like any other.
     pub may_fail: bool,
 }
 
-/// The actor.
+/// The root actor.
 #[derive(Debug)]
 pub struct Root;
 
-/// Its state.
+/// The state of the [`Root`].
 pub struct RootState {
     plan: RootPlan,
     children: Children,
@@ -147,14 +147,14 @@ pub struct RootState {
     town: Town,
     heartbeat: Heartbeat,
     timer: Timer,
-    /// Of the heartbeat under way: for its scan, and for all of it.
+    /// The timer of the heartbeat's scan; the one for the whole heartbeat follows.
     scan_timer: Timer,
     deadline: Timer,
     deacon_held: bool,
-    /// The town is being read, for this heartbeat if for one; and whether it is to be read once more after that.
+    /// The reading of the town in progress: the heartbeat it is for, if any. Then whether it is to be read once more.
     reading: Option<Option<u64>>,
     read_again: Option<Option<u64>>,
-    /// `bd` is being asked for the role beads.
+    /// Whether a task is reading the role beads.
     reading_role_beads: bool,
     work: Work<RootMsg>,
     post: ReplyTo<RootMsg>,
@@ -212,7 +212,7 @@ impl Actor for Root {
             RootMsg::HeartbeatNow => {
                 state.hint_scan();
                 state.children.broadcast(&Broadcast::ReadMail);
-                // What was left alone for a reason is looked at again too.
+                // Probes what was left alone for a reason, too.
                 state.read_town(None);
             }
             RootMsg::HeartbeatDue(generation) if state.timer.is_latest(generation) => state.begin_heartbeat(),
@@ -265,7 +265,7 @@ impl Actor for Root {
                 housekeeping::close_histories(deps),
             )
         };
-        // A disk that hangs is the last resort's business.
+        // The last resort handles a disk that hangs.
         let _ = tokio::time::timeout(stopping::FILES, farewell).await;
         Ok(())
     }
@@ -288,12 +288,12 @@ impl RootState {
         ]
     }
 
-    /// The mayor's, once requested.
+    /// The mayor's actor, created on request.
     fn mayor(&self) -> ChildSpec {
         agent::child(&self.plan.deps, (Identity::Mayor, ""), &self.answers(), || Box::new(Plain))
     }
 
-    /// That of a rig.
+    /// The supervisor of a rig.
     fn rig(&self, plan: &RigPlan) -> ChildSpec {
         rig::child(&self.plan.deps, plan, &self.answers())
     }
@@ -306,7 +306,8 @@ impl RootState {
         Ok(())
     }
 
-    /// A successor observes first, so the next scan comes at once; and it gets the messages sent before it was there.
+    /// A new actor observes first, so the next scan comes at once; and it gets the messages that were sent before it
+    /// existed.
     fn welcome(&self) {
         self.hint_scan();
         self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(self.deacon_held));
@@ -356,7 +357,7 @@ impl RootState {
         self.children.cast(sessions::NAME, WatchMsg::Hint);
     }
 
-    /// Sends this to the actors of all agents, and to all others.
+    /// Sends a broadcast to the actors of all agents, and to all other children.
     fn broadcast(&self, message: &Broadcast) {
         self.children.broadcast(message);
         self.plan.deps.directory.broadcast(message, |_| true);

@@ -1,4 +1,4 @@
-//! Run: one root after the other, until the process is told to stop or the root crashes too often.
+//! Run: one root after the other, until a stop is requested or the root crashes too often.
 //!
 //! The simulation calls the same function as the service. It must not know where the signals come from.
 
@@ -16,7 +16,7 @@ use crate::{
     stopping,
 };
 
-/// Why the supervisor cannot go on.
+/// Why the supervisor cannot continue.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum RunError {
     /// The root crashed more often than its budget allows.
@@ -35,12 +35,13 @@ pub async fn run(
     let deps = plan.deps.clone();
     tokio::select! {
         biased;
-        () = signals.stopped() => return Ok(()), // told to stop before it began
+        () = signals.stopped() => return Ok(()), // a stop was requested before it started
         () = remember(&deps, plan.process) => {}
     }
     let mut crashes = Crashes::default();
     loop {
-        // The last root there may be does not fail because of one actor: then the town goes on as well as it can without it.
+        // The last allowed root does not fail because of one actor: then the town continues as well as it can without
+        // it.
         let may_fail = crashes.allow_another(deps.now().mono, Budget::default());
         let plan = RootPlan { may_fail, ..plan.clone() };
         match run_root(&plan, &signals, &root_up).await {
@@ -53,7 +54,7 @@ pub async fn run(
     }
 }
 
-/// Reads what survived the last supervisor.
+/// Loads what the last supervisor stored.
 async fn remember(deps: &Deps, process: Process) {
     housekeeping::write_state(deps, process, true, None, 0).await;
     deps.records.load(deps).await;
@@ -91,7 +92,7 @@ async fn run_root(plan: &RootPlan, signals: &Signals, root_up: &impl Fn(ActorRef
             return RootEnd::Crashed("it takes no messages".to_owned());
         }
     }
-    // Ask, wait, kill, wait: the root stops its children in its own ending.
+    // Stop, wait, kill, wait: the root stops its children as it ends.
     root.stop(None);
     if tokio::time::timeout(stopping::ROOT, &mut ended).await.is_err() {
         tracing::warn!("the root actor did not stop within {:?}, killed", stopping::ROOT);

@@ -1,7 +1,7 @@
 //! Town reading: reads the files that say what the town consists of and how it is configured.
 //!
-//! Settings, rigs and routes. What cannot be used is reported once per change, and the last good version stays in force;
-//! a `rigs.json` that does not parse must never look like a town without rigs.
+//! It reads settings, rigs and routes. What cannot be used is reported once per change, and the last good version
+//! stays in force; a `rigs.json` that does not parse must never look like a town without rigs.
 
 use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
@@ -22,10 +22,10 @@ use crate::{
     },
 };
 
-/// Number of left-out rigs that are a problem each; the others are one problem together.
+/// Up to this many left-out rigs are a problem each; the others are one problem together.
 const LEFT_OUT: usize = 20;
 
-/// What one reading gave.
+/// The result of one reading.
 #[derive(Debug)]
 pub struct TownReading {
     settings: SettingsReading,
@@ -34,26 +34,26 @@ pub struct TownReading {
     routes: Option<Routes>,
 }
 
-/// The two settings files, as the disk gave them.
+/// The two settings files, as read from the disk.
 #[derive(Debug)]
 pub struct SettingsReading {
     ours: (PathBuf, io::Result<Vec<u8>>),
     shared: (PathBuf, io::Result<Vec<u8>>),
 }
 
-/// Which reading of the settings is in force, and what of it is not.
+/// Which reading of the settings is in force, and which parts of it are not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SettingsState {
-    /// The number of the reading that started last. One starts when the one before has ended.
+    /// The number of the reading that started last. A reading starts when the previous one has ended.
     pub begun: u64,
-    /// The number of the last reading that ended, whether what it found could be used or not: what follows is what came of it.
+    /// The number of the last reading that ended, whether or not it could be used. The other fields are its result.
     pub generation: u64,
     /// Why the last good settings stay in force instead.
     pub refused: Option<String>,
-    /// What is wrong with the file that is shared with `gt`; everything else of it is in force.
+    /// What is wrong with the file that is shared with `gt`; the rest of it is in force.
     pub shared: Option<String>,
-    /// What is in force from the next start on.
+    /// What takes effect at the next start.
     pub next_start: Option<String>,
 }
 
@@ -61,12 +61,12 @@ pub struct SettingsState {
 #[derive(Debug)]
 pub struct Town {
     state: SettingsState,
-    /// `mayor/daemon.json` as it last was when it could be read as JSON at all.
+    /// `mayor/daemon.json` as last read when it was valid JSON.
     shared: Option<Vec<u8>>,
     rigs: LastGood<Rigs>,
     routes: Routes,
     told: BTreeSet<String>,
-    /// There may be rigs that are not in the list.
+    /// Whether there may be rigs that are not in the list.
     incomplete: bool,
 }
 
@@ -93,8 +93,8 @@ pub async fn read_settings(files: &dyn Files, paths: &TownPaths) -> SettingsRead
 }
 
 impl SettingsReading {
-    /// The settings these files mean, and what is wrong with the shared one. `good` is the shared file's last good
-    /// content, which stands in for one that cannot be read as JSON at all, and is brought up to date.
+    /// The settings in these files, and what is wrong with the shared one. `good` is the shared file's last valid
+    /// content; it replaces a file that is not valid JSON, and is updated.
     pub fn resolve(self, good: &mut Option<Vec<u8>>) -> (Result<Settings, String>, Option<String>) {
         let mut notes = Vec::new();
         let (shared_path, shared) = self.shared;
@@ -103,7 +103,7 @@ impl SettingsReading {
                 *good = Some(bytes)
             }
             Ok(bytes) => {
-                // Only for its words: every key of it would fall back to the default.
+                // Read only for its problems: with it, every key would fall back to the default.
                 if let Ok(resolved) = read::resolve(None, Some((&shared_path, &bytes))) {
                     notes.extend(resolved.problems);
                 }
@@ -136,7 +136,7 @@ fn text(problems: &[FileProblem]) -> Option<String> {
 }
 
 impl Town {
-    /// Nothing read yet.
+    /// The state before the first reading.
     pub fn new() -> Self {
         Town {
             state: SettingsState::default(),
@@ -158,12 +158,12 @@ impl Town {
         &self.state
     }
 
-    /// Whether there may be rigs that are not in the list: it was not read, could not be read well, or some were left out.
+    /// Whether there may be rigs that are not in the list: it was not read, had errors, or some rigs were left out.
     pub fn may_have_more_rigs(&self) -> bool {
         self.incomplete
     }
 
-    /// Takes in the reading that was begun last: the settings that are new, if any, and the rigs to supervise.
+    /// Applies the last reading: returns the settings, if they changed, and the rigs to supervise.
     pub fn update(&mut self, reading: TownReading, deps: &Deps) -> (Option<Arc<Settings>>, Vec<RigPlan>) {
         let (settings, notes) = reading.settings.resolve(&mut self.shared);
         self.state = SettingsState {
@@ -198,7 +198,7 @@ impl Town {
         let naming = settings.as_ref().map_or_else(|| deps.settings().tmux.naming, |new| new.tmux.naming);
         let (plans, mut left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming);
         self.incomplete = is_doubtful || !left_out.is_empty();
-        // How many there are others decide.
+        // The number of rigs is not ours to limit.
         let more: Vec<String> =
             left_out.split_off(left_out.len().min(LEFT_OUT)).into_iter().map(|(_, text)| text).collect();
         deps.problems.report_all("rigs/more", &more);
@@ -214,8 +214,9 @@ impl Town {
     }
 }
 
-/// The settings to put in force, if they differ from those that are. Which tmux server and how sessions are named stays
-/// for life: half of the agents would otherwise be looked for in another place; that they were to change is said.
+/// The settings to put in force, if they differ from the current ones. The tmux server and the naming of sessions
+/// stay for the life of the process: otherwise half of the agents would be searched for in another place. A change of
+/// them is reported.
 fn changed(mut settings: Settings, deps: &Deps) -> (Option<Arc<Settings>>, Option<String>) {
     let in_force = deps.settings();
     let read = (settings.tmux.clone(), settings.commands.tmux.clone());
@@ -233,7 +234,7 @@ impl Default for Town {
     }
 }
 
-/// The directories whose files are worth a new reading when they change.
+/// The directories whose files lead to a new reading when they change.
 pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let root = deps.paths.root();
     let mut directories = vec![

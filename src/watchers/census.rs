@@ -1,7 +1,7 @@
-//! The census: the actor that reads a rig's agent snapshot, once per heartbeat, for all parts that need it.
+//! The census: the actor that reads a rig's agent snapshot once per heartbeat, for all parts that need it.
 //!
-//! It waits for `bd` so that nothing else has to: no heartbeat and no start does. One reading runs at a time, and at most one
-//! more is queued. It judges nothing and owns no agent; the rig supervisor keeps the snapshot and passes it on.
+//! It waits for `bd`, so that no heartbeat and no start has to. One reading runs at a time, and at most one more is
+//! queued. It judges nothing and owns no agent; the rig supervisor stores the snapshot and passes it on.
 
 use std::sync::Arc;
 
@@ -23,16 +23,16 @@ use crate::{
     town::{reading::shorten, rig_plan::RigPlan},
 };
 
-/// What the census hears.
+/// What the census receives.
 #[derive(Debug)]
 pub enum CensusMsg {
     /// From its rig, and through the directory.
     Broadcast(Broadcast),
-    /// From its reading task, or nothing when that panicked or the rig's polecats are not known.
+    /// From its reading task; `None` when that panicked or the rig's polecats are not known.
     Read(Option<Arc<AgentSnapshot>>),
 }
 
-/// The actor.
+/// The actor that reads a rig's beads.
 #[derive(Debug)]
 pub struct Census;
 
@@ -43,11 +43,11 @@ pub fn child(deps: &Arc<Deps>, rig: &RigPlan, tell: ReplyTo<Arc<AgentSnapshot>>)
     ChildSpec::new(name, || Census, move || arguments.clone(), contact)
 }
 
-/// Its state.
+/// The state of the [`Census`].
 pub struct CensusState {
     deps: Arc<Deps>,
     rig: RigPlan,
-    /// A reading is under way; whether there is to be another one after it.
+    /// `Some` while a reading is in progress; true when another one should follow.
     reading: Option<bool>,
     work: Work<CensusMsg>,
     tell: ReplyTo<Arc<AgentSnapshot>>,
@@ -65,7 +65,7 @@ impl Actor for Census {
     ) -> Result<CensusState, ActorProcessingErr> {
         let post: ReplyTo<CensusMsg> = Arc::new(move |message| drop(myself.cast(message)));
         let mut state = CensusState { deps, rig, reading: None, work: Work::new(post), tell };
-        // A rig that appears between two heartbeats; one that takes the place of a crashed one has its snapshot.
+        // A rig that appears between two heartbeats needs a snapshot; the successor of a crashed census has one.
         if state.deps.snapshot(&state.rig.name).is_none() {
             state.read();
         }
@@ -79,11 +79,11 @@ impl Actor for Census {
         state: &mut CensusState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            // A reading under way is this heartbeat's: one that takes longer than the time between two is the last to
+            // A reading in progress counts for this heartbeat: readings that take longer than the interval must not
             // be made more often.
             CensusMsg::Broadcast(Broadcast::Heartbeat(_)) if state.reading.is_some() => {}
             CensusMsg::Broadcast(Broadcast::Heartbeat(_)) => state.read(),
-            // What is being read may have been asked before the change.
+            // The reading in progress may have begun before the change.
             CensusMsg::Broadcast(Broadcast::ReadBeads) if state.reading.is_some() => {
                 state.reading = Some(true)
             }
@@ -117,7 +117,7 @@ impl CensusState {
     }
 }
 
-/// Without knowing which polecats there are nothing is read; the actor that lists them says so.
+/// Reads the snapshot; `None` when the list of polecats is unknown, which the actor that lists them reports.
 async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
     let polecats = roster::list(deps, &rig.name).await.ok()?;
     let snapshot = snapshot::read(deps, rig, &polecats).await;

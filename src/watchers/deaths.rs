@@ -1,8 +1,8 @@
 //! The death window's actor: finds the likely cause of a mass death and reports it.
 //!
-//! The [`register`](crate::deaths::register) decides and stores. The actor waits for it and for the time of the follow-up, and reports
-//! what is pending to the log, the town's event log and `notify.command`. After a crash it continues where its predecessor
-//! stopped. It must not touch an agent, and nothing waits for it.
+//! The [`register`](crate::deaths::register) decides and stores. The actor waits for the register and for the time of
+//! the follow-up, and reports what is pending to the log, the town's event log and `notify.command`. After a crash it
+//! continues where its predecessor stopped. It must not touch an agent, and nothing waits for it.
 
 pub mod circumstance;
 pub mod words;
@@ -28,13 +28,13 @@ use crate::{
     town::log::line::AS_IS,
 };
 
-/// How often the counters and clocks are read, to have something to compare with.
+/// How often the counters and clocks are read, for later comparison.
 const READ_EVERY: Duration = Duration::from_secs(60);
 
-/// A search for the cause that takes longer is given up: the alert is more urgent than its reason.
+/// The time limit of a search for the cause: the alert is more urgent than its cause.
 const READ_LIMIT: Duration = Duration::from_secs(1);
 
-/// What the death window hears.
+/// What the death window receives.
 #[derive(Debug)]
 pub enum DeathsMsg {
     /// From an owner: a death was recorded.
@@ -43,17 +43,17 @@ pub enum DeathsMsg {
     Due(u64),
     /// From its timer: read counters and clocks.
     ReadingDue,
-    /// From that task; nothing when it failed.
+    /// From that task; `None` when it failed.
     Read(Option<Reading>),
-    /// From the task that looks for the cause of the report of this number; nothing when it failed.
+    /// From the task that searches for the cause of the report of this number; `None` when it failed.
     Gathered(u64, Option<Reading>),
-    /// From the task that delivers alerts: all are delivered, or (false) it failed.
+    /// From the task that delivers alerts: whether all were delivered; false when it failed.
     Delivered(bool),
-    /// From anybody: how are you?
+    /// A request for its status.
     Status(RpcReplyPort<DeathsSnapshot>),
 }
 
-/// The actor.
+/// The actor that reports mass deaths.
 #[derive(Debug)]
 pub struct DeathWindow;
 
@@ -63,7 +63,7 @@ pub fn child(deps: &Arc<Deps>) -> ChildSpec {
     ChildSpec::new(ACTOR, || DeathWindow, move || deps.clone(), contact())
 }
 
-/// What it takes and answers.
+/// The broadcasts and questions it accepts.
 pub fn contact() -> Contact<DeathsMsg> {
     Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::DeathRecorded).then_some(DeathsMsg::DeathRecorded)
@@ -71,13 +71,13 @@ pub fn contact() -> Contact<DeathsMsg> {
     .answering(DeathsMsg::Status, |deaths| Answer::figures("deaths", deaths))
 }
 
-/// Its state.
+/// The state of the [`DeathWindow`].
 pub struct DeathsState {
     deps: Arc<Deps>,
     work: Work<DeathsMsg>,
     timer: Timer,
     readings: Readings,
-    /// The number of the report whose cause is being looked for.
+    /// The number of the report whose cause is being searched for.
     gathering: Option<u64>,
     delivering: bool,
 }
@@ -93,7 +93,7 @@ impl Actor for DeathWindow {
         deps: Arc<Deps>,
     ) -> Result<DeathsState, ActorProcessingErr> {
         let post: ReplyTo<DeathsMsg> = Arc::new(move |message| drop(myself.cast(message)));
-        // What a predecessor left, first.
+        // First, what a predecessor left.
         post(DeathsMsg::DeathRecorded);
         let mut work = Work::new(post);
         work.after(Duration::ZERO, DeathsMsg::ReadingDue);
@@ -135,7 +135,7 @@ impl Actor for DeathWindow {
 }
 
 impl DeathsState {
-    /// Begins whatever there is to do, and waits for what falls due next.
+    /// Starts everything that is due, and sets the timer for the next.
     fn proceed(&mut self) {
         let (now, settings) = (self.deps.now(), self.deps.settings());
         self.deps.deaths.review(now, &settings.deaths);
@@ -152,7 +152,7 @@ impl DeathsState {
         self.work.spawn(async move { DeathsMsg::Read(read_in_time(&deps).await) }, DeathsMsg::Read(None));
     }
 
-    /// Looks for the cause of the oldest report.
+    /// Searches for the cause of the oldest report.
     fn gather(&mut self) {
         let Some(PendingReport { number, .. }) = self.deps.deaths.unreported() else { return };
         if self.gathering.replace(number) == Some(number) {
@@ -189,7 +189,7 @@ impl DeathsState {
         self.proceed();
     }
 
-    /// Delivers all reports: events first, as they wait for no command.
+    /// Delivers all reports: events first, as they do not wait for a command.
     fn deliver(&mut self) {
         if self.delivering || self.deps.deaths.to_notify().is_none() {
             return;

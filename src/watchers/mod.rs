@@ -1,7 +1,7 @@
-//! Watchers: the actors that keep no agent. Each watches one thing and reports it: sessions, Gas Town's running commands, deaths, mail,
-//! beads, polecats' directories, convoys, the event log.
+//! Watchers: the actors that have no agent. Each watches one thing and reports it: sessions, Gas Town's running
+//! commands, deaths, mail, beads, polecats' directories, convoys, the event log.
 //!
-//! They must not start or end an agent; that is its actor's business.
+//! They must not start or end an agent; that is the job of the agent's actor.
 
 pub mod census;
 pub mod convoy;

@@ -1,9 +1,9 @@
 //! The operator watch: detects Gas Town's commands while they run, and notices when each one ends.
 //!
-//! When the `gt` binary is opened, it examines the newest processes three times, because a process gets its new name some
-//! milliseconds after the file was opened. While a command that changes agents runs, it scans once a second and waits for the
-//! command's exit. All results go into the [register](crate::operator::register::Operations), where owners read them. It must not judge
-//! what a command means, and it acts on nothing.
+//! When the `gt` binary is opened, it examines the newest processes three times, because a process gets its new name
+//! some milliseconds after the file was opened. While a command that changes agents runs, it scans once per second
+//! and waits for the command's exit. All results go into the [register](crate::operator::register::Operations), where
+//! owners read them. It must not judge what a command means, and it acts on nothing.
 
 mod allowance;
 
@@ -22,46 +22,46 @@ use crate::{
     },
 };
 
-/// Delay between the start of a program and a quick scan: for the first one the process usually has its name.
+/// The delays between the start of a program and its quick scans: by the first one the process usually has its name.
 const QUICK_SCANS: [Duration; 3] =
     [Duration::from_millis(5), Duration::from_millis(15), Duration::from_millis(30)];
-/// Quick scans fall on multiples of this, so that a burst of starts does not cause a burst of scans.
+/// Quick scans are aligned to multiples of this, so that a burst of starts does not cause a burst of scans.
 const GRID: Duration = Duration::from_millis(5);
-/// Time between two full scans while a command runs.
+/// The time between two full scans while a command runs.
 const EVERY: Duration = Duration::from_secs(1);
-/// The least time between two checks of where the program is, when it is its beginnings that ask.
+/// The least time between two checks of the program's path that its starts cause.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// What the operator watch hears.
+/// What the operator watch receives.
 #[derive(Debug)]
 pub enum OperatorMsg {
     /// From the port's counter: the program may have started, or its file was replaced.
     Begun,
     /// From its timer; one of an earlier generation does nothing.
     QuickScanDue(u64),
-    /// From its task: a quick scan ended that began then.
+    /// From its task: the quick scan that began at this time ended.
     QuickScanned(Duration),
     /// From its timer: a command runs, make a full scan.
     FullScanDue,
     /// From its task: the full scan ended.
     FullScanned,
-    /// From its task: this process, which began then, has ended.
+    /// From its task: the process of this id and start time has ended.
     Ended(u32, u64),
-    /// From its supervisor: settings may have changed, or some time has passed; locate the program again.
+    /// From its supervisor: settings may have changed, or a heartbeat was made; locate the program again.
     Locate,
     /// From its task: the program was located.
     Located,
-    /// From anybody: how are you?
+    /// A request for its status.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
     Status(RpcReplyPort<OperatorSnapshot>),
 }
 
-/// What a probe shows.
+/// Its figures, for tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorSnapshot {
     /// The command lines of the running commands, as far as known.
     pub running: Vec<String>,
-    /// The running commands, and those that ran a moment ago.
+    /// The running commands, and those that ended within the last 10 s.
     pub recent: Vec<String>,
     /// Quick scans since its start.
     pub quick_scans: u64,
@@ -69,7 +69,7 @@ pub struct OperatorSnapshot {
     pub full_scans: u64,
 }
 
-/// The actor.
+/// The actor that watches Gas Town's commands.
 #[derive(Debug)]
 pub struct OperatorWatch;
 
@@ -82,22 +82,22 @@ pub fn child(deps: &Arc<Deps>) -> ChildSpec {
     ChildSpec::new("operator", || OperatorWatch, move || deps.clone(), contact)
 }
 
-/// Its state.
+/// The state of the [`OperatorWatch`].
 pub struct OperatorState {
     deps: Arc<Deps>,
     work: Work<OperatorMsg>,
     /// When quick scans are due (monotonic).
     due: BTreeSet<Duration>,
-    /// When the timer for the next one goes off, if it is set.
+    /// When the timer for the next one fires, if it is set.
     armed: Option<Duration>,
     timer: Timer,
     quick_scanning: bool,
     allowance: Allowance,
-    /// A full scan is due or under way, because a command runs.
+    /// Whether a full scan is due or in progress, because a command runs.
     watching: bool,
-    /// The processes whose end is waited for.
+    /// The processes whose exit is awaited.
     held: BTreeSet<(u32, u64)>,
-    /// When the program was last located, and whether that is under way.
+    /// When the program was last located; whether that is in progress follows.
     located: Option<Duration>,
     locating: bool,
     quick_scans: u64,
@@ -138,7 +138,7 @@ impl Actor for OperatorWatch {
             full_scans: 0,
         };
         state.locate();
-        // Whoever started us may still be at work.
+        // The command that started us may still be running.
         state.full_scan();
         Ok(state)
     }
@@ -180,7 +180,7 @@ impl OperatorState {
         let now = self.deps.now().mono;
         self.due.extend(QUICK_SCANS.map(|after| on_grid(now + after)));
         self.arm();
-        // It may have moved because the file was replaced: then it is another file that has to be watched.
+        // Its file may have been replaced: then another file has to be watched.
         if self.located.is_none_or(|at| now.saturating_sub(at) >= CHECK) {
             self.locate();
         }
@@ -210,7 +210,7 @@ impl OperatorState {
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
-                // What cannot be seen now is seen, or not, when somebody asks; that is told then.
+                // A scan that fails is reported when an owner asks for one.
                 let _ = deps.operations.quick_scan(&deps).await;
                 OperatorMsg::QuickScanned(began)
             },
@@ -226,7 +226,7 @@ impl OperatorState {
         self.arm();
     }
 
-    /// Waits for the exit of each running command, and scans again later: a process may become another program.
+    /// Waits for the exit of each running command, and scans again later: a process may execute another program.
     fn follow(&mut self) {
         let running = self.deps.operations.running();
         for operation in &running {
@@ -260,7 +260,7 @@ impl OperatorState {
         );
     }
 
-    /// Locates the program and watches its file. A missing program is not this actor's business.
+    /// Locates the program and watches its file. A missing program is reported elsewhere.
     fn locate(&mut self) {
         if std::mem::replace(&mut self.locating, true) {
             return;
@@ -298,7 +298,7 @@ impl OperatorState {
     }
 }
 
-/// The next moment on the grid.
+/// The next time on the grid.
 fn on_grid(at: Duration) -> Duration {
     let over = Duration::from_nanos(u64::try_from(at.as_nanos() % GRID.as_nanos()).unwrap_or(0));
     if over.is_zero() { at } else { at + (GRID - over) }

@@ -1,7 +1,7 @@
 //! Polecat health: the actor that lists a rig's polecats by their directories, and handles their pending spawns.
 //!
-//! The rig supervisor gives each listed polecat an actor of its own. This one must not start or end anything, and a crash of it
-//! touches no agent: its successor lists again.
+//! The rig supervisor gives each listed polecat an actor of its own. This actor must not start or end anything, and
+//! its crash affects no agent: its successor lists again.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -30,22 +30,22 @@ pub enum HealthMsg {
     Broadcast(Broadcast),
     /// From its rig: the polecats that have an actor, listed or not.
     Known(BTreeSet<AgentName>),
-    /// From its own listing, with the heartbeat it is for; nothing when the task panicked.
+    /// From its own listing, with the heartbeat it is for; `None` when the task panicked.
     Listed(Option<u64>, Option<Result<Roster, String>>),
-    /// From the tasks that attend pending spawns.
+    /// From the tasks that handle pending spawns.
     Spawns(SpawnEvent),
 }
 
-/// Who there is in a rig, by the directories.
+/// The polecats and crew of a rig, by the directories.
 #[derive(Debug, Clone)]
 pub struct Roster {
-    /// Its polecats.
+    /// The rig's polecats.
     pub polecats: Vec<AgentName>,
-    /// Its crew, whose sessions no polecat may have.
+    /// The rig's crew; no polecat may have the name of one of their sessions.
     pub crew: Vec<AgentName>,
 }
 
-/// The actor.
+/// The actor that lists a rig's polecats.
 #[derive(Debug)]
 pub struct PolecatHealth;
 
@@ -57,7 +57,7 @@ pub fn child(plan: HealthPlan) -> ChildSpec {
     ChildSpec { answers_heartbeats: true, ..child }
 }
 
-/// The arguments of the actor.
+/// The arguments of [`PolecatHealth`].
 #[derive(Clone)]
 pub struct HealthPlan {
     /// The ports and registers.
@@ -75,7 +75,7 @@ pub struct HealthState {
     deps: Arc<Deps>,
     rig: RigPlan,
     known: BTreeSet<AgentName>,
-    /// Sessions that look like a polecat's and are not, as far as known.
+    /// Sessions that are named like a polecat's but belong to none, as far as known.
     strangers: BTreeSet<String>,
     spawns: Spawns,
     work: Work<HealthMsg>,
@@ -153,12 +153,12 @@ impl HealthState {
                 self.deps.problems.clear(&key);
                 (self.listed)(roster);
             }
-            // Those that are known are looked after all the same.
+            // The known polecats stay supervised.
             Some(Err(why)) => {
                 let text = format!("cannot list the polecats of {}: {why}", self.rig.name);
                 self.deps.problems.report(key, text);
             }
-            // The heartbeat names this part as late.
+            // The heartbeat reports this part as late.
             None => return,
         }
         if let Some(number) = heartbeat {
@@ -166,7 +166,7 @@ impl HealthState {
         }
     }
 
-    /// A session of a polecat that was created since the last listing.
+    /// Lists the polecats again when a scan shows an unknown session that may be one of theirs.
     fn find_strangers(&mut self, scan: &Scan) {
         let Ok(sessions) = &scan.sessions else { return };
         let naming = self.deps.settings().tmux.naming;

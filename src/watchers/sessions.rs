@@ -1,9 +1,9 @@
 //! The session watch: decides when all sessions are scanned, and passes on the result.
 //!
-//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan runs at a
-//! time; reports during a scan cause one more. Each death is reported once and at once: when the port reports an end, or when a
-//! scan misses a session, before that scan is passed on. It must not judge what a scan shows or a death means: its supervisor
-//! passes each one on to the owners.
+//! It scans when the sessions port reports a change, when a heartbeat asks, and at least every `tmux.sweep`. One scan
+//! runs at a time; reports during a scan cause one more. Each death is reported once and at once: when the port
+//! reports an end, or when a scan misses a session, before that scan is passed on. It must not judge a scan or a
+//! death: the root passes scans on to the owners, and the directory routes deaths.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,16 +29,17 @@ use crate::{
 /// The name of the session watch.
 pub const NAME: &str = "sessions";
 
-/// Minimum time between the starts of two scans that were only hinted at: a burst of changes is one scan, not hundreds.
+/// Minimum time between the starts of two scans that only a hint asked for: a burst of changes is one scan, not
+/// hundreds.
 const LEAST_GAP: Duration = Duration::from_millis(100);
 
-/// A scan that takes longer has failed; every question to tmux has its own limit below this.
+/// The time limit of a scan; every request to tmux has its own limit below this.
 const SCAN_LIMIT: Duration = Duration::from_secs(15);
 
-/// After a scan, the agents' screens are read if they were not read for this long.
+/// After a scan, the agents' screens are read if the last reading is older than this.
 const SCREENS_EVERY: Duration = Duration::from_secs(30);
 
-/// What the session watch hears.
+/// What the session watch receives.
 #[derive(Debug)]
 pub enum WatchMsg {
     /// From its supervisor: scan now, for this heartbeat.
@@ -55,7 +56,7 @@ pub enum WatchMsg {
     Scanned(Box<Scan>),
     /// From its task: the screens were read.
     ScreensRead,
-    /// From anybody: how are you?
+    /// A request for its figures.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
     Status(RpcReplyPort<WatchSnapshot>),
 }
@@ -72,18 +73,18 @@ pub enum WatchEvent {
 /// The result of one full scan.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// What was seen.
+    /// The scan.
     pub scan: Arc<Scan>,
     /// The heartbeat it was made for.
     pub for_heartbeat: Option<u64>,
 }
 
-/// What a probe shows.
+/// Its figures, for tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSnapshot {
     /// Scans since its start.
     pub scans: u64,
-    /// Whether one is under way.
+    /// Whether a scan is in progress.
     pub scanning: bool,
     /// Sessions in the last scan; `None` when it failed, or none was made.
     pub sessions: Option<usize>,
@@ -91,12 +92,12 @@ pub struct WatchSnapshot {
     pub deaths: u64,
 }
 
-/// The actor.
+/// The actor that scans sessions.
 #[derive(Debug)]
 pub struct SessionWatch;
 
-/// The session watch as a child: everything depends on it, as without it no death is noticed. Scans go to `scanned`, deaths
-/// straight to the actor of the agent; the end of an unknown session is no death of an agent.
+/// The session watch as a child. It is significant, as no death is noticed without it. Scans go to `scanned`, deaths
+/// directly to the actor of the agent; the end of an unknown session is no death of an agent.
 pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
     let deps = deps.clone();
     let to = deps.directory.clone();
@@ -112,23 +113,23 @@ pub fn child(deps: &Arc<Deps>, scanned: ReplyTo<Seen>) -> ChildSpec {
     ChildSpec { significant: true, ..child }
 }
 
-/// Its state.
+/// The state of the [`SessionWatch`].
 pub struct WatchState {
     deps: Arc<Deps>,
     tell: ReplyTo<WatchEvent>,
     work: Work<WatchMsg>,
     timer: Timer,
     scans: u64,
-    /// The heartbeat waiting for the scan that is under way, if one is.
+    /// `Some` while a scan is in progress, with the heartbeat that waits for it, if any.
     scanning: Option<Option<u64>>,
-    /// Another scan is wanted after this one.
+    /// Another scan to make after this one.
     again: Option<Option<u64>>,
     last_began: Option<Duration>,
     sessions: Option<usize>,
-    /// Empty after a crash: it reports no death of sessions it never saw; the owners see in the scan what is missing.
+    /// Empty after a crash: it reports no death of sessions it never saw; the scan shows the owners what is missing.
     table: SessionTable,
     deaths: u64,
-    /// The agents' screens are being read, and when they were last.
+    /// Whether the agents' screens are being read; when they were last read follows.
     reading_screens: bool,
     screens_read: Option<Duration>,
 }
@@ -199,7 +200,7 @@ fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<Watc
         loop {
             match facts.recv().await {
                 Ok(fact) => post_facts(WatchMsg::Heard(fact)),
-                // The scan shows what was missed; nothing is held back for what may be among that.
+                // The scan shows what was missed; nothing is held back for lost facts.
                 Err(RecvError::Lagged(_)) => post_facts(WatchMsg::Heard(Fact::ServerLasts)),
                 Err(RecvError::Closed) => return,
             }
@@ -208,7 +209,7 @@ fn listen(sessions: &dyn Sessions, work: &mut Work<WatchMsg>, post: ReplyTo<Watc
 }
 
 impl WatchState {
-    /// Reports a death at once, and triggers a scan where something may have ended.
+    /// Reports a death at once, and requests a scan when something may have ended.
     fn heard(&mut self, fact: &Fact) {
         let deaths = self.table.heard(fact, self.deps.now());
         self.report_deaths(deaths);
@@ -251,7 +252,7 @@ impl WatchState {
         self.work.spawn(
             async move {
                 let scan = scan_within(SCAN_LIMIT, &*deps.sessions, &*deps.processes, now).await;
-                // Ends told meanwhile are heard before what they led to is seen.
+                // Facts about ends are handled before the scan that shows their result.
                 tokio::task::yield_now().await;
                 WatchMsg::Scanned(Box::new(scan))
             },
@@ -286,7 +287,7 @@ impl WatchState {
         }
     }
 
-    /// Every so often what agents show is kept, for when they are gone.
+    /// Stores the agents' screens every [`SCREENS_EVERY`], for the time after their end.
     fn read_screens(&mut self, scan: Arc<Scan>) {
         let now = self.deps.now().mono;
         let due = self.screens_read.is_none_or(|last| now.saturating_sub(last) >= SCREENS_EVERY);

@@ -1,4 +1,4 @@
-//! What is read ahead without `bd`, and what is asked of it only when something changed.
+//! Reading ahead: what is read without `bd`, and what `bd` is asked for only when something changed.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! GUPP and orphaned work: the actor of a polecat, told what the ledger says.
+//! GUPP and orphaned work: the actor of a polecat with snapshots of the ledger.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -199,12 +199,12 @@ fn one_that_stalls_is_mailed_once_and_again_when_it_stalls_again() {
 }
 
 #[test]
-fn other_work_is_another_incident_though_nobody_saw_it_get_on() {
+fn other_work_is_another_incident_although_its_progress_was_not_seen() {
     simulate(701, |world| async move {
         let mut rig = silent_for_half_an_hour(&world).await;
         rig.beats(2).await;
         assert_eq!(gupps(&world), 1);
-        // The bead moves when its hook does, unless somebody turns back its time.
+        // The bead changes with its hook, unless its time is set back.
         let before = world.state().beads[&agent_bead("r", NAME)]["updated_at"].clone();
         world.hook("r", NAME, "r-next");
         world.state().beads.get_mut(&agent_bead("r", NAME)).unwrap()["updated_at"] = before;
@@ -215,7 +215,7 @@ fn other_work_is_another_incident_though_nobody_saw_it_get_on() {
 
 type Act = fn(&World);
 
-/// What becomes known only when it is looked at again, between the snapshot and the mail.
+/// What becomes known only at the check between the snapshot and the mail.
 const NO_LONGER_SO: [(&str, Act); 9] = [
     ("it got on", progress),
     ("it has other work", |world| world.hook("r", NAME, "r-next")),
@@ -381,8 +381,8 @@ fn one_that_vanished_is_forgotten() {
     });
 }
 
-/// A polecat whose agent ended and whose session cannot be cleared away: nothing brings it back, and it is no crash that
-/// was told.
+/// A polecat whose agent ended and whose session cannot be cleared away: it is not restarted, and no crash was
+/// reported.
 async fn cannot_be_brought_back(world: &World) -> Rig {
     world.set_rigs(&["r"]);
     world.polecat_at_work("r", NAME);
@@ -394,7 +394,7 @@ async fn cannot_be_brought_back(world: &World) -> Rig {
 }
 
 #[test]
-fn a_dead_one_that_nobody_brings_back_is_mailed_after_two_snapshots() {
+fn a_dead_one_that_is_not_restarted_is_mailed_after_two_snapshots() {
     simulate(710, |world| async move {
         let mut rig = cannot_be_brought_back(&world).await;
         rig.beats(1).await;
@@ -474,7 +474,7 @@ fn work_mailed_as_orphaned_is_not_mailed_as_crashed() {
         let mut rig = cannot_be_brought_back(&world).await;
         rig.beats(4).await;
         assert_eq!(orphans(&world), 1);
-        // Now its start fails in another way, about which the witness would be told.
+        // Now its start fails in another way, which the witness would be mailed about.
         world.fail("end_trees", false);
         world.state().programs.remove("claude");
         rig.beats(5).await;

@@ -49,7 +49,7 @@ fn a_held_deacon_is_not_booted() {
 }
 
 #[test]
-fn a_spawn_that_fails_has_the_deacon_looked_at_directly() {
+fn a_spawn_that_fails_has_the_deacon_probed_directly() {
     simulate(121, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let boot = spawn(&deps, &told).await;
@@ -61,7 +61,7 @@ fn a_spawn_that_fails_has_the_deacon_looked_at_directly() {
 }
 
 #[test]
-fn a_degraded_town_is_looked_after_by_rule() {
+fn a_degraded_town_is_supervised_by_rule() {
     type Prepare = fn(&World);
     let cases: [(&str, Prepare, serde_json::Value, usize); 3] = [
         ("deacon missing", |_| (), serde_json::json!(["start", "deacon", null]), 1),

@@ -1,4 +1,4 @@
-//! What a supervisor does with its children, whatever they are: made-up ones, each added by one entry of its list.
+//! Supervision of children, independent of their purpose: made-up children, each added by one entry of the list.
 
 use std::{
     future::pending,
@@ -238,7 +238,7 @@ fn the_grid_of_children_and_their_crashes() {
 }
 
 #[test]
-fn a_child_is_asked_and_told_by_what_its_entry_says() {
+fn a_child_gets_questions_and_messages_by_its_entry() {
     simulate(331, |world| async move {
         let pack = Pack::of(&world, &["dog", "ill", "silent"]).await;
         let parts = ask(&pack.above, AboveMsg::Parts, millis(1)).await.unwrap();

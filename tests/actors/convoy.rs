@@ -227,7 +227,7 @@ fn a_bd_known_to_be_newer_has_no_database() {
 }
 
 #[test]
-fn a_town_in_which_nothing_happens_looks_the_same_each_time() {
+fn an_idle_town_reports_the_same_each_time() {
     simulate(814, |world| async move {
         let alone = Alone::new(&world).await;
         world.pass(mins(1)).await;
@@ -264,7 +264,7 @@ fn without_the_database_bd_is_asked() {
 }
 
 #[test]
-fn what_nobody_knows_checks_nothing_and_is_told_once() {
+fn what_is_unknown_checks_nothing_and_is_reported_once() {
     simulate(814, |world| async move {
         world.state().convoys.database = Database::Unreadable("it is locked");
         world.fail("bd list", true);
@@ -310,7 +310,7 @@ fn what_bd_prints_of_convoys() {
 }
 
 #[test]
-fn programs_that_are_not_installed_are_told_where_they_are_run() {
+fn programs_that_are_not_installed_are_reported_where_they_are_run() {
     simulate(823, |world| async move {
         world.state().programs.clear();
         world.state().convoys.database = Database::Missing;

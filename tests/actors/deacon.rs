@@ -20,7 +20,7 @@ async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<AgentMsg> {
 }
 
 #[test]
-fn looks_at_once_when_boot_cannot() {
+fn probes_at_once_when_boot_cannot() {
     simulate(110, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let deacon = spawn(&deps, &told).await;
@@ -31,7 +31,7 @@ fn looks_at_once_when_boot_cannot() {
 }
 
 #[test]
-fn tells_when_it_is_held_and_when_no_more() {
+fn reports_when_it_is_held_and_when_no_more() {
     simulate(111, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let held = format!(r#"{{"agents":{{"deacon":{{"crash_loop_since":"{}"}}}}}}"#, world.wall());

@@ -1,4 +1,4 @@
-//! The death window: what it tells, when, and that it tells it once.
+//! The death window: what it reports, when, and that it reports it once.
 
 use std::{
     path::PathBuf,
@@ -53,7 +53,7 @@ impl Commands for Notified {
     }
 }
 
-/// A supervisor's ports, whose commands only note what they were told.
+/// A supervisor's ports, whose commands only note their input.
 async fn notifying(world: &World) -> (Arc<Deps>, Notified) {
     world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell", "timeout": "7s"}}"#);
     world.write("/proc/vmstat", "pgfault 1\noom_kill 3\n");
@@ -108,7 +108,7 @@ fn told(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn one_alert_and_one_follow_up_told_everywhere_once() {
+fn one_alert_and_one_follow_up_reported_everywhere_once() {
     simulate(160, |world| async move {
         let (deps, notified) = notifying(&world).await;
         let actor = spawn(&deps).await;
@@ -229,7 +229,7 @@ fn causes() {
 }
 
 #[test]
-fn a_restart_of_the_actor_loses_nothing_and_tells_nothing_twice() {
+fn a_restart_of_the_actor_loses_nothing_and_reports_nothing_twice() {
     // When it crashes, counted from the death, and for how long there is none.
     for (name, hangs, crash_after, away) in [
         ("at once", None, Duration::ZERO, millis(1)),
@@ -252,7 +252,7 @@ fn a_restart_of_the_actor_loses_nothing_and_tells_nothing_twice() {
             if let Some(call) = hangs {
                 world.release(call);
             }
-            dies(&deps, "e"); // while there is nobody to hear of it
+            dies(&deps, "e"); // while no actor receives it
             world.pass(away).await;
             let actor = spawn(&deps).await;
             world.pass(mins(2)).await;
@@ -289,7 +289,7 @@ fn restarts_are_paced_from_the_third_death_on() {
 }
 
 #[test]
-fn a_command_that_fails_is_told_once_and_cleared() {
+fn a_command_that_fails_is_reported_once_and_cleared() {
     simulate(165, |world| async move {
         world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell"}}"#);
         let deps = town(&world).await;
@@ -327,7 +327,7 @@ fn the_root_has_one_and_shows_it() {
 }
 
 #[test]
-fn an_agent_in_a_crash_loop_is_told_too() {
+fn an_agent_in_a_crash_loop_is_reported_too() {
     simulate(167, |world| async move {
         world.write("settings/supervisor.json", r#"{"notify": {"command": "ring the bell"}}"#);
         world.set_rigs(&["r"]);

@@ -1,4 +1,4 @@
-//! Who is meant by the sender of a mail, where only the town's directories can tell.
+//! The agent that the sender of a mail names, when only the town's directories decide it.
 
 use gastown_supervisor::{
     agent::identify::{Unidentified, identify},
@@ -39,7 +39,7 @@ fn the_directories_tell_crew_from_polecats() {
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_not_nobody() {
+fn what_cannot_be_read_does_not_mean_no_agent() {
     simulate(231, |world| async move {
         let deps = town(&world).await;
         world.directory("r/crew/max");

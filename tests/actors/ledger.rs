@@ -1,4 +1,4 @@
-//! What is asked of `bd` and told through `gt`, with the simulated town's programs behind the port.
+//! What is read from `bd` and reported through `gt`, with the simulated town's programs behind the port.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,7 +19,7 @@ use gastown_supervisor::{
 
 use crate::{spec, town, world::*};
 
-/// Rig `r` with two polecats at work, and the ids of their agent beads.
+/// Rig `r` with two working polecats, and the ids of their agent beads.
 async fn two_polecats(world: &World) -> (Arc<Deps>, Vec<String>) {
     let deps = town(world).await;
     world.add_polecat("r", "Toast", "r-1");
@@ -55,7 +55,7 @@ fn many_are_read_with_one_call() {
 }
 
 #[test]
-fn one_missing_id_hides_nobody() {
+fn one_missing_id_hides_no_other() {
     simulate(201, |world| async move {
         let (deps, mut ids) = two_polecats(&world).await;
         ids.push(agent_bead("r", "ghost"));
@@ -111,7 +111,7 @@ fn reads_of_one_database_never_overlap_and_one_given_up_lets_the_next_go() {
 }
 
 #[test]
-fn a_mail_and_a_crash_are_told_and_it_is_known_whether() {
+fn a_mail_and_a_crash_are_sent_and_the_result_is_known() {
     simulate(205, |world| async move {
         let (deps, _) = two_polecats(&world).await;
         for fails in [false, true, false] {
@@ -161,7 +161,7 @@ fn reads_of_different_databases_run_side_by_side() {
             assert_eq!(got, calls.map(Ok), "{name}");
             assert_eq!(world.time() - begun, millis(takes), "{name}");
         }
-        // One rig's `bd` hangs: nobody else waits.
+        // One rig's `bd` hangs: no other rig waits.
         world.hang("bd r");
         let begun = world.time();
         let (r, other) = (ids(&["r-1"]), ids(&["s-1", "hq-1"]));
@@ -203,7 +203,7 @@ fn many_who_ask_at_once_share_few_calls() {
     }
 }
 
-/// A town with so many open beads `r-<n>`.
+/// A town with this many open beads `r-<n>`.
 async fn with_beads(world: &World, count: usize) -> (Arc<Deps>, Vec<String>) {
     let deps = town(world).await;
     know_routes(&deps).await;
@@ -320,7 +320,7 @@ fn a_daemon_that_fails_as_a_whole_is_passed_by_once_its_version_is_known() {
 }
 
 #[test]
-fn a_program_that_is_not_installed_is_told_once_and_not_tried_again() {
+fn a_program_that_is_not_installed_is_reported_once_and_not_tried_again() {
     simulate(252, |world| async move {
         let (deps, ids) = two_polecats(&world).await;
         world.state().programs.clear();

@@ -1,4 +1,4 @@
-//! Each actor alone: spoken to by messages, with the simulated town behind its ports.
+//! Each actor alone: tests send it messages, with the simulated town behind its ports.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests keep tasks of their own")]
 
@@ -40,12 +40,12 @@ use gastown_supervisor::{
 
 use world::World;
 
-/// What a part told the root.
+/// What a part reported to the root.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<Report>>>);
 
 impl Told {
-    /// Where it tells it.
+    /// Where it reports.
     fn answers(&self) -> ReportTo {
         let told = self.0.clone();
         Arc::new(move |report| told.lock().unwrap().push(report))
@@ -62,7 +62,7 @@ impl Told {
             .collect()
     }
 
-    /// Whether the deacon is held, as it was told.
+    /// Whether the deacon is held, as reported.
     fn held(&self) -> Vec<bool> {
         let told = self.0.lock().unwrap();
         told.iter()
@@ -75,7 +75,7 @@ impl Told {
         self.0.lock().unwrap().iter().filter(|report| matches!(report, Report::MailRead(_))).count()
     }
 
-    /// How often the deacon was to be looked at directly.
+    /// How often the deacon was to be probed directly.
     fn check_deacon(&self) -> usize {
         self.0.lock().unwrap().iter().filter(|report| matches!(report, Report::CheckDeacon)).count()
     }
@@ -96,7 +96,7 @@ async fn look(deps: &Deps) -> Arc<Scan> {
     Arc::new(scan(&*deps.sessions, &*deps.processes, deps.now()).await)
 }
 
-/// A heartbeat with a look at everything as it is now.
+/// A heartbeat with a scan of the current state.
 async fn beat(deps: &Deps, number: u64) -> Beat {
     Beat { number, scan: look(deps).await }
 }

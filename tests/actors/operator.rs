@@ -1,4 +1,4 @@
-//! The operator watch, and the register it fills.
+//! The operator watch and its register.
 
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ fn one_in_a_session_ends_with_it_and_is_known_to_be_inside() {
 }
 
 #[test]
-fn one_at_work_before_us_is_seen() {
+fn one_that_ran_before_us_is_seen() {
     simulate(405, |world| async move {
         let deps = town(&world).await;
         let pid = world.gt("gt up", TOWN, secs(19));
@@ -144,7 +144,7 @@ fn one_at_work_before_us_is_seen() {
 }
 
 #[test]
-fn gt_all_the_time_costs_few_glances_and_a_command_among_it_is_seen() {
+fn gt_all_the_time_costs_few_quick_scans_and_a_command_among_it_is_seen() {
     simulate(406, |world| async move {
         let deps = town(&world).await;
         let watch = spawn(&deps).await;
@@ -169,7 +169,7 @@ fn gt_all_the_time_costs_few_glances_and_a_command_among_it_is_seen() {
 }
 
 #[test]
-fn slow_glances_are_made_less_often() {
+fn slow_quick_scans_are_made_less_often() {
     simulate(407, |world| async move {
         let deps = town(&world).await;
         let watch = spawn(&deps).await;
@@ -185,7 +185,7 @@ fn slow_glances_are_made_less_often() {
 }
 
 #[test]
-fn a_look_begins_after_it_was_asked_for_and_is_shared() {
+fn a_scan_begins_after_the_request_and_is_shared() {
     simulate(408, |world| async move {
         let deps = town(&world).await;
         let asked = |world: &World| {
@@ -240,7 +240,7 @@ fn a_table_that_cannot_be_read_is_no_answer() {
 }
 
 #[test]
-fn beginnings_that_cannot_be_watched_are_told_once() {
+fn starts_that_cannot_be_watched_are_reported_once() {
     simulate(410, |world| async move {
         let deps = town(&world).await;
         world.fail("beginnings", true);

@@ -46,7 +46,7 @@ fn answers_a_heartbeat_when_it_has_begun_what_it_decided() {
 }
 
 #[test]
-fn looks_closer_only_when_a_sweep_shows_news() {
+fn probes_only_when_a_scan_shows_news() {
     simulate(101, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         world.start_agent(&witness("r"));
@@ -88,7 +88,7 @@ fn its_work_ends_with_it() {
 }
 
 #[test]
-fn a_look_older_than_the_start_says_nothing() {
+fn a_probe_older_than_the_start_says_nothing() {
     simulate(103, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         let patrol = spawn(&deps, &told).await;
@@ -105,7 +105,7 @@ fn a_look_older_than_the_start_says_nothing() {
 }
 
 #[test]
-fn a_look_that_was_overtaken_is_not_believed() {
+fn a_probe_that_was_overtaken_is_ignored() {
     simulate(104, |world| async move {
         let (deps, told) = (town(&world).await, Told::default());
         world.start_agent(&witness("r"));

@@ -1,4 +1,4 @@
-//! What is known of a rig's polecats: which there are, their work, their worktrees, and who may have their sessions.
+//! What is known of a rig's polecats: the list, their work, their worktrees, and the names of their sessions.
 
 use gastown_supervisor::{
     agent::{
@@ -225,7 +225,7 @@ fn two_agents_of_one_session_are_both_left_alone() {
 }
 
 #[test]
-fn the_world_sees_when_a_polecat_is_made_that_nobody_wants() {
+fn the_world_sees_when_an_unwanted_polecat_is_created() {
     simulate(216, |world| async move {
         town(&world).await;
         world.add_polecat("r", "Toast", "r-1");

@@ -1,4 +1,4 @@
-//! What of a problem reaches the log.
+//! Which changes of a problem are logged.
 
 use gastown_supervisor::ports::problems::Problems;
 

@@ -1,5 +1,5 @@
-//! Every recorded output of `bd` and `gt` that the adapters can meet, through the adapters. The grids name each recording; one
-//! that is in the directory and in no grid fails.
+//! Every recorded output of `bd` and `gt` that the adapters can get, passed through the adapters. The grids name each
+//! recording; a recording in the directory that is in no grid fails.
 
 use std::{
     collections::BTreeSet,
@@ -48,7 +48,7 @@ impl Commands for Recorded {
         if self.code == 0 {
             return Ok(Printed { stdout, stderr: stderr.into_bytes() });
         }
-        // As the runner tells it: the end of it, on one line.
+        // As in the runner: its end, on one line.
         let words = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         let skip = words.chars().count().saturating_sub(500);
         let stderr = words.chars().skip(skip).collect();
@@ -69,7 +69,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The names of what was recorded in this directory and begins so.
+/// The names of the recordings in this directory with this prefix.
 fn all(folder: &str, beginning: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(directory().join(folder)).unwrap();
     let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -297,7 +297,7 @@ fn every_send() {
 }
 
 #[test]
-fn messages_that_cannot_be_used_are_told_once() {
+fn messages_that_cannot_be_used_are_reported_once() {
     simulate(268, |world| async move {
         let inbox = |stdout: &[u8]| Recorded { stdout: stdout.to_vec(), stderr: String::new(), code: 0 };
         let town = town(&world).await;

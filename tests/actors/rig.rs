@@ -128,7 +128,7 @@ fn a_polecat_that_somebody_asks_for_is_not_let_go() {
     simulate(133, |world| async move {
         let (deps, rig, identity) = nux(&world).await;
         let before = running(&deps, &identity).unwrap().get_id();
-        // Its actor said that nothing is going on, and then the request came.
+        // Its actor reported that no action is in progress, and then the request came.
         ask_for_a_restart(&deps, &identity).await;
         rig.cast(RigMsg::Idle("nux".parse().unwrap())).unwrap();
         world.pass(millis(1)).await;

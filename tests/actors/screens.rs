@@ -1,4 +1,4 @@
-//! What was last seen on agents' screens.
+//! The stored last screens of agents.
 
 use gastown_supervisor::{
     agent::{

@@ -27,7 +27,7 @@ async fn spawn(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Seens) {
 }
 
 #[test]
-fn looks_at_once_then_every_minute() {
+fn scans_at_once_then_every_minute() {
     simulate(140, |world| async move {
         let deps = town(&world).await;
         let (_watch, seen) = spawn(&deps).await;
@@ -39,7 +39,7 @@ fn looks_at_once_then_every_minute() {
 }
 
 #[test]
-fn a_burst_of_hints_is_few_looks_and_the_last_hint_is_not_lost() {
+fn a_burst_of_hints_is_few_scans_and_the_last_hint_is_not_lost() {
     simulate(141, |world| async move {
         let deps = town(&world).await;
         let (_watch, seen) = spawn(&deps).await;
@@ -60,7 +60,7 @@ fn a_burst_of_hints_is_few_looks_and_the_last_hint_is_not_lost() {
 }
 
 #[test]
-fn a_heartbeat_gets_a_look_of_its_own() {
+fn a_heartbeat_gets_a_scan_of_its_own() {
     simulate(142, |world| async move {
         let deps = town(&world).await;
         let (watch, seen) = spawn(&deps).await;
@@ -68,7 +68,7 @@ fn a_heartbeat_gets_a_look_of_its_own() {
         world.hang("list");
         watch.cast(WatchMsg::Hint).unwrap();
         world.pass(secs(1)).await;
-        watch.cast(WatchMsg::ScanFor(5)).unwrap(); // while another look is under way
+        watch.cast(WatchMsg::ScanFor(5)).unwrap(); // while another scan is in progress
         world.start_agent(&witness("r"));
         world.pass(secs(1)).await;
         let asked = ask(&watch, WatchMsg::Status, millis(1)).await.unwrap();
@@ -81,7 +81,7 @@ fn a_heartbeat_gets_a_look_of_its_own() {
 }
 
 #[test]
-fn a_look_that_hangs_has_failed_after_a_while() {
+fn a_scan_that_hangs_fails_at_its_limit() {
     simulate(143, |world| async move {
         let deps = town(&world).await;
         let (_watch, seen) = spawn(&deps).await;
@@ -99,7 +99,7 @@ fn a_look_that_hangs_has_failed_after_a_while() {
     });
 }
 
-/// Everything a watch told, in order.
+/// Everything a watch reported, in order.
 type Heard = Arc<Mutex<Vec<WatchEvent>>>;
 
 async fn listen(deps: &Arc<Deps>) -> (ActorRef<WatchMsg>, Heard) {
@@ -130,7 +130,7 @@ fn window(session: &FakeSession) -> Fact {
 }
 
 #[test]
-fn a_death_is_one_message_whoever_tells_it() {
+fn a_death_is_one_message_whatever_reports_it() {
     simulate(144, |world| async move {
         let deps = town(&world).await;
         let (watch, heard) = listen(&deps).await;
@@ -145,7 +145,7 @@ fn a_death_is_one_message_whoever_tells_it() {
         world.report(millis(9), closed.clone());
         let at = world.time();
         world.pass(millis(1)).await;
-        world.end_session(&name, "its agent ended"); // which is told too
+        world.end_session(&name, "its agent ended"); // which is reported too
         world.pass(secs(1)).await;
         world.report(millis(1), closed);
         world.report(millis(1), died);
@@ -161,7 +161,7 @@ fn a_death_is_one_message_whoever_tells_it() {
 }
 
 #[test]
-fn an_end_that_nothing_tells_is_told_by_the_sweep_before_itself() {
+fn an_end_that_nothing_reports_is_reported_by_the_scan_before_the_scan_itself() {
     simulate(145, |world| async move {
         let deps = town(&world).await;
         let (_watch, heard) = listen(&deps).await;

@@ -1,4 +1,4 @@
-//! Pending spawns: polecat health, told what is in the deacon's inbox.
+//! Pending spawns: polecat health with messages in the deacon's inbox.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -116,7 +116,7 @@ async fn just_started(world: &World, appears: Duration) -> Rig {
 }
 
 #[test]
-fn one_that_is_ready_is_told_to_begin_once() {
+fn one_that_is_ready_gets_its_instruction_once() {
     for (name, body) in [
         ("all said", "Polecat: Toast\nSession: gt-r-Toast\nIssue: r-1"),
         ("nothing said", ""),
@@ -144,7 +144,7 @@ fn one_that_is_ready_is_told_to_begin_once() {
 }
 
 #[test]
-fn read_or_unread_sooner_or_later_it_is_told_when_it_is_ready() {
+fn read_or_unread_it_gets_its_instruction_when_it_is_ready() {
     for (name, appears, told) in [
         ("it shows its prompt a second later", secs(0), true),
         ("it shows its prompt just in time", millis(1200), true),
@@ -164,7 +164,7 @@ fn read_or_unread_sooner_or_later_it_is_told_when_it_is_ready() {
 }
 
 #[test]
-fn one_without_a_prompt_is_told_after_its_delay() {
+fn one_without_a_prompt_gets_its_instruction_after_its_delay() {
     for (delay, at, told) in [(0, 1, true), (4000, 1, false), (4000, 3, true), (4000, 60, true)] {
         simulate(722, |world| async move {
             let agents = format!(
@@ -233,11 +233,11 @@ fn never_ready(world: &World) {
 }
 
 #[test]
-fn one_that_cannot_be_told_is_left_or_given_up() {
+fn one_that_cannot_be_instructed_is_left_or_given_up() {
     for (name, act, age, gone) in NOT_TOLD {
         simulate(723, |world| async move {
             let mut rig = just_started(&world, millis(300)).await;
-            // Nobody is to look after its end.
+            // Its end must not lead to a restart.
             world.unhook("r", NAME);
             world.pass(secs(1)).await;
             act(&world);
@@ -271,7 +271,7 @@ fn a_message_that_says_no_time_or_one_to_come_is_not_kept_for_ever() {
 }
 
 #[test]
-fn what_cannot_be_archived_is_never_told_twice() {
+fn what_cannot_be_archived_is_never_instructed_twice() {
     simulate(725, |world| async move {
         let mut rig = just_started(&world, millis(300)).await;
         world.pass(secs(2)).await;
@@ -311,7 +311,7 @@ fn a_problem_ends_with_its_message() {
 }
 
 #[test]
-fn a_name_that_no_polecat_can_have_is_told_once_and_given_up() {
+fn a_name_that_no_polecat_can_have_is_reported_once_and_given_up() {
     simulate(727, |world| async move {
         let mut rig = just_started(&world, millis(300)).await;
         rig.inbox.clear();
@@ -409,7 +409,7 @@ fn twenty_side_by_side_take_as_long_as_one() {
         }
         let begun = world.time();
         rig.read();
-        world.pass(millis(1500)).await; // ready after 1.2 s, seen at the next look
+        world.pass(millis(1500)).await; // ready after 1.2 s, seen at the next reading
         let times: Vec<Duration> =
             (0..20).map(|n| world.state().session(&polecat("r", &format!("p{n}"))).typed[0].0).collect();
         assert!(times.iter().all(|at| *at - begun <= millis(1300)), "{times:?}");

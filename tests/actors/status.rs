@@ -1,4 +1,4 @@
-//! The status of a town: everybody is asked at once, and nobody who does not answer vanishes.
+//! The status of a town: all actors are asked at the same time, and one that does not answer stays in the report.
 
 use std::{future::pending, sync::Arc, time::Duration};
 

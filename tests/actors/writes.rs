@@ -1,4 +1,4 @@
-//! Files of ours that cannot be written: reported once, retried, and never replaced by nothing.
+//! Files of ours that cannot be written: reported once, retried, and never replaced by an empty file.
 
 use std::sync::{
     Arc, Mutex,

@@ -1,4 +1,4 @@
-//! The next supervisor takes over what runs: nothing is restarted, whatever ended the last one.
+//! The next supervisor adopts what runs: nothing is restarted, however the last one ended.
 
 use rustix::process::Signal;
 
@@ -48,7 +48,7 @@ fn after_a_stop_and_after_a_kill_everything_runs_on() {
                     assert_eq!(now, own, "its session is used again");
                 }
                 assert_eq!(town.text("daemon/daemon.pid"), second.pid().to_string());
-                // It looks after them: one that dies is repaired, the others stay.
+                // It supervises them: one that dies is restarted, the others stay.
                 town.server.must(&["kill-session", "-t", "=gt-beta-witness:"]);
                 town.wait_replaced("gt-beta-witness", &before.0[3]);
                 town.wait("its start", || town.started("beta/witness") == 2);

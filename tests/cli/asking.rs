@@ -1,4 +1,5 @@
-//! Asking from outside: `status`, `explain`, `poke`, `clear-backoff`, with a supervisor, without one, and with one that is stuck.
+//! Queries from outside: `status`, `explain`, `poke`, `clear-backoff`, with a supervisor, without one, and with one
+//! that hangs.
 
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,7 @@ fn status_of_a_town_that_is_well() {
 }
 
 #[test]
-fn without_a_supervisor_the_files_are_told() {
+fn without_a_supervisor_the_files_are_shown() {
     let _among = among_others();
     let town = witness_town();
     let never = town.ask(&["status"]);
@@ -213,7 +214,7 @@ fn no_terminal_obeys_what_others_wrote() {
 }
 
 #[test]
-fn explain_tells_what_happened_in_any_spelling() {
+fn explain_shows_what_happened_in_any_spelling() {
     let _among = among_others();
     let town = witness_town();
     let mut supervisor = town.start();

@@ -1,4 +1,4 @@
-//! `start` and `stop`: a supervisor in the background, whoever started it, and its end, whatever it is.
+//! `start` and `stop`: a supervisor in the background, started from anywhere, and every kind of end.
 
 use std::{
     fs::{self, File},
@@ -258,7 +258,7 @@ fn a_start_that_is_killed_leaves_the_supervisor_to_itself() {
     let _among = among_others();
     let town = quiet();
     let background = Background(&town);
-    // It cannot be ready while this is there, so that `start` waits.
+    // It cannot be ready while this exists, so `start` waits.
     town.put("daemon/supervisor.sock", "");
     let mut command = town.command_of(&["start"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -270,7 +270,7 @@ fn a_start_that_is_killed_leaves_the_supervisor_to_itself() {
 }
 
 #[test]
-fn whoever_holds_the_lock_without_a_name_is_not_touched() {
+fn a_lock_holder_without_a_pid_file_is_not_touched() {
     let _among = among_others();
     let town = quiet();
     let background = Background(&town);
@@ -396,7 +396,7 @@ fn the_original_daemon_is_called_so_and_what_to_do_is_said() {
 }
 
 #[test]
-fn one_whose_place_is_taken_at_once_is_told() {
+fn one_whose_place_is_taken_at_once_is_reported() {
     let _among = among_others();
     let town = quiet();
     // It hands its lock on to another process, which no PID file names.

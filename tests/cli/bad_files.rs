@@ -1,4 +1,4 @@
-//! Files that are broken, missing or of the wrong kind, and disks that are full: each told once, nothing lost for it.
+//! Files that are broken, missing or of the wrong kind, and full disks: each is reported once, and nothing else is lost.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -244,7 +244,7 @@ fn a_full_disk_under_the_log() {
     assert_eq!(complaints.len(), 1, "{said}");
     assert!(complaints[0].contains("daemon/daemon.log"), "{said}");
     assert!(said.contains("Heartbeat complete (#2)"), "people in the foreground still see it: {said}");
-    // Room again: the log goes on and says how much it lost.
+    // Room again: the log continues and reports how much it lost.
     fs::remove_file(town.path("daemon/daemon.log")).unwrap();
     supervisor.signal(Signal::HUP);
     town.wait_logged("log lines lost before this one");

@@ -1,4 +1,4 @@
-//! Convoys, from outside: the bead databases, and `gt convoy check`.
+//! Convoys from outside: the bead databases, and `gt convoy check`.
 
 use std::{fs, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{alone, among_others, support::town::Town};
 
-/// A town in which nobody is started, with these settings.
+/// A town in which no agent is started, with these settings.
 fn town(settings: Value) -> Town {
     let town = Town::new(&["alpha"]);
     town.patrols(&[]);

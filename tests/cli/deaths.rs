@@ -1,4 +1,4 @@
-//! Deaths that nobody meant: noticed, made sure of, repaired once, and told once.
+//! Unintended deaths: noticed, confirmed, answered once, and reported once.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn in_a_shell(town: &Town, session: &str, identity: &str) {
     by_hand(town, session, identity, "; exec sh");
 }
 
-/// A session with an agent that somebody else began.
+/// A session with an agent that the supervisor did not start.
 fn by_hand(town: &Town, session: &str, identity: &str, then: &str) {
     let (root, actor) = (format!("GT_ROOT={}", town.root().display()), format!("BD_ACTOR={identity}"));
     let line = format!("{}{then}", town.bin().join("claude").display());
@@ -118,7 +118,7 @@ fn a_crashed_polecat_with_work_is_back_and_one_without_is_left() {
     assert_eq!(town.mails(), Vec::<Value>::new());
 }
 
-/// Alerts go to a file, and all that belongs to one is told within seconds.
+/// Alerts go to a file, and everything about one death is reported within seconds.
 fn with_alerts(rigs: &[&str], patrols: &[&str]) -> Town {
     let town = Town::new(rigs);
     town.patrols(patrols);
@@ -134,7 +134,7 @@ fn with_alerts(rigs: &[&str], patrols: &[&str]) -> Town {
 /// The one alert there is, and that nothing follows it.
 fn the_alert(town: &Town, count: usize) -> Value {
     town.wait("the alert", || !town.text("demo/notified.jsonl").is_empty());
-    // The follow-up would be told after twice the window.
+    // The follow-up would be reported after twice the window.
     town.wait_beats(5);
     let events: Vec<Value> =
         town.events().into_iter().filter(|event| event["type"] == "mass_death").collect();

@@ -1,6 +1,6 @@
 //! `doctor`: what it finds, that it ends in time, and that it changes nothing.
 //!
-//! `TMUX_TMPDIR` of every run lies in the test's own directory, so that no other tmux server is ever looked at.
+//! `TMUX_TMPDIR` of every run is in the test's own directory, so that no other tmux server is ever queried.
 
 use std::{
     collections::BTreeMap,
@@ -131,7 +131,7 @@ fn a_well_town_that_is_supervised() {
     assert!(told("tmux", "answers: 4 sessions, 3 agents") && told("tmux", "control mode works"), "{well:#?}");
     assert!(told("sockets", "no agent of this town on another tmux server (0 checked)"), "{well:#?}");
     assert!(told("tools", "bd version 0.47.2 (/") && told("tools", "gt version 0.2.6 (/"), "{well:#?}");
-    // What it does not know by itself, the supervisor tells it.
+    // The supervisor reports what the doctor does not know by itself.
     town.put("mayor/rigs.json", "{");
     town.wait("the problem", || examine(&town).0["findings"].to_string().contains("it reports "));
     town.rigs(&["alpha"]);
@@ -153,7 +153,7 @@ fn a_well_town_that_is_supervised() {
 }
 
 #[test]
-fn every_kind_of_broken_file_is_told_with_its_place_and_stays() {
+fn every_kind_of_broken_file_is_reported_with_its_position_and_stays() {
     let _among = among_others();
     let half = "{\"a\": {\n  \"b";
     #[rustfmt::skip]
@@ -466,7 +466,7 @@ fn locks_stops_clocks_and_modes() {
         .iter()
         .filter(|it| it["what"].to_string().contains(&me))
         .collect();
-    // Not every kernel tells who holds a lock.
+    // Not every kernel shows which process holds a lock.
     assert!(!cfg!(target_os = "linux") || held.len() == 2, "{held:#?}");
 }
 

@@ -1,5 +1,6 @@
-//! The version before: its state is recorded, and an update takes its agents over. Both need a binary of that version, named by
-//! `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`). What was recorded is read in `tests/scenarios/earlier.rs`.
+//! The previous version: its state is recorded, and an update adopts its agents. Both need a binary of that version,
+//! named by `EARLIER`, so they run by hand (`tests/fixtures/state/README.md`). `tests/scenarios/earlier.rs` reads the
+//! recordings.
 
 use std::{env, fs, io::Write, os::unix::fs::symlink, path::PathBuf};
 
@@ -105,7 +106,7 @@ fn event(kind: &str, actor: &str) -> String {
     format!(r#"{{"ts":"{now:.0}","source":"gt","type":"{kind}","actor":"{actor}","visibility":"feed"}}"#)
 }
 
-/// Has everything happen of which something is kept, while a supervisor runs.
+/// Causes everything that a supervisor stores, while one runs.
 fn live(town: &Town) {
     let restarts =
         |agent: &str, key: &str| town.json("daemon/restart_state.json")["agents"][agent][key].clone();
@@ -181,7 +182,7 @@ fn record() {
 
 #[test]
 #[ignore = "needs an earlier binary; by hand"]
-fn an_update_restarts_nobody_and_types_nothing() {
+fn an_update_restarts_no_agent_and_types_nothing() {
     let _among = among_others();
     let town = Town::new(&["alpha", "beta"]);
     town.settings(json!({"heartbeat": {"interval": "1s"}}));

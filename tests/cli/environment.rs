@@ -1,4 +1,4 @@
-//! Started inside an agent's session, the supervisor is not that agent, and nothing it starts takes itself for it.
+//! A supervisor that was started inside an agent's session is not that agent, and neither is anything it starts.
 
 use std::process::Stdio;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn what_says_you_are_that_agent_reaches_nobody() {
+fn variables_of_an_agent_reach_no_other_program() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     // The refinery's presync runs git and bd; these stand-ins note what they are given.

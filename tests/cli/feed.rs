@@ -1,4 +1,4 @@
-//! The feed from outside: what happens to agents becomes a line people can read, once, however the supervisor ends.
+//! The feed from outside: an event of an agent becomes one readable line, once, however the supervisor ends.
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::PermissionsExt};
 
@@ -33,7 +33,7 @@ fn deaths_repairs_and_what_agents_tell_once_each_also_across_a_kill() {
     crate::support::process::signal(before.1, Signal::KILL);
     town.wait("its repair in the feed", || summaries(&town).len() == 2);
     let told = summaries(&town);
-    // Its exit status can be told only where it was caught in time.
+    // Its exit status is known only when it was read in time.
     assert!(told[0].starts_with("Session gt-alpha-witness terminated: crashed"), "{told:?}");
     assert!(told[1].starts_with("alpha/witness restarted in "), "{told:?}");
     agent_tells(&town, "mayor");
@@ -55,7 +55,7 @@ fn deaths_repairs_and_what_agents_tell_once_each_also_across_a_kill() {
 }
 
 #[test]
-fn an_event_log_that_cannot_be_written_is_told_once_and_what_waited_comes_later() {
+fn an_event_log_that_cannot_be_written_is_reported_once_and_what_waited_comes_later() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);

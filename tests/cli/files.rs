@@ -1,4 +1,4 @@
-//! The lock, the PID file and the state file: how others find the daemon, and that there is one only.
+//! The lock, the PID file and the state file: how other programs find the daemon, and that there is only one.
 
 use std::{
     fs,
@@ -85,17 +85,17 @@ fn a_pid_file_that_is_deleted_comes_back_and_is_gone_at_the_end() {
 }
 
 #[test]
-fn nobody_is_signalled_because_a_pid_file_names_them() {
+fn no_process_is_signalled_because_a_pid_file_names_it() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
     let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
     let _guard = Guarded::of(stranger.id());
-    // Left behind by a daemon that is no more, its id given to somebody else.
+    // Left behind by a daemon that has ended; another process has its id.
     town.put("daemon/daemon.pid", stranger.id().to_string());
     let mut supervisor = town.start_and_beat();
     assert_eq!(town.text("daemon/daemon.pid"), supervisor.pid().to_string());
-    // Written while the lock is held: a second one only tells what it reads.
+    // Written while the lock is held: a second supervisor only prints what it reads.
     town.put("daemon/daemon.pid", stranger.id().to_string());
     let mut second = town.start();
     assert_eq!(second.wait().code(), Some(1));
@@ -118,7 +118,7 @@ fn a_pid_file_of_another_at_the_end_is_not_ours_to_remove() {
 }
 
 #[test]
-fn a_lock_that_is_only_probed_turns_nobody_away() {
+fn a_lock_that_is_only_probed_refuses_no_supervisor() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);
@@ -126,7 +126,7 @@ fn a_lock_that_is_only_probed_turns_nobody_away() {
     let probe = fs::File::open(town.path("daemon/daemon.lock")).unwrap();
     rustix::fs::flock(&probe, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let mut supervisor = town.start();
-    // It tries again and again; nothing tells when it has begun to, but its process then waits in the lock's directory.
+    // It tries repeatedly; nothing shows when it has begun to, but its process then waits in the lock's directory.
     town.wait("its try", || {
         let open = fs::read_dir(format!("/proc/{}/fd", supervisor.pid())).into_iter().flatten();
         open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
@@ -139,7 +139,7 @@ fn a_lock_that_is_only_probed_turns_nobody_away() {
 }
 
 #[test]
-fn the_state_file_tells_of_start_heartbeats_and_end() {
+fn the_state_file_shows_start_heartbeats_and_end() {
     let _among = among_others();
     let town = Town::new(&[]);
     town.patrols(&[]);

@@ -1,4 +1,5 @@
-//! A disk without room: it runs, says so once, and catches up when there is room; what killed writers left is taken away.
+//! A full disk: the supervisor runs, reports it once, and catches up when there is room; files of killed writers are
+//! removed.
 
 use std::{fs, os::unix::process::CommandExt, process::Command};
 
@@ -87,7 +88,7 @@ fn half_a_line_does_not_stay_in_the_log() {
 fn what_killed_writers_left_is_taken_away_at_the_start() {
     let _among = among_others();
     let town = town();
-    // A process that is no more.
+    // A process that has ended.
     let mut dead = Command::new("true").process_group(0).spawn().unwrap();
     end_of(&mut dead, "true");
     let gone = [

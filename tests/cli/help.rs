@@ -1,4 +1,4 @@
-//! Help: what every command says of itself.
+//! Help: the texts of every command.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A town in a directory whose name is made to deceive whoever reads it on a terminal.
+//! A town in a directory whose name is made to deceive a reader at a terminal.
 
 use gastown_supervisor::terminal;
 use rustix::process::Signal;

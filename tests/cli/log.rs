@@ -1,4 +1,4 @@
-//! The log: the form of its lines, the texts others look for, its rotation and its reopening.
+//! The log: the format of its lines, the texts that other programs search for, its rotation and its reopening.
 
 use std::fs;
 

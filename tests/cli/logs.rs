@@ -1,4 +1,4 @@
-//! `logs`: the end of the log, and what is added to it.
+//! `logs`: the end of the log, and new lines.
 
 use std::{
     fs::{self, OpenOptions},
@@ -138,7 +138,7 @@ fn growth_rotation_and_truncation_are_followed_until_ctrl_c() {
 }
 
 #[test]
-fn nobody_who_reads_is_no_error() {
+fn a_closed_output_is_no_error() {
     let _among = among_others();
     let town = Town::new(&[]);
     append(&town, "a line\n".repeat(100_000));

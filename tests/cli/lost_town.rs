@@ -1,5 +1,5 @@
-//! A town that is moved, replaced or unlocked under its supervisor: it writes nothing more, says why once, and ends; the
-//! agents live.
+//! A town that is moved, replaced or unlocked under its supervisor: the supervisor writes nothing more, logs the
+//! reason once, and exits; the agents live.
 
 use std::{
     collections::BTreeMap,
@@ -89,7 +89,7 @@ fn a_town_that_is_moved_away_is_not_made_again() {
     let agent = town.incarnation("gt-alpha-witness").unwrap();
     let moved = town.root().with_extension("moved");
     fs::rename(town.root(), &moved).unwrap();
-    // What is told while nothing is there must not become a file either.
+    // A report while the directory is missing must not become a file either.
     supervisor.signal(Signal::USR1);
     supervisor.signal(Signal::HUP);
     ended(

@@ -1,4 +1,4 @@
-//! Mail and work, from outside: requests, polecats that wait for the word to begin, and programs that hang.
+//! Mail and work from outside: requests, polecats that wait for their first instruction, and programs that hang.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn town(rigs: &[&str], patrols: &[&str]) -> Town {
     town
 }
 
-/// Asks for two looks at everything, and waits until the mail was read as often.
+/// Asks for two heartbeats, and waits until the mail was read as often.
 fn look_twice(town: &Town, supervisor: &Supervisor) {
     for _ in 0..2 {
         let read = || town.text("demo/commands.log").matches("gt mail inbox").count();
@@ -92,7 +92,7 @@ fn what_was_stopped_on_request_stays_so_under_the_next_supervisor() {
 }
 
 #[test]
-fn killed_in_the_middle_of_a_request_the_next_one_goes_on() {
+fn killed_during_a_request_the_next_one_continues() {
     let _among = among_others();
     let town = town(&["alpha"], &["witness"]);
     // So that there is time between the claim, the end and the start.
@@ -114,7 +114,7 @@ fn killed_in_the_middle_of_a_request_the_next_one_goes_on() {
 }
 
 #[test]
-fn a_polecat_that_was_just_spawned_is_told_to_begin_once() {
+fn a_polecat_that_was_just_spawned_gets_its_instruction_once() {
     let _among = among_others();
     let town = Town::recorded(json!({"heartbeat": {"interval": "30s"}}));
     town.patrols(&[]);
@@ -199,7 +199,7 @@ fn with_bd_and_gt_hanging_for_good_a_dead_witness_is_back_and_nothing_is_left_be
 }
 
 #[test]
-fn commands_that_end_badly_are_told_once_each() {
+fn commands_that_fail_are_reported_once_each() {
     let _among = among_others();
     for (name, script) in [
         ("print nothing", "exit 0"),
@@ -209,7 +209,7 @@ fn commands_that_end_badly_are_told_once_each() {
         ("print without end", "exec yes '[{}]'"),
     ] {
         let town = Town::recorded(
-            // A limit that none of them reaches: else two reasons would take turns, and each be told.
+            // A limit that none of them reaches: otherwise two reasons would alternate, and each be reported.
             json!({"heartbeat": {"interval": "500ms"}, "commands": {"timeout": "60s"}, "restart": {"confirm": "100ms"}}),
         );
         town.patrols(&["witness"]);

@@ -1,4 +1,4 @@
-//! The binary from outside: what it does to the town's files, to signals, to a second one, and to bad input.
+//! The binary from outside: its files in the town, signals, a second supervisor, and bad input.
 //!
 //! Each test has a town and a tmux socket of its own. Tests that measure time run alone.
 #![allow(

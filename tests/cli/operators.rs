@@ -1,7 +1,7 @@
-//! Gas Town's own commands at work, while the supervisor watches in milliseconds: nobody is started whom nobody wanted,
-//! nothing is told of what somebody meant, and what nobody stopped is repaired.
+//! Gas Town's own commands run while the supervisor reacts within milliseconds: it starts no unwanted agent, reports
+//! no intended end, and restarts what nobody stopped.
 //!
-//! The stand-in `gt` does what the real one did when it was recorded, as a process of its own.
+//! The stand-in `gt` repeats what the recorded real one did, as a process of its own.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const AGENTS: [&str; 4] = ["deacon", "gastown/witness", "gastown/refinery", "beads/witness"];
 
-/// Who dies of something else while the command is at work, and must come back.
+/// The agent that dies of something else while the command is running, and must come back.
 const BYSTANDER: &str = "gt-beads-witness";
 
 /// What is known where the command was gone before it was seen.
@@ -25,13 +25,13 @@ const NOTED: &str = "stopped by hand (Gas Town notes it as stopped)";
 /// One command.
 struct Case {
     recording: Recording,
-    /// A polecat that is at work before.
+    /// A polecat that works before the command.
     polecat: Option<&'static str>,
     /// Who is down in the end, by identity.
     down: &'static [&'static str],
     /// What the log says of that, for each; one of the two.
     said: [&'static str; 2],
-    /// Whom the command itself starts, or starts anew.
+    /// The agents that the command itself starts or restarts.
     by_gt: &'static [&'static str],
 }
 
@@ -46,7 +46,7 @@ fn case(
 }
 
 #[test]
-fn what_a_command_ended_stays_down_and_what_nobody_stopped_is_repaired() {
+fn what_a_command_ended_stays_down_and_what_was_not_stopped_is_restarted() {
     let rig = &["gastown/witness", "gastown/refinery"];
     let furiosa = Some("furiosa");
     let recorded = Recording::read;
@@ -120,7 +120,7 @@ fn begin(polecat: Option<&str>) -> (Town, Supervisor) {
     // Fewer agents than there may be: the machine has a dozen towns to run.
     let patrols = json!({"refinery": {"enabled": true, "rigs": ["gastown"]}});
     town.put("mayor/daemon.json", json!({"patrols": patrols}).to_string());
-    // A polecat's directory is there before its session.
+    // A polecat's directory exists before its session.
     town.worktree("gastown/polecats/furiosa/gastown");
     let supervisor = town.start();
     town.wait_started(&AGENTS);
@@ -197,7 +197,7 @@ fn a_town_that_is_shut_down_stays_down() {
     let cases = [
         ("gt shutdown", "t62_shutdown", true),
         ("gt down", "t60_down", true),
-        // Typed in the mayor's session, it ends with that: nobody is told to end.
+        // Typed in the mayor's session, it ends with that: no supervisor gets a stop.
         ("gt shutdown in the mayor's session", "t80_shutdown_in_mayor", false),
     ];
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What cannot run says so in one message that names file and place, with exit code 1; wrong usage is 2.
+//! A command that cannot run says so in one message with file and position, and exit code 1; wrong usage is 2.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -109,7 +109,7 @@ fn a_mistake_in_the_settings() {
         assert!(!town.path("daemon/daemon.pid").exists() && !town.server.runs(), "{name}");
         assert_ne!(town.json("daemon/state.json")["running"], true, "{name}");
     }
-    // All mistakes are told at once, each with its place.
+    // All mistakes are reported at once, each with its position.
     let town = Town::new(&[]);
     town.put(at, "{\"http\": {\"listen\": 80},\n \"log\": {\"level\": \"loud\"}}");
     let both = str::contains(":1:21: http.listen: ").and(str::contains(":2:19: log.level: "));
@@ -163,7 +163,7 @@ fn a_second_one_in_the_same_town_whatever_it_is_called() {
 }
 
 #[test]
-fn a_town_of_gas_town_1_before_it_is_told_where_its_agents_are() {
+fn a_town_of_gas_town_1_before_the_settings_name_its_agents_server() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     town.put(".beads/metadata.json", r#"{"database":"dolt","backend":"dolt","dolt_mode":"server"}"#);

@@ -69,7 +69,7 @@ fn a_broken_change_leaves_the_last_good_settings_in_force() {
 }
 
 #[test]
-fn usr1_looks_at_everything_at_once() {
+fn usr1_probes_everything_at_once() {
     let _among = among_others();
     // No heartbeat comes to help, and nothing watches the town's own directory.
     let town = Town::new(&["alpha"]);

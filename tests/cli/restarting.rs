@@ -1,4 +1,4 @@
-//! `restart` and `reload`: a new supervisor or new settings, and neither when the settings are not good.
+//! `restart` and `reload`: a new supervisor or new settings, and neither when the settings are invalid.
 
 use std::{
     io::{Read, Write},

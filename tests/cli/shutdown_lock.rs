@@ -1,4 +1,4 @@
-//! `daemon/shutdown.lock`: while somebody holds it, `gt down` is taking the town down.
+//! `daemon/shutdown.lock`: while another process holds it, `gt down` is stopping the town.
 
 use std::fs::File;
 

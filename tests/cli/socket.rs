@@ -1,4 +1,4 @@
-//! The control socket from outside: its file, what is said over it, and clients that mean no good.
+//! The control socket from outside: its file, its answers, and hostile clients.
 
 use std::{
     io::{Read, Write},
@@ -248,7 +248,7 @@ fn clients_that_mean_no_good_hold_nothing_up() {
     assert_eq!(town.ask(&["status"]).code, Some(0));
     let (status, took) = supervisor.stop(Signal::TERM);
     assert!(status.success());
-    // Others measure the time; this one only that nobody is waited for.
+    // Other tests measure the time; this one only that no client is waited for.
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 

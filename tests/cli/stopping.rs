@@ -1,4 +1,4 @@
-//! Stopping: in every phase soon enough for `gt`, which sends KILL after half a second, and leaving nothing but the agents.
+//! Stopping: in every phase fast enough for `gt`, which sends KILL after 0.5 s, and leaving only the agents.
 
 use std::{
     fs::{File, OpenOptions},
@@ -36,7 +36,7 @@ fn has_own_session(town: &Town) -> bool {
     town.server.names().contains(&"_supervisor".to_owned())
 }
 
-/// Writes, syncs and removes a small file again and again, and tells how long the slowest round took.
+/// Writes, syncs and removes a small file repeatedly, and reports how long the slowest round took.
 struct DiskProbe {
     over: Arc<AtomicBool>,
     rounds: JoinHandle<Duration>,
@@ -95,7 +95,7 @@ fn tidy(town: &Town, phase: &str) {
         let taken = flock(&lock, FlockOperation::NonBlockingLockExclusive);
         assert!(taken.is_ok(), "{phase}: the lock is not free");
     }
-    // A child that was killed may take a moment to be gone.
+    // A child that was killed may take a short time to be gone.
     town.wait(&format!("{phase}: its children's end ({:?})", town.stray()), || town.stray().is_empty());
 }
 
@@ -204,7 +204,7 @@ fn while_the_tmux_server_hangs() {
         }
         let status = supervisor.wait();
         let took = began.elapsed();
-        // Nothing is asked of tmux before it goes on.
+        // tmux gets no request before it continues.
         let (state, pid_file) = (town.json("daemon/state.json"), town.path("daemon/daemon.pid").exists());
         process::signal(server, Signal::CONT);
         assert!(took < LIMIT, "{phase}: took {took:?}");

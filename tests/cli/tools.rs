@@ -1,4 +1,4 @@
-//! Programs that are missing, too old or fail: told once, and everything else goes on.
+//! Programs that are missing, too old or fail: each is reported once, and everything else continues.
 
 use rustix::process::Signal;
 use serde_json::json;

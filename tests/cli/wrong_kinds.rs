@@ -1,4 +1,5 @@
-//! Pipes, directories, devices and links in the place of files: told, never waited for, never followed where the file is ours.
+//! Pipes, directories, devices and links in the place of files: reported, never waited for, and never followed when
+//! the file is ours.
 
 use std::{
     fs,
@@ -23,7 +24,7 @@ fn town() -> Town {
     town
 }
 
-/// Puts a named pipe there, which nobody ever opens.
+/// Creates a named pipe there, which no process ever opens.
 fn pipe(town: &Town, path: &str) {
     let path = town.path(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -159,7 +160,7 @@ fn a_pipe_in_the_place_of_everything() {
 }
 
 #[test]
-fn what_stands_in_the_locks_place_is_told_at_the_start() {
+fn what_is_in_the_locks_place_is_reported_at_the_start() {
     let _among = among_others();
     type Put = fn(&Path);
     let cases: [(&str, Put); 4] = [

@@ -1,4 +1,4 @@
-//! Any split of the log into writes, with rotations at any point and kills at any point, gives each visible event once.
+//! However the log is split into writes, rotated or interrupted by kills, each visible event appears once.
 
 use std::{fs, sync::Arc};
 
@@ -12,9 +12,9 @@ use crate::{Town, append, mortal::Mortal, run};
 
 #[derive(Debug, Clone)]
 enum Act {
-    /// Somebody appends so many lines, the last one in two pieces with a look between them.
+    /// Appends this many lines, the last one in two pieces with a round between them.
     Write { lines: usize, torn: bool },
-    /// The log is renamed, those before it too; the next write begins it anew.
+    /// The log is renamed, and those before it too; the next write creates it again.
     Rename,
     /// The log is copied and emptied.
     CopyAndEmpty,
@@ -22,7 +22,7 @@ enum Act {
     CatchUp,
     /// How far it came is put on disk.
     Save,
-    /// It is killed, at its n-th call from now, and begins anew.
+    /// It is killed at its n-th call from now, and starts again.
     Kill(i64),
 }
 

@@ -1,4 +1,4 @@
-//! The curator as an actor: woken by the real file watch, on the real clock.
+//! The curator as an actor: with the real file watch and the real clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -77,7 +77,7 @@ fn a_line_of_the_log_appears_in_the_feed_without_anybody_asking() {
 }
 
 #[test]
-fn it_goes_on_where_it_stopped_also_after_a_crash_of_the_actor() {
+fn it_continues_where_it_stopped_also_after_a_crash_of_the_actor() {
     run(async {
         let mut awake = Awake::new(Town::new().await).await;
         awake.town.appends(2);
@@ -120,7 +120,7 @@ fn events_of_our_own_wait_for_a_disk_that_takes_them() {
 }
 
 #[test]
-fn switched_off_it_does_nothing_and_goes_on_when_switched_on() {
+fn switched_off_it_does_nothing_and_continues_when_switched_on() {
     run(async {
         let mut town = Town::new().await;
         let mut settings = gastown_supervisor::town::settings::Settings::default();

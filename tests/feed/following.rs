@@ -1,4 +1,4 @@
-//! What can become of the log, one thing at a time, with the curator awake, asleep, or killed and begun anew.
+//! Everything that can happen to the log, one at a time, with the curator awake, asleep, or killed and restarted.
 
 use std::fs;
 
@@ -186,7 +186,7 @@ fn a_line_that_was_never_ended_is_counted() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_the_log_and_is_none_is_told_and_passes() {
+fn what_is_in_the_place_of_the_log_and_is_none_is_reported_and_passes() {
     run(async {
         let mut town = Town::new().await;
         town.begins().await;

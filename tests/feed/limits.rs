@@ -1,4 +1,4 @@
-//! Lines of any length and content, disks that take nothing, and feeds somebody else touches.
+//! Lines of any length and content, disks that refuse writes, and feeds that another program changes.
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The feed on real files: followed, carried over and kept, whatever becomes of the log and of us.
+//! The feed on real files: followed, written and bounded, whatever happens to the log and to the supervisor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests write the files others write")]
 
@@ -72,7 +72,7 @@ impl Town {
         kinds
     }
 
-    /// A supervisor begins.
+    /// A supervisor starts.
     async fn begins(&mut self) {
         self.follower = Follower::default();
         self.known.load(&self.deps).await;

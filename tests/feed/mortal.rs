@@ -1,4 +1,4 @@
-//! A disk under a supervisor that is killed at its n-th call: what it was about to write may be there in part.
+//! A disk whose supervisor is killed at its n-th call: the write in progress may be there in part.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ pub struct Mortal(Arc<Life>);
 #[derive(Default)]
 struct Life {
     journals: DiskJournals,
-    /// Calls that are left; less than 0: it goes on for ever.
+    /// The number of calls that are left; less than 0: no limit.
     left: AtomicI64,
     over: Notify,
 }
@@ -109,7 +109,7 @@ impl Journals for Mortal {
     }
 }
 
-/// Only what is kept is read and written.
+/// Only what is stored is read and written.
 #[async_trait]
 impl Files for Mortal {
     async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Actors crash: no agent notices.
+//! Actors crash, and no agent is affected.
 
 use gastown_supervisor::{StatusReport, tree::root::RootMsg};
 
@@ -51,7 +51,7 @@ fn a_panic_inside_any_handler_touches_no_agent() {
 }
 
 #[test]
-fn a_panic_is_told_with_its_place_and_its_actor() {
+fn a_panic_is_logged_with_its_place_and_its_actor() {
     for (actor, restarted) in [
         ("deacon", "actor deacon crashed"),
         ("r/witness", "actor r/witness crashed"),
@@ -140,7 +140,7 @@ fn polecats_run_on_while_what_lists_them_crashes() {
 }
 
 #[test]
-fn an_owner_that_crashes_while_it_makes_sure_starts_nobody_sooner() {
+fn an_owner_that_crashes_during_a_confirmation_starts_no_agent_sooner() {
     simulate(72, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         let before = deeds(&world);
@@ -170,8 +170,8 @@ fn what_was_stopped_by_hand_stays_so_when_its_owner_crashes() {
 }
 
 #[test]
-fn an_owner_that_crashes_during_a_start_starts_nobody_twice() {
-    // At each of these moments: before the session, while the agent comes up, while it is told.
+fn an_owner_that_crashes_during_a_start_starts_no_agent_twice() {
+    // At each of these times: before the session, while the agent comes up, while it gets its instruction.
     for after in [0, 100, 1_000, 2_000, 3_500, 6_000] {
         simulate(74, |world| async move {
             let supervisor = town(&world, &["r"]).await;
@@ -188,7 +188,7 @@ fn an_owner_that_crashes_during_a_start_starts_nobody_twice() {
 }
 
 #[test]
-fn a_dead_agent_is_back_soon_whoever_is_suspended() {
+fn a_dead_agent_is_back_soon_whichever_actor_is_suspended() {
     for name in [
         "sessions",
         "operator",
@@ -240,7 +240,7 @@ fn a_dead_agent_is_back_soon_whoever_is_suspended() {
             let town = supervisor.snapshot().await;
             assert!(town.actors.iter().all(|actor| actor.running), "{name}: {:#?}", town.actors);
             assert_eq!((town.heartbeat.late, town.problems), (Vec::new(), Default::default()), "{name}");
-            // The polecat was there in the beginning.
+            // The polecat existed at the start.
             for (session, created) in [(witness("r"), 2), (nux, 1), (DEACON.to_owned(), 2)] {
                 assert_eq!(world.state().created(&session).len(), created, "{name}: {session}");
             }
@@ -258,7 +258,7 @@ fn what_everything_depends_on_takes_the_root_with_it() {
         assert_ne!(supervisor.root().await.get_id(), before);
         world.crash_agent(&witness("r"), false);
         world.until("the witness", secs(5), |state| state.created(&witness("r")).len() == 2).await;
-        // However often that happens: the town is looked after, if slowly, and the supervisor does not leave.
+        // However often that happens: the town is supervised, if slowly, and the supervisor does not exit.
         for _ in 0..10 {
             supervisor.suspend("sessions").await;
         }
@@ -284,7 +284,7 @@ fn one_that_crashes_too_often_is_suspended_and_tried_again_later() {
         assert_eq!(suspended, ["r/witness"]);
         assert!(town.problems["rig/r/actor/witness"].contains("crashed too often"), "{:?}", town.problems);
         assert_eq!(deeds(&world), before, "its agent does not notice");
-        // Others go on, heartbeats too.
+        // Other actors continue, and heartbeats too.
         world.crash_agent(&refinery("r"), false);
         world.until("the others' restarts", secs(5), |state| state.created(&refinery("r")).len() == 2).await;
         world.crash_agent(&witness("r"), false);
@@ -303,7 +303,7 @@ fn one_that_crashes_too_often_is_suspended_and_tried_again_later() {
 }
 
 #[test]
-fn probes_are_answered_while_starts_and_looks_hang() {
+fn status_is_answered_while_starts_and_probes_hang() {
     simulate(76, |world| async move {
         world.set_rigs(&["a", "b", "c"]);
         world.hang("create");

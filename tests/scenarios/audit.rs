@@ -1,4 +1,5 @@
-//! Work that stands still is mailed once for each incident, whoever tells it and however often we begin anew.
+//! Work without progress is mailed once for each incident, whichever actor reports it and however often the
+//! supervisor restarts.
 
 use crate::{town, world::*};
 
@@ -55,7 +56,7 @@ fn gupps(world: &World) -> usize {
 }
 
 #[test]
-fn a_polecat_that_stalls_is_told_once_until_it_gets_on_whoever_supervises() {
+fn a_polecat_that_stalls_is_mailed_once_until_it_makes_progress_with_any_supervisor() {
     simulate(741, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         world.polecat_at_work("r", NAME);
@@ -77,7 +78,7 @@ fn a_polecat_that_stalls_is_told_once_until_it_gets_on_whoever_supervises() {
 }
 
 #[test]
-fn nobody_is_mailed_about_a_rig_that_is_parked_or_while_nothing_is_known() {
+fn no_mail_about_a_rig_that_is_parked_or_while_nothing_is_known() {
     type Act = fn(&World);
     let cases: [(&str, Act); 3] = [
         ("parked", |world| world.write_wisp("r", r#""status":"parked""#)),
@@ -97,7 +98,7 @@ fn nobody_is_mailed_about_a_rig_that_is_parked_or_while_nothing_is_known() {
 }
 
 #[test]
-fn while_the_machine_sleeps_nobody_stalls() {
+fn while_the_machine_sleeps_no_polecat_stalls() {
     for (name, hours, expected) in [("it slept", 5, 0), ("it did not", 0, 1)] {
         simulate(745, |world| async move {
             let _supervisor = town(&world, &["r"]).await;

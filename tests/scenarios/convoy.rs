@@ -1,4 +1,4 @@
-//! Convoys, beside everything else a supervisor has to do.
+//! Convoys, beside everything else that a supervisor does.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Agents that die again and again: held, told once, tried again, never given up.
+//! Agents that die repeatedly: held, reported once, tried again, never given up.
 
 use crate::{town, world::*};
 
-/// A town whose witness dies as soon as it is told what to do, until it is held.
+/// A town whose witness dies as soon as it gets its instruction, until it is held.
 async fn looping(world: &World) -> Supervisor {
     let supervisor = town(world, &["r"]).await;
     world.state().nature.doomed = vec![witness("r")];
@@ -13,7 +13,7 @@ async fn looping(world: &World) -> Supervisor {
 }
 
 #[test]
-fn five_restarts_in_a_quarter_of_an_hour_are_held_and_told_once() {
+fn five_restarts_in_a_quarter_of_an_hour_are_held_and_reported_once() {
     simulate(60, |world| async move {
         let supervisor = looping(&world).await;
         let made = world.state().created(&witness("r"));

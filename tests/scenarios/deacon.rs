@@ -35,7 +35,7 @@ fn a_deacon_that_hangs_is_nudged_and_then_replaced_in_one_step() {
 }
 
 #[test]
-fn whoever_starts_a_deacon_while_it_is_being_replaced_keeps_it() {
+fn a_deacon_started_by_others_while_it_is_being_replaced_stays() {
     simulate(54, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         world.pass(mins(2)).await;
@@ -65,7 +65,7 @@ fn a_deacon_paused_or_awake_at_the_last_moment_is_not_ended() {
             world.hang_agent(DEACON, true);
             let stuck = world.state().beat_at.unwrap() + mins(30) - world.time();
             world.pass(stuck - secs(20)).await;
-            world.hang_after(1, "find"); // it was decided, and is looked at once more
+            world.hang_after(1, "find"); // it was decided, and is probed once more
             world.pass(mins(1)).await;
             assert_eq!(
                 supervisor.agent("deacon").await.state,
@@ -125,7 +125,7 @@ fn a_deacon_somebody_else_started_has_its_grace_too() {
 }
 
 #[test]
-fn after_the_machine_slept_nobody_is_killed() {
+fn after_the_machine_slept_no_agent_is_killed() {
     simulate(44, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.pass(mins(7)).await;
@@ -153,7 +153,7 @@ fn a_deacon_that_overslept_is_still_found_out() {
 }
 
 #[test]
-fn a_heartbeat_that_cannot_be_read_kills_nobody() {
+fn a_heartbeat_that_cannot_be_read_kills_no_agent() {
     for content in ["{\"timest", "[]", "{\"timestamp\":\"yesterday\"}"] {
         simulate(46, |world| async move {
             let supervisor = town(&world, &["r"]).await;
@@ -213,7 +213,7 @@ fn boot_is_not_made_while_the_deacon_is_well() {
 }
 
 #[test]
-fn boot_looks_at_a_quiet_deacon_every_heartbeat_but_no_more() {
+fn boot_checks_a_quiet_deacon_every_heartbeat_but_no_more() {
     simulate(51, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.pass(mins(2)).await;
@@ -226,7 +226,7 @@ fn boot_looks_at_a_quiet_deacon_every_heartbeat_but_no_more() {
 }
 
 #[test]
-fn boot_at_work_is_left_alone_until_it_is_too_old() {
+fn a_running_boot_is_left_alone_until_it_is_too_old() {
     simulate(52, |world| async move {
         world.state().nature.boot_works = 3_600_000..3_600_001;
         let _supervisor = town(&world, &["r"]).await;

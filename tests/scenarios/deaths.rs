@@ -1,4 +1,4 @@
-//! Only what was seen alive dies; a death is reported once, whoever looks after it by then.
+//! Only an agent that was seen alive can die; a death is reported once, whichever owner the agent has by then.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{all_up, town, world::*};
 
-/// How often each polecat's crash was told: log line, event, `gt log crash`.
+/// How often each polecat's crash was reported: log line, event, `gt log crash`.
 fn told(world: &World, name: &str) -> [usize; 3] {
     let session = polecat("r", name);
     let of_it = |event: &&Value| event["payload"]["session"] == session;
@@ -112,7 +112,7 @@ fn killed_at_any_moment_between_report_and_repair() {
             world.state().git_takes = millis(300);
             world.polecat_at_work("r", "Toast");
             world.pass(mins(5)).await;
-            // So that a write is under way now and then.
+            // So that a write is in progress now and then.
             world.state().weather = Weather { slow: 0.2, was_bad: true, ..Weather::default() };
             world.crash_agent(&polecat("r", "Toast"), false);
             world.pass(Duration::from_millis(at)).await;
@@ -152,7 +152,7 @@ fn one_that_died_while_no_supervisor_ran_died() {
 
 #[test]
 fn a_polecat_that_dies_soon_after_its_sling_is_back_in_seconds() {
-    // The last change of its bead is 23 s after the sling, and nobody looks after that.
+    // The last change of its bead is 23 s after the sling, and nothing reads it after that.
     for (name, dies) in [("while it is slung", 10), ("right after", 24), ("soon after", 40), ("later", 90)] {
         simulate(485, |world| async move {
             let _supervisor = town(&world, &["r"]).await;
@@ -162,7 +162,8 @@ fn a_polecat_that_dies_soon_after_its_sling_is_back_in_seconds() {
             world.crash_agent(&polecat("r", "Toast"), false);
             world.until("its restart", mins(6), |state| state.lives(&polecat("r", "Toast"))).await;
             let took = world.time() - died;
-            // One that dies while it is slung has a bead that changes after its end: somebody may be at it.
+            // One that dies while it is slung has a bead that changes after its end: a command may still be
+            // running.
             assert!(dies == 10 || took < secs(8), "{name}: {took:?}");
             world.pass(mins(1)).await;
             let once = [1, 1, 1];
@@ -172,9 +173,9 @@ fn a_polecat_that_dies_soon_after_its_sling_is_back_in_seconds() {
 }
 
 #[test]
-fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_nobodys_restart() {
+fn a_tmux_server_that_dies_while_agents_start_is_one_cause_for_all_and_counts_as_no_restart() {
     let reported = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    // From right after the first session was made until all were told what to do.
+    // From right after the first session was created until all had their instructions.
     for at in [1, 20, 90, 150, 350, 600, 1_100, 2_000, 3_500] {
         for appears in [300, 3_000] {
             let reported = reported.clone();

@@ -1,5 +1,5 @@
-//! The supervisor before was of an earlier version: what it kept is read, and kept to. Recorded with its binary, see
-//! `tests/fixtures/state/README.md`.
+//! The previous supervisor was of an earlier version: its files are read, and their state is respected. Recorded with
+//! its binary, see `tests/fixtures/state/README.md`.
 
 use std::{
     fs,
@@ -45,8 +45,8 @@ fn keeps_lives_and_waits(version: &str) -> bool {
 }
 
 impl World {
-    /// The town as it was a second after the recording. The deacon, delta's agents and the polecat nux run on; of the
-    /// others nobody does, and so the polecat dag ended in that second.
+    /// The town as it was a second after the recording. The deacon, delta's agents and the polecat nux still run;
+    /// no other agent does, and so the polecat dag ended in that second.
     fn left_by(&self, version: &str) {
         let at: Timestamp =
             fs::read_to_string(fixtures(version).join("recorded_at")).unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Agents out of the supervisor's sight: none of them is ever started a second time.
+//! Agents out of the supervisor's sight: none is started a second time.
 
 use gastown_supervisor::signals::Signal;
 

@@ -1,4 +1,4 @@
-//! What happens to the town's agents, as people read it in the feed.
+//! The feed of the town: events of its agents as people read them.
 
 use crate::{town, world::*};
 
@@ -42,7 +42,7 @@ fn a_crash_loop_and_a_mass_death() {
 }
 
 #[test]
-fn what_agents_tell_is_in_it_too_and_the_next_supervisor_goes_on() {
+fn agents_events_are_in_it_too_and_the_next_supervisor_continues() {
     simulate(702, |world| async move {
         let event = |n: u32| {
             format!(

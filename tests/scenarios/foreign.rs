@@ -1,4 +1,5 @@
-//! Another town's agents on the same tmux server: they are never touched, whatever this town's files and mails say of them.
+//! Another town's agents on the same tmux server: they are never touched, whatever this town's files and mails say
+//! about them.
 
 use crate::{town, world::*};
 

@@ -1,4 +1,4 @@
-//! What `bd` costs, and what a rig's snapshot does: whatever the number of polecats, a call or two for each rig.
+//! The cost of `bd`, and the use of a rig's snapshot: one or two calls for each rig, whatever the number of polecats.
 
 use gastown_supervisor::town::wisp::Closed;
 
@@ -125,7 +125,7 @@ fn one_stopped_by_hand_has_its_rig_alone_read_at_once() {
 }
 
 #[test]
-fn the_crash_of_a_census_touches_nobody_and_it_reads_again() {
+fn the_crash_of_a_census_touches_no_agent_and_it_reads_again() {
     simulate(484, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         let session = world.polecat_at_work("r", "Toast");
@@ -152,7 +152,7 @@ fn polecat_health_that_crashed_nominates_from_the_snapshot_that_was_kept() {
         let supervisor = town(&world, &["r"]).await;
         a_heartbeat(&world, &supervisor).await;
         world.add_polecat("r", "Toast", "r-1");
-        // Known to be hooked and dead, but nobody has looked at it: the snapshot comes in this very moment.
+        // Known to be hooked and dead, but not probed yet: the snapshot comes in this instant.
         let (rig, name) = ("r".parse().unwrap(), "Toast".parse().unwrap());
         let plan = gastown_supervisor::town::rig_plan::RigPlan { name: rig, prefix: "r".into() };
         let read = gastown_supervisor::ledger::snapshot::read(&supervisor.deps, &plan, &[name]).await;

@@ -1,4 +1,4 @@
-//! Usage limits and the restart policy: who waits for how long, and what ends the wait.
+//! Usage limits and the restart policy: how long an agent waits, and what ends the wait.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ fn toast() -> String {
     polecat("r", NAME)
 }
 
-/// The agents each story is told of: session, identity, and how soon an end is confirmed.
+/// The agents of each story: session, identity, and how soon an end is confirmed.
 fn both() -> [(String, &'static str, Duration); 2] {
     [(toast(), "r/polecats/Toast", secs(5)), (witness("r"), "r/witness", secs(1))]
 }
 
-/// A town with one rig and a polecat that has been at work for a while.
+/// A town with one rig and a polecat that has worked for a while.
 async fn at_work(world: &World) -> Supervisor {
     let supervisor = town(world, &["r"]).await;
     world.polecat_at_work("r", NAME);
@@ -26,7 +26,7 @@ async fn at_work(world: &World) -> Supervisor {
     supervisor
 }
 
-/// Nothing was told of an end.
+/// No end was reported.
 fn nothing_reported(world: &World, name: &str) {
     assert_eq!(world.events("session_death").len() + world.events("mass_death").len(), 0, "{name}");
     let state = world.state();
@@ -86,7 +86,7 @@ fn a_shell_left_is_read_before_it_is_cleared_away() {
     simulate(441, |world| async move {
         let supervisor = at_work(&world).await;
         world.pass(secs(3)).await;
-        // No look in passing comes in time; what it said stands above the shell.
+        // No unasked probe comes in time; the last output is above the shell.
         world.show(&toast(), &[LIMIT]);
         world.crash_agent(&toast(), true);
         world.hint();
@@ -107,7 +107,7 @@ fn another_screen_is_an_ordinary_death() {
             let session = session.clone();
             simulate(442, |world| async move {
                 let supervisor = at_work(&world).await;
-                // It was at its limit once, and has been at work since.
+                // It was at its limit once, and has worked since.
                 world.show(&session, &[LIMIT]);
                 world.pass(secs(61)).await;
                 world.show(&session, screen);

@@ -1,4 +1,4 @@
-//! Agents begin, end and are started again.
+//! Agents start, end and are restarted.
 
 use gastown_supervisor::sessions::Fact;
 use jiff::SignedDuration;
@@ -30,7 +30,7 @@ fn a_death_is_confirmed_and_then_repaired_once() {
             world.pass(mins(5)).await; // a shell so young could still become an agent
             let died = world.time();
             world.crash_agent(&witness("r"), leaves_shell);
-            world.hint(); // of a shell left behind, tmux tells nothing
+            world.hint(); // tmux does not report a shell that was left behind
             world.pass(millis(900)).await;
             assert_eq!(world.state().created(&witness("r")).len(), 1, "{name}: not yet");
             world.until("a second start", secs(2), |state| state.created(&witness("r")).len() == 2).await;
@@ -46,13 +46,13 @@ fn a_death_is_confirmed_and_then_repaired_once() {
 }
 
 #[test]
-fn beside_a_persons_shell_the_agent_is_told_and_the_shell_is_not() {
+fn beside_a_persons_shell_the_agent_is_instructed_and_the_shell_is_not() {
     simulate(5, |world| async move {
         world.state().nature.splits = 1.0;
         let supervisor = town(&world, &["r"]).await;
         let told = |world: &World| world.state().session(&witness("r")).typed.len();
         assert!(told(&world) > 0, "the world tells of what is typed elsewhere");
-        // Its agent ends: what is left is the person's, until the session is made anew.
+        // Its agent ends: the rest is the person's, until the session is created again.
         world.pass(mins(5)).await;
         world.crash_agent(&witness("r"), false);
         world.hint();
@@ -154,7 +154,7 @@ fn a_start_that_hangs_delays_no_other() {
 }
 
 #[test]
-fn no_more_than_so_many_starts_at_once() {
+fn no_more_starts_at_once_than_the_limit() {
     simulate(6, |world| async move {
         world.set_rigs(&["a", "b", "c", "d", "e"]);
         world.state().nature.appears = 10_000..10_001;
@@ -183,7 +183,7 @@ fn an_agent_that_never_appears_is_a_death_and_not_a_storm() {
 }
 
 #[test]
-fn a_program_that_is_not_installed_is_told_once_and_found_later() {
+fn a_program_that_is_not_installed_is_reported_once_and_found_later() {
     simulate(8, |world| async move {
         world.state().programs.remove("claude");
         world.set_rigs(&["r"]);
@@ -234,7 +234,7 @@ fn an_earlier_end_says_nothing_of_when_a_later_one_was_noticed() {
             let supervisor = town(&world, &["r"]).await;
             earlier(&world);
             world.pass(mins(40)).await;
-            // Of a shell that is left nothing is told; and somebody is at work.
+            // A shell that is left behind is not reported, and a command is running.
             world.gt("gt sling gt-1 r", TOWN, secs(30));
             world.crash_agent(&witness("r"), true);
             world.hint();
@@ -259,7 +259,7 @@ fn a_lost_hint_is_made_up_for_by_the_sweep() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_holds_nobody_up_for_long() {
+fn a_clock_that_is_set_back_delays_no_start_for_long() {
     simulate(11, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.crash_agent(&witness("r"), false);

@@ -1,7 +1,7 @@
 //! The whole tree on a simulated town: no real time, no real tmux, no disk.
 //!
-//! Named stories, one for each thing a town goes through, and seeded ones in which everything goes wrong. A seed that
-//! fails prints the end of its trace and how to run it alone.
+//! There are named stories, one for each situation of a town, and seeded ones in which everything goes wrong. A seed
+//! that fails prints the end of its trace and how to run it alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests keep tasks of their own")]
 
@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use world::*;
 
-/// A town with these rigs whose agents are all up and told what to do, and its supervisor.
+/// A town with these rigs whose agents are all up and instructed, and its supervisor.
 async fn town(world: &World, rigs: &[&str]) -> Supervisor {
     world.set_rigs(rigs);
     let supervisor = world.supervisor().await;

@@ -1,4 +1,4 @@
-//! Many die at once: told once and once more, restarts one after the other; and what is no mass death.
+//! Mass deaths: one alert and one follow-up, and paced restarts; and what is no mass death.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -29,14 +29,14 @@ fn named(world: &World) -> BTreeSet<String> {
     all
 }
 
-/// No alert, and nobody's death was told.
+/// No alert and no death was reported.
 fn nothing_reported(world: &World, name: &str) {
     assert_eq!(world.events("mass_death"), Vec::<Value>::new(), "{name}");
     assert_eq!(world.events("session_death"), Vec::<Value>::new(), "{name}");
     assert_eq!(world.logged("MASS DEATH").len(), 0, "{name}");
 }
 
-/// A town of these rigs, each with so many polecats at work; all supervised sessions but boot's.
+/// A town of these rigs, each with this many working polecats; returns all supervised sessions except boot's.
 async fn working_town(world: &World, rigs: &[&str], polecats: usize) -> (Supervisor, BTreeSet<String>) {
     world.state().git_takes = millis(10);
     let supervisor = town(world, rigs).await;
@@ -51,7 +51,7 @@ async fn working_town(world: &World, rigs: &[&str], polecats: usize) -> (Supervi
 }
 
 #[test]
-fn the_tmux_server_dies_and_it_is_told_with_its_cause() {
+fn the_tmux_server_dies_and_the_alert_has_its_cause() {
     simulate(460, |world| async move {
         let (supervisor, all) = working_town(&world, &["a", "b"], 2).await;
         assert_eq!(all.len(), 9);
@@ -170,7 +170,7 @@ fn two_and_boot_are_two() {
 }
 
 #[test]
-fn those_a_new_supervisor_finds_missing_died_nobody_knows_when() {
+fn those_a_new_supervisor_finds_missing_died_at_an_unknown_time() {
     for (name, leaves_shell) in [("sessions gone", false), ("shells left", true)] {
         simulate(464, |world| async move {
             let (supervisor, all) = working_town(&world, &["a", "b"], 1).await;
@@ -221,7 +221,7 @@ fn the_same_one_three_times_is_one() {
 }
 
 #[test]
-fn the_death_windows_actor_crashes_and_all_is_told_once() {
+fn the_death_windows_actor_crashes_and_all_is_reported_once() {
     for after in [0, 500, 1_000, 1_004, 1_010, 1_100, 3_000, 6_000, 30_000, 36_900, 37_100] {
         simulate(467, |world| async move {
             let (supervisor, all) = working_town(&world, &["a"], 2).await;
@@ -235,7 +235,7 @@ fn the_death_windows_actor_crashes_and_all_is_told_once() {
     }
 }
 
-/// How often each crash of these polecats of rig `r` was told: log line, event, `gt log crash`.
+/// How often each crash of these polecats of rig `r` was reported: log line, event, `gt log crash`.
 fn crashes_reported(world: &World, polecats: usize) -> BTreeSet<[usize; 3]> {
     let told = |name: String| {
         let session = polecat("r", &name);

@@ -159,7 +159,7 @@ fn what_took_the_place_of_a_dead_agent_is_not_cleared_away() {
         let supervisor = town(&world, &["r"]).await;
         world.pass(mins(2)).await;
         world.crash_agent(&witness("r"), true);
-        world.hang_after(2, "find"); // the second probe and the start's look get through, the one at the end does not
+        world.hang_after(2, "find"); // the second probe and the start's probe get through, the one at the end does not
         world.hint();
         world.pass(secs(5)).await;
         assert_eq!(supervisor.agent("r/witness").await.state, "starting");
@@ -204,7 +204,7 @@ fn a_town_taken_down_stays_down_while_the_lock_is_held() {
 }
 
 #[test]
-fn a_restart_by_hand_is_left_to_whoever_does_it() {
+fn a_restart_by_hand_is_left_to_the_operator() {
     simulate(28, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         let before = deeds(&world);
@@ -312,7 +312,7 @@ fn patrols_are_switched_off_and_on_in_the_shared_settings() {
 }
 
 #[test]
-fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_told() {
+fn what_was_stopped_by_hand_comes_back_when_the_hold_is_over_and_nothing_is_reported() {
     for line in ["gt rig stop r --force", "gt rig shutdown r --force", "gt session stop r/p0 r/p1 r/p2"] {
         simulate(36, |world| async move {
             let supervisor = town(&world, &["r"]).await;

@@ -1,4 +1,4 @@
-//! Polecats crash and are brought back, but only while they have work and nobody is taking them away.
+//! Polecats crash and are restarted, but only while they have work and nobody is removing them.
 
 use gastown_supervisor::tree::root::RootMsg;
 use ractor::ActorRef;
@@ -11,7 +11,7 @@ fn session() -> String {
     polecat("r", NAME)
 }
 
-/// A town with one rig and a polecat that has been at work for a while.
+/// A town with one rig and a polecat that has worked for a while.
 async fn at_work(world: &World) -> Supervisor {
     world.state().git_takes = millis(10);
     let supervisor = town(world, &["r"]).await;
@@ -21,7 +21,7 @@ async fn at_work(world: &World) -> Supervisor {
     supervisor
 }
 
-/// It ends; of a shell left behind tmux tells nothing, but something else soon does.
+/// It ends; tmux does not report a shell left behind, but something else soon does.
 fn crash(world: &World, leaves_shell: bool) {
     world.crash_agent(&session(), leaves_shell);
     world.hint();
@@ -31,7 +31,7 @@ fn made(world: &World) -> usize {
     world.state().created(&session()).len()
 }
 
-/// How often its crash was told: log line, event, `gt log crash`.
+/// How often its crash was reported: log line, event, `gt log crash`.
 fn told(world: &World) -> [usize; 3] {
     let of_it = |event: &serde_json::Value| event["payload"]["session"] == session();
     let events = world.events("session_death").iter().filter(|event| of_it(event)).count();
@@ -42,7 +42,7 @@ fn told(world: &World) -> [usize; 3] {
     ]
 }
 
-/// The mails about its end: to whom, and with which subject. That its bead does not change for half an hour is told too.
+/// The mails about its end: recipient and subject. That its bead does not change for half an hour is mailed too.
 fn mails(world: &World) -> Vec<(String, String)> {
     let state = world.state();
     let mails = state.mails.iter().filter(|(_, _, subject)| !subject.starts_with("GUPP_VIOLATION"));
@@ -94,7 +94,7 @@ fn repeated_triggers_hold_up_no_repair() {
 }
 
 #[test]
-fn one_that_crashes_is_back_after_five_seconds_and_told_once() {
+fn one_that_crashes_is_back_after_five_seconds_and_reported_once() {
     for (name, leaves_shell) in [("session gone", false), ("only a shell left", true)] {
         simulate(400, |world| async move {
             let supervisor = at_work(&world).await;
@@ -143,7 +143,7 @@ const NOT_WANTED: [(&str, Act); 11] = [
     ("parked", |world| world.write_wisp("r", r#""status":"parked""#)),
 ];
 
-/// It was not brought back and nothing was told, to nobody.
+/// It was not restarted and nothing was reported.
 fn nothing_was_done(world: &World, before: usize, name: &str) {
     assert_eq!(deeds(world), before, "{name}");
     assert_eq!(told(world), [0, 0, 0], "{name}");
@@ -172,7 +172,7 @@ fn one_that_is_not_wanted_is_left_dead() {
 }
 
 #[test]
-fn one_that_stops_being_wanted_before_the_second_look_is_left_dead() {
+fn one_that_stops_being_wanted_before_the_second_probe_is_left_dead() {
     for after in [0, 1, 2_500, 4_990] {
         for (name, act) in NOT_WANTED {
             simulate(402, |world| async move {
@@ -202,7 +202,7 @@ fn one_that_is_wanted_again_is_brought_back() {
 }
 
 #[test]
-fn one_that_is_being_spawned_is_left_to_whoever_spawns_it() {
+fn one_that_is_being_spawned_is_left_to_the_command_that_spawns_it() {
     simulate(404, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.add_polecat("r", NAME, "r-1");
@@ -264,7 +264,7 @@ fn nothing_is_done_while_bd_does_not_answer() {
 }
 
 #[test]
-fn a_worktree_that_vanishes_is_waited_for_and_then_told_once() {
+fn a_worktree_that_vanishes_is_waited_for_and_then_reported_once() {
     for (name, gone) in [("the worktree", "r/polecats/Toast/r"), ("the directory", "r/polecats/Toast")] {
         simulate(407, |world| async move {
             let _supervisor = at_work(&world).await;
@@ -353,7 +353,7 @@ fn a_polecat_that_is_removed_is_forgotten() {
 }
 
 #[test]
-fn a_new_incident_is_told_again() {
+fn a_new_incident_is_reported_again() {
     let news: [(&str, Act); 2] = [
         ("well, and crashed anew", |world| {
             world.directory("r/polecats/Toast/r");
@@ -386,7 +386,7 @@ fn a_new_incident_is_told_again() {
 }
 
 #[test]
-fn a_crash_loop_is_told_to_the_witness_and_tried_again() {
+fn a_crash_loop_is_mailed_to_the_witness_and_tried_again() {
     simulate(410, |world| async move {
         let supervisor = at_work(&world).await;
         world.state().nature.doomed = vec![session()];
@@ -410,7 +410,7 @@ fn a_crash_loop_is_told_to_the_witness_and_tried_again() {
 }
 
 #[test]
-fn those_found_dead_at_the_first_look_are_started_and_are_no_mass_death() {
+fn those_found_dead_at_the_first_probe_are_started_and_are_no_mass_death() {
     simulate(411, |world| async move {
         world.set_rigs(&["r"]);
         let names = ["ace", "bit", "cog", "dot", "idle"];
@@ -429,7 +429,7 @@ fn those_found_dead_at_the_first_look_are_started_and_are_no_mass_death() {
 }
 
 #[test]
-fn one_that_nobody_knew_yet_and_that_dies_at_once_is_brought_back() {
+fn one_that_was_not_known_yet_and_dies_at_once_is_restarted() {
     for after in [0, 1, 4, 6, 20, 100, 700, 3_000, 30_000] {
         simulate(412, |world| async move {
             let _supervisor = town(&world, &["r"]).await;

@@ -1,4 +1,4 @@
-//! Agents that ask something on their screens: nobody types but the answer that is allowed.
+//! Agents with a question on their screens: only the allowed answer is typed.
 
 use crate::{town, world::*};
 
@@ -21,7 +21,7 @@ fn told(world: &World) -> Vec<String> {
 
 #[test]
 fn what_may_be_answered_is_answered_whenever_it_comes() {
-    // At once; before the prompt; in the moment it would be told what to do; and when it is ready for a while.
+    // At once; before the prompt; when it would get its instruction; and when it has been ready for a while.
     for after in [0, 400, 700, 1_500, 2_600] {
         simulate(600, |world| async move {
             let supervisor = asking(&world, Asks::permissions(after)).await;
@@ -49,7 +49,7 @@ fn what_the_settings_do_not_allow_is_left_to_people() {
 }
 
 #[test]
-fn one_that_waits_at_a_question_is_told_when_somebody_has_answered() {
+fn one_that_waits_at_a_question_is_instructed_once_it_is_answered() {
     for after in [0, 1_500] {
         simulate(602, |world| async move {
             let supervisor = asking(&world, Asks::theme(after)).await;

@@ -1,4 +1,4 @@
-//! Races that have hurt others: never two agents for one polecat, never a live one ended.
+//! Races: never two agents for one polecat, and never the end of a live one.
 
 use crate::{deeds, town, world::*};
 
@@ -8,7 +8,7 @@ fn session() -> String {
     polecat("r", NAME)
 }
 
-/// A town with one rig and a polecat that has been at work for a while.
+/// A town with one rig and a polecat that has worked for a while.
 async fn at_work(world: &World) -> Supervisor {
     let supervisor = town(world, &["r"]).await;
     world.polecat_at_work("r", NAME);
@@ -20,7 +20,7 @@ fn made(world: &World, session: &str) -> usize {
     world.state().created(session).len()
 }
 
-/// How often its crash was told: by event, and with `gt log crash`.
+/// How often its crash was reported: by event, and with `gt log crash`.
 fn told(world: &World, session: &str) -> (usize, usize) {
     let events = world.events("session_death");
     let of_it = events.iter().filter(|event| event["payload"]["session"] == session).count();
@@ -35,7 +35,7 @@ fn incarnations(world: &World, session: &str) -> usize {
 
 #[test]
 fn it_comes_back_by_itself_between_notice_and_action() {
-    // Its second probe begins after 5 s, and its session is made 0.8 s later.
+    // Its second probe begins after 5 s, and its session is created 0.8 s later.
     let coarse = (0..=7_000).step_by(500);
     let fine = (4_950..=5_950).step_by(100);
     let all = coarse
@@ -281,12 +281,12 @@ fn its_work_is_taken_from_it_while_its_start_waits() {
 /// Actors that have to do with one agent.
 const ACTORS: [&str; 6] = ["sessions", "operator", "rig r", "root", "r/polecats", "r/witness"];
 
-/// Milliseconds after an end that two agents share: a witness is looked at again after 1 s and a polecat after 5 s, and
-/// each is back some 200 ms and 800 ms later.
+/// Milliseconds after an end that two agents share: a witness is probed again after 1 s and a polecat after 5 s,
+/// and each is back some 200 ms and 800 ms later.
 const MOMENTS: [u64; 15] = [0, 1, 4, 6, 30, 500, 950, 1_050, 1_200, 2_500, 4_950, 5_050, 5_150, 5_500, 5_900];
 
 #[test]
-fn an_actor_that_crashes_during_a_confirmation_makes_nobody_twice() {
+fn an_actor_that_crashes_during_a_confirmation_starts_no_agent_twice() {
     for (actor, leaves_shell) in ACTORS.into_iter().flat_map(|actor| [(actor, false), (actor, true)]) {
         for after in MOMENTS {
             let name = format!("{actor} crashes after {after} ms, shell left: {leaves_shell}");

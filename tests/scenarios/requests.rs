@@ -1,4 +1,4 @@
-//! Agents ask by mail to be stopped or started afresh; each request is carried out once, whatever happens meanwhile.
+//! Agents ask by mail to be stopped or restarted; each request is carried out once, whatever happens meanwhile.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{town, world::*};
 const CREW: &str = "gt-r-crew-max";
 const MAYOR: &str = "hq-mayor";
 
-/// Mail is read at the heartbeat at the latest; nobody wants to wait for that here.
+/// Mail is read at the heartbeat at the latest; this test does not wait for that.
 async fn read_mail(supervisor: &Supervisor) {
     supervisor.signals.tell(Signal::HeartbeatNow);
 }
@@ -24,7 +24,7 @@ fn says(world: &World, session: &str, text: &str) -> bool {
     world.state().session(session).typed.iter().any(|(_, typed)| typed.contains(text))
 }
 
-/// A town with a polecat at work and a crew member's directory.
+/// A town with a working polecat and a crew member's directory.
 async fn everybody(world: &World) -> Supervisor {
     world.state().git_takes = millis(10);
     let supervisor = town(world, &["r"]).await;
@@ -105,7 +105,7 @@ fn stopped_on_request_stays_so_until_asked_again_also_across_our_restart() {
             world.ask(&session, &from, "restart");
             read_mail(&supervisor).await;
             world.until("its restart", secs(10), |state| state.lives(&session)).await;
-            // From now on it is looked after as before.
+            // From now on it is supervised as before.
             world.pass(mins(10)).await;
             world.crash_agent(&session, false);
             world.until("its repair", secs(10), |state| state.lives(&session)).await;
@@ -306,7 +306,7 @@ fn a_start_of_our_own_makes_way() {
 }
 
 #[test]
-fn what_is_not_carried_out_is_told_and_deleted_or_left() {
+fn what_is_not_carried_out_is_reported_and_deleted_or_left() {
     for (name, from, body, deleted, log) in [
         ("an unknown sender", "overseer", "restart", true, "\"overseer\" is not an agent of this town"),
         (
@@ -390,7 +390,7 @@ fn old_requests_are_deleted_and_not_carried_out() {
 }
 
 #[test]
-fn mayor_and_crew_are_looked_after_only_when_asked_for() {
+fn mayor_and_crew_are_supervised_only_on_request() {
     for (session, from, identity) in [(MAYOR, "mayor/", "mayor"), (CREW, "r/max", "r/crew/max")] {
         simulate(714, |world| async move {
             let supervisor = everybody(&world).await;
@@ -434,7 +434,7 @@ fn mail_is_seen_when_it_comes_and_at_each_heartbeat() {
 }
 
 #[test]
-fn with_gt_and_bd_hanging_for_good_everything_else_goes_on() {
+fn with_gt_and_bd_hanging_for_good_everything_else_continues() {
     simulate(716, |world| async move {
         let supervisor = everybody(&world).await;
         world.hang("gt");

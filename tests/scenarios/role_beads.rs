@@ -1,4 +1,4 @@
-//! Role beads change how agents are started; what cannot be read of them changes nothing and holds nothing up.
+//! Role beads change how agents are started; beads that cannot be read change nothing and delay nothing.
 
 use gastown_supervisor::agent::role_bead;
 use serde_json::json;
@@ -84,7 +84,7 @@ fn a_worktree_is_synced_only_if_its_role_bead_wants_it() {
 }
 
 #[test]
-fn a_refinery_without_a_worktree_works_in_the_mayors_clone_and_that_is_told() {
+fn a_refinery_without_a_worktree_works_in_the_mayors_clone_and_that_is_reported() {
     simulate(710, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         world.directory("r/mayor/rig");
@@ -107,7 +107,7 @@ fn a_refinery_without_a_worktree_works_in_the_mayors_clone_and_that_is_told() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_told_with_the_bead_that_names_it() {
+fn a_missing_directory_is_reported_with_the_bead_that_names_it() {
     simulate(702, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         role_bead(&world, "hq-witness-role", "work_dir_pattern: {town}/nowhere/{rig}");
@@ -203,7 +203,7 @@ fn which_bead_counts() {
 }
 
 #[test]
-fn what_cannot_be_read_changes_nothing_and_is_told_once() {
+fn what_cannot_be_read_changes_nothing_and_is_reported_once() {
     simulate(704, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         role_bead(&world, "hq-witness-role", "start_command: exec my-agent");
@@ -237,7 +237,7 @@ fn what_cannot_be_read_changes_nothing_and_is_told_once() {
 }
 
 #[test]
-fn nobody_waits_for_a_bd_that_hangs() {
+fn no_start_waits_for_a_bd_that_hangs() {
     simulate(705, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         role_bead(&world, "hq-witness-role", "start_command: exec my-agent");

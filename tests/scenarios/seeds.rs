@@ -1,9 +1,9 @@
-//! Seeded lives of a town in which everything goes wrong for a while, and then nothing any more.
+//! Seeded lives of a town in which everything goes wrong for a while, and then nothing.
 //!
-//! In the first part agents die and hang, ports are slow and fail, operators do what operators do, actors crash, the
-//! machine sleeps. What the supervisor must never do is checked by the world at each call. After that the weather is
-//! good, and the town must be as it should be. `SEED=n` runs one seed only, `SEEDS=100..200` other ones
-//! (`SEEDS=100..200 cargo test --test scenarios storms_00`).
+//! In the first part agents die and hang, ports are slow and fail, operators run commands, actors crash, the machine
+//! sleeps. At each call the world checks what the supervisor must never do. After that the weather is good, and the
+//! town must be as it should be. `SEED=n` runs one seed only, `SEEDS=100..200` a range (`SEEDS=100..200 cargo test
+//! --test scenarios storms_00`).
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::world::*;
 
 const RIGS: [&str; 3] = ["alpha", "a-b", "beta"];
 
-/// The polecats each rig has in the beginning, and those it may get.
+/// The polecats each rig has at the start, and those it may get.
 const POLECATS: [&str; 3] = ["Toast", "nux", "ace"];
 
 /// How long everything goes wrong.
@@ -35,7 +35,7 @@ async fn mischief(world: &World, supervisor: &Supervisor) {
     match jitter {
         0..20 => world.crash_agent(&session, number < 25),
         20..24 => world.crash_agent(DEACON, number < 25),
-        // One that never wrote a heartbeat tells nothing by not writing any.
+        // A deacon that never wrote a heartbeat proves nothing by not writing one.
         24..32 if world.state().beat_at.is_some() => world.hang_agent(DEACON, true),
         32..34 => world.kill_server(),
         34..42 => {
@@ -244,8 +244,8 @@ fn calm_down(world: &World) {
         state.nature.curious = 0.0;
         state.nature.boot_works = 60_000..120_000;
     }
-    // What was begun under bad weather ends: rigs are operational and there, nobody holds the lock. Some of it is still on
-    // its way and comes later.
+    // What was started under bad weather ends: rigs are operational and exist, no process holds the lock. Some of
+    // it is still on its way and comes later.
     let settle = |world: &World| {
         for rig in RIGS {
             world.unpark(rig);
@@ -293,7 +293,8 @@ async fn judge(world: &World, supervisor: &Supervisor) {
         let beat = now - state.beat_at.unwrap();
         assert!(beat < mins(15), "the deacon's heartbeat is {beat:?} old");
     }
-    // What could not be told in the storm is a problem until the next of its kind is told, and nobody dies any more.
+    // A report that failed in the storm is a problem until the next of its kind succeeds, and no agent dies any
+    // more.
     let mut problems = town.problems.clone();
     problems.retain(|key, _| !["ledger/crash_log", "mail/send"].contains(&key.as_str()));
     assert_eq!(problems, Default::default(), "nothing is wrong any more");

@@ -1,4 +1,4 @@
-//! Start slots: who is started first, and that nobody waits for somebody else's remote.
+//! Start slots: which start is next, and that no start waits for another one's remote.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ fn fifty_polecats_found_dead_are_back_soon() {
             assert!(world.time() - begun < mins(10), "all are back");
             world.pass(secs(1)).await;
         }
-        // Nobody saw them alive, so no crash is told: the next heartbeat finds them dead, and `polecats.confirm` is 5 s.
+        // They were not seen alive, so no crash is reported: the next heartbeat finds them dead, and
+        // `polecats.confirm` is 5 s.
         let beat = world.logged("Heartbeat starting").into_iter().find(|at| *at >= begun).unwrap();
         for name in &names {
             let took = up(name).unwrap().saturating_sub(beat + secs(5));
@@ -44,7 +45,7 @@ fn most_starting(world: &World, names: &[String]) -> usize {
 }
 
 #[test]
-fn a_remote_that_does_not_answer_holds_up_nobody_else() {
+fn a_remote_that_does_not_answer_delays_no_other_start() {
     simulate(721, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         let polecats: Vec<String> = (0..6).map(|n| world.polecat_at_work("r", &format!("p{n}"))).collect();
@@ -96,8 +97,9 @@ fn what_the_town_depends_on_is_started_first() {
         let last = |session: &str| state.created(session).last().copied().unwrap();
         let others = polecats.iter().map(|it| last(it)).collect::<Vec<_>>();
         assert!(last(DEACON) < last(&witness) && last(&witness) < last(&refinery));
-        // While the refinery's worktree is brought up to date it holds no place, so that nobody waits for a remote; the first of
-        // the polecats takes it, and has its agent before the refinery has a place again. The others come last.
+        // While the refinery's worktree is brought up to date it holds no slot, so that no start waits for a
+        // remote; the first of the polecats takes the slot, and has its agent before the refinery has a slot again.
+        // The others come last.
         let refinery_is_next = state.created(&witness)[1] + secs(15);
         let mut others: Vec<Duration> = others;
         others.sort();

@@ -1,8 +1,8 @@
-//! Polecats that `gt` just started are told to begin when they are ready, once, by whoever supervises.
+//! Polecats that `gt` just started get their first instruction when they are ready, once, by any supervisor.
 
 use crate::{town, world::*};
 
-/// A polecat's session as `gt sling` makes it, and the message that tells of it.
+/// A polecat's session as `gt sling` creates it, and the message about it.
 fn spawned(world: &World, name: &str) -> (String, String) {
     let session = world.polecat_at_work("r", name);
     let body = format!("Polecat: {name}\nSession: {session}\nIssue: {}", work_of("r", name));
@@ -16,7 +16,7 @@ fn told(world: &World, session: &str) -> usize {
 }
 
 #[test]
-fn each_is_told_once_when_it_is_ready() {
+fn each_is_instructed_once_when_it_is_ready() {
     simulate(760, |world| async move {
         let supervisor = town(&world, &["r"]).await;
         // Longer than a readiness is waited for at once.
@@ -42,7 +42,7 @@ fn each_is_told_once_when_it_is_ready() {
 }
 
 #[test]
-fn of_those_that_are_gone_or_parked_nobody_is_told() {
+fn those_that_are_gone_or_parked_are_not_instructed() {
     simulate(761, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.write_wisp("r", r#""status":"parked""#);

@@ -1,4 +1,4 @@
-//! How every agent is, as `status` shows it: in one word, since when, until when, and why.
+//! The state of every agent in `status`: in one word, since when, until when, and why.
 
 use jiff::Timestamp;
 
@@ -18,9 +18,9 @@ struct Case {
     after: u64,
     state: &'static str,
     reason: Option<&'static str>,
-    /// Since so many seconds.
+    /// The seconds since then.
     since: std::ops::RangeInclusive<i64>,
-    /// The next try is in so many seconds.
+    /// The seconds until the next try.
     next: Option<std::ops::RangeInclusive<i64>>,
     restarts: u32,
 }
@@ -201,7 +201,7 @@ fn one_found_running_is_alive_since_its_session_was_made() {
         world.pass(mins(1)).await;
         let agent = supervisor.agent(WITNESS).await;
         assert!((30 * 60..=31 * 60).contains(&ago(&world, agent.since.unwrap())), "{agent:#?}");
-        // Another life, of which nobody told.
+        // Another life, which nothing reported.
         world.state().weather.hints = 1.0;
         world.end_session(&witness("r"), "somebody ends it");
         world.start_agent(&witness("r"));

@@ -1,4 +1,4 @@
-//! The supervisor itself stops, vanishes and begins again; agents live on.
+//! The supervisor itself stops, vanishes and starts again; agents live on.
 
 use gastown_supervisor::signals::Signal;
 
@@ -60,7 +60,7 @@ fn nothing_is_done_after_the_end() {
 }
 
 #[test]
-fn a_new_supervisor_takes_over_and_starts_nobody() {
+fn a_new_supervisor_takes_over_and_starts_no_agent() {
     for (name, in_order) in [("stopped", true), ("killed", false)] {
         simulate(82, |world| async move {
             let supervisor = town(&world, &["r", "s"]).await;
@@ -112,7 +112,7 @@ fn a_new_supervisor_keeps_to_a_backoff() {
 }
 
 #[test]
-fn what_died_while_nobody_looked_is_started() {
+fn what_died_while_no_supervisor_ran_is_started() {
     simulate(84, |world| async move {
         town(&world, &["r"]).await.stop().await;
         world.crash_agent(&witness("r"), false);

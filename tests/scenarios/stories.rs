@@ -1,4 +1,4 @@
-//! What is told of an agent afterwards: whoever reads only that must understand what happened, and why nothing was done.
+//! The history of an agent: it alone must explain what happened, and why nothing was done.
 
 use gastown_supervisor::{agent::phase::Phase, signals::Signal};
 
@@ -16,8 +16,8 @@ fn toast() -> String {
     polecat("r", "Toast")
 }
 
-/// A town with a witness of ours and a polecat that was at work before. None of the ends here tells an exit status, as it
-/// would by chance.
+/// A town with a witness of ours and a polecat that worked before. No end here has an exit status, as that would
+/// depend on chance.
 async fn begun(world: &World) -> Supervisor {
     world.state().git_takes = millis(10);
     let supervisor = town(world, &["r"]).await;
@@ -28,7 +28,8 @@ async fn begun(world: &World) -> Supervisor {
     supervisor
 }
 
-/// The town's story of an agent goes on so, after how it began. Exit statuses, which are caught by chance, are left out.
+/// Asserts how an agent's history continues after its start. Exit statuses, which are known by chance, are left
+/// out.
 fn tells(supervisor: &Supervisor, identity: &str, expected: &[&str]) {
     let begun = match identity {
         WITNESS | "deacon" => 2,
@@ -76,7 +77,7 @@ fn a_crash_and_how_it_was_noticed() {
             world.pass(mins(2)).await;
             let noticed = format!("{what} ({sign}) → confirming: decided in 1s");
             let died = format!("died: {cause} → starting: restart 1");
-            // What ended with its server is nobody's restart.
+            // What ended with its server counts as no restart.
             let (died, back) = match cause {
                 "tmux server died" => (died.replace(": restart 1", ""), STARTED),
                 _ => (died, RESTARTED),
@@ -393,7 +394,7 @@ fn requests() {
 }
 
 #[test]
-fn one_that_is_looked_after_only_when_somebody_asks() {
+fn one_that_is_supervised_only_on_request() {
     simulate(810, |world| async move {
         let supervisor = begun(&world).await;
         world.directory("r/crew/max");
@@ -489,7 +490,7 @@ fn the_deacon_and_boot() {
 }
 
 #[test]
-fn the_next_supervisor_goes_on_with_it() {
+fn the_next_supervisor_continues_it() {
     for (name, orderly) in [("stopped", true), ("killed", false)] {
         simulate(813, |world| async move {
             let supervisor = begun(&world).await;
@@ -516,7 +517,7 @@ fn the_next_supervisor_goes_on_with_it() {
                 STARTED,
             ];
             if orderly {
-                // It waits on, which is told again, as a reader must see that somebody is there.
+                // It still waits, which is recorded again, so that a reader sees that a person is needed.
                 expected.insert(5, "the supervisor stopped → left as it is");
                 expected.insert(6, "restart 2 waits, next try then");
             }
@@ -561,7 +562,7 @@ fn a_rig_that_goes_and_comes_back() {
     });
 }
 
-/// Nothing is told twice, and nothing is lost, whenever its actor crashes.
+/// Nothing is recorded twice, and nothing is lost, whenever its actor crashes.
 #[test]
 fn an_actor_that_crashes_in_between_makes_no_difference() {
     for actor in ["r/witness", "rig r", "root"] {
@@ -585,7 +586,7 @@ fn an_actor_that_crashes_in_between_makes_no_difference() {
 }
 
 #[test]
-fn an_actor_that_crashes_while_its_agent_is_held_or_paused_tells_nothing() {
+fn an_actor_that_crashes_while_its_agent_is_held_or_paused_reports_nothing() {
     type Act = fn(&World);
     let acts: [(&str, Act); 3] = [
         ("held", |world| world.stop_agent(&witness("r"), millis(0), millis(9))),

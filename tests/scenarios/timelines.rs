@@ -1,6 +1,7 @@
-//! Every recorded command of Gas Town, done to the town once more, while the supervisor watches in milliseconds.
+//! Every recorded command of Gas Town, replayed while the supervisor reacts within milliseconds.
 //!
-//! Nobody is started whom nobody wanted, no death is told, no mail is sent; and what nobody stopped is there in the end.
+//! No unwanted agent is started, no death is reported, and no mail is sent; in the end, everything that nobody
+//! stopped runs.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ enum Outcome {
     AllUp { ours: &'static [&'static str] },
     /// These are down and left so; all others run.
     Down(&'static [&'static str]),
-    /// The supervisor was told to end before anything could be judged.
+    /// The supervisor got a stop before anything could be judged.
     Ended,
 }
 
@@ -80,7 +81,7 @@ fn every_recording_has_its_row() {
 }
 
 #[test]
-fn nobody_is_started_whom_nobody_wanted_and_what_nobody_stopped_is_there() {
+fn no_unwanted_agent_is_started_and_what_was_not_stopped_runs() {
     let mut failed = Vec::new();
     for (name, polecats, outcome) in GRID {
         // As recorded, and on a machine that is slower.
@@ -144,7 +145,7 @@ async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome,
     assert!(!supervisor.ended());
 }
 
-/// It was told to end: until then it started nobody and told nothing.
+/// It got a stop: until then it started and reported nothing.
 async fn ended(world: &World, supervisor: Supervisor, timeline: &Timeline, pace: u32, events: usize) {
     let made = world.state().made_by_supervisor().len();
     world.pass(timeline.terminates_at() * pace).await;

@@ -1,4 +1,4 @@
-//! What cannot be asked is a third answer: nothing is started, ended or told because of it.
+//! What cannot be read is a third answer: nothing is started, ended or reported because of it.
 
 use crate::{deeds, town, world::*};
 
@@ -48,7 +48,7 @@ fn a_death_is_not_acted_on_before_it_can_be_seen_again() {
 }
 
 #[test]
-fn a_death_that_was_told_needs_no_list_of_all() {
+fn a_death_that_was_reported_needs_no_list_of_all() {
     simulate(93, |world| async move {
         let _supervisor = town(&world, &["r"]).await;
         world.fail("list", true);

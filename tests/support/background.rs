@@ -1,4 +1,4 @@
-//! Our commands as a test calls them, and the supervisors they leave in the background, which end with the test.
+//! Our commands as a test runs them, and the supervisors they leave in the background, which end with the test.
 
 use std::{
     process::{Child, Command, Output},
@@ -14,7 +14,7 @@ use super::{
     town::Town,
 };
 
-/// What one of our commands printed, and how it ended.
+/// The output of one of our commands, and how it ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub code: Option<i32>,
@@ -28,19 +28,19 @@ impl Answer {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The one number of its standard output, where it tells a process.
+    /// The one number in its standard output, when it prints a process.
     pub fn pid(&self) -> u32 {
         let (_, rest) = self.stdout.rsplit_once("(PID ").unwrap_or_else(|| panic!("no process in {self:?}"));
         rest.split(')').next().unwrap().parse().unwrap()
     }
 
-    /// It failed with this exit code, printing nothing else than this text, which begins so.
+    /// Asserts that it failed with this exit code, and printed only a text that begins like this.
     pub fn failed(&self, code: i32, begins: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.starts_with(begins) && !self.stderr.contains("panicked"), "{begins}: {self:?}");
     }
 
-    /// It printed this and nothing else.
+    /// Asserts that it printed exactly this.
     pub fn fine(&self, said: &str) {
         assert_eq!((self.code, &*self.stdout, &*self.stderr), (Some(0), said, ""));
     }
@@ -61,17 +61,17 @@ fn of(output: Output) -> Answer {
     Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Ends the supervisors that run in the background of a town, whatever becomes of the test.
+/// Ends a town's background supervisors, however the test ends.
 pub struct Background<'a>(pub &'a Town);
 
 impl Background<'_> {
-    /// The supervisors `start` left, also those that do not hold the town.
+    /// The supervisors that `start` left, including those that do not hold the town.
     pub fn supervisors(&self) -> Vec<u32> {
         let detached = |pid: &u32| process::command_line(*pid).contains(&"--detached".to_owned());
         process::marked(MARK, self.0.mark()).into_iter().filter(detached).collect()
     }
 
-    /// Starts a supervisor; its process.
+    /// Starts a supervisor; returns its process.
     pub fn start(&self) -> u32 {
         let answer = self.0.ask(&["start"]);
         assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}; {}", self.0.log());

@@ -1,11 +1,12 @@
 //! Limits: nothing in a test waits for ever.
 //!
-//! Every command, process, thread and channel that a test waits for goes through here, and fails with what it waited for
+//! Every command, process, thread and channel that a test waits for goes through here, and fails with a description
 //! when its time is over. A watchdog covers what cannot be limited one by one: a suite in which nothing happens for
-//! [`STANDSTILL`] ends with the names of the tests that are running. It knows a test from its first use of anything here;
-//! towns, servers and worlds of tests use it. `tests/limits.rs` keeps raw waits out of all test code.
+//! [`STANDSTILL`] ends with the names of the tests that are running. It knows a test from its first use of anything
+//! here; towns, servers and worlds of tests use it. `tests/limits.rs` keeps raw waits out of all test code.
 //!
-//! This file stands alone: each test binary includes it, that of the library too, and the demo for its limits.
+//! This file depends on no other: each test binary includes it, the library's own tests do too, and the demo uses its
+//! limits.
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part")]
 #![allow(
     clippy::disallowed_methods,
@@ -24,16 +25,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a test waits for what must happen.
+/// How long a test waits for an expected event.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a suite may go on without a test that begins, ends or gets what it waited for.
+/// How long a suite may run without a test that starts, ends or gets what it waited for.
 pub const STANDSTILL: Duration = Duration::from_secs(120);
 
-/// Another limit for [`STANDSTILL`], in milliseconds: the watchdog is tested with it.
+/// Overrides [`STANDSTILL`], in milliseconds, to test the watchdog.
 pub const STANDSTILL_VARIABLE: &str = "GTS_TEST_STANDSTILL_MS";
 
-/// Names the test process, and which of its towns, in the environment of what a test starts.
+/// The variable that marks what a test starts with the test process and its town.
 pub const MARK: &str = "GTS_TEST_TOWN";
 
 /// The value of [`MARK`] for something of this test process.
@@ -43,7 +44,7 @@ pub fn mark(of: impl std::fmt::Display) -> String {
 
 const POLL: Duration = Duration::from_millis(5);
 
-/// Waits until `look` gives an answer; `None` when the time is over.
+/// Polls until `look` returns an answer; `None` when the time is over.
 pub fn poll<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     watched();
     let deadline = Instant::now() + limit;
@@ -59,11 +60,11 @@ pub fn poll<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T
     }
 }
 
-/// A command that is run to its end, at most for [`PATIENCE`].
+/// Runs a command to its end, at most for [`PATIENCE`].
 pub trait LimitedCommand {
     /// Its output, and how it ended.
     fn limited_output(&mut self) -> Output;
-    /// How it ended; its outputs go where ours go unless it says otherwise.
+    /// How it ended; it inherits our outputs unless it was given others.
     fn limited_status(&mut self) -> ExitStatus;
 }
 
@@ -88,14 +89,14 @@ pub fn output_of(child: Child, what: &str) -> Output {
     output.unwrap_or_else(|| panic!("{what}, or whoever has its outputs, did not end within {PATIENCE:?}"))
 }
 
-/// The same where a test may not fail, because it is over; `None` when the time is.
+/// The same where a test may not fail because it is over; `None` when the time is over.
 pub fn try_output_of(child: Child) -> Option<Output> {
     watched();
     let (tell, told) = mpsc::channel();
     let pid = child.id();
     thread::spawn(move || tell.send(child.wait_with_output())); // limited: its answer is
     let Ok(output) = told.recv_timeout(PATIENCE) else {
-        // It may have ended while somebody else has its outputs: then its id is still its own, as nobody waited for it.
+        // It may have ended while another process has its outputs: then its id is not reused, as it was not reaped.
         kill(pid);
         return None;
     };
@@ -111,7 +112,7 @@ pub fn end_of(child: &mut Child, what: &str) -> ExitStatus {
     })
 }
 
-/// Kills a child and waits for its end, which a test does when it is over: this never fails.
+/// Kills a child and reaps it at the end of a test; never fails.
 pub fn kill_and_wait(child: &mut Child) {
     let _ = child.kill();
     if poll(PATIENCE, || child.try_wait().map_or(Some(()), |ended| ended.map(drop))).is_none() {
@@ -119,7 +120,7 @@ pub fn kill_and_wait(child: &mut Child) {
     }
 }
 
-/// A thread whose end is waited for.
+/// Joins a thread within a limit.
 pub trait LimitedJoin<T> {
     fn limited_join(self, what: &str) -> T;
 }
@@ -136,7 +137,7 @@ impl<T> LimitedJoin<T> for JoinHandle<T> {
 
 impl<T> LimitedJoin<T> for ScopedJoinHandle<'_, T> {
     fn limited_join(self, what: &str) -> T {
-        // The scope waits for it in any case: the watchdog covers that.
+        // The scope waits for it in any case, which the watchdog covers.
         assert!(
             poll(STANDSTILL, || self.is_finished().then_some(())).is_some(),
             "{what} did not end within {STANDSTILL:?}"
@@ -155,7 +156,7 @@ pub fn receive<T>(messages: &mpsc::Receiver<T>, what: &str) -> T {
     message
 }
 
-/// Waits until something can be read, unless some of it has been read already.
+/// Waits until something can be read, unless some of it was read already.
 pub fn readable(from: impl std::os::fd::AsFd, already: &[u8], what: &str) {
     watched();
     if already.is_empty() {
@@ -170,13 +171,13 @@ pub fn readable(from: impl std::os::fd::AsFd, already: &[u8], what: &str) {
     moved();
 }
 
-/// Waits until it holds; fails with what did not happen.
+/// Waits until the condition holds; fails with what did not happen.
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     let held = poll(PATIENCE, || holds().then_some(()));
     assert!(held.is_some(), "{what} did not happen within {PATIENCE:?}");
 }
 
-/// Waits for a lock as long as other tests get on; `lock` tries for the time it is given.
+/// Waits for a lock as long as other tests make progress; `lock` tries for the given time.
 pub fn lock<T>(what: &str, mut lock: impl FnMut(Duration) -> Option<T>) -> T {
     watched();
     loop {
@@ -190,10 +191,10 @@ pub fn lock<T>(what: &str, mut lock: impl FnMut(Duration) -> Option<T>) -> T {
 }
 
 struct Suite {
-    /// The tests that are running, with when they began, by the number of their entry.
+    /// The running tests and their start times, by the number of their entry.
     running: BTreeMap<u64, (String, Instant)>,
     next: u64,
-    /// When something happened last.
+    /// When a test last made progress.
     moved: Instant,
 }
 
@@ -204,16 +205,16 @@ fn suite() -> MutexGuard<'static, Suite> {
     SUITE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Something happened that a test waited for.
+/// Notes that a test made progress.
 pub fn moved() {
     watched();
     suite().moved = Instant::now();
 }
 
-/// The test of this thread is watched over from now on until its thread ends. Programs that are no tests are not watched.
+/// Puts the test of this thread under the watchdog until its thread ends. Programs that are no tests are not watched.
 pub fn watched() {
     if cfg!(test) {
-        // A test that still uses this while its thread ends is not entered again.
+        // A test that still uses this while its thread ends is not added again.
         let _ = RUNNING.try_with(|_| ());
     }
 }
@@ -225,7 +226,8 @@ thread_local! {
 struct Running(u64);
 
 impl Running {
-    /// The test harness names the thread of a test after it; threads of the runtime, and those without a name, are no tests.
+    /// Adds the test of this thread. The test harness names a test's thread after it; threads of the runtime, and
+    /// those without a name, are no tests.
     fn begin() -> Option<Running> {
         static WATCHDOG: Once = Once::new();
         WATCHDOG.call_once(|| drop(thread::Builder::new().name("watchdog".into()).spawn(watch)));
@@ -273,12 +275,12 @@ fn watch() {
     }
 }
 
-/// Not `eprint`: the harness takes what a thread of a test prints.
+/// Not `eprint`: the harness captures what a test's thread prints.
 fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// What this process's tests started, on systems where that can be seen.
+/// Kills what this process's tests started, on systems where that can be found.
 fn kill_what_is_ours() {
     let mark = format!("{MARK}={}", mark(""));
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

@@ -1,4 +1,4 @@
-//! What tests on real tmux share: a private server that is gone when the test is, however it ends.
+//! What tests on real tmux share: a private server that is gone when the test ends, in any way.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ use gastown_supervisor::sessions::{
 pub use limits::PATIENCE;
 use limits::{LimitedCommand, MARK};
 
-/// A private tmux socket in a directory of its own. Whatever server runs there is killed on drop.
+/// A private tmux socket in a directory of its own. A server there is killed on drop.
 pub struct Server {
     dir: tempfile::TempDir,
 }
@@ -40,7 +40,7 @@ pub struct Server {
 impl Server {
     /// A socket on which no server runs.
     pub fn new() -> Server {
-        // Not the test's target directory: the path of a socket may have 107 bytes.
+        // Not the test's target directory: the path of a socket is limited to 107 bytes.
         limits::watched();
         Server { dir: tempfile::Builder::new().prefix("gts").tempdir_in("/tmp").unwrap() }
     }
@@ -74,7 +74,7 @@ impl Server {
         command
     }
 
-    /// As [`Server::run`], and what it printed; it must succeed.
+    /// Like [`Server::run`], with its output; it must succeed.
     pub fn must(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -115,8 +115,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its agents write into the test's directory, which is about to be removed. Those that ignore the end of their server, and
-        // a server that does not answer, are killed.
+        // Its agents write into the test's directory, which is about to be removed. Agents that ignore the end of
+        // their server, and a server that does not answer, are killed.
         let socket = self.socket().display().to_string();
         let ours = process::of_server(&socket).into_iter().map(process::Guarded::of).collect::<Vec<_>>();
         let mut ask = self.command(&["-N", "kill-server"]);
@@ -124,7 +124,7 @@ impl Drop for Server {
         let _ = ask.spawn().map(limits::try_output_of);
         limits::poll(Duration::from_secs(2), || (!ours.iter().any(process::Guarded::lives)).then_some(()));
         drop(ours);
-        // What one of them was just starting has its variables, but not in the moment in which it becomes another program.
+        // A process that one of them was just starting has the variables, except in the middle of an exec.
         let mut none = 0;
         limits::poll(Duration::from_secs(2), || {
             let left = process::of_server(&socket);
@@ -135,13 +135,13 @@ impl Drop for Server {
     }
 }
 
-/// SIGKILL to one process.
+/// Sends SIGKILL to one process.
 pub fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// A session to be created with nothing special about it.
+/// A session to create, with default settings.
 pub fn session(name: &str) -> NewSession {
     command(name, "exec sleep 600")
 }
@@ -157,12 +157,12 @@ pub fn command(name: &str, command: &str) -> NewSession {
     }
 }
 
-/// The words that have `sh` read this.
+/// The words that run this in `sh`.
 pub fn shell(command: &str) -> Vec<String> {
     ["/bin/sh", "-c", command].map(str::to_owned).into()
 }
 
-/// Looks again until the answer is there; fails the test, naming what did not happen, after [`PATIENCE`].
+/// Polls until the answer is there; fails after [`PATIENCE`] with what did not happen.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! Processes of a test: which are there, what they were given, and that none is left behind.
+//! Processes of a test: which exist, their environments, and that none is left behind.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process and when it began, so that another one with the same id is not taken for it.
+/// A process and its start time, so that another one with the same id is not mistaken for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identified {
     pub pid: u32,
@@ -62,7 +62,7 @@ struct Stat {
 
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which is in parentheses and may hold anything.
+    // After the name, which is in parentheses and may contain anything.
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
     Some(Stat {
         ended: matches!(fields[0], "Z" | "X"),
@@ -87,12 +87,12 @@ pub fn environment(pid: u32) -> BTreeMap<String, String> {
     words(&format!("/proc/{pid}/environ")).into_iter().filter_map(pair).collect()
 }
 
-/// How much of it is in memory.
+/// How much of it is in memory, in KiB.
 pub fn resident_kib(pid: u32) -> u64 {
     status(pid, "VmRSS:")
 }
 
-/// How many threads it has.
+/// The number of its threads.
 pub fn threads(pid: u32) -> usize {
     status(pid, "Threads:").try_into().unwrap()
 }
@@ -118,7 +118,7 @@ fn all() -> Vec<u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The process and everything it started, as far as parents tell.
+/// The process and its descendants, by parents.
 pub fn tree(root: u32) -> BTreeSet<u32> {
     let parents: Vec<(u32, u32)> =
         all().into_iter().filter_map(|pid| Some((pid, stat(pid)?.parent))).collect();
@@ -138,14 +138,14 @@ pub fn tree(root: u32) -> BTreeSet<u32> {
     }
 }
 
-/// Living processes that were started with this in their environment.
+/// Running processes that were started with this in their environment.
 pub fn marked(variable: &str, value: &str) -> BTreeSet<u32> {
     let given = |pid: &u32| environment(*pid).get(variable).is_some_and(|given| given == value);
     all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(given).collect()
 }
 
-/// Living processes of the tmux server with this socket: the server, its clients, and whatever was started in a pane, also
-/// when it has left its pane since.
+/// Running processes of the tmux server with this socket: the server, its clients, and everything started in a pane,
+/// even when it has left its pane since.
 pub fn of_server(socket: &str) -> BTreeSet<u32> {
     let in_pane = |pid: u32| {
         let given = environment(pid).remove("TMUX");
@@ -155,7 +155,7 @@ pub fn of_server(socket: &str) -> BTreeSet<u32> {
     all().into_iter().filter(|pid| stat(*pid).is_some_and(|stat| !stat.ended)).filter(is_of_it).collect()
 }
 
-/// How many kernel sessions these belong to.
+/// The number of kernel sessions of these processes.
 pub fn kernel_sessions(processes: &[u32]) -> usize {
     let session =
         |pid: &u32| rustix::process::getsid(Some(raw(*pid))).ok().map(rustix::process::Pid::as_raw_pid);

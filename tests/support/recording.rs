@@ -1,4 +1,4 @@
-//! Recorded commands of Gas Town in a real town: the stand-in `gt` does them, called as an operator would call it.
+//! Recorded commands of Gas Town in a real town: the stand-in `gt` repeats them, called as an operator would call it.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ impl Recording {
         self
     }
 
-    /// What happened later than `after` milliseconds happens so many times faster from there on.
+    /// Speeds up everything after `after` milliseconds by this factor.
     pub fn hurried(mut self, after: u64, times: u64) -> Recording {
         let sooner = |at: u64| if at > after { after + (at - after) / times } else { at };
         for (at, kind, rest) in &mut self.facts {
@@ -65,7 +65,7 @@ impl Recording {
         self
     }
 
-    /// The same done to another rig.
+    /// The same for another rig.
     pub fn of_rig(mut self, rig: &str) -> Recording {
         for (_, _, rest) in &mut self.facts {
             *rest = rest.replace("gastown", rig);
@@ -73,7 +73,7 @@ impl Recording {
         self
     }
 
-    /// The command line it is called by.
+    /// The command line of the recording.
     pub fn line(&self) -> &str {
         let own = self.facts.iter().find(|(_, kind, _)| kind == "runs").expect("a command");
         own.2.splitn(3, ' ').nth(2).expect("a command line")
@@ -85,7 +85,7 @@ impl Recording {
 }
 
 impl Town {
-    /// A town as it was when the commands were recorded, with a `gt` that is a file of its own, as the real one is.
+    /// A town as it was when the commands were recorded, with `gt` as a file of its own, as the real one is.
     pub fn recorded(settings: Value) -> Town {
         let town = Town::new(&RIGS);
         let prefixes = [("gastown", "gt-"), ("beads", "bd-")];
@@ -99,7 +99,7 @@ impl Town {
         town
     }
 
-    /// Makes the stand-in know this command; what it is called by.
+    /// Adds this command to the stand-in; returns its command line.
     pub fn learn(&self, recording: &Recording) -> String {
         let line = recording.line().to_owned();
         let file = line.replace([' ', '/'], "_");
@@ -117,7 +117,7 @@ impl Town {
         Operator { child: command.spawn().unwrap() }
     }
 
-    /// A polecat of a recorded town at work on `hook`, its session made by somebody else than the supervisor.
+    /// A working polecat of a recorded town, with `hook`; its session is not the supervisor's.
     pub fn polecat(&self, rig: &str, name: &str, hook: &str) {
         self.worktree(format!("{rig}/polecats/{name}/{rig}"));
         let prefix = self.json("mayor/rigs.json")["rigs"][rig]["beads"]["prefix"].clone();
@@ -135,18 +135,18 @@ impl Town {
         self.tmux(&["new-session", "-d", "-s", &session, "-e", &root, "-e", &actor, &claude]);
     }
 
-    /// A bead is there, or another than before.
+    /// Creates or replaces a bead.
     pub fn bead(&self, bead: Value) {
         self.put(format!("demo/beads/{}.json", bead["id"].as_str().unwrap()), bead.to_string());
     }
 
-    /// How many processes of an agent have begun so far, whoever started them.
+    /// How many processes of an agent have started so far, by anyone.
     pub fn begun(&self, identity: &str) -> usize {
         let beginning = format!("{} ", identity.replace('/', "-"));
         self.text("demo/begun.log").lines().filter(|line| line.starts_with(&beginning)).count()
     }
 
-    /// The events so far; each must have the exact shape of ours.
+    /// The events so far; each must have the exact format of ours.
     pub fn events(&self) -> Vec<Value> {
         let text = self.text(".events.jsonl");
         let lines = text.lines().map(|line| {
@@ -169,7 +169,7 @@ impl Town {
         events.map(|event| event["payload"].clone()).collect()
     }
 
-    /// What was done with `gt mail send`, with `gt log crash`: their arguments.
+    /// The arguments of all runs of `gt mail send`; then of `gt log crash`.
     pub fn mails(&self) -> Vec<Value> {
         arguments(&self.text("demo/mail.log"))
     }
@@ -189,7 +189,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// The base name of the program it really is.
+    /// The base name of its real program.
     pub fn program(&self) -> String {
         let path = fs::read_link(format!("/proc/{}/exe", self.child.id())).unwrap();
         path.file_name().unwrap().to_string_lossy().into_owned()
@@ -199,7 +199,7 @@ impl Operator {
         Identified::of(self.child.id()).lives()
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits for its end, which must be a success.
     pub fn wait(&mut self) {
         assert!(end_of(&mut self.child, "a command of Gas Town").success());
     }

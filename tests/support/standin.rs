@@ -17,7 +17,7 @@ pub const NAMES: [&str; 6] = ["claude", "codex", "gemini", "opencode", "gt", "bd
 
 /// The built example: `target/<profile>/examples/demo_town`, beside the `deps` directory this test runs from.
 ///
-/// `cargo test` builds it; `cargo test --test <name>` does not, so that a missing one is told with its remedy.
+/// `cargo test` builds it; `cargo test --test <name>` does not, so the error for a missing one says how to build it.
 pub fn example() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
@@ -41,7 +41,7 @@ pub fn bin_directory(at: &Path) -> PathBuf {
     bin
 }
 
-/// Makes one of them a file of its own: its processes show its name, and nobody else's beginnings are taken for its.
+/// Makes one of them a file of its own: its processes show its name, and starts of the others are not mistaken for its.
 pub fn program_of_its_own(bin: &Path, name: &str) {
     fs::remove_file(bin.join(name)).expect("the link can be removed");
     fs::copy(example(), bin.join(name)).expect("a program can be copied");

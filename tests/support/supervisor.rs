@@ -1,4 +1,4 @@
-//! The supervisor's process as a test sees it: started, signalled, waited for; killed with the test.
+//! The supervisor's process for a test: started, signalled, waited for, and killed with the test.
 
 use std::{
     fs::{self, File},
@@ -39,7 +39,7 @@ impl Supervisor {
         self.child.id()
     }
 
-    /// Sends a signal; the process has not been waited for, so its id is its own.
+    /// Sends a signal; the process has not been reaped, so its id is not reused.
     pub fn signal(&self, signal: Signal) {
         kill_process(raw(self.pid()), signal).unwrap();
     }
@@ -54,14 +54,14 @@ impl Supervisor {
         ended.unwrap_or_else(|| panic!("the supervisor did not end; it said:\n{}", self.stderr()))
     }
 
-    /// Signals it and waits; how it ended and how long that took.
+    /// Signals it and waits; returns how it ended and how long that took.
     pub fn stop(&mut self, with: Signal) -> (ExitStatus, Duration) {
         let began = Instant::now();
         self.signal(with);
         (self.wait(), began.elapsed())
     }
 
-    /// What it said on standard error.
+    /// The content of its standard error.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned()
     }

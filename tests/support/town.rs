@@ -1,4 +1,4 @@
-//! A throwaway town with stand-in agents on a tmux socket of its own; everything of it is gone when the test is.
+//! A throwaway town with stand-in agents on a tmux socket of its own; everything is removed when the test ends.
 
 use std::{
     ffi::OsStr,
@@ -67,12 +67,12 @@ impl Town {
         self.root.parent().unwrap().join("bin")
     }
 
-    /// The path at which a stand-in is found.
+    /// The path of a stand-in.
     pub fn standin(&self, name: &str) -> String {
         self.bin().join(name).display().to_string()
     }
 
-    /// Where its programs are found.
+    /// The `PATH` of the town's programs.
     pub fn search_path(&self) -> &str {
         &self.path
     }
@@ -81,7 +81,7 @@ impl Town {
         &self.mark
     }
 
-    /// Puts a file in place at once, as Gas Town does.
+    /// Writes a file at once, as Gas Town does.
     pub fn put(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.path(path);
         let directory = path.parent().unwrap();
@@ -91,7 +91,7 @@ impl Town {
         fs::rename(half, path).unwrap();
     }
 
-    /// A directory with a git repository of its own, as a polecat's must be; without a remote.
+    /// Creates a directory with a git repository of its own and without a remote, as a polecat's must be.
     pub fn worktree(&self, path: impl AsRef<Path>) {
         let path = self.path(path);
         fs::create_dir_all(&path).unwrap();
@@ -104,7 +104,7 @@ impl Town {
         fs::remove_file(self.path(path)).unwrap();
     }
 
-    /// A file's text; empty when there is none, or something that has no end.
+    /// A file's text; empty when there is none, or it is endless.
     pub fn text(&self, path: impl AsRef<Path>) -> String {
         let path = self.path(path);
         let content = if path.is_file() { fs::read(path).unwrap_or_default() } else { Vec::new() };
@@ -138,7 +138,7 @@ impl Town {
         self.put(format!(".beads-wisp/config/{rig}.json"), file.to_string());
     }
 
-    /// The test settings with these on top.
+    /// Writes the test settings with these changes.
     pub fn settings(&self, changes: Value) {
         self.put("settings/supervisor.json", self.settings_text(changes));
     }
@@ -156,7 +156,7 @@ impl Town {
         format!("{settings:#}")
     }
 
-    /// Only what is asked for runs: the others of deacon, witness and refinery are switched off.
+    /// Switches on only these patrols of deacon, witness and refinery.
     pub fn patrols(&self, on: &[&str]) {
         let switch = |name: &str| json!({"enabled": on.contains(&name)});
         let patrols =
@@ -172,17 +172,17 @@ impl Town {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// The supervisor's command line for this town, with an environment that holds nothing but what a test gives.
+    /// The supervisor's command line for this town, with only the environment that the test gives.
     pub fn command(&self) -> Command {
         self.command_of(&["run"])
     }
 
-    /// A command line of our program about this town, likewise.
+    /// A command line of our program for this town, in the same environment.
     pub fn command_of(&self, words: &[&str]) -> Command {
         self.command_with(super::supervisor::binary(), words)
     }
 
-    /// The same of another build of our program.
+    /// The same for another build of our program.
     pub fn command_with(&self, binary: impl AsRef<OsStr>, words: &[&str]) -> Command {
         let mut command = Command::new(binary);
         command
@@ -199,14 +199,14 @@ impl Town {
         command
     }
 
-    /// Runs another of our commands about this town.
+    /// Runs another of our commands for this town.
     pub fn ask(&self, arguments: &[&str]) -> Answer {
         let mut command = self.command_of(arguments);
         command.env("TZ", "UTC");
         answer(command)
     }
 
-    /// Runs tmux as a person of this town would: a server it starts finds the stand-ins.
+    /// Runs tmux as a person of this town would: a server that it starts finds the stand-ins.
     pub fn tmux(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.arg("-S").arg(self.server.socket()).args(["-f", "/dev/null"]).args(arguments);
@@ -248,7 +248,7 @@ impl Town {
         self.wait_some(what, || holds().then_some(()));
     }
 
-    /// Waits until `look` gives an answer.
+    /// Waits until `look` returns an answer.
     pub fn wait_some<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         limits::poll(PATIENCE, &mut look).unwrap_or_else(|| {
             panic!(
@@ -265,7 +265,7 @@ impl Town {
 
     /// Waits for this many whole heartbeats from now.
     pub fn wait_beats(&self, count: usize) {
-        // One that is under way may have looked before now.
+        // A heartbeat in progress may have probed before now.
         let complete = || self.logged("Heartbeat complete (#");
         let enough = complete() + count + 1;
         self.wait("some heartbeats", || complete() >= enough);
@@ -293,12 +293,12 @@ impl Town {
         Some((id.to_owned(), pid.parse().ok()?))
     }
 
-    /// What an agent was told, by its identity.
+    /// What an agent received, by its identity.
     pub fn received(&self, identity: &str) -> String {
         self.text(format!("demo/received-{}.log", identity.replace('/', "-")))
     }
 
-    /// What an agent was told, once it has read how to begin: it is said to be started when that was typed.
+    /// What an agent received, once it has its first instruction: a start is logged when that was typed.
     pub fn first_words(&self, identity: &str) -> String {
         let is_whole = |text: &String| {
             text.ends_with('\n')
@@ -314,7 +314,7 @@ impl Town {
         self.logged(&format!(" {identity}: started in "))
     }
 
-    /// Waits until these agents (by identity) have been started once, to their last words.
+    /// Waits until these agents (by identity) have been started once, up to the last log line.
     pub fn wait_started(&self, identities: &[&str]) {
         for identity in identities {
             self.wait(&format!("the start of {identity}"), || self.started(identity) > 0);
@@ -328,7 +328,7 @@ impl Town {
         })
     }
 
-    /// The processes of this town that run besides its tmux server and what runs in that.
+    /// The processes of this town that run outside its tmux server.
     pub fn stray(&self) -> Vec<(u32, Vec<String>)> {
         let mut ours = process::marked(MARK, &self.mark);
         if let Ok(server) = self.try_server_pid() {

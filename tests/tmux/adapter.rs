@@ -131,7 +131,7 @@ async fn environment_and_directory(control: bool) {
     assert!(!lines.iter().any(|line| line.starts_with("BD_ACTOR=")), "ours is not handed down");
 }
 
-/// tmux itself would go on in the home directory.
+/// tmux itself would use the home directory.
 async fn nothing_runs_elsewhere_than_in_its_directory(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
@@ -167,8 +167,8 @@ async fn dead_panes_and_disarm(control: bool) {
     tmux.create(&session("gt-a")).await.unwrap();
     server.must(&["set-option", "-w", "-t", "=gt-a:", "remain-on-exit", "on"]);
     let second = server.must(&["split-window", "-P", "-F", "#{pane_id}", "-t", "=gt-a:", "exit 3"]);
-    // tmux learns of the closed terminal and of the exit status one after the other, and 3.3a can miss the second when
-    // the process ends at once: then it is told with the end of the server's next child.
+    // tmux learns of the closed terminal and of the exit status one after the other, and 3.3a can miss the second
+    // when the process ends at once: then the end of the server's next child brings it.
     until("the dead pane is listed with its status", async || {
         // Not waiting for that child, whose end may be missed too.
         server.must(&["run-shell", "-b", "true"]);
@@ -260,7 +260,7 @@ async fn exactly_one_pane_is_typed_into_and_read(control: bool) {
     assert_eq!(typed(&agents, 4).await, b"one\r");
     assert_eq!(std::fs::read(&persons).unwrap(), b"");
     assert_eq!(tmux.capture(&pane, 5).await, Ok(vec![]));
-    // A pane is in its session or nowhere: with another's id, or another process, it is not the one that was meant.
+    // A pane is in its session or nowhere: with another's id, or another process, it is not the intended one.
     let other = tmux.create(&session("gt-other")).await.unwrap();
     let seen = tmux.find("gt-typed").await.unwrap().unwrap();
     let elsewhere = Session { panes: other.panes.clone(), ..seen.clone() };
@@ -364,7 +364,7 @@ async fn nothing_starts_a_server_but_create(control: bool) {
         assert_eq!(tmux.disarm("gt-a").await, Err(gone.clone()));
         assert_eq!(tmux.environment("gt-a", "X").await, Err(gone));
         assert!(!server.socket().exists(), "not even a socket");
-        // The second round: a socket that nobody serves any more.
+        // The second round: a socket that no process serves any more.
         drop(std::os::unix::net::UnixListener::bind(server.socket()));
         assert!(!server.runs());
         std::fs::rename(server.socket(), server.dir().join("t")).unwrap();
@@ -721,7 +721,7 @@ async fn a_server_of_another_version_gets_no_control_client() {
 }
 
 #[tokio::test]
-async fn no_tmux_or_one_too_old_is_told_clearly() {
+async fn no_tmux_or_one_too_old_is_reported_clearly() {
     let server = Server::new();
     let missing = TmuxConfig { program: "/no/such/tmux".into(), ..server.config(true) };
     for (config, wanted) in

@@ -1,4 +1,4 @@
-//! A server that is also the user's: their options do not end our sessions, and their keys stay theirs.
+//! A server that the user uses too: their options do not end our sessions, and their keys keep their bindings.
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -26,7 +26,7 @@ fn with_conf(conf: &str) -> (Server, TmuxConfig) {
 
 const HOSTILE: &str = "set -s exit-unattached on\nset -g destroy-unattached on\n";
 
-/// A person looks on and leaves; the kernel ends their client.
+/// A person attaches and leaves; the kernel ends their client.
 async fn a_client_comes_and_goes(server: &Server) {
     let before = server.must(&["list-clients"]).lines().count();
     let socket = server.socket();
@@ -61,7 +61,7 @@ async fn nobody_attached_ends_nothing(control: bool) {
 }
 
 #[tokio::test]
-async fn options_that_end_what_nobody_is_attached_to_do_not_end_agents() {
+async fn options_that_end_unattached_sessions_do_not_end_agents() {
     nobody_attached_ends_nothing(true).await;
 }
 

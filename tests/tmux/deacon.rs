@@ -18,7 +18,7 @@ fn town(deacon: Value) -> Town {
     town
 }
 
-/// The deacon takes what it is told, but its heartbeat never moves.
+/// The deacon takes what is typed, but its heartbeat never changes.
 fn without_heartbeat(town: &Town) {
     fs::create_dir_all(town.path("deacon/.heartbeat.json.standin")).unwrap();
 }
@@ -110,7 +110,7 @@ fn one_that_was_there_before_us_has_its_grace_too_and_a_paused_one_is_left_alone
 }
 
 #[test]
-fn an_unreadable_heartbeat_is_unknown_and_told_once() {
+fn an_unreadable_heartbeat_is_unknown_and_reported_once() {
     let town = Town::new(&[]);
     town.settings(json!({
         "deacon": {"stale_after": "1s", "stuck_after": "1s", "grace": "1s", "nudge_every": "1s"},

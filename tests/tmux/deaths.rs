@@ -1,4 +1,4 @@
-//! What follows when sessions end: a restart of exactly what ended, after making sure.
+//! What follows when sessions end: after the confirmation, a restart of exactly what ended.
 
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ fn a_session_that_is_back_by_itself_is_left_alone() {
 }
 
 #[test]
-fn restarts_are_spaced_and_a_crash_loop_is_held_told_and_tried_again() {
+fn restarts_are_spaced_and_a_crash_loop_is_held_reported_and_tried_again() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
     town.settings(json!({

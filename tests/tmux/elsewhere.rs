@@ -1,4 +1,5 @@
-//! Agents the supervisor's server does not show: a deleted socket, another socket in the settings, an agent without its pane.
+//! Agents that the supervisor's server does not show: a deleted socket, another socket in the settings, an agent
+//! without its pane.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -18,7 +19,7 @@ fn quick() -> Town {
 }
 
 #[test]
-fn a_deleted_socket_starts_nobody_twice_and_is_made_again() {
+fn a_deleted_socket_starts_no_agent_twice_and_is_created_again() {
     let town = quick();
     let mut first = town.start();
     town.wait_started(&AGENTS);

@@ -1,4 +1,5 @@
-//! Two towns on one tmux server: what is the other's is left alone, and `status` and `doctor` say whose it is.
+//! Two towns on one tmux server: the other town's sessions are left alone, and `status` and `doctor` show which town
+//! they belong to.
 
 use serde_json::json;
 

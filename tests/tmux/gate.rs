@@ -92,7 +92,7 @@ fn stopped_by_hand() {
             scope.spawn(move || {
                 let town = Town::new(&["alpha"]);
                 town.patrols(&["witness"]);
-                // No look comes between the two acts.
+                // No probe comes between the two acts.
                 town.settings(json!({"restart": {"confirm": "500ms"}}));
                 let _supervisor = town.start();
                 town.wait_started(&["alpha/witness"]);
@@ -104,7 +104,7 @@ fn stopped_by_hand() {
                 town.wait_beats(2);
                 assert_eq!(town.incarnation(WITNESS), None, "{how}: {}", town.log());
                 assert_eq!(town.text("alpha/.runtime/witness.json"), stopped, "{how}: theirs is not touched");
-                // `gt witness start` says so before its session is there.
+                // `gt witness start` writes this before its session exists.
                 town.put("alpha/.runtime/witness.json", r#"{"rig_name":"alpha","state":"running"}"#);
                 town.wait("its start", || town.started("alpha/witness") == 2);
             });
@@ -124,7 +124,7 @@ fn a_rig_that_opens_again_ends_the_hold() {
     town.put("alpha/.runtime/witness.json", r#"{"rig_name":"alpha","state":"stopped"}"#);
     town.wait_logged("stopped by hand");
     town.wisp("alpha", Some("parked"));
-    // That it is closed is told nowhere; two heartbeats have seen it.
+    // Nothing reports that it is closed; two heartbeats have seen it.
     town.wait_beats(2);
     town.wisp("alpha", None);
     town.wait("its start", || town.started("alpha/witness") == 2);

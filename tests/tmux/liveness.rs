@@ -1,4 +1,5 @@
-//! Who counts as alive: agents their user changed the window of are left alone, shells their agents left are replaced.
+//! Which agents count as alive: agents whose window the user changed are left alone, shells that agents left are
+//! replaced.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -8,7 +9,7 @@ use crate::support::{
     town::Town,
 };
 
-/// A town of one witness, looked at twice a second, where a pane is old after one second.
+/// A town of one witness, probed twice a second, where a pane is old after 1 s.
 fn watched() -> Town {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
@@ -82,7 +83,7 @@ fn codex_is_left_alone() {
 
 #[test]
 fn an_agent_somebody_else_started_is_taken_over_by_what_its_session_says() {
-    // The town's agent is claude, but somebody runs codex here and says so.
+    // The town's agent is claude, but somebody runs codex here and sets the variable for it.
     let town = watched();
     let codex = town.bin().join("codex");
     town.tmux(&["new-session", "-d", "-s", WITNESS, "-e", "GT_PROCESS_NAMES=codex", codex.to_str().unwrap()]);
@@ -139,7 +140,7 @@ fn an_agent_that_ended_below_a_shell_is_replaced() {
     assert!(town.logged("agent is gone") > 0);
 }
 
-/// Becomes what nobody has listed, as launchers do.
+/// Executes a program that is in no list, as launchers do.
 const LAUNCHER: &str = "exec .claude-unwrapped";
 const LAUNCHED: &str = "printf '> '\nwhile :; do sleep 1; done";
 

@@ -1,4 +1,4 @@
-//! Nudges over the real adapters: whole, exact, and one after the other.
+//! Nudges through the real adapters: whole, exact, and one after the other.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,8 +1,9 @@
-//! Freezes, kills and restarts: whatever happens to the server's time and to us, the server — and every agent in it — lives.
+//! Freezes, kills and restarts: whatever happens to the server's time and to the supervisor, the server and every
+//! agent in it live.
 //!
-//! tmux up to 3.5a ends by a null pointer when one control client is still identifying itself while another one leaves,
-//! or a session comes or goes. So this is about what many rounds show. By default there are few of them, each with delays
-//! of its own; `TMUX_SOAK_ROUNDS=1000 cargo test --test tmux soak` is the long run.
+//! tmux up to 3.5a crashes by a null pointer when one control client is still identifying itself while another one
+//! leaves, or a session is created or ends. Only many rounds show that. By default there are few of them, each with
+//! delays of its own; `TMUX_SOAK_ROUNDS=1000 cargo test --test tmux soak` is the long run.
 
 use std::{thread, time::Duration};
 
@@ -79,7 +80,7 @@ impl Soak {
     }
 }
 
-/// The server stands still while it is asked again and again, and goes on.
+/// The server is stopped while it gets requests repeatedly, and continues.
 #[tokio::test]
 async fn a_server_that_freezes_lives() {
     let mut it = Soak::new().await;
@@ -102,8 +103,8 @@ async fn a_server_that_freezes_lives() {
     tmux.close().await;
 }
 
-/// A supervisor is killed (the kernel ends its client with the thread that made it) at any moment, also while it connects
-/// and while the server stands still, and the next one begins at once.
+/// A supervisor is killed (the kernel ends its client with the thread that made it) at any time, also while it
+/// connects and while the server is stopped, and the next one starts at once.
 #[test]
 fn a_supervisor_that_is_killed_and_begins_again_leaves_the_server_alive() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! How an agent is started: where, with what around it, and what it is told.
+//! How an agent is started: its directory, its environment, and its instructions.
 
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ fn a_question_for_people_gets_nothing_typed() {
     );
     let status = town.ask(&["status"]).stdout;
     assert!(status.contains("waiting_at_question"), "{status}");
-    // A person answers; then it is told.
+    // A person answers; then it gets its instruction.
     town.tmux(&["send-keys", "-t", "=gt-alpha-witness:", "Enter"]);
     town.wait_started(&["alpha/witness"]);
     assert_eq!(told(&town, "alpha/witness").len(), 2, "{}", town.received("alpha/witness"));
@@ -160,7 +160,7 @@ fn what_the_tmux_server_would_hand_down_is_taken_away() {
     });
 }
 
-/// The tmux all others here run, for whoever has another `PATH`.
+/// The tmux that all other tests here run, for tests with another `PATH`.
 fn tmux() -> std::path::PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|directory| directory.join("tmux")).find(|it| it.exists()).unwrap()
@@ -289,7 +289,7 @@ fn each_role_has_its_own_environment(prepare: impl Fn(&Town)) {
 }
 
 #[test]
-fn boot_is_told_by_its_command_line_only() {
+fn boot_is_instructed_by_its_command_line_only() {
     let town = Town::new(&[]);
     town.settings(json!({
         "boot": {"enabled": true, "skip_when_fresher_than": "0s"},
@@ -308,7 +308,7 @@ fn boot_is_told_by_its_command_line_only() {
 }
 
 #[test]
-fn codex_is_told_what_its_hooks_would_have_done() {
+fn codex_gets_the_instructions_its_hooks_would_have_given() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness", "refinery"]);
     town.put("settings/config.json", r#"{"default_agent":"codex"}"#);
@@ -329,7 +329,7 @@ fn codex_is_told_what_its_hooks_would_have_done() {
     assert!(!town.path("alpha/witness/.claude/settings.json").exists(), "hook settings are claude's");
 }
 
-/// An agent of somebody's own: known by its process name, takes lines.
+/// A user's own agent: known by its process name, takes lines.
 const OWN_AGENT: &str = r#"printf 'ready\n'
 while IFS= read -r line; do printf '%s\n' "$line" >> "$GT_ROOT/demo/own.log"; done"#;
 
@@ -358,7 +358,7 @@ fn an_agent_of_ones_own_is_known_by_its_process_name() {
 }
 
 #[test]
-fn an_agent_that_never_shows_its_prompt_is_told_all_the_same() {
+fn an_agent_that_never_shows_its_prompt_is_instructed_all_the_same() {
     let town = Town::new(&["alpha"]);
     town.patrols(&["witness"]);
     town.settings(json!({"start": {"timeout": "1s"}}));

@@ -1,4 +1,4 @@
-//! The library's door to tmux alone: a watcher sees sessions appear and die, and starts no server.
+//! The library's own tmux API: a watcher sees sessions appear and die, and starts no server.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn it_leaves_nothing_behind() {
     theirs.create(&session("one")).await.unwrap();
     let mut watcher = Watcher::new(Socket::Path(server.socket()));
     appeared(next(&mut watcher).await, "one");
-    // It is attached by then or soon after, and has ends told to it.
+    // It is attached by then or soon after, and gets reports of ends.
     watcher.close().await;
     until("only theirs are left", async || (server.names() == ["one"]).then_some(())).await;
 }

@@ -1,7 +1,7 @@
-//! Every way to die is told once, soon, by the session watch on a real tmux.
+//! The session watch on a real tmux reports every kind of death once, soon.
 //!
-//! The watch's own scan comes once a minute, later than these tests wait: what is told here was told by the kernel or by
-//! tmux's notices, or by a scan that one of them led to.
+//! The watch's own scan comes once per minute, later than these tests wait: the deaths here were reported by the
+//! kernel, by tmux's notices, or by a scan that one of them caused.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use crate::support::{
     session, until,
 };
 
-/// A session watch on a server of its own, and what it told.
+/// A session watch on a server of its own, and its reports.
 struct Watching {
     server: Server,
     sessions: Arc<dyn Sessions>,
@@ -78,7 +78,7 @@ impl Watching {
         Watching { server, sessions, watch, told, deaths: Vec::new(), looks: 0 }
     }
 
-    /// The next thing that is told; a death is kept too.
+    /// The next report; a death is stored too.
     async fn next(&mut self, what: &str) -> WatchEvent {
         let told = timeout(PATIENCE, self.told.recv()).await;
         let told = told.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}")).unwrap();
@@ -88,7 +88,7 @@ impl Watching {
         told
     }
 
-    /// Has everything looked at.
+    /// Requests a scan.
     async fn look(&mut self) -> Arc<Scan> {
         self.looks += 1;
         self.watch.cast(WatchMsg::ScanFor(self.looks)).unwrap();
@@ -101,8 +101,8 @@ impl Watching {
         }
     }
 
-    /// Waits until this session is seen with a process other than this; without asking, as whoever made it may not be
-    /// one of us.
+    /// Waits until this session is seen with a process other than this; without a request, as other programs may
+    /// have created it.
     async fn seen(&mut self, name: &str, before: u32) -> Session {
         loop {
             if let WatchEvent::Seen(seen) = self.next(&format!("{name} to be seen")).await
@@ -122,8 +122,8 @@ impl Watching {
         made
     }
 
-    /// Waits for the death of this number, and makes sure that it is the last: looks until `over` holds of what is seen,
-    /// and once more, as what tmux tells of it comes before that.
+    /// Waits for the death of this number, and makes sure that it is the last: scans until `over` holds, and once
+    /// more, as tmux's reports come before that.
     async fn death(&mut self, number: usize, over: impl Fn(&Scan) -> bool) -> Death {
         while self.deaths.len() < number {
             self.next(&format!("death {number}")).await;
@@ -147,7 +147,7 @@ fn gone(scan: &Scan) -> bool {
     !scan.sessions.as_ref().unwrap().contains_key("gt-a")
 }
 
-/// It is there, with nothing alive in it.
+/// It exists, with nothing alive in it.
 fn kept(scan: &Scan) -> bool {
     scan.sessions.as_ref().unwrap()["gt-a"].panes.iter().all(|pane| pane.dead)
 }
@@ -188,14 +188,14 @@ async fn its_session_is_killed() {
 }
 
 #[tokio::test]
-async fn its_process_is_killed_and_nothing_but_the_kernel_tells() {
+async fn its_process_is_killed_and_only_the_kernel_reports_it() {
     let mut it = Watching::over(false).await;
     let made = it.running("exec sleep 600").await;
     process::signal(made.panes[0].pid, Signal::KILL);
     known_or_not(&it.only_death(&made, gone).await, 137);
 }
 
-/// Control mode tells nothing of it.
+/// Control mode does not report it.
 #[tokio::test]
 async fn its_pane_is_kept() {
     let mut it = Watching::new().await;
@@ -208,7 +208,7 @@ async fn its_pane_is_kept() {
     it.death(1, gone).await;
 }
 
-/// Control mode tells nothing of it.
+/// Control mode does not report it.
 #[tokio::test]
 async fn one_of_its_panes_ends_and_later_all() {
     let mut it = Watching::new().await;
@@ -244,7 +244,8 @@ async fn its_session_is_killed_around_a_process_that_ignores_it() {
     it.death(1, gone).await;
 }
 
-/// No process ends. Since 3.8 tmux keeps the session until it does, and tells nothing: then the next scan sees it.
+/// No process ends. Since 3.8 tmux keeps the session until it does, and reports nothing: then the next scan sees
+/// it.
 #[tokio::test]
 async fn its_process_closes_its_terminal() {
     let mut it = Watching::new().await;
@@ -267,7 +268,7 @@ async fn its_process_closes_its_terminal() {
     assert!(survivor.lives());
 }
 
-/// Control mode tells nothing of it.
+/// Control mode does not report it.
 #[tokio::test]
 async fn its_session_is_killed_inside_a_hook() {
     let mut it = Watching::new().await;
@@ -288,7 +289,7 @@ async fn its_process_is_killed_by_a_shell_that_a_hook_runs() {
     known_or_not(&it.only_death(&made, gone).await, 137);
 }
 
-/// Twenty sessions end with their server; what was told.
+/// Twenty sessions end with their server; returns the reports.
 async fn with_the_server(end: impl FnOnce(&Server)) -> Vec<Death> {
     let mut it = Watching::new().await;
     for number in 0..20 {
@@ -309,7 +310,8 @@ async fn the_server_is_killed_hard() {
     assert!(deaths.is_sorted_by(|one, other| one.session < other.session));
 }
 
-/// It ends its sessions one by one, and then itself: what ends before anything tells of the server has no such cause.
+/// It ends its sessions one by one, and then exits: ends that come before any report about the server have no such
+/// cause.
 #[tokio::test]
 async fn the_server_is_told_to_end() {
     let deaths = with_the_server(|server| drop(server.must(&["kill-server"]))).await;
@@ -318,12 +320,12 @@ async fn the_server_is_told_to_end() {
     assert_eq!((deaths.len(), names.len()), (20, 20), "each once: {deaths:?}");
 }
 
-/// So that the server might be about to end, but it goes on.
+/// So that the server might be about to end, but it continues.
 #[tokio::test]
 async fn our_own_session_is_killed_and_then_another() {
     let mut it = Watching::new().await;
     let made = it.running("exec sleep 600").await;
-    // In the moment before our own session is there again, the last one to end would take the server along.
+    // Before our own session exists again, the end of the last one would end the server.
     it.server.must(&["set-option", "-s", "exit-empty", "off"]);
     it.server.must(&["kill-session", "-t", "=_supervisor:", ";", "kill-session", "-t", "=gt-a:"]);
     it.only_death(&made, gone).await;
@@ -349,7 +351,7 @@ async fn somebody_else_made_it() {
     known_or_not(&death, 137);
 }
 
-/// A person looks on through a session of their own that shows the same windows, and leaves.
+/// A person attaches through a session of their own that shows the same windows, and leaves.
 #[tokio::test]
 async fn a_second_session_with_its_windows_is_killed() {
     let mut it = Watching::new().await;

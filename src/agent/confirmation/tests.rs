@@ -1,4 +1,4 @@
-//! The grid of the second probe: what is seen × who was at work × what the files say.
+//! The grid of the second probe: what is seen × which commands run × what the files say.
 
 use super::*;
 use crate::{operator::rules::Effect, town::wisp::Closed};
@@ -12,7 +12,7 @@ fn operation(pid: u32, effect: Effect, line: &str) -> Operation {
     Operation { pid, born: 1, ancestors: Vec::new(), effect, line: line.to_owned(), arguments }
 }
 
-/// A second probe, by words: the session, then whatever is not as usual.
+/// A second probe, by words: the session, then everything unusual.
 fn seen(words: &str) -> Observation {
     let has = |word: &str| words.split(' ').any(|it| it == word);
     let presence = match words.split(' ').next().unwrap() {
@@ -65,7 +65,7 @@ fn seen(words: &str) -> Observation {
     }
 }
 
-/// What was judged, in a word and its reason.
+/// The judgement, as a word and its reason.
 fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool) -> String {
     let identity = Identity::Witness("r".parse().unwrap());
     let ago = Duration::from_secs(seconds);
@@ -84,7 +84,7 @@ fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool)
 }
 
 #[test]
-fn nobody_at_work() {
+fn no_command_running() {
     for (words, expected) in [
         ("gone", "death"),
         ("gone silent", "death"),
@@ -133,7 +133,7 @@ fn a_word_that_was_there_before_says_nothing() {
 }
 
 #[test]
-fn somebody_at_work() {
+fn a_command_running() {
     let changes = [operation(7, Effect::Changes, "gt sling gt-1 r")];
     let stops = [operation(7, Effect::Stops, "gt rig stop r")];
     let reused = [Operation { born: 2, ..operation(7, Effect::Changes, "gt sling gt-1 r") }];

@@ -13,25 +13,25 @@ use crate::{
     town::identity::Identity,
 };
 
-/// Who is searched for.
+/// The agent that is searched for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The agent.
+    /// Its identity.
     pub identity: &'a Identity,
-    /// What it would be started with.
+    /// The program it would be started with.
     pub program: &'a AgentProgram,
-    /// Where nobody else works.
+    /// The directories in which only it works.
     pub directories: &'a [PathBuf],
-    /// What names this town.
+    /// The names of this town in environments.
     pub ours: &'a BTreeSet<String>,
 }
 
-/// What keeps an agent from being started.
+/// Why an agent must not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// For people.
+    /// The reason, for people.
     pub text: String,
-    /// The server that should answer at the supervisor's socket, when that is gone.
+    /// The server that should answer at the supervisor's socket, when the socket is gone.
     pub lost_server: Option<u32>,
 }
 
@@ -39,18 +39,18 @@ pub struct Found {
 struct Inside<'a> {
     socket: &'a str,
     server: u32,
-    /// It is what the server started there.
+    /// Whether the server started it in the pane.
     is_first: bool,
 }
 
-/// The town a process says it is of.
+/// The town in a process's environment.
 pub fn town_of(it: &Resident) -> Option<&str> {
     let named = ["GT_ROOT", "GT_TOWN_ROOT"].into_iter().filter_map(|name| it.environment.get(name));
     named.map(String::as_str).find(|value| !value.is_empty())
 }
 
-/// Searches for the agent; and then for any of the town's agents in another server than the supervisor's, as then the settings name
-/// the wrong one, and whoever is started would be there twice when they are mended.
+/// Searches for the agent, and then for any of the town's agents on another server than the supervisor's: then the
+/// settings name the wrong server, and a new agent would exist twice once they are corrected.
 pub fn find(all: &[Resident], wanted: Wanted<'_>, place: &Place) -> Option<Found> {
     let own = all.iter().find(|it| is_agent(it, all, wanted));
     if let Some(it) = own {
@@ -112,13 +112,13 @@ fn is_agent(it: &Resident, all: &[Resident], wanted: Wanted<'_>) -> bool {
     }
 }
 
-/// A person's shell in a pane beside the agent's has the agent's environment too.
+/// Whether it is more than a person's shell in a pane beside the agent's, which has the agent's environment too.
 fn is_no_helper(it: &Resident) -> bool {
     let names = it.command.names();
     !names.is_empty() && !are_shells(&names) && !it.command.comm.starts_with("tmux")
 }
 
-/// Which agent of this town a process says it is, or that started it.
+/// The agent of this town whose environment a process has: the agent itself, or its child.
 fn whose(it: &Resident, ours: &BTreeSet<String>) -> Option<Identity> {
     town_of(it).filter(|town| ours.contains(*town))?;
     let value = |name: &str| it.environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -135,8 +135,8 @@ fn whose(it: &Resident, ours: &BTreeSet<String>) -> Option<Identity> {
     value("BD_ACTOR").and_then(|who| who.parse().ok()).or_else(by_role)
 }
 
-/// The server a process runs in, by what it was told and by whom it descends from. Not where the server itself was started by
-/// the agent, for a test of its own, say: then its panes are no more than what else the agent started.
+/// The server a process runs in, by its environment and its ancestors. `None` when the agent started that server
+/// itself, for example for a test: then its panes are only children of the agent.
 fn inside<'a>(it: &'a Resident, all: &[Resident], who: &Identity) -> Option<Inside<'a>> {
     let mut parts = it.environment.get("TMUX")?.rsplitn(3, ',');
     let (_, server, socket) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);

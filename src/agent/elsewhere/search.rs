@@ -1,4 +1,5 @@
-//! The search of the process table for agents, shared by all who ask at about the same time. It must not say what a process is.
+//! The search of the process table for agents, shared by callers that ask at about the same time. It must not judge
+//! what a process is.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,25 +8,25 @@ use crate::{
     processes::{ProcessesError, Resident},
 };
 
-/// The variables that tell whose a process is.
+/// The variables that show which agent a process belongs to.
 const VARIABLES: &[&str] =
     &["GT_ROOT", "GT_TOWN_ROOT", "BD_ACTOR", "GT_ROLE", "GT_RIG", "GT_POLECAT", "GT_PROCESS_NAMES", "TMUX"];
 
-/// A search that takes longer has failed: a process that hangs in the kernel can hold whoever reads about it for ever.
+/// The time limit of a search: a process that hangs in the kernel can block its reader for ever.
 const LIMIT: Duration = Duration::from_secs(5);
-/// A search that failed so may leave a thread behind, so the next one waits this long.
+/// A search that timed out may leave a thread behind, so the next one waits this long.
 const AFTER_A_HANG: Duration = Duration::from_secs(60);
 
 type Seen = Result<Arc<Vec<Resident>>, ProcessesError>;
 
-/// What the last search showed, and when it began; shared by all owners.
+/// The result of the last search, and when it began; shared by all owners.
 #[derive(Debug, Clone, Default)]
 pub struct Elsewhere {
     last: Arc<tokio::sync::Mutex<Option<(Duration, Seen)>>>,
 }
 
 impl Elsewhere {
-    /// The processes that may be agents, as they were at most this long ago.
+    /// The processes that may be agents, from a search that began at most this long ago.
     pub(super) async fn residents(&self, ports: &Ports, at_most: Duration) -> Seen {
         let asked = ports.now().mono;
         let mut last = self.last.lock().await;

@@ -1,4 +1,4 @@
-//! Requests: an agent is to be stopped, or ended and started afresh, because somebody asked for it.
+//! Requests: somebody asked for an agent to be stopped, or ended and started again.
 
 use super::{
     A_MOMENT, Asked, Attempt, Because, Decision, Lifecycle, Replacement, StartOrder, State, StopEnd,
@@ -19,7 +19,7 @@ use crate::{
 impl Lifecycle {
     pub(super) fn asked(&mut self, asked: Asked, around: Surroundings<'_>) -> Decision {
         if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
-            return Decision::Leave; // attended to when that has ended
+            return Decision::Leave; // handled when the start or stop has ended
         }
         let session = match may_be_attended_to(&asked) {
             Ok(_) if asked.seen.begun.mono < self.settled_at => {
@@ -40,7 +40,7 @@ impl Lifecycle {
             && lives
             && *before != session
         {
-            // The session that was to end is gone: an earlier owner, or the last supervisor, got that far.
+            // The session to end is gone: an earlier owner, or the last supervisor, ended it.
             self.reasons.push(Reason::RequestCarriedOut);
             return Decision::Leave;
         }
@@ -109,11 +109,12 @@ impl Lifecycle {
             }
         };
         self.reasons.push(outcome);
-        // Whoever lives there now is somebody else's, or must be looked after again.
+        // The agent that lives there now is somebody else's, or needs to be probed again.
         Decision::ProbeAgain(A_MOMENT)
     }
 
-    /// A polecat with other work than when it was stopped is let go; what it had is known from the first probe after that.
+    /// Releases a held polecat when its work is not the one it was stopped with, which the first probe after the stop
+    /// shows.
     pub(super) fn hook(&mut self, now: Hook) -> Decision {
         let State::HeldOnRequest { hold } = &mut self.state else {
             return Decision::Leave;
@@ -130,7 +131,7 @@ impl Lifecycle {
     }
 }
 
-/// Its session, if there is one; or why the request cannot be attended to now.
+/// Its session, if there is one; or why the request cannot be handled now.
 fn may_be_attended_to(asked: &Asked) -> Result<Option<SessionKey>, Reason> {
     match &asked.seen.permission {
         Permission::Allowed => {}

@@ -1,4 +1,4 @@
-//! An agent's end: noticed, judged at the second probe, and what is left to do where nothing runs.
+//! The end of an agent: noticed, judged at the second probe, and what remains to do where nothing runs.
 
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ impl Lifecycle {
         }
     }
 
-    /// A time that lies further ahead than it can ever have been set comes from a clock that was set back since; what
-    /// waits for it must still end some day. Keeps and returns the nearer one.
+    /// Stores and returns the nearer of `at` and the latest time that can have been set. A time further ahead comes
+    /// from a clock that was set back since; the wait for it must still end.
     fn not_too_late(&mut self, at: Timestamp, longest: Duration, around: Surroundings<'_>) -> Timestamp {
         let nearer = at.min(later(around.now.wall, longest));
         if let State::Waiting { until: at, .. }
@@ -91,7 +91,7 @@ impl Lifecycle {
         nearer
     }
 
-    /// It looks dead. Who was at work at this moment is noted, and it is looked at again a little later.
+    /// The agent looks dead. Notes which commands of Gas Town run now, and asks for the second probe.
     fn noticed(&mut self, seen: &Observation, before: Option<Life>, around: Surroundings<'_>) -> Decision {
         let what = match seen.presence {
             Presence::Dead(_) => Missing::Agent,
@@ -116,11 +116,11 @@ impl Lifecycle {
         Decision::ProbeAgain(left)
     }
 
-    /// Not running, and nobody saw it end.
+    /// It does not run, and nobody saw it end.
     pub(super) fn idle(&mut self, seen: &Observation, asked_for: bool, around: Surroundings<'_>) -> Decision {
         match (&seen.permission, &seen.assignment) {
             (Permission::Denied(why), _) => self.absent(NotStarted::Denied(why.clone())),
-            // That is why it does not run, whether or not it is needed now.
+            // This is why it does not run, whether or not it is needed now.
             (Permission::Allowed, Assignment::None(_))
                 if self.state == (State::Absent { why: NotStarted::StartFailed }) =>
             {
@@ -136,15 +136,15 @@ impl Lifecycle {
             (Permission::Allowed, Assignment::Permanent) if !matches!(seen.presence, Presence::Dead(_)) => {
                 self.start_unless_held(around)
             }
-            // What is left of it may still be somebody's; who has work may just be about to come up.
+            // What is left of it may still be in use; one that has work may be about to come up.
             (Permission::Allowed, Assignment::Permanent | Assignment::Hooked { .. }) => {
                 self.noticed(seen, None, around)
             }
         }
     }
 
-    /// Only what its history still holds stands in the way. A delay in it belongs to a death that an earlier supervisor saw: the
-    /// restart that follows counts, or an agent that crashes faster than supervisors change would never be held.
+    /// Starts it, unless its restart history forbids that for now. A delay in it belongs to a death that an earlier supervisor
+    /// saw: the restart that follows counts, or an agent that crashes faster than supervisors change would never be held.
     fn start_unless_held(&mut self, around: Surroundings<'_>) -> Decision {
         let verdict = restart::without_death(&self.history, around.now.wall, around.policy);
         self.follow(verdict, matches!(verdict, Verdict::At(_)), None, around)
@@ -192,7 +192,7 @@ impl Lifecycle {
         }
     }
 
-    /// It ended for a reason of its own: it is tried again after a while, and nothing is counted.
+    /// It ended for a reason of its own: it is tried again after `retry`, and nothing is counted.
     fn own_end(&mut self, own: Own, retry: Duration, around: Surroundings<'_>) -> Decision {
         let until = later(around.now.wall, retry);
         self.reasons.push(Reason::OwnEnd(own.clone(), retry));
@@ -202,7 +202,7 @@ impl Lifecycle {
         Decision::ProbeAgain(time_until(until, around.now))
     }
 
-    /// Stays where it is, and says why when that is news.
+    /// Stays in this state, and reports the reason when it is new.
     fn wait_on(&mut self, until: HeldUp) {
         if let State::Confirming { what, held_up, .. } = &mut self.state
             && held_up.as_ref() != Some(&until)
@@ -212,7 +212,7 @@ impl Lifecycle {
         }
     }
 
-    /// `not_running`: the state file is known to say something else than `running`.
+    /// `not_running`: whether the state file is known to say something else than `running`.
     pub(super) fn leave_alone(
         &mut self,
         not_running: bool,
@@ -227,7 +227,7 @@ impl Lifecycle {
         Decision::ProbeAgain(time)
     }
 
-    /// It ended and nobody meant it to.
+    /// It ended and nobody intended that.
     fn died_at(&mut self, seen: &Observation, suspicion: Suspicion, around: Surroundings<'_>) -> Decision {
         let Suspicion { noticed, before, involved, .. } = suspicion;
         let running = seen.at_work.as_ref().map(|at_work| at_work.running.as_slice()).unwrap_or_default();
@@ -257,7 +257,7 @@ impl Lifecycle {
         }
     }
 
-    /// It counts as nobody's restart, but many come back at once.
+    /// It died with its server: counts as no agent's restart, but takes a turn, because many restart at once.
     fn died_with_server(&mut self, around: Surroundings<'_>) -> Decision {
         match restart::without_death(&self.history, around.now.wall, around.policy) {
             Verdict::Now => self.start(Attempt::Fresh, None, false, around),
@@ -271,7 +271,7 @@ impl Lifecycle {
         self.follow(verdict, true, None, around)
     }
 
-    /// Left as it is.
+    /// Leaves it as it is.
     pub(super) fn absent(&mut self, why: NotStarted) -> Decision {
         if !matches!(&self.state, State::Absent { why: before } if *before == why) {
             self.reasons.push(Reason::NotStarted(why.clone()));
@@ -281,7 +281,7 @@ impl Lifecycle {
         Decision::Leave
     }
 
-    /// Waiting for a time to come; then a start is made.
+    /// Waits for a time; then starts it.
     fn until(
         &mut self,
         seen: &Observation,
@@ -332,7 +332,7 @@ impl Lifecycle {
             _ if asked_for => return Decision::ProbeAgain(time_until(until, around.now)),
             _ => return Decision::Leave,
         };
-        // What was read ahead only nominates.
+        // The data read ahead only nominates.
         let to_be_asked = match seen.assignment {
             Assignment::Hooked { .. } => !asked_for,
             Assignment::NotAsked => true,

@@ -1,4 +1,4 @@
-//! A start: how it is ordered, and how it may end.
+//! A start: how it is ordered, and how it can end.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::agent::{
 pub enum Attempt {
     /// Nobody saw it end: the supervisor's first start, or one after a gate or hold. Not counted.
     Fresh,
-    /// Somebody had stopped it by hand, and the time for which it was left alone is over. Not counted.
+    /// Somebody stopped it by hand, and its hold is over. Not counted.
     HoldOver,
     /// It died; this is its n-th restart since it was last stable.
     Restart(u32),
@@ -29,18 +29,19 @@ pub enum Attempt {
 pub struct StartOrder {
     /// How it counts.
     pub attempt: Attempt,
-    /// An agent that is alive and must be replaced by this start.
+    /// A live agent that this start must replace.
     pub replace: Option<Replacement>,
 }
 
-/// A live agent to be ended and started again in one step: the only way the supervisor ends a live one by itself.
+/// A live agent to be ended and started again in one step. Apart from requests, this is the only way the supervisor
+/// ends a live agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
-    /// Exactly this incarnation of its session.
+    /// The one incarnation of its session to end.
     pub session: SessionKey,
     /// Why, for the log.
     pub why: String,
-    /// What must still be so right before it is ended.
+    /// The condition that must still hold right before it is ended.
     pub because: Because,
 }
 
@@ -49,34 +50,34 @@ pub struct Replacement {
 pub enum Because {
     /// It makes no progress: the deacon's heartbeat file still has this timestamp.
     HeartbeatAt(Timestamp),
-    /// It was asked for, which stays so.
+    /// It was requested, which stays true.
     Asked,
 }
 
 /// An agent to be ended because somebody asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopOrder {
-    /// Exactly this incarnation of its session.
+    /// The one incarnation of its session to end.
     pub session: SessionKey,
 }
 
 /// How a stop ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopEnd {
-    /// It was ended.
+    /// The agent was ended.
     Ended,
     /// That incarnation was gone already.
     Gone,
     /// Not allowed (any more); what runs was left running.
     Refused(Denial),
-    /// It could not be found out whether to end it, or it could not be ended.
+    /// Whether to end it could not be found out, or ending it failed.
     Unclear(String),
 }
 
 /// How a start ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartEnd {
-    /// The agent is up and has been told to begin.
+    /// The agent is up and has its first instruction.
     Up {
         /// Its session.
         session: SessionKey,
@@ -85,9 +86,9 @@ pub enum StartEnd {
     },
     /// An agent was there already; nothing was done.
     Found(SessionKey),
-    /// Somebody else has just made its session, and no agent is in it yet; nothing was done.
+    /// Somebody else has just created its session, and no agent is in it yet; nothing was done.
     Taken,
-    /// It was given up once a session was there, or before one was ended; what runs is left running.
+    /// It was given up once a session was there, or before one was ended; what runs was left running.
     Left {
         /// That session.
         session: SessionKey,
@@ -96,15 +97,15 @@ pub enum StartEnd {
     },
     /// Not allowed (any more); what runs was left running.
     Refused(Denial),
-    /// Not wanted any more, or something else was asked for.
+    /// Not wanted any more, or something else was requested.
     Unwanted(Unwanted),
-    /// It could not be found out whether to start; nothing was done.
+    /// Whether to start could not be found out; nothing was done.
     Unclear(String),
-    /// No session could be made: the program is missing, tmux refused.
+    /// No session could be created: the program is missing, or tmux refused.
     Impossible(String),
-    /// A session was made, but no agent appeared in it in time.
+    /// A session was created, but no agent appeared in it in time.
     NeverAppeared(String),
-    /// Somebody stopped it by hand before its session was made, and how that is known.
+    /// Somebody stopped it by hand before its session was created, and how that is known.
     StoppedByHand(String),
     /// The session ended during the start.
     Ended(SessionKey),

@@ -1,4 +1,4 @@
-//! An agent's starts: what the restart policy lets follow, and how a start ends.
+//! The start of an agent: what the restart policy allows, and how a start ends.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Lifecycle {
-    /// Does what the restart policy says.
+    /// Does what the restart policy decided.
     pub(super) fn follow(
         &mut self,
         verdict: Verdict,
@@ -52,7 +52,7 @@ impl Lifecycle {
         if counted { Attempt::Restart(self.history.restart_count + 1) } else { Attempt::Fresh }
     }
 
-    /// `paced`: its turn among the restarts after a mass death has come, or it needs none.
+    /// Starts it. `paced`: its turn among the restarts after a mass death has come, or it needs none.
     pub(super) fn start(
         &mut self,
         attempt: Attempt,
@@ -60,7 +60,7 @@ impl Lifecycle {
         paced: bool,
         around: Surroundings<'_>,
     ) -> Decision {
-        // One that lives and is to be replaced waits for no turn: it would be forgotten meanwhile.
+        // A replacement of a live agent waits for no turn: it would be forgotten meanwhile.
         if !paced && replace.is_none() {
             self.takes_turn = true;
             if !around.pace.is_zero() {
@@ -77,7 +77,7 @@ impl Lifecycle {
         self.begin(StartOrder { attempt, replace }, around)
     }
 
-    /// Makes a start that nothing stands in the way of.
+    /// Starts without further checks.
     pub(super) fn begin(&mut self, order: StartOrder, around: Surroundings<'_>) -> Decision {
         self.reasons.push(Reason::Starting { attempt: order.attempt, was: Phase::of(self) });
         self.is_accounted_for();
@@ -87,7 +87,7 @@ impl Lifecycle {
 
     pub(super) fn start_ended(&mut self, end: StartEnd, around: Surroundings<'_>) -> Decision {
         let State::Starting { since, order } = self.state.clone() else {
-            return Decision::Leave; // a start that was overtaken
+            return Decision::Leave; // the event of an earlier start
         };
         self.acted(around);
         let lives = matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. });
@@ -121,14 +121,14 @@ impl Lifecycle {
             StartEnd::Refused(why) => self.absent(NotStarted::Denied(why)),
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
-            // It is tried again when it is needed again.
+            // Boot is tried again when it is needed again.
             StartEnd::Impossible(why) | StartEnd::Unclear(why) if around.identity.role() == Role::Boot => {
                 self.reasons.push(Reason::StartFailed(why));
                 self.absent(NotStarted::StartFailed)
             }
             StartEnd::Unclear(why) => {
                 self.wait_for_another_try(why, around);
-                // It may have been made all the same; what lives there must be known before anything ends it.
+                // A session may have been created all the same; what lives there must be known before anything ends it.
                 Decision::ProbeAgain(A_MOMENT)
             }
             StartEnd::Impossible(why) => {
@@ -145,7 +145,7 @@ impl Lifecycle {
             StartEnd::Ended(session) => {
                 self.reasons.push(Reason::EndedWhileStarting);
                 self.state = State::Alive { since, session, said_stopped: false };
-                // Looked at afresh: who was at work is seen only now.
+                // Only a fresh probe shows which commands were running.
                 Decision::ProbeAgain(A_MOMENT)
             }
         }
@@ -165,7 +165,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let State::Alive { session, .. } = self.state.clone() else {
-            return Decision::Leave; // it is being looked after already
+            return Decision::Leave; // another state handles it already
         };
         if *permission != Permission::Allowed {
             return Decision::Leave;
@@ -180,7 +180,7 @@ impl Lifecycle {
                 let replacement = Replacement { session, why, because: Because::HeartbeatAt(heartbeat) };
                 self.follow(verdict, true, Some(replacement), around)
             }
-            // It stays alive: a kill made in order to start again is made only if the start is allowed now.
+            // It stays alive: it is ended for a restart only if the start is allowed now.
             Verdict::CrashLoop { trial_at, news: true } => {
                 let restarts = self.history.restart_count;
                 let began = Some(around.policy.crash_loop_window);
@@ -197,7 +197,7 @@ impl Lifecycle {
         }
     }
 
-    /// Starts one that runs only when it is needed, unless something is being done about it already.
+    /// Starts an agent that runs only when needed, unless another state handles it already.
     pub(super) fn needed(
         &mut self,
         why: String,
@@ -208,7 +208,7 @@ impl Lifecycle {
             (State::Alive { session, .. }, Some(old)) if *session == old => {
                 Some(Replacement { session: old, why: why.clone(), because: Because::Asked })
             }
-            // What is left of it is cleared away by the start.
+            // The start clears away what is left of it.
             (State::Unseen | State::Absent { .. }, _) => None,
             _ => return Decision::Leave,
         };
@@ -216,7 +216,7 @@ impl Lifecycle {
         self.begin(StartOrder { attempt: Attempt::Fresh, replace }, around)
     }
 
-    /// Its restarts are forgotten; what waits or is held is to be started now, if it may be.
+    /// Forgets its restarts and starts it now if it waits or is held, and if that is allowed.
     pub(super) fn cleared(&mut self, around: Surroundings<'_>) -> Decision {
         self.history = RestartHistory::default();
         if !self.is_let_go(Reason::BackoffCleared) {
@@ -230,7 +230,7 @@ impl Lifecycle {
             return Decision::Leave;
         }
         self.history = history;
-        // Somebody cleared it: that is meant for a hold as well.
+        // Clearing the restart state also ends a hold.
         if !self.is_let_go(Reason::RestartStateChanged) {
             return Decision::Leave;
         }
@@ -248,7 +248,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether something keeps it from being started, which is over now, and told to be.
+    /// Whether a hold, wait or crash loop delays its start, which the caller ends; reports this reason if so.
     fn is_let_go(&mut self, why: Reason) -> bool {
         let kept = matches!(
             self.state,

@@ -15,10 +15,10 @@ use crate::{
     operator::rules::Operation,
 };
 
-/// Where an agent is in its life.
+/// The state of an agent's lifecycle.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
-    /// Not looked at yet since the supervisor (or its actor) began.
+    /// Not probed yet since the supervisor (or its actor) started.
     Unseen,
     /// Not running, and not to be started now.
     Absent {
@@ -32,11 +32,11 @@ pub enum State {
         /// What was ordered.
         order: StartOrder,
     },
-    /// Its session is there with an agent in it (or one that is just coming up).
+    /// Its session exists with an agent in it (or one that is just coming up).
     Alive {
         /// When it was first seen so.
         since: Now,
-        /// Which session.
+        /// The incarnation of its session.
         session: SessionKey,
         /// Whether the state file said `stopped` when it was last seen alive.
         said_stopped: bool,
@@ -47,43 +47,43 @@ pub enum State {
         noticed: Now,
         /// When the second probe is due.
         due: Now,
-        /// What was noticed.
+        /// Which signs were missing.
         what: Missing,
-        /// What the confirmation waits for, when it was due already.
+        /// What still delays a confirmation that is due.
         held_up: Option<HeldUp>,
-        /// What it was before; `None` when it was never seen alive.
+        /// Its life before; `None` when it was never seen alive.
         before: Option<Life>,
-        /// The commands of Gas Town that were at work then, or had been just before.
+        /// The commands of Gas Town that were running then, or had been just before.
         involved: Vec<Operation>,
     },
     /// To be started, but not before a certain time.
     Waiting {
-        /// When.
+        /// The time of the start.
         until: Timestamp,
         /// Whether that start counts as a restart.
         counted: bool,
-        /// Whether it has had its turn among restarts that are paced, or needs none.
+        /// Whether it has had its turn among paced restarts, or needs none.
         paced: bool,
         /// Why it waits.
         why: WaitsFor,
     },
     /// Stopped by hand: left alone for a while.
     Held {
-        /// How long.
+        /// When the hold ends.
         until: Timestamp,
         /// Why it is held, for people.
         why: String,
-        /// What has been seen since; a change of it ends the hold.
+        /// What has been seen since; a change in it ends the hold.
         since: HeldSince,
     },
-    /// Somebody asked for it to be stopped, and it is being ended.
+    /// Being ended, because somebody asked for it.
     Stopping {
         /// The session that is to end.
         session: SessionKey,
-        /// How it is held from now on.
+        /// Its hold from now on.
         hold: Hold,
     },
-    /// Stopped because somebody asked for it: left alone until somebody asks again.
+    /// Stopped because somebody asked for it: left alone until the next request.
     HeldOnRequest {
         /// Since when, why, and with which work.
         hold: Hold,
@@ -104,7 +104,7 @@ pub enum WaitsFor {
     Turn,
     /// It ended for a reason of its own.
     OwnEnd(Own),
-    /// A start could not be made, and why.
+    /// A start failed, and why.
     AnotherTry(String),
     /// Its backoff was cleared.
     Cleared,
@@ -115,19 +115,19 @@ pub enum WaitsFor {
 /// The life that seems to have ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Life {
-    /// Its session.
+    /// The incarnation of its session.
     pub session: SessionKey,
     /// Whether the state file said `stopped` while it was alive.
     pub said_stopped: bool,
-    /// The commands of Gas Town that were at work when an end of it was noticed and not judged yet.
+    /// The commands of Gas Town that were running when an end of it was noticed and not judged yet.
     pub involved: Vec<Operation>,
 }
 
 /// What has been seen of an agent since it was stopped by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HeldSince {
-    /// Its gate was seen closed; that it opens again ends the hold.
+    /// Its gate was seen closed; when it opens again, the hold ends.
     pub gate_closed: bool,
-    /// The state file was seen to say something else than `running`; that it says so again ends the hold.
+    /// The state file said something else than `running`; when it says so again, the hold ends.
     pub not_running: bool,
 }

@@ -20,11 +20,11 @@ use crate::{
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Something was seen in passing: a scan, a heartbeat. It nominates, it never kills.
+    /// A scan, heartbeat or unasked probe showed this. It nominates, it never kills.
     Seen(Observation),
-    /// The look that a [`Decision::ProbeAgain`] asked for.
+    /// The probe that a [`Decision::ProbeAgain`] asked for.
     Probed(Observation),
-    /// The start under way ended.
+    /// The start in progress ended.
     StartEnded(StartEnd),
     /// The agent is alive but makes no progress: it should be replaced.
     Replace {
@@ -35,35 +35,35 @@ pub enum Event {
         /// Whether the supervisor may act.
         permission: Permission,
     },
-    /// One that runs only when it is needed is needed now.
+    /// An agent that runs only when needed is needed now.
     Needed {
-        /// Why.
+        /// Why, for the log.
         why: String,
-        /// Its session, where it runs and is to be replaced.
+        /// Its session, when it runs and is to be replaced.
         replaces: Option<SessionKey>,
     },
     /// The restart state was changed from outside (the file, a signal): take this history.
     Remembered(RestartHistory),
-    /// Somebody wants whatever keeps it from being started at once to be over.
+    /// Whatever delays its start is to end.
     Cleared,
     /// Somebody asked for it to be stopped or started afresh.
     Asked(Asked),
-    /// The stop under way ended.
+    /// The stop in progress ended.
     StopEnded(StopEnd),
     /// What is on its hook, for a polecat.
     Hook(Hook),
 }
 
-/// A request, and how things are when it is attended to.
+/// A request, and the state of the agent when it is handled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// What is asked for.
     pub action: Action,
     /// By whom, for people ("asked for by mail hq-5w2").
     pub why: String,
-    /// How far it is: one that was begun by an earlier owner is gone on with.
+    /// Its stage: a request that an earlier owner began is continued.
     pub stage: Stage,
-    /// The agent now.
+    /// The agent as just probed.
     pub seen: Observation,
 }
 
@@ -89,25 +89,25 @@ pub struct Step {
     pub decision: Decision,
     /// What happened, in order; nothing when nothing changed.
     pub reasons: Vec<Reason>,
-    /// A restart takes its turn while restarts are paced.
+    /// A restart takes its turn in this step, because restarts are paced.
     pub takes_turn: bool,
 }
 
-/// What is handed in with every event.
+/// What is passed in with every event.
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings<'a> {
-    /// The moment.
+    /// The current time.
     pub now: Now,
     /// Whose lifecycle it is.
     pub identity: &'a Identity,
     /// The restart policy in force.
     pub policy: &'a Policy,
-    /// After how long the second probe is taken (`restart.confirm`, `polecats.confirm`).
+    /// The delay of the second probe (`restart.confirm`, `polecats.confirm`).
     pub confirm: Duration,
-    /// After how long one that ended at a usage limit is tried again (`usage_limit.retry_every`).
+    /// The delay before an agent that ended at a usage limit is tried again (`usage_limit.retry_every`).
     pub retry_limited: Duration,
     /// How long a restart has to wait for its turn after a mass death; zero when it may be made at once.
     pub pace: Duration,
-    /// From 0 to 1, for the policy's jitter.
+    /// A number from 0 to 1 for the policy's jitter.
     pub jitter: f64,
 }

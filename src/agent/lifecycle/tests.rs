@@ -97,7 +97,7 @@ fn seen(what: &str, now: Now) -> Observation {
     }
 }
 
-/// `gt sling`, at work.
+/// A running `gt sling`.
 fn sling() -> Operation {
     Operation {
         pid: 7,
@@ -216,7 +216,7 @@ fn given(state: &str) -> Lifecycle {
     it
 }
 
-/// What came out, in two words.
+/// The result, in two words.
 fn outcome(lifecycle: &Lifecycle, step: &Step) -> String {
     let state = match lifecycle.state() {
         State::Unseen => "unseen",
@@ -415,7 +415,7 @@ fn seen_in_passing() {
 }
 
 #[test]
-fn looked_at_because_it_fell_due() {
+fn probed_because_it_fell_due() {
     let grid: &[(&str, &[(&str, &str)])] = &[
         (
             "confirming, due",
@@ -554,7 +554,7 @@ fn only_a_live_agent_is_replaced_and_only_when_it_may_start() {
             assert_eq!(order.replace.map(|it| it.session), Some(session(1)), "exactly this incarnation");
         }
     }
-    // Restarted a moment ago: it stays alive until the delay is over.
+    // Just restarted: it stays alive until the delay is over.
     let mut lifecycle = given("alive");
     restart::restarted(&mut lifecycle.history, at(50).wall, &Policy::default());
     let first = step(&mut lifecycle, replace(Permission::Allowed), at(100));
@@ -564,7 +564,7 @@ fn only_a_live_agent_is_replaced_and_only_when_it_may_start() {
 }
 
 #[test]
-fn dying_again_and_again_ends_in_a_crash_loop_that_is_told_once_and_tried_again() {
+fn repeated_deaths_end_in_a_crash_loop_that_is_reported_once_and_tried_again() {
     let mut lifecycle = given("alive");
     let (mut now, mut told, mut restarts) = (100, 0, 0);
     for _ in 0..200 {
@@ -662,7 +662,7 @@ fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
 }
 
 #[test]
-fn a_death_is_told_once_when_it_is_confirmed() {
+fn a_death_is_reported_once_when_it_is_confirmed() {
     type Case<'a> = (&'a str, &'a str, Option<(Option<&'a str>, Option<&'a str>, Cause)>);
     let (crashed, missing) = (Cause::Crashed(None), Cause::AgentMissing);
     let cases: [Case<'_>; 11] = [
@@ -731,7 +731,7 @@ fn a_shell_that_somebody_restored_is_never_an_agent() {
 }
 
 #[test]
-fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
+fn what_a_command_may_have_ended_is_restarted_and_not_reported_as_a_death() {
     for (line, by_command) in [("gt sling gt-1 r", true), ("gt sling gt-1 another", false)] {
         let mut lifecycle = given("confirming, due");
         let words = line.split(' ').skip(1).map(str::to_owned).collect();
@@ -749,7 +749,7 @@ fn what_a_command_may_have_ended_is_brought_back_and_not_told_as_a_death() {
 }
 
 #[test]
-fn what_ended_with_its_tmux_server_takes_its_turn_and_is_nobodys_restart() {
+fn what_ended_with_its_tmux_server_takes_its_turn_and_counts_as_no_restart() {
     let gone = |second| Event::Probed(seen("gone+server", at(second)));
     for pace in [Duration::ZERO, Duration::from_secs(20)] {
         let mut lifecycle = given("confirming, due");
@@ -791,7 +791,7 @@ fn a_restart_waits_for_its_turn_once() {
 }
 
 #[test]
-fn who_was_at_work_is_remembered_by_the_next_owner() {
+fn the_next_owner_remembers_which_commands_were_running() {
     let mut lifecycle = given("alive");
     let _ = probe(&mut lifecycle, "gone+sling", 100);
     let before = Before { lifecycle: Some(lifecycle), missed: true, ..Before::default() };
@@ -805,7 +805,7 @@ fn who_was_at_work_is_remembered_by_the_next_owner() {
 }
 
 #[test]
-fn the_second_look_is_due_from_when_the_end_was_noticed() {
+fn the_second_probe_is_due_from_when_the_end_was_noticed() {
     let mut lifecycle = given("alive");
     let earlier = Now { mono: at(100).mono - Duration::from_millis(400), ..at(100) };
     let observation = Observation { noticed: earlier, ..seen("gone", at(100)) };

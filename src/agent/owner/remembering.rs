@@ -1,4 +1,4 @@
-//! What an owner keeps of its agent for people: its history, and its state and since when.
+//! What an owner records of its agent for people: its history, and its state and since when.
 //!
 //! It decides nothing; what the owner itself needs is in its lifecycle.
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Owner {
-    /// Goes on with what an earlier owner, or supervisor, told.
+    /// Continues the history that an earlier owner or supervisor wrote.
     pub(super) fn take_over_history(&mut self, now: Now) {
         let identity = &self.spec.identity;
         let before = self.deps.histories.phase(identity);
@@ -29,7 +29,7 @@ impl Owner {
         self.settle(now);
     }
 
-    /// Keeps what happened in a step of the lifecycle.
+    /// Records what happened in a step of the lifecycle.
     pub(super) fn keep_history(&mut self, reasons: &[Reason], now: Now) {
         let request = self.attending.as_ref().map(|request| request.id.as_str());
         let entry = story::entry(&self.lifecycle, reasons, request, now);
@@ -43,7 +43,7 @@ impl Owner {
         }
     }
 
-    /// One that lives is left as it is while nothing may be done to it: why nothing was done is part of its history.
+    /// Records why nothing is done to a live agent, while nothing may be done.
     pub(super) fn note_permission(&mut self, seen: &Observation) {
         let why = match &seen.permission {
             Permission::Denied(why) => Some(why.clone()),
@@ -63,12 +63,12 @@ impl Owner {
         self.left_alone = why;
     }
 
-    /// What was told of the end of this session.
+    /// The report of the end of this session.
     pub(super) fn death_of(&self, session: &str) -> Option<&Death> {
         self.last_death.as_ref().filter(|death| death.id == session)
     }
 
-    /// How it is now, and since when.
+    /// Updates its state for people, and since when.
     fn settle(&mut self, now: Now) {
         let phase = Phase::of(&self.lifecycle);
         let since = self.since(phase, now);
@@ -85,7 +85,7 @@ impl Owner {
         };
         let known = before.filter(|(before, _)| *before == phase).map(|(_, since)| since);
         match self.lifecycle.state() {
-            // It may have begun another life unseen.
+            // A new life may have begun unseen.
             State::Alive { session, .. } if phase == Phase::Alive => {
                 let first_seen = if self.phase.0 == Phase::Unknown { session.created } else { now.wall };
                 known.unwrap_or(first_seen).max(session.created)

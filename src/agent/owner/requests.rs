@@ -1,7 +1,7 @@
 //! Requests of an owner, handled one after the other, in the order in which they were made.
 //!
-//! The register is the truth: a request is done when the register says so. What cannot be found out now is retried; what must not
-//! be done is reported as refused, and done.
+//! The register is the truth: a request is done when the register says so. What cannot be found out now is retried;
+//! what must not be done is reported as refused, and is then done with.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::agent::{
     start, stop,
 };
 
-/// After so long a request that could not be attended to is tried again.
+/// A request that could not be handled is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// At once, but later than now.
+/// At once, but in a later instant.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Owner {
-    /// Looks whether there is a request for its agent and begins to attend to it, unless it is at one, or at a start or
-    /// stop: then it is looked again when that has ended.
+    /// Begins the next request for its agent, unless a request, start or stop is in progress: then the end of that
+    /// checks again.
     pub fn attend(&mut self) {
         if self.attending.is_some() {
             return;
@@ -51,19 +51,19 @@ impl Owner {
         }
     }
 
-    /// It is tried again a little later.
+    /// Tries it again after [`TRY_AGAIN`].
     pub(super) fn put_off(&mut self) {
         self.attending = None;
         self.work.after(TRY_AGAIN, OwnerEvent::RequestDue);
     }
 
-    /// A start or stop ended: on with the next request, or later with the same.
+    /// A start or stop ended: handles the next request, or the same one later.
     pub(super) fn attended(&mut self, unclear: bool) {
         if unclear && self.attending.is_some() {
             return self.put_off();
         }
         self.attending = None;
-        // Not in this very moment: a look begun now may not show what was just done.
+        // Not in this instant: a probe begun now may not show what was just done.
         if self.deps.requests.next(&self.spec.identity).is_some() {
             self.work.after(A_MOMENT, OwnerEvent::RequestDue);
         }
@@ -91,7 +91,7 @@ impl Owner {
         self.work.run(async move { drop(deps.requests.save(&deps).await) });
     }
 
-    /// Makes a start; one that was asked for is noted before and after.
+    /// Makes a start; a requested one is noted before and after.
     pub(super) fn start(&mut self, order: StartOrder) {
         let (deps, spec, pulse) = (self.deps.clone(), self.spec.clone(), self.pulse.clone());
         let seen_alive = self.seen_alive;
@@ -128,7 +128,7 @@ impl Owner {
         );
     }
 
-    /// What became of a start that was asked for, for people.
+    /// Reports the result of a requested start to people.
     pub(super) fn report_asked_start(&mut self, end: &StartEnd) {
         let State::Starting { order, .. } = self.state() else { return };
         let (Attempt::Asked, Some(request)) = (order.attempt, &self.attending) else { return };

@@ -1,4 +1,4 @@
-//! What an owner reports of its agent: log lines, events, mails, problems — all of them renderings of the lifecycle's
+//! What an owner reports of its agent: log lines, events, mails and problems, all rendered from the lifecycle's
 //! [`Reason`]s.
 //!
 //! It must not decide anything, and nothing waits for it.
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// One line in the log about an agent: the text names it, and programs find it in fields.
+/// Logs one line about an agent: the text names it, and programs find it in fields.
 macro_rules! log {
     ($level:expr, $spec:expr, $from:expr, $to:expr, $reason:expr, $text:expr) => {
         tracing::event!(
@@ -50,7 +50,7 @@ macro_rules! log {
 }
 
 impl Owner {
-    /// Reports what happened in a step that led here from that phase.
+    /// Reports one reason of a step that began in phase `from`.
     pub(super) fn report(&mut self, reason: Reason, from: Phase, now: Now) {
         let (spec, to) = (self.spec.clone(), Phase::of(&self.lifecycle));
         match &reason {
@@ -58,7 +58,7 @@ impl Owner {
             Reason::RequestCarriedOut | Reason::RequestRefused(_) | Reason::RequestPostponed(_) => {
                 return self.request_came_to(&reason);
             }
-            // The history has them; in the log they would repeat what another line says.
+            // The history has them; in the log they would repeat another line.
             Reason::Starting { .. }
             | Reason::StartPostponed(_)
             | Reason::Unclear { .. }
@@ -73,7 +73,7 @@ impl Owner {
                 self.report_crash_loop(restarts, until, now);
             }
             Reason::StoppedByHand(..) => {
-                // Perhaps its rig was docked.
+                // Its rig may have been docked.
                 self.deps.directory.read_beads(|rig| spec.identity.rig() == Some(rig));
             }
             _ => {}
@@ -88,7 +88,7 @@ impl Owner {
             return;
         }
         let identity = spec.identity.clone();
-        // Until it was noticed: that it was confirmed later makes its life no longer.
+        // Its life counts until the end was noticed; a late confirmation does not prolong it.
         let lived = report.session.as_ref().map(|session| report.noticed.age_of(session.created));
         if lived.is_some_and(|lived| lived >= restart::ALIVE_AGAIN) {
             self.deps.records.incident(&identity, Incident::lives);
@@ -112,7 +112,7 @@ impl Owner {
         let event = TownEvent::ours(now.wall, "session_death", payload);
         let deps = self.deps.clone();
         self.work.run(async move {
-            // That it is reported is on disk before it is, so that no later supervisor reports it again.
+            // The report is noted on disk before it is sent, so that no later supervisor repeats it.
             deps.records.save(&deps).await;
             let hook = report.hook.clone();
             log!(Level::WARN, spec, from, to, Reason::Died(report), format!("died: {cause}"));
@@ -126,7 +126,7 @@ impl Owner {
         });
     }
 
-    /// A polecat that crashed and is not brought back is told to its witness, once for this piece of work until it is
+    /// Mails the witness about a polecat that crashed and is not restarted: once for this piece of work, until it is
     /// seen well again.
     fn report_not_brought_back(&mut self, error: &str) {
         let (Identity::Polecat(rig, name), Some(hook)) = (&self.spec.identity, &self.hook) else { return };
@@ -193,7 +193,7 @@ impl Owner {
         self.work.run(async move { outbox::append(&deps, &event).await });
     }
 
-    /// A start that could not be made is a problem as long as it lasts; it is told once.
+    /// Notes a failed start as a problem while that lasts; logs it once.
     pub(super) fn report_start_problem(&mut self, end: &StartEnd) {
         let key = self.problem_key("start");
         self.start_failed = matches!(end, StartEnd::Impossible(_) | StartEnd::Unclear(_));

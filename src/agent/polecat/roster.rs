@@ -1,4 +1,4 @@
-//! Which polecats a rig has, and whether one has a worktree: by the directories `gt` made for them (0.2.6 to 0.3).
+//! Which polecats a rig has, and whether one has a worktree: by the directories `gt` created for them (0.2.6 to 0.3).
 //!
 //! It reads directories and reports. A directory that cannot be read is unknown, never missing.
 
@@ -13,15 +13,15 @@ use crate::{
     town::identity::{AgentName, RigName},
 };
 
-/// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of their names.
-/// Without that directory there are none. Names that cannot be used are reported, once as long as they are there, and
-/// skipped. An error says that it is not known which there are.
+/// The polecats of a rig: the directories in `<rig>/polecats/` whose name does not begin with `.`, in order of their
+/// names; none when `polecats/` is missing. Names that cannot be used are skipped, and reported once while they
+/// exist. An error when the list is not known.
 pub async fn list(ports: &Ports, rig: &RigName) -> Result<Vec<AgentName>, String> {
     names(ports, &ports.paths.polecats(rig), &format!("rig/{rig}/polecats/names")).await
 }
 
-/// The crew of a rig, by the directories in `<rig>/crew/` in the same way: they have sessions too, whose names no polecat
-/// may have.
+/// The crew of a rig, by the directories in `<rig>/crew/` in the same way: no polecat may have the name of one of
+/// their sessions.
 pub async fn crew(ports: &Ports, rig: &RigName) -> Result<Vec<AgentName>, String> {
     names(ports, &ports.paths.crews(rig), &format!("rig/{rig}/crew/names")).await
 }
@@ -52,17 +52,17 @@ async fn names(ports: &Ports, directory: &Path, problem: &str) -> Result<Vec<Age
 /// Whether a polecat has a directory to work in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Worktree {
-    /// This one.
+    /// It has this one.
     There(PathBuf),
-    /// None.
+    /// It has none.
     Gone,
     /// The directory could not be read, and why.
     Unknown(String),
 }
 
-/// Looks for a polecat's worktree: `<rig>/polecats/<name>/<rig>`, or else `<rig>/polecats/<name>` where that is one, as
-/// before 0.2. A directory without a `.git` is none: in it git acts on the repository around it, and the directory is also
-/// there when the worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
+/// Finds a polecat's worktree: `<rig>/polecats/<name>/<rig>`, or else `<rig>/polecats/<name>` when that is one, as
+/// before 0.2. A directory without a `.git` does not count: git would act on the repository around it. Such a
+/// directory also exists when the worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
 pub async fn worktree(ports: &Ports, rig: &RigName, name: &AgentName) -> Worktree {
     for directory in ports.paths.polecat_dirs(rig, name) {
         let git = directory.join(".git");

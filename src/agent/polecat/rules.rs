@@ -1,7 +1,7 @@
-//! Is a polecat that is gone needed? The judgement of its agent bead and of the bead on its hook. Pure.
+//! Is an absent polecat needed? The judgement of its agent bead and of the bead on its hook. Pure.
 //!
-//! It says whether there is work for the polecat, not whether it is dead nor whether it may be started. In doubt it is not
-//! needed: a polecat started for nothing costs money and does work twice, one that was not started is checked again.
+//! It says whether there is work for the polecat, not whether it is dead or may be started. In doubt it is not needed: a
+//! polecat started for nothing costs money and does work twice, while one that was not started is checked again.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::{
     town::bead::Bead,
 };
 
-/// States in which an agent is not to run: it is done, removed, or waits for a person or another agent.
+/// States in which an agent should not run: it is done, removed, or waits for a person or another agent.
 const RESTING: [&str; 5] = ["done", "nuked", "closed", "stuck", "awaiting-gate"];
 
-/// Judges both beads. `hooked` is the bead on the agent bead's hook; without it ([`Answer::NotAsked`]) the judgement only
-/// nominates. `seen_alive` is when the agent was last seen alive, and `guard` is for how long after a change of its bead
-/// an agent that is `spawning` is left to whoever spawns it.
+/// Judges both beads. `hooked` is the bead on the agent bead's hook; without it ([`Answer::NotAsked`]) the judgement
+/// only nominates. `seen_alive` is when the agent was last seen alive. For `guard` after a change of its bead, an
+/// agent that is `spawning` is left to the command that spawns it.
 pub fn assignment(
     agent: &Answer<AgentBead>,
     hooked: &Answer<Bead>,
@@ -63,7 +63,7 @@ fn being_spawned(
             "it is being spawned, and its agent bead does not say since when".to_owned(),
         ));
     };
-    // A time in the future is a clock that differs: just now.
+    // A time in the future comes from a clock that differs: it counts as now.
     let updated = updated.min(now);
     let age = Duration::try_from(now.duration_since(updated)).unwrap_or_default();
     let lived_since = seen_alive.is_some_and(|seen| seen > updated);
@@ -98,7 +98,7 @@ mod tests {
         now() - jiff::SignedDuration::from_secs(seconds)
     }
 
-    /// What is done about a polecat: it is wanted, it is not, it is not known.
+    /// The result for a polecat: wanted, not wanted, or unknown.
     #[derive(Debug, PartialEq, Eq, Clone, Copy)]
     enum Verdict {
         Wanted,
@@ -224,7 +224,7 @@ mod tests {
             });
             let (_, bead, _) = hooked().remove(0);
             assert_eq!(verdict(&assignment(&agent, &bead, now(), seen_alive, GUARD)), expected, "{name}");
-            // Any other state asks for no time.
+            // No other state depends on the time.
             let Answer::Found(agent) = agent else { unreachable!() };
             let working = Answer::Found(AgentBead { state: Some("working".into()), ..agent });
             assert_eq!(verdict(&assignment(&working, &bead, now(), seen_alive, GUARD)), Wanted, "{name}");

@@ -1,5 +1,5 @@
 //! What people and agents read about polecats that crashed. The words are Gas Town's own (0.2.6 to 0.3,
-//! `internal/daemon/daemon.go`): scripts and agents look for them.
+//! `internal/daemon/daemon.go`): scripts and agents search for them.
 
 use crate::town::identity::{AgentName, RigName};
 

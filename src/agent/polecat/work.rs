@@ -1,6 +1,6 @@
-//! What work a polecat has, asked of `bd`: its agent bead, and the bead on its hook.
+//! The work of a polecat, read from `bd`: its agent bead, and the bead on its hook.
 //!
-//! It asks; [`rules`] judge. Nothing is kept: each call reads afresh, except where a snapshot is handed in.
+//! It reads; [`rules`] judges. Nothing is cached: each call reads afresh, except when a snapshot is passed in.
 
 use jiff::Timestamp;
 
@@ -20,8 +20,9 @@ use crate::{
     },
 };
 
-/// Reads the polecat's agent bead and then the bead on its hook, and judges them. `prefix` is its rig's bead prefix without
-/// the trailing `-`; `seen_alive` when it was last seen alive. Agents of other roles are wanted without work.
+/// Reads the polecat's agent bead and then the bead on its hook, and judges them. `prefix` is its rig's bead prefix
+/// without the trailing `-`; `seen_alive` is when it was last seen alive. Agents of other roles are wanted even
+/// without work.
 pub async fn read(
     ledger: &Ledger,
     spec: &AgentSpec,
@@ -34,7 +35,7 @@ pub async fn read(
     read_with_agent(ledger, spec, prefix, seen_alive).await.0
 }
 
-/// As [`read`], for a polecat, and the agent bead it was judged by, if there is one.
+/// Like [`read`], for a polecat; also returns the agent bead it was judged by, if there is one.
 pub async fn read_with_agent(
     ledger: &Ledger,
     spec: &AgentSpec,
@@ -43,7 +44,7 @@ pub async fn read_with_agent(
 ) -> (Assignment, Option<AgentBead>) {
     let agent = agents::one(ledger, &spec.identity, prefix).await;
     let judge = |hooked: &Answer<Bead>| judge(ledger, &agent, hooked, seen_alive);
-    // The bead on the hook is asked for only where something hangs on it.
+    // The bead on the hook is read only when the result depends on it.
     let assignment = match judge(&Answer::NotAsked) {
         Assignment::Hooked { hook } => judge(&beads::one(ledger, &hook).await),
         settled => settled,
@@ -54,8 +55,8 @@ pub async fn read_with_agent(
     }
 }
 
-/// Judges one polecat by what a snapshot of its rig says of it: who is wanted is only nominated. `None` when it was not one
-/// of the rig's polecats then.
+/// Judges one polecat by a snapshot of its rig, which can only nominate it. `None` when it was not one of the rig's
+/// polecats at that time.
 pub fn nominated(
     ledger: &Ledger,
     snapshot: &AgentSnapshot,

@@ -1,8 +1,8 @@
 //! Description: what a settings file says about one agent program, and the defaults for what it leaves out.
 //!
 //! Keys and defaults are those of Gas Town 0.2.6 to 0.3 (`RuntimeConfig` and `AgentPresetInfo`), with one difference:
-//! `gt` reads all keys but honours only the command and its arguments; here every one counts. Where `gt` takes an agent
-//! without a `provider` for claude whatever it runs, a well-known command speaks for itself. It must not read files.
+//! `gt` reads all keys but honours only the command and its arguments; here every one counts. `gt` assumes that an
+//! agent without a `provider` is claude; here a well-known command decides its provider. It must not read files.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
     provider::{base_name, owned},
 };
 
-/// One agent as described in a file; `None` is "not said".
+/// One agent as described in a file; `None` means that the file does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
     /// `provider`; without one the command decides, then claude.
@@ -30,27 +30,27 @@ pub struct Description {
     pub hooks: Option<Hooks>,
     /// `tmux.process_names`.
     pub process_names: Option<Vec<String>>,
-    /// `tmux.ready_prompt_prefix`; the empty text means that no prompt is looked for.
+    /// `tmux.ready_prompt_prefix`; the empty text means that no prompt is searched for.
     pub ready_prompt_prefix: Option<String>,
     /// `tmux.ready_delay_ms`. Given without a prompt it replaces the provider's own prompt.
     pub ready_delay: Option<Duration>,
 }
 
 impl Description {
-    /// Whose defaults apply.
+    /// The provider whose defaults apply.
     pub fn provider(&self) -> Provider {
         self.provider
             .or_else(|| self.command.as_deref().and_then(Provider::of_command))
             .unwrap_or(Provider::Claude)
     }
 
-    /// Why it cannot be run, if so.
+    /// Why it cannot be run; `None` when it can.
     pub fn fault(&self) -> Option<String> {
         let Some(command) = self.command.as_deref().or_else(|| self.provider().command()) else {
             return Some("provider \"generic\" needs a \"command\"".to_owned());
         };
         if command.starts_with('-') || command.contains('=') {
-            // env(1), which starts it, would take it for one of its own words.
+            // env(1), which starts it, would parse it as an option or a variable.
             return Some(format!("command {command:?} may not begin with '-' or contain '='"));
         }
         let lists = self.args.iter().chain(&self.process_names).flatten();

@@ -1,9 +1,8 @@
-//! The files that say which agents there are: `settings/config.json` and `settings/agents.json` of the town and of each
-//! rig.
+//! The files that define the agents: `settings/config.json` and `settings/agents.json` of the town and of each rig.
 //!
 //! They are Gas Town's (0.2.6 to 0.3) and shared with it, so they are read leniently: unknown keys are normal, and an
-//! entry of the wrong type is a problem of that entry alone. Only a file that is no JSON object at all is an error. It
-//! must not open files; the caller names them in front of what is reported here.
+//! entry of the wrong type is a problem of that entry alone. Only a file that is no JSON object at all is an error.
+//! It must not open files; the caller adds the file's name to each problem.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,12 +12,12 @@ use serde_json::value::RawValue;
 pub use super::json::{EntryProblem, ProgramFileError};
 use super::{Description, Hooks, Provider, json::Reader};
 
-/// What a file says, and what in it was passed over, entry by entry.
+/// The content of a file, and the entries that were skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed<T> {
     /// The usable part.
     pub value: T,
-    /// The rest.
+    /// The skipped entries.
     pub problems: Vec<EntryProblem>,
 }
 
@@ -27,7 +26,7 @@ pub struct Parsed<T> {
 pub struct TownConfig {
     /// `default_agent`.
     pub default_agent: Option<String>,
-    /// `agents`: by name.
+    /// `agents`, by name.
     pub agents: BTreeMap<String, Description>,
     /// `role_agents`: the name of an agent for a role.
     pub role_agents: BTreeMap<String, String>,
@@ -40,7 +39,7 @@ pub struct RigConfig {
     pub agent: Option<String>,
     /// `runtime`: a whole description in place of a name.
     pub runtime: Option<Description>,
-    /// `agents`: by name.
+    /// `agents`, by name.
     pub agents: BTreeMap<String, Description>,
     /// `role_agents`: the name of an agent for a role.
     pub role_agents: BTreeMap<String, String>,
@@ -108,7 +107,7 @@ struct TmuxPart {
 }
 
 /// An entry of `agents.json`. Its other keys (`resume_flag`, `resume_style`, …) are about resuming a conversation,
-/// which is `gt`'s part.
+/// which only `gt` does.
 #[derive(Deserialize)]
 struct Flat {
     command: Option<String>,
@@ -171,7 +170,7 @@ impl<'a> Reader<'a> {
     fn flat(&mut self, path: &str, raw: &'a RawValue) -> Option<Description> {
         let entry: Flat = self.typed(path, raw)?;
         let command = set(entry.command);
-        // Such an entry names no provider: a program nobody knows has no prompt or hooks of claude's.
+        // Such an entry names no provider: an unknown program has neither the prompt nor the hooks of claude.
         let provider =
             command.as_deref().map(|command| Provider::of_command(command).unwrap_or(Provider::Generic));
         Some(Description {
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_told_and_the_entry_is_kept() {
+    fn odd_values_are_reported_and_the_entry_is_used() {
         let file = br#"{"agents":{"a":{"provider":"foo","command":"foo","prompt_mode":"stdin"}}}"#;
         let parsed = parse_town(file).unwrap();
         assert_eq!(parsed.problems.len(), 2, "{:?}", parsed.problems);

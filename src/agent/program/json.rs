@@ -1,7 +1,6 @@
-//! Json: a lenient reading of one object, in which a wrong entry spoils only itself.
+//! Json: a lenient parser for one object, in which a wrong entry spoils only itself.
 //!
-//! Everything that is passed over is told with its key, line and column in the whole file. It must not know what the
-//! keys mean.
+//! Every skipped entry is reported with its key, line and column in the whole file. It must not know what the keys mean.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +21,7 @@ pub struct ProgramFileError {
     pub reason: String,
 }
 
-/// One entry that was passed over.
+/// One entry that was skipped.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{key}: {reason} (line {line}, column {column})")]
 pub struct EntryProblem {
@@ -41,12 +40,12 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     /// The object's entries.
     pub(super) top: BTreeMap<String, &'a RawValue>,
-    /// What was passed over so far.
+    /// The entries skipped so far.
     pub(super) problems: Vec<EntryProblem>,
 }
 
 impl<'a> Reader<'a> {
-    /// A file that must be one JSON object.
+    /// Parses a file that must be one JSON object.
     pub(super) fn new(bytes: &'a [u8]) -> Result<Self, ProgramFileError> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let (line, column) = position(bytes, error.valid_up_to());
@@ -93,7 +92,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value of a type, `path` being its key in the file; `None` when it is of another, which is told.
+    /// A value of this type, or `None` and a problem when it has another type; `path` is its key in the file.
     pub(super) fn typed<T: DeserializeOwned>(&mut self, path: &str, raw: &RawValue) -> Option<T> {
         let mut json = serde_json::Deserializer::from_str(raw.get());
         match serde_path_to_error::deserialize(&mut json) {
@@ -107,7 +106,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Tells of an error found while reading `raw` by itself: its position is moved to where `raw` stands.
+    /// Notes an error found while parsing `raw` by itself: its position is converted to that in the file.
     fn problem(&mut self, path: &str, raw: &RawValue, error: &serde_json::Error) {
         let (mut line, mut column) = self.place(raw);
         match error.line() {

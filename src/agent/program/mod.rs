@@ -1,9 +1,10 @@
 //! Program: which program an agent is, and what is known about it.
 //!
-//! Gas Town lets a town and each rig name their own agents; [`mod@file`] reads those files into [`description`]s, [`provider`] holds
-//! what is built in, [`mod@resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3 (`internal/config/agents.go`,
-//! `loader.go`, `types.go`) and the files `settings/config.json`, `settings/agents.json`, `<rig>/settings/config.json`,
-//! `<rig>/settings/agents.json`. Nothing here may look at the disk or at `PATH`: bytes and answers are handed in.
+//! Gas Town lets a town and each rig name their own agents; [`mod@file`] reads those files into [`description`]s,
+//! [`provider`] holds what is built in, [`mod@resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3
+//! (`internal/config/agents.go`, `loader.go`, `types.go`) and the files `settings/config.json`,
+//! `settings/agents.json`, `<rig>/settings/config.json`, `<rig>/settings/agents.json`. Nothing here may read the disk
+//! or `PATH`: bytes and answers are passed in.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub struct AgentProgram {
     pub initial_prompt: Option<String>,
     /// The variable that carries its conversation id (`CLAUDE_SESSION_ID`).
     pub session_id_env: Option<String>,
-    /// How it calls Gas Town by itself.
+    /// How it calls `gt` by itself.
     pub hooks: Hooks,
     /// The names its process may have, as `GT_PROCESS_NAMES` lists them; never empty.
     pub process_names: Vec<String>,
@@ -48,7 +49,7 @@ pub enum Hooks {
     Claude,
     /// By hooks of its own, which somebody else sets up.
     Own,
-    /// Not at all: it is told by a nudge what hooks would have done.
+    /// Not at all: a nudge gives it the instructions that hooks would have given.
     None,
 }
 
@@ -57,6 +58,6 @@ pub enum Hooks {
 pub enum Ready {
     /// A line of its screen begins with one of these.
     Prompt(Vec<String>),
-    /// So long after its process appeared; as a person wrote it, so the start's own limit must bound it.
+    /// This long after its process appeared. A person wrote the value, so the start's own limit must bound it.
     Delay(Duration),
 }

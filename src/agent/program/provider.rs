@@ -1,4 +1,4 @@
-//! Providers: the agent programs Gas Town knows by itself, and what it takes for granted about each.
+//! Providers: the agent programs that Gas Town knows, and its defaults for each.
 //!
 //! Facts from Gas Town 0.2.6 to 0.3 (`internal/config/agents.go`, `types.go`); the second claude prompt is that of
 //! Gas Town 1.0. This module must not know of any file.
@@ -44,7 +44,7 @@ impl Provider {
         })
     }
 
-    /// The provider whose program this command is, judged by its base name.
+    /// The provider of this command, by its base name.
     pub fn of_command(command: &str) -> Option<Self> {
         match base_name(command) {
             "cursor-agent" => Some(Provider::Cursor),
@@ -114,7 +114,7 @@ impl Provider {
         if self == Provider::Claude { &["> ", "❯ "] } else { &[] }
     }
 
-    /// How long it takes to be ready, where no prompt is looked for.
+    /// How long it takes to be ready, when no prompt is searched for.
     pub fn ready_delay(self) -> Duration {
         match self {
             Provider::Claude => Duration::from_secs(10),
@@ -136,7 +136,7 @@ impl Provider {
         }
     }
 
-    /// How its readiness is told by default.
+    /// How its readiness is detected by default.
     pub(super) fn ready(self) -> Ready {
         match self.prompts() {
             [] => Ready::Delay(self.ready_delay()),
@@ -154,7 +154,7 @@ pub fn preset(name: &str) -> Option<AgentProgram> {
     }
 }
 
-/// The built-in `claude`, which everything falls back to.
+/// The built-in `claude`, the last fallback.
 pub fn claude() -> AgentProgram {
     built_in("claude", Provider::Claude)
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_tells_its_provider() {
+    fn a_command_decides_its_provider() {
         for (command, provider) in [
             ("claude", Some(Provider::Claude)),
             ("/home/u/.claude/local/claude", Some(Provider::Claude)),

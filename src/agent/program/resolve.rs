@@ -1,9 +1,9 @@
 //! Resolve: which agent program a role gets, by the order Gas Town 0.2.6 to 0.3 documents.
 //!
-//! For a role: the rig's `role_agents`, the town's `role_agents` (each only if it names a known agent whose command is on
-//! `PATH`), the rig's `runtime`, the rig's `agent`, the town's `default_agent`, claude. A name is looked for in the
-//! rig's `agents`, the town's `agents`, the rig's `agents.json`, the town's `agents.json`, the presets. Pure: it must
-//! not look at `PATH` itself.
+//! For a role: the rig's `role_agents`, the town's `role_agents` (each only if it names a known agent whose command
+//! is on `PATH`), the rig's `runtime`, the rig's `agent`, the town's `default_agent`, claude. A name is searched for
+//! in the rig's `agents`, the town's `agents`, the rig's `agents.json`, the town's `agents.json`, the presets. Pure:
+//! it must not read `PATH` itself.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +26,12 @@ pub struct Resolution {
     pub program: AgentProgram,
     /// False when its command is not on `PATH`, so that a start would only fail; then the last report says so.
     pub on_path: bool,
-    /// What was passed over on the way and why, in order.
+    /// The candidates that were skipped and why, in order.
     pub reports: Vec<String>,
 }
 
-/// The program of a role. `rig` is `None` for town-level agents; `on_path` tells whether a command (a bare name or a
-/// path) can be run.
+/// The program of a role. `rig` is `None` for town-level agents; `on_path` returns whether a command (a bare name or
+/// a path) can be run.
 pub fn resolve(
     role: Role,
     rig: Option<&Sources<RigConfig>>,
@@ -103,7 +103,7 @@ fn by_default(
     })
 }
 
-/// The agent of a name.
+/// The description of the agent with this name.
 fn find(name: &str, rig: Option<&Sources<RigConfig>>, town: &Sources<TownConfig>) -> Option<AgentProgram> {
     rig.and_then(|rig| rig.config.agents.get(name))
         .or_else(|| town.config.agents.get(name))
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::agent::program::{parse_agents, parse_rig, parse_town};
 
-    /// A case: what the files say, what is not on `PATH`, and what comes out: name, command, number of reports.
+    /// A case: the files, the commands missing on `PATH`, and the result: name, command, number of reports.
     struct Case {
         name: &'static str,
         rig: &'static str,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_name_is_looked_for() {
+    fn where_a_name_is_searched_for() {
         let all = Case {
             rig: r#"{"agent":"codex","agents":{"codex":{"command":"of-rig-config"}}}"#,
             town: r#"{"agents":{"codex":{"command":"of-town-config"}}}"#,

@@ -256,7 +256,7 @@ fn what_the_programs_ask() {
         let question = shown(&screen(text)).unwrap_or_else(|| panic!("{name}: no question"));
         let options = question.menu.as_ref().map(|menu| (menu.options.len(), menu.cursor));
         assert_eq!((question.title.as_str(), question.known, options), (title, known, menu), "{name}");
-        // A shell below what is left of it changes nothing, nor do blank lines.
+        // A shell below the rest of it changes nothing, nor do blank lines.
         assert!(shown(&screen(&format!("{text}\n\n"))).is_some(), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! How reasons read. Each is worded here and nowhere else; log and history put the same words together.
+//! The texts of reasons. Each is worded here and nowhere else; log and history combine the same words.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::{
     sessions::death::Sign,
 };
 
-/// What is known of a session in which an agent may come up.
+/// The text for a session in which an agent may come up.
 pub const NO_AGENT_YET: &str = "its session has no agent yet";
 
 /// A reason in words: what was observed, and what is done about it. Either may be empty.
@@ -26,7 +26,7 @@ pub struct Words {
     pub seen: String,
     /// What is done about it.
     pub done: String,
-    /// What the log adds: a time that the history has in a field of its own.
+    /// A time that the log adds; the history has it in a field of its own.
     pub until: Option<Timestamp>,
     link: &'static str,
 }
@@ -158,7 +158,7 @@ impl Reason {
     }
 }
 
-/// What was so when a start begins, where nothing else says it.
+/// What happened before a start, when no other reason says it.
 fn before_a_start(was: Phase) -> &'static str {
     match was {
         Phase::Waiting | Phase::CrashLoop => "its wait is over",
@@ -179,7 +179,7 @@ fn started(attempt: Attempt, took: f64) -> String {
     format!("started in {took:.1}s{counted}")
 }
 
-/// What reported an end, and with which exit status.
+/// The source of the report of an end, and the exit status.
 pub fn reported_by(death: Option<(Sign, Option<i32>)>) -> String {
     match death {
         Some((sign, Some(exit))) => format!("{sign}{}", exit_status(exit)),
@@ -205,7 +205,7 @@ fn at_second(time: Timestamp) -> String {
 }
 
 impl StartOrder {
-    /// Why the start is made.
+    /// Why the start is made, for people.
     pub fn why(&self) -> String {
         match (&self.replace, self.attempt) {
             (Some(replaced), _) => replaced.why.clone(),
@@ -217,7 +217,7 @@ impl StartOrder {
     }
 }
 
-/// How a start counts, where that is worth saying: what was observed says why a fresh one is made.
+/// How a start counts. Empty for a fresh one: the observation says why it is made.
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

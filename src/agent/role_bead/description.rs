@@ -1,19 +1,19 @@
 //! What the description of a role bead says: lines `key: value` among other text. Pure; it must survive any text.
 //!
-//! Keys and their spellings are those of Gas Town 0.2.6 to 0.3 (`ParseRoleConfig` in `internal/beads/fields.go`). Keys that
-//! only Gas Town itself goes by (`ping_timeout`, `kill_cooldown` and the like) are ignored, as is everything else.
+//! Keys and their spellings are those of Gas Town 0.2.6 to 0.3 (`ParseRoleConfig` in `internal/beads/fields.go`). Keys
+//! that only Gas Town itself uses (`ping_timeout`, `kill_cooldown` and the like) are ignored, as is everything else.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a role bead says about starting agents. Patterns stand as they were written.
+/// What a role bead says about starting agents. Patterns are not expanded yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoleConfig {
-    /// `work_dir_pattern` or `workdir_pattern`: where they work.
+    /// `work_dir_pattern` or `workdir_pattern`: the directory they work in.
     pub work_dir: Option<String>,
-    /// `needs_pre_sync`: whether that place is brought up to date before a restart.
+    /// `needs_pre_sync`: whether that directory is brought up to date before a restart.
     pub needs_pre_sync: bool,
     /// `start_command`: a shell command, in place of the role's program and arguments.
     pub start_command: Option<String>,
@@ -23,17 +23,17 @@ pub struct RoleConfig {
     pub session: Option<String>,
 }
 
-/// What was read of a description.
+/// The parsed description.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// What it says; `None` when it has none of the keys with a value.
     pub config: Option<RoleConfig>,
-    /// What is in it and cannot be used.
+    /// The lines that cannot be used, and why.
     pub faults: Vec<String>,
 }
 
-/// Reads a description. A key may be in any case, with `-` in place of `_`, or without either; where it is there several
-/// times the last one counts. An empty value, and `null`, are none.
+/// Parses a description. A key may be in any case, with `-` in place of `_`, or without either; of several equal keys
+/// the last one counts. An empty value, and `null`, count as absent.
 pub fn parse(description: &str) -> Parsed {
     let mut config = RoleConfig::default();
     let (mut any, mut faults) = (false, Vec::new());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_and_the_rest_counts() {
+    fn what_cannot_be_used_is_reported_and_the_rest_counts() {
         for (line, why) in [
             ("needs_pre_sync: perhaps", "true or false"),
             ("env_var: BROKEN", "NAME=VALUE"),

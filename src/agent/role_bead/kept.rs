@@ -1,4 +1,4 @@
-//! What was last read of all role beads, in memory and on disk. It must not read them.
+//! The last values read of all role beads, in memory and on disk. It must not read the beads.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// What was last read of all role beads, with its file `role_beads.json`: the first agents that the next supervisor starts
-/// are started before `bd` has answered. Clones share it.
+/// The last values read of all role beads, with their file `role_beads.json`: the next supervisor starts its first
+/// agents before `bd` has answered. Clones share it.
 #[derive(Debug, Clone)]
 pub struct RoleBeads(Persisted<Read>);
 
@@ -36,34 +36,34 @@ pub(super) struct Known {
 }
 
 impl RoleBeads {
-    /// Nothing, to be kept in this directory.
+    /// No values yet; the file is in this directory.
     pub fn new(directory: PathBuf) -> Self {
         RoleBeads(Persisted::new(directory.join("role_beads.json")))
     }
 
-    /// Takes over what the last supervisor left.
+    /// Loads what the last supervisor stored.
     pub async fn load(&self, ports: &Ports) {
         self.0.load(ports).await;
     }
 
-    /// As [`Persisted::peek`]: for those who only look.
+    /// Like [`Persisted::peek`]: for callers that only read.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.0.peek(ports).await
     }
 
-    /// What is known for this agent, in the town with this root; nothing as long as nothing was read.
+    /// The overrides for this agent, in the town with this root; none before the first reading.
     pub fn of(&self, identity: &Identity, town: &Path) -> Overrides {
         let known = self.0.value().roles.get(&identity.role()).cloned();
         known.map(|Known { bead, config }| config.overrides(&bead, identity, town)).unwrap_or_default()
     }
 
-    /// Keeps what was read, if it is news.
+    /// Stores new values, if they differ.
     pub(super) async fn replace(&self, ports: &Ports, roles: BTreeMap<Role, Known>) {
         let read = Read { roles };
         let changed = *self.0.value() != read;
         if changed {
             *self.0.value() = read;
-            // That it cannot be written is reported there.
+            // `save` reports a file that cannot be written.
             let _ = self.0.save(ports).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Overrides: what a role bead says, made out for one agent. Pure.
+//! Overrides: what a role bead says, applied to one agent. Pure.
 
 use std::{
     collections::BTreeMap,
@@ -21,22 +21,22 @@ pub struct Overrides {
     pub bead: String,
     /// The directory it is started in.
     pub work_dir: Option<PathBuf>,
-    /// Whether that is brought up to date before a restart.
+    /// Whether that directory is brought up to date before a restart.
     pub needs_pre_sync: Option<bool>,
     /// The shell command it is started with.
     pub start_command: Option<String>,
-    /// Variables, beyond or in place of the built-in ones.
+    /// Variables added to the built-in ones, or replacing them.
     pub env: BTreeMap<String, String>,
 }
 
 impl RoleConfig {
-    /// What it says for this agent in the town with this root. Patterns may hold `{town}`, `{rig}`, `{name}` and `{role}`;
-    /// what an agent does not have is empty. In the start command they are words of the shell. A directory that is not
-    /// absolute lies in the town.
+    /// Expands it for this agent in the town with this root. Patterns may contain `{town}`, `{rig}`, `{name}` and
+    /// `{role}`; a value the agent does not have is empty. In the start command each value is quoted as a word of the
+    /// shell. A relative directory is relative to the town.
     pub fn overrides(&self, bead: &str, identity: &Identity, town: &Path) -> Overrides {
         let plain = |pattern: &String| expand(pattern, identity, town, str::to_owned);
         let quoted = |value: &str| match value {
-            "" => String::new(), // rather nothing than a word that is empty
+            "" => String::new(), // no word rather than an empty one
             value => shell_words::quote(value).into_owned(),
         };
         Overrides {
@@ -75,7 +75,7 @@ fn sample(role: Role) -> Option<Identity> {
     })
 }
 
-/// Puts the values in their places; anything else in braces stays.
+/// Replaces the placeholders; other text in braces stays.
 fn expand(pattern: &str, identity: &Identity, town: &Path, quote: impl Fn(&str) -> String) -> String {
     let values = [
         ("{town}", town.to_string_lossy().into_owned()),
@@ -100,8 +100,8 @@ fn expand(pattern: &str, identity: &Identity, town: &Path, quote: impl Fn(&str) 
     expanded + rest
 }
 
-/// The names of the processes a shell command may become: the first word of each command in it, without directory. One too
-/// many does little harm; one too few would have a living agent taken for dead.
+/// The names of the processes that a shell command may become: the first word of each command in it, without
+/// directory. One too many does little harm; one too few would make a live agent look dead.
 pub fn process_names(command: &str) -> Vec<String> {
     let words = shell_words::split(command)
         .unwrap_or_else(|_| command.split_whitespace().map(str::to_owned).collect());
@@ -115,7 +115,7 @@ pub fn process_names(command: &str) -> Vec<String> {
             continue;
         }
         let own = word.trim_end_matches(';');
-        // What may stand before a command's own first word.
+        // Words that may precede a command's own first word.
         let before =
             matches!(own, "exec" | "env" | "command" | "nohup") || own.starts_with('-') || is_assignment(own);
         let name = base_name(own);

@@ -1,24 +1,25 @@
-//! Cannot run: tells a program that cannot be run from an agent that died.
+//! Cannot run: distinguishes a program that cannot be run from an agent that died.
 //!
-//! A shell says so by the exit codes 126 and 127, whether it is the program itself that is missing, or what it needs to run.
-//! tmux forgets exit codes with their panes, so panes are kept for the first moments of a start. It is the configuration
-//! that is wrong then: no crash, and the more agents have it the less it is a mass death.
+//! A shell reports it by the exit codes 126 and 127, whether the program itself is missing or something it needs.
+//! tmux forgets exit codes with their panes, so panes are kept for the first seconds of a start. The cause is then
+//! the configuration: it is no crash, and if several agents have it, no mass death.
 
 use std::{future::Future, time::Duration};
 
 use super::{Start, Step};
 use crate::agent::{confirmation::SessionKey, kill, lifecycle::StartEnd, observe, program::AgentProgram};
 
-/// How long a new session keeps dead panes, for their exit status. What cannot be run ends at once; on a machine with a dozen
-/// builds, more than a second after its session was made.
+/// How long a new session keeps dead panes, for their exit status. A program that cannot run ends at once; on a
+/// machine busy with a dozen builds, more than a second after its session was created.
 const FIRST_MOMENTS: Duration = Duration::from_secs(3);
-/// tmux learns that a process has ended, that its terminal is closed, and how it ended, one after the other.
+/// tmux learns one after the other that a process has ended, that its terminal is closed, and how it ended: this is
+/// the time it may take.
 const STATUS_COMES: Duration = Duration::from_secs(1);
-/// Between two looks for it.
+/// The interval at which the status is read.
 const STATUS_POLL: Duration = Duration::from_millis(20);
 
 impl Start<'_> {
-    /// The rest of a start; it ends as impossible when its process said in the first moments that it cannot run.
+    /// Runs the rest of a start; it ends as impossible when its process reports in the first seconds that it cannot run.
     pub(super) async fn unless_it_cannot_run(
         &self,
         key: &SessionKey,
@@ -39,7 +40,7 @@ impl Start<'_> {
         end
     }
 
-    /// From here on its panes go with their processes.
+    /// From here on its panes close with their processes.
     async fn stop_keeping(&self, key: &SessionKey) {
         match self.deps.sessions.find(&self.spec.session).await {
             Ok(Some(session)) if kill::key(&session) == *key => {}
@@ -52,11 +53,11 @@ impl Start<'_> {
 
     async fn ended_early(&self, key: SessionKey, program: &AgentProgram) -> StartEnd {
         let code = tokio::time::timeout(STATUS_COMES, self.status(&key)).await.unwrap_or_default();
-        // A code was read from its dead pane; without one it is looked whether it has ended at all.
+        // A code was read from its dead pane; without one, checks whether it has ended at all.
         if code.is_none() && !self.has_ended(&key).await {
             return StartEnd::Ended(key);
         }
-        // What it said last goes with its pane.
+        // Its last output is lost with its pane.
         observe::keep_last_screen(self.deps, self.spec).await;
         // Nothing runs in it any more.
         if let Err(why) = kill::kill(self.deps, &self.spec.session, &key).await {
@@ -71,7 +72,7 @@ impl Start<'_> {
         }
     }
 
-    /// Its exit code as soon as that is known; nothing when its session is gone.
+    /// Its exit code, as soon as that is known; `None` when its session is gone.
     async fn status(&self, key: &SessionKey) -> Option<i32> {
         loop {
             match self.deps.sessions.find(&self.spec.session).await {
@@ -88,7 +89,7 @@ impl Start<'_> {
         }
     }
 
-    /// Whether its session is there, and all processes of its panes have ended.
+    /// Whether its session exists, and all processes of its panes have ended.
     pub(super) async fn has_ended(&self, key: &SessionKey) -> bool {
         let session = self.deps.sessions.find(&self.spec.session).await.ok().flatten();
         session.is_some_and(|it| kill::key(&it) == *key && it.panes.iter().all(|pane| pane.dead))

@@ -23,15 +23,15 @@ use crate::{
     town::identity::Role,
 };
 
-/// Between two looks at a screen.
+/// The interval at which a screen is read.
 const SCREEN_POLL: Duration = Duration::from_millis(250);
-/// Between two looks at a screen that asks something.
+/// The interval at which a screen with a question is read.
 const QUESTION_POLL: Duration = Duration::from_secs(1);
-/// So often it is tried to answer a question.
+/// The number of attempts to answer a question.
 const ANSWER_TRIES: u32 = 3;
-/// Between two looks at what a key does.
+/// The interval at which the effect of a key is checked.
 const KEY_POLL: Duration = Duration::from_millis(50);
-/// Between two looks when it is not known whether the agent may be typed to.
+/// The interval of checks while it is not known whether the agent may be typed to.
 const UNKNOWN_RETRY: Duration = Duration::from_secs(1);
 
 impl Start<'_> {
@@ -59,7 +59,7 @@ impl Start<'_> {
         if let Ok(end) = tokio::time::timeout(limit, appears).await {
             return end;
         }
-        // By now its pane is old enough to tell what runs there from a shell that only begins.
+        // By now its pane is old enough to distinguish an agent from a shell that has just started.
         match observe::probe_session(self.deps, self.spec).await {
             Presence::Alive(seen) if seen == *key => return Ok(()),
             Presence::Alive(seen) => return Err(StartEnd::Found(seen)),
@@ -67,7 +67,7 @@ impl Start<'_> {
             Presence::Unknown(why) => unsure = Some(why),
             Presence::Starting(_) | Presence::Dead(_) => unsure = None,
         }
-        // What may be the agent is left running: only where nothing but a shell is, it is known not to have come.
+        // What may be the agent is left running: it is known not to have come only when there is nothing but a shell.
         Err(match unsure {
             Some(why) => StartEnd::Left { session: key.clone(), why },
             None => StartEnd::NeverAppeared(format!(
@@ -79,8 +79,9 @@ impl Start<'_> {
         })
     }
 
-    /// Steps 5 and 6: until it takes input and asks nothing for `start.settle`, or long enough; then it is told all the same.
-    /// As long as it waits at a question nothing is typed but the answer that the settings allow.
+    /// Steps 5 and 6: waits until the agent takes input and shows no question for `start.settle`, or until the time
+    /// limit; then it gets its instruction all the same. While a question shows, only the answer that the settings
+    /// allow is typed.
     pub(super) async fn ready(&self, key: &SessionKey, program: &AgentProgram) -> Step<()> {
         let settings = self.deps.settings();
         let began = self.deps.now();
@@ -93,7 +94,7 @@ impl Start<'_> {
             let waited = now.since(began).saturating_sub(asked_for);
             if let Some(question) = questions::shown(&screen) {
                 ready_since = None;
-                // One that does not take the answer is left to people.
+                // An agent that does not take the answer is left to people.
                 if tries < ANSWER_TRIES && !self.answer(key, &question).await? {
                     tries += 1;
                 }
@@ -103,7 +104,7 @@ impl Start<'_> {
                 asked_for += self.deps.now().since(now);
                 let others = || self.deps.requests.are_queued(&self.spec.identity);
                 if self.order.attempt == Attempt::Asked && asked_for >= patience && others() {
-                    // Somebody else may ask for something else.
+                    // A request may be waiting.
                     let why = "it waits at a question".to_owned();
                     return Err(StartEnd::Left { session: key.clone(), why });
                 }
@@ -128,8 +129,8 @@ impl Start<'_> {
         }
     }
 
-    /// Answers a question, where the settings allow it: moves the cursor until it is seen on the right option, then Enter.
-    /// Whether it was answered.
+    /// Answers a question, if the settings allow it: moves the cursor until the screen shows it on the right option,
+    /// then presses Enter. Returns whether it was answered.
     async fn answer(&self, key: &SessionKey, question: &Question) -> Step<bool> {
         let settings = self.deps.settings();
         if questions::answer(question, &settings.questions).is_none() {
@@ -165,7 +166,7 @@ impl Start<'_> {
         Ok(false)
     }
 
-    /// Whether a key changes what is asked, in time.
+    /// Whether a key changes the question within `start.dialog_wait`.
     async fn it_shows(&self, key: &SessionKey, before: &Question) -> Step<bool> {
         let changed = async {
             while questions::shown(&self.screen(key).await?).as_ref() == Some(before) {
@@ -176,7 +177,7 @@ impl Start<'_> {
         tokio::time::timeout(self.deps.settings().start.dialog_wait, changed).await.unwrap_or(Ok(false))
     }
 
-    /// Step 7: tells it who wakes it, and what to do first.
+    /// Step 7: types the first instruction: which program woke it, and what to do first.
     pub(super) async fn open(
         &self,
         key: &SessionKey,
@@ -213,11 +214,11 @@ impl Start<'_> {
             match nudge::nudge(self.deps, self.spec, key, text).await {
                 Ok(()) => return Ok(()),
                 Err(NotDelivered { why: Why::Gone(_) | Why::NoAgent(_), .. }) => {
-                    // Perhaps there is another one by now.
+                    // Another incarnation may exist by now.
                     self.pane(key).await?;
                     return Err(StartEnd::Ended(key.clone()));
                 }
-                // It came up in the last moment: told when somebody has answered.
+                // A question came up in the last instant: the instruction is typed once it is answered.
                 Err(NotDelivered { why: Why::Question(_), begun: false }) => self.ready(key, program).await?,
                 Err(NotDelivered { why: Why::Unknown(_), begun: false })
                     if self.deps.now().since(began) < limit =>
@@ -233,7 +234,7 @@ impl Start<'_> {
         }
     }
 
-    /// Unknown permits nothing, also not a nudge; mostly it is known again a moment later.
+    /// Whether the agent may be nudged. Unknown permits nothing; it is usually known again a second later.
     async fn may_speak(&self, key: &SessionKey) -> Step<bool> {
         let known = async {
             while !self.still_there(key).await? {
@@ -244,20 +245,20 @@ impl Start<'_> {
         tokio::time::timeout(self.deps.settings().start.timeout, known).await.unwrap_or(Ok(false))
     }
 
-    /// Whether it is known that the session is still there and may still be touched; that it is not ends the start.
+    /// Whether it is known that the session still exists and may be touched; that it does not ends the start.
     async fn still_there(&self, key: &SessionKey) -> Step<bool> {
         let (_, known) = self.pane(key).await?;
         self.makes_way(key)?;
         match permission::ask(self.deps, self.spec).await {
-            // What runs is left running.
+            // The agent is left running.
             Permission::Denied(why) => Err(StartEnd::Left { session: key.clone(), why: why.to_string() }),
             Permission::Allowed => Ok(known),
             Permission::Unknown(_) => Ok(false),
         }
     }
 
-    /// The pane in which the agent lives, if it was found in one, and whether its session is known to be still there; that it
-    /// is not ends the start.
+    /// The pane in which the agent lives, if it was found in one, and whether its session is known to exist; that it
+    /// does not ends the start.
     async fn pane(&self, key: &SessionKey) -> Step<(Option<PaneTarget>, bool)> {
         let (presence, pane) = observe::locate(self.deps, self.spec).await;
         match presence {
@@ -271,7 +272,7 @@ impl Start<'_> {
         }
     }
 
-    /// What is on its screen; nothing where that cannot be told.
+    /// Its screen; empty when it cannot be read.
     async fn screen(&self, key: &SessionKey) -> Step<Vec<String>> {
         Ok(self.pane_and_screen(key).await?.map(|(_, screen)| screen).unwrap_or_default())
     }
@@ -285,7 +286,7 @@ impl Start<'_> {
         }
     }
 
-    /// A pause that ends early when something may have happened.
+    /// Waits for `time`, or until something may have happened.
     async fn wait(&self, key: &SessionKey, time: Duration) -> Step<()> {
         tokio::select! {
             biased;
@@ -295,7 +296,7 @@ impl Start<'_> {
         self.makes_way(key)
     }
 
-    /// Ends a start that nobody asked for when somebody asked for something else; what runs is left running.
+    /// Ends a start that is no request when a request waits; what runs is left running.
     fn makes_way(&self, key: &SessionKey) -> Step<()> {
         if self.must_make_way() {
             return Err(StartEnd::Left { session: key.clone(), why: Unwanted::Superseded.to_string() });

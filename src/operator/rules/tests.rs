@@ -344,7 +344,7 @@ fn the_latest_that_may_have_ended_it_counts() {
         ("only others", &["gt polecat nuke r/toast", "gt refinery stop r", "gt done"], None),
     ] {
         let began = |(at, line): (usize, &&str)| {
-            // Process ids say nothing about who began first.
+            // Pids do not show which process started first.
             let (pid, born) = (u32::try_from(100 - at).unwrap(), u64::try_from(at).unwrap());
             let invocation = Invocation { pid, born, ..invocation(TOWN, line) };
             Operation::of(&invocation, Path::new(TOWN)).expect(line)

@@ -1,7 +1,7 @@
-//! The check right before a mail: the polecat's beads, its session and its permission are read once more, and the mail is sent
-//! only if all of them still agree.
+//! The check right before a mail: the polecat's beads, its session and its permission are read once more, and the
+//! mail is sent only if all of them still agree.
 //!
-//! What cannot be read is no reason to mail: the next snapshot asks again.
+//! What cannot be read is no reason to mail: the next snapshot leads to another check.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,22 +21,22 @@ use crate::{
     ledger::agents::AgentBead,
 };
 
-/// What a snapshot nominated.
+/// A polecat that a snapshot nominated for a mail.
 #[derive(Debug, Clone)]
 pub struct Suspect {
-    /// Whom.
+    /// The polecat.
     pub spec: Arc<AgentSpec>,
     /// When it was last seen alive.
     pub seen_alive: Option<Timestamp>,
     /// The work on its hook.
     pub hook: String,
-    /// That it stalls ([`Condition::Gupp`]), or that it is dead.
+    /// Whether it stalls ([`Condition::Gupp`]) or is dead.
     pub condition: Condition,
-    /// When the machine last woke from a sleep, if it did.
+    /// When the machine last woke from a sleep; `None` when it did not sleep.
     pub woke: Option<Timestamp>,
 }
 
-/// Reads everything again and mails it if it still holds. Returns whether the rig may be mailed at all now.
+/// Reads everything again, and mails when all of it still agrees. Returns whether the rig may be mailed at all now.
 pub async fn make_sure(deps: &Deps, suspect: &Suspect) -> bool {
     if !is_allowed(deps, &suspect.spec).await {
         return false;

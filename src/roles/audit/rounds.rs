@@ -1,7 +1,7 @@
 //! The rounds: the audit of one polecat with each snapshot of its rig's beads, as a part of its role.
 //!
-//! It judges, ends what is over, and has a task confirm what is to be mailed: one task at a time. The polecats of a rig take
-//! turns, so that a rig in which all polecats stall runs one command at a time.
+//! It judges the snapshot, closes incidents that are over, and has a task confirm what is to be mailed: one task at a
+//! time. The polecats of a rig take turns, so that a rig in which all polecats stall runs one command at a time.
 
 use std::sync::Arc;
 
@@ -24,36 +24,36 @@ use crate::{
     ledger::{answer::Answer, snapshot::AgentSnapshot},
 };
 
-/// What the audit's task returns: what is to be remembered of a polecat that is missing.
+/// The result of the audit's task: what to remember of a missing polecat.
 #[derive(Debug)]
 struct Checked(Option<FirstSeen>);
 
-/// A polecat found missing that may be mailed about, when it still is with the next snapshot.
+/// A missing polecat that may be mailed about, if the next snapshot still says so.
 #[derive(Debug, Clone)]
 struct FirstSeen {
     hook: String,
     at: Now,
 }
 
-/// The component.
+/// The audit of one polecat, a part of its role.
 #[derive(Debug)]
 pub struct Audit {
     under_way: bool,
     missing: Option<FirstSeen>,
     /// When the last snapshot was judged.
     last: Option<Now>,
-    /// When the machine was first seen to have woken from its last sleep: no agent made progress while it slept.
+    /// When the machine was first seen to be awake after its last sleep: no agent made progress while it slept.
     woke: Option<Timestamp>,
     turn: Arc<Semaphore>,
 }
 
 impl Audit {
-    /// An audit that has seen nothing yet.
+    /// An audit before its first snapshot.
     pub fn new(turn: Arc<Semaphore>) -> Self {
         Audit { under_way: false, missing: None, last: None, woke: None, turn }
     }
 
-    /// A snapshot was read.
+    /// Judges a snapshot of the rig's beads.
     pub fn snapshot_read(&mut self, agent: &mut Agent, snapshot: &AgentSnapshot) {
         let (deps, now) = (agent.deps.clone(), agent.deps.now());
         if self.last.replace(now).is_some_and(|last| rules::slept(last, now)) {
@@ -80,7 +80,7 @@ impl Audit {
         }
     }
 
-    /// A task of its own ended.
+    /// Handles the result of its task.
     pub fn handle(&mut self, _: &mut Agent, event: RoleEvent) {
         if let Some(Checked(missing)) = event.get() {
             self.under_way = false;
@@ -115,7 +115,7 @@ impl Audit {
         }
     }
 
-    /// It counts from now on, unless its rig is not to be looked after.
+    /// Starts to count, unless its rig is out of operation.
     fn first_seen_missing(&mut self, agent: &mut Agent, seen: FirstSeen) {
         if std::mem::replace(&mut self.under_way, true) {
             return;

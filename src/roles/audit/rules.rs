@@ -1,7 +1,7 @@
-//! Does a polecat's work stand still? The judgement of its beads and of what its owner knows. Pure.
+//! Does a polecat's work make no progress? The judgement of its beads and of what its owner knows. Pure.
 //!
-//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported, and does not end
-//! an earlier report.
+//! It nominates: before anything is reported, beads and session are read again. What is unknown is not reported, and
+//! does not close an earlier report.
 
 use std::time::Duration;
 
@@ -19,44 +19,44 @@ use crate::{
     town::bead::Bead,
 };
 
-/// No confirmation is delayed longer than this, unless something is unknown.
+/// The longest delay of a confirmation, unless something is unknown.
 const LONGEST_CONFIRMATION: Duration =
     Duration::from_secs(OPERATION_LIMIT.as_secs() + REMOVAL_LIMIT.as_secs());
 
-/// No start takes longer, also when it waits for its place behind a whole town's.
+/// The longest time of a start, also when it waits for a slot behind a whole town's.
 const LONGEST_START: Duration = Duration::from_secs(3600);
 
-/// What a polecat's owner knows of it.
+/// The state of a polecat according to its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Situation {
-    /// Not whether it lives.
+    /// Whether it lives is unknown.
     Unknown,
-    /// It lives, and could get on since then.
+    /// It lives, and could have worked since this time.
     Alive(Timestamp),
-    /// It is being handled: a start or a confirmation is under way, or waits for its time.
+    /// It is being handled: a start or a confirmation is in progress, or is due later.
     Busy,
-    /// It is to be left alone: stopped by hand or on request, or held in a crash loop that was reported.
+    /// It is to be left alone: stopped by hand or on request, or in a crash loop that was reported.
     Left,
     /// It does not live, and nothing is being done about it.
     Missing,
 }
 
-/// What its owner says.
+/// What its owner knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Owned<'a> {
-    /// Where it is in its life.
+    /// The state of its lifecycle.
     pub state: &'a State,
-    /// How long it has been there.
+    /// How long it has been in that state.
     pub lasts: Duration,
     /// The last probe was inconclusive.
     pub doubt: bool,
-    /// It waits for another attempt of a start that could not be made.
+    /// Whether it waits for another try after a failed start.
     pub start_failed: bool,
-    /// The mail that it is not restarted should have been sent, and could not be.
+    /// Whether the mail that it is not restarted is due and could not be sent.
     pub unreported: bool,
 }
 
-/// What its owner knows, in short.
+/// Derives the situation from what its owner knows.
 pub fn situation(owned: Owned<'_>) -> Situation {
     if owned.doubt {
         return Situation::Unknown;
@@ -80,9 +80,9 @@ pub fn situation(owned: Owned<'_>) -> Situation {
 /// What follows for one polecat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// Unknown. Everything stays as it is.
+    /// It is unknown. Everything stays as it is.
     Unknown,
-    /// Nothing to report, and nothing is over.
+    /// Nothing to report, and no report is over.
     Leave,
     /// There is no work on its hook any more: earlier reports about it are over.
     Over,
@@ -91,19 +91,19 @@ pub enum Finding {
         /// The bead on its hook.
         hook: String,
     },
-    /// It lives and does not get on with this work.
+    /// It lives but makes no progress with this work.
     Stalled {
         /// The bead on its hook.
         hook: String,
     },
-    /// It does not live, this work waits for it, and nothing is being done about it.
+    /// It does not live, has this work, and nothing is being done about it.
     Missing {
         /// The bead on its hook.
         hook: String,
     },
 }
 
-/// The times a judgement goes by.
+/// The times that a judgement depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// Now, by the wall clock.
@@ -116,7 +116,7 @@ pub struct Times {
     pub gupp_after: Duration,
 }
 
-/// Judges one polecat by its agent bead, the bead on its hook ([`Answer::NotAsked`] where that is not known) and what its
+/// Judges one polecat by its agent bead, the bead on its hook ([`Answer::NotAsked`] when not known) and what its
 /// owner knows.
 pub fn judge(
     agent: &Answer<AgentBead>,
@@ -127,7 +127,7 @@ pub fn judge(
     let hook = match assignment(agent, hooked, times.now, times.seen_alive, times.guard) {
         Assignment::Hooked { hook } => hook,
         Assignment::None(_) if is_over(agent, hooked) => return Finding::Over,
-        // It rests: it may go on with the same work later.
+        // It rests, and may continue with the same work later.
         Assignment::None(_) => return Finding::Leave,
         Assignment::Unknown(_) | Assignment::NotAsked | Assignment::Permanent => return Finding::Unknown,
     };
@@ -147,26 +147,26 @@ pub fn judge(
     }
 }
 
-/// How long a live agent has shown no progress: since its bead was last changed, or since it could begin when that is later:
-/// when its session was created, or the machine woke from a sleep. `None` when its bead does not say.
+/// How long a live agent has shown no progress: since the last change of its bead, or since it could begin, if that
+/// is later (its session was created, or the machine woke from a sleep). `None` when its bead has no time.
 pub fn idle(agent: &AgentBead, could_begin: Timestamp, now: Timestamp) -> Option<Duration> {
     agent.updated.map(|updated| age(updated.max(could_begin), now))
 }
 
-/// A wall clock that moves ahead of the monotonic one by more than this between two rounds: the machine slept.
+/// When the wall clock moves ahead of the monotonic one by more than this between two rounds, the machine slept.
 const SLEPT: Duration = Duration::from_secs(60);
 
-/// Whether the machine slept between these two moments.
+/// Whether the machine slept between these two times.
 pub fn slept(before: Now, now: Now) -> bool {
     age(before.wall, now.wall).saturating_sub(now.since(before)) > SLEPT
 }
 
-/// Zero for a time that lies ahead: a clock that differs.
+/// The age of a time; zero for one in the future, which comes from a clock that differs.
 fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
-/// Whether there is no work any more, rather than an agent that is to rest.
+/// Whether its work is gone, rather than the agent resting.
 fn is_over(agent: &Answer<AgentBead>, hooked: &Answer<Bead>) -> bool {
     let Answer::Found(agent) = agent else { return false };
     let done = match hooked {
@@ -177,8 +177,8 @@ fn is_over(agent: &Answer<AgentBead>, hooked: &Answer<Bead>) -> bool {
     agent.closed || agent.hook.is_none() || done
 }
 
-/// Whether one found missing at `first` and again now was given its time: two snapshots, about a heartbeat apart however
-/// often somebody asks for one.
+/// Whether a polecat that was missing at `first` and is missing now was given enough time: two snapshots, about a
+/// heartbeat apart however often somebody asks for one.
 pub fn was_given_its_time(first: Now, now: Now, interval: Duration) -> bool {
     now.since(first) >= interval / 2
 }

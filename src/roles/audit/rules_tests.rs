@@ -52,7 +52,7 @@ fn missing() -> Finding {
     Finding::Missing { hook: "gt-1".into() }
 }
 
-/// A session as old as one whose bead says nothing for an hour.
+/// The age of a session that is old enough for a bead without news for an hour.
 const OLD: i64 = 7200;
 
 #[test]
@@ -141,7 +141,7 @@ fn beads_by_situation() {
     let closed = Answer::Found(AgentBead { closed: true, ..old() });
     let other = Answer::Found(Bead { id: "gt-2".into(), status: "hooked".into(), ..Bead::default() });
     let error = || Answer::Unknown("bd".to_owned());
-    // Whether the beads say that it has work, that there is none any more, that it rests, or nothing.
+    // What the beads say: it has work, has none any more, rests, or nothing.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Says {
         Work,
@@ -197,7 +197,7 @@ fn beads_by_situation() {
 }
 
 #[test]
-fn one_that_is_being_spawned_is_left_to_whoever_does_it() {
+fn one_that_is_being_spawned_is_left_to_its_command() {
     let spawning = |updated| Answer::Found(AgentBead { state: Some("spawning".into()), ..found(updated) });
     for (name, updated, seen_alive, expected) in [
         ("just now", Some(ago(60)), None, Finding::Leave),

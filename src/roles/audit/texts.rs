@@ -1,12 +1,12 @@
-//! What people and agents read about work that stands still. The words are Gas Town's own (0.2.6 to 0.3,
-//! `internal/daemon/daemon.go`): scripts and agents look for them.
+//! What people and agents read about work without progress. The words are Gas Town's own (0.2.6 to 0.3,
+//! `internal/daemon/daemon.go`): scripts and agents search for them.
 
 use std::time::Duration;
 
 use crate::go_duration::{format, format_minutes};
 
-/// The log line about a live agent, by the id of its agent bead, whose bead says nothing new for `stuck`, where `limit` is
-/// allowed.
+/// The log line about a live agent, named by the id of its agent bead, whose bead has not changed for `stuck`, where
+/// `limit` is allowed.
 pub fn gupp_line(agent: &str, hook: &str, stuck: Duration, limit: Duration) -> String {
     let (stuck, limit) = (format_minutes(stuck), format(limit));
     format!(
@@ -19,7 +19,7 @@ pub fn gupp_subject(agent: &str, stuck: Duration) -> String {
     format!("GUPP_VIOLATION: {agent} stuck for {}", format_minutes(stuck))
 }
 
-/// Its body.
+/// The body of that mail.
 pub fn gupp_body(agent: &str, hook: &str, stuck: Duration) -> String {
     format!(
         "Agent {agent} has work on hook but isn't progressing.\n\nhook_bead: {hook}\nstuck_duration: {}\n\nAction \
@@ -28,7 +28,7 @@ pub fn gupp_body(agent: &str, hook: &str, stuck: Duration) -> String {
     )
 }
 
-/// The log line about a dead agent, by the id of its agent bead, that is not restarted.
+/// The log line about a dead agent, named by the id of its agent bead, that is not restarted.
 pub fn orphaned_line(agent: &str, hook: &str) -> String {
     format!("Orphaned work detected: agent {agent} session is dead but has hook_bead={hook}")
 }
@@ -38,7 +38,7 @@ pub fn orphaned_subject(agent: &str) -> String {
     format!("ORPHANED_WORK: {agent} has hooked work but is dead")
 }
 
-/// Its body.
+/// The body of that mail.
 pub fn orphaned_body(agent: &str, hook: &str) -> String {
     format!(
         "Agent {agent} is dead but has work on its hook.\n\nhook_bead: {hook}\n\nAction needed: Either restart the \

@@ -1,7 +1,7 @@
-//! Boot's role: a boot agent is started when a heartbeat says so, and in a degraded town its duty is done by rule.
+//! Boot's role: it starts a boot agent when a heartbeat says so; in a degraded town, rules do boot's work.
 //!
-//! Boot is meant to end by itself: it is not restarted, and its end is no death. The role must not touch the deacon: what boot
-//! cannot do, the deacon's own actor is asked for.
+//! Boot is meant to end by itself: it is not restarted, and its end is no death. The role must not touch the deacon:
+//! what boot cannot do, it asks of the deacon's own actor.
 
 use std::sync::Arc;
 
@@ -36,11 +36,11 @@ pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
     actor::child(deps, (Identity::Boot, ""), answers, || Box::<Boot>::default())
 }
 
-/// What boot's actor keeps beside its owner.
+/// The state of boot's role.
 #[derive(Debug, Default)]
 pub struct Boot {
     deacon_held: bool,
-    /// When it was last started by us.
+    /// When we last started boot.
     last_start: Option<Now>,
 }
 
@@ -51,7 +51,7 @@ struct Found {
 }
 
 impl Role for Boot {
-    /// It is started at heartbeats only; a scan may show that it ended.
+    /// Boot is started at heartbeats only; a scan may show that it ended.
     fn is_worth_a_probe(&self, occasion: Occasion<'_>, owner: &Owner) -> bool {
         match occasion {
             Occasion::Heartbeat(_) => true,
@@ -146,7 +146,7 @@ impl Boot {
         }
     }
 
-    /// What boot would have done, done by rule.
+    /// Does boot's work by rule.
     fn triage(&self, agent: &mut Agent, seen: &Observation, found: &Found) {
         if !agent.deps.settings().boot.enabled || self.not_wanted(seen).is_some() {
             return;
@@ -178,7 +178,7 @@ impl Boot {
     }
 }
 
-/// Boot's session, and for how long it has been there.
+/// Boot's session, and its age.
 fn session(seen: &Observation, now: Now) -> (Option<SessionKey>, BootSession) {
     match &seen.presence {
         Presence::Absent => (None, BootSession::Missing),
@@ -198,6 +198,6 @@ impl Content for BootStatus {
 async fn write_status(deps: &Deps, status: BootStatus) {
     let (path, key) = (deps.paths.boot_status(), "deacon-boot/status".to_owned());
     let write = Write { path, mode: 0o644, key, content: Arc::new(status) };
-    // That it cannot be written is reported there, and retried.
+    // `replace` reports a file that cannot be written, and retries.
     let _ = deps.writes.replace(deps, write).await;
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::town::settings::Boot as Settings;
 
-/// What a heartbeat found.
+/// The input of a heartbeat's decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// Why the deacon is not to be checked: paused, held, patrol disabled, gate closed. `None`: it is.
+    /// Why the deacon needs no check: paused, held, patrol disabled, gate closed. `None` when it needs one.
     pub not_wanted: Option<String>,
     /// The age of boot's session.
     pub session: BootSession,
@@ -27,19 +27,19 @@ pub enum BootSession {
     Missing,
     /// There is one of this age.
     Present(Duration),
-    /// It could not be found out.
+    /// It could not be found out, and why.
     Unknown(String),
 }
 
-/// What to do.
+/// Whether to spawn a boot agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Decision {
-    /// Nothing, and why.
+    /// Do nothing, and why.
     Leave(String),
-    /// Start one.
+    /// Start a boot agent.
     Spawn,
-    /// End the one that is too old, and start one.
+    /// End the boot agent, which is too old, and start another.
     Replace,
 }
 

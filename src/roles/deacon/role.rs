@@ -1,6 +1,7 @@
-//! The deacon's role: its progress ladder. A stale heartbeat file is answered with a nudge, a stuck one with a replacement.
+//! The deacon's role: its progress ladder. A stale heartbeat file is answered with a nudge, a stuck one with a
+//! replacement.
 //!
-//! It must not judge progress itself: that is [`rules`](crate::roles::deacon::rules).
+//! It must not judge progress itself: [`rules`](crate::roles::deacon::rules) does.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ use crate::{
     town::{deacon_file, identity::Identity, reading::Reading},
 };
 
-/// The problem of a heartbeat file that is ahead of the clock.
+/// The key of the problem of a heartbeat file that is ahead of the clock.
 const AHEAD: &str = "deacon/heartbeat_ahead";
 
 /// The deacon's actor as a child.
@@ -36,16 +37,16 @@ pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
     actor::child(deps, (Identity::Deacon, ""), answers, || Box::<Deacon>::default())
 }
 
-/// What the deacon's actor keeps beside its owner.
+/// The state of the deacon's role.
 #[derive(Debug, Default)]
 pub struct Deacon {
     progress: Progress,
-    /// Whether the root knows it as held.
+    /// Whether the deacon was last reported as held to the root.
     held: bool,
 }
 
 impl Role for Deacon {
-    /// A new one has not found out yet whether it is held.
+    /// A new actor does not know yet whether the deacon is held.
     fn begin(&mut self, agent: &mut Agent) {
         agent.report(Report::DeaconHeld(self.held));
     }
@@ -154,7 +155,7 @@ fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
     });
 }
 
-/// Missing or unreadable is unknown; what is wrong with it is reported once.
+/// A missing or unreadable file is unknown; an error in it is reported once.
 pub async fn read_heartbeat(deps: &Deps) -> HeartbeatFile {
     let path = deps.paths.deacon_heartbeat();
     let key = "deacon/heartbeat";

@@ -1,8 +1,9 @@
 //! The deacon's progress ladder: what an old heartbeat file means, and when to check it again.
 //!
-//! The deacon writes `deacon/heartbeat.json` while it patrols. Fresh is fine, a stale file causes a nudge, a stuck one a restart
-//! in one step. An old file means nothing shortly after a start, a pause or a sleep of the machine: then the grace runs. Gas
-//! Town's own daemon has no grace: it starts the deacon and kills it in the same tick. Nothing here may act; it only judges.
+//! The deacon writes `deacon/heartbeat.json` while it patrols. Fresh is fine, a stale file causes a nudge, a stuck
+//! one a restart in one step. An old file means nothing during the grace after a start, a pause or a sleep of the
+//! machine. Gas Town's own daemon has no grace: it starts the deacon and kills it in the same tick. Nothing here may
+//! act; it only judges.
 
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{agent::confirmation::SessionKey, clock::Now, town::settings::Deacon as Settings};
 
-/// A jump of the wall clock against the monotonic one from which on the machine is taken to have slept.
+/// When the wall clock moves ahead of the monotonic one by more than this, the machine slept.
 const SLEPT: SignedDuration = SignedDuration::from_secs(60);
 
 /// What `deacon/heartbeat.json` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeartbeatFile {
-    /// Its timestamp.
+    /// It has this timestamp.
     At(Timestamp),
     /// Missing or unreadable: unknown, whatever was there before.
     Unknown,
@@ -28,7 +29,7 @@ pub enum HeartbeatFile {
 pub enum Verdict {
     /// Nothing is wrong, or nothing is known.
     Leave,
-    /// Its timestamp lies ahead: counts as fresh, worth reporting.
+    /// Its timestamp is in the future: counts as fresh, and is reported.
     FromTheFuture(Timestamp),
     /// Stale: nudge it.
     Nudge {
@@ -45,12 +46,12 @@ pub enum Verdict {
 /// What is remembered between two observations.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Progress {
-    /// An old heartbeat says nothing before this (monotonic).
+    /// An old heartbeat is ignored before this time (monotonic).
     grace_until: Option<Duration>,
     session: Option<SessionKey>,
     was_paused: bool,
     last_probe: Option<Now>,
-    /// The heartbeat that was nudged about, and when that was last (monotonic).
+    /// The heartbeat that the last nudge was about, and the time of that nudge (monotonic).
     nudged: Option<(Timestamp, Duration)>,
 }
 
@@ -59,9 +60,9 @@ pub struct Progress {
 pub struct Observed {
     /// The session it is alive in; `None` when it is not alive, or that is unknown.
     pub alive_in: Option<SessionKey>,
-    /// Whether it is paused (or otherwise not to be touched).
+    /// Whether it is paused or must not be touched for another reason.
     pub paused: bool,
-    /// The file.
+    /// The heartbeat file.
     pub file: HeartbeatFile,
 }
 
@@ -95,7 +96,7 @@ impl Progress {
         Verdict::Nudge { age }
     }
 
-    /// When the next observation can matter; `None` when only a change can make it matter.
+    /// When the next observation can make a difference; `None` when only a change can.
     pub fn next_probe(&self, observed: &Observed, now: Now, settings: &Settings) -> Option<Duration> {
         let (Some(_), false, HeartbeatFile::At(beat)) = (&observed.alive_in, observed.paused, &observed.file)
         else {
@@ -104,7 +105,7 @@ impl Progress {
         let age = now.age_of(*beat);
         let until_age = |limit: Duration| limit.saturating_sub(age);
         let grace = self.grace_until.map_or(Duration::ZERO, |until| until.saturating_sub(now.mono));
-        // What an old heartbeat was not answered with because of the grace falls due when that is over.
+        // Action that the grace delays falls due when the grace is over.
         let again = if grace.is_zero() { settings.nudge_every } else { grace };
         let step = if age < settings.stale_after {
             until_age(settings.stale_after)
@@ -115,12 +116,12 @@ impl Progress {
         } else {
             again // stuck, but may not be replaced yet
         };
-        // A future timestamp makes `age` zero, which waits `stale_after`: good enough. One second more than due, so
-        // that the look never comes just before.
+        // A future timestamp makes `age` zero, which waits `stale_after`: good enough. One second is added, so that
+        // the probe never comes just before.
         Some(step.max(grace) + Duration::from_secs(1))
     }
 
-    /// We started it ourselves: an old heartbeat is the old deacon's.
+    /// The supervisor started the deacon: an old heartbeat is the previous deacon's.
     pub fn started(&mut self, now: Now, settings: &Settings) {
         self.extend_grace(now, settings);
     }
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_look_is_when_something_falls_due() {
+    fn the_next_probe_is_when_something_falls_due() {
         let settings = Settings::default();
         let minutes = |n: u64| Duration::from_secs(n * 60 + 1);
         for (name, age, expected) in [

@@ -63,7 +63,7 @@ enum Step {
     Window(&'static str),
     /// The server may be ending.
     Ending,
-    /// It goes on.
+    /// It continues.
     Lasts,
     /// The server ends.
     Server,
@@ -107,7 +107,7 @@ impl Step {
     }
 }
 
-/// Steps happen at 10, 20, 30… ms; told are the times at which a death was, with its exit status.
+/// Steps happen at 10, 20, 30… ms; the result is the time of each reported death, with its exit status.
 #[test]
 fn one_death_a_life_grid() {
     use Step::*;
@@ -228,7 +228,7 @@ fn what_no_sweep_has_shown_yet_ends_with_its_server() {
     let seen =
         [session("gt-seen", "$1", &[(1, "@1", None)]), session("gt-dead", "$2", &[(2, "@2", Some(0))])];
     assert_eq!(table.scanned(&scan(0, &seen), at(1)), []);
-    // Listed and never scanned: of one the end was reported.
+    // Listed and never scanned: the end of one was reported.
     let new = |name, id, pid| session(name, id, &[(pid, "@9", None)]);
     let listed = [new("gt-told", "$3", 3), new("gt-new", "$4", 4), new("gt-a-new", "$5", 5)];
     assert_eq!(table.heard(&list(&listed), at(4)), []);
@@ -247,7 +247,7 @@ fn what_no_sweep_has_shown_yet_ends_with_its_server() {
             ("gt-seen", "$1", &[1], true, at(9))
         ]
     );
-    // What else reports that end is no news, nor is a scan that was under way.
+    // Other reports of that end are not new, nor is a scan that was in progress.
     assert_eq!(table.heard(&Fact::ServerExited, at(10)), []);
     assert_eq!(table.scanned(&scan(8, &listed), at(11)), []);
     assert_eq!(table.scanned(&scan(12, &[]), at(13)), []);

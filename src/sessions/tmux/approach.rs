@@ -1,13 +1,13 @@
 //! The approach: finds out, once at a time, how the server can be reached, and connects the one control client.
 //!
-//! tmux up to 3.5a ends by a null pointer, with every agent in it, when something happens that it tells control clients —
-//! another one leaves, a session comes or goes — while one is still identifying itself. So control clients of ours never
-//! overlap, and one is connected only when the server has just answered a plain client without delay, when our previous
-//! one has left, and those of others are not about to; and nothing else of ours is done meanwhile. A server that does not
-//! answer gets no client but one plain one, which is waited for: everything that queues up before it runs at the moment it
-//! wakes. A server of another version than the installed tmux (tmux was updated under it) gets plain clients only: since 3.8
-//! control clients do not understand older servers and stay silent. Callers only wait for the outcome, so that giving up a
-//! request cuts nothing short.
+//! tmux up to 3.5a crashes by a null pointer, with every agent in it, when something happens that it notifies control
+//! clients of (another one leaves, a session is created or ends) while one is still identifying itself. So control
+//! clients of ours never overlap, and one is connected only when the server has just answered a plain client without
+//! delay, when our previous one has left, and when those of others are not about to leave. Nothing else of ours runs
+//! meanwhile. A server that does not answer gets only one plain client, which is awaited: everything that queues up
+//! runs at once when the server wakes. A server of another version than the installed tmux (tmux was updated under
+//! it) gets plain clients only: since 3.8 control clients do not understand older servers and stay silent. Callers
+//! only wait for the result, so that a dropped request interrupts nothing.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
@@ -33,30 +33,30 @@ use super::{
 };
 use crate::terminal;
 
-/// The first wait after a control client failed.
+/// The first delay after a control client failed.
 const RETRY: Duration = Duration::from_millis(100);
 /// The longest time without an attempt to connect while control clients keep failing, or the server is slow.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// Limit of one probe by a plain client; after it the client is replaced, as it may be what hangs.
+/// The time limit of one probe by a plain client; after it the client is replaced, as the client may be what hangs.
 const PROBE: Duration = Duration::from_secs(60);
 /// An answer that takes longer than this counts as slow.
 const QUICK: Duration = Duration::from_secs(1);
-/// Slow answers in a row after which the server is left alone for a while.
+/// The number of slow answers in a row after which the server is left alone for a while.
 const SLOW: u32 = 3;
 /// Pause between two checks of other control clients.
 const BETWEEN: Duration = Duration::from_millis(20);
 /// A control client that is still silent this long after the server answered a plain one is broken.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How requests can be sent.
+/// The ways to send requests.
 #[derive(Debug, Clone, Default)]
 pub enum Way {
-    /// Not known.
+    /// Not known yet.
     #[default]
     Unknown,
     /// Over this connection.
     Control(Arc<Connection>),
-    /// By a subprocess each, until that moment if there is one.
+    /// By one subprocess each; until this time, if there is one.
     Plain(Option<Instant>),
     /// Not at all: no server runs.
     NoServer,
@@ -65,7 +65,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// Whether it can be used as it is.
+    /// Whether it can be used without another attempt.
     pub fn is_open(&self) -> bool {
         match self {
             Way::Control(connection) => connection.answers(),
@@ -75,7 +75,7 @@ impl Way {
     }
 }
 
-/// What one approach after the other remembers.
+/// The state that attempts share.
 #[derive(Debug)]
 pub struct Approach {
     config: TmuxConfig,
@@ -100,7 +100,7 @@ struct Backoff {
 type Probed = Result<BTreeSet<u32>, Trouble>;
 
 impl Approach {
-    /// To the server of this configuration.
+    /// An approach to the server of this configuration.
     pub fn new(config: TmuxConfig, notifier: Notifier, servers: Arc<Servers>) -> Self {
         Approach {
             config,
@@ -114,7 +114,7 @@ impl Approach {
         }
     }
 
-    /// No client is started any more.
+    /// Starts no more clients from now on.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
@@ -124,7 +124,7 @@ impl Approach {
         *self.closed.borrow()
     }
 
-    /// Finds the way from what it was before. Takes as long as the server does.
+    /// Finds the way to send requests, given the previous one. Takes as long as the server does.
     pub async fn find(&self, before: Way) -> Way {
         let able = match self.ability().await {
             Ok(able) => able == Ability::Control && self.config.control,
@@ -150,8 +150,8 @@ impl Approach {
         }
     }
 
-    /// Whether the server is of the version that is installed now; a difference is logged once. `None`: it answered too slowly
-    /// to be connected to now.
+    /// Whether the server has the version that is installed now; a difference is logged once. `None` when it answered
+    /// too slowly for a connection now.
     async fn understood(&self) -> Result<Option<bool>, Trouble> {
         let limit = self.config.command_limit;
         let said = self.plain(&[Request::of(["-V"])], limit).await?;
@@ -176,7 +176,7 @@ impl Approach {
         Ok(Some(differ.is_none()))
     }
 
-    /// Carries out requests by a subprocess, in turn with all others.
+    /// Runs requests by a subprocess, in turn with all others.
     pub async fn by_subprocess(&self, requests: &[Request]) -> Result<String, Trouble> {
         let limit = self.config.command_limit;
         let run = async {
@@ -186,7 +186,7 @@ impl Approach {
         timeout(limit, run).await.unwrap_or(Err(Trouble::TimedOut))
     }
 
-    /// What the installed tmux can do.
+    /// The abilities of the installed tmux.
     pub async fn ability(&self) -> Result<Ability, Trouble> {
         let mut known = self.ability.lock().await;
         if let Some(known) = *known {
@@ -226,12 +226,12 @@ impl Approach {
         }
     }
 
-    /// Whether a control client may be connected now, and if not, what else there is.
+    /// Whether a control client may be connected now, and if not, the alternative.
     async fn ready(&self, able: bool) -> Ready {
         let mut settling = Settling::new(Instant::now());
         let mut slow = 0;
         loop {
-            // Before the server is asked: by its answer, it has noticed the end of those that are not there any more.
+            // Before the server is asked: by its answer, it has noticed the end of clients that have gone.
             let running = if able { self.running().await } else { Some(BTreeSet::new()) };
             let Some(running) = running else { return Ready::Not(self.later()) };
             let asked = Instant::now();
@@ -261,8 +261,8 @@ impl Approach {
         }
     }
 
-    /// The processes of control clients like ours of this server, also those that are not attached yet, or not any more;
-    /// `None` when that could not be found out.
+    /// The processes of control clients like ours of this server, including those that are not attached yet, or not
+    /// any more; `None` when unknown.
     async fn running(&self) -> Option<BTreeSet<u32>> {
         let command = tmux(&self.config.program, &self.config.socket);
         let words = command.as_std().get_args().map(|word| word.to_string_lossy().into_owned());
@@ -272,7 +272,7 @@ impl Approach {
         timeout(self.config.command_limit, running).await.ok()?.ok()
     }
 
-    /// Asks the server as a plain client.
+    /// Sends a query as a plain client.
     async fn probe(&self) -> Probed {
         let requests = [Request::of(["list-clients", "-F", "#{client_control_mode}:#{client_pid}"])];
         let mut closed = self.closed.subscribe();
@@ -333,7 +333,7 @@ impl Approach {
         Ok(())
     }
 
-    /// Waits for a control client, for as long as the server answers nobody else either.
+    /// Waits for a control client, as long as the server does not answer other clients either.
     async fn unless_broken<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
         let answers_others = async {
             sleep(self.config.command_limit).await;
@@ -347,7 +347,7 @@ impl Approach {
         }
     }
 
-    /// Subprocesses for a while, twice as long each time.
+    /// Uses subprocesses for a time that doubles with each failure.
     fn later(&self) -> Way {
         let mut backoff = self.backoff.lock();
         let wait = RETRY.saturating_mul(2_u32.saturating_pow(backoff.failures)).min(MAX_BACKOFF);

@@ -1,8 +1,8 @@
 //! The control connection: one `tmux -C` client, a child with pipes, that carries all commands.
 //!
-//! Commands are answered in the order they were sent, possibly late. A connection ends for good when the client exits, when the
-//! server dies, or when it is dismissed or dropped; all pending callers are notified. It must not reconnect by itself, nor be
-//! closed because an answer is late: a server that was stopped continues where it was.
+//! Commands are answered in the order they were sent, possibly late. A connection ends for good when the client exits,
+//! when the server dies, or when the connection is dismissed or dropped; all waiting callers are notified. It must not
+//! reconnect by itself, nor be closed because an answer is late: a server that was stopped continues where it was.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -28,19 +28,19 @@ use crate::{
     sessions::Fact,
 };
 
-/// How much of standard error is kept.
+/// The most bytes of standard error that are stored.
 const MAX_STDERR: u64 = 4 << 10;
-/// How long to wait for the last words of a client that has left.
+/// How long to wait for the last output of a client that has exited.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// The program installed as tmux may ignore SIGTERM: after this time it is killed.
+/// The program installed as tmux may ignore SIGTERM: it is killed after this time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a command got no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lost {
-    /// The connection is gone; in tmux's words, where it said any.
+    /// The connection is gone; the text is tmux's, if there is one.
     Gone(String),
-    /// No answer came in time. It may still come.
+    /// No answer came in time. The answer may still come.
     TimedOut,
 }
 
@@ -55,17 +55,17 @@ impl std::fmt::Debug for Outgoing {
     }
 }
 
-/// Who waits for the answer to a line.
+/// A caller that waits for the answer to a line.
 struct Awaited {
     answer: oneshot::Sender<Answer>,
     /// The answers so far, when the line has more than one command,
     so_far: String,
-    /// and how many answers are to come.
+    /// and the number of answers still to come.
     left: usize,
 }
 
 impl Awaited {
-    /// Takes an answer in; the whole of it when it is the last.
+    /// Takes an answer; returns the whole when it is the last one.
     fn take(&mut self, mut answer: Answer) -> Option<Answer> {
         self.left = if answer.text.is_ok() { self.left.saturating_sub(1) } else { 0 };
         if let Ok(text) = &mut answer.text {
@@ -79,10 +79,10 @@ impl Awaited {
     }
 }
 
-/// Those who wait for answers, in order; `None` once no more answers come.
+/// The callers that wait for answers, in order; `None` once no more answers come.
 type Waiting = Arc<Mutex<Option<VecDeque<Awaited>>>>;
 
-/// How far a connection is.
+/// The stage of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     /// The client identifies itself, and attaches.
@@ -91,7 +91,7 @@ enum Stage {
     Open,
     /// Nothing is answered any more, for this reason; the client may still run.
     Ended(String),
-    /// As before, and the client's process has ended and was waited for.
+    /// Like `Ended`, and the client's process has ended and was reaped.
     Left(String),
 }
 
@@ -109,16 +109,16 @@ impl Stage {
 pub struct Connection {
     outgoing: mpsc::UnboundedSender<Outgoing>,
     stage: watch::Receiver<Stage>,
-    /// An answer did not come in time, and none has come since.
+    /// Whether an answer did not come in time, and none has come since.
     silent: watch::Sender<bool>,
     dismissed: Arc<Notify>,
     _tasks: JoinSet<()>,
 }
 
 impl Connection {
-    /// Starts the client, which attaches to our own session, creating it when it is not there; [`Connection::opened`] tells
-    /// when it has. `tmux` is the command line up to the socket. No server is started for it. The notifier reports what
-    /// the server notices, and that the connection ended: which is a change, not the end of the server.
+    /// Starts the client, which attaches to our own session, creating it when it does not exist; [`Connection::opened`]
+    /// waits for that. `tmux` is the command line up to the socket. No server is started for it. The notifier gets the
+    /// server's notices, and the end of the connection, which is a change and not the end of the server.
     pub fn open(mut tmux: Command, notifier: Notifier) -> Result<Connection, Lost> {
         tmux.arg("-N").args(CONTROL);
         // Never KILL: see [`Client`].
@@ -153,7 +153,7 @@ impl Connection {
                     () = writing => String::new(),
                 }
             };
-            // Whoever waits learns it by the drop of their sender.
+            // The drop of their senders notifies the waiting callers.
             waiting.lock().take();
             at.send_replace(Stage::Ended(reason.clone()));
             listener.notifier.changed();
@@ -174,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// Whether it has ended.
+    /// Whether the connection has ended.
     pub fn is_gone(&self) -> bool {
         self.stage.borrow().end().is_some()
     }
@@ -184,7 +184,7 @@ impl Connection {
         !self.is_gone() && !*self.silent.borrow()
     }
 
-    /// Waits until it answers again after an answer did not come in time; false when it ended instead.
+    /// Waits until it answers again after an answer was late; false when it ended instead.
     pub async fn answers_again(&self) -> bool {
         let (mut silent, mut stage) = (self.silent.subscribe(), self.stage.clone());
         tokio::select! {
@@ -194,15 +194,15 @@ impl Connection {
         }
     }
 
-    /// Has the client leave, if it has not, and waits until its process has ended.
+    /// Makes the client exit, if it has not, and waits until its process has ended.
     pub async fn dismiss(&self) {
         self.dismissed.notify_one();
         let mut stage = self.stage.clone();
         let _ = stage.wait_for(|stage| matches!(stage, Stage::Left(_))).await;
     }
 
-    /// Gives commands, one line each, and waits for all answers, in order. Commands after a refused one are carried out
-    /// all the same.
+    /// Sends commands, one line each, and waits for all answers, in order. Commands after a refused one are run all
+    /// the same.
     pub async fn ask(&self, requests: &[Request], limit: Duration) -> Result<Vec<Answer>, Lost> {
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
@@ -242,7 +242,7 @@ async fn write(mut stdin: ChildStdin, mut queue: mpsc::UnboundedReceiver<Outgoin
     }
 }
 
-/// Hears what the server says.
+/// Reads what the server sends.
 struct Listener {
     waiting: Waiting,
     at: watch::Sender<Stage>,
@@ -251,7 +251,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Reads until the connection ends and returns why it did.
+    /// Reads until the connection ends and returns the reason.
     async fn listen(&self, mut stdout: impl AsyncRead + Unpin, stderr: impl AsyncRead + Unpin) -> String {
         let mut parser = Parser::new();
         let mut chunk = vec![0; 16 << 10];
@@ -267,7 +267,7 @@ impl Listener {
                         }
                         break 'reading;
                     }
-                    // What refuses to attach us ends by itself.
+                    // A server that refuses to attach us ends the connection by itself.
                     Event::Answer(answer) => farewell.extend(self.deliver(answer)),
                 }
             }
@@ -278,8 +278,8 @@ impl Listener {
         if words.is_empty() { farewell } else { words }
     }
 
-    /// The first block answers our attaching, and its refusal is returned; after that, only what answers a command of ours
-    /// counts.
+    /// Delivers an answer. The first block answers the attaching, and its refusal is returned; after that, only
+    /// answers to commands of ours count.
     fn deliver(&self, answer: Answer) -> Option<String> {
         if *self.at.borrow() == Stage::Opening {
             return match answer.text {
@@ -297,7 +297,7 @@ impl Listener {
                 && let Some(answer) = waiting.front_mut().and_then(|awaited| awaited.take(answer))
                 && let Some(awaited) = waiting.pop_front()
             {
-                // Whoever asked may have given up.
+                // The caller may have given up.
                 let _ = awaited.answer.send(answer);
             }
         }
@@ -307,13 +307,13 @@ impl Listener {
 
 /// The client's processes: what is installed as tmux may be a script that starts the real one.
 ///
-/// They are told to end (TERM), and killed only when they have not left long after that: a client of tmux up to 3.5a that is
-/// cut off in the middle of that takes the server along. Told so, it says the rest first. Nor must the next one come
-/// before this one has left.
+/// They get TERM, and are killed only when they are still there much later: a client of tmux up to 3.5a that is
+/// killed while it exits crashes the server. After TERM it sends the rest first. The next client must not start
+/// before this one has exited.
 struct Client(Group);
 
 impl Client {
-    /// Has it leave, and waits for its end.
+    /// Makes it exit, and waits for its end.
     async fn leaves(mut self, mut child: Child) {
         self.0.terminate();
         if timeout(PATIENCE, child.wait()).await.is_err() {

@@ -1,9 +1,9 @@
 //! The exit watcher: the notifier reports the exit of a pane's process, or of the server, as soon as the kernel does.
 //!
-//! The kernel reports the exit of a process within a few milliseconds (pidfd). That is sooner than tmux, and covers cases that
-//! tmux does not report: a pane that is kept after its process exited, one of several panes, a session killed by a hook. tmux's
-//! notifications cover what the kernel does not report: a session that ended while its process continues. Without pidfd, there
-//! are only notifications and scans. It must not judge what an end means.
+//! The kernel reports the exit of a process within a few milliseconds (pidfd). That is sooner than tmux, and covers
+//! cases that tmux does not report: a pane that is kept after its process exited, one of several panes, a session
+//! killed by a hook. tmux's notifications cover what the kernel does not report: a session that ended while its
+//! process continues. Without pidfd, there are only notifications and scans. It must not judge an end.
 #![allow(clippy::disallowed_methods, reason = "its test ends a real process")]
 
 use std::{
@@ -17,38 +17,38 @@ use tokio::task::JoinSet;
 use super::{kernel, list::Listed, notifier::Notifier};
 use crate::{processes::pidfd::PidFd, sessions::Fact};
 
-/// Descriptors that are left for everything else: commands and their pipes, files, the connection.
+/// The descriptors reserved for everything else: commands and their pipes, files, the connection.
 const RESERVED: u64 = 256;
 
-/// What is watched at least, however few descriptors this process may have.
+/// The least number of watched processes, however few descriptors this process may have.
 const LEAST: u64 = 64;
 
-/// A server that is not to be reached any more has ended, or ends within this time, or has lost its socket.
+/// A server that cannot be reached any more has ended, ends within this time, or has lost its socket.
 const EXIT_GRACE: Duration = Duration::from_millis(50);
 
-/// How long a server may take from the end of our own session to its own; with 40 sessions it was a tenth of a second.
-/// A server that continues shows it by its next list.
+/// How long a server may take from the end of our own session to its own; with 40 sessions it took 0.1 s. A server
+/// that continues shows that in its next list.
 const SERVER_EXIT_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is watched, by its id. Dropping a task ends the watch.
+/// The watched processes, by id. Dropping a task ends its watch.
 #[derive(Debug, Default)]
 struct Watched {
     by_pid: BTreeMap<u32, JoinSet<()>>,
     full: bool,
 }
 
-/// The watch over a set of processes.
+/// Watches a set of processes for their exits.
 #[derive(Debug)]
 pub struct ExitWatcher {
     watched: Mutex<Watched>,
     notifier: Notifier,
-    /// The most processes that are watched, as each costs a descriptor: what the soft limit (`ulimit -n`) leaves. The end
-    /// of one beyond is reported by tmux's notifications, or seen by the next scan.
+    /// The most processes that are watched, as each needs a descriptor: what the soft limit (`ulimit -n`) leaves. For
+    /// one beyond, tmux's notifications or the next scan report the end.
     most: usize,
 }
 
 impl ExitWatcher {
-    /// A watch over nothing yet.
+    /// A watcher of no process yet.
     pub fn new(notifier: Notifier) -> Self {
         let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let most = soft.unwrap_or(u64::MAX).saturating_sub(RESERVED).max(LEAST);
@@ -56,8 +56,9 @@ impl ExitWatcher {
         ExitWatcher { watched: Mutex::default(), notifier, most }
     }
 
-    /// Watches what is in this list of some sessions too; of `all` sessions, exactly that from now on. A process whose end was
-    /// reported is not watched again while it is still listed. The server is still watched when the list does not name one.
+    /// Adds the processes in this list of some sessions; a list of `all` sessions replaces the set. A process whose
+    /// exit was reported is not watched again while it is still listed. The server stays watched when the list does
+    /// not name one.
     pub fn watch(&self, listed: &Listed, all: bool) {
         self.notifier.listed(listed, all);
         let mut watched = self.watched.lock();
@@ -72,8 +73,8 @@ impl ExitWatcher {
         }
     }
 
-    /// To be called when no server is to be reached: if there was one, waits a moment for its end to be reported, so that the
-    /// end of everything is not taken for as many ends.
+    /// To be called when no server can be reached: if there was one, waits a short time for its end to be reported,
+    /// so that its sessions do not count as separate ends.
     pub async fn server_exit(&self) {
         let Some(pid) = self.notifier.server() else { return };
         if !self.watched.lock().by_pid.contains_key(&pid) {

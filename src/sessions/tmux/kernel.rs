@@ -1,16 +1,16 @@
-//! What the kernel knows about processes: the exit status of one that has exited and was not reaped yet, and which processes run
-//! with given arguments. Linux only; elsewhere nothing.
+//! What the kernel knows about processes: the exit status of one that has exited and was not reaped yet, and which
+//! processes run with given arguments. Linux only; elsewhere there are no answers.
 //!
-//! The parent may reap it at any moment, so there is not always an answer; no answer means nothing. Where `/proc` may not be read
-//! for the process (it changed its user), the kernel shows 0 as its exit status.
+//! The parent may reap it at any time, so there is not always an answer, and a missing answer proves nothing. Where
+//! `/proc` may not be read for the process (it changed its user), the kernel shows 0 as its exit status.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter; its test ends real processes")]
 
 use std::collections::BTreeSet;
 
 use crate::processes::pidfd::PidFd;
 
-/// Set by the kernel (Linux, `PF_EXITING`) as soon as a process begins to end: before its terminals are closed, and long
-/// before it is a zombie.
+/// Set by the kernel (Linux, `PF_EXITING`) as soon as a process begins to exit: before its terminals are closed, and
+/// long before it is a zombie.
 #[cfg(target_os = "linux")]
 const EXITING: u32 = 0x4;
 
@@ -18,12 +18,13 @@ const EXITING: u32 = 0x4;
 #[cfg(target_os = "linux")]
 pub fn exit_status(pid: u32, hold: &PidFd) -> Option<i32> {
     let stat = stat(pid)?;
-    // Nothing is signalled, as it has ended; but that it could be means that its number was not given away since.
+    // The signal has no effect, as the process has ended; but success shows that its id was not reused.
     let still_its = || hold.signal(rustix::process::Signal::CONT);
     (stat.state == 'Z' && still_its()).then(|| stat.exit_code.map(of_wait_status)).flatten()
 }
 
-/// How a child of this process ended that it has not waited for yet, as a shell tells it: until then its number is its own.
+/// The exit status, as a shell shows it, of a child of this process that its parent has not reaped yet: until then
+/// its id is not reused.
 #[cfg(target_os = "linux")]
 pub fn status_of_child(pid: u32, parent: u32) -> Option<i32> {
     let stat = stat(pid)?;
@@ -31,7 +32,7 @@ pub fn status_of_child(pid: u32, parent: u32) -> Option<i32> {
     is_its.then(|| stat.exit_code.map(of_wait_status)).flatten()
 }
 
-/// Whether this process is ending or has ended. Where `/proc` cannot be read, nothing is said to be.
+/// Whether this process is exiting or has exited. False when `/proc` cannot be read.
 #[cfg(target_os = "linux")]
 pub fn is_ending(pid: u32) -> bool {
     match stat(pid) {
@@ -40,7 +41,7 @@ pub fn is_ending(pid: u32) -> bool {
     }
 }
 
-/// Whether this process is a tmux server that is not ending; false when unknown.
+/// Whether this process is a tmux server that is not exiting; false when unknown.
 #[cfg(target_os = "linux")]
 pub fn is_tmux_server(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| {
@@ -48,7 +49,7 @@ pub fn is_tmux_server(pid: u32) -> bool {
     })
 }
 
-/// Not known here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn is_tmux_server(_pid: u32) -> bool {
     false
@@ -60,7 +61,7 @@ fn stat(pid: u32) -> Option<procfs::process::Stat> {
     procfs::process::Stat::from_file(format!("/proc/{pid}/stat")).ok()
 }
 
-/// What a shell makes of a wait status: the exit code, or 128 and the number of the signal.
+/// Converts a wait status as a shell does: the exit code, or 128 plus the number of the signal.
 #[cfg(target_os = "linux")]
 fn of_wait_status(status: i32) -> i32 {
     match status & 0x7f {
@@ -76,29 +77,29 @@ pub fn running(words: &[String]) -> BTreeSet<u32> {
         let line = process.cmdline().ok().filter(|line| line.ends_with(words))?;
         (line.len() > words.len()).then(|| u32::try_from(process.pid()).ok()).flatten()
     };
-    // One that ends while it is looked at has ended.
+    // A process that ends while it is read has ended.
     procfs::process::all_processes().into_iter().flatten().filter_map(|process| ours(process.ok()?)).collect()
 }
 
-/// Not known here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn running(_words: &[String]) -> BTreeSet<u32> {
     BTreeSet::new()
 }
 
-/// Not known here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn exit_status(_pid: u32, _hold: &PidFd) -> Option<i32> {
     None
 }
 
-/// Not known here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn status_of_child(_pid: u32, _parent: u32) -> Option<i32> {
     None
 }
 
-/// Not known here.
+/// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn is_ending(_pid: u32) -> bool {
     false
@@ -109,9 +110,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_that_was_not_reaped_tells_how_it_ended() {
+    async fn a_process_that_was_not_reaped_shows_how_it_ended() {
         for (script, told) in [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143)] {
-            // It waits until it is held.
+            // It waits until it is watched.
             let mut command = std::process::Command::new("sh");
             let command = command.args(["-c", &format!("read line; {script}")]);
             let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("sh");

@@ -1,11 +1,12 @@
-//! Keys: what a key is bound to, as `list-keys` tells it; how ours is put around that, and taken away again. Pure.
+//! Keys: what a key is bound to according to `list-keys`, and how our binding is put around that and removed again.
+//! Pure.
 //!
-//! A binding is global to a server that may be the user's own. So ours is an `if-shell -F` that names the sessions it is
-//! for, and what the key did before is its else branch: the binding itself keeps the user's. Whoever comes after us, also
-//! after a KILL, finds it there and does not take ours for the user's.
+//! A binding is global to a server that may be the user's own. So ours is an `if-shell -F` that names the sessions it
+//! is for, with the previous binding as its else branch: our binding itself stores the user's. A later supervisor,
+//! also after a KILL, finds it there and does not mistake ours for the user's.
 //!
-//! Versions differ in how they print: how wide columns are, whether commands are text or stand in braces. So a line is
-//! read word by word in tmux's language, and nothing is expected at a column.
+//! Versions differ in how they print: the width of columns, and whether commands are text or in braces. So a line is
+//! parsed word by word in tmux's language, and nothing is expected at a column.
 
 use super::request::Request;
 use crate::sessions::{KeyBinding, OUR_SESSIONS};
@@ -13,27 +14,27 @@ use crate::sessions::{KeyBinding, OUR_SESSIONS};
 /// What a key does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bound {
-    /// It can be pressed again without the prefix (`-r`).
+    /// Whether it can be pressed again without the prefix (`-r`).
     repeat: bool,
     /// The command, in tmux's language; empty when the key does nothing.
     command: String,
-    /// That is its else branch: the binding is a supervisor's.
+    /// Whether `command` is an else branch: the binding is a supervisor's.
     ours: bool,
 }
 
-/// What this key does by what `list-keys` printed; nothing when it is not listed.
+/// What this key does according to the output of `list-keys`; nothing when it is not listed.
 pub fn bound(listed: &str, table: &str, key: &str) -> Bound {
     listed.lines().find_map(|line| binding(line, table, key)).unwrap_or_default()
 }
 
-/// Binds a key that acts in some sessions and does in all others what it did before.
+/// Binds a key to an action in some sessions; in all others it does what it did before.
 pub fn bind(binding: &KeyBinding, before: &Bound) -> Request {
     let KeyBinding { table, key, only_if, then } = binding;
     let ours = ["if-shell", "-F", only_if, then, &before.command];
     Request::of(head(table, key, before).into_iter().chain(ours))
 }
 
-/// Has this key do what it did before us; `None` when it is not ours any more.
+/// Restores what this key did before our binding; `None` when it is not ours any more.
 pub fn give_back(listed: &str, table: &str, key: &str) -> Option<Request> {
     let now = bound(listed, table, key);
     if !now.ours {
@@ -41,7 +42,7 @@ pub fn give_back(listed: &str, table: &str, key: &str) -> Option<Request> {
     } else if now.command.is_empty() {
         Some(Request::of(["unbind-key", "-T", table, key]))
     } else {
-        // One word: tmux reads it as it reads an else branch.
+        // One word: tmux parses it as it parses an else branch.
         Some(Request::of(head(table, key, &now).into_iter().chain([now.command.as_str()])))
     }
 }
@@ -51,7 +52,7 @@ fn head<'a>(table: &'a str, key: &'a str, bound: &Bound) -> Vec<&'a str> {
     ["bind-key"].iter().chain(repeat).copied().chain(["-T", table, key]).collect()
 }
 
-/// A line of `list-keys`, if it is about this key.
+/// The binding in a line of `list-keys`, if it is about this key.
 fn binding(line: &str, table: &str, key: &str) -> Option<Bound> {
     let words = words(line)?;
     let at = words.iter().position(|word| word.text == "-T")?;
@@ -75,7 +76,7 @@ fn binding(line: &str, table: &str, key: &str) -> Option<Bound> {
 /// A word of tmux's language.
 #[derive(Debug, PartialEq, Eq)]
 struct Word<'a> {
-    /// As it stands there.
+    /// As written.
     raw: &'a str,
     /// Its meaning: without quotes, or the text inside its braces.
     text: String,
@@ -83,7 +84,7 @@ struct Word<'a> {
 }
 
 impl Word<'_> {
-    /// As it stands in a text of commands: where commands are words of a line, their separator is escaped.
+    /// As written in a text of commands: when commands are words of a line, their separator is escaped.
     fn as_text(&self) -> &str {
         if self.raw == "\\;" { ";" } else { self.raw }
     }
@@ -130,7 +131,7 @@ fn block(text: &str) -> Option<usize> {
     None
 }
 
-/// The length of a word that is no block, and what it means.
+/// The length of a word that is no block, and its meaning.
 fn plain(text: &str) -> Option<(usize, String)> {
     let mut meant = String::new();
     let mut quote = None;
@@ -180,7 +181,7 @@ mod tests {
         }
     }
 
-    /// What other versions print belongs here too.
+    /// The output of other versions belongs here too.
     #[test]
     fn what_a_key_does_grid() {
         #[rustfmt::skip]
@@ -213,7 +214,7 @@ mod tests {
         {
             for repeat in [false, true] {
                 let before = Bound { repeat, command: command.to_owned(), ours: false };
-                // As tmux prints it, and as we give it, are the same but for columns.
+                // tmux prints the binding as we send it, except for columns.
                 let listed = bind(&key(), &before).line();
                 let found = bound(&listed, "prefix", "n");
                 assert_eq!(found, Bound { ours: true, ..before.clone() }, "{listed}");

@@ -1,9 +1,9 @@
 //! The link: sends each request to the server, over the control connection or by a subprocess.
 //!
-//! The [`approach`](super::approach) decides which, at the first request and again after a connection ended, never by itself, and
-//! once at a time: concurrent callers share the result, so a server that is stopped or absent costs one attempt and not one per
-//! caller. Only a request to create a session starts a server. A request to a server that does not answer would run much later,
-//! long after it was given up; so none is sent until the server answers again.
+//! The [`approach`](super::approach) decides which, at the first request and again after a connection ended, only on
+//! request, and once at a time: concurrent callers share the result, so a server that is stopped or absent costs one
+//! attempt and not one per caller. Only a request to create a session starts a server. A request to a server that
+//! does not answer would run much later, long after it was given up; so none is sent until the server answers again.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ use super::{
 
 /// Right after `kill-server` nothing may be answered for this long.
 const RETRY: Duration = Duration::from_millis(100);
-/// How long taking our own session away may take.
+/// The time limit for ending our own session.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Why a request was not carried out.
@@ -51,18 +51,18 @@ pub enum Trouble {
     TimedOut,
 }
 
-/// What a request is for, which decides what may be done to carry it out.
+/// How a request may be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Can be repeated when the connection breaks under it.
+    /// It can be repeated when the connection breaks during it.
     Repeatable,
-    /// Must not be repeated: it may have been carried out.
+    /// It must not be repeated: it may have been carried out.
     Once,
-    /// As [`Purpose::Once`], and the server is started when there is none.
+    /// Like [`Purpose::Once`], and it starts the server when there is none.
     Create,
 }
 
-/// Which servers answered.
+/// The servers that answered.
 #[derive(Debug, Default)]
 pub struct Servers(Mutex<Seen>);
 
@@ -73,7 +73,7 @@ struct Seen {
 }
 
 impl Servers {
-    /// Notes which server answered.
+    /// Notes the server that answered.
     pub fn answered(&self, server: Server) {
         let mut seen = self.0.lock();
         if seen.server != Some(server) {
@@ -81,25 +81,25 @@ impl Servers {
         }
     }
 
-    /// The process of the one that answered last.
+    /// The process of the server that answered last.
     pub fn last(&self) -> Option<u32> {
         self.0.lock().server.map(|(pid, _)| pid)
     }
 
-    /// Which incarnation of the server answered last; 0 before the first.
+    /// The number of the server's incarnation that answered last; 0 before the first.
     pub fn generation(&self) -> u64 {
         self.0.lock().generation
     }
 }
 
-/// How things stand between those who ask and the task that finds the way.
+/// The state shared by callers and the task that finds the way.
 #[derive(Debug, Default)]
 struct Permanent {
-    /// What was found last,
+    /// The last result,
     way: Way,
-    /// by the round that began after so many had asked.
+    /// by the round that began after this many calls.
     round: u64,
-    /// A round is under way.
+    /// Whether a round is in progress.
     busy: bool,
 }
 
@@ -129,22 +129,22 @@ impl Link {
         }
     }
 
-    /// Which servers answered so far.
+    /// The servers that answered so far.
     pub fn servers(&self) -> &Servers {
         &self.servers
     }
 
-    /// Whether a request would be carried out without first finding a way.
+    /// Whether a request could be carried out without finding a way first.
     pub fn is_open(&self) -> bool {
         self.standing.borrow().way.is_open()
     }
 
-    /// What the installed tmux can do.
+    /// The abilities of the installed tmux.
     pub async fn ability(&self) -> Result<Ability, Trouble> {
         self.approach.ability().await
     }
 
-    /// Carries out requests in order and returns what they printed; the first refusal is the outcome.
+    /// Carries out requests in order and returns their output; the first refusal is the result.
     pub async fn run(&self, requests: &[Request], purpose: Purpose) -> Result<String, Trouble> {
         let mut broken = String::new();
         for _ in 0..3 {
@@ -156,7 +156,7 @@ impl Link {
                 Way::Plain(_) => return self.by_subprocess(requests).await,
                 Way::NoServer if purpose == Purpose::Create => {
                     let outcome = self.by_subprocess(requests).await;
-                    // From now on there is something to be told of.
+                    // From now on the server can send notices.
                     let _ = self.way().await;
                     return outcome;
                 }
@@ -172,13 +172,12 @@ impl Link {
         Err(Trouble::Gone(broken))
     }
 
-    /// Takes our own session away, unless another supervisor uses it too, and lets the connection go. Nothing is
-    /// carried out any more after this.
+    /// Ends our own session, unless another supervisor uses it too, and closes the connection. Later requests fail.
     pub async fn close(&self) {
         self.approach.close();
         let mut standing = self.standing.subscribe();
         let farewell = async {
-            // A client that is identifying itself is not cut short.
+            // A client that is identifying itself must not be interrupted.
             let _ = standing.wait_for(|standing| !standing.busy).await;
             let mut way = Way::Unknown;
             self.standing.send_modify(|standing| way = std::mem::take(&mut standing.way));
@@ -193,7 +192,7 @@ impl Link {
         self.finding.lock().abort_all();
     }
 
-    /// The way as it is, or as the next round finds it.
+    /// The current way, or the result of the next round.
     async fn way(&self) -> Result<Way, Trouble> {
         if self.approach.is_closed() {
             return Err(Trouble::Refused {
@@ -225,7 +224,7 @@ impl Link {
 
     fn begin_finding(&self) {
         let mut finding = self.finding.lock();
-        // One that panicked is over too.
+        // A task that panicked is over too.
         while finding.try_join_next().is_some() {}
         if finding.is_empty() {
             let (approach, asked) = (self.approach.clone(), self.asked.subscribe());
@@ -254,7 +253,7 @@ impl Link {
     async fn by_subprocess(&self, requests: &[Request]) -> Result<String, Trouble> {
         let outcome = self.approach.by_subprocess(requests).await;
         if outcome == Err(Trouble::TimedOut) {
-            // Whether the server answers is to be found out before it is told anything else.
+            // The server must answer a probe before it gets other requests.
             self.standing.send_if_modified(|standing| {
                 if matches!(standing.way, Way::Plain(_)) {
                     standing.way = Way::Unknown;
@@ -266,7 +265,7 @@ impl Link {
     }
 }
 
-/// Finds the way whenever somebody asks.
+/// Finds the way whenever a caller asks.
 async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing: watch::Sender<Permanent>) {
     while !approach.is_closed() {
         let round = *asked.borrow_and_update();
@@ -283,7 +282,7 @@ async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing
     standing.send_modify(|standing| standing.busy = false);
 }
 
-/// Takes our own session away, unless somebody else uses it too. A server that would end with it is told to go on.
+/// Ends our own session, unless another client uses it too. A server that would end with it gets the option to continue.
 async fn leave(connection: &Connection) -> Option<()> {
     let target = format!("={OWN_SESSION}:");
     let questions = [

@@ -1,9 +1,9 @@
-//! Lists: the format in which tmux is asked for panes and the parser of what comes back. Pure.
+//! Lists: the format in which tmux lists panes, and the parser for it. Pure.
 //!
-//! Fields are separated by `:`, which no session name can hold, and the name comes last, so that whatever else it holds
-//! cannot shift a field; the two paths before it are separated by ` // `, which stands in no path that a system made, and a
-//! newline in them becomes another control character: a line would end there, and its session be missing. Each line also tells
-//! which server answered, so that no list can be taken for another server's.
+//! Fields are separated by `:`, which no session name can contain. The name comes last, so that no character in it
+//! can shift a field. The two paths before it are separated by ` // `, which no path made by a system contains. A
+//! newline in them becomes another control character, because it would end the line, and the session would be
+//! missing. Each line also names the server that answered, so that no list can be mistaken for another server's.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::sessions::{Pane, Session};
 /// The pane option that holds the id of the process a supervisor started in that pane.
 pub const MARK: &str = "@gastown_supervisor";
 
-/// The `-F` format of `list-panes` and `new-session -P`: one line a pane.
+/// The `-F` format of `list-panes` and `new-session -P`: one line per pane.
 pub const FORMAT: &str = "#{pid}:#{start_time}:#{session_id}:#{session_created}:#{window_id}:#{pane_id}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{@gastown_supervisor}:#{s/\n/\u{1e}/:GT_ROOT} // #{s/\n/\u{1e}/:GT_TOWN_ROOT}:#{session_name}";
 
 /// One incarnation of a tmux server: its process id and when it started (seconds of the epoch).
@@ -32,7 +32,7 @@ pub struct Listed {
     pub sessions: Vec<Session>,
 }
 
-/// Reads lines of [`FORMAT`]. A line that is none (a warning, a cut line) is passed over.
+/// Parses lines of [`FORMAT`]. Other lines (a warning, a truncated line) are skipped.
 pub fn parse(text: &str) -> Listed {
     let mut listed = Listed::default();
     for (server, session) in text.lines().filter_map(line) {
@@ -59,8 +59,9 @@ fn line(line: &str) -> Option<(Server, Session)> {
     let window = field()?.to_owned();
     let pane = field()?.to_owned();
     let (pid, ended) = (field()?, field()?);
-    // Since tmux 3.8 no process is told of a pane whose terminal is closed, be it that the process has ended or, which that
-    // version waits for, has yet to: nothing can be typed there or read. The pane, and its session, are there all the same.
+    // Since tmux 3.8 a pane whose terminal is closed has no process in the list, whether the process has ended or, as
+    // that version waits for it, has yet to end: nothing can be typed or read there. The pane and its session still
+    // exist.
     let dead = ended == "1" || pid.is_empty() && ended == "0";
     let pid: u32 = if pid.is_empty() && dead { 0 } else { pid.parse().ok()? };
     let exit_status = field()?.parse().ok().filter(|_| dead);
@@ -75,7 +76,7 @@ fn line(line: &str) -> Option<(Server, Session)> {
     Some((server, Session { name, id, created, towns, panes }))
 }
 
-/// A path that a format showed with another character for each newline.
+/// A path from a format that shows another character for each newline.
 pub fn listed_path(shown: &str) -> PathBuf {
     PathBuf::from(shown.replace('\u{1e}', "\n"))
 }

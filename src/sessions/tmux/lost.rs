@@ -1,7 +1,7 @@
-//! Lost: a server that runs while its socket is gone, as when something cleans up `/tmp`.
+//! Lost: a server that runs while its socket is gone, for example after something cleaned up `/tmp`.
 //!
-//! Nobody can connect to it then, and its sessions live on. It is never taken for a server that ended, and no other is started in
-//! its place: on SIGUSR1 a tmux server makes its socket again.
+//! No client can connect to it then, but its sessions live on. It is never mistaken for a server that ended, and no
+//! other is started in its place: on SIGUSR1 a tmux server creates its socket again.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which owns its socket")]
 
 use std::{
@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 use super::{Socket, kernel};
 use crate::{processes::pidfd::PidFd, terminal};
 
-/// A server that is on its way out has no socket for a moment.
+/// A server that is exiting has no socket for this long at most.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
 /// Polling interval meanwhile.
 const POLL: Duration = Duration::from_millis(15);
-/// Between two requests to make it again.
+/// The time between two requests to create it again.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// The socket of one server.
@@ -29,7 +29,7 @@ pub struct ServerSocket {
 }
 
 impl ServerSocket {
-    /// The socket a configuration means.
+    /// The socket of a configuration.
     pub fn new(socket: &Socket) -> Self {
         ServerSocket { path: socket.path(), asked: Mutex::default() }
     }
@@ -39,12 +39,12 @@ impl ServerSocket {
         &self.path
     }
 
-    /// Whether it is there.
+    /// Whether the socket exists.
     pub fn is_there(&self) -> bool {
         self.path.symlink_metadata().is_ok()
     }
 
-    /// Whether this server, which cannot be reached, continues all the same.
+    /// Whether this server, which cannot be reached, still runs.
     pub async fn is_lost_by(&self, server: u32) -> bool {
         let begun = Instant::now();
         while !self.is_there() && kernel::is_tmux_server(server) {
@@ -56,9 +56,9 @@ impl ServerSocket {
         false
     }
 
-    /// Has this server make it again, if it is gone.
+    /// Makes this server create the socket again, if it is gone.
     pub fn recreate(&self, server: u32) {
-        // First the hold, then the question what it is: SIGUSR1 would end something else.
+        // The handle first, then the check what it is: SIGUSR1 would end another process.
         let Some(hold) = PidFd::open(server) else { return };
         let mut asked = self.asked.lock();
         if self.is_there() {
@@ -71,7 +71,7 @@ impl ServerSocket {
         if asked.is_some_and(|at| at.elapsed() < AGAIN) {
             return;
         }
-        // Told once: where its directory is gone too, asking does not help.
+        // Logged once: when its directory is gone too, the request has no effect.
         let is_news = asked.replace(Instant::now()).is_none();
         if hold.signal(rustix::process::Signal::USR1) && is_news {
             tracing::warn!(
@@ -83,7 +83,7 @@ impl ServerSocket {
 }
 
 impl Socket {
-    /// Where it is: its directory without symbolic links; the socket itself may be gone.
+    /// Its path, with the directory free of symbolic links; the socket itself may be gone.
     pub fn path(&self) -> PathBuf {
         match self {
             Socket::Path(path) => real(path),
@@ -92,8 +92,8 @@ impl Socket {
         }
     }
 
-    /// The directory in which tmux keeps the sockets it knows by name: `tmux-<uid>` in `TMUX_TMPDIR`, where that is set and there,
-    /// else in `/tmp` (tmux 3.3a, `make_label`).
+    /// The directory of the sockets that tmux knows by name: `tmux-<uid>` in `TMUX_TMPDIR`, if that is set and
+    /// exists, else in `/tmp` (tmux 3.3a, `make_label`).
     pub fn directory() -> PathBuf {
         let base = std::env::var_os("TMUX_TMPDIR").map(PathBuf::from).filter(|dir| dir.is_dir());
         let base = base.unwrap_or_else(|| "/tmp".into());

@@ -1,13 +1,13 @@
 //! tmux: the real adapter behind [`Sessions`].
 //!
-//! Everything goes over one control-mode connection to the server; where that is not to be had, over one subprocess a
-//! request. Nothing is remembered of the sessions: each answer is the server's own. It must not decide what may be
+//! Everything goes over one control-mode connection to the server; where that is not possible, each request is a
+//! subprocess. Nothing about the sessions is cached: each answer is the server's own. It must not decide what may be
 //! started, typed or ended, never starts a server except to create a session in it, and names sessions exactly.
 //!
 //! The connection's tasks live and die with the [`Tmux`]. The first call must come from the thread that lives as long
-//! as the process (a current-thread runtime), because the kernel ends the control client with the thread that made it.
-//! A fault of tmux must never be ours: see `approach` for what ends a server, and with it every agent.
-//! Facts here are of tmux 3.3a, observed, unless said otherwise.
+//! as the process (a current-thread runtime), because the kernel ends the control client with the thread that made
+//! it. The supervisor must never trigger a fault of tmux: `approach` lists what ends a server, and with it every
+//! agent. Facts here were observed with tmux 3.3a unless noted otherwise.
 
 use std::{
     collections::BTreeSet,
@@ -61,17 +61,17 @@ mod target;
 mod version;
 mod words;
 
-/// How long giving the keys back may take.
+/// The time limit for giving the keys back.
 const GIVE_BACK: Duration = Duration::from_millis(150);
 
-/// How tmux is to be used.
+/// How to use tmux.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TmuxConfig {
     /// The program: a path, or a name looked up on `PATH`.
     pub program: PathBuf,
     /// Which server.
     pub socket: Socket,
-    /// How long an answer may take before the request is given up.
+    /// How long to wait for an answer before the request fails.
     pub command_limit: Duration,
     /// False: never a control connection, only subprocesses (as with tmux 3.0 and 3.1).
     pub control: bool,
@@ -92,12 +92,12 @@ pub struct Tmux {
     notifier: Notifier,
     buffers: AtomicU64,
     socket: ServerSocket,
-    /// The keys that are bound, by table.
+    /// The keys bound by us, by table.
     bound: Mutex<BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl Tmux {
-    /// The adapter for a server; does nothing until it is asked something.
+    /// The adapter for a server; does nothing until its first request.
     pub fn new(config: TmuxConfig) -> Self {
         let notifier = Notifier::new();
         let socket = ServerSocket::new(&config.socket);
@@ -111,7 +111,7 @@ impl Tmux {
         }
     }
 
-    /// Carries out requests that concern the session of this name.
+    /// Runs requests that concern the session of this name.
     async fn for_session(
         &self,
         name: &str,
@@ -121,7 +121,7 @@ impl Tmux {
         self.link.run(requests, purpose).await.map_err(|trouble| error(trouble, requests, Some(name)))
     }
 
-    /// Carries out requests that concern one pane, named by its session's and its own id.
+    /// Runs requests that concern one pane, named by its session's id and its own.
     async fn for_pane(
         &self,
         pane: &PaneTarget,
@@ -134,8 +134,8 @@ impl Tmux {
         })
     }
 
-    /// The target of a pane, after making sure that it is still the one that was meant: another server gives the same ids
-    /// again, and a pane may be given another process.
+    /// The target of a pane, after checking that it is still the same one: another server gives the same ids again,
+    /// and a pane may run another process by now.
     async fn verified(&self, pane: &PaneTarget) -> Result<String, SessionsError> {
         let session = target::pane(pane.session_id(), pane.pane());
         let requests = [Request::of(["list-panes", "-s", "-F", FORMAT, "-t", &session])];
@@ -151,7 +151,8 @@ impl Tmux {
         }
     }
 
-    /// Why it is not known what runs in the server, though none can be reached: the one that was known goes on without its socket.
+    /// Why the sessions are unknown although no server can be reached: the known server still runs without its
+    /// socket. `None` when that is not the case.
     async fn lost_server(&self) -> Option<SessionsError> {
         let server = self.link.servers().last()?;
         if !self.socket.is_lost_by(server).await {
@@ -167,7 +168,7 @@ impl Tmux {
         let mut listed = parse(printed);
         if let Some(server) = listed.server {
             self.link.servers().answered(server);
-            // tmux 3.3a can miss that a child has ended, until the next one does; the kernel knows.
+            // tmux 3.3a can miss that a child has ended until the next one does; the kernel knows.
             let panes = listed.sessions.iter_mut().flat_map(|session| &mut session.panes);
             for pane in panes.filter(|pane| pane.dead && pane.exit_status.is_none()) {
                 pane.exit_status = kernel::status_of_child(pane.pid, server.0);
@@ -176,7 +177,7 @@ impl Tmux {
         listed
     }
 
-    /// A server that ends when no client is attached would end with us.
+    /// Sets the option that keeps the server running without a client; otherwise it would end with our connection.
     async fn keep_server(&self) {
         if self.link.run(&[request::lasting_server()], Purpose::Repeatable).await.is_ok() {
             warn_of_exit_unattached();
@@ -190,7 +191,7 @@ impl Tmux {
         listed.map_err(|trouble| error(trouble, &requests, None))
     }
 
-    /// Has the keys do again what they did, unless another supervisor uses the server, whose they are too.
+    /// Restores the keys' own bindings, unless another supervisor uses the server and therefore the keys.
     async fn give_keys_back(&self) -> Option<()> {
         let bound = std::mem::take(&mut *self.bound.lock());
         if bound.is_empty() || !self.link.is_open() {
@@ -332,7 +333,7 @@ impl Sessions for Tmux {
             .into_iter()
             .next()
             .ok_or_else(|| unusable(requests[0].shown(), "tmux did not report what it created"))?;
-        // The mark was set after it was shown.
+        // The mark was set after the session was shown.
         session.panes.iter_mut().for_each(|pane| pane.started_by_us = true);
         Ok(session)
     }
@@ -355,7 +356,7 @@ impl Sessions for Tmux {
         }
         let outcome = self.for_pane(pane, &requests, Purpose::Once).await;
         if outcome.is_err() {
-            // It may have been filled and not used; if it was not, there is nothing to say about it.
+            // The buffer may have been filled and not used; if it was not filled, the error does not matter.
             let _ = self.link.run(&[Request::of(["delete-buffer", "-b", &buffer])], Purpose::Once).await;
         }
         outcome.map(drop)

@@ -1,12 +1,12 @@
 //! The notifier: reports changes in the server, as facts and as a counter.
 //!
-//! It knows the process of the server and that of our own session, so that the exit of the server is reported once, and before
-//! the exits that follow from it. It must not judge which agent an exit concerns or what is a death: that is the business of the
-//! [`table`](crate::sessions::table).
+//! It knows the process of the server and that of our own session, so that the exit of the server is reported once,
+//! and before the exits that follow from it. It must not judge which agent an exit concerns or what is a death: the
+//! [`table`](crate::sessions::table) does.
 //!
-//! A killed server closes its terminals before it is gone. On `kill-server`, it ends its sessions one by one, in the order of
-//! their names, which takes milliseconds each, and then itself. Our own session is the first by name: once its process has
-//! exited, the server may be ending, until it has ended or shows that it continues.
+//! A killed server closes its terminals before it is gone. On `kill-server`, it ends its sessions one by one, in the
+//! order of their names, which takes milliseconds each, and then exits. Our own session is the first by name: once
+//! its process has exited, the server may be ending, until it has ended or shows that it continues.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::sessions::Fact;
 
-/// Number of facts kept for a busy receiver; one that misses some scans everything.
+/// The number of facts queued for a busy receiver; one that misses some scans everything.
 const FACTS_KEPT: usize = 1024;
 
 /// The processes on which all sessions depend: the server, and that of our own session.
@@ -31,7 +31,7 @@ struct BaseProcesses {
     own: Option<u32>,
 }
 
-/// The notifier. Clones are the same one.
+/// Sends facts and counts changes; clones are the same notifier.
 #[derive(Debug, Clone)]
 pub struct Notifier {
     changes: watch::Sender<u64>,
@@ -40,7 +40,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// A notifier that knows nothing yet and has no listeners.
+    /// A notifier without known processes and without listeners.
     pub fn new() -> Self {
         Notifier {
             changes: watch::Sender::new(0),
@@ -64,8 +64,8 @@ impl Notifier {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// A list of some sessions, or of all. When another server answered than before, the end of the old one is reported; a
-    /// list of one that has ended meanwhile is left out.
+    /// Takes a list of some sessions, or of all. When another server answered than before, the end of the old one is
+    /// reported; a list of a server that has ended meanwhile is ignored.
     pub fn listed(&self, listed: &Listed, all: bool) {
         let Some(server) = listed.server.filter(|(pid, _)| !kernel::is_ending(*pid)) else { return };
         let mut base = self.base.lock();
@@ -74,7 +74,8 @@ impl Notifier {
         }
         base.server = Some(server);
         if all {
-            // An answer without our own session was given after that ended, so the server goes on; one with it, before.
+            // An answer without our own session was given after that ended, so the server continues; one with it,
+            // before.
             if base.own.is_some() && base.own != listed.own {
                 self.send(Fact::ServerLasts);
             }
@@ -93,7 +94,7 @@ impl Notifier {
         self.base.lock().server.map(|(pid, _)| pid)
     }
 
-    /// A process or a window has ended. Whether it is the server that ends is reported before.
+    /// Reports the end of a process or a window. If the server is ending, that is reported first.
     pub fn ended(&self, end: Fact) {
         let mut base = self.base.lock();
         let ends = |it| matches!(end, Fact::Exited { pid, .. } if pid == it) || kernel::is_ending(it);
@@ -106,7 +107,8 @@ impl Notifier {
         self.changed();
     }
 
-    /// The server would have ended by now, if it ended because this process of our own session did.
+    /// The process of our own session ended so long ago that a server ending with it would have ended too: the server
+    /// continues.
     pub fn own_ended_long_ago(&self, pid: u32) {
         if self.base.lock().own.take_if(|own| *own == pid).is_some() {
             self.send(Fact::ServerLasts);
@@ -122,7 +124,7 @@ impl Notifier {
     }
 
     fn send(&self, fact: Fact) {
-        // Nobody may listen.
+        // There may be no listener.
         let _ = self.facts.send(fact);
     }
 }
@@ -143,7 +145,7 @@ mod tests {
         parse(&lines.iter().map(line).collect::<String>())
     }
 
-    /// A list by a server that lives: this process.
+    /// A list from a running server: this process.
     fn lives(lines: &[&str]) -> Listed {
         listed(std::process::id(), lines)
     }

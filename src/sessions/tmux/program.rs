@@ -1,9 +1,9 @@
 //! The program: how a tmux process of ours is started.
 //!
-//! Every one is told its socket (`$TMUX` would override the default one), gets our environment without what would reach
-//! the user's sessions through a server it starts, and has a process group of its own, so that Ctrl-C in our terminal
-//! does not take it away before we have said good-bye. It runs in `/`: a server it starts stays in its directory, and must
-//! not pin one.
+//! Each gets its socket explicitly (`$TMUX` would override the default one) and our environment without the variables
+//! that would reach the user's sessions through a server it starts. It has a process group of its own, so that Ctrl-C
+//! in our terminal does not end it before the supervisor has closed the connection. It runs in `/`: a server that it
+//! starts stays in its directory, and must not pin one.
 #![allow(clippy::disallowed_methods, reason = "part of the tmux adapter, which runs tmux")]
 
 use std::{path::PathBuf, process::Stdio};
@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::town::environment;
 
-/// Which tmux server is spoken to.
+/// Which tmux server to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Socket {
     /// The user's default server (`-L default`).
@@ -23,7 +23,7 @@ pub enum Socket {
     Path(PathBuf),
 }
 
-/// A tmux command line up to its socket; arguments are still to be added. `-u`: names and screens in UTF-8 whatever our
+/// A tmux command line up to its socket, without the command itself. `-u`: names and screens are UTF-8 whatever our
 /// locale is.
 pub fn tmux(program: &PathBuf, socket: &Socket) -> Command {
     let mut command = Command::new(program);

@@ -1,11 +1,11 @@
 //! The control-mode protocol: what a `tmux -C` client prints, as events. Pure and incremental.
 //!
-//! As observed with tmux 3.3a: the answer to each command stands between `%begin TIME NUMBER FLAGS` and `%end` or
-//! `%error` with the same three numbers; flag 1 marks an answer to a command of ours, blocks without it come from hooks
-//! and from attaching. All other lines that begin with `%` are notices. Nothing here may fail: what is not understood
-//! is ignored, what is too long is cut and said to be.
+//! As observed with tmux 3.3a: the answer to each command is between `%begin TIME NUMBER FLAGS` and `%end` or
+//! `%error` with the same three numbers; flag 1 marks an answer to a command of ours, blocks without it come from
+//! hooks and from attaching. All other lines that begin with `%` are notices. Nothing here may fail: unknown lines
+//! are ignored, and an answer that is too long is truncated and marked.
 
-/// The most an answer may hold, in bytes; what exceeds it is dropped and the answer marked as cut.
+/// The most bytes of an answer; the rest is dropped and the answer marked as cut.
 pub const MAX_ANSWER: usize = 16 << 20;
 /// The maximum length of a notice that is parsed.
 const MAX_NOTICE: usize = 4 << 10;
@@ -21,14 +21,14 @@ pub struct Answer {
     pub cut: bool,
 }
 
-/// Something the server said.
+/// An event from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// An answer.
     Answer(Answer),
-    /// Sessions or windows were born, renamed or ended.
+    /// Sessions or windows were created, renamed or ended.
     Changed,
-    /// The window with this id (`@3`) was closed, or taken out of a session.
+    /// The window with this id (`@3`) was closed, or removed from a session.
     WindowClosed(String),
     /// The connection ends, for this reason (often empty).
     Exit(String),
@@ -41,7 +41,7 @@ struct Block {
     cut: bool,
 }
 
-/// The parser: bytes in any portions in, events out.
+/// The parser: takes bytes in any chunks and returns events.
 #[derive(Debug, Default)]
 pub struct Parser {
     line: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser at the beginning of a stream.
+    /// A parser at the start of a stream.
     pub fn new() -> Self {
         Self::default()
     }
@@ -117,7 +117,7 @@ impl Parser {
     }
 }
 
-/// The id at the beginning of a notice's rest.
+/// The id at the start of a notice's arguments.
 fn window_id(rest: &[u8]) -> Option<String> {
     let (id, _) = split_word(rest);
     let number = id.strip_prefix(b"@").filter(|number| !number.is_empty())?;
@@ -126,7 +126,7 @@ fn window_id(rest: &[u8]) -> Option<String> {
 
 fn finish_block(block: Block, ok: bool) -> Event {
     let mut text = String::from_utf8_lossy(&block.text).into_owned();
-    // The last newline ends the last line, it is not part of the text.
+    // The last newline ends the last line; it is not part of the text.
     text.pop();
     Event::Answer(Answer {
         ours: block.guard[2] & 1 == 1,
@@ -219,7 +219,7 @@ mod tests {
         assert!(parser.line.len() <= MAX_NOTICE);
     }
 
-    /// A piece of a valid stream and what it must give.
+    /// A piece of a valid stream, and the expected event.
     fn piece() -> impl Strategy<Value = (String, Option<Event>)> {
         let line = "[ -~]{0,20}|%(begin|end|error) [0-9] [0-9]|%exit x";
         let block = (any::<u64>(), any::<u64>(), 0u64..2, vec(line, 0..5), any::<bool>());

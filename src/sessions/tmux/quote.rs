@@ -1,12 +1,12 @@
 //! Quoting: any text as one argument of tmux's command language, on one line.
 //!
 //! A command sent over a control connection is one line and is parsed by tmux like its configuration file. Inside
-//! double quotes `\`, `"`, `$` and a leading `~` mean something; every byte can be written as `\ooo` (tmux 3.0 and
+//! double quotes `\`, `"`, `$` and a leading `~` have a meaning; every byte can be written as `\ooo` (tmux 3.0 and
 //! later). A newline would end the command, an empty line would detach us: hence octal for all control characters.
 
 use std::fmt::Write;
 
-/// `text` as one argument. NUL, which no tmux command can carry, is left out.
+/// `text` as one argument. NUL, which no tmux command can contain, is left out.
 pub fn quote(text: &str) -> String {
     if !text.is_empty() && text.bytes().all(is_plain) {
         return text.to_owned();
@@ -42,7 +42,7 @@ pub fn word(text: &str) -> String {
 }
 
 /// `text` as a literal in an argument that tmux expands as a format (`new-session -c` and `-s`): each `#` is doubled,
-/// except in front of `[`, where tmux leaves it alone.
+/// except before `[`, where tmux does not expand it.
 pub fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len());
     let mut rest = text;
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a quoted argument the way tmux does.
+    /// Parses a quoted argument as tmux does.
     fn unquote(quoted: &str) -> String {
         let Some(inner) = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
             return quoted.to_owned();

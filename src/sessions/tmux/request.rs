@@ -1,8 +1,7 @@
-//! Requests: the tmux commands we give, in the two forms they are given in. Pure.
+//! Requests: the tmux commands we send, in their two forms. Pure.
 //!
 //! Over the control connection a request is one line of tmux's command language; without it, words of a subprocess's
-//! argument list. Text of a paste cannot be a word there (tmux takes 16 KB of arguments), so it goes in by standard
-//! input.
+//! argument list. Pasted text cannot be a word there (tmux accepts 16 KB of arguments), so it is sent to standard input.
 
 use super::{
     list::MARK,
@@ -10,7 +9,7 @@ use super::{
 };
 use crate::sessions::{Key, NewSession};
 
-/// How much of a command is shown in an error.
+/// The longest part of a command shown in an error, in characters.
 const SHOWN: usize = 120;
 
 /// One tmux command.
@@ -18,16 +17,16 @@ const SHOWN: usize = 120;
 pub enum Request {
     /// A command and its arguments.
     Command(Vec<String>),
-    /// A paste buffer of this name gets this text.
+    /// Sets a paste buffer of this name to this text.
     Buffer {
         /// Its name.
         name: String,
-        /// What it holds from now on.
+        /// Its new content.
         text: String,
     },
-    /// Commands of which nothing comes between two; what follows a refused one is not carried out.
+    /// Commands that no other may interrupt; those after a refused one are not run.
     Together(Vec<Request>),
-    /// The pane of this target leaves copy mode or whatever mode a user left it in.
+    /// Makes the pane of this target leave copy mode, or any mode a user left it in.
     LeaveMode {
         /// The pane's exact target.
         target: String,
@@ -35,7 +34,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// A command of these words.
+    /// A command from these words.
     pub fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Request {
         Request::Command(words.into_iter().map(str::to_owned).collect())
     }
@@ -47,12 +46,12 @@ impl Request {
             Request::Command(all) => words(&all.iter().map(String::as_str).collect::<Vec<_>>()),
             Request::Buffer { name, text } => words(&["set-buffer", "-b", name, "--", text]),
             Request::Together(all) => all.iter().map(Request::line).collect::<Vec<_>>().join(" ; "),
-            // One answer to one line: no `if-shell`, whose inner command answers too.
+            // One line must have one answer: no `if-shell`, whose inner command answers too.
             Request::LeaveMode { target } => words(&["copy-mode", "-q", "-t", target]),
         }
     }
 
-    /// How many answers its line gets, unless one is a refusal, which is the last.
+    /// How many answers its line gets; a refusal is the last.
     pub fn answers(&self) -> usize {
         match self {
             Request::Together(all) => all.iter().map(Request::answers).sum(),
@@ -68,7 +67,7 @@ impl Request {
             Request::Together(all) => {
                 all.iter().map(Request::words).collect::<Vec<_>>().join(&";".to_owned())
             }
-            // `copy-mode -q` is not there before tmux 3.2.
+            // tmux before 3.2 has no `copy-mode -q`.
             Request::LeaveMode { target } => {
                 let leave = format!("send-keys -t {} -X cancel", quote(target));
                 ["if-shell", "-F", "-t", target, "#{pane_in_mode}", &leave].map(str::to_owned).into()
@@ -76,7 +75,7 @@ impl Request {
         }
     }
 
-    /// What goes into standard input when the request is given as words.
+    /// The text for standard input when the request is sent as words.
     pub fn input(&self) -> Option<String> {
         match self {
             Request::Buffer { text, .. } => Some(text.clone()),
@@ -98,13 +97,13 @@ impl Request {
     }
 }
 
-/// Enters the directory and becomes the program. Given several words, tmux executes them itself; given one, it has the
-/// user's own shell read it, whose start-up files may go anywhere. Where tmux cannot enter a directory, it goes on in
+/// Enters the directory and executes the program. Several words are executed by tmux itself; a single one is run by
+/// the user's own shell, whose start-up files may change the directory. When tmux cannot enter a directory, it uses
 /// the home directory.
 const ENTER: [&str; 4] = ["/bin/sh", "-c", r#"cd -- "$1" || exit 126; shift; exec "$@""#, "sh"];
 
-/// Creates a detached session; `format` tells what to print of it. Detached sessions are 80x24 by default, too narrow
-/// for the screens of agents, whose prompts and dialogs are read back line by line: 200x50, until somebody attaches.
+/// Creates a detached session; `format` is what to print of it. Detached sessions are 80x24 by default, too narrow
+/// for agents, whose prompts and dialogs are read line by line: so 200x50, until a client attaches.
 pub fn new_session(new: &NewSession, format: &str) -> Request {
     let directory = literal(&new.directory.to_string_lossy());
     let name = literal(&new.name);
@@ -121,8 +120,8 @@ pub fn new_session(new: &NewSession, format: &str) -> Request {
     Request::Command(words)
 }
 
-/// Creates a detached session where `new-session -e` is missing (before tmux 3.2): the first process gets its variables
-/// from `env`, later ones from the session, which learns them right after.
+/// Creates a detached session for tmux without `new-session -e` (before 3.2): the first process gets its variables
+/// from `env`, later ones from the session, where they are set right after.
 pub fn new_session_without_e(new: &NewSession, format: &str, target: &str) -> Vec<Request> {
     let pairs = new.environment.iter().map(|(variable, value)| format!("{variable}={value}"));
     let words = ["/usr/bin/env".to_owned()].into_iter().chain(pairs);
@@ -134,13 +133,14 @@ pub fn new_session_without_e(new: &NewSession, format: &str, target: &str) -> Ve
     std::iter::once(new_session(&bare, format)).chain(new.environment.iter().map(set)).collect()
 }
 
-/// Has a session, and its server, go on when no client is attached, whatever the user's options are
-/// (`destroy-unattached`, `exit-unattached`). To be given together with its creation: the next client that leaves ends it.
+/// Makes a session and its server continue when no client is attached, whatever the user's options are
+/// (`destroy-unattached`, `exit-unattached`). To be sent together with its creation: the next client that leaves
+/// would end it.
 pub fn lasting(target: &str) -> [Request; 2] {
     [Request::of(["set-option", "-t", target, "destroy-unattached", "off"]), lasting_server()]
 }
 
-/// Has the server go on when no client is attached.
+/// Makes the server continue when no client is attached.
 pub fn lasting_server() -> Request {
     Request::of(["set-option", "-s", "exit-unattached", "off"])
 }
@@ -150,27 +150,27 @@ pub fn ends_unattached() -> Request {
     Request::of(["show-options", "-s", "-v", "exit-unattached"])
 }
 
-/// Marks the only pane of a new session as one whose present process was started by a supervisor. To be given together with its
-/// creation.
+/// Marks the current process of a new session's only pane as started by a supervisor. To be sent together with the
+/// session's creation.
 pub fn mark(target: &str) -> Request {
     Request::of(["set-option", "-p", "-F", "-t", target, MARK, "#{pane_pid}"])
 }
 
-/// Has a session's pane stay when its process ends. To be given together with its creation: that may be at once.
+/// Makes a session's pane stay when its process ends. To be sent together with the session's creation, as the process
+/// may end at once.
 pub fn keep_exit(target: &str) -> Request {
     Request::of(["set-option", "-p", "-t", target, "remain-on-exit", "on"])
 }
 
-/// A text as it is typed: without control characters but newline and tab. In a terminal they are keys — an interrupt, the
-/// end of the input, a sequence that the program obeys — and never part of what we have to say.
+/// A text as typed: without control characters except newline and tab. A terminal treats them as keys (an interrupt,
+/// the end of the input, a sequence that the program obeys), and our texts need none.
 fn typeable(text: &str) -> String {
     text.chars().filter(|it| !it.is_control() || matches!(it, '\n' | '\t')).collect()
 }
 
-/// Types a text into a pane by way of a buffer of this name; no request when there is nothing to type, as tmux has no
-/// empty buffers. What is typed needs no `paste-buffer -S`: since 3.7 tmux itself passes control characters through vis(3).
-/// `-p`: as a bracketed paste where the program asked
-/// for it; `-r`: newlines stay newlines; `-d`: the buffer goes away.
+/// Types a text into a pane through a buffer of this name; no request when the text is empty, as tmux has no empty
+/// buffers. `paste-buffer -S` is not needed: since 3.7 tmux itself passes control characters through vis(3). `-p`: a
+/// bracketed paste if the program asked for it; `-r`: newlines stay newlines; `-d`: the buffer is deleted.
 pub fn paste(target: &str, buffer: &str, text: &str) -> Vec<Request> {
     let text = typeable(text);
     if text.is_empty() {
@@ -194,8 +194,8 @@ pub fn press(target: &str, key: Key) -> Vec<Request> {
     vec![Request::LeaveMode { target: target.to_owned() }, Request::of(["send-keys", "-t", target, key])]
 }
 
-/// Makes sure that no pane comes back or stays after its process ended. The pane's own option beats whatever window,
-/// session or server say.
+/// Makes sure that no pane comes back or stays after its process ended. The pane's own option beats those of window,
+/// session and server.
 pub fn disarm<'a>(panes: impl IntoIterator<Item = &'a str>) -> Vec<Request> {
     let one = |pane: &str| {
         [

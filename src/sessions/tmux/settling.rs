@@ -1,8 +1,8 @@
-//! Settling: when a control client may be connected beside what other control clients there are. Pure.
+//! Settling: when a control client may be connected beside other control clients. Pure.
 //!
-//! tmux up to 3.5a ends, with every session, by a null pointer when one control client leaves while another identifies
-//! itself (tmux's pull requests 4980 and 5004). One that is about to leave — a predecessor's, ours of before — is
-//! waited for. One that stays is another supervisor's, or a person's, and no reason to wait.
+//! tmux up to 3.5a ends, with every session, by a null pointer when one control client leaves while another
+//! identifies itself (tmux's pull requests 4980 and 5004). A client that is about to leave (a predecessor's, or our
+//! previous one) is awaited. A client that stays is another supervisor's or a person's, and no reason to wait.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// A client that was present for this long stays.
 const STAYS: Duration = Duration::from_millis(500);
-/// The longest to wait for those that come and go; then it is tried another time.
+/// The longest to wait for clients that connect and leave; then it is tried another time.
 const LONGEST: Duration = Duration::from_secs(3);
 
 /// What to do now.
@@ -21,11 +21,11 @@ pub enum Verdict {
     Connect,
     /// Check again.
     Wait,
-    /// Do without for a while.
+    /// Use subprocesses for a while.
     Later,
 }
 
-/// What was seen of other control clients in one attempt.
+/// The other control clients seen in one attempt.
 #[derive(Debug)]
 pub struct Settling {
     began: Instant,
@@ -39,7 +39,7 @@ impl Settling {
         Settling { began: now, seen: BTreeSet::new(), since: now }
     }
 
-    /// Takes in the processes of the control clients there are now.
+    /// Takes the processes of the current control clients.
     pub fn see(&mut self, others: BTreeSet<u32>, now: Instant) -> Verdict {
         if others != self.seen {
             (self.seen, self.since) = (others, now);

@@ -1,4 +1,4 @@
-//! Subprocesses: requests carried out by one run of the tmux program, where a control connection is not available.
+//! Subprocesses: requests carried out by one run of the tmux program, when a control connection is not available.
 //!
 //! All requests of a call are one subprocess, chained with `;`. It must not be used once per session.
 
@@ -13,16 +13,16 @@ use tokio::{
 use super::{protocol::MAX_ANSWER, request::Request};
 use crate::commands::group::Group;
 
-/// How a run ended badly.
+/// How a run failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bad {
-    /// tmux refused one of the requests; in its words.
+    /// tmux refused one of the requests; the text is tmux's.
     Refused(String),
     /// It did not end in time and was killed.
     TimedOut,
 }
 
-/// Carries out requests in order up to the first that is refused, and returns what they printed. `tmux` is the command
+/// Carries out requests in order up to the first that is refused, and returns their output. `tmux` is the command
 /// line up to the socket.
 pub async fn run(mut tmux: Command, requests: &[Request], limit: Duration) -> Result<String, Bad> {
     for (index, request) in requests.iter().enumerate() {
@@ -38,12 +38,12 @@ pub async fn run(mut tmux: Command, requests: &[Request], limit: Duration) -> Re
 async fn complete(mut tmux: Command, input: String) -> Result<String, Bad> {
     let failed = |error: std::io::Error| Bad::Refused(error.to_string());
     let mut child = tmux.spawn().map_err(failed)?;
-    // What is installed as tmux may be a script that starts the real one.
+    // The program installed as tmux may be a script that starts the real one.
     let mut group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A tmux that refuses the request does not read.
+            // A tmux that refuses the request does not read its input.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };

@@ -17,8 +17,8 @@ pub fn exact(name: &str) -> Option<String> {
     possible.then(|| format!("={name}:"))
 }
 
-/// The target of one pane of one session, by the server's ids: refused when the pane is not (any more) in that session.
-/// tmux 3.3a's `display-message` alone is lax about it, and takes the session's active pane.
+/// The target of one pane of one session, by the server's ids: refused when the pane is not (any more) in that
+/// session. In tmux 3.3a only `display-message` does not refuse, and uses the session's active pane.
 pub fn pane(session_id: &str, pane_id: &str) -> String {
     format!("{session_id}:.{pane_id}")
 }

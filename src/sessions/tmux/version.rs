@@ -1,18 +1,18 @@
-//! Versions: what a `tmux -V` line says the program can do. Pure.
+//! Versions: what the program can do according to `tmux -V`. Pure.
 
-/// What a version of tmux can do for us.
+/// The abilities of a version of tmux.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ability {
     /// 3.2 and later: a control connection that never starts a server (`-N`) and carries no output.
     Control,
-    /// 3.0 and 3.1: everything, by one subprocess a request.
+    /// 3.0 and 3.1: everything, by one subprocess per request.
     Subprocess,
-    /// Older: no exact targets everywhere, no pane options.
+    /// Older: exact targets do not work everywhere, and there are no pane options.
     TooOld,
 }
 
-/// Reads the line `tmux -V` prints: `tmux 3.3a`, `tmux next-3.5`, `tmux 3.0-rc2`, `tmux master`, `tmux openbsd-7.4`.
-/// A development or distribution version without a release number is taken for a recent one.
+/// Parses the line of `tmux -V`: `tmux 3.3a`, `tmux next-3.5`, `tmux 3.0-rc2`, `tmux master`, `tmux openbsd-7.4`. A
+/// development or distribution version without a release number counts as recent.
 pub fn ability(line: &str) -> Ability {
     let version = line.trim().strip_prefix("tmux").unwrap_or(line).trim();
     let Some(numbers) = release(version.strip_prefix("next-").unwrap_or(version)) else {

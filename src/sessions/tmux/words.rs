@@ -10,7 +10,7 @@ pub enum Meaning {
     NoServer,
     /// The server runs but has no session at all.
     Empty,
-    /// What was named does not exist.
+    /// The target of the command does not exist.
     Missing,
     /// A session of this name exists.
     Duplicate,
@@ -20,7 +20,7 @@ pub enum Meaning {
     Other,
 }
 
-/// What tmux means by this text.
+/// The meaning of this text.
 pub fn meaning(text: &str) -> Meaning {
     let text = text.trim();
     let any = |exec_watcher: &[&str]| exec_watcher.iter().any(|beginning| text.starts_with(beginning));

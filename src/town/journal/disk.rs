@@ -1,7 +1,7 @@
 //! The adapter of [`Journals`] on the real disk.
 //!
-//! Each call runs on tokio's blocking pool; those that change a file go one after the other, also when whoever asked is gone
-//! by then. It must not know what the lines mean.
+//! Each call runs on tokio's blocking pool; those that change a file run one after the other, even when the caller is
+//! gone by then. It must not know what the lines mean.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that touches files that grow")]
 
 use std::{
@@ -26,18 +26,18 @@ use crate::town::{
 
 /// Maximum number of siblings that are opened.
 const SIBLINGS: usize = 100;
-/// How files end that were packed: nothing can be read from the middle of them.
+/// The endings of compressed files, which cannot be read from the middle.
 const PACKED: [&str; 6] = ["gz", "bz2", "xz", "zst", "lz4", "zip"];
 
 /// The real disk.
 #[derive(Debug, Clone, Default)]
 pub struct DiskJournals {
-    /// Held by whatever changes a file, until it is done.
+    /// Held by the call that changes a file, until it is done.
     changing: Arc<Mutex<()>>,
 }
 
 impl DiskJournals {
-    /// Runs what changes a file. The turn goes along with the work: a call that was given up never overtakes a later one.
+    /// Runs a change of a file. The task holds the turn: a call that was dropped never overtakes a later one.
     async fn change<T: Send + 'static>(
         &self,
         path: &Path,
@@ -69,7 +69,7 @@ impl Journals for DiskJournals {
     }
 
     async fn written(&self, path: &Path) {
-        // Without the lock, nobody who writes under it is there either; whoever holds it for longer is not writing a line.
+        // While we have the lock, no other writer has it; a process that holds it for longer is not writing a line.
         let _ = disk_task::run(path, |path| files::append_lock(path).map(drop)).await;
     }
 
@@ -104,7 +104,7 @@ impl Journals for DiskJournals {
 
 /// A file that was opened.
 struct DiskJournal {
-    /// What it was called.
+    /// The name it was opened by.
     path: PathBuf,
     file: Arc<File>,
     id: FileId,
@@ -128,7 +128,7 @@ impl OpenJournal for DiskJournal {
 }
 
 fn read(file: &File, offset: u64, most: usize) -> io::Result<Vec<u8>> {
-    // Not `most` at once: most reads find a line or two.
+    // Not `most` bytes at once: usually only a line or two is there.
     let there = file.metadata()?.len().saturating_sub(offset);
     let mut bytes = vec![0; most.min(usize::try_from(there).unwrap_or(usize::MAX))];
     let mut filled = 0;
@@ -166,9 +166,10 @@ fn siblings(path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
         if found.len() == SIBLINGS {
             break;
         }
-        // One that cannot be read is as good as packed.
+        // A file that cannot be read is skipped, like a compressed one.
         if let Ok(Some((journal, data))) = open(&directory.join(&*entry)) {
-            // Not when it was made: a log that was copied and emptied before it was renamed is older than its copies.
+            // Not the time of creation: a log that was copied and emptied before it was renamed is older than its
+            // copies.
             let written = data.modified().map_or(0, nanoseconds);
             found.push(((written, Reverse(number(rest))), journal));
         }
@@ -177,13 +178,13 @@ fn siblings(path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
     Ok(found.into_iter().map(|(_, journal)| journal).collect())
 }
 
-/// Whether a file whose name goes on like this after the log's was made of it.
+/// Whether a file whose name is the log's and this rest was made by a rotation.
 fn is_rotated(rest: &str) -> bool {
     let packed = || PACKED.iter().any(|packed| rest.ends_with(&format!(".{packed}")));
     rest.starts_with(['.', '-']) && rest != ".lock" && !packed()
 }
 
-/// Of two files written in the same moment, the higher number is the elder one.
+/// Of two files written at the same time, the higher number is the older one.
 fn number(rest: &str) -> u64 {
     rest.rsplit(['.', '-']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
@@ -205,7 +206,7 @@ fn extend(path: &Path, known: &[Extent], mut content: Vec<u8>, mode: u32) -> io:
         file.seek(SeekFrom::Start(length))?;
         let written = file.write(&content);
         if !matches!(written, Ok(count) if count == content.len()) {
-            // Half a line must not stay; where it cannot be taken back now, the next call does it.
+            // A partial line must not stay; if it cannot be truncated now, the next call does it.
             let _ = file.set_len(length);
             let text = format!("only {} of {} bytes could be written", written?, content.len());
             return Err(io::Error::new(io::ErrorKind::WriteZero, text));
@@ -236,7 +237,7 @@ fn prepare(path: &Path, keep: u64, mode: u32) -> io::Result<Extent> {
     Ok(Extent { file: id(&data), length: data.len() })
 }
 
-/// Reads on to the beginning of the next line, without keeping what it passes.
+/// Skips to the start of the next line.
 fn skip_line(rest: &mut impl io::BufRead) -> io::Result<()> {
     loop {
         let buffered = rest.fill_buf()?;
@@ -251,16 +252,15 @@ fn skip_line(rest: &mut impl io::BufRead) -> io::Result<()> {
     }
 }
 
-/// Takes away what was prepared for the file of this name by somebody who was killed. To be called by the only one who may
-/// prepare anything for it.
+/// Removes the prepared file of a killed process. To be called only by the process that may prepare one.
 pub fn scan(path: &Path) {
     if hold::verify().is_ok() {
-        // What cannot be removed is replaced by what is prepared next.
+        // A file that cannot be removed is replaced by the next prepared one.
         let _ = fs::remove_file(prepared(path));
     }
 }
 
-/// What is prepared for a file stands beside it, where a rename can put it in its place.
+/// The path of the prepared file: beside its target, so that a rename can install it.
 fn prepared(path: &Path) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(".half.tmp");

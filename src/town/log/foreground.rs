@@ -1,7 +1,7 @@
-//! Standard error without waiting for it: a terminal that is not read, or a full pipe, must not hold the supervisor up.
+//! Standard error without blocking: a terminal that is not read, or a full pipe, must not delay the supervisor.
 //!
-//! Lines go through a bounded queue to a thread of their own; what does not fit is dropped and counted. Writing never
-//! fails and never blocks.
+//! Lines go through a bounded queue to a thread of their own; lines that do not fit are dropped and counted. Writing
+//! never fails and never blocks.
 
 use std::{
     fmt,
@@ -39,7 +39,7 @@ impl Foreground {
         Self::to(io::stderr())
     }
 
-    /// Any output; for tests.
+    /// Any output, for tests.
     pub fn to(mut output: impl Write + Send + 'static) -> Self {
         let (queue, items) = mpsc::sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -55,7 +55,7 @@ impl Foreground {
                                 "Warning: lines not shown here, standard error was too slow: {missing}"
                             );
                         }
-                        // A closed terminal is no reason to do anything: the log file has the line.
+                        // A closed terminal needs no action: the log file has the line.
                         let _ = output.write_all(&line);
                     }
                     Item::Flush(done) => {
@@ -70,9 +70,9 @@ impl Foreground {
         Foreground { queue, dropped }
     }
 
-    /// Shows a line, which ends with its newline.
+    /// Queues a line, which ends with its newline.
     pub fn put(&self, line: Vec<u8>) {
-        // Why it ends is told by whoever started it.
+        // The caller of the supervisor reports why it ends.
         if hold::is_lost() {
             return;
         }
@@ -81,7 +81,7 @@ impl Foreground {
         }
     }
 
-    /// Waits until every line so far is out, at most `limit`; returns whether it is.
+    /// Waits until all lines so far are written, at most `limit`; returns whether they are.
     pub fn flush(&self, limit: Duration) -> bool {
         let (done, told) = mpsc::sync_channel(1);
         match self.queue.try_send(Item::Flush(done)) {
@@ -93,7 +93,7 @@ impl Foreground {
 
 impl Write for &Foreground {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line of JSON holds what others wrote as it is; the other form has passed already.
+        // A JSON line contains foreign text as it is; the other format is escaped already.
         self.put(terminal::json(&String::from_utf8_lossy(line)).into_bytes());
         Ok(line.len())
     }

@@ -1,7 +1,7 @@
 //! One log line: `2006/01/02 15:04:05 text key=value`, and `Warning: ` or `Error: ` before the text of such events.
 //!
-//! The form of Go's `log` package, which `gt daemon logs` and people's scripts read. One event is one line, whatever is
-//! in it: an agent's output quoted in a message must not forge a line or move the cursor of who reads it.
+//! The format of Go's `log` package, which `gt daemon logs` and people's scripts read. One event is one line,
+//! whatever it contains: an agent's output quoted in a message must not forge a line or move a reader's cursor.
 
 use std::{
     fmt::{self, Write as _},
@@ -20,21 +20,21 @@ use tracing_subscriber::{
 
 use crate::terminal::one_line;
 
-/// What time it is, in the zone it is to be shown in.
+/// The current time, in the zone to show it in.
 pub type Clock = Arc<dyn Fn() -> Zoned + Send + Sync>;
 
-/// The target of events whose lines people and scripts search for as Gas Town's daemon writes them (`CRASH DETECTED: …`):
-/// nothing stands before their text, whatever their level.
+/// The target of events whose lines people and scripts search for in the words of Gas Town's daemon (`CRASH DETECTED:
+/// …`): nothing precedes their text, whatever their level.
 pub const AS_IS: &str = "gastown_supervisor::as_is";
 
-/// Forms lines.
+/// Formats events as lines.
 #[derive(Clone)]
 pub struct LineFormat {
     now: Clock,
 }
 
 impl LineFormat {
-    /// Lines stamped by this clock.
+    /// Lines with the time of this clock.
     pub fn new(now: Clock) -> Self {
         LineFormat { now }
     }
@@ -79,13 +79,13 @@ impl FormatTime for Rfc3339 {
     }
 }
 
-/// The fields that the text of an event says already; in JSON they stand beside it.
+/// The fields that the text of an event contains already; JSON has them as fields too.
 const IN_THE_TEXT: [&str; 4] = ["from", "to", "reason", "problem"];
 
 /// An event's message and its other fields, escaped.
 #[derive(Default)]
 struct Text {
-    /// The agent it is about, or the session where that is all that is known: stands before the message.
+    /// The agent it is about, or the session when only that is known: precedes the message.
     subject: Option<String>,
     message: String,
     fields: String,

@@ -1,9 +1,8 @@
-//! The log: `daemon/daemon.log` in the line form Gas Town's tools expect, and standard error in the foreground.
+//! The log: `daemon/daemon.log` in the line format that Gas Town's tools expect, and standard error in the foreground.
 //!
-//! [`mod@line`] forms a line, [`rotating`] keeps the file, [`foreground`] keeps a slow terminal from holding us up, [`tail`]
-//! shows the file to people. A log
-//! that cannot be written costs the line, never the supervisor. Nothing in here may log by `tracing`: it would call
-//! itself.
+//! [`mod@line`] forms a line, [`rotating`] writes the file, [`foreground`] keeps a slow terminal from blocking the
+//! supervisor, [`tail`] shows the file to people. When the log cannot be written, the line is lost and the supervisor
+//! continues. Nothing here may log with `tracing`: it would call itself.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,7 +24,7 @@ pub mod line;
 pub mod rotating;
 pub mod tail;
 
-/// The crate whose events the level applies to; of others' only warnings and errors are of interest.
+/// The crate whose events follow the configured level; from other crates only warnings and errors are logged.
 const OURS: &str = "gastown_supervisor";
 
 /// The format of lines on stderr.
@@ -43,11 +42,11 @@ pub enum LogFormat {
 pub struct LogConfig {
     /// The file, created with mode 0600.
     pub path: PathBuf,
-    /// It is rotated when it would grow past this.
+    /// The file is rotated before it would grow past this size.
     pub max_bytes: u64,
     /// Number of rotated files that are kept.
     pub keep: u32,
-    /// What is logged.
+    /// The lowest level that is logged.
     pub level: LogLevel,
     /// Whether and how lines go to standard error too.
     pub foreground: Option<LogFormat>,
@@ -65,7 +64,7 @@ pub struct LogHandle {
 }
 
 impl LogHandle {
-    /// The very last line, written to the file alone and whatever the level is.
+    /// Writes a last line to the file alone, whatever the level is.
     pub fn farewell(&self, text: &str) {
         let stamp = line::stamp(&clock(self.zone.clone())());
         self.file.last_line(format!("{stamp} Error: {text}\n").as_bytes());
@@ -76,7 +75,7 @@ impl LogHandle {
         self.file.reopen();
     }
 
-    /// Changes what is logged.
+    /// Changes the level.
     pub fn set_level(&self, level: LogLevel) {
         // Fails only when the subscriber is gone, and the log with it.
         let _ = self.level.reload(targets(level));
@@ -92,26 +91,27 @@ impl LogHandle {
         self.file.trouble()
     }
 
-    /// Waits until standard error has taken every line so far, at most this long; returns whether it has.
+    /// Waits until standard error has taken every line so far, at most for `limit`; returns whether it has.
     pub fn flush(&self, limit: Duration) -> bool {
         self.foreground.flush(limit)
     }
 }
 
-/// Another logger is installed already.
+/// Another logger is already installed in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a logger is installed already; the log can be installed once in a process")]
 pub struct AlreadyInstalled;
 
-/// Makes this the log of the whole process. A file that cannot be opened is no error: it is told on standard error and
-/// tried again with each line.
+/// Makes this the log of the whole process. A file that cannot be opened is no error: it is reported on standard
+/// error and tried again with each line.
 pub fn install(config: &LogConfig) -> Result<LogHandle, AlreadyInstalled> {
     let (subscriber, handle) = build(config, Foreground::stderr());
     tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadyInstalled)?;
     Ok(handle)
 }
 
-/// The subscriber that logs so, and its handle; `foreground` takes the second output and what is wrong with the first.
+/// The subscriber for this configuration, and its handle; `foreground` gets the second output and the problems of the
+/// first.
 pub fn build(config: &LogConfig, foreground: Foreground) -> (impl Subscriber + Send + Sync, LogHandle) {
     let complain = foreground.clone();
     let complain = Arc::new(move |text: &str| complain.put(format!("{text}\n").into_bytes()));

@@ -1,8 +1,8 @@
 //! A log file that is rotated by size and survives a full disk.
 //!
-//! `daemon.log` becomes `daemon.log.1`, that `.2`, and so on; at most `keep` of them stay. A line that cannot be written
-//! is dropped and counted: told once where the complaint goes, and once in the log when it can be written again.
-//! Writing never fails, loops or panics.
+//! `daemon.log` becomes `daemon.log.1`, that `.2`, and so on; at most `keep` of them stay. A line that cannot be
+//! written is dropped and counted: reported once through [`Complain`], and once in the log when it can be written
+//! again. Writing never fails, loops or panics.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that writes the log file")]
 
 use std::{
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// Where to report that the log cannot be written; must not block.
+/// Reports that the log cannot be written; must not block.
 pub type Complain = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The file; clones are the same file.
@@ -42,7 +42,7 @@ struct State {
     complain: Complain,
     file: Option<File>,
     size: u64,
-    /// The last write stopped in the middle of a line.
+    /// Whether the last write stopped in the middle of a line.
     torn: bool,
     trouble: Option<Trouble>,
 }
@@ -53,8 +53,7 @@ struct Trouble {
 }
 
 impl RotatingFile {
-    /// Opens the file, creating it with mode 0600. One that cannot be opened is complained about and tried again with
-    /// each line.
+    /// Opens the file, creating it with mode 0600. A failure is reported, and the file is tried again with each line.
     pub fn open(path: PathBuf, max_bytes: u64, keep: u32, complain: Complain) -> Self {
         let mut state =
             State { path, max_bytes, keep, complain, file: None, size: 0, torn: false, trouble: None };
@@ -72,7 +71,7 @@ impl RotatingFile {
         self.last_line(line);
     }
 
-    /// Writes a line, also when the town is lost: whoever reads the file that is still open shall know why it ends.
+    /// Writes a line even when the town is lost: a reader of the still open file should see why it ends.
     pub fn last_line(&self, line: &[u8]) {
         self.state.lock().write_line(line);
     }
@@ -83,7 +82,7 @@ impl RotatingFile {
         let before = (state.file.take(), std::mem::take(&mut state.torn));
         if let Err(error) = state.ensure_open() {
             if hold::is_lost() {
-                // Its name leads elsewhere by now; what is open is still the log.
+                // Its path leads elsewhere by now; the open file is still the log.
                 (state.file, state.torn) = before;
             }
             state.failed(&error, 0);
@@ -96,18 +95,18 @@ impl RotatingFile {
         (state.max_bytes, state.keep) = (max_bytes, keep);
     }
 
-    /// What is wrong now.
+    /// What is wrong with the file now.
     pub fn trouble(&self) -> Option<String> {
         let state = self.state.lock();
         let Trouble { reason, .. } = state.trouble.as_ref()?;
-        // Not how many lines were lost: that would be news with each of them.
+        // Without the number of lost lines: that would make a new problem with each of them.
         Some(format!(
             "{} cannot be written: {reason}; log lines are dropped until it can",
             terminal::path(&state.path)
         ))
     }
 
-    /// From now on it is this file, until it is opened anew.
+    /// Uses this file until the log is reopened.
     #[cfg(test)]
     pub(super) fn pretend(&self, file: File) {
         self.state.lock().file = Some(file);
@@ -130,13 +129,13 @@ impl State {
         if self.file.is_some() {
             return Ok(());
         }
-        // Opened by its name, as below it is moved by its name.
+        // Checked because it is opened by its path, and rotated by its path below.
         hold::verify()?;
         let (file, data) = opening::for_appending(&self.path, Whose::Ours, 0o600)?;
         if data.permissions().mode() & 0o777 != 0o600 {
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
-        // A writer that was killed, or found no room, may have left half a line.
+        // A writer that was killed, or found the disk full, may have left a partial line.
         self.torn = is_torn(&file, data.len())?;
         (self.size, self.file) = (data.len(), Some(file));
         Ok(())
@@ -146,7 +145,7 @@ impl State {
         if self.size == 0 || self.size.saturating_add(more) <= self.max_bytes {
             return Ok(());
         }
-        // Somebody may have truncated it; only its real size counts.
+        // Another process may have truncated it; only its real size counts.
         self.size = self.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|data| data.len()))?;
         if self.size == 0 || self.size.saturating_add(more) <= self.max_bytes {
             return Ok(());
@@ -157,11 +156,11 @@ impl State {
         self.ensure_open()
     }
 
-    /// Before the first line that fits again: how many did not.
+    /// Writes the number of lost lines before the first line that fits again.
     fn report_losses(&mut self, next: &[u8]) -> io::Result<()> {
         let Some(Trouble { reason, lost }) = &self.trouble else { return Ok(()) };
         if *lost > 0 {
-            // The time stamp of the line that follows is as good as any.
+            // The time stamp of the following line is good enough.
             let stamp = next.get(..20).map(String::from_utf8_lossy).unwrap_or_default();
             let text = format!("{stamp}Warning: log lines lost before this one: {lost} ({reason})\n");
             self.put(text.as_bytes())?;
@@ -170,7 +169,7 @@ impl State {
         Ok(())
     }
 
-    /// The line as a whole, or nothing of it where the disk lets us take back what did fit.
+    /// Writes the whole line, or nothing of it if the disk lets us truncate what was written.
     fn put(&mut self, line: &[u8]) -> io::Result<()> {
         let (begin, torn) = (self.size, self.torn);
         let result = if torn { self.write_all(&[b"\n", line].concat()) } else { self.write_all(line) };
@@ -227,7 +226,7 @@ pub(super) fn numbered(path: &Path, times: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes room for a new file: each rotated one moves on, the oldest goes.
+/// Makes room for a new file: renames each rotated file to the next number, and drops the oldest.
 fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     let numbered = |n: u32| numbered(path, n);
     if keep == 0 {

@@ -1,8 +1,8 @@
-//! The end of a log file and what is added to it, whoever writes it: its last lines, then its growth, through rotation and
-//! truncation.
+//! The end of a log file and what is added to it: its last lines, then its growth, through rotation and truncation,
+//! by any writer.
 //!
-//! It reads from the end, never the whole file, and passes bytes on as they are. It must not write to the log, nor wait:
-//! when to probe again is the caller's business.
+//! It reads from the end, never the whole file, and passes bytes on as they are. It must not write to the log, nor
+//! wait: the caller decides when to read again.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that reads the log file")]
 
 use std::{
@@ -15,10 +15,10 @@ use std::{
 use super::rotating::numbered;
 use crate::town::opening;
 
-/// So much is read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// A place in a log file.
+/// A position in a log file.
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
@@ -39,21 +39,21 @@ impl Open {
 }
 
 impl Tail {
-    /// At the beginning of this many last lines; a line that has no end yet is one. An error of kind `NotFound`: there is no
-    /// such file.
+    /// At the start of this many last lines; an incomplete line counts as one. An error of kind `NotFound` when there
+    /// is no such file.
     pub fn last_lines(path: PathBuf, lines: u64) -> io::Result<Tail> {
         let mut open = Open::new(opening::for_reading(&path)?);
         open.at = beginning_of_last(&open.file, lines)?;
         Ok(Tail { path, open })
     }
 
-    /// Passes on what was added since the last call, or since the beginning of the last lines. A file that was cut short is
-    /// read from its beginning; one that was moved away is read to its end, then the ones that came after it.
+    /// Passes on what was added since the last call, or the last lines at the first call. A file that was truncated
+    /// is read from its start; one that was moved away is read to its end, then the files that followed it.
     ///
-    /// An error is the output's, or the disk's; what was passed on until then is not passed on again.
+    /// An error comes from the output or the disk; what was passed on before it is not passed on again.
     pub fn pass_on(&mut self, output: &mut dyn Write) -> io::Result<()> {
         loop {
-            // Asked first: once there is another file in its place, nothing is added to this one any more.
+            // Checked first: once another file is in its place, nothing is added to this one any more.
             let next = self.successor()?;
             self.drain(output)?;
             match next {
@@ -77,7 +77,7 @@ impl Tail {
         }
     }
 
-    /// The file that came right after this one; `None` while this one is in its place, or nothing is.
+    /// The file that directly follows this one; `None` while this one is in its place, or no file is.
     fn successor(&self) -> io::Result<Option<Open>> {
         let Some(newest) = look(opening::for_reading(&self.path))?.filter(|newest| newest.id != self.open.id)
         else {
@@ -88,7 +88,7 @@ impl Tail {
             match look(opening::for_reading(&numbered(&self.path, times)))? {
                 Some(rotated) if rotated.id == self.open.id => return Ok(later.or(Some(newest))),
                 Some(rotated) => later = Some(rotated),
-                // It is not kept any more.
+                // It was deleted by a rotation.
                 None => break,
             }
         }
@@ -96,7 +96,7 @@ impl Tail {
     }
 }
 
-/// Between a rename and the next file there may be none.
+/// Between a rename and the creation of the next file there may be none.
 fn look(opened: io::Result<(File, Metadata)>) -> io::Result<Option<Open>> {
     match opened {
         Ok(opened) => Ok(Some(Open::new(opened))),
@@ -105,7 +105,7 @@ fn look(opened: io::Result<(File, Metadata)>) -> io::Result<Option<Open>> {
     }
 }
 
-/// Where the last lines of a file begin, looked for backwards.
+/// The offset of the last lines of a file, searched backwards.
 fn beginning_of_last(file: &File, lines: u64) -> io::Result<u64> {
     let length = file.metadata()?.len();
     if lines == 0 {
@@ -118,13 +118,13 @@ fn beginning_of_last(file: &File, lines: u64) -> io::Result<u64> {
         let part = chunk.get_mut(..usize::try_from(end - begin).unwrap_or(CHUNK)).unwrap_or_default();
         match file.read_exact_at(part, begin) {
             Ok(()) => {}
-            // It was cut short just now.
+            // It was truncated just now.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
             Err(error) => return Err(error),
         }
         for (offset, _) in part.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             let after = begin + offset as u64 + 1;
-            // The end of the very last line begins none.
+            // No line starts after the newline of the very last line.
             if after == length {
                 continue;
             }

@@ -11,7 +11,7 @@ use std::{
 
 use super::*;
 
-/// An output that remembers.
+/// An output that stores everything.
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<Vec<u8>>>);
 
@@ -140,7 +140,7 @@ fn the_level_can_be_changed() {
 }
 
 #[test]
-fn rotates_by_size_and_keeps_so_many() {
+fn rotates_by_size_and_keeps_a_number_of_files() {
     for (keep, kept) in [(0, vec![9]), (1, vec![8, 9]), (3, vec![6, 7, 8, 9])] {
         let (dir, path) = temp();
         let small = LogConfig { max_bytes: 1, keep, ..config(&path) };
@@ -181,7 +181,7 @@ fn reopens_after_somebody_moved_the_file_and_notices_a_truncated_one() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_costs_lines_and_is_told_once_here_and_once_there() {
+fn a_full_disk_costs_lines_and_is_reported_once_on_stderr_and_once_in_the_log() {
     let (_dir, path) = temp();
     let (log, screen) = logging(&config(&path), |log| {
         assert_eq!(log.trouble(), None);
@@ -269,7 +269,7 @@ fn a_file_that_cannot_be_opened_is_tried_again() {
 }
 
 #[test]
-fn a_standard_error_that_is_not_read_holds_nobody_up() {
+fn a_standard_error_that_is_not_read_delays_nothing() {
     struct Stuck(mpsc::Receiver<()>, Screen);
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

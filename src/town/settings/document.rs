@@ -1,7 +1,7 @@
-//! A settings file as entries that know their places: what both settings files are read through.
+//! A settings file as entries with their positions; both settings files are read this way.
 //!
-//! Each value is parsed on its own, so that one mistake does not hide the next and every problem names line and column.
-//! What the keys mean is [`read`](super::read)'s part.
+//! Each value is parsed on its own, so that one mistake does not hide the next and every problem names line and
+//! column. [`read`](super::read) knows what the keys mean.
 
 use std::{fmt, path::Path};
 
@@ -15,7 +15,7 @@ use crate::town::reading::{self, FileProblem, Place};
 pub struct Entry<'a> {
     file: &'a Path,
     text: &'a str,
-    /// The keys that lead here, its own last.
+    /// The keys that lead to it, its own last.
     pub keys: Vec<String>,
     raw_key: &'a RawValue,
     raw: &'a RawValue,
@@ -24,7 +24,7 @@ pub struct Entry<'a> {
 /// The entries of a whole file, which must be one object.
 pub fn open<'a>(file: &'a Path, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, FileProblem> {
     let text = reading::text(file, bytes)?;
-    // The whole syntax first, so that a broken end is not hidden behind a wrong beginning.
+    // The whole syntax is checked first, so that an error at the end is not hidden by one at the start.
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| reading::json_problem(file, &error))?;
     let whole = Entry { file, text, keys: Vec::new(), raw_key: raw, raw };
     whole.entries().map_err(|reason| whole.wrong_value(reason))
@@ -41,7 +41,7 @@ impl<'a> Entry<'a> {
         serde_json::from_str(self.raw.get()).map_err(|_| "it is nested too deeply".to_owned())
     }
 
-    /// The entries of its value, which must be an object, in order and doubles included.
+    /// The entries of its value, which must be an object, in order and including duplicates.
     pub fn entries(&self) -> Result<Vec<Entry<'a>>, String> {
         let Entries(entries) =
             serde_json::from_str(self.raw.get()).map_err(|_| "expected an object, that is {…}".to_owned())?;
@@ -52,12 +52,12 @@ impl<'a> Entry<'a> {
         Ok(entries.into_iter().map(below).collect())
     }
 
-    /// A problem of its value.
+    /// A problem about its value.
     pub fn wrong_value(&self, reason: impl Into<String>) -> FileProblem {
         self.problem(self.raw, reason.into())
     }
 
-    /// A problem of its key.
+    /// A problem about its key.
     pub fn wrong_key(&self, reason: impl Into<String>) -> FileProblem {
         self.problem(self.raw_key, reason.into())
     }
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// An object's entries: key, the key as it is written, value.
+/// An object's entries: key, the key as written, value.
 struct Entries<'a>(Vec<(String, &'a RawValue, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {

@@ -1,8 +1,8 @@
-//! Settings: every number and switch the supervisor goes by, resolved from its two files and its defaults.
+//! Settings: every number and switch of the supervisor, resolved from its two files and its defaults.
 //!
 //! `settings/supervisor.json` is ours and strict; `mayor/daemon.json` is shared with `gt`, read leniently and never
-//! written. A value in ours beats one in theirs, which beats the default. Reading the files is [`read`]'s part; nothing
-//! here may touch the disk.
+//! written. A value in ours beats one in theirs, which beats the default. [`read`] parses the files; nothing here may
+//! touch the disk.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -27,9 +27,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 settings_table! {
-    /// The safety net.
+    /// The regular round that does not depend on events.
     heartbeat: Heartbeat {
-        /// From the beginning of one heartbeat to the next.
+        /// From the start of one heartbeat to the start of the next.
         interval: Duration = 3 * MINUTE, interval;
         /// A part that has not answered within this is reported as late.
         deadline: Duration = 60 * SECOND, interval;
@@ -37,7 +37,7 @@ settings_table! {
 
     /// How the tmux server is found and watched.
     tmux: Tmux {
-        /// `-L`; the settings beat `GT_TMUX_SOCKET`.
+        /// `-L`; beats `GT_TMUX_SOCKET`.
         socket_name: Option<String> = None, socket_name;
         /// `-S`; beats the name.
         socket_path: Option<PathBuf> = None, socket_path;
@@ -47,15 +47,15 @@ settings_table! {
         naming: Naming = Naming::Rig, naming;
     }
 
-    /// The programs we run.
+    /// The names or paths of the programs to run.
     commands: CommandSettings {
-        /// The bead tracker.
+        /// The bead tracker `bd`.
         bd: String = "bd".into(), text;
-        /// Gas Town.
+        /// Gas Town's command `gt`.
         gt: String = "gt".into(), text;
-        /// git.
+        /// `git`, for worktrees.
         git: String = "git".into(), text;
-        /// tmux.
+        /// The tmux client.
         tmux: String = "tmux".into(), text;
         /// The limit of each command, `git fetch` and `pull` excepted.
         timeout: Duration = 30 * SECOND, interval;
@@ -65,11 +65,11 @@ settings_table! {
     start: Start {
         /// The maximum number of starts at once, each from its first probe until the agent's process appears.
         max_concurrent: usize = 4, whole(1, 10_000);
-        /// How long an agent's process, and then its readiness, is waited for.
+        /// How long to wait for an agent's process, and then for its readiness.
         timeout: Duration = 60 * SECOND, interval;
         /// How long an agent must have been ready, without asking anything, before it gets its first instruction.
         settle: Duration = 2 * SECOND, pause;
-        /// How long a key pressed at a question may take to show.
+        /// How long to wait until a key pressed at a question shows.
         dialog_wait: Duration = 1 * SECOND, pause;
     }
 
@@ -93,13 +93,13 @@ settings_table! {
         stale_after: Duration = 15 * MINUTE, interval;
         /// A heartbeat older than this is answered with a restart.
         stuck_after: Duration = 30 * MINUTE, interval;
-        /// How long after a start, a pause or a sleep an old heartbeat says nothing.
+        /// For this long after a start, a pause or a sleep, an old heartbeat is ignored.
         grace: Duration = 5 * MINUTE, pause;
         /// The least time between two nudges.
         nudge_every: Duration = 5 * MINUTE, interval;
     }
 
-    /// Boot.
+    /// The boot agent.
     boot: Boot {
         /// Whether boot is spawned at all.
         enabled: bool = true, switch;
@@ -123,7 +123,7 @@ settings_table! {
 
     /// Pending spawns.
     spawns: Spawns {
-        /// How long a freshly spawned polecat's readiness is waited for.
+        /// How long to wait for the readiness of a freshly spawned polecat.
         ready_within: Duration = 2 * SECOND, interval;
         /// A spawn message older than this is archived.
         prune_after: Duration = 5 * MINUTE, interval;
@@ -141,7 +141,7 @@ settings_table! {
     deaths: Deaths {
         /// Deaths within this belong together.
         window: Duration = 30 * SECOND, interval;
-        /// How many different sessions make a mass death.
+        /// This many different sessions make a mass death.
         threshold: u32 = 3, count;
         /// Between two restarts after a mass death.
         paced_restart: Duration = 2 * SECOND, pause;
@@ -155,11 +155,11 @@ settings_table! {
         deliberate_hold: Duration = 10 * MINUTE, pause;
         /// The delay before the second restart.
         initial_backoff: Duration = 30 * SECOND, interval;
-        /// Each further delay is longer by this factor.
+        /// The factor by which each further delay grows.
         multiplier: f64 = 2.0, factor;
         /// The longest delay.
         max_backoff: Duration = 10 * MINUTE, interval;
-        /// How many restarts within the window make a crash loop.
+        /// This many restarts within the window make a crash loop.
         crash_loop_count: u32 = 5, count;
         /// The crash loop's window.
         crash_loop_window: Duration = 15 * MINUTE, interval;
@@ -179,24 +179,24 @@ settings_table! {
         sling_window: Duration = 30 * SECOND, pause;
         /// How many slings are reported together, at least.
         sling_count: u32 = 3, count;
-        /// The feed's bound.
+        /// The size at which the feed is cut.
         max_bytes: u64 = 10 * 1024 * 1024, whole(1, u64::MAX);
     }
 
-    /// The convoy watcher.
+    /// Convoys, which are checked when all their beads are closed.
     convoy: Convoy where retry_max >= retry_after {
         /// Whether convoys are watched.
         enabled: bool = true, switch;
         /// Without effect: `bd activity` is no longer followed.
         retry_after: Duration = 5 * SECOND, interval;
-        /// Without effect, as the other.
+        /// Without effect, as `retry_after`.
         retry_max: Duration = 60 * SECOND, interval;
-        /// The timed check.
+        /// The interval of the check that needs no hint.
         check_every: Duration = 5 * MINUTE, interval;
     }
 
-    /// Which of the questions that agents' programs ask at their start are answered, and the safe way. All others are
-    /// left to people.
+    /// Which questions of agents' programs at their start are answered, always in the safe way. All others are left
+    /// to people.
     questions: Questions {
         /// Claude's warning of its mode without permissions is accepted.
         bypass_permissions: bool = true, switch;
@@ -214,15 +214,15 @@ settings_table! {
         retry_every: Duration = 15 * MINUTE, interval;
     }
 
-    /// Alerts.
+    /// The command for alerts.
     notify: Notify {
         /// The command that gets alerts as JSON on standard input.
         command: Option<String> = None, optional_text;
-        /// Its limit.
+        /// The time limit of that command.
         timeout: Duration = 10 * SECOND, interval;
     }
 
-    /// The HTTP listener.
+    /// The HTTP listener, beside the socket.
     http: Http {
         /// Address to listen on.
         listen: Option<String> = None, listen;
@@ -232,7 +232,7 @@ settings_table! {
     log: Log {
         /// `error`, `warn`, `info` or `debug`.
         level: LogLevel = LogLevel::Info, level;
-        /// The log is rotated when it would grow past this.
+        /// The log is rotated before it would grow past this size.
         max_bytes: u64 = 10 * 1024 * 1024, whole(1, u64::MAX);
         /// How many rotated logs are kept.
         keep: u32 = 5, whole(0, 1000);
@@ -260,8 +260,8 @@ pub enum LogLevel {
     Debug,
 }
 
-/// The socket name in the value of `GT_TMUX_SOCKET`, where it holds one: empty, `auto` and `default` leave the choice to the
-/// program that reads it, as `gt` has it, and name nothing.
+/// The socket name in the value of `GT_TMUX_SOCKET`. `None` for an empty value, `auto` and `default`: as in `gt`,
+/// they leave the choice to the program that reads the variable.
 pub fn socket_of_variable(value: Option<&str>) -> Option<&str> {
     value.map(str::trim).filter(|name| !matches!(*name, "" | "auto" | "default"))
 }

@@ -1,8 +1,8 @@
 //! Reading the two settings files into [`Settings`].
 //!
-//! `settings/supervisor.json` is ours: every mistake in it is an error that names key, line and column, and none of it
-//! takes effect. `mayor/daemon.json` belongs to Gas Town (0.2.6 to 0.3): what is wrong there is reported and the default
-//! applies to that key. It must not look at the disk.
+//! `settings/supervisor.json` is ours: every mistake in it is an error that names key, line and column, and none of
+//! it takes effect. `mayor/daemon.json` belongs to Gas Town (0.2.6 to 0.3): a mistake there is reported and the
+//! default applies to that key. It must not read the disk.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::town::reading::FileProblem;
 
-/// The settings in force, and what was wrong with the shared file.
+/// The settings in force, and the problems of the shared file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// What to go by.
+    /// The settings in force.
     pub settings: Settings,
     /// What is wrong in `mayor/daemon.json`; those keys have their defaults.
     pub problems: Vec<FileProblem>,
@@ -31,8 +31,8 @@ pub struct Resolved {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct SettingsError(pub Vec<FileProblem>);
 
-/// Merges both files, each given with the path to name it by, or absent: ours beats the shared one, which beats the
-/// default, for each key on its own. Any mistake in ours is an error.
+/// Merges both files, each given with the path to name it by, or absent. For each key, ours beats the shared file,
+/// which beats the default. Any mistake in ours is an error.
 pub fn resolve(
     ours: Option<(&Path, &[u8])>,
     shared: Option<(&Path, &[u8])>,
@@ -94,8 +94,8 @@ fn wrong_keys(entries: &[Entry<'_>], known: &[&str]) -> Vec<FileProblem> {
     wrong
 }
 
-/// Refuses two keys that are in the wrong order, at the first of them that is given; if neither is, it is not this
-/// file's mistake.
+/// Refuses two keys that are in the wrong order, at the first of them in the file; if the file has neither, it is not
+/// this file's mistake.
 fn crossed(entries: &[Entry<'_>], section: &dyn Section) -> Option<FileProblem> {
     let [more, less] = section.crossed()?;
     let given = |key| entries.iter().rfind(|entry| entry.key() == key);
@@ -114,7 +114,7 @@ fn read_shared(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FilePr
     problems.into_iter().map(advise).collect()
 }
 
-/// Reads those entries of the shared file that mean something here. Of a key given twice the last counts.
+/// Reads the known entries of the shared file. Of duplicate keys the last counts.
 fn read_known(entries: &[Entry<'_>], settings: &mut Settings, problems: &mut Vec<FileProblem>) {
     let last: BTreeMap<_, _> = entries.iter().map(|entry| (entry.key(), entry)).collect();
     for entry in last.into_values() {

@@ -29,7 +29,7 @@ fn the_documented_defaults_are_the_defaults() {
 }
 
 /// For every documented key: a different value is accepted and changes something. Catches a key that is accepted but
-/// goes nowhere, or two keys read into one place.
+/// has no effect, or two keys with one target.
 #[test]
 fn every_documented_key_takes_effect_on_its_own() {
     let defaults: serde_json::Value =
@@ -40,7 +40,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             if (section.as_str(), key.as_str()) == ("http", "listen") {
                 continue; // refused, until there is a listener
             }
-            // Keys that must not pass another one take one of the shorter durations.
+            // Keys with an order between them get one of the shorter durations.
             let flipped = format!("{}", default != true);
             let taken: Vec<_> = [
                 "\"7h\"",
@@ -241,7 +241,7 @@ fn mistakes_in_ours_name_key_line_and_column() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_order() {
+fn all_mistakes_are_reported_at_once_in_order() {
     let error =
         ours("{\"x\": 1,\n\"kill\": {\"grace\": 7},\n\"boot\": {\"y\": 1, \"max_age\": \"0\"}}").unwrap_err();
     let places: Vec<_> =

@@ -1,20 +1,19 @@
-//! The table of settings: one line for a key, with its meaning, type, default and what its value may be.
+//! The table of settings: one line per key, with its meaning, type, default and allowed values.
 //!
-//! serde's derive does not serve here: it stops at the first mistake, knows where a value ends but not where it begins,
-//! and cannot lay one file over the other key by key. This must not know any key; the table itself is in
-//! [`settings`](super).
+//! serde's derive is not enough here: it stops at the first mistake, knows where a value ends but not where it begins,
+//! and cannot merge two files key by key. This must not know any key; the table itself is in [`settings`](super).
 
 use super::document::Entry;
 
 /// One section of the settings, as the reader of our own file sees it.
 pub trait Section {
-    /// Every key there is.
+    /// All its keys.
     fn keys(&self) -> &'static [&'static str];
 
-    /// Takes the value of an entry, or refuses it with what is expected; an unknown key changes nothing.
+    /// Sets the value of an entry, or refuses it with what is expected; an unknown key changes nothing.
     fn set(&mut self, entry: &Entry<'_>) -> Result<(), String>;
 
-    /// Two keys of which the first must not be less than the second, but is.
+    /// Two keys in the wrong order: the first must not be less than the second, but is.
     fn crossed(&self) -> Option<[&'static str; 2]>;
 }
 

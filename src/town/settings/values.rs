@@ -1,7 +1,7 @@
-//! What a settings value may be: conversions from JSON, each refusing with a sentence that says what is expected.
+//! The types of settings values: conversions from JSON, each with an error that says what is expected.
 //!
-//! Pure; which key takes which conversion, the table in [`settings`](super) says for our own file and
-//! [`read`](super::read) for the shared one.
+//! Pure. The table in [`settings`](super) assigns conversions to the keys of our own file, [`read`](super::read) to
+//! those of the shared one.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     town::{reading::shorten, usage_limit::UsageLimits},
 };
 
-/// The longest duration a setting can have: ten years, so that adding one to a time never leaves the calendar.
+/// The longest duration of a setting: ten years, so that adding one to a time never overflows the calendar.
 const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
 
-/// What a value turns into, or why it does not.
+/// The converted value, or what is expected instead.
 pub type Converted<T> = Result<T, String>;
 
 fn expected(what: &str, value: &Value) -> String {
@@ -38,7 +38,7 @@ pub fn interval(value: &Value) -> Converted<Duration> {
     more_than_zero(pause(value)?)
 }
 
-/// A duration as `gt` writes it, more than zero: integer nanoseconds, or a string.
+/// A duration in `gt`'s format, more than zero: integer nanoseconds, or a string.
 pub fn gt_interval(value: &Value) -> Converted<Duration> {
     match value.as_u64() {
         Some(nanos) if Duration::from_nanos(nanos) > LONGEST => {
@@ -70,7 +70,7 @@ pub fn whole<T: TryFrom<u64>>(least: u64, most: u64) -> impl Fn(&Value) -> Conve
     }
 }
 
-/// How many of something that there must be at least one of.
+/// A count of at least 1.
 pub fn count(value: &Value) -> Converted<u32> {
     whole(1, 1_000_000)(value)
 }
@@ -154,7 +154,7 @@ pub fn level(value: &Value) -> Converted<LogLevel> {
     }
 }
 
-/// `http.listen`: what is asked for is not done, so that it is refused.
+/// `http.listen`: always refused, because the listener does not exist.
 pub fn listen(value: &Value) -> Converted<Option<String>> {
     match optional_text(value)? {
         None => Ok(None),
@@ -164,7 +164,7 @@ pub fn listen(value: &Value) -> Converted<Option<String>> {
     }
 }
 
-/// The value of a variable of this name, for the commands we run.
+/// The value of an environment variable of this name, for the commands we run.
 pub fn variable(name: &str, value: &Value) -> Converted<String> {
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err("this cannot be the name of a variable".to_owned());

@@ -1,24 +1,25 @@
-//! The place of a line on an agent's screen: whether it begins a message of the program itself, and the last one. Pure.
+//! The place of a line on an agent's screen: whether it begins a message of the program itself, and whether that is
+//! the last one. Pure.
 //!
-//! What agents say, what their tools print and what people say to them holds every sentence sooner or later; what tells a
-//! message of the program apart is its mark and where it stands. Drawn as by Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and
-//! Gemini CLI 0.1 to 0.33; a program that draws nothing begins its messages at the left.
+//! The messages of agents, tools and people contain every sentence sooner or later; a message of the program differs
+//! by its mark and its place. The marks are those of Claude Code 1.0 to 2.1, Codex 0.23 to 0.155 and Gemini CLI 0.1
+//! to 0.33; a program that draws no marks begins its messages at the left.
 
 /// How many of a screen's last lines are read.
 pub const SCREEN_LINES: u16 = 40;
 
-/// Begins what an agent says, or what a tool of it did.
+/// The marks before an agent's message, or before what a tool of it did.
 const SAYS: [char; 5] = ['●', '⏺', '•', '✦', '✓'];
-/// Begins an error that the program itself tells.
+/// The marks before an error of the program itself.
 const ERROR: [char; 9] = ['■', '✕', '✖', '⚡', '🖐', 'ℹ', '⚠', '✗', '×'];
-/// Begins what somebody says to it.
+/// The marks before what a person says to it.
 const SAID: [char; 3] = ['❯', '›', '>'];
 
 /// How a line begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     Says,
-    /// Claude's `⎿`, before what a tool printed, and before an error of its own.
+    /// Claude's `⎿`, before a tool's output, and before an error of its own.
     Result,
     Error,
     Said,
@@ -33,9 +34,9 @@ struct Line {
     framed: bool,
     border: bool,
     mark: Mark,
-    /// Without frame, single spaces between words.
+    /// The text without frame, with single spaces between words.
     shown: String,
-    /// That without its mark.
+    /// The same without its mark.
     words: String,
 }
 
@@ -43,27 +44,27 @@ struct Line {
 #[derive(Debug)]
 pub struct Place {
     lines: Vec<Line>,
-    /// There was more above.
+    /// Whether the screen had more lines above.
     cut: bool,
 }
 
 /// A line that begins a message of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
-    /// What it says.
+    /// Its text.
     pub words: &'a str,
-    /// It looks like what agents say: only a sentence that they never say counts.
+    /// Whether it looks like an agent's message: then only a sentence that agents never write counts.
     pub whole_line_only: bool,
 }
 
 impl Place {
-    /// Of this screen, oldest line first.
+    /// Parses this screen, oldest line first.
     pub fn of(screen: &[String]) -> Self {
         let cut = screen.len() >= usize::from(SCREEN_LINES);
         Place { lines: screen.iter().map(|line| Line::of(line)).collect(), cut }
     }
 
-    /// The last so many lines that are not blank, oldest first.
+    /// The indices of the last `count` lines that are not blank, oldest first.
     pub fn last_written(&self, count: usize) -> impl Iterator<Item = usize> + '_ {
         let mut last: Vec<usize> =
             (0..self.lines.len()).rev().filter(|at| !self.lines[*at].shown.is_empty()).take(count).collect();
@@ -76,13 +77,13 @@ impl Place {
         self.lines[at].shown.clone()
     }
 
-    /// What a line says, if it says anything and begins with a word.
+    /// The text of a line, if it has any and begins with a word.
     pub fn words(&self, at: usize) -> Option<&str> {
         let line = self.lines.get(at).filter(|line| line.mark == Mark::Bare && !line.words.is_empty())?;
         Some(&line.words)
     }
 
-    /// What a line says when it begins a message of the program, and no other message follows.
+    /// The text of a line when it begins a message of the program, and no other message follows.
     pub fn own(&self, at: usize) -> Option<Own<'_>> {
         let line = &self.lines[at];
         let is_own = match line.mark {
@@ -95,7 +96,7 @@ impl Place {
         (is_own && !self.is_followed(at)).then_some(own)
     }
 
-    /// Whether a line goes on with what an agent, a tool or somebody said above.
+    /// Whether a line continues the message of an agent, a tool or a person above.
     fn goes_on(&self, at: usize) -> bool {
         if self.lines[at].indent < 2 {
             return false;
@@ -124,7 +125,7 @@ impl Place {
         !self.cut
     }
 
-    /// Whether nothing stands right above a line but what somebody said: it is no tool's.
+    /// Whether only a person's message is right above a line, so that the line is no tool's.
     fn stands_alone(&self, at: usize) -> bool {
         match at.checked_sub(1).map(|above| &self.lines[above]) {
             None => !self.cut,
@@ -132,7 +133,7 @@ impl Place {
         }
     }
 
-    /// Whether nothing belongs to a line but itself.
+    /// Whether a line is a whole message.
     fn is_all(&self, at: usize) -> bool {
         self.lines.get(at + 1).is_none_or(|below| below.shown.is_empty())
     }
@@ -155,7 +156,7 @@ impl Line {
         let framed = trimmed.starts_with(['│', '┃', '║']);
         let border = shown.is_empty() && !trimmed.is_empty() && !framed;
         let first = shown.chars().next();
-        // What hangs on a branch, or beside a bar, is somebody's.
+        // A line on a branch, or beside a bar, is part of another message.
         let branch = !border && !framed && trimmed.starts_with(frame);
         let mark = match first {
             _ if branch => Mark::Other,

@@ -1,4 +1,4 @@
-//! What the programs say, and what agents say about it.
+//! What the programs print, and what agents say about it.
 
 use super::*;
 
@@ -348,7 +348,7 @@ mod talk {
         of[rng.usize(..of.len())]
     }
 
-    /// One thing on a screen that holds a limit's sentence and is no limit.
+    /// One text on a screen that contains a limit's sentence and is no limit.
     fn about(rng: &mut fastrand::Rng) -> String {
         let (s, t, plain) = (one(rng, &SENTENCES), one(rng, &SENTENCES), one(rng, &PLAIN));
         let say = one(rng, &["● ", "⏺ ", "• ", "✦ "]);

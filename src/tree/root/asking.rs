@@ -1,4 +1,4 @@
-//! The root and requests: passes a request on to the agent's owner, and creates the mayor's owner.
+//! The root and requests: passes a request on to the agent's owner, and creates the mayor's actor.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,7 +16,7 @@ impl RootState {
         if self.plan.deps.directory.send(&identity, Broadcast::Asked(identity.clone())) {
             return Ok(());
         }
-        // One that is suspended, or made now, finds it in the register.
+        // An actor that is suspended, or created now, finds the request in the register.
         if let Some(rig) = identity.rig() {
             self.children.send(&rig::name(rig), Broadcast::Asked(identity));
         } else if identity == Identity::Mayor {
@@ -34,7 +34,7 @@ impl RootState {
         if asked_for { self.start(self.mayor()).await } else { Ok(()) }
     }
 
-    /// Reports which rigs exist. A list that was never read well, or was not read yet, is not a town without rigs.
+    /// Sends the list of rigs. A list that was not read yet, or never without errors, does not mean a town without rigs.
     pub(super) fn send_rigs(&self) {
         let rigs: BTreeSet<RigName> = self.rigs.keys().cloned().collect();
         if !rigs.is_empty() || !self.town.may_have_more_rigs() {

@@ -15,8 +15,8 @@ use crate::{
     watchers::sessions::{NAME as SESSIONS, Seen, WatchMsg},
 };
 
-/// Of its deadline, a heartbeat waits one part for the session watch's scan, and one for a scan of its own. The rest is
-/// for its parts.
+/// A heartbeat's deadline has this many parts: one to wait for the session watch's scan, one for a scan of its own,
+/// and the rest for the answers.
 const STEPS: u32 = 3;
 
 impl RootState {
@@ -31,7 +31,7 @@ impl RootState {
         }
     }
 
-    /// Makes the session watch scan for this heartbeat; where it is suspended the heartbeat continues without it.
+    /// Asks the session watch to scan for this heartbeat; when it is suspended, the heartbeat continues without it.
     pub(super) fn ask_for_scan(&mut self, number: u64) {
         if !self.children.cast(SESSIONS, WatchMsg::ScanFor(number)) {
             self.heartbeat.scan_missed(number);
@@ -39,7 +39,8 @@ impl RootState {
         }
     }
 
-    /// A heartbeat does not depend on any one actor: a scan that does not come from the session watch in time is made here.
+    /// A heartbeat does not depend on any one actor: when the session watch's scan does not come in time, the root
+    /// scans.
     pub(super) fn scan_without_the_watch(&mut self, number: u64) {
         if !self.heartbeat.is_to_ask(number) {
             return;
@@ -69,7 +70,7 @@ impl RootState {
         self.complete(complete);
     }
 
-    /// Asks every part, unless they were asked.
+    /// Asks every part, unless they were asked already.
     pub(super) fn ask_parts(&mut self, number: u64, scan: Arc<Scan>) {
         if !self.heartbeat.is_to_ask(number) {
             return;
@@ -96,7 +97,7 @@ impl RootState {
             }
             Report::ActorRestarted => self.hint_scan(),
             Report::MailRead(messages) => self.broadcast(&Broadcast::Mail(messages)),
-            // Taken by the handler, which may have to make an actor, and by the rig.
+            // Handled elsewhere: by `handle`, which may have to create an actor, and by the rig.
             Report::Asked(_) | Report::Idle(_) => {}
             Report::CheckDeacon => {
                 self.children.cast(&Identity::Deacon.actor_name(), AgentMsg::Probe);

@@ -1,4 +1,5 @@
-//! The root and its town: follows the files that say what the town consists of and how it is configured.
+//! The root and its town: reads the files that say what the town consists of and how it is configured, whenever they
+//! change.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 impl RootState {
-    /// Reads the town's files: one reading at a time, however slow the disk is and whatever asks for another meanwhile.
+    /// Reads the town's files: one reading at a time, however slow the disk is, and at most one more queued.
     pub(super) fn read_town(&mut self, heartbeat: Option<u64>) {
         if self.reading.is_some() {
             self.read_again = Some(heartbeat.or(self.read_again.flatten()));
@@ -60,7 +61,7 @@ impl RootState {
         Ok(())
     }
 
-    /// Read ahead, so that no start waits for `bd`; one reading at a time, however long it takes.
+    /// Reads role beads ahead, so that no start waits for `bd`; one reading at a time.
     fn read_role_beads(&mut self) {
         if self.reading_role_beads {
             return;
@@ -82,7 +83,7 @@ impl RootState {
         self.arm_heartbeat();
     }
 
-    /// Rigs that appeared get their actors, those that vanished lose them; their sessions are left alone.
+    /// Starts supervisors of new rigs and stops those of rigs that vanished; their sessions are left alone.
     pub(super) async fn follow_rigs(&mut self, plans: Vec<RigPlan>) -> Result<(), ActorProcessingErr> {
         let wanted: BTreeMap<RigName, RigPlan> =
             plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
@@ -110,7 +111,7 @@ impl RootState {
         let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
         self.plan.deps.starts.set_prefixes(prefixes);
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();
-        // One that changed waits until the actors of the old one are gone.
+        // A rig that changed waits until the actors of the old one have ended.
         for child in self.rigs.values().map(|plan| self.rig(plan)).collect::<Vec<_>>() {
             self.start(child).await?;
         }
@@ -127,7 +128,7 @@ impl RootState {
         Ok(())
     }
 
-    /// Their owners hear of it; of those who have none there may be an entry in the restart state.
+    /// Clears backoffs through the agents' owners; for agents without one, clears the entry in the restart state.
     pub(super) fn clear_backoff(&mut self, whose: Option<Identity>) {
         match &whose {
             Some(identity) => tracing::info!(agent = %identity, "backoff cleared by hand"),

@@ -1,7 +1,7 @@
-//! The agents that are supervised, whether or not their actors answer now.
+//! The supervised agents, whether or not their actors answer now.
 //!
-//! An agent whose actor is suspended, was just recreated, or is silent does not vanish: the status shows it as unknown. This
-//! module must not decide the state of an agent.
+//! An agent whose actor is suspended, was just recreated, or is silent does not vanish: the status shows it as
+//! unknown. This module must not decide the state of an agent.
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl RootState {
-    /// Each of them, as unknown.
+    /// Each of them, with the state unknown.
     pub(super) fn supervised(&self) -> Vec<AgentStatus> {
         let deps = &self.plan.deps;
         let naming = deps.settings().tmux.naming;
@@ -22,7 +22,7 @@ impl RootState {
         };
         let claimed = deps.directory.all().into_iter().filter(|(identity, _)| match identity {
             Identity::Mayor => self.children.contains(&Identity::Mayor.actor_name()),
-            // Nobody's business until somebody asks for them.
+            // They are supervised only on request.
             Identity::Crew(..) => asked_for(identity),
             _ => true,
         });
@@ -51,7 +51,7 @@ impl RootState {
     }
 }
 
-/// An agent of which nothing can be said now, for this reason.
+/// An agent whose state is unknown, for this reason.
 fn unknown(identity: &Identity, session: String, since: Timestamp, why: String) -> AgentStatus {
     AgentStatus {
         identity: identity.to_string(),

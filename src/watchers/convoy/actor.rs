@@ -1,7 +1,8 @@
-//! The convoy watcher: looks for completed convoys soon after a bead database changed, and runs a timed check now and then.
+//! The convoy watcher: searches for completed convoys soon after a bead database changed, and runs a timed check
+//! every `convoy.check_every`.
 //!
-//! It decides nothing itself ([`rules`]) and awaits nothing: each round is a task of its own that ends with the actor. Its state
-//! may be lost: then its successor checks once too often.
+//! It decides nothing itself ([`rules`] does) and awaits nothing: each round is a task that ends with the actor. When
+//! its state is lost, its successor checks once more than necessary.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,22 +24,22 @@ use crate::{
     town::watch::FsWatcher,
 };
 
-/// What the convoy watcher hears.
+/// What the convoy watcher receives.
 #[derive(Debug)]
 pub enum ConvoyMsg {
     /// From its timer: a round may be due; a timer of an earlier generation does nothing.
     RoundDue(u64),
-    /// From its task: the result of the round; nothing when it failed.
+    /// From its task: the result of the round; `None` when it panicked.
     RoundEnded(Option<(Outcome, Seen)>),
     /// From the port's counter: a bead database may have changed.
     DatabaseChanged,
-    /// From the root: settings or files of the town changed, or some time has passed.
+    /// From the root: settings or files of the town changed, or a heartbeat was made.
     TownChanged,
-    /// From anybody: how are you?
+    /// A request for its status.
     Status(RpcReplyPort<ConvoySnapshot>),
 }
 
-/// The actor.
+/// The actor that watches convoys.
 #[derive(Debug)]
 pub struct ConvoyWatch;
 
@@ -53,7 +54,7 @@ pub fn child(deps: &Arc<Deps>, fs_watcher: &Arc<dyn FsWatcher>) -> ChildSpec {
     ChildSpec::new("convoy", || ConvoyWatch, move || arguments.clone(), contact)
 }
 
-/// Its state. Times are monotonic.
+/// The state of the [`ConvoyWatch`]. Times are monotonic.
 pub struct ConvoyState {
     deps: Arc<Deps>,
     fs_watcher: Arc<dyn FsWatcher>,
@@ -61,15 +62,15 @@ pub struct ConvoyState {
     timer: Timer,
     enabled: bool,
     running: bool,
-    /// A database may have changed since the last round began.
+    /// Whether a database may have changed since the last round began.
     hinted: bool,
-    /// When the last round ended, or the watch began.
+    /// When the last round ended, or the watch started.
     ended: Duration,
     /// When the next round is due.
     next: Duration,
     /// When the next timed check is due.
     timed: Duration,
-    /// The same by the wall clock, read once for each, so that a snapshot changes only when the time does.
+    /// The same by the wall clock, computed once for each, so that a snapshot changes only when the time does.
     timed_at: Timestamp,
     seen: Seen,
     closes_seen: u64,

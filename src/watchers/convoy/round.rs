@@ -1,9 +1,9 @@
 //! One round: finds out whether convoys are open and complete, and lets Gas Town check them if so.
 //!
-//! It reads the bead databases when their files changed since the last round: the town's for its convoys, and those of the
-//! tracked beads for their status. Where the town's database cannot be read, a timed round asks `bd list`. When neither answers,
-//! nothing is done until the next round. `gt convoy check` closes the complete convoys and notifies their subscribers; one
-//! round runs it at a time.
+//! It reads the bead databases when their files changed since the last round: the town's for its convoys, and those
+//! of the tracked beads for their status. When the town's database cannot be read, a timed round runs `bd list`. When
+//! neither answers, nothing is done until the next round. `gt convoy check` closes the complete convoys and notifies
+//! their subscribers; one round runs it at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,30 +16,30 @@ use crate::{
     town::{bead::Bead, reading::shorten},
 };
 
-/// What may be wrong: it is not known whether a convoy is open,
+/// The keys of the problems: it is not known whether a convoy is open,
 const OPEN: &str = "convoy/open";
-/// or those that are could not be checked.
+/// or open convoys could not be checked.
 const CHECK: &str = "convoy/check";
 
-/// Nobody looks any more, and nothing is wrong with that.
+/// Clears both problems, because convoys are not watched any more.
 pub fn forget(deps: &Deps) {
     deps.problems.forget("convoy/");
 }
 
-/// What came of it.
+/// The result of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// No open convoy has become complete.
     NoneComplete,
     /// There is no open convoy.
     NoneOpen,
-    /// It could not be found out whether there is one, and why.
+    /// Whether there is an open convoy could not be found out, and why.
     Unknown(String),
     /// Convoys were checked, and none was complete.
     NoneReady,
     /// Convoys were checked and some closed, in Gas Town's words.
     Closed(String),
-    /// They should have been checked, and could not be.
+    /// A check was necessary and failed.
     Failed(String),
 }
 
@@ -56,7 +56,7 @@ impl Outcome {
         matches!(self, Outcome::NoneReady | Outcome::Closed(_) | Outcome::Failed(_))
     }
 
-    /// What came of it, for people.
+    /// The result, for people.
     pub fn words(&self) -> String {
         match self {
             Outcome::NoneComplete => "no convoy has become complete".to_owned(),
@@ -68,12 +68,12 @@ impl Outcome {
     }
 }
 
-/// What the last round found.
+/// What a round found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// The stamps of the databases before they were read; nothing where a later change may go unnoticed.
+    /// The stamps of the databases before they were read; `None` when a later change may go unnoticed.
     stamps: BTreeMap<Database, Option<Stamp>>,
-    /// Whether there is an open convoy, where that is known.
+    /// Whether there is an open convoy, when known.
     pub any_open: Option<bool>,
     /// The beads of open convoys that are closed.
     pub closed: BTreeSet<String>,
@@ -81,7 +81,8 @@ pub struct Seen {
     complete: BTreeSet<String>,
 }
 
-/// Runs one round after `before`, and acts on it. A timed round has the convoys checked if one is open, complete or not.
+/// Runs one round after `before`, and acts on it. A timed round has the convoys checked when one is open, complete or
+/// not.
 pub async fn round(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     let (answer, mut seen) = match read_databases(deps, &before).await {
         Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
@@ -104,16 +105,16 @@ pub async fn round(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     (outcome, seen)
 }
 
-/// What the databases say; the same as before when their files are.
+/// Reads the databases; returns `before` when their files have not changed.
 async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> {
-    // What `bd` left behind when it moved its beads elsewhere says nothing about today.
+    // A database that `bd` left behind when it moved its beads elsewhere is out of date.
     if !deps.bd_version().is_none_or(Version::has_daemon) {
         return Err(StoreError::Missing);
     }
     if is_unchanged(deps, before).await {
         return Ok(before.clone());
     }
-    // Each is stamped before it is read: what is written meanwhile is for the next look.
+    // Each is stamped before it is read: what is written meanwhile is for the next round.
     let town = Database::town();
     let mut stamps = BTreeMap::from([(town.clone(), stamp(deps, &town).await)]);
     let open = deps.convoys.open().await?;
@@ -151,7 +152,7 @@ async fn stamp(deps: &Deps, database: &Database) -> Option<Stamp> {
     deps.beads.stamp(&database.directory(deps.paths.root())).await
 }
 
-/// Whether there is an open convoy, by `bd`.
+/// Whether there is an open convoy, according to `bd`.
 async fn instead_of_database(deps: &Deps, why: StoreError) -> Result<bool, String> {
     match why {
         StoreError::Missing => listed(deps).await,
@@ -159,7 +160,7 @@ async fn instead_of_database(deps: &Deps, why: StoreError) -> Result<bool, Strin
     }
 }
 
-/// Reports, as long as it lasts, that it is unknown whether a convoy is open.
+/// Reports, while it lasts, that it is unknown whether a convoy is open.
 fn report(deps: &Deps, answer: &Result<bool, String>) {
     match answer {
         Ok(any) => {
@@ -175,7 +176,7 @@ fn report(deps: &Deps, answer: &Result<bool, String>) {
     }
 }
 
-/// The same, asked of `bd`; one that fails is asked once more.
+/// Runs `bd list`; a run that fails is repeated once.
 async fn listed(deps: &Deps) -> Result<bool, String> {
     match list(deps).await {
         Err(why) if !installed::is_reported(&why) => list(deps).await,
@@ -191,7 +192,7 @@ async fn list(deps: &Deps) -> Result<bool, String> {
     Ok(!list_output::rows(&printed.stdout, "bd list")?.is_empty())
 }
 
-/// Has Gas Town check all open convoys. A failure is reported as long as it lasts.
+/// Has Gas Town check all open convoys. A failure is reported while it lasts.
 async fn check(deps: &Deps) -> Outcome {
     match gt::run(deps, &["convoy", "check"], &[]).await {
         Ok(printed) => {
@@ -208,7 +209,8 @@ async fn check(deps: &Deps) -> Outcome {
     }
 }
 
-/// What `gt convoy check` printed (`gt` 0.2.6 to 0.3): what it closed, line by line, or that there was nothing to close.
+/// Parses what `gt convoy check` printed (`gt` 0.2.6 to 0.3): what it closed, line by line, or that there was nothing
+/// to close.
 fn read(stdout: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(stdout);
     let words = shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "));

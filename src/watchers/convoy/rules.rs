@@ -1,19 +1,19 @@
-//! Rules: when to look after convoys, and which of them are complete. Pure.
+//! Rules: when to check convoys, and which of them are complete. Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::ports::convoy_store::Open;
 
-/// From a round to the next, while the databases change or it is not known whether they do.
+/// The time between two rounds while the databases change, or while it is not known whether they do.
 pub const EVERY: Duration = Duration::from_secs(2);
-/// From a round to the next, while nothing hints at a change; hints get lost.
+/// The time between two rounds while nothing hints at a change; hints can be lost.
 pub const UNHINTED: Duration = Duration::from_secs(30);
-/// From a check of all convoys to the next round: a check takes a second of processor time.
+/// The time from a check of all convoys to the next round: a check takes 1 s of processor time.
 pub const AFTER_CHECK: Duration = Duration::from_secs(5);
-/// From the start to the first timed check: not in the way of the first heartbeat.
+/// The time from the start to the first timed check, so that it does not delay the first heartbeat.
 pub const FIRST: Duration = Duration::from_secs(20);
 
-/// The open convoys all of whose beads are closed. One that tracks nothing is never complete.
+/// The open convoys whose beads are all closed. A convoy that tracks nothing is never complete.
 pub fn complete(open: &Open, closed: &BTreeSet<String>) -> BTreeSet<String> {
     let is_complete = |tracked: &BTreeSet<String>| !tracked.is_empty() && tracked.is_subset(closed);
     open.iter().filter(|(_, tracked)| is_complete(tracked)).map(|(id, _)| id.clone()).collect()

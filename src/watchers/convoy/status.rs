@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// The whole of it.
+/// The convoy watcher's figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConvoySnapshot {
-    /// How closes were noticed in earlier versions.
+    /// How earlier versions noticed closes.
     pub stream: StreamStatus,
     /// The last time `gt convoy check` was run.
     pub last_check: Option<CheckStatus>,
@@ -20,11 +20,11 @@ pub struct ConvoySnapshot {
     pub lines_skipped: u64,
 }
 
-/// Kept for programs that read it: `bd activity` is no longer followed.
+/// Only for programs that read it: `bd activity` is no longer followed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum StreamStatus {
-    /// There is none.
+    /// There is no stream.
     Absent {
         /// Why.
         why: &'static str,
@@ -36,6 +36,6 @@ pub enum StreamStatus {
 pub struct CheckStatus {
     /// When it ended.
     pub at: Timestamp,
-    /// What came of it.
+    /// Its result, for people.
     pub outcome: String,
 }

@@ -1,8 +1,9 @@
-//! The circumstance of deaths: whether the kernel killed for want of memory, and whether the machine slept.
+//! The circumstance of deaths: whether the kernel killed processes for want of memory, and whether the machine slept.
 //!
-//! Both are seen by comparing two readings: of the kernel's counters (`oom_kill` in `/proc/vmstat` counts the whole
-//! machine; in `memory.events` of cgroup v2 or `memory.oom_control` of v1 our own control group and those below), and of
-//! the two clocks. What cannot be read — on other systems all of it — is unknown. Nothing here decides what follows.
+//! Both show in the comparison of two readings: of the kernel's counters (`oom_kill` in `/proc/vmstat` counts the
+//! whole machine; in `memory.events` of cgroup v2 or `memory.oom_control` of v1 our own control group and those
+//! below), and of the two clocks. What cannot be read is unknown; on other systems that is all of it. Nothing here
+//! decides what follows.
 
 use std::{
     collections::VecDeque,
@@ -14,19 +15,20 @@ use jiff::SignedDuration;
 
 use crate::{clock::Now, deaths::rules::Circumstance, deps::Deps};
 
-/// A jump of the wall clock ahead of the monotonic one from which on the machine is taken to have slept; one that is
-/// being set right by the network is smaller.
+/// When the wall clock moves ahead of the monotonic one by more than this, the machine slept; corrections by the
+/// network are smaller.
 const SLEPT: SignedDuration = SignedDuration::from_secs(10);
 
-/// Number of readings that are kept: a quarter of an hour.
+/// The number of readings that are stored: a quarter of an hour.
 const KEPT: usize = 16;
 
-/// What was read at one moment.
+/// The values at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// When.
+    /// When they were read.
     pub at: Now,
-    /// The counters of processes killed for want of memory, of the machine and of our control group, each if known.
+    /// The counters of processes killed for want of memory, of the machine and of our control group; `None` when
+    /// unknown.
     pub oom_kills: [Option<u64>; 2],
 }
 
@@ -35,7 +37,7 @@ pub struct Reading {
 pub struct Readings(VecDeque<Reading>);
 
 impl Readings {
-    /// Keeps a reading.
+    /// Stores a reading.
     pub fn keep(&mut self, reading: Reading) {
         if self.0.len() == KEPT {
             self.0.pop_front();
@@ -43,8 +45,8 @@ impl Readings {
         self.0.push_back(reading);
     }
 
-    /// What happened between `begin` (on the monotonic clock) or a little before, and the reading made `now`.
-    /// A beginning from which nothing is known any more, or yet, is the oldest reading.
+    /// What happened between the last reading before `begin` (on the monotonic clock) and the reading `now`. When
+    /// there is none before it, the oldest reading counts.
     pub fn since(&self, begin: Duration, now: &Reading) -> Circumstance {
         let before = self.0.iter().rev().find(|reading| reading.at.mono <= begin);
         let Some(then) = before.or(self.0.front()) else { return Circumstance::default() };
@@ -53,7 +55,7 @@ impl Readings {
         let passed = SignedDuration::try_from(now.at.since(then.at)).unwrap_or(SignedDuration::MAX);
         let jump = now.at.wall.duration_since(then.at.wall).saturating_sub(passed);
         Circumstance {
-            // One kill is counted by both.
+            // Both counters include the same kill.
             oom_kills: rises.max(),
             slept: (jump > SLEPT).then(|| Duration::try_from(jump).unwrap_or_default()),
         }
@@ -84,14 +86,14 @@ fn parse_counter(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// Where our control group counts, from `/proc/self/cgroup`: lines of `<number>:<controllers>:<path>`. The memory
-/// controller is in version 1 if a line names it, else in version 2, whose line is `0::<path>`.
+/// The path of our control group's counter, from `/proc/self/cgroup`: lines of `<number>:<controllers>:<path>`. The
+/// memory controller is in version 1 if a line names it, else in version 2, whose line is `0::<path>`.
 fn group_counter(groups: &str) -> Option<PathBuf> {
     let named = |wanted: fn(&str, &str) -> bool| {
         groups.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':');
             let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-            // A group outside our namespace is shown with `..`; it is nowhere we can look.
+            // A group outside our namespace is shown with `..`; we cannot read it.
             let usable = path.starts_with('/') && path.split('/').all(|part| part != "..");
             (wanted(number, controllers) && usable).then(|| path.trim_start_matches('/'))
         })

@@ -1,8 +1,8 @@
 //! The curator: the actor that keeps the feed up to date with the event log.
 //!
-//! A change of the log wakes it, and a timer in case a change was not reported. It runs one round at a time: it writes our own
-//! pending events to the log, carries new lines over to the feed, and saves its progress at most once a second. It must not
-//! judge an event; that is the rules' part.
+//! A change of the log wakes it, and a timer in case a change was not reported. It runs one round at a time: it
+//! writes our own pending events to the log, writes new lines to the feed, and saves its progress at most once per
+//! second. It must not judge an event; the rules do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,16 +24,16 @@ use crate::{
     town::watch::FsWatcher,
 };
 
-/// Time between two rounds in case a change of the log is not reported,
+/// The time between two rounds in case a change of the log is not reported,
 const POLL: Duration = Duration::from_secs(30);
-/// and where changes cannot be watched, or something waits for the disk.
+/// and when changes cannot be watched, or something waits for the disk.
 const POLL_OFTEN: Duration = Duration::from_secs(5);
-/// Between two rounds: lines that come in a burst are one.
+/// The pause between two rounds: lines that come in a burst are one round.
 const REST: Duration = Duration::from_millis(10);
-/// Between a change and putting on disk how far it came.
+/// The delay between a change and saving the progress.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
 
-/// What the curator hears.
+/// What the curator receives.
 #[derive(Debug)]
 pub enum FeedMsg {
     /// From the file watch: the log changed.
@@ -48,25 +48,25 @@ pub enum FeedMsg {
     SaveDue,
     /// From its task.
     RoundDone(Round),
-    /// From anybody: how is the feed?
+    /// A request for its status.
     Status(RpcReplyPort<FeedSnapshot>),
 }
 
-/// What came of one round.
+/// The result of one round.
 #[derive(Debug, Default)]
 pub struct Round {
     follower: Option<Box<Follower>>,
     taken_over: bool,
-    /// Whether how far it came could be put on disk; `None` when that was not its part.
+    /// Whether the progress could be saved; `None` when the round did not save.
     saved: Option<bool>,
     carried: Carried,
     failed: Option<String>,
 }
 
-/// What a probe shows.
+/// The curator's figures for status reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct FeedSnapshot {
-    /// Whether it is kept at all (`feed.enabled`).
+    /// Whether the feed is curated (`feed.enabled`).
     pub enabled: bool,
     /// How far the event log was read, in bytes.
     pub position: u64,
@@ -74,7 +74,7 @@ pub struct FeedSnapshot {
     pub written: u64,
     /// Lines of the event log that could not be used, ever.
     pub skipped: u64,
-    /// The last of them since this start, and why.
+    /// The reason for the last skipped line since this start.
     pub last_skipped: Option<String>,
     /// When the last line was written by this supervisor.
     pub last_written: Option<Timestamp>,
@@ -84,7 +84,7 @@ pub struct FeedSnapshot {
     pub problem: Option<String>,
 }
 
-/// The actor.
+/// The actor that writes the feed.
 #[derive(Debug)]
 pub struct Curator;
 
@@ -99,19 +99,19 @@ pub fn child(deps: &Arc<Deps>, fs_watcher: &Arc<dyn FsWatcher>) -> ChildSpec {
     ChildSpec::new("feed", || Curator, move || arguments.clone(), contact)
 }
 
-/// Its state.
+/// The state of the [`Curator`].
 pub struct CuratorState {
     deps: Arc<Deps>,
     fs_watcher: Arc<dyn FsWatcher>,
     progress: FeedProgress,
     work: Work<FeedMsg>,
     timer: Timer,
-    /// After how long the timer that is set goes off.
+    /// The delay of the timer, if it is set.
     poll: Option<Duration>,
-    /// Between rounds it is here, during one with its task.
+    /// Here between rounds; during a round its task has it.
     follower: Option<Box<Follower>>,
     taken_over: bool,
-    /// A round is under way, or it rests after one.
+    /// Whether a round is in progress, or the pause after one.
     busy: bool,
     wanted: bool,
     save_armed: bool,
@@ -302,7 +302,7 @@ async fn carry(
     Ok(())
 }
 
-/// The feed first: a note must never know of lines that a power cut could take.
+/// The feed is synced first: saved progress must not include lines that a power cut could lose.
 async fn save_progress(deps: &Deps, progress: &FeedProgress) -> bool {
     let synced = deps.journals.sync(&deps.paths.feed()).await;
     synced.is_ok() && progress.save(deps).await

@@ -1,8 +1,8 @@
-//! Curate: carries new lines of the event log over to the feed, one chunk at a time.
+//! Curate: writes new lines of the event log to the feed, one chunk at a time.
 //!
-//! The feed is written first, then the progress is updated in memory, and from time to time on disk. A successor that continues
-//! from an older progress truncates the feed to the length recorded there, and writes the same lines again. So no line is lost
-//! or duplicated, wherever the process is killed. Only one chunk of the log is in memory at any time.
+//! The feed is written first, then the progress is updated in memory, and from time to time on disk. A successor that
+//! continues from an older progress truncates the feed to the length recorded there, and writes the same lines again. So
+//! no line is lost or duplicated, wherever the process is killed. Only one chunk of the log is in memory at any time.
 
 use std::io;
 
@@ -17,28 +17,28 @@ use crate::{
     town::journal::{Extended, Extent},
 };
 
-/// So much of the log is read at once: it is put into words on the thread everybody shares.
+/// The size of a chunk in bytes. Its lines are worded on the thread that all actors share.
 const PIECE: usize = 128 * 1024;
 /// After this many chunks the task yields.
 const PIECES: usize = 32;
-/// The feed is for everybody to read.
+/// Every user may read the feed.
 const MODE: u32 = 0o644;
 
-/// What came of carrying over.
+/// The result of a round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// Whether there is more to carry over at once.
+    /// Whether there is more to write at once.
     pub more: bool,
-    /// Whether anything changed that is not on disk yet.
+    /// Whether the progress changed since it was saved.
     pub changed: bool,
-    /// Lines that were written.
+    /// The number of lines written.
     pub lines: u64,
-    /// Why the last line that could not be used could not.
+    /// The reason for the last skipped line.
     pub skipped: Option<String>,
 }
 
-/// Cuts the feed to where we know it, and finds the place to begin, if it was never begun. To be called once by whoever
-/// takes over, before anything is carried over. An error names the file.
+/// Truncates the feed to the recorded length, and finds the place to start, if it was never started. To be called
+/// once by a new curator, before it writes anything. An error names the file.
 pub async fn take_over(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
     let mut progress = known.get();
     let feed = deps.paths.feed();
@@ -55,7 +55,7 @@ pub async fn take_over(deps: &Deps, known: &FeedProgress) -> Result<(), String> 
     shorten(deps, known).await
 }
 
-/// Carries over what is new, up to a bound. An error names the file; what was carried over before it is noted.
+/// Writes what is new to the feed, up to a bound. An error names the file; the progress before it is noted.
 pub async fn carry_over(
     deps: &Deps,
     known: &FeedProgress,
@@ -89,7 +89,7 @@ enum Piece {
     Taken(Taken),
 }
 
-/// The next piece of the log that has a whole line in it, taken.
+/// Reads the next chunk of the log that contains a whole line.
 async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) -> io::Result<Piece> {
     let settings = deps.settings();
     for most in [PIECE, LONGEST + 1] {
@@ -110,7 +110,7 @@ async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) ->
             break;
         }
     }
-    // A line without an end: it is still written, unless its file is not the log any more.
+    // A line without a newline: it may still be completed, unless its file is not the log any more.
     Ok(match follower.at_the_end(deps, &progress.position).await? {
         Next::Elsewhere(position) => {
             progress.proceed(position, true);
@@ -121,7 +121,7 @@ async fn piece(deps: &Deps, follower: &mut Follower, progress: &mut Progress) ->
     })
 }
 
-/// How many lines were written.
+/// Writes the text to the feed. Returns the number of lines.
 async fn write(
     deps: &Deps,
     known: &FeedProgress,
@@ -152,8 +152,8 @@ async fn write(
     Ok(lines)
 }
 
-/// Another file stands in the place of the feed. It is known on disk before anything is added to it: whoever goes on from
-/// there has to know where we began.
+/// Another file has replaced the feed. That is saved before anything is added to it: a successor must know where we
+/// began.
 async fn meet(deps: &Deps, known: &FeedProgress, extent: Extent) {
     let mut before = known.get();
     before.feed = vec![extent];
@@ -161,8 +161,8 @@ async fn meet(deps: &Deps, known: &FeedProgress, extent: Extent) {
     known.save(deps).await;
 }
 
-/// Keeps the feed within its bound: the newest half stays. The file that has it is known on disk before it is put in place,
-/// so that whoever goes on from there knows either.
+/// Bounds the feed: the newest half stays. The new file is noted on disk before it replaces the old one, so that a
+/// successor knows both.
 async fn shorten(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
     let (mut progress, most) = (known.get(), deps.settings().feed.max_bytes);
     let [now] = progress.feed[..] else { return Ok(()) };
@@ -174,7 +174,7 @@ async fn shorten(deps: &Deps, known: &FeedProgress) -> Result<(), String> {
     progress.feed = vec![now, half];
     known.set(progress.clone());
     if !known.save(deps).await {
-        // It stays longer than it should for as long as the disk does not take that.
+        // The feed stays too long while the disk refuses the write.
         progress.feed = vec![now];
         known.set(progress);
         return Ok(());

@@ -1,28 +1,28 @@
-//! One line of the raw event log, read. Pure; it must survive any bytes.
+//! One line of the raw event log, parsed. Pure; it must survive any bytes.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A line longer than this is skipped, in bytes.
+/// A longer line is skipped (in bytes).
 pub const LONGEST: usize = 1 << 20;
 
-/// An event as the log has it.
+/// An event of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawEvent {
-    /// When, as it is written.
+    /// Its time, as written.
     pub ts: String,
-    /// The same, read.
+    /// Its time, parsed.
     pub at: Timestamp,
-    /// Who wrote it (`gt`).
+    /// The program that wrote it (`gt`).
     pub source: String,
     /// What happened (`sling`).
     pub kind: String,
-    /// Who did it.
+    /// The agent or person that did it.
     pub actor: String,
-    /// The particulars; empty when there are none.
+    /// The details; empty when there are none.
     pub payload: Map<String, Value>,
-    /// Whether the feed is to have it: visibility `feed` or `both`.
+    /// Whether it belongs in the feed: visibility `feed` or `both`.
     pub visible: bool,
 }
 
@@ -41,7 +41,7 @@ struct Line {
     visibility: String,
 }
 
-/// Reads a line, without its newline. `None` for a blank one; an error says why it cannot be used.
+/// Parses a line, without its newline. `None` for a blank one; the error says why it cannot be used.
 pub fn read(line: &[u8]) -> Result<Option<RawEvent>, String> {
     if line.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));

@@ -15,24 +15,24 @@ use crate::{
     town::journal::{FileId, OpenJournal},
 };
 
-/// What comes next.
+/// What follows a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Nothing, for now.
     Nothing,
-    /// These bytes follow the position, at least one.
+    /// These bytes follow, at least one.
     Bytes(Vec<u8>),
     /// The log continues here.
     Elsewhere(Position),
-    /// Something may have come in the last moment: ask once more.
+    /// Something may have been written just now: ask once more.
     Again,
 }
 
-/// What is kept open between two rounds; losing it loses only the end of a deleted file.
+/// The open files between two rounds; losing it loses only the end of a deleted file.
 #[derive(Default)]
 pub struct Follower {
     held: Option<Arc<dyn OpenJournal>>,
-    /// The file whose last writers were waited for.
+    /// The file whose last writers have finished.
     written: Option<FileId>,
 }
 
@@ -68,14 +68,15 @@ impl Follower {
         }
     }
 
-    /// There is no more whole line after this position. Where the log goes on, if this file is not the log any more.
+    /// There is no further whole line after this position. Returns where the log continues, if this file is not the
+    /// log any more.
     pub async fn at_the_end(&mut self, deps: &Deps, position: &Position) -> io::Result<Next> {
         let log = deps.journals.open(&path(deps)).await?;
         if log.as_ref().is_some_and(|log| position.file == Some(log.id())) {
             return Ok(Next::Nothing);
         }
         if self.written != position.file {
-            // Somebody who opened it when it was still the log may be writing to it.
+            // A program that opened it while it was the log may still be writing.
             deps.journals.written(&path(deps)).await;
             self.written = position.file;
             return Ok(Next::Again);
@@ -83,7 +84,7 @@ impl Follower {
         self.onwards(deps, position, log).await
     }
 
-    /// The file of this id, by whatever name; it is held on to from now on.
+    /// Opens the file of this id, whatever its name, and holds it open from now on.
     async fn find(
         &mut self,
         deps: &Deps,
@@ -100,7 +101,7 @@ impl Follower {
         Ok(found)
     }
 
-    /// What was read is not there any more: the rest is in a copy, if there is one.
+    /// The bytes already read are gone from this file: the rest is in a copy, if there is one.
     async fn cut_short(
         &self,
         deps: &Deps,
@@ -123,7 +124,7 @@ impl Follower {
         }
     }
 
-    /// The next file after this one.
+    /// Finds the next file after this one.
     async fn onwards(
         &self,
         deps: &Deps,
@@ -153,7 +154,7 @@ async fn surroundings(deps: &Deps, log: Option<&Arc<dyn OpenJournal>>) -> io::Re
     Ok((beside, log_head))
 }
 
-/// The place where a feed that was never written begins: behind the last whole line of the log as it is now.
+/// Where a feed that was never written starts: after the last whole line of the current log.
 pub async fn end_of_log(deps: &Deps) -> io::Result<Position> {
     let siblings = deps.journals.siblings(&path(deps)).await?;
     let passed = siblings.iter().map(|sibling| sibling.id()).collect();

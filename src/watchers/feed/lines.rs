@@ -5,20 +5,21 @@
 
 use super::event::LONGEST;
 
-/// What a piece of the log came to.
+/// The result of splitting a chunk.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cut<'a> {
     /// The whole lines in it, without their newlines.
     pub lines: Vec<&'a [u8]>,
-    /// How many bytes of it are done with.
+    /// The number of its bytes that are processed.
     pub consumed: usize,
-    /// Whether that ends in the middle of a line that is passed over.
+    /// Whether that ends in the middle of a line that is skipped.
     pub passing: bool,
-    /// Lines that turned out too long.
+    /// The number of lines that were too long.
     pub too_long: u64,
 }
 
-/// Cuts `bytes`, which begin in the middle of a line that is passed over when `passing`, else at the beginning of a line.
+/// Splits `bytes` into lines; with `passing` they begin in the middle of a line that is skipped, else at the start of
+/// a line.
 pub fn cut(bytes: &[u8], passing: bool) -> Cut<'_> {
     let begin = match (passing, end_of_line(bytes)) {
         (false, _) => 0,
@@ -75,7 +76,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// However a log is cut into pieces, the same lines come of it.
+        /// However a log is split into chunks, the lines are the same.
         #[test]
         fn pieces_do_not_matter(text in "[ab\n]{0,200}", size in 1_usize..40) {
             let (mut lines, mut at, mut passing) = (Vec::new(), 0, false);

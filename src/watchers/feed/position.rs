@@ -1,26 +1,26 @@
 //! Position: how far the event log was read, and where to continue when it is a different file now. Pure.
 //!
-//! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs. So a position
-//! is an offset in a file identified by device and inode, with the bytes around it. If those bytes are no longer there, the log
-//! was truncated, and its rest is in a copy. Files that stood beside the log when it was created were read before; files that
-//! appeared since are its continuation.
+//! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs. So
+//! a position is an offset in a file identified by device and inode, with the bytes around it. If those bytes are no
+//! longer there, the log was truncated, and its rest is in a copy. Files that existed beside the log when it was
+//! created were read before; files that appeared since are its continuation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::town::journal::FileId;
 
-/// Number of bytes that are remembered of the beginning of a file, and of what was read last.
+/// The number of bytes stored of the start of a file, and of the last bytes read.
 pub const MARK: usize = 256;
 
 /// How far the log was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Position {
-    /// In which file; `None` while there was none.
+    /// The file; `None` while there was none.
     pub file: Option<FileId>,
     /// The number of its bytes that are processed.
     pub offset: u64,
-    /// Whether that is in the middle of a line that is passed over.
+    /// Whether the offset is in the middle of a line that is skipped.
     pub passing: bool,
     /// Its first bytes, at most [`MARK`] and not more than were read.
     #[serde(with = "hex")]
@@ -28,32 +28,33 @@ pub struct Position {
     /// The bytes before the offset, at most [`MARK`].
     #[serde(with = "hex")]
     pub before: Vec<u8>,
-    /// The files beside the log that were there when this one was begun, or when there was no log yet: they are done with.
+    /// The files beside the log that existed when this one was started, or when there was no log yet: they are
+    /// processed.
     pub passed: Vec<FileId>,
 }
 
 /// A file beside the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beside {
-    /// Which.
+    /// Its device and inode.
     pub file: FileId,
     /// Its first bytes, at most [`MARK`].
     pub head: Vec<u8>,
 }
 
 impl Position {
-    /// The beginning of a file; those beside it are done with.
+    /// The start of a file; those beside it are processed.
     pub fn beginning(file: FileId, passed: Vec<FileId>) -> Self {
         Position { file: Some(file), passed, ..Position::default() }
     }
 
-    /// Where reading continues: a little before the offset, to verify that what was read is still there.
+    /// Where reading continues: a little before the offset, to verify that the bytes already read are still there.
     pub fn overlap(&self) -> u64 {
         self.offset.saturating_sub(self.before.len() as u64)
     }
 
-    /// Splits what was read from [`overlap`](Self::overlap) on into what is new; `None` when what was read is not there any
-    /// more. `head` are the file's first bytes.
+    /// The new part of what was read from [`overlap`](Self::overlap) on; `None` when the bytes already read have
+    /// changed. `head` are the file's first bytes.
     pub fn continues<'a>(&self, head: &[u8], read: &'a [u8]) -> Option<&'a [u8]> {
         if !head.starts_with(&self.head) {
             return None;
@@ -61,8 +62,8 @@ impl Position {
         read.strip_prefix(self.before.as_slice())
     }
 
-    /// These bytes, which follow the position, are done with; `passing` whether that is in the middle of a line that is
-    /// passed over.
+    /// Advances past these bytes, which follow the position; `passing` is whether that ends in the middle of a line
+    /// that is skipped.
     pub fn advance(&mut self, bytes: &[u8], passing: bool) {
         self.passing = passing;
         if self.head.len() < MARK && self.head.len() as u64 == self.offset {
@@ -74,9 +75,9 @@ impl Position {
         self.offset += bytes.len() as u64;
     }
 
-    /// The beginning of the file that goes on where this one ended, of those beside the log, those first that were last written
-    /// to the longest ago: the first that came since it was begun and is neither a copy of it nor of the log as it is now,
-    /// whose first bytes are `log_head`. `None`: the log itself goes on.
+    /// The start of the file that continues this one, out of the files beside the log, ordered from the oldest last
+    /// write to the newest: the first that appeared since this one was started and is neither a copy of it nor of the
+    /// current log, whose first bytes are `log_head`. `None` when the log itself continues.
     pub fn successor(&self, beside: &[Beside], log_head: &[u8]) -> Option<Position> {
         let next = beside.iter().position(|it| self.came_since(it, log_head))?;
         let elder = beside[..next].iter();
@@ -86,29 +87,28 @@ impl Position {
         Some(Position::beginning(beside[next].file, passed))
     }
 
-    /// The beginning of a file that comes before this one after all. While nothing was read of it, it may have been copied
-    /// and emptied, and nothing shows that.
+    /// The start of a file that precedes this one after all. While nothing was read of this file, it may have been
+    /// copied and emptied without a sign.
     pub fn predecessor(&self, beside: &[Beside], log_head: &[u8]) -> Option<Position> {
         let itself = beside.iter().position(|it| Some(it.file) == self.file);
         self.successor(&beside[..itself.unwrap_or(beside.len())], log_head).filter(|_| self.offset == 0)
     }
 
     fn came_since(&self, it: &Beside, log_head: &[u8]) -> bool {
-        // The file itself, emptied and written anew before it was renamed, does not begin as it did.
+        // The same file, emptied and rewritten before it was renamed, has another start.
         let is_another = Some(it.file) != self.file || !self.head.is_empty();
         let is_read = self.passed.contains(&it.file) || is_copy(&self.head, &it.head);
         !it.head.is_empty() && is_another && !is_read && !is_copy(log_head, &it.head)
     }
 }
 
-/// Whether two files begin alike, by their first bytes. Less than a line is no likeness: every event begins in much the same
-/// way.
+/// Whether two files start with the same bytes. Less than a line proves nothing: all events start in much the same way.
 fn is_copy(one: &[u8], other: &[u8]) -> bool {
     let shared = &one[..one.len().min(other.len())];
     other.starts_with(shared) && (shared.len() == MARK || shared.contains(&b'\n'))
 }
 
-/// Bytes as text in a file of ours.
+/// Bytes as hexadecimal text in a file of ours.
 mod hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_log_goes_on() {
+    fn where_the_log_continues() {
         let position = read(&["old 1\nold 2\n"]);
         for (name, files, log, expected) in [
             ("nothing beside it", vec![], "new\n", None),

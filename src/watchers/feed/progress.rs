@@ -19,17 +19,17 @@ use crate::{
     },
 };
 
-/// How far everything is.
+/// The curator's progress.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// Whether it was begun: a log that is there before is not told.
+    /// Whether it was started: a log that existed before is not written to the feed.
     pub begun: bool,
     /// How far the log was read.
     pub position: Position,
-    /// What was seen lately.
+    /// The recent events that the rules use.
     pub windows: Windows,
-    /// The feed then: the file that is in its place, and, while another is being put there, that one too.
+    /// The feed at that time: the current file and, while another is replacing it, that one too.
     pub feed: Vec<Extent>,
     /// Lines written to the feed.
     pub written: u64,
@@ -37,19 +37,19 @@ pub struct Progress {
     pub skipped: u64,
 }
 
-/// What came of a piece of the log.
+/// The result of a chunk of the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// How many bytes of it are done with; 0 when there is no whole line in it.
+    /// The number of its bytes that are processed; 0 when it contains no whole line.
     pub consumed: usize,
-    /// What it adds to the feed, in whole lines.
+    /// The whole lines that it adds to the feed.
     pub text: Vec<u8>,
-    /// Why the last line that could not be used could not.
+    /// The reason for the last skipped line.
     pub skipped: Option<String>,
 }
 
 impl Progress {
-    /// Takes what follows the position in the log.
+    /// Processes the bytes that follow the position in the log.
     pub fn take(&mut self, bytes: &[u8], settings: &Settings) -> Taken {
         let cut = lines::cut(bytes, self.position.passing);
         let mut taken = Taken { consumed: cut.consumed, ..Taken::default() };
@@ -84,21 +84,21 @@ impl Progress {
         taken
     }
 
-    /// The log continues elsewhere; `torn` whether it ended here in the middle of a line.
+    /// Continues elsewhere in the log; `torn` is whether it ended in the middle of a line.
     pub fn proceed(&mut self, position: Position, torn: bool) {
-        // One that is passed over is counted already.
+        // A line that is skipped is counted already.
         self.skipped += u64::from(torn && !self.position.passing);
         self.position = position;
     }
 
-    /// Begins at this place of a log that is there already, or with the log that will come.
+    /// Starts at this position of an existing log, or with the log that will be created.
     pub fn begin(&mut self, position: Position) {
         self.position = position;
         self.begun = true;
     }
 }
 
-/// The register; the curator's, and kept for the next one.
+/// The curator's register, stored for the next one.
 #[derive(Debug, Clone)]
 pub struct FeedProgress {
     kept: Persisted<Progress>,
@@ -106,32 +106,32 @@ pub struct FeedProgress {
 }
 
 impl FeedProgress {
-    /// Not started, to be kept in this directory.
+    /// Not started; the file is in this directory.
     pub fn new(directory: PathBuf) -> Self {
         FeedProgress { kept: Persisted::new(directory.join("feed.json")), loaded: Arc::default() }
     }
 
-    /// Takes over what the last supervisor left, once.
+    /// Loads what the last supervisor stored, once.
     pub async fn load(&self, ports: &Ports) {
         self.loaded.get_or_init(|| self.kept.load(ports)).await;
     }
 
-    /// As [`Persisted::peek`]: for read-only callers.
+    /// Like [`Persisted::peek`]: for read-only callers.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
         self.kept.peek(ports).await
     }
 
-    /// How far it is.
+    /// The current progress.
     pub fn get(&self) -> Progress {
         self.kept.value().clone()
     }
 
-    /// It is so far now. In memory; [`save`](Self::save) puts it on disk.
+    /// Replaces the progress in memory; [`save`](Self::save) writes it to disk.
     pub fn set(&self, progress: Progress) {
         *self.kept.value() = progress;
     }
 
-    /// Puts it on disk; false when it could not be, which is reported as long as it lasts.
+    /// Writes it to disk; false when that failed, which is reported while it lasts.
     pub async fn save(&self, ports: &Ports) -> bool {
         self.kept.save(ports).await.is_ok()
     }

@@ -1,8 +1,8 @@
-//! Whether and how an event appears in the feed. Pure: what it goes by is the events' own times, so that a log that is read
+//! Whether and how an event appears in the feed. Pure: it uses the events' own times, so that a log that is read
 //! again gives the same feed.
 //!
-//! Facts from Gas Town 0.2.6 to 0.3 (`internal/feed/curator.go`): a `done` soon after the same actor's last one is left out,
-//! and slings by one actor in a short time are counted together.
+//! Facts from Gas Town 0.2.6 to 0.3 (`internal/feed/curator.go`): a `done` soon after the same actor's last one is
+//! left out, and slings by one actor in a short time are counted together.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::{event::RawEvent, summary};
 use crate::town::settings::Feed as FeedSettings;
 
-/// Maximum number of remembered actors; the one that was silent longest is forgotten first.
+/// Maximum number of remembered actors; the one that was silent longest is dropped first.
 const ACTORS: usize = 1000;
 /// Maximum number of remembered slings of one actor.
 const SLINGS: usize = 1000;
@@ -24,46 +24,46 @@ const SLINGS: usize = 1000;
 /// A line of the feed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FeedLine {
-    /// When, as the log has it.
+    /// The time, as in the log.
     pub ts: String,
-    /// Who wrote it into the log.
+    /// The program that wrote it into the log.
     pub source: String,
-    /// What happened.
+    /// The kind of event.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Who did it.
+    /// The agent or person that did it.
     pub actor: String,
-    /// In one line, for people.
+    /// One line for people.
     pub summary: String,
-    /// The particulars.
+    /// The details.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub payload: Map<String, Value>,
-    /// Of how many this tells, where it tells of many.
+    /// The number of events it stands for, when there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
 }
 
 impl FeedLine {
-    /// The line as it is written, without its newline.
+    /// The line as written, without its newline.
     pub fn text(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 }
 
-/// What was seen lately, as far as later events are judged by it. Part of what is kept across our restart.
+/// The recent events, as far as later events depend on them. Stored across restarts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Windows {
     /// The last `done` that was written, by actor.
     done: BTreeMap<String, Timestamp>,
-    /// The latest slings, by actor, as they came.
+    /// The latest slings, by actor, in order of arrival.
     slings: BTreeMap<String, VecDeque<Timestamp>>,
 }
 
 impl Windows {
     /// Takes an event, and returns its line, if the feed gets one.
     pub fn take(&mut self, event: &RawEvent, settings: &FeedSettings) -> Option<FeedLine> {
-        // Slings count whether they are to be seen or not.
+        // Slings count whether or not they are visible.
         let count = if event.kind == "sling" { self.sling(event, settings.sling_window) } else { 0 };
         if !event.visible || event.kind == "done" && !self.done(event, settings.done_window) {
             return None;
@@ -83,7 +83,7 @@ impl Windows {
         })
     }
 
-    /// How many slings this actor made in the time before this one, itself included.
+    /// The number of slings by this actor in the window before this one, including it.
     fn sling(&mut self, event: &RawEvent, window: Duration) -> usize {
         make_room(&mut self.slings, &event.actor, |slings| slings.back().copied());
         let slings = self.slings.entry(event.actor.clone()).or_default();
@@ -95,7 +95,7 @@ impl Windows {
         slings.len()
     }
 
-    /// Whether this `done` is to be seen.
+    /// Whether this `done` belongs in the feed.
     fn done(&mut self, event: &RawEvent, window: Duration) -> bool {
         if self.done.get(&event.actor).is_some_and(|last| is_within(*last, event.at, window)) {
             return false;
@@ -106,7 +106,7 @@ impl Windows {
     }
 }
 
-/// Clocks differ: what lies a little ahead is within a window too.
+/// Whether two times are within a window. Clocks differ, so a time slightly in the future counts too.
 fn is_within(one: Timestamp, other: Timestamp, window: Duration) -> bool {
     one.duration_since(other).unsigned_abs() < window
 }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_and_taken_up_again_it_goes_on_as_before() {
+    fn stored_and_loaded_again_it_continues_as_before() {
         let (mut windows, settings) = (Windows::default(), FeedSettings::default());
         let events: Vec<RawEvent> = (0..40)
             .map(|number| event(["done", "sling"][number % 2], "a", number as i64 / 2, true))

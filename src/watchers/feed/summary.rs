@@ -1,11 +1,11 @@
-//! The words of the feed. Gas Town's own (0.2.6 to 0.3, `internal/feed/curator.go`); those for the supervisor's own events,
-//! `crash_loop` and `agent_restarted`, in its style.
+//! The texts of the feed. They are Gas Town's own (0.2.6 to 0.3, `internal/feed/curator.go`); those for the
+//! supervisor's own events, `crash_loop` and `agent_restarted`, are in its style.
 
 use serde_json::{Map, Value};
 
 use super::event::RawEvent;
 
-/// What happened, in one line.
+/// The event in one line.
 pub fn summary(event: &RawEvent) -> String {
     let (actor, said) = (&event.actor, Said(&event.payload));
     match event.kind.as_str() {
@@ -66,7 +66,7 @@ pub fn dispatching(actor: &str, count: usize) -> String {
 struct Said<'a>(&'a Map<String, Value>);
 
 impl<'a> Said<'a> {
-    /// A text that is there and not empty.
+    /// The text under a key, unless it is empty.
     fn text(&self, key: &str) -> Option<&'a str> {
         self.0.get(key)?.as_str().filter(|text| !text.is_empty())
     }

@@ -1,7 +1,7 @@
 //! The mail watcher: the actor that reads the deacon's inbox for requests to the supervisor.
 //!
-//! One reading at a time. It claims requests and passes them on, and passes pending spawns to their rigs. A heartbeat never waits
-//! for `gt`. It must not carry anything out.
+//! It claims requests and passes them on, and passes pending spawns to their rigs; one reading runs at a time. A
+//! heartbeat never waits for `gt`. It must not carry anything out.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,40 +27,40 @@ use crate::{
     watchers::spawns,
 };
 
-/// What the reader of the deacon's mail hears.
+/// What the reader of the deacon's mail receives.
 #[derive(Debug)]
 pub enum MailMsg {
     /// From the root.
     Broadcast(Broadcast),
-    /// From its own reading: the inbox and what was left of it, or why nothing is known; nothing when it was cut short.
+    /// From its own reading: the inbox and what was left in it, or why it is unknown; `None` when the task panicked.
     Read(Option<Result<(Reading, Left), String>>),
-    /// From anybody: how is the mail?
+    /// A request for its status.
     #[cfg_attr(not(feature = "test-support"), expect(dead_code, reason = "tests ask"))]
     Status(RpcReplyPort<MailSnapshot>),
 }
 
-/// What a probe shows.
+/// Its figures for status reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct MailSnapshot {
     /// When the inbox was last read.
     pub last_read: Option<Timestamp>,
-    /// How many messages there were.
+    /// The number of messages in it.
     pub messages: usize,
-    /// Messages to the supervisor that are left there because they cannot be dealt with, and why; the first 100 of them.
+    /// Messages to the supervisor that are left there because they cannot be handled, and why; the first 100 of them.
     pub left: Left,
 }
 
-/// An inbox as it was read.
+/// An inbox, as of one reading.
 #[derive(Debug, Clone)]
 pub struct Reading {
     messages: Arc<Vec<Message>>,
     begun: Now,
-    /// What the ledger's files looked like before, where a change of them can be seen: as long as they look like that, this
-    /// is still the inbox.
+    /// The stamp of the ledger's files before the reading, when a change of them can be noticed: while they have this
+    /// stamp, the inbox is unchanged.
     stamp: Option<Stamp>,
 }
 
-/// The actor.
+/// The actor that reads the deacon's mail.
 #[derive(Debug)]
 pub struct DeaconMail;
 
@@ -72,15 +72,15 @@ pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
     ChildSpec { answers_heartbeats: true, ..child }
 }
 
-/// Its state.
+/// The state of the [`DeaconMail`] actor.
 pub struct MailState {
     deps: Arc<Deps>,
-    /// The rigs of the town, once known: until then no sender can be called unknown.
+    /// The rigs of the town, once known: before that, no sender can be called unknown.
     rigs: Option<Arc<BTreeSet<RigName>>>,
-    /// The inbox is being read; whether it should be read again after that.
+    /// `Some` while the inbox is being read; true when it should be read again after that.
     reading: Option<bool>,
     last: Option<Reading>,
-    /// What was left there at the last reading.
+    /// The messages left there at the last reading.
     left: Left,
     snapshot: MailSnapshot,
     work: Work<MailMsg>,
@@ -124,10 +124,10 @@ impl Actor for DeaconMail {
     }
 }
 
-/// Why the inbox is to be read.
+/// Why the inbox is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// It is time again: what did not change since need not be read.
+    /// It is time again: an unchanged inbox need not be read.
     Heartbeat,
     /// A change was reported.
     Asked,
@@ -185,10 +185,10 @@ impl MailState {
     }
 }
 
-/// The inbox: the last one, where the files of the ledger say that nothing changed since; `gt` runs `bd` for it several times.
+/// The inbox: the last one when the ledger's files have not changed, because `gt` runs `bd` several times to read it.
 async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     let begun = deps.now();
-    // Later versions of `bd` keep their beads elsewhere.
+    // Later versions of `bd` store their beads elsewhere.
     let stamp = match deps.bd_version().is_some_and(Version::has_daemon) {
         true => deps.beads.stamp(deps.paths.root()).await,
         false => None,
@@ -199,7 +199,7 @@ async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     }
 }
 
-/// Pending spawns in a rig that does not exist.
+/// Handles pending spawns in a rig that does not exist.
 async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigName>) -> Left {
     let (mut left, mut archived) = (Left::new(), 0);
     let prune_after = deps.settings().spawns.prune_after;
@@ -209,7 +209,7 @@ async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigNa
             left.insert(spawn.id, why);
             continue;
         }
-        // The others go with the next readings: nothing else is read meanwhile.
+        // The others are archived with the next readings: the inbox is not read meanwhile.
         if archived == claim::REMOVED {
             continue;
         }
@@ -221,7 +221,7 @@ async fn clear_homeless(deps: &Deps, messages: &[Message], rigs: &BTreeSet<RigNa
     left
 }
 
-/// Logs each message once; the problem is one line however many there are.
+/// Logs each message once; the problem is one line, however many there are.
 fn report_left(deps: &Deps, before: &Left, left: &Left) {
     for (id, why) in left.iter().filter(|(id, why)| before.get(*id) != Some(why)).take(TOLD) {
         tracing::warn!("mail {id} is left in the deacon's inbox: {why}");
@@ -239,9 +239,9 @@ fn report_left(deps: &Deps, before: &Left, left: &Left) {
         .report(key, format!("mail in the deacon's inbox cannot be processed (see the log): {ids}{and}"));
 }
 
-/// Number of messages left in the inbox that are logged at once,
+/// The number of messages left in the inbox that are logged at once,
 const TOLD: usize = 20;
-/// that are named in the problem,
+/// named in the problem,
 const SHOWN: usize = 5;
-/// and that are listed in the status.
+/// and listed in the status.
 const LISTED: usize = 100;

@@ -1,7 +1,7 @@
-//! Claiming: takes requests out of the deacon's inbox, so that each is carried out once.
+//! Claiming: removes requests from the deacon's inbox, so that each is carried out once.
 //!
-//! The deacon reads the same inbox, a delete may fail, and this process may be killed at any point. So a request is saved to
-//! disk first, then its message is deleted, and only then it is due. It must not carry anything out.
+//! The deacon reads the same inbox, a delete may fail, and this process may be killed at any point. So a request is
+//! saved to disk first, then its message is deleted, and only then is it due. It must not carry anything out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,30 +23,30 @@ use crate::{
     },
 };
 
-/// What could not be dealt with and stays in the inbox: message ids and why.
+/// What could not be handled and stays in the inbox: message ids and why.
 pub type Left = BTreeMap<String, String>;
 
-/// So long what was read of the inbox counts. The deacon may take a message meanwhile, and `gt` deletes one a second time
-/// without complaint.
+/// For this long a reading of the inbox counts as current. The deacon may delete a message meanwhile, and `gt`
+/// deletes one a second time without an error.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// So many messages that are done with are removed for each reading of the inbox: each takes a run of `gt`, and nothing that
-/// is asked for is seen meanwhile.
+/// The number of processed messages removed with each reading of the inbox: each takes a run of `gt`, and the inbox
+/// is not read meanwhile.
 pub const REMOVED: usize = 50;
 
-/// What is known while the inbox is gone through.
+/// The state of one pass over the inbox.
 struct Claiming<'a> {
     deps: &'a Deps,
     rigs: Vec<RigName>,
-    /// The unread messages in the inbox when it was read last, and when that was.
+    /// The unread messages at the last reading of the inbox, and the time of that.
     there: BTreeSet<String>,
     read: Now,
-    /// Messages that were removed because they are done with.
+    /// The number of processed messages that were removed.
     removed: usize,
 }
 
-/// Goes through the inbox as it was read then, oldest message first, and claims what asks for something. `claimed` is told
-/// each agent for which something became due. Returns what was left in the inbox.
+/// Processes the inbox as of `read`, oldest message first, and claims the requests in it. Calls `claimed` with each
+/// agent for which a request became due. Returns what was left in the inbox.
 pub async fn claim(
     deps: &Deps,
     (messages, read): (&[Message], Now),
@@ -57,7 +57,7 @@ pub async fn claim(
     deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
     let mut claiming =
         Claiming { deps, rigs: rigs.iter().cloned().collect(), there: unread(messages), read, removed: 0 };
-    // Noted by the last supervisor, which perhaps deleted the message and got no further.
+    // The last supervisor noted these, and may have deleted the message but got no further.
     for request in deps.requests.noted() {
         take(deps, request, claimed).await;
     }
@@ -70,7 +70,7 @@ pub async fn claim(
     left
 }
 
-/// An error says why the message is left where it is.
+/// Processes one message. An error says why it is left in the inbox.
 async fn deal_with(
     claiming: &mut Claiming<'_>,
     message: &Message,
@@ -103,11 +103,11 @@ async fn request(
     let deps = claiming.deps;
     claiming.freshen().await?;
     if !claiming.there.contains(&message.id) {
-        return Ok(()); // somebody took it meanwhile
+        return Ok(()); // somebody removed it meanwhile
     }
     let identity = match identify(deps, &message.from, &claiming.rigs).await {
         Ok(identity) if identity != Identity::Boot => identity,
-        // Boot has no mail of its own, and lives for minutes only.
+        // Boot has no mailbox of its own, and lives for minutes only.
         Ok(_) | Err(Unidentified::Nobody(_)) => {
             let (id, from) = (&message.id, reading::shorten(&message.from));
             if claiming.may_remove() {
@@ -126,7 +126,7 @@ async fn request(
 }
 
 impl Claiming<'_> {
-    /// Reads the inbox again when it was read too long ago.
+    /// Reads the inbox again when the last reading is too old.
     async fn freshen(&mut self) -> Result<(), String> {
         let now = self.deps.now();
         if now.since(self.read) > FRESH {
@@ -137,12 +137,12 @@ impl Claiming<'_> {
         Ok(())
     }
 
-    /// The rest is removed with the next readings.
+    /// Whether more may be removed now; the rest is removed with the next readings.
     fn may_remove(&self) -> bool {
         self.removed < REMOVED
     }
 
-    /// Deletes a message that is done with, and why it is.
+    /// Deletes a processed message; `done_with` says why.
     async fn discard(&mut self, id: &str, done_with: &str) -> Result<(), String> {
         if !self.may_remove() {
             return Ok(());
@@ -159,7 +159,7 @@ fn unread(messages: &[Message]) -> BTreeSet<String> {
     messages.iter().filter(|message| !message.read).map(|message| message.id.clone()).collect()
 }
 
-/// Takes a noted request's message out of the inbox; unless somebody else did, the request is due.
+/// Removes a noted request's message from the inbox; unless somebody else did, the request is due.
 async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
     let Request { id, identity, action } = request;
     match inbox::delete(deps, &id).await {
@@ -169,7 +169,7 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
             return;
         }
         Removal::Done => {}
-        // Its note on disk sees to it that it is carried out once all the same.
+        // Because it is noted on disk, it is carried out once all the same.
         Removal::Failed(why) => {
             tracing::warn!(
                 agent = %identity, "request by mail {id} cannot be deleted, and is carried out anyway: {why}"

@@ -1,7 +1,7 @@
-//! What a lifecycle message asks for. Pure: who sent it is found out elsewhere, and what is done about it too.
+//! What a lifecycle message asks for. Pure: it determines neither the sender nor the action.
 //!
-//! Agents write these to the deacon (`gt mail send deacon/ -s "LIFECYCLE: …"`); subjects, bodies and ages as Gas Town 0.2.6
-//! to 0.3 reads them (`internal/daemon/lifecycle.go`).
+//! Agents write these to the deacon (`gt mail send deacon/ -s "LIFECYCLE: …"`); subjects, bodies and ages are read as
+//! Gas Town 0.2.6 to 0.3 does (`internal/daemon/lifecycle.go`).
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use crate::{agent::requests::Action, ledger::inbox::Message};
 #[cfg(test)]
 mod tests;
 
-/// What a message is to us.
+/// What a message means to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not a lifecycle message, or one that was read already: not our business.
+    /// Not a lifecycle message, or already read: left alone.
     Ignore,
-    /// A lifecycle message that is not understood, and why; to be reported once and left where it is.
+    /// A lifecycle message that is not understood, and why; reported once and left in the inbox.
     NotUnderstood(String),
-    /// It asks for something, and is too old to be carried out.
+    /// A request that is too old to be carried out.
     TooOld,
     /// Its sender asks for this.
     Request(Action),
 }
 
-/// Begins the subject of a lifecycle message, in any case.
+/// The prefix of the subject of a lifecycle message, in any case.
 const SUBJECT: &str = "lifecycle:";
 
 /// Judges a message, given the wall clock and how old a request may be.
 ///
-/// One that is exactly as old as it may be is still carried out, and so is one from the future, or one whose time cannot
-/// be read: its age is not known.
+/// A request of exactly the maximum age is still carried out, and so is one from the future, or one without a
+/// readable time: its age is not known.
 pub fn judge(message: &Message, now: Timestamp, max_age: Duration) -> Verdict {
     let max_age = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
     if message.read || !is_lifecycle(&message.subject) {
@@ -49,7 +49,7 @@ fn is_lifecycle(subject: &str) -> bool {
     subject.get(..SUBJECT.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(SUBJECT))
 }
 
-/// The action a body asks for, or why it asks for none: a JSON object with an `action`, or else nothing but one word.
+/// The action in a body, or why there is none: a JSON object with an `action`, or a single word.
 fn asked(body: &str) -> Result<Action, String> {
     let body = body.trim();
     let word = match serde_json::from_str(body) {
@@ -71,7 +71,7 @@ fn asked(body: &str) -> Result<Action, String> {
     word_of(&word).ok_or_else(|| format!("its action {:?} is none of {WORDS}", cut(&word)))
 }
 
-/// Go, in which `gt` is written, takes a key in any case.
+/// The value of `action` with any case of the key, because `gt` is written in Go, whose decoder ignores case.
 fn action_in(object: &Map<String, Value>) -> Option<&Value> {
     let alike = || object.iter().find(|(key, _)| key.eq_ignore_ascii_case("action"));
     object.get("action").or_else(|| alike().map(|(_, value)| value))
@@ -87,7 +87,7 @@ fn word_of(word: &str) -> Option<Action> {
     }
 }
 
-/// Short enough for a log line.
+/// Cuts a text to the length for a log line.
 fn cut(text: &str) -> String {
     text.chars().take(80).collect()
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 /// A scan must be followed by this many times its duration.
 const SHARE: u32 = 20;
-/// This much may be owed.
+/// At most this much time may be owed.
 const CREDIT: Duration = Duration::from_secs(1);
 /// The minimum cost of a scan: wake-ups and messages are not measured.
 const LEAST: Duration = Duration::from_micros(250);
 
-/// The account. Times are monotonic.
+/// The account of used time. Times are monotonic.
 #[derive(Debug, Default)]
 pub struct Allowance {
-    /// When everything is paid for.
+    /// When the used time is paid for.
     settled: Duration,
 }
 
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_looks_wait_for_nothing() {
+    fn a_few_scans_wait_for_nothing() {
         let mut allowance = Allowance::default();
         for n in 0..20 {
             assert_eq!(allowance.wait(ms(n)), Duration::ZERO, "look {n}");
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_without_end_cost_a_twentieth() {
+    fn endless_scans_cost_a_twentieth() {
         for took in [ms(0), ms(1), ms(3), ms(20), ms(400)] {
             let (mut allowance, mut now, mut cost) = (Allowance::default(), ms(7_000), Duration::ZERO);
             while now < ms(107_000) {

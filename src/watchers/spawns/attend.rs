@@ -1,8 +1,8 @@
-//! Attending one pending spawn: is its polecat ready for its first instruction?
+//! Attends one pending spawn: is its polecat ready for its first instruction?
 //!
-//! When the session is gone, nothing is sent. When the polecat does not take input in time, it is tried again later, and dropped
-//! after a while. What cannot be found out leaves everything as it is. It types only into the polecat's own session, and only
-//! while an agent lives there.
+//! When the session is gone, nothing is sent. When the polecat does not take input in time, it is tried again later,
+//! and dropped after `spawns.prune_after`. What cannot be found out changes nothing. It types only into the polecat's
+//! own session, and only while an agent lives there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,27 +26,27 @@ use crate::{
 /// Time between two readings of a screen.
 const SCREEN_POLL: Duration = Duration::from_millis(250);
 
-/// One message to be attended.
+/// One message to handle.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// Its id.
     pub id: String,
     /// The polecat it names.
     pub spec: Arc<AgentSpec>,
-    /// There is such a polecat in the rig. The session of one there is not may be another agent's.
+    /// Whether there is such a polecat in the rig. Otherwise the session may be another agent's.
     pub is_known: bool,
-    /// It has waited long enough.
+    /// Whether it has waited long enough.
     pub is_old: bool,
-    /// A later message names the same polecat.
+    /// Whether a later message names the same polecat.
     pub is_superseded: bool,
 }
 
-/// What came of it.
+/// The result for one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attended {
-    /// Nothing more is to be done about it, only the message is to be archived.
+    /// Nothing more is to be done; the message is to be archived.
     Settled,
-    /// It is to be attended again the next time.
+    /// It is to be handled again the next time.
     Later,
 }
 
@@ -58,8 +58,8 @@ enum Readiness {
     Unknown,
 }
 
-/// Attends one message, up to the point where it only has to be archived. Takes as long as `spawns.ready_within` and a
-/// nudge.
+/// Handles one message, up to the point where it only has to be archived. Takes as long as `spawns.ready_within` and
+/// a nudge.
 pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
     if permission::ask(deps, &pending.spec).await != Permission::Allowed {
         return Attended::Later;
@@ -94,7 +94,7 @@ pub async fn attend(deps: &Deps, pending: &Pending) -> Attended {
     }
 }
 
-/// Takes a message out of the inbox. An error says that it is not out, and why.
+/// Archives a message. An error says that it is still in the inbox, and why.
 pub async fn archive(deps: &Deps, id: &str) -> Result<(), String> {
     match inbox::archive(deps, id).await {
         Removal::Done | Removal::NotFound => Ok(()),
@@ -151,7 +151,7 @@ enum Screen {
     Unknown,
 }
 
-/// What the pane shows in which the agent lives; nothing as long as it lives in none.
+/// The screen of the pane in which the agent lives; nothing when there is none.
 async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
     match observe::locate(deps, spec).await {
         (Presence::Absent, _) => Screen::Gone,
@@ -165,7 +165,7 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
     }
 }
 
-/// Gives the word, if an agent still lives there and it still may be touched.
+/// Sends the first instruction, if an agent still lives there and may still be touched.
 async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
     match observe::probe_session(deps, &pending.spec).await {
         Presence::Alive(seen) if seen == *key => {}
@@ -184,7 +184,7 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
             tracing::warn!(agent = %identity, "first instruction not sent (mail {}), retried: {why}", pending.id);
             return Attended::Later;
         }
-        // Part of it may have been typed: it is not typed again.
+        // A part may have been typed: it is not typed again.
         Err(error) => {
             tracing::warn!(agent = %identity, "first instruction perhaps not sent (mail {}): {error}", pending.id);
             remember(deps, pending, "ready", &format!("first instruction perhaps not sent: {error}"));

@@ -1,7 +1,7 @@
 //! Pending spawns: polecats that `gt` just started and that wait for their first instruction.
 //!
-//! Mail in the deacon's inbox names them. [`rules`] read it, [`attend`] handles one message, and [`rounds`] all messages of a rig.
-//! They must not type into any session but the polecat's own, nor twice because of one message.
+//! Mail in the deacon's inbox names them. [`rules`] parses it, [`attend`] handles one message, and [`rounds`] handles
+//! all messages of a rig. They must not type into any session but the polecat's own, nor twice because of one message.
 
 pub mod attend;
 pub mod rounds;

@@ -1,7 +1,7 @@
-//! The rounds: the pending spawns of one rig, as a component of the actor that owns its polecats.
+//! The rounds: the pending spawns of one rig, as a component of the actor that lists its polecats.
 //!
-//! Each message has a task of its own; all run at the same time. The outcome of a message is remembered while the message is in
-//! the inbox: one that cannot be archived is never handled again.
+//! Each message has a task of its own; all run at the same time. The outcome of a message is remembered while the
+//! message is in the inbox: a message that cannot be archived is never handled again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// Number of messages of a rig that are handled at the same time: an inbox may hold thousands.
+/// The number of a rig's messages that are handled at the same time: an inbox may contain thousands.
 const SIDE_BY_SIDE: usize = 50;
-/// Number of them that are archived at the same time: each takes a run of `gt`, which holds the database.
+/// The number of messages that are archived at the same time: each takes a run of `gt`, which locks the database.
 const ARCHIVED: usize = 2;
-/// Number of new messages naming another session that are logged for each reading.
+/// The number of new messages naming another session that are logged for each reading.
 const TOLD: usize = 20;
 
-/// What a task reports about its message: whether it only needs to be archived, and why it was not.
+/// What a task reports about its message: whether it only needs to be archived, and why that failed.
 #[derive(Debug)]
 pub struct SpawnEvent {
     id: String,
@@ -45,13 +45,13 @@ pub struct SpawnEvent {
 #[derive(Debug)]
 struct Known {
     first_seen: Now,
-    /// A task is at it.
+    /// Whether a task handles it now.
     under_way: bool,
-    /// Only to be archived.
+    /// Whether it only needs to be archived.
     settled: bool,
 }
 
-/// The component.
+/// The pending spawns of one rig.
 #[derive(Debug)]
 pub struct Spawns {
     deps: Arc<Deps>,
@@ -60,11 +60,11 @@ pub struct Spawns {
     known: BTreeMap<String, Known>,
     /// The rig's polecats, once they are known.
     polecats: Option<BTreeSet<AgentName>>,
-    /// An inbox that was read before.
+    /// An inbox that was read before the polecats were known.
     waiting: Option<Arc<Vec<Message>>>,
     places: Arc<Semaphore>,
     archiving: Arc<Semaphore>,
-    /// What is wrong with messages, by their ids. Others decide how many there are: each map is one problem.
+    /// The problems with messages, by their ids. The number of messages is not ours to limit: each map is one problem.
     unusable: BTreeMap<String, String>,
     unarchived: BTreeMap<String, String>,
 }
@@ -88,7 +88,7 @@ impl Spawns {
         }
     }
 
-    /// These are the rig's polecats.
+    /// Replaces the list of the rig's polecats.
     pub fn follow<'a>(&mut self, polecats: impl Iterator<Item = &'a AgentName>) {
         self.polecats = Some(polecats.cloned().collect());
         if let Some(inbox) = self.waiting.take() {
@@ -96,7 +96,7 @@ impl Spawns {
         }
     }
 
-    /// The inbox was read, all of it.
+    /// Handles an inbox, complete as read.
     pub fn mail(&mut self, inbox: &Arc<Vec<Message>>) {
         if self.polecats.is_none() {
             self.waiting = Some(inbox.clone());
@@ -137,7 +137,7 @@ impl Spawns {
         }
     }
 
-    /// Takes the report of a task.
+    /// Handles the report of a task.
     pub fn handle(&mut self, SpawnEvent { id, settled, unarchived }: SpawnEvent) {
         let Some(known) = self.known.get_mut(&id) else { return };
         known.under_way = false;
@@ -146,7 +146,7 @@ impl Spawns {
             Some(why) => self.unarchived.insert(id, why),
             None => self.unarchived.remove(&id),
         };
-        // Not for each of thousands: once nothing is under way, and with each reading.
+        // Not for each of thousands of messages: once no task runs, and with each reading.
         if !self.known.values().any(|known| known.under_way) {
             self.report();
         }
@@ -214,7 +214,7 @@ impl Spawns {
         if let Some(known) = self.known.get_mut(&id) {
             known.under_way = true;
         }
-        // A task that panics may have typed already: it is settled.
+        // A task that panics may have typed already: its message is settled.
         let failed = SpawnEvent { id: id.clone(), settled: true, unarchived: None };
         let event = async move {
             let (settled, unarchived) = task.await;
@@ -224,7 +224,7 @@ impl Spawns {
     }
 }
 
-/// Whether there was one to tell of.
+/// Logs a message that names another session; returns whether it does.
 fn tells_other_session(spawn: &Spawn, spec: &AgentSpec) -> bool {
     let other = rules::names_another_session(spawn, &spec.session);
     if let Some(other) = other {

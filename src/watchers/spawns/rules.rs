@@ -1,7 +1,8 @@
-//! Which messages are pending spawns, of whom, and since when. Pure.
+//! Which messages are pending spawns, of which polecat, and since when. Pure.
 //!
-//! `gt` and a rig's witness write them (Gas Town 0.2.6 to 0.3, `internal/polecat/pending.go`): subject `POLECAT_STARTED
-//! <rig>/<polecat>`, and lines `Session: <name>` and `Issue: <bead>` in the body. They count whether read or not.
+//! `gt` and a rig's witness write them (Gas Town 0.2.6 to 0.3, `internal/polecat/pending.go`): subject
+//! `POLECAT_STARTED <rig>/<polecat>`, and lines `Session: <name>` and `Issue: <bead>` in the body. They count whether
+//! they were read or not.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +13,7 @@ use crate::{
     town::identity::{AgentName, BadName, RigName},
 };
 
-/// How the subject begins, exactly so.
+/// The exact start of the subject.
 const SUBJECT: &str = "POLECAT_STARTED ";
 
 /// A message about a polecat that was just started.
@@ -20,24 +21,24 @@ const SUBJECT: &str = "POLECAT_STARTED ";
 pub struct Spawn {
     /// The message's id.
     pub id: String,
-    /// The rig, as it is written.
+    /// The rig, as written.
     pub rig: String,
-    /// The polecat; what is wrong with its name when that cannot be used.
+    /// The polecat, or the error in its name.
     pub polecat: Result<AgentName, BadName>,
-    /// The session it is said to run in, if one is named.
+    /// The session it should run in, if named.
     pub session: Option<String>,
-    /// The work it was started for, if that is named.
+    /// The work it was started for, if named.
     pub issue: Option<String>,
-    /// When the message was sent, where that can be read.
+    /// When the message was sent, if that can be read.
     pub sent: Option<Timestamp>,
 }
 
-/// The rig and the polecat a message names, as they are written; `None` when it is about something else.
+/// The rig and the polecat that a message names, as written; `None` when it is about something else.
 fn about(message: &Message) -> Option<(&str, &str)> {
     message.subject.strip_prefix(SUBJECT)?.split_once('/')
 }
 
-/// Reads a message; `None` when it is about something else.
+/// Parses a message; `None` when it is about something else.
 pub fn read(message: &Message) -> Option<Spawn> {
     let (rig, polecat) = about(message)?;
     let line = |key: &str| {
@@ -54,15 +55,16 @@ pub fn read(message: &Message) -> Option<Spawn> {
     })
 }
 
-/// The spawns of one rig, oldest first; of a message that is there twice, the first.
+/// The spawns of one rig, oldest first; the first of two messages with the same id.
 pub fn of_rig(rig: &RigName, messages: &[Message]) -> Vec<Spawn> {
     let mut seen = BTreeSet::new();
-    // Every rig is shown every message: what is not its own must cost little.
+    // Every rig gets every message: those of other rigs must cost little.
     let its = messages.iter().filter(|message| about(message).is_some_and(|(of, _)| of == rig.as_str()));
     its.filter(|message| seen.insert(message.id.as_str())).filter_map(read).collect()
 }
 
-/// Which of these, in the same order, are superseded by a later one about the same polecat: the first instruction is sent once.
+/// Which of these, in the same order, are superseded by a later one about the same polecat: the first instruction is
+/// sent once.
 pub fn superseded(spawns: &[Spawn]) -> Vec<bool> {
     let mut later = BTreeSet::new();
     let is_superseded = |spawn: &Spawn| spawn.polecat.as_ref().is_ok_and(|name| !later.insert(name.clone()));
@@ -71,30 +73,30 @@ pub fn superseded(spawns: &[Spawn]) -> Vec<bool> {
     superseded
 }
 
-/// Whether the session a message names is another one than this, the polecat's own. tmux turns `.` and `:` into `_`.
+/// The session that a message names, when it is not the polecat's own. tmux turns `.` and `:` into `_`.
 pub fn names_another_session<'a>(spawn: &'a Spawn, own: &str) -> Option<&'a str> {
     spawn.session.as_deref().filter(|named| named.replace(['.', ':'], "_") != own)
 }
 
-/// Whether a message has waited long enough: by its own time, or, as that may be missing or lie in the future, by when it
+/// Whether a message has waited long enough: by its own time or, as that may be missing or in the future, by when it
 /// was first seen (`seen_for` ago).
 pub fn is_old(spawn: &Spawn, now: Timestamp, seen_for: Duration, prune_after: Duration) -> bool {
     let age = spawn.sent.map(|sent| age(sent, now)).unwrap_or_default();
     age.max(seen_for) > prune_after
 }
 
-/// A spawn in a rig that is not there.
+/// A spawn in a rig that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Homeless {
     /// The message's id.
     pub id: String,
-    /// The rig it names, as it is written.
+    /// The rig it names, as written.
     pub rig: String,
-    /// Whether it is to be archived: nobody waits for that rig any more. One that does not say when it was sent is, too.
+    /// Whether to archive it, because it is too old; also when its time is missing.
     pub archive: bool,
 }
 
-/// The spawns whose rig is none of these, oldest first. Not to be asked while the rigs are not known.
+/// The spawns whose rig is none of these, oldest first. Only to be called when the rigs are known.
 pub fn homeless(
     messages: &[Message],
     rigs: &BTreeSet<RigName>,
@@ -112,7 +114,7 @@ pub fn homeless(
         .collect()
 }
 
-/// Zero for a time that lies ahead: a clock that differs.
+/// The age of a time; zero for one in the future, which comes from a clock that differs.
 fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }

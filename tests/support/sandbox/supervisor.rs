@@ -1,4 +1,4 @@
-//! The supervisor as a process of its own, and what it says: its log on standard error, as JSON, with exact times.
+//! The supervisor as a process of its own, and its log: on standard error, as JSON, with exact times.
 
 use std::{
     fs::{self, File},
@@ -17,12 +17,12 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::town::Town;
 
-/// Between two looks at the log.
+/// The interval at which the log is read.
 const POLL: Duration = Duration::from_millis(5);
-/// How long it has to end when it is told to; it should take less than half a second.
+/// How long it may take to end after TERM; it should take less than 0.5 s.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A supervisor that runs. Ended when dropped.
+/// A running supervisor, ended on drop.
 #[derive(Debug)]
 pub struct Supervisor {
     child: Child,
@@ -32,9 +32,9 @@ pub struct Supervisor {
 /// One line it logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When.
+    /// Its time.
     pub at: Timestamp,
-    /// What.
+    /// Its text.
     pub text: String,
 }
 
@@ -45,13 +45,13 @@ impl Supervisor {
         let output = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
         let mut command = Command::new(program);
         command.arg("run").arg("--town").arg(town.root()).args(["--log-format", "json"]);
-        // The user's own Gas Town, if there is one, plays no part here; neither does the user's tmux configuration.
+        // The user's own Gas Town and tmux configuration must have no effect.
         for variable in DROPPED.iter().chain(&["GT_ROOT", "GT_TOWN_ROOT", "GT_TMUX_SOCKET", "GT_DEGRADED"]) {
             command.env_remove(variable);
         }
         command.env("PATH", town.path()).env("HOME", town.root().join("home")).env("SHELL", "/bin/sh");
         command.env_remove("XDG_CONFIG_HOME").envs(variables.iter().copied());
-        // Ctrl-C is meant for us, who end it in order.
+        // Ctrl-C is for this process, which ends the supervisor in order.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let child = command.spawn().with_context(|| format!("{} cannot be run", program.display()))?;
         Ok(Supervisor { child, log: Log::new(path) })
@@ -62,20 +62,20 @@ impl Supervisor {
         self.child.id()
     }
 
-    /// How much it has said so far: a place from which [`until`](Self::until) listens.
+    /// The number of lines so far: a position for [`until`](Self::until).
     pub fn said(&mut self) -> usize {
         self.log.read();
         self.log.lines.len()
     }
 
-    /// What it said from a place on.
+    /// The lines from a position on.
     pub fn lines(&mut self, from: usize) -> &[Line] {
         self.log.read();
         self.log.lines.get(from..).unwrap_or_default()
     }
 
-    /// Waits until it says, from that place on, something that `fits`. An error when it does not within the limit, or
-    /// ends before.
+    /// Waits for a line, from that position on, that `fits`. An error when there is none within the limit, or it ends
+    /// before.
     pub async fn until(
         &mut self,
         from: usize,
@@ -99,7 +99,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends it TERM and waits for its end: how it ended, and how long that took.
+    /// Sends TERM and waits for its end; returns how it ended, and how long that took.
     pub async fn stop(&mut self) -> anyhow::Result<(ExitStatus, Duration)> {
         let began = Instant::now();
         signal(self.pid(), Signal::TERM);
@@ -154,7 +154,7 @@ impl Log {
 
     fn read(&mut self) {
         let Ok(new) = self.read_on() else { return };
-        // A line that is still being written is read again when it is whole.
+        // An incomplete line is read again when it is whole.
         let Some(end) = new.iter().rposition(|byte| *byte == b'\n') else { return };
         self.read += end as u64 + 1;
         self.lines.extend(new[..end].split(|byte| *byte == b'\n').filter_map(parse));
@@ -190,8 +190,8 @@ pub fn last_words(town: &Path) -> String {
     if log.is_empty() { tail("supervisor.jsonl") } else { log }
 }
 
-/// Whether a process of this id runs. One that has ended and was not buried yet (some containers take their time) does
-/// not.
+/// Whether a process of this id runs. One that has ended and was not reaped yet (some containers take their time)
+/// does not.
 pub fn alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let ended = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
@@ -203,7 +203,7 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = process(pid).map(|pid| kill_process(pid, signal));
 }
 
-/// Waits until these processes are gone, at most so long.
+/// Waits until these processes are gone, at most for `limit`.
 pub fn wait_gone(pids: &[u32], limit: Duration) {
     let deadline = Instant::now() + limit;
     while pids.iter().any(|pid| alive(*pid)) && Instant::now() < deadline {

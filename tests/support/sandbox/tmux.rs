@@ -15,16 +15,16 @@ use super::{
     supervisor::{alive, signal, wait_gone},
 };
 
-/// How long the server and its agents have to end when they are told to.
+/// How long the server and its agents may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The server; there need not be one yet.
+/// A tmux server, which need not run yet.
 #[derive(Debug)]
 pub struct Tmux {
     socket: PathBuf,
 }
 
-/// What `tmux -V` says (`tmux 3.3a`); an error, with what to do, when it is not installed.
+/// The output of `tmux -V` (`tmux 3.3a`); an error, with what to do, when it is not installed.
 pub fn version() -> anyhow::Result<String> {
     let child = Command::new("tmux").arg("-V").stdout(Stdio::piped()).spawn();
     match child.ok().and_then(limits::try_output_of) {
@@ -48,7 +48,7 @@ impl Tmux {
         &self.socket
     }
 
-    /// Runs a command in the server, without starting one, and returns what it printed.
+    /// Runs a command in the server, without starting one, and returns its output.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let child = Command::new("tmux")
             .arg("-N")
@@ -79,7 +79,7 @@ impl Tmux {
             .collect()
     }
 
-    /// Ends the server with everything in it, and waits until it is gone.
+    /// Ends the server with everything in it, and waits for that.
     pub fn end(&self) {
         let server = self.run(&["display-message", "-p", "#{pid}"]).ok().and_then(|pid| pid.parse().ok());
         let everybody: Vec<u32> = self.sessions().into_values().chain(server).collect();

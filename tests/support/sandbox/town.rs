@@ -1,5 +1,5 @@
-//! A throwaway town: a directory with two settings files, its rigs, the stand-ins' programs, and a tmux server. All of
-//! it is gone when it is dropped.
+//! A throwaway town: a directory with two settings files, its rigs, the stand-ins' programs, and a tmux server. All
+//! of it is removed on drop.
 
 use std::{
     env, fs,
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 
 use super::{limits, tmux::Tmux};
 
-/// The programs this binary plays when it is called by these names.
+/// The programs that this binary plays under these names.
 const PROGRAMS: [&str; 4] = ["claude", "gt", "bd", "gastown-supervisor"];
 
-/// The town. First the tmux server goes, then the directory.
+/// The town. On drop the tmux server ends first, then the directory is removed.
 #[derive(Debug)]
 pub struct Town {
     tmux: Tmux,
@@ -27,7 +27,7 @@ pub struct Town {
 impl Town {
     /// A town with these rigs and these settings (`settings/supervisor.json`; the tmux socket is added).
     pub fn build(rigs: &[&str], mut settings: Value) -> anyhow::Result<Town> {
-        // Not the user's temporary directory: the path of a socket may have no more than some 100 bytes.
+        // Not the user's temporary directory: the path of a socket is limited to about 100 bytes.
         let directory = tempfile::Builder::new().prefix("demo-town-").tempdir_in("/tmp");
         let directory = directory.context("no directory can be made in /tmp")?;
         let town = Town { tmux: Tmux::new(directory.path().join("tmux")), directory };
@@ -45,7 +45,7 @@ impl Town {
         for directory in ["demo", "home", ".runtime/deacon"] {
             fs::create_dir_all(town.root().join(directory))?;
         }
-        // Without git no polecat is started: that is said at once.
+        // Without git no polecat can be started, which must show at once.
         town.repository("demo")?;
         town.link_programs()?;
         Ok(town)
@@ -78,8 +78,8 @@ impl Town {
         self.write(&format!(".beads-wisp/config/{rig}.json"), &wisp)
     }
 
-    /// Makes a polecat with work: a worktree without a remote, its agent bead, and the bead on its hook, which has this id.
-    /// It does not run yet.
+    /// Creates a polecat with work: a worktree without a remote, its agent bead, and the bead `hook` on its hook. It
+    /// does not run yet.
     pub fn employ(&self, rig: &str, name: &str, hook: &str) -> anyhow::Result<()> {
         self.repository(&format!("{rig}/polecats/{name}/{rig}"))?;
         let bead = |id: &str, kind: &str| {
@@ -114,8 +114,8 @@ impl Town {
         self.tmux.run(&words).map(drop)
     }
 
-    /// Runs a command of the stand-in `gt` in the town, which ends a session a quarter of a second after it began, as the
-    /// real `gt session stop` was seen to, and ends with it.
+    /// Runs a command of the stand-in `gt` in the town, which ends a session 0.25 s after its start, as observed for
+    /// the real `gt session stop`, and exits then.
     pub async fn gt(&self, line: &str) -> anyhow::Result<()> {
         let session = line.rsplit(' ').next().unwrap_or_default().replace('/', "-");
         let recording = format!("1 runs 270 . {line}\n277 dies gt-{session}\n");

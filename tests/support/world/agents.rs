@@ -10,33 +10,33 @@ use super::{BOOT, DEACON, State, World, millis, sessions::shown, wall_at};
 /// How agents behave.
 #[derive(Debug, Clone)]
 pub struct Nature {
-    /// Until the agent's process is there, in milliseconds.
+    /// The time until the agent's process exists, in milliseconds.
     pub appears: Range<u64>,
-    /// Until it shows a prompt after that, in milliseconds.
+    /// The time from then until it shows a prompt, in milliseconds.
     pub prompts: Range<u64>,
-    /// Between two heartbeats of the deacon, in milliseconds.
+    /// The time between two heartbeats of the deacon, in milliseconds.
     pub beats: Range<u64>,
     /// How long boot works, in milliseconds.
     pub boot_works: Range<u64>,
-    /// That an agent never appears in its session.
+    /// The probability that an agent never appears in its session.
     pub never_appears: f64,
-    /// That an agent is of the kind that dies soon, and after how many milliseconds.
+    /// The probability that an agent dies soon.
     pub frail: f64,
-    /// See `frail`.
+    /// How long such an agent lives, in milliseconds.
     pub frail_lives: Range<u64>,
-    /// That an agent which ends leaves a shell behind instead of ending its session.
+    /// The probability that an agent which ends leaves a shell behind instead of ending its session.
     pub leaves_shell: f64,
-    /// That a person opens a pane of their own beside a new agent.
+    /// The probability that a person opens a pane of their own beside a new agent.
     pub splits: f64,
     /// What new agents ask at their start, by session.
     pub asks: BTreeMap<String, Asks>,
-    /// That a new agent asks something at its start.
+    /// The probability that a new agent shows a question at its start.
     pub curious: f64,
     /// Sessions whose agents never appear.
     pub stillborn: Vec<String>,
-    /// Sessions whose agents end two seconds after they were told what to do.
+    /// Sessions whose agents end two seconds after their first instruction.
     pub doomed: Vec<String>,
-    /// That a deacon which hangs wakes when it is nudged.
+    /// The probability that a hanging deacon wakes when it is nudged.
     pub wakes_on_nudge: f64,
     /// What new agents show on their screens, by session.
     pub shows: BTreeMap<String, String>,
@@ -73,17 +73,17 @@ impl Default for Nature {
 /// A question on an agent's screen, as a menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asks {
-    /// How long after its process is there it comes up, in milliseconds.
+    /// How long after the start of its process the question comes up, in milliseconds.
     pub after: u64,
-    /// What is asked.
+    /// The lines of the question.
     pub lines: Vec<&'static str>,
     /// The options.
     pub options: Vec<&'static str>,
-    /// Where the cursor is.
+    /// The index of the option under the cursor.
     pub cursor: usize,
-    /// The option with which the agent goes on; all others end it.
+    /// The option with which the agent continues; all others end it.
     pub right: usize,
-    /// Whether the supervisor may choose that.
+    /// Whether the supervisor may choose that option.
     pub may_answer: bool,
 }
 
@@ -100,7 +100,7 @@ impl Asks {
         }
     }
 
-    /// One that only a person can answer.
+    /// A question that only a person can answer.
     pub fn theme(after: u64) -> Self {
         Asks {
             after,
@@ -122,21 +122,21 @@ impl Asks {
     }
 }
 
-/// Who made a session.
+/// Who created a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// The supervisor.
     Supervisor,
-    /// The supervisor too, but whoever asked for it was gone when it was made.
+    /// The supervisor too, but the caller was gone when it was created.
     Orphan,
-    /// Somebody else.
+    /// Another program or person.
     Operator,
 }
 
 /// What runs in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// Its agent, at work or coming up.
+    /// Its agent, working or coming up.
     Well,
     /// Its agent, without progress.
     Hung,
@@ -153,9 +153,9 @@ pub enum Condition {
 pub struct FakeSession {
     /// The server's number for it.
     pub id: u64,
-    /// What the server says when it was created: whole seconds of the wall clock.
+    /// The time of creation according to the server: whole seconds of the wall clock.
     pub created: Timestamp,
-    /// When it was made (monotonic).
+    /// When it was created (monotonic).
     pub born: Duration,
     /// When its process appears (monotonic).
     pub appears: Duration,
@@ -163,29 +163,29 @@ pub struct FakeSession {
     pub prompts: Duration,
     /// Its pane's process.
     pub pid: u32,
-    /// The process of the pane a person opened beside it, which is in front of it in every list.
+    /// The process of the pane that a person opened beside it, which comes first in every list.
     pub persons_shell: Option<u32>,
-    /// Its pane stays when its process ends.
+    /// Whether its pane stays when its process ends.
     pub keep_exit: bool,
-    /// Who made it.
+    /// Who created it.
     pub by: By,
     /// What runs in it.
     pub condition: Condition,
-    /// Since when only a shell is left in it, if it is.
+    /// Since when only a shell is left in it.
     pub shell_since: Duration,
     /// The name of its agent's process.
     pub process: String,
-    /// The directory it was made in, when the supervisor made it.
+    /// The directory it was created in, when the supervisor created it.
     pub directory: PathBuf,
-    /// What it was made to run, when the supervisor made it.
+    /// The command it was created with, when the supervisor created it.
     pub command: String,
     /// Its environment.
     pub environment: BTreeMap<String, String>,
     /// What was typed into it, with times.
     pub typed: Vec<(Duration, String)>,
-    /// What it asks, as long as nobody has answered, and from when.
+    /// Its question while it is unanswered, and from when it shows.
     pub asks: Option<(Duration, Asks)>,
-    /// What is on its screen above the prompt, from when its agent is there.
+    /// The lines above the prompt while its agent runs.
     pub shows: Vec<String>,
 }
 
@@ -195,7 +195,7 @@ impl FakeSession {
         matches!(self.condition, Condition::Well | Condition::Hung)
     }
 
-    /// What is asked on its screen now, and since when.
+    /// The question on its screen now, and since when.
     pub fn asks_now(&self, now: Duration) -> Option<&(Duration, Asks)> {
         self.asks.as_ref().filter(|(since, _)| *since <= now)
     }
@@ -217,7 +217,7 @@ impl State {
         self.sessions.get(session).is_some_and(FakeSession::live)
     }
 
-    /// Whether its process is there.
+    /// Whether its process exists.
     pub fn appeared(&self, session: &str, now: Duration) -> bool {
         self.sessions.get(session).is_some_and(|it| it.live() && it.appears <= now)
     }
@@ -310,7 +310,7 @@ impl World {
         self.hint_sessions();
     }
 
-    /// What an agent does when it was typed to.
+    /// What an agent does when it gets typed text.
     pub(super) fn was_told(&self, name: &str, text: &str) {
         let mut state = self.state();
         if text.starts_with("HEALTH_CHECK") {
@@ -350,7 +350,7 @@ impl World {
         self.write("deacon/heartbeat.json", &format!(r#"{{"timestamp":"{wall}","cycle":1}}"#));
     }
 
-    /// This incarnation's agent ends by itself; perhaps its shell stays.
+    /// This incarnation's agent ends by itself; its shell may stay.
     fn end_agent(&self, name: &str, id: u64) {
         let there = self.state().sessions.get(name).is_some_and(|it| it.id == id && it.live());
         if there {
@@ -376,7 +376,7 @@ impl World {
         }
     }
 
-    /// The agent goes on living without doing anything, or wakes up.
+    /// The agent hangs, or wakes up.
     pub fn hang_agent(&self, name: &str, hangs: bool) {
         let now = self.time();
         let mut state = self.state();
@@ -398,7 +398,7 @@ impl World {
         }
     }
 
-    /// A person answers what the agent asks, if it still does.
+    /// A person answers an agent's question, if it still shows.
     pub fn answer(&self, name: &str, id: u64) {
         let now = self.time();
         let mut state = self.state();
@@ -409,7 +409,7 @@ impl World {
         }
     }
 
-    /// A key is pressed at what an agent asks.
+    /// A key is pressed at a question of an agent.
     pub(super) fn was_pressed(&self, name: &str, key: Key) {
         let now = self.time();
         let mut state = self.state();
@@ -428,7 +428,7 @@ impl World {
         }
     }
 
-    /// From now on an agent asks this.
+    /// Sets an agent's question.
     pub fn ask_in(&self, name: &str, asks: Asks) {
         let now = self.time();
         if let Some(session) = self.state().sessions.get_mut(name) {
@@ -436,7 +436,7 @@ impl World {
         }
     }
 
-    /// From now on this is on a session's screen, above the prompt.
+    /// Sets the lines above the prompt of a session.
     pub fn show(&self, name: &str, lines: &[&str]) {
         if let Some(session) = self.state().sessions.get_mut(name) {
             session.shows = lines.iter().map(|line| (*line).to_owned()).collect();
@@ -459,7 +459,8 @@ impl World {
         }
     }
 
-    /// The supervisor loses sight of its server, and all agents live on: its socket file is deleted, or the settings name another.
+    /// The supervisor loses sight of its server, and all agents live on: its socket file is deleted, or the settings
+    /// name another.
     pub fn lose_server(&self, deleted: bool) {
         let now = self.time();
         let mut state = self.state();
@@ -471,7 +472,7 @@ impl World {
         state.note(now, true, || format!("the server is out of sight (its socket deleted: {deleted})"));
     }
 
-    /// The server is in sight again, with all that lives in it.
+    /// The server is in sight again, with everything that lives in it.
     pub fn find_server(&self) {
         let now = self.time();
         let mut state = self.state();
@@ -508,7 +509,7 @@ impl World {
             state.ends(now, &name);
         }
         state.sessions.clear();
-        // What is told of the old server's sessions from now on belongs to nothing.
+        // Later reports about the old server's sessions match nothing.
         state.generation += 1;
         state.note(now, true, || "the tmux server dies".to_owned());
         let lost = state.weather.hints;
@@ -521,7 +522,7 @@ impl World {
         }
     }
 
-    /// Reports a fact after a while, if the same server still runs then.
+    /// Reports a fact after a delay, if the same server still runs then.
     pub fn report(&self, after: Duration, fact: Fact) {
         if after.is_zero() {
             let _ = self.0.facts.send(fact);
@@ -535,8 +536,8 @@ impl World {
         });
     }
 
-    /// Reports the ends in a session that is gone and was listed before: of its process, as the kernel does, and sometimes of
-    /// its window, as tmux does; each may be lost.
+    /// Reports the ends in a session that is gone and was listed before: of its process, as the kernel does, and
+    /// sometimes of its window, as tmux does; each may be lost.
     fn report_ends(&self, name: &str, session: &FakeSession) {
         let mut state = self.state();
         let lost = state.weather.hints;
@@ -555,12 +556,12 @@ impl World {
         }
     }
 
-    /// Something tells that sessions may have changed.
+    /// Hints that sessions may have changed.
     pub fn hint(&self) {
         self.hint_sessions();
     }
 
-    /// Tells that sessions changed, a little later, or forgets to.
+    /// Hints that sessions changed, a little later, or loses the hint.
     pub(super) fn hint_sessions(&self) {
         let mut state = self.state();
         let lost = state.weather.hints;

@@ -1,4 +1,4 @@
-//! The bead databases of the world as files, for those who read them without `bd`.
+//! The bead databases of the world as files, for readers without `bd`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,15 +15,15 @@ use serde_json::json;
 
 use super::World;
 
-/// What can be had of the databases without `bd`.
+/// What can be read of the databases without `bd`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BeadFiles {
     /// Nothing.
     #[default]
     None,
-    /// That they changed.
+    /// Only whether they changed.
     Opaque,
-    /// What is in them.
+    /// Their content.
     Readable,
 }
 

@@ -1,4 +1,4 @@
-//! The clocks, the hints and the door of the world.
+//! The clocks, the hints and the control socket of the world.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::{World, wall_at};
 
-/// What a panic injected into the supervisor says; [`simulate`](super::simulate) keeps it from the terminal.
+/// The text of a panic injected into the supervisor; [`simulate`](super::simulate) keeps it from the terminal.
 pub const INJECTED: &str = "injected fault: the clock panics";
 
 impl Clock for World {
@@ -80,7 +80,7 @@ impl FsWatcher for World {
     }
 }
 
-/// Nobody is at the door of a simulated town.
+/// No client connects to a simulated town.
 #[async_trait]
 impl ControlListener for World {
     async fn open(&self, _: &TownPaths, _: Option<Arc<Bound>>) -> io::Result<Option<Opened>> {

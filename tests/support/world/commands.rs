@@ -1,4 +1,4 @@
-//! The commands of the world: `git`, `bd` and `gt`, each as far as the supervisor runs it.
+//! The commands of the world: `git`, `bd` and `gt`, as far as the supervisor uses them.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -31,7 +31,7 @@ impl Commands for World {
                 hangs || state.hanging.keys().any(name),
                 fails || state.failing.iter().any(name),
                 takes,
-                // `sh` is everywhere.
+                // `sh` always exists.
                 command.program != "sh" && !state.programs.contains(&command.program),
             )
         };
@@ -109,8 +109,8 @@ impl Commands for World {
     }
 }
 
-/// The names under which a command can be told to hang, to fail or to print something else: `command` is all of them,
-/// `bd`, `gt` and `git` are all of one program; those of `gt mail`, `gt convoy` and `bd list` are each by itself.
+/// The names under which a command can be made to hang, to fail or to print something else: `command` means all of
+/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy` and `bd list` have their own.
 fn kinds(command: &Command) -> Vec<&'static str> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let program = ["bd", "gt", "git"].into_iter().find(|program| command.program == *program);
@@ -126,15 +126,15 @@ fn kinds(command: &Command) -> Vec<&'static str> {
 }
 
 impl State {
-    /// Whether a command that breaks does so when its work is done; in bad weather, sometimes. Of those that take a
-    /// message out of the inbox only.
+    /// Whether a command that fails does so after its work; in bad weather, sometimes. Only for commands that remove
+    /// a message from the inbox.
     fn breaks_late(&mut self, kinds: &[&str]) -> bool {
         let takes = kinds.contains(&"delete") || kinds.contains(&"archive");
         takes && (self.breaks_late || self.weather.commands > 0.0 && self.rng.bool())
     }
 }
 
-/// The databases a run of `bd` touches: rigs, by the routes; an empty name is the town.
+/// The databases that a run of `bd` uses: rigs, by the routes; an empty name is the town.
 fn databases(state: &State, command: &Command) -> BTreeSet<String> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let rigs: Vec<String> = state.routed_rigs();

@@ -1,4 +1,4 @@
-//! Convoys of the world: what they track, and what the town's database says of them.
+//! Convoys of the world: what they track, and the town's database of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,19 +10,19 @@ use async_trait::async_trait;
 use gastown_supervisor::ports::convoy_store::{ConvoyStore, Open, StoreError};
 use serde_json::json;
 
-/// What the town's bead database is like.
+/// The state of the town's bead database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Database {
     /// It can be read.
     #[default]
     Readable,
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It is there, and cannot be read for this reason.
+    /// It exists, and cannot be read for this reason.
     Unreadable(&'static str),
 }
 
-/// All of it.
+/// All convoys.
 #[derive(Debug, Default)]
 pub struct Convoys {
     /// The beads each open convoy tracks.
@@ -33,7 +33,7 @@ pub struct Convoys {
     pub database: Database,
     /// When `gt convoy check` was run.
     pub checks: Vec<Duration>,
-    /// Questions to the database.
+    /// The number of queries to the database.
     pub asked: usize,
     checking: bool,
 }
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Convoys are checked one time after the other.
+    /// Begins a check; checks must not overlap.
     pub(super) fn convoy_check_begins(&self, words: &[&str]) -> Option<Check> {
         (words == ["convoy", "check"]).then(|| {
             let now = self.time();

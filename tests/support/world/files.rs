@@ -14,12 +14,12 @@ use super::{
 };
 
 impl World {
-    /// Somebody writes a file of the town.
+    /// Another program writes a file of the town.
     pub fn write(&self, relative: &str, content: &str) {
         self.put(relative, Some(content.as_bytes().to_vec()));
     }
 
-    /// Somebody removes a file of the town.
+    /// Another program removes a file of the town.
     pub fn remove(&self, relative: &str) {
         self.put(relative, None);
     }
@@ -54,7 +54,7 @@ impl World {
         state.files.get(&path(relative)).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// Makes a directory of the town.
+    /// Creates a directory of the town.
     pub fn directory(&self, relative: &str) {
         let mut state = self.state();
         for part in path(relative).ancestors() {
@@ -69,7 +69,8 @@ impl World {
         loud: bool,
         act: impl FnOnce(&World) -> io::Result<T> + Send,
     ) -> io::Result<T> {
-        // What `gt` notes about an agent is spared: unreadable, it says nothing by rule, and a death is a death.
+        // The notes of `gt` about an agent are spared: when unreadable, they say nothing by rule, and a death is a
+        // death.
         let spared = at.parent().is_some_and(|directory| directory.ends_with(".runtime"));
         let probability = if spared { 0.0 } else { self.state().weather.disk };
         let fate = self.fate(call, FILE_CAP, probability);

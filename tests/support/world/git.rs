@@ -6,18 +6,18 @@ use gastown_supervisor::commands::{Command, CommandError, Printed};
 
 use super::{Duration, State, TOWN, World, path};
 
-/// Whether it talks to a remote.
+/// Whether it contacts a remote.
 pub(super) fn asks_a_remote(command: &Command) -> bool {
     matches!(command.arguments.first().map(String::as_str), Some("fetch" | "pull"))
 }
 
 impl World {
-    /// A directory stays, and its repository goes.
+    /// Removes the repository of a directory, but not the directory.
     pub fn remove_repository(&self, relative: &str) {
         self.state().no_repositories.insert(path(relative));
     }
 
-    /// The repository of a directory comes back.
+    /// Restores the repository of a directory.
     pub fn restore_repository(&self, relative: &str) {
         self.state().no_repositories.remove(&path(relative));
     }
@@ -36,7 +36,7 @@ impl State {
         is_worktree && self.directories.contains(directory) && !self.no_repositories.contains(directory)
     }
 
-    /// The worktree git finds from here, kept from looking at the ceiling and above.
+    /// The worktree git finds from here; it does not search the ceiling and above.
     fn worktree<'a>(&self, command: &'a Command) -> Option<&'a Path> {
         let ceiling = command.environment.get("GIT_CEILING_DIRECTORIES").map(Path::new);
         let looked_at = command.directory.ancestors().take_while(|it| Some(*it) != ceiling);

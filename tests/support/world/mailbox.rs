@@ -1,7 +1,7 @@
-//! The deacon's inbox in the world, as `gt mail` (Gas Town 0.3) keeps, prints and empties it.
+//! The deacon's inbox in the world, as `gt mail` (Gas Town 0.3) stores, prints and empties it.
 //!
-//! What is printed for a message that is there and for one that never was is the recorded output of the real program. A
-//! message that was deleted before is deleted again without complaint, as `gt` only closes its bead.
+//! The output for an existing message and for one that never existed is recorded from the real program. A deleted
+//! message can be deleted again without an error, as `gt` only closes its bead.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,16 +18,16 @@ pub enum Left {
     Deleted,
     /// The supervisor ran `gt mail archive`.
     Archived,
-    /// The deacon took it.
+    /// The deacon removed it.
     Taken,
 }
 
 /// The inbox.
 #[derive(Debug, Clone, Default)]
 pub struct Mailbox {
-    /// What is in it, as `gt` prints it, in the order of arrival.
+    /// Its messages, as `gt` prints them, in the order of arrival.
     pub messages: Vec<Value>,
-    /// What left it: when, which, how.
+    /// The messages that left it: when, which, how.
     pub left: Vec<(Duration, String, Left)>,
     /// Ids whose beads are closed: they can be deleted again.
     closed: BTreeSet<String>,
@@ -35,7 +35,7 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Whether a message is there.
+    /// Whether it contains a message.
     pub fn holds(&self, id: &str) -> bool {
         self.messages.iter().any(|message| message["id"] == id)
     }
@@ -67,12 +67,12 @@ impl Mailbox {
 }
 
 impl World {
-    /// A message to the deacon, sent now and not read. Its id.
+    /// A message to the deacon, sent now and not read. Returns its id.
     pub fn mail(&self, from: &str, subject: &str, body: &str) -> String {
         self.mail_with(from, subject, body, |_| {})
     }
 
-    /// A message to the deacon with some fields as they should not be. Its id.
+    /// A message to the deacon with some wrong fields. Returns its id.
     pub fn mail_with(&self, from: &str, subject: &str, body: &str, edit: impl FnOnce(&mut Value)) -> String {
         let (now, wall) = (self.time(), self.wall());
         let mut state = self.state();
@@ -89,14 +89,14 @@ impl World {
         id
     }
 
-    /// The same message is in the inbox once more.
+    /// The same message is in the inbox twice.
     pub fn mail_doubles(&self, id: &str) {
         let mut state = self.state();
         let message = state.mailbox.messages.iter().find(|message| message["id"] == id).cloned();
         state.mailbox.messages.push(message.unwrap_or_else(|| panic!("there is no message {id}")));
     }
 
-    /// The deacon takes a message so that nothing is left of it: deleting it finds nothing.
+    /// The deacon removes a message without a trace: deleting it finds nothing.
     pub fn deacon_takes(&self, id: &str) {
         let now = self.time();
         let mut state = self.state();
@@ -112,7 +112,7 @@ impl World {
 }
 
 impl State {
-    /// What `gt mail inbox`, `delete` or `archive` does and prints.
+    /// Runs `gt mail inbox`, `delete` or `archive`.
     pub(super) fn gt_mail(&mut self, now: Duration, command: &Command) -> Result<Printed, CommandError> {
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
         let (id, how, done) = match words.as_slice() {
@@ -143,7 +143,7 @@ const ARCHIVE_MISSING: (&str, &str) = (
     include_str!("../../fixtures/mail/mail_archive_missing.stderr"),
 );
 
-/// What was recorded about a message that never was, for this one.
+/// The recorded output for a message that never existed, for this id.
 fn missing(id: &str, recorded: &str) -> String {
     recorded.replace("hq-nope", id)
 }
@@ -158,7 +158,7 @@ fn failed(command: &Command, stdout: impl Into<String>, stderr: &str) -> Command
         status: "exit code 1".to_owned(),
         code: Some(1),
         stdout: stdout.into().into_bytes(),
-        // On one line, as the real runner has it.
+        // On one line, as in the real runner.
         stderr: stderr.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }

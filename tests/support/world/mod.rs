@@ -1,10 +1,10 @@
-//! The world: a whole town behind the supervisor's ports, made of one seed.
+//! The world: a whole town behind the supervisor's ports, generated from one seed.
 //!
-//! Sessions, processes, files, commands and both clocks are views of one state, so that they can never contradict each
-//! other by accident: a killed process takes its session away, a parked rig is a file, a hung deacon writes no heartbeat.
-//! Everything runs on tokio's paused clock on one thread, every chance comes from the world's own dice, and whatever
-//! crosses a port is noted; the same seed gives the same notes. The world also watches the supervisor: what it must never
-//! do is checked inside the call that would do it ([`rules`]).
+//! Sessions, processes, files, commands and both clocks are views of one state, so that they can never contradict
+//! each other by accident: a killed process ends its session, a parked rig is a file, a hung deacon writes no
+//! heartbeat. Everything runs on tokio's paused clock on one thread, all random numbers come from the world's own
+//! generator, and every call of a port is noted; the same seed gives the same notes. The world also checks the
+//! supervisor: what it must never do is checked inside the call that would do it ([`rules`]).
 #![allow(dead_code, reason = "shared by test crates that each use a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "the world keeps its own tasks")]
@@ -64,24 +64,24 @@ pub use supervisor::Supervisor;
 pub use timeline::Timeline;
 pub use weather::Weather;
 
-/// Where the town lies.
+/// The town's directory.
 pub const TOWN: &str = "/town";
 /// The deacon's session.
 pub const DEACON: &str = "hq-deacon";
 /// Boot's session.
 pub const BOOT: &str = "gt-boot";
 
-/// So many seconds.
+/// A duration in seconds.
 pub const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// So many minutes.
+/// A duration in minutes.
 pub const fn mins(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// So many milliseconds.
+/// A duration in milliseconds.
 pub const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
@@ -96,35 +96,35 @@ pub fn refinery(rig: &str) -> String {
     format!("gt-{rig}-refinery")
 }
 
-/// The world. Clones are the same world.
+/// The world; clones are the same world.
 #[derive(Clone)]
 pub struct World(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
     origin: Instant,
-    /// Moves when the set of sessions may have changed.
+    /// Changes when the set of sessions may have changed.
     sessions_changed: watch::Sender<u64>,
-    /// What the sessions port reports by itself.
+    /// The facts of the sessions port.
     facts: broadcast::Sender<Fact>,
-    /// Moves when `gt` begins.
+    /// Changes when `gt` starts.
     gt_begun: watch::Sender<u64>,
-    /// Moves when watched files may have changed.
+    /// Changes when watched files may have changed.
     files_changed: watch::Sender<u64>,
     ledger_changed: watch::Sender<u64>,
     databases_changed: watch::Sender<u64>,
     events_changed: watch::Sender<u64>,
-    /// Something was put on the agenda.
+    /// Notified when the agenda changed.
     agenda_changed: Notify,
-    /// A call that hangs may go on.
+    /// Notified when hanging calls may continue.
     released: Notify,
 }
 
 type Deed = Box<dyn FnOnce(&World) + Send>;
 
-/// All there is.
+/// The whole state.
 pub struct State {
-    /// Chance.
+    /// The source of random numbers.
     pub rng: fastrand::Rng,
     /// How reliable the ports are.
     pub weather: Weather,
@@ -132,77 +132,77 @@ pub struct State {
     pub nature: agents::Nature,
     /// Running sessions by name.
     pub sessions: BTreeMap<String, FakeSession>,
-    /// Agents that run where the supervisor does not look, by session: with the server they run in, while its pane is there.
+    /// Agents out of the supervisor's sight, by session, with the server they run in while its pane exists.
     pub hidden: BTreeMap<String, (FakeSession, Option<u32>)>,
-    /// The socket file of the supervisor's server is gone.
+    /// Whether the socket file of the supervisor's server is deleted.
     pub socket_deleted: bool,
-    /// Which tmux server this is.
+    /// The incarnation of the tmux server.
     pub generation: u64,
     /// Files by path.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
-    /// Which file each is that was looked at as one that grows.
+    /// The identities of files that were opened as journals.
     pub file_ids: BTreeMap<PathBuf, u64>,
-    /// Directories that are there.
+    /// Existing directories.
     pub directories: BTreeSet<PathBuf>,
-    /// Directories that look like worktrees and are none.
+    /// Directories that look like worktrees but are none.
     pub no_repositories: BTreeSet<PathBuf>,
     /// Whether `gt down` holds its lock.
     pub lock_held: bool,
-    /// What is on `PATH`.
+    /// The programs on `PATH`.
     pub programs: BTreeSet<String>,
-    /// When rigs came to a town that had some already: it may take until the next heartbeat before anybody looks.
+    /// When rigs were added to a town that had some already: they may be noticed only at the next heartbeat.
     pub rigs_came: BTreeMap<String, Duration>,
     /// The commands that run outside of sessions, or inside of one.
     pub invocations: Vec<operator::FakeInvocation>,
-    /// How far the wall clock was set or jumped, beyond the monotonic one.
+    /// The offset of the wall clock from the monotonic one.
     pub wall_offset: SignedDuration,
-    /// When it did so last, by more than a minute (monotonic).
+    /// When it last jumped by more than a minute (monotonic).
     pub jumped_at: Option<Duration>,
     /// When the deacon last wrote its heartbeat (monotonic).
     pub beat_at: Option<Duration>,
-    /// Calls that hang until released, with how many of them get through before.
+    /// Calls that hang until released, with the number of calls that get through before.
     pub hanging: BTreeMap<&'static str, u32>,
     /// Calls that fail.
     pub failing: BTreeSet<&'static str>,
-    /// What commands of this name print instead of what they should.
+    /// What commands of this name print instead of their usual output.
     pub prints: BTreeMap<&'static str, String>,
     /// Whether a `gt mail delete` or `archive` that hangs or fails has done its work before.
     pub breaks_late: bool,
     /// The deacon's inbox.
     pub mailbox: Mailbox,
-    /// How long `git` takes to ask a remote.
+    /// How long `git` takes to contact a remote.
     pub git_takes: Duration,
     /// How long `bd` takes.
     pub bd_takes: Duration,
     /// The clock panics at its n-th next reading.
     pub clock_panics_in: Option<u32>,
-    /// The clock panics when this actor reads it, so many times.
+    /// The clock panics when this actor reads it, this many times.
     pub clock_panics_for: Option<(String, u32)>,
     /// Whether operators act at the worst moments.
     pub adversary: bool,
-    /// What crossed the ports.
+    /// The calls of the ports.
     pub trace: Vec<trace::Line>,
     /// Mails sent: recipient and subject.
     pub mails: Vec<(Duration, String, String)>,
     /// What `bd` knows, by id: each bead as `bd show` prints it.
     pub beads: BTreeMap<String, serde_json::Value>,
-    /// What can be had of their databases without `bd`.
+    /// What can be read of their databases without `bd`.
     pub bead_files: BeadFiles,
-    /// Whether `bd` goes through its daemon, where one missing id fails a whole call.
+    /// Whether `bd` uses its daemon, where one missing id fails a whole call.
     pub bd_daemon: bool,
     /// What `bd version` prints.
     pub bd_version: &'static str,
-    /// Databases `bd` is at work on.
+    /// Databases on which `bd` runs now.
     bd_at_work: BTreeSet<String>,
-    /// Convoys, and what is known of them where.
+    /// The convoys.
     pub convoys: Convoys,
-    /// The polecats there ever were, by session.
+    /// All polecats there ever were, by session.
     pub polecats: BTreeMap<String, Polecat>,
-    /// Crashes told with `gt log crash`: the arguments after it.
+    /// Crashes reported with `gt log crash`: its arguments.
     pub crash_logs: Vec<(Duration, Vec<String>)>,
-    /// What the supervisor did that matters, in order.
+    /// The supervisor's relevant actions, in order.
     pub deeds: Vec<(Duration, rules::Deed)>,
-    /// What the supervisor must never do and did.
+    /// What the supervisor did although it must never do it.
     pub violations: Vec<String>,
     watch: rules::Watch,
     wishes: requests::Wishes,
@@ -211,7 +211,7 @@ pub struct State {
 }
 
 impl World {
-    /// A town without rigs, where the sun shines.
+    /// A town without rigs, in good weather.
     pub fn new(seed: u64) -> Self {
         limits::watched();
         let state = State {
@@ -279,7 +279,7 @@ impl World {
         world
     }
 
-    /// The state, for a moment; never across an await.
+    /// Locks the state; never held across an await.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -289,13 +289,13 @@ impl World {
         self.0.origin.elapsed()
     }
 
-    /// What the wall clock shows.
+    /// The time on the wall clock.
     pub fn wall(&self) -> Timestamp {
         let offset = self.state().wall_offset;
         wall_at(self.time(), offset)
     }
 
-    /// Lets something happen after a while.
+    /// Schedules an action.
     pub fn after(&self, delay: Duration, deed: impl FnOnce(&World) + Send + 'static) {
         let due = self.time() + delay;
         let mut state = self.state();
@@ -306,7 +306,7 @@ impl World {
         self.0.agenda_changed.notify_one();
     }
 
-    /// Does what is on the agenda, each thing in its time. Never ends.
+    /// Runs the agenda, each action at its time. Never returns.
     async fn live(self) {
         loop {
             let now = self.time();
@@ -331,7 +331,7 @@ impl World {
         }
     }
 
-    /// Waits until something holds of the world; fails with `what` when it does not within `limit` of virtual time.
+    /// Waits until the condition holds; fails with `what` when it does not within `limit` of virtual time.
     pub async fn until(&self, what: &str, limit: Duration, mut holds: impl FnMut(&State) -> bool) {
         let begun = self.time();
         let step = (limit / 2000).clamp(millis(1), millis(100));
@@ -348,36 +348,36 @@ impl World {
         limits::moved();
     }
 
-    /// The machine sleeps: the wall clock goes on, nothing else does. Negative: somebody sets the clock back.
+    /// The machine sleeps: only the wall clock continues. Negative: somebody sets the clock back.
     pub fn jump(&self, by: SignedDuration) {
         let now = self.time();
         let mut state = self.state();
         state.wall_offset += by;
-        // Less than a minute is no sleep: nothing is given time to wake up.
+        // Less than a minute is no sleep: there is no time to wake up.
         if by.abs() > SignedDuration::from_secs(60) {
             state.jumped_at = Some(now);
         }
-        state.unhold_all(); // a hold is over at a time of the wall clock
+        state.unhold_all(); // a hold ends at a time of the wall clock
         state.note(now, true, || format!("the wall clock jumps by {by:?}"));
     }
 
-    /// From now on calls of this name hang, until [`release`](Self::release)d.
+    /// Makes calls of this name hang, until [`release`](Self::release)d.
     pub fn hang(&self, call: &'static str) {
         self.hang_after(0, call);
     }
 
-    /// So many more calls of this name get through; then they hang.
+    /// Makes calls of this name hang after `count` more of them.
     pub fn hang_after(&self, count: u32, call: &'static str) {
         self.state().hanging.insert(call, count);
     }
 
-    /// Calls of this name answer again.
+    /// Makes calls of this name answer again.
     pub fn release(&self, call: &'static str) {
         self.state().hanging.remove(call);
         self.0.released.notify_waiters();
     }
 
-    /// From now on calls of this name fail, or no more.
+    /// Makes calls of this name fail, or succeed again.
     pub fn fail(&self, call: &'static str, fails: bool) {
         let mut state = self.state();
         if fails {
@@ -405,7 +405,7 @@ impl State {
     }
 }
 
-/// The wall clock at a moment of virtual time.
+/// The wall clock at a virtual time.
 pub fn wall_at(time: Duration, offset: SignedDuration) -> Timestamp {
     let base: Timestamp = "2026-02-02T08:00:00Z".parse().unwrap();
     base + SignedDuration::try_from(time).unwrap() + offset

@@ -16,18 +16,18 @@ pub const OWN: u32 = 4242;
 /// A command that runs for a while.
 #[derive(Debug, Clone)]
 pub struct FakeInvocation {
-    /// As the process table shows it.
+    /// Its entry in the process table.
     pub invocation: Invocation,
-    /// When it begins (monotonic).
+    /// When it starts (monotonic).
     pub begins: Duration,
     /// When it ends by itself.
     pub ends: Duration,
-    /// The pane's process of the session it runs in, if it does: it ends with that.
+    /// The pane process of its session, if it runs in one: it ends with that.
     pub inside: Option<u32>,
 }
 
 impl FakeInvocation {
-    /// Whether it is at work.
+    /// Whether it is running.
     pub fn runs(&self, state: &State, now: Duration) -> bool {
         let outlived = self.inside.is_none_or(|pane| state.sessions.values().any(|it| it.pid == pane));
         self.begins <= now && now < self.ends && outlived
@@ -73,7 +73,7 @@ impl World {
                 self.write(&wisp, &format!(r#"{{"rig":"{rig}","values":{{}},"blocked":[]}}"#));
             }
         }
-        // A rig that goes and comes back begins anew.
+        // A rig that is removed and added again starts afresh.
         let before = self.text("mayor/rigs.json").unwrap_or_default();
         let stay: Vec<&str> =
             rigs.iter().copied().filter(|rig| before.contains(&format!("\"{rig}\""))).collect();
@@ -82,7 +82,7 @@ impl World {
         for rig in rigs.iter().filter(|rig| !stay.is_empty() && !stay.contains(rig)) {
             self.state().rigs_came.insert((*rig).to_owned(), now);
         }
-        // A route stays when its rig goes.
+        // A route stays when its rig is removed.
         let mut routed = self.state().routed_rigs();
         routed.extend(
             rigs.iter().map(|rig| (*rig).to_owned()).filter(|rig| !routed.contains(rig)).collect::<Vec<_>>(),
@@ -126,12 +126,13 @@ impl World {
         self.state().note(now, true, || format!("OPERATOR {what}"));
     }
 
-    /// Somebody runs this command line here for so long; its process id. What it does to the town is not done by this.
+    /// Runs this command line here for `lasts`; returns its process id. Its effect on the town is not simulated by this.
     pub fn gt(&self, line: &str, directory: impl AsRef<Path>, lasts: Duration) -> u32 {
         self.run(line, directory.as_ref(), lasts, None)
     }
 
-    /// As [`gt`](Self::gt), typed in a session: it ends with the session at the latest. No session, no command.
+    /// Like [`gt`](Self::gt), typed in a session: it ends with the session at the latest. Without the session there
+    /// is no command.
     pub fn gt_in(
         &self,
         session: &str,
@@ -143,7 +144,7 @@ impl World {
         Some(self.run(line, directory.as_ref(), lasts, Some(pane)))
     }
 
-    /// A command that we run ourselves.
+    /// A command that the supervisor runs itself.
     pub fn gt_of_ours(&self, line: &str, directory: impl AsRef<Path>, lasts: Duration) -> u32 {
         self.run(line, directory.as_ref(), lasts, Some(OWN))
     }
@@ -177,12 +178,12 @@ impl World {
         pid
     }
 
-    /// `gt` begins and is nothing that is looked for, as it does all the time.
+    /// `gt` starts with a command that does not matter, as it does all the time.
     pub fn gt_begins(&self) {
         self.0.gt_begun.send_modify(|count| *count += 1);
     }
 
-    /// `gt rig park`: kills first and says so afterwards.
+    /// `gt rig park`: kills first and notes it afterwards.
     pub fn park(&self, rig: &str, pace: u32) {
         self.say(&format!("gt rig park {rig}"));
         let step = |at: u64| millis(at) * pace;
@@ -202,7 +203,7 @@ impl World {
         self.write_wisp(rig, "");
     }
 
-    /// `gt witness stop` and its like: kills, and notes `stopped` so long before (or after) it.
+    /// `gt witness stop` and its like: kills, and notes `stopped` this long before (or after) it.
     pub fn stop_agent(&self, session: &str, noted_before: Duration, noted_after: Duration) {
         self.say(&format!("stops {session} by hand"));
         let (stopped, name) = (session.to_owned(), session.to_owned());
@@ -213,14 +214,14 @@ impl World {
         let run_on = self.text(&state_file(session)).is_none_or(|text| !text.contains("stopped"));
         self.after(noted_before, move |world| {
             let there = world.state().lives(&name);
-            // What tells of a new session may be lost; the look of each minute finds it at the latest.
+            // A report of a new session may be lost; the scan of each minute finds it at the latest.
             let found = {
                 let (state, now) = (world.state(), world.time());
                 let told = state.weather.hints == 0.0;
                 state.sessions.get(&name).is_some_and(|it| told || now - it.born > secs(70))
             };
             world.end_session(&name, "stopped by hand");
-            // Whoever has not looked at the rig yet cannot know that the agent was alive before.
+            // A supervisor that has not probed the rig yet cannot know that the agent was alive before.
             let came = rules::rig_of(&held).and_then(|rig| world.state().rigs_came.get(rig).copied());
             let known = came.is_none_or(|came| world.time() - came > mins(4));
             if there && run_on && known && found {
@@ -258,7 +259,7 @@ impl World {
         self.begin(session, By::Operator, environment);
     }
 
-    /// `gt down` takes its lock, or lets it go.
+    /// `gt down` takes its lock, or releases it.
     pub fn hold_lock(&self, held: bool) {
         self.say(if held { "gt down takes its lock" } else { "gt down lets its lock go" });
         let now = self.time();
@@ -267,7 +268,7 @@ impl World {
         state.look_at_gates(now);
     }
 
-    /// `gt down` and, once it is through, nothing: all sessions end while the lock is held.
+    /// `gt down`: all sessions end while the lock is held.
     pub fn take_down(&self, time: Duration) {
         self.hold_lock(true);
         let names: Vec<String> = self.state().sessions.keys().cloned().collect();
@@ -284,7 +285,7 @@ impl World {
         self.write(file, &format!(r#"{{"paused":{paused},"reason":"maintenance"}}"#));
     }
 
-    /// An operator who comes at the worst moment: while a start brings its worktree up to date.
+    /// An operator who acts at the worst time: while a start brings its worktree up to date.
     pub(super) fn provoke(&self, directory: &Path) {
         let now = self.time();
         let mut state = self.state();
@@ -298,7 +299,7 @@ impl World {
         }
     }
 
-    /// An operator who comes while what is left of an agent, or a deacon without progress, is about to be ended.
+    /// An operator who acts while the rest of an agent, or a deacon without progress, is about to be ended.
     pub(super) fn provoke_before_end(&self, session: &str) {
         let mut state = self.state();
         if !state.adversary {
@@ -343,7 +344,7 @@ impl World {
         }
     }
 
-    /// An operator who starts an agent in the very moment the supervisor has ended its session.
+    /// An operator who starts an agent in the instant in which the supervisor has ended its session.
     pub(super) fn provoke_after_end(&self, session: &str) {
         let mut state = self.state();
         if !state.adversary || !state.chance(0.3) {

@@ -1,7 +1,7 @@
 //! The polecats of the world: their directories and beads, and what `gt` and `bd` do to them.
 //!
-//! A bead is kept as `bd` 0.47 prints it, columns and description apart, so that the supervisor reads what it would read
-//! of the real one. The prefix of a rig's beads is the rig's name, whose ids repeat it (`r-r-polecat-Toast`).
+//! A bead is stored as `bd` 0.47 prints it, with separate columns and description, so that the supervisor reads what
+//! the real one prints. The prefix of a rig's beads is the rig's name, whose ids repeat it (`r-r-polecat-Toast`).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{State, TOWN, Timeline, World, millis, path, rules};
 
-/// Whose session it is.
+/// The polecat of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Polecat {
     /// Its rig.
@@ -35,20 +35,20 @@ pub fn agent_bead(rig: &str, name: &str) -> String {
     format!("{rig}-{rig}-polecat-{name}")
 }
 
-/// The piece of work of a polecat [at work](World::polecat_at_work).
+/// The piece of work of a [working](World::polecat_at_work) polecat.
 pub fn work_of(rig: &str, name: &str) -> String {
     format!("{rig}-{name}")
 }
 
 impl World {
-    /// A polecat with its worktree and its agent bead, `working` on `hook`, whose bead is made when there is none. With an
-    /// empty hook it has nothing to do. It has no session yet.
+    /// Adds a polecat with its worktree and its agent bead, `working` on `hook`, whose bead is created when there is
+    /// none. With an empty hook it has no work. It has no session yet.
     pub fn add_polecat(&self, rig: &str, name: &str, hook: &str) {
         self.directory(&format!("{rig}/polecats/{name}/{rig}"));
         let owner = Polecat { rig: rig.to_owned(), name: name.to_owned() };
         self.state().polecats.insert(polecat(rig, name), owner);
         let id = agent_bead(rig, name);
-        // As `gt` makes it: the description is written once and does not follow the columns.
+        // As `gt` creates it: the description is written once and does not follow the columns.
         let description = format!(
             "Polecat {name} in {rig}\n\nrole_type: polecat\nrig: {rig}\nagent_state: idle\nhook_bead: null\nrole_bead: null"
         );
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// A polecat at work on `<rig>-<name>`: what `gt sling` leaves behind. Its session.
+    /// A polecat working on `<rig>-<name>`: the result of `gt sling`. Returns its session.
     pub fn polecat_at_work(&self, rig: &str, name: &str) -> String {
         self.add_polecat(rig, name, &work_of(rig, name));
         let session = polecat(rig, name);
@@ -70,15 +70,15 @@ impl World {
         session
     }
 
-    /// `gt sling` of a new piece of work to this polecat, as it was recorded, so many times slower: kills the witness on its
-    /// way and has it started again.
+    /// `gt sling` of a new piece of work to this polecat, as recorded, slower by `pace`: kills the witness in passing
+    /// and has it started again.
     pub fn sling(&self, rig: &str, name: &str, work: &str, pace: u32) {
         self.put_bead(
             json!({"id": work, "title": "Do it", "status": "open", "priority": 2, "issue_type": "task",
             "created_at": "", "updated_at": ""}),
         );
         let (directory, id) = (format!("{rig}/polecats/{name}/{rig}"), agent_bead(rig, name));
-        // The recording of a new one says nothing of the worktree; it is there before the hook is.
+        // The recording of a new one does not include the worktree; it exists before the hook does.
         self.after(millis(800) * pace, move |world| world.directory(&directory));
         let known = self.state().beads.contains_key(&id);
         let recording = if known { ("t32_sling2", "gt-u3n") } else { ("t30_sling_new", "gt-lj9") };
@@ -88,12 +88,12 @@ impl World {
         self.after(millis(700) * pace, move |world| world.state().unhold(&session));
     }
 
-    /// `gt polecat nuke`, as it was recorded, so many times slower.
+    /// `gt polecat nuke`, as recorded, slower by `pace`.
     pub fn nuke(&self, rig: &str, name: &str, pace: u32) {
         self.replay(&Timeline::read("t31_nuke").about(rig, name, ["gt-none", ""]), pace);
     }
 
-    /// A command that ends a session and writes nothing down; it is gone some milliseconds later.
+    /// A command that ends a session and writes nothing; it ends some milliseconds later.
     pub fn stop_without_a_word(&self, line: &'static str, session: &str) {
         let line = format!(
             "{line} {}",
@@ -123,7 +123,7 @@ impl World {
         self.edit_bead(&agent_bead(rig, name), |bead| bead["hook_bead"] = hook.into());
     }
 
-    /// A polecat's hook is emptied (`bd slot clear`): what is empty is not printed.
+    /// A polecat's hook is emptied (`bd slot clear`): an empty field is not printed.
     pub fn unhook(&self, rig: &str, name: &str) {
         self.state().hook_changes(&polecat(rig, name));
         self.edit_bead(&agent_bead(rig, name), |bead| remove(bead, "hook_bead"));
@@ -142,7 +142,7 @@ impl World {
         self.edit_bead(id, |bead| bead["status"] = "closed".into());
     }
 
-    /// A bead is there, made now.
+    /// Adds a bead, created now.
     pub fn put_bead(&self, mut bead: Value) {
         let id = bead["id"].as_str().expect("a bead has an id").to_owned();
         bead["created_at"] = self.wall().to_string().into();
@@ -150,7 +150,7 @@ impl World {
         self.edit_bead(&id, |_| {});
     }
 
-    /// A bead is no more.
+    /// Deletes a bead.
     pub fn delete_bead(&self, id: &str) {
         let now = self.time();
         let mut state = self.state();
@@ -192,8 +192,8 @@ fn remove(bead: &mut Value, key: &str) {
 }
 
 impl State {
-    /// Why this polecat is not to be made, by its beads; the guard for one that is being spawned is left out, as it depends
-    /// on what the supervisor saw.
+    /// Why this polecat must not be created, by its beads; without the guard for one that is being spawned, as that
+    /// depends on what the supervisor saw.
     pub fn unwanted(&self, session: &str) -> Option<String> {
         let Polecat { rig, name } = self.polecats.get(session)?;
         let Some(agent) = self.beads.get(&agent_bead(rig, name)) else {
@@ -214,7 +214,7 @@ impl State {
         }
     }
 
-    /// What `bd show <words>` prints: exit code, standard output and standard error.
+    /// The output of `bd show <words>`: exit code, standard output and standard error.
     pub fn bd_show(&self, words: &[String]) -> (i32, String, String) {
         let (flags, ids): (Vec<&str>, Vec<&str>) =
             words.iter().map(String::as_str).partition(|word| word.starts_with("--"));
@@ -235,13 +235,13 @@ impl State {
         (0, printed, told.collect())
     }
 
-    /// A bead by its id, or by the beginning of one that is the only one to begin so.
+    /// A bead by its id, or by a prefix that only one id has.
     fn resolve(&self, id: &str) -> Option<&Value> {
         let alike = || self.beads.iter().filter(|(other, _)| other.starts_with(id)).map(|(_, bead)| bead);
         self.beads.get(id).or_else(|| alike().next().filter(|_| alike().count() == 1))
     }
 
-    /// How often `bd` was run, whatever for.
+    /// How often `bd` was run.
     pub fn bd_runs(&self) -> usize {
         self.trace.iter().filter(|line| line.what.starts_with("run `bd ")).count()
     }
@@ -257,7 +257,7 @@ impl State {
         runs.count()
     }
 
-    /// Crashes told of this session, with when.
+    /// The times of crashes reported for this session.
     pub fn crashes_of(&self, session: &str) -> Vec<Duration> {
         let told = self.crash_logs.iter().filter(|(_, words)| words.iter().any(|word| word == session));
         told.map(|(at, _)| *at).collect()

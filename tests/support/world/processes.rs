@@ -58,7 +58,7 @@ impl Processes for World {
                             session.process.as_str()
                         }
                         Condition::Zombie => "bash",
-                        // The shell that should become it.
+                        // The shell that should execute it.
                         _ => "sh",
                     };
                     let age = now - session.born;
@@ -175,7 +175,7 @@ impl Processes for World {
             self.provoke_after_end(&name);
         }
         if hung {
-            pause(grace).await; // it does not listen to TERM
+            pause(grace).await; // it ignores TERM
         }
         pause(fate.after).await;
         Ok(Ended { asked: roots.len(), forced: usize::from(hung) })

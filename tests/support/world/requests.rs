@@ -1,24 +1,24 @@
-//! What the world knows of lifecycle requests: who asked for what, and what the supervisor may do because of it, once each.
+//! What the world knows of lifecycle requests: the requests, and what the supervisor may do because of each, once.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{State, World};
 
-/// What was asked for and not done yet, by session.
+/// Requests that are not carried out yet, by session.
 #[derive(Debug, Default)]
 pub struct Wishes {
-    /// So many live agents of this session may be ended.
+    /// How many live agents of this session may be ended.
     ends: BTreeMap<String, u32>,
-    /// Which incarnation is being ended because of it.
+    /// The incarnation that is being ended because of it.
     ending: BTreeMap<String, u64>,
-    /// So many starts of this session were asked for.
+    /// How many starts of this session were requested.
     starts: BTreeMap<String, u32>,
-    /// Those that were asked to stop, and how they are spelled; a request to start afresh may be refused.
+    /// Agents that were asked to stop, and their spelling; a request to restart may be refused.
     stopped: BTreeMap<String, String>,
 }
 
 impl World {
-    /// The agent of `session`, spelled `from`, asks by mail for `body`. The message's id.
+    /// The agent of `session`, spelled `from`, asks by mail for `body`. Returns the message's id.
     pub fn ask(&self, session: &str, from: &str, body: &str) -> String {
         {
             let mut state = self.state();
@@ -26,7 +26,7 @@ impl World {
             *wishes.ends.entry(session.to_owned()).or_default() += 1;
             if ["restart", "cycle"].iter().any(|word| body.to_lowercase().contains(word)) {
                 *wishes.starts.entry(session.to_owned()).or_default() += 1;
-                // It goes before everything that would hold a start back or count it.
+                // It goes before everything that would delay a start or count it.
                 let now = self.time();
                 state.unhold(session);
                 state.was_taken(now, session);
@@ -37,12 +37,12 @@ impl World {
         self.mail(from, "LIFECYCLE: please", body)
     }
 
-    /// One more live agent of this session may be ended: what is about to be started there.
+    /// One more live agent of this session may be ended: the one that is about to be started there.
     pub fn allow_end(&self, session: &str) {
         *self.state().wishes.ends.entry(session.to_owned()).or_default() += 1;
     }
 
-    /// Those that were asked to stop and do not live are asked for again.
+    /// Requests again the agents that were asked to stop and do not live.
     pub fn ask_for_the_stopped(&self) {
         let stopped: Vec<(String, String)> = {
             let state = self.state();
@@ -61,7 +61,7 @@ impl World {
 }
 
 impl State {
-    /// Whether somebody asked for the end of what lives there now; each wish is for one incarnation.
+    /// Whether the end of what lives there now was requested; each request is for one incarnation.
     pub fn was_asked_to_end(&mut self, session: &str) -> bool {
         let Some(id) = self.sessions.get(session).map(|it| it.id) else { return false };
         if self.wishes.ending.get(session) == Some(&id) {
@@ -77,7 +77,7 @@ impl State {
         }
     }
 
-    /// A session is made. One that nobody keeps must have been asked for.
+    /// A session is created. One that is not supervised must have been requested.
     pub fn check_asked_for(&mut self, now: Duration, session: &str) {
         let kept = session != "hq-mayor" && !session.contains("-crew-");
         match self.wishes.starts.get_mut(session) {
@@ -87,7 +87,7 @@ impl State {
         }
     }
 
-    /// Whether a start of this session was asked for.
+    /// Whether a start of this session was requested.
     pub fn wished(&self, session: &str) -> bool {
         self.wishes.starts.get(session).is_some_and(|count| *count > 0)
     }

@@ -1,8 +1,8 @@
 //! What the supervisor must never do, checked inside the call that would do it.
 //!
-//! Each rule allows for what nobody can avoid: between the moment a question was answered and the act that follows, the
-//! world may change. That window is no longer than the longest single calls that lie in between, which are counted at
-//! each rule; in good weather calls take no time and the window is zero.
+//! Each rule allows for an unavoidable window: the world may change between a reading and the act that follows. The
+//! window is no longer than the longest single calls in between, which are counted at each rule; in good weather
+//! calls take no time and the window is zero.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,16 +15,16 @@ use super::{
     weather::{FILE_CAP, SESSION_CAP},
 };
 
-/// Something the supervisor did that matters.
+/// A relevant action of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
-    /// It made this session.
+    /// It created this session.
     Created(String),
     /// It ended the processes of this session.
     Ended(String),
 }
 
-/// What stands in the way of an agent.
+/// Something that forbids to touch an agent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gate {
     /// `ESTOP`.
@@ -39,16 +39,16 @@ pub enum Gate {
     Pause,
 }
 
-/// What the rules remember.
+/// The memory of the rules.
 #[derive(Debug, Default)]
 pub struct Watch {
     closed: BTreeMap<Gate, Duration>,
     creating: BTreeMap<String, u32>,
-    /// The last answer to "is there a session of this name": when, and whether an agent lived in it.
+    /// The last answer for a session of this name: when, and whether an agent lived in it.
     found: BTreeMap<String, (Duration, bool)>,
-    /// Sessions stopped by hand, and until when they are to be left alone.
+    /// Sessions stopped by hand, and until when they must be left alone.
     held: BTreeMap<String, Duration>,
-    /// Polecats without work that wants them: since when, and why.
+    /// Polecats without work: since when, and why.
     unwanted: BTreeMap<String, (Duration, String)>,
     /// When the last command in a rig's directories ended.
     busy: BTreeMap<String, Duration>,
@@ -56,9 +56,9 @@ pub struct Watch {
     well: BTreeMap<String, Duration>,
     /// When each session was ended by one of Gas Town's commands: what follows is not a restart.
     taken: BTreeMap<String, Vec<Duration>>,
-    /// When the supervisor was last kept from seeing what happens.
+    /// When the supervisor last could not see what happens.
     distracted: Option<Duration>,
-    /// The polecats a witness was told of: when last, and with which work.
+    /// The polecats that a witness was mailed about: when last, and with which work.
     mailed: BTreeMap<String, (Duration, String)>,
 }
 
@@ -69,13 +69,13 @@ pub fn rig_of(session: &str) -> Option<&str> {
 }
 
 impl State {
-    /// The rig a session belongs to, a polecat's too.
+    /// The rig a session belongs to, including a polecat's.
     pub fn rig_of(&self, session: &str) -> Option<String> {
         let polecat = || self.polecats.get(session).map(|polecat| polecat.rig.clone());
         rig_of(session).map(str::to_owned).or_else(polecat)
     }
 
-    /// The gates of a session's agent, in the order the supervisor asks for them.
+    /// The gates of a session's agent, in the order in which the supervisor reads them.
     fn gates(&self, session: &str) -> Vec<Gate> {
         let of_crew = || session.strip_prefix("gt-")?.split_once("-crew-").map(|(rig, _)| rig.to_owned());
         match self.rig_of(session).or_else(of_crew) {
@@ -85,14 +85,14 @@ impl State {
         }
     }
 
-    /// Something the supervisor must never do.
+    /// Notes something the supervisor must never do.
     pub fn violated(&mut self, now: Duration, what: String) {
         self.note(now, true, || format!("VIOLATION: {what}"));
         let tail = self.tail(60);
         self.violations.push(format!("{what}\n{tail}"));
     }
 
-    /// Looks which gates are closed now, and remembers since when.
+    /// Checks which gates are closed now, and remembers since when.
     pub fn look_at_gates(&mut self, now: Duration) {
         let mut all = vec![Gate::Estop, Gate::Lock, Gate::Pause];
         let wisps = path(".beads-wisp/config");
@@ -108,7 +108,7 @@ impl State {
         for gate in all {
             if !self.is_closed(&gate) {
                 if self.watch.closed.remove(&gate).is_some() {
-                    // What becomes operational again is not held any more.
+                    // An agent that becomes operational again is not held any more.
                     let mut held = std::mem::take(&mut self.watch.held);
                     held.retain(|session, _| !self.gates(session).contains(&gate));
                     self.watch.held = held;
@@ -142,14 +142,14 @@ impl State {
         }
     }
 
-    /// The longest unavoidable delays: nothing while no call was ever slow.
+    /// The longest unavoidable delay: zero while no call was ever slow.
     fn window(&self, files: u32, sessions: u32) -> Duration {
         if self.weather.was_bad { FILE_CAP * files + SESSION_CAP * sessions } else { Duration::ZERO }
     }
 
-    /// No act while a gate is closed for longer than the answer about it can have been on its way: the gates are asked
-    /// one after the other, so that the first one's answer is as old as all questions together, the last one's as old as
-    /// its own; `slack` is what lies between the last question and the act.
+    /// No act while a gate is closed for longer than its reading can be old. The gates are read one after the other,
+    /// so that the first one's answer is as old as all readings together, the last one's as old as its own; `slack`
+    /// is the time between the last reading and the act.
     fn check_gates(&mut self, now: Duration, act: &str, session: &str, slack: Duration) {
         let gates = self.gates(session);
         let count = gates.len() as u32;
@@ -164,36 +164,37 @@ impl State {
         }
     }
 
-    /// A question about one session was answered.
+    /// A query for one session was answered.
     pub fn answered_find(&mut self, now: Duration, name: &str) {
         let lives = self.lives(name);
         self.watch.found.insert(name.to_owned(), (now, lives));
     }
 
-    /// A session is to be made.
+    /// A session is about to be created.
     pub fn may_create(&mut self, now: Duration, name: &str) {
         if self.watch.creating.get(name).is_some_and(|count| *count > 0) {
             self.violated(now, format!("{name} is being created already"));
         }
-        // An owner knows what it made. Only what its predecessor had asked for can come into being behind its back.
+        // An owner knows what it created. Only a creation that its predecessor requested can happen without its
+        // knowledge.
         if self.sessions.get(name).is_some_and(|it| it.live() && it.by == By::Supervisor) {
             self.violated(now, format!("{name} is created once more, and lives"));
         }
-        // Of one that went out of sight in this moment nobody can know.
+        // The supervisor cannot know of a session that went out of sight in this instant.
         let out_of_sight = |(it, _): &(super::FakeSession, Option<u32>)| it.live() && it.by == By::Supervisor;
         if self.hidden.get(name).is_some_and(out_of_sight) {
             self.violated(now, format!("create {name}, whose agent runs out of sight"));
         }
         self.check_gates(now, "create", name, Duration::ZERO);
         if self.wished(name) {
-            // Whoever stopped it by hand since it was asked for does not hold that up.
+            // A stop by hand after the request does not delay it.
             self.unhold(name);
         } else {
             self.check_wanted(now, name);
         }
         self.check_asked_for(now, name);
-        // Told that an agent lives there, and yet: only while a command ran in between (which brings the worktree up to
-        // date and may take minutes) can somebody else have been that much faster.
+        // It was read that an agent lives there: only while a command ran in between (which brings the worktree up to
+        // date and may take minutes) can another program have been faster.
         if let (Some((told, true)), true) = (self.watch.found.get(name).copied(), self.lives(name)) {
             let busy = self.busy_until(name).unwrap_or_default();
             if told + self.window(4, 1) < now && busy < told {
@@ -214,7 +215,7 @@ impl State {
         self.watch.busy.get(&self.rig_of(session)?).copied()
     }
 
-    /// Looks which polecats have no work that wants them, and remembers since when.
+    /// Checks which polecats have no work, and remembers since when.
     pub fn look_at_beads(&mut self, now: Duration) {
         let sessions: Vec<String> = self.polecats.keys().cloned().collect();
         for session in sessions {
@@ -229,8 +230,8 @@ impl State {
         }
     }
 
-    /// No polecat is made whose beads said for a while that it is not wanted. Between the answer of `bd` and the act lie
-    /// the questions of the gates, and perhaps a command that brings the worktree up to date and may take minutes.
+    /// No polecat is created whose beads said for a while that it is not wanted. Between the answer of `bd` and the act
+    /// are the readings of the gates, and possibly a command that brings the worktree up to date and may take minutes.
     fn check_wanted(&mut self, now: Duration, session: &str) {
         let slack = secs(1) + self.window(8, 3);
         if let Some((since, why)) = self.watch.unwanted.get(session).cloned()
@@ -246,21 +247,21 @@ impl State {
         self.watch.taken.entry(session.to_owned()).or_default().push(now);
     }
 
-    /// A session ends, or the agent in it: whether it had been well.
+    /// A session ends, or the agent in it: notes whether it had been well.
     pub fn ends(&mut self, now: Duration, session: &str) {
-        // A second's part is not known of when it began.
+        // Its start is known to the second only.
         if self.sessions.get(session).is_some_and(|it| it.live() && it.born + secs(4) <= now) {
             self.watch.well.insert(session.to_owned(), now);
         }
     }
 
-    /// A polecat's hook changes: what comes of it from now on is another incident.
+    /// A polecat's hook changes: what follows is another incident.
     pub fn hook_changes(&mut self, session: &str) {
         self.watch.mailed.remove(session);
     }
 
-    /// A witness is told of a polecat that is not back: once for each incident, which ends when the polecat is well again
-    /// or has other work.
+    /// A witness is mailed about a polecat that is not back: once for each incident, which ends when the polecat is
+    /// well again or has other work.
     pub fn was_mailed(&mut self, now: Duration, subject: &str) {
         let Some(name) = subject.strip_prefix("CRASHED_POLECAT: ").and_then(|rest| rest.split(' ').next())
         else {
@@ -281,19 +282,19 @@ impl State {
         }
     }
 
-    /// Something happened that may hide from the supervisor what people do in this moment.
+    /// Something happened that may hide from the supervisor what people do now.
     pub fn distracted(&mut self, now: Duration) {
         self.watch.distracted = self.watch.distracted.max(Some(now));
     }
 
-    /// Whether the supervisor sees what people do now: ports answer, nothing of it crashed a moment ago.
+    /// Whether the supervisor sees what people do now: ports answer, and no part of it crashed recently.
     pub fn is_seen_by_all(&self, now: Duration) -> bool {
         let calm = self.weather.fail == 0.0 && self.weather.slow == 0.0 && self.weather.hints == 0.0;
         let recent = self.watch.distracted.is_some_and(|at| at + secs(3) > now);
         calm && !recent && self.clock_panics_in.is_none() && self.failing.is_empty()
     }
 
-    /// More than so many starts within a quarter of an hour are a storm: five restarts, a first start, and two that
+    /// More starts than this within a quarter of an hour are a storm: five restarts, a first start, and two that
     /// followed from a gate or hold. An operator who parks and unparks all the time is none.
     pub fn check_storm(&mut self, now: Duration, name: &str) {
         let recent = self.deeds.iter().rev().take_while(|(at, _)| *at + mins(15) > now);
@@ -308,11 +309,11 @@ impl State {
         }
     }
 
-    /// The processes of a session are to be ended. A live agent may be ended only when it is a deacon without progress or
-    /// a boot that is too old.
+    /// The processes of a session are about to be ended. A live agent may be ended only when it is a deacon without
+    /// progress or a boot that is too old.
     pub fn may_end(&mut self, now: Duration, name: &str) {
         self.may_touch(now, "end", name);
-        // Between the question whether it may act and the act: the deacon's heartbeat, the session, its hooks.
+        // Between the check of the permission and the act: the deacon's heartbeat, the session, its hooks.
         let slack = self.window(1, 2);
         self.check_gates(now, "end", name, slack);
         if self.lives(name)
@@ -323,7 +324,7 @@ impl State {
         }
     }
 
-    /// A session is to be killed by its name; whoever asked looked one call ago at best.
+    /// A session is about to be killed by its name; the caller read it one call ago at best.
     pub fn may_kill_session(&mut self, now: Duration, asked: Duration, name: &str) {
         self.may_touch(now, "kill", name);
         let Some(session) = self.sessions.get(name) else { return };
@@ -362,13 +363,13 @@ impl State {
         let beat: Timestamp = file["timestamp"].as_str()?.parse().ok()?;
         let by_wall = wall.duration_since(beat) > SignedDuration::from_mins(30);
         let awake = self.jumped_at.is_none_or(|jump| jump + grace <= now);
-        // It may have come back to life after the last look at its file.
+        // It may have come back to life after the last reading of its file.
         let just_moved = beat_at + self.window(1, 2) >= now;
         let stuck = now - beat_at > mins(30) || (by_wall && awake);
         (!stuck && !just_moved).then(|| format!("its heartbeat is {:?} old", now - beat_at))
     }
 
-    /// Something is to be typed.
+    /// Text is about to be typed.
     pub fn may_type(&mut self, now: Duration, pane: &PaneTarget, text: &str) {
         let name = pane.session();
         let slack = self.window(1, 1);
@@ -391,7 +392,7 @@ impl State {
         }
     }
 
-    /// A key is to be pressed.
+    /// A key is about to be pressed.
     pub fn may_press(&mut self, now: Duration, pane: &PaneTarget, key: Key) {
         self.check_pane(now, pane, &format!("{key:?} is pressed"));
         let (name, slack) = (pane.session(), self.window(0, 1));
@@ -421,8 +422,8 @@ impl State {
         }
     }
 
-    /// Something is to be done to a session: never to one of another town. Whoever looked one call ago cannot know of one that came
-    /// since.
+    /// A session is about to be touched: never one of another town. A caller that read it one call ago cannot know of
+    /// one that came since.
     pub fn may_touch(&mut self, now: Duration, act: &str, name: &str) {
         let since = now.saturating_sub(self.window(0, 2));
         let foreign =
@@ -456,17 +457,17 @@ impl State {
         self.watch.held = held;
     }
 
-    /// The supervisor has nobody left who remembers.
+    /// The supervisor has lost all its memory of holds.
     pub fn unhold_all(&mut self) {
         self.watch.held.clear();
     }
 
-    /// How often the supervisor made this session.
+    /// When the supervisor created this session.
     pub fn created(&self, session: &str) -> Vec<Duration> {
         self.did(&Deed::Created(session.to_owned()))
     }
 
-    /// How often the supervisor ended the processes of this session.
+    /// When the supervisor ended the processes of this session.
     pub fn ended(&self, session: &str) -> Vec<Duration> {
         self.did(&Deed::Ended(session.to_owned()))
     }
@@ -475,23 +476,23 @@ impl State {
         self.deeds.iter().filter(|(_, deed)| deed == what).map(|(at, _)| *at).collect()
     }
 
-    /// The session, which must be there.
+    /// The session, which must exist.
     pub fn session(&self, name: &str) -> &super::FakeSession {
         self.sessions.get(name).unwrap_or_else(|| panic!("{name} is not there"))
     }
 
-    /// Live agents the supervisor made, by session.
+    /// Live agents that the supervisor created, by session.
     pub fn made_by_supervisor(&self) -> Vec<String> {
         let ours = self.sessions.iter().filter(|(_, it)| it.by == By::Supervisor && it.live());
         ours.map(|(name, _)| name.clone()).collect()
     }
 }
 
-/// A creation under way, until it is dropped.
+/// A creation in progress, until it is dropped.
 pub struct InFlight(World, String);
 
 impl InFlight {
-    /// One begins.
+    /// Begins a creation.
     pub fn begin(world: &World, name: &str) -> Self {
         *world.state().watch.creating.entry(name.to_owned()).or_default() += 1;
         InFlight(world.clone(), name.to_owned())
@@ -506,5 +507,5 @@ impl Drop for InFlight {
     }
 }
 
-/// After this a hold of the supervisor is over in any case; a little less than its setting, for what is uncertain.
+/// After this time a hold of the supervisor is over in any case; a little less than its setting, for inexact times.
 pub const HOLD: Duration = secs(9 * 60 + 30);

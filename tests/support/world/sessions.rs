@@ -98,7 +98,7 @@ impl Sessions for World {
         self.tmux("find", name, false, answer).await
     }
 
-    /// What was asked of tmux happens, also when whoever asked is gone before it does.
+    /// A request to tmux takes effect even when the caller is gone before.
     async fn create(&self, new: &NewSession) -> Result<Session, SessionsError> {
         let probability = self.state().weather.fail;
         let fate = self.fate("create", SESSION_CAP, probability);

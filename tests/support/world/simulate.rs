@@ -1,4 +1,4 @@
-//! Running a simulation: one thread, paused clock, and a story of what happened when it fails.
+//! Runs a simulation: one thread, paused clock, and the end of the trace when it fails.
 
 use std::{
     panic,
@@ -10,7 +10,7 @@ use jiff::Zoned;
 
 use super::{World, clock::INJECTED, trace::LogWriter};
 
-/// Runs a story on a world made of this seed, and fails when the supervisor did what it must never do.
+/// Runs a story on a world with this seed, and fails when the supervisor did what it must never do.
 pub fn simulate<T, F: Future<Output = T>>(seed: u64, story: impl FnOnce(World) -> F) -> T {
     keep_injected_panics_quiet();
     let runtime =
@@ -41,7 +41,7 @@ pub fn simulate<T, F: Future<Output = T>>(seed: u64, story: impl FnOnce(World) -
     result
 }
 
-/// Tells the end of the story when the test fails.
+/// Prints the end of the trace when the test fails.
 struct Teller {
     seed: u64,
     world: Arc<Mutex<Option<World>>>,

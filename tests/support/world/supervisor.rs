@@ -39,7 +39,7 @@ pub struct Supervisor {
     world: World,
     /// Its ports and registers.
     pub deps: Arc<Deps>,
-    /// What it is told from outside.
+    /// The signals to send to it.
     pub signals: Signals,
     process: Process,
     root: RootSlot,
@@ -116,7 +116,7 @@ impl Supervisor {
         panic!("there is no root");
     }
 
-    /// How the town is; every actor must answer within a virtual second. One that ended in this very moment is asked
+    /// The status of the town; every actor must answer within a virtual second. One that ended just now is asked
     /// again in its next incarnation.
     pub async fn snapshot(&self) -> StatusReport {
         let begun = self.world.time();
@@ -143,7 +143,7 @@ impl Supervisor {
         agent.cloned().unwrap_or_else(|| panic!("no agent {identity} in {town:#?}"))
     }
 
-    /// What is told of an agent, as people read it, without what depends on chance: its lines without their times, and
+    /// The history of an agent as people read it, without what depends on chance: its lines without their times, and
     /// `then`, `…` for times and durations of starts in them.
     pub fn story(&self, identity: &str) -> Vec<String> {
         let history = self.history(identity);
@@ -160,7 +160,7 @@ impl Supervisor {
             .collect()
     }
 
-    /// What is told of an agent; it must be in order, and written so that the next supervisor reads the same.
+    /// The history of an agent; it must be in order, and written so that the next supervisor reads the same.
     pub fn history(&self, identity: &str) -> History {
         let agent = identity.parse().unwrap();
         let history = self.deps.histories.of(&agent).unwrap_or(History { agent, entries: Vec::new() });
@@ -194,7 +194,7 @@ impl Supervisor {
         actor.is_running().then_some(actor.cell)
     }
 
-    /// The last end that nobody meant, as the actor of this agent knows it; `None` also when it has none that runs.
+    /// The last unintended end that the actor of this agent knows; `None` also when it has no running actor.
     pub async fn last_end(&self, identity: &str) -> Option<End> {
         let name = identity.parse::<Identity>().unwrap().actor_name();
         let actor = self.deps.directory.by_name().remove(&name).filter(Address::is_running)?;
@@ -210,7 +210,7 @@ impl Supervisor {
         self.world.state().note(now, true, || format!("actor {name} crashes"));
         self.world.state().distracted(now);
         if name == "root" {
-            // Over the root is no actor any more, and so nothing that could catch a panic.
+            // No actor is above the root, and so nothing could catch a panic.
             self.world.state().clock_panics_in = None;
         }
         if let Some(cell) = self.actor(name).await {
@@ -218,18 +218,19 @@ impl Supervisor {
         }
     }
 
-    /// Has an actor crash more often than it may: its supervisor suspends it, or restarts everything with it.
+    /// Makes an actor crash more often than its budget allows: its supervisor suspends it, or restarts everything
+    /// with it.
     pub async fn suspend(&self, name: &str) {
         for _ in 0..6 {
             self.crash(name).await;
             self.world.pass(millis(20)).await;
         }
-        // Longer than it is suspended.
+        // Longer than the suspension.
         let until = self.world.time() + mins(15);
         self.world.state().distracted(until);
     }
 
-    /// From now on and for so long, something has everything looked at each second.
+    /// Triggers a probe each second, for this long.
     pub async fn trigger_each_second(&self, trigger: fn(&World, &ActorRef<RootMsg>), seconds: u64) {
         let root = self.root().await;
         for second in 1..=seconds {
@@ -238,7 +239,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells it to stop and waits for its end; how long that took.
+    /// Stops it and waits for its end; returns how long that took.
     pub async fn stop(self) -> Duration {
         let begun = self.world.time();
         self.signals.tell(Signal::Stop);
@@ -246,7 +247,7 @@ impl Supervisor {
         self.world.time() - begun
     }
 
-    /// Ends it as KILL does: nothing is said, nothing is waited for.
+    /// Ends it as KILL does: without output and without waiting.
     pub async fn vanish(self) {
         self.run.abort();
         let root = self.root().await;

@@ -1,7 +1,7 @@
-//! What Gas Town's own commands did to a town, and when: recorded facts, done to this world once more.
+//! What Gas Town's own commands did to a town, and when: recorded facts, repeated in this world.
 //!
-//! The files in `tests/fixtures/timelines` are of real runs of `gt` 0.3 (2026-01-16) in a small idle town; a line is a time
-//! in milliseconds and what happened then.
+//! The files in `tests/fixtures/timelines` are of real runs of `gt` 0.3 (2026-01-16) in a small idle town; a line is
+//! a time in milliseconds and an event.
 
 use std::{path::Path, time::Duration};
 
@@ -44,7 +44,7 @@ impl Timeline {
         Timeline { name: name.to_owned(), inside, facts }
     }
 
-    /// The same command about another rig, polecat and piece of work than the recorded ones.
+    /// The same command for another rig, polecat and piece of work than the recorded ones.
     pub fn about(mut self, rig: &str, polecat: &str, work: [&str; 2]) -> Timeline {
         for fact in &mut self.facts {
             if fact.kind == "bead" {
@@ -68,7 +68,7 @@ impl Timeline {
         names
     }
 
-    /// How long it all took.
+    /// The duration of the whole recording.
     pub fn length(&self) -> Duration {
         let ends = self.facts.iter().map(|fact| match fact.kind.as_str() {
             "runs" => fact.rest.split(' ').next().and_then(|end| end.parse().ok()).map_or(fact.at, millis),
@@ -77,14 +77,14 @@ impl Timeline {
         ends.max().unwrap_or_default()
     }
 
-    /// When the supervisor was told to end; never is an error of whoever asks.
+    /// When the supervisor got TERM; a recording without that is an error of the caller.
     pub fn terminates_at(&self) -> Duration {
         self.facts.iter().find(|fact| fact.kind == "terminates").expect("it is told to end").at
     }
 }
 
 impl World {
-    /// Does it all, from now on; `pace` times slower than it was recorded.
+    /// Replays everything from now on, slower by `pace`.
     pub fn replay(&self, timeline: &Timeline, pace: u32) {
         for fact in timeline.facts.clone() {
             let inside = timeline.inside.clone();
@@ -152,7 +152,7 @@ impl World {
         state.note(now, true, || format!("the pane of {name} is respawned"));
     }
 
-    /// What changed about a bead, as it was recorded: `hook`, `state`, `status`, `labels`, and what the description says.
+    /// What changed in a bead, as recorded: `hook`, `state`, `status`, `labels`, and the description.
     fn change_bead(&self, id: &str, fields: &Value) {
         if !self.state().beads.contains_key(id) {
             self.bead_appears(id, fields);
@@ -193,7 +193,7 @@ impl World {
     }
 }
 
-/// A recorded bead's id, as it would be in this world, where a rig's prefix is its name.
+/// The id of a recorded bead in this world, where a rig's prefix is its name.
 fn ours(id: &str) -> String {
     match (id.strip_prefix("gt-gastown-polecat-"), id.strip_prefix("gt-rig-")) {
         (Some(name), _) => agent_bead("gastown", name),

@@ -1,4 +1,4 @@
-//! The trace: everything that crossed the ports, with virtual time, and what the supervisor logged meanwhile.
+//! The trace: every call of a port, with virtual time, and the supervisor's log lines.
 
 use std::{io, time::Duration};
 
@@ -10,23 +10,23 @@ use super::{State, World};
 /// One line.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// When, in virtual time.
+    /// The virtual time.
     pub at: Duration,
-    /// What.
+    /// The text.
     pub what: String,
-    /// Worth showing when something failed; reads of files are not.
+    /// Whether to show it after a failure; reads of files are not shown.
     pub loud: bool,
-    /// A log line of the supervisor: not part of what is compared, as it names actors by numbers.
+    /// Whether it is a log line of the supervisor: not compared, as it names actors by numbers.
     pub log: bool,
 }
 
 impl State {
-    /// Notes something.
+    /// Adds a line.
     pub fn note(&mut self, at: Duration, loud: bool, what: impl FnOnce() -> String) {
         self.trace.push(Line { at, what: what(), loud, log: false });
     }
 
-    /// The last lines worth showing.
+    /// The last lines to show.
     pub fn tail(&self, count: usize) -> String {
         let mut lines: Vec<String> = self
             .trace
@@ -42,7 +42,7 @@ impl State {
 }
 
 impl World {
-    /// What is compared between two runs of a seed.
+    /// The lines that are compared between two runs of a seed.
     pub fn trace(&self) -> Vec<String> {
         let state = self.state();
         let lines = state.trace.iter().filter(|line| !line.log);
@@ -64,7 +64,7 @@ impl World {
     }
 }
 
-/// How long the time at the beginning of a log line is.
+/// The length of the time at the start of a log line.
 const STAMP: usize = "2006/01/02 15:04:05 ".len();
 
 /// Writes the supervisor's log into the trace.

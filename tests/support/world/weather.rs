@@ -14,33 +14,33 @@ pub const TABLE_CAP: Duration = secs(2);
 /// Probabilities, all zero in good weather.
 #[derive(Debug, Clone, Default)]
 pub struct Weather {
-    /// That a call is slow.
+    /// A call is slow.
     pub slow: f64,
-    /// That a call to tmux or the process table fails.
+    /// A call to tmux or the process table fails.
     pub fail: f64,
-    /// That a call to the disk fails.
+    /// A call to the disk fails.
     pub disk: f64,
-    /// That a command hangs until its limit, or fails.
+    /// A command hangs until its limit, or fails.
     pub commands: f64,
-    /// That a hint is lost.
+    /// A hint is lost.
     pub hints: f64,
-    /// Whether there ever was bad weather: slow calls may still be under way.
+    /// Whether there ever was bad weather: slow calls may still be in progress.
     pub was_bad: bool,
 }
 
 impl Weather {
-    /// Bad.
+    /// Bad weather.
     pub fn bad() -> Self {
         Weather { slow: 0.06, fail: 0.02, disk: 0.004, commands: 0.15, hints: 0.1, was_bad: true }
     }
 
-    /// Good again.
+    /// Good weather after bad.
     pub fn clearing(&self) -> Self {
         Weather { was_bad: self.was_bad, ..Weather::default() }
     }
 }
 
-/// What happens to one call: it takes so long to arrive, its answer so long to come back, and perhaps it fails.
+/// What happens to one call: how long it takes to arrive, how long its answer takes, and whether it fails.
 pub struct Fate {
     /// Until it arrives.
     pub before: Duration,
@@ -68,7 +68,7 @@ impl World {
         fate
     }
 
-    /// Waits while calls of this name hang, and then as fate has it.
+    /// Waits while calls of this name hang, and then for the time of its fate.
     pub(super) async fn arrive(&self, call: &'static str, fate: &Fate) {
         loop {
             let released = self.0.released.notified();

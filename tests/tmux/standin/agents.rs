@@ -68,7 +68,7 @@ fn the_deacon_beats_until_it_hangs() {
         last.1.elapsed() > Duration::from_millis(2500)
     });
     let at_rest = last.0;
-    // A message is swallowed meanwhile; the witness, which does not hang, tells that there was time to take it.
+    // A message is swallowed meanwhile; the witness, which does not hang, shows that there was time to take it.
     tmux.nudge("hq-deacon", "HEALTH_CHECK");
     tmux.nudge("gt-r-witness", "hello");
     wait_for("the witness's log", || text(&tmux.town().join("demo/received-r-witness.log")) == "hello\n");

@@ -69,7 +69,8 @@ fn keys_act_in_the_towns_sessions_only() {
     for session in ["gt-a-witness", "mine"] {
         inner.run(&["new-window", "-d", "-t", &format!("={session}:"), "exec claude"]);
     }
-    // The bound commands run where the session's first client stands; the stand-in `gt` notes them in its town.
+    // The bound commands run in the directory of the session's first client; the stand-in `gt` notes them in its
+    // town.
     inner.run(&["set-environment", "-g", "GT_ROOT", &inner.town().display().to_string()]);
     for binding in appearance::key_bindings(Naming::Rig, &[]) {
         bind(&inner, &binding);

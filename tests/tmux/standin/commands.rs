@@ -1,4 +1,4 @@
-//! `gt` and `bd`: what they print, and that they note how they were called.
+//! `gt` and `bd`: their output, and that they note their calls.
 
 use std::{fs, process::Command};
 
@@ -34,7 +34,7 @@ fn answers_and_notes() {
 }
 
 #[test]
-fn bd_shows_the_beads_of_a_town_and_gt_notes_what_is_told() {
+fn bd_shows_the_beads_of_a_town_and_gt_notes_its_calls() {
     let town = tempfile::tempdir().unwrap();
     let bin = bin_directory(town.path());
     fs::create_dir_all(town.path().join("mayor")).unwrap();

@@ -1,4 +1,5 @@
-//! The stand-ins do what the real agents, `gt` and `bd` are relied on for, and tmux accepts what sessions are dressed in.
+//! The stand-ins do what the supervisor relies on in the real agents, `gt` and `bd`, and tmux accepts the appearance
+//! of sessions.
 //!
 //! On a real tmux with a private socket; nothing here touches the user's own server.
 

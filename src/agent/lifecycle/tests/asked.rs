@@ -1,4 +1,4 @@
-//! Requests as grids: state × request × what is seen × how far an earlier owner got.
+//! Requests as grids: state × request × what is seen × the stage an earlier owner reached.
 
 use super::*;
 use crate::agent::requests::{Action, Stage};
@@ -10,7 +10,7 @@ fn ask(lifecycle: &mut Lifecycle, action: Action, stage: Stage, what: &str) -> S
     step(lifecycle, event, now)
 }
 
-/// What came of the request, if anything did yet.
+/// The result of the request, if there is one yet.
 fn came_to(step: &Step) -> Option<&Reason> {
     let outcome = |it: &&Reason| {
         matches!(it, Reason::RequestCarriedOut | Reason::RequestRefused(_) | Reason::RequestPostponed(_))
@@ -47,7 +47,7 @@ fn requests_are_carried_out_in_any_state() {
         ("alive", "starting, start on request, replacing", "stopping, stop $1"),
         ("young", "starting, start on request, replacing", "stopping, stop $1"),
         ("another", "starting, start on request, replacing", "stopping, stop $2"),
-        // What is left of one that ended is cleared away by the start itself.
+        // The start itself clears away the rest of an ended agent.
         ("zombie", "starting, start on request", "stopping, stop $1"),
     ];
     for state in ALL {

@@ -1,4 +1,4 @@
-//! Whole lives, as lists of events: what went in, and every reason that came out with its code and phases.
+//! Whole lives, as lists of events: the input, and every reason in the output with its code and phases.
 
 use super::*;
 use crate::agent::{
@@ -6,8 +6,8 @@ use crate::agent::{
     requests::{Action, Stage},
 };
 
-/// What goes in at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a start or
-/// stop ended, or a request.
+/// An event at a second, by name: what a probe shows (`?` before it: the lifecycle asked for that probe), how a start
+/// or stop ended, or a request.
 fn event(name: &str, second: i64) -> Event {
     let asked = |action| {
         Event::Asked(Asked {

@@ -1,4 +1,4 @@
-//! How an agent is for people, in every state; and one step of its life as one line of its history.
+//! The phase of an agent in every state; and one step of its life as one line of its history.
 
 use super::*;
 use crate::agent::{
@@ -90,7 +90,7 @@ fn what_is_not_known_is_not_claimed() {
         ("confirming", "dark", "confirming", "tmux does not answer"),
         ("held", "dark", "held", "tmux does not answer"),
         ("unseen", "gone+gate?", "unknown", "the wisp file is broken"),
-        // That it does not run is known.
+        // It is known that it does not run.
         ("absent", "gone+gate?", "paused", "the wisp file is broken"),
         ("absent", "gone+bead?", "paused", "bd"),
     ] {
@@ -128,7 +128,7 @@ fn line(mut it: Lifecycle, event: Event, second: i64) -> String {
 }
 
 #[test]
-fn a_look_is_a_line_when_something_changed() {
+fn a_probe_is_a_line_when_something_changed() {
     let waited = "its wait is over → starting: restart 1";
     for (state, what, expected) in [
         ("alive", "alive", "-"),
@@ -210,7 +210,7 @@ fn how_a_start_or_stop_ended_is_a_line() {
 }
 
 #[test]
-fn one_that_is_stuck_and_may_not_be_replaced_yet_is_told_once() {
+fn one_that_is_stuck_and_may_not_be_replaced_yet_is_reported_once() {
     let replace = || Event::Replace {
         why: "its heartbeat is 31m0s old".into(),
         heartbeat: at(0).wall,

@@ -1,4 +1,4 @@
-//! Whatever ends, and whatever is told of it in whatever order: one death for each life.
+//! Whatever ends, and whatever is reported in any order: one death for each life.
 
 use std::collections::BTreeSet;
 
@@ -6,30 +6,30 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// What happens. Numbers choose among what there is.
+/// What happens. The numbers select one of the existing items.
 #[derive(Debug, Clone)]
 enum Happens {
-    /// A session is born with so many panes in its one window.
+    /// A session is created with this many panes in its one window.
     Birth(u8),
-    /// A session is listed by itself, whatever else is under way.
+    /// A session is listed by itself, whatever else is in progress.
     Found(u8),
     /// A window opens in a session.
     OpenWindow(u8),
-    /// A pane's process ends, told or not; kept dead if said.
+    /// A pane's process ends, reported or not; the dead pane stays if `kept`.
     ProcessEnds { which: u8, told: bool, kept: bool },
-    /// A session ends around its processes; whether its windows' ends and its processes' are told.
+    /// A session ends around its processes; whether the ends of its windows and processes are reported.
     SessionEnds { which: u8, windows: bool, processes: bool },
     /// A dead pane gets a new process.
     Respawn(u8),
-    /// The server ends, and is told to have.
+    /// The server ends, which is reported.
     ServerEnds,
-    /// One of the ends that were not delivered yet is.
+    /// One of the ends that were not delivered yet is delivered.
     Delivered(u8),
     /// A scan begins.
     ScanBegins,
-    /// It lists.
+    /// The scan lists the sessions.
     Listed,
-    /// It is done; failed, if said.
+    /// The scan ends; true if it failed.
     Scanned(bool),
 }
 
@@ -69,7 +69,7 @@ struct Life {
     heard_of: bool,
 }
 
-/// tmux, and who listens to it.
+/// tmux, and the table that listens to it.
 #[derive(Debug, Default)]
 struct World {
     clock: u64,
@@ -136,7 +136,7 @@ impl World {
                 }
             }
             Happens::ServerEnds => {
-                // Of a server that ended, the adapter tells nothing else any more.
+                // The adapter reports nothing else about a server that ended.
                 self.pending.clear();
                 self.sessions.clear();
                 let deaths = self.table.heard(&Fact::ServerExited, at(self.clock));
@@ -243,7 +243,7 @@ proptest! {
         for what in &story {
             world.happen(what);
         }
-        // What is on its way arrives, and two scans show what is left.
+        // What was not delivered arrives, and two scans show what is left.
         while !world.pending.is_empty() {
             world.happen(&Happens::Delivered(0));
         }

@@ -1,4 +1,4 @@
-//! Every form of message, among them all that Gas Town's own functions were run on.
+//! Every form of message, including all that were recorded with Gas Town's own functions.
 
 use super::*;
 use crate::town::identity::{
@@ -27,7 +27,7 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// The recorded forms; `@NOW-6h1m@` stands for a time so long ago.
+/// The recorded forms; `@NOW-6h1m@` stands for the time that long ago.
 fn recorded() -> Vec<Message> {
     let inbox: Vec<Value> =
         serde_json::from_str(include_str!("../../../../tests/fixtures/mail/inbox_all_forms.json")).unwrap();
@@ -47,7 +47,7 @@ fn recorded() -> Vec<Message> {
     inbox.iter().map(read).collect()
 }
 
-/// What becomes of a recorded message by Gas Town's own account; `None` where it is wrong, or speaks of something else.
+/// The recorded result of Gas Town for a message; `None` when it is wrong, or about something else.
 fn by_its_account(result: &str) -> Option<&'static str> {
     match result {
         _ if result.contains("unknown agent identity") => None,
@@ -69,7 +69,7 @@ fn every_recorded_form() {
     assert_eq!((messages.len(), expected.len()), (25, 25));
     for (message, expected) in messages.iter().zip(&expected) {
         assert_eq!(message.id, expected["id"].as_str().unwrap());
-        // It knows no sender with a slash: these two are restarted.
+        // It accepts no sender with a slash: these two are restarted.
         let account = by_its_account(expected["result"].as_str().unwrap()).unwrap_or("restart");
         assert_eq!(word(&judge(message, now(), MAX_AGE)), account, "{message:?}");
     }

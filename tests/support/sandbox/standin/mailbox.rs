@@ -1,13 +1,14 @@
-//! The stand-in's `gt mail`: the deacon's inbox, a directory with one message a file.
+//! The stand-in's `gt mail`: the deacon's inbox, a directory with one file per message.
 //!
-//! As `gt` 0.3 prints it: newest first, `null` when there is nothing. A message that was deleted is deleted again without
-//! complaint, as `gt` only closes its bead; one that never was is not found. Must not use the supervisor's own code.
+//! It prints as `gt` 0.3: newest first, `null` when there is nothing. A deleted message can be deleted again without
+//! an error, as `gt` only closes its bead; a message that never existed is not found. Must not use the supervisor's
+//! own code.
 
 use std::{fs, io, path::Path};
 
 use serde_json::Value;
 
-/// Does and prints what `gt mail <words>` does; `None` when these words are not about the inbox.
+/// Runs `gt mail <words>` and prints its output; `None` when these words are not about the inbox.
 pub fn command(demo: &Path, words: &[&str]) -> Option<i32> {
     match words {
         ["inbox", ..] if words.contains(&"--json") => {
@@ -49,7 +50,7 @@ fn inbox(directory: &Path) -> Value {
     if messages.is_empty() { Value::Null } else { Value::Array(messages) }
 }
 
-/// Takes a message out; one that is out already stays so.
+/// Removes a message; one that was removed already stays removed.
 fn take(demo: &Path, id: &str) -> io::Result<()> {
     let (from, to) = (demo.join("mail"), demo.join("mail-gone"));
     let file = format!("{id}.json");

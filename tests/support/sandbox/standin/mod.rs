@@ -53,8 +53,7 @@ use self::recording::Recording;
 mod mailbox;
 mod recording;
 
-/// Plays what `name` — the base name the binary was called by — stands for, and returns its exit code; `None` for any
-/// other name.
+/// Plays the program with this base name, and returns its exit code; `None` for any other name.
 pub fn play(name: &str, args: &[String]) -> Option<i32> {
     match name {
         "claude" | "codex" | "gemini" | "cursor-agent" | "auggie" | "amp" | "opencode" => {
@@ -65,10 +64,10 @@ pub fn play(name: &str, args: &[String]) -> Option<i32> {
     }
 }
 
-/// `gt` and `bd`: note the call, print what the real ones print when there is nothing to tell.
+/// `gt` and `bd`: notes the call, and prints what the real ones print when there is nothing to report.
 fn command(name: &str, args: &[String]) -> i32 {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    // tmux asks for this every few seconds in every session that is looked at.
+    // tmux runs this every few seconds in every session that is displayed.
     if words.first() == Some(&"status-line") {
         return 0;
     }
@@ -111,7 +110,7 @@ fn command(name: &str, args: &[String]) -> i32 {
     0
 }
 
-/// Takes its time, or never ends.
+/// Waits, or never ends.
 fn dawdle(demo: &Path, name: &str) {
     if let Ok(text) = fs::read_to_string(demo.join(format!("delay-{name}"))) {
         thread::sleep(Duration::from_millis(text.trim().parse().unwrap_or_default()));
@@ -128,7 +127,7 @@ fn print_file(demo: Option<&Path>, name: &str, otherwise: &str) {
     show(text.as_deref().unwrap_or(otherwise));
 }
 
-/// Prints beads as `bd` 0.47 does without its daemon: those that are there; the others are told on standard error.
+/// Prints beads as `bd` 0.47 does without its daemon: the existing ones; the others are reported on standard error.
 fn show_beads(demo: Option<&Path>, words: &[&str]) {
     let mut beads = Vec::new();
     for id in words.iter().filter(|word| !word.starts_with("--")) {
@@ -146,7 +145,7 @@ fn show_beads(demo: Option<&Path>, words: &[&str]) {
     }
 }
 
-/// The town: `GT_ROOT`, or the nearest directory upwards that holds `mayor/town.json`.
+/// The town: `GT_ROOT`, or the nearest directory upwards that contains `mayor/town.json`.
 fn town() -> Option<PathBuf> {
     if let Some(root) = env::var_os("GT_ROOT").filter(|root| !root.is_empty()) {
         return Some(root.into());
@@ -155,7 +154,7 @@ fn town() -> Option<PathBuf> {
     here.ancestors().find(|directory| directory.join("mayor/town.json").exists()).map(Path::to_owned)
 }
 
-/// Appends with one write, so that lines of several processes do not mix. A full disk is nobody's business here.
+/// Appends with one write, so that lines of several processes do not mix. A full disk is ignored here.
 fn append(path: &Path, text: &str) {
     if let Some(directory) = path.parent() {
         let _ = fs::create_dir_all(directory);
@@ -248,7 +247,7 @@ impl Agent {
         self.serve()
     }
 
-    /// Says that it takes input: bracketed paste on, as the real ones have it, and the prompt.
+    /// Shows that it takes input: bracketed paste on, as in the real ones, and the prompt.
     fn greet(&self) {
         show("\x1b[?2004h");
         self.prompt();
@@ -283,7 +282,7 @@ impl Agent {
                 Ok(false) => continue,
                 Err(_) => return 1,
             }
-            // Past the standard library's buffer, which `poll` cannot see into.
+            // Not through the standard library's buffer, which `poll` cannot see.
             match rustix::io::read(io::stdin(), &mut buffer) {
                 Ok(0) | Err(_) => return 0,
                 Ok(count) => {
@@ -365,7 +364,7 @@ impl Agent {
     }
 }
 
-/// What the keys amount to.
+/// The meaning of the keys.
 enum Event {
     /// Enter, and what was typed before it.
     Message(Vec<u8>),
@@ -375,7 +374,7 @@ enum Event {
     Interrupt,
 }
 
-/// The bytes of a terminal, taken one by one.
+/// Parses the bytes of a terminal, one by one.
 #[derive(Default)]
 struct Keys {
     typed: Vec<u8>,
@@ -386,7 +385,7 @@ struct Keys {
 enum KeyState {
     #[default]
     Plain,
-    /// After an escape: the Escape key, or the beginning of a sequence.
+    /// After an escape: the Escape key, or the start of a sequence.
     Escape,
     /// Inside `ESC [ …` or `ESC O …`.
     Sequence(Vec<u8>),
@@ -441,7 +440,7 @@ impl Keys {
     }
 }
 
-/// No echo, no line editing, no signals from keys. Standard input that is no terminal stays as it is.
+/// Turns off echo, line editing and signals from keys. Standard input that is no terminal stays as it is.
 fn raw_terminal() {
     let input = io::stdin();
     if let Ok(mut modes) = tcgetattr(&input) {
@@ -450,11 +449,11 @@ fn raw_terminal() {
     }
 }
 
-/// Waits until there is input (true) or the moment has come (false); without a moment, as long as it takes.
+/// Waits until there is input (true) or until the given time (false); without a time, for as long as it takes.
 fn readable(until: Option<Instant>) -> Result<bool, Errno> {
     let timeout = until.map(|until| {
         let left = until.saturating_duration_since(Instant::now());
-        // Rounded up to a millisecond: poll must not return just before the moment, and then again and again.
+        // Rounded up to a millisecond: otherwise poll could return just before the time, repeatedly.
         Timespec {
             tv_sec: left.as_secs() as i64,
             tv_nsec: i64::from(left.subsec_millis() + 1).min(999) * 1_000_000,

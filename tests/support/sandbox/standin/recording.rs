@@ -1,9 +1,9 @@
-//! What a command of Gas Town did when it was recorded, done once more by the stand-in `gt`.
+//! Recordings of Gas Town's commands, repeated by the stand-in `gt`.
 //!
-//! A recording is a text: a line for each fact, with the milliseconds since the command's start, what happened, and to
-//! what; `#` begins a comment. The first `runs` is the command itself: how long it lived (in milliseconds, or `alive` as
-//! long as its session), where it was run, and its command line. Others are commands it ran. It must not know what a
-//! command is for: it does what stands there, on the town's own tmux socket.
+//! A recording is a text: a line for each fact, with the milliseconds since the command's start, what happened, and
+//! to what; `#` begins a comment. The first `runs` is the command itself: how long it lived (in milliseconds, or
+//! `alive` as long as its session), where it was run, and its command line. Others are commands it ran. It must not
+//! know what a command is for: it does what the recording says, on the town's own tmux socket.
 //!
 //! | fact | what is done |
 //! | --- | --- |
@@ -35,13 +35,13 @@ use serde_json::Value;
 
 use super::super::limits;
 
-/// So many milliseconds a command that another one ran goes on living.
+/// For how many milliseconds a command that another one ran continues to run.
 pub const LASTS: &str = "STANDIN_LASTS_MS";
 
-/// So long lives what lives as long as its session.
+/// The lifetime of a process that lives as long as its session.
 const ALIVE: Duration = Duration::from_secs(60);
 
-/// The recordings of a town, in which the stand-in `gt` looks for its own command line.
+/// The recordings of a town, in which the stand-in `gt` searches for its own command line.
 const PLACE: &str = "demo/recordings";
 
 struct Fact {
@@ -56,7 +56,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The one of this command line in a town, if it has one.
+    /// The recording of this command line in a town, if there is one.
     pub fn of(town: &Path, line: &str) -> Option<Recording> {
         let entries = fs::read_dir(town.join(PLACE)).ok()?;
         entries
@@ -83,7 +83,7 @@ impl Recording {
         Some((end, line))
     }
 
-    /// Does it all, each thing in its time; returns when the command ended.
+    /// Does everything at its time; returns when the command ended.
     pub fn play(&self, town: &Path) -> i32 {
         let began = Instant::now();
         let mut stage = Stage { town, lock: None, children: Vec::new() };
@@ -104,7 +104,7 @@ impl Recording {
     }
 }
 
-/// Takes `END DIRECTORY LINE` apart.
+/// Parses `END DIRECTORY LINE`.
 fn run_of(rest: &str) -> Option<(Duration, &str, &str)> {
     let mut words = rest.splitn(3, ' ');
     let end = words.next()?.parse().map_or(ALIVE, Duration::from_millis);
@@ -115,7 +115,7 @@ fn sleep_until(moment: Instant) {
     thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 
-/// Where it is played. What goes wrong is said on standard error and stops nothing, as in a command of many steps.
+/// The town it is played in. Errors are printed on standard error and stop nothing, as in a command of many steps.
 struct Stage<'a> {
     town: &'a Path,
     lock: Option<File>,
@@ -143,7 +143,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Another command of `gt`, which lives as long as it did.
+    /// Runs another command of `gt`, which lives as long as in the recording.
     fn run(&mut self, fact: &Fact) {
         let Some((end, directory, line)) = run_of(&fact.rest) else { return };
         let words = shell_words::split(line).unwrap_or_default();
@@ -157,7 +157,7 @@ impl Stage<'_> {
         }
     }
 
-    /// The town's own server, which is not the user's: without a socket in the settings nothing is done.
+    /// Runs tmux on the town's own server, not the user's: without a socket in the settings nothing is done.
     fn tmux(&self, arguments: &[&str]) -> std::io::Result<()> {
         let settings = fs::read(self.town.join("settings/supervisor.json"))?;
         let settings: Value = serde_json::from_slice(&settings)?;
@@ -232,7 +232,7 @@ impl Stage<'_> {
     }
 }
 
-/// Whose session it is, in the form of `BD_ACTOR`. Rigs in recordings have no `-` in their names.
+/// The agent of a session, in the form of `BD_ACTOR`. Rigs in recordings have no `-` in their names.
 fn actor_of(session: &str) -> String {
     if let Some(role) = session.strip_prefix("hq-") {
         return role.to_owned();
