@@ -3,7 +3,7 @@
 //! A lock file that is deleted lets a second supervisor lock a new one; a town that is moved or deleted leaves paths
 //! that lead nowhere, or to another town. Writes by name would go there. So both are identified by device and inode.
 //! They are compared before each write, after each read (a file that is missing in a missing town proves nothing) and
-//! every second, by a thread of its own, which a hanging disk may block. Once the hold is lost, this process reads
+//! every 5 s, by a thread of its own, which a hanging disk may block. Once the hold is lost, this process reads
 //! and writes nothing more in the town. What cannot be examined is not lost. The hold belongs to the process, which
 //! supervises one town, and must not end anything.
 #![allow(clippy::disallowed_methods, reason = "part of the adapter that touches the town's files")]
