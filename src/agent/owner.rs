@@ -230,12 +230,12 @@ impl Owner {
         }
         self.last_death = Some(death);
         if alive_there {
-            self.glance();
+            self.quick_probe();
         }
     }
 
     /// Probes at once, with a fresh reading.
-    fn glance(&mut self) {
+    fn quick_probe(&mut self) {
         let probe = self.probe(None);
         self.work.spawn(async move { OwnerEvent::SeenInPassing(probe.await) }, OwnerEvent::Done);
     }
@@ -291,7 +291,7 @@ impl Owner {
                 self.apply(Event::StartEnded(end));
                 self.attended(unclear);
                 if told_of {
-                    self.glance();
+                    self.quick_probe();
                 }
             }
             OwnerEvent::StopEnded(end) => {

@@ -26,7 +26,7 @@ pub enum Kind {
 
 /// The facts about one path that the doctor needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Permanent {
+pub struct Entry {
     /// What is there.
     pub kind: Kind,
     /// Its permission bits (`0o7777`).
@@ -49,7 +49,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 /// The facts about a path; `None` when nothing is there.
-pub async fn standing(path: &Path) -> io::Result<Option<Permanent>> {
+pub async fn entry(path: &Path) -> io::Result<Option<Entry>> {
     let path = path.to_owned();
     blocking(move || {
         let data = match fs::metadata(&path) {
@@ -66,7 +66,7 @@ pub async fn standing(path: &Path) -> io::Result<Option<Permanent>> {
         };
         let wanted = if data.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
         let writable = accessat(CWD, &path, wanted, AtFlags::EACCESS).is_ok();
-        Ok(Some(Permanent { kind, mode: data.mode() & 0o7777, writable }))
+        Ok(Some(Entry { kind, mode: data.mode() & 0o7777, writable }))
     })
     .await
 }
@@ -170,7 +170,7 @@ mod tests {
         let town = tempfile::tempdir().unwrap();
         let file = town.path().join("file");
         fs::write(&file, "").unwrap();
-        let kind = async |path: &Path| standing(path).await.unwrap().map(|it| (it.kind, it.writable));
+        let kind = async |path: &Path| entry(path).await.unwrap().map(|it| (it.kind, it.writable));
         assert_eq!(kind(&file).await, Some((Kind::File, true)));
         assert_eq!(kind(town.path()).await, Some((Kind::Directory, true)));
         assert_eq!(kind(&file.join("below")).await, None);

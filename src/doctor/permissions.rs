@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    disk::{self, Kind, Permanent, Room},
+    disk::{self, Entry, Kind, Room},
     finding::{Area, Finding},
 };
 use crate::{
@@ -49,9 +49,9 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for (path, need) in wanted {
-        let standing = disk::standing(&path).await.map_err(|error| error.to_string());
+        let entry = disk::entry(&path).await.map_err(|error| error.to_string());
         let shown = if path == town.root() { &path } else { town.shown(&path) };
-        findings.extend(of_path(shown, need, standing));
+        findings.extend(of_path(shown, need, entry));
     }
     if findings.is_empty() {
         findings.push(Area::Permissions.ok("the town, daemon/ and the logs can be written to"));
@@ -95,27 +95,27 @@ async fn none_is_there(deps: &Deps, candidates: &[PathBuf]) -> bool {
 }
 
 /// What is wrong with a path in this state; a missing one is created at the start.
-fn of_path(path: &Path, need: Need, standing: Result<Option<Permanent>, String>) -> Option<Finding> {
+fn of_path(path: &Path, need: Need, entry: Result<Option<Entry>, String>) -> Option<Finding> {
     let shown = terminal::path(path);
     let wrong = |what: String, hint: &str| Some(Area::Permissions.wrong(what, hint).about(path));
-    let standing = match standing {
-        Ok(standing) => standing?,
+    let entry = match entry {
+        Ok(entry) => entry?,
         Err(why) => {
             let hint = "check the owner and permissions of its parent directories";
             return wrong(format!("{shown} cannot be examined: {why}"), hint);
         }
     };
-    if standing.kind != need.kind {
+    if entry.kind != need.kind {
         let name = if need.kind == Kind::Directory { "directory" } else { "regular file" };
         let hint = "move it away; the supervisor creates the right one";
         return wrong(format!("{shown} is not a {name}"), hint);
     }
-    if !standing.writable {
+    if !entry.writable {
         let hint = "give it to the user who runs the supervisor (chown), or chmod u+w";
         return wrong(format!("{shown} cannot be written to"), hint);
     }
-    let right = need.closed.filter(|_| standing.mode & 0o077 != 0)?;
-    let what = format!("{shown} is open to other users (mode {:04o})", standing.mode);
+    let right = need.closed.filter(|_| entry.mode & 0o077 != 0)?;
+    let what = format!("{shown} is open to other users (mode {:04o})", entry.mode);
     Some(Area::Permissions.note(what, format!("chmod {right:o} {shown}")).about(path))
 }
 
@@ -150,11 +150,11 @@ mod tests {
 
     #[test]
     fn paths() {
-        let standing = |kind, mode, writable| Ok(Some(Permanent { kind, mode, writable }));
-        let directory = |mode, writable| standing(Kind::Directory, mode, writable);
-        let file = |mode, writable| standing(Kind::File, mode, writable);
+        let entry = |kind, mode, writable| Ok(Some(Entry { kind, mode, writable }));
+        let directory = |mode, writable| entry(Kind::Directory, mode, writable);
+        let file = |mode, writable| entry(Kind::File, mode, writable);
         #[rustfmt::skip]
-        let cases: [(&str, Need, Result<Option<Permanent>, String>, Option<(Severity, &str)>); 15] = [
+        let cases: [(&str, Need, Result<Option<Entry>, String>, Option<(Severity, &str)>); 15] = [
             ("another's", DIRECTORY, directory(0o755, false), Some((Wrong, "p cannot be written to"))),
             ("not made yet", DIRECTORY, Ok(None), None),
             ("a file in the way", DIRECTORY, file(0o644, true), Some((Wrong, "p is not a directory"))),
@@ -167,12 +167,12 @@ mod tests {
             ("no log", FILE, Ok(None), None),
             ("a log of another's", FILE, file(0o644, false), Some((Wrong, "p cannot be written to"))),
             ("a directory in the way", FILE, directory(0o755, true), Some((Wrong, "p is not a regular file"))),
-            ("a pipe in the way", OWN_FILE, standing(Kind::Other, 0o600, true), Some((Wrong, "p is not a regular file"))),
+            ("a pipe in the way", OWN_FILE, entry(Kind::Other, 0o600, true), Some((Wrong, "p is not a regular file"))),
             ("our log", OWN_FILE, file(0o600, true), None),
             ("our log, open", OWN_FILE, file(0o640, true), Some((Note, "p is open to other users (mode 0640)"))),
         ];
-        for (name, need, standing, expected) in cases {
-            let finding = of_path(Path::new("p"), need, standing);
+        for (name, need, entry, expected) in cases {
+            let finding = of_path(Path::new("p"), need, entry);
             let got = finding.as_ref().map(|finding| (finding.severity, finding.what.as_str()));
             assert_eq!(got, expected, "{name}");
         }

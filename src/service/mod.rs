@@ -279,7 +279,7 @@ async fn prepare_own_directory(deps: &Deps) {
     let shown = terminal::path(deps.paths.shown(&path));
     let feed = deps.paths.feed();
     let made = disk_task::run(&path, move |path| {
-        journal::disk::scan(&feed);
+        journal::disk::clean(&feed);
         own_directory::prepare(path)?;
         temporary::clean_once(path);
         Ok(())

@@ -71,13 +71,11 @@ fn a_pid_file_that_is_deleted_comes_back_and_is_gone_at_the_end() {
     town.patrols(&[]);
     let mut supervisor = town.start_and_beat();
     for change in ["deleted", "of somebody else"] {
-        let changed = Instant::now();
         match change {
             "deleted" => town.remove("daemon/daemon.pid"),
             _ => town.put("daemon/daemon.pid", "1"),
         }
         town.wait(change, || town.text("daemon/daemon.pid") == supervisor.pid().to_string());
-        assert!(changed.elapsed() < Duration::from_secs(6), "{change}: {:?}", changed.elapsed());
     }
     supervisor.stop(Signal::TERM);
     assert!(!town.path("daemon/daemon.pid").exists());

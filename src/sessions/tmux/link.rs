@@ -94,7 +94,7 @@ impl Servers {
 
 /// The state shared by callers and the task that finds the way.
 #[derive(Debug, Default)]
-struct Permanent {
+struct Found {
     /// The last result,
     way: Way,
     /// by the round that began after this many calls.
@@ -110,7 +110,7 @@ pub struct Link {
     limit: Duration,
     servers: Arc<Servers>,
     asked: watch::Sender<u64>,
-    standing: watch::Sender<Permanent>,
+    found: watch::Sender<Found>,
     /// Empty before the first request.
     finding: Mutex<JoinSet<()>>,
 }
@@ -124,7 +124,7 @@ impl Link {
             limit,
             servers,
             asked: watch::Sender::new(0),
-            standing: watch::Sender::default(),
+            found: watch::Sender::default(),
             finding: Mutex::default(),
         }
     }
@@ -136,7 +136,7 @@ impl Link {
 
     /// Whether a request could be carried out without finding a way first.
     pub fn is_open(&self) -> bool {
-        self.standing.borrow().way.is_open()
+        self.found.borrow().way.is_open()
     }
 
     /// The abilities of the installed tmux.
@@ -175,12 +175,12 @@ impl Link {
     /// Ends our own session, unless another supervisor uses it too, and closes the connection. Later requests fail.
     pub async fn close(&self) {
         self.approach.close();
-        let mut standing = self.standing.subscribe();
+        let mut found = self.found.subscribe();
         let farewell = async {
             // A client that is identifying itself must not be interrupted.
-            let _ = standing.wait_for(|standing| !standing.busy).await;
+            let _ = found.wait_for(|found| !found.busy).await;
             let mut way = Way::Unknown;
-            self.standing.send_modify(|standing| way = std::mem::take(&mut standing.way));
+            self.found.send_modify(|found| way = std::mem::take(&mut found.way));
             if let Way::Control(connection) = way
                 && connection.answers()
             {
@@ -200,24 +200,24 @@ impl Link {
                 text: "the supervisor is shutting down".into(),
             });
         }
-        let mut standing = self.standing.subscribe();
-        let open = |standing: &Permanent| standing.way.is_open().then(|| standing.way.clone());
-        if let Some(way) = open(&standing.borrow()) {
+        let mut found = self.found.subscribe();
+        let open = |found: &Found| found.way.is_open().then(|| found.way.clone());
+        if let Some(way) = open(&found.borrow()) {
             return Ok(way);
         }
         let mut ours = 0;
-        self.standing.send_if_modified(|standing| {
+        self.found.send_if_modified(|found| {
             self.asked.send_modify(|asked| {
                 *asked += 1;
                 ours = *asked;
             });
-            standing.busy = true;
+            found.busy = true;
             false
         });
         self.begin_finding();
         let found = async {
-            let standing = standing.wait_for(|it| it.round >= ours || it.way.is_open()).await;
-            standing.map(|standing| standing.way.clone()).unwrap_or_default()
+            let found = found.wait_for(|it| it.round >= ours || it.way.is_open()).await;
+            found.map(|found| found.way.clone()).unwrap_or_default()
         };
         timeout(self.limit, found).await.map_err(|_| Trouble::TimedOut)
     }
@@ -228,7 +228,7 @@ impl Link {
         while finding.try_join_next().is_some() {}
         if finding.is_empty() {
             let (approach, asked) = (self.approach.clone(), self.asked.subscribe());
-            finding.spawn(find(approach, asked, self.standing.clone()));
+            finding.spawn(find(approach, asked, self.found.clone()));
         }
     }
 
@@ -254,9 +254,9 @@ impl Link {
         let outcome = self.approach.by_subprocess(requests).await;
         if outcome == Err(Trouble::TimedOut) {
             // The server must answer a probe before it gets other requests.
-            self.standing.send_if_modified(|standing| {
-                if matches!(standing.way, Way::Plain(_)) {
-                    standing.way = Way::Unknown;
+            self.found.send_if_modified(|found| {
+                if matches!(found.way, Way::Plain(_)) {
+                    found.way = Way::Unknown;
                 }
                 false
             });
@@ -266,20 +266,20 @@ impl Link {
 }
 
 /// Finds the way whenever a caller asks.
-async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, standing: watch::Sender<Permanent>) {
+async fn find(approach: Arc<Approach>, mut asked: watch::Receiver<u64>, found: watch::Sender<Found>) {
     while !approach.is_closed() {
         let round = *asked.borrow_and_update();
-        let before = standing.borrow().way.clone();
+        let before = found.borrow().way.clone();
         let way = if before.is_open() { before } else { approach.find(before).await };
-        standing.send_modify(|standing| {
+        found.send_modify(|found| {
             let busy = asked.has_changed().unwrap_or(false);
-            *standing = Permanent { way, round, busy };
+            *found = Found { way, round, busy };
         });
         if asked.changed().await.is_err() {
             return;
         }
     }
-    standing.send_modify(|standing| standing.busy = false);
+    found.send_modify(|found| found.busy = false);
 }
 
 /// Ends our own session, unless another client uses it too. A server that would end with it gets the option to continue.

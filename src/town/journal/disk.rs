@@ -253,7 +253,7 @@ fn skip_line(rest: &mut impl io::BufRead) -> io::Result<()> {
 }
 
 /// Removes the prepared file of a killed process. To be called only by the process that may prepare one.
-pub fn scan(path: &Path) {
+pub fn clean(path: &Path) {
     if hold::verify().is_ok() {
         // A file that cannot be removed is replaced by the next prepared one.
         let _ = fs::remove_file(prepared(path));
