@@ -51,7 +51,7 @@ impl StartSlots {
             let mut inner = self.locked();
             inner.limit = limit.max(1);
             inner.arrived += 1;
-            let place = Place(priority(role), !asked, inner.arrived);
+            let place = Place(role.facts().priority, !asked, inner.arrived);
             inner.waiting.insert(place, sender);
         }
         self.hand_out();
@@ -80,16 +80,6 @@ impl StartSlots {
 
     fn locked(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The lower, the earlier.
-fn priority(role: Role) -> u8 {
-    match role {
-        Role::Deacon | Role::Boot | Role::Mayor => 0,
-        Role::Witness => 1,
-        Role::Refinery => 2,
-        Role::Polecat | Role::Crew => 3,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), as their command lines appear in the process table.
 
 use super::rules::Effect;
-use crate::town::identity::Role;
+use crate::town::identity::{Role, Scope};
 
 /// Words that take agents down to stay down.
 const STOPS: [&str; 5] = ["shutdown", "down", "stop", "park", "dock"];
@@ -40,11 +40,10 @@ const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
 pub enum Reach {
     /// The agents that the command names.
     WhomItIsAbout,
-    /// Of those it is about, these roles: it ends what it takes for a dead agent's session, and starts them again.
-    Roles(&'static [Role]),
-    /// The witness of the rig it names, and sessions of that rig that have no worktree.
-    WitnessAndHomeless,
-    /// Sessions that have no worktree.
+    /// Of those it is about, the roles that it [restarts](crate::town::identity::Facts::restarted_by): it ends what it takes for
+    /// a dead agent's session, and starts them again.
+    WhomItRestarts,
+    /// Those, and of the rig it names sessions that have no worktree.
     Homeless,
     /// The session it is typed in, which is told apart otherwise; no other.
     NoOther,
@@ -52,13 +51,10 @@ pub enum Reach {
 
 /// Whom a word may end on its way, as recorded of the real commands; what was not recorded may end whoever it is about.
 pub fn reach(verb: &str) -> Reach {
-    use Role::{Boot, Crew, Deacon, Mayor, Refinery, Witness};
     match verb {
         "done" | "handoff" | "undock" => Reach::NoOther,
-        "doctor" => Reach::Homeless,
-        "sling" | "spawn" => Reach::WitnessAndHomeless,
-        "up" => Reach::Roles(&[Mayor, Deacon, Witness, Refinery]),
-        "start" | "boot" => Reach::Roles(&[Mayor, Deacon, Boot, Witness, Refinery, Crew]),
+        "doctor" | "sling" | "spawn" => Reach::Homeless,
+        "up" | "start" | "boot" => Reach::WhomItRestarts,
         _ => Reach::WhomItIsAbout,
     }
 }
@@ -75,20 +71,20 @@ pub fn effect(word: &str) -> Option<Effect> {
 }
 
 /// The roles that a command's first word speaks of; `None` when it is none of the words for roles.
-pub fn roles(noun: &str) -> Option<&'static [Role]> {
-    Some(match noun {
-        "mayor" | "may" => &[Role::Mayor],
-        "deacon" | "dea" => &[Role::Deacon],
-        "boot" => &[Role::Boot],
-        "witness" => &[Role::Witness],
-        "refinery" | "ref" => &[Role::Refinery],
-        "polecat" | "polecats" => &[Role::Polecat],
-        "crew" => &[Role::Crew],
-        "session" | "sess" => &[Role::Polecat, Role::Crew, Role::Witness, Role::Refinery],
-        "rig" | "rigs" => &[Role::Witness, Role::Refinery, Role::Polecat, Role::Crew],
-        "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => &[],
-        _ => return None,
-    })
+pub fn roles(noun: &str) -> Option<Vec<Role>> {
+    let all = Role::ALL.iter().copied();
+    match noun {
+        "session" | "sess" | "rig" | "rigs" => {
+            Some(all.filter(|role| !matches!(role.facts().scope, Scope::Town(_))).collect())
+        }
+        "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => {
+            Some(Vec::new())
+        }
+        _ => {
+            let mut all = all.filter(|role| role.as_str() == noun || role.facts().aliases.contains(&noun));
+            all.next().map(|role| vec![role])
+        }
+    }
 }
 
 /// A command line, taken apart.
@@ -101,7 +97,7 @@ pub struct Words<'a> {
     /// The word that says what it does; for a command of one word, that one.
     pub verb: &'a str,
     /// The roles it is about; `None` when it does not say.
-    pub roles: Option<&'static [Role]>,
+    pub roles: Option<Vec<Role>>,
     /// True for a word that is a command of its own and about the whole town (`gt down`).
     pub whole_town: bool,
     /// What follows the words and is nothing but a name.

@@ -9,7 +9,7 @@ use futures::{FutureExt, future::BoxFuture};
 use super::rules::{HeartbeatFile, Observed, Progress, Verdict};
 use crate::{
     agent::{
-        actor::{self, Agent},
+        actor::Agent,
         confirmation::{Observation, Permission, Presence, SessionKey},
         history::Entry,
         lifecycle::{Event, StartEnd, State},
@@ -21,20 +21,12 @@ use crate::{
     deps::Deps,
     go_duration,
     sessions::scan::Scan,
-    supervision::{
-        child::ChildSpec,
-        messages::{Report, ReportTo},
-    },
-    town::{deacon_file, identity::Identity, reading::Reading},
+    supervision::messages::Report,
+    town::{deacon_file, reading::Reading},
 };
 
 /// The problem of a heartbeat file that is ahead of the clock.
 const AHEAD: &str = "deacon/heartbeat_ahead";
-
-/// The deacon's actor as a child.
-pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
-    actor::child(deps, (Identity::Deacon, ""), answers, || Box::<Deacon>::default())
-}
 
 /// What the deacon's actor keeps beside its owner.
 #[derive(Debug, Default)]
