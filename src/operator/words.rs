@@ -72,18 +72,19 @@ pub fn effect(word: &str) -> Option<Effect> {
 
 /// The roles that a command's first word speaks of; `None` when it is none of the words for roles.
 pub fn roles(noun: &str) -> Option<Vec<Role>> {
-    let all = Role::ALL.iter().copied();
+    let is_named = |role: &&Role| role.as_str() == noun || role.facts().aliases.contains(&noun);
+    if let Some(role) = Role::ALL.iter().find(is_named) {
+        return Some(vec![*role]);
+    }
     match noun {
         "session" | "sess" | "rig" | "rigs" => {
-            Some(all.filter(|role| !matches!(role.facts().scope, Scope::Town(_))).collect())
+            let of_rigs = Role::ALL.iter().filter(|role| !matches!(role.facts().scope, Scope::Town(_)));
+            Some(of_rigs.copied().collect())
         }
         "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => {
             Some(Vec::new())
         }
-        _ => {
-            let mut all = all.filter(|role| role.as_str() == noun || role.facts().aliases.contains(&noun));
-            all.next().map(|role| vec![role])
-        }
+        _ => None,
     }
 }
 
