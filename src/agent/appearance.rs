@@ -6,7 +6,7 @@
 use crate::{
     sessions::{KeyBinding, OUR_SESSIONS},
     town::{
-        identity::{Identity, Role},
+        identity::{Identity, RigName},
         settings::Naming,
     },
 };
@@ -25,8 +25,6 @@ const PALETTE: [(&str, &str); 10] = [
     ("#0d5c63", "#e0e0e0"),
     ("#6d4c41", "#f5f5dc"),
 ];
-const MAYOR: (&str, &str) = ("#3d3200", "#ffd700");
-const DEACON: (&str, &str) = ("#2d1f3d", "#c0b0d0");
 
 /// The options of an agent's session, in order; none for boot, which is gone before anybody looks.
 pub fn options(identity: &Identity, session: &str) -> Vec<(&'static str, String)> {
@@ -45,15 +43,8 @@ pub fn options(identity: &Identity, session: &str) -> Vec<(&'static str, String)
 }
 
 fn theme(identity: &Identity) -> Option<(&'static str, &'static str)> {
-    match identity {
-        Identity::Mayor => Some(MAYOR),
-        Identity::Deacon => Some(DEACON),
-        Identity::Boot => None,
-        Identity::Witness(rig)
-        | Identity::Refinery(rig)
-        | Identity::Crew(rig, _)
-        | Identity::Polecat(rig, _) => Some(PALETTE[fnv1a(rig.as_str()) as usize % PALETTE.len()]),
-    }
+    let of_rig = |rig: &RigName| PALETTE[fnv1a(rig.as_str()) as usize % PALETTE.len()];
+    identity.facts().colours.or_else(|| identity.rig().map(of_rig))
 }
 
 /// FNV-1a, 32 bits, as Go's `hash/fnv` computes it, so that a rig keeps the colours `gt` gave it.
@@ -62,22 +53,7 @@ fn fnv1a(text: &str) -> u32 {
 }
 
 fn left_status(identity: &Identity) -> Option<String> {
-    let icon = match identity.role() {
-        Role::Mayor => "🎩",
-        Role::Deacon => "🐺",
-        Role::Witness => "🦉",
-        Role::Refinery => "🏭",
-        Role::Crew => "👷",
-        Role::Polecat => "😺",
-        Role::Boot => return None,
-    };
-    let who = match identity {
-        Identity::Mayor => "Mayor".to_owned(),
-        Identity::Deacon => "Deacon".to_owned(),
-        Identity::Polecat(rig, name) => format!("{rig}/{name}"),
-        other => other.to_string(),
-    };
-    Some(format!("{icon} {who} "))
+    identity.facts().status.map(|pattern| format!("{} ", identity.fill(pattern)))
 }
 
 /// `gt`'s own status and the time. A session name that would mean something to the shell or to tmux gets the time only.

@@ -6,10 +6,7 @@
 use super::program::AgentProgram;
 use crate::town::identity::Role;
 
-/// Boot's last argument, its instruction (Gas Town 0.2.6 to 0.3, `internal/boot`).
-pub const TRIAGE: &str = "gt boot triage";
-
-/// Replaces itself by another program with other variables.
+/// Executes another program with other variables, and becomes it.
 const ENV: &str = "/usr/bin/env";
 /// Runs the shell commands that people write.
 const SHELL: &str = "/bin/sh";
@@ -29,10 +26,7 @@ pub fn command_line(
     if let Some(command) = instead {
         return env.chain([SHELL, "-c", command]).map(str::to_owned).collect();
     }
-    let prompt = match role {
-        Role::Boot => Some(TRIAGE),
-        _ => program.initial_prompt.as_deref(),
-    };
+    let prompt = role.facts().argument.or(program.initial_prompt.as_deref());
     let arguments = program.args.iter().map(String::as_str).chain(prompt);
     env.chain([program.command.as_str()]).chain(arguments).map(str::to_owned).collect()
 }

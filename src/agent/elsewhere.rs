@@ -10,15 +10,11 @@
 //! runs in a pane, or else the agent's own program. `judge` interprets the search, and is pure; nothing here starts
 //! or ends anything.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use self::judge::{Found, Wanted, find, town_of};
-use super::{foreign, place, programs, spec::AgentSpec};
-use crate::{deps::Deps, processes::Resident, town::identity::Identity};
+use super::{foreign, programs, spec::AgentSpec};
+use crate::{deps::Deps, processes::Resident};
 
 mod judge;
 pub mod search;
@@ -66,7 +62,7 @@ async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Opti
     let all = deps.starts.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
     let ours = names_of_this_town(deps, &all).await?;
     let program = programs::find(deps, spec).await.program;
-    let directories = directories(deps, &spec.identity);
+    let directories = deps.paths.own_directories(&spec.identity);
     let wanted =
         Wanted { identity: &spec.identity, program: &program, directories: &directories, ours: &ours };
     Ok(find(&all, wanted, &deps.sessions.place()))
@@ -83,18 +79,4 @@ async fn names_of_this_town(deps: &Deps, all: &[Resident]) -> Result<BTreeSet<St
         }
     }
     Ok(ours)
-}
-
-/// The directories in which only this agent works.
-fn directories(deps: &Deps, identity: &Identity) -> Vec<PathBuf> {
-    let all = place::candidates(identity, &deps.paths);
-    match identity {
-        // People work there too.
-        Identity::Mayor | Identity::Crew(..) => Vec::new(),
-        Identity::Witness(rig) | Identity::Refinery(rig) => {
-            let shared = [deps.paths.rig(rig), deps.paths.rig(rig).join("mayor/rig")];
-            all.into_iter().filter(|directory| !shared.contains(directory)).collect()
-        }
-        Identity::Deacon | Identity::Boot | Identity::Polecat(..) => all,
-    }
 }

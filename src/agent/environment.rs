@@ -6,10 +6,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::program::AgentProgram;
-use crate::town::{
-    environment::DROPPED,
-    identity::{Identity, Role},
-};
+use crate::town::{environment::DROPPED, identity::Identity};
 
 /// The environment of an agent, beyond what its tmux server hands down: the built-in variables, and `own`, those of its role
 /// bead, which beat them. A town path that is not UTF-8 is taken lossily,
@@ -20,15 +17,14 @@ pub fn environment(
     program: &AgentProgram,
     own: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let role = identity.role();
     let mut variables = BTreeMap::new();
     let mut set = |variable: &str, value: &str| {
         variables.insert(variable.to_owned(), value.to_owned());
     };
-    set("GT_ROLE", role.as_str());
+    set("GT_ROLE", identity.role().as_str());
     set("GT_ROOT", &town.to_string_lossy());
     set("BD_ACTOR", &identity.to_string());
-    set("GIT_AUTHOR_NAME", &author(identity));
+    set("GIT_AUTHOR_NAME", &identity.name().map_or_else(|| identity.actor_name(), ToString::to_string));
     set("GT_PROCESS_NAMES", &program.process_names.join(","));
     if let Some(variable) = &program.session_id_env {
         set("GT_SESSION_ID_ENV", variable);
@@ -36,31 +32,11 @@ pub fn environment(
     if let Some(rig) = identity.rig() {
         set("GT_RIG", rig.as_str());
     }
-    match identity {
-        Identity::Polecat(rig, name) => {
-            set("GT_POLECAT", name.as_str());
-            set("BEADS_AGENT_NAME", &format!("{rig}/{name}"));
-        }
-        Identity::Crew(rig, name) => {
-            set("GT_CREW", name.as_str());
-            set("BEADS_AGENT_NAME", &format!("{rig}/{name}"));
-        }
-        Identity::Refinery(_) => set("GT_REFINERY", "1"),
-        _ => {}
-    }
-    if matches!(role, Role::Polecat | Role::Refinery) {
-        set("BEADS_NO_DAEMON", "1");
+    for (variable, pattern) in identity.facts().variables {
+        set(variable, &identity.fill(pattern));
     }
     variables.extend(own);
     variables
-}
-
-fn author(identity: &Identity) -> String {
-    match identity {
-        Identity::Boot => "boot".to_owned(),
-        Identity::Polecat(_, name) | Identity::Crew(_, name) => name.to_string(),
-        other => other.to_string(),
-    }
 }
 
 /// The variables to take away from what the tmux server would hand down, given what the agent's session sets.
@@ -78,19 +54,11 @@ pub fn to_unset(environment: &BTreeMap<String, String>) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::program::provider::preset;
+    use crate::{agent::program::provider::preset, town::identity::Role};
 
     fn identity(role: Role) -> Identity {
-        let rig = || "gastown".parse().unwrap();
-        match role {
-            Role::Mayor => Identity::Mayor,
-            Role::Deacon => Identity::Deacon,
-            Role::Boot => Identity::Boot,
-            Role::Witness => Identity::Witness(rig()),
-            Role::Refinery => Identity::Refinery(rig()),
-            Role::Crew => Identity::Crew(rig(), "max".parse().unwrap()),
-            Role::Polecat => Identity::Polecat(rig(), "Toast".parse().unwrap()),
-        }
+        let name = if role == Role::Crew { "max" } else { "Toast" };
+        role.agent("gastown".parse().ok(), name.parse().ok()).unwrap()
     }
 
     fn none() -> BTreeMap<String, String> {

@@ -14,13 +14,7 @@ pub const MODE: u32 = 0o600;
 
 /// Where the settings of this agent belong; `None` for roles whose settings are somebody else's.
 pub fn settings_path(identity: &Identity, town: &Path) -> Option<PathBuf> {
-    let directory = match identity {
-        Identity::Deacon => town.join("deacon"),
-        Identity::Witness(rig) => town.join(rig.as_str()).join("witness"),
-        Identity::Refinery(rig) => town.join(rig.as_str()).join("refinery"),
-        Identity::Mayor | Identity::Boot | Identity::Crew(..) | Identity::Polecat(..) => return None,
-    };
-    Some(directory.join(".claude").join("settings.json"))
+    identity.facts().hook_settings.map(|pattern| town.join(identity.fill(pattern)))
 }
 
 /// The file's content, the same for every role that has one.

@@ -49,7 +49,7 @@ pub async fn identify(deps: &Deps, text: &str, rigs: &[RigName]) -> Result<Ident
     if there(&deps.paths.polecats(&rig).join(name.as_str())).await? {
         return Ok(Identity::Polecat(rig, name));
     }
-    if there(&deps.paths.crew(&rig, &name)).await? {
+    if there(&deps.paths.crews(&rig).join(name.as_str())).await? {
         return Ok(Identity::Crew(rig, name));
     }
     Err(Unidentified::Nobody(cut()))

@@ -30,7 +30,6 @@ pub mod observe;
 pub mod owner;
 pub mod permission;
 pub mod phase;
-pub mod place;
 pub mod polecat;
 pub mod presync;
 pub mod program;

@@ -27,7 +27,7 @@ use crate::{
         death::Death,
         scan::{self, Glimpse, Scan, Trees},
     },
-    town::identity::Role,
+    town::identity::Wanted,
 };
 
 /// How to probe an agent.
@@ -103,7 +103,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
         seen.usage_limit = last.and_then(|(_, lines)| patterns.matches(&lines));
         seen.question = how.life.as_deref().and_then(|id| deps.screens.question(&spec.session, Some(id)));
     }
-    if missing && how.thorough && spec.identity.role() == Role::Polecat {
+    if missing && how.thorough && spec.identity.facts().wanted == Wanted::WithWork {
         seen.worktree = worktree(deps, spec).await;
         seen.assignment = work::read(deps, spec, &spec.prefix, how.seen_alive).await;
     }
@@ -169,13 +169,13 @@ async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
 
 /// Its work as far as known without reading beads.
 fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
-    match spec.identity.role() {
-        Role::Polecat => Assignment::NotAsked,
-        Role::Boot if !deps.settings().boot.enabled => Assignment::None(Unwanted::Disabled),
-        Role::Boot if deps.degraded => Assignment::None(Unwanted::Degraded),
-        Role::Boot => Assignment::None(Unwanted::OnDemand),
-        role if role.is_kept() => Assignment::Permanent,
-        _ => Assignment::None(Unwanted::NotRequested),
+    match spec.identity.facts().wanted {
+        Wanted::Always => Assignment::Permanent,
+        Wanted::WithWork => Assignment::NotAsked,
+        Wanted::Oneshot if !deps.settings().boot.enabled => Assignment::None(Unwanted::Disabled),
+        Wanted::Oneshot if deps.degraded => Assignment::None(Unwanted::Degraded),
+        Wanted::Oneshot => Assignment::None(Unwanted::OnDemand),
+        Wanted::OnRequest => Assignment::None(Unwanted::NotRequested),
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
         status::{AgentStatus, End},
         work::{ReplyTo, Timer, Work},
     },
-    town::identity::{Identity, Role},
+    town::identity::{Identity, Wanted},
 };
 
 mod remembering;
@@ -331,8 +331,8 @@ impl Owner {
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
         let phase = Phase::of(&self.lifecycle);
-        let confirm = match self.spec.identity.role() {
-            Role::Polecat => settings.polecats.confirm,
+        let confirm = match self.spec.identity.facts().wanted {
+            Wanted::WithWork => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
         if let Event::Seen(seen) | Event::Probed(seen) = &event {

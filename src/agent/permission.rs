@@ -19,7 +19,6 @@ use crate::{
         agent_state::{self, AgentState},
         deacon_file,
         files::LockState,
-        identity::Role,
         reading::Reading,
         settings::Patrols,
         wisp::{self, Operational},
@@ -66,7 +65,7 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
         obstacles.push(present(deps, &key, &paths.estop_rig(rig), Denial::RigEmergencyStop).await);
         obstacles.push(rig_gate(deps, spec).await);
     }
-    if spec.pausable() {
+    if spec.identity.facts().is_pausable {
         obstacles.push(pause(deps).await);
     }
     combine(obstacles)
@@ -74,7 +73,7 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
 
 /// The word in the state file of a witness or refinery; other agents have none.
 pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
-    let (true, Some(rig)) = (spec.has_state_file(), spec.identity.rig()) else {
+    let (true, Some(rig)) = (spec.identity.facts().has_state_file, spec.identity.rig()) else {
         return StateFile::Silent;
     };
     let path = deps.paths.agent_state(rig, spec.identity.role());
@@ -86,14 +85,8 @@ pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
 }
 
 fn switch(patrols: &Patrols, spec: &AgentSpec) -> Obstacle {
-    let rig = spec.identity.rig().map_or("", |rig| rig.as_str());
-    let (patrol, on) = match spec.patrol() {
-        None => return Obstacle::None,
-        Some(Role::Witness) => ("witness", patrols.witness.covers(rig)),
-        Some(Role::Refinery) => ("refinery", patrols.refinery.covers(rig)),
-        Some(_) => ("deacon", patrols.deacon.enabled),
-    };
-    if on { Obstacle::None } else { Obstacle::Denied(Denial::PatrolOff(patrol)) }
+    let off = spec.identity.switched_off(patrols).map(Denial::PatrolOff);
+    off.map_or(Obstacle::None, Obstacle::Denied)
 }
 
 async fn present(deps: &Deps, key: &str, path: &Path, what: Denial) -> Obstacle {

@@ -6,7 +6,6 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    place,
     spec::AgentSpec,
     worktree::{NoWorktree, Run, Worktree},
 };
@@ -28,7 +27,7 @@ const REFLOG_ACTION: &str = "GIT_REFLOG_ACTION";
 /// worktree.
 pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
     let own = deps.starts.role_beads.of(&spec.identity, deps.paths.root());
-    own.needs_pre_sync.unwrap_or_else(|| place::is_worktree(spec.identity.role()))
+    own.needs_pre_sync.unwrap_or_else(|| spec.identity.facts().is_worktree)
 }
 
 /// Fetches, pulls with rebase when nothing is uncommitted, and runs `bd sync`. Does nothing unless this is known to

@@ -23,13 +23,10 @@ const LABEL: &str = "gt:role";
 /// The prefix of the problem keys about role beads.
 const PROBLEM: &str = "role-beads";
 
-const ROLES: [Role; 7] =
-    [Role::Mayor, Role::Deacon, Role::Boot, Role::Witness, Role::Refinery, Role::Polecat, Role::Crew];
-
 /// Reads the beads of all roles ahead and stores what they say. May take as long as `bd` does. When they cannot be
 /// read, the previous values stay. That is reported while it lasts, and so is an error in one of them.
 pub async fn read(deps: &Deps) {
-    let ids: Vec<String> = ROLES.into_iter().flat_map(ids).collect();
+    let ids: Vec<String> = Role::ALL.iter().flat_map(|role| ids(*role)).collect();
     let found = match beads::all(ahead::read(deps, &ids).await) {
         Ok(found) => found,
         Err(why) if installed::is_reported(&why) => {
@@ -46,7 +43,7 @@ pub async fn read(deps: &Deps) {
     deps.problems.clear(PROBLEM);
     let naming = deps.settings().tmux.naming;
     let mut known = BTreeMap::new();
-    for role in ROLES {
+    for &role in Role::ALL {
         let (said, faults) = of_role(role, naming, &found);
         known.extend(said.map(|said| (role, said)));
         let key = format!("{PROBLEM}/{role}");

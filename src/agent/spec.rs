@@ -1,9 +1,6 @@
 //! The agent spec: what an owner must know of its agent, and what stands guard over it. OTP's child spec, for agents.
 
-use crate::town::{
-    identity::{Identity, Role},
-    settings::Naming,
-};
+use crate::town::{identity::Identity, settings::Naming};
 
 /// One agent to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,30 +20,11 @@ impl AgentSpec {
         AgentSpec { identity, session, prefix: prefix.to_owned() }
     }
 
-    /// The patrol switch in `mayor/daemon.json` that governs it; boot goes by the deacon's.
-    pub fn patrol(&self) -> Option<Role> {
-        match self.identity.role() {
-            Role::Deacon | Role::Boot => Some(Role::Deacon),
-            role @ (Role::Witness | Role::Refinery) => Some(role),
-            Role::Mayor | Role::Crew | Role::Polecat => None,
-        }
-    }
-
     /// The key of what is wrong with it in this respect, among all [problems](crate::ports::problems); a rig's begin alike.
     pub fn problem_key(&self, what: &str) -> String {
         match self.identity.rig() {
             Some(rig) => format!("rig/{rig}/{}/{what}", self.identity),
             None => format!("{}/{what}", self.identity),
         }
-    }
-
-    /// Whether the deacon's pause file holds it.
-    pub fn pausable(&self) -> bool {
-        matches!(self.identity.role(), Role::Deacon | Role::Boot)
-    }
-
-    /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for it.
-    pub fn has_state_file(&self) -> bool {
-        matches!(self.identity.role(), Role::Witness | Role::Refinery)
     }
 }

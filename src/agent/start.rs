@@ -29,7 +29,7 @@ use crate::{
     deps::Deps,
     sessions::{NewSession, Session, SessionsError},
     terminal,
-    town::{agent_state, deacon_file, identity::Role, reading::Reading},
+    town::{agent_state, deacon_file, identity::Wanted, reading::Reading},
 };
 
 mod cannot_run;
@@ -75,9 +75,9 @@ impl Start<'_> {
         self.clear_the_way().await?;
         let directory = workplace::find(self.deps, self.spec).await?;
         // A polecat is only started because it crashed, whether or not that was seen.
-        let role = self.spec.identity.role();
+        let wanted = self.spec.identity.facts().wanted;
         let fresh = matches!(self.order.attempt, Attempt::Fresh | Attempt::HoldOver);
-        let again = !fresh || role == Role::Polecat;
+        let again = !fresh || wanted == Wanted::WithWork;
         if again && presync::is_wanted(self.deps, self.spec) {
             // A remote may take minutes, and other starts must not wait for it.
             drop(slot);
@@ -93,7 +93,7 @@ impl Start<'_> {
         let session = self.create(&program, directory.clone()).await?;
         let key = kill::key(&session);
         self.write_state_file().await;
-        if self.spec.identity.role() == Role::Boot {
+        if wanted == Wanted::Oneshot {
             return Ok(self.up(key, began));
         }
         let rest = async {
@@ -138,7 +138,7 @@ impl Start<'_> {
     async fn still_wanted(&self, ordered: crate::clock::Now) -> Step<()> {
         let asked = self.order.attempt == Attempt::Asked;
         let fresh = self.deps.now().since(ordered) < WORK_IS_FRESH;
-        if self.spec.identity.role() != Role::Polecat || asked || fresh {
+        if self.spec.identity.facts().wanted != Wanted::WithWork || asked || fresh {
             return Ok(());
         }
         match work::read(self.deps, self.spec, &self.spec.prefix, self.seen_alive).await {
@@ -266,7 +266,7 @@ impl Start<'_> {
         let command =
             command_line::command_line(identity.role(), program, &unset, own.start_command.as_deref());
         // Boot ends by itself, and its exit status is not needed.
-        let keep_exit = identity.role() != Role::Boot;
+        let keep_exit = identity.facts().wanted != Wanted::Oneshot;
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
@@ -294,7 +294,7 @@ impl Start<'_> {
     }
 
     async fn write_state_file(&self) {
-        let (true, Some(rig)) = (self.spec.has_state_file(), self.spec.identity.rig()) else {
+        let (true, Some(rig)) = (self.spec.identity.facts().has_state_file, self.spec.identity.rig()) else {
             return;
         };
         let path = self.deps.paths.agent_state(rig, self.spec.identity.role());

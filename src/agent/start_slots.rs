@@ -49,7 +49,7 @@ impl StartSlots {
             let mut inner = self.0.lock();
             inner.limit = limit.max(1);
             inner.arrived += 1;
-            let place = Place(priority(role), !asked, inner.arrived);
+            let place = Place(role.facts().priority, !asked, inner.arrived);
             inner.waiting.insert(place, sender);
         }
         self.hand_out();
@@ -74,16 +74,6 @@ impl StartSlots {
                 self.0.lock().taken -= 1;
             }
         }
-    }
-}
-
-/// Lower numbers come first.
-fn priority(role: Role) -> u8 {
-    match role {
-        Role::Deacon | Role::Boot | Role::Mayor => 0,
-        Role::Witness => 1,
-        Role::Refinery => 2,
-        Role::Polecat | Role::Crew => 3,
     }
 }
 

@@ -36,18 +36,17 @@ pub fn opening(
     session_id: Option<&str>,
 ) -> Option<String> {
     let propulsion = propulsion(identity.role(), session_id)?;
-    let instead_of_hooks = (hooks == Hooks::None).then(|| instead_of_hooks(identity.role()).to_owned());
+    let instead_of_hooks = (hooks == Hooks::None).then(|| identity.facts().instead_of_hooks.to_owned());
     let lines = instead_of_hooks.into_iter().chain([start_up(identity, occasion, at), propulsion]);
     Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// The start-up line: `[GAS TOWN] <recipient> <- <sender> • <local minute> • <topic>`.
 pub fn start_up(identity: &Identity, occasion: Occasion, at: &Zoned) -> String {
-    let (sender, topic) = match (occasion, identity.role()) {
-        (Occasion::Lifecycle, _) => ("deacon", "lifecycle-restart"),
-        (Occasion::Crash, _) => ("daemon", "restart"),
-        (Occasion::Patrol, Role::Witness | Role::Refinery) => ("deacon", "patrol"),
-        (Occasion::Patrol, _) => ("daemon", "patrol"),
+    let (sender, topic) = match occasion {
+        Occasion::Lifecycle => ("deacon", "lifecycle-restart"),
+        Occasion::Crash => ("daemon", "restart"),
+        Occasion::Patrol => (identity.facts().sender, "patrol"),
     };
     let minute = at.strftime("%Y-%m-%dT%H:%M");
     let line = format!("[GAS TOWN] {identity} <- {sender} • {minute} • {topic}");
@@ -61,28 +60,11 @@ pub fn start_up(identity: &Identity, occasion: Occasion, at: &Zoned) -> String {
 
 /// The propulsion line of a role, with the conversation's id when it is known; boot has none.
 pub fn propulsion(role: Role, session_id: Option<&str>) -> Option<String> {
-    let line = match role {
-        Role::Polecat | Role::Crew => "Run `gt hook` to check your hook and begin work.",
-        Role::Witness => "Run `gt prime` to check patrol status and begin work.",
-        Role::Refinery => "Run `gt prime` to check MQ status and begin patrol.",
-        Role::Deacon => "Run `gt prime` to check patrol status and begin heartbeat cycle.",
-        Role::Mayor => "Run `gt prime` to check mail and begin coordination.",
-        Role::Boot => return None,
-    };
+    let line = role.facts().propulsion?;
     Some(match session_id {
         Some(id) => format!("{line} [session:{id}]"),
         None => line.to_owned(),
     })
-}
-
-/// What an agent without hook support is told in place of its start hook.
-pub fn instead_of_hooks(role: Role) -> &'static str {
-    match role {
-        Role::Deacon | Role::Witness | Role::Refinery | Role::Polecat => {
-            "gt prime && gt mail check --inject && gt nudge deacon session-started"
-        }
-        Role::Mayor | Role::Boot | Role::Crew => "gt prime && gt nudge deacon session-started",
-    }
 }
 
 /// The conversation id in the content of `<workdir>/.runtime/session_id`: its first line.

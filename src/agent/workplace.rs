@@ -10,7 +10,6 @@ use std::{
 
 use super::{
     lifecycle::StartEnd,
-    place,
     spec::AgentSpec,
     worktree::{NoWorktree, Worktree},
 };
@@ -52,13 +51,15 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     if let Identity::Polecat(rig, name) = identity {
         return match roster::worktree(deps, rig, name).await {
             roster::Worktree::There(directory) => Ok(directory),
-            roster::Worktree::Gone => Err(without_worktree(deps, &deps.paths.polecat_dirs(rig, name)).await),
+            roster::Worktree::Gone => {
+                Err(without_worktree(deps, &deps.paths.own_directories(identity)).await)
+            }
             roster::Worktree::Unknown(why) => Err(StartEnd::Unclear(why)),
         };
     }
-    let candidates = place::candidates(identity, &deps.paths);
+    let candidates = deps.paths.work_directories(identity);
     for directory in &candidates {
-        if place::is_created(identity.role()) {
+        if identity.facts().creates_directory {
             return match deps.files.create_dir(directory).await {
                 Ok(()) => Ok(directory.clone()),
                 Err(error) => Err(StartEnd::Impossible(format!(
@@ -69,7 +70,7 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
         }
         match deps.files.is_dir(directory).await {
             Ok(true) => {
-                note_fallback(deps, spec, directory, &candidates);
+                note_fallback(deps, spec, directory);
                 return Ok(directory.clone());
             }
             Ok(false) => {}
@@ -103,21 +104,19 @@ async fn without_worktree(deps: &Deps, directories: &[PathBuf]) -> StartEnd {
 const FALLBACK: &str = "worktree";
 
 /// Its own worktree, when it may start in another directory for want of it. A polecat never may.
-fn own_worktree(role: Role, candidates: &[PathBuf]) -> Option<&Path> {
-    match candidates {
-        [own, _, ..] if place::is_worktree(role) && role != Role::Polecat => Some(own),
-        _ => None,
-    }
+fn own_worktree(deps: &Deps, identity: &Identity) -> Option<PathBuf> {
+    let may_be_elsewhere = identity.facts().is_worktree && !identity.facts().shared_directories.is_empty();
+    may_be_elsewhere.then(|| deps.paths.own_directories(identity).into_iter().next()).flatten()
 }
 
 /// Notes a problem while the agent works in somebody else's clone.
-fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[PathBuf]) {
+fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path) {
     let key = spec.problem_key(FALLBACK);
-    let Some(own) = own_worktree(spec.identity.role(), candidates).filter(|own| *own != taken) else {
+    let Some(own) = own_worktree(deps, &spec.identity).filter(|own| *own != taken) else {
         deps.problems.clear(&key);
         return;
     };
-    let (own, taken) = (terminal::path(deps.paths.shown(own)), terminal::path(deps.paths.shown(taken)));
+    let (own, taken) = (terminal::path(deps.paths.shown(&own)), terminal::path(deps.paths.shown(taken)));
     deps.problems.report(
         key,
         format!("{}: its worktree {own} is missing; it is started in {taken} instead", spec.identity),
@@ -126,9 +125,8 @@ fn note_fallback(deps: &Deps, spec: &AgentSpec, taken: &Path, candidates: &[Path
 
 /// Checks whether an agent that may have been started elsewhere has its own worktree again.
 pub async fn find_own(deps: &Deps, spec: &AgentSpec) {
-    let candidates = place::candidates(&spec.identity, &deps.paths);
-    if let Some(own) = own_worktree(spec.identity.role(), &candidates)
-        && let Ok(true) = deps.files.is_dir(own).await
+    if let Some(own) = own_worktree(deps, &spec.identity)
+        && let Ok(true) = deps.files.is_dir(&own).await
     {
         deps.problems.clear(&spec.problem_key(FALLBACK));
     }

@@ -10,7 +10,6 @@ use crate::{
     town::{
         identity::{AgentName, Identity, RigName, Role},
         rig_plan::RigPlan,
-        settings::Naming,
     },
 };
 
@@ -34,8 +33,7 @@ pub async fn everybody(
     let naming = deps.settings().tmux.naming;
     let (problems, clashes) = Problems::new();
     let mut unlisted = Vec::new();
-    let mut specs: Vec<AgentSpec> =
-        [Identity::Mayor, Identity::Deacon, Identity::Boot].map(|it| spec(it, naming, "")).into();
+    let mut specs: Vec<AgentSpec> = Identity::of_town().map(|it| AgentSpec::new(it, naming, "")).collect();
     for plan in rigs {
         let rig = &plan.name;
         let mut known = |listed: Result<Vec<AgentName>, String>| {
@@ -44,10 +42,10 @@ pub async fn everybody(
                 .unwrap_or_default()
         };
         let (polecats, crew) = (known(roster::list(deps, rig).await), known(roster::crew(deps, rig).await));
-        let own = [Identity::Witness(rig.clone()), Identity::Refinery(rig.clone())].into_iter();
         let polecats = polecats.into_iter().map(|name| Identity::Polecat(rig.clone(), name));
         let crew = crew.into_iter().map(|name| Identity::Crew(rig.clone(), name));
-        specs.extend(own.chain(polecats).chain(crew).map(|identity| spec(identity, naming, &plan.prefix)));
+        let all = Identity::of_rig(rig).chain(polecats).chain(crew);
+        specs.extend(all.map(|it| AgentSpec::new(it, naming, &plan.prefix)));
     }
     // The directory knows when two agents have one session name, and reports it.
     let directory = Directory::new(problems);
@@ -57,11 +55,6 @@ pub async fn everybody(
     names.extend(listed.map(|(_, text)| text));
     names.extend(unlisted);
     (specs, names)
-}
-
-fn spec(identity: Identity, naming: Naming, prefix: &str) -> AgentSpec {
-    let session = identity.session(naming, prefix);
-    AgentSpec { identity, session, prefix: prefix.to_owned() }
 }
 
 /// Checks which program each would be started with. Role beads count as a supervisor last read them. `names` are the

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     agent::{
-        place,
         program::{Parsed, ProgramFileError, parse_agents, parse_rig, parse_town},
         spec::AgentSpec,
         texts,
@@ -189,15 +188,18 @@ fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
     ]
 }
 
-fn of_rig(paths: &TownPaths, rig: &RigName) -> [(PathBuf, Check); 6] {
-    [
+fn of_rig(paths: &TownPaths, rig: &RigName) -> Vec<(PathBuf, Check)> {
+    let mut checks: Vec<(PathBuf, Check)> = vec![
         (paths.wisp(rig), |path, bytes| only(wisp::parse(path, bytes))),
         (paths.rig_settings(rig), |path, bytes| programs(path, parse_rig(bytes))),
         (paths.rig_agent_presets(rig), |path, bytes| programs(path, parse_agents(bytes))),
         (paths.rig_config(rig), |path, bytes| only(rig_config::parse(path, bytes))),
-        (paths.agent_state(rig, Role::Witness), |path, bytes| only(agent_state::parse(path, bytes))),
-        (paths.agent_state(rig, Role::Refinery), |path, bytes| only(agent_state::parse(path, bytes))),
-    ]
+    ];
+    let with_state_file = Role::ALL.iter().filter(|role| role.facts().has_state_file);
+    checks.extend(with_state_file.map(|role| -> (PathBuf, Check) {
+        (paths.agent_state(rig, *role), |path, bytes| only(agent_state::parse(path, bytes)))
+    }));
+    checks
 }
 
 fn only<T>(parsed: Result<T, FileProblem>) -> Vec<FileProblem> {
@@ -225,7 +227,7 @@ impl Examination {
     /// The conversation ids in the agents' working directories. A malformed id costs only a word in a nudge.
     async fn session_ids(&mut self, deps: &Deps, agents: &[AgentSpec]) {
         let directories: BTreeSet<PathBuf> =
-            agents.iter().flat_map(|spec| place::candidates(&spec.identity, &deps.paths)).collect();
+            agents.iter().flat_map(|spec| deps.paths.work_directories(&spec.identity)).collect();
         for directory in directories {
             let path = TownPaths::session_id(&directory);
             let bytes = self.bytes((&*deps.files, &deps.paths), &path).await.unwrap_or_default();

@@ -8,7 +8,6 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
-    agent::place,
     deps::Deps,
     terminal,
     town::identity::{Identity, RigName},
@@ -64,13 +63,12 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
 /// Agents that should run but have no working directory. A directory that cannot be examined is not missing.
 async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let settings = deps.settings();
-    let (witness, refinery) = (&settings.patrols.witness, &settings.patrols.refinery);
     let mut homeless = Vec::new();
     for rig in rigs {
-        let (its_witness, its_refinery) = (Identity::Witness(rig.clone()), Identity::Refinery(rig.clone()));
-        for (identity, patrol) in [(its_witness, witness), (its_refinery, refinery)] {
-            let candidates = place::candidates(&identity, &deps.paths);
-            if patrol.covers(rig.as_str()) && none_is_there(deps, &candidates).await {
+        for identity in Identity::of_rig(rig) {
+            let is_wanted = identity.role().is_kept() && identity.switched_off(&settings.patrols).is_none();
+            let candidates = deps.paths.work_directories(&identity);
+            if is_wanted && none_is_there(deps, &candidates).await {
                 let path = deps.paths.shown(&candidates[0]);
                 let what = format!(
                     "{identity} cannot be started: its directory {} does not exist",

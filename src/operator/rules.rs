@@ -6,7 +6,7 @@ use super::words::{self, Reach, Words};
 use crate::{
     processes::Invocation,
     town::{
-        identity::{Identity, RigName, Role},
+        identity::{Identity, RigName, Scope},
         settings::Naming,
     },
 };
@@ -100,13 +100,13 @@ impl Operation {
         if words.effect == Effect::Stops {
             return about;
         }
+        let restarts = identity.facts().restarted_by.contains(&words.verb);
         match words::reach(words.verb) {
             Reach::NoOther => false,
             _ if by_name(&words, identity) => true,
             Reach::WhomItIsAbout => about,
-            Reach::Roles(roles) => about && roles.contains(&identity.role()),
-            Reach::Homeless => homeless && about,
-            Reach::WitnessAndHomeless => about && (homeless || identity.role() == Role::Witness),
+            Reach::WhomItRestarts => about && restarts,
+            Reach::Homeless => about && (homeless || restarts),
         }
     }
 
@@ -137,12 +137,12 @@ fn by_name(words: &Words<'_>, identity: &Identity) -> bool {
     let one = identity.rig().map_or("", |rig| rig.as_str());
     let groups = [one, &format!("{one}/polecats"), &format!("{one}/crew")];
     let is_one = |name: &&str| !groups.contains(&name.trim_end_matches('/')) && is_agent(name, identity);
-    !names_rigs(words.first) && words.names.iter().chain(&words.perhaps).any(is_one)
+    !names_rigs(words) && words.names.iter().chain(&words.perhaps).any(is_one)
 }
 
 fn means(words: &Words<'_>, identity: &Identity) -> bool {
     words.whole_town
-        || words.roles.is_none_or(|roles| roles.contains(&identity.role())) && names(words, identity)
+        || words.roles.as_ref().is_none_or(|roles| roles.contains(&identity.role())) && names(words, identity)
 }
 
 /// Whether it works on this town: by its directory, or by an argument.
@@ -172,23 +172,30 @@ fn plain(path: &str) -> PathBuf {
 
 /// Whether a command names this agent, or may.
 fn names(words: &Words<'_>, identity: &Identity) -> bool {
-    let of_one = |roles: &[Role]| matches!(roles, [Role::Mayor] | [Role::Deacon] | [Role::Boot]);
-    if words.roles.is_some_and(of_one) {
+    if matches!(scope(words), Some(Scope::Town(_))) {
         // There is only one of them. `gt deacon force-kill gastown/refinery`: the first word is the role that acts,
         // the name is the target.
         let other = |name: &&str| name.contains('/') && !name.starts_with('/') && !is_agent(name, identity);
         return !words.names.iter().any(other);
     }
-    let of_rigs = names_rigs(words.first);
+    let of_rigs = names_rigs(words);
     let is_it = |name: &&str| if of_rigs { is_rig(name, identity) } else { is_agent(name, identity) };
     // A path names a place, not an agent.
     let named = |names: &[&str]| names.iter().any(|name| !name.starts_with('/'));
     !named(&words.names) || words.names.iter().chain(&words.perhaps).any(is_it)
 }
 
-/// Whether the name of a rig follows this word.
-fn names_rigs(first: &str) -> bool {
-    matches!(first, "rig" | "rigs" | "witness" | "refinery" | "ref")
+/// Whether what follows this word is the name of a rig.
+fn names_rigs(words: &Words<'_>) -> bool {
+    matches!(words.first, "rig" | "rigs") || matches!(scope(words), Some(Scope::Rig(_)))
+}
+
+/// How many there are of the one role that its first word speaks of.
+fn scope(words: &Words<'_>) -> Option<Scope> {
+    match words.roles.as_deref() {
+        Some([role]) => Some(role.facts().scope),
+        _ => None,
+    }
 }
 
 /// Whether this is the agent's rig, or a directory in it.

@@ -3,7 +3,7 @@
 //! Facts: the commands of Gas Town 0.2.6 (`internal/cmd`), as their command lines appear in the process table.
 
 use super::rules::Effect;
-use crate::town::identity::Role;
+use crate::town::identity::{Role, Scope};
 
 /// Words that stop agents, which are meant to stay stopped.
 const STOPS: [&str; 5] = ["shutdown", "down", "stop", "park", "dock"];
@@ -40,12 +40,10 @@ const IDLE: [&str; 3] = ["--help", "-h", "--dry-run"];
 pub enum Reach {
     /// The agents that the command names.
     WhomItIsAbout,
-    /// These roles, among the agents it is about: it ends the session of an agent that it considers dead, and starts
-    /// it again.
-    Roles(&'static [Role]),
-    /// The witness of the rig it names, and sessions of that rig that have no worktree.
-    WitnessAndHomeless,
-    /// Sessions that have no worktree.
+    /// Of those it is about, the roles that it [restarts](crate::town::identity::Facts::restarted_by): it ends what it takes for
+    /// a dead agent's session, and starts them again.
+    WhomItRestarts,
+    /// Those, and of the rig it names sessions that have no worktree.
     Homeless,
     /// Only the session it is typed in, which is detected in another way.
     NoOther,
@@ -54,13 +52,10 @@ pub enum Reach {
 /// The agents a word may end in passing, as recorded of the real commands; a word that was not recorded may end any
 /// agent it is about.
 pub fn reach(verb: &str) -> Reach {
-    use Role::{Boot, Crew, Deacon, Mayor, Refinery, Witness};
     match verb {
         "done" | "handoff" | "undock" => Reach::NoOther,
-        "doctor" => Reach::Homeless,
-        "sling" | "spawn" => Reach::WitnessAndHomeless,
-        "up" => Reach::Roles(&[Mayor, Deacon, Witness, Refinery]),
-        "start" | "boot" => Reach::Roles(&[Mayor, Deacon, Boot, Witness, Refinery, Crew]),
+        "doctor" | "sling" | "spawn" => Reach::Homeless,
+        "up" | "start" | "boot" => Reach::WhomItRestarts,
         _ => Reach::WhomItIsAbout,
     }
 }
@@ -77,20 +72,21 @@ pub fn effect(word: &str) -> Option<Effect> {
 }
 
 /// The roles that a command's first word names; `None` when it names none.
-pub fn roles(noun: &str) -> Option<&'static [Role]> {
-    Some(match noun {
-        "mayor" | "may" => &[Role::Mayor],
-        "deacon" | "dea" => &[Role::Deacon],
-        "boot" => &[Role::Boot],
-        "witness" => &[Role::Witness],
-        "refinery" | "ref" => &[Role::Refinery],
-        "polecat" | "polecats" => &[Role::Polecat],
-        "crew" => &[Role::Crew],
-        "session" | "sess" => &[Role::Polecat, Role::Crew, Role::Witness, Role::Refinery],
-        "rig" | "rigs" => &[Role::Witness, Role::Refinery, Role::Polecat, Role::Crew],
-        "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => &[],
-        _ => return None,
-    })
+pub fn roles(noun: &str) -> Option<Vec<Role>> {
+    let is_named = |role: &&Role| role.as_str() == noun || role.facts().aliases.contains(&noun);
+    if let Some(role) = Role::ALL.iter().find(is_named) {
+        return Some(vec![*role]);
+    }
+    match noun {
+        "session" | "sess" | "rig" | "rigs" => {
+            let of_rigs = Role::ALL.iter().filter(|role| !matches!(role.facts().scope, Scope::Town(_)));
+            Some(of_rigs.copied().collect())
+        }
+        "dog" | "dogs" | "daemon" | "convoy" | "swarm" | "dolt" | "costs" | "worktree" | "mq" | "mol" => {
+            Some(Vec::new())
+        }
+        _ => None,
+    }
 }
 
 /// A parsed command line.
@@ -103,7 +99,7 @@ pub struct Words<'a> {
     /// The word for the action; in a command of one word, that one.
     pub verb: &'a str,
     /// The roles it is about; `None` when it does not say.
-    pub roles: Option<&'static [Role]>,
+    pub roles: Option<Vec<Role>>,
     /// True for a command of one word about the whole town (`gt down`).
     pub whole_town: bool,
     /// The arguments after the words that can only be names.

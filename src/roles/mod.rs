@@ -2,7 +2,42 @@
 //!
 //! A role must not start, end or type into anything itself.
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    agent::{
+        actor,
+        role::{Plain, Role as Hooks},
+    },
+    deps::Deps,
+    supervision::{child::ChildSpec, messages::ReportTo},
+    town::identity::{Identity, Role},
+};
+
 pub mod audit;
 pub mod boot;
 pub mod deacon;
 pub mod polecat;
+
+/// The actor of an agent, whose rig's beads begin with `prefix`, as a child. Agents with the same `turn` take turns when their
+/// roles run `bd` and send mail.
+pub fn child(
+    deps: &Arc<Deps>,
+    (identity, prefix): (Identity, &str),
+    answers: &ReportTo,
+    turn: &Arc<Semaphore>,
+) -> ChildSpec {
+    let (role, turn) = (identity.role(), turn.clone());
+    actor::child(deps, (identity, prefix), answers, move || hooks(role, &turn))
+}
+
+fn hooks(role: Role, turn: &Arc<Semaphore>) -> Box<dyn Hooks> {
+    match role {
+        Role::Deacon => Box::<deacon::role::Deacon>::default(),
+        Role::Boot => Box::<boot::role::Boot>::default(),
+        Role::Polecat => Box::new(polecat::Polecat::new(turn.clone())),
+        Role::Mayor | Role::Witness | Role::Refinery | Role::Crew => Box::new(Plain),
+    }
+}

@@ -1,17 +1,20 @@
-//! Identity: who an agent is, and the one place where its session name, directory, address and bead id are formed.
+//! Identity: who an agent is, and the one place where its session name, address and bead id are formed, by the facts of its
+//! [role](Role).
 //!
 //! The identity is the agent's `BD_ACTOR` form (`deacon`, `gastown/witness`, `gastown/polecats/Toast`); that is what is
 //! printed, logged and keyed by. Facts from Gas Town 0.2.6 to 0.3 (`internal/session/names.go`, `internal/config/env.go`,
 //! `gt` observed in January 2026). Names become paths, session names and arguments, so only [`RigName`] and [`AgentName`]
 //! that passed the check exist. This module must not look at the disk.
 
+mod role;
 pub mod spelling;
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::town::settings::Naming;
+pub use self::role::{Facts, Role, Scope, Wanted};
+use crate::town::settings::{Naming, Patrols};
 
 /// Why a name from a file is not used.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -82,55 +85,7 @@ checked_name!(
     "agent"
 );
 
-/// What an agent is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// The town's coordinator.
-    Mayor,
-    /// The town's patroller, whose heartbeat file shows progress.
-    Deacon,
-    /// The short-lived agent that looks at the deacon.
-    Boot,
-    /// Watches a rig's polecats.
-    Witness,
-    /// Works a rig's merge queue.
-    Refinery,
-    /// A rig's human-managed workspace.
-    Crew,
-    /// A rig's worker.
-    Polecat,
-}
-
-impl Role {
-    /// The role as `GT_ROLE`, settings and role beads spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Mayor => "mayor",
-            Role::Deacon => "deacon",
-            Role::Boot => "boot",
-            Role::Witness => "witness",
-            Role::Refinery => "refinery",
-            Role::Crew => "crew",
-            Role::Polecat => "polecat",
-        }
-    }
-}
-
-impl Role {
-    /// Whether the supervisor keeps such an agent running by itself. The others are started only when somebody asks.
-    pub fn is_kept(self) -> bool {
-        !matches!(self, Role::Mayor | Role::Crew | Role::Boot)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Which agent. Its [`Display`](fmt::Display) is the `BD_ACTOR` form.
+/// Which agent: a [`Role`], with the rig and name it needs. Its [`Display`](fmt::Display) is the `BD_ACTOR` form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
     /// `mayor`.
@@ -150,112 +105,95 @@ pub enum Identity {
 }
 
 impl Identity {
+    fn parts(&self) -> (Role, Option<&RigName>, Option<&AgentName>) {
+        match self {
+            Identity::Mayor => (Role::Mayor, None, None),
+            Identity::Deacon => (Role::Deacon, None, None),
+            Identity::Boot => (Role::Boot, None, None),
+            Identity::Witness(rig) => (Role::Witness, Some(rig), None),
+            Identity::Refinery(rig) => (Role::Refinery, Some(rig), None),
+            Identity::Crew(rig, name) => (Role::Crew, Some(rig), Some(name)),
+            Identity::Polecat(rig, name) => (Role::Polecat, Some(rig), Some(name)),
+        }
+    }
+
+    /// All agents of which a town has one.
+    pub fn of_town() -> impl Iterator<Item = Identity> {
+        Role::ALL.iter().filter_map(|role| role.agent(None, None))
+    }
+
+    /// All agents of which this rig has one.
+    pub fn of_rig(rig: &RigName) -> impl Iterator<Item = Identity> {
+        let all = Role::ALL.iter().filter_map(|role| role.agent(Some(rig.clone()), None));
+        all.filter(|identity| identity.rig().is_some())
+    }
+
     /// Its role, such as `witness`.
     pub fn role(&self) -> Role {
-        match self {
-            Identity::Mayor => Role::Mayor,
-            Identity::Deacon => Role::Deacon,
-            Identity::Boot => Role::Boot,
-            Identity::Witness(_) => Role::Witness,
-            Identity::Refinery(_) => Role::Refinery,
-            Identity::Crew(..) => Role::Crew,
-            Identity::Polecat(..) => Role::Polecat,
-        }
+        self.parts().0
+    }
+
+    /// What is known of its role.
+    pub fn facts(&self) -> &'static Facts {
+        self.role().facts()
     }
 
     /// The name of its actor, in reports and the log.
     pub fn actor_name(&self) -> String {
-        match self {
-            Identity::Boot => "boot".to_owned(),
-            _ => self.to_string(),
+        match self.rig() {
+            None => self.role().to_string(),
+            Some(_) => self.to_string(),
         }
     }
 
     /// Its rig; town-level agents have none.
     pub fn rig(&self) -> Option<&RigName> {
-        match self {
-            Identity::Mayor | Identity::Deacon | Identity::Boot => None,
-            Identity::Witness(rig)
-            | Identity::Refinery(rig)
-            | Identity::Crew(rig, _)
-            | Identity::Polecat(rig, _) => Some(rig),
-        }
+        self.parts().1
     }
 
     /// Its own name, for polecats and crew.
     pub fn name(&self) -> Option<&AgentName> {
-        match self {
-            Identity::Crew(_, name) | Identity::Polecat(_, name) => Some(name),
-            _ => None,
-        }
+        self.parts().2
     }
 
-    /// Its tmux session under a naming scheme; `prefix` is the rig's bead prefix without its trailing `-` (used by
-    /// [`Naming::Prefix`] only). tmux turns `.` and `:` into `_`, so we do it first.
+    /// The patrol that governs it, when its switch in `mayor/daemon.json` is off.
+    pub fn switched_off(&self, patrols: &Patrols) -> Option<&'static str> {
+        let (name, patrol) = self.facts().patrol?;
+        let patrol = patrol(patrols);
+        let on = self.rig().map_or(patrol.enabled, |rig| patrol.covers(rig.as_str()));
+        (!on).then_some(name)
+    }
+
+    /// A pattern with its rig and name in their places; what it does not have is empty.
+    pub fn fill(&self, pattern: &str) -> String {
+        role::fill(pattern, self.rig(), self.name())
+    }
+
+    /// Its tmux session under a naming scheme, as [`Role::session`] has it.
     pub fn session(&self, naming: Naming, prefix: &str) -> String {
-        let lead = |rig: &RigName| match naming {
-            Naming::Rig => format!("gt-{rig}"),
-            Naming::Prefix => prefix.to_owned(),
-        };
-        let name = match self {
-            Identity::Mayor => "hq-mayor".to_owned(),
-            Identity::Deacon => "hq-deacon".to_owned(),
-            Identity::Boot => match naming {
-                Naming::Rig => "gt-boot".to_owned(),
-                Naming::Prefix => "hq-boot".to_owned(),
-            },
-            Identity::Witness(rig) => format!("{}-witness", lead(rig)),
-            Identity::Refinery(rig) => format!("{}-refinery", lead(rig)),
-            Identity::Crew(rig, name) => format!("{}-crew-{name}", lead(rig)),
-            Identity::Polecat(rig, name) => format!("{}-{name}", lead(rig)),
-        };
-        name.replace(['.', ':'], "_")
+        self.role().session(naming, prefix, self.rig(), self.name())
     }
 
     /// The ids its agent bead may have, most likely first; boot has none. `prefix` is the rig's bead prefix without its
     /// trailing `-`. Gas Town 0.2.6 to 0.3 repeats a prefix that is the rig's name (`ff-ff-witness`), 1.0 does not
     /// (`ff-witness`): look the first up, then the second.
     pub fn agent_beads(&self, prefix: &str) -> Vec<String> {
-        let (rig, what) = match self {
-            Identity::Mayor => return vec!["hq-mayor".to_owned()],
-            Identity::Deacon => return vec!["hq-deacon".to_owned()],
-            Identity::Boot => return Vec::new(),
-            Identity::Witness(rig) => (rig, "witness".to_owned()),
-            Identity::Refinery(rig) => (rig, "refinery".to_owned()),
-            Identity::Crew(rig, name) => (rig, format!("crew-{name}")),
-            Identity::Polecat(rig, name) => (rig, format!("polecat-{name}")),
-        };
-        let mut ids = vec![format!("{prefix}-{rig}-{what}")];
-        if prefix == rig.as_str() {
-            ids.push(format!("{prefix}-{what}"));
-        }
-        ids
+        let patterns = self.facts().bead.into_iter().flat_map(|pattern| {
+            let repeated = self.rig().is_some_and(|rig| rig.as_str() == prefix);
+            [Some(pattern.to_owned()), repeated.then(|| pattern.replace("{rig}-", ""))]
+        });
+        patterns.flatten().map(|pattern| self.fill(&pattern).replace("{prefix}", prefix)).collect()
     }
 
     /// Its mail address; boot has none.
     pub fn mail_address(&self) -> Option<String> {
-        match self {
-            Identity::Mayor => Some("mayor/".to_owned()),
-            Identity::Deacon => Some("deacon/".to_owned()),
-            Identity::Boot => None,
-            Identity::Witness(rig) => Some(format!("{rig}/witness")),
-            Identity::Refinery(rig) => Some(format!("{rig}/refinery")),
-            Identity::Crew(rig, name) | Identity::Polecat(rig, name) => Some(format!("{rig}/{name}")),
-        }
+        self.facts().address.map(|pattern| self.fill(pattern))
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Identity::Mayor => f.write_str("mayor"),
-            Identity::Deacon => f.write_str("deacon"),
-            Identity::Boot => f.write_str("deacon-boot"),
-            Identity::Witness(rig) => write!(f, "{rig}/witness"),
-            Identity::Refinery(rig) => write!(f, "{rig}/refinery"),
-            Identity::Crew(rig, name) => write!(f, "{rig}/crew/{name}"),
-            Identity::Polecat(rig, name) => write!(f, "{rig}/polecats/{name}"),
-        }
+        f.write_str(&self.fill(self.facts().identity))
     }
 }
 
@@ -269,22 +207,11 @@ impl FromStr for Identity {
     type Err = NoIdentity;
 
     fn from_str(text: &str) -> Result<Self, NoIdentity> {
-        let bad = || NoIdentity(text.chars().take(200).collect());
-        let name = |word: &str| word.parse::<AgentName>().map_err(|_| bad());
-        let (rig, rest) = match text {
-            "mayor" => return Ok(Identity::Mayor),
-            "deacon" => return Ok(Identity::Deacon),
-            "deacon-boot" => return Ok(Identity::Boot),
-            _ => text.split_once('/').ok_or_else(bad)?,
-        };
-        let rig = rig.parse::<RigName>().map_err(|_| bad())?;
-        match rest.split_once('/') {
-            None if rest == "witness" => Ok(Identity::Witness(rig)),
-            None if rest == "refinery" => Ok(Identity::Refinery(rig)),
-            Some(("crew", word)) => Ok(Identity::Crew(rig, name(word)?)),
-            Some(("polecats", word)) => Ok(Identity::Polecat(rig, name(word)?)),
-            _ => Err(bad()),
-        }
+        let (rig, name) = (text.split('/').next(), text.rsplit('/').next());
+        let (rig, name) = (rig.and_then(|rig| rig.parse().ok()), name.and_then(|name| name.parse().ok()));
+        let mut agents = Role::ALL.iter().filter_map(|role| role.agent(rig.clone(), name.clone()));
+        let found = agents.find(|identity| identity.to_string() == text);
+        found.ok_or_else(|| NoIdentity(text.chars().take(200).collect()))
     }
 }
 

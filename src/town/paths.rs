@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::town::identity::{AgentName, RigName, Role};
+use crate::town::identity::{Identity, RigName, Role};
 
 /// The paths of one town.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,14 +76,10 @@ impl TownPaths {
         dolt_data = ".dolt-data";
         /// The town's own bead database (SQLite, `bd` 0.47 to 0.49).
         beads_db = ".beads/beads.db";
-        /// The deacon's directory.
-        deacon_dir = "deacon";
         /// The deacon's heartbeat.
         deacon_heartbeat = "deacon/heartbeat.json";
         /// Says whether the deacon is paused.
         deacon_paused = ".runtime/deacon/paused.json";
-        /// Boot's directory.
-        boot_dir = "deacon/dogs/boot";
         /// Boot's status.
         boot_status = "deacon/dogs/boot/.boot-status.json";
         /// The emergency stop of the whole town (Gas Town 1.0).
@@ -131,27 +127,9 @@ impl TownPaths {
         self.rig(rig).join(".runtime").join(format!("{role}.json"))
     }
 
-    /// The witness's directory: the first of these that is a directory.
-    pub fn witness_dirs(&self, rig: &RigName) -> [PathBuf; 3] {
-        let dir = self.rig(rig);
-        [dir.join("witness/rig"), dir.join("witness"), dir]
-    }
-
-    /// The refinery's worktree: the first of these that is a directory, the second being the legacy one.
-    pub fn refinery_dirs(&self, rig: &RigName) -> [PathBuf; 2] {
-        let dir = self.rig(rig);
-        [dir.join("refinery/rig"), dir.join("mayor/rig")]
-    }
-
     /// The directory of a rig's polecats.
     pub fn polecats(&self, rig: &RigName) -> PathBuf {
         self.rig(rig).join("polecats")
-    }
-
-    /// A polecat's worktree: the first of these that is a directory, new layout before old.
-    pub fn polecat_dirs(&self, rig: &RigName, name: &AgentName) -> [PathBuf; 2] {
-        let dir = self.polecats(rig).join(name.as_str());
-        [dir.join(rig.as_str()), dir]
     }
 
     /// The directory of a rig's crew.
@@ -159,9 +137,23 @@ impl TownPaths {
         self.rig(rig).join("crew")
     }
 
-    /// A crew member's directory.
-    pub fn crew(&self, rig: &RigName, name: &AgentName) -> PathBuf {
-        self.crews(rig).join(name.as_str())
+    /// The directories an agent may work in, never empty; the first that exists is taken.
+    pub fn work_directories(&self, identity: &Identity) -> Vec<PathBuf> {
+        [self.own_directories(identity), self.filled(identity, identity.facts().shared_directories)].concat()
+    }
+
+    /// Those of them in which nobody else works.
+    pub fn own_directories(&self, identity: &Identity) -> Vec<PathBuf> {
+        self.filled(identity, identity.facts().own_directories)
+    }
+
+    fn filled(&self, identity: &Identity, patterns: &[&str]) -> Vec<PathBuf> {
+        let in_town = |pattern: &&str| {
+            let mut path = self.root.clone();
+            path.extend(Path::new(&identity.fill(pattern)));
+            path
+        };
+        patterns.iter().map(in_town).collect()
     }
 
     /// Where an agent that works in `directory` notes its conversation id.
@@ -173,12 +165,14 @@ impl TownPaths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::town::identity::AgentName;
 
     #[test]
     fn paths_are_where_gas_town_has_them() {
         let town = TownPaths::new("/t");
         let rig: RigName = "r-1".parse().unwrap();
         let name: AgentName = "Toast".parse().unwrap();
+        let polecat = Identity::Polecat(rig.clone(), name.clone());
         for (path, expected) in [
             (town.daemon_lock(), "daemon/daemon.lock"),
             (town.pid_file(), "daemon/daemon.pid"),
@@ -207,14 +201,34 @@ mod tests {
             (town.agent_state(&rig, Role::Refinery), "r-1/.runtime/refinery.json"),
             (town.estop_rig(&rig), "ESTOP.r-1"),
             (town.events(), ".events.jsonl"),
-            (town.witness_dirs(&rig)[2].clone(), "r-1"),
-            (town.refinery_dirs(&rig)[1].clone(), "r-1/mayor/rig"),
-            (town.polecat_dirs(&rig, &name)[0].clone(), "r-1/polecats/Toast/r-1"),
-            (town.crew(&rig, &name), "r-1/crew/Toast"),
+            (town.work_directories(&Identity::Witness(rig.clone()))[2].clone(), "r-1"),
+            (town.work_directories(&Identity::Refinery(rig.clone()))[1].clone(), "r-1/mayor/rig"),
+            (town.work_directories(&polecat)[0].clone(), "r-1/polecats/Toast/r-1"),
+            (town.work_directories(&Identity::Crew(rig.clone(), name))[0].clone(), "r-1/crew/Toast"),
         ] {
             assert_eq!(path, Path::new("/t").join(expected));
             assert_eq!(town.shown(&path), Path::new(expected));
         }
         assert_eq!(town.shown(Path::new("/elsewhere")), Path::new("/elsewhere"));
+    }
+
+    #[test]
+    fn directories_in_order() {
+        let rig = || "r".parse().unwrap();
+        let name = || "n".parse().unwrap();
+        for (identity, expected, created, worktree) in [
+            (Identity::Mayor, &["/t"][..], false, false),
+            (Identity::Deacon, &["/t/deacon"], true, false),
+            (Identity::Boot, &["/t/deacon/dogs/boot"], true, false),
+            (Identity::Witness(rig()), &["/t/r/witness/rig", "/t/r/witness", "/t/r"], false, false),
+            (Identity::Refinery(rig()), &["/t/r/refinery/rig", "/t/r/mayor/rig"], false, true),
+            (Identity::Crew(rig(), name()), &["/t/r/crew/n"], false, true),
+            (Identity::Polecat(rig(), name()), &["/t/r/polecats/n/r", "/t/r/polecats/n"], false, true),
+        ] {
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(TownPaths::new("/t").work_directories(&identity), expected, "{identity}");
+            assert_eq!(identity.facts().creates_directory, created, "{identity}");
+            assert_eq!(identity.facts().is_worktree, worktree, "{identity}");
+        }
     }
 }

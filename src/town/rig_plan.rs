@@ -1,7 +1,7 @@
 //! The plan of a rig: what is known of it before any of its agents runs. Pure.
 
 use crate::town::{
-    identity::{Identity, RigName},
+    identity::{RigName, Role, Scope},
     settings::Naming,
 };
 
@@ -19,12 +19,17 @@ impl RigPlan {
     /// rig's agents may share) and is not that of another known agent. Built once for many sessions, as each rig
     /// checks all sessions of the town.
     pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
-        let witness = Identity::Witness(self.name.clone()).session(naming, &self.prefix);
-        let refinery = Identity::Refinery(self.name.clone()).session(naming, &self.prefix);
-        let begin = witness.strip_suffix("witness").unwrap_or(&witness).to_owned();
-        move |session| {
-            let rest = session.strip_prefix(&begin).filter(|rest| !rest.is_empty());
-            rest.is_some_and(|rest| session != witness && session != refinery && !rest.starts_with("crew-"))
+        let session = |role: Role| role.session(naming, &self.prefix, Some(&self.name), None);
+        let begin = session(Role::Polecat);
+        let others = Role::ALL.iter().filter(|role| **role != Role::Polecat);
+        let others: Vec<_> = others.map(|role| (role.facts().scope, session(*role))).collect();
+        move |name| {
+            let is_of = |(scope, session): &(Scope, String)| match scope {
+                Scope::Town(_) => false,
+                Scope::Rig(_) => name == session,
+                Scope::Member(_) => name.starts_with(session),
+            };
+            name.len() > begin.len() && name.starts_with(&begin) && !others.iter().any(is_of)
         }
     }
 }

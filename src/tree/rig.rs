@@ -9,21 +9,17 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use tokio::sync::Semaphore;
 
 use crate::{
-    agent::{
-        actor::{self, AgentMsg},
-        role::{Plain, Role},
-    },
+    agent::actor::AgentMsg,
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
-    roles::polecat::Polecat,
-    stopping,
+    roles, stopping,
     supervision::{
         child::{ActorReport, Answer, ChildSpec, Contact},
         messages::{Beat, Broadcast, Report, ReportTo},
         work::ReplyTo,
     },
     town::{
-        identity::{AgentName, Identity, RigName},
+        identity::{AgentName, Identity, RigName, Wanted},
         rig_plan::RigPlan,
     },
     tree::children::{ChildEvent, Children},
@@ -162,7 +158,6 @@ impl Actor for RigSupervisor {
 impl RigState {
     /// The actors that every rig has, in the order in which they start.
     fn list(&self) -> Vec<ChildSpec> {
-        let rig = &self.plan.name;
         let (read, listed) = (self.post.clone(), self.post.clone());
         let plan = HealthPlan {
             deps: self.deps.clone(),
@@ -171,25 +166,17 @@ impl RigState {
             listed: Arc::new(move |roster| listed(RigMsg::Listed(roster))),
         };
         let read: ReplyTo<_> = Arc::new(move |snapshot| read(RigMsg::SnapshotRead(snapshot)));
-        vec![
-            self.agent(Identity::Witness(rig.clone())),
-            self.agent(Identity::Refinery(rig.clone())),
-            self.of_rig(health::child(plan)),
-            self.of_rig(census::child(&self.deps, &self.plan, read)),
-        ]
+        let agents = Identity::of_rig(&self.plan.name).filter(|it| it.facts().wanted != Wanted::OnRequest);
+        let agents = agents.map(|identity| self.agent(identity));
+        let others =
+            [self.of_rig(health::child(plan)), self.of_rig(census::child(&self.deps, &self.plan, read))];
+        agents.chain(others).collect()
     }
 
     /// The actor of an agent of the rig.
     fn agent(&self, identity: Identity) -> ChildSpec {
-        let turn = matches!(identity, Identity::Polecat(..)).then(|| self.audit_turn.clone());
-        let role = move || -> Box<dyn Role> {
-            match &turn {
-                Some(turn) => Box::new(Polecat::new(turn.clone())),
-                None => Box::new(Plain),
-            }
-        };
         let agent = (identity, self.plan.prefix.as_str());
-        self.of_rig(actor::child(&self.deps, agent, &self.answers(), role))
+        self.of_rig(roles::child(&self.deps, agent, &self.answers(), &self.audit_turn))
     }
 
     /// Adds the rig's key to the child's problem, so that it disappears with the rig or the polecat.
@@ -206,9 +193,9 @@ impl RigState {
     /// is gone, and all agents of a predecessor of this supervisor.
     fn asked_for(&self) -> Vec<ChildSpec> {
         let (requests, holds) = (self.deps.requests.waiting(), self.deps.records.held());
-        let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
+        let held = holds.into_iter().filter(|it| it.facts().wanted == Wanted::OnRequest);
         let kept = self.deps.directory.actors().into_iter().map(|(identity, _)| identity);
-        let all = requests.into_iter().chain(crew).chain(kept);
+        let all = requests.into_iter().chain(held).chain(kept);
         all.filter(|it| it.rig() == Some(&self.plan.name)).map(|identity| self.agent(identity)).collect()
     }
 

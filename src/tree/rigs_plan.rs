@@ -44,9 +44,8 @@ pub fn plan(rigs: &Rigs, routes: &Routes, naming: Naming) -> (Vec<RigPlan>, Vec<
     (kept, problems)
 }
 
-fn sessions(rig: &RigPlan, naming: Naming) -> [String; 2] {
-    [Identity::Witness(rig.name.clone()), Identity::Refinery(rig.name.clone())]
-        .map(|identity| identity.session(naming, &rig.prefix))
+fn sessions(rig: &RigPlan, naming: Naming) -> Vec<String> {
+    Identity::of_rig(&rig.name).map(|identity| identity.session(naming, &rig.prefix)).collect()
 }
 
 #[cfg(test)]

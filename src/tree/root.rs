@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     children::{ChildEvent, Children},
@@ -14,10 +14,8 @@ use super::{
     town_reading::{SettingsState, Town, TownReading},
 };
 use crate::{
-    agent::{actor as agent, role::Plain},
     deps::Deps,
-    go_duration,
-    roles::{boot::role as boot, deacon::role as deacon},
+    go_duration, roles,
     sessions::scan::Scan,
     stopping,
     supervision::{
@@ -28,7 +26,7 @@ use crate::{
         work::{ReplyTo, Timer, Work},
     },
     town::{
-        identity::{Identity, RigName},
+        identity::{Identity, RigName, Wanted},
         rig_plan::RigPlan,
         settings::Settings,
         watch::FsWatcher,
@@ -194,7 +192,9 @@ impl Actor for Root {
         for child in state.list(&myself) {
             state.start(child).await?;
         }
-        state.start_mayor_if_asked_for().await?;
+        for identity in Identity::of_town() {
+            state.start_if_asked_for(&identity).await?;
+        }
         state.begin_housekeeping();
         Ok(state)
     }
@@ -275,22 +275,25 @@ impl RootState {
     /// The actors that every town has, in the order in which they start.
     fn list(&self, myself: &ActorRef<RootMsg>) -> Vec<ChildSpec> {
         let (deps, answers, post) = (&self.plan.deps, &self.answers(), self.post.clone());
-        vec![
+        let mut all = vec![
             sessions::child(deps, Arc::new(move |seen| post(RootMsg::Watched(seen)))),
             operator::child(deps),
-            deacon::child(deps, answers),
-            boot::child(deps, answers),
+        ];
+        let agents = Identity::of_town().filter(|it| it.facts().wanted != Wanted::OnRequest);
+        all.extend(agents.map(|identity| self.agent(identity)));
+        all.extend([
             deaths::child(deps),
             mail::child(deps, answers),
             feed::child(deps, &self.plan.fs_watcher),
             convoy::child(deps, &self.plan.fs_watcher),
             (self.plan.control)(myself.clone()),
-        ]
+        ]);
+        all
     }
 
     /// The mayor's actor, created on request.
-    fn mayor(&self) -> ChildSpec {
-        agent::child(&self.plan.deps, (Identity::Mayor, ""), &self.answers(), || Box::new(Plain))
+    fn agent(&self, identity: Identity) -> ChildSpec {
+        roles::child(&self.plan.deps, (identity, ""), &self.answers(), &Arc::new(Semaphore::new(1)))
     }
 
     /// The supervisor of a rig.

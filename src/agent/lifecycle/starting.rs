@@ -16,7 +16,7 @@ use crate::{
         reason::{CrashLoop, Reason, Stuck},
         restart::{self, RestartHistory, Verdict, later},
     },
-    town::identity::Role,
+    town::identity::Wanted,
 };
 
 impl Lifecycle {
@@ -122,7 +122,9 @@ impl Lifecycle {
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
             // Boot is tried again when it is needed again.
-            StartEnd::Impossible(why) | StartEnd::Unclear(why) if around.identity.role() == Role::Boot => {
+            StartEnd::Impossible(why) | StartEnd::Unclear(why)
+                if around.identity.facts().wanted == Wanted::Oneshot =>
+            {
                 self.reasons.push(Reason::StartFailed(why));
                 self.absent(NotStarted::StartFailed)
             }

@@ -28,7 +28,7 @@ use crate::{
     supervision::{messages::Broadcast, status::End},
     town::{
         events::Event as TownEvent,
-        identity::{Identity, Role},
+        identity::{Identity, Wanted},
         log::line::AS_IS,
     },
 };
@@ -176,7 +176,7 @@ impl Owner {
         self.append(event.clone());
         let deps = self.deps.clone();
         self.work.run(async move { notify::send(&deps, &event).await });
-        if self.spec.identity.role() == Role::Polecat {
+        if self.spec.identity.facts().wanted == Wanted::WithWork {
             return self.report_not_brought_back(&text);
         }
         let (deps, spec) = (self.deps.clone(), self.spec.clone());

@@ -16,7 +16,7 @@ use crate::{
     },
     town::{
         bead::Bead,
-        identity::{Identity, Role},
+        identity::{Identity, Wanted},
     },
 };
 
@@ -29,7 +29,7 @@ pub async fn read(
     prefix: &str,
     seen_alive: Option<Timestamp>,
 ) -> Assignment {
-    if spec.identity.role() != Role::Polecat {
+    if spec.identity.facts().wanted != Wanted::WithWork {
         return Assignment::Permanent;
     }
     read_with_agent(ledger, spec, prefix, seen_alive).await.0

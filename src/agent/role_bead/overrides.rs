@@ -51,7 +51,7 @@ impl RoleConfig {
     /// The pattern the sessions of this role follow, when the bead asks for another one.
     pub fn other_session(&self, role: Role, naming: Naming) -> Option<String> {
         let asked = self.session.as_ref()?;
-        let sample = sample(role)?;
+        let sample = role.agent(SAMPLE_RIG.parse().ok(), SAMPLE_NAME.parse().ok())?;
         let town = Path::new("{town}");
         let session = sample.session(naming, "{prefix}");
         let asked_for = expand(asked, &sample, town, str::to_owned);
@@ -61,19 +61,6 @@ impl RoleConfig {
 
 const SAMPLE_RIG: &str = "Rig0rig";
 const SAMPLE_NAME: &str = "Name0name";
-
-fn sample(role: Role) -> Option<Identity> {
-    let (rig, name) = (SAMPLE_RIG.parse().ok()?, SAMPLE_NAME.parse().ok()?);
-    Some(match role {
-        Role::Mayor => Identity::Mayor,
-        Role::Deacon => Identity::Deacon,
-        Role::Boot => Identity::Boot,
-        Role::Witness => Identity::Witness(rig),
-        Role::Refinery => Identity::Refinery(rig),
-        Role::Crew => Identity::Crew(rig, name),
-        Role::Polecat => Identity::Polecat(rig, name),
-    })
-}
 
 /// Replaces the placeholders; other text in braces stays.
 fn expand(pattern: &str, identity: &Identity, town: &Path, quote: impl Fn(&str) -> String) -> String {

@@ -20,7 +20,7 @@ use crate::{
         texts::{self, Occasion},
     },
     sessions::{Key, PaneTarget, SessionsError},
-    town::identity::Role,
+    town::identity::Wanted,
 };
 
 /// The interval at which a screen is read.
@@ -187,9 +187,9 @@ impl Start<'_> {
         let path = crate::town::paths::TownPaths::session_id(&directory);
         let session_id =
             self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
-        let occasion = match (self.order.attempt, self.spec.identity.role()) {
+        let occasion = match (self.order.attempt, self.spec.identity.facts().wanted) {
             (Attempt::Asked, _) => Occasion::Lifecycle,
-            (_, Role::Polecat) => Occasion::Crash,
+            (_, Wanted::WithWork) => Occasion::Crash,
             _ => Occasion::Patrol,
         };
         let at = self.deps.now().wall.to_zoned(self.deps.clock.zone());

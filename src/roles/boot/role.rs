@@ -10,7 +10,7 @@ use futures::{FutureExt, future::BoxFuture};
 use super::rules::{self, BootSession, Decision, Observed};
 use crate::{
     agent::{
-        actor::{self, Agent},
+        actor::Agent,
         confirmation::{Observation, Permission, Presence, SessionKey},
         elsewhere, foreign,
         history::Entry,
@@ -24,19 +24,11 @@ use crate::{
     ports::writes::{Content, Write},
     roles::deacon::{role::read_heartbeat, rules::HeartbeatFile},
     sessions::scan::{Glimpse, Scan},
-    supervision::{
-        child::ChildSpec,
-        messages::{Report, ReportTo},
-    },
+    supervision::messages::Report,
     town::{boot_status::BootStatus, identity::Identity},
 };
 
-/// Boot's actor as a child.
-pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
-    actor::child(deps, (Identity::Boot, ""), answers, || Box::<Boot>::default())
-}
-
-/// The state of boot's role.
+/// What boot's actor keeps beside its owner.
 #[derive(Debug, Default)]
 pub struct Boot {
     deacon_held: bool,

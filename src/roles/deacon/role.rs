@@ -10,7 +10,7 @@ use futures::{FutureExt, future::BoxFuture};
 use super::rules::{HeartbeatFile, Observed, Progress, Verdict};
 use crate::{
     agent::{
-        actor::{self, Agent},
+        actor::Agent,
         confirmation::{Observation, Permission, Presence, SessionKey},
         history::Entry,
         lifecycle::{Event, StartEnd, State},
@@ -22,22 +22,14 @@ use crate::{
     deps::Deps,
     go_duration,
     sessions::scan::Scan,
-    supervision::{
-        child::ChildSpec,
-        messages::{Report, ReportTo},
-    },
-    town::{deacon_file, identity::Identity, reading::Reading},
+    supervision::messages::Report,
+    town::{deacon_file, reading::Reading},
 };
 
 /// The key of the problem of a heartbeat file that is ahead of the clock.
 const AHEAD: &str = "deacon/heartbeat_ahead";
 
-/// The deacon's actor as a child.
-pub fn child(deps: &Arc<Deps>, answers: &ReportTo) -> ChildSpec {
-    actor::child(deps, (Identity::Deacon, ""), answers, || Box::<Deacon>::default())
-}
-
-/// The state of the deacon's role.
+/// What the deacon's actor keeps beside its owner.
 #[derive(Debug, Default)]
 pub struct Deacon {
     progress: Progress,

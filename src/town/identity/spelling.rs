@@ -5,7 +5,7 @@
 //! `gastown-polecat-Toast`; `internal/daemon/lifecycle.go`, which takes only those). A rig's name may contain dashes, so
 //! no text is split blindly: it is held against the rigs there are. It must not look at the disk.
 
-use super::{AgentName, Identity, RigName};
+use super::{AgentName, Identity, RigName, Role, Scope};
 
 /// Which agent a text means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,49 +21,37 @@ pub enum Spelling {
 /// Reads a text, given the rigs there are. Where it can be read with two of them, the longer name counts: with the rigs `a`
 /// and `a-b`, `a-b-witness` is the witness of `a-b`.
 pub fn spelled(text: &str, rigs: &[RigName]) -> Spelling {
-    match text {
-        "mayor" | "mayor/" => return Spelling::Agent(Identity::Mayor),
-        "deacon" | "deacon/" => return Spelling::Agent(Identity::Deacon),
-        "deacon-boot" | "boot" => return Spelling::Agent(Identity::Boot),
-        _ => {}
+    let means = |it: &Identity| {
+        it.to_string() == text
+            || it.role().as_str() == text
+            || it.mail_address().is_some_and(|address| address == text)
+    };
+    if let Some(identity) = Identity::of_town().find(means) {
+        return Spelling::Agent(identity);
     }
     if let Some((rig, rest)) = text.split_once('/') {
-        let known = rigs.iter().find(|known| known.as_str() == rig);
-        return known.and_then(|rig| slashed(rig, rest)).unwrap_or(Spelling::Unknown);
+        let Some(rig) = rigs.iter().find(|known| known.as_str() == rig) else { return Spelling::Unknown };
+        return match (text.parse(), rest.parse()) {
+            (Ok(identity), _) => Spelling::Agent(identity),
+            (Err(_), Ok(name)) => Spelling::Member(rig.clone(), name),
+            (Err(_), Err(_)) => Spelling::Unknown,
+        };
     }
     let read = rigs.iter().filter_map(|rig| {
         let rest = text.strip_prefix(rig.as_str())?.strip_prefix('-')?;
-        dashed(rig, rest)
+        Role::ALL.iter().find_map(|role| dashed(*role, rig, rest))
     });
     let longest = read.max_by_key(|identity| identity.rig().map(|rig| rig.as_str().len()));
     longest.map_or(Spelling::Unknown, Spelling::Agent)
 }
 
-/// What follows `<rig>/`.
-fn slashed(rig: &RigName, rest: &str) -> Option<Spelling> {
-    let rig = rig.clone();
-    let agent = match rest.split_once('/') {
-        None if rest == "witness" => Identity::Witness(rig),
-        None if rest == "refinery" => Identity::Refinery(rig),
-        None => return Some(Spelling::Member(rig, rest.parse().ok()?)),
-        Some(("crew", name)) => Identity::Crew(rig, name.parse().ok()?),
-        Some(("polecats", name)) => Identity::Polecat(rig, name.parse().ok()?),
-        Some(_) => return None,
-    };
-    Some(Spelling::Agent(agent))
-}
-
-/// What follows `<rig>-`.
-fn dashed(rig: &RigName, rest: &str) -> Option<Identity> {
-    let rig = rig.clone();
-    match rest {
-        "witness" => Some(Identity::Witness(rig)),
-        "refinery" => Some(Identity::Refinery(rig)),
-        _ => match rest.split_once('-')? {
-            ("crew", name) => Some(Identity::Crew(rig, name.parse().ok()?)),
-            ("polecat", name) => Some(Identity::Polecat(rig, name.parse().ok()?)),
-            _ => None,
-        },
+/// What follows `<rig>-`: the role, or the role and a name.
+fn dashed(role: Role, rig: &RigName, rest: &str) -> Option<Identity> {
+    let rest = rest.strip_prefix(role.as_str())?;
+    match role.facts().scope {
+        Scope::Town(_) => None,
+        Scope::Rig(identity) => rest.is_empty().then(|| identity(rig.clone())),
+        Scope::Member(identity) => Some(identity(rig.clone(), rest.strip_prefix('-')?.parse().ok()?)),
     }
 }
 

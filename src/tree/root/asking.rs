@@ -7,7 +7,7 @@ use ractor::ActorProcessingErr;
 use super::RootState;
 use crate::{
     supervision::messages::Broadcast,
-    town::identity::{Identity, RigName},
+    town::identity::{Identity, RigName, Wanted},
     tree::rig,
 };
 
@@ -19,19 +19,22 @@ impl RootState {
         // An actor that is suspended, or created now, finds the request in the register.
         if let Some(rig) = identity.rig() {
             self.children.send(&rig::name(rig), Broadcast::Asked(identity));
-        } else if identity == Identity::Mayor {
-            self.start_mayor_if_asked_for().await?;
+        } else {
+            self.start_if_asked_for(&identity).await?;
         }
         Ok(())
     }
 
-    /// The mayor is not supervised until its stop or start is requested.
-    pub(super) async fn start_mayor_if_asked_for(&mut self) -> Result<(), ActorProcessingErr> {
+    /// Who runs on request is not supervised until its stop or start is requested.
+    pub(super) async fn start_if_asked_for(&mut self, identity: &Identity) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
-        let asked_for = deps.requests.next(&Identity::Mayor).is_some()
-            || deps.records.hold(&Identity::Mayor).is_some()
-            || deps.directory.is_kept(&Identity::Mayor);
-        if asked_for { self.start(self.mayor()).await } else { Ok(()) }
+        let asked_for = deps.requests.next(identity).is_some()
+            || deps.records.hold(identity).is_some()
+            || deps.directory.is_kept(identity);
+        if identity.facts().wanted == Wanted::OnRequest && asked_for {
+            self.start(self.agent(identity.clone())).await?;
+        }
+        Ok(())
     }
 
     /// Sends the list of rigs. A list that was not read yet, or never without errors, does not mean a town without rigs.

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 
 use super::RootState;
 use crate::{
-    agent::phase::{NOT_OBSERVED, Phase},
+    agent::{
+        phase::{NOT_OBSERVED, Phase},
+        spec::AgentSpec,
+    },
     supervision::status::AgentStatus,
-    town::identity::Identity,
+    town::identity::{Identity, Wanted},
 };
 
 impl RootState {
@@ -17,23 +20,19 @@ impl RootState {
     pub(super) fn supervised(&self) -> Vec<AgentStatus> {
         let deps = &self.plan.deps;
         let naming = deps.settings().tmux.naming;
-        let asked_for = |identity: &Identity| {
-            deps.requests.next(identity).is_some() || deps.records.hold(identity).is_some()
+        // The others are nobody's business until somebody asks for them.
+        let is_supervised = |identity: &Identity| match identity.rig() {
+            _ if identity.facts().wanted != Wanted::OnRequest => true,
+            None => self.children.contains(&identity.actor_name()),
+            Some(_) => deps.requests.next(identity).is_some() || deps.records.hold(identity).is_some(),
         };
-        let claimed = deps.directory.all().into_iter().filter(|(identity, _)| match identity {
-            Identity::Mayor => self.children.contains(&Identity::Mayor.actor_name()),
-            // They are supervised only on request.
-            Identity::Crew(..) => asked_for(identity),
-            _ => true,
-        });
-        let kept = self.rigs.values().flat_map(|rig| {
-            [Identity::Witness(rig.name.clone()), Identity::Refinery(rig.name.clone())].map(|identity| {
-                let session = identity.session(naming, &rig.prefix);
-                (identity, session)
-            })
-        });
-        let of_town = [Identity::Deacon, Identity::Boot].map(|it| (it.clone(), it.session(naming, "")));
-        let all = claimed.chain(kept).chain(of_town);
+        let of_rigs = self
+            .rigs
+            .values()
+            .flat_map(|rig| Identity::of_rig(&rig.name).map(|it| AgentSpec::new(it, naming, &rig.prefix)));
+        let of_town = Identity::of_town().map(|it| AgentSpec::new(it, naming, ""));
+        let listed = of_rigs.chain(of_town).map(|spec| (spec.identity, spec.session));
+        let all = deps.directory.all().into_iter().chain(listed).filter(|(it, _)| is_supervised(it));
         let mut supervised: Vec<AgentStatus> = all
             .map(|(identity, session)| {
                 let last = deps.histories.phase(&identity);

@@ -106,7 +106,7 @@ async fn request(
         return Ok(()); // somebody removed it meanwhile
     }
     let identity = match identify(deps, &message.from, &claiming.rigs).await {
-        Ok(identity) if identity != Identity::Boot => identity,
+        Ok(identity) if identity.facts().address.is_some() => identity,
         // Boot has no mailbox of its own, and lives for minutes only.
         Ok(_) | Err(Unidentified::Nobody(_)) => {
             let (id, from) = (&message.id, reading::shorten(&message.from));

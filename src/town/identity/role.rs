@@ -1,0 +1,261 @@
+//! Roles: what there is to know of each, in one list. Who wants a fact reads it here; nobody else tells roles apart for one.
+//!
+//! Facts from Gas Town 0.2.6 to 0.3 (`internal/session`, `internal/config/env.go`, `internal/tmux/theme.go`, `internal/daemon`).
+//! In a pattern `{rig}` and `{name}` stand for the agent's own, and `{prefix}` for its rig's bead prefix without the trailing
+//! `-`. What a role *does* is its hooks' part (`src/roles/`). This module must not look at the disk.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AgentName, Identity, RigName};
+use crate::town::settings::{Naming, Patrol, Patrols};
+
+/// How many agents of a role there are, and how one of them is identified.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope {
+    /// One in the town.
+    Town(fn() -> Identity),
+    /// One in each rig.
+    Rig(fn(RigName) -> Identity),
+    /// Any number in each rig, each with a name of its own: a directory in the rig.
+    Member(fn(RigName, AgentName) -> Identity),
+}
+
+/// When an agent is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Always.
+    Always,
+    /// While there is work on its hook.
+    WithWork,
+    /// When its role's hooks say so. It ends by itself, and nobody waits for it.
+    Oneshot,
+    /// Once somebody asks for it; only then it gets an actor.
+    OnRequest,
+}
+
+/// What is known of a role.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// As `GT_ROLE`, settings and role beads spell it.
+    pub name: &'static str,
+    /// What else `gt` calls it on its command line.
+    pub aliases: &'static [&'static str],
+    /// How many there are.
+    pub scope: Scope,
+    /// When one is to run.
+    pub wanted: Wanted,
+    /// Whose start goes first: the lower, the earlier.
+    pub priority: u8,
+    /// Pattern of its identity, the `BD_ACTOR` form.
+    pub identity: &'static str,
+    /// Patterns of its session's name, by rig and by prefix.
+    pub session: [&'static str; 2],
+    /// Pattern of its agent bead's id, if it has one.
+    pub bead: Option<&'static str>,
+    /// Pattern of its mail address, if it has one.
+    pub address: Option<&'static str>,
+    /// Patterns of the directories, in the town, in which nobody but this agent works: the first that exists is taken.
+    pub own_directories: &'static [&'static str],
+    /// Where it works when none of those exists: directories in which others work too.
+    pub shared_directories: &'static [&'static str],
+    /// Whether its directory is created when it is missing. All others are worktrees or rigs, which only `gt` can make.
+    pub creates_directory: bool,
+    /// Whether its directory is a git worktree, brought up to date before a restart unless a role bead says otherwise.
+    pub is_worktree: bool,
+    /// The patrol in `mayor/daemon.json` whose switch governs it.
+    pub patrol: Option<(&'static str, fn(&Patrols) -> &Patrol)>,
+    /// Whether the deacon's pause file holds it.
+    pub is_pausable: bool,
+    /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for it.
+    pub has_state_file: bool,
+    /// Variables of its session, beside those of every agent: names and patterns.
+    pub variables: &'static [(&'static str, &'static str)],
+    /// Pattern of the Claude Code settings through which it calls `gt`; `None` where they are somebody else's.
+    pub hook_settings: Option<&'static str>,
+    /// What its program gets as its last argument, in place of an initial prompt.
+    pub argument: Option<&'static str>,
+    /// Who tells it to begin its patrol.
+    pub sender: &'static str,
+    /// What is typed at its start to set it going.
+    pub propulsion: Option<&'static str>,
+    /// What is typed in place of its start hook where its program has no hooks.
+    pub instead_of_hooks: &'static str,
+    /// Pattern of what its status line begins with.
+    pub status: Option<&'static str>,
+    /// Background and foreground of its status line; `None` for its rig's.
+    pub colours: Option<(&'static str, &'static str)>,
+    /// The `gt` commands that may end it on their way, although they do not name it, and start it again.
+    pub restarted_by: &'static [&'static str],
+}
+
+/// Where a role says nothing else.
+const USUAL: Facts = Facts {
+    name: "",
+    aliases: &[],
+    scope: Scope::Town(|| Identity::Mayor),
+    wanted: Wanted::OnRequest,
+    priority: 0,
+    identity: "",
+    session: [""; 2],
+    bead: None,
+    address: None,
+    own_directories: &[],
+    shared_directories: &[],
+    creates_directory: false,
+    is_worktree: false,
+    patrol: None,
+    is_pausable: false,
+    has_state_file: false,
+    variables: &[],
+    hook_settings: None,
+    argument: None,
+    sender: "daemon",
+    propulsion: None,
+    instead_of_hooks: "gt prime && gt mail check --inject && gt nudge deacon session-started",
+    status: None,
+    colours: None,
+    restarted_by: &["up", "start", "boot"],
+};
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $role:ident { $($facts:tt)* })*) => {
+        /// What an agent is for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Role { $($(#[$doc])* $role,)* }
+
+        impl Role {
+            /// All there are.
+            pub const ALL: &'static [Role] = &[$(Role::$role),*];
+
+            /// What is known of it.
+            pub fn facts(self) -> &'static Facts {
+                match self { $(Role::$role => const { &Facts { $($facts)* ..USUAL } },)* }
+            }
+        }
+    };
+}
+
+roles! {
+    /// The town's coordinator.
+    Mayor {
+        name: "mayor", aliases: &["may"], scope: Scope::Town(|| Identity::Mayor), wanted: Wanted::OnRequest,
+        identity: "mayor", session: ["hq-mayor"; 2], bead: Some("hq-mayor"), address: Some("mayor/"),
+        shared_directories: &[""],
+        propulsion: Some("Run `gt prime` to check mail and begin coordination."),
+        instead_of_hooks: "gt prime && gt nudge deacon session-started",
+        status: Some("🎩 Mayor"), colours: Some(("#3d3200", "#ffd700")),
+    }
+    /// The town's patroller, whose heartbeat file shows progress.
+    Deacon {
+        name: "deacon", aliases: &["dea"], scope: Scope::Town(|| Identity::Deacon), wanted: Wanted::Always,
+        identity: "deacon", session: ["hq-deacon"; 2], bead: Some("hq-deacon"), address: Some("deacon/"),
+        own_directories: &["deacon"], creates_directory: true, hook_settings: Some("deacon/.claude/settings.json"),
+        patrol: Some(("deacon", |patrols| &patrols.deacon)), is_pausable: true,
+        propulsion: Some("Run `gt prime` to check patrol status and begin heartbeat cycle."),
+        status: Some("🐺 Deacon"), colours: Some(("#2d1f3d", "#c0b0d0")),
+    }
+    /// The short-lived agent that looks at the deacon, and goes by its patrol. Nobody looks at it.
+    Boot {
+        name: "boot", scope: Scope::Town(|| Identity::Boot), wanted: Wanted::Oneshot,
+        identity: "deacon-boot", session: ["gt-boot", "hq-boot"],
+        own_directories: &["deacon/dogs/boot"], creates_directory: true,
+        patrol: Some(("deacon", |patrols| &patrols.deacon)), is_pausable: true,
+        argument: Some("gt boot triage"), restarted_by: &["start", "boot"],
+    }
+    /// Watches a rig's polecats.
+    Witness {
+        name: "witness", scope: Scope::Rig(Identity::Witness), wanted: Wanted::Always, priority: 1,
+        identity: "{rig}/witness", session: ["gt-{rig}-witness", "{prefix}-witness"],
+        bead: Some("{prefix}-{rig}-witness"), address: Some("{rig}/witness"),
+        own_directories: &["{rig}/witness/rig", "{rig}/witness"], shared_directories: &["{rig}"],
+        hook_settings: Some("{rig}/witness/.claude/settings.json"),
+        patrol: Some(("witness", |patrols| &patrols.witness)), has_state_file: true,
+        sender: "deacon", propulsion: Some("Run `gt prime` to check patrol status and begin work."),
+        status: Some("🦉 {rig}/witness"), restarted_by: &["up", "start", "boot", "sling", "spawn"],
+    }
+    /// Works a rig's merge queue. Of its directories the second is the legacy one.
+    Refinery {
+        name: "refinery", aliases: &["ref"], scope: Scope::Rig(Identity::Refinery), wanted: Wanted::Always, priority: 2,
+        identity: "{rig}/refinery", session: ["gt-{rig}-refinery", "{prefix}-refinery"],
+        bead: Some("{prefix}-{rig}-refinery"), address: Some("{rig}/refinery"),
+        own_directories: &["{rig}/refinery/rig"], shared_directories: &["{rig}/mayor/rig"], is_worktree: true,
+        hook_settings: Some("{rig}/refinery/.claude/settings.json"),
+        patrol: Some(("refinery", |patrols| &patrols.refinery)), has_state_file: true,
+        variables: &[("GT_REFINERY", "1"), ("BEADS_NO_DAEMON", "1")],
+        sender: "deacon", propulsion: Some("Run `gt prime` to check MQ status and begin patrol."),
+        status: Some("🏭 {rig}/refinery"),
+    }
+    /// A rig's human-managed workspace.
+    Crew {
+        name: "crew", scope: Scope::Member(Identity::Crew), wanted: Wanted::OnRequest, priority: 3,
+        identity: "{rig}/crew/{name}", session: ["gt-{rig}-crew-{name}", "{prefix}-crew-{name}"],
+        bead: Some("{prefix}-{rig}-crew-{name}"), address: Some("{rig}/{name}"),
+        shared_directories: &["{rig}/crew/{name}"], is_worktree: true,
+        variables: &[("GT_CREW", "{name}"), ("BEADS_AGENT_NAME", "{rig}/{name}")],
+        propulsion: Some("Run `gt hook` to check your hook and begin work."),
+        instead_of_hooks: "gt prime && gt nudge deacon session-started",
+        status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"],
+    }
+    /// A rig's worker. Of its directories the second is the one from before 0.2.
+    Polecat {
+        name: "polecat", aliases: &["polecats"], scope: Scope::Member(Identity::Polecat), wanted: Wanted::WithWork, priority: 3,
+        identity: "{rig}/polecats/{name}", session: ["gt-{rig}-{name}", "{prefix}-{name}"],
+        bead: Some("{prefix}-{rig}-polecat-{name}"), address: Some("{rig}/{name}"),
+        own_directories: &["{rig}/polecats/{name}/{rig}", "{rig}/polecats/{name}"], is_worktree: true,
+        variables: &[("GT_POLECAT", "{name}"), ("BEADS_AGENT_NAME", "{rig}/{name}"), ("BEADS_NO_DAEMON", "1")],
+        propulsion: Some("Run `gt hook` to check your hook and begin work."),
+        status: Some("😺 {rig}/{name}"), restarted_by: &[],
+    }
+}
+
+/// A pattern with these in their places; what an agent does not have is empty.
+pub(super) fn fill(pattern: &str, rig: Option<&RigName>, name: Option<&AgentName>) -> String {
+    let filled = pattern.replace("{rig}", rig.map_or("", |rig| rig.as_str()));
+    filled.replace("{name}", name.map_or("", |name| name.as_str()))
+}
+
+impl Role {
+    /// As `GT_ROLE`, settings and role beads spell it.
+    pub fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// Whether the supervisor keeps such an agent running by itself. The others are started only when somebody asks.
+    pub fn is_kept(self) -> bool {
+        matches!(self.facts().wanted, Wanted::Always | Wanted::WithWork)
+    }
+
+    /// The tmux session of its agent under a naming scheme; without a name, what the sessions of all in the rig begin with.
+    /// `prefix` is the rig's bead prefix without its trailing `-` (used by [`Naming::Prefix`] only). tmux turns `.` and `:`
+    /// into `_`, so we do it first.
+    pub fn session(
+        self,
+        naming: Naming,
+        prefix: &str,
+        rig: Option<&RigName>,
+        name: Option<&AgentName>,
+    ) -> String {
+        let [by_rig, by_prefix] = self.facts().session;
+        let pattern = match naming {
+            Naming::Rig => by_rig,
+            Naming::Prefix => by_prefix,
+        };
+        fill(pattern, rig, name).replace("{prefix}", prefix).replace(['.', ':'], "_")
+    }
+
+    /// The agent of this role in this rig, of this name; neither is looked at where the role has none.
+    pub fn agent(self, rig: Option<RigName>, name: Option<AgentName>) -> Option<Identity> {
+        match self.facts().scope {
+            Scope::Town(identity) => Some(identity()),
+            Scope::Rig(identity) => rig.map(identity),
+            Scope::Member(identity) => Some(identity(rig?, name?)),
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
