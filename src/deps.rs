@@ -6,10 +6,7 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{
-        directory::Directory, history::Histories, record::Records, requests::Requests, screens::Screens,
-        starts::Starts,
-    },
+    agent::{directory::Directory, history::Histories, record::Records, requests::Requests, starts::Starts},
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,
@@ -31,8 +28,6 @@ pub struct Deps {
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
-    /// What was last seen on agents' screens.
-    pub screens: Screens,
     /// Requests by mail that are not done yet.
     pub requests: Requests,
     /// What happened to each agent, for people.
@@ -65,7 +60,6 @@ impl Deps {
             starts: Starts::new(directory),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
-            screens: Screens::default(),
             ledger: Ledger::new(ports),
         }
     }

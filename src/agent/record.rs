@@ -33,9 +33,11 @@ use crate::{
 };
 
 mod restarts;
+pub mod screens;
 mod view;
 
 use restarts::RestartFile;
+use screens::Watched;
 use view::View;
 
 /// How long after it was over a wait is still remembered: that of an agent that is no more must go some day.
@@ -56,6 +58,8 @@ pub struct AgentRecord {
     incident: Option<Incident>,
     /// That it was seen alive and its end is not accounted for: only what was seen alive can die.
     life: Option<Life>,
+    /// Its last screen.
+    watched: Option<Watched>,
 }
 
 /// The maximum number of open incidents; beyond it the oldest is forgotten.
@@ -141,10 +145,13 @@ impl Records {
 
     /// What an actor that is new to this agent begins with, and when the agent was last seen alive.
     pub fn resume(&self, identity: &Identity) -> (RestartHistory, Before, Option<Timestamp>) {
-        let AgentRecord { lifecycle, restarts, hold, wait, life, incident: _ } =
-            self.locked().get(identity).cloned().unwrap_or_default();
+        let agents = self.locked();
+        let Some(AgentRecord { lifecycle, restarts, hold, wait, life, .. }) = agents.get(identity) else {
+            return Default::default();
+        };
+        let (lifecycle, hold, wait) = (lifecycle.clone(), hold.clone(), wait.clone());
         let before = Before { lifecycle, hold, wait, missed: life.is_some() };
-        (restarts, before, life.map(|life| life.seen))
+        (restarts.clone(), before, life.as_ref().map(|life| life.seen))
     }
 
     /// Keeps how an agent is after a step of its lifecycle.
@@ -255,6 +262,7 @@ impl Records {
         let mut agents = self.locked();
         if let Some(record) = agents.get_mut(identity) {
             self.holds.put(record, None);
+            record.watched = None;
             // Polecats come and go for weeks: of one without restarts nothing is left to remember.
             if *record == AgentRecord::default() {
                 agents.remove(identity);

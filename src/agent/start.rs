@@ -18,8 +18,7 @@ use super::{
     meanwhile::Meanwhile,
     observe, permission, presync,
     program::AgentProgram,
-    programs,
-    screens::reading,
+    programs, screens,
     spec::AgentSpec,
     start_slots::Slot,
     workplace,
@@ -268,7 +267,7 @@ impl Start<'_> {
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
-                reading::begun(self.deps, self.spec);
+                screens::begun(self.deps, self.spec);
                 let why = self.order.why();
                 tracing::info!(agent = %identity, "starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)

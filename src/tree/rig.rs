@@ -281,7 +281,6 @@ impl RigState {
         }
         self.children.stop(&identity.actor_name());
         let deps = self.deps.clone();
-        deps.screens.unwant(&self.session(&identity));
         deps.directory.release(&identity);
         deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));

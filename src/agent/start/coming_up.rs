@@ -15,8 +15,7 @@ use crate::{
         observe, permission,
         program::{AgentProgram, Ready},
         questions::{self, Question},
-        readiness,
-        screens::reading,
+        readiness, screens,
         texts::{self, Occasion},
     },
     sessions::{Key, PaneTarget, SessionsError},
@@ -278,7 +277,7 @@ impl Start<'_> {
 
     async fn pane_and_screen(&self, key: &SessionKey) -> Step<Option<(PaneTarget, Vec<String>)>> {
         let (Some(pane), _) = self.pane(key).await? else { return Ok(None) };
-        match reading::read(self.deps, &pane).await {
+        match screens::read(self.deps, self.spec, &pane).await {
             Ok(lines) => Ok(Some((pane, lines))),
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
             Err(_) => Ok(None),

@@ -133,9 +133,9 @@ impl Deacon {
 }
 
 fn is_at_question(agent: &Agent, observed: &Observed) -> bool {
-    let session = &agent.owner.spec().session;
-    let asks = |key: &SessionKey| agent.deps.screens.question(session, Some(&key.id)).is_some();
-    observed.alive_in.as_ref().is_some_and(asks)
+    let session = observed.alive_in.as_ref();
+    let screen = session.and_then(|key| agent.deps.records.screen(&Identity::Deacon, Some(&key.id)));
+    screen.is_some_and(|screen| screen.question.is_some())
 }
 
 fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {

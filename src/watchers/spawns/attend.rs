@@ -13,8 +13,7 @@ use crate::{
         nudge::{self, NotDelivered},
         observe, permission,
         program::Ready,
-        programs, questions, readiness,
-        screens::reading,
+        programs, questions, readiness, screens,
         spec::AgentSpec,
         texts,
     },
@@ -157,7 +156,7 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
         (Presence::Absent, _) => Screen::Gone,
         (Presence::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
-        (_, Some(pane)) => match reading::read(deps, &pane).await {
+        (_, Some(pane)) => match screens::read(deps, spec, &pane).await {
             Ok(lines) => Screen::Shows(lines),
             Err(SessionsError::NoSuchSession(_)) => Screen::Gone,
             Err(_) => Screen::Unknown,
