@@ -6,7 +6,7 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{directory::Directory, history::Histories, record::Records, requests::Requests, starts::Starts},
+    agent::{directory::Directory, record::Records, requests::Requests, starts::Starts},
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,
@@ -30,8 +30,6 @@ pub struct Deps {
     pub deaths: DeathRegister,
     /// Requests by mail that are not done yet.
     pub requests: Requests,
-    /// What happened to each agent, for people.
-    pub histories: Histories,
 }
 
 impl Deref for Deps {
@@ -55,7 +53,6 @@ impl Deps {
         Deps {
             requests: Requests::new(directory.clone()),
             records: Records::new(directory.clone()),
-            histories: Histories::new(directory.clone()),
             directory: Directory::new(ports.problems.clone()),
             starts: Starts::new(directory),
             operations: Operations::default(),

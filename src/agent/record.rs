@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     confirmation::SessionKey,
+    history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
     restart::RestartHistory,
@@ -32,6 +33,7 @@ use crate::{
     },
 };
 
+pub mod histories;
 mod restarts;
 pub mod screens;
 mod view;
@@ -60,6 +62,8 @@ pub struct AgentRecord {
     life: Option<Life>,
     /// Its last screen.
     watched: Option<Watched>,
+    /// What happened to it, for people.
+    history: Option<History>,
 }
 
 /// The maximum number of open incidents; beyond it the oldest is forgotten.
@@ -88,6 +92,7 @@ pub struct Records {
     incidents: View<Incident>,
     lives: View<Life>,
     waits: View<Wait>,
+    histories: View<History>,
     restarts: RestartFile,
     changed: Arc<watch::Sender<()>>,
 }
@@ -95,16 +100,18 @@ pub struct Records {
 impl Records {
     /// None, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        let agents = Agents::default();
-        let path = |name| directory.join(name);
+        let (agents, changed) = (Agents::default(), Arc::new(watch::Sender::new(())));
+        let (shared, path) = ((&agents, &changed), |name| directory.join(name));
+        let histories = View::new(shared, path("history.json"), |record| &mut record.history);
         Records {
-            holds: View::new(&agents, path("holds.json"), |record| &mut record.hold),
-            incidents: View::new(&agents, path("incidents.json"), |record| &mut record.incident),
-            lives: View::new(&agents, path("lives.json"), |record| &mut record.life),
-            waits: View::new(&agents, path("waits.json"), |record| &mut record.wait),
-            restarts: RestartFile::new(&agents),
-            changed: Arc::new(watch::Sender::new(())),
+            holds: View::new(shared, path("holds.json"), |record| &mut record.hold),
+            incidents: View::new(shared, path("incidents.json"), |record| &mut record.incident),
+            lives: View::new(shared, path("lives.json"), |record| &mut record.life),
+            waits: View::new(shared, path("waits.json"), |record| &mut record.wait),
+            histories: histories.large(),
+            restarts: RestartFile::new(shared),
             agents,
+            changed,
         }
     }
 
@@ -115,16 +122,18 @@ impl Records {
         self.incidents.load(ports).await;
         self.waits.load(ports).await;
         self.lives.load(ports).await;
+        self.load_histories(ports).await;
     }
 
     /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours: for those who only look.
-    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 4] {
-        let (holds, lives) = (self.holds.peek(ports).await, self.lives.peek(ports).await);
-        [holds, lives, self.waits.peek(ports).await, self.incidents.peek(ports).await]
+    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 5] {
+        let (holds, lives, waits) =
+            (self.holds.peek(ports).await, self.lives.peek(ports).await, self.waits.peek(ports).await);
+        [holds, lives, waits, self.incidents.peek(ports).await, self.histories.peek(ports).await]
     }
 
-    /// Writes what changed. When it returns, all that was known when this was called is on disk, but for what is reported as a
-    /// problem and retried.
+    /// Writes what changed, but for histories. When it returns, all that was known when this was called is on disk, but for what
+    /// is reported as a problem and retried.
     pub async fn save(&self, ports: &Ports) {
         tokio::join!(
             self.holds.save(ports),
@@ -158,33 +167,24 @@ impl Records {
     pub fn keep(&self, identity: &Identity, now: &Lifecycle, at: Timestamp) {
         let mut agents = self.locked();
         let record = agents.entry(identity.clone()).or_default();
-        let mut changed = false;
         // What somebody changed in the file meanwhile reaches the lifecycle as an event, and is not to be undone here.
         let before = record.lifecycle.as_ref().map_or(&record.restarts, Lifecycle::history);
         if before != now.history() && record.restarts != *now.history() {
             record.restarts = now.history().clone();
             self.restarts.was_changed();
-            changed = true;
         }
-        changed |= self.holds.put(record, now.hold().cloned());
-        let (wait, life) = (now.wait(), record.life_after(now, at));
-        let of_another_session = |(before, now): (&Life, &Life)| before.session != now.session;
-        if record.life.is_some() != life.is_some()
-            || record.life.as_ref().zip(life.as_ref()).is_some_and(of_another_session)
-        {
+        self.holds.put(record, now.hold().cloned());
+        let life = record.life_after(now, at);
+        // When it was seen is no news.
+        let session = |life: &Option<Life>| life.as_ref().map(|life| life.session.clone());
+        if session(&record.life) != session(&life) {
             self.lives.was_changed();
-            changed = true;
         }
         record.life = life;
-        let waits_otherwise = self.waits.put(record, wait);
         record.lifecycle = Some(now.clone());
-        if waits_otherwise {
+        if self.waits.put(record, now.wait()) {
             let old = |wait: &mut Wait| at.duration_since(wait.until) > FORGOTTEN_AFTER;
             agents.values_mut().for_each(|record| drop(record.wait.take_if(old)));
-        }
-        drop(agents);
-        if changed || waits_otherwise {
-            self.changed.send_replace(());
         }
     }
 
@@ -202,7 +202,6 @@ impl Records {
     /// Nothing is remembered of the restarts of this agent, or of any, from now on.
     pub fn clear_restarts(&self, whose: Option<&Identity>) {
         self.restarts.clear(whose);
-        self.changed.send_replace(());
     }
 
     /// How this agent is held on request, if it is.
@@ -223,13 +222,8 @@ impl Records {
         let record = agents.entry(identity.clone()).or_default();
         let mut now = record.incident.clone();
         let answer = change(&mut now);
-        let changed = self.incidents.put(record, now);
-        if changed && agents.len() > INCIDENTS {
+        if self.incidents.put(record, now) && agents.len() > INCIDENTS {
             self.forget_oldest_incident(&mut agents);
-        }
-        drop(agents);
-        if changed {
-            self.changed.send_replace(());
         }
         answer
     }
@@ -246,42 +240,37 @@ impl Records {
 
     /// A rig has these polecats and no others: what was open of others is over.
     pub fn keep_incidents(&self, rig: &RigName, there: &BTreeSet<Identity>) {
-        let mut changed = false;
         let not_there = |it: &Identity| it.rig() == Some(rig) && !there.contains(it);
         for (_, record) in self.locked().iter_mut().filter(|(identity, _)| not_there(identity)) {
-            changed |= self.incidents.put(record, None);
-        }
-        if changed {
-            self.changed.send_replace(());
+            self.incidents.put(record, None);
         }
     }
 
-    /// This agent is no more: what was stopped and then removed for good is held no longer, and its end is meant.
-    pub fn forget(&self, identity: &Identity) {
-        self.forget_lives(|other| other == identity);
+    /// This agent is no more, for this reason: what was stopped and then removed for good is held no longer, and its end is meant.
+    pub fn forget(&self, identity: &Identity, why: &str, now: Timestamp) {
         let mut agents = self.locked();
-        if let Some(record) = agents.get_mut(identity) {
-            self.holds.put(record, None);
-            record.watched = None;
-            // Polecats come and go for weeks: of one without restarts nothing is left to remember.
-            if *record == AgentRecord::default() {
-                agents.remove(identity);
-            }
+        let Some(record) = agents.get_mut(identity) else { return };
+        self.unsupervised(record, why, now);
+        self.holds.put(record, None);
+        // Polecats come and go for weeks: of one without restarts and a history nothing is left to remember.
+        if *record == AgentRecord::default() {
+            agents.remove(identity);
         }
-        drop(agents);
-        self.changed.send_replace(());
     }
 
     /// A rig is no longer supervised: what happens to its agents meanwhile is not ours to judge or report later.
-    pub fn forget_rig(&self, rig: &RigName) {
-        self.forget_lives(|identity| identity.rig() == Some(rig));
-        self.changed.send_replace(());
+    pub fn forget_rig(&self, rig: &RigName, now: Timestamp) {
+        for (_, record) in self.locked().iter_mut().filter(|(identity, _)| identity.rig() == Some(rig)) {
+            self.unsupervised(record, "its rig is gone from mayor/rigs.json", now);
+        }
     }
 
-    fn forget_lives(&self, whose: impl Fn(&Identity) -> bool) {
-        for (_, record) in self.locked().iter_mut().filter(|(identity, _)| whose(identity)) {
-            record.lifecycle = None;
-            self.lives.put(record, None);
+    fn unsupervised(&self, record: &mut AgentRecord, why: &str, now: Timestamp) {
+        (record.lifecycle, record.watched) = (None, None);
+        self.lives.put(record, None);
+        if let Some(history) = &mut record.history {
+            history.is_gone(why, now);
+            self.histories.was_changed();
         }
     }
 

@@ -25,7 +25,7 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
                 &format!("waits at a question: {title}"),
                 "nothing is typed to it",
             );
-            deps.histories.add(&agent.identity, entry);
+            deps.records.happened(&agent.identity, entry);
         }
         None => deps.problems.clear(&key),
     }

@@ -241,7 +241,7 @@ impl Examination {
 
     /// What the supervisor keeps for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [holds, lives, waits, incidents] = deps.records.peek(deps).await;
+        let [holds, lives, waits, incidents, histories] = deps.records.peek(deps).await;
         for (there, problem) in [
             deps.requests.peek(deps).await,
             holds,
@@ -249,7 +249,7 @@ impl Examination {
             waits,
             deps.starts.role_beads.peek(deps).await,
             incidents,
-            deps.histories.peek(deps).await,
+            histories,
             FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
         ] {
             self.read += usize::from(there);

@@ -6,10 +6,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -54,63 +51,30 @@ pub fn problem(ports: &Ports, path: &Path) -> String {
 #[derive(Debug)]
 pub struct Persisted<T> {
     path: PathBuf,
-    /// Its file is for people to read, too.
-    pretty: bool,
     value: Arc<Mutex<T>>,
-    /// Something changed that is not on disk.
-    unsaved: Arc<AtomicBool>,
 }
 
 impl<T> Clone for Persisted<T> {
     fn clone(&self) -> Self {
-        Persisted {
-            path: self.path.clone(),
-            pretty: self.pretty,
-            value: self.value.clone(),
-            unsaved: self.unsaved.clone(),
-        }
+        Persisted { path: self.path.clone(), value: self.value.clone() }
     }
 }
 
 impl<T: Serialize + Send> Content for Persisted<T> {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let value = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        self.unsaved.store(false, Ordering::Relaxed);
-        match self.pretty {
-            true => serde_json::to_vec_pretty(&*value),
-            false => serde_json::to_vec(&*value),
-        }
-    }
-
-    fn failed(&self) {
-        self.unsaved.store(true, Ordering::Relaxed);
+        serde_json::to_vec_pretty(&*self.value.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
     /// The default value, to be kept in this file.
     pub fn new(path: PathBuf) -> Self {
-        Persisted { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
-    }
-
-    /// The same, for one that is large: its file has no line breaks, and takes a third of the time.
-    pub fn large(path: PathBuf) -> Self {
-        Persisted { pretty: false, ..Persisted::new(path) }
+        Persisted { path, value: Arc::default() }
     }
 
     /// The value, for a moment; must never be held across an await.
     pub fn value(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Says that the value was changed, for [`is_unsaved`](Self::is_unsaved).
-    pub fn was_changed(&self) {
-        self.unsaved.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was said to be changed since it was last written.
-    pub fn is_unsaved(&self) -> bool {
-        self.unsaved.load(Ordering::Relaxed)
     }
 
     /// Takes over what the last supervisor left; to be called once, before any actor runs. Without a file, or with a
@@ -153,18 +117,9 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
     }
 
     /// Writes the value (mode 0600), as [`Writes`](crate::ports::writes::Writes) does. When it returns `Ok`, what was in it when this was called
-    /// is on disk. An error names the file; it is reported as long as it lasts, and what it could not write is
-    /// [not saved](Self::is_unsaved) yet, and retried.
+    /// is on disk. An error names the file; it is reported as long as it lasts, and retried.
     pub async fn save(&self, ports: &Ports) -> Result<(), String> {
-        ports.writes.replace(ports, self.to_write(ports)).await
-    }
-
-    fn to_write(&self, ports: &Ports) -> Write {
-        Write {
-            path: self.path.clone(),
-            mode: 0o600,
-            key: problem(ports, &self.path),
-            content: Arc::new(self.clone()),
-        }
+        let (path, key) = (self.path.clone(), problem(ports, &self.path));
+        ports.writes.replace(ports, Write { path, mode: 0o600, key, content: Arc::new(self.clone()) }).await
     }
 }

@@ -282,9 +282,8 @@ impl RigState {
         self.children.stop(&identity.actor_name());
         let deps = self.deps.clone();
         deps.directory.release(&identity);
-        deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
-        deps.records.forget(&identity);
+        deps.records.forget(&identity, "its directory is gone", deps.now().wall);
     }
 
     /// Polecat health answers for itself, as each agent does.

@@ -59,7 +59,6 @@ async fn remember(deps: &Deps, process: Process) {
     deps.records.load(deps).await;
     deps.requests.load(deps).await;
     deps.starts.role_beads.load(deps).await;
-    deps.histories.load(deps).await;
 }
 
 enum RootEnd {

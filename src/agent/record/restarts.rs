@@ -12,6 +12,8 @@ use std::{
     },
 };
 
+use tokio::sync::watch;
+
 use super::{Agents, lock};
 use crate::{
     agent::restart::RestartHistory,
@@ -36,11 +38,13 @@ pub struct RestartFile {
     /// As it was read: what others keep there.
     others: Arc<Mutex<RestartState>>,
     unsaved: Arc<AtomicBool>,
+    changed: Arc<watch::Sender<()>>,
 }
 
 impl RestartFile {
-    pub fn new(agents: &Agents) -> Self {
-        RestartFile { agents: agents.clone(), others: Arc::default(), unsaved: Arc::default() }
+    pub fn new((agents, changed): (&Agents, &Arc<watch::Sender<()>>)) -> Self {
+        let (agents, changed) = (agents.clone(), changed.clone());
+        RestartFile { agents, others: Arc::default(), unsaved: Arc::default(), changed }
     }
 
     /// Takes over what is in the file; returns whether it could be read.
@@ -104,6 +108,7 @@ impl RestartFile {
 
     pub fn was_changed(&self) {
         self.unsaved.store(true, Ordering::Relaxed);
+        self.changed.send_replace(());
     }
 
     /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.

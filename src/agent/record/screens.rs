@@ -223,7 +223,7 @@ mod tests {
         records.watch_screen(&elsewhere);
         assert_eq!(last(&records, "$2"), None, "its session has another name from now on");
         records.note_screen(A, &pane("b", "$2"), lines("new"), at(3));
-        records.forget(A);
+        records.forget(A, "its directory is gone", at(3).wall);
         records.watch_screen(&elsewhere);
         assert_eq!(last(&records, "$2"), None, "forgotten");
     }

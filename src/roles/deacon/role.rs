@@ -150,7 +150,7 @@ fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
                 format!("nudge was not delivered: {error}")
             }
         };
-        deps.histories.add(&spec.identity, Entry::word(deps.now().wall, "nudged", &seen, &done));
+        deps.records.happened(&spec.identity, Entry::word(deps.now().wall, "nudged", &seen, &done));
     });
 }
 

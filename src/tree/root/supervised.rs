@@ -36,7 +36,7 @@ impl RootState {
         let all = claimed.chain(kept).chain(of_town);
         let mut supervised: Vec<AgentStatus> = all
             .map(|(identity, session)| {
-                let last = deps.histories.phase(&identity);
+                let last = deps.records.phase(&identity);
                 let since = last.map_or(self.plan.process.started_at, |(_, since)| since);
                 let why = match last {
                     None | Some((Phase::Unknown, _)) => NOT_OBSERVED.to_owned(),

@@ -194,5 +194,5 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
 
 fn remember(deps: &Deps, pending: &Pending, seen: &str, done: &str) {
     let done = format!("{done} (mail {})", pending.id);
-    deps.histories.add(&pending.spec.identity, Entry::word(deps.now().wall, "nudged", seen, &done));
+    deps.records.happened(&pending.spec.identity, Entry::word(deps.now().wall, "nudged", seen, &done));
 }
