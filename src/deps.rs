@@ -6,7 +6,7 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{directory::Directory, record::Records, requests::Requests, starts::Starts},
+    agent::{directory::Directory, record::Records, starts::Starts},
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,
@@ -28,8 +28,6 @@ pub struct Deps {
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
-    /// Requests by mail that are not done yet.
-    pub requests: Requests,
 }
 
 impl Deref for Deps {
@@ -51,7 +49,6 @@ impl Deps {
     pub fn new(ports: Ports) -> Self {
         let directory = ports.paths.supervisor_dir();
         Deps {
-            requests: Requests::new(directory.clone()),
             records: Records::new(directory.clone()),
             directory: Directory::new(ports.problems.clone()),
             starts: Starts::new(directory),

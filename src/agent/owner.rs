@@ -111,7 +111,7 @@ impl Owner {
         let (history, before, seen_alive) = deps.records.resume(&spec.identity);
         let lifecycle = Lifecycle::resumed(history, before, state_since);
         let mut work = Work::new(post);
-        if deps.requests.next(&spec.identity).is_some() {
+        if deps.records.open_requests(&spec.identity) > 0 {
             work.after(Duration::ZERO, OwnerEvent::RequestDue);
         }
         deps.directory.claim(&spec.identity, &spec.session);

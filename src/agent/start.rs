@@ -128,7 +128,7 @@ impl Start<'_> {
 
     /// A start that nobody asked for makes way for what somebody asked for.
     fn must_make_way(&self) -> bool {
-        self.order.attempt != Attempt::Asked && self.deps.requests.next(&self.spec.identity).is_some()
+        self.order.attempt != Attempt::Asked && self.deps.records.open_requests(&self.spec.identity) > 0
     }
 
     /// Its work was read right before it was ordered; waiting for a place or a remote may have taken minutes since.

@@ -241,9 +241,9 @@ impl Examination {
 
     /// What the supervisor keeps for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [holds, lives, waits, incidents, histories] = deps.records.peek(deps).await;
+        let [claims, holds, lives, waits, incidents, histories] = deps.records.peek(deps).await;
         for (there, problem) in [
-            deps.requests.peek(deps).await,
+            claims,
             holds,
             lives,
             waits,

@@ -205,7 +205,7 @@ impl RigState {
     /// Those that no listing need show: crew members, who get an actor only on request, polecats whose directory is gone, and
     /// all that a predecessor of this supervisor kept.
     fn asked_for(&self) -> Vec<ChildSpec> {
-        let (requests, holds) = (self.deps.requests.waiting(), self.deps.records.held());
+        let (requests, holds) = (self.deps.records.requested(), self.deps.records.held());
         let crew = holds.into_iter().filter(|identity| matches!(identity, Identity::Crew(..)));
         let kept = self.deps.directory.actors().into_iter().map(|(identity, _)| identity);
         let all = requests.into_iter().chain(crew).chain(kept);
@@ -276,7 +276,7 @@ impl RigState {
     /// A polecat is no more, and nothing is remembered of it but its history; unless a request came meanwhile.
     fn let_go(&mut self, name: AgentName) {
         let identity = self.polecat(&name);
-        if self.deps.requests.next(&identity).is_some() {
+        if self.deps.records.open_requests(&identity) > 0 {
             return;
         }
         self.children.stop(&identity.actor_name());

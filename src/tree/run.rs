@@ -57,7 +57,6 @@ pub async fn run(
 async fn remember(deps: &Deps, process: Process) {
     housekeeping::write_state(deps, process, true, None, 0).await;
     deps.records.load(deps).await;
-    deps.requests.load(deps).await;
     deps.starts.role_beads.load(deps).await;
 }
 

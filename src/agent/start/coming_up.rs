@@ -100,7 +100,7 @@ impl Start<'_> {
                 self.still_there(key).await?;
                 let patience = settings.start.timeout;
                 asked_for += self.deps.now().since(now);
-                let others = || self.deps.requests.are_queued(&self.spec.identity);
+                let others = || self.deps.records.open_requests(&self.spec.identity) > 1;
                 if self.order.attempt == Attempt::Asked && asked_for >= patience && others() {
                     // Somebody else may ask for something else.
                     let why = "it waits at a question".to_owned();

@@ -28,7 +28,7 @@ impl RootState {
     /// The mayor is not supervised until its stop or start is requested.
     pub(super) async fn start_mayor_if_asked_for(&mut self) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
-        let asked_for = deps.requests.next(&Identity::Mayor).is_some()
+        let asked_for = deps.records.open_requests(&Identity::Mayor) > 0
             || deps.records.hold(&Identity::Mayor).is_some()
             || deps.directory.is_kept(&Identity::Mayor);
         if asked_for { self.start(self.mayor()).await } else { Ok(()) }

@@ -18,7 +18,7 @@ impl RootState {
         let deps = &self.plan.deps;
         let naming = deps.settings().tmux.naming;
         let asked_for = |identity: &Identity| {
-            deps.requests.next(identity).is_some() || deps.records.hold(identity).is_some()
+            deps.records.open_requests(identity) > 0 || deps.records.hold(identity).is_some()
         };
         let claimed = deps.directory.all().into_iter().filter(|(identity, _)| match identity {
             Identity::Mayor => self.children.contains(&Identity::Mayor.actor_name()),
