@@ -7,10 +7,7 @@
 use std::ops::Deref;
 
 use crate::{
-    agent::{
-        directory::Directory, history::Histories, record::Records, requests::Requests, screens::Screens,
-        starts::Starts,
-    },
+    agent::{directory::Directory, record::Records, starts::Starts},
     deaths::register::DeathRegister,
     ledger::Ledger,
     operator::register::Operations,
@@ -32,12 +29,6 @@ pub struct Deps {
     pub operations: Operations,
     /// Confirmed deaths, and the pace of restarts after many.
     pub deaths: DeathRegister,
-    /// The last screens of agents.
-    pub screens: Screens,
-    /// Requests by mail that are not done yet.
-    pub requests: Requests,
-    /// What happened to each agent, for people.
-    pub histories: Histories,
 }
 
 impl Deref for Deps {
@@ -59,14 +50,11 @@ impl Deps {
     pub fn new(ports: Ports) -> Self {
         let directory = ports.paths.supervisor_dir();
         Deps {
-            requests: Requests::new(directory.clone()),
             records: Records::new(directory.clone()),
-            histories: Histories::new(directory.clone()),
             directory: Directory::new(ports.problems.clone()),
             starts: Starts::new(directory),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
-            screens: Screens::default(),
             ledger: Ledger::new(ports),
         }
     }

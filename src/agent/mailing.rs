@@ -53,7 +53,7 @@ pub async fn send_once(deps: &Deps, mail: IncidentMail) {
     drop(unsent);
     let seen = format!("{} (hook {})", mail.condition, mail.hook);
     let entry = Entry::mailed(deps.now().wall, &seen, &mail.to, &mail.subject, sent);
-    deps.histories.add(&mail.identity, entry);
+    deps.records.happened(&mail.identity, entry);
 }
 
 /// On drop, takes back what was noted but not sent; also when the task is dropped.

@@ -24,7 +24,6 @@ pub mod lifecycle;
 pub mod liveness;
 pub mod mailing;
 pub mod meanwhile;
-pub mod names;
 pub mod nudge;
 pub mod observe;
 pub mod owner;

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use super::{
     confirmation::{Presence, SessionKey},
-    observe, questions, readiness,
-    screens::reading,
+    observe, questions, readiness, screens,
     spec::AgentSpec,
 };
 use crate::{
@@ -105,7 +104,7 @@ async fn probe(
     incarnation: &SessionKey,
 ) -> Result<(PaneTarget, Vec<String>), Why> {
     let pane = locate(deps, spec, incarnation).await?;
-    let lines = match reading::read(deps, &pane).await.map_err(Why::from) {
+    let lines = match screens::read(deps, spec, &pane).await.map_err(Why::from) {
         Err(Why::Failed(error)) => return Err(Why::Unknown(error.to_string())),
         lines => lines?,
     };

@@ -12,9 +12,7 @@ use super::{
     elsewhere, foreign,
     kill::key,
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
-    names::KnownNames,
-    permission, programs,
-    screens::reading,
+    permission, programs, screens,
     spec::AgentSpec,
     workplace,
 };
@@ -51,7 +49,7 @@ pub struct How {
 }
 
 /// Probes an agent.
-pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames) -> Observation {
+pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
     let began = deps.now();
     let asked_first = if how.thorough { Some(deps.operations.full_scan(deps).await) } else { None };
     let (begun, glimpse) = match &how.scan {
@@ -60,10 +58,12 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     };
     let panes = panes(&how, &glimpse);
     let (left, lost_sight) = match &glimpse {
-        Glimpse::Present(session, _) => (last_pane(deps, session), session.has_lost_sight()),
+        Glimpse::Present(session, _) => (last_pane(deps, spec, session), session.has_lost_sight()),
         Glimpse::Absent | Glimpse::Unknown(_) => (None, false),
     };
-    let (presence, _) = presence(deps, spec, glimpse, known).await;
+    let mut known = deps.records.process_names(&spec.identity);
+    let (presence, _) = presence(deps, spec, glimpse, &mut known).await;
+    deps.records.set_process_names(&spec.identity, known);
     workplace::find_own(deps, spec).await;
     let mut seen = Observation {
         begun,
@@ -97,11 +97,12 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How, known: &KnownNames
     seen.permission = permission::ask(deps, spec).await;
     seen.state_file = permission::state_file(deps, spec).await;
     if missing {
-        read_last_screen(deps, left.filter(|_| matches!(seen.presence, Presence::Dead(_)))).await;
-        let last = how.life.as_deref().and_then(|id| deps.screens.last(&spec.session, id));
-        let patterns = &deps.settings().usage_limit.patterns;
-        seen.usage_limit = last.and_then(|(_, lines)| patterns.matches(&lines));
-        seen.question = how.life.as_deref().and_then(|id| deps.screens.question(&spec.session, Some(id)));
+        read_last_screen(deps, spec, left.filter(|_| matches!(seen.presence, Presence::Dead(_)))).await;
+        let last = how.life.as_deref().and_then(|id| deps.records.screen(&spec.identity, Some(id)));
+        if let Some(screen) = last {
+            seen.usage_limit = deps.settings().usage_limit.patterns.matches(&screen.lines);
+            seen.question = screen.question.clone();
+        }
     }
     if missing && how.thorough && spec.identity.facts().wanted == Wanted::WithWork {
         seen.worktree = worktree(deps, spec).await;
@@ -133,23 +134,23 @@ fn may_be_started(seen: &Observation) -> bool {
 /// Stores what is left of an agent's screen, before its session is ended.
 pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
     if let Ok(Some(session)) = deps.sessions.find(&spec.session).await {
-        read_last_screen(deps, last_pane(deps, &session)).await;
+        read_last_screen(deps, spec, last_pane(deps, spec, &session)).await;
     }
 }
 
 /// Reads what is left of an agent's screen from its last pane, when that still exists.
-async fn read_last_screen(deps: &Deps, left: Option<PaneTarget>) {
+async fn read_last_screen(deps: &Deps, spec: &AgentSpec, left: Option<PaneTarget>) {
     if let Some(pane) = left {
-        let _ = reading::read(deps, &pane).await;
+        let _ = screens::read(deps, spec, &pane).await;
     }
 }
 
 /// The pane of a session in which its agent was last seen: a person's pane beside it says nothing about the agent.
 /// For an agent that was never seen, the pane that the session was created with.
-fn last_pane(deps: &Deps, session: &Session) -> Option<PaneTarget> {
-    match deps.screens.pane(&session.name, &session.id) {
+fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<PaneTarget> {
+    match deps.records.screen(&spec.identity, Some(&session.id)) {
         Some(known) => {
-            let it = session.panes.iter().find(|pane| pane.id == known.pane());
+            let it = session.panes.iter().find(|pane| pane.id == known.pane.pane());
             it.map(|pane| session.target(pane))
         }
         None => session.oldest_pane().map(|pane| session.target(pane)),
@@ -197,7 +198,7 @@ pub async fn probe_session(deps: &Deps, spec: &AgentSpec) -> Presence {
 /// callers that are about to type or read.
 pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarget>) {
     let glimpse = scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
-    presence(deps, spec, glimpse, &KnownNames::default()).await
+    presence(deps, spec, glimpse, &mut None).await
 }
 
 /// Whether a session of a scan has no process left that could be an agent, so that a full probe is worthwhile. Cheap,
@@ -217,8 +218,10 @@ pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
 }
 
 type Found = (Presence, Option<PaneTarget>);
+/// The names under which an agent was last looked for.
+type Known = Option<ProcessNames>;
 
-async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &KnownNames) -> Found {
+async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut Known) -> Found {
     let (session, trees) = match foreign::left_out(deps, spec, glimpse).await {
         Glimpse::Absent => {
             deps.problems.clear(&unlisted_key(spec));
@@ -250,8 +253,8 @@ fn unlisted_key(spec: &AgentSpec) -> String {
 /// A process runs that may be the agent: it is left alone, and reported once.
 fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &str)) -> Presence {
     let (who, session) = (&spec.identity, &spec.session);
-    let known = deps.screens.pane(&seen.name, &seen.id);
-    let is_gone = known.is_some_and(|known| seen.panes.iter().all(|pane| pane.id != known.pane()));
+    let known = deps.records.screen(who, Some(&seen.id));
+    let is_gone = known.is_some_and(|known| seen.panes.iter().all(|pane| pane.id != known.pane.pane()));
     // Without the name, which may differ at each probe.
     let text = match is_gone {
         true => format!(
@@ -271,7 +274,7 @@ async fn judge(
     deps: &Deps,
     spec: &AgentSpec,
     (session, trees): (&Session, &Trees),
-    known: &KnownNames,
+    known: &mut Known,
 ) -> (Liveness, Option<PaneTarget>) {
     let by = |names: &ProcessNames| {
         let pane = trees.as_ref().ok().and_then(|trees| agent_pane(&session.panes, trees, names));
@@ -280,14 +283,14 @@ async fn judge(
     };
     // Each probe reads a broken settings file again, so that a correction is noticed.
     if !deps.starts.in_doubt.is_program_of(&spec.identity)
-        && let Some(alive @ (Liveness::Alive, _)) = known.get().as_ref().map(by)
+        && let Some(alive @ (Liveness::Alive, _)) = known.as_ref().map(by)
     {
         return alive;
     }
     let program = programs::find(deps, spec).await.program;
     let names = ProcessNames::new(&program, None);
     let first = by(&names);
-    known.set(names);
+    *known = Some(names);
     let (Liveness::Dead | Liveness::Unlisted { .. }, _) = first else {
         return first;
     };
@@ -297,7 +300,7 @@ async fn judge(
         Ok(also) => {
             let names = ProcessNames::new(&program, also.as_deref());
             let found = by(&names);
-            known.set(names);
+            *known = Some(names);
             found
         }
         Err(error) => (Liveness::Unknown(error.to_string()), None),

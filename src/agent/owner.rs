@@ -15,7 +15,6 @@ use super::{
     confirmation::{Assignment, Observation, Presence},
     denial::{Denial, NotStarted},
     lifecycle::{Decision, Event, Lifecycle, StartEnd, State, StopEnd, Surroundings},
-    names::KnownNames,
     observe::{self, How},
     phase::{self, Phase, Why},
     reason,
@@ -82,7 +81,6 @@ pub struct Owner {
     armed: Option<Duration>,
     /// The thorough probe that the timer asked for is in progress.
     inquiring: bool,
-    known: KnownNames,
     /// Wakes the start in progress, so that it checks its session and permission again.
     pulse: Arc<Notify>,
     state_since: Now,
@@ -113,12 +111,11 @@ impl Owner {
         let (history, before, seen_alive) = deps.records.resume(&spec.identity);
         let lifecycle = Lifecycle::resumed(history, before, state_since);
         let mut work = Work::new(post);
-        if deps.requests.next(&spec.identity).is_some() {
+        if deps.records.open_requests(&spec.identity) > 0 {
             work.after(Duration::ZERO, OwnerEvent::RequestDue);
         }
         deps.directory.claim(&spec.identity, &spec.session);
-        let known = KnownNames::default();
-        deps.screens.want(&spec, known.clone());
+        deps.records.watch_screen(&spec);
         let mut owner = Owner {
             lifecycle,
             spec: Arc::new(spec),
@@ -126,7 +123,6 @@ impl Owner {
             timer: Timer::default(),
             armed: None,
             inquiring: false,
-            known,
             pulse: Arc::new(Notify::new()),
             state_since,
             last_death: None,
@@ -204,7 +200,7 @@ impl Owner {
     }
 
     fn observe(&self, how: How) -> impl Future<Output = Observation> + Send + 'static {
-        let (deps, spec, known) = (self.deps.clone(), self.spec.clone(), self.known.clone());
+        let (deps, spec) = (self.deps.clone(), self.spec.clone());
         let life = match self.state() {
             State::Alive { session, .. } => Some(session.id.clone()),
             State::Confirming { before: Some(life), .. } => Some(life.session.id.clone()),
@@ -212,7 +208,7 @@ impl Owner {
         };
         let death = self.last_death.clone().filter(|death| life.as_ref() == Some(&death.id));
         let how = How { death, life, seen_alive: self.seen_alive, ..how };
-        async move { observe::observe(&deps, &spec, how, &known).await }
+        async move { observe::observe(&deps, &spec, how).await }
     }
 
     /// Something in its session ended: probes at once.
@@ -438,12 +434,13 @@ impl Owner {
     pub fn snapshot(&self) -> AgentStatus {
         let (mut state, since) = self.phase;
         let mut why = Why::of(&self.lifecycle);
-        let session = &self.spec.session;
-        let question = match self.state() {
-            State::Alive { session: life, .. } => self.deps.screens.question(session, Some(&life.id)),
-            State::Starting { .. } => self.deps.screens.question(session, None),
+        let screen = |id| self.deps.records.screen(&self.spec.identity, id);
+        let screen = match self.state() {
+            State::Alive { session, .. } => screen(Some(&session.id)),
+            State::Starting { .. } => screen(None),
             _ => None,
         };
+        let question = screen.and_then(|screen| screen.question.clone());
         if let Some(title) = question.filter(|_| state != Phase::Unknown) {
             (state, why) = (Phase::WaitingAtQuestion, Some(Why { code: "question", text: title }));
         }

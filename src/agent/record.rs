@@ -9,17 +9,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::{to_vec, to_vec_pretty};
 use tokio::sync::watch;
 
 use super::{
     confirmation::SessionKey,
+    history::History,
     holds::Hold,
     lifecycle::{Before, Lifecycle, State},
+    requests::Claim,
     restart::RestartHistory,
     waits::Wait,
 };
@@ -32,11 +36,16 @@ use crate::{
     },
 };
 
+pub mod histories;
+mod requests;
 mod restarts;
+pub mod screens;
 mod view;
 
+use requests::Claims;
 use restarts::RestartFile;
-use view::View;
+use screens::Watched;
+use view::{Book, View, book};
 
 /// How long after it was over a wait is still remembered: that of an agent that is no more must go some day.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -56,6 +65,12 @@ pub struct AgentRecord {
     incident: Option<Incident>,
     /// That it was seen alive and its end is not accounted for: only what was seen alive can die.
     life: Option<Life>,
+    /// Its last screen.
+    watched: Option<Watched>,
+    /// What happened to it, for people.
+    history: Option<History>,
+    /// What is asked of it by mail, by the message's id.
+    requests: BTreeMap<String, Claim>,
 }
 
 /// The maximum number of open incidents; beyond it the oldest is forgotten.
@@ -72,18 +87,16 @@ struct Life {
 
 type Agents = Arc<Mutex<BTreeMap<Identity, AgentRecord>>>;
 
-fn lock(agents: &Agents) -> MutexGuard<'_, BTreeMap<Identity, AgentRecord>> {
-    agents.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The records of all agents; clones share them.
 #[derive(Debug, Clone)]
 pub struct Records {
     agents: Agents,
-    holds: View<Hold>,
-    incidents: View<Incident>,
-    lives: View<Life>,
-    waits: View<Wait>,
+    holds: View<Book<Identity, Hold>>,
+    incidents: View<Book<Identity, Incident>>,
+    lives: View<Book<Identity, Life>>,
+    waits: View<Book<Identity, Wait>>,
+    histories: View<Book<Identity, History>>,
+    claims: View<Claims>,
     restarts: RestartFile,
     changed: Arc<watch::Sender<()>>,
 }
@@ -91,16 +104,35 @@ pub struct Records {
 impl Records {
     /// None, to be kept in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        let agents = Agents::default();
-        let path = |name| directory.join(name);
+        let (agents, changed) = (Agents::default(), Arc::new(watch::Sender::new(())));
+        let (shared, path) = ((&agents, &changed), |name| directory.join(name));
+        // The file of one field of each record.
+        macro_rules! view {
+            ($name:literal, $field:ident, $json:path) => {
+                View::new(
+                    shared,
+                    path($name),
+                    |all| $json(&book(all, |it| it.$field.as_ref())),
+                    |file, all| file.restore(all, |it| &mut it.$field),
+                )
+            };
+        }
         Records {
-            holds: View::new(&agents, path("holds.json"), |record| &mut record.hold),
-            incidents: View::new(&agents, path("incidents.json"), |record| &mut record.incident),
-            lives: View::new(&agents, path("lives.json"), |record| &mut record.life),
-            waits: View::new(&agents, path("waits.json"), |record| &mut record.wait),
-            restarts: RestartFile::new(&agents),
-            changed: Arc::new(watch::Sender::new(())),
+            holds: view!("holds.json", hold, to_vec_pretty),
+            incidents: view!("incidents.json", incident, to_vec_pretty),
+            lives: view!("lives.json", life, to_vec_pretty),
+            waits: view!("waits.json", wait, to_vec_pretty),
+            // It is large: without line breaks it takes a third of the time.
+            histories: view!("history.json", history, to_vec),
+            claims: View::new(
+                shared,
+                path("claims.json"),
+                |all| to_vec_pretty(&Claims::of(all)),
+                Claims::restore,
+            ),
+            restarts: RestartFile::new(shared),
             agents,
+            changed,
         }
     }
 
@@ -111,22 +143,27 @@ impl Records {
         self.incidents.load(ports).await;
         self.waits.load(ports).await;
         self.lives.load(ports).await;
+        self.claims.load(ports).await;
+        self.load_histories(ports).await;
     }
 
     /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours: for those who only look.
-    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 4] {
-        let (holds, lives) = (self.holds.peek(ports).await, self.lives.peek(ports).await);
-        [holds, lives, self.waits.peek(ports).await, self.incidents.peek(ports).await]
+    pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 6] {
+        let (holds, lives, waits) =
+            (self.holds.peek(ports).await, self.lives.peek(ports).await, self.waits.peek(ports).await);
+        let (incidents, histories) = (self.incidents.peek(ports).await, self.histories.peek(ports).await);
+        [self.claims.peek(ports).await, holds, lives, waits, incidents, histories]
     }
 
-    /// Writes what changed. When it returns, all that was known when this was called is on disk, but for what is reported as a
-    /// problem and retried.
+    /// Writes what changed, but for histories. When it returns, all that was known when this was called is on disk, but for what
+    /// is reported as a problem and retried.
     pub async fn save(&self, ports: &Ports) {
-        tokio::join!(
+        let _ = tokio::join!(
             self.holds.save(ports),
             self.incidents.save(ports),
             self.lives.save(ports),
             self.waits.save(ports),
+            self.claims.save(ports),
             self.restarts.save(ports)
         );
     }
@@ -141,49 +178,43 @@ impl Records {
 
     /// What an actor that is new to this agent begins with, and when the agent was last seen alive.
     pub fn resume(&self, identity: &Identity) -> (RestartHistory, Before, Option<Timestamp>) {
-        let AgentRecord { lifecycle, restarts, hold, wait, life, incident: _ } =
-            self.locked().get(identity).cloned().unwrap_or_default();
+        let agents = self.agents.lock();
+        let Some(AgentRecord { lifecycle, restarts, hold, wait, life, .. }) = agents.get(identity) else {
+            return Default::default();
+        };
+        let (lifecycle, hold, wait) = (lifecycle.clone(), hold.clone(), wait.clone());
         let before = Before { lifecycle, hold, wait, missed: life.is_some() };
-        (restarts, before, life.map(|life| life.seen))
+        (restarts.clone(), before, life.as_ref().map(|life| life.seen))
     }
 
     /// Keeps how an agent is after a step of its lifecycle.
     pub fn keep(&self, identity: &Identity, now: &Lifecycle, at: Timestamp) {
-        let mut agents = self.locked();
+        let mut agents = self.agents.lock();
         let record = agents.entry(identity.clone()).or_default();
-        let mut changed = false;
         // What somebody changed in the file meanwhile reaches the lifecycle as an event, and is not to be undone here.
         let before = record.lifecycle.as_ref().map_or(&record.restarts, Lifecycle::history);
         if before != now.history() && record.restarts != *now.history() {
             record.restarts = now.history().clone();
             self.restarts.was_changed();
-            changed = true;
         }
-        changed |= self.holds.put(record, now.hold().cloned());
-        let (wait, life) = (now.wait(), record.life_after(now, at));
-        let of_another_session = |(before, now): (&Life, &Life)| before.session != now.session;
-        if record.life.is_some() != life.is_some()
-            || record.life.as_ref().zip(life.as_ref()).is_some_and(of_another_session)
-        {
+        self.holds.put(&mut record.hold, now.hold().cloned());
+        let life = record.life_after(now, at);
+        // When it was seen is no news.
+        let session = |life: &Option<Life>| life.as_ref().map(|life| life.session.clone());
+        if session(&record.life) != session(&life) {
             self.lives.was_changed();
-            changed = true;
         }
         record.life = life;
-        let waits_otherwise = self.waits.put(record, wait);
         record.lifecycle = Some(now.clone());
-        if waits_otherwise {
+        if self.waits.put(&mut record.wait, now.wait()) {
             let old = |wait: &mut Wait| at.duration_since(wait.until) > FORGOTTEN_AFTER;
             agents.values_mut().for_each(|record| drop(record.wait.take_if(old)));
-        }
-        drop(agents);
-        if changed || waits_otherwise {
-            self.changed.send_replace(());
         }
     }
 
     /// The restarts of this agent.
     pub fn restarts(&self, identity: &Identity) -> RestartHistory {
-        self.locked().get(identity).map(|record| record.restarts.clone()).unwrap_or_default()
+        self.agents.lock().get(identity).map(|record| record.restarts.clone()).unwrap_or_default()
     }
 
     /// Reads `daemon/restart_state.json` again, as somebody changed it. Agents it does not name have no restarts any more. Returns
@@ -195,34 +226,28 @@ impl Records {
     /// Nothing is remembered of the restarts of this agent, or of any, from now on.
     pub fn clear_restarts(&self, whose: Option<&Identity>) {
         self.restarts.clear(whose);
-        self.changed.send_replace(());
     }
 
     /// How this agent is held on request, if it is.
     pub fn hold(&self, identity: &Identity) -> Option<Hold> {
-        self.locked().get(identity)?.hold.clone()
+        self.agents.lock().get(identity)?.hold.clone()
     }
 
     /// All agents that are held on request.
     pub fn held(&self) -> Vec<Identity> {
-        let agents = self.locked();
+        let agents = self.agents.lock();
         let held = agents.iter().filter(|(_, record)| record.hold.is_some());
         held.map(|(identity, _)| identity.clone()).collect()
     }
 
     /// What is open of this agent, to be read or changed; a change is saved.
     pub fn incident<A>(&self, identity: &Identity, change: impl FnOnce(&mut Option<Incident>) -> A) -> A {
-        let mut agents = self.locked();
+        let mut agents = self.agents.lock();
         let record = agents.entry(identity.clone()).or_default();
         let mut now = record.incident.clone();
         let answer = change(&mut now);
-        let changed = self.incidents.put(record, now);
-        if changed && agents.len() > INCIDENTS {
+        if self.incidents.put(&mut record.incident, now) && agents.len() > INCIDENTS {
             self.forget_oldest_incident(&mut agents);
-        }
-        drop(agents);
-        if changed {
-            self.changed.send_replace(());
         }
         answer
     }
@@ -239,46 +264,38 @@ impl Records {
 
     /// A rig has these polecats and no others: what was open of others is over.
     pub fn keep_incidents(&self, rig: &RigName, there: &BTreeSet<Identity>) {
-        let mut changed = false;
         let not_there = |it: &Identity| it.rig() == Some(rig) && !there.contains(it);
-        for (_, record) in self.locked().iter_mut().filter(|(identity, _)| not_there(identity)) {
-            changed |= self.incidents.put(record, None);
-        }
-        if changed {
-            self.changed.send_replace(());
+        for (_, record) in self.agents.lock().iter_mut().filter(|(identity, _)| not_there(identity)) {
+            self.incidents.put(&mut record.incident, None);
         }
     }
 
-    /// This agent is no more: what was stopped and then removed for good is held no longer, and its end is meant.
-    pub fn forget(&self, identity: &Identity) {
-        self.forget_lives(|other| other == identity);
-        let mut agents = self.locked();
-        if let Some(record) = agents.get_mut(identity) {
-            self.holds.put(record, None);
-            // Polecats come and go for weeks: of one without restarts nothing is left to remember.
-            if *record == AgentRecord::default() {
-                agents.remove(identity);
-            }
+    /// This agent is no more, for this reason: what was stopped and then removed for good is held no longer, and its end is meant.
+    pub fn forget(&self, identity: &Identity, why: &str, now: Timestamp) {
+        let mut agents = self.agents.lock();
+        let Some(record) = agents.get_mut(identity) else { return };
+        self.unsupervised(record, why, now);
+        self.holds.put(&mut record.hold, None);
+        // Polecats come and go for weeks: of one without restarts and a history nothing is left to remember.
+        if *record == AgentRecord::default() {
+            agents.remove(identity);
         }
-        drop(agents);
-        self.changed.send_replace(());
     }
 
     /// A rig is no longer supervised: what happens to its agents meanwhile is not ours to judge or report later.
-    pub fn forget_rig(&self, rig: &RigName) {
-        self.forget_lives(|identity| identity.rig() == Some(rig));
-        self.changed.send_replace(());
-    }
-
-    fn forget_lives(&self, whose: impl Fn(&Identity) -> bool) {
-        for (_, record) in self.locked().iter_mut().filter(|(identity, _)| whose(identity)) {
-            record.lifecycle = None;
-            self.lives.put(record, None);
+    pub fn forget_rig(&self, rig: &RigName, now: Timestamp) {
+        for (_, record) in self.agents.lock().iter_mut().filter(|(identity, _)| identity.rig() == Some(rig)) {
+            self.unsupervised(record, "its rig is gone from mayor/rigs.json", now);
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<Identity, AgentRecord>> {
-        lock(&self.agents)
+    fn unsupervised(&self, record: &mut AgentRecord, why: &str, now: Timestamp) {
+        (record.lifecycle, record.watched) = (None, None);
+        self.lives.put(&mut record.life, None);
+        if let Some(history) = &mut record.history {
+            history.is_gone(why, now);
+            self.histories.was_changed();
+        }
     }
 }
 

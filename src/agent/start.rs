@@ -18,8 +18,7 @@ use super::{
     meanwhile::Meanwhile,
     observe, permission, presync,
     program::AgentProgram,
-    programs,
-    screens::reading,
+    programs, screens,
     spec::AgentSpec,
     start_slots::Slot,
     workplace,
@@ -130,7 +129,7 @@ impl Start<'_> {
 
     /// Whether a request waits and this start is not one: requests go first.
     fn must_make_way(&self) -> bool {
-        self.order.attempt != Attempt::Asked && self.deps.requests.next(&self.spec.identity).is_some()
+        self.order.attempt != Attempt::Asked && self.deps.records.open_requests(&self.spec.identity) > 0
     }
 
     /// Reads its work again: it was read right before the start was ordered, and waiting for a slot or a remote may
@@ -270,7 +269,7 @@ impl Start<'_> {
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
         match self.deps.sessions.create(&new).await {
             Ok(session) => {
-                reading::begun(self.deps, self.spec);
+                screens::begun(self.deps, self.spec);
                 let why = self.order.why();
                 tracing::info!(agent = %identity, "starting {} in session {}: {why}", program.name, new.name);
                 Ok(session)

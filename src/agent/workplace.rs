@@ -1,6 +1,6 @@
 //! Workplace: finds the directory an agent is started in, and creates it where that is our job.
 //!
-//! [`place`] lists the possible directories; this module finds which of them exists. A polecat's must be a git
+//! [`TownPaths`](crate::town::paths::TownPaths) lists the possible directories; this module finds which of them exists. A polecat's must be a git
 //! worktree of its own: elsewhere its git would act on somebody else's repository.
 
 use std::{

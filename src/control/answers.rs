@@ -98,8 +98,8 @@ async fn explain(State(reporter): State<Arc<Reporter>>, Path(agent): Path<String
     let Some(report) = reporter.report().await else { return wedged() };
     match find(&reporter, &report, &agent) {
         Ok(identity) => {
-            let entries = reporter.deps().histories.of(&identity).map(|history| history.entries);
-            let (agent, entries) = (status_of(&report, &identity), entries.unwrap_or_default());
+            let entries = reporter.deps().records.history(&identity).entries;
+            let agent = status_of(&report, &identity);
             answer(&Explanation { identity: identity.to_string(), agent, entries })
         }
         Err(unknown) => no_such_agent(&unknown),
@@ -167,7 +167,7 @@ fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identi
     let in_session = report.agents.iter().find(|agent| agent.session == text);
     let text = in_session.map_or(text, |agent| agent.identity.as_str());
     let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
-    let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().histories.known()).collect();
+    let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().records.told_of()).collect();
     let known: Vec<Identity> = known.into_iter().collect();
     // The known agents include those of all rigs.
     finding::find(text, &[], &known)

@@ -25,7 +25,7 @@ const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts the stream of one client.
 pub fn follow(reporter: Arc<Reporter>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changed = reporter.deps().histories.changed();
+    let changed = reporter.deps().records.changed();
     let following = Following { reporter, changed, told: None };
     Sse::new(stream::unfold(following, Following::next)).keep_alive(KeepAlive::default())
 }

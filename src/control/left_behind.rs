@@ -2,18 +2,22 @@
 //!
 //! It only reads. Files do not show whether an agent runs now, so its state is reported as unknown.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::report::{AgentReport, Explanation, HeartbeatReport, StatusReport};
 use crate::{
-    agent::history::{
-        Histories,
-        finding::{self, UnknownAgent},
+    agent::{
+        history::{
+            History,
+            finding::{self, UnknownAgent},
+        },
+        record::histories::left_behind,
     },
     terminal,
     town::{
         daemon_state,
         files::Files,
+        identity::Identity,
         paths::TownPaths,
         reading::{FileProblem, Reading},
         restart_state,
@@ -42,8 +46,8 @@ pub async fn report(files: &dyn Files, paths: &TownPaths) -> StatusReport {
     }
     match histories(files, paths).await {
         Ok(histories) => {
-            let agents = histories.known().into_iter();
-            report.agents = agents.map(|it| AgentReport::left_behind(&it, histories.phase(&it))).collect();
+            let agents = histories.iter();
+            report.agents = agents.map(|(it, told)| AgentReport::left_behind(it, told.phase)).collect();
         }
         Err(problem) => note(&mut report, &problem),
     }
@@ -68,23 +72,22 @@ pub async fn explanation(
     paths: &TownPaths,
     text: &str,
 ) -> Result<Explanation, UnknownAgent> {
-    let directory = paths.supervisor_dir();
-    let histories = histories(files, paths).await.unwrap_or_else(|_| Histories::new(directory));
-    let identity = finding::find(text, &[], &histories.known())?;
-    Ok(Explanation {
-        agent: Some(AgentReport::left_behind(&identity, histories.phase(&identity))),
-        entries: histories.of(&identity).map(|history| history.entries).unwrap_or_default(),
-        identity: identity.to_string(),
-    })
+    let mut histories = histories(files, paths).await.unwrap_or_default();
+    let known: Vec<Identity> = histories.keys().cloned().collect();
+    let identity = finding::find(text, &[], &known)?;
+    let History { phase, entries, .. } = histories.remove(&identity).unwrap_or_default();
+    let agent = Some(AgentReport::left_behind(&identity, phase));
+    Ok(Explanation { agent, entries, identity: identity.to_string() })
 }
 
-async fn histories(files: &dyn Files, paths: &TownPaths) -> Result<Histories, FileProblem> {
-    let directory = paths.supervisor_dir();
-    let path = directory.join("history.json");
-    let parse = |shown: &Path, bytes: &[u8]| Histories::left_behind(directory.clone(), shown, bytes);
-    match read(files, paths, &path, parse).await {
-        Reading::Good(histories) => Ok(histories),
-        Reading::Missing => Ok(Histories::new(directory)),
+/// Of the agents of which anything was told.
+async fn histories(files: &dyn Files, paths: &TownPaths) -> Result<BTreeMap<Identity, History>, FileProblem> {
+    match read(files, paths, &paths.supervisor_dir().join("history.json"), left_behind).await {
+        Reading::Good(mut histories) => {
+            histories.retain(|_, history| !history.entries.is_empty());
+            Ok(histories)
+        }
+        Reading::Missing => Ok(BTreeMap::new()),
         Reading::Bad(problem) => Err(problem),
     }
 }

@@ -243,15 +243,15 @@ impl Examination {
 
     /// The files that the supervisor stores for the next one.
     async fn registers(&mut self, deps: &Deps) {
-        let [holds, lives, waits, incidents] = deps.records.peek(deps).await;
+        let [claims, holds, lives, waits, incidents, histories] = deps.records.peek(deps).await;
         for (there, problem) in [
-            deps.requests.peek(deps).await,
+            claims,
             holds,
             lives,
             waits,
             deps.starts.role_beads.peek(deps).await,
             incidents,
-            deps.histories.peek(deps).await,
+            histories,
             FeedProgress::new(deps.paths.supervisor_dir()).peek(deps).await,
         ] {
             self.read += usize::from(there);

@@ -7,10 +7,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -56,63 +53,30 @@ pub fn problem(ports: &Ports, path: &Path) -> String {
 #[derive(Debug)]
 pub struct Persisted<T> {
     path: PathBuf,
-    /// Whether people read the file too.
-    pretty: bool,
     value: Arc<Mutex<T>>,
-    /// Whether it changed since it was last written.
-    unsaved: Arc<AtomicBool>,
 }
 
 impl<T> Clone for Persisted<T> {
     fn clone(&self) -> Self {
-        Persisted {
-            path: self.path.clone(),
-            pretty: self.pretty,
-            value: self.value.clone(),
-            unsaved: self.unsaved.clone(),
-        }
+        Persisted { path: self.path.clone(), value: self.value.clone() }
     }
 }
 
 impl<T: Serialize + Send> Content for Persisted<T> {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let value = self.value.lock();
-        self.unsaved.store(false, Ordering::Relaxed);
-        match self.pretty {
-            true => serde_json::to_vec_pretty(&*value),
-            false => serde_json::to_vec(&*value),
-        }
-    }
-
-    fn failed(&self) {
-        self.unsaved.store(true, Ordering::Relaxed);
+        serde_json::to_vec_pretty(&*self.value.lock())
     }
 }
 
 impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
     /// The default value, to be stored in this file.
     pub fn new(path: PathBuf) -> Self {
-        Persisted { path, pretty: true, value: Arc::default(), unsaved: Arc::default() }
-    }
-
-    /// Like [`new`](Self::new), for a large value: its file has no line breaks, and takes a third of the time.
-    pub fn large(path: PathBuf) -> Self {
-        Persisted { pretty: false, ..Persisted::new(path) }
+        Persisted { path, value: Arc::default() }
     }
 
     /// Locks the value; must never be held across an await.
     pub fn value(&self) -> MutexGuard<'_, T> {
         self.value.lock()
-    }
-
-    /// Marks the value as changed, for [`is_unsaved`](Self::is_unsaved).
-    pub fn was_changed(&self) {
-        self.unsaved.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was marked as changed since it was last written.
-    pub fn is_unsaved(&self) -> bool {
-        self.unsaved.load(Ordering::Relaxed)
     }
 
     /// Loads what the last supervisor stored; to be called once, before any actor runs. Without a file, or with a
@@ -155,18 +119,9 @@ impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Persisted<T> {
     }
 
     /// Writes the value (mode 0600), as [`Writes`](crate::ports::writes::Writes) does. When it returns `Ok`, the
-    /// value as of this call is on disk. An error names the file; it is reported while it lasts, and the value stays
-    /// [unsaved](Self::is_unsaved), and is retried.
+    /// value as of this call is on disk. An error names the file; it is reported while it lasts, and retried.
     pub async fn save(&self, ports: &Ports) -> Result<(), String> {
-        ports.writes.replace(ports, self.to_write(ports)).await
-    }
-
-    fn to_write(&self, ports: &Ports) -> Write {
-        Write {
-            path: self.path.clone(),
-            mode: 0o600,
-            key: problem(ports, &self.path),
-            content: Arc::new(self.clone()),
-        }
+        let (path, key) = (self.path.clone(), problem(ports, &self.path));
+        ports.writes.replace(ports, Write { path, mode: 0o600, key, content: Arc::new(self.clone()) }).await
     }
 }

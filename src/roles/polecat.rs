@@ -96,7 +96,7 @@ fn nominate(agent: &mut Agent, snapshot: &AgentSnapshot) {
 
 fn may_be_let_go(agent: &Agent) -> bool {
     let Agent { deps, owner, .. } = agent;
-    if deps.requests.next(&owner.spec().identity).is_some() {
+    if deps.records.open_requests(&owner.spec().identity) > 0 {
         return false;
     }
     is_idle(owner)

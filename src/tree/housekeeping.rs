@@ -78,17 +78,12 @@ pub async fn keep_records(deps: &Deps) {
 
 /// Writes the agents' histories a fixed time after one changed, whatever changes meanwhile. Never returns.
 pub async fn keep_histories(deps: &Deps) {
-    let mut changed = deps.histories.changed();
-    // Changes from before a crash of the root.
-    if deps.histories.is_unsaved() {
-        changed.mark_changed();
-    }
+    let mut changed = deps.records.changed();
     while changed.changed().await.is_ok() {
         tokio::time::sleep(HISTORIES_SETTLE).await;
         changed.mark_unchanged();
         let began = deps.now();
-        // `save` reports and retries a failure.
-        let _ = deps.histories.save(deps).await;
+        deps.records.save_histories(deps).await;
         // A slow disk, or a long history, must not lead to constant writing.
         tokio::time::sleep(deps.now().since(began) * HISTORIES_REST).await;
     }
@@ -96,9 +91,8 @@ pub async fn keep_histories(deps: &Deps) {
 
 /// Saves the agents' histories a last time, at an orderly stop.
 pub async fn close_histories(deps: &Deps) {
-    deps.histories.supervisor_stops(deps.now().wall);
-    // `save` reports a failure.
-    let _ = deps.histories.save(deps).await;
+    deps.records.supervisor_stops(deps.now().wall);
+    deps.records.save_histories(deps).await;
 }
 
 impl Content for DaemonState {

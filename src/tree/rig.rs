@@ -192,7 +192,7 @@ impl RigState {
     /// The agents that no listing shows: crew members (which get an actor only on request), polecats whose directory
     /// is gone, and all agents of a predecessor of this supervisor.
     fn asked_for(&self) -> Vec<ChildSpec> {
-        let (requests, holds) = (self.deps.requests.waiting(), self.deps.records.held());
+        let (requests, holds) = (self.deps.records.requested(), self.deps.records.held());
         let held = holds.into_iter().filter(|it| it.facts().wanted == Wanted::OnRequest);
         let kept = self.deps.directory.actors().into_iter().map(|(identity, _)| identity);
         let all = requests.into_iter().chain(held).chain(kept);
@@ -263,16 +263,14 @@ impl RigState {
     /// Removes a polecat that no longer exists, with everything except its history; unless a request came meanwhile.
     fn let_go(&mut self, name: AgentName) {
         let identity = self.polecat(&name);
-        if self.deps.requests.next(&identity).is_some() {
+        if self.deps.records.open_requests(&identity) > 0 {
             return;
         }
         self.children.stop(&identity.actor_name());
         let deps = self.deps.clone();
-        deps.screens.unwant(&self.session(&identity));
         deps.directory.release(&identity);
-        deps.histories.gone(&identity, "its directory is gone", deps.now().wall);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
-        deps.records.forget(&identity);
+        deps.records.forget(&identity, "its directory is gone", deps.now().wall);
     }
 
     /// Passes on a heartbeat. Polecat health answers for itself, as each agent does.

@@ -11,7 +11,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
-    agent::screens::reading,
+    agent::screens,
     deps::Deps,
     sessions::{
         Fact, Sessions,
@@ -291,14 +291,14 @@ impl WatchState {
     fn read_screens(&mut self, scan: Arc<Scan>) {
         let now = self.deps.now().mono;
         let due = self.screens_read.is_none_or(|last| now.saturating_sub(last) >= SCREENS_EVERY);
-        if self.reading_screens || !(due || self.deps.screens.lack_one(&scan)) {
+        if self.reading_screens || !(due || self.deps.records.lack_a_screen(&scan)) {
             return;
         }
         (self.reading_screens, self.screens_read) = (true, Some(now));
         let deps = self.deps.clone();
         self.work.spawn(
             async move {
-                reading::refresh(&deps, &scan).await;
+                screens::refresh(&deps, &scan).await;
                 WatchMsg::ScreensRead
             },
             WatchMsg::ScreensRead,

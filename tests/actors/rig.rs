@@ -114,8 +114,8 @@ async fn nux(world: &World) -> (Arc<Deps>, ActorRef<RigMsg>, Identity) {
 
 async fn ask_for_a_restart(deps: &Deps, identity: &Identity) {
     let request = Request { id: "hq-1".into(), identity: identity.clone(), action: Action::Restart };
-    deps.requests.note(deps, &request).await.unwrap();
-    deps.requests.set("hq-1", Stage::Due);
+    deps.records.note_request(deps, &request).await.unwrap();
+    deps.records.set_stage(&request, Stage::Due);
 }
 
 fn running(deps: &Deps, whose: &Identity) -> Option<ActorCell> {

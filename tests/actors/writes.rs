@@ -7,21 +7,16 @@ use std::sync::{
 
 use gastown_supervisor::{
     deps::Deps,
-    ports::{
-        persisted::Persisted,
-        writes::{Content, Write},
-    },
+    ports::writes::{Content, Write},
     tree::housekeeping,
 };
-use serde::{Deserialize, Serialize, Serializer, ser::Error};
+use serde::{Serialize, Serializer, ser::Error};
 
 use crate::world::{World, path, secs, simulate};
 
 /// A text, or something that cannot be made JSON.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug)]
 enum Value {
-    #[default]
-    Default,
     Text(&'static str),
     Impossible,
 }
@@ -29,36 +24,58 @@ enum Value {
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Value::Default => serializer.serialize_str(""),
             Value::Text(text) => serializer.serialize_str(text),
             Value::Impossible => Err(S::Error::custom("it is impossible")),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Ok(Value::Default)
+const KEPT: &str = "daemon/supervisor/value.json";
+
+/// A value, and whether it is not on disk.
+struct Kept(Mutex<Value>, AtomicBool);
+
+impl Kept {
+    fn set(&self, value: Value) {
+        *self.0.lock().unwrap() = value;
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    async fn save(self: &Arc<Self>, deps: &Deps) -> Result<(), String> {
+        let write = Write { path: path(KEPT), mode: 0o600, key: KEPT.into(), content: self.clone() };
+        deps.writes.replace(deps, write).await
     }
 }
 
-const KEPT: &str = "daemon/supervisor/value.json";
+impl Content for Kept {
+    fn bytes(&self) -> serde_json::Result<Vec<u8>> {
+        self.1.store(false, Ordering::Relaxed);
+        serde_json::to_vec(&*self.0.lock().unwrap())
+    }
 
-async fn kept(world: &World) -> (Arc<Deps>, Persisted<Value>, tokio::task::JoinHandle<()>) {
+    fn failed(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn kept(world: &World) -> (Arc<Deps>, Arc<Kept>, tokio::task::JoinHandle<()>) {
     let (deps, _settings) = world.deps().await;
     let retrying = deps.clone();
     let retries = tokio::spawn(async move { housekeeping::keep_writing(&retrying).await });
-    (deps, Persisted::new(path(KEPT)), retries)
+    (deps, Arc::new(Kept(Mutex::new(Value::Text("")), AtomicBool::new(false))), retries)
 }
 
 #[test]
 fn what_cannot_be_made_json_leaves_the_good_file_as_it_is() {
     simulate(401, |world| async move {
         let (deps, kept, retries) = kept(&world).await;
-        *kept.value() = Value::Text("good");
+        kept.set(Value::Text("good"));
         kept.save(&deps).await.unwrap();
         assert_eq!(world.text(KEPT).as_deref(), Some("\"good\""));
-        *kept.value() = Value::Impossible;
+        kept.set(Value::Impossible);
         let error = kept.save(&deps).await.unwrap_err();
         assert!(error.contains(KEPT) && error.contains("it is impossible"), "{error}");
         world.pass(secs(300)).await;
@@ -66,7 +83,7 @@ fn what_cannot_be_made_json_leaves_the_good_file_as_it_is() {
         assert!(kept.is_unsaved());
         assert_eq!(deps.problems.open().len(), 1);
         assert_eq!(world.logged("it is impossible").len(), 1, "reported once");
-        *kept.value() = Value::Text("better");
+        kept.set(Value::Text("better"));
         world.pass(secs(61)).await;
         assert_eq!(world.text(KEPT).as_deref(), Some("\"better\""), "a retry writes what there is then");
         assert!(!kept.is_unsaved() && deps.problems.open().is_empty());
@@ -136,7 +153,7 @@ fn a_retry_never_overtakes_what_was_written_since() {
 fn a_write_that_is_given_up_counts_as_failed() {
     simulate(404, |world| async move {
         let (deps, kept, retries) = kept(&world).await;
-        *kept.value() = Value::Text("new");
+        kept.set(Value::Text("new"));
         world.hang("replace");
         let mut saving = Box::pin(kept.save(&deps));
         assert!(futures::poll!(&mut saving).is_pending());

@@ -1,6 +1,12 @@
 //! The register as grids: bounds, repeats, order, what an earlier owner told.
 
+use std::path::{Path, PathBuf};
+
 use super::*;
+use crate::{
+    agent::record::{Records, histories::left_behind},
+    town::identity::Identity,
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -10,8 +16,8 @@ fn agent(name: &str) -> Identity {
     name.parse().unwrap()
 }
 
-fn histories() -> Histories {
-    Histories::new(PathBuf::from("/nowhere"))
+fn records() -> Records {
+    Records::new(PathBuf::from("/nowhere"))
 }
 
 /// `seen → done` at a second, leading to a state where one is named.
@@ -24,8 +30,8 @@ fn change(second: i64, seen: &str, state: Option<Phase>) -> Entry {
 }
 
 /// What is kept, in few words: `seen`, and how often.
-fn kept(histories: &Histories, name: &str) -> Vec<String> {
-    let entries = histories.of(&agent(name)).map(|history| history.entries).unwrap_or_default();
+fn kept(records: &Records, name: &str) -> Vec<String> {
+    let entries = records.history(&agent(name)).entries;
     let few = |it: &Entry| match it.times {
         1 => it.seen.clone(),
         times => format!("{} x{times} until {}", it.seen, it.latest().as_second() - 1_800_000_000),
@@ -44,96 +50,97 @@ fn what_repeats_is_counted() {
         ("looks that tell nothing", vec!["?1", "?2", "?3"], vec!["?3 x3 until 2"]),
         ("and that do again", vec!["?1", "a", "?2", "b"], vec!["?2 x2 until 2", "a", "b"]),
     ] {
-        let histories = histories();
+        let records = records();
         for (second, seen) in seen.into_iter().enumerate() {
             let kind = if seen.starts_with('?') { Kind::Unclear } else { Kind::Change };
-            histories.add(&agent("deacon"), Entry::new(kind, at(second as i64), seen, ""));
+            records.happened(&agent("deacon"), Entry::new(kind, at(second as i64), seen, ""));
         }
-        assert_eq!(kept(&histories, "deacon"), expected, "{name}");
+        assert_eq!(kept(&records, "deacon"), expected, "{name}");
     }
 }
 
 #[test]
 fn the_same_words_that_lead_elsewhere_are_no_repeat() {
-    let histories = histories();
+    let records = records();
     for (second, state) in [(0, Phase::Absent), (1, Phase::Paused), (2, Phase::Paused)] {
-        histories.add(&agent("deacon"), change(second, "is not running", Some(state)));
+        records.happened(&agent("deacon"), change(second, "is not running", Some(state)));
     }
-    assert_eq!(kept(&histories, "deacon"), ["is not running", "is not running x2 until 2"]);
+    assert_eq!(kept(&records, "deacon"), ["is not running", "is not running x2 until 2"]);
 }
 
 #[test]
 fn a_repeat_brings_what_is_new_about_it() {
-    let histories = histories();
+    let records = records();
     for second in [0, 30] {
         let entry = change(second, "could not be started", None);
-        histories.add(&agent("deacon"), entry.leading_to(Phase::Waiting, Some(at(second + 30))));
+        records.happened(&agent("deacon"), entry.leading_to(Phase::Waiting, Some(at(second + 30))));
     }
-    let entry = histories.of(&agent("deacon")).unwrap().entries.remove(0);
+    let entry = records.history(&agent("deacon")).entries.remove(0);
     assert_eq!((entry.at, entry.until, entry.times), (at(0), Some(at(60)), 2));
 }
 
 #[test]
 fn an_agent_has_so_many_entries_the_oldest_go() {
-    let histories = histories();
+    let records = records();
     for second in 0..ENTRIES as i64 + 7 {
-        histories.add(&agent("deacon"), change(second, &format!("n{second}"), None));
+        records.happened(&agent("deacon"), change(second, &format!("n{second}"), None));
     }
-    let kept = kept(&histories, "deacon");
+    let kept = kept(&records, "deacon");
     assert_eq!((kept.len(), kept[0].as_str(), kept[ENTRIES - 1].as_str()), (ENTRIES, "n7", "n56"));
 }
 
 #[test]
 fn all_together_have_so_many_and_who_has_few_keeps_them() {
-    let histories = histories();
-    histories.add(&agent("mayor"), change(0, "long ago", None));
+    let records = records();
+    records.happened(&agent("mayor"), change(0, "long ago", None));
     for n in 0..ALL_ENTRIES as i64 / ENTRIES as i64 + 10 {
         for second in 0..ENTRIES as i64 {
-            histories.add(&agent(&format!("r/polecats/p{n}")), change(second, &format!("n{second}"), None));
+            records
+                .happened(&agent(&format!("r/polecats/p{n}")), change(second, &format!("n{second}"), None));
         }
     }
-    let all: usize = histories.known().iter().map(|it| histories.of(it).unwrap().entries.len()).sum();
+    let all: usize = records.told_of().iter().map(|it| records.history(it).entries.len()).sum();
     assert_eq!(all, ALL_ENTRIES);
-    assert_eq!(kept(&histories, "mayor"), ["long ago"]);
-    let count = |it: &Identity| histories.of(it).unwrap().entries.len();
-    let fewest = histories.known().iter().map(count).filter(|it| *it > 1).min();
+    assert_eq!(kept(&records, "mayor"), ["long ago"]);
+    let count = |it: &Identity| records.history(it).entries.len();
+    let fewest = records.told_of().iter().map(count).filter(|it| *it > 1).min();
     assert!(fewest.unwrap() > ENTRIES / 2, "each has its share");
 }
 
 #[test]
 fn there_is_an_end_to_the_agents_and_those_that_are_gone_go_first() {
-    let histories = histories();
-    histories.add(&agent("mayor"), change(0, "long ago", None));
-    histories.add(&agent("r/polecats/gone"), change(1, "a", None));
-    histories.gone(&agent("r/polecats/gone"), "its directory is gone", at(1_000_000));
+    let records = records();
+    records.happened(&agent("mayor"), change(0, "long ago", None));
+    records.happened(&agent("r/polecats/gone"), change(1, "a", None));
+    records.forget(&agent("r/polecats/gone"), "its directory is gone", at(1_000_000));
     for n in 0..AGENTS as i64 - 2 {
-        histories.add(&agent(&format!("r/polecats/p{n}")), change(n, "a", None));
+        records.happened(&agent(&format!("r/polecats/p{n}")), change(n, "a", None));
     }
-    assert_eq!(histories.known().len(), AGENTS);
-    histories.add(&agent("r/polecats/one-more"), change(5, "a", None));
-    assert_eq!(kept(&histories, "r/polecats/gone"), [""; 0], "although its end is the newest of all");
-    assert_eq!(kept(&histories, "mayor"), ["long ago"]);
-    histories.add(&agent("r/polecats/another"), change(5, "a", None));
-    assert_eq!((kept(&histories, "mayor").len(), histories.known().len()), (0, AGENTS), "then the oldest");
+    assert_eq!(records.told_of().len(), AGENTS);
+    records.happened(&agent("r/polecats/one-more"), change(5, "a", None));
+    assert_eq!(kept(&records, "r/polecats/gone"), [""; 0], "although its end is the newest of all");
+    assert_eq!(kept(&records, "mayor"), ["long ago"]);
+    records.happened(&agent("r/polecats/another"), change(5, "a", None));
+    assert_eq!((kept(&records, "mayor").len(), records.told_of().len()), (0, AGENTS), "then the oldest");
 }
 
 #[test]
 fn one_that_is_gone_is_told_once_and_may_come_back() {
-    let histories = histories();
+    let records = records();
     let dog = agent("r/polecats/dog");
-    histories.gone(&dog, "its directory is gone", at(0));
-    assert_eq!(histories.of(&dog), None, "nothing is known of it");
-    histories.add(&dog, change(1, "is running", Some(Phase::Alive)));
-    histories.set_phase(&dog, Phase::Alive, at(1));
-    histories.gone(&dog, "its directory is gone", at(2));
-    histories.rig_is_gone(&"r".parse().unwrap(), at(3));
-    assert_eq!(kept(&histories, "r/polecats/dog"), ["is running", "its directory is gone"]);
-    assert_eq!(histories.phase(&dog), None);
-    histories.supervisor_stops(at(4));
-    assert_eq!(kept(&histories, "r/polecats/dog").len(), 2, "nobody looked after it");
-    histories.add(&dog, change(5, "is back", Some(Phase::Alive)));
-    histories.rig_is_gone(&"r".parse().unwrap(), at(6));
-    assert_eq!(kept(&histories, "r/polecats/dog")[3], "its rig is gone from mayor/rigs.json");
+    records.forget(&dog, "its directory is gone", at(0));
+    assert_eq!(records.history(&dog), History::default(), "nothing is known of it");
+    records.happened(&dog, change(1, "is running", Some(Phase::Alive)));
+    records.set_phase(&dog, Phase::Alive, at(1));
+    records.forget(&dog, "its directory is gone", at(2));
+    records.forget_rig(&"r".parse().unwrap(), at(3));
+    assert_eq!(kept(&records, "r/polecats/dog"), ["is running", "its directory is gone"]);
+    assert_eq!(records.phase(&dog), None);
+    records.supervisor_stops(at(4));
+    assert_eq!(kept(&records, "r/polecats/dog").len(), 2, "nobody looked after it");
+    records.happened(&dog, change(5, "is back", Some(Phase::Alive)));
+    records.forget_rig(&"r".parse().unwrap(), at(6));
+    assert_eq!(kept(&records, "r/polecats/dog")[3], "its rig is gone from mayor/rigs.json");
 }
 
 #[test]
@@ -148,13 +155,13 @@ fn our_stop_is_told_of_those_we_looked_after() {
         (Some(Phase::Absent), false),
         (None, false),
     ] {
-        let histories = histories();
-        histories.add(&agent("deacon"), change(0, "a", phase));
+        let records = records();
+        records.happened(&agent("deacon"), change(0, "a", phase));
         if let Some(phase) = phase {
-            histories.set_phase(&agent("deacon"), phase, at(0));
+            records.set_phase(&agent("deacon"), phase, at(0));
         }
-        histories.supervisor_stops(at(1));
-        assert_eq!(kept(&histories, "deacon").len() == 2, told, "{phase:?}");
+        records.supervisor_stops(at(1));
+        assert_eq!(kept(&records, "deacon").len() == 2, told, "{phase:?}");
     }
 }
 
@@ -173,20 +180,19 @@ fn a_new_owner_does_not_tell_again_what_the_last_one_told() {
         ("found running, perhaps another life", vec![change(0, "started", Some(Alive))], Alive, true),
         ("started again", vec![change(0, "start", Some(Starting))], Starting, true),
     ] {
-        let histories = histories();
+        let records = records();
         let count = before.len();
-        before.into_iter().for_each(|entry| histories.add(&agent("deacon"), entry));
-        histories.add_if_news(&agent("deacon"), change(2, "new", Some(new)));
-        assert_eq!(kept(&histories, "deacon").len() > count, told, "{name}");
+        before.into_iter().for_each(|entry| records.happened(&agent("deacon"), entry));
+        records.happened_if_news(&agent("deacon"), change(2, "new", Some(new)));
+        assert_eq!(kept(&records, "deacon").len() > count, told, "{name}");
     }
 }
 
 #[test]
 fn the_file_of_an_earlier_version_says_how_an_agent_was() {
     let written = br#"{"agents": {"deacon": {"standing": ["held", "2027-01-15T08:00:00Z"], "entries": []}}}"#;
-    let path = Path::new("history.json");
-    let histories = Histories::left_behind(PathBuf::from("/nowhere"), path, written).unwrap();
-    assert_eq!(histories.phase(&agent("deacon")), Some((Phase::Held, at(0))));
+    let histories = left_behind(Path::new("history.json"), written).unwrap();
+    assert_eq!(histories[&agent("deacon")].phase, Some((Phase::Held, at(0))));
 }
 
 #[test]
@@ -198,30 +204,31 @@ fn texts_are_short_and_one_line() {
 
 #[test]
 fn machines_read_what_is_there_and_nothing_else() {
-    let histories = histories();
+    let records = records();
     let entry =
         Entry::new(Kind::Change, at(0), "session is gone (process exited: SIGKILL (137))", "decided in 1s");
-    histories.add(&agent("r/witness"), entry.leading_to(Phase::Confirming, None));
+    records.happened(&agent("r/witness"), entry.leading_to(Phase::Confirming, None));
     let entry = Entry::new(Kind::Change, at(1), "", "held after 5 restarts");
-    histories.add(&agent("r/witness"), entry.clone().leading_to(Phase::CrashLoop, Some(at(1801))));
-    histories
-        .add(&agent("r/witness"), Entry { at: at(2), ..entry.leading_to(Phase::CrashLoop, Some(at(1802))) });
-    let json = serde_json::to_value(histories.of(&agent("r/witness")).unwrap()).unwrap();
+    records.happened(&agent("r/witness"), entry.clone().leading_to(Phase::CrashLoop, Some(at(1801))));
+    records.happened(
+        &agent("r/witness"),
+        Entry { at: at(2), ..entry.leading_to(Phase::CrashLoop, Some(at(1802))) },
+    );
+    let json = serde_json::to_value(records.history(&agent("r/witness")).entries).unwrap();
     assert_eq!(
         json,
-        serde_json::json!({"agent": "r/witness", "entries": [
+        serde_json::json!([
             {"at": "2027-01-15T08:00:00Z", "kind": "change", "seen": "session is gone (process exited: SIGKILL (137))",
              "state": "confirming", "done": "decided in 1s"},
             {"at": "2027-01-15T08:00:01Z", "kind": "change", "state": "crash_loop", "done": "held after 5 restarts",
              "until": "2027-01-15T08:30:02Z", "times": 2, "last": "2027-01-15T08:00:02Z"},
-        ]})
+        ])
     );
 }
 
 #[test]
 fn lines_for_people() {
     use jiff::tz::{Offset, TimeZone};
-    let history = |entries: Vec<Entry>| History { agent: agent("r/witness"), entries };
     let zone = TimeZone::fixed(Offset::constant(2));
     let change = |second, seen: &str, done: &str| Entry::new(Kind::Change, at(second), seen, done);
     let alive = change(-90_000, "already running", "adopted").leading_to(Phase::Alive, None);
@@ -236,7 +243,7 @@ fn lines_for_people() {
     often.repeat(often.clone());
     let only_until = change(7, "", "").leading_to(Phase::Held, Some(at(8)));
     let entries = vec![alive, gone, still, waits, held, started, word, often, only_until];
-    let lines = rendering::lines(&history(entries).entries, at(10), &zone);
+    let lines = rendering::lines(&entries, at(10), &zone);
     assert_eq!(
         lines,
         [

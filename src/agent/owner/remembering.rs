@@ -21,10 +21,10 @@ impl Owner {
     /// Continues the history that an earlier owner or supervisor wrote.
     pub(super) fn take_over_history(&mut self, now: Now) {
         let identity = &self.spec.identity;
-        let before = self.deps.histories.phase(identity);
+        let before = self.deps.records.phase(identity);
         if let Some((Phase::Starting, _)) = before {
             let entry = Entry::of(&Reason::StartInterrupted, Kind::Ours, now.wall);
-            self.deps.histories.add(identity, entry.leading_to(Phase::Unknown, None));
+            self.deps.records.happened(identity, entry.leading_to(Phase::Unknown, None));
         }
         self.settle(now);
     }
@@ -35,11 +35,11 @@ impl Owner {
         let entry = story::entry(&self.lifecycle, reasons, request, now);
         self.settle(now);
         let Some(entry) = entry else { return };
-        let (histories, identity) = (&self.deps.histories, &self.spec.identity);
+        let (records, identity) = (&self.deps.records, &self.spec.identity);
         if std::mem::replace(&mut self.has_reported, true) {
-            histories.add(identity, entry);
+            records.happened(identity, entry);
         } else {
-            histories.add_if_news(identity, entry);
+            records.happened_if_news(identity, entry);
         }
     }
 
@@ -59,7 +59,7 @@ impl Owner {
             return;
         }
         let reason = why.clone().map_or(Reason::Supervised, Reason::LeftAlone);
-        self.deps.histories.add(&self.spec.identity, Entry::of(&reason, Kind::Change, seen.begun.wall));
+        self.deps.records.happened(&self.spec.identity, Entry::of(&reason, Kind::Change, seen.begun.wall));
         self.left_alone = why;
     }
 
@@ -74,13 +74,13 @@ impl Owner {
         let since = self.since(phase, now);
         self.phase = (phase, since);
         if phase != Phase::Unknown {
-            self.deps.histories.set_phase(&self.spec.identity, phase, since);
+            self.deps.records.set_phase(&self.spec.identity, phase, since);
         }
     }
 
     fn since(&self, phase: Phase, now: Now) -> Timestamp {
         let before = match self.phase {
-            (Phase::Unknown, _) if phase != Phase::Unknown => self.deps.histories.phase(&self.spec.identity),
+            (Phase::Unknown, _) if phase != Phase::Unknown => self.deps.records.phase(&self.spec.identity),
             before => Some(before),
         };
         let known = before.filter(|(before, _)| *before == phase).map(|(_, since)| since);

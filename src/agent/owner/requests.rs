@@ -11,7 +11,7 @@ use crate::agent::{
     lifecycle::{Asked, Attempt, Event, StartEnd, StartOrder, State, StopEnd, StopOrder},
     observe::How,
     reason::Reason,
-    requests::{Action, Request, Stage},
+    requests::{Action, Stage},
     start, stop,
 };
 
@@ -27,7 +27,7 @@ impl Owner {
         if self.attending.is_some() {
             return;
         }
-        let Some((request, stage)) = self.deps.requests.next(&self.spec.identity) else { return };
+        let Some((request, stage)) = self.deps.records.next_request(&self.spec.identity) else { return };
         if matches!(self.state(), State::Starting { .. } | State::Stopping { .. }) {
             return self.wake_start(); // a start of its own makes way
         }
@@ -64,7 +64,7 @@ impl Owner {
         }
         self.attending = None;
         // Not in this instant: a probe begun now may not show what was just done.
-        if self.deps.requests.next(&self.spec.identity).is_some() {
+        if self.deps.records.open_requests(&self.spec.identity) > 0 {
             self.work.after(A_MOMENT, OwnerEvent::RequestDue);
         }
     }
@@ -82,13 +82,7 @@ impl Owner {
             }
             _ => {}
         }
-        self.finish(&request);
-    }
-
-    fn finish(&mut self, request: &Request) {
-        self.deps.requests.set(&request.id, Stage::Done);
-        let deps = self.deps.clone();
-        self.work.run(async move { drop(deps.requests.save(&deps).await) });
+        self.deps.records.set_stage(&request, Stage::Done);
     }
 
     /// Makes a start; a requested one is noted before and after.
@@ -100,13 +94,13 @@ impl Owner {
             async move {
                 if let Some(request) = &request {
                     let session = order.replace.as_ref().map(|replaced| replaced.session.clone());
-                    deps.requests.advance(&deps, &request.id, Stage::Begun { session }).await;
+                    deps.records.advance(&deps, request, Stage::Begun { session }).await;
                 }
                 let end = start::start(&deps, &spec, &order, &pulse, seen_alive).await;
                 if let Some(request) = &request
                     && !matches!(end, StartEnd::Unclear(_))
                 {
-                    deps.requests.advance(&deps, &request.id, Stage::Done).await;
+                    deps.records.advance(&deps, request, Stage::Done).await;
                 }
                 OwnerEvent::StartEnded(end)
             },
@@ -120,7 +114,7 @@ impl Owner {
             async move {
                 if let Some(request) = &request {
                     let session = Some(order.session.clone());
-                    deps.requests.advance(&deps, &request.id, Stage::Begun { session }).await;
+                    deps.records.advance(&deps, request, Stage::Begun { session }).await;
                 }
                 OwnerEvent::StopEnded(stop::stop(&deps, &spec, &order).await)
             },

@@ -184,7 +184,7 @@ impl Owner {
             let subject = format!("CRASH_LOOP: {} held after {restarts} restarts", spec.identity);
             let sent = mail::send(&deps, "mayor/", &subject, &text).await;
             let entry = Entry::mailed(deps.now().wall, "", "mayor/", &subject, sent);
-            deps.histories.add(&spec.identity, entry);
+            deps.records.happened(&spec.identity, entry);
         });
     }
 

@@ -7,12 +7,15 @@ use std::{
     collections::BTreeMap,
     io::ErrorKind,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use super::{Agents, lock};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::Agents;
 use crate::{
     agent::restart::RestartHistory,
     ports::{
@@ -36,11 +39,13 @@ pub struct RestartFile {
     /// As it was read: what others keep there.
     others: Arc<Mutex<RestartState>>,
     unsaved: Arc<AtomicBool>,
+    changed: Arc<watch::Sender<()>>,
 }
 
 impl RestartFile {
-    pub fn new(agents: &Agents) -> Self {
-        RestartFile { agents: agents.clone(), others: Arc::default(), unsaved: Arc::default() }
+    pub fn new((agents, changed): (&Agents, &Arc<watch::Sender<()>>)) -> Self {
+        let (agents, changed) = (agents.clone(), changed.clone());
+        RestartFile { agents, others: Arc::default(), unsaved: Arc::default(), changed }
     }
 
     /// Takes over what is in the file; returns whether it could be read.
@@ -53,14 +58,14 @@ impl RestartFile {
 
     /// This is what the file holds now.
     pub fn take(&self, state: RestartState) {
-        let mut agents = lock(&self.agents);
+        let mut agents = self.agents.lock();
         agents.values_mut().for_each(|record| record.restarts = RestartHistory::default());
         for (name, entry) in &state.agents {
             if let Ok(identity) = name.parse::<Identity>() {
                 agents.entry(identity).or_default().restarts = history(entry);
             }
         }
-        *self.others() = state;
+        *self.others.lock() = state;
     }
 
     async fn read(&self, ports: &Ports) -> Option<RestartState> {
@@ -92,18 +97,19 @@ impl RestartFile {
 
     /// Forgets the restarts of this agent, or of all.
     pub fn clear(&self, whose: Option<&Identity>) {
-        let mut agents = lock(&self.agents);
+        let mut agents = self.agents.lock();
         let those = agents.iter_mut().filter(|(identity, _)| whose.is_none_or(|whose| whose == *identity));
         those.for_each(|(_, record)| record.restarts = RestartHistory::default());
         match whose {
-            Some(identity) => drop(self.others().agents.remove(&identity.to_string())),
-            None => self.others().agents.clear(),
+            Some(identity) => drop(self.others.lock().agents.remove(&identity.to_string())),
+            None => self.others.lock().agents.clear(),
         }
         self.was_changed();
     }
 
     pub fn was_changed(&self) {
         self.unsaved.store(true, Ordering::Relaxed);
+        self.changed.send_replace(());
     }
 
     /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.
@@ -118,17 +124,13 @@ impl RestartFile {
             ports.problems.clear(UNREADABLE);
         }
     }
-
-    fn others(&self) -> MutexGuard<'_, RestartState> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Content for RestartFile {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let records = lock(&self.agents);
+        let records = self.agents.lock();
         self.unsaved.store(false, Ordering::Relaxed);
-        let mut state = self.others().clone();
+        let mut state = self.others.lock().clone();
         let none = RestartHistory::default();
         let ours: BTreeMap<String, &RestartHistory> =
             records.iter().map(|(identity, record)| (identity.to_string(), &record.restarts)).collect();

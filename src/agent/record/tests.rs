@@ -165,11 +165,11 @@ fn of_one_that_is_no_more_nothing_is_held_or_missed() {
     };
     keep();
     assert_eq!(records.held(), std::slice::from_ref(&toast));
-    records.forget(&toast);
+    records.forget(&toast, "its directory is gone", at(100).wall);
     assert_eq!((records.held(), records.hold(&toast)), (vec![], None));
-    assert!(!records.locked().contains_key(&toast), "nothing is left of it");
+    assert!(!records.agents.lock().contains_key(&toast), "nothing is left of it");
     keep();
-    records.forget_rig(&"r".parse().unwrap());
+    records.forget_rig(&"r".parse().unwrap(), at(100).wall);
     assert_eq!(records.held(), std::slice::from_ref(&toast), "its rig may come back");
     assert!(records.resume(&toast).1.lifecycle.is_none() && records.resume(&Identity::Deacon).1.missed);
 }

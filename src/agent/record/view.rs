@@ -1,4 +1,4 @@
-//! A view of the records: one file of ours that shows one field of each.
+//! A view of the records: one file of ours that shows a part of each.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::watch;
 
-use super::{AgentRecord, Agents, lock};
+use super::{AgentRecord, Agents};
 use crate::{
     ports::{
         Ports,
@@ -21,62 +22,91 @@ use crate::{
     town::{identity::Identity, reading::FileProblem},
 };
 
-/// Which field of a record.
-type Field<T> = fn(&mut AgentRecord) -> &mut Option<T>;
+/// What a file shows of the records, as JSON.
+type Show = fn(&BTreeMap<Identity, AgentRecord>) -> serde_json::Result<Vec<u8>>;
+/// Puts what was in a file into the records.
+type Restore<F> = fn(F, &mut BTreeMap<Identity, AgentRecord>);
 
-/// A field of all records, and its file.
+/// A part of all records, and its file.
 #[derive(Debug, Clone)]
-pub struct View<T> {
+pub struct View<F> {
     agents: Agents,
     path: PathBuf,
-    field: Field<T>,
-    /// Something changed that is not on disk.
+    show: Show,
+    restore: Restore<F>,
+    /// Something changed that is not on disk,
     unsaved: Arc<AtomicBool>,
+    /// which whoever writes is told.
+    changed: Arc<watch::Sender<()>>,
 }
 
-/// The file: `{"agents": {"deacon": …}}`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(default, bound(deserialize = "T: DeserializeOwned"))]
-struct Book<T> {
-    agents: BTreeMap<Identity, T>,
+/// A file that shows one field of each record: `{"agents": {"deacon": …}}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Book<K: Ord, T> {
+    #[serde(default = "BTreeMap::new")]
+    pub agents: BTreeMap<K, T>,
 }
 
-impl<T> Default for Book<T> {
+impl<K: Ord, T> Default for Book<K, T> {
     fn default() -> Self {
         Book { agents: BTreeMap::new() }
     }
 }
 
-impl<T: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static> View<T> {
-    pub fn new(agents: &Agents, path: PathBuf, field: Field<T>) -> Self {
-        View { agents: agents.clone(), path, field, unsaved: Arc::default() }
+/// This field of each record that has it.
+pub fn book<'a, T>(
+    agents: &'a BTreeMap<Identity, AgentRecord>,
+    field: impl Fn(&'a AgentRecord) -> Option<&'a T>,
+) -> Book<&'a Identity, &'a T> {
+    let with_it = agents.iter().filter_map(|(identity, record)| Some((identity, field(record)?)));
+    Book { agents: with_it.collect() }
+}
+
+impl<T> Book<Identity, T> {
+    /// Sets this field of each record.
+    pub fn restore(
+        self,
+        agents: &mut BTreeMap<Identity, AgentRecord>,
+        field: fn(&mut AgentRecord) -> &mut Option<T>,
+    ) {
+        for (identity, value) in self.agents {
+            *field(agents.entry(identity).or_default()) = Some(value);
+        }
+    }
+}
+
+impl<F: Clone + Default + Serialize + DeserializeOwned + Send + 'static> View<F> {
+    pub fn new(
+        (agents, changed): (&Agents, &Arc<watch::Sender<()>>),
+        path: PathBuf,
+        show: Show,
+        restore: Restore<F>,
+    ) -> Self {
+        let (agents, changed) = (agents.clone(), changed.clone());
+        View { agents, path, show, restore, unsaved: Arc::default(), changed }
     }
 
     /// Takes over what is in the file. One that is broken is set aside.
     pub async fn load(&self, ports: &Ports) {
-        let file = Persisted::<Book<T>>::new(self.path.clone());
+        let file = Persisted::<F>::new(self.path.clone());
         file.load(ports).await;
         self.take(&file);
     }
 
     /// Takes over what is in the file and leaves the file as it is.
     pub async fn peek(&self, ports: &Ports) -> (bool, Option<FileProblem>) {
-        let file = Persisted::<Book<T>>::new(self.path.clone());
+        let file = Persisted::<F>::new(self.path.clone());
         let found = file.peek(ports).await;
         self.take(&file);
         found
     }
 
-    fn take(&self, file: &Persisted<Book<T>>) {
-        let mut agents = lock(&self.agents);
-        for (identity, value) in std::mem::take(&mut file.value().agents) {
-            *(self.field)(agents.entry(identity).or_default()) = Some(value);
-        }
+    fn take(&self, file: &Persisted<F>) {
+        (self.restore)(std::mem::take(&mut file.value()), &mut self.agents.lock());
     }
 
-    /// Sets the field; returns whether that is a change, which is to be saved.
-    pub fn put(&self, record: &mut AgentRecord, value: Option<T>) -> bool {
-        let field = (self.field)(record);
+    /// Sets what is shown of a record; returns whether that is a change, which is to be saved.
+    pub fn put<T: PartialEq>(&self, field: &mut T, value: T) -> bool {
         let changed = *field != value;
         if changed {
             *field = value;
@@ -85,26 +115,25 @@ impl<T: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static> View<
         changed
     }
 
+    /// What was changed is to be saved.
     pub fn was_changed(&self) {
         self.unsaved.store(true, Ordering::Relaxed);
+        self.changed.send_replace(());
     }
 
     /// Writes the file unless all of it is on disk. That it cannot be written is reported and retried.
-    pub async fn save(&self, ports: &Ports) {
+    pub async fn save(&self, ports: &Ports) -> Result<(), String> {
         let (path, key) = (self.path.clone(), persisted::problem(ports, &self.path));
         let write = Write { path, mode: 0o600, key, content: Arc::new(self.clone()) };
-        let _ = ports.writes.replace_unless(ports, write, || !self.unsaved.load(Ordering::Relaxed)).await;
+        ports.writes.replace_unless(ports, write, || !self.unsaved.load(Ordering::Relaxed)).await
     }
 }
 
-impl<T: Clone + Serialize + Send + 'static> Content for View<T> {
+impl<F: Clone + Send + 'static> Content for View<F> {
     fn bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let mut records = lock(&self.agents);
+        let agents = self.agents.lock();
         self.unsaved.store(false, Ordering::Relaxed);
-        let shown = records
-            .iter_mut()
-            .filter_map(|(identity, record)| Some((identity.clone(), (self.field)(record).clone()?)));
-        serde_json::to_vec_pretty(&Book { agents: shown.collect() })
+        (self.show)(&agents)
     }
 
     fn failed(&self) {

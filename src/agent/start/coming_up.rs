@@ -15,8 +15,7 @@ use crate::{
         observe, permission,
         program::{AgentProgram, Ready},
         questions::{self, Question},
-        readiness,
-        screens::reading,
+        readiness, screens,
         texts::{self, Occasion},
     },
     sessions::{Key, PaneTarget, SessionsError},
@@ -102,7 +101,7 @@ impl Start<'_> {
                 self.still_there(key).await?;
                 let patience = settings.start.timeout;
                 asked_for += self.deps.now().since(now);
-                let others = || self.deps.requests.are_queued(&self.spec.identity);
+                let others = || self.deps.records.open_requests(&self.spec.identity) > 1;
                 if self.order.attempt == Attempt::Asked && asked_for >= patience && others() {
                     // A request may be waiting.
                     let why = "it waits at a question".to_owned();
@@ -279,7 +278,7 @@ impl Start<'_> {
 
     async fn pane_and_screen(&self, key: &SessionKey) -> Step<Option<(PaneTarget, Vec<String>)>> {
         let (Some(pane), _) = self.pane(key).await? else { return Ok(None) };
-        match reading::read(self.deps, &pane).await {
+        match screens::read(self.deps, self.spec, &pane).await {
             Ok(lines) => Ok(Some((pane, lines))),
             Err(SessionsError::NoSuchSession(_)) => Err(StartEnd::Ended(key.clone())),
             Err(_) => Ok(None),

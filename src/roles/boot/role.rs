@@ -158,7 +158,7 @@ impl Boot {
                 (status.last_action, status.target) = (Some("start".to_owned()), Some("deacon".to_owned()));
                 let entry =
                     Entry::word(now, "triage", "the deacon's session is missing", "its actor probes it");
-                agent.deps.histories.add(&Identity::Boot, entry);
+                agent.deps.records.happened(&Identity::Boot, entry);
                 agent.report(Report::CheckDeacon);
             }
             Glimpse::Unknown(why) => {

@@ -23,7 +23,7 @@ use crate::{
     go_duration,
     sessions::scan::Scan,
     supervision::messages::Report,
-    town::{deacon_file, reading::Reading},
+    town::{deacon_file, identity::Identity, reading::Reading},
 };
 
 /// The key of the problem of a heartbeat file that is ahead of the clock.
@@ -126,9 +126,9 @@ impl Deacon {
 }
 
 fn is_at_question(agent: &Agent, observed: &Observed) -> bool {
-    let session = &agent.owner.spec().session;
-    let asks = |key: &SessionKey| agent.deps.screens.question(session, Some(&key.id)).is_some();
-    observed.alive_in.as_ref().is_some_and(asks)
+    let session = observed.alive_in.as_ref();
+    let screen = session.and_then(|key| agent.deps.records.screen(&Identity::Deacon, Some(&key.id)));
+    screen.is_some_and(|screen| screen.question.is_some())
 }
 
 fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
@@ -143,7 +143,7 @@ fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
                 format!("nudge was not delivered: {error}")
             }
         };
-        deps.histories.add(&spec.identity, Entry::word(deps.now().wall, "nudged", &seen, &done));
+        deps.records.happened(&spec.identity, Entry::word(deps.now().wall, "nudged", &seen, &done));
     });
 }
 

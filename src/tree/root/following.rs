@@ -100,9 +100,8 @@ impl RootState {
                     "rig {name} is gone from mayor/rigs.json: no longer supervised, its sessions are left alone"
                 );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
-                self.plan.deps.records.forget_rig(&name);
+                self.plan.deps.records.forget_rig(&name, self.plan.deps.now().wall);
                 self.plan.deps.directory.forget_rig(&name);
-                self.plan.deps.histories.rig_is_gone(&name, self.plan.deps.now().wall);
                 self.plan.deps.forget_rig(&name);
             }
         }

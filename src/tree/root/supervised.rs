@@ -20,11 +20,11 @@ impl RootState {
     pub(super) fn supervised(&self) -> Vec<AgentStatus> {
         let deps = &self.plan.deps;
         let naming = deps.settings().tmux.naming;
-        // The others are nobody's business until somebody asks for them.
+        // The others are supervised only on request.
         let is_supervised = |identity: &Identity| match identity.rig() {
             _ if identity.facts().wanted != Wanted::OnRequest => true,
             None => self.children.contains(&identity.actor_name()),
-            Some(_) => deps.requests.next(identity).is_some() || deps.records.hold(identity).is_some(),
+            Some(_) => deps.records.open_requests(identity) > 0 || deps.records.hold(identity).is_some(),
         };
         let of_rigs = self
             .rigs
@@ -35,7 +35,7 @@ impl RootState {
         let all = deps.directory.all().into_iter().chain(listed).filter(|(it, _)| is_supervised(it));
         let mut supervised: Vec<AgentStatus> = all
             .map(|(identity, session)| {
-                let last = deps.histories.phase(&identity);
+                let last = deps.records.phase(&identity);
                 let since = last.map_or(self.plan.process.started_at, |(_, since)| since);
                 let why = match last {
                     None | Some((Phase::Unknown, _)) => NOT_OBSERVED.to_owned(),

@@ -54,11 +54,11 @@ pub async fn claim(
     claimed: &impl Fn(Identity),
 ) -> Left {
     let there: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
-    deps.requests.forget(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
+    deps.records.forget_requests(deps, |id, stage| *stage == Stage::Done && !there.contains(id)).await;
     let mut claiming =
         Claiming { deps, rigs: rigs.iter().cloned().collect(), there: unread(messages), read, removed: 0 };
     // The last supervisor noted these, and may have deleted the message but got no further.
-    for request in deps.requests.noted() {
+    for request in deps.records.noted_requests() {
         take(deps, request, claimed).await;
     }
     let mut left = Left::new();
@@ -77,7 +77,7 @@ async fn deal_with(
     claimed: &impl Fn(Identity),
 ) -> Result<(), String> {
     let deps = claiming.deps;
-    if deps.requests.stage(&message.id).is_some() {
+    if deps.records.request_stage(&message.id).is_some() {
         return claiming.discard(&message.id, "it is claimed").await; // it could not be deleted then
     }
     match rules::judge(message, deps.now().wall, deps.settings().lifecycle.max_age) {
@@ -120,7 +120,7 @@ async fn request(
         Err(unclear @ Unidentified::Unclear { .. }) => return Err(unclear.to_string()),
     };
     let request = Request { id: message.id.clone(), identity, action };
-    deps.requests.note(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;
+    deps.records.note_request(deps, &request).await.map_err(|why| format!("it cannot be claimed: {why}"))?;
     take(deps, request, claimed).await;
     Ok(())
 }
@@ -161,11 +161,11 @@ fn unread(messages: &[Message]) -> BTreeSet<String> {
 
 /// Removes a noted request's message from the inbox; unless somebody else did, the request is due.
 async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
-    let Request { id, identity, action } = request;
-    match inbox::delete(deps, &id).await {
+    let Request { id, identity, action } = &request;
+    match inbox::delete(deps, id).await {
         Removal::NotFound => {
             tracing::info!(agent = %identity, "request by mail {id} was taken by the deacon itself; no action");
-            deps.requests.forget(deps, |other, _| other == id).await;
+            deps.records.forget_requests(deps, |other, _| other == id).await;
             return;
         }
         Removal::Done => {}
@@ -183,6 +183,6 @@ async fn take(deps: &Deps, request: Request, claimed: &impl Fn(Identity)) {
             Action::Stop => "stop",
         }
     );
-    deps.requests.advance(deps, &id, Stage::Due).await;
-    claimed(identity);
+    deps.records.advance(deps, &request, Stage::Due).await;
+    claimed(request.identity);
 }

@@ -13,8 +13,7 @@ use crate::{
         nudge::{self, NotDelivered},
         observe, permission,
         program::Ready,
-        programs, questions, readiness,
-        screens::reading,
+        programs, questions, readiness, screens,
         spec::AgentSpec,
         texts,
     },
@@ -157,7 +156,7 @@ async fn screen(deps: &Deps, spec: &AgentSpec) -> Screen {
         (Presence::Absent, _) => Screen::Gone,
         (Presence::Unknown(_), _) => Screen::Unknown,
         (_, None) => Screen::Shows(Vec::new()),
-        (_, Some(pane)) => match reading::read(deps, &pane).await {
+        (_, Some(pane)) => match screens::read(deps, spec, &pane).await {
             Ok(lines) => Screen::Shows(lines),
             Err(SessionsError::NoSuchSession(_)) => Screen::Gone,
             Err(_) => Screen::Unknown,
@@ -195,5 +194,5 @@ async fn begin(deps: &Deps, pending: &Pending, key: &SessionKey) -> Attended {
 
 fn remember(deps: &Deps, pending: &Pending, seen: &str, done: &str) {
     let done = format!("{done} (mail {})", pending.id);
-    deps.histories.add(&pending.spec.identity, Entry::word(deps.now().wall, "nudged", seen, &done));
+    deps.records.happened(&pending.spec.identity, Entry::word(deps.now().wall, "nudged", seen, &done));
 }

@@ -162,8 +162,7 @@ impl Supervisor {
 
     /// The history of an agent; it must be in order, and written so that the next supervisor reads the same.
     pub fn history(&self, identity: &str) -> History {
-        let agent = identity.parse().unwrap();
-        let history = self.deps.histories.of(&agent).unwrap_or(History { agent, entries: Vec::new() });
+        let history = self.deps.records.history(&identity.parse().unwrap());
         assert!(history.entries.is_sorted_by_key(|entry| entry.at), "{history:#?}");
         history
     }

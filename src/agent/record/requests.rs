@@ -1,0 +1,122 @@
+//! The requests of all agents, in one order, and their file `claims.json`.
+//!
+//! A request is in its agent's record before that agent has an actor. It must not decide what is done about one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{AgentRecord, Records};
+use crate::{
+    agent::requests::{Claim, Request, Stage},
+    ports::Ports,
+    town::identity::Identity,
+};
+
+/// The file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Claims {
+    /// By the message's id.
+    requests: BTreeMap<String, Claim>,
+}
+
+impl Claims {
+    pub fn of(agents: &BTreeMap<Identity, AgentRecord>) -> Self {
+        Claims { requests: agents.values().flat_map(|record| record.requests.clone()).collect() }
+    }
+
+    pub fn restore(self, agents: &mut BTreeMap<Identity, AgentRecord>) {
+        for (id, claim) in self.requests {
+            agents.entry(claim.identity.clone()).or_default().requests.insert(id, claim);
+        }
+    }
+}
+
+impl Records {
+    /// How far this message's request is; `None` when it was never noted, or is over.
+    pub fn request_stage(&self, id: &str) -> Option<Stage> {
+        self.agents
+            .lock()
+            .values()
+            .find_map(|record| record.requests.get(id))
+            .map(|claim| claim.stage.clone())
+    }
+
+    /// The requests that were noted and nothing else, in order.
+    pub fn noted_requests(&self) -> Vec<Request> {
+        let mut noted = Vec::from_iter(Claims::of(&self.agents.lock()).requests);
+        noted.retain(|(_, claim)| claim.stage == Stage::Noted);
+        noted.sort_by_key(|(_, claim)| claim.number);
+        noted.iter().map(|(id, claim)| claim.request(id)).collect()
+    }
+
+    /// The agents for which something is to be carried out.
+    pub fn requested(&self) -> BTreeSet<Identity> {
+        let agents = self.agents.lock();
+        let requested = agents.iter().filter(|(_, record)| record.requests.values().any(Claim::is_open));
+        requested.map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// The first request for this agent that is due or begun, with its stage.
+    pub fn next_request(&self, identity: &Identity) -> Option<(Request, Stage)> {
+        let agents = self.agents.lock();
+        let open = agents.get(identity)?.requests.iter().filter(|(_, claim)| claim.is_open());
+        let (id, claim) = open.min_by_key(|(_, claim)| claim.number)?;
+        Some((claim.request(id), claim.stage.clone()))
+    }
+
+    /// How many requests for this agent are to be carried out.
+    pub fn open_requests(&self, identity: &Identity) -> usize {
+        let agents = self.agents.lock();
+        agents.get(identity).map_or(0, |it| it.requests.values().filter(|claim| claim.is_open()).count())
+    }
+
+    /// Notes a request on disk, behind all that were noted before. An error: it is not noted, and must not be carried out.
+    pub async fn note_request(&self, ports: &Ports, request: &Request) -> Result<(), String> {
+        {
+            let mut agents = self.agents.lock();
+            let numbers = agents.values().flat_map(|it| it.requests.values()).map(|claim| claim.number + 1);
+            let (number, Request { id, identity, action }) = (numbers.max().unwrap_or(0), request.clone());
+            let claim = Claim { identity, action, stage: Stage::Noted, number };
+            agents.entry(request.identity.clone()).or_default().requests.insert(id, claim);
+            self.claims.was_changed();
+        }
+        let saved = self.claims.save(ports).await;
+        if saved.is_err() {
+            self.remove_requests(|id, _| id == request.id);
+        }
+        saved
+    }
+
+    /// Moves to this stage, in memory; it is written soon.
+    pub fn set_stage(&self, request: &Request, stage: Stage) {
+        let mut agents = self.agents.lock();
+        let requests = agents.get_mut(&request.identity).map(|record| &mut record.requests);
+        if let Some(claim) = requests.and_then(|requests| requests.get_mut(&request.id)) {
+            self.claims.put(&mut claim.stage, stage);
+        }
+    }
+
+    /// Moves to this stage, also on disk. A failed write is reported, and does not block it.
+    pub async fn advance(&self, ports: &Ports, request: &Request, stage: Stage) {
+        self.set_stage(request, stage);
+        let _ = self.claims.save(ports).await;
+    }
+
+    /// Forgets requests: their messages are gone, or they are not to be carried out.
+    pub async fn forget_requests(&self, ports: &Ports, which: impl Fn(&str, &Stage) -> bool) {
+        self.remove_requests(which);
+        let _ = self.claims.save(ports).await;
+    }
+
+    fn remove_requests(&self, which: impl Fn(&str, &Stage) -> bool) {
+        for record in self.agents.lock().values_mut() {
+            let before = record.requests.len();
+            record.requests.retain(|id, claim| !which(id, &claim.stage));
+            if record.requests.len() != before {
+                self.claims.was_changed();
+            }
+        }
+    }
+}

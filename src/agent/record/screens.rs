@@ -1,0 +1,279 @@
+//! Screens: what was last seen on agents' screens, so that the reason of an end can still be read when its session is
+//! gone, and the question that one waits at. In memory only.
+//!
+//! Owners say whose screens are watched; [`screens::refresh`](crate::agent::screens::refresh), called after a look at everything,
+//! reads those. Of each watched agent the last screen of its last incarnation is kept, and only for a while once that is gone. What
+//! a screen says is judged elsewhere ([`questions`]), and nothing may depend on there being one.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Records;
+use crate::{
+    agent::{
+        liveness::{ProcessNames, agent_pane},
+        questions,
+        spec::AgentSpec,
+    },
+    clock::Now,
+    sessions::{PaneTarget, scan::Scan},
+    town::{identity::Identity, usage_limit::SCREEN_LINES},
+};
+
+/// How long after the last look at it the screen of a session that is gone is kept: longer than any death takes to be
+/// confirmed.
+const KEPT: Duration = Duration::from_secs(10 * 60);
+
+/// An agent whose screen is read, and what was seen of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Watched {
+    agent: AgentSpec,
+    /// The names under which it was last looked for. One that is found under them is alive, whatever the settings say by now,
+    /// so a heartbeat reads no settings for agents that are well.
+    names: Option<ProcessNames>,
+    screen: Option<Arc<Screen>>,
+}
+
+/// What was on an agent's screen.
+#[derive(Debug, PartialEq)]
+pub struct Screen {
+    /// Where.
+    pub pane: PaneTarget,
+    /// The last lines of it.
+    pub lines: Vec<String>,
+    /// The title of the question it shows.
+    pub question: Option<String>,
+    /// When it was seen.
+    pub at: Now,
+}
+
+/// A question came, with its title, or is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn(pub Option<String>);
+
+impl Records {
+    /// From now on the screen of this agent is read. That of another session is forgotten.
+    pub fn watch_screen(&self, agent: &AgentSpec) {
+        let mut agents = self.agents.lock();
+        let watched = &mut agents.entry(agent.identity.clone()).or_default().watched;
+        if watched.as_ref().is_none_or(|before| before.agent != *agent) {
+            *watched = Some(Watched { agent: agent.clone(), names: None, screen: None });
+        }
+    }
+
+    /// The names under which this agent was last looked for.
+    pub fn process_names(&self, identity: &Identity) -> Option<ProcessNames> {
+        self.agents.lock().get(identity)?.watched.as_ref()?.names.clone()
+    }
+
+    /// It was looked for under these names.
+    pub fn set_process_names(&self, identity: &Identity, names: Option<ProcessNames>) {
+        self.watched(identity, |watched| watched.names = names);
+    }
+
+    /// A new session of this agent was made: what was seen before was another's.
+    pub fn forget_screen(&self, identity: &Identity) {
+        self.watched(identity, |watched| watched.screen = None);
+    }
+
+    /// What was on the screen of an agent just now, in this pane. Nothing is kept of one that is not watched.
+    pub fn note_screen(
+        &self,
+        identity: &Identity,
+        pane: &PaneTarget,
+        mut lines: Vec<String>,
+        at: Now,
+    ) -> Option<Turn> {
+        let question = questions::shown(&lines).map(|question| question.title);
+        lines.drain(..lines.len().saturating_sub(usize::from(SCREEN_LINES)));
+        let screen = Screen { pane: pane.clone(), lines, question: question.clone(), at };
+        let before = self.watched(identity, |watched| watched.screen.replace(Arc::new(screen)))?;
+        (before.and_then(|before| before.question.clone()) != question).then_some(Turn(question))
+    }
+
+    /// What was last seen of an agent, in this incarnation of its session or in any.
+    pub fn screen(&self, identity: &Identity, id: Option<&str>) -> Option<Arc<Screen>> {
+        let agents = self.agents.lock();
+        let screen = agents.get(identity)?.watched.as_ref()?.screen.as_ref()?;
+        id.is_none_or(|id| screen.pane.session_id() == id).then(|| screen.clone())
+    }
+
+    /// Whether a scan shows a watched agent whose screen was never read, as one that was adopted just now.
+    pub fn lack_a_screen(&self, scan: &Scan) -> bool {
+        let agents = self.agents.lock();
+        let mut unread =
+            agents.values().filter_map(|it| it.watched.as_ref()).filter(|it| it.screen.is_none());
+        unread.any(|watched| watched.pane_in(scan).is_some())
+    }
+
+    /// The panes of the watched agents that a scan shows alive, and those whose question is gone with their session. Forgets
+    /// screens of sessions that are gone for long.
+    pub fn watched_in(&self, scan: &Scan, now: Now) -> (Vec<(AgentSpec, PaneTarget)>, Vec<AgentSpec>) {
+        let Ok(sessions) = &scan.sessions else { return Default::default() };
+        let (mut there, mut over) = (Vec::new(), Vec::new());
+        for watched in self.agents.lock().values_mut().filter_map(|record| record.watched.as_mut()) {
+            there.extend(watched.pane_in(scan).map(|pane| (watched.agent.clone(), pane)));
+            let id = sessions.get(&watched.agent.session).map(|session| session.id.as_str());
+            let is_gone = |screen: &Screen| id != Some(screen.pane.session_id());
+            if watched.screen.as_ref().is_some_and(|it| it.question.is_some() && is_gone(it)) {
+                over.push(watched.agent.clone());
+            }
+            watched.screen.take_if(|it| is_gone(it) && now.since(it.at) > KEPT);
+        }
+        (there, over)
+    }
+
+    fn watched<A>(&self, identity: &Identity, change: impl FnOnce(&mut Watched) -> A) -> Option<A> {
+        self.agents.lock().get_mut(identity)?.watched.as_mut().map(change)
+    }
+}
+
+impl Watched {
+    /// The pane it lives in, as a scan shows it, when it is known under which names to look for it.
+    fn pane_in(&self, scan: &Scan) -> Option<PaneTarget> {
+        let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
+        let session = sessions.get(&self.agent.session)?;
+        Some(session.target(agent_pane(&session.panes, trees, self.names.as_ref()?)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        agent::program::provider::preset,
+        processes::Process,
+        sessions::{Pane, Session},
+    };
+
+    fn at(seconds: u64) -> Now {
+        let wall = "2026-02-02T08:00:00Z".parse().unwrap();
+        Now { mono: Duration::from_secs(seconds), wall }
+    }
+
+    fn scan(sessions: &[(&str, &str)]) -> Scan {
+        let sessions =
+            Ok(sessions.iter().map(|(name, id)| ((*name).to_owned(), session(name, id).into())).collect());
+        let claude = Process { pid: 7, age: Duration::from_secs(1), names: vec!["claude".to_owned()] };
+        Scan { begun: at(0), sessions, trees: Ok(BTreeMap::from([(7, vec![claude])]).into()) }
+    }
+
+    /// A person's pane, and the agent's.
+    fn session(name: &str, id: &str) -> Session {
+        let pane = |id: &str, pid| Pane {
+            id: id.to_owned(),
+            window: "@1".to_owned(),
+            pid,
+            dead: false,
+            exit_status: None,
+            started_by_us: false,
+        };
+        let panes = vec![pane("%1", 6), pane("%2", 7)];
+        Session { name: name.to_owned(), id: id.to_owned(), created: at(0).wall, towns: Vec::new(), panes }
+    }
+
+    fn pane(name: &str, id: &str) -> PaneTarget {
+        let session = session(name, id);
+        session.target(&session.panes[1])
+    }
+
+    const A: &Identity = &Identity::Deacon;
+
+    /// The agent of the session `a`.
+    fn agent() -> AgentSpec {
+        AgentSpec { identity: A.clone(), session: "a".to_owned(), prefix: String::new() }
+    }
+
+    /// Records in which its screen is watched.
+    fn watching() -> Records {
+        let records = Records::new("/nowhere".into());
+        records.watch_screen(&agent());
+        records.set_process_names(A, Some(ProcessNames::new(&preset("claude").unwrap(), None)));
+        records
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        vec![text.to_owned()]
+    }
+
+    fn last(records: &Records, id: &str) -> Option<(Now, Vec<String>)> {
+        records.screen(A, Some(id)).map(|screen| (screen.at, screen.lines.clone()))
+    }
+
+    fn question(records: &Records, id: Option<&str>) -> Option<String> {
+        records.screen(A, id)?.question.clone()
+    }
+
+    #[test]
+    fn the_last_screen_of_watched_agents_only() {
+        let records = Records::new("/nowhere".into());
+        let _ = records.note_screen(A, &pane("a", "$1"), lines("nobody watches it"), at(0));
+        assert_eq!(last(&records, "$1"), None);
+        let records = watching();
+        records.note_screen(A, &pane("a", "$1"), lines("one"), at(1));
+        records.note_screen(A, &pane("a", "$1"), lines("two"), at(2));
+        records.watch_screen(&agent()); // once more changes nothing
+        assert_eq!(last(&records, "$1"), Some((at(2), lines("two"))));
+        assert_eq!(last(&records, "$2"), None, "another incarnation");
+        assert_eq!(records.screen(&Identity::Boot, Some("$1")), None, "another agent, on another server");
+        records.note_screen(A, &pane("a", "$2"), lines("new"), at(3));
+        assert_eq!((last(&records, "$1"), last(&records, "$2")), (None, Some((at(3), lines("new")))));
+        let elsewhere = AgentSpec { session: "b".to_owned(), ..agent() };
+        records.watch_screen(&elsewhere);
+        assert_eq!(last(&records, "$2"), None, "its session has another name from now on");
+        records.note_screen(A, &pane("b", "$2"), lines("new"), at(3));
+        records.forget(A, "its directory is gone", at(3).wall);
+        records.watch_screen(&elsewhere);
+        assert_eq!(last(&records, "$2"), None, "forgotten");
+    }
+
+    #[test]
+    fn a_question_comes_once_and_goes() {
+        let records = watching();
+        let asks = || ["Do you trust this folder?", "❯ 1. Yes", "  2. No"].map(str::to_owned).to_vec();
+        let title = Some("Do you trust this folder?".to_owned());
+        assert_eq!(records.note_screen(A, &pane("a", "$1"), asks(), at(0)), Some(Turn(title.clone())));
+        assert_eq!(records.note_screen(A, &pane("a", "$1"), asks(), at(1)), None, "known");
+        records.watch_screen(&agent());
+        assert_eq!(question(&records, Some("$1")), title, "its owner is another one by now");
+        assert_eq!((question(&records, Some("$2")), question(&records, None)), (None, title));
+        assert_eq!(records.watched_in(&scan(&[("a", "$1")]), at(1)).1, []);
+        assert_eq!(records.watched_in(&scan(&[]), at(1)).1, [agent()], "gone with its session");
+        assert_eq!(records.note_screen(A, &pane("a", "$1"), lines("> "), at(2)), Some(Turn(None)));
+        assert_eq!(question(&records, None), None);
+        records.note_screen(A, &pane("a", "$1"), asks(), at(3));
+        records.forget_screen(A);
+        assert_eq!(question(&records, None), None, "another session's");
+    }
+
+    #[test]
+    fn a_long_screen_keeps_its_end() {
+        let records = watching();
+        records.note_screen(A, &pane("a", "$1"), (0..1000).map(|n| n.to_string()).collect(), at(0));
+        let (_, kept) = last(&records, "$1").unwrap();
+        assert_eq!((kept.len(), kept[0].as_str(), kept[39].as_str()), (40, "960", "999"));
+    }
+
+    #[test]
+    fn outlives_its_session_for_a_while() {
+        let records = watching();
+        records.note_screen(A, &pane("a", "$1"), lines("limit"), at(0));
+        for (name, seen, now, kept) in [
+            ("there", scan(&[("a", "$1"), ("b", "$2")]), 100, true),
+            ("there for long", scan(&[("a", "$1")]), 10_000, true),
+            ("just gone", scan(&[("b", "$2")]), 600, true),
+            ("unknown", Scan { sessions: Err("no answer".into()), ..scan(&[]) }, 10_000, true),
+            ("replaced", scan(&[("a", "$3")]), 600, true),
+            ("gone for long", scan(&[("b", "$2")]), 601, false),
+        ] {
+            let _ = records.watched_in(&seen, at(now));
+            assert_eq!(last(&records, "$1").is_some(), kept, "{name}");
+        }
+        let there = records.watched_in(&scan(&[("a", "$3"), ("b", "$2")]), at(0));
+        assert_eq!(there, (vec![(agent(), pane("a", "$3"))], vec![]));
+        records.set_process_names(A, None);
+        let there = records.watched_in(&scan(&[("a", "$3")]), at(0)).0;
+        assert_eq!(there, [], "nobody knows its agent's names yet");
+    }
+}
