@@ -513,8 +513,8 @@ fn the_next_supervisor_continues_it() {
                 RESTARTED,
                 GONE,
                 "died: crashed → waiting: restart 2 waits, next try then",
-                "its wait is over → starting",
-                STARTED,
+                "its wait is over → starting: restart 2",
+                "started in … (restart 2) → alive",
             ];
             if orderly {
                 // It still waits, which is recorded again, so that a reader sees that a person is needed.
