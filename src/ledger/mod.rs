@@ -84,10 +84,15 @@ impl Ledger {
         self.databases.of(id)
     }
 
-    /// The directories that hold the bead databases.
-    pub fn database_directories(&self) -> Vec<PathBuf> {
-        let root = self.paths.root();
-        self.databases.all().iter().map(|database| database.directory(root).join(".beads")).collect()
+    /// The directories that hold the bead databases: their `.beads`, and where a `redirect` in it leads.
+    pub async fn database_directories(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for database in self.databases.all() {
+            let directory = database.directory(self.paths.root());
+            let location = self.beads.location(&directory).await;
+            found.extend([directory.join(".beads"), location]);
+        }
+        found
     }
 
     /// The database of a rig's beads, by its prefix without the trailing `-`; the town's, where that is empty.

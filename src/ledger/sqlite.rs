@@ -68,6 +68,11 @@ impl BeadStore for SqliteBeads {
         }
     }
 
+    async fn location(&self, directory: &Path) -> PathBuf {
+        let beads = directory.join(".beads");
+        blocking(&beads, followed).await.and_then(Result::ok).unwrap_or(beads)
+    }
+
     async fn stamp(&self, directory: &Path) -> Option<Stamp> {
         let now = SystemTime::now();
         blocking(&directory.join(".beads"), move |beads| stamp(&find_in(beads).ok()?, now)).await?

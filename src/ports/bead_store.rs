@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use async_trait::async_trait;
@@ -24,6 +24,12 @@ pub trait BeadStore: Send + Sync {
     /// left out. An error says why the database cannot replace `bd` here.
     async fn beads(&self, directory: &Path, ids: &BTreeSet<String>)
     -> Result<BTreeMap<String, Bead>, String>;
+
+    /// The directory that holds the files of the database of `directory`: its `.beads`, or the one that a `redirect` in
+    /// it names.
+    async fn location(&self, directory: &Path) -> PathBuf {
+        directory.join(".beads")
+    }
 
     /// The current stamp of the database of `directory`; `None` when a later change could go unnoticed: there is no
     /// database, it cannot be examined, or it changed just now.

@@ -66,7 +66,7 @@ impl SystemFsWatcher {
         SystemFsWatcher {
             watch: watch.map_err(|error| error.to_string()),
             still: watch::Sender::new(0),
-            incomplete: AtomicBool::new(false),
+            incomplete: AtomicBool::new(true),
         }
     }
 
@@ -245,6 +245,9 @@ impl DirectoryWatch {
                 // It may have been filled before it was watched.
                 self.counters.move_those_of(TOWNS);
             }
+            if appeared.iter().any(|path| path.ends_with(".beads")) {
+                self.counters.move_those_of(DATABASES);
+            }
             if self.targets(directories) == targets {
                 break;
             }
@@ -294,6 +297,7 @@ struct Whose {
 const EVERYBODYS: Whose = Whose { town: true, ledger: true, databases: true, events: true };
 const NOBODYS: Whose = Whose { town: false, ledger: false, databases: false, events: false };
 const TOWNS: Whose = Whose { town: true, ..NOBODYS };
+const DATABASES: Whose = Whose { databases: true, ..NOBODYS };
 
 fn whose(town: &Path, interest: &Interest, event: &Event) -> Whose {
     if event.paths.is_empty() {
@@ -323,7 +327,7 @@ fn whose_file(town: &Path, path: &Path) -> Whose {
     let in_beads = directory.and_then(Path::file_name).is_some_and(|name| name == ".beads");
     let in_towns = in_beads && directory.and_then(Path::parent) == Some(town);
     match name {
-        Some("beads.db" | "beads.db-wal") if in_beads => Whose { databases: true, ..NOBODYS },
+        Some("beads.db" | "beads.db-wal") if in_beads => DATABASES,
         // Mail and routes are stored with the town's beads.
         Some("issues.jsonl") if in_towns => Whose { ledger: true, ..NOBODYS },
         Some("routes.jsonl") if in_towns => TOWNS,

@@ -235,7 +235,7 @@ impl Default for Town {
 }
 
 /// The directories whose files lead to a new reading when they change.
-pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
+pub async fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
     let root = deps.paths.root();
     let mut directories = vec![
         root.to_owned(),
@@ -244,7 +244,7 @@ pub fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
         root.join(".beads-wisp").join("config"),
         root.join(".runtime").join("deacon"),
     ];
-    directories.extend(deps.database_directories());
+    directories.extend(deps.database_directories().await);
     directories.extend(rigs.iter().map(|rig| deps.paths.rig(rig).join("settings")));
     directories
 }

@@ -264,6 +264,24 @@ fn without_the_database_bd_is_asked() {
 }
 
 #[test]
+fn a_database_that_is_locked_for_a_moment_is_read_again_soon() {
+    simulate(828, |world| async move {
+        let alone = Alone::new(&world).await;
+        world.pass(secs(30)).await;
+        let before = alone.checks();
+        world.state().convoys.database = Database::Unreadable("it is locked");
+        world.close("gt-1");
+        world.close("gt-2");
+        world.pass(secs(3)).await;
+        assert_eq!(alone.checks(), before);
+        // Nothing hints at the end of the lock.
+        world.state().convoys.database = Database::Readable;
+        world.pass(secs(3)).await;
+        assert_eq!(alone.checks(), before + 1);
+    });
+}
+
+#[test]
 fn what_is_unknown_checks_nothing_and_is_reported_once() {
     simulate(814, |world| async move {
         world.state().convoys.database = Database::Unreadable("it is locked");

@@ -117,7 +117,7 @@ impl RootState {
         let (fs_watcher, deps) = (self.plan.fs_watcher.clone(), self.plan.deps.clone());
         self.work.run(async move {
             deps.records.save(&deps).await;
-            match fs_watcher.retarget(watched(&deps, &names)).await {
+            match fs_watcher.retarget(watched(&deps, &names).await).await {
                 Some(why) => {
                     deps.problems.report("watch", format!("{why}; changes are seen at heartbeats only"))
                 }

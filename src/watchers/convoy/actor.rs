@@ -64,8 +64,8 @@ pub struct ConvoyState {
     running: bool,
     /// Whether a database may have changed since the last round began.
     hinted: bool,
-    /// When the last round ended, or the watch started.
-    ended: Duration,
+    /// When the next round may begin at the earliest, whatever hints there are.
+    earliest: Duration,
     /// When the next round is due.
     next: Duration,
     /// When the next timed check is due.
@@ -105,7 +105,7 @@ impl Actor for ConvoyWatch {
             enabled: false,
             running: false,
             hinted: false,
-            ended: now.mono,
+            earliest: now.mono + rules::EVERY,
             next: now.mono,
             timed: now.mono,
             timed_at: now.wall,
@@ -158,7 +158,7 @@ impl ConvoyState {
 
     fn database_changed(&mut self) {
         self.hinted = true;
-        self.next = self.next.min(self.ended + rules::EVERY);
+        self.next = self.next.min(self.earliest);
         self.proceed();
     }
 
@@ -191,8 +191,7 @@ impl ConvoyState {
     fn round_ended(&mut self, round_ended: Option<(Outcome, Seen)>) {
         let now = self.deps.now();
         self.running = false;
-        self.ended = now.mono;
-        let mut pause = rules::EVERY;
+        let (mut earliest, mut pause) = (rules::EVERY, rules::EVERY);
         if let Some((outcome, seen)) = round_ended.filter(|_| self.enabled) {
             self.closes_seen += seen.closed.difference(&self.seen.closed).count() as u64;
             self.seen = seen;
@@ -203,12 +202,12 @@ impl ConvoyState {
                 pause = rules::UNHINTED;
             }
             if outcome.is_check() {
-                pause = rules::AFTER_CHECK;
+                (earliest, pause) = (rules::AFTER_CHECK, rules::AFTER_CHECK);
                 self.check_at(self.deps.settings().convoy.check_every);
                 self.last_check = Some(CheckStatus { at: now.wall, outcome: outcome.words() });
             }
         }
-        self.next = now.mono + pause;
+        (self.earliest, self.next) = (now.mono + earliest, now.mono + pause);
         self.proceed();
     }
 

@@ -87,7 +87,9 @@ pub async fn round(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
     let (answer, mut seen) = match read_databases(deps, &before).await {
         Ok(seen) => (Ok(seen.any_open == Some(true)), seen),
         Err(why) => {
-            let seen = Seen { stamps: BTreeMap::new(), ..before.clone() };
+            // A database that is there and cannot be read now is read again soon.
+            let unsettled = matches!(why, StoreError::Unreadable(_)).then(|| (Database::town(), None));
+            let seen = Seen { stamps: unsettled.into_iter().collect(), ..before.clone() };
             if !timed {
                 return (Outcome::Unknown(why.to_string()), seen);
             }
