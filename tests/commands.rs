@@ -50,7 +50,7 @@ async fn run(command: Command) -> Result<Printed, CommandError> {
     Runner::new(BTreeMap::from([("BD_ACTOR".into(), "daemon".into())])).run(command).await
 }
 
-/// Looks again every 5 ms until there is an answer, at most ten seconds.
+/// Polls every 5 ms until there is an answer, at most ten seconds.
 async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     limits::watched();
     let deadline = Instant::now() + Duration::from_secs(10);

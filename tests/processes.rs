@@ -254,7 +254,7 @@ impl Program {
         SystemProcesses::new().invocations(self.name, young).await.unwrap()
     }
 
-    /// Looks until this many are seen with all they are known by.
+    /// Polls until this many are seen with all they are known by.
     async fn see(&self, count: usize) -> Vec<Invocation> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {

@@ -26,7 +26,7 @@ const PALETTE: [(&str, &str); 10] = [
     ("#6d4c41", "#f5f5dc"),
 ];
 
-/// The options of an agent's session, in order; none for boot, which is gone before anybody looks.
+/// The options of an agent's session, in order; none for boot, which is gone before a person sees it.
 pub fn options(identity: &Identity, session: &str) -> Vec<(&'static str, String)> {
     let (Some((background, foreground)), Some(left)) = (theme(identity), left_status(identity)) else {
         return Vec::new();

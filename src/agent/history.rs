@@ -26,21 +26,21 @@ mod tests;
 
 pub use entry::{Entry, Kind};
 
-/// So many entries of an agent are kept.
+/// The most entries of one agent.
 pub const ENTRIES: usize = 50;
-/// So many entries of all agents.
+/// The most entries of all agents together.
 pub const ALL_ENTRIES: usize = 10_000;
-/// So many agents.
+/// The most agents with a history.
 pub const AGENTS: usize = 2_000;
 
 /// What happened to one agent; its [record](crate::agent::record) has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct History {
-    /// How it is as far as was last known, perhaps by an earlier owner or supervisor, and since when.
+    /// Its last known phase and the start of it, perhaps recorded by an earlier owner or supervisor.
     #[serde(rename = "standing", skip_serializing_if = "Option::is_none")]
     pub phase: Option<(Phase, Timestamp)>,
-    /// Nobody looks after it any more.
+    /// Whether it is no longer supervised.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
     /// What happened, oldest first.
@@ -48,7 +48,7 @@ pub struct History {
 }
 
 impl History {
-    /// This happened. What repeats the last entry, or the one before it, is counted there.
+    /// Adds an entry. A repetition of the last entry, or of the one before it, is counted there.
     pub fn add(&mut self, entry: Entry) {
         self.gone = false;
         // Two that take turns — a start that fails, the next try — are two entries, however long that goes on.
@@ -74,7 +74,7 @@ impl History {
             && last.is_some_and(|last| last.state == entry.state && entry.kind == Kind::Change)
     }
 
-    /// Nobody looks after it any more, and why; its history is kept as long as there is room.
+    /// Records that it is no longer supervised, and why; its history stays as long as there is room.
     pub fn is_gone(&mut self, why: &str, now: Timestamp) {
         if !self.gone {
             self.phase = None;

@@ -218,7 +218,7 @@ pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
 }
 
 type Found = (Presence, Option<PaneTarget>);
-/// The names under which an agent was last looked for.
+/// The process names by which an agent was last recognised.
 type Known = Option<ProcessNames>;
 
 async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut Known) -> Found {

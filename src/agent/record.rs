@@ -1,10 +1,11 @@
 //! Records: all that is known of an agent beyond one observation, in one place for each agent.
 //!
 //! A record is what an actor leaves to its successor when it crashes, and what this supervisor leaves to the next. An agent's
-//! actor writes it after each step of the lifecycle ([`keep`](Records::keep)), and nobody else does while the agent has an actor. The
-//! files are views of the records: `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`, and
-//! `daemon/restart_state.json`, which Gas Town reads, too. One task writes what changed; who must be sure that it is on disk
-//! before the next step [`save`](Records::save)s and waits. It must not decide anything.
+//! actor writes the lifecycle after each step ([`keep`](Records::keep)). The mail reader adds requests, the session watch screens,
+//! and any part of the supervisor entries of the history. The files are views of the records: `claims.json`, `history.json`,
+//! `holds.json`, `incidents.json`, `lives.json` and `waits.json` in `daemon/supervisor/`, and `daemon/restart_state.json`, which
+//! Gas Town reads, too. One task writes what changed, another the histories. A caller that needs its change on disk before the
+//! next step calls [`save`](Records::save) and waits. This module must not decide anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -102,7 +103,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// None, to be kept in this directory.
+    /// No records yet; their files are in this directory.
     pub fn new(directory: PathBuf) -> Self {
         let (agents, changed) = (Agents::default(), Arc::new(watch::Sender::new(())));
         let (shared, path) = ((&agents, &changed), |name| directory.join(name));
@@ -147,7 +148,7 @@ impl Records {
         self.load_histories(ports).await;
     }
 
-    /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours: for those who only look.
+    /// As [`Persisted::peek`](crate::ports::persisted::Persisted::peek), for each file of ours, for readers that change nothing.
     pub async fn peek(&self, ports: &Ports) -> [(bool, Option<FileProblem>); 6] {
         let (holds, lives, waits) =
             (self.holds.peek(ports).await, self.lives.peek(ports).await, self.waits.peek(ports).await);

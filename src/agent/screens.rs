@@ -31,30 +31,30 @@ fn saw(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget, lines: Vec<String>) {
     }
 }
 
-/// What this pane of an agent shows right now. A question that it waits at is reported once.
+/// Reads what this pane of an agent shows now. A question at which the agent waits is reported once.
 pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<Vec<String>, SessionsError> {
     let lines = deps.sessions.capture(pane, SCREEN_LINES).await?;
     saw(deps, agent, pane, lines.clone());
     Ok(lines)
 }
 
-/// So many screens are asked for at once.
+/// The most screens that are requested at once.
 const AT_ONCE: usize = 20;
 
-/// Reads the screens of the watched agents that a scan shows; one that cannot be read keeps what it had. For a task: it
-/// takes as long as tmux takes for so many questions.
+/// Reads the screens of the watched agents that a scan shows; an agent whose screen cannot be read keeps the last one. Call it
+/// in a task: it takes as long as tmux takes to answer for each of them.
 pub async fn refresh(deps: &Deps, scan: &Scan) {
     let (there, over) = deps.records.watched_in(scan, deps.now());
     for agent in over {
         deps.problems.clear(&agent.problem_key(QUESTION));
     }
-    // Some at once, as each answer that comes alone wakes the process; not all, so that others get a word in between.
+    // Several at once, because each single answer wakes the process; not all, so that other requests get their turn.
     for some in there.chunks(AT_ONCE) {
         futures::future::join_all(some.iter().map(|(agent, pane)| read(deps, agent, pane))).await;
     }
 }
 
-/// A new session of this agent was made: what an earlier one showed or asked is over.
+/// Clears what the previous session of this agent showed or asked, because a new one was created.
 pub fn begun(deps: &Deps, agent: &AgentSpec) {
     deps.records.forget_screen(&agent.identity);
     deps.problems.clear(&agent.problem_key(QUESTION));

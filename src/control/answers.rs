@@ -167,7 +167,7 @@ fn find(reporter: &Reporter, report: &StatusReport, text: &str) -> Result<Identi
     let in_session = report.agents.iter().find(|agent| agent.session == text);
     let text = in_session.map_or(text, |agent| agent.identity.as_str());
     let looked_after = report.agents.iter().filter_map(|agent| agent.identity.parse().ok());
-    let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().records.told_of()).collect();
+    let known: BTreeSet<Identity> = looked_after.chain(reporter.deps().records.with_entries()).collect();
     let known: Vec<Identity> = known.into_iter().collect();
     // The known agents include those of all rigs.
     finding::find(text, &[], &known)

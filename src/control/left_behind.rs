@@ -80,7 +80,7 @@ pub async fn explanation(
     Ok(Explanation { agent, entries, identity: identity.to_string() })
 }
 
-/// Of the agents of which anything was told.
+/// The histories of the agents that have entries.
 async fn histories(files: &dyn Files, paths: &TownPaths) -> Result<BTreeMap<Identity, History>, FileProblem> {
     match read(files, paths, &paths.supervisor_dir().join("history.json"), left_behind).await {
         Reading::Good(mut histories) => {

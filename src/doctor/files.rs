@@ -84,57 +84,57 @@ impl Examination {
 
 /// Reads both settings files: the settings in them, or `None` when ours is wrong and the supervisor would not start.
 pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
-    let (mut examine, paths) = (Examination::default(), town.1);
+    let (mut examination, paths) = (Examination::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];
-    let shared = examine.bytes(town, &shared_path).await;
-    let before = examine.findings.len();
-    let ours = examine.bytes(town, &ours_path).await;
-    let unreadable = examine.findings.len() > before;
+    let shared = examination.bytes(town, &shared_path).await;
+    let before = examination.findings.len();
+    let ours = examination.bytes(town, &ours_path).await;
+    let unreadable = examination.findings.len() > before;
     let shared = shared.as_deref().map(|bytes| (paths.shown(&shared_path), bytes));
     let ours = ours.as_deref().map(|bytes| (paths.shown(&ours_path), bytes));
     // The shared one is also parsed alone, so that an error in ours does not hide its problems.
-    examine.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
+    examination.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
     match read::resolve(ours, shared) {
-        Ok(resolved) => (examine, (!unreadable).then_some(resolved.settings)),
+        Ok(resolved) => (examination, (!unreadable).then_some(resolved.settings)),
         Err(mistakes) => {
             let advice = "correct it: the supervisor does not start with it";
-            examine.wrong(mistakes.0.into_iter().map(|problem| problem.advise(advice)));
-            (examine, None)
+            examination.wrong(mistakes.0.into_iter().map(|problem| problem.advise(advice)));
+            (examination, None)
         }
     }
 }
 
 /// The town's rigs: `mayor/rigs.json` and the routes.
 pub async fn rigs(town: Town<'_>, naming: Naming) -> (Examination, Vec<RigPlan>) {
-    let (mut examine, (files, paths)) = (Examination::default(), town);
+    let (mut examination, (files, paths)) = (Examination::default(), town);
     let (rigs_path, routes_path) = (paths.rigs(), paths.routes());
-    let content = examine.bytes(town, &rigs_path).await;
+    let content = examination.bytes(town, &rigs_path).await;
     let shown = paths.shown(&rigs_path);
     if matches!(files.exists(&rigs_path).await, Ok(false)) {
         let what = "mayor/rigs.json is missing: a town without rigs".to_owned();
-        examine.note(shown, what, "`gt rig add` creates it");
+        examination.note(shown, what, "`gt rig add` creates it");
     }
     let rigs = match content.as_deref().map(|bytes| rigs::parse(shown, bytes)) {
         Some(Ok(rigs)) => rigs,
         unusable => {
-            examine.wrong(unusable.and_then(Result::err));
+            examination.wrong(unusable.and_then(Result::err));
             rigs::Rigs::default()
         }
     };
-    let routes = routes::parse(&examine.bytes(town, &routes_path).await.unwrap_or_default());
-    examine.wrong(routes.skipped.iter().map(|malformed| {
+    let routes = routes::parse(&examination.bytes(town, &routes_path).await.unwrap_or_default());
+    examination.wrong(routes.skipped.iter().map(|malformed| {
         let problem = FileProblem::whole(paths.shown(&routes_path), malformed.reason.clone());
         problem.at(malformed.place).advise("correct the line; until then it is skipped")
     }));
     let (plans, left_out) = rigs_plan::plan(&rigs, &routes, naming);
     // Each at the position of its name in the file.
-    examine.wrong(left_out.iter().map(|(key, text)| {
+    examination.wrong(left_out.iter().map(|(key, text)| {
         let problem = FileProblem::whole(shown, text.strip_prefix("mayor/rigs.json: ").unwrap_or(text));
         let place =
             key_place(content.as_deref().unwrap_or_default(), key.strip_prefix("rigs/").unwrap_or(key));
         FileProblem { place, ..problem.advise("rename the rig") }
     }));
-    (examine, plans)
+    (examination, plans)
 }
 
 /// The position of a key in a JSON text, by its spelling.
@@ -148,12 +148,12 @@ fn key_place(bytes: &[u8], key: &str) -> Option<Place> {
 
 /// All other files of the town, of these rigs and of these agents.
 pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examination {
-    let (mut examine, town) = (Examination::default(), (&*deps.files, &deps.paths));
+    let (mut examination, town) = (Examination::default(), (&*deps.files, &deps.paths));
     let mut checks = of_town(&deps.paths);
     checks.extend(rigs.iter().flat_map(|rig| of_rig(&deps.paths, rig)));
     for (path, check) in checks {
-        if let Some(bytes) = examine.bytes(town, &path).await {
-            examine.wrong(check(deps.paths.shown(&path), &bytes));
+        if let Some(bytes) = examination.bytes(town, &path).await {
+            examination.wrong(check(deps.paths.shown(&path), &bytes));
         }
     }
     for rig in rigs {
@@ -162,12 +162,12 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examina
             let shown = deps.paths.shown(&path);
             let what = format!("no {}: rig {rig} counts as operational", terminal::path(shown));
             let hint = "if it was parked, that may have been lost: `gt rig park` writes it again";
-            examine.note(shown, what, hint);
+            examination.note(shown, what, hint);
         }
     }
-    examine.session_ids(deps, agents).await;
-    examine.registers(deps).await;
-    examine
+    examination.session_ids(deps, agents).await;
+    examination.registers(deps).await;
+    examination
 }
 
 fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
@@ -272,22 +272,22 @@ impl Examination {
 
 /// The event log and the feed. All readers skip lines that cannot be used, so those are notes.
 pub async fn events(deps: &Deps) -> Examination {
-    let mut examine = Examination::default();
+    let mut examination = Examination::default();
     for path in [deps.paths.events(), deps.paths.feed()] {
         let shown = deps.paths.shown(&path);
         match lines::scan(&*deps.journals, &path, EVENTS).await {
             Ok(None) => {}
             Ok(Some(scan)) => {
-                examine.read += 1;
-                examine.findings.extend(bad_lines(shown, &scan));
+                examination.read += 1;
+                examination.findings.extend(bad_lines(shown, &scan));
             }
             Err(error) => {
-                examine.read += 1;
-                examine.wrong([FileProblem::unreadable(shown, &error)]);
+                examination.read += 1;
+                examination.wrong([FileProblem::unreadable(shown, &error)]);
             }
         }
     }
-    examine
+    examination
 }
 
 fn bad_lines(path: &Path, scan: &lines::Lines) -> Vec<Finding> {
@@ -307,9 +307,9 @@ fn bad_lines(path: &Path, scan: &lines::Lines) -> Vec<Finding> {
 /// All findings; or that everything is in order.
 pub fn sum(looks: impl IntoIterator<Item = Examination>) -> Vec<Finding> {
     let (mut read, mut findings) = (0, Vec::new());
-    for examine in looks {
-        read += examine.read;
-        findings.extend(examine.findings);
+    for examination in looks {
+        read += examination.read;
+        findings.extend(examination.findings);
     }
     let broken: BTreeSet<_> = findings
         .iter()

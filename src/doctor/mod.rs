@@ -166,8 +166,8 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding
     refused.into_iter().chain(findings).collect()
 }
 
-async fn within(area: Area, examine: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
-    timeout(LIMIT, examine).await.unwrap_or_else(|_| vec![late(area, LIMIT)])
+async fn within(area: Area, examination: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    timeout(LIMIT, examination).await.unwrap_or_else(|_| vec![late(area, LIMIT)])
 }
 
 fn late(area: Area, limit: Duration) -> Finding {

@@ -25,8 +25,8 @@ use crate::{
 
 /// The number of polls of the event log's lock, and the time between them: together as long as every writer waits for
 /// it.
-const LOOKS: u32 = 20;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+const PROBES: u32 = 20;
+const BETWEEN_PROBES: Duration = Duration::from_millis(100);
 
 /// Checks for obstacles; takes 2 s when the lock of the event log is held.
 pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
@@ -85,9 +85,9 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
 /// permissions.
 async fn events(deps: &Deps) -> Option<Vec<Holder>> {
     let path = deps.paths.events_lock();
-    for examine in 0..=LOOKS {
-        if examine > 0 {
-            sleep(BETWEEN_LOOKS).await;
+    for probe in 0..=PROBES {
+        if probe > 0 {
+            sleep(BETWEEN_PROBES).await;
         }
         if !matches!(deps.files.probe_lock(&path).await, Ok(LockState::Held)) {
             return None;

@@ -4,7 +4,7 @@
 //! The identity is the agent's `BD_ACTOR` form (`deacon`, `gastown/witness`, `gastown/polecats/Toast`); that is what is
 //! printed, logged and keyed by. Facts from Gas Town 0.2.6 to 0.3 (`internal/session/names.go`, `internal/config/env.go`,
 //! `gt` observed in January 2026). Names become paths, session names and arguments, so only [`RigName`] and [`AgentName`]
-//! that passed the check exist. This module must not look at the disk.
+//! that passed the check exist. This module must not read the disk.
 
 mod role;
 pub mod spelling;

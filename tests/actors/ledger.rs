@@ -246,7 +246,7 @@ fn what_is_asked_while_a_call_is_under_way_goes_with_the_next_and_is_read_afresh
 
 #[test]
 fn one_that_goes_away_takes_no_answer_with_it() {
-    // Whoever asks for all goes away before its call, while it runs, or when others wait for the next.
+    // The caller that leads goes away before its call, while it runs, or when others wait for the next.
     for (name, gone_after, calls) in
         [("at once", 0, 1), ("in the first call", 100, 2), ("in the second call", 400, 2), ("later", 700, 2)]
     {

@@ -43,7 +43,7 @@ fn watched_screens_are_read_and_outlive_their_sessions() {
         world.fail("capture", false);
         world.crash_agent(&witness("r"), false);
         screens::refresh(&deps, &*look(&deps).await).await;
-        screens::refresh(&deps, &scan).await; // an older look: the session is not there any more
+        screens::refresh(&deps, &scan).await; // an older scan: the session no longer exists
         assert_eq!(last(), seen, "it is gone");
     });
 }

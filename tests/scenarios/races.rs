@@ -50,7 +50,7 @@ fn it_comes_back_by_itself_between_notice_and_action() {
             world.hint();
             world.after(millis(after), move |world| {
                 world.state().weather.hints = if seen { 0.0 } else { 1.0 };
-                // Whoever starts it by hand clears away a shell that was left.
+                // A person who starts it by hand removes a leftover shell.
                 if !world.state().lives(&session()) {
                     world.end_session(&session(), "by hand");
                     world.start_agent(&session());

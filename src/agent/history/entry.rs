@@ -8,7 +8,7 @@ use crate::{
     ledger::mail::Sent,
 };
 
-/// A text in an entry has so many characters at most.
+/// The most characters of a text in an entry.
 pub const TEXT: usize = 300;
 
 /// The kind of an entry.
@@ -78,7 +78,7 @@ impl Entry {
         Entry::new(kind, at, &words.seen, &words.done).because(reason.code())
     }
 
-    /// This led to that state, which lasts so long, where it ends by itself.
+    /// Sets the state that this led to, and how long it lasts where it ends by itself.
     pub(crate) fn leading_to(self, state: Phase, until: Option<Timestamp>) -> Self {
         Entry { state: Some(state), until, ..self }
     }

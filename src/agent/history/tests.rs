@@ -1,4 +1,4 @@
-//! The register as grids: bounds, repeats, order, what an earlier owner told.
+//! The register as grids: bounds, repeats, order, what an earlier owner recorded.
 
 use std::path::{Path, PathBuf};
 
@@ -99,11 +99,11 @@ fn all_together_have_so_many_and_who_has_few_keeps_them() {
                 .happened(&agent(&format!("r/polecats/p{n}")), change(second, &format!("n{second}"), None));
         }
     }
-    let all: usize = records.told_of().iter().map(|it| records.history(it).entries.len()).sum();
+    let all: usize = records.with_entries().iter().map(|it| records.history(it).entries.len()).sum();
     assert_eq!(all, ALL_ENTRIES);
     assert_eq!(kept(&records, "mayor"), ["long ago"]);
     let count = |it: &Identity| records.history(it).entries.len();
-    let fewest = records.told_of().iter().map(count).filter(|it| *it > 1).min();
+    let fewest = records.with_entries().iter().map(count).filter(|it| *it > 1).min();
     assert!(fewest.unwrap() > ENTRIES / 2, "each has its share");
 }
 
@@ -116,12 +116,12 @@ fn there_is_an_end_to_the_agents_and_those_that_are_gone_go_first() {
     for n in 0..AGENTS as i64 - 2 {
         records.happened(&agent(&format!("r/polecats/p{n}")), change(n, "a", None));
     }
-    assert_eq!(records.told_of().len(), AGENTS);
+    assert_eq!(records.with_entries().len(), AGENTS);
     records.happened(&agent("r/polecats/one-more"), change(5, "a", None));
     assert_eq!(kept(&records, "r/polecats/gone"), [""; 0], "although its end is the newest of all");
     assert_eq!(kept(&records, "mayor"), ["long ago"]);
     records.happened(&agent("r/polecats/another"), change(5, "a", None));
-    assert_eq!((kept(&records, "mayor").len(), records.told_of().len()), (0, AGENTS), "then the oldest");
+    assert_eq!((kept(&records, "mayor").len(), records.with_entries().len()), (0, AGENTS), "then the oldest");
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl Lifecycle {
                     return Decision::ProbeAgain(Duration::ZERO);
                 }
                 let suspicion = Suspicion { noticed, before, involved };
-                self.second_look(seen, suspicion, around)
+                self.confirm(seen, suspicion, around)
             }
             State::Waiting { until, counted, paced, .. } => {
                 let longest = match paced {
@@ -150,12 +150,7 @@ impl Lifecycle {
         self.follow(verdict, matches!(verdict, Verdict::At(_)), None, around)
     }
 
-    fn second_look(
-        &mut self,
-        seen: &Observation,
-        suspicion: Suspicion,
-        around: Surroundings<'_>,
-    ) -> Decision {
+    fn confirm(&mut self, seen: &Observation, suspicion: Suspicion, around: Surroundings<'_>) -> Decision {
         let Suspicion { noticed, before, involved, .. } = &suspicion;
         let first = FirstProbe {
             identity: around.identity,

@@ -1,6 +1,6 @@
-//! The histories of all agents: kept, bounded together, and written at a pace of their own.
+//! The histories of all agents, bounded together and written at a slower pace than the rest of the records.
 //!
-//! It must not decide anything, and nothing may depend on it.
+//! Histories are for people. This module must not decide anything, and no decision may depend on a history.
 
 use std::{cmp::Reverse, collections::BTreeMap, path::Path};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What their file says, for readers while no supervisor runs.
+/// Parses `history.json`, for readers while no supervisor runs.
 pub fn left_behind(shown: &Path, bytes: &[u8]) -> Result<BTreeMap<Identity, History>, FileProblem> {
     Ok(reading::json::<Book<_, _>>(shown, bytes)?.agents)
 }
@@ -32,12 +32,12 @@ impl Records {
         keep_to_the_bounds(&mut agents);
     }
 
-    /// Writes what changed of them. That it cannot be written is reported and retried.
+    /// Writes what changed. A failure is reported and retried.
     pub async fn save_histories(&self, ports: &Ports) {
         let _ = self.histories.save(ports).await;
     }
 
-    /// This happened to this agent. What repeats the last entry, or the one before it, is counted there.
+    /// Adds an entry to an agent's history. A repetition of the last entry, or of the one before it, is counted there.
     pub fn happened(&self, identity: &Identity, entry: Entry) {
         tracing::debug!(agent = %identity, "{} → {}", entry.seen, entry.done);
         let mut agents = self.agents.lock();
@@ -46,14 +46,14 @@ impl Records {
         self.histories.was_changed();
     }
 
-    /// The same, told by an owner that is new to its agent: what the last one told already is not told again.
+    /// Adds an entry from an owner that is new to its agent, unless the previous owner recorded the same.
     pub fn happened_if_news(&self, identity: &Identity, entry: Entry) {
         if !self.history(identity).knows(&entry) {
             self.happened(identity, entry);
         }
     }
 
-    /// An agent is so since then, as far as is known.
+    /// Sets the phase of an agent, and since when it lasts as far as is known.
     pub fn set_phase(&self, identity: &Identity, phase: Phase, since: Timestamp) {
         let mut agents = self.agents.lock();
         let history = agents.entry(identity.clone()).or_default().history.get_or_insert_default();
@@ -62,12 +62,12 @@ impl Records {
         }
     }
 
-    /// How an agent is as far as was last known, perhaps by an earlier owner or supervisor, and since when.
+    /// The last known phase of an agent and its start, perhaps recorded by an earlier owner or supervisor.
     pub fn phase(&self, identity: &Identity) -> Option<(Phase, Timestamp)> {
         self.agents.lock().get(identity)?.history.as_ref()?.phase
     }
 
-    /// This supervisor stops, and leaves the agents as they are: an entry for each it was looking after.
+    /// Records in the history of each supervised agent that this supervisor stops and leaves the agent as it is.
     pub fn supervisor_stops(&self, now: Timestamp) {
         let mut agents = self.agents.lock();
         agents.values_mut().filter_map(|it| it.history.as_mut()).for_each(|it| it.supervisor_stops(now));
@@ -75,25 +75,26 @@ impl Records {
         self.histories.was_changed();
     }
 
-    /// What is known of this agent.
+    /// The history of this agent; empty when there is none.
     pub fn history(&self, identity: &Identity) -> History {
         self.agents.lock().get(identity).and_then(|record| record.history.clone()).unwrap_or_default()
     }
 
-    /// The agents of which anything is told, ordered.
-    pub fn told_of(&self) -> Vec<Identity> {
+    /// The agents that have entries, in order.
+    pub fn with_entries(&self) -> Vec<Identity> {
         let agents = self.agents.lock();
-        let told =
+        let with_entries =
             agents.iter().filter(|(_, it)| it.history.as_ref().is_some_and(|it| !it.entries.is_empty()));
-        told.map(|(identity, _)| identity.clone()).collect()
+        with_entries.map(|(identity, _)| identity.clone()).collect()
     }
 }
 
-/// Those that are gone are forgotten first, then those of which nothing was told for the longest time.
+/// Forgets the histories of agents that are gone first, then those whose last entry is oldest.
 fn keep_to_the_bounds(agents: &mut BTreeMap<Identity, AgentRecord>) {
     while agents.values().filter(|it| it.history.is_some()).count() > AGENTS {
-        let told_of = agents.values_mut().filter(|it| it.history.is_some());
-        let oldest = told_of.min_by_key(|it| it.history.as_ref().map(|it| (Reverse(it.gone), it.last())));
+        let with_history = agents.values_mut().filter(|it| it.history.is_some());
+        let oldest =
+            with_history.min_by_key(|it| it.history.as_ref().map(|it| (Reverse(it.gone), it.last())));
         oldest.into_iter().for_each(|record| record.history = None);
         agents.retain(|_, record| *record != AgentRecord::default());
     }

@@ -1,9 +1,9 @@
-//! Screens: what was last seen on agents' screens, so that the reason of an end can still be read when its session is
-//! gone, and the question that one waits at. In memory only.
+//! Screens: the last screen of each agent, so that the reason of an end can still be read when the session is gone, and the
+//! question at which an agent waits. In memory only.
 //!
-//! Owners say whose screens are watched; [`screens::refresh`](crate::agent::screens::refresh), called after a look at everything,
-//! reads those. Of each watched agent the last screen of its last incarnation is kept, and only for a while once that is gone. What
-//! a screen says is judged elsewhere ([`questions`]), and nothing may depend on there being one.
+//! Owners say whose screens are watched; [`screens::refresh`](crate::agent::screens::refresh) reads them after a full scan. Each
+//! watched agent has the last screen of its last incarnation, which is dropped some time after that incarnation is gone.
+//! [`questions`] judges what a screen says. No decision may depend on the presence of a screen.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,16 +19,16 @@ use crate::{
     town::{identity::Identity, usage_limit::SCREEN_LINES},
 };
 
-/// How long after the last look at it the screen of a session that is gone is kept: longer than any death takes to be
-/// confirmed.
+/// How long the screen of a session that is gone stays available after it was read: longer than the confirmation of any
+/// death takes.
 const KEPT: Duration = Duration::from_secs(10 * 60);
 
 /// An agent whose screen is read, and what was seen of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Watched {
     agent: AgentSpec,
-    /// The names under which it was last looked for. One that is found under them is alive, whatever the settings say by now,
-    /// so a heartbeat reads no settings for agents that are well.
+    /// The process names by which the agent was last recognised. An agent that is found by them is alive, even if the
+    /// settings have changed since, so a heartbeat reads no settings for healthy agents.
     names: Option<ProcessNames>,
     screen: Option<Arc<Screen>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Watched {
 /// What was on an agent's screen.
 #[derive(Debug, PartialEq)]
 pub struct Screen {
-    /// Where.
+    /// The pane that shows it.
     pub pane: PaneTarget,
     /// The last lines of it.
     pub lines: Vec<String>,
@@ -60,22 +60,22 @@ impl Records {
         }
     }
 
-    /// The names under which this agent was last looked for.
+    /// The process names by which this agent was last recognised; `None` when they must be read from the settings.
     pub fn process_names(&self, identity: &Identity) -> Option<ProcessNames> {
         self.agents.lock().get(identity)?.watched.as_ref()?.names.clone()
     }
 
-    /// It was looked for under these names.
+    /// Notes the process names by which this agent was recognised.
     pub fn set_process_names(&self, identity: &Identity, names: Option<ProcessNames>) {
         self.watched(identity, |watched| watched.names = names);
     }
 
-    /// A new session of this agent was made: what was seen before was another's.
+    /// Drops the screen, because a new session of this agent was created: the screen belongs to the previous one.
     pub fn forget_screen(&self, identity: &Identity) {
         self.watched(identity, |watched| watched.screen = None);
     }
 
-    /// What was on the screen of an agent just now, in this pane. Nothing is kept of one that is not watched.
+    /// Stores the current screen of a watched agent, in this pane. Returns a question that appeared or disappeared.
     pub fn note_screen(
         &self,
         identity: &Identity,
@@ -90,14 +90,14 @@ impl Records {
         (before.and_then(|before| before.question.clone()) != question).then_some(Turn(question))
     }
 
-    /// What was last seen of an agent, in this incarnation of its session or in any.
+    /// The last screen of an agent, in the incarnation of its session with this id, or in any.
     pub fn screen(&self, identity: &Identity, id: Option<&str>) -> Option<Arc<Screen>> {
         let agents = self.agents.lock();
         let screen = agents.get(identity)?.watched.as_ref()?.screen.as_ref()?;
         id.is_none_or(|id| screen.pane.session_id() == id).then(|| screen.clone())
     }
 
-    /// Whether a scan shows a watched agent whose screen was never read, as one that was adopted just now.
+    /// Whether a scan shows a watched agent whose screen was never read, such as one that was just adopted.
     pub fn lack_a_screen(&self, scan: &Scan) -> bool {
         let agents = self.agents.lock();
         let mut unread =
@@ -105,8 +105,8 @@ impl Records {
         unread.any(|watched| watched.pane_in(scan).is_some())
     }
 
-    /// The panes of the watched agents that a scan shows alive, and those whose question is gone with their session. Forgets
-    /// screens of sessions that are gone for long.
+    /// The panes of the watched agents that a scan shows alive, and the agents whose question ended with their session.
+    /// Drops screens of sessions that are gone for longer than [`KEPT`].
     pub fn watched_in(&self, scan: &Scan, now: Now) -> (Vec<(AgentSpec, PaneTarget)>, Vec<AgentSpec>) {
         let Ok(sessions) = &scan.sessions else { return Default::default() };
         let (mut there, mut over) = (Vec::new(), Vec::new());
@@ -128,7 +128,7 @@ impl Records {
 }
 
 impl Watched {
-    /// The pane it lives in, as a scan shows it, when it is known under which names to look for it.
+    /// The pane in which a scan shows the agent; `None` also while its process names are unknown.
     fn pane_in(&self, scan: &Scan) -> Option<PaneTarget> {
         let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
         let session = sessions.get(&self.agent.session)?;

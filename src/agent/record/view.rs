@@ -34,9 +34,9 @@ pub struct View<F> {
     path: PathBuf,
     show: Show,
     restore: Restore<F>,
-    /// Something changed that is not on disk,
+    /// Whether something changed that is not on disk.
     unsaved: Arc<AtomicBool>,
-    /// which whoever writes is told.
+    /// Wakes the tasks that write.
     changed: Arc<watch::Sender<()>>,
 }
 

@@ -1,8 +1,8 @@
-//! Roles: what there is to know of each, in one list. Who wants a fact reads it here; nobody else tells roles apart for one.
+//! Roles: the facts about each, in one list. Other modules read a fact here instead of matching on the role.
 //!
 //! Facts from Gas Town 0.2.6 to 0.3 (`internal/session`, `internal/config/env.go`, `internal/tmux/theme.go`, `internal/daemon`).
 //! In a pattern `{rig}` and `{name}` stand for the agent's own, and `{prefix}` for its rig's bead prefix without the trailing
-//! `-`. What a role *does* is its hooks' part (`src/roles/`). This module must not look at the disk.
+//! `-`. What a role *does* is in its hooks (`src/roles/`). This module must not read the disk.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub enum Wanted {
     Always,
     /// While there is work on its hook.
     WithWork,
-    /// When its role's hooks say so. It ends by itself, and nobody waits for it.
+    /// When its role's hooks say so. It ends by itself, and is not restarted.
     Oneshot,
     /// Once somebody asks for it; only then it gets an actor.
     OnRequest,
@@ -44,7 +44,7 @@ pub struct Facts {
     pub scope: Scope,
     /// When one is to run.
     pub wanted: Wanted,
-    /// Whose start goes first: the lower, the earlier.
+    /// The order of starts: a lower number goes first.
     pub priority: u8,
     /// Pattern of its identity, the `BD_ACTOR` form.
     pub identity: &'static str,
@@ -54,7 +54,7 @@ pub struct Facts {
     pub bead: Option<&'static str>,
     /// Pattern of its mail address, if it has one.
     pub address: Option<&'static str>,
-    /// Patterns of the directories, in the town, in which nobody but this agent works: the first that exists is taken.
+    /// Patterns of the directories, in the town, in which only this agent works: the first that exists is used.
     pub own_directories: &'static [&'static str],
     /// Where it works when none of those exists: directories in which others work too.
     pub shared_directories: &'static [&'static str],
@@ -70,13 +70,13 @@ pub struct Facts {
     pub has_state_file: bool,
     /// Variables of its session, beside those of every agent: names and patterns.
     pub variables: &'static [(&'static str, &'static str)],
-    /// Pattern of the Claude Code settings through which it calls `gt`; `None` where they are somebody else's.
+    /// Pattern of the Claude Code settings through which it calls `gt`; `None` where those settings are not the supervisor's to write.
     pub hook_settings: Option<&'static str>,
     /// What its program gets as its last argument, in place of an initial prompt.
     pub argument: Option<&'static str>,
-    /// Who tells it to begin its patrol.
+    /// The sender of the message that starts its patrol.
     pub sender: &'static str,
-    /// What is typed at its start to set it going.
+    /// The text typed at its start, which gives it its first task.
     pub propulsion: Option<&'static str>,
     /// What is typed in place of its start hook where its program has no hooks.
     pub instead_of_hooks: &'static str,
@@ -88,7 +88,7 @@ pub struct Facts {
     pub restarted_by: &'static [&'static str],
 }
 
-/// Where a role says nothing else.
+/// The defaults, where a role says nothing else.
 const USUAL: Facts = Facts {
     name: "",
     aliases: &[],
@@ -155,7 +155,7 @@ roles! {
         propulsion: Some("Run `gt prime` to check patrol status and begin heartbeat cycle."),
         status: Some("🐺 Deacon"), colours: Some(("#2d1f3d", "#c0b0d0")),
     }
-    /// The short-lived agent that looks at the deacon, and goes by its patrol. Nobody looks at it.
+    /// The short-lived agent that checks the deacon, under the deacon's patrol. It has no status line.
     Boot {
         name: "boot", scope: Scope::Town(|| Identity::Boot), wanted: Wanted::Oneshot,
         identity: "deacon-boot", session: ["gt-boot", "hq-boot"],
@@ -209,7 +209,7 @@ roles! {
     }
 }
 
-/// A pattern with these in their places; what an agent does not have is empty.
+/// Fills a pattern; what an agent does not have is empty.
 pub(super) fn fill(pattern: &str, rig: Option<&RigName>, name: Option<&AgentName>) -> String {
     let filled = pattern.replace("{rig}", rig.map_or("", |rig| rig.as_str()));
     filled.replace("{name}", name.map_or("", |name| name.as_str()))
@@ -221,7 +221,7 @@ impl Role {
         self.facts().name
     }
 
-    /// Whether the supervisor keeps such an agent running by itself. The others are started only when somebody asks.
+    /// Whether the supervisor keeps such an agent running by itself. The others are started only on request or by their role.
     pub fn is_kept(self) -> bool {
         matches!(self.facts().wanted, Wanted::Always | Wanted::WithWork)
     }
@@ -244,7 +244,7 @@ impl Role {
         fill(pattern, rig, name).replace("{prefix}", prefix).replace(['.', ':'], "_")
     }
 
-    /// The agent of this role in this rig, of this name; neither is looked at where the role has none.
+    /// The agent of this role in this rig, with this name; both are ignored where the role has none.
     pub fn agent(self, rig: Option<RigName>, name: Option<AgentName>) -> Option<Identity> {
         match self.facts().scope {
             Scope::Town(identity) => Some(identity()),

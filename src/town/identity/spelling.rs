@@ -3,7 +3,7 @@
 //! Mail carries addresses (`mayor/`, `gastown/witness`, `gastown/Toast`; Gas Town 0.2.6 to 0.3, `internal/mail`), its
 //! programs identities (`gastown/polecats/Toast`), and its lifecycle requests names with dashes (`gastown-witness`,
 //! `gastown-polecat-Toast`; `internal/daemon/lifecycle.go`, which takes only those). A rig's name may contain dashes, so
-//! no text is split blindly: it is held against the rigs there are. It must not look at the disk.
+//! no text is split blindly: it is held against the rigs there are. It must not read the disk.
 
 use super::{AgentName, Identity, RigName, Role, Scope};
 

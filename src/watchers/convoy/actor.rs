@@ -188,11 +188,11 @@ impl ConvoyState {
         self.work.spawn(task, ConvoyMsg::RoundEnded(None));
     }
 
-    fn round_ended(&mut self, round_ended: Option<(Outcome, Seen)>) {
+    fn round_ended(&mut self, result: Option<(Outcome, Seen)>) {
         let now = self.deps.now();
         self.running = false;
         let (mut earliest, mut pause) = (rules::EVERY, rules::EVERY);
-        if let Some((outcome, seen)) = round_ended.filter(|_| self.enabled) {
+        if let Some((outcome, seen)) = result.filter(|_| self.enabled) {
             self.closes_seen += seen.closed.difference(&self.seen.closed).count() as u64;
             self.seen = seen;
             if let Outcome::Closed(what) = &outcome {
