@@ -21,7 +21,14 @@ use crate::{
     ports::{bead_store::BeadStore, convoy_store::ConvoyStore, problems::Problems, writes::Writes},
     processes::{Processes, exec_watcher::ExecWatcher},
     sessions::Sessions,
-    town::{files::Files, journal::Journals, paths::TownPaths, settings::Settings, socket::ControlListener},
+    town::{
+        dialect::{Dialect, recognise::Recognised},
+        files::Files,
+        journal::Journals,
+        paths::TownPaths,
+        settings::Settings,
+        socket::ControlListener,
+    },
 };
 
 /// The ports of one supervisor, and the facts about its town.
@@ -51,6 +58,8 @@ pub struct Ports {
     pub jitter: Jitter,
     /// The paths of this town.
     pub paths: TownPaths,
+    /// Which Gas Town this is; it stays for the life of the process.
+    pub gas_town: Recognised,
     /// The settings in force; only the root replaces them.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// `GT_DEGRADED=true`: boot does mechanical triage.
@@ -71,6 +80,11 @@ impl Ports {
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// The dialect of this town.
+    pub fn dialect(&self) -> Dialect {
+        self.gas_town.dialect
     }
 
     /// The current time on both clocks.

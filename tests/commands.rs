@@ -228,6 +228,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         jitter: Jitter::seeded(1),
         paths: TownPaths::new(town),
         settings,
+        gas_town: Default::default(),
         degraded: false,
         problems: Problems::default(),
         writes: Writes::default(),

@@ -157,6 +157,7 @@ impl Town {
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(root),
             settings,
+            gas_town: Default::default(),
             degraded: false,
             problems: Problems::default(),
             writes: Writes::default(),

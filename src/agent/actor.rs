@@ -24,7 +24,7 @@ use crate::{
         status::AgentStatus,
         work::{ReplyTo, Timer, Work},
     },
-    town::identity::Identity,
+    town::{identity::Identity, rig_plan::Prefixes},
 };
 
 /// What an agent actor receives.
@@ -69,18 +69,18 @@ fn contact() -> Contact<AgentMsg> {
     Contact::taking(take).answering(AgentMsg::Status, |agent| Answer::Agent(Box::new(agent)))
 }
 
-/// The actor of an agent, as a child; the rig's beads begin with `prefix`. Each incarnation of the actor has a role
+/// The actor of an agent, as a child; the rig has these prefixes. Each incarnation of the actor has a role
 /// of its own.
 pub fn child(
     deps: &Arc<Deps>,
-    (identity, prefix): (Identity, &str),
+    (identity, prefixes): (Identity, &Prefixes),
     answers: &ReportTo,
     role: impl Fn() -> Box<dyn Role> + Send + Sync + 'static,
 ) -> ChildSpec {
-    let (deps, answers, prefix) = (deps.clone(), answers.clone(), prefix.to_owned());
+    let (deps, answers, prefixes) = (deps.clone(), answers.clone(), prefixes.clone());
     let (name, agent) = (identity.actor_name(), Some(identity.clone()));
     let plan = move || {
-        let spec = AgentSpec::new(identity.clone(), deps.settings().tmux.naming, &prefix);
+        let spec = AgentSpec::new(identity.clone(), deps.settings().tmux.naming, &prefixes);
         AgentPlan { deps: deps.clone(), spec, answers: answers.clone(), role: role() }
     };
     ChildSpec { agent, ..ChildSpec::new(name, || AgentActor, plan, contact()) }

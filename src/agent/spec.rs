@@ -1,6 +1,6 @@
 //! The agent spec: what an owner must know of its agent, and what stands guard over it. OTP's child spec, for agents.
 
-use crate::town::{identity::Identity, settings::Naming};
+use crate::town::{identity::Identity, rig_plan::Prefixes, settings::Naming};
 
 /// One agent to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +14,10 @@ pub struct AgentSpec {
 }
 
 impl AgentSpec {
-    /// This agent, whose rig's beads begin with `prefix`.
-    pub fn new(identity: Identity, naming: Naming, prefix: &str) -> Self {
-        let session = identity.session(naming, prefix);
-        AgentSpec { identity, session, prefix: prefix.to_owned() }
+    /// This agent, whose rig has these prefixes.
+    pub fn new(identity: Identity, naming: Naming, prefixes: &Prefixes) -> Self {
+        let session = identity.session(naming, &prefixes.sessions);
+        AgentSpec { identity, session, prefix: prefixes.beads.clone() }
     }
 
     /// The key of what is wrong with it in this respect, among all [problems](crate::ports::problems); a rig's begin alike.

@@ -1,6 +1,6 @@
 //! `restart`: replaces the running supervisor, if there is one.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 
 use super::{
@@ -37,11 +37,9 @@ pub fn restart(arguments: &RestartArguments) -> anyhow::Result<()> {
 
 async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<()> {
     const NOTHING: &str = "nothing was restarted";
-    let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
-    let settings = settings.map_err(anyhow::Error::msg).context(NOTHING)?;
-    if let Some(why) = service::refusal(paths, &settings).await {
-        return Err(anyhow!(why).context(NOTHING));
-    }
+    let read = town_reading::read_settings(&Disk, paths).await;
+    let settings = service::settings_of_town(paths, |dialect| read.resolve(dialect, &mut None).0).await;
+    settings.map_err(anyhow::Error::msg).context(NOTHING)?;
     match stop_in(paths, wait.timeout).await {
         Err(error) if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) => {
             say("no supervisor was running")?;

@@ -61,6 +61,7 @@ pub async fn gather(
         running: true,
         pid: Some(process.pid),
         town: deps.paths.root().to_string_lossy().into_owned(),
+        gas_town: deps.dialect().facts().name.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(process.started_at),
         heartbeat,

@@ -38,6 +38,8 @@ pub struct StatusReport {
     pub pid: Option<u32>,
     /// The town's directory.
     pub town: String,
+    /// Which Gas Town that is: `january` or `1.x`; empty when no supervisor runs.
+    pub gas_town: String,
     /// The supervisor's version.
     pub version: String,
     /// When it started.

@@ -9,6 +9,7 @@ use crate::{
     ports::problems::{OpenProblems, Problems},
     town::{
         identity::{AgentName, Identity, RigName, Role},
+        rig_plan::Prefixes,
         rig_plan::RigPlan,
     },
 };
@@ -33,7 +34,8 @@ pub async fn everybody(
     let naming = deps.settings().tmux.naming;
     let (problems, clashes) = Problems::new();
     let mut unlisted = Vec::new();
-    let mut specs: Vec<AgentSpec> = Identity::of_town().map(|it| AgentSpec::new(it, naming, "")).collect();
+    let mut specs: Vec<AgentSpec> =
+        Identity::of_town().map(|it| AgentSpec::new(it, naming, &Prefixes::default())).collect();
     for plan in rigs {
         let rig = &plan.name;
         let mut known = |listed: Result<Vec<AgentName>, String>| {

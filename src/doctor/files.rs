@@ -20,17 +20,19 @@ use crate::{
         texts,
     },
     deps::Deps,
+    service::{adapters, recognising},
     terminal,
     town::{
         agent_state, boot_status, daemon_state, deacon_file,
-        files::Files,
+        dialect::{Dialect, recognise::Recognised},
+        files::{Disk, Files},
         identity::{RigName, Role},
         paths::TownPaths,
         reading::{self, FileProblem, Place},
         restart_state, rig_config,
         rig_plan::RigPlan,
         rigs, routes,
-        settings::{Naming, Settings, read},
+        settings::{Naming, Settings, read, read::Sources},
         wisp,
     },
     tree::rigs_plan,
@@ -82,8 +84,16 @@ impl Examination {
     }
 }
 
-/// Reads both settings files: the settings in them, or `None` when ours is wrong and the supervisor would not start.
-pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
+/// What the settings files say, and which Gas Town this is.
+pub struct Found {
+    /// The settings; `None` when our file is wrong and the supervisor would not start.
+    pub settings: Option<Settings>,
+    /// Which Gas Town this is, or why that cannot be told.
+    pub gas_town: Result<Recognised, String>,
+}
+
+/// Reads both settings files.
+pub async fn settings(town: Town<'_>) -> (Examination, Found) {
     let (mut examination, paths) = (Examination::default(), town.1);
     let [shared_path, ours_path] = [paths.daemon_json(), paths.supervisor_json()];
     let shared = examination.bytes(town, &shared_path).await;
@@ -93,19 +103,25 @@ pub async fn settings(town: Town<'_>) -> (Examination, Option<Settings>) {
     let shared = shared.as_deref().map(|bytes| (paths.shown(&shared_path), bytes));
     let ours = ours.as_deref().map(|bytes| (paths.shown(&ours_path), bytes));
     // The shared one is also parsed alone, so that an error in ours does not hide its problems.
-    examination.wrong(read::resolve(None, shared).map(|resolved| resolved.problems).unwrap_or_default());
-    match read::resolve(ours, shared) {
-        Ok(resolved) => (examination, (!unreadable).then_some(resolved.settings)),
+    let alone = Sources { ours: None, shared };
+    let alone = read::resolve(Dialect::default(), alone).map(|resolved| resolved.problems);
+    examination.wrong(alone.unwrap_or_default());
+    let resolve = |dialect| read::resolve(dialect, Sources { ours, shared });
+    let first = resolve(Dialect::default()).map_or_else(|_| Settings::default(), |it| it.settings);
+    let gas_town = recognising::dialect(&Disk, &adapters::commands(), paths, &first).await;
+    let settings = match resolve(gas_town.as_ref().map_or_else(|_| Dialect::default(), |it| it.dialect)) {
+        Ok(resolved) => (!unreadable).then_some(resolved.settings),
         Err(mistakes) => {
             let advice = "correct it: the supervisor does not start with it";
             examination.wrong(mistakes.0.into_iter().map(|problem| problem.advise(advice)));
-            (examination, None)
+            None
         }
-    }
+    };
+    (examination, Found { settings, gas_town })
 }
 
 /// The town's rigs: `mayor/rigs.json` and the routes.
-pub async fn rigs(town: Town<'_>, naming: Naming) -> (Examination, Vec<RigPlan>) {
+pub async fn rigs(town: Town<'_>, naming: Naming, dialect: Dialect) -> (Examination, Vec<RigPlan>) {
     let (mut examination, (files, paths)) = (Examination::default(), town);
     let (rigs_path, routes_path) = (paths.rigs(), paths.routes());
     let content = examination.bytes(town, &rigs_path).await;
@@ -126,7 +142,7 @@ pub async fn rigs(town: Town<'_>, naming: Naming) -> (Examination, Vec<RigPlan>)
         let problem = FileProblem::whole(paths.shown(&routes_path), malformed.reason.clone());
         problem.at(malformed.place).advise("correct the line; until then it is skipped")
     }));
-    let (plans, left_out) = rigs_plan::plan(&rigs, &routes, naming);
+    let (plans, left_out) = rigs_plan::plan(&rigs, &routes, naming, dialect);
     // Each at the position of its name in the file.
     examination.wrong(left_out.iter().map(|(key, text)| {
         let problem = FileProblem::whole(shown, text.strip_prefix("mayor/rigs.json: ").unwrap_or(text));

@@ -16,9 +16,10 @@ use crate::{
     agent::spec::AgentSpec,
     deps::Deps,
     ports::problems::OpenProblems,
-    service::{self, adapters},
+    service::{adapters, recognising},
     terminal,
     town::{
+        dialect::recognise::Recognised,
         files::{Disk, Files},
         identity::RigName,
         paths::TownPaths,
@@ -83,13 +84,21 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     let by = by.unwrap_or("it contains the working directory");
     let mut findings = vec![Area::Town.ok(format!("{} ({by})", terminal::path(&root)))];
     let town = (&Disk as &dyn Files, &paths);
-    let Ok((read, settings)) = timeout(FIRST, files::settings(town)).await else {
+    let Ok((read, found)) = timeout(LIMIT, files::settings(town)).await else {
         findings.push(unread("the settings"));
         return Report::new(Some(root), findings);
     };
-    let usable = settings.is_some();
-    let settings = settings.unwrap_or_default();
-    let Ok((listed, rigs)) = timeout(FIRST, files::rigs(town, settings.tmux.naming)).await else {
+    let usable = found.settings.is_some();
+    let settings = found.settings.unwrap_or_default();
+    let (gas_town, refused) = match found.gas_town {
+        Ok(gas_town) => {
+            findings.push(Area::Town.ok(format!("{}: {}", gas_town.dialect, gas_town.because)));
+            (gas_town, None)
+        }
+        Err(why) => (Recognised::default(), Some(why)),
+    };
+    let of_rigs = files::rigs(town, settings.tmux.naming, gas_town.dialect);
+    let Ok((listed, rigs)) = timeout(FIRST, of_rigs).await else {
         findings.push(unread("the list of rigs"));
         return Report::new(Some(root), findings);
     };
@@ -102,8 +111,9 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     // The real ports. tmux is not queried through them, because its adapter would create a session to attach to. The
     // last value stays readable after its sender is dropped.
     let (_, settings) = watch::channel(Arc::new(settings));
-    let (deps, reported) = adapters::deps(paths, settings).await;
-    findings.extend(areas(&deps, &reported, &rigs, [read, listed], usable).await);
+    let (deps, reported) = adapters::deps(paths, settings, gas_town).await;
+    let tmux = Tmux { usable, refused };
+    findings.extend(areas(&deps, &reported, &rigs, [read, listed], tmux).await);
     Report::new(Some(root), findings)
 }
 
@@ -114,12 +124,20 @@ fn unread(what: &str) -> Finding {
     )
 }
 
+/// What is known about the tmux server before it is asked.
+struct Tmux {
+    /// Whether the settings can be used.
+    usable: bool,
+    /// Why the supervisor cannot run here.
+    refused: Option<String>,
+}
+
 async fn areas(
     deps: &Deps,
     reported: &OpenProblems,
     rigs: &[RigPlan],
     read: [Examination; 2],
-    usable: bool,
+    tmux: Tmux,
 ) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
     let known = timeout(FIRST, agents::everybody(deps, reported, rigs)).await;
@@ -135,7 +153,7 @@ async fn areas(
         within(Area::Locks, obstacles::examine(deps, &names)),
         within(Area::Tools, tools::examine(deps)),
         within(Area::Agents, agents::examine(deps, &everybody, &bad_names)),
-        within(Area::Tmux, servers(deps, &everybody, usable)),
+        within(Area::Tmux, servers(deps, &everybody, tmux)),
         within(Area::Clock, clock::examine(deps)),
     );
     let (supervisor, files, permissions, locks, tools, agents, tmux, clock) = found;
@@ -151,13 +169,14 @@ async fn within_events(deps: &Deps) -> Examination {
     })
 }
 
-async fn servers(deps: &Deps, agents: &[AgentSpec], usable: bool) -> Vec<Finding> {
+async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused }: Tmux) -> Vec<Finding> {
     if !usable {
         let what = "cannot tell which tmux server to check: settings/supervisor.json cannot be used";
         return vec![Area::Tmux.note(what, "")];
     }
-    let refused = service::refusal(&deps.paths, &deps.settings()).await;
-    let refused = refused.map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
+    let contradiction = recognising::contradiction(&deps.paths, deps.dialect(), &deps.settings());
+    let refused =
+        refused.or(contradiction).map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
     let town = tmux::Town::new(deps, agents);
     let looked = servers::examine(deps, &town, adapters::socket_variable()).await;
     let findings = looked.unwrap_or_else(|why| {

@@ -46,7 +46,7 @@ const CLIENTS: &[&str] = &["list-clients", "-F", "#{client_control_mode}:#{sessi
 pub async fn examine(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
     let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
     let ability = ability(&printed);
-    let places = disk::tmux_places(adapters::socket(&deps.settings())).await;
+    let places = disk::tmux_places(adapters::socket(&deps.settings(), deps.dialect(), &deps.paths)).await;
     let (socket, directory) = places.map_err(|error| error.to_string())?;
     let (all, unlisted) = match disk::sockets(&directory).await {
         Ok(all) => (all, None),

@@ -10,7 +10,7 @@ use crate::{
 
 /// The id of a rig's own bead.
 pub fn bead_id(rig: &RigPlan) -> String {
-    format!("{}-rig-{}", rig.prefix, rig.name)
+    format!("{}-rig-{}", rig.prefix.beads, rig.name)
 }
 
 /// Why the rig is out of operation by its own bead; the inner `None` when it is not, the outer `None` when that is

@@ -62,7 +62,7 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
     let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
     let ids: Vec<(Identity, Vec<String>)> = identities
         .map(|identity| {
-            let ids = identity.agent_beads(&plan.prefix);
+            let ids = identity.agent_beads(&plan.prefix.beads);
             (identity, ids)
         })
         .collect();

@@ -13,7 +13,10 @@ use crate::{
     },
     deps::Deps,
     supervision::{child::ChildSpec, messages::ReportTo},
-    town::identity::{Identity, Role},
+    town::{
+        identity::{Identity, Role},
+        rig_plan::Prefixes,
+    },
 };
 
 pub mod audit;
@@ -21,16 +24,16 @@ pub mod boot;
 pub mod deacon;
 pub mod polecat;
 
-/// The actor of an agent, whose rig's beads begin with `prefix`, as a child. Agents with the same `turn` take turns when their
+/// The actor of an agent, whose rig has these prefixes, as a child. Agents with the same `turn` take turns when their
 /// roles run `bd` and send mail.
 pub fn child(
     deps: &Arc<Deps>,
-    (identity, prefix): (Identity, &str),
+    (identity, prefixes): (Identity, &Prefixes),
     answers: &ReportTo,
     turn: &Arc<Semaphore>,
 ) -> ChildSpec {
     let (role, turn) = (identity.role(), turn.clone());
-    actor::child(deps, (identity, prefix), answers, move || hooks(role, &turn))
+    actor::child(deps, (identity, prefixes), answers, move || hooks(role, &turn))
 }
 
 fn hooks(role: Role, turn: &Arc<Semaphore>) -> Box<dyn Hooks> {

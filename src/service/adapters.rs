@@ -17,6 +17,7 @@ use crate::{
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
+        dialect::{self, Dialect, recognise::Recognised},
         files::Disk,
         journal::disk::DiskJournals,
         paths::TownPaths,
@@ -26,15 +27,19 @@ use crate::{
 };
 
 /// The ports of this town on this machine, and the problems reported through them, for reports to people.
-pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) -> (Deps, OpenProblems) {
+pub async fn deps(
+    paths: TownPaths,
+    settings: watch::Receiver<Arc<Settings>>,
+    gas_town: Recognised,
+) -> (Deps, OpenProblems) {
     let in_force = settings.borrow().clone();
-    let runner = Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]));
+    let runner = commands();
     // Resolved once; if it does not exist, the adapter reports that at each use.
     let program = runner
         .locate(&in_force.commands.tmux)
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
-    let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force)) };
+    let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force, gas_town.dialect, &paths)) };
     let (problems, open) = Problems::new();
     let deps = Deps::new(Ports {
         sessions: Arc::new(Tmux::new(tmux)),
@@ -49,6 +54,7 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
         control_listener: Arc::new(SocketListener),
         jitter: Jitter::fresh(),
         paths,
+        gas_town,
         settings,
         degraded: std::env::var("GT_DEGRADED").is_ok_and(|value| value == "true"),
         problems,
@@ -57,14 +63,22 @@ pub async fn deps(paths: TownPaths, settings: watch::Receiver<Arc<Settings>>) ->
     (deps, open)
 }
 
-/// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the user's default.
-pub fn socket(settings: &Settings) -> Socket {
+/// Runs commands as the daemon.
+pub fn commands() -> Runner {
+    Runner::new(BTreeMap::from([("BD_ACTOR".to_owned(), "daemon".to_owned())]))
+}
+
+/// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the town's own or the user's default.
+pub fn socket(settings: &Settings, dialect: Dialect, paths: &TownPaths) -> Socket {
     if let Some(path) = &settings.tmux.socket_path {
         return Socket::Path(path.clone());
     }
     let variable = socket_variable();
     match settings.tmux.socket_name.as_deref().or(socket_of_variable(variable.as_deref())) {
         Some(name) => Socket::Name(name.to_owned()),
+        None if dialect.facts().has_own_server => {
+            Socket::Name(dialect::socket::socket_name(paths.root(), None))
+        }
         None => Socket::Default,
     }
 }

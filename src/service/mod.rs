@@ -20,9 +20,9 @@ use crate::{
     signals::{Signal, Signals},
     stopping, terminal,
     town::{
+        dialect::{Dialect, recognise::Recognised},
         disk_task,
         files::Disk,
-        gt1,
         hold::{self, Hold, Lost},
         journal,
         lock::{self, DaemonLock, LockError},
@@ -47,6 +47,7 @@ pub(crate) mod adapters;
 pub mod detach;
 mod last_resort;
 pub mod readiness;
+pub(crate) mod recognising;
 pub mod running;
 mod signals;
 
@@ -201,28 +202,27 @@ async fn supervise(
     signals: Signals,
 ) -> Result<(), ServiceError> {
     // The root reports what is wrong with the shared file: it reads the file again at once and watches it.
-    let (settings, _) = town_reading::read_settings(&Disk, paths).await.resolve(&mut None);
-    let settings = match settings {
-        Ok(settings) => match refusal(paths, &settings).await {
-            Some(why) => Err(why),
-            None => Ok(settings),
-        },
-        bad => bad,
-    };
+    let read = town_reading::read_settings(&Disk, paths).await;
+    let settings = settings_of_town(paths, |dialect| read.resolve(dialect, &mut None).0).await;
     // The caller reports what is wrong with the settings.
     let foreground = foreground.filter(|_| settings.is_ok());
-    let log = install_log(paths, settings.as_ref().unwrap_or(&Settings::default()), foreground)?;
+    let log = install_log(
+        paths,
+        settings.as_ref().map_or(&Settings::default(), |(settings, _)| settings),
+        foreground,
+    )?;
     panics::install();
     tracing::info!("Daemon starting (PID {})", process.pid);
-    let settings = match settings {
-        Ok(settings) => Arc::new(settings),
+    let (settings, gas_town) = match settings {
+        Ok((settings, gas_town)) => (Arc::new(settings), gas_town),
         Err(problem) => {
             tracing::info!("Daemon startup failed (PID {}): {problem}", process.pid);
             return Err(ServiceError::Settings(problem));
         }
     };
+    tracing::info!("this is a town of {}: {}", gas_town.dialect, gas_town.because);
     let (settings_in_force, settings) = watch::channel(settings);
-    let (deps, problems) = adapters::deps(paths.clone(), settings.clone()).await;
+    let (deps, problems) = adapters::deps(paths.clone(), settings.clone(), gas_town).await;
     let deps = Arc::new(deps);
     prepare_own_directory(&deps).await;
     housekeeping::keep_pid_file(&deps, process.pid).await;
@@ -261,15 +261,18 @@ async fn supervise(
     Ok(outcome?)
 }
 
-/// Why these settings must not be used in this town; `None` when they may.
-pub async fn refusal(paths: &TownPaths, settings: &Settings) -> Option<String> {
-    match gt1::recognise(&Disk, paths).await {
-        Ok(true) => gt1::refusal(paths.root(), &settings.tmux, adapters::socket_variable().as_deref()),
-        Ok(false) => None,
-        Err(error) => Some(format!(
-            "whether this is a town of Gas Town 1.x cannot be determined: .beads/metadata.json: {error}; make the file \
-             readable, as a second set of agents must not be started beside those of gt"
-        )),
+/// The dialect of this town, and the settings in force in it; or why it cannot be supervised with them. `resolve` gives the
+/// settings in a town of a dialect.
+pub(crate) async fn settings_of_town(
+    paths: &TownPaths,
+    resolve: impl Fn(Dialect) -> Result<Settings, String>,
+) -> Result<(Settings, Recognised), String> {
+    let settings = resolve(Dialect::default())?;
+    let gas_town = recognising::dialect(&Disk, &adapters::commands(), paths, &settings).await?;
+    let settings = resolve(gas_town.dialect)?;
+    match recognising::contradiction(paths, gas_town.dialect, &settings) {
+        Some(why) => Err(why),
+        None => Ok((settings, gas_town)),
     }
 }
 

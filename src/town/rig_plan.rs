@@ -5,13 +5,31 @@ use crate::town::{
     settings::Naming,
 };
 
-/// The name and prefix of a rig.
+/// The prefixes of a rig, without the trailing `-`; both are empty for what belongs to no rig. In a 1.x town the two come from
+/// different files, and are usually equal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prefixes {
+    /// Of its beads' ids.
+    pub beads: String,
+    /// Of its agents' sessions, where these are named by prefix.
+    pub sessions: String,
+}
+
+impl<T: Into<String>> From<T> for Prefixes {
+    /// The same prefix for both.
+    fn from(prefix: T) -> Self {
+        let beads = prefix.into();
+        Prefixes { sessions: beads.clone(), beads }
+    }
+}
+
+/// The name and prefixes of a rig.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RigPlan {
     /// Its name.
     pub name: RigName,
-    /// Its bead prefix, without the trailing `-`.
-    pub prefix: String,
+    /// Its prefixes.
+    pub prefix: Prefixes,
 }
 
 impl RigPlan {
@@ -19,7 +37,7 @@ impl RigPlan {
     /// rig's agents may share) and is not that of another known agent. Built once for many sessions, as each rig
     /// checks all sessions of the town.
     pub fn polecats_sessions(&self, naming: Naming) -> impl Fn(&str) -> bool + use<> {
-        let session = |role: Role| role.session(naming, &self.prefix, Some(&self.name), None);
+        let session = |role: Role| role.session(naming, &self.prefix.sessions, Some(&self.name), None);
         let begin = session(Role::Polecat);
         let others = Role::ALL.iter().filter(|role| **role != Role::Polecat);
         let others: Vec<_> = others.map(|role| (role.facts().scope, session(*role))).collect();

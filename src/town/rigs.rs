@@ -41,6 +41,13 @@ impl Rigs {
         let own = || self.rigs.iter().find(|known| known.name == *rig)?.prefix.as_deref();
         routes.prefix(rig).or_else(own).unwrap_or(DEFAULT_PREFIX)
     }
+
+    /// The prefix of the session names of a rig's agents in a 1.x town: from `rigs.json`, else `gt`
+    /// (gt 1.0.1, `internal/session/registry.go`).
+    pub fn session_prefix(&self, rig: &RigName) -> &str {
+        let own = self.rigs.iter().find(|known| known.name == *rig).and_then(|rig| rig.prefix.as_deref());
+        own.unwrap_or(DEFAULT_PREFIX)
+    }
 }
 
 #[derive(Deserialize)]

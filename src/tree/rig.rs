@@ -175,7 +175,7 @@ impl RigState {
 
     /// The actor of an agent of the rig.
     fn agent(&self, identity: Identity) -> ChildSpec {
-        let agent = (identity, self.plan.prefix.as_str());
+        let agent = (identity, &self.plan.prefix);
         self.of_rig(roles::child(&self.deps, agent, &self.answers(), &self.audit_turn))
     }
 
@@ -257,7 +257,7 @@ impl RigState {
     }
 
     fn session(&self, identity: &Identity) -> String {
-        identity.session(self.deps.settings().tmux.naming, &self.plan.prefix)
+        identity.session(self.deps.settings().tmux.naming, &self.plan.prefix.sessions)
     }
 
     /// Removes a polecat that no longer exists, with everything except its history; unless a request came meanwhile.

@@ -6,25 +6,36 @@
 use std::collections::BTreeMap;
 
 use crate::town::{
+    dialect::Dialect,
     identity::{Identity, RigName},
-    rig_plan::RigPlan,
+    rig_plan::{Prefixes, RigPlan},
     rigs::Rigs,
     routes::Routes,
     settings::Naming,
 };
 
 /// The rigs to supervise, and for each rig left out the key and text of a problem.
-pub fn plan(rigs: &Rigs, routes: &Routes, naming: Naming) -> (Vec<RigPlan>, Vec<(String, String)>) {
+pub fn plan(
+    rigs: &Rigs,
+    routes: &Routes,
+    naming: Naming,
+    dialect: Dialect,
+) -> (Vec<RigPlan>, Vec<(String, String)>) {
+    let prefixes = |rig: &RigName| {
+        let beads = rigs.prefix(rig, routes).to_owned();
+        let sessions = match dialect.facts().session_prefix_of_rigs {
+            true => rigs.session_prefix(rig).to_owned(),
+            false => beads.clone(),
+        };
+        Prefixes { beads, sessions }
+    };
     let mut problems: Vec<(String, String)> = rigs
         .refused
         .iter()
         .map(|bad| (format!("rigs/{}", bad.name), format!("mayor/rigs.json: {bad}; it is not supervised")))
         .collect();
-    let plans: Vec<RigPlan> = rigs
-        .rigs
-        .iter()
-        .map(|rig| RigPlan { name: rig.name.clone(), prefix: rigs.prefix(&rig.name, routes).to_owned() })
-        .collect();
+    let plans: Vec<RigPlan> =
+        rigs.rigs.iter().map(|rig| RigPlan { name: rig.name.clone(), prefix: prefixes(&rig.name) }).collect();
     let mut taken: BTreeMap<String, Vec<RigName>> = BTreeMap::new();
     for rig in &plans {
         for session in sessions(rig, naming) {
@@ -45,7 +56,7 @@ pub fn plan(rigs: &Rigs, routes: &Routes, naming: Naming) -> (Vec<RigPlan>, Vec<
 }
 
 fn sessions(rig: &RigPlan, naming: Naming) -> Vec<String> {
-    Identity::of_rig(&rig.name).map(|identity| identity.session(naming, &rig.prefix)).collect()
+    Identity::of_rig(&rig.name).map(|identity| identity.session(naming, &rig.prefix.sessions)).collect()
 }
 
 #[cfg(test)]
@@ -57,7 +68,7 @@ mod tests {
 
     fn names(json: &str, naming: Naming) -> (Vec<String>, Vec<String>) {
         let rigs = rigs::parse(Path::new("rigs.json"), json.as_bytes()).unwrap();
-        let (plans, problems) = plan(&rigs, &routes::parse(b""), naming);
+        let (plans, problems) = plan(&rigs, &routes::parse(b""), naming, Dialect::January);
         (
             plans.into_iter().map(|rig| rig.name.to_string()).collect(),
             problems.into_iter().map(|(key, _)| key).collect(),

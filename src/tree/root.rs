@@ -27,7 +27,7 @@ use crate::{
     },
     town::{
         identity::{Identity, RigName, Wanted},
-        rig_plan::RigPlan,
+        rig_plan::{Prefixes, RigPlan},
         settings::Settings,
         watch::FsWatcher,
     },
@@ -293,7 +293,8 @@ impl RootState {
 
     /// The mayor's actor, created on request.
     fn agent(&self, identity: Identity) -> ChildSpec {
-        roles::child(&self.plan.deps, (identity, ""), &self.answers(), &Arc::new(Semaphore::new(1)))
+        let agent = (identity, &Prefixes::default());
+        roles::child(&self.plan.deps, agent, &self.answers(), &Arc::new(Semaphore::new(1)))
     }
 
     /// The supervisor of a rig.

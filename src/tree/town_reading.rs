@@ -11,6 +11,7 @@ use super::rigs_plan;
 use crate::{
     deps::Deps,
     town::{
+        dialect::Dialect,
         files::Files,
         identity::RigName,
         paths::TownPaths,
@@ -18,7 +19,7 @@ use crate::{
         rig_plan::RigPlan,
         rigs::{self, Rigs},
         routes::{self, Routes},
-        settings::{Settings, Tmux, read},
+        settings::{Settings, Tmux, read, read::Sources},
     },
 };
 
@@ -93,35 +94,44 @@ pub async fn read_settings(files: &dyn Files, paths: &TownPaths) -> SettingsRead
 }
 
 impl SettingsReading {
-    /// The settings in these files, and what is wrong with the shared one. `good` is the shared file's last valid
-    /// content; it replaces a file that is not valid JSON, and is updated.
-    pub fn resolve(self, good: &mut Option<Vec<u8>>) -> (Result<Settings, String>, Option<String>) {
+    /// The settings in these files in a town of this dialect, and what is wrong with the shared one. `good` is the shared
+    /// file's last valid content; it replaces a file that is not valid JSON, and is updated.
+    pub fn resolve(
+        &self,
+        dialect: Dialect,
+        good: &mut Option<Vec<u8>>,
+    ) -> (Result<Settings, String>, Option<String>) {
         let mut notes = Vec::new();
-        let (shared_path, shared) = self.shared;
+        let (shared_path, shared) = &self.shared;
         match shared {
-            Ok(bytes) if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() => {
-                *good = Some(bytes)
+            Ok(bytes) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => {
+                *good = Some(bytes.clone());
             }
             Ok(bytes) => {
                 // Read only for its problems: with it, every key would fall back to the default.
-                if let Ok(resolved) = read::resolve(None, Some((&shared_path, &bytes))) {
+                if let Ok(resolved) =
+                    read::resolve(dialect, Sources { ours: None, shared: Some((shared_path, bytes)) })
+                {
                     notes.extend(resolved.problems);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => *good = None,
-            Err(error) => notes.push(FileProblem::unreadable(&shared_path, &error)),
+            Err(error) => notes.push(FileProblem::unreadable(shared_path, error)),
         }
-        let (ours_path, ours) = self.ours;
+        let (ours_path, ours) = &self.ours;
         let ours = match ours {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                return (Err(FileProblem::unreadable(&ours_path, &error).to_string()), text(&notes));
+                return (Err(FileProblem::unreadable(ours_path, error).to_string()), text(&notes));
             }
         };
         let resolved = read::resolve(
-            ours.as_deref().map(|bytes| (ours_path.as_path(), bytes)),
-            good.as_deref().map(|bytes| (shared_path.as_path(), bytes)),
+            dialect,
+            Sources {
+                ours: ours.map(|bytes| (ours_path.as_path(), bytes.as_slice())),
+                shared: good.as_deref().map(|bytes| (shared_path.as_path(), bytes)),
+            },
         );
         let settings = resolved.map(|resolved| {
             notes.extend(resolved.problems);
@@ -165,7 +175,7 @@ impl Town {
 
     /// Applies the last reading: returns the settings, if they changed, and the rigs to supervise.
     pub fn update(&mut self, reading: TownReading, deps: &Deps) -> (Option<Arc<Settings>>, Vec<RigPlan>) {
-        let (settings, notes) = reading.settings.resolve(&mut self.shared);
+        let (settings, notes) = reading.settings.resolve(deps.dialect(), &mut self.shared);
         self.state = SettingsState {
             begun: self.state.begun,
             generation: self.state.begun,
@@ -196,7 +206,7 @@ impl Town {
         let is_doubtful = problem.is_some();
         tell(deps, "rigs", problem);
         let naming = settings.as_ref().map_or_else(|| deps.settings().tmux.naming, |new| new.tmux.naming);
-        let (plans, mut left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming);
+        let (plans, mut left_out) = rigs_plan::plan(self.rigs.value(), &self.routes, naming, deps.dialect());
         self.incomplete = is_doubtful || !left_out.is_empty();
         // The number of rigs is not ours to limit.
         let more: Vec<String> =
@@ -214,17 +224,18 @@ impl Town {
     }
 }
 
-/// The settings to put in force, if they differ from the current ones. The tmux server and the naming of sessions
-/// stay for the life of the process: otherwise half of the agents would be searched for in another place. A change of
-/// them is reported.
+/// The settings to put in force, if they differ from the current ones. The dialect, the tmux server and the naming of
+/// sessions stay for the life of the process: otherwise half of the agents would be searched for in another place. A
+/// change of them is reported.
 fn changed(mut settings: Settings, deps: &Deps) -> (Option<Arc<Settings>>, Option<String>) {
     let in_force = deps.settings();
-    let read = (settings.tmux.clone(), settings.commands.tmux.clone());
+    let read = (settings.gas_town.clone(), settings.tmux.clone(), settings.commands.tmux.clone());
+    settings.gas_town.clone_from(&in_force.gas_town);
     settings.tmux = Tmux { sweep: settings.tmux.sweep, ..in_force.tmux.clone() };
     settings.commands.tmux.clone_from(&in_force.commands.tmux);
-    let kept = (settings.tmux.clone(), settings.commands.tmux.clone()) != read;
-    let note =
-        "tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start";
+    let kept = (settings.gas_town.clone(), settings.tmux.clone(), settings.commands.tmux.clone()) != read;
+    let note = "gas_town.dialect, tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the \
+                next start";
     ((settings != *in_force).then(|| Arc::new(settings)), kept.then(|| note.to_owned()))
 }
 
@@ -287,7 +298,7 @@ mod tests {
             ("good again", Some(r#"{"heartbeat":{"interval":"90s"}}"#), 90, false),
             ("removed", None, 180, false),
         ] {
-            let (settings, notes) = reading(None, shared).resolve(&mut good);
+            let (settings, notes) = reading(None, shared).resolve(Dialect::January, &mut good);
             assert_eq!(interval(&settings), Some(expected), "{name}");
             assert_eq!(notes.is_some(), told, "{name}: {notes:?}");
         }
@@ -296,9 +307,10 @@ mod tests {
     #[test]
     fn our_file_beats_the_shared_one_and_its_mistakes_are_errors() {
         let shared = Some(r#"{"heartbeat":{"interval":"60s"}}"#);
-        let (settings, _) = reading(Some(r#"{"heartbeat":{"interval":"7s"}}"#), shared).resolve(&mut None);
+        let (settings, _) =
+            reading(Some(r#"{"heartbeat":{"interval":"7s"}}"#), shared).resolve(Dialect::January, &mut None);
         assert_eq!(settings.unwrap().heartbeat.interval, Duration::from_secs(7));
-        let (settings, _) = reading(Some("{\n \"hart\": 1}"), shared).resolve(&mut None);
+        let (settings, _) = reading(Some("{\n \"hart\": 1}"), shared).resolve(Dialect::January, &mut None);
         let problem = settings.unwrap_err();
         assert!(problem.contains("settings/supervisor.json:2:2") && problem.contains("hart"), "{problem}");
     }
@@ -308,10 +320,10 @@ mod tests {
         let denied = || Err(io::ErrorKind::PermissionDenied.into());
         let mut good = Some(br#"{"heartbeat":{"interval":"60s"}}"#.to_vec());
         let both = SettingsReading { shared: ("mayor/daemon.json".into(), denied()), ..reading(None, None) };
-        let (settings, notes) = both.resolve(&mut good);
+        let (settings, notes) = both.resolve(Dialect::January, &mut good);
         assert_eq!((interval(&settings), notes.is_some()), (Some(60), true));
         let ours =
             SettingsReading { ours: ("settings/supervisor.json".into(), denied()), ..reading(None, None) };
-        assert!(ours.resolve(&mut None).0.is_err());
+        assert!(ours.resolve(Dialect::January, &mut None).0.is_err());
     }
 }

@@ -172,7 +172,7 @@ impl HealthState {
         let naming = self.deps.settings().tmux.naming;
         let may_be_ours = self.rig.polecats_sessions(naming);
         let session_of = |name: &AgentName| {
-            Identity::Polecat(self.rig.name.clone(), name.clone()).session(naming, &self.rig.prefix)
+            Identity::Polecat(self.rig.name.clone(), name.clone()).session(naming, &self.rig.prefix.sessions)
         };
         let known: BTreeSet<String> = self.known.iter().map(session_of).collect();
         let strangers: BTreeSet<String> = sessions

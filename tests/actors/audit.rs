@@ -60,7 +60,7 @@ impl Rig {
     }
 
     async fn begin(world: &World, deps: Arc<Deps>) -> Rig {
-        let plan = RigPlan { name: r(), prefix: "r".to_owned() };
+        let plan = RigPlan { name: r(), prefix: "r".into() };
         let told = Told::default();
         let others: Vec<String> =
             world.state().polecats.values().map(|it| it.name.clone()).filter(|name| name != NAME).collect();

@@ -27,7 +27,7 @@ fn r() -> RigName {
 }
 
 fn rig() -> RigPlan {
-    RigPlan { name: r(), prefix: "r".to_owned() }
+    RigPlan { name: r(), prefix: "r".into() }
 }
 
 fn identity(name: &str) -> Identity {

@@ -17,7 +17,7 @@ use ractor::{Actor, ActorCell, ActorRef};
 use crate::{Told, beat, town, world::*};
 
 async fn spawn(deps: &Arc<Deps>, told: &Told) -> ActorRef<RigMsg> {
-    let plan = RigPlan { name: "r".parse().unwrap(), prefix: "r".to_owned() };
+    let plan = RigPlan { name: "r".parse().unwrap(), prefix: "r".into() };
     Actor::spawn(None, RigSupervisor, (deps.clone(), plan, told.answers())).await.unwrap().0
 }
 

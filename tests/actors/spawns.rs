@@ -38,7 +38,7 @@ impl Rig {
     }
 
     async fn begin(world: &World, deps: Arc<Deps>) -> Rig {
-        let plan = RigPlan { name: "r".parse().unwrap(), prefix: "r".to_owned() };
+        let plan = RigPlan { name: "r".parse().unwrap(), prefix: "r".into() };
         let told = Told::default();
         let itself: Arc<OnceLock<ActorRef<HealthMsg>>> = Arc::default();
         let to = itself.clone();

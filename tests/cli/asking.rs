@@ -94,6 +94,7 @@ fn status_of_a_town_that_is_well() {
             "running": true,
             "pid": "PID",
             "town": "TOWN",
+            "gas_town": "january",
             "version": env!("CARGO_PKG_VERSION"),
             "started_at": "TIME",
             "heartbeat": {"count": 1, "last": "TIME", "late": []},

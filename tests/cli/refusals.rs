@@ -163,16 +163,13 @@ fn a_second_one_in_the_same_town_whatever_it_is_called() {
 }
 
 #[test]
-fn a_town_of_gas_town_1_before_the_settings_name_its_agents_server() {
+fn settings_that_contradict_a_town_of_gas_town_1() {
     let _among = among_others();
     let town = Town::new(&["alpha"]);
     town.put(".beads/metadata.json", r#"{"database":"dolt","backend":"dolt","dolt_mode":"server"}"#);
-    let told = r#"put "tmux": {"socket_name": "town-"#;
+    let told = r#"`gt` runs the agents on the tmux server "town-"#;
     for words in [&["run"][..], &["start"]] {
-        let refused = run(town.command_of(words)).code(1).stdout("");
-        refused.stderr(
-            str::contains(told).and(str::contains(r#", "naming": "prefix"} into settings/supervisor.json"#)),
-        );
+        run(town.command_of(words)).code(1).stdout("").stderr(str::contains(told));
         assert!(!town.server.runs(), "{words:?}");
     }
     assert!(
@@ -182,17 +179,35 @@ fn a_town_of_gas_town_1_before_the_settings_name_its_agents_server() {
     );
     let doctor = town.ask(&["doctor"]);
     assert!(doctor.stdout.contains(told), "{}", doctor.stdout);
-    // Half of it is not enough; both are.
-    let name =
-        doctor.stdout.split("\"socket_name\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // The town's own server, and sessions named as `gt` does, need no settings.
+    let name = doctor.stdout.split("tmux server \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let socket = town.server.dir().join(&name);
-    town.settings(serde_json::json!({"tmux": {"socket_path": socket}}));
+    town.settings(serde_json::json!({"tmux": {"socket_path": socket, "naming": "rig"}}));
     run(town.command()).code(1).stderr(str::contains(told));
-    town.settings(serde_json::json!({"tmux": {"socket_path": socket, "naming": "prefix"}}));
+    town.settings(serde_json::json!({"tmux": {"socket_path": socket}}));
     let supervisor = town.start_and_beat();
     let doctor = town.ask(&["doctor"]);
+    let status = town.ask(&["status", "--json"]);
     drop(supervisor);
     let mut kill = Command::new("tmux");
     kill.arg("-S").arg(&socket).args(["-N", "kill-server"]).env_remove("TMUX").limited_output();
     assert!(!doctor.stdout.contains(told), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("Gas Town 1.x: .beads/metadata.json (Dolt)"), "{}", doctor.stdout);
+    assert!(status.stdout.contains(r#""gas_town": "1.x""#), "{}", status.stdout);
+}
+
+#[test]
+fn a_town_whose_files_and_gt_contradict_each_other() {
+    let _among = among_others();
+    let town = Town::new(&["alpha"]);
+    town.put(".beads/metadata.json", r#"{"database":"beads.db"}"#);
+    town.program("gt", "#!/bin/sh\necho 1.0.1\n");
+    let told = "which Gas Town this is cannot be told: .beads/metadata.json (SQLite) is Gas Town 0.3, but gt 1.0.1 is Gas Town 1.x";
+    run(town.command()).code(1).stderr(str::contains(told));
+    assert!(!town.server.runs());
+    let doctor = town.ask(&["doctor"]);
+    assert!(doctor.stdout.contains("which Gas Town this is cannot be told"), "{}", doctor.stdout);
+    // What a person says counts.
+    town.settings(serde_json::json!({"gas_town": {"dialect": "january"}}));
+    let _supervisor = town.start_and_beat();
 }

@@ -88,7 +88,7 @@ fn reload_puts_good_settings_in_force_and_names_what_is_wrong() {
     let told = town.ask(&["reload"]);
     told.fine(&format!(
         "settings reloaded and in force (PID {pid})\n\
-         tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start\n"
+         gas_town.dialect, tmux.socket_name, tmux.socket_path, tmux.naming and commands.tmux take effect at the next start\n"
     ));
     let status = town.ask(&["status", "--json"]).json();
     let settings = &status["settings"];

@@ -47,6 +47,7 @@ impl Town {
         fs::create_dir_all(base.join("home")).unwrap();
         town.put("mayor/town.json", r#"{"type":"town","version":1,"name":"test"}"#);
         town.put("mayor/daemon.json", "{}");
+        town.put(".beads/metadata.json", r#"{"database":"beads.db","jsonl_export":"issues.jsonl"}"#);
         town.put("demo/.keep", "");
         town.rigs(rigs);
         town.settings(json!({}));

@@ -42,6 +42,7 @@ fn deps(town: &Town) -> Deps {
         jitter: Jitter::fresh(),
         paths: TownPaths::new(town.root()),
         settings: in_force,
+        gas_town: Default::default(),
         degraded: false,
         problems: Problems::default(),
         writes: Writes::default(),

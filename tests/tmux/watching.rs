@@ -66,6 +66,7 @@ impl Watching {
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(server.dir()),
             settings,
+            gas_town: Default::default(),
             degraded: false,
             problems: Problems::default(),
             writes: Writes::default(),

@@ -25,7 +25,7 @@ use crate::{
     roles::deacon::{role::read_heartbeat, rules::HeartbeatFile},
     sessions::scan::{Glimpse, Scan},
     supervision::messages::Report,
-    town::{boot_status::BootStatus, identity::Identity},
+    town::{boot_status::BootStatus, identity::Identity, rig_plan::Prefixes},
 };
 
 /// What boot's actor keeps beside its owner.
@@ -59,7 +59,7 @@ impl Role for Boot {
     ) -> Option<BoxFuture<'static, RoleEvent>> {
         let (deps, scan) = (deps.clone(), heartbeat?.clone());
         let found = async move {
-            let deacon = AgentSpec::new(Identity::Deacon, deps.settings().tmux.naming, "");
+            let deacon = AgentSpec::new(Identity::Deacon, deps.settings().tmux.naming, &Prefixes::default());
             let glimpse = scan.glimpse(&deacon.session);
             let deacon_session = foreign::left_out(&deps, &deacon, glimpse).await;
             RoleEvent::new(Found { deacon_heartbeat: read_heartbeat(&deps).await, deacon_session })

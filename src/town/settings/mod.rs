@@ -10,11 +10,11 @@ use self::{
     document::Entry,
     table::{Section, settings_table},
     values::{
-        count, factor, interval, level, listen, naming, optional_text, pause, socket_name, socket_path,
-        switch, text, usage_limits, whole,
+        count, dialect, factor, interval, level, listen, naming, optional_text, pause, socket_name,
+        socket_path, switch, text, usage_limits, whole,
     },
 };
-use crate::town::usage_limit::UsageLimits;
+use crate::town::{dialect::Dialect, usage_limit::UsageLimits};
 
 mod document;
 pub mod read;
@@ -27,6 +27,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 settings_table! {
+    /// The generation of Gas Town.
+    gas_town: GasTown {
+        /// The dialect; `None` (`"auto"`) lets the town's files and the version of `gt` tell.
+        dialect: Option<Dialect> = None, dialect;
+    }
+
     /// The regular round that does not depend on events.
     heartbeat: Heartbeat {
         /// From the start of one heartbeat to the start of the next.
@@ -236,6 +242,17 @@ settings_table! {
         max_bytes: u64 = 10 * 1024 * 1024, whole(1, u64::MAX);
         /// How many rotated logs are kept.
         keep: u32 = 5, whole(0, 1000);
+    }
+}
+
+impl Settings {
+    /// The defaults in a town of this dialect.
+    pub fn of(dialect: Dialect) -> Self {
+        let mut settings = Settings::default();
+        let facts = dialect.facts();
+        settings.tmux.naming = facts.naming;
+        [settings.deacon.stale_after, settings.deacon.stuck_after] = facts.deacon_stale;
+        settings
     }
 }
 

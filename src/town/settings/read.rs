@@ -15,7 +15,7 @@ use super::{
     table::Section,
     values::{count, factor, gt_interval, interval, optional_texts, switch, variable},
 };
-use crate::town::reading::FileProblem;
+use crate::town::{dialect::Dialect, reading::FileProblem};
 
 /// The settings in force, and the problems of the shared file.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,15 +31,25 @@ pub struct Resolved {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct SettingsError(pub Vec<FileProblem>);
 
-/// Merges both files, each given with the path to name it by, or absent. For each key, ours beats the shared file,
-/// which beats the default. Any mistake in ours is an error.
-pub fn resolve(
-    ours: Option<(&Path, &[u8])>,
-    shared: Option<(&Path, &[u8])>,
-) -> Result<Resolved, SettingsError> {
-    let mut settings = Settings::default();
+/// A file with the path to name it by.
+pub type Source<'a> = (&'a Path, &'a [u8]);
+
+/// The files of the settings, each of which may be absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// `settings/supervisor.json`.
+    pub ours: Option<Source<'a>>,
+    /// `mayor/daemon.json`.
+    pub shared: Option<Source<'a>>,
+}
+
+/// Merges the files. For each key, ours beats the shared file, which beats the default of this dialect. Any mistake in
+/// ours is an error.
+pub fn resolve(dialect: Dialect, sources: Sources<'_>) -> Result<Resolved, SettingsError> {
+    let mut settings = Settings::of(dialect);
+    let shared = sources.shared;
     let problems = shared.map_or_else(Vec::new, |(path, bytes)| read_shared(path, bytes, &mut settings));
-    if let Some((path, bytes)) = ours {
+    if let Some((path, bytes)) = sources.ours {
         let mistakes = read_ours(path, bytes, &mut settings);
         if !mistakes.is_empty() {
             return Err(SettingsError(mistakes));

@@ -11,13 +11,19 @@ use crate::town::{
 const OURS: &str = "settings/supervisor.json";
 const SHARED: &str = "mayor/daemon.json";
 
+fn both(ours: Option<&str>, shared: Option<&str>) -> Result<Resolved, SettingsError> {
+    let ours = ours.map(|text| (Path::new(OURS), text.as_bytes()));
+    let shared = shared.map(|text| (Path::new(SHARED), text.as_bytes()));
+    resolve(Dialect::January, Sources { ours, shared })
+}
+
 fn ours(text: &str) -> Result<Settings, String> {
-    let read = resolve(Some((Path::new(OURS), text.as_bytes())), None);
+    let read = both(Some(text), None);
     read.map(|resolved| resolved.settings).map_err(|error| error.to_string())
 }
 
 fn shared(text: &str) -> (Settings, Vec<String>) {
-    let read = resolve(None, Some((Path::new(SHARED), text.as_bytes()))).unwrap();
+    let read = both(None, Some(text)).unwrap();
     (read.settings, read.problems.iter().map(ToString::to_string).collect())
 }
 
@@ -25,7 +31,7 @@ fn shared(text: &str) -> (Settings, Vec<String>) {
 fn the_documented_defaults_are_the_defaults() {
     assert_eq!(ours(include_str!("../../../tests/fixtures/settings/defaults.json")), Ok(Settings::default()));
     assert_eq!(ours("{}"), Ok(Settings::default()));
-    assert_eq!(resolve(None, None).unwrap(), Resolved { settings: Settings::default(), problems: vec![] });
+    assert_eq!(both(None, None).unwrap(), Resolved { settings: Settings::default(), problems: vec![] });
 }
 
 /// For every documented key: a different value is accepted and changes something. Catches a key that is accepted but
@@ -47,6 +53,7 @@ fn every_documented_key_takes_effect_on_its_own() {
                 "\"7m\"",
                 "\"7s\"",
                 "\"prefix\"",
+                "\"1.x\"",
                 "\"debug\"",
                 "\"/x\"",
                 "[\"x\"]",
@@ -64,7 +71,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 64);
+    assert_eq!(seen.len(), 65);
 }
 
 #[test]
@@ -277,9 +284,11 @@ fn some_values_arrive() {
 fn broken_files() {
     for (name, bytes) in broken_json() {
         let read = |path: &'static str| Some((Path::new(path), bytes.as_slice()));
-        let error = resolve(read(OURS), None).expect_err(name).to_string();
+        let error = resolve(Dialect::January, Sources { ours: read(OURS), shared: None })
+            .expect_err(name)
+            .to_string();
         assert!(error.starts_with("settings/supervisor.json:") && error.len() < 600, "{name}: {error}");
-        let resolved = resolve(None, read(SHARED)).expect(name);
+        let resolved = resolve(Dialect::January, Sources { ours: None, shared: read(SHARED) }).expect(name);
         assert_eq!(resolved.settings, Settings::default(), "{name}");
         assert_eq!(resolved.problems.len(), 1, "{name}");
         let problem = resolved.problems[0].to_string();
@@ -406,8 +415,7 @@ fn ours_beats_shared_beats_default_for_each_key() {
             2,
         ),
     ] {
-        let both =
-            resolve(Some((Path::new(OURS), ours.as_bytes())), Some((Path::new(SHARED), shared.as_bytes())));
+        let both = both(Some(ours), Some(shared));
         let settings = both.unwrap().settings;
         assert_eq!(settings.heartbeat.interval, Duration::from_secs(interval), "{name}");
         assert_eq!(settings.heartbeat.deadline, Duration::from_secs(deadline), "{name}");
@@ -419,7 +427,7 @@ fn ours_beats_shared_beats_default_for_each_key() {
 proptest::proptest! {
     #[test]
     fn never_panics(ours: Vec<u8>, shared in "\\PC*") {
-        let _ = resolve(Some((Path::new(OURS), &ours)), None);
-        let _ = resolve(None, Some((Path::new(SHARED), shared.as_bytes())));
+        let _ = resolve(Dialect::January, Sources { ours: Some((Path::new(OURS), &ours)), shared: None });
+        let _ = both(None, Some(&shared));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{LogLevel, Naming};
 use crate::{
     go_duration,
-    town::{reading::shorten, usage_limit::UsageLimits},
+    town::{dialect::Dialect, reading::shorten, usage_limit::UsageLimits},
 };
 
 /// The longest duration of a setting: ten years, so that adding one to a time never overflows the calendar.
@@ -131,6 +131,18 @@ pub fn optional_texts(value: &Value) -> Converted<Option<Vec<String>>> {
 /// Regular expressions that match a usage limit, or `null` for the built-in list.
 pub fn usage_limits(value: &Value) -> Converted<UsageLimits> {
     UsageLimits::new(optional_texts(value)?.as_deref()).map_err(|error| error.to_string())
+}
+
+/// A dialect of Gas Town by its name; `"auto"` and `null` for none.
+pub fn dialect(value: &Value) -> Converted<Option<Dialect>> {
+    match value.as_str() {
+        None if value.is_null() => Ok(None),
+        Some("auto") => Ok(None),
+        Some(name) if let Some(dialect) = Dialect::ALL.into_iter().find(|it| it.facts().name == name) => {
+            Ok(Some(dialect))
+        }
+        _ => Err(expected("\"auto\", \"january\" or \"1.x\"", value)),
+    }
 }
 
 /// A naming scheme.

@@ -107,7 +107,7 @@ impl RootState {
         }
         self.rigs = wanted;
         self.send_rigs();
-        let prefixes = self.rigs.values().map(|rig| rig.prefix.clone()).collect();
+        let prefixes = self.rigs.values().map(|rig| rig.prefix.sessions.clone()).collect();
         self.plan.deps.starts.set_prefixes(prefixes);
         let names: Vec<RigName> = self.rigs.keys().cloned().collect();
         // A rig that changed waits until the actors of the old one have ended.

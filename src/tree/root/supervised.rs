@@ -12,7 +12,10 @@ use crate::{
         spec::AgentSpec,
     },
     supervision::status::AgentStatus,
-    town::identity::{Identity, Wanted},
+    town::{
+        identity::{Identity, Wanted},
+        rig_plan::Prefixes,
+    },
 };
 
 impl RootState {
@@ -30,7 +33,7 @@ impl RootState {
             .rigs
             .values()
             .flat_map(|rig| Identity::of_rig(&rig.name).map(|it| AgentSpec::new(it, naming, &rig.prefix)));
-        let of_town = Identity::of_town().map(|it| AgentSpec::new(it, naming, ""));
+        let of_town = Identity::of_town().map(|it| AgentSpec::new(it, naming, &Prefixes::default()));
         let listed = of_rigs.chain(of_town).map(|spec| (spec.identity, spec.session));
         let all = deps.directory.all().into_iter().chain(listed).filter(|(it, _)| is_supervised(it));
         let mut supervised: Vec<AgentStatus> = all

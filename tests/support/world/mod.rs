@@ -126,6 +126,8 @@ type Deed = Box<dyn FnOnce(&World) + Send>;
 pub struct State {
     /// The source of random numbers.
     pub rng: fastrand::Rng,
+    /// Which Gas Town this is.
+    pub gas_town: gastown_supervisor::town::dialect::recognise::Recognised,
     /// How reliable the ports are.
     pub weather: Weather,
     /// How agents behave.
@@ -216,6 +218,7 @@ impl World {
         limits::watched();
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
+            gas_town: Default::default(),
             weather: Weather::default(),
             nature: agents::Nature::default(),
             sessions: BTreeMap::new(),

@@ -50,7 +50,8 @@ impl World {
     /// The ports and registers of a supervisor with the settings this town has.
     pub async fn deps(&self) -> (Arc<Deps>, watch::Sender<Arc<Settings>>) {
         let paths = TownPaths::new(TOWN);
-        let (settings, _) = read_settings(self, &paths).await.resolve(&mut None);
+        let (settings, _) =
+            read_settings(self, &paths).await.resolve(self.state().gas_town.dialect, &mut None);
         let (put, settings) = watch::channel(Arc::new(settings.unwrap_or_default()));
         let seed = self.state().rng.u64(..);
         let ports = Ports {
@@ -67,6 +68,7 @@ impl World {
             jitter: Jitter::seeded(seed),
             paths,
             settings,
+            gas_town: self.state().gas_town.clone(),
             degraded: false,
             problems: Problems::default(),
             writes: Writes::default(),
