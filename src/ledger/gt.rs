@@ -2,6 +2,8 @@
 //!
 //! It runs in the town, with the limit of all commands. The caller parses the output.
 
+use std::time::Duration;
+
 use super::installed::Tool;
 use crate::{
     commands::{Command, CommandError, Printed},
@@ -21,6 +23,17 @@ pub async fn run(
     words: &[&str],
     environment: &[(&str, &str)],
 ) -> Result<Printed, CommandError> {
+    let limit = ports.settings().commands.timeout;
+    run_within(ports, words, environment, limit).await
+}
+
+/// Like [`run`], with a limit of its own.
+pub async fn run_within(
+    ports: &Ports,
+    words: &[&str],
+    environment: &[(&str, &str)],
+    limit: Duration,
+) -> Result<Printed, CommandError> {
     let settings = ports.settings();
     let program = &settings.commands.gt;
     let mut variables = settings.env.clone();
@@ -31,7 +44,7 @@ pub async fn run(
         directory: ports.paths.root().to_owned(),
         environment: variables,
         input: None,
-        limit: settings.commands.timeout,
+        limit,
     };
     let ran = ports.commands.run(command).await;
     TOOL.note(ports, program, &ran);
