@@ -207,7 +207,8 @@ impl Owner {
             _ => None,
         };
         let death = self.last_death.clone().filter(|death| life.as_ref() == Some(&death.id));
-        let how = How { death, life, seen_alive: self.seen_alive, ..how };
+        let missed = life.is_some() || self.lifecycle.is_due();
+        let how = How { death, life, missed, seen_alive: self.seen_alive, ..how };
         async move { observe::observe(&deps, &spec, how).await }
     }
 
@@ -327,7 +328,8 @@ impl Owner {
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
         let phase = Phase::of(&self.lifecycle);
-        let confirm = match self.spec.identity.facts().wanted {
+        let wanted = self.spec.identity.wanted(&settings);
+        let confirm = match wanted {
             Wanted::WithWork => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
@@ -342,6 +344,7 @@ impl Owner {
             Surroundings {
                 now,
                 identity: &self.spec.identity,
+                wanted,
                 policy: &settings.restart,
                 confirm,
                 retry_limited: settings.usage_limit.retry_every,
