@@ -150,6 +150,9 @@ impl World {
             Some(Fault::Hangs) => std::future::pending().await,
             _ => {}
         }
+        if let Some(missing) = self.homeless(&variables) {
+            return failed(&format!("{missing} not found"));
+        }
         let is_polecat = line.contains("session restart");
         if self.state().lives(session) && !is_polecat && session != "hq-boot" {
             return match session {
@@ -192,6 +195,14 @@ impl World {
             Some(Fault::HangsLate) => std::future::pending().await,
             _ => said("✓ started\n"),
         }
+    }
+
+    /// The directory that this agent needs and does not have; `gt` makes none for polecats and crew.
+    fn homeless(&self, variables: &[(&'static str, String)]) -> Option<String> {
+        let (_, role) = variables.iter().find(|(name, _)| *name == "GT_ROLE")?;
+        let is_member = role.contains("/polecats/") || role.contains("/crew/");
+        let is_there = self.state().directories.contains(&super::path(role));
+        (is_member && !is_there).then(|| role.clone())
     }
 
     /// The session with its shell; returns its number, and what its pane is to become.

@@ -77,7 +77,11 @@ impl State {
     /// The rig a session belongs to, including a polecat's.
     pub fn rig_of(&self, session: &str) -> Option<String> {
         let polecat = || self.polecats.get(session).map(|polecat| polecat.rig.clone());
-        rig_of(session).map(str::to_owned).or_else(polecat)
+        let by_name = || {
+            let rigs = self.routed_rigs().into_iter().filter(|_| self.gas_town.dialect.is_v1());
+            rigs.filter(|rig| session.starts_with(&format!("{rig}-"))).max_by_key(String::len)
+        };
+        rig_of(session).map(str::to_owned).or_else(polecat).or_else(by_name)
     }
 
     /// The gates of a session's agent, in the order in which the supervisor reads them.
@@ -374,11 +378,12 @@ impl State {
         let bytes = self.files.get(&path("deacon/heartbeat.json"))?;
         let file: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let beat: Timestamp = file["timestamp"].as_str()?.parse().ok()?;
-        let by_wall = wall.duration_since(beat) > SignedDuration::from_mins(30);
+        let stuck_after = self.gas_town.dialect.facts().deacon_stale[1];
+        let by_wall = wall.duration_since(beat) > SignedDuration::try_from(stuck_after).ok()?;
         let awake = self.jumped_at.is_none_or(|jump| jump + grace <= now);
         // It may have come back to life after the last reading of its file.
         let just_moved = beat_at + self.window(1, 2) >= now;
-        let stuck = now - beat_at > mins(30) || (by_wall && awake);
+        let stuck = now - beat_at > stuck_after || (by_wall && awake);
         (!stuck && !just_moved).then(|| format!("its heartbeat is {:?} old", now - beat_at))
     }
 
