@@ -4,7 +4,9 @@
 //! asks [`Dialect::facts`], or is in this folder. The dialect is [recognised](recognise) once, when the supervisor starts: it stays
 //! for the life of the process. This module must not read the disk.
 
+pub mod prompt;
 pub mod recognise;
+pub mod roles;
 pub mod socket;
 
 use std::{fmt, time::Duration};
@@ -44,6 +46,11 @@ pub struct Facts {
     pub has_state_files: bool,
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
+    /// Whether Gas Town knows the agent programs that came after January, and the keys by which settings files describe them.
+    pub has_newer_presets: bool,
+    /// Whether an agent gets its first instruction as an argument of its program, where that takes one, and `gt` finds it by the
+    /// pane named in its session's environment; else all is typed, and `gt` finds it by its session.
+    pub prompt_is_argument: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
     pub deacon_stale: [Duration; 2],
 }
@@ -57,6 +64,8 @@ const JANUARY: Facts = Facts {
     session_prefix_of_rigs: false,
     has_state_files: true,
     keeps_mayor: false,
+    has_newer_presets: false,
+    prompt_is_argument: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
 
@@ -69,6 +78,8 @@ const V1: Facts = Facts {
     session_prefix_of_rigs: true,
     has_state_files: false,
     keeps_mayor: true,
+    has_newer_presets: true,
+    prompt_is_argument: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
 
