@@ -21,11 +21,18 @@ pub fn environment(
     program: &AgentProgram,
     own: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
+    let mut variables = in_every_dialect(identity, town, program);
+    variables.insert("GT_ROLE".to_owned(), roles::name(Dialect::January, identity));
+    variables.extend(of_role(Dialect::January, identity));
+    variables.extend(own);
+    variables
+}
+
+fn in_every_dialect(identity: &Identity, town: &Path, program: &AgentProgram) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let mut set = |variable: &str, value: &str| {
         variables.insert(variable.to_owned(), value.to_owned());
     };
-    set("GT_ROLE", identity.role().as_str());
     set("GT_ROOT", &town.to_string_lossy());
     set("BD_ACTOR", &identity.to_string());
     set("GIT_AUTHOR_NAME", &identity.name().map_or_else(|| identity.actor_name(), ToString::to_string));
@@ -36,11 +43,12 @@ pub fn environment(
     if let Some(rig) = identity.rig() {
         set("GT_RIG", rig.as_str());
     }
-    for (variable, pattern) in identity.facts().variables {
-        set(variable, &identity.fill(pattern));
-    }
-    variables.extend(own);
     variables
+}
+
+fn of_role(dialect: Dialect, identity: &Identity) -> impl Iterator<Item = (String, String)> {
+    let variables = roles::of(dialect, identity.role()).variables;
+    variables.iter().map(|(variable, pattern)| ((*variable).to_owned(), identity.fill(pattern)))
 }
 
 /// What the variables of an agent in a 1.x town say, beside who it is and what it runs.
@@ -86,9 +94,8 @@ pub fn v1(
     .into();
     variables.extend(own);
     variables.extend(program.environment.clone());
-    let mut base = environment(identity, town, program, BTreeMap::new());
-    base.retain(|variable, _| !identity.facts().variables.iter().any(|(january, _)| january == variable));
-    variables.extend(base);
+    variables.extend(in_every_dialect(identity, town, program));
+    variables.extend(of_role(Dialect::V1, identity));
     let town = town.to_string_lossy();
     let mut set = |variable: &str, value: &str| {
         variables.insert(variable.to_owned(), value.to_owned());
@@ -103,9 +110,6 @@ pub fn v1(
     set("GIT_CEILING_DIRECTORIES", &town);
     set("BD_BACKUP_ENABLED", "false");
     set("BEADS_DOLT_AUTO_START", "0");
-    for (variable, pattern) in roles::of(Dialect::V1, identity.role()).variables {
-        set(variable, &identity.fill(pattern));
-    }
     if let Some(polecat) = given.polecat {
         set("GT_POLECAT_PATH", &polecat.directory.to_string_lossy());
         if let Some(branch) = polecat.branch {

@@ -17,7 +17,10 @@ use crate::{
     agent::polecat::{roster, texts::NO_WORKTREE},
     deps::Deps,
     terminal,
-    town::identity::{Identity, Role},
+    town::{
+        dialect::roles,
+        identity::{Identity, Role},
+    },
 };
 
 /// The directory (the role bead's, when that names one), or how the start ends without one. A question that could not
@@ -105,7 +108,8 @@ const FALLBACK: &str = "worktree";
 
 /// Its own worktree, when it may start in another directory for want of it. A polecat never may.
 fn own_worktree(deps: &Deps, identity: &Identity) -> Option<PathBuf> {
-    let may_be_elsewhere = identity.facts().is_worktree && !identity.facts().shared_directories.is_empty();
+    let shared = roles::of(deps.dialect(), identity.role()).shared_directories;
+    let may_be_elsewhere = identity.facts().is_worktree && !shared.is_empty();
     may_be_elsewhere
         .then(|| deps.paths.own_directories(deps.dialect(), identity).into_iter().next())
         .flatten()
