@@ -109,8 +109,31 @@ impl Jitter {
         Jitter(Arc::new(Mutex::new(fastrand::Rng::new())))
     }
 
+    /// A random UUID (version 4).
+    pub fn uuid(&self) -> String {
+        let random = self.0.lock().u128(..);
+        let marked = random & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+        let digits = format!("{marked:032x}");
+        [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    }
+
     /// A number from 0 to 1.
     pub fn roll(&self) -> f64 {
         self.0.lock().f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids() {
+        for _ in 0..100 {
+            let uuid = Jitter::fresh().uuid();
+            let parts: Vec<usize> = uuid.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "{uuid}");
+            assert!(uuid[14..].starts_with('4') && "89ab".contains(&uuid[19..20]), "{uuid}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 //! They are executed as they are, without the user's shell: its start-up files might change the directory, and its
 //! syntax may differ. It must not choose the program or the variables.
 
-use super::program::AgentProgram;
+use std::path::Path;
+
+use super::program::{AgentProgram, Prompt};
 use crate::town::identity::Role;
 
 /// Executes another program with other variables, and becomes it.
@@ -29,6 +31,35 @@ pub fn command_line(
     let prompt = role.facts().argument.or(program.initial_prompt.as_deref());
     let arguments = program.args.iter().map(String::as_str).chain(prompt);
     env.chain([program.command.as_str()]).chain(arguments).map(str::to_owned).collect()
+}
+
+/// The words that run `program` in a 1.x town, without the variables in `unset`: with the Claude Code settings in the file
+/// `settings`, unless its arguments name others, and with this prompt, if it takes one; or the shell command `instead`.
+pub fn v1(
+    program: &AgentProgram,
+    unset: &[&str],
+    settings: Option<&Path>,
+    prompt: Option<&str>,
+    instead: Option<&str>,
+) -> Vec<String> {
+    let mut words: Vec<String> = vec![ENV.to_owned()];
+    words.extend(unset.iter().flat_map(|variable| ["-u", *variable]).map(str::to_owned));
+    if let Some(command) = instead {
+        words.extend([SHELL, "-c", command].map(str::to_owned));
+        return words;
+    }
+    words.extend(program.wrapper.iter().chain([&program.command]).chain(&program.args).cloned());
+    let names_settings =
+        program.args.iter().any(|word| word == "--settings" || word.starts_with("--settings="));
+    if let Some(path) = settings.filter(|_| !names_settings) {
+        words.extend(["--settings".to_owned(), path.to_string_lossy().into_owned()]);
+    }
+    match (program.prompt, prompt) {
+        (Prompt::Argument, Some(prompt)) => words.push(prompt.to_owned()),
+        (Prompt::Flag(flag), Some(prompt)) => words.extend([flag.to_owned(), prompt.to_owned()]),
+        (Prompt::None, _) | (_, None) => {}
+    }
+    words
 }
 
 #[cfg(test)]
@@ -114,5 +145,79 @@ mod tests {
         let words = command_line(Role::Polecat, &program(&odd, None), &[], None);
         assert_eq!(words[..2], ["/usr/bin/env", "claude"]);
         assert_eq!(words[2..], odd);
+    }
+
+    #[test]
+    fn lines_of_1_x() {
+        use crate::{agent::program::provider::preset_in, town::dialect::Dialect};
+        let settings = Some(Path::new("/my town/r/witness/.claude/settings.json"));
+        let of = |name| preset_in(Dialect::V1, name).unwrap();
+        for (case, program, settings, instead, line) in [
+            (
+                "with settings",
+                of("claude"),
+                settings,
+                None,
+                "claude --dangerously-skip-permissions --settings '/my town/r/witness/.claude/settings.json' 'do it'",
+            ),
+            ("without", of("claude"), None, None, "claude --dangerously-skip-permissions 'do it'"),
+            (
+                "settings of its own",
+                AgentProgram { args: vec!["--settings".into(), "x".into()], ..of("claude") },
+                settings,
+                None,
+                "claude --settings x 'do it'",
+            ),
+            ("gemini", of("gemini"), None, None, "gemini --approval-mode yolo -i 'do it'"),
+            ("opencode", of("opencode"), None, None, "opencode --prompt 'do it'"),
+            ("copilot", of("copilot"), None, None, "copilot --yolo -i 'do it'"),
+            ("codex takes none", of("codex"), None, None, "codex --dangerously-bypass-approvals-and-sandbox"),
+            (
+                "in a sandbox",
+                AgentProgram { wrapper: vec!["box".into(), "--".into()], ..of("amp") },
+                None,
+                None,
+                "box -- amp --dangerously-allow-all --no-ide 'do it'",
+            ),
+            ("a command of its own", of("claude"), settings, Some("exec agent"), "/bin/sh -c 'exec agent'"),
+            (
+                "groq",
+                of("groq-compound"),
+                None,
+                None,
+                r#"/bin/sh -c 'ANTHROPIC_API_KEY="$GROQ_API_KEY" exec "$@"' sh claude --dangerously-skip-permissions 'do it'"#,
+            ),
+        ] {
+            let words = v1(&program, &["GT_CREW"], settings, Some("do it"), instead);
+            assert_eq!(shell_words::join(words), format!("/usr/bin/env -u GT_CREW {line}"), "{case}");
+        }
+    }
+
+    #[test]
+    fn in_1_x_the_arguments_are_those_of_gt() {
+        use crate::{agent::program::provider::preset_in, town::dialect::Dialect};
+        macro_rules! start {
+            ($session:literal) => {
+                include_str!(concat!("../../tests/fixtures/v1/agent_start_by_gt.", $session, ".txt"))
+            };
+        }
+        for (settings, start) in [
+            (None, start!("hq-mayor")),
+            (None, start!("hq-deacon")),
+            (None, start!("hq-boot")),
+            (Some("/home/user/gt/alpha/witness/.claude/settings.json"), start!("al-witness")),
+            (Some("/home/user/gt/alpha/refinery/.claude/settings.json"), start!("al-refinery")),
+            (Some("/home/user/gt/alpha/polecats/.claude/settings.json"), start!("al-furiosa")),
+        ] {
+            let recorded = start.split("\nenv ").next().unwrap();
+            let recorded: Vec<&str> = recorded.split("\nargv[").skip(1).collect();
+            let recorded: Vec<&str> = recorded.iter().map(|word| word.split_once("]=").unwrap().1).collect();
+            let program = AgentProgram {
+                command: "/home/user/bin/claude".into(),
+                ..preset_in(Dialect::V1, "claude").unwrap()
+            };
+            let words = v1(&program, &[], settings.map(Path::new), recorded.last().copied(), None);
+            assert_eq!(words[1..], recorded);
+        }
     }
 }

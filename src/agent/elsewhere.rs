@@ -62,7 +62,7 @@ async fn search(deps: &Deps, spec: &AgentSpec, at_most: Duration) -> Result<Opti
     let all = deps.starts.elsewhere.residents(deps, at_most).await.map_err(|error| error.to_string())?;
     let ours = names_of_this_town(deps, &all).await?;
     let program = programs::find(deps, spec).await.program;
-    let directories = deps.paths.own_directories(&spec.identity);
+    let directories = deps.paths.own_directories(deps.dialect(), &spec.identity);
     let wanted =
         Wanted { identity: &spec.identity, program: &program, directories: &directories, ours: &ours };
     Ok(find(&all, wanted, &deps.sessions.place()))

@@ -13,6 +13,7 @@ use super::program::{AgentProgram, Provider, provider::base_name};
 use crate::{
     processes::{Process, ProcessesError},
     sessions::Pane,
+    town::dialect::Dialect,
 };
 
 /// The kernel stores this many bytes of a process's name (`comm`; `TASK_COMM_LEN` is 16 with the closing zero).
@@ -102,9 +103,11 @@ impl ProcessNames {
         let given = program.process_names.iter().map(String::as_str).chain(of_session);
         let mut names: BTreeSet<String> =
             given.map(base_name).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        // The newest dialect knows the most programs; what a session names is taken for what it is.
+        let of_command = |name: &String| Provider::of_command(Dialect::V1, name);
         let providers: Vec<Provider> =
-            names.iter().filter_map(|name| Provider::of_command(name)).chain([program.provider]).collect();
-        let or_version = providers.contains(&Provider::Claude);
+            names.iter().filter_map(of_command).chain([program.provider]).collect();
+        let or_version = providers.iter().any(|provider| provider.is_claude());
         if or_version {
             names.insert("claude".to_owned());
         }
@@ -488,7 +491,7 @@ mod tests {
             provider: Some(Provider::Generic),
             ..Description::default()
         };
-        let expected = ProcessNames::new(&mine.program("mine"), None);
+        let expected = ProcessNames::new(&mine.program(Dialect::January, "mine"), None);
         for (name, matches) in [
             ("my-very-long-agent-name", true),
             ("my-very-long-ag", true),
@@ -501,7 +504,7 @@ mod tests {
         }
         let umlauts = Description { process_names: Some(vec!["ääääääää".into()]), ..mine };
         assert!(
-            ProcessNames::new(&umlauts.program("mine"), None).matches("äääääää"),
+            ProcessNames::new(&umlauts.program(Dialect::January, "mine"), None).matches("äääääää"),
             "cut between characters"
         );
     }

@@ -60,16 +60,16 @@ fn set<T: Ord + Borrow<Q>, Q: Ord + ToOwned<Owned = T> + ?Sized>(
 /// The program of this agent, by the files as they are now and its role bead as last read. Its command is the path at
 /// which it was found.
 pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
-    let paths = &deps.paths;
+    let (paths, dialect) = (&deps.paths, deps.dialect());
     let town = Sources {
-        config: read(deps, &paths.town_settings(), parse_town).await,
-        agents: read(deps, &paths.agent_presets(), parse_agents).await,
+        config: read(deps, &paths.town_settings(), |bytes| parse_town(dialect, bytes)).await,
+        agents: read(deps, &paths.agent_presets(), |bytes| parse_agents(dialect, bytes)).await,
     };
     let rig = match spec.identity.rig() {
         None => None,
         Some(rig) => Some(Sources {
-            config: read(deps, &paths.rig_settings(rig), parse_rig).await,
-            agents: read(deps, &paths.rig_agent_presets(rig), parse_agents).await,
+            config: read(deps, &paths.rig_settings(rig), |bytes| parse_rig(dialect, bytes)).await,
+            agents: read(deps, &paths.rig_agent_presets(rig), |bytes| parse_agents(dialect, bytes)).await,
         }),
     };
     let mut resolution = resolve_with_path(deps, spec, &town, rig.as_ref()).await;
@@ -111,7 +111,7 @@ async fn resolve_with_path(
     loop {
         let (mut resolution, asked) = {
             let asked = RefCell::new(Vec::new());
-            let resolution = resolve(spec.identity.role(), rig, town, &|command| {
+            let resolution = resolve(deps.dialect(), spec.identity.role(), rig, town, &|command| {
                 known.get(command).map(Option::is_some).unwrap_or_else(|| {
                     asked.borrow_mut().push(command.to_owned());
                     false

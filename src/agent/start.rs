@@ -4,11 +4,15 @@
 //! right before it happens. A start is given up when its session ends or its permission is withdrawn; what runs is
 //! left running. It must not decide what a failed start means: the [`lifecycle`](super::lifecycle) does.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use self::newer::FirstWords;
 use super::{
     adoption, appearance, command_line,
     confirmation::{Assignment, Permission, Presence, SessionKey},
@@ -28,12 +32,18 @@ use crate::{
     deps::Deps,
     sessions::{NewSession, Session, SessionsError},
     terminal,
-    town::{agent_state, deacon_file, identity::Wanted, reading::Reading},
+    town::{
+        agent_state, deacon_file,
+        dialect::{Dialect, roles},
+        identity::Wanted,
+        reading::Reading,
+    },
 };
 
 mod by_gt;
 mod cannot_run;
 mod coming_up;
+mod newer;
 
 /// A polecat's work is read from `bd` again when it is older than this by the time its session is created.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
@@ -93,16 +103,19 @@ impl Start<'_> {
             presync::presync(self.deps, self.spec, &directory).await;
             slot = self.slot().await;
         }
-        self.hook_settings(&program).await;
+        let settings = self.hook_settings(&program).await;
         self.still_wanted(ordered).await?;
         if let Some(how) = meanwhile.stopped(self.deps, self.spec).await {
             return Err(StartEnd::StoppedByHand(how));
         }
         self.permitted().await?;
-        let session = self.create(&program, directory.clone()).await?;
+        let first = self.first_words(&program, settings.as_deref());
+        let session = self.create(&program, directory.clone(), settings.as_deref(), first.as_ref()).await?;
         let key = kill::key(&session);
         self.write_state_file().await;
-        if wanted == Wanted::Oneshot {
+        self.show_to_gt(&session).await;
+        let typed = first.as_ref().and_then(|words| words.typed.as_ref());
+        if wanted == Wanted::Oneshot && typed.is_none() {
             return Ok(self.up(key, began));
         }
         let rest = async {
@@ -110,7 +123,7 @@ impl Start<'_> {
             self.agent_appears(&key, &program).await?;
             drop(slot);
             self.ready(&key, &program).await?;
-            self.open(&key, &program, directory).await?;
+            self.open(&key, &program, directory, first.as_ref()).await?;
             Ok(self.up(key.clone(), began))
         };
         self.unless_it_cannot_run(&key, &program, rest).await
@@ -247,33 +260,62 @@ impl Start<'_> {
         }
     }
 
-    async fn hook_settings(&self, program: &AgentProgram) {
-        let path = match (program.hooks, hooks::settings_path(&self.spec.identity, self.deps.paths.root())) {
+    /// Provides the settings through which it calls `gt`, and returns where they are; `None` when it has none.
+    async fn hook_settings(&self, program: &AgentProgram) -> Option<PathBuf> {
+        let (dialect, identity) = (self.deps.dialect(), &self.spec.identity);
+        let path = match (program.hooks, hooks::settings_path(dialect, identity, self.deps.paths.root())) {
             (super::program::Hooks::Claude, Some(path)) => path,
-            _ => return,
+            _ => return None,
         };
         if self.deps.files.exists(&path).await.unwrap_or(true) {
-            return;
+            return Some(path);
         }
-        if let Err(error) =
-            self.deps.files.replace(&path, hooks::settings_json().as_bytes(), hooks::MODE).await
-        {
-            self.passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
+        let content = match dialect {
+            Dialect::January => hooks::settings_json(),
+            Dialect::V1 => {
+                let gt = self.deps.settings().commands.gt.clone();
+                let found = self.deps.commands.locate(&gt).await;
+                let gt = found.map_or(gt, |path| path.to_string_lossy().into_owned());
+                hooks::settings_json_v1(&gt, roles::of(dialect, identity.role()).is_interactive)
+            }
+        };
+        match self.deps.files.replace(&path, content.as_bytes(), hooks::MODE).await {
+            Ok(()) => Some(path),
+            Err(error) => {
+                self.passed_over(&format!("{}: {error}", terminal::path(self.deps.paths.shown(&path))));
+                None
+            }
         }
     }
 
     /// Step 3: creates the session.
-    async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
-        let identity = &self.spec.identity;
-        let own = self.deps.starts.role_beads.of(identity, self.deps.paths.root());
-        let mut environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
+    async fn create(
+        &self,
+        program: &AgentProgram,
+        directory: PathBuf,
+        settings: Option<&Path>,
+        first: Option<&FirstWords>,
+    ) -> Step<Session> {
+        let (identity, town) = (&self.spec.identity, self.deps.paths.root());
+        let own = self.deps.starts.role_beads.of(identity, town);
+        let mut environment = match self.deps.dialect() {
+            Dialect::January => environment::environment(identity, town, program, own.env),
+            Dialect::V1 => environment::v1(identity, town, program, own.env, self.given(&directory).await),
+        };
         if let Some(path) = self.deps.commands.search_path() {
             // The `PATH` on which its program was found, and not the tmux server's.
             environment.entry("PATH".to_owned()).or_insert(path);
         }
         let unset = environment::to_unset(&environment);
-        let command =
-            command_line::command_line(identity.role(), program, &unset, own.start_command.as_deref());
+        let instead = own.start_command.as_deref();
+        let command = match first {
+            None => command_line::command_line(identity.role(), program, &unset, instead),
+            Some(words) => {
+                let named = roles::of(self.deps.dialect(), identity.role()).names_settings;
+                let settings = settings.filter(|_| named);
+                command_line::v1(program, &unset, settings, words.argument.as_deref(), instead)
+            }
+        };
         // Boot ends by itself, and its exit status is not needed.
         let keep_exit = identity.facts().wanted != Wanted::Oneshot;
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };
@@ -303,7 +345,9 @@ impl Start<'_> {
     }
 
     async fn write_state_file(&self) {
-        let (true, Some(rig)) = (self.spec.identity.facts().has_state_file, self.spec.identity.rig()) else {
+        let has_one =
+            self.deps.dialect().facts().has_state_files && self.spec.identity.facts().has_state_file;
+        let (true, Some(rig)) = (has_one, self.spec.identity.rig()) else {
             return;
         };
         let path = self.deps.paths.agent_state(rig, self.spec.identity.role());

@@ -17,7 +17,10 @@ use crate::{
     agent::polecat::{roster, texts::NO_WORKTREE},
     deps::Deps,
     terminal,
-    town::identity::{Identity, Role},
+    town::{
+        dialect::roles,
+        identity::{Identity, Role},
+    },
 };
 
 /// The directory (the role bead's, when that names one), or how the start ends without one. A question that could not
@@ -52,12 +55,12 @@ async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
         return match roster::worktree(deps, rig, name).await {
             roster::Worktree::There(directory) => Ok(directory),
             roster::Worktree::Gone => {
-                Err(without_worktree(deps, &deps.paths.own_directories(identity)).await)
+                Err(without_worktree(deps, &deps.paths.own_directories(deps.dialect(), identity)).await)
             }
             roster::Worktree::Unknown(why) => Err(StartEnd::Unclear(why)),
         };
     }
-    let candidates = deps.paths.work_directories(identity);
+    let candidates = deps.paths.work_directories(deps.dialect(), identity);
     for directory in &candidates {
         if identity.facts().creates_directory {
             return match deps.files.create_dir(directory).await {
@@ -105,8 +108,11 @@ const FALLBACK: &str = "worktree";
 
 /// Its own worktree, when it may start in another directory for want of it. A polecat never may.
 fn own_worktree(deps: &Deps, identity: &Identity) -> Option<PathBuf> {
-    let may_be_elsewhere = identity.facts().is_worktree && !identity.facts().shared_directories.is_empty();
-    may_be_elsewhere.then(|| deps.paths.own_directories(identity).into_iter().next()).flatten()
+    let shared = roles::of(deps.dialect(), identity.role()).shared_directories;
+    let may_be_elsewhere = identity.facts().is_worktree && !shared.is_empty();
+    may_be_elsewhere
+        .then(|| deps.paths.own_directories(deps.dialect(), identity).into_iter().next())
+        .flatten()
 }
 
 /// Notes a problem while the agent works in somebody else's clone.

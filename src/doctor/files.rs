@@ -48,7 +48,7 @@ const ASIDE: &str = "the next supervisor renames it to .corrupt and starts with 
 type Town<'a> = (&'a dyn Files, &'a TownPaths);
 
 /// What is wrong with the content of a file, which is shown by this path.
-type Check = fn(&Path, &[u8]) -> Vec<FileProblem>;
+type Check = fn(Dialect, &Path, &[u8]) -> Vec<FileProblem>;
 
 /// The result of reading files.
 #[derive(Debug, Default)]
@@ -169,7 +169,7 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examina
     checks.extend(rigs.iter().flat_map(|rig| of_rig(&deps.paths, rig)));
     for (path, check) in checks {
         if let Some(bytes) = examination.bytes(town, &path).await {
-            examination.wrong(check(deps.paths.shown(&path), &bytes));
+            examination.wrong(check(deps.dialect(), deps.paths.shown(&path), &bytes));
         }
     }
     for rig in rigs {
@@ -188,17 +188,17 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examina
 
 fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
     vec![
-        (paths.town_json(), |path, bytes| {
+        (paths.town_json(), |_, path, bytes| {
             let object = reading::json::<serde_json::Map<String, serde_json::Value>>(path, bytes);
             only(object.map_err(|problem| problem.advise("correct it: `gt` cannot read it either")))
         }),
-        (paths.town_settings(), |path, bytes| programs(path, parse_town(bytes))),
-        (paths.agent_presets(), |path, bytes| programs(path, parse_agents(bytes))),
-        (paths.deacon_heartbeat(), |path, bytes| only(deacon_file::parse_heartbeat(path, bytes))),
-        (paths.deacon_paused(), |path, bytes| only(deacon_file::parse_pause(path, bytes))),
-        (paths.boot_status(), |path, bytes| only(boot_status::parse(path, bytes))),
-        (paths.state(), |path, bytes| only(daemon_state::parse(path, bytes))),
-        (paths.restart_state(), |path, bytes| {
+        (paths.town_settings(), |dialect, path, bytes| programs(path, parse_town(dialect, bytes))),
+        (paths.agent_presets(), |dialect, path, bytes| programs(path, parse_agents(dialect, bytes))),
+        (paths.deacon_heartbeat(), |_, path, bytes| only(deacon_file::parse_heartbeat(path, bytes))),
+        (paths.deacon_paused(), |_, path, bytes| only(deacon_file::parse_pause(path, bytes))),
+        (paths.boot_status(), |_, path, bytes| only(boot_status::parse(path, bytes))),
+        (paths.state(), |_, path, bytes| only(daemon_state::parse(path, bytes))),
+        (paths.restart_state(), |_, path, bytes| {
             only(restart_state::parse(path, bytes).map_err(|problem| problem.advise(ASIDE)))
         }),
     ]
@@ -206,14 +206,14 @@ fn of_town(paths: &TownPaths) -> Vec<(PathBuf, Check)> {
 
 fn of_rig(paths: &TownPaths, rig: &RigName) -> Vec<(PathBuf, Check)> {
     let mut checks: Vec<(PathBuf, Check)> = vec![
-        (paths.wisp(rig), |path, bytes| only(wisp::parse(path, bytes))),
-        (paths.rig_settings(rig), |path, bytes| programs(path, parse_rig(bytes))),
-        (paths.rig_agent_presets(rig), |path, bytes| programs(path, parse_agents(bytes))),
-        (paths.rig_config(rig), |path, bytes| only(rig_config::parse(path, bytes))),
+        (paths.wisp(rig), |_, path, bytes| only(wisp::parse(path, bytes))),
+        (paths.rig_settings(rig), |dialect, path, bytes| programs(path, parse_rig(dialect, bytes))),
+        (paths.rig_agent_presets(rig), |dialect, path, bytes| programs(path, parse_agents(dialect, bytes))),
+        (paths.rig_config(rig), |_, path, bytes| only(rig_config::parse(path, bytes))),
     ];
     let with_state_file = Role::ALL.iter().filter(|role| role.facts().has_state_file);
     checks.extend(with_state_file.map(|role| -> (PathBuf, Check) {
-        (paths.agent_state(rig, *role), |path, bytes| only(agent_state::parse(path, bytes)))
+        (paths.agent_state(rig, *role), |_, path, bytes| only(agent_state::parse(path, bytes)))
     }));
     checks
 }
@@ -242,8 +242,10 @@ fn programs<T>(path: &Path, parsed: Result<Parsed<T>, ProgramFileError>) -> Vec<
 impl Examination {
     /// The conversation ids in the agents' working directories. A malformed id costs only a word in a nudge.
     async fn session_ids(&mut self, deps: &Deps, agents: &[AgentSpec]) {
-        let directories: BTreeSet<PathBuf> =
-            agents.iter().flat_map(|spec| deps.paths.work_directories(&spec.identity)).collect();
+        let directories: BTreeSet<PathBuf> = agents
+            .iter()
+            .flat_map(|spec| deps.paths.work_directories(deps.dialect(), &spec.identity))
+            .collect();
         for directory in directories {
             let path = TownPaths::session_id(&directory);
             let bytes = self.bytes((&*deps.files, &deps.paths), &path).await.unwrap_or_default();

@@ -67,7 +67,7 @@ async fn homeless(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     for rig in rigs {
         for identity in Identity::of_rig(rig) {
             let is_wanted = identity.role().is_kept() && identity.switched_off(&settings.patrols).is_none();
-            let candidates = deps.paths.work_directories(&identity);
+            let candidates = deps.paths.work_directories(deps.dialect(), &identity);
             if is_wanted && none_is_there(deps, &candidates).await {
                 let path = deps.paths.shown(&candidates[0]);
                 let what = format!(

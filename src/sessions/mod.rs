@@ -273,6 +273,9 @@ pub trait Sessions: Send + Sync {
     /// One variable of the session's environment; `None` when it is not set there.
     async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError>;
 
+    /// Sets a variable of the session's environment, for programs that ask the server for it and for later panes.
+    async fn set_environment(&self, name: &str, variable: &str, value: &str) -> Result<(), SessionsError>;
+
     /// Binds keys, server-wide. In all other sessions each does what it did before; binding them again is harmless.
     async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError>;
 

@@ -5,7 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::town::identity::{Identity, RigName, Role};
+use crate::town::{
+    dialect::{Dialect, roles},
+    identity::{Identity, RigName, Role},
+};
 
 /// The paths of one town.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,8 @@ impl TownPaths {
         beads_metadata = ".beads/metadata.json";
         /// The databases of a town of Gas Town 1.x.
         dolt_data = ".dolt-data";
+        /// The configuration of their server, with its port.
+        dolt_config = ".dolt-data/config.yaml";
         /// The town's own bead database (SQLite, `bd` 0.47 to 0.49).
         beads_db = ".beads/beads.db";
         /// The deacon's heartbeat.
@@ -145,13 +150,14 @@ impl TownPaths {
     }
 
     /// The directories an agent may work in, never empty; the first that exists is taken.
-    pub fn work_directories(&self, identity: &Identity) -> Vec<PathBuf> {
-        [self.own_directories(identity), self.filled(identity, identity.facts().shared_directories)].concat()
+    pub fn work_directories(&self, dialect: Dialect, identity: &Identity) -> Vec<PathBuf> {
+        let shared = roles::of(dialect, identity.role()).shared_directories;
+        [self.own_directories(dialect, identity), self.filled(identity, shared)].concat()
     }
 
     /// Those of them in which nobody else works.
-    pub fn own_directories(&self, identity: &Identity) -> Vec<PathBuf> {
-        self.filled(identity, identity.facts().own_directories)
+    pub fn own_directories(&self, dialect: Dialect, identity: &Identity) -> Vec<PathBuf> {
+        self.filled(identity, roles::of(dialect, identity.role()).own_directories)
     }
 
     fn filled(&self, identity: &Identity, patterns: &[&str]) -> Vec<PathBuf> {
@@ -208,10 +214,16 @@ mod tests {
             (town.agent_state(&rig, Role::Refinery), "r-1/.runtime/refinery.json"),
             (town.estop_rig(&rig), "ESTOP.r-1"),
             (town.events(), ".events.jsonl"),
-            (town.work_directories(&Identity::Witness(rig.clone()))[2].clone(), "r-1"),
-            (town.work_directories(&Identity::Refinery(rig.clone()))[1].clone(), "r-1/mayor/rig"),
-            (town.work_directories(&polecat)[0].clone(), "r-1/polecats/Toast/r-1"),
-            (town.work_directories(&Identity::Crew(rig.clone(), name))[0].clone(), "r-1/crew/Toast"),
+            (town.work_directories(Dialect::January, &Identity::Witness(rig.clone()))[2].clone(), "r-1"),
+            (
+                town.work_directories(Dialect::January, &Identity::Refinery(rig.clone()))[1].clone(),
+                "r-1/mayor/rig",
+            ),
+            (town.work_directories(Dialect::January, &polecat)[0].clone(), "r-1/polecats/Toast/r-1"),
+            (
+                town.work_directories(Dialect::January, &Identity::Crew(rig.clone(), name))[0].clone(),
+                "r-1/crew/Toast",
+            ),
         ] {
             assert_eq!(path, Path::new("/t").join(expected));
             assert_eq!(town.shown(&path), Path::new(expected));
@@ -233,9 +245,16 @@ mod tests {
             (Identity::Polecat(rig(), name()), &["/t/r/polecats/n/r", "/t/r/polecats/n"], false, true),
         ] {
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
-            assert_eq!(TownPaths::new("/t").work_directories(&identity), expected, "{identity}");
+            assert_eq!(
+                TownPaths::new("/t").work_directories(Dialect::January, &identity),
+                expected,
+                "{identity}"
+            );
             assert_eq!(identity.facts().creates_directory, created, "{identity}");
             assert_eq!(identity.facts().is_worktree, worktree, "{identity}");
+            let mayor = vec![PathBuf::from("/t/mayor")];
+            let of_1_x = if identity == Identity::Mayor { mayor } else { expected };
+            assert_eq!(TownPaths::new("/t").work_directories(Dialect::V1, &identity), of_1_x, "{identity}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod convoy;
 mod crash_loops;
 mod deacon;
 mod deaths;
+mod direct_start;
 mod earlier;
 mod elsewhere;
 mod feed;

@@ -120,6 +120,10 @@ async fn environment_and_directory(control: bool) {
         assert_eq!(tmux.environment("gt-env", name).await.unwrap().as_deref(), Some(value), "{name}");
     }
     assert_eq!(tmux.environment("gt-env", "NOT_SET").await.unwrap(), None);
+    tmux.set_environment("gt-env", "LATER", "%7 ;").await.unwrap();
+    assert_eq!(tmux.environment("gt-env", "LATER").await.unwrap().as_deref(), Some("%7 ;"));
+    let gone = SessionsError::NoSuchSession("gt-none".to_owned());
+    assert_eq!(tmux.set_environment("gt-none", "LATER", "x").await, Err(gone));
     server.must(&["set-environment", "-r", "-t", "=gt-env:", "A"]);
     assert_eq!(tmux.environment("gt-env", "A").await.unwrap(), None, "marked for removal");
     let told = until("the pane tells", async || std::fs::read_to_string(&out).ok()).await;

@@ -64,7 +64,9 @@ pub enum Worktree {
 /// before 0.2. A directory without a `.git` does not count: git would act on the repository around it. Such a
 /// directory also exists when the worktree in it was just removed (`gt polecat nuke` needs 10 ms for the rest).
 pub async fn worktree(ports: &Ports, rig: &RigName, name: &AgentName) -> Worktree {
-    for directory in ports.paths.own_directories(&Identity::Polecat(rig.clone(), name.clone())) {
+    for directory in
+        ports.paths.own_directories(ports.dialect(), &Identity::Polecat(rig.clone(), name.clone()))
+    {
         let git = directory.join(".git");
         match ports.files.exists(&git).await {
             Ok(true) => return Worktree::There(directory),

@@ -1,15 +1,16 @@
 //! Description: what a settings file says about one agent program, and the defaults for what it leaves out.
 //!
-//! Keys and defaults are those of Gas Town 0.2.6 to 0.3 (`RuntimeConfig` and `AgentPresetInfo`), with one difference:
+//! Keys and defaults are those of Gas Town 0.2.6 to 0.3 and gt 1.0.1 (`RuntimeConfig` and `AgentPresetInfo`), with one difference:
 //! `gt` reads all keys but honours only the command and its arguments; here every one counts. `gt` assumes that an
 //! agent without a `provider` is claude; here a well-known command decides its provider. It must not read files.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    AgentProgram, Hooks, Provider, Ready,
-    provider::{base_name, owned},
+    AgentProgram, Hooks, Prompt, Provider, Ready,
+    provider::{BuiltIn, base_name, owned, variables},
 };
+use crate::town::dialect::Dialect;
 
 /// One agent as described in a file; `None` means that the file does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,55 +35,80 @@ pub struct Description {
     pub ready_prompt_prefix: Option<String>,
     /// `tmux.ready_delay_ms`. Given without a prompt it replaces the provider's own prompt.
     pub ready_delay: Option<Duration>,
+    /// `env` (1.x).
+    pub environment: BTreeMap<String, String>,
+    /// `exec_wrapper` (1.x).
+    pub wrapper: Vec<String>,
 }
 
 impl Description {
     /// The provider whose defaults apply.
-    pub fn provider(&self) -> Provider {
-        self.provider
-            .or_else(|| self.command.as_deref().and_then(Provider::of_command))
-            .unwrap_or(Provider::Claude)
+    pub fn provider(&self, dialect: Dialect) -> Provider {
+        let of_command = || Provider::of_command(dialect, self.command.as_deref()?);
+        self.provider.or_else(of_command).unwrap_or(Provider::Claude)
     }
 
     /// Why it cannot be run; `None` when it can.
-    pub fn fault(&self) -> Option<String> {
-        let Some(command) = self.command.as_deref().or_else(|| self.provider().command()) else {
+    pub fn fault(&self, dialect: Dialect) -> Option<String> {
+        let built_in = self.provider(dialect).built_in(dialect);
+        let Some(command) = self.command.as_deref().or(built_in.command) else {
             return Some("provider \"generic\" needs a \"command\"".to_owned());
         };
         if command.starts_with('-') || command.contains('=') {
             // env(1), which starts it, would parse it as an option or a variable.
             return Some(format!("command {command:?} may not begin with '-' or contain '='"));
         }
-        let lists = self.args.iter().chain(&self.process_names).flatten();
-        let words = lists.chain(&self.initial_prompt).chain(&self.session_id_env).map(String::as_str);
+        let lists = self.args.iter().chain(&self.process_names).flatten().chain(&self.wrapper);
+        let words = lists
+            .chain(self.environment.iter().flat_map(|(name, value)| [name, value]))
+            .chain(&self.initial_prompt)
+            .chain(&self.session_id_env)
+            .map(String::as_str);
         if std::iter::once(command).chain(words).any(|word| word.contains('\0')) {
             return Some("a NUL character cannot be part of a command line or an environment".to_owned());
+        }
+        if self.environment.keys().any(|name| name.is_empty() || name.contains('=')) {
+            return Some("the name of a variable in \"env\" may not be empty or contain '='".to_owned());
         }
         None
     }
 
     /// The program it describes, under a name; [`fault`](Self::fault) must have found nothing.
-    pub fn program(&self, name: &str) -> AgentProgram {
-        let provider = self.provider();
-        let command = self.command.as_deref().or_else(|| provider.command()).unwrap_or(name).to_owned();
-        let takes_prompt = self.takes_prompt.unwrap_or_else(|| provider.takes_prompt());
+    pub fn program(&self, dialect: Dialect, name: &str) -> AgentProgram {
+        let provider = self.provider(dialect);
+        let built_in = provider.built_in(dialect);
+        let command = self.command.as_deref().or(built_in.command).unwrap_or(name).to_owned();
+        let prompt = match (self.takes_prompt, built_in.prompt) {
+            (Some(false), _) => Prompt::None,
+            (Some(true), Prompt::None) => Prompt::Argument,
+            (_, prompt) => prompt,
+        };
+        let mut environment = variables(built_in.environment);
+        environment.extend(self.environment.clone());
         AgentProgram {
             name: name.to_owned(),
-            args: self.args.clone().unwrap_or_else(|| default_args(&command)),
-            initial_prompt: self.initial_prompt.clone().filter(|text| takes_prompt && !text.is_empty()),
+            args: self.args.clone().unwrap_or_else(|| default_args(dialect, built_in, &command)),
+            initial_prompt: self
+                .initial_prompt
+                .clone()
+                .filter(|text| prompt != Prompt::None && !text.is_empty()),
+            prompt,
             session_id_env: match self.session_id_env.as_deref() {
                 Some(variable) => Some(variable).filter(|variable| !variable.is_empty()).map(str::to_owned),
-                None => provider.session_id_env().map(str::to_owned),
+                None => built_in.session_id_env.map(str::to_owned),
             },
-            hooks: self.hooks.unwrap_or_else(|| provider.hooks()),
-            process_names: self.process_names(provider, &command),
+            hooks: self.hooks.unwrap_or(built_in.hooks),
+            process_names: self.process_names(built_in, &command),
             provider,
-            ready: self.ready(provider),
+            ready: self.ready(built_in),
+            environment,
+            wrapper: if self.wrapper.is_empty() { owned(built_in.wrapper) } else { self.wrapper.clone() },
+            effort: None,
             command,
         }
     }
 
-    fn process_names(&self, provider: Provider, command: &str) -> Vec<String> {
+    fn process_names(&self, built_in: &BuiltIn, command: &str) -> Vec<String> {
         let given =
             self.process_names.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty());
         let given: Vec<String> = given.map(str::to_owned).collect();
@@ -90,7 +116,7 @@ impl Description {
             return given;
         }
         // The provider's own names stay: a wrapper often ends by running the real program.
-        let mut names = owned(provider.process_names());
+        let mut names = owned(built_in.process_names);
         let own = base_name(command);
         if !names.iter().any(|name| name == own) {
             names.insert(0, own.to_owned());
@@ -98,19 +124,21 @@ impl Description {
         names
     }
 
-    fn ready(&self, provider: Provider) -> Ready {
-        let delay = || Ready::Delay(self.ready_delay.unwrap_or_else(|| provider.ready_delay()));
+    fn ready(&self, built_in: &BuiltIn) -> Ready {
+        let delay = || Ready::Delay(self.ready_delay.unwrap_or(built_in.ready_delay));
         match (&self.ready_prompt_prefix, self.ready_delay) {
             (Some(prefix), _) if prefix.trim().is_empty() => delay(),
             (Some(prefix), _) => Ready::Prompt(vec![prefix.clone()]),
             (None, Some(_)) => delay(),
-            (None, None) => provider.ready(),
+            (None, None) => built_in.ready(),
         }
     }
 }
 
-fn default_args(command: &str) -> Vec<String> {
+/// The arguments of an entry that gives none: in 1.x those of its preset, in January those of claude for claude only.
+fn default_args(dialect: Dialect, built_in: &BuiltIn, command: &str) -> Vec<String> {
     match base_name(command) {
+        _ if dialect.facts().has_newer_presets => owned(built_in.args),
         "claude" => owned(&["--dangerously-skip-permissions"]),
         _ => Vec::new(),
     }
@@ -123,7 +151,7 @@ mod tests {
     fn said(change: impl FnOnce(&mut Description)) -> AgentProgram {
         let mut description = Description::default();
         change(&mut description);
-        description.program("mine")
+        description.program(Dialect::January, "mine")
     }
 
     fn words(text: &str) -> Vec<String> {
@@ -133,7 +161,10 @@ mod tests {
     #[test]
     fn an_empty_description_is_claude() {
         let program = said(|_| {});
-        assert_eq!(program, AgentProgram { name: "mine".into(), ..super::super::provider::claude() });
+        assert_eq!(
+            program,
+            AgentProgram { name: "mine".into(), ..super::super::provider::claude(Dialect::January) }
+        );
     }
 
     #[test]
@@ -194,6 +225,7 @@ mod tests {
                 process_names: words("one two"),
                 provider: Provider::Codex,
                 ready: Ready::Prompt(vec!["$ ".into()]),
+                ..super::super::provider::claude(Dialect::January)
             }
         );
         assert!(said(|d| d.args = Some(Vec::new())).args.is_empty(), "[] means none");
@@ -246,7 +278,7 @@ mod tests {
         let fault = |change: &dyn Fn(&mut Description)| {
             let mut description = Description::default();
             change(&mut description);
-            description.fault()
+            description.fault(Dialect::January)
         };
         assert_eq!(fault(&|_| {}), None);
         assert!(fault(&|d| d.provider = Some(Provider::Generic)).unwrap().contains("\"command\""));

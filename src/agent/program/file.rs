@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 pub use super::json::{EntryProblem, ProgramFileError};
 use super::{Description, Hooks, Provider, json::Reader};
+use crate::town::dialect::Dialect;
 
 /// The content of a file, and the entries that were skipped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct TownConfig {
     pub agents: BTreeMap<String, Description>,
     /// `role_agents`: the name of an agent for a role.
     pub role_agents: BTreeMap<String, String>,
+    /// `role_effort`: how hard the model of a role is to think (1.x).
+    pub role_effort: BTreeMap<String, String>,
 }
 
 /// The agents of a rig's `settings/config.json`.
@@ -43,35 +46,50 @@ pub struct RigConfig {
     pub agents: BTreeMap<String, Description>,
     /// `role_agents`: the name of an agent for a role.
     pub role_agents: BTreeMap<String, String>,
+    /// `role_effort`: how hard the model of a role is to think (1.x).
+    pub role_effort: BTreeMap<String, String>,
 }
 
 /// Reads a town's `settings/config.json`.
-pub fn parse_town(bytes: &[u8]) -> Result<Parsed<TownConfig>, ProgramFileError> {
-    let mut reader = Reader::new(bytes)?;
+pub fn parse_town(dialect: Dialect, bytes: &[u8]) -> Result<Parsed<TownConfig>, ProgramFileError> {
+    let mut reader = Reader::new(dialect, bytes)?;
     let value = TownConfig {
         default_agent: reader.name("default_agent"),
         agents: reader.descriptions(Reader::nested),
         role_agents: reader.names("role_agents"),
+        role_effort: if dialect.facts().has_newer_presets {
+            reader.names("role_effort")
+        } else {
+            BTreeMap::new()
+        },
     };
     Ok(Parsed { value, problems: reader.problems })
 }
 
 /// Reads a rig's `settings/config.json`.
-pub fn parse_rig(bytes: &[u8]) -> Result<Parsed<RigConfig>, ProgramFileError> {
-    let mut reader = Reader::new(bytes)?;
+pub fn parse_rig(dialect: Dialect, bytes: &[u8]) -> Result<Parsed<RigConfig>, ProgramFileError> {
+    let mut reader = Reader::new(dialect, bytes)?;
     let runtime = reader.top.get("runtime").copied();
     let value = RigConfig {
         agent: reader.name("agent"),
         runtime: runtime.and_then(|raw| reader.described("runtime", raw, Reader::nested)),
         agents: reader.descriptions(Reader::nested),
         role_agents: reader.names("role_agents"),
+        role_effort: if dialect.facts().has_newer_presets {
+            reader.names("role_effort")
+        } else {
+            BTreeMap::new()
+        },
     };
     Ok(Parsed { value, problems: reader.problems })
 }
 
 /// Reads a `settings/agents.json`, of the town or of a rig: `{"version":1,"agents":{"<name>":{…}}}`.
-pub fn parse_agents(bytes: &[u8]) -> Result<Parsed<BTreeMap<String, Description>>, ProgramFileError> {
-    let mut reader = Reader::new(bytes)?;
+pub fn parse_agents(
+    dialect: Dialect,
+    bytes: &[u8],
+) -> Result<Parsed<BTreeMap<String, Description>>, ProgramFileError> {
+    let mut reader = Reader::new(dialect, bytes)?;
     let value = reader.descriptions(Reader::flat);
     Ok(Parsed { value, problems: reader.problems })
 }
@@ -87,6 +105,18 @@ struct Nested {
     session: Option<SessionPart>,
     hooks: Option<HooksPart>,
     tmux: Option<TmuxPart>,
+}
+
+/// The keys of an entry that only 1.x has; January's Gas Town ignores them.
+#[derive(Deserialize, Default)]
+struct Newer {
+    env: Option<BTreeMap<String, String>>,
+    exec_wrapper: Option<Vec<String>>,
+    // Of `agents.json` only.
+    prompt_mode: Option<String>,
+    hooks_provider: Option<String>,
+    ready_prompt_prefix: Option<String>,
+    ready_delay_ms: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -139,7 +169,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let description = read(self, path, raw)?;
-        if let Some(fault) = description.fault() {
+        if let Some(fault) = description.fault(self.dialect) {
             self.told(path, raw, &fault);
             return None;
         }
@@ -148,6 +178,7 @@ impl<'a> Reader<'a> {
 
     fn nested(&mut self, path: &str, raw: &'a RawValue) -> Option<Description> {
         let entry: Nested = self.typed(path, raw)?;
+        let newer = self.newer(path, raw)?;
         let tmux = entry.tmux.unwrap_or_default();
         Some(Description {
             provider: self.provider(path, raw, entry.provider),
@@ -156,41 +187,50 @@ impl<'a> Reader<'a> {
             initial_prompt: entry.initial_prompt,
             takes_prompt: self.prompt_mode(path, raw, entry.prompt_mode),
             session_id_env: entry.session.unwrap_or_default().session_id_env,
-            hooks: set(entry.hooks.unwrap_or_default().provider).map(|name| match name.as_str() {
-                "claude" => Hooks::Claude,
-                "none" => Hooks::None,
-                _ => Hooks::Own,
-            }),
+            hooks: set(entry.hooks.unwrap_or_default().provider).map(hooks),
             process_names: tmux.process_names,
             ready_prompt_prefix: tmux.ready_prompt_prefix,
             ready_delay: tmux.ready_delay_ms.map(Duration::from_millis),
+            environment: newer.env.unwrap_or_default(),
+            wrapper: newer.exec_wrapper.unwrap_or_default(),
         })
+    }
+
+    fn newer(&mut self, path: &str, raw: &RawValue) -> Option<Newer> {
+        if self.dialect.facts().has_newer_presets { self.typed(path, raw) } else { Some(Newer::default()) }
     }
 
     fn flat(&mut self, path: &str, raw: &'a RawValue) -> Option<Description> {
         let entry: Flat = self.typed(path, raw)?;
+        let newer = self.newer(path, raw)?;
         let command = set(entry.command);
         // Such an entry names no provider: an unknown program has neither the prompt nor the hooks of claude.
-        let provider =
-            command.as_deref().map(|command| Provider::of_command(command).unwrap_or(Provider::Generic));
+        let of_command = |command| Provider::of_command(self.dialect, command).unwrap_or(Provider::Generic);
+        let provider = command.as_deref().map(of_command);
+        let supported = entry.supports_hooks.map(|has| match (has, provider) {
+            (true, None | Some(Provider::Claude)) => Hooks::Claude,
+            (true, _) => Hooks::Own,
+            (false, _) => Hooks::None,
+        });
         Some(Description {
-            hooks: entry.supports_hooks.map(|has| match (has, provider) {
-                (true, None | Some(Provider::Claude)) => Hooks::Claude,
-                (true, _) => Hooks::Own,
-                (false, _) => Hooks::None,
-            }),
+            hooks: set(newer.hooks_provider).map(hooks).or(supported),
             provider,
             command,
             args: entry.args,
             process_names: entry.process_names,
             session_id_env: entry.session_id_env,
+            takes_prompt: self.prompt_mode(path, raw, newer.prompt_mode),
+            ready_prompt_prefix: newer.ready_prompt_prefix,
+            ready_delay: newer.ready_delay_ms.map(Duration::from_millis),
+            environment: newer.env.unwrap_or_default(),
+            wrapper: newer.exec_wrapper.unwrap_or_default(),
             ..Description::default()
         })
     }
 
     fn provider(&mut self, path: &str, raw: &RawValue, name: Option<String>) -> Option<Provider> {
         let name = set(name)?;
-        let known = Provider::named(&name);
+        let known = Provider::named(self.dialect, &name);
         if known.is_none() {
             self.told(path, raw, &format!("unknown provider {name:?}, treated as \"generic\""));
         }
@@ -209,6 +249,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn hooks(provider: String) -> Hooks {
+    match provider.as_str() {
+        "claude" => Hooks::Claude,
+        "none" => Hooks::None,
+        _ => Hooks::Own,
+    }
+}
+
 fn set(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
@@ -219,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_full_town_file() {
-        let parsed = parse_town(
+        let parsed = parse_town(Dialect::January,
             br#"{"type":"town-settings","version":1,"default_agent":"fast","cli_theme":"dark",
                 "role_agents":{"witness":"codex","mayor":""},
                 "agents":{"fast":{"provider":"codex","command":"/opt/fast","args":["-x"],"initial_prompt":"hi",
@@ -244,15 +292,49 @@ mod tests {
                 process_names: Some(vec!["fast".into()]),
                 ready_prompt_prefix: Some("% ".into()),
                 ready_delay: Some(Duration::from_millis(250)),
+                ..Description::default()
             }
         );
     }
 
     #[test]
+    fn the_keys_of_1_x_count_only_there() {
+        let file = br#"{"role_effort":{"witness":"low"},
+            "agents":{"a":{"command":"aider","env":{"A":"1"},"exec_wrapper":["box","--"]}}}"#;
+        let presets = br#"{"agents":{"a":{"command":"aider","env":{"A":"1"},"prompt_mode":"none",
+            "hooks_provider":"claude","ready_prompt_prefix":"% ","ready_delay_ms":7}}}"#;
+        let [january, v1] = Dialect::ALL.map(|dialect| parse_town(dialect, file).unwrap());
+        assert_eq!((january.problems, v1.problems), (Vec::new(), Vec::new()));
+        assert_eq!((january.value.role_effort.len(), v1.value.role_effort["witness"].as_str()), (0, "low"));
+        let plain = Description { command: Some("aider".into()), ..Description::default() };
+        let environment = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        let wrapper = vec!["box".to_owned(), "--".to_owned()];
+        assert_eq!(january.value.agents["a"], plain);
+        assert_eq!(
+            v1.value.agents["a"],
+            Description { environment: environment.clone(), wrapper, ..plain.clone() }
+        );
+        let [january, v1] = Dialect::ALL.map(|dialect| parse_agents(dialect, presets).unwrap().value);
+        let plain = Description { provider: Some(Provider::Generic), ..plain };
+        assert_eq!(january["a"], plain);
+        let said = Description {
+            environment,
+            takes_prompt: Some(false),
+            hooks: Some(Hooks::Claude),
+            ready_prompt_prefix: Some("% ".into()),
+            ready_delay: Some(Duration::from_millis(7)),
+            ..plain
+        };
+        assert_eq!(v1["a"], said);
+    }
+
+    #[test]
     fn a_rig_file_has_an_agent_or_a_runtime() {
-        let parsed =
-            parse_rig(br#"{"agent":"codex","runtime":{"command":"aider","args":[]},"merge_queue":{}}"#)
-                .unwrap();
+        let parsed = parse_rig(
+            Dialect::January,
+            br#"{"agent":"codex","runtime":{"command":"aider","args":[]},"merge_queue":{}}"#,
+        )
+        .unwrap();
         assert_eq!(parsed.problems, []);
         assert_eq!(parsed.value.agent.as_deref(), Some("codex"));
         let runtime = parsed.value.runtime.unwrap();
@@ -262,6 +344,7 @@ mod tests {
     #[test]
     fn agents_json_is_flat() {
         let parsed = parse_agents(
+            Dialect::January,
             br#"{"version":1,"agents":{
                 "aider":{"command":"aider","args":["--yes"],"process_names":["aider"],"session_id_env":"AID",
                          "resume_flag":"--resume","resume_style":"flag","supports_hooks":true},
@@ -271,7 +354,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(parsed.problems, []);
-        let of = |name: &str| parsed.value[name].program(name);
+        let of = |name: &str| parsed.value[name].program(Dialect::January, name);
         let aider = of("aider");
         assert_eq!((aider.provider, aider.hooks), (Provider::Generic, Hooks::Own));
         assert_eq!(aider.session_id_env.as_deref(), Some("AID"));
@@ -325,7 +408,7 @@ mod tests {
                 "role_agents: invalid type: string \"x\", expected a map (line 1, column 18)",
             ),
         ] {
-            let parsed = parse_town(file.as_bytes()).unwrap();
+            let parsed = parse_town(Dialect::January, file.as_bytes()).unwrap();
             let told: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
             assert_eq!(told, [problem], "{case}");
             assert_eq!(parsed.value.agents.into_keys().collect::<Vec<_>>(), ["good"], "{case}");
@@ -335,7 +418,7 @@ mod tests {
     #[test]
     fn odd_values_are_reported_and_the_entry_is_used() {
         let file = br#"{"agents":{"a":{"provider":"foo","command":"foo","prompt_mode":"stdin"}}}"#;
-        let parsed = parse_town(file).unwrap();
+        let parsed = parse_town(Dialect::January, file).unwrap();
         assert_eq!(parsed.problems.len(), 2, "{:?}", parsed.problems);
         assert_eq!(parsed.value.agents["a"].provider, Some(Provider::Generic));
     }
@@ -349,7 +432,7 @@ mod tests {
             ("not UTF-8", b"{\n\"a\xff\":1}", 2, 3),
             ("two values", b"{} {}", 1, 4),
         ] {
-            let error = parse_town(bytes).unwrap_err();
+            let error = parse_town(Dialect::January, bytes).unwrap_err();
             assert_eq!((error.line, error.column), (line, column), "{case}: {error}");
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::town::reading::json_reason;
+use crate::town::{dialect::Dialect, reading::json_reason};
 
 /// A file that could not be used at all.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct EntryProblem {
 /// One file being read.
 pub(super) struct Reader<'a> {
     text: &'a str,
+    /// The dialect of the town whose file it is.
+    pub(super) dialect: Dialect,
     /// The object's entries.
     pub(super) top: BTreeMap<String, &'a RawValue>,
     /// The entries skipped so far.
@@ -46,7 +48,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Parses a file that must be one JSON object.
-    pub(super) fn new(bytes: &'a [u8]) -> Result<Self, ProgramFileError> {
+    pub(super) fn new(dialect: Dialect, bytes: &'a [u8]) -> Result<Self, ProgramFileError> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let (line, column) = position(bytes, error.valid_up_to());
             ProgramFileError { line, column, reason: "it is not UTF-8 text".to_owned() }
@@ -56,7 +58,7 @@ impl<'a> Reader<'a> {
             column: error.column().max(1),
             reason: json_reason(&error),
         })?;
-        Ok(Reader { text, top, problems: Vec::new() })
+        Ok(Reader { text, dialect, top, problems: Vec::new() })
     }
 
     /// A top-level text; empty is unset.

@@ -1,12 +1,12 @@
 //! Program: which program an agent is, and what is known about it.
 //!
 //! Gas Town lets a town and each rig name their own agents; [`mod@file`] reads those files into [`description`]s,
-//! [`provider`] holds what is built in, [`mod@resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3
-//! (`internal/config/agents.go`, `loader.go`, `types.go`) and the files `settings/config.json`,
+//! [`provider`] holds what is built in, [`mod@resolve`] picks one for a role. Facts from Gas Town 0.2.6 to 0.3 and
+//! gt 1.0.1 (`internal/config/agents.go`, `loader.go`, `types.go`) and the files `settings/config.json`,
 //! `settings/agents.json`, `<rig>/settings/config.json`, `<rig>/settings/agents.json`. Nothing here may read the disk
 //! or `PATH`: bytes and answers are passed in.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub mod description;
 pub mod file;
@@ -30,6 +30,8 @@ pub struct AgentProgram {
     pub args: Vec<String>,
     /// The prompt to pass as the last argument; `None` when there is none or this program takes none (`prompt_mode`).
     pub initial_prompt: Option<String>,
+    /// How a prompt is passed to it.
+    pub prompt: Prompt,
     /// The variable that carries its conversation id (`CLAUDE_SESSION_ID`).
     pub session_id_env: Option<String>,
     /// How it calls `gt` by itself.
@@ -40,6 +42,30 @@ pub struct AgentProgram {
     pub provider: Provider,
     /// How to tell that it takes input.
     pub ready: Ready,
+    /// Variables it is run with (1.x).
+    pub environment: BTreeMap<String, String>,
+    /// The words before its command, such as those of a sandbox (1.x).
+    pub wrapper: Vec<String>,
+    /// How hard its model is to think (1.x, `role_effort`); `None` when no file says.
+    pub effort: Option<String>,
+}
+
+impl AgentProgram {
+    /// The name by which `gt` finds its presets: its own, or its provider's when it was given in place.
+    pub fn preset_name(&self) -> &str {
+        if self.name == "runtime" { self.provider.name() } else { &self.name }
+    }
+}
+
+/// How a prompt is passed to a program on its command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompt {
+    /// As its last argument.
+    Argument,
+    /// As its last argument, after this one (1.x).
+    Flag(&'static str),
+    /// Not at all.
+    None,
 }
 
 /// How an agent calls `gt` at its start and around its prompts.

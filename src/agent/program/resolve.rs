@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{AgentProgram, Description, RigConfig, TownConfig, provider};
-use crate::town::identity::Role;
+use super::{AgentProgram, Description, Hooks, Provider, RigConfig, TownConfig, provider};
+use crate::town::{dialect::Dialect, identity::Role};
 
 /// The two files of a town or of a rig.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,16 +33,20 @@ pub struct Resolution {
 /// The program of a role. `rig` is `None` for town-level agents; `on_path` returns whether a command (a bare name or
 /// a path) can be run.
 pub fn resolve(
+    dialect: Dialect,
     role: Role,
     rig: Option<&Sources<RigConfig>>,
     town: &Sources<TownConfig>,
     on_path: &dyn Fn(&str) -> bool,
 ) -> Resolution {
     let mut reports = Vec::new();
-    if let Some(program) = by_role(role, rig, town, on_path, &mut reports) {
+    let of_role = by_role(dialect, role, rig, town, on_path, &mut reports);
+    let is_of_role = of_role.is_some();
+    let mut program = of_role.unwrap_or_else(|| by_default(dialect, rig, town, &mut reports));
+    said_of_every_program(&mut program, role, rig, town);
+    if is_of_role {
         return Resolution { program, on_path: true, reports };
     }
-    let program = by_default(rig, town, &mut reports);
     let on_path = on_path(&program.command);
     if !on_path {
         reports.push(format!(
@@ -54,7 +58,24 @@ pub fn resolve(
     Resolution { program, on_path, reports }
 }
 
+/// What a 1.x town says beside the choice of a program; the rig goes first.
+fn said_of_every_program(
+    program: &mut AgentProgram,
+    role: Role,
+    rig: Option<&Sources<RigConfig>>,
+    town: &Sources<TownConfig>,
+) {
+    let of_rig = rig.and_then(|rig| rig.config.role_effort.get(role.as_str()));
+    program.effort = of_rig.or_else(|| town.config.role_effort.get(role.as_str())).cloned();
+    if let (true, Some(runtime)) =
+        (program.wrapper.is_empty(), rig.and_then(|rig| rig.config.runtime.as_ref()))
+    {
+        program.wrapper.clone_from(&runtime.wrapper);
+    }
+}
+
 fn by_role(
+    dialect: Dialect,
     role: Role,
     rig: Option<&Sources<RigConfig>>,
     town: &Sources<TownConfig>,
@@ -67,7 +88,7 @@ fn by_role(
     ];
     for (file, name) in named {
         let Some(name) = name else { continue };
-        match find(name, rig, town) {
+        match find(dialect, name, rig, town) {
             Some(program) if on_path(&program.command) => return Some(program),
             Some(program) => reports.push(format!(
                 "{file}: role_agents.{role} names {name:?}, whose program {:?} is not on PATH; ignored",
@@ -82,35 +103,63 @@ fn by_role(
 }
 
 fn by_default(
+    dialect: Dialect,
     rig: Option<&Sources<RigConfig>>,
     town: &Sources<TownConfig>,
     reports: &mut Vec<String>,
 ) -> AgentProgram {
-    if let Some(runtime) = rig.and_then(|rig| rig.config.runtime.as_ref()) {
-        return runtime.program("runtime");
+    // In 1.x it may say no more than what wraps every program of the rig.
+    let chooses = |it: &&Description| {
+        !dialect.facts().has_newer_presets || it.command.is_some() || it.provider.is_some()
+    };
+    if let Some(runtime) = rig.and_then(|rig| rig.config.runtime.as_ref()).filter(chooses) {
+        return runtime.program(dialect, "runtime");
     }
     let of_rig = rig.and_then(|rig| rig.config.agent.as_ref());
     let named = of_rig.map(|name| ("<rig>/settings/config.json: agent", name)).or_else(|| {
         town.config.default_agent.as_ref().map(|name| ("settings/config.json: default_agent", name))
     });
-    let claude = || find("claude", rig, town).unwrap_or_else(provider::claude);
+    let claude = || find(dialect, "claude", rig, town).unwrap_or_else(|| provider::claude(dialect));
     let Some((key, name)) = named else {
         return claude();
     };
-    find(name, rig, town).unwrap_or_else(|| {
+    find(dialect, name, rig, town).unwrap_or_else(|| {
         reports.push(format!("{key} names {name:?}, which is not a known agent; claude is used"));
         claude()
     })
 }
 
 /// The description of the agent with this name.
-fn find(name: &str, rig: Option<&Sources<RigConfig>>, town: &Sources<TownConfig>) -> Option<AgentProgram> {
-    rig.and_then(|rig| rig.config.agents.get(name))
-        .or_else(|| town.config.agents.get(name))
-        .or_else(|| rig.and_then(|rig| rig.agents.get(name)))
-        .or_else(|| town.agents.get(name))
-        .map(|description| description.program(name))
-        .or_else(|| provider::preset(name))
+fn find(
+    dialect: Dialect,
+    name: &str,
+    rig: Option<&Sources<RigConfig>>,
+    town: &Sources<TownConfig>,
+) -> Option<AgentProgram> {
+    let in_settings =
+        rig.and_then(|rig| rig.config.agents.get(name)).or_else(|| town.config.agents.get(name)).cloned();
+    let in_presets = || {
+        let found = rig.and_then(|rig| rig.agents.get(name)).or_else(|| town.agents.get(name));
+        found.map(|description| over_preset(dialect, name, description))
+    };
+    in_settings
+        .or_else(in_presets)
+        .map(|description| description.program(dialect, name))
+        .or_else(|| provider::preset_in(dialect, name))
+}
+
+/// An entry of `agents.json`: in 1.x it takes what it leaves out from the preset of its name, if there is one.
+fn over_preset(dialect: Dialect, name: &str, description: &Description) -> Description {
+    let preset = Provider::named(dialect, name).filter(|_| dialect.facts().has_newer_presets);
+    match preset {
+        None => description.clone(),
+        Some(provider) => Description {
+            provider: Some(provider),
+            // That it has hooks says nothing of which.
+            hooks: description.hooks.filter(|hooks| *hooks != Hooks::Own),
+            ..description.clone()
+        },
+    }
 }
 
 #[cfg(test)]
@@ -141,14 +190,14 @@ mod tests {
 
     fn resolved(case: &Case, role: Role) -> Resolution {
         let rig = Sources {
-            config: parse_rig(case.rig.as_bytes()).unwrap().value,
-            agents: parse_agents(case.rig_agents.as_bytes()).unwrap().value,
+            config: parse_rig(Dialect::January, case.rig.as_bytes()).unwrap().value,
+            agents: parse_agents(Dialect::January, case.rig_agents.as_bytes()).unwrap().value,
         };
         let town = Sources {
-            config: parse_town(case.town.as_bytes()).unwrap().value,
-            agents: parse_agents(case.town_agents.as_bytes()).unwrap().value,
+            config: parse_town(Dialect::January, case.town.as_bytes()).unwrap().value,
+            agents: parse_agents(Dialect::January, case.town_agents.as_bytes()).unwrap().value,
         };
-        resolve(role, Some(&rig), &town, &|command| !case.missing.contains(&command))
+        resolve(Dialect::January, role, Some(&rig), &town, &|command| !case.missing.contains(&command))
     }
 
     #[test]
@@ -272,10 +321,101 @@ mod tests {
     #[test]
     fn town_level_agents_know_no_rig() {
         let town = Sources {
-            config: parse_town(br#"{"role_agents":{"boot":"codex"}}"#).unwrap().value,
+            config: parse_town(Dialect::January, br#"{"role_agents":{"boot":"codex"}}"#).unwrap().value,
             ..Sources::default()
         };
-        assert_eq!(resolve(Role::Boot, None, &town, &|_| true).program.name, "codex");
-        assert_eq!(resolve(Role::Deacon, None, &town, &|_| true).program.name, "claude");
+        assert_eq!(resolve(Dialect::January, Role::Boot, None, &town, &|_| true).program.name, "codex");
+        assert_eq!(resolve(Dialect::January, Role::Deacon, None, &town, &|_| true).program.name, "claude");
+    }
+
+    #[test]
+    fn the_programs_of_1_x() {
+        type Told<'a> = (&'a str, &'a str, &'a str);
+        let town_of = |config: &str, agents: &str| Sources {
+            config: parse_town(Dialect::V1, config.as_bytes()).unwrap().value,
+            agents: parse_agents(Dialect::V1, agents.as_bytes()).unwrap().value,
+        };
+        let grid: [(&str, &str, &str, &str, Told); 9] = [
+            ("nothing said", "{}", "{}", "{}", ("claude", "claude --dangerously-skip-permissions", "")),
+            (
+                "what wraps the rig's programs chooses none of them",
+                r#"{"agent":"gemini","runtime":{"exec_wrapper":["box","--"]}}"#,
+                "{}",
+                "{}",
+                ("gemini", "box -- gemini --approval-mode yolo", ""),
+            ),
+            (
+                "a runtime",
+                r#"{"runtime":{"provider":"codex","exec_wrapper":["box"]}}"#,
+                "{}",
+                "{}",
+                ("runtime", "box codex --dangerously-bypass-approvals-and-sandbox", ""),
+            ),
+            (
+                "the rest by provider",
+                "{}",
+                r#"{"default_agent":"a","agents":{"a":{"provider":"opencode","env":{"B":"2"}}}}"#,
+                "{}",
+                ("a", "opencode", r#"B=2 OPENCODE_PERMISSION={"*":"allow"}"#),
+            ),
+            (
+                "the rest by command",
+                "{}",
+                r#"{"default_agent":"a","agents":{"a":{"command":"/opt/copilot"}}}"#,
+                "{}",
+                ("a", "/opt/copilot --yolo", ""),
+            ),
+            (
+                "else claude's",
+                "{}",
+                r#"{"default_agent":"a","agents":{"a":{"command":"aider"}}}"#,
+                "{}",
+                ("a", "aider --dangerously-skip-permissions", ""),
+            ),
+            (
+                "agents.json is merged over the preset",
+                "{}",
+                r#"{"default_agent":"claude"}"#,
+                r#"{"agents":{"claude":{"command":"/opt/wrapped","supports_hooks":true,"env":{"A":"1"}}}}"#,
+                ("claude", "/opt/wrapped --dangerously-skip-permissions", "A=1"),
+            ),
+            (
+                "a variable of the preset may be replaced",
+                "{}",
+                r#"{"default_agent":"opencode"}"#,
+                r#"{"agents":{"opencode":{"env":{"OPENCODE_PERMISSION":"no"}}}}"#,
+                ("opencode", "opencode", "OPENCODE_PERMISSION=no"),
+            ),
+            (
+                "a wrapper of its own goes first",
+                r#"{"agent":"a","runtime":{"exec_wrapper":["box"]},"agents":{"a":{"exec_wrapper":["own"],"args":[]}}}"#,
+                "{}",
+                "{}",
+                ("a", "own claude", ""),
+            ),
+        ];
+        for (case, rig, town, agents, (name, line, variables)) in grid {
+            let rig = Sources {
+                config: parse_rig(Dialect::V1, rig.as_bytes()).unwrap().value,
+                agents: BTreeMap::new(),
+            };
+            let program =
+                resolve(Dialect::V1, Role::Witness, Some(&rig), &town_of(town, agents), &|_| true).program;
+            let words = [program.wrapper, vec![program.command], program.args].concat();
+            let pairs: Vec<String> =
+                program.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert_eq!(
+                (program.name.as_str(), words.join(" ").as_str(), pairs.join(" ").as_str()),
+                (name, line, variables),
+                "{case}"
+            );
+            assert_eq!(program.effort, None, "{case}");
+        }
+        let effort = town_of(r#"{"role_effort":{"witness":"low","deacon":"max"}}"#, "{}");
+        let rig = parse_rig(Dialect::V1, br#"{"role_effort":{"witness":"medium"}}"#).unwrap().value;
+        let rig = Sources { config: rig, agents: BTreeMap::new() };
+        let of = |role, rig| resolve(Dialect::V1, role, rig, &effort, &|_| true).program.effort;
+        assert_eq!(of(Role::Witness, Some(&rig)).as_deref(), Some("medium"), "the rig goes first");
+        assert_eq!(of(Role::Deacon, None).as_deref(), Some("max"));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Start, Step};
+use super::{Start, Step, newer::FirstWords};
 use crate::{
     agent::{
         confirmation::{Permission, Presence, SessionKey},
@@ -176,13 +176,20 @@ impl Start<'_> {
         tokio::time::timeout(self.deps.settings().start.dialog_wait, changed).await.unwrap_or(Ok(false))
     }
 
-    /// Step 7: types the first instruction: which program woke it, and what to do first.
+    /// Step 7: types the first instruction: which program woke it, and what to do first; or what is left to type of `first`.
     pub(super) async fn open(
         &self,
         key: &SessionKey,
         program: &AgentProgram,
         directory: PathBuf,
+        first: Option<&FirstWords>,
     ) -> Step<()> {
+        if let Some(words) = first {
+            return match &words.typed {
+                Some(text) => self.say_first(key, program, text).await,
+                None => Ok(()),
+            };
+        }
         let path = crate::town::paths::TownPaths::session_id(&directory);
         let session_id =
             self.deps.files.read(&path).await.ok().and_then(|content| texts::session_id(&content));
@@ -197,7 +204,11 @@ impl Start<'_> {
         else {
             return Ok(());
         };
-        self.say(key, program, &opening).await?;
+        self.say_first(key, program, &opening).await
+    }
+
+    async fn say_first(&self, key: &SessionKey, program: &AgentProgram, text: &str) -> Step<()> {
+        self.say(key, program, text).await?;
         // It may have ended meanwhile.
         self.pane(key).await.map(drop)
     }

@@ -417,6 +417,11 @@ impl Sessions for Tmux {
         }
     }
 
+    async fn set_environment(&self, name: &str, variable: &str, value: &str) -> Result<(), SessionsError> {
+        let requests = [Request::of(["set-environment", "-t", &target(name)?, variable, value])];
+        self.for_session(name, &requests, Purpose::Repeatable).await.map(drop)
+    }
+
     async fn bind_keys(&self, bindings: &[KeyBinding]) -> Result<(), SessionsError> {
         if bindings.is_empty() {
             return Ok(());

@@ -4,7 +4,9 @@
 //! asks [`Dialect::facts`], or is in this folder. The dialect is [recognised](recognise) once, when the supervisor starts: it stays
 //! for the life of the process. This module must not read the disk.
 
+pub mod prompt;
 pub mod recognise;
+pub mod roles;
 pub mod socket;
 
 use std::{fmt, time::Duration};
@@ -46,6 +48,11 @@ pub struct Facts {
     pub keeps_mayor: bool,
     /// Whether a refinery that does not run is started only when an event waits for it (`events/refinery/*.event`).
     pub starts_on_events: bool,
+    /// Whether Gas Town knows the agent programs that came after January, and the keys by which settings files describe them.
+    pub has_newer_presets: bool,
+    /// Whether an agent gets its first instruction as an argument of its program, where that takes one, and `gt` finds it by the
+    /// pane named in its session's environment; else all is typed, and `gt` finds it by its session.
+    pub prompt_is_argument: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
     pub deacon_stale: [Duration; 2],
 }
@@ -60,6 +67,8 @@ const JANUARY: Facts = Facts {
     has_state_files: true,
     keeps_mayor: false,
     starts_on_events: false,
+    has_newer_presets: false,
+    prompt_is_argument: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
 
@@ -73,6 +82,8 @@ const V1: Facts = Facts {
     has_state_files: false,
     keeps_mayor: true,
     starts_on_events: true,
+    has_newer_presets: true,
+    prompt_is_argument: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
 

@@ -2,7 +2,8 @@
 //!
 //! Facts from Gas Town 0.2.6 to 0.3 (`internal/session`, `internal/config/env.go`, `internal/tmux/theme.go`, `internal/daemon`).
 //! In a pattern `{rig}` and `{name}` stand for the agent's own, and `{prefix}` for its rig's bead prefix without the trailing
-//! `-`. What a role *does* is in its hooks (`src/roles/`). This module must not read the disk.
+//! `-`. What is otherwise in 1.x is in [`dialect::roles`](crate::town::dialect::roles), through which directories, variables and
+//! settings are read. What a role *does* is in its hooks (`src/roles/`). This module must not read the disk.
 
 use serde::{Deserialize, Serialize};
 

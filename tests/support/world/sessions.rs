@@ -214,6 +214,16 @@ impl Sessions for World {
         .await
     }
 
+    async fn set_environment(&self, name: &str, variable: &str, value: &str) -> Result<(), SessionsError> {
+        self.state().may_touch(self.time(), "set the environment of", name);
+        self.tmux("set_environment", name, false, |world| {
+            world.on_session(name, |session| {
+                session.environment.insert(variable.to_owned(), value.to_owned());
+            })
+        })
+        .await
+    }
+
     async fn bind_keys(&self, _: &[KeyBinding]) -> Result<(), SessionsError> {
         self.tmux("bind_keys", "", false, |_| Ok(())).await
     }
