@@ -254,12 +254,17 @@ impl Owner {
             (State::Starting { .. }, _) => false,
             (State::Alive { session, .. }, Ok(sessions)) => {
                 sessions.get(&self.spec.session).is_none_or(|seen| super::kill::key(seen) != *session)
-                    || observe::may_be_dead(scan, &self.spec.session)
+                    || self.may_be_dead(scan)
             }
             (State::Unseen, _) => true,
             (_, Ok(sessions)) => sessions.contains_key(&self.spec.session),
             (_, Err(_)) => false,
         }
+    }
+
+    fn may_be_dead(&self, scan: &Scan) -> bool {
+        let marks = self.deps.records.marks(&self.spec.identity);
+        observe::may_be_dead(scan, &self.spec.session, marks.as_ref())
     }
 
     /// Handles the event of one of its tasks or timers.

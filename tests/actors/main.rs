@@ -16,6 +16,7 @@ mod identify;
 mod ledger;
 mod mailbox;
 mod operator;
+mod panes;
 mod patrol;
 mod polecats;
 mod problems;

@@ -42,6 +42,8 @@ pub struct Facts {
     pub session_prefix_of_rigs: bool,
     /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for witness and refinery.
     pub has_state_files: bool,
+    /// Whether the environment of a session names the agent's pane (`GT_PANE_ID`), the only one in which `gt` looks for it.
+    pub names_agent_pane: bool,
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
@@ -56,6 +58,7 @@ const JANUARY: Facts = Facts {
     agent_beads_in_town: false,
     session_prefix_of_rigs: false,
     has_state_files: true,
+    names_agent_pane: false,
     keeps_mayor: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
@@ -68,6 +71,7 @@ const V1: Facts = Facts {
     agent_beads_in_town: true,
     session_prefix_of_rigs: true,
     has_state_files: false,
+    names_agent_pane: true,
     keeps_mayor: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
