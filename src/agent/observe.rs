@@ -61,6 +61,10 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         Glimpse::Present(session, _) => (last_pane(deps, spec, session), session.has_lost_sight()),
         Glimpse::Absent | Glimpse::Unknown(_) => (None, false),
     };
+    let exited_well = match &glimpse {
+        Glimpse::Present(session, _) => left.as_ref().is_some_and(|left| has_exited_well(session, left)),
+        Glimpse::Absent | Glimpse::Unknown(_) => false,
+    };
     let (names, marks) = (deps.records.process_names(&spec.identity), deps.records.marks(&spec.identity));
     let mut known = Known { names, marks };
     let (presence, _) = presence(deps, spec, glimpse, &mut known).await;
@@ -78,6 +82,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
+        left_to_respawn: exited_well && deps.dialect().respawned_within(spec.identity.role()).is_some(),
         presence,
     };
     let missing = matches!(seen.presence, Presence::Absent | Presence::Dead(_));
@@ -157,6 +162,12 @@ fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<PaneTar
         }
         None => session.oldest_pane().map(|pane| session.target(pane)),
     }
+}
+
+/// Whether the process of this pane has ended with exit status 0.
+fn has_exited_well(session: &Session, pane: &PaneTarget) -> bool {
+    let is_it = |it: &&Pane| it.id == pane.pane();
+    session.panes.iter().find(is_it).is_some_and(|it| it.dead && it.exit_status == Some(0))
 }
 
 async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {

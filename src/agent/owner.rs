@@ -332,10 +332,17 @@ impl Owner {
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
         let phase = Phase::of(&self.lifecycle);
-        let confirm = match self.spec.identity.facts().wanted {
+        let mut confirm = match self.spec.identity.facts().wanted {
             Wanted::WithWork => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
+        if let Event::Seen(seen) | Event::Probed(seen) = &event
+            && matches!(seen.presence, Presence::Dead(_))
+        {
+            // What Gas Town starts again by itself gets the time for that.
+            let respawned = self.deps.dialect().respawned_within(self.spec.identity.role());
+            confirm = confirm.max(respawned.unwrap_or_default());
+        }
         if let Event::Seen(seen) | Event::Probed(seen) = &event {
             self.note(seen);
         }

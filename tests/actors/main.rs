@@ -21,6 +21,7 @@ mod patrol;
 mod polecats;
 mod problems;
 mod recorded;
+mod respawn;
 mod rig;
 mod root;
 mod screens;

@@ -11,7 +11,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Naming;
+use super::{identity::Role, settings::Naming};
 
 /// The generation of Gas Town that a town belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Facts {
     pub has_state_files: bool,
     /// Whether the environment of a session names the agent's pane (`GT_PANE_ID`), the only one in which `gt` looks for it.
     pub names_agent_pane: bool,
+    /// The roles whose sessions have a `pane-died` hook that starts the agent again in the same pane when its process ended,
+    /// and the time within which it does so: 3 s of waiting, and what tmux needs.
+    pub respawned: (&'static [Role], Duration),
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
@@ -59,6 +62,7 @@ const JANUARY: Facts = Facts {
     session_prefix_of_rigs: false,
     has_state_files: true,
     names_agent_pane: false,
+    respawned: (&[], Duration::ZERO),
     keeps_mayor: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
@@ -72,6 +76,7 @@ const V1: Facts = Facts {
     session_prefix_of_rigs: true,
     has_state_files: false,
     names_agent_pane: true,
+    respawned: (&[Role::Deacon, Role::Mayor], Duration::from_secs(4)),
     keeps_mayor: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
@@ -86,6 +91,13 @@ impl Dialect {
             Dialect::January => &JANUARY,
             Dialect::V1 => &V1,
         }
+    }
+
+    /// The time within which Gas Town starts an agent of this role again by itself, after its process ended in a pane that
+    /// stays; `None` when it does not.
+    pub fn respawned_within(self, role: Role) -> Option<Duration> {
+        let (roles, within) = self.facts().respawned;
+        roles.contains(&role).then_some(within)
     }
 
     /// Whether it is 1.x.
