@@ -14,6 +14,7 @@ pub mod directory;
 pub mod elsewhere;
 pub mod environment;
 pub mod foreign;
+pub mod heartbeats;
 pub mod history;
 pub mod holds;
 pub mod hooks;

@@ -156,6 +156,16 @@ impl TownPaths {
         patterns.iter().map(in_town).collect()
     }
 
+    /// Where the agent of this session shows that it lives (Gas Town 1.x).
+    pub fn heartbeat(&self, session: &str) -> PathBuf {
+        self.root.join(".runtime/heartbeats").join(format!("{session}.json"))
+    }
+
+    /// Held by every process that types into this session (Gas Town 1.x).
+    pub fn nudge_lock(&self, session: &str) -> PathBuf {
+        self.root.join(".runtime/nudge_queue").join(session).join(".lock")
+    }
+
     /// Where an agent that works in `directory` notes its conversation id.
     pub fn session_id(directory: &Path) -> PathBuf {
         directory.join(".runtime/session_id")
@@ -201,6 +211,8 @@ mod tests {
             (town.agent_state(&rig, Role::Refinery), "r-1/.runtime/refinery.json"),
             (town.estop_rig(&rig), "ESTOP.r-1"),
             (town.events(), ".events.jsonl"),
+            (town.heartbeat("al-nux"), ".runtime/heartbeats/al-nux.json"),
+            (town.nudge_lock("al-nux"), ".runtime/nudge_queue/al-nux/.lock"),
             (town.work_directories(&Identity::Witness(rig.clone()))[2].clone(), "r-1"),
             (town.work_directories(&Identity::Refinery(rig.clone()))[1].clone(), "r-1/mayor/rig"),
             (town.work_directories(&polecat)[0].clone(), "r-1/polecats/Toast/r-1"),

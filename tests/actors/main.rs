@@ -12,6 +12,7 @@ mod children;
 mod convoy;
 mod deacon;
 mod deaths;
+mod heartbeats;
 mod identify;
 mod ledger;
 mod mailbox;

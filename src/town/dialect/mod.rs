@@ -4,6 +4,7 @@
 //! asks [`Dialect::facts`], or is in this folder. The dialect is [recognised](recognise) once, when the supervisor starts: it stays
 //! for the life of the process. This module must not read the disk.
 
+pub mod heartbeat_file;
 pub mod recognise;
 pub mod socket;
 
@@ -47,6 +48,8 @@ pub struct Facts {
     /// The roles whose sessions have a `pane-died` hook that starts the agent again in the same pane when its process ended,
     /// and the time within which it does so: 3 s of waiting, and what tmux needs.
     pub respawned: (&'static [Role], Duration),
+    /// The roles whose agents have a [heartbeat file](heartbeat_file).
+    pub with_heartbeat_file: &'static [Role],
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
@@ -63,6 +66,7 @@ const JANUARY: Facts = Facts {
     has_state_files: true,
     names_agent_pane: false,
     respawned: (&[], Duration::ZERO),
+    with_heartbeat_file: &[],
     keeps_mayor: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
@@ -77,6 +81,7 @@ const V1: Facts = Facts {
     has_state_files: false,
     names_agent_pane: true,
     respawned: (&[Role::Deacon, Role::Mayor], Duration::from_secs(4)),
+    with_heartbeat_file: &[Role::Polecat, Role::Crew],
     keeps_mayor: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
