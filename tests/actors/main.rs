@@ -16,6 +16,7 @@ mod heartbeats;
 mod identify;
 mod ledger;
 mod mailbox;
+mod nudges;
 mod operator;
 mod panes;
 mod patrol;

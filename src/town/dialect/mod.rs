@@ -50,6 +50,9 @@ pub struct Facts {
     pub respawned: (&'static [Role], Duration),
     /// The roles whose agents have a [heartbeat file](heartbeat_file).
     pub with_heartbeat_file: &'static [Role],
+    /// Whether other programs type into sessions, too: whoever does holds the session's lock meanwhile, and presses Enter
+    /// again where it was not taken (`gt nudge`, `gt nudge-poller`).
+    pub shares_typing: bool,
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
@@ -67,6 +70,7 @@ const JANUARY: Facts = Facts {
     names_agent_pane: false,
     respawned: (&[], Duration::ZERO),
     with_heartbeat_file: &[],
+    shares_typing: false,
     keeps_mayor: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
@@ -82,6 +86,7 @@ const V1: Facts = Facts {
     names_agent_pane: true,
     respawned: (&[Role::Deacon, Role::Mayor], Duration::from_secs(4)),
     with_heartbeat_file: &[Role::Polecat, Role::Crew],
+    shares_typing: true,
     keeps_mayor: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
