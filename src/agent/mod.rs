@@ -31,6 +31,7 @@ pub mod owner;
 pub mod permission;
 pub mod phase;
 pub mod polecat;
+pub mod pollers;
 pub mod presync;
 pub mod program;
 pub mod programs;

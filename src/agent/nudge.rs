@@ -133,8 +133,7 @@ async fn enter_again(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey, be
     for _ in 1..ENTER_TRIES {
         tokio::time::sleep(ENTER_SHOWS).await;
         let Ok((pane, screen)) = probe(deps, spec, incarnation).await else { return };
-        if last_lines(&screen) != last_lines(before)
-            || deps.sessions.press(&pane, Key::Enter).await.is_err()
+        if last_lines(&screen) != last_lines(before) || deps.sessions.press(&pane, Key::Enter).await.is_err()
         {
             return;
         }

@@ -21,6 +21,7 @@ mod operator;
 mod panes;
 mod patrol;
 mod polecats;
+mod pollers;
 mod problems;
 mod recorded;
 mod respawn;

@@ -35,8 +35,7 @@ fn seen(seed: u64, dialect: Dialect, own: bool) -> (&'static str, usize) {
             world.pass(millis(100)).await;
             states.push(ask(&agent, AgentMsg::Status, millis(1)).await.unwrap().state);
         }
-        let asked =
-            world.state().trace.iter().filter(|line| line.what.starts_with("environment")).count();
+        let asked = world.state().trace.iter().filter(|line| line.what.starts_with("environment")).count();
         (states[4], asked)
     })
 }

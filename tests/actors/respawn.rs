@@ -92,7 +92,13 @@ fn what_is_respawned_has_not_died_and_what_left_by_itself_is_not_counted() {
             None,
             fate_of(["confirming", "confirming", "alive"], 1, 1, 1),
         ),
-        ("a clean exit in January", Dialect::January, 0, None, fate_of(["starting", "starting", "alive"], 1, 1, 1)),
+        (
+            "a clean exit in January",
+            Dialect::January,
+            0,
+            None,
+            fate_of(["starting", "starting", "alive"], 1, 1, 1),
+        ),
     ] {
         assert_eq!(fate(115, dialect, exit, hook), expected, "{case}");
     }

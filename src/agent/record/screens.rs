@@ -140,6 +140,11 @@ impl Records {
 }
 
 impl Watched {
+    /// The agent.
+    pub(super) fn agent(&self) -> &AgentSpec {
+        &self.agent
+    }
+
     /// The pane in which a scan shows the agent; `None` also while its process names are unknown.
     fn pane_in(&self, scan: &Scan) -> Option<PaneTarget> {
         let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
