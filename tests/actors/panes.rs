@@ -20,11 +20,12 @@ fn seen(seed: u64, dialect: Dialect, own: bool) -> (&'static str, usize) {
         let (deps, told, name) = (town(&world).await, Told::default(), witness("r"));
         world.start_agent(&name);
         world.split(&name);
-        let mut state = world.state();
-        let session = state.sessions.get_mut(&name).unwrap();
-        let pane = if own { session.id } else { session.persons_shell.unwrap().into() };
-        session.environment.insert("GT_PANE_ID".to_owned(), format!("%{pane}"));
-        drop(state);
+        {
+            let mut state = world.state();
+            let session = state.sessions.get_mut(&name).unwrap();
+            let pane = if own { session.id } else { session.persons_shell.unwrap().into() };
+            session.environment.insert("GT_PANE_ID".to_owned(), format!("%{pane}"));
+        }
         world.pass(mins(5)).await;
         let spec = spec(Identity::Witness("r".parse().unwrap()));
         let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role: Box::new(Plain) };
