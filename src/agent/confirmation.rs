@@ -132,6 +132,9 @@ pub struct Observation {
     pub usage_limit: Option<String>,
     /// The title of the question that its last screen showed, if it showed one.
     pub question: Option<String>,
+    /// Whether its process ended with exit status 0 where that is normal: an agent that leaves to be
+    /// [respawned](crate::town::dialect::Facts::respawned).
+    pub left_to_respawn: bool,
 }
 
 impl Observation {
@@ -186,6 +189,8 @@ pub enum ConfirmOutcome {
     UsageLimit(String),
     /// It waited at a question, with this title, and ended: the answer, or the lack of one, ended it.
     Question(String),
+    /// It ended by itself, with exit status 0, to be respawned; nothing respawned it.
+    CleanExit,
     /// It ended, and nobody intended that.
     Death,
     /// It cannot be decided yet, and why.
@@ -248,6 +253,7 @@ fn left_to_do(seen: &Observation, ago: Duration) -> ConfirmOutcome {
         Assignment::Permanent | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {
             (Some(line), _) => ConfirmOutcome::UsageLimit(line.clone()),
             (None, Some(title)) => ConfirmOutcome::Question(title.clone()),
+            (None, None) if seen.left_to_respawn => ConfirmOutcome::CleanExit,
             (None, None) => ConfirmOutcome::Death,
         },
     }

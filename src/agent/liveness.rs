@@ -12,7 +12,7 @@ use std::{
 use super::program::{AgentProgram, Provider, provider::base_name};
 use crate::{
     processes::{Process, ProcessesError},
-    sessions::Pane,
+    sessions::{Pane, Session},
     town::dialect::Dialect,
 };
 
@@ -147,7 +147,40 @@ fn is_version(name: &str) -> bool {
     all_digits && parts == 3
 }
 
-/// The pane an agent lives in, of all panes of its session: the only one that may be typed into or read as its screen.
+/// What a session said of its agent when it was asked. Gas Town 1.x notes the pane it started the agent in as
+/// `GT_PANE_ID` (`%12`) in the session's environment, and looks for the agent there only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    session: String,
+    panes: Vec<String>,
+    pane: Option<String>,
+}
+
+impl Marks {
+    /// This session names this pane, or none.
+    pub fn new(session: &Session, pane: Option<String>) -> Self {
+        Marks { session: session.id.clone(), panes: ids(session), pane }
+    }
+
+    /// Whether the session need not be asked again: it is the same incarnation with the same panes.
+    pub fn are_of(&self, session: &Session) -> bool {
+        self.session == session.id && self.panes == ids(session)
+    }
+
+    /// The panes in which the agent of this session may be: the one that is named as the agent's, while it exists;
+    /// else all.
+    pub fn panes_in<'a>(marks: Option<&Marks>, session: &'a Session) -> &'a [Pane] {
+        let named = marks.filter(|it| it.session == session.id).and_then(|it| it.pane.as_ref());
+        let pane = named.and_then(|named| session.panes.iter().find(|pane| pane.id == *named));
+        pane.map_or(&session.panes, std::slice::from_ref)
+    }
+}
+
+fn ids(session: &Session) -> Vec<String> {
+    session.panes.iter().map(|pane| pane.id.clone()).collect()
+}
+
+/// The pane an agent lives in, of those panes of its session [in which it may be](Marks::panes_in): the only one that may be typed into or read as its screen.
 /// It is the pane in which the process that we started still runs, whatever program that is now; else one in which a
 /// process has one of the agent's names. Of several (a person's own `node` beside the agent) it is the oldest.
 pub fn agent_pane<'a>(
@@ -170,7 +203,7 @@ fn tree_in<'a>(pane: &Pane, trees: &'a BTreeMap<u32, Vec<Process>>) -> Option<&'
     (!pane.dead).then(|| trees.get(&pane.pid)).flatten().map(Vec::as_slice)
 }
 
-/// Whether an agent lives in a session with these panes.
+/// Whether an agent lives in a session, by the panes [in which it may be](Marks::panes_in).
 ///
 /// `trees` is the process table's answer for the panes' processes (a missing process has ended), `expected` the
 /// agent's names. An agent may still come up while a pane's process is younger than `start_timeout`.
@@ -525,6 +558,43 @@ mod tests {
             ("-", false),
         ] {
             assert_eq!(is_version(name), version, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_pane_that_the_session_names_alone_counts() {
+        let claude = || vec![process(OLD, "claude")];
+        let (vim, shell) = (|| vec![process(OLD, "vim")], || vec![process(OLD, "bash")]);
+        let left = || Liveness::Unlisted { pid: 1000 + OLD as u32, name: "vim".to_owned() };
+        for (case, trees, named, expected) in [
+            ("it lives there", [Some(claude()), Some(vim())], Some("%1"), Liveness::Alive),
+            ("a person's editor beside it", [None, Some(vim())], Some("%1"), Liveness::Dead),
+            ("a person's own claude beside it", [Some(shell()), Some(claude())], Some("%1"), Liveness::Dead),
+            ("another program in it", [Some(vim()), Some(shell())], Some("%1"), left()),
+            ("the pane is gone, something else runs", [None, Some(vim())], Some("%9"), left()),
+            ("the pane is gone, shells are left", [None, Some(shell())], Some("%9"), Liveness::Dead),
+            ("none is named", [None, Some(claude())], None, Liveness::Alive),
+            ("nonsense is named", [None, Some(claude())], Some("0.1"), Liveness::Alive),
+        ] {
+            let session = Session {
+                name: "hq-deacon".to_owned(),
+                id: "$1".to_owned(),
+                created: jiff::Timestamp::UNIX_EPOCH,
+                towns: Vec::new(),
+                panes: vec![pane(1), pane(2)],
+            };
+            let marks = Marks::new(&session, named.map(str::to_owned));
+            let found = trees.into_iter().zip(1..).filter_map(|(tree, pid)| Some((pid, tree?))).collect();
+            let judge = |marks, session: &Session| {
+                let panes = Marks::panes_in(marks, session);
+                liveness(panes, Ok(&found), &names("claude", None), TIMEOUT)
+            };
+            assert_eq!(judge(Some(&marks), &session), expected, "{case}");
+            // What another incarnation said does not count.
+            let next = Session { id: "$2".to_owned(), ..session.clone() };
+            assert_eq!(judge(Some(&marks), &next), judge(None, &next), "{case}");
+            assert!(marks.are_of(&session) && !marks.are_of(&next));
+            assert!(!marks.are_of(&Session { panes: vec![pane(1)], ..session }));
         }
     }
 }

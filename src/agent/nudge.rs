@@ -3,8 +3,8 @@
 //! The text is pasted literally, and Enter follows after `nudge.paste_settle`. Escape is pressed before Enter only
 //! when the screen shows vim's insert mode, and never while work is in progress. The agent's pane and screen are read
 //! right before each key. Nothing is typed when no agent is found, as the pane may be a person's shell, or when a
-//! question shows, as the keys would answer it. Nudges to one session take turns, so they never interleave. It must
-//! not decide whether to nudge.
+//! question shows, as the keys would answer it. Nudges to one session take turns, so they never interleave; where other
+//! programs type too (Gas Town 1.x), with theirs. It must not decide whether to nudge.
 
 use std::time::Duration;
 
@@ -16,11 +16,19 @@ use super::{
 use crate::{
     deps::Deps,
     sessions::{Key, PaneTarget, SessionsError},
+    town::files::HeldLock,
 };
 
 /// How often Enter is tried when tmux reports an error, with this time in between.
 const ENTER_TRIES: u32 = 3;
 const ENTER_RETRY: Duration = Duration::from_millis(200);
+
+/// How long other programs may type into a session before a nudge to it is given up; one of theirs takes about 2 s.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+
+/// After this long a screen shows that Enter was taken, in one of this many last lines; as `gt` 1.x checks it.
+const ENTER_SHOWS: Duration = Duration::from_millis(600);
+const LAST_LINES: usize = 5;
 
 /// A nudge that was not delivered.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -47,6 +55,9 @@ pub enum Why {
     /// It could not be found out where the agent runs, or what its screen shows.
     #[error("cannot tell where it runs or what its screen shows: {0}")]
     Unknown(String),
+    /// Another program types into the session, as far as could be found out.
+    #[error("the lock for typing into session {0} is not available: {1}")]
+    Locked(String, String),
     /// tmux refused or failed.
     #[error(transparent)]
     Failed(SessionsError),
@@ -71,10 +82,20 @@ pub async fn nudge(
 ) -> Result<(), NotDelivered> {
     let _turn = deps.starts.turn_to_type(&spec.session).await;
     let untouched = |why| NotDelivered { why, begun: false };
+    let _lock = lock(deps, &spec.session).await.map_err(untouched)?;
     let (pane, _) = probe(deps, spec, incarnation).await.map_err(untouched)?;
     let begun = |why| NotDelivered { why, begun: true };
     deps.sessions.paste(&pane, text).await.map_err(|error| begun(error.into()))?;
     enter(deps, spec, incarnation).await.map_err(begun)
+}
+
+/// Takes the lock under which all programs type into this session, where others do.
+async fn lock(deps: &Deps, session: &str) -> Result<Option<HeldLock>, Why> {
+    if !deps.dialect().facts().shares_typing {
+        return Ok(None);
+    }
+    let held = deps.files.lock(&deps.paths.nudge_lock(session), LOCK_LIMIT).await;
+    held.map(Some).map_err(|error| Why::Locked(session.to_owned(), error.to_string()))
 }
 
 /// Submits the pasted text.
@@ -86,15 +107,41 @@ async fn enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Resul
         deps.sessions.press(&pane, Key::Escape).await?;
         tokio::time::sleep(settings.nudge.escape_settle).await;
     }
+    let before = press_enter(deps, spec, incarnation).await?;
+    if deps.dialect().facts().shares_typing {
+        enter_again(deps, spec, incarnation, &before).await;
+    }
+    Ok(())
+}
+
+/// Presses Enter, and returns what the screen showed right before.
+async fn press_enter(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey) -> Result<Vec<String>, Why> {
     let mut tries = 1;
     loop {
-        let (pane, _) = probe(deps, spec, incarnation).await?;
+        let (pane, screen) = probe(deps, spec, incarnation).await?;
         match deps.sessions.press(&pane, Key::Enter).await.map_err(Why::from) {
             Err(Why::Failed(_)) if tries < ENTER_TRIES => tries += 1,
-            outcome => return outcome,
+            outcome => return outcome.map(|()| screen),
         }
         tokio::time::sleep(ENTER_RETRY).await;
     }
+}
+
+/// Presses Enter again while the screen shows that it was not taken. The text was submitted as far as anybody can tell,
+/// so an error ends this and is none of the nudge.
+async fn enter_again(deps: &Deps, spec: &AgentSpec, incarnation: &SessionKey, before: &[String]) {
+    for _ in 1..ENTER_TRIES {
+        tokio::time::sleep(ENTER_SHOWS).await;
+        let Ok((pane, screen)) = probe(deps, spec, incarnation).await else { return };
+        if last_lines(&screen) != last_lines(before) || deps.sessions.press(&pane, Key::Enter).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn last_lines(screen: &[String]) -> &[String] {
+    screen.get(screen.len().saturating_sub(LAST_LINES)..).unwrap_or_default()
 }
 
 /// The pane the agent lives in now, and its screen, on which there is no question.

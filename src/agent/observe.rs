@@ -11,7 +11,7 @@ use super::{
     denial::Unwanted,
     elsewhere, foreign,
     kill::key,
-    liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
+    liveness::{Liveness, Marks, ProcessNames, agent_pane, is_shell, liveness},
     need, permission, programs, screens,
     spec::AgentSpec,
     workplace,
@@ -63,9 +63,15 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         Glimpse::Present(session, _) => (last_pane(deps, spec, session), session.has_lost_sight()),
         Glimpse::Absent | Glimpse::Unknown(_) => (None, false),
     };
-    let mut known = deps.records.process_names(&spec.identity);
+    let exited_well = match &glimpse {
+        Glimpse::Present(session, _) => left.as_ref().is_some_and(|left| has_exited_well(session, left)),
+        Glimpse::Absent | Glimpse::Unknown(_) => false,
+    };
+    let (names, marks) = (deps.records.process_names(&spec.identity), deps.records.marks(&spec.identity));
+    let mut known = Known { names, marks };
     let (presence, _) = presence(deps, spec, glimpse, &mut known).await;
-    deps.records.set_process_names(&spec.identity, known);
+    deps.records.set_process_names(&spec.identity, known.names);
+    deps.records.set_marks(&spec.identity, known.marks);
     workplace::find_own(deps, spec).await;
     let mut seen = Observation {
         begun,
@@ -78,6 +84,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
+        left_to_respawn: exited_well && deps.dialect().respawned_within(spec.identity.role()).is_some(),
         presence,
     };
     let missing = matches!(seen.presence, Presence::Absent | Presence::Dead(_));
@@ -163,6 +170,12 @@ fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<PaneTar
     }
 }
 
+/// Whether the process of this pane has ended with exit status 0.
+fn has_exited_well(session: &Session, pane: &PaneTarget) -> bool {
+    let is_it = |it: &&Pane| it.id == pane.pane();
+    session.panes.iter().find(is_it).is_some_and(|it| it.dead && it.exit_status == Some(0))
+}
+
 async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
     let (Some(rig), Some(name)) = (spec.identity.rig(), spec.identity.name()) else {
         return Worktree::There;
@@ -206,17 +219,17 @@ pub async fn probe_session(deps: &Deps, spec: &AgentSpec) -> Presence {
 /// callers that are about to type or read.
 pub async fn locate(deps: &Deps, spec: &AgentSpec) -> (Presence, Option<PaneTarget>) {
     let glimpse = scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await;
-    presence(deps, spec, glimpse, &mut None).await
+    presence(deps, spec, glimpse, &mut Known::default()).await
 }
 
-/// Whether a session of a scan has no process left that could be an agent, so that a full probe is worthwhile. Cheap,
-/// and proves nothing.
-pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
+/// Whether a session of a scan, which said this of its agent, has no process left that could be the agent, so that a full
+/// probe is worthwhile. Cheap, and proves nothing.
+pub fn may_be_dead(scan: &Scan, session: &str, marks: Option<&Marks>) -> bool {
     let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else {
         return false;
     };
     sessions.get(session).is_some_and(|seen| {
-        seen.panes.iter().all(|pane| {
+        Marks::panes_in(marks, seen).iter().all(|pane| {
             pane.dead
                 || trees.get(&pane.pid).is_none_or(|tree| {
                     tree.iter().all(|process| process.names.is_empty() || is_shell(process))
@@ -226,8 +239,15 @@ pub fn may_be_dead(scan: &Scan, session: &str) -> bool {
 }
 
 type Found = (Presence, Option<PaneTarget>);
-/// The process names by which an agent was last recognised.
-type Known = Option<ProcessNames>;
+
+/// How an agent was last recognised.
+#[derive(Default)]
+struct Known {
+    /// By its process's name.
+    names: Option<ProcessNames>,
+    /// By what its session said.
+    marks: Option<Marks>,
+}
 
 async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut Known) -> Found {
     let (session, trees) = match foreign::left_out(deps, spec, glimpse).await {
@@ -277,28 +297,42 @@ fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &s
     Presence::Unknown(format!("cannot tell whether {name} (PID {pid}) in session {session} is the agent"))
 }
 
-/// Judges by the names last known, else by those of its program, else by those its session says it has.
+/// Judges by the names last known, else by those of its program, else by those its session says it has; where its
+/// session names its pane, in that pane only. An agent that is found by what is known costs no request.
 async fn judge(
     deps: &Deps,
     spec: &AgentSpec,
     (session, trees): (&Session, &Trees),
     known: &mut Known,
 ) -> (Liveness, Option<PaneTarget>) {
-    let by = |names: &ProcessNames| {
-        let pane = trees.as_ref().ok().and_then(|trees| agent_pane(&session.panes, trees, names));
-        let lives = liveness(&session.panes, trees.as_deref(), names, deps.settings().start.timeout);
+    let by = |names: &ProcessNames, marks: Option<&Marks>| {
+        let panes = Marks::panes_in(marks, session);
+        let pane = trees.as_ref().ok().and_then(|trees| agent_pane(panes, trees, names));
+        let lives = liveness(panes, trees.as_deref(), names, deps.settings().start.timeout);
         (lives, pane.map(|pane| session.target(pane)))
     };
+    let names_pane = deps.dialect().facts().names_agent_pane;
+    known.marks.take_if(|marks| !marks.are_of(session));
     // Each probe reads a broken settings file again, so that a correction is noticed.
     if !deps.starts.in_doubt.is_program_of(&spec.identity)
-        && let Some(alive @ (Liveness::Alive, _)) = known.as_ref().map(by)
+        && (known.marks.is_some() || !names_pane)
+        && let Some(alive @ (Liveness::Alive, _)) =
+            known.names.as_ref().map(|names| by(names, known.marks.as_ref()))
     {
         return alive;
     }
+    if names_pane {
+        match deps.sessions.environment(&spec.session, "GT_PANE_ID").await {
+            Ok(pane) => known.marks = Some(Marks::new(session, pane)),
+            Err(SessionsError::NoSuchSession(_)) => known.marks = None,
+            Err(error) => return (Liveness::Unknown(error.to_string()), None),
+        }
+    }
+    let by = |names: &ProcessNames| by(names, known.marks.as_ref());
     let program = programs::find(deps, spec).await.program;
     let names = ProcessNames::new(&program, None);
     let first = by(&names);
-    *known = Some(names);
+    known.names = Some(names);
     let (Liveness::Dead | Liveness::Unlisted { .. }, _) = first else {
         return first;
     };
@@ -308,7 +342,7 @@ async fn judge(
         Ok(also) => {
             let names = ProcessNames::new(&program, also.as_deref());
             let found = by(&names);
-            *known = Some(names);
+            known.names = Some(names);
             found
         }
         Err(error) => (Liveness::Unknown(error.to_string()), None),

@@ -255,12 +255,17 @@ impl Owner {
             (State::Starting { .. }, _) => false,
             (State::Alive { session, .. }, Ok(sessions)) => {
                 sessions.get(&self.spec.session).is_none_or(|seen| super::kill::key(seen) != *session)
-                    || observe::may_be_dead(scan, &self.spec.session)
+                    || self.may_be_dead(scan)
             }
             (State::Unseen, _) => true,
             (_, Ok(sessions)) => sessions.contains_key(&self.spec.session),
             (_, Err(_)) => false,
         }
+    }
+
+    fn may_be_dead(&self, scan: &Scan) -> bool {
+        let marks = self.deps.records.marks(&self.spec.identity);
+        observe::may_be_dead(scan, &self.spec.session, marks.as_ref())
     }
 
     /// Handles the event of one of its tasks or timers.
@@ -329,10 +334,17 @@ impl Owner {
         let before = std::mem::discriminant(self.lifecycle.state());
         let phase = Phase::of(&self.lifecycle);
         let wanted = self.spec.identity.wanted(&settings);
-        let confirm = match wanted {
+        let mut confirm = match wanted {
             Wanted::WithWork => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
+        if let Event::Seen(seen) | Event::Probed(seen) = &event
+            && matches!(seen.presence, Presence::Dead(_))
+        {
+            // What Gas Town starts again by itself gets the time for that.
+            let respawned = self.deps.dialect().respawned_within(self.spec.identity.role());
+            confirm = confirm.max(respawned.unwrap_or_default());
+        }
         if let Event::Seen(seen) | Event::Probed(seen) = &event {
             self.note(seen);
         }

@@ -67,7 +67,7 @@ pub enum Reason {
     OperationOverdue(String),
     /// It died: nobody intended its end.
     Died(Box<DeathReport>),
-    /// It ended at a usage limit or at a question; tried again after this time.
+    /// It ended at a usage limit, at a question or by itself; tried again after this time.
     OwnEnd(Own, Duration),
     /// Somebody stopped it by hand: how that is known, and for how long it is held.
     StoppedByHand(String, Duration),

@@ -29,7 +29,7 @@ use super::{
     waits::Wait,
 };
 use crate::{
-    agent::incidents::Incident,
+    agent::{incidents::Incident, spec::AgentSpec},
     ports::Ports,
     town::{
         identity::{Identity, RigName},
@@ -239,6 +239,16 @@ impl Records {
         let agents = self.agents.lock();
         let held = agents.iter().filter(|(_, record)| record.hold.is_some());
         held.map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// The agents of this kind that an actor keeps, and whether each was alive when last probed.
+    pub fn watched_agents(&self, which: impl Fn(&Identity) -> bool) -> Vec<(AgentSpec, bool)> {
+        let agents = self.agents.lock();
+        let watched = agents.iter().filter(|(identity, _)| which(identity)).filter_map(|(_, record)| {
+            let state = record.lifecycle.as_ref().map(Lifecycle::state);
+            Some((record.watched.as_ref()?.agent().clone(), matches!(state, Some(State::Alive { .. }))))
+        });
+        watched.collect()
     }
 
     /// What is open of this agent, to be read or changed; a change is saved.

@@ -22,16 +22,19 @@ pub enum Own {
     UsageLimit(String),
     /// It waited at a question with this title: the answer, or the lack of one, ended it.
     Question(String),
+    /// It ended by itself with exit status 0, as it does to be respawned, and nothing respawned it.
+    CleanExit,
     /// A text for people, which is all that version 0.1 stored.
     Unspecified(String),
 }
 
 impl Own {
-    /// `usage_limit`, `question` or `own_end`.
+    /// `usage_limit`, `question`, `clean_exit` or `own_end`.
     pub fn code(&self) -> &'static str {
         match self {
             Own::UsageLimit(_) => "usage_limit",
             Own::Question(_) => "question",
+            Own::CleanExit => "clean_exit",
             Own::Unspecified(_) => "own_end",
         }
     }
@@ -70,6 +73,10 @@ mod tests {
             (
                 r#"{"until":"1970-01-01T00:00:00Z","why":"ended at a usage limit (5h)","reason":{"usage_limit":"5h"}}"#,
                 Own::UsageLimit("5h".to_owned()),
+            ),
+            (
+                r#"{"until":"1970-01-01T00:00:00Z","why":"exited by itself","reason":"clean_exit"}"#,
+                Own::CleanExit,
             ),
         ] {
             let read: Wait = serde_json::from_str(written).unwrap();

@@ -83,7 +83,7 @@ impl Operations {
 }
 
 /// The possible names of Gas Town's program: `gt`, and the base name of the one in the settings.
-pub(super) fn programs(ports: &Ports) -> Vec<String> {
+pub fn programs(ports: &Ports) -> Vec<String> {
     let settings = ports.settings();
     let name = Path::new(&settings.commands.gt).file_name().map(|name| name.to_string_lossy().into_owned());
     let other = name.filter(|name| name != PROGRAM);

@@ -39,6 +39,12 @@ pub enum LockState {
     Held,
 }
 
+/// A lock that is held until this is dropped.
+pub type HeldLock = Box<dyn Send + Sync>;
+
+/// The time between two tries for a lock.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
 /// Reads and writes files.
 #[async_trait]
 pub trait Files: Send + Sync {
@@ -72,6 +78,10 @@ pub trait Files: Send + Sync {
 
     /// Probes the lock of a file with a shared lock that is released at once; never creates or deletes the file.
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState>;
+
+    /// Takes the lock of a file exclusively; the file and its directory are created if missing. An error of kind `TimedOut`
+    /// when other processes hold it all the time until `limit`.
+    async fn lock(&self, path: &Path, limit: Duration) -> io::Result<HeldLock>;
 }
 
 /// The real disk. Each call is a [`disk_task`]: it has a time limit, and dropping the future lets it finish.
@@ -122,6 +132,20 @@ impl Files for Disk {
 
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState> {
         disk_task::run(path, |path| in_the_town(probe_lock(path))).await
+    }
+
+    async fn lock(&self, path: &Path, limit: Duration) -> io::Result<HeldLock> {
+        let until = tokio::time::Instant::now() + limit;
+        loop {
+            if let Some(held) = disk_task::run(path, try_lock).await? {
+                return Ok(Box::new(held));
+            }
+            if tokio::time::Instant::now() >= until {
+                let reason = format!("another process has held {} for {limit:?}", terminal::path(path));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+            }
+            tokio::time::sleep(LOCK_RETRY).await;
+        }
     }
 }
 
@@ -253,6 +277,18 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The locked file; `None` while another process holds the lock.
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    hold::verify()?;
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
+    let (file, _) = opening::for_writing(path, Whose::Others, 0o644)?;
+    match FileExt::try_lock(&file) {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn probe_lock(path: &Path) -> io::Result<LockState> {
     let file = match opening::for_reading(path) {
         Ok((file, _)) => file,
@@ -346,6 +382,21 @@ mod tests {
         let error = Disk.append_line(&path, "x", 0o644).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_taken_with_its_file_and_directory_and_held_by_one() {
+        let town = tempfile::tempdir().unwrap();
+        let path = town.path().join("queue/al-nux/.lock");
+        let first = Disk.lock(&path, Duration::ZERO).await.unwrap();
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Held);
+        let error = Disk.lock(&path, Duration::ZERO).await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        let (second, ()) = tokio::join!(Disk.lock(&path, Duration::from_secs(60)), async { drop(first) });
+        let _second = second.unwrap();
+        assert_eq!(Disk.probe_lock(&path).await.unwrap(), LockState::Held);
+        fs::create_dir(town.path().join("directory")).unwrap();
+        assert!(Disk.lock(&town.path().join("directory"), Duration::ZERO).await.is_err());
     }
 
     #[tokio::test]

@@ -169,6 +169,16 @@ impl TownPaths {
         patterns.iter().map(in_town).collect()
     }
 
+    /// Where the agent of this session shows that it lives (Gas Town 1.x).
+    pub fn heartbeat(&self, session: &str) -> PathBuf {
+        self.root.join(".runtime/heartbeats").join(format!("{session}.json"))
+    }
+
+    /// Held by every process that types into this session (Gas Town 1.x).
+    pub fn nudge_lock(&self, session: &str) -> PathBuf {
+        self.root.join(".runtime/nudge_queue").join(session).join(".lock")
+    }
+
     /// Where an agent that works in `directory` notes its conversation id.
     pub fn session_id(directory: &Path) -> PathBuf {
         directory.join(".runtime/session_id")
@@ -224,6 +234,8 @@ mod tests {
                 town.work_directories(Dialect::January, &Identity::Crew(rig.clone(), name))[0].clone(),
                 "r-1/crew/Toast",
             ),
+            (town.heartbeat("al-nux"), ".runtime/heartbeats/al-nux.json"),
+            (town.nudge_lock("al-nux"), ".runtime/nudge_queue/al-nux/.lock"),
         ] {
             assert_eq!(path, Path::new("/t").join(expected));
             assert_eq!(town.shown(&path), Path::new(expected));

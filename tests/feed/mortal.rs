@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_supervisor::town::{
-    files::{Disk, Files, LockState},
+    files::{Disk, Files, HeldLock, LockState},
     journal::{Extended, Extent, Journals, OpenJournal, disk::DiskJournals},
 };
 use tokio::sync::Notify;
@@ -153,5 +153,9 @@ impl Files for Mortal {
 
     async fn probe_lock(&self, path: &Path) -> io::Result<LockState> {
         Disk.probe_lock(path).await
+    }
+
+    async fn lock(&self, path: &Path, limit: std::time::Duration) -> io::Result<HeldLock> {
+        Disk.lock(path, limit).await
     }
 }

@@ -290,6 +290,35 @@ async fn its_process_is_killed_by_a_shell_that_a_hook_runs() {
     known_or_not(&it.only_death(&made, gone).await, 137);
 }
 
+/// As `gt` 1.x makes a session: with a shell, whose pane is then given to the agent.
+#[tokio::test]
+async fn its_session_is_made_in_two_steps() {
+    let mut it = Watching::new().await;
+    it.running("exec sleep 600").await;
+    let pane = ["-P", "-F", "#{session_id} #{pane_id} #{pane_pid}"];
+    let made = it.server.must(&[&["new-session", "-d", "-s", "gt-two"][..], &pane, &["exec sh"]].concat());
+    let words: Vec<&str> = made.split(' ').collect();
+    let [id, pane, shell] = words[..] else { panic!("{made}") };
+    let shell: u32 = shell.parse().unwrap();
+    it.look().await;
+    it.server.must(&["set-option", "-w", "-t", "=gt-two:", "remain-on-exit", "on"]);
+    it.server.must(&["respawn-pane", "-k", "-t", "=gt-two:", "exec sleep 600"]);
+    it.server.must(&["set-option", "-w", "-t", "=gt-two:", "remain-on-exit", "off"]);
+    let second = it.seen("gt-two", shell).await;
+    it.look().await;
+    // The same session and pane; all that was reported is the end of the shell.
+    assert_eq!((second.id.as_str(), second.panes[0].id.as_str(), second.panes.len()), (id, pane, 1));
+    assert!(it.deaths.iter().all(|death| death.id == id && death.panes.contains(&shell)), "{:?}", it.deaths);
+    let before = it.deaths.len();
+    assert!(before <= 1, "{:?}", it.deaths);
+    // The agent is watched from then on.
+    process::signal(second.panes[0].pid, Signal::KILL);
+    let over = |scan: &Scan| !scan.sessions.as_ref().unwrap().contains_key("gt-two");
+    let death = it.death(before + 1, over).await;
+    assert_eq!((death.id.as_str(), death.panes.as_slice()), (id, &[second.panes[0].pid][..]));
+    known_or_not(&death, 137);
+}
+
 /// Twenty sessions end with their server; returns the reports.
 async fn with_the_server(end: impl FnOnce(&Server)) -> Vec<Death> {
     let mut it = Watching::new().await;

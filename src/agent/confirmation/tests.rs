@@ -62,6 +62,7 @@ fn seen(words: &str) -> Observation {
         },
         usage_limit: has("limited").then(|| "limit reached".to_owned()),
         question: has("asked").then(|| "Trust it?".to_owned()),
+        left_to_respawn: has("left"),
     }
 }
 
@@ -78,6 +79,7 @@ fn judged(words: &str, seconds: u64, involved: &[Operation], said_stopped: bool)
         ConfirmOutcome::BeingRemoved => "being removed".into(),
         ConfirmOutcome::UsageLimit(_) => "limit".into(),
         ConfirmOutcome::Question(_) => "question".into(),
+        ConfirmOutcome::CleanExit => "clean exit".into(),
         ConfirmOutcome::Death => "death".into(),
         ConfirmOutcome::Unclear(why) => format!("unclear: {why}"),
     }
@@ -88,6 +90,12 @@ fn no_command_running() {
     for (words, expected) in [
         ("gone", "death"),
         ("gone silent", "death"),
+        ("zombie left", "clean exit"),
+        ("back left", "back"),
+        ("zombie left parked", "paused: rig is parked"),
+        ("zombie left stopped", "stopped"),
+        ("zombie left limited", "limit"),
+        ("zombie left asked", "question"),
         ("zombie", "death"),
         ("gone stopped", "stopped"),
         ("zombie stopped", "stopped"),

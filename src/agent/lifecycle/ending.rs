@@ -183,6 +183,16 @@ impl Lifecycle {
             ConfirmOutcome::Question(title) => {
                 self.own_end(Own::Question(title), around.policy.max_backoff, around)
             }
+            ConfirmOutcome::CleanExit => match before {
+                Some(life) => {
+                    let lived = noticed.age_of(life.session.created);
+                    // One that ends as soon as it was started must not be started without a pause.
+                    let pause = around.policy.initial_backoff;
+                    let retry = if lived < pause { pause } else { Duration::ZERO };
+                    self.own_end(Own::CleanExit, retry, around)
+                }
+                None => self.start_unless_held(around),
+            },
             ConfirmOutcome::Death => self.died_at(seen, suspicion, around),
         }
     }

@@ -98,6 +98,7 @@ fn seen(what: &str, now: Now) -> Observation {
         worktree,
         usage_limit,
         question: what.contains("+asked").then(|| "Trust it?".to_owned()),
+        left_to_respawn: what.contains("+left"),
     }
 }
 

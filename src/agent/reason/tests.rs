@@ -80,6 +80,7 @@ fn of_ends() -> Vec<Reason> {
         died(Cause::Crashed(None), Some("gt sling".into())),
         own(Own::UsageLimit("5h".into())),
         own(Own::Question("Trust it?".into())),
+        own(Own::CleanExit),
         own(Own::Unspecified("ended".into())),
         Reason::StoppedByHand("`gt deacon stop`".into(), Duration::from_secs(600)),
         Reason::HoldOver(HoldOver::Operational),

@@ -83,7 +83,11 @@ impl Reason {
             }
             Reason::Died(report) => Words::seen(report.to_string()),
             Reason::OwnEnd(own, retry) => {
-                Words::new(own.to_string(), "; ", format!("retried in {}", go_duration::format(*retry)))
+                let done = match retry.is_zero() {
+                    true => "started again, not counted as a restart".to_owned(),
+                    false => format!("retried in {}", go_duration::format(*retry)),
+                };
+                Words::new(own.to_string(), "; ", done)
             }
             Reason::StoppedByHand(how, time) => Words::new(
                 format!("stopped by hand ({how})"),
@@ -283,6 +287,7 @@ impl fmt::Display for Own {
         match self {
             Own::UsageLimit(line) => write!(f, "ended at a usage limit ({line})"),
             Own::Question(title) => write!(f, "ended while it waited at a question ({title})"),
+            Own::CleanExit => f.write_str("exited by itself (exit 0) and was not respawned"),
             Own::Unspecified(why) => f.write_str(why),
         }
     }

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use super::Records;
 use crate::{
     agent::{
-        liveness::{ProcessNames, agent_pane},
+        liveness::{Marks, ProcessNames, agent_pane},
         questions,
         spec::AgentSpec,
     },
@@ -30,6 +30,8 @@ pub(super) struct Watched {
     /// The process names by which the agent was last recognised. An agent that is found by them is alive, even if the
     /// settings have changed since, so a heartbeat reads no settings for healthy agents.
     names: Option<ProcessNames>,
+    /// What its session said of it; `None` until it was asked.
+    marks: Option<Marks>,
     screen: Option<Arc<Screen>>,
 }
 
@@ -56,7 +58,7 @@ impl Records {
         let mut agents = self.agents.lock();
         let watched = &mut agents.entry(agent.identity.clone()).or_default().watched;
         if watched.as_ref().is_none_or(|before| before.agent != *agent) {
-            *watched = Some(Watched { agent: agent.clone(), names: None, screen: None });
+            *watched = Some(Watched { agent: agent.clone(), names: None, marks: None, screen: None });
         }
     }
 
@@ -68,6 +70,16 @@ impl Records {
     /// Notes the process names by which this agent was recognised.
     pub fn set_process_names(&self, identity: &Identity, names: Option<ProcessNames>) {
         self.watched(identity, |watched| watched.names = names);
+    }
+
+    /// What the session of this agent last said of it; `None` when it must be asked.
+    pub fn marks(&self, identity: &Identity) -> Option<Marks> {
+        self.agents.lock().get(identity)?.watched.as_ref()?.marks.clone()
+    }
+
+    /// Notes what the session of this agent said of it.
+    pub fn set_marks(&self, identity: &Identity, marks: Option<Marks>) {
+        self.watched(identity, |watched| watched.marks = marks);
     }
 
     /// Drops the screen, because a new session of this agent was created: the screen belongs to the previous one.
@@ -128,11 +140,17 @@ impl Records {
 }
 
 impl Watched {
+    /// The agent.
+    pub(super) fn agent(&self) -> &AgentSpec {
+        &self.agent
+    }
+
     /// The pane in which a scan shows the agent; `None` also while its process names are unknown.
     fn pane_in(&self, scan: &Scan) -> Option<PaneTarget> {
         let (Ok(sessions), Ok(trees)) = (&scan.sessions, &scan.trees) else { return None };
         let session = sessions.get(&self.agent.session)?;
-        Some(session.target(agent_pane(&session.panes, trees, self.names.as_ref()?)?))
+        let panes = Marks::panes_in(self.marks.as_ref(), session);
+        Some(session.target(agent_pane(panes, trees, self.names.as_ref()?)?))
     }
 }
 

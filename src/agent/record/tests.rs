@@ -38,6 +38,7 @@ fn seen(session: Option<u32>, second: u64) -> Event {
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
+        left_to_respawn: false,
     })
 }
 

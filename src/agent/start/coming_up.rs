@@ -230,7 +230,7 @@ impl Start<'_> {
                 }
                 // A question came up in the last instant: the instruction is typed once it is answered.
                 Err(NotDelivered { why: Why::Question(_), begun: false }) => self.ready(key, program).await?,
-                Err(NotDelivered { why: Why::Unknown(_), begun: false })
+                Err(NotDelivered { why: Why::Unknown(_) | Why::Locked(..), begun: false })
                     if self.deps.now().since(began) < limit =>
                 {
                     self.wait(key, UNKNOWN_RETRY).await?;

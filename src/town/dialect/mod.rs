@@ -4,6 +4,7 @@
 //! asks [`Dialect::facts`], or is in this folder. The dialect is [recognised](recognise) once, when the supervisor starts: it stays
 //! for the life of the process. This module must not read the disk.
 
+pub mod heartbeat_file;
 pub mod prompt;
 pub mod recognise;
 pub mod roles;
@@ -13,7 +14,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Naming;
+use super::{identity::Role, settings::Naming};
 
 /// The generation of Gas Town that a town belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -44,6 +45,16 @@ pub struct Facts {
     pub session_prefix_of_rigs: bool,
     /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for witness and refinery.
     pub has_state_files: bool,
+    /// Whether the environment of a session names the agent's pane (`GT_PANE_ID`), the only one in which `gt` looks for it.
+    pub names_agent_pane: bool,
+    /// The roles whose sessions have a `pane-died` hook that starts the agent again in the same pane when its process ended,
+    /// and the time within which it does so: 3 s of waiting, and what tmux needs.
+    pub respawned: (&'static [Role], Duration),
+    /// The roles whose agents have a [heartbeat file](heartbeat_file).
+    pub with_heartbeat_file: &'static [Role],
+    /// Whether other programs type into sessions, too: whoever does holds the session's lock meanwhile, and presses Enter
+    /// again where it was not taken (`gt nudge`, `gt nudge-poller`).
+    pub shares_typing: bool,
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
     /// Whether a refinery that does not run is started only when an event waits for it (`events/refinery/*.event`).
@@ -65,6 +76,10 @@ const JANUARY: Facts = Facts {
     agent_beads_in_town: false,
     session_prefix_of_rigs: false,
     has_state_files: true,
+    names_agent_pane: false,
+    respawned: (&[], Duration::ZERO),
+    with_heartbeat_file: &[],
+    shares_typing: false,
     keeps_mayor: false,
     starts_on_events: false,
     has_newer_presets: false,
@@ -80,6 +95,10 @@ const V1: Facts = Facts {
     agent_beads_in_town: true,
     session_prefix_of_rigs: true,
     has_state_files: false,
+    names_agent_pane: true,
+    respawned: (&[Role::Deacon, Role::Mayor], Duration::from_secs(4)),
+    with_heartbeat_file: &[Role::Polecat, Role::Crew],
+    shares_typing: true,
     keeps_mayor: true,
     starts_on_events: true,
     has_newer_presets: true,
@@ -97,6 +116,13 @@ impl Dialect {
             Dialect::January => &JANUARY,
             Dialect::V1 => &V1,
         }
+    }
+
+    /// The time within which Gas Town starts an agent of this role again by itself, after its process ended in a pane that
+    /// stays; `None` when it does not.
+    pub fn respawned_within(self, role: Role) -> Option<Duration> {
+        let (roles, within) = self.facts().respawned;
+        roles.contains(&role).then_some(within)
     }
 
     /// Whether it is 1.x.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{RootMsg, RootState};
 use crate::{
-    agent::actor::AgentMsg,
+    agent::{actor::AgentMsg, pollers},
     sessions::scan::{Scan, scan_within},
     supervision::{
         heartbeat::Complete,
@@ -80,6 +80,8 @@ impl RootState {
             if actor.is_running() { &mut parts } else { &mut missed }.push(identity.actor_name());
         }
         let complete = self.heartbeat.asked(number, parts, missed, self.plan.deps.now());
+        let (deps, seen) = (self.plan.deps.clone(), scan.clone());
+        self.work.run(async move { pollers::check(&deps, &seen).await });
         self.broadcast(&Broadcast::Heartbeat(Beat { number, scan }));
         self.complete(complete);
     }

@@ -3,10 +3,11 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use gastown_supervisor::town::files::{Files, LockState};
+use gastown_supervisor::town::files::{Files, HeldLock, LockState};
 
 use super::{
     World, millis, path,
@@ -195,5 +196,9 @@ impl Files for World {
             Ok(if world.state().lock_held { LockState::Held } else { LockState::Free })
         })
         .await
+    }
+
+    async fn lock(&self, path: &Path, _: Duration) -> io::Result<HeldLock> {
+        self.disk("lock", path, true, |_| Ok(Box::new(()) as HeldLock)).await
     }
 }

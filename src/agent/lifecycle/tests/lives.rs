@@ -158,3 +158,26 @@ fn of_one_that_nothing_can_be_found_out_about() {
         ]
     );
 }
+
+#[test]
+fn a_clean_exit_is_started_again_and_not_counted() {
+    for (case, created, starts_after) in [("after a long life", 0, 0), ("right after its start", 95, 30)] {
+        let mut it = given("unseen");
+        let born = SessionKey { id: "$1".into(), created: at(created).wall };
+        let with = |what: &str, presence, second| Observation { presence, ..seen(what, at(second)) };
+        let _ = step(&mut it, Event::Seen(with("alive", Presence::Alive(born.clone()), 96)), at(96));
+        let gone = |second| with("zombie+left", Presence::Dead(born.clone()), second);
+        let noticed = step(&mut it, Event::Seen(gone(100)), at(100));
+        assert!(matches!(noticed.decision, Decision::ProbeAgain(_)), "{case}");
+        let confirmed = step(&mut it, Event::Probed(gone(101)), at(101));
+        assert_eq!(confirmed.reasons.iter().map(Reason::code).collect::<Vec<_>>(), ["clean_exit"], "{case}");
+        assert!(!it.is_missed(), "{case}");
+        let Decision::ProbeAgain(wait) = confirmed.decision else { panic!("{case}: {confirmed:?}") };
+        assert_eq!(wait.as_secs(), starts_after, "{case}");
+        let due = 102 + starts_after as i64;
+        let started = step(&mut it, Event::Probed(gone(due)), at(due));
+        let order = StartOrder { attempt: Attempt::Fresh, replace: None };
+        assert_eq!(started.decision, Decision::Start(order), "{case}");
+        assert_eq!(it.history(), &RestartHistory::default(), "{case}");
+    }
+}
