@@ -50,6 +50,61 @@ pub fn assignment(
     work(hook, hooked)
 }
 
+/// Judges by [`by_work_bead`] with an assignee, else by [`assignment`].
+pub fn judged(
+    assignee: Option<&str>,
+    agent: &Answer<AgentBead>,
+    hooked: &Answer<Bead>,
+    now: Timestamp,
+    seen_alive: Option<Timestamp>,
+    guard: Duration,
+) -> Assignment {
+    match assignee {
+        None => assignment(agent, hooked, now, seen_alive, guard),
+        Some(assignee) => by_work_bead(agent, hooked, assignee, now, seen_alive, guard),
+    }
+}
+
+/// Judges like [`assignment`] in a town where the work bead decides (Gas Town 1.x): it must be hooked or in progress, and
+/// assigned to this polecat, whose name there is `assignee`. After a crash and a new sling the agent beads of two polecats name
+/// the same bead. The state in the agent bead is not used, as `gt` rarely updates it; a polecat is being spawned for `guard`
+/// after the last change of its agent bead, until it was seen alive.
+pub fn by_work_bead(
+    agent: &Answer<AgentBead>,
+    bead: &Answer<Bead>,
+    assignee: &str,
+    now: Timestamp,
+    seen_alive: Option<Timestamp>,
+    guard: Duration,
+) -> Assignment {
+    let agent = match agent {
+        Answer::Found(agent) => agent,
+        Answer::Missing => return Assignment::None(Unwanted::NoAgentBead),
+        Answer::Unknown(why) => return Assignment::Unknown(why.clone()),
+        Answer::NotAsked => return Assignment::NotAsked,
+    };
+    if agent.closed {
+        return Assignment::None(Unwanted::AgentBeadClosed);
+    }
+    let Some(hook) = agent.hook.clone() else {
+        return Assignment::None(Unwanted::NoWork);
+    };
+    let hook = match work(hook, bead) {
+        Assignment::Hooked { hook } => hook,
+        settled => return settled,
+    };
+    match bead {
+        Answer::Found(bead) if !bead.is_at_work() => Assignment::None(Unwanted::WorkNotHooked(hook)),
+        Answer::Found(bead) if bead.assignee.as_deref() != Some(assignee) => {
+            Assignment::None(Unwanted::WorkNotIts(hook))
+        }
+        _ if agent.updated.is_some() => {
+            being_spawned(agent.updated, now, seen_alive, guard).unwrap_or(Assignment::Hooked { hook })
+        }
+        _ => Assignment::Hooked { hook },
+    }
+}
+
 /// `gt` sets `spawning` before there is a session, and often never takes it back: it counts only for a while, and only
 /// until the agent was seen alive.
 fn being_spawned(
