@@ -144,11 +144,8 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         }
     }
     match wisp::operational(&reading) {
-        Operational::Yes => match deps.label(rig) {
-            Some(None) => Obstacle::None,
-            Some(Some(why)) => Obstacle::Denied(Denial::Rig(why)),
-            None => Obstacle::Unknown(unread_label(deps, rig)),
-        },
+        Operational::Yes if deps.is_label_unread(rig) => Obstacle::Unknown(unread_label(deps, rig)),
+        Operational::Yes => deps.docked(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why))),
         Operational::No(why) => Obstacle::Denied(Denial::Rig(why)),
         Operational::Unknown(why) => Obstacle::Unknown(why),
     }

@@ -70,7 +70,7 @@ impl Start<'_> {
         let mut slot = self.slot().await;
         let began = self.deps.now();
         self.permitted().await?;
-        let program = self.program().await?;
+        let (program, instead) = self.program().await?;
         self.clear_the_way().await?;
         let directory = workplace::find(self.deps, self.spec).await?;
         // A polecat is only started because it crashed, whether or not that was seen.
@@ -89,7 +89,7 @@ impl Start<'_> {
             return Err(StartEnd::StoppedByHand(how));
         }
         self.permitted().await?;
-        let session = self.create(&program, directory.clone()).await?;
+        let session = self.create(&program, instead.as_deref(), directory.clone()).await?;
         let key = kill::key(&session);
         self.write_state_file().await;
         if wanted == Wanted::Oneshot {
@@ -225,10 +225,11 @@ impl Start<'_> {
         matches!(reading, Reading::Good(file) if file.timestamp == *heartbeat)
     }
 
-    async fn program(&self) -> Step<AgentProgram> {
+    /// Its program, and the shell command that its role gives in place of it.
+    async fn program(&self) -> Step<(AgentProgram, Option<String>)> {
         let resolution = programs::find(self.deps, self.spec).await;
         if resolution.on_path {
-            Ok(resolution.program)
+            Ok((resolution.program, resolution.start_command))
         } else {
             Err(StartEnd::Impossible(format!(
                 "its program {:?} is not on PATH; install it or name another agent in settings/config.json",
@@ -253,17 +254,25 @@ impl Start<'_> {
     }
 
     /// Step 3: creates the session.
-    async fn create(&self, program: &AgentProgram, directory: PathBuf) -> Step<Session> {
+    async fn create(
+        &self,
+        program: &AgentProgram,
+        instead: Option<&str>,
+        directory: PathBuf,
+    ) -> Step<Session> {
         let identity = &self.spec.identity;
         let own = self.deps.starts.role_beads.of(identity, self.deps.paths.root());
         let mut environment = environment::environment(identity, self.deps.paths.root(), program, own.env);
+        for (variable, value) in own.added {
+            environment.entry(variable).or_insert(value);
+        }
         if let Some(path) = self.deps.commands.search_path() {
             // The `PATH` on which its program was found, and not the tmux server's.
             environment.entry("PATH".to_owned()).or_insert(path);
         }
         let unset = environment::to_unset(&environment);
         let command =
-            command_line::command_line(identity.role(), program, &unset, own.start_command.as_deref());
+            command_line::command_line(identity.role(), program, &unset, instead);
         // Boot ends by itself, and its exit status is not needed.
         let keep_exit = identity.facts().wanted != Wanted::Oneshot;
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };

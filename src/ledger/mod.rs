@@ -153,9 +153,10 @@ impl Ledger {
     /// Stores a newer snapshot; returns whether what the rig's label permits changed.
     pub fn keep_snapshot(&self, snapshot: Arc<AgentSnapshot>) -> bool {
         let rig = snapshot.rig.clone();
-        let before = self.label(&rig);
+        let permits = || (self.docked(&rig), self.is_label_unread(&rig));
+        let before = permits();
         self.snapshots.keep(snapshot);
-        self.label(&rig) != before
+        permits() != before
     }
 
     /// Why this rig is docked or parked according to its bead's label when last read; `None` when no label says so.
@@ -163,13 +164,9 @@ impl Ledger {
         self.snapshots.label(rig).flatten()
     }
 
-    /// Like [`Ledger::docked`]. The outer `None` when the label was never read, and nothing else would say so.
-    pub fn label(&self, rig: &RigName) -> Option<Option<Closed>> {
-        let read = self.snapshots.label(rig);
-        match self.dialect().facts().label_must_be_read {
-            true => read,
-            false => Some(read.flatten()),
-        }
+    /// Whether the label of this rig's bead was never read, in a town where nothing else may say that it is docked.
+    pub fn is_label_unread(&self, rig: &RigName) -> bool {
+        self.dialect().facts().label_must_be_read && self.snapshots.label(rig).is_none()
     }
 
     /// Forgets a rig that is no longer supervised.

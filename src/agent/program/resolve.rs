@@ -26,6 +26,10 @@ pub struct Resolution {
     pub program: AgentProgram,
     /// False when its command is not on `PATH`, so that a start would only fail; then the last report says so.
     pub on_path: bool,
+    /// Whether `role_agents` names it.
+    pub by_role: bool,
+    /// The shell command that its role gives in place of the program; filled in by who knows roles.
+    pub start_command: Option<String>,
     /// The candidates that were skipped and why, in order.
     pub reports: Vec<String>,
 }
@@ -40,7 +44,7 @@ pub fn resolve(
 ) -> Resolution {
     let mut reports = Vec::new();
     if let Some(program) = by_role(role, rig, town, on_path, &mut reports) {
-        return Resolution { program, on_path: true, reports };
+        return Resolution { program, on_path: true, by_role: true, start_command: None, reports };
     }
     let program = by_default(rig, town, &mut reports);
     let on_path = on_path(&program.command);
@@ -51,7 +55,7 @@ pub fn resolve(
             program.name, program.command
         ));
     }
-    Resolution { program, on_path, reports }
+    Resolution { program, on_path, by_role: false, start_command: None, reports }
 }
 
 fn by_role(
