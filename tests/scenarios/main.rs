@@ -10,6 +10,7 @@ mod world;
 
 mod actors;
 mod audit;
+mod beads_v1;
 mod convoy;
 mod crash_loops;
 mod deacon;

@@ -287,6 +287,76 @@ mod tests {
     }
 
     #[test]
+    fn by_status_and_assignee_of_the_work() {
+        let bead = |status: &str, assignee: Option<&str>| {
+            Answer::Found(Bead {
+                id: "gt-1".into(),
+                status: status.into(),
+                assignee: assignee.map(str::to_owned),
+                ..Bead::default()
+            })
+        };
+        let (its, others) = (Some("r/polecats/x"), Some("r/polecats/y"));
+        for (name, bead, expected) in [
+            ("hooked", bead("hooked", its), Wanted),
+            ("in progress", bead("in_progress", its), Wanted),
+            ("open", bead("open", its), Not),
+            ("blocked", bead("blocked", its), Not),
+            ("closed", bead("closed", its), Not),
+            ("another's", bead("hooked", others), Not),
+            ("nobody's", bead("hooked", None), Not),
+            ("closed, another's", bead("closed", others), Not),
+            ("missing", Answer::Missing, Not),
+            ("error", Answer::Unknown("bd".into()), Unknown),
+            ("not asked", Answer::NotAsked, Wanted),
+        ] {
+            for state in [None, Some("spawning"), Some("working"), Some("done"), Some("nuked"), Some("idle")] {
+                for (closed, hook) in [(false, Some("gt-1")), (true, Some("gt-1")), (false, None)] {
+                    let agent = Answer::Found(AgentBead {
+                        hook: hook.map(str::to_owned),
+                        state: state.map(str::to_owned),
+                        closed,
+                        ..AgentBead::default()
+                    });
+                    let expected = if closed || hook.is_none() { Not } else { expected };
+                    let got = by_work_bead(&agent, &bead, "r/polecats/x", now(), None, GUARD);
+                    assert_eq!(verdict(&got), expected, "{name}, {state:?}, closed {closed}, {hook:?}: {got:?}");
+                }
+            }
+        }
+        for (name, agent, expected) in [
+            ("no agent bead", Answer::Missing, Not),
+            ("error", Answer::Unknown("bd".into()), Unknown),
+            ("not asked", Answer::NotAsked, NotAsked),
+        ] {
+            let got = by_work_bead(&agent, &bead("hooked", its), "r/polecats/x", now(), None, GUARD);
+            assert_eq!(verdict(&got), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn being_spawned_by_the_age_of_its_agent_bead() {
+        let bead = Answer::Found(Bead {
+            id: "gt-1".into(),
+            status: "hooked".into(),
+            assignee: Some("r/polecats/x".into()),
+            ..Bead::default()
+        });
+        for (name, updated, seen_alive, expected) in [
+            ("just now, never seen", Some(ago(10)), None, Not),
+            ("seen since", Some(ago(10)), Some(ago(9)), Wanted),
+            ("seen before", Some(ago(10)), Some(ago(11)), Not),
+            ("at the guard's end", Some(ago(300)), None, Wanted),
+            ("no time", None, None, Wanted),
+        ] {
+            let agent =
+                Answer::Found(AgentBead { hook: Some("gt-1".into()), updated, ..AgentBead::default() });
+            let got = by_work_bead(&agent, &bead, "r/polecats/x", now(), seen_alive, GUARD);
+            assert_eq!(verdict(&got), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn reasons_are_short_and_name_the_bead() {
         let agent = |state: &str| {
             Answer::Found(AgentBead {
