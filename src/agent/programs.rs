@@ -14,7 +14,9 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    program::{Parsed, ProgramFileError, Provider, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
+    program::{
+        Parsed, ProgramFileError, Provider, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve,
+    },
     role_bead::overrides::process_names,
     spec::AgentSpec,
 };

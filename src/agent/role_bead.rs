@@ -82,7 +82,8 @@ pub async fn read_files(deps: &Deps, rigs: &[(RigName, String)]) {
                 (Some(town), Some(rig)) => Some(Known { config: town.config.beneath(rig.config), ..rig }),
                 (town, rig) => rig.or(town),
             };
-            let filled = both.map(|Known { bead, config }| Known { bead, config: config.with_prefix(prefix) });
+            let filled =
+                both.map(|Known { bead, config }| Known { bead, config: config.with_prefix(prefix) });
             files.extend(filled.map(|known| ((Some(rig.clone()), role), known)));
         }
     }

@@ -271,8 +271,7 @@ impl Start<'_> {
             environment.entry("PATH".to_owned()).or_insert(path);
         }
         let unset = environment::to_unset(&environment);
-        let command =
-            command_line::command_line(identity.role(), program, &unset, instead);
+        let command = command_line::command_line(identity.role(), program, &unset, instead);
         // Boot ends by itself, and its exit status is not needed.
         let keep_exit = identity.facts().wanted != Wanted::Oneshot;
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };

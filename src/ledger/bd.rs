@@ -39,11 +39,7 @@ pub async fn run(
 }
 
 /// Like [`run`], in the directory of the only database that it touches.
-pub async fn run_in(
-    ledger: &Ledger,
-    words: &[&str],
-    database: &Database,
-) -> Result<Printed, CommandError> {
+pub async fn run_in(ledger: &Ledger, words: &[&str], database: &Database) -> Result<Printed, CommandError> {
     let directory = database.directory(ledger.paths.root());
     run(ledger, words, &[database.clone()].into(), &directory).await
 }

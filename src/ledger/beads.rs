@@ -114,11 +114,7 @@ pub(super) fn is_id(id: &str) -> bool {
         && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'))
 }
 
-async fn read_some(
-    ledger: &Ledger,
-    database: &Database,
-    ids: &[String],
-) -> BTreeMap<String, Answer<Bead>> {
+async fn read_some(ledger: &Ledger, database: &Database, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let fails_as_a_whole = ids.len() > 1 && ledger.bd_has_daemon();
     let shown = match once_more(ledger, database, ids, fails_as_a_whole).await {
         // Through its daemon, `bd` fails as a whole when one id is missing. Without it, as `gt` runs it, `bd` leaves

@@ -116,11 +116,8 @@ async fn read_by_work(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -
             Err(_) => {}
         }
     }
-    let mut hooked: BTreeMap<String, Answer<Bead>> = at_work
-        .unwrap_or_default()
-        .into_iter()
-        .map(|bead| (bead.id.clone(), Answer::Found(bead)))
-        .collect();
+    let mut hooked: BTreeMap<String, Answer<Bead>> =
+        at_work.unwrap_or_default().into_iter().map(|bead| (bead.id.clone(), Answer::Found(bead))).collect();
     let rig_bead = dock::bead_id(plan);
     let mut rest = BTreeMap::from([(own, vec![rig_bead.clone()])]);
     let hooks: BTreeSet<String> = agents.values().filter_map(hook).collect();

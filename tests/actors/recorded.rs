@@ -396,7 +396,9 @@ fn every_list_of_1_x() {
     }
     for name in ["list_label_agent_town", "bd105_list_agents"] {
         let recorded = Recorded::of(&format!("v1/{name}"));
-        let Ok(Shown::Beads { beads, .. }) = show_output::parse(&recorded.stdout, "") else { panic!("{name}") };
+        let Ok(Shown::Beads { beads, .. }) = show_output::parse(&recorded.stdout, "") else {
+            panic!("{name}")
+        };
         assert!(!beads.is_empty() && beads.iter().all(Bead::is_agent), "{name}");
     }
 }
@@ -415,7 +417,11 @@ fn a_hook_of_1_x_is_the_work_bead_that_names_its_polecat() {
     for (name, assignee, expected) in [
         ("show_polecat_hooked_town", "alpha/polecats/furiosa", Assignment::Hooked { hook: "al-nlw".into() }),
         // After a crash and a new sling, both name it.
-        ("bd105_show_polecat_town", "alpha/polecats/nux", Assignment::None(Unwanted::WorkNotIts("al-nlw".into()))),
+        (
+            "bd105_show_polecat_town",
+            "alpha/polecats/nux",
+            Assignment::None(Unwanted::WorkNotIts("al-nlw".into())),
+        ),
     ] {
         let agent = Answer::Found(AgentBead::of(bead(name)).unwrap());
         let got = rules::by_work_bead(&agent, &work, assignee, now, None, secs(300));

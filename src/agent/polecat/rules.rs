@@ -310,7 +310,8 @@ mod tests {
             ("error", Answer::Unknown("bd".into()), Unknown),
             ("not asked", Answer::NotAsked, Wanted),
         ] {
-            for state in [None, Some("spawning"), Some("working"), Some("done"), Some("nuked"), Some("idle")] {
+            for state in [None, Some("spawning"), Some("working"), Some("done"), Some("nuked"), Some("idle")]
+            {
                 for (closed, hook) in [(false, Some("gt-1")), (true, Some("gt-1")), (false, None)] {
                     let agent = Answer::Found(AgentBead {
                         hook: hook.map(str::to_owned),
@@ -320,7 +321,11 @@ mod tests {
                     });
                     let expected = if closed || hook.is_none() { Not } else { expected };
                     let got = by_work_bead(&agent, &bead, "r/polecats/x", now(), None, GUARD);
-                    assert_eq!(verdict(&got), expected, "{name}, {state:?}, closed {closed}, {hook:?}: {got:?}");
+                    assert_eq!(
+                        verdict(&got),
+                        expected,
+                        "{name}, {state:?}, closed {closed}, {hook:?}: {got:?}"
+                    );
                 }
             }
         }

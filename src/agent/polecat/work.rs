@@ -104,7 +104,13 @@ pub fn nominated(
         Answer::Found(agent) => agent.hook.as_deref(),
         _ => None,
     };
-    Some(judge(ledger, polecat, agent, hook.map_or(&Answer::NotAsked, |hook| snapshot.hooked(hook)), seen_alive))
+    Some(judge(
+        ledger,
+        polecat,
+        agent,
+        hook.map_or(&Answer::NotAsked, |hook| snapshot.hooked(hook)),
+        seen_alive,
+    ))
 }
 
 fn judge(

@@ -145,7 +145,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
         for (text, problem) in [
-            ("[session]\nwork_dir = 7\n", "roles/witness.toml:2:12: invalid type: integer `7`, expected a string"),
+            (
+                "[session]\nwork_dir = 7\n",
+                "roles/witness.toml:2:12: invalid type: integer `7`, expected a string",
+            ),
             ("[session\n", "roles/witness.toml:1:9: "),
             ("a = 1\na = 2\n", "roles/witness.toml:2:1: duplicate key"),
             ("[env]\n\"A B\" = \"x\"\n", "roles/witness.toml: env: \"A B\" cannot be the name of a variable"),

@@ -67,7 +67,8 @@ impl State {
         let here = |id: &&str| self.beads.get(*id).filter(|bead| self.home(bead) == database);
         let found: Vec<&Value> = ids.iter().filter_map(here).collect();
         let missing = ids.iter().filter(|id| here(id).is_none());
-        let told = missing.map(|id| format!("Error fetching {id}: no issue found matching {id:?}\n")).collect();
+        let told =
+            missing.map(|id| format!("Error fetching {id}: no issue found matching {id:?}\n")).collect();
         if found.is_empty() {
             let error = json!({"error": "no issues found matching the provided IDs"});
             return (1, format!("{error:#}\n"), told);
@@ -103,7 +104,8 @@ impl State {
 
     /// The database that holds a bead.
     fn home(&self, bead: &Value) -> String {
-        let is_agent = bead["labels"].as_array().is_some_and(|labels| labels.iter().any(|it| it == "gt:agent"));
+        let is_agent =
+            bead["labels"].as_array().is_some_and(|labels| labels.iter().any(|it| it == "gt:agent"));
         let id = bead["id"].as_str().unwrap_or_default();
         let rigs = self.routed_rigs();
         let fitting = rigs.iter().filter(|rig| !is_agent && id.starts_with(&format!("{rig}-")));
