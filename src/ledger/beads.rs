@@ -49,6 +49,16 @@ pub async fn read_in(ledger: &Ledger, database: &Database, ids: &[String]) -> BT
     answers
 }
 
+/// Like [`read_in`], in the batches of all who ask about this database now, see [`one`].
+pub async fn read_with_others(
+    ledger: &Ledger,
+    database: &Database,
+    ids: &[String],
+) -> BTreeMap<String, Answer<Bead>> {
+    let asked = ids.iter().map(|id| async move { (id.clone(), one_in(ledger, database, id).await) });
+    futures::future::join_all(asked).await.into_iter().collect()
+}
+
 /// The existing beads, when all answers are needed: one unknown answer is an error.
 pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String> {
     let mut beads = Vec::new();

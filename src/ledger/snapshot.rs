@@ -89,7 +89,8 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
     }
 }
 
-/// Like [`read`], where the work beads decide: agent beads are in one database, the rig's beads in another. Each polecat's hook
+/// Like [`read`], where the work beads decide: agent beads are in the town's database, which all rigs read together, the
+/// rig's beads in another. Each polecat's hook
 /// is the bead that is its work, whatever its agent bead names.
 async fn read_by_work(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
     let begun = ledger.now();
@@ -98,7 +99,7 @@ async fn read_by_work(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -
     let ids = agent_ids(plan, polecats);
     let all: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let town = Database::town();
-    let (answers, at_work) = futures::join!(beads::read_in(ledger, &town, &all), async {
+    let (answers, at_work) = futures::join!(beads::read_with_others(ledger, &town, &all), async {
         match polecats.is_empty() {
             true => Ok(Vec::new()),
             false => beads::at_work(ledger, &own, None).await,

@@ -229,3 +229,31 @@ fn role_files_say_how_an_agent_is_started() {
         assert_eq!(world.state().runs_of("-role"), 0, "bd is not asked for role beads");
     });
 }
+
+#[test]
+fn few_runs_of_bd_whatever_the_number_of_polecats() {
+    for polecats in [1, 40] {
+        simulate(958, |world| async move {
+            let rigs = ["a", "b", "c"];
+            let supervisor = town(&world, &rigs).await;
+            for rig in rigs {
+                for n in 0..polecats {
+                    world.polecat_at_work(rig, &format!("p{n:02}"));
+                }
+            }
+            world.pass(mins(6)).await;
+            for _ in 0..3 {
+                let before = world.state().bd_runs();
+                let beats = supervisor.snapshot().await.heartbeat.count;
+                world.pass(mins(3)).await;
+                assert_eq!(supervisor.snapshot().await.heartbeat.count, beats + 1);
+                let runs = world.state().bd_runs() - before;
+                // Two for each rig, one for each hundred of all agent beads, of which each has two possible ids here, and
+                // one of the convoys.
+                let most = 2 * rigs.len() + 1 + (2 * polecats * rigs.len()).div_ceil(100) + 1;
+                assert!(runs <= most, "{polecats} polecats: {runs} runs, at most {most}");
+            }
+            assert_eq!(supervisor.snapshot().await.problems, Default::default());
+        });
+    }
+}
