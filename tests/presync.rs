@@ -34,7 +34,11 @@ use gastown_supervisor::{
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
-        files::Disk, journal::disk::DiskJournals, paths::TownPaths, settings::Settings,
+        dialect::{Dialect, recognise::Recognised},
+        files::Disk,
+        journal::disk::DiskJournals,
+        paths::TownPaths,
+        settings::Settings,
         socket::SocketListener,
     },
 };
@@ -54,6 +58,7 @@ const SURROUNDINGS: [(&str, &str); 7] = [
 /// A town that is a repository itself, a remote, and a worktree with one commit that is nowhere else.
 struct Town {
     dir: tempfile::TempDir,
+    dialect: Dialect,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +70,7 @@ enum Kind {
 
 impl Town {
     fn new(kind: Kind) -> Town {
-        let town = Town { dir: tempfile::tempdir().unwrap() };
+        let town = Town { dir: tempfile::tempdir().unwrap(), dialect: Dialect::January };
         fs::create_dir_all(town.root().join("r/refinery")).unwrap();
         let made = match kind {
             Kind::Clone => "git clone -q origin.git town/r/refinery/rig",
@@ -157,7 +162,7 @@ impl Town {
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(root),
             settings,
-            gas_town: Default::default(),
+            gas_town: Recognised { dialect: self.dialect, because: String::new() },
             degraded: false,
             problems: Problems::default(),
             writes: Writes::default(),
@@ -282,6 +287,21 @@ async fn uncommitted_work_is_fetched_and_not_pulled() {
         town.sh("cat h; git log --format=%s; git log -1 --format=%s origin/main"),
         "mine\nmore\nmine\none\ntwo\n"
     );
+}
+
+#[tokio::test]
+async fn in_a_1_x_town_untracked_files_are_no_changes_and_bd_is_not_asked() {
+    for (case, script, pulled) in [
+        ("untracked", "mkdir .beads; echo x > .beads/x", true),
+        ("changed", "echo more >> h; echo x > x", false),
+        ("staged", "echo x > x; git add x", false),
+    ] {
+        let mut town = Town::new(Kind::Linked);
+        town.dialect = Dialect::V1;
+        town.sh(script);
+        assert_eq!(town.presync("git").await, "", "{case}");
+        assert_eq!(town.sh("cat f"), if pulled { "2\n" } else { "1\n" }, "{case}");
+    }
 }
 
 #[tokio::test]

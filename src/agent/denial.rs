@@ -76,6 +76,10 @@ pub enum Unwanted {
     WorkClosed(String),
     /// The bead on its hook does not exist.
     WorkMissing(String),
+    /// The bead on its hook is neither hooked nor in progress.
+    WorkNotHooked(String),
+    /// The bead on its hook is another agent's work, or nobody's.
+    WorkNotIts(String),
     /// Mayor and crew are started only on request.
     NotRequested,
     /// Another request has precedence over this start.
@@ -94,7 +98,8 @@ pub enum Unwanted {
 
 impl Unwanted {
     /// The code: `no_agent_bead`, `agent_bead_closed`, `no_work`, `agent_resting`, `being_spawned`, `work_closed`, `work_missing`,
-    /// `not_requested`, `superseded`, `on_demand`, `degraded`, `disabled`, `runs_as_acp` or `no_pending_events`.
+    /// `work_not_hooked`, `work_not_its`, `not_requested`, `superseded`, `on_demand`, `degraded`, `disabled`, `runs_as_acp` or
+    /// `no_pending_events`.
     pub fn code(&self) -> &'static str {
         match self {
             Unwanted::NoAgentBead => "no_agent_bead",
@@ -104,6 +109,8 @@ impl Unwanted {
             Unwanted::BeingSpawned => "being_spawned",
             Unwanted::WorkClosed(_) => "work_closed",
             Unwanted::WorkMissing(_) => "work_missing",
+            Unwanted::WorkNotHooked(_) => "work_not_hooked",
+            Unwanted::WorkNotIts(_) => "work_not_its",
             Unwanted::NotRequested => "not_requested",
             Unwanted::Superseded => "superseded",
             Unwanted::OnDemand => "on_demand",
@@ -125,6 +132,10 @@ impl fmt::Display for Unwanted {
             Unwanted::BeingSpawned => f.write_str("it is being spawned"),
             Unwanted::WorkClosed(hook) => write!(f, "its hooked bead {hook} is closed"),
             Unwanted::WorkMissing(hook) => write!(f, "its hooked bead {hook} does not exist"),
+            Unwanted::WorkNotHooked(hook) => {
+                write!(f, "its hooked bead {hook} is neither hooked nor in progress")
+            }
+            Unwanted::WorkNotIts(hook) => write!(f, "its hooked bead {hook} is not assigned to it"),
             Unwanted::NotRequested => f.write_str("it is started only on request"),
             Unwanted::Superseded => f.write_str("another request has precedence"),
             Unwanted::OnDemand => f.write_str("it runs only to check the deacon"),

@@ -14,12 +14,14 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    ledger::answer::Answer,
     terminal,
     town::{
         agent_state::{self, AgentState},
         deacon_file,
         files::LockState,
-        reading::Reading,
+        identity::RigName,
+        reading::{Reading, shorten},
         settings::Patrols,
         wisp::{self, Operational},
     },
@@ -142,10 +144,20 @@ async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
         }
     }
     match wisp::operational(&reading) {
+        Operational::Yes if deps.is_label_unread(rig) => Obstacle::Unknown(unread_label(deps, rig)),
         Operational::Yes => deps.docked(rig).map_or(Obstacle::None, |why| Obstacle::Denied(Denial::Rig(why))),
         Operational::No(why) => Obstacle::Denied(Denial::Rig(why)),
         Operational::Unknown(why) => Obstacle::Unknown(why),
     }
+}
+
+/// Why it is unknown whether the rig is docked.
+fn unread_label(deps: &Deps, rig: &RigName) -> String {
+    let why = match deps.snapshot(rig).as_deref().map(|snapshot| snapshot.rig_bead.clone()) {
+        Some(Answer::Unknown(why)) => format!(": {}", shorten(&why)),
+        _ => String::new(),
+    };
+    format!("the bead of rig {rig}, which says whether it is docked, was not read yet{why}")
 }
 
 /// A pause file that cannot be read could say "paused": unknown.

@@ -30,7 +30,7 @@ pub fn is_wanted(deps: &Deps, spec: &AgentSpec) -> bool {
     own.needs_pre_sync.unwrap_or_else(|| spec.identity.facts().is_worktree)
 }
 
-/// Fetches, pulls with rebase when nothing is uncommitted, and runs `bd sync`. Does nothing unless this is known to
+/// Fetches, pulls with rebase when nothing is uncommitted, and runs `bd sync` where there is one. Does nothing unless this is known to
 /// be the agent's own worktree with no operation in progress.
 pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
     let skipped = |why: &str| {
@@ -48,6 +48,9 @@ pub async fn presync(deps: &Deps, spec: &AgentSpec, directory: &Path) {
         if nothing_in_progress(&worktree, directory).await.is_err() {
             return; // `bd` commits and pulls too
         }
+    }
+    if !deps.dialect().facts().bd_has_sync {
+        return;
     }
     // It takes turns with other runs of `bd` in its rig; one that hangs holds its turn no longer than its own limit.
     let database = deps.database_of_prefix(&spec.prefix);
@@ -75,7 +78,11 @@ async fn fetch_and_pull(
     let failed = |error: CommandError| error.to_string();
     let fetch = Run { words: &["fetch", "origin"], limit: REMOTE_LIMIT, variable: None, input: None };
     worktree.run(fetch).await.map_err(failed)?;
-    let status = worktree.git(&["status", "--porcelain"]).await.map_err(failed)?;
+    let mut words = vec!["status", "--porcelain"];
+    if !deps.dialect().facts().untracked_files_count {
+        words.push("--untracked-files=no");
+    }
+    let status = worktree.git(&words).await.map_err(failed)?;
     if !status.stdout.is_empty() {
         tracing::info!(agent = %spec.identity, "has uncommitted changes, fetched but not pulled");
         return Ok(());

@@ -14,7 +14,9 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    program::{Parsed, ProgramFileError, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve},
+    program::{
+        Parsed, ProgramFileError, Provider, Resolution, Sources, parse_agents, parse_rig, parse_town, resolve,
+    },
     role_bead::overrides::process_names,
     spec::AgentSpec,
 };
@@ -84,9 +86,14 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Resolution {
     resolution
 }
 
-/// Adjusts the result for an agent with a start command in its role bead: it runs under other names, and needs
+/// Adjusts the result for an agent with a start command in its role bead or file: it runs under other names, and needs
 /// nothing on `PATH` that we could know of.
 fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Resolution) {
+    // A command in a role file is claude's: it does not replace another program, nor one that was chosen for the role.
+    let is_others = resolution.by_role || resolution.program.provider != Provider::Claude;
+    if deps.dialect().facts().roles_in_files && is_others {
+        return;
+    }
     let Some(command) = deps.starts.role_beads.of(&spec.identity, deps.paths.root()).start_command else {
         return;
     };
@@ -97,6 +104,7 @@ fn started_by_its_role_bead(deps: &Deps, spec: &AgentSpec, resolution: &mut Reso
         }
     }
     resolution.on_path = true;
+    resolution.start_command = Some(command);
 }
 
 /// Runs the rule, which asks about `PATH` synchronously, while only ports can answer: the commands it asked about are

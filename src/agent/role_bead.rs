@@ -1,19 +1,30 @@
 //! Role beads: what the town's ledger says about starting agents of a role, beyond the built-in ways.
 //!
 //! Each role may have a bead, `hq-<role>-role` or, before Gas Town 0.2.6, `gt-<role>-role`, with the label `gt:role`.
+//! In a 1.x town [files](file) replace them.
 //! [`description`] parses its text; [`overrides`] applies it to one agent. Role beads are read ahead and cached: a
 //! start never waits for `bd`, and what cannot be read changes nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use self::{description::Parsed, kept::Known};
+use self::{
+    description::Parsed,
+    kept::{Files, Known},
+};
 use crate::{
     deps::Deps,
     ledger::{ahead, beads, installed},
-    town::{bead::Bead, identity::Role, settings::Naming},
+    terminal,
+    town::{
+        bead::Bead,
+        identity::{RigName, Role},
+        reading::Reading,
+        settings::Naming,
+    },
 };
 
 pub mod description;
+pub mod file;
 pub mod kept;
 pub mod overrides;
 
@@ -54,6 +65,53 @@ pub async fn read(deps: &Deps) {
         }
     }
     deps.starts.role_beads.replace(deps, known).await;
+}
+
+/// Reads the files of all roles, in a town where they replace role beads. `rigs` are its rigs, with the prefixes of their
+/// sessions. A file that cannot be used is reported while that lasts, and counts as missing.
+pub async fn read_files(deps: &Deps, rigs: &[(RigName, String)]) {
+    let mut files = Files::new();
+    for &role in Role::ALL {
+        let town = read_file(deps, None, role).await;
+        if let Some(known) = &town {
+            let config = known.config.clone().with_prefix(TOWN_PREFIX);
+            files.insert((None, role), Known { config, ..known.clone() });
+        }
+        for (rig, prefix) in rigs {
+            let both = match (town.clone(), read_file(deps, Some(rig), role).await) {
+                (Some(town), Some(rig)) => Some(Known { config: town.config.beneath(rig.config), ..rig }),
+                (town, rig) => rig.or(town),
+            };
+            let filled =
+                both.map(|Known { bead, config }| Known { bead, config: config.with_prefix(prefix) });
+            files.extend(filled.map(|known| ((Some(rig.clone()), role), known)));
+        }
+    }
+    deps.starts.role_beads.replace_files(files);
+}
+
+/// What `{prefix}` stands for in files about agents of the town.
+const TOWN_PREFIX: &str = "hq";
+
+async fn read_file(deps: &Deps, rig: Option<&RigName>, role: Role) -> Option<Known> {
+    let path = deps.paths.role_file(rig, role);
+    let shown = terminal::path(deps.paths.shown(&path)).to_string();
+    let key = rig.map_or_else(|| format!("roles/{role}"), |rig| format!("rig/{rig}/roles/{role}"));
+    match Reading::of(Path::new(&shown), deps.files.read(&path).await, file::parse) {
+        Reading::Good(config) => {
+            deps.problems.clear(&key);
+            Some(Known { bead: shown, config })
+        }
+        Reading::Missing => {
+            deps.problems.clear(&key);
+            None
+        }
+        Reading::Bad(problem) => {
+            let problem = problem.advise("correct it; until then the file is not used");
+            deps.problems.report(key, problem.to_string());
+            None
+        }
+    }
 }
 
 /// The possible ids of a role's bead; the first that exists counts.

@@ -4,10 +4,7 @@
 //! right before it happens. A start is given up when its session ends or its permission is withdrawn; what runs is
 //! left running. It must not decide what a failed start means: the [`lifecycle`](super::lifecycle) does.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -60,6 +57,16 @@ struct Start<'a> {
     seen_alive: Option<Timestamp>,
 }
 
+/// What the agent's command line is made of, beside its program.
+struct CommandWords {
+    /// The settings through which it calls `gt`.
+    settings: Option<PathBuf>,
+    /// Its first instruction, where that is an argument; else all is typed.
+    first: Option<FirstWords>,
+    /// The command of its role that replaces its program's.
+    instead: Option<String>,
+}
+
 /// A step that ends the start.
 type Step<T> = Result<T, StartEnd>;
 
@@ -90,7 +97,7 @@ impl Start<'_> {
         } else {
             self.deps.problems.clear(&self.spec.problem_key(PROBLEM));
         }
-        let program = self.program().await?;
+        let (program, instead) = self.program().await?;
         self.clear_the_way().await?;
         let directory = workplace::find(self.deps, self.spec).await?;
         // A polecat is only started because it crashed, whether or not that was seen.
@@ -110,12 +117,13 @@ impl Start<'_> {
         }
         self.permitted().await?;
         let first = self.first_words(&program, settings.as_deref());
-        let session = self.create(&program, directory.clone(), settings.as_deref(), first.as_ref()).await?;
+        let words = CommandWords { settings, first, instead };
+        let session = self.create(&program, directory.clone(), &words).await?;
         let key = kill::key(&session);
         self.write_state_file().await;
         self.show_to_gt(&session).await;
-        let typed = first.as_ref().and_then(|words| words.typed.as_ref());
-        if wanted == Wanted::Oneshot && typed.is_none() {
+        let first = words.first.as_ref();
+        if wanted == Wanted::Oneshot && first.is_none_or(|first| first.typed.is_none()) {
             return Ok(self.up(key, began));
         }
         let rest = async {
@@ -123,7 +131,7 @@ impl Start<'_> {
             self.agent_appears(&key, &program).await?;
             drop(slot);
             self.ready(&key, &program).await?;
-            self.open(&key, &program, directory, first.as_ref()).await?;
+            self.open(&key, &program, directory, first).await?;
             Ok(self.up(key.clone(), began))
         };
         self.unless_it_cannot_run(&key, &program, rest).await
@@ -248,10 +256,11 @@ impl Start<'_> {
         matches!(reading, Reading::Good(file) if file.timestamp == *heartbeat)
     }
 
-    async fn program(&self) -> Step<AgentProgram> {
+    /// Its program, and the shell command that its role gives in place of it.
+    async fn program(&self) -> Step<(AgentProgram, Option<String>)> {
         let resolution = programs::find(self.deps, self.spec).await;
         if resolution.on_path {
-            Ok(resolution.program)
+            Ok((resolution.program, resolution.start_command))
         } else {
             Err(StartEnd::Impossible(format!(
                 "its program {:?} is not on PATH; install it or name another agent in settings/config.json",
@@ -293,8 +302,7 @@ impl Start<'_> {
         &self,
         program: &AgentProgram,
         directory: PathBuf,
-        settings: Option<&Path>,
-        first: Option<&FirstWords>,
+        words: &CommandWords,
     ) -> Step<Session> {
         let (identity, town) = (&self.spec.identity, self.deps.paths.root());
         let own = self.deps.starts.role_beads.of(identity, town);
@@ -302,18 +310,21 @@ impl Start<'_> {
             Dialect::January => environment::environment(identity, town, program, own.env),
             Dialect::V1 => environment::v1(identity, town, program, own.env, self.given(&directory).await),
         };
+        for (variable, value) in own.added {
+            environment.entry(variable).or_insert(value);
+        }
         if let Some(path) = self.deps.commands.search_path() {
             // The `PATH` on which its program was found, and not the tmux server's.
             environment.entry("PATH".to_owned()).or_insert(path);
         }
         let unset = environment::to_unset(&environment);
-        let instead = own.start_command.as_deref();
-        let command = match first {
+        let instead = words.instead.as_deref();
+        let command = match &words.first {
             None => command_line::command_line(identity.role(), program, &unset, instead),
-            Some(words) => {
+            Some(first) => {
                 let named = roles::of(self.deps.dialect(), identity.role()).names_settings;
-                let settings = settings.filter(|_| named);
-                command_line::v1(program, &unset, settings, words.argument.as_deref(), instead)
+                let settings = words.settings.as_deref().filter(|_| named);
+                command_line::v1(program, &unset, settings, first.argument.as_deref(), instead)
             }
         };
         // Boot ends by itself, and its exit status is not needed.

@@ -40,13 +40,16 @@ pub async fn find(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
 async fn directory(deps: &Deps, spec: &AgentSpec) -> Result<PathBuf, StartEnd> {
     let identity = &spec.identity;
     let own = deps.starts.role_beads.of(identity, deps.paths.root());
+    let in_files = deps.dialect().facts().roles_in_files;
     if let Some(directory) = own.work_dir {
         return match deps.files.is_dir(&directory).await {
             Ok(true) => Ok(directory),
             Ok(false) => Err(StartEnd::Impossible(format!(
-                "its directory {} does not exist; role bead {} names it (work_dir_pattern)",
+                "its directory {} does not exist; {} {} names it ({})",
                 terminal::path(directory),
-                own.bead
+                if in_files { "role file" } else { "role bead" },
+                own.bead,
+                if in_files { "session.work_dir" } else { "work_dir_pattern" },
             ))),
             Err(error) => Err(unclear(deps, &directory, &error)),
         };

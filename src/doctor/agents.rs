@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::finding::{Area, Finding};
 use crate::{
-    agent::{directory::Directory, polecat::roster, programs, spec::AgentSpec},
+    agent::{directory::Directory, polecat::roster, programs, role_bead, spec::AgentSpec},
     deps::Deps,
     ports::problems::{OpenProblems, Problems},
     town::{
@@ -62,7 +62,15 @@ pub async fn everybody(
 /// Checks which program each would be started with. Role beads count as a supervisor last read them. `names` are the
 /// problems with names.
 pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<Finding> {
-    let _ = deps.starts.role_beads.peek(deps).await;
+    if deps.dialect().facts().roles_in_files {
+        let rigs: BTreeMap<RigName, String> = specs
+            .iter()
+            .filter_map(|spec| Some((spec.identity.rig()?.clone(), spec.prefix.clone())))
+            .collect();
+        role_bead::read_files(deps, &rigs.into_iter().collect::<Vec<_>>()).await;
+    } else {
+        let _ = deps.starts.role_beads.peek(deps).await;
+    }
     let mut known: BTreeMap<(Option<RigName>, Role), Program> = BTreeMap::new();
     let mut programs = Vec::new();
     for spec in specs {
@@ -84,9 +92,9 @@ pub async fn examine(deps: &Deps, specs: &[AgentSpec], names: &[String]) -> Vec<
 async fn program(deps: &Deps, spec: &AgentSpec) -> Program {
     let found = programs::find(deps, spec).await;
     let (name, command) = (&found.program.name, &found.program.command);
-    let start = deps.starts.role_beads.of(&spec.identity, deps.paths.root()).start_command;
-    let what = match start {
-        Some(command) => format!("{command} (by its role bead)"),
+    let source = if deps.dialect().facts().roles_in_files { "role file" } else { "role bead" };
+    let what = match found.start_command {
+        Some(command) => format!("{command} (by its {source})"),
         None if name == command => name.clone(),
         None => format!("{name} ({command})"),
     };

@@ -1,4 +1,4 @@
-//! Agent beads: what `gt` and `bd` recorded about an agent (`gt` 0.2.6 to 0.3, `bd` 0.47 to 1.0).
+//! Agent beads: what `gt` and `bd` recorded about an agent (`gt` 0.2.6 to 1.0, `bd` 0.47 to 1.0).
 //!
 //! It reports what the beads say and judges nothing.
 
@@ -42,7 +42,11 @@ impl AgentBead {
 /// trailing `-`. A bead that is no agent's counts as missing.
 pub async fn one(ledger: &Ledger, identity: &Identity, prefix: &str) -> Answer<AgentBead> {
     let ids = identity.agent_beads(prefix);
-    first(futures::future::join_all(ids.iter().map(|id| beads::one(ledger, id))).await)
+    let asked = ids.iter().map(|id| async {
+        let database = ledger.database_of_agent(id);
+        beads::one_in(ledger, &database, id).await
+    });
+    first(futures::future::join_all(asked).await)
 }
 
 /// The first agent bead among the answers for all possible ids of one agent, most likely first. When an answer before

@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{answer::Answer, beads, databases::Database, version::Version};
+use super::{answer::Answer, beads, databases::Database};
 use crate::{ledger::Ledger, ports::bead_store::Stamp, terminal, town::bead::Bead};
 
 /// The last answers of `bd` about databases that only it can read; survives the crash of any actor.
@@ -54,7 +54,7 @@ type Answers = BTreeMap<String, Answer<Bead>>;
 /// The beads with exactly these ids. There is an answer for each id, as [`beads::read`] gives it.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> Answers {
     // Later versions store their beads elsewhere, and a file that is still there means nothing.
-    if !ledger.bd_version().is_some_and(Version::has_daemon) {
+    if !ledger.bd_has_daemon() {
         return beads::read(ledger, ids).await;
     }
     let (ids, mut rest): (Vec<&String>, Vec<String>) = (

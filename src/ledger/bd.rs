@@ -5,10 +5,11 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{databases::Database, installed::Tool};
+use super::{databases::Database, installed::Tool, show_output};
 use crate::{
     commands::{Command, CommandError, Printed},
     ledger::Ledger,
+    town::reading::shorten,
 };
 
 /// `bd`, for reports about a missing program.
@@ -30,7 +31,27 @@ pub async fn run(
     let program = command.program.clone();
     let ran = ledger.commands.run(command).await;
     TOOL.note(ledger, &program, &ran);
+    for database in touches {
+        let subcommand = words.first().copied().unwrap_or_default();
+        ledger.faults.note(ledger, database, subcommand, ran.as_ref().map(drop).map_err(why));
+    }
     ran
+}
+
+/// Like [`run`], in the directory of the only database that it touches.
+pub async fn run_in(ledger: &Ledger, words: &[&str], database: &Database) -> Result<Printed, CommandError> {
+    let directory = database.directory(ledger.paths.root());
+    run(ledger, words, &[database.clone()].into(), &directory).await
+}
+
+/// Why a run failed: in the words of `bd`, where it printed an error object.
+pub fn why(error: &CommandError) -> String {
+    let CommandError::Failed { line, stdout, stderr, .. } = error else {
+        return error.to_string();
+    };
+    let begins: Vec<&str> = line.split(' ').take(2).collect();
+    let own = show_output::error(stdout, stderr);
+    own.map_or_else(|| error.to_string(), |own| format!("{}: {}", begins.join(" "), shorten(&own)))
 }
 
 /// The command for `bd <words>` in `directory`, by the settings in force.

@@ -1,4 +1,4 @@
-//! Beads: reading issues through `bd show` (0.47 to 1.0).
+//! Beads: reading issues through `bd show` and `bd list` (0.47 to 1.0).
 //!
 //! `bd` runs in the background; only what needs the answer waits for it. A missing id is not an error;
 //! [`show_output`] knows how `bd` reports one.
@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     answer::Answer,
     bd,
+    databases::Database,
+    list_output,
     show_output::{self, Shown},
-    version::Version,
 };
 use crate::{
     commands::CommandError,
@@ -20,19 +21,42 @@ use crate::{
 /// Maximum number of ids in one call.
 pub const IDS_PER_CALL: usize = 100;
 
-/// Reads the beads with exactly these ids, with `bd` run in the town, where `bd show` follows the routes; one call
-/// for each [`IDS_PER_CALL`]. There is an answer for each id; a malformed id, or one that cannot be read, does not
-/// affect the others. A call that fails is repeated once.
+/// Reads the beads with exactly these ids, each from the database that its prefix belongs to; one call for each
+/// [`IDS_PER_CALL`], or for each database where `bd` follows no routes. There is an answer for each id; a malformed
+/// id, or one that cannot be read, does not affect the others. A call that fails is repeated once.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
+    if ledger.dialect().facts().bd_follows_routes {
+        return read_in(ledger, &Database::town(), ids).await;
+    }
+    let mut by_database: BTreeMap<Database, Vec<String>> = BTreeMap::new();
+    for id in ids {
+        by_database.entry(ledger.databases.of(id)).or_default().push(id.clone());
+    }
+    let reads = by_database.iter().map(|(database, ids)| read_in(ledger, database, ids));
+    futures::future::join_all(reads).await.into_iter().flatten().collect()
+}
+
+/// Like [`read`], all from this database. Where `bd` follows the routes, these alone count.
+pub async fn read_in(ledger: &Ledger, database: &Database, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     let (good, bad): (BTreeSet<&String>, BTreeSet<&String>) = ids.iter().partition(|id| is_id(id));
     let refused = |id: &&String| Answer::Unknown(format!("{:?} is not a bead id", shorten(id)));
     let mut answers: BTreeMap<String, Answer<Bead>> =
         bad.iter().map(|id| ((*id).clone(), refused(id))).collect();
     let good: Vec<String> = good.into_iter().cloned().collect();
     for ids in good.chunks(IDS_PER_CALL) {
-        answers.extend(read_some(ledger, ids).await);
+        answers.extend(read_some(ledger, database, ids).await);
     }
     answers
+}
+
+/// Like [`read_in`], in the batches of all who ask about this database now, see [`one`].
+pub async fn read_with_others(
+    ledger: &Ledger,
+    database: &Database,
+    ids: &[String],
+) -> BTreeMap<String, Answer<Bead>> {
+    let asked = ids.iter().map(|id| async move { (id.clone(), one_in(ledger, database, id).await) });
+    futures::future::join_all(asked).await.into_iter().collect()
 }
 
 /// The existing beads, when all answers are needed: one unknown answer is an error.
@@ -51,9 +75,13 @@ pub fn all(answers: BTreeMap<String, Answer<Bead>>) -> Result<Vec<Bead>, String>
 /// Reads one bead afresh: the call that answers begins after this was called. Callers that ask about beads of one
 /// database at the same time share a call. Dropping this affects no other caller: they ask again.
 pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
-    let database = ledger.databases.of(id);
+    one_in(ledger, &ledger.databases.of(id), id).await
+}
+
+/// Like [`one`], from this database.
+pub async fn one_in(ledger: &Ledger, database: &Database, id: &str) -> Answer<Bead> {
     'asking: loop {
-        let mut answer = ledger.questions.put(&database, id);
+        let mut answer = ledger.questions.put(database, id);
         loop {
             tokio::select! {
                 biased;
@@ -61,16 +89,32 @@ pub async fn one(ledger: &Ledger, id: &str) -> Answer<Bead> {
                     Ok(answer) => return answer,
                     Err(_) => continue 'asking, // the caller that asked for it is gone
                 },
-                _lead = ledger.questions.lead(&database) => {
+                _lead = ledger.questions.lead(database) => {
                     // Callers that ask in this instant join the batch.
                     tokio::task::yield_now().await;
-                    let batch = ledger.questions.take(&database, IDS_PER_CALL);
-                    let answers = read(ledger, &batch.ids()).await;
+                    let batch = ledger.questions.take(database, IDS_PER_CALL);
+                    let answers = read_in(ledger, database, &batch.ids()).await;
                     batch.hand_out(&answers);
                 }
             }
         }
     }
+}
+
+/// The beads of this database that somebody works on, or has on the hook: `hooked` or `in_progress`, of this assignee
+/// or of all. One call; it must not be used where `bd` has a daemon, whose `list` takes one status only.
+pub async fn at_work(
+    ledger: &Ledger,
+    database: &Database,
+    assignee: Option<&str>,
+) -> Result<Vec<Bead>, String> {
+    let whose = assignee.map(|name| format!("--assignee={name}"));
+    let words = ["list", "--status=hooked,in_progress", "--json", "--flat", "--limit", "0"];
+    let words: Vec<&str> = words.into_iter().chain(whose.as_deref()).collect();
+    let printed = bd::run_in(ledger, &words, database).await.map_err(|error| bd::why(&error))?;
+    let rows = list_output::rows(&printed.stdout, "bd list")?;
+    let unusable = |error: serde_json::Error| format!("bd list printed a bead that cannot be used: {error}");
+    rows.into_iter().map(|row| show_output::bead(row).map_err(unusable)).collect()
 }
 
 /// Whether a text may be an id. An id becomes an argument: it must not look like a flag, nor contain other characters.
@@ -80,12 +124,14 @@ pub(super) fn is_id(id: &str) -> bool {
         && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'))
 }
 
-async fn read_some(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
-    let fails_as_a_whole = ids.len() > 1 && ledger.bd_version().is_some_and(Version::has_daemon);
-    let shown = match once_more(ledger, ids, fails_as_a_whole).await {
+async fn read_some(ledger: &Ledger, database: &Database, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
+    let fails_as_a_whole = ids.len() > 1 && ledger.bd_has_daemon();
+    let shown = match once_more(ledger, database, ids, fails_as_a_whole).await {
         // Through its daemon, `bd` fails as a whole when one id is missing. Without it, as `gt` runs it, `bd` leaves
         // that id out.
-        Ok(Shown::OneIsMissing) if ids.len() > 1 => once_more(ledger, ids, true).await,
+        Ok(Shown::OneIsMissing) if ids.len() > 1 && ledger.dialect().facts().bd_has_daemon => {
+            once_more(ledger, database, ids, true).await
+        }
         shown => shown,
     };
     let answer = |id: &String| match &shown {
@@ -113,10 +159,15 @@ fn of_one(id: &str, asked: &[String], beads: &[Bead], troubles: &[String]) -> An
     its.map_or(Answer::Missing, |trouble| Answer::Unknown(format!("bd show: Error fetching {trouble}")))
 }
 
-async fn once_more(ledger: &Ledger, ids: &[String], direct: bool) -> Result<Shown, String> {
-    match ask(ledger, ids, direct).await {
-        Ok(Shown::Beads { troubles, .. }) if !troubles.is_empty() => ask(ledger, ids, direct).await,
-        Err(Fault { again: true, .. }) => ask(ledger, ids, direct).await,
+async fn once_more(
+    ledger: &Ledger,
+    database: &Database,
+    ids: &[String],
+    direct: bool,
+) -> Result<Shown, String> {
+    match ask(ledger, database, ids, direct).await {
+        Ok(Shown::Beads { troubles, .. }) if !troubles.is_empty() => ask(ledger, database, ids, direct).await,
+        Err(Fault { again: true, .. }) => ask(ledger, database, ids, direct).await,
         answer => answer,
     }
     .map_err(|fault| fault.why)
@@ -128,12 +179,16 @@ struct Fault {
     again: bool,
 }
 
-async fn ask(ledger: &Ledger, ids: &[String], direct: bool) -> Result<Shown, Fault> {
+async fn ask(ledger: &Ledger, database: &Database, ids: &[String], direct: bool) -> Result<Shown, Fault> {
     let options = ["--json", "--no-daemon"].into_iter().take(if direct { 2 } else { 1 });
     let words: Vec<&str> =
         ["show"].into_iter().chain(ids.iter().map(String::as_str)).chain(options).collect();
-    let touches = ids.iter().map(|id| ledger.databases.of(id)).collect();
-    let printed = bd::run(ledger, &words, &touches, ledger.paths.root()).await;
+    let printed = if ledger.dialect().facts().bd_follows_routes {
+        let touches = ids.iter().map(|id| ledger.databases.of(id)).collect();
+        bd::run(ledger, &words, &touches, ledger.paths.root()).await
+    } else {
+        bd::run_in(ledger, &words, database).await
+    };
     let again = !matches!(printed, Err(CommandError::NotFound { .. }));
     let answer = match printed {
         Ok(printed) => show_output::parse(&printed.stdout, &String::from_utf8_lossy(&printed.stderr)),
@@ -148,7 +203,7 @@ fn failed(error: &CommandError) -> Result<Shown, String> {
         return Err(error.to_string());
     };
     if !show_output::has_json(stdout) {
-        return Err(error.to_string());
+        return Err(bd::why(error));
     }
     match show_output::parse(stdout, stderr) {
         // It printed beads and failed: there may be more.

@@ -28,7 +28,8 @@ impl Database {
         if *self == Database::town() { root.to_owned() } else { root.join(&self.0) }
     }
 
-    fn at(path: &str) -> Self {
+    /// The database in this directory, relative to the town.
+    pub(super) fn at(path: &str) -> Self {
         let path = path.strip_prefix("./").unwrap_or(path).trim_end_matches('/');
         if path.is_empty() { Self::town() } else { Database(path.to_owned()) }
     }

@@ -1,7 +1,8 @@
 //! Docked rigs: the label that `gt rig dock` sets on the rig's own bead, and nowhere else (Gas Town 0.2.6 to 0.3).
 //!
 //! The label is read ahead with the rig's agent snapshot and cached; a start never waits for `bd`. When a read fails,
-//! the last answer stays; before the first answer a rig counts as unlabelled.
+//! the last answer stays; before the first answer a rig
+//! counts as unlabelled in January's towns, and as unknown in those of 1.x.
 
 use crate::{
     ledger::answer::Answer,

@@ -11,6 +11,7 @@ pub mod convoys;
 pub mod crash;
 pub mod databases;
 pub mod dock;
+pub mod fault;
 pub mod gt;
 pub mod inbox;
 pub mod inbox_output;
@@ -30,6 +31,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 use self::{
     ahead::Ahead,
     databases::{Database, Databases},
+    fault::Faults,
     questions::Questions,
     snapshot::{AgentSnapshot, Snapshots},
     turn::LedgerTurn,
@@ -54,6 +56,8 @@ pub struct Ledger {
     ahead: Ahead,
     /// Bead ids that wait for the next batch.
     questions: Questions,
+    /// The databases that `bd` cannot use.
+    faults: Faults,
     /// Which version of `bd` there is.
     version: BdVersion,
     /// The last snapshot of each rig.
@@ -69,6 +73,7 @@ impl Ledger {
             databases: Databases::default(),
             ahead: Ahead::default(),
             questions: Questions::default(),
+            faults: Faults::default(),
             version: BdVersion::default(),
             snapshots: Snapshots::default(),
         }
@@ -82,6 +87,30 @@ impl Ledger {
     /// The database of a bead's id.
     pub fn database(&self, id: &str) -> Database {
         self.databases.of(id)
+    }
+
+    /// The database of an agent's bead.
+    pub fn database_of_agent(&self, id: &str) -> Database {
+        match self.dialect().facts().agent_beads_in_town {
+            true => Database::town(),
+            false => self.databases.of(id),
+        }
+    }
+
+    /// The database of a rig's own bead and of its polecats' work, by its prefix without the trailing `-`; the one in the
+    /// rig's directory, where `bd` follows no routes and none has this prefix.
+    pub fn database_of_rig(&self, rig: &RigName, prefix: &str) -> Database {
+        let routed = self.databases.of_prefix(prefix);
+        match routed == Database::town() && !self.dialect().facts().bd_follows_routes {
+            true => Database::at(rig.as_str()),
+            false => routed,
+        }
+    }
+
+    /// The database of a bead that a polecat of this rig works on, which may be another rig's.
+    pub fn database_of_work(&self, rig: &RigName, prefix: &str, id: &str) -> Database {
+        let own = id.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'));
+        if own { self.database_of_rig(rig, prefix) } else { self.databases.of(id) }
     }
 
     /// The directories that hold the bead databases: their `.beads`, and where a `redirect` in it leads.
@@ -105,19 +134,39 @@ impl Ledger {
         self.version.known()
     }
 
+    /// Whether this `bd` has a daemon, and its beads are in SQLite files; false until its version is known.
+    pub fn bd_has_daemon(&self) -> bool {
+        self.dialect().facts().bd_has_daemon && self.bd_version().is_some_and(Version::has_daemon)
+    }
+
+    /// Notes how the reading of the inbox ended, which `gt` does through `bd`. Returns whether `bd` cannot use the town's
+    /// database, which is reported then.
+    pub fn note_inbox(&self, read: Result<(), String>) -> bool {
+        self.faults.note(self, &Database::town(), "mail", read)
+    }
+
     /// The last snapshot of this rig, however old; `None` until there is one.
     pub fn snapshot(&self, rig: &RigName) -> Option<Arc<AgentSnapshot>> {
         self.snapshots.last(rig)
     }
 
-    /// Stores a newer snapshot; returns whether the rig's label changed.
+    /// Stores a newer snapshot; returns whether what the rig's label permits changed.
     pub fn keep_snapshot(&self, snapshot: Arc<AgentSnapshot>) -> bool {
-        self.snapshots.keep(snapshot)
+        let rig = snapshot.rig.clone();
+        let permits = || (self.docked(&rig), self.is_label_unread(&rig));
+        let before = permits();
+        self.snapshots.keep(snapshot);
+        permits() != before
     }
 
     /// Why this rig is docked or parked according to its bead's label when last read; `None` when no label says so.
     pub fn docked(&self, rig: &RigName) -> Option<Closed> {
-        self.snapshots.closed(rig)
+        self.snapshots.label(rig).flatten()
+    }
+
+    /// Whether the label of this rig's bead was never read, in a town where nothing else may say that it is docked.
+    pub fn is_label_unread(&self, rig: &RigName) -> bool {
+        self.dialect().facts().label_must_be_read && self.snapshots.label(rig).is_none()
     }
 
     /// Forgets a rig that is no longer supervised.

@@ -69,6 +69,25 @@ pub(super) fn json_part(stdout: &[u8]) -> Option<&[u8]> {
     Some(&stdout[start..])
 }
 
+/// The error object that `bd` printed, on either output, in its own words; `stderr` may have its lines joined and other text
+/// behind the object. `None` when there is none.
+pub fn error(stdout: &[u8], stderr: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Printed {
+        error: String,
+    }
+    [stdout, stderr.as_bytes()].into_iter().find_map(|text| {
+        let start = text.iter().position(|byte| *byte == b'{')?;
+        let mut objects = serde_json::Deserializer::from_slice(&text[start..]).into_iter::<Printed>();
+        Some(objects.next()?.ok()?.error)
+    })
+}
+
+/// A bead as one row of a list.
+pub fn bead(row: serde_json::Value) -> Result<Bead, serde_json::Error> {
+    serde_json::from_value::<Row>(row).map(Row::bead)
+}
+
 /// The ids that were left out for another reason than that they do not exist. `stderr` may have its lines joined.
 fn troubles(stderr: &str) -> Vec<String> {
     let told = stderr.split(NOT_FETCHED).skip(1).filter(|text| !says_not_found(text));

@@ -17,6 +17,7 @@ use super::{
     ahead,
     answer::Answer,
     beads,
+    databases::Database,
 };
 use crate::{
     clock::Now,
@@ -58,14 +59,11 @@ pub struct AgentSnapshot {
 /// on their hooks, if there are any. With `bd`, that is one call each, or more when there are more ids than one call
 /// takes. What could not be read is unknown in the snapshot.
 pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
+    if ledger.dialect().facts().work_bead_decides {
+        return read_by_work(ledger, plan, polecats).await;
+    }
     let begun = ledger.now();
-    let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
-    let ids: Vec<(Identity, Vec<String>)> = identities
-        .map(|identity| {
-            let ids = identity.agent_beads(&plan.prefix.beads);
-            (identity, ids)
-        })
-        .collect();
+    let ids = agent_ids(plan, polecats);
     let mut first: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let rig_bead = dock::bead_id(plan);
     // When those calls are full to the last id, the rig's own bead would cost one more: it is read with the hooks.
@@ -74,13 +72,7 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
         first.push(rig_bead.clone());
     }
     let mut answers = ahead::read(ledger, &first).await;
-    let agents: BTreeMap<Identity, Answer<AgentBead>> = ids
-        .into_iter()
-        .map(|(identity, ids)| {
-            let of_it = ids.iter().map(|id| answers.get(id).cloned().unwrap_or(Answer::NotAsked));
-            (identity, agents::first(of_it))
-        })
-        .collect();
+    let agents = agents_among(ids, &answers);
     let hooks: BTreeSet<String> = agents.values().filter_map(hook).collect();
     let mut second = hooks.clone();
     if full {
@@ -95,6 +87,76 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
         hooked: hooks.into_iter().map(|id| (id.clone(), answer(&id))).collect(),
         agents,
     }
+}
+
+/// Like [`read`], where the work beads decide: agent beads are in the town's database, which all rigs read together, the
+/// rig's beads in another. Each polecat's hook
+/// is the bead that is its work, whatever its agent bead names.
+async fn read_by_work(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> AgentSnapshot {
+    let begun = ledger.now();
+    let (rig, prefix) = (&plan.name, &plan.prefix.beads);
+    let own = ledger.database_of_rig(rig, prefix);
+    let ids = agent_ids(plan, polecats);
+    let all: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
+    let town = Database::town();
+    let (answers, at_work) = futures::join!(beads::read_with_others(ledger, &town, &all), async {
+        match polecats.is_empty() {
+            true => Ok(Vec::new()),
+            false => beads::at_work(ledger, &own, None).await,
+        }
+    });
+    let mut agents = agents_among(ids, &answers);
+    for (identity, answer) in &mut agents {
+        let Answer::Found(agent) = answer else { continue };
+        match &at_work {
+            Ok(beads) => {
+                let work = work_of(&identity.to_string(), agent.hook.as_deref(), beads);
+                agent.hook = work.map(|bead| bead.id.clone()).or(agent.hook.take());
+            }
+            Err(why) if agent.hook.is_none() => *answer = Answer::Unknown(why.clone()),
+            Err(_) => {}
+        }
+    }
+    let mut hooked: BTreeMap<String, Answer<Bead>> =
+        at_work.unwrap_or_default().into_iter().map(|bead| (bead.id.clone(), Answer::Found(bead))).collect();
+    let rig_bead = dock::bead_id(plan);
+    let mut rest = BTreeMap::from([(own, vec![rig_bead.clone()])]);
+    let hooks: BTreeSet<String> = agents.values().filter_map(hook).collect();
+    for id in hooks.iter().filter(|id| !hooked.contains_key(*id)) {
+        rest.entry(ledger.database_of_work(rig, prefix, id)).or_default().push(id.clone());
+    }
+    let reads = rest.iter().map(|(database, ids)| beads::read_in(ledger, database, ids));
+    hooked.extend(futures::future::join_all(reads).await.into_iter().flatten());
+    let rig_bead = hooked.remove(&rig_bead).unwrap_or(Answer::NotAsked);
+    hooked.retain(|id, _| hooks.contains(id));
+    AgentSnapshot { rig: rig.clone(), begun, agents, hooked, rig_bead }
+}
+
+/// The bead among these that is this assignee's work: the one with the id `named`, else the first by id.
+pub fn work_of<'a>(assignee: &str, named: Option<&str>, beads: &'a [Bead]) -> Option<&'a Bead> {
+    let its = beads.iter().filter(|bead| bead.is_at_work() && bead.assignee.as_deref() == Some(assignee));
+    its.min_by_key(|bead| (Some(bead.id.as_str()) != named, &bead.id))
+}
+
+/// The polecats of a rig, with the possible ids of their agent beads.
+fn agent_ids(plan: &RigPlan, polecats: &[AgentName]) -> Vec<(Identity, Vec<String>)> {
+    let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
+    identities
+        .map(|identity| {
+            let ids = identity.agent_beads(&plan.prefix.beads);
+            (identity, ids)
+        })
+        .collect()
+}
+
+fn agents_among(
+    ids: Vec<(Identity, Vec<String>)>,
+    answers: &BTreeMap<String, Answer<Bead>>,
+) -> BTreeMap<Identity, Answer<AgentBead>> {
+    let of = |ids: Vec<String>| {
+        agents::first(ids.iter().map(|id| answers.get(id).cloned().unwrap_or(Answer::NotAsked)))
+    };
+    ids.into_iter().map(|(identity, ids)| (identity, of(ids))).collect()
 }
 
 fn hook(agent: &Answer<AgentBead>) -> Option<String> {
@@ -145,8 +207,8 @@ pub struct Snapshots(Arc<Mutex<BTreeMap<RigName, Last>>>);
 #[derive(Debug)]
 struct Last {
     snapshot: Arc<AgentSnapshot>,
-    /// Why the rig is out of operation by its own bead, as last read.
-    closed: Option<Closed>,
+    /// Why the rig is out of operation by its own bead, as last read; the outer `None` when it never was.
+    label: Option<Option<Closed>>,
 }
 
 impl Snapshots {
@@ -155,18 +217,18 @@ impl Snapshots {
         self.0.lock().get(rig).map(|last| last.snapshot.clone())
     }
 
-    /// Why this rig is out of operation by its bead's label; `None` when no label says so.
-    pub fn closed(&self, rig: &RigName) -> Option<Closed> {
-        self.0.lock().get(rig)?.closed
+    /// Why this rig is out of operation by its bead's label when last read: the inner `None` when no label says so, the
+    /// outer one when it was never read.
+    pub fn label(&self, rig: &RigName) -> Option<Option<Closed>> {
+        self.0.lock().get(rig)?.label
     }
 
-    /// Stores a newer snapshot; returns whether the rig's label changed.
-    pub fn keep(&self, snapshot: Arc<AgentSnapshot>) -> bool {
+    /// Stores a newer snapshot.
+    pub fn keep(&self, snapshot: Arc<AgentSnapshot>) {
         let mut rigs = self.0.lock();
-        let before = rigs.get(&snapshot.rig).and_then(|last| last.closed);
-        let closed = dock::label(&snapshot.rig_bead).unwrap_or(before);
-        rigs.insert(snapshot.rig.clone(), Last { snapshot, closed });
-        closed != before
+        let before = rigs.get(&snapshot.rig).and_then(|last| last.label);
+        let label = dock::label(&snapshot.rig_bead).or(before);
+        rigs.insert(snapshot.rig.clone(), Last { snapshot, label });
     }
 
     /// Forgets a rig that is no longer supervised.

@@ -15,7 +15,7 @@ pub struct Bead {
     pub labels: Vec<String>,
     /// Its description.
     pub description: String,
-    /// The agent or person that works on it. A finished bead may still have one, so this is not used as a hook.
+    /// The agent or person that works on it. A finished bead may still have one: it counts only with [`Bead::is_at_work`].
     pub assignee: Option<String>,
     /// When it was last changed; `None` also when the time cannot be read.
     pub updated_at: Option<Timestamp>,
@@ -29,6 +29,11 @@ impl Bead {
     /// Whether it is done: closed, or deleted (`tombstone`, 0.47 to 0.49).
     pub fn is_closed(&self) -> bool {
         matches!(self.status.as_str(), "closed" | "tombstone")
+    }
+
+    /// Whether its assignee has it on the hook, or works on it.
+    pub fn is_at_work(&self) -> bool {
+        matches!(self.status.as_str(), "hooked" | "in_progress")
     }
 
     /// Whether it describes an agent: since 0.47 by its type or, when `bd agent state` created it, by its label.

@@ -114,6 +114,12 @@ impl TownPaths {
         self.rig(rig).join("settings/agents.json")
     }
 
+    /// How agents of a role are started (Gas Town 1.x): the town's file, or a rig's, which goes on top of it.
+    pub fn role_file(&self, rig: Option<&RigName>, role: Role) -> PathBuf {
+        let directory = rig.map_or_else(|| self.root.clone(), |rig| self.rig(rig));
+        directory.join("roles").join(format!("{role}.toml"))
+    }
+
     /// A rig's identity, with its default branch.
     pub fn rig_config(&self, rig: &RigName) -> PathBuf {
         self.rig(rig).join("config.json")
@@ -222,6 +228,8 @@ mod tests {
             (town.boot_status(), "deacon/dogs/boot/.boot-status.json"),
             (town.agent_state(&rig, Role::Witness), "r-1/.runtime/witness.json"),
             (town.agent_state(&rig, Role::Refinery), "r-1/.runtime/refinery.json"),
+            (town.role_file(None, Role::Deacon), "roles/deacon.toml"),
+            (town.role_file(Some(&rig), Role::Witness), "r-1/roles/witness.toml"),
             (town.estop_rig(&rig), "ESTOP.r-1"),
             (town.events(), ".events.jsonl"),
             (town.work_directories(Dialect::January, &Identity::Witness(rig.clone()))[2].clone(), "r-1"),

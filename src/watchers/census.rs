@@ -11,6 +11,7 @@ use crate::{
     agent::{directory::CENSUS, polecat::roster},
     deps::Deps,
     ledger::{
+        fault::Fault,
         installed,
         snapshot::{self, AgentSnapshot},
         version,
@@ -124,7 +125,7 @@ async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
     let key = format!("rig/{}/beads", rig.name);
     match snapshot.doubt() {
         None => deps.problems.clear(&key),
-        Some(why) if installed::is_reported(why) => deps.problems.clear(&key),
+        Some(why) if installed::is_reported(why) || Fault::of(why).is_some() => deps.problems.clear(&key),
         Some(why) => {
             let text = format!(
                 "beads of rig {} cannot be read, its last known label is kept: {}",

@@ -9,17 +9,22 @@ use std::{
 
 use async_trait::async_trait;
 use gastown_supervisor::{
+    agent::{confirmation::Assignment, denial::Unwanted, polecat::rules},
     commands::{Command, CommandError, Commands, Printed},
     deps::Deps,
     ledger::{
+        agents::AgentBead,
         answer::Answer,
         beads,
+        databases::Database,
+        dock,
         inbox::{self, Removal},
         mail::{self, Sent},
         show_output::{self, Shown},
         version,
     },
     ports::Ports,
+    town::{bead::Bead, wisp::Closed},
 };
 
 use crate::{town, world::*};
@@ -316,4 +321,116 @@ fn messages_that_cannot_be_used_are_reported_once() {
             "told, resolved"
         );
     });
+}
+
+/// A 1.x town whose programs answer with this recording.
+async fn answering_v1(world: &World, name: &str) -> Arc<Deps> {
+    world.becomes_v1();
+    answering(world, &format!("v1/{name}")).await
+}
+
+#[test]
+fn every_show_of_1_x() {
+    for (name, id, expected) in [
+        ("show_agent_mayor", "hq-mayor", Found),
+        ("show_agent_witness", "al-alpha-witness", Found),
+        ("show_agent_in_rig", "al-alpha-witness", Missing),
+        ("show_missing", "hq-nope", Missing),
+        ("show_multi_one_missing", "hq-mayor", Found),
+        ("show_multi_one_missing", "al-rig-alpha", Missing),
+        ("show_polecat_hooked_town", "al-alpha-polecat-furiosa", Found),
+        ("show_polecat_hooked_rig", "al-alpha-polecat-furiosa", Missing),
+        ("show_rig_bead", "al-rig-alpha", Missing),
+        ("show_rig_bead_in_rig", "al-rig-alpha", Found),
+        ("show_work_from_town", "al-nlw", Missing),
+        ("show_work_hooked_rig", "al-nlw", Found),
+        ("bd105_show_missing", "hq-nope", Missing),
+        ("bd105_show_polecat_town", "al-alpha-polecat-nux", Found),
+        ("bd105_show_polecat_rig", "al-alpha-polecat-nux", Missing),
+        ("bd105_show_rig_bead_from_town", "al-rig-alpha", Found),
+        ("dolt_down_bd_show", "hq-mayor", Unknown("Dolt server unreachable at 127.0.0.1:3307")),
+        ("activity_unknown", "hq-mayor", Unknown("unknown command")),
+    ] {
+        simulate(270, |world| async move {
+            let deps = answering_v1(&world, name).await;
+            let answer = beads::one(&deps, id).await;
+            match (&answer, &expected) {
+                (Answer::Found(bead), Found) => assert_eq!(bead.id, id, "{name}"),
+                (Answer::Missing, Missing) => {}
+                (Answer::Unknown(why), Unknown(text)) if why.contains(text) => {}
+                _ => panic!("{name}: {answer:?}, expected {expected:?}"),
+            }
+            let down = deps.problems.any("ledger/bd_server");
+            assert_eq!(down, name.starts_with("dolt_down"), "{name}");
+        });
+    }
+}
+
+#[test]
+fn every_list_of_1_x() {
+    for (name, expected) in [
+        ("list_hooked_in_rig", Ok(vec![("al-nlw", Some("alpha/polecats/furiosa"))])),
+        ("list_type_agent_town", Ok(vec![])),
+        ("list_all_in_rig", Ok(vec![("al-3c3", None), ("al-nmh", None), ("al-zkr", None)])),
+        ("list_rig_flag", Err("")),
+        ("dolt_down_bd_show", Err("Dolt server unreachable")),
+    ] {
+        simulate(271, |world| async move {
+            let deps = answering_v1(&world, name).await;
+            let listed = beads::at_work(&deps, &Database::town(), None).await;
+            let rows = |beads: &[Bead]| -> Vec<_> {
+                beads.iter().map(|bead| (bead.id.clone(), bead.assignee.clone())).collect()
+            };
+            match (listed, expected) {
+                (Ok(beads), Ok(expected)) => {
+                    let expected: Vec<_> = expected
+                        .into_iter()
+                        .map(|(id, whose)| (id.to_owned(), whose.map(str::to_owned)))
+                        .collect();
+                    assert_eq!(rows(&beads), expected, "{name}");
+                }
+                (Err(why), Err(text)) => assert!(why.contains(text), "{name}: {why}"),
+                (got, _) => panic!("{name}: {got:?}"),
+            }
+        });
+    }
+    for name in ["list_label_agent_town", "bd105_list_agents"] {
+        let recorded = Recorded::of(&format!("v1/{name}"));
+        let Ok(Shown::Beads { beads, .. }) = show_output::parse(&recorded.stdout, "") else {
+            panic!("{name}")
+        };
+        assert!(!beads.is_empty() && beads.iter().all(Bead::is_agent), "{name}");
+    }
+}
+
+#[test]
+fn a_hook_of_1_x_is_the_work_bead_that_names_its_polecat() {
+    let bead = |name: &str| {
+        let recorded = Recorded::of(&format!("v1/{name}"));
+        match show_output::parse(&recorded.stdout, "") {
+            Ok(Shown::Beads { mut beads, .. }) => beads.remove(0),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    let work = Answer::Found(bead("show_work_hooked_rig"));
+    let now = "2026-11-28T18:00:00Z".parse().unwrap();
+    for (name, assignee, expected) in [
+        ("show_polecat_hooked_town", "alpha/polecats/furiosa", Assignment::Hooked { hook: "al-nlw".into() }),
+        // After a crash and a new sling, both name it.
+        (
+            "bd105_show_polecat_town",
+            "alpha/polecats/nux",
+            Assignment::None(Unwanted::WorkNotIts("al-nlw".into())),
+        ),
+    ] {
+        let agent = Answer::Found(AgentBead::of(bead(name)).unwrap());
+        let got = rules::by_work_bead(&agent, &work, assignee, now, None, secs(300));
+        assert_eq!(got, expected, "{name}");
+    }
+    let docked = Recorded::of("v1/rig_dock");
+    let line = docked.stdout.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"[")).unwrap();
+    let labels = serde_json::from_slice(line).unwrap();
+    let rig_bead = Answer::Found(Bead { labels, ..Bead::default() });
+    assert_eq!(dock::label(&rig_bead), Some(Some(Closed::Docked)));
+    assert_eq!(dock::label(&Answer::Found(bead("show_rig_bead_in_rig"))), Some(None));
 }

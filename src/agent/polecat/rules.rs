@@ -50,6 +50,61 @@ pub fn assignment(
     work(hook, hooked)
 }
 
+/// Judges by [`by_work_bead`] with an assignee, else by [`assignment`].
+pub fn judged(
+    assignee: Option<&str>,
+    agent: &Answer<AgentBead>,
+    hooked: &Answer<Bead>,
+    now: Timestamp,
+    seen_alive: Option<Timestamp>,
+    guard: Duration,
+) -> Assignment {
+    match assignee {
+        None => assignment(agent, hooked, now, seen_alive, guard),
+        Some(assignee) => by_work_bead(agent, hooked, assignee, now, seen_alive, guard),
+    }
+}
+
+/// Judges like [`assignment`] in a town where the work bead decides (Gas Town 1.x): it must be hooked or in progress, and
+/// assigned to this polecat, whose name there is `assignee`. After a crash and a new sling the agent beads of two polecats name
+/// the same bead. The state in the agent bead is not used, as `gt` rarely updates it; a polecat is being spawned for `guard`
+/// after the last change of its agent bead, until it was seen alive.
+pub fn by_work_bead(
+    agent: &Answer<AgentBead>,
+    bead: &Answer<Bead>,
+    assignee: &str,
+    now: Timestamp,
+    seen_alive: Option<Timestamp>,
+    guard: Duration,
+) -> Assignment {
+    let agent = match agent {
+        Answer::Found(agent) => agent,
+        Answer::Missing => return Assignment::None(Unwanted::NoAgentBead),
+        Answer::Unknown(why) => return Assignment::Unknown(why.clone()),
+        Answer::NotAsked => return Assignment::NotAsked,
+    };
+    if agent.closed {
+        return Assignment::None(Unwanted::AgentBeadClosed);
+    }
+    let Some(hook) = agent.hook.clone() else {
+        return Assignment::None(Unwanted::NoWork);
+    };
+    let hook = match work(hook, bead) {
+        Assignment::Hooked { hook } => hook,
+        settled => return settled,
+    };
+    match bead {
+        Answer::Found(bead) if !bead.is_at_work() => Assignment::None(Unwanted::WorkNotHooked(hook)),
+        Answer::Found(bead) if bead.assignee.as_deref() != Some(assignee) => {
+            Assignment::None(Unwanted::WorkNotIts(hook))
+        }
+        _ if agent.updated.is_some() => {
+            being_spawned(agent.updated, now, seen_alive, guard).unwrap_or(Assignment::Hooked { hook })
+        }
+        _ => Assignment::Hooked { hook },
+    }
+}
+
 /// `gt` sets `spawning` before there is a session, and often never takes it back: it counts only for a while, and only
 /// until the agent was seen alive.
 fn being_spawned(
@@ -228,6 +283,81 @@ mod tests {
             let Answer::Found(agent) = agent else { unreachable!() };
             let working = Answer::Found(AgentBead { state: Some("working".into()), ..agent });
             assert_eq!(verdict(&assignment(&working, &bead, now(), seen_alive, GUARD)), Wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn by_status_and_assignee_of_the_work() {
+        let bead = |status: &str, assignee: Option<&str>| {
+            Answer::Found(Bead {
+                id: "gt-1".into(),
+                status: status.into(),
+                assignee: assignee.map(str::to_owned),
+                ..Bead::default()
+            })
+        };
+        let (its, others) = (Some("r/polecats/x"), Some("r/polecats/y"));
+        for (name, bead, expected) in [
+            ("hooked", bead("hooked", its), Wanted),
+            ("in progress", bead("in_progress", its), Wanted),
+            ("open", bead("open", its), Not),
+            ("blocked", bead("blocked", its), Not),
+            ("closed", bead("closed", its), Not),
+            ("another's", bead("hooked", others), Not),
+            ("nobody's", bead("hooked", None), Not),
+            ("closed, another's", bead("closed", others), Not),
+            ("missing", Answer::Missing, Not),
+            ("error", Answer::Unknown("bd".into()), Unknown),
+            ("not asked", Answer::NotAsked, Wanted),
+        ] {
+            for state in [None, Some("spawning"), Some("working"), Some("done"), Some("nuked"), Some("idle")]
+            {
+                for (closed, hook) in [(false, Some("gt-1")), (true, Some("gt-1")), (false, None)] {
+                    let agent = Answer::Found(AgentBead {
+                        hook: hook.map(str::to_owned),
+                        state: state.map(str::to_owned),
+                        closed,
+                        ..AgentBead::default()
+                    });
+                    let expected = if closed || hook.is_none() { Not } else { expected };
+                    let got = by_work_bead(&agent, &bead, "r/polecats/x", now(), None, GUARD);
+                    assert_eq!(
+                        verdict(&got),
+                        expected,
+                        "{name}, {state:?}, closed {closed}, {hook:?}: {got:?}"
+                    );
+                }
+            }
+        }
+        for (name, agent, expected) in [
+            ("no agent bead", Answer::Missing, Not),
+            ("error", Answer::Unknown("bd".into()), Unknown),
+            ("not asked", Answer::NotAsked, NotAsked),
+        ] {
+            let got = by_work_bead(&agent, &bead("hooked", its), "r/polecats/x", now(), None, GUARD);
+            assert_eq!(verdict(&got), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn being_spawned_by_the_age_of_its_agent_bead() {
+        let bead = Answer::Found(Bead {
+            id: "gt-1".into(),
+            status: "hooked".into(),
+            assignee: Some("r/polecats/x".into()),
+            ..Bead::default()
+        });
+        for (name, updated, seen_alive, expected) in [
+            ("just now, never seen", Some(ago(10)), None, Not),
+            ("seen since", Some(ago(10)), Some(ago(9)), Wanted),
+            ("seen before", Some(ago(10)), Some(ago(11)), Not),
+            ("at the guard's end", Some(ago(300)), None, Wanted),
+            ("no time", None, None, Wanted),
+        ] {
+            let agent =
+                Answer::Found(AgentBead { hook: Some("gt-1".into()), updated, ..AgentBead::default() });
+            let got = by_work_bead(&agent, &bead, "r/polecats/x", now(), seen_alive, GUARD);
+            assert_eq!(verdict(&got), expected, "{name}");
         }
     }
 

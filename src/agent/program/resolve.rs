@@ -26,6 +26,10 @@ pub struct Resolution {
     pub program: AgentProgram,
     /// False when its command is not on `PATH`, so that a start would only fail; then the last report says so.
     pub on_path: bool,
+    /// Whether `role_agents` names it.
+    pub by_role: bool,
+    /// The shell command that its role gives in place of the program; filled in by who knows roles.
+    pub start_command: Option<String>,
     /// The candidates that were skipped and why, in order.
     pub reports: Vec<String>,
 }
@@ -40,12 +44,12 @@ pub fn resolve(
     on_path: &dyn Fn(&str) -> bool,
 ) -> Resolution {
     let mut reports = Vec::new();
-    let of_role = by_role(dialect, role, rig, town, on_path, &mut reports);
-    let is_of_role = of_role.is_some();
-    let mut program = of_role.unwrap_or_else(|| by_default(dialect, rig, town, &mut reports));
+    let mut program = by_role(dialect, role, rig, town, on_path, &mut reports);
+    let by_role = program.is_some();
+    let mut program = program.take().unwrap_or_else(|| by_default(dialect, rig, town, &mut reports));
     said_of_every_program(&mut program, role, rig, town);
-    if is_of_role {
-        return Resolution { program, on_path: true, reports };
+    if by_role {
+        return Resolution { program, on_path: true, by_role, start_command: None, reports };
     }
     let on_path = on_path(&program.command);
     if !on_path {
@@ -55,7 +59,7 @@ pub fn resolve(
             program.name, program.command
         ));
     }
-    Resolution { program, on_path, reports }
+    Resolution { program, on_path, by_role: false, start_command: None, reports }
 }
 
 /// What a 1.x town says beside the choice of a program; the rig goes first.

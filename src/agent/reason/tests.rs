@@ -35,6 +35,8 @@ fn unwanted() -> Vec<Unwanted> {
         Unwanted::BeingSpawned,
         Unwanted::WorkClosed(bead()),
         Unwanted::WorkMissing(bead()),
+        Unwanted::WorkNotHooked(bead()),
+        Unwanted::WorkNotIts(bead()),
         Unwanted::NotRequested,
         Unwanted::Superseded,
         Unwanted::OnDemand,

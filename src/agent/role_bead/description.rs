@@ -85,11 +85,16 @@ fn truth(value: &str) -> Result<bool, &'static str> {
 fn variable(value: &str) -> Result<(String, String), &'static str> {
     let (name, value) = value.split_once('=').ok_or("it must be NAME=VALUE")?;
     let name = name.trim();
-    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if !begins || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if !is_variable(name) {
         return Err("a variable's name has only letters, digits and '_', and does not begin with a digit");
     }
     Ok((name.to_owned(), text(value.trim())?))
+}
+
+/// Whether a variable may have this name.
+pub(super) fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]

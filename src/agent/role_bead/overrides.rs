@@ -27,6 +27,8 @@ pub struct Overrides {
     pub start_command: Option<String>,
     /// Variables added to the built-in ones, or replacing them.
     pub env: BTreeMap<String, String>,
+    /// Variables added to the built-in ones, which beat them.
+    pub added: BTreeMap<String, String>,
 }
 
 impl RoleConfig {
@@ -45,6 +47,19 @@ impl RoleConfig {
             needs_pre_sync: Some(self.needs_pre_sync),
             start_command: self.start_command.as_ref().map(|text| expand(text, identity, town, quoted)),
             env: self.env.iter().map(|(name, pattern)| (name.clone(), plain(pattern))).collect(),
+            added: BTreeMap::new(),
+        }
+    }
+
+    /// Like [`RoleConfig::overrides`], as a role file counts: its variables never beat the built-in ones, and it can only
+    /// switch on the pre-sync.
+    pub fn added(&self, file: &str, identity: &Identity, town: &Path) -> Overrides {
+        let all = self.overrides(file, identity, town);
+        Overrides {
+            needs_pre_sync: self.needs_pre_sync.then_some(true),
+            added: all.env,
+            env: BTreeMap::new(),
+            ..all
         }
     }
 
@@ -172,6 +187,7 @@ mod tests {
                     ("GT_ROLE".into(), "gastown/polecats/Toast".into()),
                     ("FOO".into(), "a=b:c".into()),
                 ]),
+                added: BTreeMap::new(),
             }
         );
     }

@@ -12,6 +12,7 @@ use super::Start;
 use crate::{
     agent::{
         environment::{self, OfPolecat},
+        heartbeats,
         lifecycle::Attempt,
         polecat::roster,
         program::{AgentProgram, Hooks, Prompt},
@@ -115,14 +116,14 @@ impl Start<'_> {
         variables
     }
 
-    /// Does what lets `gt` see the agent in this new session as one of its own.
-    ///
-    /// Whoever keeps heartbeat files and nudge pollers is to be called here: `gt` takes a polecat or crew member with an old
-    /// `.runtime/heartbeats/<session>.json` for stale and ends it, and nobody else starts the poller of a witness or refinery.
+    /// Does what lets `gt` see the agent in this new session as one of its own: names its pane, and writes its heartbeat, as
+    /// `gt` takes a polecat or crew member with an old one for stale and ends it. A nudge poller that is missing is
+    /// [reported](crate::agent::pollers).
     pub(super) async fn show_to_gt(&self, session: &Session) {
         if !self.deps.dialect().facts().prompt_is_argument {
             return;
         }
+        heartbeats::write_fresh(self.deps, self.spec).await;
         let Some(pane) = session.panes.first() else { return };
         if let Err(error) = self.deps.sessions.set_environment(&self.spec.session, PANE, &pane.id).await {
             self.passed_over(&format!("{PANE} was not set: {error}"));

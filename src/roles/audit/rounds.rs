@@ -3,7 +3,7 @@
 //! It judges the snapshot, closes incidents that are over, and has a task confirm what is to be mailed: one task at a
 //! time. The polecats of a rig take turns, so that a rig in which all polecats stall runs one command at a time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -17,6 +17,7 @@ use crate::{
         actor::Agent,
         incidents::{Condition, Incident},
         owner::Owner,
+        polecat::work,
         role::RoleEvent,
     },
     clock::Now,
@@ -166,11 +167,13 @@ fn judge_by(deps: &Deps, snapshot: &AgentSnapshot, owner: &Owner, situation: Sit
         _ => None,
     };
     let hooked = hook.and_then(|hook| snapshot.hooked.get(hook)).unwrap_or(&Answer::NotAsked);
+    let assignee = work::assignee(deps, &owner.spec().identity);
     let times = Times {
+        assignee: assignee.as_deref(),
         now: now.wall,
         seen_alive: owner.seen_alive(),
         guard: settings.polecats.spawning_guard,
-        gupp_after: settings.polecats.gupp_after,
+        gupp_after: if assignee.is_some() { Duration::MAX } else { settings.polecats.gupp_after },
     };
     judge(agent, hooked, situation, times)
 }

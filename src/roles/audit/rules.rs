@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use crate::{
     agent::{
         confirmation::{Assignment, OPERATION_LIMIT, REMOVAL_LIMIT},
+        denial::Unwanted,
         lifecycle::State,
-        polecat::rules::assignment,
+        polecat::rules::judged,
         restart,
     },
     clock::Now,
@@ -105,14 +106,16 @@ pub enum Finding {
 
 /// The times that a judgement depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub struct Times<'a> {
+    /// The polecat's name as an assignee, in a town where the work bead decides.
+    pub assignee: Option<&'a str>,
     /// Now, by the wall clock.
     pub now: Timestamp,
     /// When the agent was last seen alive.
     pub seen_alive: Option<Timestamp>,
     /// How long a polecat in state `spawning` is left to the command that spawns it.
     pub guard: Duration,
-    /// How long a live one may make no visible progress.
+    /// How long a live one may make no visible progress; [`Duration::MAX`] where its agent bead does not show any.
     pub gupp_after: Duration,
 }
 
@@ -122,10 +125,12 @@ pub fn judge(
     agent: &Answer<AgentBead>,
     hooked: &Answer<Bead>,
     situation: Situation,
-    times: Times,
+    times: Times<'_>,
 ) -> Finding {
-    let hook = match assignment(agent, hooked, times.now, times.seen_alive, times.guard) {
+    let Times { assignee, now, seen_alive, guard, .. } = times;
+    let hook = match judged(assignee, agent, hooked, now, seen_alive, guard) {
         Assignment::Hooked { hook } => hook,
+        Assignment::None(Unwanted::WorkNotHooked(_) | Unwanted::WorkNotIts(_)) => return Finding::Over,
         Assignment::None(_) if is_over(agent, hooked) => return Finding::Over,
         // It rests, and may continue with the same work later.
         Assignment::None(_) => return Finding::Leave,

@@ -22,8 +22,8 @@ fn at(mono: u64) -> Now {
     Now { mono: Duration::from_secs(mono), wall: now() }
 }
 
-fn times() -> Times {
-    Times { now: now(), seen_alive: None, guard: GUARD, gupp_after: GUPP_AFTER }
+fn times() -> Times<'static> {
+    Times { assignee: None, now: now(), seen_alive: None, guard: GUARD, gupp_after: GUPP_AFTER }
 }
 
 fn found(updated: Option<Timestamp>) -> AgentBead {

@@ -41,6 +41,22 @@ pub struct Facts {
     pub gt_starts_agents: bool,
     /// Whether the agent beads of all rigs are in the town's database; else each is in its rig's.
     pub agent_beads_in_town: bool,
+    /// Whether `bd` may be one with a daemon (up to 0.49), which keeps its beads in SQLite files that can be read without it.
+    pub bd_has_daemon: bool,
+    /// Whether `bd` finds a bead from the town by the routes; else it runs in the directory of the database that holds the
+    /// bead, as `bd list` never follows them, and `bd show` did not from 0.63 to 1.0.2.
+    pub bd_follows_routes: bool,
+    /// Whether `bd sync` exists, and belongs to bringing a worktree up to date.
+    pub bd_has_sync: bool,
+    /// Whether the work bead alone says who works on it, by its status and assignee, as agent beads are rarely updated; else
+    /// the agent bead says what is on the hook, in which state its agent is, and when it last made progress.
+    pub work_bead_decides: bool,
+    /// Whether a rig's agents are started only once the label of its bead was read: nothing else tells that it is docked.
+    pub label_must_be_read: bool,
+    /// Whether roles are configured in TOML files; else in role beads.
+    pub roles_in_files: bool,
+    /// Whether files that git does not track are changes of a worktree; where Gas Town itself leaves some, they are not.
+    pub untracked_files_count: bool,
     /// Whether the session names of a rig's agents begin with the prefix in `mayor/rigs.json`, whatever the routes say.
     pub session_prefix_of_rigs: bool,
     /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for witness and refinery.
@@ -74,6 +90,13 @@ const JANUARY: Facts = Facts {
     has_own_server: false,
     gt_starts_agents: false,
     agent_beads_in_town: false,
+    bd_has_daemon: true,
+    bd_follows_routes: true,
+    bd_has_sync: true,
+    work_bead_decides: false,
+    label_must_be_read: false,
+    roles_in_files: false,
+    untracked_files_count: true,
     session_prefix_of_rigs: false,
     has_state_files: true,
     names_agent_pane: false,
@@ -93,6 +116,13 @@ const V1: Facts = Facts {
     has_own_server: true,
     gt_starts_agents: true,
     agent_beads_in_town: true,
+    bd_has_daemon: false,
+    bd_follows_routes: false,
+    bd_has_sync: false,
+    work_bead_decides: true,
+    label_must_be_read: true,
+    roles_in_files: true,
+    untracked_files_count: false,
     session_prefix_of_rigs: true,
     has_state_files: false,
     names_agent_pane: true,

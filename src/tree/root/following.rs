@@ -64,16 +64,21 @@ impl RootState {
         Ok(())
     }
 
-    /// Reads role beads ahead, so that no start waits for `bd`; one reading at a time.
+    /// Reads role beads ahead, or role files, so that no start waits for `bd`; one reading at a time.
     fn read_role_beads(&mut self) {
         if self.reading_role_beads {
             return;
         }
         self.reading_role_beads = true;
         let deps = self.plan.deps.clone();
+        let rigs: Vec<_> =
+            self.rigs.values().map(|rig| (rig.name.clone(), rig.prefix.sessions.clone())).collect();
         self.work.spawn(
             async move {
-                role_bead::read(&deps).await;
+                match deps.dialect().facts().roles_in_files {
+                    true => role_bead::read_files(&deps, &rigs).await,
+                    false => role_bead::read(&deps).await,
+                }
                 RootMsg::RoleBeadsRead
             },
             RootMsg::RoleBeadsRead,

@@ -110,7 +110,7 @@ pub async fn round(deps: &Deps, timed: bool, before: Seen) -> (Outcome, Seen) {
 /// Reads the databases; returns `before` when their files have not changed.
 async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> {
     // A database that `bd` left behind when it moved its beads elsewhere is out of date.
-    if !deps.bd_version().is_none_or(Version::has_daemon) {
+    if !deps.dialect().facts().bd_has_daemon || !deps.bd_version().is_none_or(Version::has_daemon) {
         return Err(StoreError::Missing);
     }
     if is_unchanged(deps, before).await {

@@ -15,7 +15,6 @@ use crate::{
     ledger::{
         inbox::{self, Message, Removal},
         installed,
-        version::Version,
     },
     ports::bead_store::Stamp,
     supervision::{
@@ -162,6 +161,8 @@ impl MailState {
 
     fn was_read(&mut self, read: Option<Result<(Reading, Left), String>>) {
         let problems = &self.deps.problems;
+        let ended = read.as_ref().map(|read| read.as_ref().map(drop).map_err(Clone::clone));
+        let is_fault = ended.is_some_and(|ended| self.deps.note_inbox(ended));
         match read {
             Some(Ok((reading, left))) => {
                 problems.clear("mail/inbox");
@@ -173,7 +174,7 @@ impl MailState {
                 self.left = left;
                 self.last = Some(reading);
             }
-            Some(Err(why)) if installed::is_reported(&why) => problems.clear("mail/inbox"),
+            Some(Err(why)) if is_fault || installed::is_reported(&why) => problems.clear("mail/inbox"),
             Some(Err(why)) => {
                 problems.report("mail/inbox", format!("the deacon's inbox cannot be read: {why}"));
             }
@@ -189,7 +190,7 @@ impl MailState {
 async fn read(deps: &Deps, last: Option<Reading>) -> Result<Reading, String> {
     let begun = deps.now();
     // Later versions of `bd` store their beads elsewhere.
-    let stamp = match deps.bd_version().is_some_and(Version::has_daemon) {
+    let stamp = match deps.bd_has_daemon() {
         true => deps.beads.stamp(deps.paths.root()).await,
         false => None,
     };

@@ -69,6 +69,7 @@ impl Commands for World {
         }
         match (command.program.as_str(), words.as_slice()) {
             ("git", _) => return self.state().git(now, &command),
+            ("bd", _) if self.state().is_v1() => return self.state().bd_v1(&command),
             ("gt", ["mail", "inbox" | "delete" | "archive", ..]) => {
                 return self.state().gt_mail(now, &command);
             }
@@ -151,6 +152,9 @@ impl State {
 /// The databases that a run of `bd` uses: rigs, by the routes; an empty name is the town.
 fn databases(state: &State, command: &Command) -> BTreeSet<String> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+    if state.is_v1() && command.program == "bd" && words != ["version"] {
+        return [state.database_here(command)].into();
+    }
     let rigs: Vec<String> = state.routed_rigs();
     let of = |id: &str| {
         let fitting = rigs.iter().filter(|rig| id.starts_with(&format!("{rig}-")));

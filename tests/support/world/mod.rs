@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "the world keeps its own tasks")]
 
 mod agents;
+mod bd_v1;
 mod bead_store;
 mod clock;
 mod commands;
@@ -204,6 +205,8 @@ pub struct State {
     pub bd_daemon: bool,
     /// What `bd version` prints.
     pub bd_version: &'static str,
+    /// The error that each `bd` with this subcommand prints, in a 1.x town.
+    pub bd_errors: BTreeMap<&'static str, String>,
     /// Databases on which `bd` runs now.
     bd_at_work: BTreeSet<String>,
     /// The convoys.
@@ -263,6 +266,7 @@ impl World {
             bead_files: BeadFiles::default(),
             bd_daemon: false,
             bd_version: "bd version 0.47.2 (dev)\n",
+            bd_errors: BTreeMap::new(),
             bd_at_work: BTreeSet::new(),
             convoys: Convoys::default(),
             polecats: BTreeMap::new(),

@@ -6,6 +6,7 @@ use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
 use gastown_supervisor::processes::{Invocation, exec_watcher::ExecWatcher};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::{By, Condition, State, World, millis, mins, rules, secs};
@@ -90,6 +91,13 @@ impl World {
         let route = |rig: &String| format!("{{\"prefix\":\"{rig}-\",\"path\":\"{rig}/mayor/rig\"}}\n");
         self.write(ROUTES, &routed.iter().map(route).collect::<String>());
         self.write("mayor/rigs.json", &format!(r#"{{"version":1,"rigs":{{{}}}}}"#, entries.join(",")));
+        for rig in rigs {
+            let id = format!("{rig}-rig-{rig}");
+            let is_new = self.state().is_v1() && !self.state().beads.contains_key(&id);
+            if is_new {
+                self.put_bead(json!({"id": id, "status": "open", "issue_type": "rig", "labels": ["gt:rig"]}));
+            }
+        }
     }
 
     /// `mayor/rigs.json` is being written: for a while only half of it is there.

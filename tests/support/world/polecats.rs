@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{State, TOWN, Timeline, World, millis, path, rules};
+use super::{State, TOWN, Timeline, World, bd_v1::agent_bead_v1, millis, path, rules};
 
 /// The polecat of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,13 @@ impl World {
         let session = self.polecat(rig, name);
         self.state().polecats.insert(session, owner);
         let id = agent_bead(rig, name);
+        if self.state().is_v1() {
+            self.put_bead(agent_bead_v1(&id, rig, hook));
+            if !hook.is_empty() {
+                self.hook(rig, name, hook);
+            }
+            return;
+        }
         // As `gt` creates it: the description is written once and does not follow the columns.
         let description = format!(
             "Polecat {name} in {rig}\n\nrole_type: polecat\nrig: {rig}\nagent_state: idle\nhook_bead: null\nrole_bead: null"
@@ -121,7 +128,11 @@ impl World {
                 "assignee": format!("{rig}/polecats/{name}"), "created_at": "", "updated_at": ""}),
             );
         }
-        self.edit_bead(&agent_bead(rig, name), |bead| bead["hook_bead"] = hook.into());
+        let is_v1 = self.state().is_v1();
+        self.edit_bead(&agent_bead(rig, name), |bead| match is_v1 {
+            true => bead["description"] = agent_bead_v1("", rig, hook)["description"].clone(),
+            false => bead["hook_bead"] = hook.into(),
+        });
     }
 
     /// A polecat's hook is emptied (`bd slot clear`): an empty field is not printed.
@@ -129,6 +140,20 @@ impl World {
         let session = self.polecat(rig, name);
         self.state().hook_changes(&session);
         self.edit_bead(&agent_bead(rig, name), |bead| remove(bead, "hook_bead"));
+    }
+
+    /// `gt sling` of a bead that another polecat had to this one, in a 1.x town: the other's agent bead still names it.
+    pub fn reassign(&self, rig: &str, name: &str, work: &str) {
+        self.hook(rig, name, work);
+        self.edit_bead(work, |bead| bead["assignee"] = format!("{rig}/polecats/{name}").into());
+    }
+
+    /// `gt done` in a 1.x town: its work bead is closed and its hook is emptied.
+    pub fn unhook_v1(&self, rig: &str, name: &str) {
+        self.close_bead(&work_of(rig, name));
+        self.edit_bead(&agent_bead(rig, name), |bead| {
+            bead["description"] = agent_bead_v1("", rig, "")["description"].clone();
+        });
     }
 
     /// An agent's state (`bd agent state`); an empty one is not printed.
@@ -198,6 +223,9 @@ impl State {
     /// depends on what the supervisor saw.
     pub fn unwanted(&self, session: &str) -> Option<String> {
         let Polecat { rig, name } = self.polecats.get(session)?;
+        if self.is_v1() {
+            return self.unwanted_v1(rig, name);
+        }
         let Some(agent) = self.beads.get(&agent_bead(rig, name)) else {
             return Some("no agent bead".to_owned());
         };

@@ -1,0 +1,125 @@
+//! Faults: what `bd` says when it cannot use a database at all (1.0, with Dolt).
+//!
+//! One cause makes many reads fail, in many places: it is one problem, in the words of `bd`. Who reads reports nothing
+//! then, and what was read is unknown.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
+
+use super::databases::Database;
+use crate::{ports::Ports, town::reading::shorten};
+
+/// A reason why no read of a database succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its tables are those of another version of `bd`.
+    NeedsMigration,
+    /// The Dolt server does not answer.
+    NoServer,
+}
+
+impl Fault {
+    const ALL: [Fault; 2] = [Fault::NeedsMigration, Fault::NoServer];
+
+    /// The fault that this error of `bd`, or of `gt` in its words, tells of; `None` for any other error.
+    pub fn of(error: &str) -> Option<Fault> {
+        let says = |text: &str| error.contains(text);
+        if says("bd migrate") || says("column ") && says(" could not be found") {
+            return Some(Fault::NeedsMigration);
+        }
+        (says("Dolt server unreachable") || says("Dolt server may not be running")).then_some(Fault::NoServer)
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Fault::NeedsMigration => "ledger/bd_migrate",
+            Fault::NoServer => "ledger/bd_server",
+        }
+    }
+
+    fn text(self, said: &str) -> String {
+        match self {
+            Fault::NeedsMigration => format!(
+                "the beads of this town are not readable for this version of bd: {said}; run `bd migrate` in the town and in \
+                 each rig (sessions stay as they are)"
+            ),
+            Fault::NoServer => format!(
+                "bd cannot reach the Dolt server: {said}; see `gt dolt status`, start it with `gt dolt start` (sessions stay as \
+                 they are)"
+            ),
+        }
+    }
+}
+
+/// The faults that last, by database and subcommand, as one subcommand may fail where another does not. It survives the
+/// crash of any actor.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<BTreeMap<(Database, String), (Fault, String)>>>);
+
+impl Faults {
+    /// Notes how a run ended. Returns whether it failed with a fault, which is reported then.
+    pub fn note(
+        &self,
+        ports: &Ports,
+        database: &Database,
+        subcommand: &str,
+        ran: Result<(), String>,
+    ) -> bool {
+        let key = (database.clone(), subcommand.to_owned());
+        let fault = ran.as_ref().err().and_then(|why| Some((Fault::of(why)?, shorten(why))));
+        let (before, is_one) = {
+            let mut faults = self.0.lock();
+            let before = !faults.is_empty();
+            match (&fault, &ran) {
+                (Some(fault), _) => drop(faults.insert(key, fault.clone())),
+                (None, Ok(())) => drop(faults.remove(&key)),
+                // Another error: the fault may last.
+                (None, Err(_)) => {}
+            }
+            (before, fault.is_some())
+        };
+        if before || is_one {
+            self.report(ports);
+        }
+        is_one
+    }
+
+    /// Reports each kind once, in the words of the first database.
+    fn report(&self, ports: &Ports) {
+        let faults = self.0.lock().clone();
+        for kind in Fault::ALL {
+            match faults.values().find(|(fault, _)| *fault == kind) {
+                Some((_, said)) => ports.problems.report(kind.key(), kind.text(said)),
+                None => ports.problems.clear(kind.key()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_errors_are_faults() {
+        let down = include_str!("../../tests/fixtures/v1/dolt_down_bd_show.stderr");
+        let inbox = include_str!("../../tests/fixtures/v1/dolt_down_inbox.stderr");
+        let missing = include_str!("../../tests/fixtures/v1/show_rig_bead.stderr");
+        for (name, error, expected) in [
+            ("no server", down, Some(Fault::NoServer)),
+            ("no server, through gt", inbox, Some(Fault::NoServer)),
+            (
+                "another version",
+                r#"Error 1105 (HY000): column "depends_on_issue_id" could not be found in any table in scope"#,
+                Some(Fault::NeedsMigration),
+            ),
+            ("it says what to do", "schema is out of date, run bd migrate", Some(Fault::NeedsMigration)),
+            ("missing", missing, None),
+            ("locked", "database is locked", None),
+            ("a file", "file could not be found", None),
+        ] {
+            assert_eq!(Fault::of(error), expected, "{name}");
+        }
+    }
+}
