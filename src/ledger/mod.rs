@@ -11,6 +11,7 @@ pub mod convoys;
 pub mod crash;
 pub mod databases;
 pub mod dock;
+pub mod dolt_server;
 pub mod gt;
 pub mod inbox;
 pub mod inbox_output;
