@@ -141,7 +141,8 @@ fn read_shared_entry(
 ) -> Result<(), String> {
     let keys: Vec<&str> = entry.keys.iter().map(String::as_str).collect();
     match keys[..] {
-        ["heartbeat" | "patrols" | "env"] | ["patrols", "deacon" | "witness" | "refinery" | "dolt_server"] => {
+        ["heartbeat" | "patrols" | "env"]
+        | ["patrols", "deacon" | "witness" | "refinery" | "dolt_server"] => {
             read_known(&entry.entries()?, settings, problems);
         }
         ["patrols", "restart_tracker"] => {

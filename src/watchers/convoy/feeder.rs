@@ -167,9 +167,8 @@ impl FeederState {
         }
         self.scanning = Some(now);
         let (deps, rigs, memory) = (self.deps.clone(), self.rigs.clone(), self.memory.clone());
-        let task = async move {
-            FeederMsg::ScanEnded(Some(Box::new(scan(&deps, rigs.as_deref(), memory).await)))
-        };
+        let task =
+            async move { FeederMsg::ScanEnded(Some(Box::new(scan(&deps, rigs.as_deref(), memory).await))) };
         self.work.spawn(task, FeederMsg::ScanEnded(None));
     }
 

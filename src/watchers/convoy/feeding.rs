@@ -53,7 +53,7 @@ struct Slung {
     wait: Duration,
     /// Why it was not slung; `None` when it was.
     failure: Option<String>,
-    /// Whether it was listed as ready since.
+    /// Whether it was listed as ready after it was slung.
     is_still_ready: bool,
 }
 
@@ -121,9 +121,10 @@ impl Memory {
 
     /// An issue was slung, or could not be.
     pub fn was_slung(&mut self, issue: &str, failure: Option<String>, now: Now) {
-        let before = self.slung.get(issue).map(|slung| slung.wait);
-        let wait = before.map_or(FIRST_WAIT, |before| (before * 2).min(LONGEST_WAIT));
-        let slung = Slung { again: now.mono + wait, wait, failure, is_still_ready: false };
+        let before = self.slung.get(issue);
+        let wait = before.map_or(FIRST_WAIT, |before| (before.wait * 2).min(LONGEST_WAIT));
+        let is_still_ready = before.is_some();
+        let slung = Slung { again: now.mono + wait, wait, failure, is_still_ready };
         self.slung.insert(issue.to_owned(), slung);
     }
 

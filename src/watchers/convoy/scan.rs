@@ -172,12 +172,7 @@ async fn gates(
 }
 
 /// Slings an issue; `None` when that is not allowed any more.
-async fn sling(
-    deps: &Deps,
-    convoy: &Stranded,
-    issue: &str,
-    rig: &RigName,
-) -> Option<Result<(), String>> {
+async fn sling(deps: &Deps, convoy: &Stranded, issue: &str, rig: &RigName) -> Option<Result<(), String>> {
     if deps.dolt.is_down() || permission::of_rig(deps, rig).await.is_err() {
         return None;
     }
@@ -186,7 +181,11 @@ async fn sling(
         ["sling", issue, rig.as_str(), "--no-boot"].into_iter().chain(branch.as_deref()).collect();
     match gt::run_within(deps, &words, &[], SLING).await {
         Ok(_) => {
-            tracing::info!(reason = "convoy_fed", "slung {issue} to {rig}, the next step of convoy {}", convoy.id);
+            tracing::info!(
+                reason = "convoy_fed",
+                "slung {issue} to {rig}, the next step of convoy {}",
+                convoy.id
+            );
             Some(Ok(()))
         }
         Err(error) => Some(Err(shorten(&error.to_string()))),

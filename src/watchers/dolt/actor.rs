@@ -77,7 +77,16 @@ impl Actor for DoltWatch {
         let mut timer = Timer::default();
         timer.set(&mut work, Duration::ZERO, DoltMsg::Due);
         let (server, health) = (deps.dolt.server(), Health::known(deps.dolt.is_down()));
-        Ok(DoltState { deps, answers, work, timer, server, health, starts: Starts::default(), starting: false })
+        Ok(DoltState {
+            deps,
+            answers,
+            work,
+            timer,
+            server,
+            health,
+            starts: Starts::default(),
+            starting: false,
+        })
     }
 
     async fn handle(
@@ -179,8 +188,7 @@ impl DoltState {
         }
         self.starting = true;
         let deps = self.deps.clone();
-        self.work
-            .spawn(async move { DoltMsg::StartEnded(start(&deps).await) }, DoltMsg::StartEnded(false));
+        self.work.spawn(async move { DoltMsg::StartEnded(start(&deps).await) }, DoltMsg::StartEnded(false));
     }
 
     fn start_ended(&mut self, was_run: bool) {

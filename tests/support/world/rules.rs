@@ -120,6 +120,11 @@ impl State {
         }
     }
 
+    /// Since when a gate is closed.
+    pub fn closed_since(&self, gate: &Gate) -> Option<Duration> {
+        self.watch.closed.get(gate).copied()
+    }
+
     fn is_closed(&self, gate: &Gate) -> bool {
         let json = |file: &str| {
             let bytes = self.files.get(&path(file))?;
