@@ -158,6 +158,12 @@ impl TownPaths {
         patterns.iter().map(in_town).collect()
     }
 
+    /// Where the agent in this session says how it is (gt 1.0). `None` for a name that would lead elsewhere.
+    pub fn heartbeat_of(&self, session: &str) -> Option<PathBuf> {
+        let is_plain = !session.is_empty() && !session.starts_with('.') && !session.contains('/');
+        is_plain.then(|| self.root.join(".runtime/heartbeats").join(format!("{session}.json")))
+    }
+
     /// Where an agent that works in `directory` notes its conversation id.
     pub fn session_id(directory: &Path) -> PathBuf {
         directory.join(".runtime/session_id")

@@ -262,3 +262,26 @@ fn a_town_that_does_not_say_where_dolt_is_has_none_to_watch() {
         supervisor.stop().await;
     });
 }
+
+#[test]
+fn a_quiet_deacon_is_nudged_only_while_work_is_in_progress() {
+    simulate(1350, |world| async move {
+        let supervisor = town_1(&world, &["alpha"]).await;
+        let nudges = |world: &World| {
+            let state = world.state();
+            state.session(DEACON).typed.iter().filter(|(_, text)| text.starts_with("HEALTH_CHECK")).count()
+        };
+        world.pass(mins(6)).await; // it was started a moment ago
+        world.hang_agent(DEACON, true);
+        world.pass(mins(11)).await;
+        assert_eq!(nudges(&world), 0, "nothing is in progress");
+        world.fail("bd list", true);
+        world.pass(mins(2)).await;
+        assert_eq!(nudges(&world), 0, "nothing is known to be");
+        world.fail("bd list", false);
+        world.state().prints.insert("bd list", r#"[{"id":"alpha-1","status":"in_progress"}]"#.to_owned());
+        world.pass(mins(6)).await;
+        assert_eq!(nudges(&world), 1);
+        supervisor.stop().await;
+    });
+}

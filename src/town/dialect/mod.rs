@@ -5,6 +5,7 @@
 //! for the life of the process. This module must not read the disk.
 
 pub mod dolt;
+pub mod idle;
 pub mod recognise;
 pub mod scheduler;
 pub mod socket;
