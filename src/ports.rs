@@ -5,12 +5,13 @@
 
 pub mod bead_store;
 pub mod convoy_store;
+pub mod dolt;
 pub mod outbox;
 pub mod persisted;
 pub mod problems;
 pub mod writes;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -18,7 +19,9 @@ use tokio::sync::watch;
 use crate::{
     clock::{Clock, Now},
     commands::Commands,
-    ports::{bead_store::BeadStore, convoy_store::ConvoyStore, problems::Problems, writes::Writes},
+    ports::{
+        bead_store::BeadStore, convoy_store::ConvoyStore, dolt::Dolt, problems::Problems, writes::Writes,
+    },
     processes::{Processes, exec_watcher::ExecWatcher},
     sessions::Sessions,
     town::{
@@ -52,6 +55,8 @@ pub struct Ports {
     pub convoys: Arc<dyn ConvoyStore>,
     /// Reads bead databases without `bd`.
     pub beads: Arc<dyn BeadStore>,
+    /// The Dolt server of a 1.x town.
+    pub dolt: Dolt,
     /// Where the supervisor answers requests.
     pub control_listener: Arc<dyn ControlListener>,
     /// Random numbers for delays.
@@ -85,6 +90,13 @@ impl Ports {
     /// The dialect of this town.
     pub fn dialect(&self) -> Dialect {
         self.gas_town.dialect
+    }
+
+    /// The variables that lead a program to the town's Dolt server; none where there is no such server, or where it is
+    /// not known where it listens.
+    pub fn dolt_variables(&self) -> BTreeMap<String, String> {
+        let server = self.dolt.server().filter(|_| self.dialect().facts().has_dolt);
+        server.map_or_else(BTreeMap::new, |server| server.variables(self.paths.root()))
     }
 
     /// The current time on both clocks.

@@ -19,8 +19,8 @@ use gastown_supervisor::{
     clock::SystemClock,
     commands::{Command, CommandError, Commands, Printed, dies_with_us::dies_with_us, runner::Runner},
     deps::Deps,
-    ledger::{convoys::SqliteConvoys, notify, sqlite::SqliteBeads},
-    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, notify, sqlite::SqliteBeads},
+    ports::{Jitter, Ports, dolt::Dolt, problems::Problems, writes::Writes},
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
@@ -224,6 +224,7 @@ fn notifying(town: &Path, command: &str, timeout: Duration) -> Deps {
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(town.join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
+        dolt: Dolt::new(Arc::new(LocalDolt), BTreeMap::new()),
         control_listener: Arc::new(SocketListener),
         jitter: Jitter::seeded(1),
         paths: TownPaths::new(town),

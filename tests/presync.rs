@@ -29,8 +29,8 @@ use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
     deps::Deps,
-    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
-    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
+    ports::{Jitter, Ports, dolt::Dolt, problems::Problems, writes::Writes},
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
@@ -158,6 +158,7 @@ impl Town {
             exec_watcher: Arc::new(SystemExecWatcher::new()),
             convoys: Arc::new(SqliteConvoys::new(root.join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
+            dolt: Dolt::new(Arc::new(LocalDolt), BTreeMap::new()),
             control_listener: Arc::new(SocketListener),
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(root),

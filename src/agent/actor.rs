@@ -189,6 +189,7 @@ impl AgentState {
             Broadcast::Mail(_)
             | Broadcast::ReadMail
             | Broadcast::ReadBeads
+            | Broadcast::DoltAnswers
             | Broadcast::DeathRecorded
             | Broadcast::Rigs(_) => {}
         }

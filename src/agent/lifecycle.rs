@@ -188,7 +188,8 @@ impl Lifecycle {
     /// Its hold on request; `None` when it has none.
     pub fn hold(&self) -> Option<&Hold> {
         match &self.state {
-            State::Stopping { hold, .. } | State::HeldOnRequest { hold } => Some(hold),
+            State::Stopping { hold, .. } => hold.as_ref(),
+            State::HeldOnRequest { hold } => Some(hold),
             _ => None,
         }
     }
@@ -222,6 +223,7 @@ impl Lifecycle {
             Event::Remembered(history) => self.remembered(history, around),
             Event::Cleared => self.cleared(around),
             Event::Asked(asked) => self.asked(asked, around),
+            Event::Idle { session, why } => self.idle_for_long(&session, why),
             Event::StopEnded(end) => self.stop_ended(end, around),
             Event::Hook(hook) => self.hook(hook),
         };

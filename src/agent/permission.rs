@@ -57,20 +57,42 @@ pub async fn ask(deps: &Deps, spec: &AgentSpec) -> Permission {
     if let Some(why) = deps.directory.contested(&spec.session) {
         return Permission::Denied(Denial::SessionNameTaken(why));
     }
-    let paths = &deps.paths;
-    let mut obstacles = vec![
-        present(deps, "gate/estop", &paths.estop(), Denial::EmergencyStop).await,
-        shutdown_lock(deps).await,
-    ];
+    let mut obstacles = town_gates(deps).await;
     if let Some(rig) = spec.identity.rig() {
-        let key = format!("rig/{rig}/estop");
-        obstacles.push(present(deps, &key, &paths.estop_rig(rig), Denial::RigEmergencyStop).await);
-        obstacles.push(rig_gate(deps, spec).await);
+        obstacles.extend(rig_gates(deps, rig).await);
     }
     if spec.identity.facts().is_pausable {
         obstacles.push(pause(deps).await);
     }
     combine(obstacles)
+}
+
+/// Whether anything may be started in this town; an error says why not.
+pub async fn of_town(deps: &Deps) -> Result<(), String> {
+    allowed(combine(town_gates(deps).await))
+}
+
+/// Whether anything may be started in this rig; an error says why not.
+pub async fn of_rig(deps: &Deps, rig: &RigName) -> Result<(), String> {
+    allowed(combine(town_gates(deps).await.into_iter().chain(rig_gates(deps, rig).await)))
+}
+
+fn allowed(permission: Permission) -> Result<(), String> {
+    match permission {
+        Permission::Allowed => Ok(()),
+        Permission::Denied(denial) => Err(denial.to_string()),
+        Permission::Unknown(why) => Err(why),
+    }
+}
+
+async fn town_gates(deps: &Deps) -> Vec<Obstacle> {
+    let estop = present(deps, "gate/estop", &deps.paths.estop(), Denial::EmergencyStop).await;
+    vec![estop, shutdown_lock(deps).await]
+}
+
+async fn rig_gates(deps: &Deps, rig: &RigName) -> [Obstacle; 2] {
+    let (key, estop) = (format!("rig/{rig}/estop"), deps.paths.estop_rig(rig));
+    [present(deps, &key, &estop, Denial::RigEmergencyStop).await, rig_gate(deps, rig).await]
 }
 
 /// The word in the state file of a witness or refinery; other agents have none.
@@ -122,10 +144,7 @@ fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>
     }
 }
 
-async fn rig_gate(deps: &Deps, spec: &AgentSpec) -> Obstacle {
-    let Some(rig) = spec.identity.rig() else {
-        return Obstacle::None;
-    };
+async fn rig_gate(deps: &Deps, rig: &RigName) -> Obstacle {
     let path = deps.paths.wisp(rig);
     let reading = Reading::of(deps.paths.shown(&path), deps.files.read(&path).await, wisp::parse);
     let key = format!("rig/{rig}/wisp");

@@ -125,8 +125,11 @@ impl Why {
                 Why::new(code, order.why())
             }
             State::Held { why, .. } => Why::new("stopped_by_hand", format!("stopped by hand: {why}")),
-            State::Stopping { hold, .. } => {
+            State::Stopping { hold: Some(hold), .. } => {
                 Why::new("stop_requested", format!("being stopped: {}", hold.why))
+            }
+            State::Stopping { hold: None, .. } => {
+                Why::new("idle", "being stopped: it is idle and has no work")
             }
             State::HeldOnRequest { hold } => {
                 Why::new("stopped_on_request", format!("stopped on request: {}", hold.why))

@@ -134,6 +134,10 @@ pub enum Reason {
         /// Whether it runs.
         runs: bool,
     },
+    /// It is idle and has no work, for as long as this says, and is ended.
+    Idle(String),
+    /// It was to be ended because it is idle, and was left running.
+    IdleLeft(String),
     /// It was stopped on request.
     StoppedOnRequest,
     /// It was stopped on request and has other work now: the hold is over.
@@ -288,6 +292,8 @@ impl Reason {
             Reason::RestartStateChanged => "restart_state_changed",
             Reason::RestartRequested { .. } => "restart_requested",
             Reason::StopRequested { .. } => "stop_requested",
+            Reason::Idle(_) => "idle",
+            Reason::IdleLeft(_) => "idle_left",
             Reason::StoppedOnRequest => "stopped_on_request",
             Reason::HookChanged => "hook_changed",
             Reason::RequestCarriedOut => "request_carried_out",

@@ -57,11 +57,13 @@ pub fn why(error: &CommandError) -> String {
 /// The command for `bd <words>` in `directory`, by the settings in force.
 fn command(ledger: &Ledger, words: &[&str], directory: &Path) -> Command {
     let settings = ledger.settings();
+    let mut environment = settings.env.clone();
+    environment.extend(ledger.dolt_variables());
     Command {
         program: settings.commands.bd.clone(),
         arguments: words.iter().map(|word| (*word).to_owned()).collect(),
         directory: directory.to_owned(),
-        environment: settings.env.clone(),
+        environment,
         input: None,
         limit: settings.commands.timeout,
     }

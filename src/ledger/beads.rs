@@ -118,7 +118,7 @@ pub async fn at_work(
 }
 
 /// Whether a text may be an id. An id becomes an argument: it must not look like a flag, nor contain other characters.
-pub(super) fn is_id(id: &str) -> bool {
+pub fn is_id(id: &str) -> bool {
     id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.len() <= 256
         && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'))

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::town::routes::Routes;
+use crate::town::{identity::RigName, routes::Routes};
 
 /// One database, named by the directory of its `.beads`, relative to the town.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,11 @@ impl Database {
     /// The directory that contains its `.beads`, in the town with this root.
     pub fn directory(&self, root: &Path) -> PathBuf {
         if *self == Database::town() { root.to_owned() } else { root.join(&self.0) }
+    }
+
+    /// The rig whose database it is; `None` for the town's.
+    pub fn rig(&self) -> Option<RigName> {
+        if *self == Database::town() { None } else { self.0.split('/').next()?.parse().ok() }
     }
 
     /// The database in this directory, relative to the town.

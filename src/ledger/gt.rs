@@ -37,6 +37,7 @@ pub async fn run_within(
     let settings = ports.settings();
     let program = &settings.commands.gt;
     let mut variables = settings.env.clone();
+    variables.extend(ports.dolt_variables());
     variables.extend(environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let command = Command {
         program: program.clone(),

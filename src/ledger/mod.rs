@@ -11,6 +11,7 @@ pub mod convoys;
 pub mod crash;
 pub mod databases;
 pub mod dock;
+pub mod dolt_server;
 pub mod fault;
 pub mod gt;
 pub mod inbox;

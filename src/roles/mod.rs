@@ -22,6 +22,7 @@ use crate::{
 pub mod audit;
 pub mod boot;
 pub mod deacon;
+pub mod idle;
 pub mod polecat;
 
 /// The actor of an agent, whose rig has these prefixes, as a child. Agents with the same `turn` take turns when their

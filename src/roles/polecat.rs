@@ -11,13 +11,14 @@ use tokio::sync::Semaphore;
 use crate::{
     agent::{
         actor::Agent,
+        confirmation::Observation,
         lifecycle::{Event, State},
         owner::Owner,
         polecat::work,
         role::{Occasion, Role, RoleEvent},
     },
     ledger::snapshot::AgentSnapshot,
-    roles::audit::rounds::Audit,
+    roles::{audit::rounds::Audit, idle::Idle},
     sessions::scan::Scan,
     supervision::messages::Report,
 };
@@ -26,12 +27,13 @@ use crate::{
 #[derive(Debug)]
 pub struct Polecat {
     audit: Audit,
+    idle: Idle,
 }
 
 impl Polecat {
     /// `turn`: the rig's polecats take turns when their audits run `bd` and send mail.
     pub fn new(turn: Arc<Semaphore>) -> Self {
-        Polecat { audit: Audit::new(turn) }
+        Polecat { audit: Audit::new(turn), idle: Idle::default() }
     }
 }
 
@@ -70,8 +72,14 @@ impl Role for Polecat {
         }
     }
 
+    fn observed(&mut self, agent: &mut Agent, _: &Observation, _: Option<RoleEvent>) {
+        self.idle.observed(agent);
+    }
+
     fn handle(&mut self, agent: &mut Agent, event: RoleEvent) {
-        self.audit.handle(agent, event);
+        if let Some(event) = self.idle.handle(agent, event) {
+            self.audit.handle(agent, event);
+        }
     }
 }
 

@@ -8,16 +8,17 @@ use crate::{
     clock::SystemClock,
     commands::{Commands, runner::Runner},
     deps::Deps,
-    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
+    ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
     ports::{
         Jitter, Ports,
+        dolt::{self, Dolt},
         problems::{OpenProblems, Problems},
         writes::Writes,
     },
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::tmux::{Socket, Tmux, TmuxConfig},
     town::{
-        dialect::{self, Dialect, recognise::Recognised},
+        dialect::{self, Dialect, dolt::VARIABLES, recognise::Recognised},
         files::Disk,
         journal::disk::DiskJournals,
         paths::TownPaths,
@@ -41,6 +42,11 @@ pub async fn deps(
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
     let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force, gas_town.dialect, &paths)) };
     let (problems, open) = Problems::new();
+    let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    let dolt = Dolt::new(Arc::new(LocalDolt), inherited.collect());
+    if gas_town.dialect.facts().has_dolt {
+        dolt.follow(&dolt::read_config(&Disk, &paths).await, &in_force.env);
+    }
     let deps = Deps::new(Ports {
         sessions: Arc::new(Tmux::new(tmux)),
         processes: Arc::new(SystemProcesses::new()),
@@ -51,6 +57,7 @@ pub async fn deps(
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(paths.beads_db())),
         beads: Arc::new(SqliteBeads::default()),
+        dolt,
         control_listener: Arc::new(SocketListener),
         jitter: Jitter::fresh(),
         paths,

@@ -35,6 +35,8 @@ pub enum Broadcast {
     ReadMail,
     /// From the caller that noticed a possible dock or undock of its rig, to a census: read the rig's beads now.
     ReadBeads,
+    /// From the root: the Dolt server of a 1.x town answers again.
+    DoltAnswers,
     /// From an owner, to the death window: a death was recorded.
     DeathRecorded,
     /// From the root: the town's rigs.
@@ -80,6 +82,8 @@ pub enum Report {
     MailRead(Arc<Vec<Message>>),
     /// From a polecat's actor, whose directory is gone: nothing runs there and no work is in progress.
     Idle(Identity),
+    /// From the Dolt watch: the server answers again.
+    DoltAnswers,
     /// From boot: it could not be spawned, or the town is degraded; the deacon should be checked directly.
     CheckDeacon,
 }

@@ -77,7 +77,7 @@ impl TownPaths {
         beads_metadata = ".beads/metadata.json";
         /// The databases of a town of Gas Town 1.x.
         dolt_data = ".dolt-data";
-        /// The configuration of their server, with its port.
+        /// The configuration of the server of these databases.
         dolt_config = ".dolt-data/config.yaml";
         /// The town's own bead database (SQLite, `bd` 0.47 to 0.49).
         beads_db = ".beads/beads.db";

@@ -35,9 +35,10 @@ use crate::{
     watchers::{
         convoy::actor as convoy,
         deaths,
+        dolt::actor as dolt,
         feed::actor as feed,
         lifecycle_mail::actor as mail,
-        operator,
+        operator, scheduler,
         sessions::{self, Seen, WatchMsg},
     },
 };
@@ -289,6 +290,9 @@ impl RootState {
             convoy::child(deps, &self.plan.fs_watcher),
             (self.plan.control)(myself.clone()),
         ]);
+        if deps.dialect().facts().has_dolt {
+            all.extend([dolt::child(deps, answers), scheduler::child(deps)]);
+        }
         all
     }
 

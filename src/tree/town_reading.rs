@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::rigs_plan;
 use crate::{
     deps::Deps,
+    ports::dolt,
     town::{
         dialect::Dialect,
         files::Files,
@@ -33,6 +34,8 @@ pub struct TownReading {
     rigs: Reading<Rigs>,
     /// `None` when the file could not be read.
     routes: Option<Routes>,
+    /// `.dolt-data/config.yaml`, in a town that has Dolt.
+    dolt: Option<io::Result<Vec<u8>>>,
 }
 
 /// The two settings files, as read from the disk.
@@ -80,6 +83,10 @@ pub async fn read_town(deps: &Deps) -> TownReading {
         routes: match deps.files.read(&deps.paths.routes()).await {
             Ok(bytes) => Some(routes::parse(&bytes)),
             Err(error) => (error.kind() == io::ErrorKind::NotFound).then(Routes::default),
+        },
+        dolt: match deps.dialect().facts().has_dolt {
+            true => Some(dolt::read_config(&*deps.files, &deps.paths).await),
+            false => None,
         },
     }
 }
@@ -191,6 +198,10 @@ impl Town {
             self.state.next_start = next_start;
             settings
         });
+        if let Some(config) = &reading.dolt {
+            let new = settings.as_ref().map_or_else(|| deps.settings(), Arc::clone);
+            deps.dolt.follow(config, &new.env);
+        }
         tell(deps, "settings/shared", self.state.shared.clone());
         tell(deps, "settings/ours", self.state.refused.clone());
         tell(deps, "settings/next_start", self.state.next_start.clone());

@@ -105,6 +105,10 @@ impl Actor for Census {
 
 impl CensusState {
     fn read(&mut self) {
+        // Once it answers again, the root asks for a reading.
+        if self.deps.dolt.is_down() {
+            return;
+        }
         self.reading = Some(false);
         if self.deps.bd_version().is_none() {
             let deps = self.deps.clone();

@@ -6,9 +6,11 @@
 pub mod census;
 pub mod convoy;
 pub mod deaths;
+pub mod dolt;
 pub mod feed;
 pub mod lifecycle_mail;
 pub mod operator;
 pub mod polecats;
+pub mod scheduler;
 pub mod sessions;
 pub mod spawns;

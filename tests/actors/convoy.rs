@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gastown_supervisor::{
     deps::Deps,
     supervision::child::ask,
-    town::{settings::Settings, watch::FsWatcher},
+    town::{routes, settings::Settings, watch::FsWatcher},
     watchers::convoy::{
         actor::{ConvoyMsg, ConvoyWatch},
         status::ConvoySnapshot,
@@ -133,6 +133,21 @@ fn databases_that_did_not_change_are_not_read_again() {
         world.pass(secs(5)).await;
         assert_eq!(asked(), before + 1);
         drop(alone);
+    });
+}
+
+#[test]
+fn a_route_that_changes_leads_to_another_reading() {
+    simulate(830, |world| async move {
+        let alone = Alone::new(&world).await;
+        world.pass(secs(30)).await;
+        let before = world.state().convoys.asked;
+        for (route, expected) in [("zz-", 0), ("gt-", 1)] {
+            let route = format!(r#"{{"prefix":"{route}","path":"other"}}"#);
+            alone.deps.follow(&routes::parse(route.as_bytes()));
+            world.pass(secs(65)).await;
+            assert_eq!(world.state().convoys.asked - before, expected, "{route}");
+        }
     });
 }
 

@@ -21,6 +21,7 @@ mod earlier;
 mod elsewhere;
 mod feed;
 mod foreign;
+mod gas_town_1;
 mod ledger;
 mod limits;
 mod lives;

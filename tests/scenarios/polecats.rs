@@ -496,3 +496,64 @@ fn one_renamed_while_the_other_lives_gives_its_name_up() {
         world.until("the witness alone", secs(2), again).await;
     });
 }
+
+/// It says this of itself from now on.
+fn says(world: &World, state: &str) {
+    let file = format!(".runtime/heartbeats/{}.json", session());
+    world.write(&file, &format!(r#"{{"timestamp":"{}","state":"{state}"}}"#, world.wall()));
+}
+
+#[test]
+fn a_polecat_that_is_idle_for_long_is_ended_and_comes_back_with_work() {
+    simulate(480, |world| async move {
+        world.write("settings/supervisor.json", r#"{"polecats": {"reap_idle": true}}"#);
+        let supervisor = at_work(&world).await;
+        world.unhook("r", NAME);
+        says(&world, "idle");
+        world.pass(mins(14)).await;
+        assert_eq!(world.state().ended(&session()).len(), 0, "not for long enough");
+        world.until("its end", mins(5), |state| state.ended(&session()).len() == 1).await;
+        world.pass(mins(10)).await;
+        let agent = supervisor.agent("r/polecats/Toast").await;
+        assert_eq!((agent.state, agent.reason_code.as_deref()), ("absent".to_owned(), Some("no_work")));
+        assert_eq!((told(&world), mails(&world).len(), made(&world)), ([0; 3], 0, 0), "it is no death");
+        assert_eq!(world.logged("idle for 1").len(), 1);
+        assert!(supervisor.story("r/polecats/Toast").iter().any(|line| line.contains("and without work")));
+        world.hook("r", NAME, "r-work");
+        world.until("its start", mins(5), |state| state.created(&session()).len() == 1).await;
+        supervisor.stop().await;
+    });
+}
+
+#[test]
+fn a_polecat_that_may_have_work_is_not_ended_however_idle_it_says_it_is() {
+    type Act = fn(&World);
+    let acts: [(u64, &str, Act); 5] = [
+        (481, "it works", |world| {
+            world.unhook("r", NAME);
+            says(world, "working");
+        }),
+        (482, "it has work", |world| says(world, "idle")),
+        (483, "bd does not tell", |world| {
+            world.unhook("r", NAME);
+            says(world, "idle");
+            world.fail("bd", true);
+        }),
+        (484, "it says nothing", |world| world.unhook("r", NAME)),
+        (485, "the rig is parked", |world| {
+            world.unhook("r", NAME);
+            says(world, "exiting");
+            world.write("ESTOP.r", "x");
+        }),
+    ];
+    for (seed, name, act) in acts {
+        simulate(seed, |world| async move {
+            world.write("settings/supervisor.json", r#"{"polecats": {"reap_idle": true}}"#);
+            let supervisor = at_work(&world).await;
+            act(&world);
+            world.pass(mins(40)).await;
+            assert_eq!(world.state().ended(&session()).len(), 0, "{name}");
+            supervisor.stop().await;
+        });
+    }
+}

@@ -12,8 +12,8 @@ use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
     deps::Deps,
-    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
-    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
+    ports::{Jitter, Ports, dolt::Dolt, problems::Problems, writes::Writes},
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::{NewSession, Session},
     town::{
@@ -38,6 +38,7 @@ fn deps(town: &Town) -> Deps {
         exec_watcher: Arc::new(SystemExecWatcher::new()),
         convoys: Arc::new(SqliteConvoys::new(town.root().join(".beads/beads.db"))),
         beads: Arc::new(SqliteBeads::default()),
+        dolt: Dolt::new(Arc::new(LocalDolt), BTreeMap::new()),
         control_listener: Arc::new(SocketListener),
         jitter: Jitter::fresh(),
         paths: TownPaths::new(town.root()),

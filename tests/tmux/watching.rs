@@ -9,8 +9,8 @@ use gastown_supervisor::{
     clock::SystemClock,
     commands::runner::Runner,
     deps::Deps,
-    ledger::{convoys::SqliteConvoys, sqlite::SqliteBeads},
-    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    ledger::{convoys::SqliteConvoys, dolt_server::LocalDolt, sqlite::SqliteBeads},
+    ports::{Jitter, Ports, dolt::Dolt, problems::Problems, writes::Writes},
     processes::{exec_watcher::SystemExecWatcher, table::SystemProcesses},
     sessions::{Session, Sessions, death::Death, scan::Scan},
     town::{
@@ -62,6 +62,7 @@ impl Watching {
             exec_watcher: Arc::new(SystemExecWatcher::new()),
             convoys: Arc::new(SqliteConvoys::new(server.dir().join(".beads/beads.db"))),
             beads: Arc::new(SqliteBeads::default()),
+            dolt: Dolt::new(Arc::new(LocalDolt), Default::default()),
             control_listener: Arc::new(SocketListener),
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(server.dir()),

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     agent::{
         confirmation::{Permission, Presence, SessionKey},
-        denial::NotStarted,
+        denial::{NotStarted, Unwanted},
         holds::Hold,
         reason::Reason,
         requests::{Action, Stage},
@@ -76,7 +76,7 @@ impl Lifecycle {
         self.reasons.push(Reason::StopRequested { why: hold.why.clone(), runs: session.is_some() });
         match session {
             Some(session) => {
-                self.state = State::Stopping { session: session.clone(), hold };
+                self.state = State::Stopping { session: session.clone(), hold: Some(hold) };
                 Decision::Stop(StopOrder { session })
             }
             None => {
@@ -92,6 +92,7 @@ impl Lifecycle {
             return Decision::Leave;
         };
         self.acted(around);
+        let Some(hold) = hold else { return self.idle_one_ended(session, end, around) };
         let outcome = match end {
             StopEnd::Ended => {
                 self.reasons.push(Reason::StoppedOnRequest);
@@ -110,6 +111,38 @@ impl Lifecycle {
         };
         self.reasons.push(outcome);
         // The agent that lives there now is somebody else's, or needs to be probed again.
+        Decision::ProbeAgain(A_MOMENT)
+    }
+
+    /// Ends an agent that is idle and has no work. It is not held: once it has work it is wanted again.
+    pub(super) fn idle_for_long(&mut self, idle: &SessionKey, why: String) -> Decision {
+        let State::Alive { session, .. } = &self.state else {
+            return Decision::Leave;
+        };
+        if session != idle {
+            return Decision::Leave;
+        }
+        let session = session.clone();
+        self.is_accounted_for();
+        self.reasons.push(Reason::Idle(why));
+        self.state = State::Stopping { session: session.clone(), hold: None };
+        Decision::Stop(StopOrder { session })
+    }
+
+    fn idle_one_ended(&mut self, session: SessionKey, end: StopEnd, around: Surroundings<'_>) -> Decision {
+        let left = match end {
+            StopEnd::Ended | StopEnd::Gone => None,
+            StopEnd::Refused(denial) => Some(denial.to_string()),
+            StopEnd::Unclear(why) => Some(why),
+        };
+        self.state = match left {
+            None => State::Absent { why: NotStarted::Unwanted(Unwanted::NoWork) },
+            Some(why) => {
+                self.missed = true;
+                self.reasons.push(Reason::IdleLeft(why));
+                State::Alive { since: around.now, session, said_stopped: false }
+            }
+        };
         Decision::ProbeAgain(A_MOMENT)
     }
 

@@ -76,12 +76,12 @@ pub enum State {
         /// What has been seen since; a change in it ends the hold.
         since: HeldSince,
     },
-    /// Being ended, because somebody asked for it.
+    /// Being ended, because somebody asked for it, or because it is idle.
     Stopping {
         /// The session that is to end.
         session: SessionKey,
-        /// Its hold from now on.
-        hold: Hold,
+        /// Its hold from now on; `None` for one that is idle, which is started again once it has work.
+        hold: Option<Hold>,
     },
     /// Stopped because somebody asked for it: left alone until the next request.
     HeldOnRequest {

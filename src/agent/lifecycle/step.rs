@@ -51,6 +51,13 @@ pub enum Event {
     Cleared,
     /// Somebody asked for it to be stopped or started afresh.
     Asked(Asked),
+    /// It is alive in this session, has been idle for long and has no work: it is to be ended.
+    Idle {
+        /// The session.
+        session: SessionKey,
+        /// Since when it is idle, for people.
+        why: String,
+    },
     /// The stop in progress ended.
     StopEnded(StopEnd),
     /// What is on its hook, for a polecat.

@@ -212,7 +212,7 @@ fn given(state: &str) -> Lifecycle {
         "held, said running all along" => {
             State::Held { until: at(700).wall, why: "`gt shutdown`".into(), since: HeldSince::default() }
         }
-        "stopping" => State::Stopping { session: session(1), hold: hold(None) },
+        "stopping" => State::Stopping { session: session(1), hold: Some(hold(None)) },
         "held on request" => State::HeldOnRequest { hold: hold(None) },
         "held on request, hooked" => State::HeldOnRequest { hold: hold(Some(Hook::Bead("gt-1".into()))) },
         "crash loop" => State::CrashLoop { trial_at: at(1900).wall },

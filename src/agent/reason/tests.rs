@@ -121,6 +121,8 @@ fn others() -> Vec<Reason> {
         Reason::BackByItself,
         Reason::StartedByOthers,
         Reason::HoldEndedByStart,
+        Reason::Idle("idle for 15m and without work".into()),
+        Reason::IdleLeft("rig is parked".into()),
         Reason::RunsAfterGivenUp,
         Reason::ObservedAgain,
         Reason::Unclear { out_of_sight: true, why: "tmux does not answer".into() },

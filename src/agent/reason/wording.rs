@@ -152,6 +152,10 @@ impl Reason {
             Reason::RestartRequested { why, runs: false } => Words::new(why, "; ", "starting it"),
             Reason::StopRequested { why, runs: true } => Words::new(why, "; ", "stopping it"),
             Reason::StopRequested { why, runs: false } => Words::new(why, "; ", "not running already"),
+            Reason::Idle(why) => Words::new(why, "; ", "stopping it"),
+            Reason::IdleLeft(why) => {
+                Words::new(format!("idle, and could not be stopped: {why}"), "; ", "left running")
+            }
             Reason::StoppedOnRequest => Words::seen("stopped on request"),
             Reason::HookChanged => Words::new("stopped on request, and has other work now", "; ", "released"),
             Reason::RequestCarriedOut => Words::seen("carried out"),

@@ -82,7 +82,7 @@ impl Start<'_> {
         environment::V1 {
             session: &self.spec.session,
             run: self.deps.jitter.uuid(),
-            dolt: self.dolt().await,
+            dolt: self.dolt(),
             polecat: self.of_polecat(directory).await,
         }
     }
@@ -101,18 +101,10 @@ impl Start<'_> {
         Some(text.trim_end().strip_prefix("refs/heads/")?.to_owned())
     }
 
-    /// Where the Dolt server is, by its own configuration, else by `env` in `mayor/daemon.json`.
-    async fn dolt(&self) -> BTreeMap<String, String> {
-        let settings = self.deps.settings();
-        let mut variables: BTreeMap<String, String> = DOLT
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), settings.env.get(*name)?.clone())))
-            .collect();
-        let configuration = self.deps.files.read(&self.deps.paths.dolt_config()).await.ok();
-        let configured = configuration.and_then(|bytes| port(&bytes)).map(|port| port.to_string());
-        if let Some(port) = configured.or_else(|| variables.get(DOLT[0]).cloned()) {
-            variables.extend(DOLT[..2].iter().map(|name| ((*name).to_owned(), port.clone())));
-        }
+    /// Where the Dolt server is.
+    fn dolt(&self) -> BTreeMap<String, String> {
+        let mut variables = self.deps.dolt_variables();
+        variables.retain(|name, _| DOLT.contains(&name.as_str()));
         variables
     }
 
@@ -131,14 +123,6 @@ impl Start<'_> {
     }
 }
 
-/// `listener.port` in the server's configuration.
-fn port(configuration: &[u8]) -> Option<u16> {
-    let text = String::from_utf8_lossy(configuration);
-    let listener = text.lines().skip_while(|line| line.trim_end() != "listener:").skip(1);
-    let mut entries = listener.take_while(|line| line.starts_with([' ', '\t']) || line.trim().is_empty());
-    entries.find_map(|line| line.trim().strip_prefix("port:")?.trim().parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,20 +139,6 @@ mod tests {
         ] {
             let words = first_words("go".to_owned(), takes_prompt, has_hooks, instead);
             assert_eq!((words.argument.as_deref(), words.typed.as_deref()), (argument, typed), "{case}");
-        }
-    }
-
-    #[test]
-    fn ports() {
-        let recorded = include_bytes!("../../../tests/fixtures/v1/files/dolt-data.config.yaml");
-        for (case, text, expected) in [
-            ("recorded", &recorded[..], Some(3307)),
-            ("another block's", b"remotesapi:\n  port: 1\nlistener:\n  host: x\nother:\n  port: 2\n", None),
-            ("after others", b"remotesapi:\n  port: 1\nlistener:\n  host: x\n\n  port: 3\n", Some(3)),
-            ("none", b"", None),
-            ("no number", b"listener:\n  port: x\n", None),
-        ] {
-            assert_eq!(port(text), expected, "{case}");
         }
     }
 }

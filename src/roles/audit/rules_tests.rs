@@ -69,7 +69,7 @@ fn what_the_owner_knows() {
     };
     let waiting = State::Waiting { until: ago(-30), counted: true, paced: false, why: WaitsFor::Backoff(1) };
     let hold = Hold { since: ago(60), why: String::new(), hook: None };
-    let stopping = State::Stopping { session: session.clone(), hold: hold.clone() };
+    let stopping = State::Stopping { session: session.clone(), hold: Some(hold.clone()) };
     let on_request = State::HeldOnRequest { hold };
     let held = State::Held { until: ago(-30), why: String::new(), since: HeldSince::default() };
     let crash_loop = State::CrashLoop { trial_at: ago(-30) };

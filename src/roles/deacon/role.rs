@@ -3,7 +3,7 @@
 //!
 //! It must not judge progress itself: [`rules`](crate::roles::deacon::rules) does.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 
@@ -21,6 +21,7 @@ use crate::{
     },
     deps::Deps,
     go_duration,
+    ledger::{bd, databases::Database, list_output},
     sessions::scan::Scan,
     supervision::messages::Report,
     town::{deacon_file, identity::Identity, reading::Reading},
@@ -133,9 +134,13 @@ fn is_at_question(agent: &Agent, observed: &Observed) -> bool {
 
 fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
     let seen = format!("its heartbeat is {} old", go_duration::format_minutes(age));
-    tracing::info!(agent = "deacon", reason = "nudged", "{seen}, nudging it");
     let (deps, spec) = (agent.deps.clone(), agent.owner.spec().clone());
     agent.run(async move {
+        if deps.dialect().facts().deacon_waits_without_work && !is_work_in_progress(&deps).await {
+            tracing::debug!(agent = "deacon", "{seen}, and no bead is known to be in progress: not nudged");
+            return;
+        }
+        tracing::info!(agent = "deacon", reason = "nudged", "{seen}, nudging it");
         let done = match nudge::nudge(&deps, &spec, &session, texts::HEALTH_CHECK).await {
             Ok(()) => "nudged".to_owned(),
             Err(error) => {
@@ -145,6 +150,15 @@ fn nudge(agent: &mut Agent, session: SessionKey, age: Duration) {
         };
         deps.records.happened(&spec.identity, Entry::word(deps.now().wall, "nudged", &seen, &done));
     });
+}
+
+/// Whether some bead of the town's database is in progress (bd 1.0); false also when that is unknown.
+async fn is_work_in_progress(deps: &Deps) -> bool {
+    let words = ["list", "--status=in_progress", "--json", "--limit", "1"];
+    let printed = bd::run(deps, &words, &BTreeSet::from([Database::town()]), deps.paths.root()).await;
+    let rows = printed.map_err(|error| error.to_string());
+    let rows = rows.and_then(|printed| list_output::rows(&printed.stdout, "bd list"));
+    rows.is_ok_and(|rows| !rows.is_empty())
 }
 
 /// A missing or unreadable file is unknown; an error in it is reported once.

@@ -4,10 +4,12 @@
 //! asks [`Dialect::facts`], or is in this folder. The dialect is [recognised](recognise) once, when the supervisor starts: it stays
 //! for the life of the process. This module must not read the disk.
 
+pub mod dolt;
 pub mod heartbeat_file;
 pub mod prompt;
 pub mod recognise;
 pub mod roles;
+pub mod scheduler;
 pub mod socket;
 
 use std::{fmt, time::Duration};
@@ -82,6 +84,14 @@ pub struct Facts {
     pub prompt_is_argument: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
     pub deacon_stale: [Duration; 2],
+    /// Whether the deacon is nudged only while some bead is in progress.
+    pub deacon_waits_without_work: bool,
+    /// Whether the beads are in a Dolt server, which must be known to whatever runs `gt` or `bd`.
+    pub has_dolt: bool,
+    /// Whether the daemon slings the next step of a convoy and runs the scheduler, which nothing else does.
+    pub feeds_convoys: bool,
+    /// Whether polecats that have been idle for long are ended.
+    pub reaps_idle_polecats: bool,
 }
 
 const JANUARY: Facts = Facts {
@@ -108,6 +118,10 @@ const JANUARY: Facts = Facts {
     has_newer_presets: false,
     prompt_is_argument: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
+    deacon_waits_without_work: false,
+    has_dolt: false,
+    feeds_convoys: false,
+    reaps_idle_polecats: false,
 };
 
 const V1: Facts = Facts {
@@ -134,6 +148,10 @@ const V1: Facts = Facts {
     has_newer_presets: true,
     prompt_is_argument: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
+    deacon_waits_without_work: true,
+    has_dolt: true,
+    feeds_convoys: true,
+    reaps_idle_polecats: true,
 };
 
 impl Dialect {

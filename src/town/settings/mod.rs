@@ -133,6 +133,10 @@ settings_table! {
         spawning_guard: Duration = 5 * MINUTE, pause;
         /// A hook without progress for this long is a GUPP violation.
         gupp_after: Duration = 30 * MINUTE, interval;
+        /// Whether idle polecats are ended; true in a town of Gas Town 1.x.
+        reap_idle: bool = false, switch;
+        /// A polecat without work that has been idle for this long is ended.
+        reap_idle_after: Duration = 15 * MINUTE, interval;
     }
 
     /// Pending spawns.
@@ -207,6 +211,18 @@ settings_table! {
         retry_max: Duration = 60 * SECOND, interval;
         /// The interval of the check that needs no hint.
         check_every: Duration = 5 * MINUTE, interval;
+        /// Whether the next step of a convoy is slung (Gas Town 1.x).
+        feed: bool = true, switch;
+        /// How often stranded convoys are searched for (Gas Town 1.x).
+        feed_every: Duration = 30 * SECOND, interval;
+    }
+
+    /// The Dolt server of a town of Gas Town 1.x.
+    dolt: DoltSettings {
+        /// How often it is asked for a sign of life.
+        check_every: Duration = 5 * SECOND, interval;
+        /// Whether it is started again when it is down; the default is `patrols.dolt_server.enabled` in `mayor/daemon.json`.
+        restart: bool = false, switch;
     }
 
     /// Which questions of agents' programs at their start are answered, always in the safe way. All others are left
@@ -261,6 +277,7 @@ impl Settings {
         settings.tmux.naming = facts.naming;
         [settings.deacon.stale_after, settings.deacon.stuck_after] = facts.deacon_stale;
         settings.mayor.keep = facts.keeps_mayor;
+        settings.polecats.reap_idle = facts.reaps_idle_polecats;
         settings
     }
 }

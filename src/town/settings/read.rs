@@ -141,7 +141,8 @@ fn read_shared_entry(
 ) -> Result<(), String> {
     let keys: Vec<&str> = entry.keys.iter().map(String::as_str).collect();
     match keys[..] {
-        ["heartbeat" | "patrols" | "env"] | ["patrols", "deacon" | "witness" | "refinery"] => {
+        ["heartbeat" | "patrols" | "env"]
+        | ["patrols", "deacon" | "witness" | "refinery" | "dolt_server"] => {
             read_known(&entry.entries()?, settings, problems);
         }
         ["patrols", "restart_tracker"] => {
@@ -158,6 +159,7 @@ fn read_shared_entry(
         ["patrols", "deacon", key] => read_patrol(key, entry, &mut settings.patrols.deacon)?,
         ["patrols", "witness", key] => read_patrol(key, entry, &mut settings.patrols.witness)?,
         ["patrols", "refinery", key] => read_patrol(key, entry, &mut settings.patrols.refinery)?,
+        ["patrols", "dolt_server", "enabled"] => settings.dolt.restart = switch(&entry.value()?)?,
         ["heartbeat", "interval"] => settings.heartbeat.interval = interval(&entry.value()?)?,
         ["env", name] => {
             let value = variable(name, &entry.value()?)?;

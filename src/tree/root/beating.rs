@@ -98,6 +98,11 @@ impl RootState {
                 self.plan.deps.directory.send(&Identity::Boot, Broadcast::DeaconHeld(held));
             }
             Report::ActorRestarted => self.hint_scan(),
+            Report::DoltAnswers => {
+                for message in [Broadcast::DoltAnswers, Broadcast::ReadMail, Broadcast::ReadBeads] {
+                    self.broadcast(&message);
+                }
+            }
             Report::MailRead(messages) => self.broadcast(&Broadcast::Mail(messages)),
             // Handled elsewhere: by `handle`, which may have to create an actor, and by the rig.
             Report::Asked(_) | Report::Idle(_) => {}

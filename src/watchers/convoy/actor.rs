@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{
+    feeder,
     round::{Outcome, Seen, forget, round},
     rules,
     status::{CheckStatus, ConvoySnapshot, StreamStatus},
@@ -43,8 +44,11 @@ pub enum ConvoyMsg {
 #[derive(Debug)]
 pub struct ConvoyWatch;
 
-/// The convoy watcher as a child.
+/// The convoy watcher as a child; in a 1.x town it is the [`feeder`].
 pub fn child(deps: &Arc<Deps>, fs_watcher: &Arc<dyn FsWatcher>) -> ChildSpec {
+    if deps.dialect().facts().feeds_convoys {
+        return feeder::child(deps);
+    }
     let arguments = (deps.clone(), fs_watcher.clone());
     let contact = Contact::taking(|broadcast| {
         matches!(broadcast, Broadcast::TownChanged | Broadcast::Heartbeat(_))
@@ -219,6 +223,7 @@ impl ConvoyState {
             open_convoys: self.seen.any_open,
             closes_seen: self.closes_seen,
             lines_skipped: 0,
+            feed: None,
         }
     }
 }

@@ -73,6 +73,8 @@ impl Outcome {
 pub struct Seen {
     /// The stamps of the databases before they were read; `None` when a later change may go unnoticed.
     stamps: BTreeMap<Database, Option<Stamp>>,
+    /// The database of each tracked bead, by the routes of that time.
+    homes: BTreeMap<String, Database>,
     /// Whether there is an open convoy, when known.
     pub any_open: Option<bool>,
     /// The beads of open convoys that are closed.
@@ -120,9 +122,11 @@ async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> 
     let town = Database::town();
     let mut stamps = BTreeMap::from([(town.clone(), stamp(deps, &town).await)]);
     let open = deps.convoys.open().await?;
+    let homes: BTreeMap<String, Database> =
+        open.values().flatten().map(|id| (id.clone(), deps.database(id))).collect();
     let mut tracked: BTreeMap<Database, BTreeSet<String>> = BTreeMap::new();
-    for id in open.values().flatten() {
-        tracked.entry(deps.database(id)).or_default().insert(id.clone());
+    for (id, database) in &homes {
+        tracked.entry(database.clone()).or_default().insert(id.clone());
     }
     let mut closed = BTreeSet::new();
     for (database, ids) in tracked {
@@ -138,10 +142,14 @@ async fn read_databases(deps: &Deps, before: &Seen) -> Result<Seen, StoreError> 
         }
     }
     let complete = rules::complete(&open, &closed);
-    Ok(Seen { stamps, any_open: Some(!open.is_empty()), closed, complete })
+    Ok(Seen { stamps, homes, any_open: Some(!open.is_empty()), closed, complete })
 }
 
+/// Whether nothing changed since then: neither the databases' files, nor the routes to the tracked beads.
 async fn is_unchanged(deps: &Deps, before: &Seen) -> bool {
+    if before.homes.iter().any(|(id, database)| deps.database(id) != *database) {
+        return false;
+    }
     for (database, stamped) in &before.stamps {
         if stamped.is_none() || *stamped != stamp(deps, database).await {
             return false;
@@ -196,7 +204,16 @@ async fn list(deps: &Deps) -> Result<bool, String> {
 
 /// Has Gas Town check all open convoys. A failure is reported while it lasts.
 async fn check(deps: &Deps) -> Outcome {
-    match gt::run(deps, &["convoy", "check"], &[]).await {
+    run_check(deps, &["convoy", "check"]).await
+}
+
+/// Has Gas Town check this convoy.
+pub async fn check_one(deps: &Deps, id: &str) -> Outcome {
+    run_check(deps, &["convoy", "check", id]).await
+}
+
+async fn run_check(deps: &Deps, words: &[&str]) -> Outcome {
+    match gt::run(deps, words, &[]).await {
         Ok(printed) => {
             deps.problems.clear(CHECK);
             read(&printed.stdout)

@@ -18,6 +18,22 @@ pub struct ConvoySnapshot {
     pub closes_seen: u64,
     /// Always 0: there is no stream.
     pub lines_skipped: u64,
+    /// How convoys are fed, in a town of Gas Town 1.x.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedStatus>,
+}
+
+/// How the next steps of convoys are slung.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FeedStatus {
+    /// The last scan for convoys that nobody works on.
+    pub last_scan: Option<CheckStatus>,
+    /// How many there were at the last scan that could list them.
+    pub stranded: Option<usize>,
+    /// How many issues were slung since the start.
+    pub fed: u64,
+    /// When the next scan is due; `None` while convoys are not watched.
+    pub next_scan: Option<Timestamp>,
 }
 
 /// Only for programs that read it: `bd activity` is no longer followed.
@@ -31,7 +47,7 @@ pub enum StreamStatus {
     },
 }
 
-/// One run of `gt convoy check`.
+/// One run of `gt convoy check`, or one scan for convoys that nobody works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckStatus {
     /// When it ended.

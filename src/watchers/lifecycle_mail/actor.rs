@@ -135,6 +135,10 @@ enum Why {
 impl MailState {
     fn read(&mut self, why: Why) {
         let Some(rigs) = self.rigs.clone() else { return };
+        // Once it answers again, the root asks for a reading.
+        if self.deps.dolt.is_down() {
+            return;
+        }
         if self.reading.is_some() {
             self.reading = Some(true);
             return;

@@ -13,6 +13,7 @@ impl Commands for World {
         let line = command.line();
         let kinds = kinds(&command);
         let starts = self.starts(&command);
+        let special = self.takes_in_gas_town_1(&command);
         let (hangs, fails, takes, missing) = {
             let mut state = self.state();
             let bad = if starts.is_some() { 0.0 } else { state.weather.commands };
@@ -21,7 +22,7 @@ impl Commands for World {
                 "git" if git::asks_a_remote(&command) => state.git_takes,
                 "git" => super::millis(3),
                 "bd" => state.bd_takes,
-                _ => super::millis(50),
+                _ => special.unwrap_or(super::millis(50)),
             };
             // `bd <rig>` is the `bd` on that rig's database.
             let name = |call: &&str| {
@@ -40,6 +41,7 @@ impl Commands for World {
         let begun = self.time();
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
         let (_one, _check) = (OneRun::begin(self, &command), self.convoy_check_begins(&words));
+        let _sling = self.sling_begins(&words);
         self.state()
             .note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
         if missing {
@@ -66,6 +68,9 @@ impl Commands for World {
         let prints = kinds.iter().find_map(|kind| self.state().prints.get(kind).cloned());
         if let Some(text) = prints {
             return Ok(Printed { stdout: text.into_bytes(), stderr: Vec::new() });
+        }
+        if let Some(done) = self.run_in_gas_town_1(&command) {
+            return done;
         }
         match (command.program.as_str(), words.as_slice()) {
             ("git", _) => return self.state().git(now, &command),
@@ -125,7 +130,8 @@ impl World {
 }
 
 /// The names under which a command can be made to hang, to fail or to print something else: `command` means all of
-/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy` and `bd list` have their own.
+/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler` and `bd list` have
+/// their own.
 fn kinds(command: &Command) -> Vec<&'static str> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let program = ["bd", "gt", "git"].into_iter().find(|program| command.program == *program);
@@ -134,6 +140,8 @@ fn kinds(command: &Command) -> Vec<&'static str> {
             ["inbox", "delete", "archive", "send"].into_iter().find(|kind| kind == word)
         }
         (Some("gt"), ["convoy", ..]) => Some("convoy"),
+        (Some("gt"), ["sling", ..]) => Some("sling"),
+        (Some("gt"), ["scheduler", ..]) => Some("scheduler"),
         (Some("bd"), ["list", ..]) => Some("bd list"),
         _ => None,
     };

@@ -97,7 +97,7 @@ impl World {
 
     /// Begins a check; checks must not overlap.
     pub(super) fn convoy_check_begins(&self, words: &[&str]) -> Option<Check> {
-        (words == ["convoy", "check"]).then(|| {
+        words.starts_with(&["convoy", "check"]).then(|| {
             let now = self.time();
             let mut state = self.state();
             state.convoys.checks.push(now);

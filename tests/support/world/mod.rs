@@ -16,6 +16,7 @@ mod clock;
 mod commands;
 mod convoys;
 mod files;
+mod gas_town_1;
 mod git;
 mod gt_starts;
 mod journals;
@@ -54,6 +55,8 @@ pub use agents::{By, Condition, FakeSession};
 pub use bead_store::BeadFiles;
 #[allow(unused_imports, reason = "not every test has convoys")]
 pub use convoys::{Convoys, Database};
+#[allow(unused_imports, reason = "not every test is about Gas Town 1.x")]
+pub use gas_town_1::{Answers, GasTown1};
 #[allow(unused_imports, reason = "not every test has a town of 1.x")]
 pub use gt_starts::{Fault, GtStarts};
 #[allow(unused_imports, reason = "not every test has mail")]
@@ -137,6 +140,8 @@ pub struct State {
     pub rng: fastrand::Rng,
     /// Which Gas Town this is.
     pub gas_town: gastown_supervisor::town::dialect::recognise::Recognised,
+    /// What only a town of Gas Town 1.x has.
+    pub gas_town_1: GasTown1,
     /// How reliable the ports are.
     pub weather: Weather,
     /// How agents behave.
@@ -232,6 +237,7 @@ impl World {
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
             gas_town: Default::default(),
+            gas_town_1: GasTown1::default(),
             weather: Weather::default(),
             nature: agents::Nature::default(),
             sessions: BTreeMap::new(),

@@ -129,6 +129,11 @@ impl State {
         }
     }
 
+    /// Since when a gate is closed.
+    pub fn closed_since(&self, gate: &Gate) -> Option<Duration> {
+        self.watch.closed.get(gate).copied()
+    }
+
     fn is_closed(&self, gate: &Gate) -> bool {
         let json = |file: &str| {
             let bytes = self.files.get(&path(file))?;
@@ -355,6 +360,18 @@ impl State {
         }
     }
 
+    /// Whether this is a polecat without work that said 15 min ago that it is idle, and nothing since.
+    fn is_idle_polecat(&self, name: &str, wall: Timestamp) -> bool {
+        let file = path(format!(".runtime/heartbeats/{name}.json"));
+        let said = self.files.get(&file).map(Vec::as_slice).unwrap_or_default();
+        let said: serde_json::Value = serde_json::from_slice(said).unwrap_or_default();
+        let at = said["timestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        let is_old = at.is_some_and(|at| wall.duration_since(at) >= SignedDuration::from_mins(15));
+        is_old
+            && ["idle", "exiting"].iter().any(|word| said["state"] == *word)
+            && self.unwanted(name).is_some()
+    }
+
     fn must_live(&self, now: Duration, name: &str) -> Option<String> {
         let session = self.sessions.get(name)?;
         let wall = wall_at(now, self.wall_offset);
@@ -363,6 +380,7 @@ impl State {
             _ if is_boot(name) && age(session.created) >= mins(10) => None,
             _ if is_boot(name) => Some(format!("boot is {:?} old", age(session.created))),
             DEACON => self.deacon_must_live(now, wall, session.born),
+            _ if self.is_idle_polecat(name, wall) => None,
             _ => Some("nothing allows it".to_owned()),
         }
     }

@@ -10,7 +10,12 @@ use gastown_supervisor::{
     agent::history::{History, rendering},
     control::{self, gather::gather},
     deps::Deps,
-    ports::{Jitter, Ports, problems::Problems, writes::Writes},
+    ports::{
+        Jitter, Ports,
+        dolt::{Dolt, read_config},
+        problems::Problems,
+        writes::Writes,
+    },
     report::AgentReport,
     signals::{Signal, Signals},
     supervision::{
@@ -54,6 +59,10 @@ impl World {
             read_settings(self, &paths).await.resolve(self.state().gas_town.dialect, &mut None);
         let (put, settings) = watch::channel(Arc::new(settings.unwrap_or_default()));
         let seed = self.state().rng.u64(..);
+        let dolt = Dolt::new(Arc::new(self.clone()), Default::default());
+        if self.state().gas_town.dialect.facts().has_dolt {
+            dolt.follow(&read_config(self, &paths).await, &Default::default());
+        }
         let ports = Ports {
             sessions: Arc::new(self.clone()),
             processes: Arc::new(self.clone()),
@@ -64,6 +73,7 @@ impl World {
             exec_watcher: Arc::new(self.clone()),
             convoys: Arc::new(self.clone()),
             beads: Arc::new(self.clone()),
+            dolt,
             control_listener: Arc::new(self.clone()),
             jitter: Jitter::seeded(seed),
             paths,

@@ -221,3 +221,35 @@ fn a_hold_survives_its_owner() {
     let resumed = Lifecycle::resumed(RestartHistory::default(), before, at(200));
     assert_eq!(resumed.state(), held.state());
 }
+
+#[test]
+fn only_a_life_that_is_idle_ends_and_it_is_not_held() {
+    for state in ALL.into_iter().chain(["starting", "stopping"]) {
+        for n in [1, 2] {
+            let mut lifecycle = given(state);
+            let event =
+                Event::Idle { session: session(n), why: "idle for 15m0s and without work".to_owned() };
+            let before = lifecycle.state().clone();
+            let ended = step(&mut lifecycle, event, at(100));
+            if state.starts_with("alive") && n == 1 {
+                assert_eq!(outcome(&lifecycle, &ended), "stopping, stop $1", "{state}");
+                assert!(!lifecycle.is_missed() && lifecycle.hold().is_none(), "{state}");
+            } else {
+                assert_eq!((lifecycle.state(), &ended.decision), (&before, &Decision::Leave), "{state} {n}");
+            }
+        }
+    }
+    for (end, expected) in [
+        (StopEnd::Ended, "absent"),
+        (StopEnd::Gone, "absent"),
+        (StopEnd::Refused(Denial::EmergencyStop), "alive"),
+        (StopEnd::Unclear("tmux does not answer".to_owned()), "alive"),
+    ] {
+        let mut lifecycle = given("alive");
+        let event = Event::Idle { session: session(1), why: "idle".to_owned() };
+        let _ = step(&mut lifecycle, event, at(100));
+        let ended = step(&mut lifecycle, Event::StopEnded(end.clone()), at(102));
+        assert!(outcome(&lifecycle, &ended).starts_with(expected), "{end:?}: {ended:?}");
+        assert_eq!(lifecycle.is_missed(), expected == "alive", "{end:?}");
+    }
+}

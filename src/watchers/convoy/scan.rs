@@ -1,0 +1,193 @@
+//! One scan: asks Gas Town 1.x which convoys nobody works on, and does what the rules say about them.
+//!
+//! It runs one `gt` at a time. The gates are asked once more right before each sling. While Dolt is down, or while nothing may be
+//! started in the town, nothing is run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    feeding::{Memory, Step},
+    round::{self, Outcome},
+    stranded::{self, Stranded},
+};
+use crate::{
+    agent::permission,
+    commands::CommandError,
+    deps::Deps,
+    ledger::gt,
+    town::{identity::RigName, reading::shorten},
+};
+
+/// The key of the problem that convoys cannot be listed,
+const SCAN: &str = "convoy/scan";
+/// that issues were slung without effect,
+const SLUNG: &str = "convoy/slung";
+/// that the work of convoys cannot be slung,
+const HELD_UP: &str = "convoy/held_up";
+/// and that some of what was listed cannot be used.
+const UNUSABLE: &str = "convoy/unusable";
+
+/// How long `gt sling` may take: it makes a worktree and waits for the agent.
+const SLING: Duration = Duration::from_mins(2);
+/// After this long no further step of a scan is begun: what was listed is out of date.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// What a scan did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Why nothing was looked at, which is no failure.
+    pub paused: Option<String>,
+    /// Whether convoys could not be listed, and why.
+    pub failed: Option<String>,
+    /// How many convoys nobody worked on.
+    pub stranded: usize,
+    /// What was slung.
+    pub fed: Vec<String>,
+    /// The last check.
+    pub check: Option<Outcome>,
+}
+
+impl Scan {
+    /// The result, for people.
+    pub fn words(&self) -> String {
+        if let Some(why) = self.failed.as_ref().or(self.paused.as_ref()) {
+            return why.clone();
+        }
+        match self.fed.as_slice() {
+            [] if self.stranded == 0 => "no convoy is stranded".to_owned(),
+            [] => format!("{} stranded, none fed", self.stranded),
+            fed => format!("{} stranded, slung {}", self.stranded, fed.join(", ")),
+        }
+    }
+}
+
+/// Makes one scan. `rigs` are those of the town, once known.
+pub async fn scan(deps: &Deps, rigs: Option<&BTreeSet<RigName>>, mut memory: Memory) -> (Scan, Memory) {
+    let mut done = Scan::default();
+    done.paused = pause(deps).await;
+    if done.paused.is_some() {
+        return (done, memory);
+    }
+    let convoys = match list(deps).await {
+        Ok(convoys) => convoys,
+        Err(why) => {
+            done.failed = Some(why);
+            return (done, memory);
+        }
+    };
+    memory.listed(&convoys);
+    done.stranded = convoys.len();
+    let gates = gates(deps, rigs, &convoys).await;
+    let (begun, settings, mut held_up) = (deps.now().mono, deps.settings().convoy.clone(), Vec::new());
+    for convoy in &convoys {
+        let rig_of = |issue: &str| gates.get(issue).cloned().unwrap_or_else(|| Err("not asked".to_owned()));
+        let now = deps.now();
+        let is_late = now.mono >= begun + FRESH;
+        match memory.decide(convoy, rig_of, settings.check_every, now) {
+            Step::Leave(None) => {}
+            Step::Leave(Some(why)) => held_up.push(format!("the work of convoy {} waits: {why}", convoy.id)),
+            Step::Sling(..) | Step::Check if is_late => {}
+            Step::Sling(issue, rig) if settings.feed => {
+                if let Some(done_it) = sling(deps, convoy, &issue, &rig).await {
+                    done.fed.extend(done_it.is_ok().then(|| issue.clone()));
+                    memory.was_slung(&issue, done_it.err(), deps.now());
+                }
+            }
+            Step::Sling(..) => {}
+            Step::Check => {
+                let outcome = round::check_one(deps, &convoy.id).await;
+                memory.was_checked(convoy, deps.now());
+                done.check = Some(outcome);
+            }
+        }
+    }
+    deps.problems.report_all(HELD_UP, &held_up);
+    deps.problems.report_all(SLUNG, &memory.complaints());
+    (done, memory)
+}
+
+/// Why nothing may be done now.
+async fn pause(deps: &Deps) -> Option<String> {
+    if deps.dolt.is_down() {
+        return Some("Dolt is down".to_owned());
+    }
+    permission::of_town(deps).await.err()
+}
+
+async fn list(deps: &Deps) -> Result<Vec<Stranded>, String> {
+    let listed = match gt::run(deps, &["convoy", "stranded", "--json"], &[]).await {
+        Ok(printed) => stranded::parse(&printed.stdout),
+        Err(CommandError::NotFound { program, .. }) => {
+            deps.problems.clear(SCAN);
+            return Err(format!("{program} is not installed"));
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match listed {
+        Ok((convoys, unusable)) => {
+            deps.problems.clear(SCAN);
+            match unusable {
+                0 => deps.problems.clear(UNUSABLE),
+                _ => {
+                    let text = format!("gt convoy stranded lists convoys that cannot be used: {unusable}");
+                    deps.problems.report(UNUSABLE, text);
+                }
+            }
+            Ok(convoys)
+        }
+        Err(why) => {
+            deps.problems.report(SCAN, format!("the next steps of convoys are not slung: {why}"));
+            Err(why)
+        }
+    }
+}
+
+/// The rig of each ready issue, if work may be started in it, or why not.
+async fn gates(
+    deps: &Deps,
+    rigs: Option<&BTreeSet<RigName>>,
+    convoys: &[Stranded],
+) -> BTreeMap<String, Result<RigName, String>> {
+    let mut of_rigs: BTreeMap<RigName, Result<(), String>> = BTreeMap::new();
+    let mut found = BTreeMap::new();
+    for issue in convoys.iter().flat_map(|convoy| &convoy.ready) {
+        let Some(rig) = deps.database(issue).rig() else {
+            found.insert(issue.clone(), Err("no rig has its prefix".to_owned()));
+            continue;
+        };
+        if !of_rigs.contains_key(&rig) {
+            let gate = match rigs {
+                None => Err("the rigs of the town are not known yet".to_owned()),
+                Some(rigs) if !rigs.contains(&rig) => Err(format!("{rig} is no rig in mayor/rigs.json")),
+                Some(_) => permission::of_rig(deps, &rig).await,
+            };
+            of_rigs.insert(rig.clone(), gate);
+        }
+        found.insert(issue.clone(), of_rigs[&rig].clone().map(|()| rig));
+    }
+    found
+}
+
+/// Slings an issue; `None` when that is not allowed any more.
+async fn sling(deps: &Deps, convoy: &Stranded, issue: &str, rig: &RigName) -> Option<Result<(), String>> {
+    if deps.dolt.is_down() || permission::of_rig(deps, rig).await.is_err() {
+        return None;
+    }
+    let branch = convoy.branch().ok().flatten().map(|branch| format!("--base-branch={branch}"));
+    let words: Vec<&str> =
+        ["sling", issue, rig.as_str(), "--no-boot"].into_iter().chain(branch.as_deref()).collect();
+    match gt::run_within(deps, &words, &[], SLING).await {
+        Ok(_) => {
+            tracing::info!(
+                reason = "convoy_fed",
+                "slung {issue} to {rig}, the next step of convoy {}",
+                convoy.id
+            );
+            Some(Ok(()))
+        }
+        Err(error) => Some(Err(shorten(&error.to_string()))),
+    }
+}

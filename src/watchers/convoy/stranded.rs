@@ -1,0 +1,135 @@
+//! What `gt convoy stranded --json` prints (gt 1.0.1, `internal/cmd/convoy.go`): the open convoys that nobody works on. Pure.
+//!
+//! What is in it was written by others. A convoy whose id could not be an argument is left out; an issue or a branch that could
+//! not is named, and nothing is done with it.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::{
+    ledger::{beads, list_output},
+    town::reading::shorten,
+};
+
+/// The longest name of a branch that is passed on.
+const LONGEST_BRANCH: usize = 250;
+
+/// A convoy that nobody works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranded {
+    /// Its id.
+    pub id: String,
+    /// The number of issues it tracks.
+    pub tracked: u64,
+    /// Those of them that could be slung, in Gas Town's order.
+    pub ready: Vec<String>,
+    /// When it was created, when that can be read.
+    pub created_at: Option<Timestamp>,
+    /// The branch its work is based on; `None` for the rig's default.
+    pub base_branch: Option<String>,
+}
+
+/// Parses standard output: the convoys, and how many rows could not be used.
+pub fn parse(stdout: &[u8]) -> Result<(Vec<Stranded>, usize), String> {
+    let rows = list_output::rows(stdout, "gt convoy stranded")?;
+    let count = rows.len();
+    let convoys: Vec<Stranded> = rows.into_iter().filter_map(convoy).collect();
+    let unusable = count - convoys.len();
+    Ok((convoys, unusable))
+}
+
+fn convoy(row: serde_json::Value) -> Option<Stranded> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+        #[serde(default)]
+        tracked_count: u64,
+        #[serde(default)]
+        ready_count: u64,
+        #[serde(default)]
+        ready_issues: Option<Vec<String>>,
+        #[serde(default)]
+        created_at: Option<String>,
+        #[serde(default)]
+        base_branch: Option<String>,
+    }
+    let row: Row = serde_json::from_value(row).ok()?;
+    let ready = row.ready_issues.unwrap_or_default();
+    // A count without issues, or the other way round, is nothing to act on.
+    (beads::is_id(&row.id) && (row.ready_count > 0) != ready.is_empty()).then(|| Stranded {
+        id: row.id,
+        tracked: row.tracked_count,
+        ready,
+        created_at: row.created_at.and_then(|at| at.parse().ok()),
+        base_branch: row.base_branch.filter(|branch| !branch.is_empty()),
+    })
+}
+
+impl Stranded {
+    /// The branch as an argument, or why it cannot be one.
+    pub fn branch(&self) -> Result<Option<&str>, String> {
+        match self.base_branch.as_deref() {
+            Some(branch) if !is_branch(branch) => Err(format!("{:?} is not a branch", shorten(branch))),
+            branch => Ok(branch),
+        }
+    }
+}
+
+fn is_branch(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= LONGEST_BRANCH
+        && !name.contains("..")
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._/-+#@".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_recorded() {
+        let ready = include_bytes!("../../../tests/fixtures/v1/bd103_stranded_ready.stdout");
+        let expected = Stranded {
+            id: "hq-cv-zr5pc".to_owned(),
+            tracked: 3,
+            ready: vec!["al-7ho".to_owned()],
+            created_at: "2026-11-28T16:30:24Z".parse().ok(),
+            base_branch: None,
+        };
+        assert_eq!(parse(ready), Ok((vec![expected], 0)));
+        let none = include_bytes!("../../../tests/fixtures/v1/convoy_stranded_empty.stdout");
+        assert_eq!(parse(none), Ok((vec![], 0)));
+    }
+
+    #[test]
+    fn what_others_write() {
+        let row = |id: &str, more: &str| format!(r#"[{{"id":{id},"tracked_count":1{more}}}]"#);
+        for (name, printed, expected) in [
+            ("a flag", row(r#""--all""#, ""), Ok((0, 1))),
+            ("no id", r#"[{"title":"x"}]"#.to_owned(), Ok((0, 1))),
+            ("no list of issues", row(r#""hq-1""#, r#","ready_issues":null"#), Ok((1, 0))),
+            ("a count without issues", row(r#""hq-1""#, r#","ready_count":2,"ready_issues":[]"#), Ok((0, 1))),
+            ("null", "null".to_owned(), Ok((0, 0))),
+            ("text", "no convoys".to_owned(), Err(())),
+            ("nothing", String::new(), Err(())),
+        ] {
+            let parsed = parse(printed.as_bytes()).map(|(convoys, unusable)| (convoys.len(), unusable));
+            assert_eq!(parsed.map_err(|_| ()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn branches() {
+        for (branch, usable) in [
+            ("main", true),
+            ("feature/x-1.2", true),
+            ("--upload-pack=x", false),
+            ("a b", false),
+            ("a..b", false),
+            ("a;b", false),
+            ("a\nb", false),
+        ] {
+            assert_eq!(is_branch(branch), usable, "{branch}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A town of Gas Town 1.x: its Dolt server, and the commands of `gt` that only such a town has.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use async_trait::async_trait;
+use gastown_supervisor::{
+    commands::{Command, CommandError, Printed},
+    ports::dolt::{DoltServer, NoAnswer},
+    town::dialect::{Dialect, recognise::Recognised},
+};
+use serde_json::json;
+
+use super::{State, World, millis, rules::Gate, secs};
+
+/// What `bd` and `gt` print while Dolt is down (bd 1.0.5).
+const DOWN: &str = "failed to open database: Dolt server unreachable at 127.0.0.1:3307";
+
+/// The Dolt server, and what was done in this town.
+#[derive(Debug)]
+pub struct GasTown1 {
+    /// How the server answers.
+    pub dolt: Answers,
+    /// Whether `gt dolt start` starts it.
+    pub dolt_starts: bool,
+    /// When `gt dolt start` was run.
+    pub dolt_started: Vec<Duration>,
+    /// How long `gt sling` takes.
+    pub sling_takes: Duration,
+    /// Whether `gt sling` says that it slung, and does nothing.
+    pub sling_lies: bool,
+    /// What was slung, with when and to which rig.
+    pub slings: Vec<(Duration, String, String)>,
+    /// When `gt convoy stranded` was run.
+    pub scans: Vec<Duration>,
+    /// When `gt scheduler run` was run.
+    pub scheduled: Vec<Duration>,
+    /// The beads that a polecat works on.
+    hooked: BTreeSet<String>,
+    /// The beads that are being slung.
+    slinging: BTreeSet<String>,
+}
+
+/// How the Dolt server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// At once.
+    Well,
+    /// It does not run.
+    Refused,
+    /// It takes connections and says nothing.
+    Hangs,
+}
+
+impl Default for GasTown1 {
+    fn default() -> Self {
+        GasTown1 {
+            dolt: Answers::Well,
+            dolt_starts: true,
+            dolt_started: Vec::new(),
+            sling_takes: secs(9),
+            sling_lies: false,
+            slings: Vec::new(),
+            scans: Vec::new(),
+            scheduled: Vec::new(),
+            hooked: BTreeSet::new(),
+            slinging: BTreeSet::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl DoltServer for World {
+    async fn greet(&self, port: u16) -> Result<(), NoAnswer> {
+        let answers = if port == 3307 { self.state().gas_town_1.dolt } else { Answers::Refused };
+        match answers {
+            Answers::Well => Ok(()),
+            Answers::Refused => Err(NoAnswer::Refused),
+            Answers::Hangs => {
+                tokio::time::sleep(secs(2)).await;
+                Err(NoAnswer::Silent("no greeting within 2s".to_owned()))
+            }
+        }
+    }
+}
+
+impl World {
+    /// This is a town of Gas Town 1.x, with a Dolt server that answers.
+    pub fn is_of_gas_town_1(&self) {
+        let mut state = self.state();
+        state.gas_town = Recognised { dialect: Dialect::V1, because: "the test".to_owned() };
+        state.bd_version = "bd version 1.0.5 (dev)\n";
+        drop(state);
+        let config = include_str!("../../fixtures/v1/files/dolt-data.config.yaml");
+        self.write(".dolt-data/config.yaml", config);
+    }
+
+    /// Something happens to the Dolt server.
+    pub fn dolt(&self, answers: Answers) {
+        let now = self.time();
+        let mut state = self.state();
+        state.note(now, true, || format!("Dolt: {answers:?}"));
+        state.gas_town_1.dolt = answers;
+    }
+
+    /// How long a command takes, where that is special to Gas Town 1.x.
+    pub(super) fn takes_in_gas_town_1(&self, command: &Command) -> Option<Duration> {
+        let state = self.state();
+        let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+        (state.gas_town.dialect == Dialect::V1).then_some(())?;
+        match (command.program.as_str(), words.as_slice()) {
+            ("gt", ["sling", ..]) => Some(state.gas_town_1.sling_takes),
+            ("gt", ["dolt", "start"]) => Some(secs(1)),
+            ("gt", ["convoy", ..]) => Some(millis(440)),
+            _ => None,
+        }
+    }
+
+    /// Begins a sling: of one bead there must be one at a time, and none in a rig that is not operational.
+    pub(super) fn sling_begins(&self, words: &[&str]) -> Option<Sling> {
+        let ["sling", issue, rig, ..] = words else { return None };
+        let now = self.time();
+        let mut state = self.state();
+        if !state.gas_town_1.slinging.insert((*issue).to_owned()) {
+            state.violated(now, format!("{issue} is slung twice at the same time"));
+        }
+        let rig = (*rig).to_owned();
+        for gate in [Gate::Estop, Gate::Lock, Gate::EstopRig(rig.clone()), Gate::Rig(rig)] {
+            if state.closed_since(&gate).is_some_and(|since| now - since > secs(3)) {
+                state.violated(now, format!("{issue} is slung although the gate is closed: {gate:?}"));
+            }
+        }
+        Some(Sling(self.clone(), (*issue).to_owned()))
+    }
+
+    /// What a command does and prints that only Gas Town 1.x has; `None` for any other.
+    pub(super) fn run_in_gas_town_1(&self, command: &Command) -> Option<Result<Printed, CommandError>> {
+        let (now, line) = (self.time(), command.line());
+        let mut state = self.state();
+        let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+        let printed = |text: String| Some(Ok(Printed { stdout: text.into_bytes(), stderr: Vec::new() }));
+        if state.gas_town.dialect != Dialect::V1 || !["gt", "bd"].contains(&command.program.as_str()) {
+            return None;
+        }
+        if command.environment.get("BEADS_DOLT_PORT").is_none_or(|port| port != "3307") {
+            state.violated(now, format!("`{line}` does not know where Dolt is"));
+        }
+        let of_daemon = command.environment.get("GT_DAEMON").is_some_and(|value| value == "1");
+        match words.as_slice() {
+            ["dolt", "start"] => {
+                state.gas_town_1.dolt_started.push(now);
+                if state.gas_town_1.dolt_starts {
+                    state.gas_town_1.dolt = Answers::Well;
+                }
+                printed("Dolt server started\n".to_owned())
+            }
+            [word, ..] if *word != "version" && state.gas_town_1.dolt != Answers::Well => {
+                let (status, stderr) = ("exit code 1".to_owned(), DOWN.to_owned());
+                Some(Err(CommandError::Failed { line, status, code: Some(1), stdout: Vec::new(), stderr }))
+            }
+            ["convoy", "stranded", "--json"] => {
+                state.gas_town_1.scans.push(now);
+                printed(state.stranded())
+            }
+            ["sling", issue, rig, "--no-boot", ..] => {
+                state.gas_town_1.slings.push((now, (*issue).to_owned(), (*rig).to_owned()));
+                if !state.gas_town_1.sling_lies {
+                    state.gas_town_1.hooked.insert((*issue).to_owned());
+                }
+                printed("Work attached to hook (status=hooked)\n".to_owned())
+            }
+            ["convoy", "check", _] => printed(state.convoys.check()),
+            ["scheduler", "run"] => {
+                state.gas_town_1.scheduled.push(now);
+                if !of_daemon {
+                    state.violated(now, "gt scheduler run is not told that the daemon runs it".to_owned());
+                }
+                printed(String::new())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl State {
+    /// What `gt convoy stranded --json` prints: of each convoy, the first bead that is not closed is ready, unless a
+    /// polecat works on it; the others wait for it.
+    fn stranded(&self) -> String {
+        let row = |(id, tracked): (&String, &BTreeSet<String>)| {
+            let next = tracked.iter().find(|bead| !self.convoys.closed.contains(*bead));
+            let ready: Vec<&String> =
+                next.into_iter().filter(|bead| !self.gas_town_1.hooked.contains(*bead)).collect();
+            json!({
+                "id": id, "title": "A convoy", "tracked_count": tracked.len(), "ready_count": ready.len(),
+                "ready_issues": ready, "created_at": "2026-02-02T07:00:00Z",
+            })
+        };
+        format!("{:#}\n", serde_json::Value::from_iter(self.convoys.open.iter().map(row)))
+    }
+}
+
+/// One run of `gt sling`, until it is dropped.
+pub(super) struct Sling(World, String);
+
+impl Drop for Sling {
+    fn drop(&mut self) {
+        self.0.state().gas_town_1.slinging.remove(&self.1);
+    }
+}
