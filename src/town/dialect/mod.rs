@@ -40,6 +40,14 @@ pub struct Facts {
     pub agent_beads_in_town: bool,
     /// Whether the session names of a rig's agents begin with the prefix in `mayor/rigs.json`, whatever the routes say.
     pub session_prefix_of_rigs: bool,
+    /// Whether Gas Town keeps a copy of `mayor/rigs.json` as `rigs.json` in the town's root, for when that is missing.
+    pub has_rigs_copy: bool,
+    /// Whether `settings/config.json` has switches and durations of the daemon.
+    pub has_daemon_keys_in_town_settings: bool,
+    /// Whether a `gt down` at work also notes its PID in `daemon/shutting-down`.
+    pub has_shutting_down_file: bool,
+    /// Whether each line of the event log wakes the agents that wait, and costs a turn of each.
+    pub events_wake_agents: bool,
     /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for witness and refinery.
     pub has_state_files: bool,
     /// Whether a daemon keeps the mayor running.
@@ -55,6 +63,10 @@ const JANUARY: Facts = Facts {
     gt_starts_agents: false,
     agent_beads_in_town: false,
     session_prefix_of_rigs: false,
+    has_rigs_copy: false,
+    has_daemon_keys_in_town_settings: false,
+    has_shutting_down_file: false,
+    events_wake_agents: false,
     has_state_files: true,
     keeps_mayor: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
@@ -67,6 +79,10 @@ const V1: Facts = Facts {
     gt_starts_agents: true,
     agent_beads_in_town: true,
     session_prefix_of_rigs: true,
+    has_rigs_copy: true,
+    has_daemon_keys_in_town_settings: true,
+    has_shutting_down_file: true,
+    events_wake_agents: true,
     has_state_files: false,
     keeps_mayor: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
