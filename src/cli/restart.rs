@@ -40,7 +40,10 @@ async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<(
     let read = town_reading::read_settings(&Disk, paths).await.and_of_the_town(&Disk, paths).await;
     let resolve = |dialect| read.resolve(dialect, &mut LastValid::default()).0;
     let settings = service::settings_of_town(paths, resolve).await;
-    settings.map_err(anyhow::Error::msg).context(NOTHING)?;
+    let (settings, gas_town) = settings.map_err(anyhow::Error::msg).context(NOTHING)?;
+    if let Some(why) = service::refusal(paths, settings, gas_town).await {
+        return Err(anyhow::Error::msg(why).context(NOTHING));
+    }
     match stop_in(paths, wait.timeout).await {
         Err(error) if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) => {
             say("no supervisor was running")?;

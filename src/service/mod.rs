@@ -303,6 +303,13 @@ async fn twins(deps: &Deps, problems: &OpenProblems) -> Option<String> {
     (!told.is_empty()).then(|| format!("{told}; nothing is supervised until then"))
 }
 
+/// Why a supervisor would not start in this town although its settings can be used.
+pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Recognised) -> Option<String> {
+    let (_, settings) = watch::channel(Arc::new(settings));
+    let (deps, problems) = adapters::deps(paths.clone(), settings, gas_town).await;
+    twins(&deps, &problems).await
+}
+
 /// Without the directory nothing survives a restart of the supervisor; everything else works.
 async fn prepare_own_directory(deps: &Deps) {
     let path = deps.paths.supervisor_dir();
