@@ -305,6 +305,9 @@ async fn twins(deps: &Deps, problems: &OpenProblems) -> Option<String> {
 
 /// Why a supervisor would not start in this town although its settings can be used.
 pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Recognised) -> Option<String> {
+    if !gas_town.dialect.facts().has_own_server {
+        return None;
+    }
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, problems) = adapters::deps(paths.clone(), settings, gas_town).await;
     twins(&deps, &problems).await
