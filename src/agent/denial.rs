@@ -18,6 +18,8 @@ pub enum Denial {
     TownShutdown,
     /// The patrol of this name is switched off in `mayor/daemon.json`.
     PatrolOff(&'static str),
+    /// The patrol of this name is in `disabled_patrols` of `settings/config.json`.
+    PatrolDisabled(&'static str),
     /// Another agent would have a session of the same name; the text names both.
     SessionNameTaken(String),
     /// The rig is not operational.
@@ -34,7 +36,7 @@ impl Denial {
             Denial::EmergencyStop => "emergency_stop",
             Denial::RigEmergencyStop => "rig_emergency_stop",
             Denial::TownShutdown => "town_shutdown",
-            Denial::PatrolOff(_) => "patrol_off",
+            Denial::PatrolOff(_) | Denial::PatrolDisabled(_) => "patrol_off",
             Denial::SessionNameTaken(_) => "session_name_taken",
             Denial::Rig(closed) => closed.code(),
             Denial::DeaconPaused(_) => "deacon_paused",
@@ -50,6 +52,9 @@ impl fmt::Display for Denial {
             Denial::TownShutdown => f.write_str("gt down is taking the town down"),
             Denial::PatrolOff(patrol) => {
                 write!(f, "the {patrol} patrol is switched off in mayor/daemon.json")
+            }
+            Denial::PatrolDisabled(patrol) => {
+                write!(f, "the {patrol} patrol is in disabled_patrols of settings/config.json")
             }
             Denial::SessionNameTaken(why) => f.write_str(why),
             Denial::Rig(closed) => closed.fmt(f),

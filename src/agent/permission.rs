@@ -15,6 +15,7 @@ use super::{
 use crate::{
     deps::Deps,
     ledger::answer::Answer,
+    operator::shutting_down::{self, ShuttingDown},
     terminal,
     town::{
         agent_state::{self, AgentState},
@@ -87,7 +88,11 @@ fn allowed(permission: Permission) -> Result<(), String> {
 
 async fn town_gates(deps: &Deps) -> Vec<Obstacle> {
     let estop = present(deps, "gate/estop", &deps.paths.estop(), Denial::EmergencyStop).await;
-    vec![estop, shutdown_lock(deps).await]
+    let mut gates = vec![estop, shutdown_lock(deps).await];
+    if deps.dialect().facts().has_shutting_down_file {
+        gates.push(shutting_down(deps).await);
+    }
+    gates
 }
 
 async fn rig_gates(deps: &Deps, rig: &RigName) -> [Obstacle; 2] {
@@ -109,7 +114,10 @@ pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
 }
 
 fn switch(patrols: &Patrols, spec: &AgentSpec) -> Obstacle {
-    let off = spec.identity.switched_off(patrols).map(Denial::PatrolOff);
+    let off = spec.identity.switched_off(patrols).map(|name| match patrols.disabled.contains(name) {
+        true => Denial::PatrolDisabled(name),
+        false => Denial::PatrolOff(name),
+    });
     off.map_or(Obstacle::None, Obstacle::Denied)
 }
 
@@ -126,6 +134,13 @@ async fn shutdown_lock(deps: &Deps) -> Obstacle {
     };
     let held = held.map(|state| (state == LockState::Held).then_some(Denial::TownShutdown));
     known(deps, "gate/shutdown_lock", &path, held)
+}
+
+/// While the `gt down` that `daemon/shutting-down` names runs, it is stopping the town.
+async fn shutting_down(deps: &Deps) -> Obstacle {
+    let named = shutting_down::look(deps).await;
+    let denied = named.map(|it| matches!(it, ShuttingDown::By(_)).then_some(Denial::TownShutdown));
+    known(deps, "gate/shutting_down", &deps.paths.shutting_down(), denied)
 }
 
 /// The obstacle at this path, if there is one. A path that cannot be read is also noted as a problem: nothing is
@@ -229,7 +244,12 @@ mod tests {
         use crate::town::identity::Identity;
         let off = Patrol { enabled: false, rigs: None };
         let only_a = Patrol { enabled: true, rigs: Some(vec!["a".into()]) };
-        let patrols = Patrols { deacon: off.clone(), witness: only_a, refinery: Patrol::default() };
+        let patrols = Patrols {
+            deacon: off.clone(),
+            witness: only_a,
+            refinery: Patrol::default(),
+            ..Patrols::default()
+        };
         let rig = |name: &str| name.parse().unwrap();
         for (identity, on) in [
             (Identity::Deacon, false),
@@ -242,5 +262,8 @@ mod tests {
             let spec = AgentSpec { session: String::new(), identity, prefix: String::new() };
             assert_eq!(switch(&patrols, &spec) == Obstacle::None, on, "{}", spec.identity);
         }
+        let disabled = Patrols { deacon: off, disabled: ["deacon".to_owned()].into(), ..Patrols::default() };
+        let spec = AgentSpec { session: String::new(), identity: Identity::Deacon, prefix: String::new() };
+        assert_eq!(switch(&disabled, &spec), Obstacle::Denied(Denial::PatrolDisabled("deacon")));
     }
 }

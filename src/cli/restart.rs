@@ -12,7 +12,7 @@ use super::{
 use crate::{
     service::{self, running::RunningError},
     town::{files::Disk, paths::TownPaths},
-    tree::town_reading,
+    tree::town_reading::{self, LastValid},
 };
 
 /// Stops the supervisor, if one runs, and starts it in the background. The agents keep running; the new supervisor adopts them.
@@ -37,9 +37,13 @@ pub fn restart(arguments: &RestartArguments) -> anyhow::Result<()> {
 
 async fn restart_in(paths: &TownPaths, wait: &WaitArguments) -> anyhow::Result<()> {
     const NOTHING: &str = "nothing was restarted";
-    let read = town_reading::read_settings(&Disk, paths).await;
-    let settings = service::settings_of_town(paths, |dialect| read.resolve(dialect, &mut None).0).await;
-    settings.map_err(anyhow::Error::msg).context(NOTHING)?;
+    let read = town_reading::read_settings(&Disk, paths).await.and_of_the_town(&Disk, paths).await;
+    let resolve = |dialect| read.resolve(dialect, &mut LastValid::default()).0;
+    let settings = service::settings_of_town(paths, resolve).await;
+    let (settings, gas_town) = settings.map_err(anyhow::Error::msg).context(NOTHING)?;
+    if let Some(why) = service::refusal(paths, settings, gas_town).await {
+        return Err(anyhow::Error::msg(why).context(NOTHING));
+    }
     match stop_in(paths, wait.timeout).await {
         Err(error) if matches!(error.downcast_ref(), Some(RunningError::NotRunning { .. })) => {
             say("no supervisor was running")?;

@@ -15,6 +15,7 @@ use crate::{
     clock::{Clock, SystemClock},
     control::report::AgentReport,
     terminal,
+    town::dialect::Dialect,
 };
 
 /// Shows the state of the town: the supervisor, its problems, and each agent with its state and the reason.
@@ -67,6 +68,7 @@ impl Shown {
             text.push_str("\nProblems:\n");
             report.problems.values().for_each(|problem| text.push_str(&format!("  {problem}\n")));
         }
+        text.push_str(&events(report));
         text.push_str(&feed(report));
         let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
         for (actor, why) in parked {
@@ -81,7 +83,10 @@ impl Shown {
     }
 
     fn head(&self, report: &StatusReport, silent: Option<&str>) -> String {
-        let town = &report.town;
+        let town = &match gas_town(report) {
+            Some(gas_town) => format!("{} ({gas_town})", report.town),
+            None => report.town.clone(),
+        };
         let beats = &report.heartbeat;
         let beat = match beats.last {
             Some(last) => format!("heartbeat #{} {} ago", beats.count, self.age(last)),
@@ -144,6 +149,22 @@ impl Shown {
             3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
             _ => format!("{days}d {:02}h", hours % 24),
         }
+    }
+}
+
+/// Which Gas Town it is, where that is not the one of January.
+fn gas_town(report: &StatusReport) -> Option<Dialect> {
+    let named = Dialect::ALL.into_iter().find(|it| it.facts().name == report.gas_town);
+    named.filter(|it| *it != Dialect::default())
+}
+
+/// How many events it has written where each wakes agents; empty when there are none.
+fn events(report: &StatusReport) -> String {
+    let wake = gas_town(report).is_some_and(|it| it.facts().events_wake_agents);
+    match report.events_written {
+        written if written == 0 || !wake => String::new(),
+        1 => "\n1 line written to .events.jsonl; it woke the agents that waited\n".to_owned(),
+        written => format!("\n{written} lines written to .events.jsonl; each woke the agents that waited\n"),
     }
 }
 
@@ -225,6 +246,29 @@ deacon         deacon         alive    1m 05s  0         -
 alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
 "
         );
+    }
+
+    #[test]
+    fn a_town_of_gas_town_1() {
+        let mut report = StatusReport {
+            running: true,
+            pid: Some(7),
+            town: "/t".into(),
+            gas_town: "1.x".into(),
+            started_at: Some(at("2026-11-25T09:00:00Z")),
+            ..StatusReport::default()
+        };
+        let head = "/t (Gas Town 1.x): running (PID 7) since 09:00:00\nno heartbeat yet\n";
+        for (written, events) in [
+            (0, ""),
+            (1, "\n1 line written to .events.jsonl; it woke the agents that waited\n"),
+            (2, "\n2 lines written to .events.jsonl; each woke the agents that waited\n"),
+        ] {
+            report.events_written = written;
+            assert_eq!(shown().text(&report, None), format!("{head}{events}"), "{written}");
+        }
+        report.gas_town = "january".into();
+        assert!(!shown().text(&report, None).contains("Gas Town"), "as it was");
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub async fn gather(
         heartbeat,
         settings,
         agents,
+        events_written: deps.writes.events.written(),
         actors,
         problems,
         deaths: figures("deaths"),

@@ -50,6 +50,8 @@ pub struct StatusReport {
     pub settings: SettingsState,
     /// All agents, ordered by identity.
     pub agents: Vec<AgentReport>,
+    /// How many lines it has written to `.events.jsonl`; in a town of Gas Town 1.x each wakes the agents that wait.
+    pub events_written: u64,
     /// The supervisor's actors, with their restarts.
     pub actors: Vec<ActorReport>,
     /// What is wrong now: key and text.

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
-use crate::sessions::tmux::Socket;
+use crate::{sessions::tmux::Socket, town::files};
 
 /// What is at a path; symbolic links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,25 @@ pub async fn sockets(directory: &Path) -> io::Result<Vec<PathBuf>> {
         Ok(sockets)
     })
     .await
+}
+
+/// The text files in a directory whose names end so, in order; none when there is no such directory. What cannot be read is
+/// left out.
+pub async fn texts(directory: &Path, suffix: &'static str) -> Vec<(PathBuf, String)> {
+    let directory = directory.to_owned();
+    let found = blocking(move || {
+        let mut texts = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with(suffix) && path.is_file() {
+                let content = files::read(&path).unwrap_or_default();
+                texts.push((path, String::from_utf8_lossy(&content).into_owned()));
+            }
+        }
+        texts.sort();
+        Ok(texts)
+    });
+    found.await.unwrap_or_default()
 }
 
 /// The path of this tmux socket, and the directory of the sockets that tmux knows by name.

@@ -103,12 +103,21 @@ pub async fn settings(town: Town<'_>) -> (Examination, Found) {
     let shared = shared.as_deref().map(|bytes| (paths.shown(&shared_path), bytes));
     let ours = ours.as_deref().map(|bytes| (paths.shown(&ours_path), bytes));
     // The shared one is also parsed alone, so that an error in ours does not hide its problems.
-    let alone = Sources { ours: None, shared };
+    let alone = Sources { shared, ..Sources::default() };
     let alone = read::resolve(Dialect::default(), alone).map(|resolved| resolved.problems);
     examination.wrong(alone.unwrap_or_default());
-    let resolve = |dialect| read::resolve(dialect, Sources { ours, shared });
+    // It is counted, and examined as a whole, with the files of the agents' programs.
+    let town_path = paths.town_settings();
+    let of_town = town.0.read(&town_path).await.ok();
+    let of_town = of_town.filter(|bytes| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok());
+    let of_town = of_town.as_deref().map(|bytes| (paths.shown(&town_path), bytes));
+    let resolve = |dialect| read::resolve(dialect, Sources { ours, shared, town: of_town });
     let first = resolve(Dialect::default()).map_or_else(|_| Settings::default(), |it| it.settings);
     let gas_town = recognising::dialect(&Disk, &adapters::commands(), paths, &first).await;
+    if let Ok(gas_town) = &gas_town {
+        let alone = read::resolve(gas_town.dialect, Sources { town: of_town, ..Sources::default() });
+        examination.wrong(alone.map(|resolved| resolved.problems).unwrap_or_default());
+    }
     let settings = match resolve(gas_town.as_ref().map_or_else(|_| Dialect::default(), |it| it.dialect)) {
         Ok(resolved) => (!unreadable).then_some(resolved.settings),
         Err(mistakes) => {
@@ -124,11 +133,17 @@ pub async fn settings(town: Town<'_>) -> (Examination, Found) {
 pub async fn rigs(town: Town<'_>, naming: Naming, dialect: Dialect) -> (Examination, Vec<RigPlan>) {
     let (mut examination, (files, paths)) = (Examination::default(), town);
     let (rigs_path, routes_path) = (paths.rigs(), paths.routes());
-    let content = examination.bytes(town, &rigs_path).await;
+    let mut content = examination.bytes(town, &rigs_path).await;
     let shown = paths.shown(&rigs_path);
     if matches!(files.exists(&rigs_path).await, Ok(false)) {
-        let what = "mayor/rigs.json is missing: a town without rigs".to_owned();
-        examination.note(shown, what, "`gt rig add` creates it");
+        if dialect.facts().has_rigs_copy {
+            content = examination.bytes(town, &paths.rigs_copy()).await;
+        }
+        let (what, hint) = match content {
+            Some(_) => ("its copy rigs.json is used", "copy that to mayor/rigs.json"),
+            None => ("a town without rigs", "`gt rig add` creates it"),
+        };
+        examination.note(shown, format!("mayor/rigs.json is missing: {what}"), hint);
     }
     let rigs = match content.as_deref().map(|bytes| rigs::parse(shown, bytes)) {
         Some(Ok(rigs)) => rigs,

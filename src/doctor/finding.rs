@@ -24,6 +24,8 @@ pub enum Area {
     Permissions,
     /// Locks held by others, emergency stops, pauses.
     Locks,
+    /// What the original daemon does and the supervisor does not.
+    Patrols,
     /// The programs the supervisor runs.
     Tools,
     /// The programs of the agents.
@@ -38,12 +40,13 @@ pub enum Area {
 
 impl Area {
     /// All areas in the order of a report, each with its heading.
-    pub const ALL: [(Area, &str); 10] = [
+    pub const ALL: [(Area, &str); 11] = [
         (Area::Town, "town"),
         (Area::Supervisor, "supervisor"),
         (Area::Files, "files"),
         (Area::Permissions, "permissions"),
         (Area::Locks, "locks"),
+        (Area::Patrols, "patrols"),
         (Area::Tools, "tools"),
         (Area::Agents, "agents"),
         (Area::Tmux, "tmux"),
@@ -109,6 +112,14 @@ impl Finding {
     fn new(area: Area, severity: Severity, what: String, hint: &str) -> Self {
         let hint = Some(one_line(hint)).filter(|hint| !hint.is_empty());
         Finding { area, severity, what: one_line(&what), hint, path: None, line: None, column: None }
+    }
+
+    /// What was found, and what to do, as one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.what),
+            None => self.what.clone(),
+        }
     }
 
     /// The same finding, about this file.

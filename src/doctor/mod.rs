@@ -36,11 +36,13 @@ mod files;
 mod finding;
 mod lines;
 mod obstacles;
+mod patrols;
 mod permissions;
 mod servers;
 pub(crate) mod telling;
 mod tmux;
 mod tools;
+mod units;
 
 pub use finding::{Area, Finding, Report, Severity};
 
@@ -132,6 +134,24 @@ struct Tmux {
     refused: Option<String>,
 }
 
+/// The agents of this town that run where its supervisor does not look: on another tmux server, or in sessions named by the
+/// other scheme. Those are wrong; servers that do not tell are notes. Takes at most 2 s.
+pub(crate) async fn twins(deps: &Deps, reported: &OpenProblems) -> Vec<Finding> {
+    let search = async {
+        let (_, rigs) =
+            files::rigs((&*deps.files, &deps.paths), deps.settings().tmux.naming, deps.dialect()).await;
+        let (everybody, _) = agents::everybody(deps, reported, &rigs).await;
+        servers::twins(deps, &tmux::Town::new(deps, &everybody)).await
+    };
+    match timeout(FIRST, search).await {
+        Ok(Ok(findings)) => findings,
+        Ok(Err(why)) => {
+            vec![Area::Sockets.note(format!("other tmux servers could not be checked: {why}"), "")]
+        }
+        Err(_) => vec![late(Area::Sockets, FIRST)],
+    }
+}
+
 async fn areas(
     deps: &Deps,
     reported: &OpenProblems,
@@ -144,20 +164,24 @@ async fn areas(
     let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
     let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
-        within(Area::Supervisor, daemon::examine(deps)),
+        within(Area::Supervisor, async {
+            let (daemon, units) = tokio::join!(daemon::examine(deps), units::examine());
+            [daemon, units].concat()
+        }),
         within(Area::Files, async {
             let (all, events) = tokio::join!(files::all(deps, &names, &everybody), within_events(deps));
             files::sum(read.into_iter().chain([all, events]))
         }),
         within(Area::Permissions, permissions::examine(deps, &names)),
         within(Area::Locks, obstacles::examine(deps, &names)),
+        within(Area::Patrols, patrols::examine(deps)),
         within(Area::Tools, tools::examine(deps)),
         within(Area::Agents, agents::examine(deps, &everybody, &bad_names)),
         within(Area::Tmux, servers(deps, &everybody, tmux)),
         within(Area::Clock, clock::examine(deps)),
     );
-    let (supervisor, files, permissions, locks, tools, agents, tmux, clock) = found;
-    let found = [supervisor, files, permissions, locks, tools, agents, tmux, clock];
+    let (supervisor, files, permissions, locks, patrols, tools, agents, tmux, clock) = found;
+    let found = [supervisor, files, permissions, locks, patrols, tools, agents, tmux, clock];
     unknown.into_iter().chain(found.into_iter().flatten()).collect()
 }
 
@@ -174,7 +198,7 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused }: Tm
         let what = "cannot tell which tmux server to check: settings/supervisor.json cannot be used";
         return vec![Area::Tmux.note(what, "")];
     }
-    let contradiction = recognising::contradiction(&deps.paths, deps.dialect(), &deps.settings());
+    let contradiction = recognising::contradiction(&deps.paths, deps.dialect(), &deps.settings()).await;
     let refused =
         refused.or(contradiction).map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
     let town = tmux::Town::new(deps, agents);

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    operator::shutting_down::{self, ShuttingDown},
     town::{
         deacon_file::{self, Pause},
         files::LockState,
@@ -32,6 +33,9 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(100);
 pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let (shutdown, events) = tokio::join!(shutdown(deps), events(deps));
     let mut findings: Vec<Finding> = shutdown.map(of_shutdown).into_iter().collect();
+    if deps.dialect().facts().has_shutting_down_file {
+        findings.extend(of_shutting_down(shutting_down::look(deps).await));
+    }
     findings.extend(events.map(|holders| of_events(&holders)));
     let names = deps.files.list(deps.paths.root()).await.unwrap_or_default();
     findings.extend(names.iter().filter_map(|name| of_stop(name)));
@@ -78,6 +82,26 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
             format!("daemon/shutdown.lock cannot be examined: {why}; nothing is started until it can be"),
             "check its owner and permissions",
         ),
+    }
+}
+
+/// The finding about `daemon/shutting-down`.
+fn of_shutting_down(named: io::Result<ShuttingDown>) -> Option<Finding> {
+    let path = "daemon/shutting-down";
+    match named {
+        Ok(ShuttingDown::No) => None,
+        Ok(ShuttingDown::By(pid)) => Some(note(
+            format!("{path} names PID {pid}, which runs: the town is being taken down"),
+            "nothing is started, nudged or ended until it ends",
+        )),
+        Ok(ShuttingDown::Left(pid)) => Some(note(
+            format!("{path} names PID {pid}, and no gt has that PID: it does not count"),
+            "it was left by a `gt down` that was killed; remove it",
+        )),
+        Err(why) => Some(Area::Locks.wrong(
+            format!("{path} cannot be examined: {why}; nothing is started until it can be"),
+            "remove it if no `gt down` runs",
+        )),
     }
 }
 
@@ -150,6 +174,10 @@ fn of_patrols(patrols: &Patrols) -> Vec<Finding> {
             (true, Some(rigs)) => format!("runs only in {}", rigs.join(", ")),
             (true, None) => return None,
         };
+        if patrols.disabled.contains(role) {
+            let what = format!("settings/config.json: disabled_patrols names the {role} patrol");
+            return Some(note(what, "take it out of the list to change it"));
+        }
         let what = format!("mayor/daemon.json: the {role} patrol {what}");
         Some(note(what, format!("set patrols.{role} there to change it")))
     });
@@ -178,12 +206,21 @@ mod tests {
         let stops = |names: &[&str]| names.iter().filter_map(|name| of_stop(name)).collect::<Vec<_>>();
         let one = |finding: Option<Finding>| finding.into_iter().collect::<Vec<_>>();
         #[rustfmt::skip]
-        let cases: [(&str, Vec<Finding>, &[(Severity, &str)]); 9] = [
+        let cases: [(&str, Vec<Finding>, &[(Severity, &str)]); 13] = [
             ("gt down", vec![of_shutdown(Ok(gt()))],
                 &[(Note, "daemon/shutdown.lock is held by PID 7 (/usr/bin/gt): the town is being taken down")]),
             ("by nobody knows whom", vec![of_shutdown(Ok(vec![]))], &[(Note, "daemon/shutdown.lock is held: ")]),
             ("unknown", vec![of_shutdown(Err("denied".into()))], &[(Wrong, "daemon/shutdown.lock cannot be examined: denied")]),
             ("events", vec![of_events(&gt())], &[(Wrong, ".events.jsonl.lock has been held by PID 7")]),
+            ("gt down 1.x", one(of_shutting_down(Ok(ShuttingDown::By(7)))),
+                &[(Note, "daemon/shutting-down names PID 7, which runs: the town is being taken down")]),
+            ("its file, left behind", one(of_shutting_down(Ok(ShuttingDown::Left(7)))),
+                &[(Note, "daemon/shutting-down names PID 7, and no gt has that PID: it does not count")]),
+            ("its file, unreadable", one(of_shutting_down(Err(io::Error::other("denied")))),
+                &[(Wrong, "daemon/shutting-down cannot be examined: denied; nothing is started")]),
+            ("disabled", of_patrols(&Patrols {
+                deacon: off.clone(), disabled: ["deacon".to_owned()].into(), ..Patrols::default()
+             }), &[(Note, "settings/config.json: disabled_patrols names the deacon patrol")]),
             ("stops", stops(&["ESTOP", "ESTOP.a", "ESTOPPED", "x"]),
                 &[(Note, "ESTOP: emergency stop of the town"), (Note, "ESTOP.a: emergency stop of rig a")]),
             ("pause", one(of_pause(&pause(true))), &[(Note, "the deacon is paused by max: lunch")]),

@@ -22,7 +22,7 @@ use crate::{
     service::adapters,
     sessions::tmux::{Ability, Meaning, OWN_SESSION, ability, listed_path, meaning},
     terminal,
-    town::settings::socket_of_variable,
+    town::{dialect, settings::socket_of_variable},
 };
 
 /// The time limit of the supervisor's server.
@@ -44,35 +44,69 @@ const CLIENTS: &[&str] = &["list-clients", "-F", "#{client_control_mode}:#{sessi
 
 /// Queries the servers; an error says why that is impossible. `variable` is `GT_TMUX_SOCKET`.
 pub async fn examine(deps: &Deps, town: &Town, variable: Option<String>) -> Result<Vec<Finding>, String> {
-    let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
-    let ability = ability(&printed);
-    let places = disk::tmux_places(adapters::socket(&deps.settings(), deps.dialect(), &deps.paths)).await;
-    let (socket, directory) = places.map_err(|error| error.to_string())?;
-    let (all, unlisted) = match disk::sockets(&directory).await {
-        Ok(all) => (all, None),
-        Err(error) => (Vec::new(), Some(format!("{}: {error}", terminal::path(&directory)))),
-    };
-    let own = disk::canonical(&socket).await;
-    let others: Vec<PathBuf> = all.into_iter().filter(|other| *other != own).collect();
-    let unasked = others.len().saturating_sub(MOST);
-    let asked = others.into_iter().take(MOST).map(|other| async {
-        let answer = list(deps, ability, &other, SHORT).await;
-        (other, answer)
-    });
-    let (answer, options, clients, answers) = tokio::join!(
-        list(deps, ability, &socket, LIMIT),
-        run(deps, line(ability, &socket, OPTIONS), LIMIT),
-        run(deps, line(ability, &socket, CLIENTS), LIMIT),
-        futures::future::join_all(asked)
+    let places = places(deps).await?;
+    let Places { ability, socket, directory } = &places;
+    let (answer, options, clients, others) = tokio::join!(
+        list(deps, *ability, socket, LIMIT),
+        run(deps, line(*ability, socket, OPTIONS), LIMIT),
+        run(deps, line(*ability, socket, CLIENTS), LIMIT),
+        others(deps, &places, town)
     );
     let named = socket_of_variable(variable.as_deref()).map(str::to_owned);
-    let beaten = named.filter(|name| directory.join(name) != socket);
+    let others = Others { beaten: named.filter(|name| directory.join(name) != *socket), ..others };
     let shown = terminal::path(socket);
     let mut findings = tmux::of_own(&shown, &answer, town);
     findings.extend(tmux::of_options(&shown, unattached(&options.unwrap_or_default())));
     findings.extend(is_connected(&clients.unwrap_or_default()).then(tmux::connected));
-    findings.extend(tmux::of_others(&shown, &answer, &Others { answers, unasked, unlisted, beaten }, town));
+    findings.extend(tmux::of_others(&shown, &answer, &others, town));
     Ok(findings)
+}
+
+/// What is known of this town's agents that the supervisor would not find.
+pub async fn twins(deps: &Deps, town: &Town) -> Result<Vec<Finding>, String> {
+    let places = places(deps).await?;
+    let (answer, others) =
+        tokio::join!(list(deps, places.ability, &places.socket, SHORT), others(deps, &places, town));
+    Ok(tmux::twins(&terminal::path(&places.socket), &answer, &others, town))
+}
+
+/// How and where tmux servers are asked.
+struct Places {
+    /// What the installed tmux can do.
+    ability: Ability,
+    /// The supervisor's socket.
+    socket: PathBuf,
+    /// The directory of the sockets that tmux knows by name.
+    directory: PathBuf,
+}
+
+async fn places(deps: &Deps) -> Result<Places, String> {
+    let printed = run(deps, vec!["-V".to_owned()], SHORT).await.map_err(|error| error.to_string())?;
+    let socket = adapters::socket(&deps.settings(), deps.dialect(), &deps.paths).await;
+    let (socket, directory) = disk::tmux_places(socket).await.map_err(|error| error.to_string())?;
+    Ok(Places { ability: ability(&printed), socket, directory })
+}
+
+/// Asks the other servers, those first on which `gt` may have run agents of this town.
+async fn others(deps: &Deps, Places { ability, socket, directory }: &Places, town: &Town) -> Others {
+    let (all, unlisted) = match disk::sockets(directory).await {
+        Ok(all) => (all, None),
+        Err(error) => (Vec::new(), Some(format!("{}: {error}", terminal::path(directory)))),
+    };
+    let own = disk::canonical(socket).await;
+    let mut others: Vec<PathBuf> = all.into_iter().filter(|other| *other != own).collect();
+    if town.has_own_server {
+        others.sort_by_key(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            !dialect::socket::is_candidate(&town.root, &name)
+        });
+    }
+    let unasked = others.len().saturating_sub(MOST);
+    let asked = others.into_iter().take(MOST).map(|other| async {
+        let answer = list(deps, *ability, &other, SHORT).await;
+        (other, answer)
+    });
+    Others { answers: futures::future::join_all(asked).await, unasked, unlisted, beaten: None }
 }
 
 async fn run(deps: &Deps, arguments: Vec<String>, limit: Duration) -> Result<String, CommandError> {

@@ -5,12 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::finding::{Area, Finding};
+use super::finding::{Area, Finding, Severity};
 use crate::{
     agent::{foreign, spec::AgentSpec},
     deps::Deps,
     terminal,
-    town::settings::Naming,
+    town::{dialect, settings::Naming},
 };
 
 /// A session of a server.
@@ -57,6 +57,8 @@ pub struct Others {
 pub struct Town {
     /// Its root.
     pub root: PathBuf,
+    /// Whether `gt` has a tmux server for this town alone.
+    pub has_own_server: bool,
     /// The naming scheme in force.
     pub naming: Naming,
     /// The names of its agents' sessions in that scheme.
@@ -76,6 +78,7 @@ impl Town {
         let names = |naming| agents.iter().map(|it| it.identity.session(naming, &it.prefix)).collect();
         Town {
             root: deps.paths.root().to_owned(),
+            has_own_server: deps.dialect().facts().has_own_server,
             naming,
             sessions: names(naming),
             other_sessions: names(other),
@@ -171,10 +174,13 @@ fn other_scheme(sessions: &[Seen], town: &Town) -> Option<Finding> {
             "sessions are named by scheme {other:?}, but tmux.naming is {in_force:?}: {}",
             names.join(", ")
         );
-        Area::Tmux.wrong(
-            what,
-            format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions"),
-        )
+        let hint = match town.has_own_server {
+            true => "end those sessions: an older `gt` or supervisor started them".to_owned(),
+            false => {
+                format!("set tmux.naming to {other:?} in settings/supervisor.json, or end those sessions")
+            }
+        };
+        Area::Tmux.wrong(what, hint)
     })
 }
 
@@ -200,6 +206,16 @@ fn origin(session: &Seen, root: &Path) -> Origin {
     } else {
         Origin::Other
     }
+}
+
+/// What is known of agents of this town that the supervisor would not find: those are wrong, and what is not known are notes.
+pub fn twins(own: &str, answer: &Answer, others: &Others, town: &Town) -> Vec<Finding> {
+    let scheme = match answer {
+        Answer::Sessions(sessions) => other_scheme(sessions, town),
+        Answer::NoServer | Answer::TimedOut | Answer::Failed(_) => None,
+    };
+    let elsewhere = of_others(own, answer, others, town);
+    scheme.into_iter().chain(elsewhere).filter(|finding| finding.severity != Severity::Ok).collect()
 }
 
 /// Findings about other servers: the supervisor does not see agents of this town there. `own` is the server it uses,
@@ -254,6 +270,11 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
         let what =
             format!("agents of this town run on {shown}, but the supervisor uses {own}: {}", ours.join(", "));
         let hint = match here {
+            _ if town.has_own_server && !dialect::socket::has_hash(&town.root, &name) => format!(
+                "end them, with `tmux -L {name} kill-session -t '={}:'` and so on: `gt` 1.x runs this town's agents on {own} (if it \
+                 runs with GT_TMUX_SOCKET={name}, set that for the supervisor, too)",
+                ours[0]
+            ),
             true => format!(
                 "there are two sets of agents: end one, with `tmux -L {name} kill-session -t '={}:'` and so on",
                 ours[0]
@@ -282,12 +303,13 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+    use crate::doctor::finding::Severity::{Note, Ok as Well, Wrong};
 
     fn town() -> Town {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Town {
             root: "/t".into(),
+            has_own_server: false,
             naming: Naming::Rig,
             sessions: names(&["hq-deacon", "gt-a-witness"]),
             other_sessions: names(&["hq-deacon", "gt-witness"]),
@@ -372,6 +394,41 @@ mod tests {
             let findings = of_others("/s/own", &answer, &others, &town());
             check(name, &findings, expected);
             assert!(findings[0].hint.clone().unwrap_or_default().starts_with(hint), "{name}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn twins_of_a_town_with_its_own_server() {
+        let hash = dialect::socket::socket_name(Path::new("/t"), None);
+        let link = format!("link-{}", hash.rsplit('-').next().unwrap());
+        let own = format!("/s/{hash}");
+        let with = |other: &str, answer| Others {
+            answers: vec![(PathBuf::from(other), answer)],
+            ..Others::default()
+        };
+        let there = |root: &str| Answer::Sessions(vec![seen("hq-deacon", root, "/home")]);
+        let none = || Answer::Sessions(vec![]);
+        #[rustfmt::skip]
+        let cases: [(&str, Answer, Others, &[(Severity, &str)], &str); 9] = [
+            ("none", none(), with("/s/default", none()), &[], ""),
+            ("no server", Answer::NoServer, with("/s/default", Answer::NoServer), &[], ""),
+            ("a second set on the default server", there("/t"), with("/s/default", there("/t")),
+                &[(Wrong, "agents of this town run on /s/default, but the supervisor uses /s/t-")], "end them, with `tmux -L default kill-session"),
+            ("all on the old server", none(), with("/s/t", there("/t")),
+                &[(Wrong, "agents of this town run on /s/t, but")], "end them, with `tmux -L t kill-session"),
+            ("all on its server by a link", none(), with(&format!("/s/{link}"), there("/t")),
+                &[(Wrong, "agents of this town run on /s/link-")], "set tmux.socket_name to \"link-"),
+            ("the other scheme", Answer::Sessions(vec![seen("gt-witness", "/t", "/t")]), with("/s/default", none()),
+                &[(Wrong, "sessions are named by scheme \"prefix\"")], "end those sessions: an older"),
+            ("another town's", none(), with("/s/default", there("/u")), &[], ""),
+            ("silent", none(), with("/s/default", Answer::TimedOut), &[(Note, "the tmux server on /s/default did not answer")], ""),
+            ("whose is not known", none(), with("/s/default", there("")), &[(Note, "sessions named like this town's agents run on")], "if they"),
+        ];
+        for (name, answer, others, expected, hint) in cases {
+            let findings = twins(&own, &answer, &others, &Town { has_own_server: true, ..town() });
+            check(name, &findings, expected);
+            let said = findings.first().and_then(|finding| finding.hint.clone()).unwrap_or_default();
+            assert!(said.starts_with(hint), "{name}: {findings:?}");
         }
     }
 }

@@ -54,7 +54,13 @@ struct Observed {
 /// Checks all of them in parallel.
 pub async fn examine(deps: &Deps) -> Vec<Finding> {
     let observed = futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await;
-    observed.iter().map(of_tool).collect()
+    let mut findings: Vec<Finding> = observed.iter().map(of_tool).collect();
+    if deps.dialect().is_v1() {
+        let version =
+            |setting| observed.iter().find(|it| it.tool.setting == setting)?.version.as_deref().ok();
+        findings.extend(version("gt").zip(version("bd")).and_then(|(gt, bd)| of_pair(gt, bd)));
+    }
+    findings
 }
 
 async fn ask(deps: &Deps, tool: Tool) -> Observed {
@@ -76,6 +82,28 @@ async fn ask(deps: &Deps, tool: Tool) -> Observed {
     };
     let version = deps.commands.run(command).await.map(|printed| first_line(&printed.stdout));
     Observed { tool, program: program.clone(), path: deps.commands.locate(program).await, version }
+}
+
+/// The finding about a `gt` and a `bd` that do not do everything together. Seen with gt 1.0.1 (commit `a8bd79bf86`) and bd
+/// 1.0.2, 1.0.3 and 1.0.5; of other pairs nothing is known.
+fn of_pair(gt: &str, bd: &str) -> Option<Finding> {
+    let (gt, bd) = (numbers(gt)?, numbers(bd)?);
+    (gt == [1, 0, 1] && (bd >= [1, 0, 3] && bd <= [1, 0, 5])).then(|| {
+        let what =
+            "with this gt and bd `gt install` and `gt convoy create` fail; a town made with bd 1.0.2 works";
+        Area::Tools.note(what, "after an upgrade of bd run `bd migrate` in the town and in each rig")
+    })
+}
+
+/// The first three numbers in a line such as `gt version 1.0.1-dev (dev)`.
+fn numbers(line: &str) -> Option<[u32; 3]> {
+    let version = line
+        .split_whitespace()
+        .find(|word| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()))?;
+    let version = version.trim_start_matches('v');
+    let digits = version.split(|c: char| c != '.' && !c.is_ascii_digit()).next()?;
+    let mut parts = digits.split('.').map(|part| part.parse().unwrap_or(0));
+    Some([parts.next()?, parts.next().unwrap_or(0), parts.next().unwrap_or(0)])
 }
 
 fn first_line(printed: &[u8]) -> String {
@@ -123,6 +151,23 @@ fn of_tmux(line: &str, place: &str) -> Finding {
 mod tests {
     use super::*;
     use crate::doctor::finding::Severity::{self, Note, Ok as Well, Wrong};
+
+    #[test]
+    fn pairs() {
+        for (gt, bd, told) in [
+            ("gt version 1.0.1-dev (dev: main@a8bd79bf86)", "bd version 1.0.2 (dev)", false),
+            ("gt version 1.0.1-dev (dev: main@a8bd79bf86)", "bd version 1.0.3 (dev)", true),
+            ("gt version 1.0.1", "bd version 1.0.5 (fbcee6c6)", true),
+            ("gt version 1.0.1", "bd version 1.1.0", false),
+            ("gt version 1.2.0", "bd version 1.0.5", false),
+            ("gt version 0.2.6", "bd version 0.47.2", false),
+            ("", "bd version 1.0.5", false),
+        ] {
+            let finding = of_pair(gt, bd);
+            assert_eq!(finding.is_some(), told, "{gt}, {bd}");
+            assert!(finding.is_none_or(|it| it.severity == Note));
+        }
+    }
 
     #[test]
     fn tools() {

@@ -6,4 +6,5 @@
 mod noted;
 pub mod register;
 pub mod rules;
+pub mod shutting_down;
 mod words;

@@ -2,9 +2,15 @@
 //!
 //! Each event is one line in one write, under the log's lock, in order. An event that cannot be written stays in the
 //! outbox, is reported once as a problem, and is retried with the other failed writes and by the curator. Nothing
-//! waits for an event.
+//! waits for an event. In a 1.x town each line wakes every agent that waits: routine events are not written there.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 
@@ -20,12 +26,16 @@ const PROBLEM: &str = "events/write";
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     waiting: Arc<Mutex<VecDeque<String>>>,
+    written: Arc<AtomicU64>,
     /// Held by the one writer, so that the lines stay in order.
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Appends an event, now or as soon as possible.
+/// Appends an event, now or as soon as possible; a routine event only where that wakes nobody.
 pub async fn append(ports: &Ports, event: &Event) {
+    if event.is_routine() && ports.dialect().facts().events_wake_agents {
+        return;
+    }
     match event.line() {
         Ok(line) => ports.writes.events.put(line),
         // Nothing can be written, not even an empty line.
@@ -40,6 +50,11 @@ impl Outbox {
     /// The number of waiting lines.
     pub fn waiting(&self) -> usize {
         self.waiting.lock().len()
+    }
+
+    /// The number of lines that this process has written.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     fn put(&self, line: String) {
@@ -59,7 +74,10 @@ impl Outbox {
             // twice.
             let Some(line) = self.waiting.lock().pop_front() else { return };
             match ports.files.append_line(&ports.paths.events(), &line, 0o644).await {
-                Ok(()) => ports.problems.clear(PROBLEM),
+                Ok(()) => {
+                    self.written.fetch_add(1, Ordering::Relaxed);
+                    ports.problems.clear(PROBLEM);
+                }
                 Err(error) => {
                     self.waiting.lock().push_front(line);
                     let text = format!(".events.jsonl cannot be written: {error}; events wait until it can");

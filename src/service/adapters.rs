@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
+use super::town_server;
 use crate::{
     clock::SystemClock,
     commands::{Commands, runner::Runner},
@@ -40,7 +41,7 @@ pub async fn deps(
         .locate(&in_force.commands.tmux)
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
-    let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force, gas_town.dialect, &paths)) };
+    let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force, gas_town.dialect, &paths).await) };
     let (problems, open) = Problems::new();
     let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let dolt = Dolt::new(Arc::new(LocalDolt), inherited.collect());
@@ -76,7 +77,7 @@ pub fn commands() -> Runner {
 }
 
 /// The tmux server: the settings beat `GT_TMUX_SOCKET`, which beats the town's own or the user's default.
-pub fn socket(settings: &Settings, dialect: Dialect, paths: &TownPaths) -> Socket {
+pub async fn socket(settings: &Settings, dialect: Dialect, paths: &TownPaths) -> Socket {
     if let Some(path) = &settings.tmux.socket_path {
         return Socket::Path(path.clone());
     }
@@ -84,7 +85,9 @@ pub fn socket(settings: &Settings, dialect: Dialect, paths: &TownPaths) -> Socke
     match settings.tmux.socket_name.as_deref().or(socket_of_variable(variable.as_deref())) {
         Some(name) => Socket::Name(name.to_owned()),
         None if dialect.facts().has_own_server => {
-            Socket::Name(dialect::socket::socket_name(paths.root(), None))
+            let name = town_server::name(paths).await;
+            // Where that is not decided nothing is supervised; the doctor still looks at one of them.
+            Socket::Name(name.unwrap_or_else(|_| dialect::socket::socket_name(paths.root(), None)))
         }
         None => Socket::Default,
     }

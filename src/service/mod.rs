@@ -15,8 +15,9 @@ use self::last_resort::LastResort;
 use crate::{
     control,
     deps::Deps,
+    doctor::{self, Finding, Severity},
     panics,
-    ports::problems::Problems,
+    ports::problems::{OpenProblems, Problems},
     signals::{Signal, Signals},
     stopping, terminal,
     town::{
@@ -39,7 +40,7 @@ use crate::{
         self, RunError,
         housekeeping::{self, Process},
         root::RootPlan,
-        town_reading,
+        town_reading::{self, LastValid},
     },
 };
 
@@ -50,6 +51,7 @@ pub mod readiness;
 pub(crate) mod recognising;
 pub mod running;
 mod signals;
+mod town_server;
 
 /// The most threads that wait for the disk and the process table at once, however many agents are probed. A queue is
 /// faster than hundreds of threads, and calls that hang for ever must not take ever more memory.
@@ -100,6 +102,9 @@ enum ServiceError {
     /// `settings/supervisor.json` has an error, or a required key is missing.
     #[error("{0}")]
     Settings(String),
+    /// Agents of this town run where the supervisor would not find them.
+    #[error("{0}")]
+    Twins(String),
     /// The process has installed another logger already.
     #[error(transparent)]
     Log(#[from] AlreadyInstalled),
@@ -202,8 +207,9 @@ async fn supervise(
     signals: Signals,
 ) -> Result<(), ServiceError> {
     // The root reports what is wrong with the shared file: it reads the file again at once and watches it.
-    let read = town_reading::read_settings(&Disk, paths).await;
-    let settings = settings_of_town(paths, |dialect| read.resolve(dialect, &mut None).0).await;
+    let read = town_reading::read_settings(&Disk, paths).await.and_of_the_town(&Disk, paths).await;
+    let resolve = |dialect| read.resolve(dialect, &mut LastValid::default()).0;
+    let settings = settings_of_town(paths, resolve).await;
     // The caller reports what is wrong with the settings.
     let foreground = foreground.filter(|_| settings.is_ok());
     let log = install_log(
@@ -224,6 +230,10 @@ async fn supervise(
     let (settings_in_force, settings) = watch::channel(settings);
     let (deps, problems) = adapters::deps(paths.clone(), settings.clone(), gas_town).await;
     let deps = Arc::new(deps);
+    if let Some(twins) = twins(&deps, &problems).await {
+        tracing::info!("Daemon startup failed (PID {}): {twins}", process.pid);
+        return Err(ServiceError::Twins(twins));
+    }
     prepare_own_directory(&deps).await;
     housekeeping::keep_pid_file(&deps, process.pid).await;
     let plan = RootPlan {
@@ -270,10 +280,37 @@ pub(crate) async fn settings_of_town(
     let settings = resolve(Dialect::default())?;
     let gas_town = recognising::dialect(&Disk, &adapters::commands(), paths, &settings).await?;
     let settings = resolve(gas_town.dialect)?;
-    match recognising::contradiction(paths, gas_town.dialect, &settings) {
+    match recognising::contradiction(paths, gas_town.dialect, &settings).await {
         Some(why) => Err(why),
         None => Ok((settings, gas_town)),
     }
+}
+
+/// Why nothing may be supervised: agents of this town run where the supervisor does not look, and it would start others beside
+/// them. Only in a town with a tmux server of its own; elsewhere each agent is searched for before it is started.
+async fn twins(deps: &Deps, problems: &OpenProblems) -> Option<String> {
+    if !deps.dialect().facts().has_own_server {
+        return None;
+    }
+    let (twins, unknown): (Vec<_>, Vec<_>) = doctor::twins(deps, problems)
+        .await
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Wrong);
+    for finding in unknown {
+        tracing::warn!("{}", finding.sentence());
+    }
+    let told = twins.iter().map(Finding::sentence).collect::<Vec<_>>().join("; ");
+    (!told.is_empty()).then(|| format!("{told}; nothing is supervised until then"))
+}
+
+/// Why a supervisor would not start in this town although its settings can be used.
+pub(crate) async fn refusal(paths: &TownPaths, settings: Settings, gas_town: Recognised) -> Option<String> {
+    if !gas_town.dialect.facts().has_own_server {
+        return None;
+    }
+    let (_, settings) = watch::channel(Arc::new(settings));
+    let (deps, problems) = adapters::deps(paths.clone(), settings, gas_town).await;
+    twins(&deps, &problems).await
 }
 
 /// Without the directory nothing survives a restart of the supervisor; everything else works.

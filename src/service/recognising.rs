@@ -5,7 +5,7 @@
 
 use std::{io, time::Duration};
 
-use super::adapters;
+use super::{adapters, town_server};
 use crate::{
     commands::{Command, CommandError, Commands},
     town::{
@@ -16,7 +16,7 @@ use crate::{
         },
         files::Files,
         paths::TownPaths,
-        settings::Settings,
+        settings::{Settings, socket_of_variable},
     },
 };
 
@@ -48,9 +48,17 @@ pub async fn dialect(
 }
 
 /// Why these settings must not be used in a town of this dialect; `None` when they may.
-pub fn contradiction(paths: &TownPaths, dialect: Dialect, settings: &Settings) -> Option<String> {
+pub async fn contradiction(paths: &TownPaths, dialect: Dialect, settings: &Settings) -> Option<String> {
+    if !dialect.is_v1() {
+        return None;
+    }
     let variable = adapters::socket_variable();
-    dialect.is_v1().then(|| socket::contradiction(paths.root(), &settings.tmux, variable.as_deref()))?
+    let refused = socket::contradiction(paths.root(), &settings.tmux, variable.as_deref());
+    let by_settings = settings.tmux.socket_path.is_some() || settings.tmux.socket_name.is_some();
+    if refused.is_some() || by_settings || socket_of_variable(variable.as_deref()).is_some() {
+        return refused;
+    }
+    town_server::name(paths).await.err().map(|several| socket::undecided(paths.root(), &several))
 }
 
 async fn gt_version(commands: &dyn Commands, paths: &TownPaths, settings: &Settings) -> GtVersion {

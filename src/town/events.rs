@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+/// The kind of the event that an agent was restarted.
+pub const AGENT_RESTARTED: &str = "agent_restarted";
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
@@ -33,6 +36,11 @@ impl Event {
             _ => Map::new(),
         };
         Event { ts, source: "gt", kind: kind.into(), actor: "daemon".to_owned(), payload, visibility: "feed" }
+    }
+
+    /// Whether nobody has to know of it: an agent that was restarted runs.
+    pub fn is_routine(&self) -> bool {
+        self.kind == AGENT_RESTARTED
     }
 
     /// The line, without its newline.
@@ -63,6 +71,8 @@ mod tests {
                 r#""visibility":"feed"}"#
             )
         );
+        assert!(Event::ours(ts, AGENT_RESTARTED, json!({})).is_routine());
+        assert!(!Event::ours(ts, "session_death", json!({})).is_routine());
         assert!(Event::ours(ts, "x", json!(7)).line().unwrap().contains(r#""payload":{}"#));
     }
 }

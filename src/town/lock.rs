@@ -113,6 +113,7 @@ mod tests {
             (None, "already running (PID unknown)"),
             (Some("4711"), "already running (PID 4711)"),
             (Some("4711\n"), "already running (PID 4711)"),
+            (Some("4711\n470d9f1c7669584a"), "already running (PID 4711)"),
             (Some("junk"), "already running (PID unknown)"),
         ] {
             if let Some(content) = pid_file {

@@ -57,10 +57,14 @@ impl TownPaths {
         socket = "daemon/supervisor.sock";
         /// Held by `gt down` while it stops the town.
         shutdown_lock = "daemon/shutdown.lock";
+        /// Where `gt down` 1.x notes its PID while it stops the town.
+        shutting_down = "daemon/shutting-down";
         /// The file that makes a directory a town.
         town_json = "mayor/town.json";
         /// The list of rigs.
         rigs = "mayor/rigs.json";
+        /// Gas Town 1.x's copy of the list of rigs.
+        rigs_copy = "rigs.json";
         /// The patrol settings shared with `gt`; never written by us.
         daemon_json = "mayor/daemon.json";
         /// Our settings.

@@ -1,7 +1,7 @@
 //! The PID file: `daemon/daemon.pid`, by which `gt` finds the daemon to signal.
 //!
-//! Decimal digits without a newline, because Gas Town 0.2.6 to 0.3 reads no other form. It proves nothing: the lock
-//! does. No process may be signalled because of this file alone.
+//! Decimal digits without a newline, because Gas Town 0.2.6 to 0.3 reads no other form; Gas Town 1.x reads it, too, and itself
+//! writes a second line with a nonce of 16 hexadecimal digits. The file proves nothing: the lock does. No process may be signalled because of this file alone.
 #![allow(clippy::disallowed_methods, reason = "this is the adapter that keeps the PID file")]
 
 use std::{fs, io, path::Path};
@@ -25,10 +25,15 @@ pub fn remove(path: &Path, pid: u32) -> io::Result<()> {
     }
 }
 
-/// The PID in it; `None` when it cannot be read or contains anything but digits.
+/// The PID in its first line; `None` when it cannot be read or that contains anything but digits.
 pub fn read(path: &Path) -> Option<u32> {
     let content = files::read(path).ok()?;
-    let digits = content.trim_ascii();
+    parse(&content)
+}
+
+/// The PID in the first line of such a file.
+pub fn parse(content: &[u8]) -> Option<u32> {
+    let digits = content.trim_ascii().split(|byte| *byte == b'\n').next()?.trim_ascii();
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -58,6 +63,9 @@ mod tests {
             ("gone", None, None),
             ("ours", Some("4711"), Some(4711)),
             ("another's", Some("12"), Some(12)),
+            ("as gt 1.x writes it", Some("29976\n470d9f1c7669584a"), Some(29976)),
+            ("ours, as gt 1.x would write it", Some("4711\n470d9f1c7669584a\n"), Some(4711)),
+            ("junk before digits", Some("x\n4711"), None),
             ("junk", Some("x"), None),
             ("empty", Some(""), None),
             ("signed", Some("+4711"), None),

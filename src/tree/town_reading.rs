@@ -20,7 +20,10 @@ use crate::{
         rig_plan::RigPlan,
         rigs::{self, Rigs},
         routes::{self, Routes},
-        settings::{Settings, Tmux, read, read::Sources},
+        settings::{
+            Settings, Tmux,
+            read::{self, Resolved, SettingsError, Source, Sources},
+        },
     },
 };
 
@@ -32,17 +35,30 @@ const LEFT_OUT: usize = 20;
 pub struct TownReading {
     settings: SettingsReading,
     rigs: Reading<Rigs>,
+    /// Whether those are of Gas Town's copy, because `mayor/rigs.json` is missing.
+    is_copy: bool,
     /// `None` when the file could not be read.
     routes: Option<Routes>,
     /// `.dolt-data/config.yaml`, in a town that has Dolt.
     dolt: Option<io::Result<Vec<u8>>>,
 }
 
-/// The two settings files, as read from the disk.
+/// The settings files, as read from the disk.
 #[derive(Debug)]
 pub struct SettingsReading {
     ours: (PathBuf, io::Result<Vec<u8>>),
     shared: (PathBuf, io::Result<Vec<u8>>),
+    /// `settings/config.json`; `None` where it has none of our settings.
+    town: Option<(PathBuf, io::Result<Vec<u8>>)>,
+}
+
+/// What the shared files contained when they were last valid JSON.
+#[derive(Debug, Clone, Default)]
+pub struct LastValid {
+    /// `mayor/daemon.json`.
+    shared: Option<Vec<u8>>,
+    /// `settings/config.json`.
+    town: Option<Vec<u8>>,
 }
 
 /// Which reading of the settings is in force, and which parts of it are not.
@@ -65,8 +81,8 @@ pub struct SettingsState {
 #[derive(Debug)]
 pub struct Town {
     state: SettingsState,
-    /// `mayor/daemon.json` as last read when it was valid JSON.
-    shared: Option<Vec<u8>>,
+    /// The shared settings files as last read when they were valid JSON.
+    shared: LastValid,
     rigs: LastGood<Rigs>,
     routes: Routes,
     told: BTreeSet<String>,
@@ -76,10 +92,16 @@ pub struct Town {
 
 /// Reads the files.
 pub async fn read_town(deps: &Deps) -> TownReading {
-    let rigs_path = deps.paths.rigs();
+    let settings = read_settings(&*deps.files, &deps.paths).await;
+    let settings = match deps.dialect().facts().has_daemon_keys_in_town_settings {
+        true => settings.and_of_the_town(&*deps.files, &deps.paths).await,
+        false => settings,
+    };
+    let (rigs, is_copy) = read_rigs(&*deps.files, &deps.paths, deps.dialect()).await;
     TownReading {
-        settings: read_settings(&*deps.files, &deps.paths).await,
-        rigs: Reading::of(deps.paths.shown(&rigs_path), deps.files.read(&rigs_path).await, rigs::parse),
+        settings,
+        rigs,
+        is_copy,
         routes: match deps.files.read(&deps.paths.routes()).await {
             Ok(bytes) => Some(routes::parse(&bytes)),
             Err(error) => (error.kind() == io::ErrorKind::NotFound).then(Routes::default),
@@ -91,39 +113,53 @@ pub async fn read_town(deps: &Deps) -> TownReading {
     }
 }
 
-/// Reads the settings files only.
+/// Reads the list of rigs: from `mayor/rigs.json`, or from Gas Town's copy when that is missing. The second value says
+/// whether it is the copy.
+async fn read_rigs(files: &dyn Files, paths: &TownPaths, dialect: Dialect) -> (Reading<Rigs>, bool) {
+    let read = async |path: PathBuf| Reading::of(paths.shown(&path), files.read(&path).await, rigs::parse);
+    let own = read(paths.rigs()).await;
+    if !matches!(own, Reading::Missing) || !dialect.facts().has_rigs_copy {
+        return (own, false);
+    }
+    let copy = read(paths.rigs_copy()).await;
+    let is_there = !matches!(copy, Reading::Missing);
+    (copy, is_there)
+}
+
+/// Reads the settings files that every town may have.
 pub async fn read_settings(files: &dyn Files, paths: &TownPaths) -> SettingsReading {
     let (ours, shared) = (paths.supervisor_json(), paths.daemon_json());
     SettingsReading {
         ours: (paths.shown(&ours).to_owned(), files.read(&ours).await),
         shared: (paths.shown(&shared).to_owned(), files.read(&shared).await),
+        town: None,
     }
 }
 
 impl SettingsReading {
-    /// The settings in these files in a town of this dialect, and what is wrong with the shared one. `good` is the shared
-    /// file's last valid content; it replaces a file that is not valid JSON, and is updated.
+    /// With `settings/config.json`, which counts in a 1.x town.
+    pub async fn and_of_the_town(self, files: &dyn Files, paths: &TownPaths) -> Self {
+        let town = paths.town_settings();
+        let read = files.read(&town).await;
+        SettingsReading { town: Some((paths.shown(&town).to_owned(), read)), ..self }
+    }
+
+    /// The settings in these files in a town of this dialect, and what is wrong with the shared ones. `good` is the last
+    /// valid content of those; it replaces a file that is not valid JSON, and is updated.
     pub fn resolve(
         &self,
         dialect: Dialect,
-        good: &mut Option<Vec<u8>>,
+        good: &mut LastValid,
     ) -> (Result<Settings, String>, Option<String>) {
         let mut notes = Vec::new();
-        let (shared_path, shared) = &self.shared;
-        match shared {
-            Ok(bytes) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => {
-                *good = Some(bytes.clone());
-            }
-            Ok(bytes) => {
-                // Read only for its problems: with it, every key would fall back to the default.
-                if let Ok(resolved) =
-                    read::resolve(dialect, Sources { ours: None, shared: Some((shared_path, bytes)) })
-                {
-                    notes.extend(resolved.problems);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => *good = None,
-            Err(error) => notes.push(FileProblem::unreadable(shared_path, error)),
+        let alone = |sources: Sources<'_>| read::resolve(dialect, sources);
+        notes.extend(last_valid(&self.shared, &mut good.shared, |file| {
+            alone(Sources { shared: Some(file), ..Sources::default() })
+        }));
+        if let Some(town) = &self.town {
+            notes.extend(last_valid(town, &mut good.town, |file| {
+                alone(Sources { town: Some(file), ..Sources::default() })
+            }));
         }
         let (ours_path, ours) = &self.ours;
         let ours = match ours {
@@ -137,7 +173,8 @@ impl SettingsReading {
             dialect,
             Sources {
                 ours: ours.map(|bytes| (ours_path.as_path(), bytes.as_slice())),
-                shared: good.as_deref().map(|bytes| (shared_path.as_path(), bytes)),
+                shared: good.shared.as_deref().map(|bytes| (self.shared.0.as_path(), bytes)),
+                town: self.town.as_ref().and_then(|(path, _)| Some((path.as_path(), good.town.as_deref()?))),
             },
         );
         let settings = resolved.map(|resolved| {
@@ -145,6 +182,27 @@ impl SettingsReading {
             resolved.settings
         });
         (settings.map_err(|error| error.to_string()), text(&notes))
+    }
+}
+
+/// Updates the last valid content of a shared file. Returns what is wrong when the file cannot be read, or is not JSON: it is
+/// read only for its problems then, as every key would fall back to the default.
+fn last_valid(
+    (path, read): &(PathBuf, io::Result<Vec<u8>>),
+    good: &mut Option<Vec<u8>>,
+    problems: impl FnOnce(Source<'_>) -> Result<Resolved, SettingsError>,
+) -> Vec<FileProblem> {
+    match read {
+        Ok(bytes) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => {
+            *good = Some(bytes.clone());
+            Vec::new()
+        }
+        Ok(bytes) => problems((path, bytes)).map_or_else(|_| Vec::new(), |resolved| resolved.problems),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            *good = None;
+            Vec::new()
+        }
+        Err(error) => vec![FileProblem::unreadable(path, error)],
     }
 }
 
@@ -157,7 +215,7 @@ impl Town {
     pub fn new() -> Self {
         Town {
             state: SettingsState::default(),
-            shared: None,
+            shared: LastValid::default(),
             rigs: LastGood::new(Rigs::default()),
             routes: Routes::default(),
             told: BTreeSet::new(),
@@ -212,8 +270,11 @@ impl Town {
         let missing = matches!(reading.rigs, Reading::Missing);
         let problem =
             self.rigs.update(reading.rigs).map(|it| format!("{it}; the last good list stays in force"));
-        let problem =
-            problem.or_else(|| missing.then(|| "mayor/rigs.json is missing: a town without rigs".into()));
+        let problem = problem.or_else(|| match (missing, reading.is_copy) {
+            (true, _) => Some("mayor/rigs.json is missing: a town without rigs".into()),
+            (false, true) => Some("mayor/rigs.json is missing: its copy rigs.json is used".into()),
+            (false, false) => None,
+        });
         let is_doubtful = problem.is_some();
         tell(deps, "rigs", problem);
         let naming = settings.as_ref().map_or_else(|| deps.settings().tmux.naming, |new| new.tmux.naming);
@@ -295,6 +356,7 @@ mod tests {
         SettingsReading {
             ours: ("settings/supervisor.json".into(), read(ours)),
             shared: ("mayor/daemon.json".into(), read(shared)),
+            town: None,
         }
     }
 
@@ -304,7 +366,7 @@ mod tests {
 
     #[test]
     fn the_shared_file_breaks_and_heals() {
-        let mut good = None;
+        let mut good = LastValid::default();
         for (name, shared, expected, told) in [
             ("missing", None, 180, false),
             ("good", Some(r#"{"heartbeat":{"interval":"60s"}}"#), 60, false),
@@ -320,12 +382,32 @@ mod tests {
     }
 
     #[test]
+    fn the_towns_file_breaks_and_heals() {
+        let mut good = LastValid::default();
+        for (name, town, expected, told) in [
+            ("missing", None, 180, false),
+            ("good", Some(r#"{"operational":{"daemon":{"recovery_heartbeat_interval":"60s"}}}"#), 60, false),
+            ("half-written keeps the last good one", Some(r#"{"operational":{"daem"#), 60, true),
+            ("good again", Some(r#"{"default_agent":"claude"}"#), 180, false),
+        ] {
+            let content =
+                town.map(|text| text.as_bytes().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into());
+            let town = Some(("settings/config.json".into(), content));
+            let (settings, notes) =
+                SettingsReading { town, ..reading(None, None) }.resolve(Dialect::V1, &mut good);
+            assert_eq!(interval(&settings), Some(expected), "{name}");
+            assert_eq!(notes.is_some(), told, "{name}: {notes:?}");
+        }
+    }
+
+    #[test]
     fn our_file_beats_the_shared_one_and_its_mistakes_are_errors() {
         let shared = Some(r#"{"heartbeat":{"interval":"60s"}}"#);
-        let (settings, _) =
-            reading(Some(r#"{"heartbeat":{"interval":"7s"}}"#), shared).resolve(Dialect::January, &mut None);
+        let (settings, _) = reading(Some(r#"{"heartbeat":{"interval":"7s"}}"#), shared)
+            .resolve(Dialect::January, &mut LastValid::default());
         assert_eq!(settings.unwrap().heartbeat.interval, Duration::from_secs(7));
-        let (settings, _) = reading(Some("{\n \"hart\": 1}"), shared).resolve(Dialect::January, &mut None);
+        let (settings, _) =
+            reading(Some("{\n \"hart\": 1}"), shared).resolve(Dialect::January, &mut LastValid::default());
         let problem = settings.unwrap_err();
         assert!(problem.contains("settings/supervisor.json:2:2") && problem.contains("hart"), "{problem}");
     }
@@ -333,12 +415,15 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_no_missing_file() {
         let denied = || Err(io::ErrorKind::PermissionDenied.into());
-        let mut good = Some(br#"{"heartbeat":{"interval":"60s"}}"#.to_vec());
+        let mut good = LastValid {
+            shared: Some(br#"{"heartbeat":{"interval":"60s"}}"#.to_vec()),
+            ..LastValid::default()
+        };
         let both = SettingsReading { shared: ("mayor/daemon.json".into(), denied()), ..reading(None, None) };
         let (settings, notes) = both.resolve(Dialect::January, &mut good);
         assert_eq!((interval(&settings), notes.is_some()), (Some(60), true));
         let ours =
             SettingsReading { ours: ("settings/supervisor.json".into(), denied()), ..reading(None, None) };
-        assert!(ours.resolve(Dialect::January, &mut None).0.is_err());
+        assert!(ours.resolve(Dialect::January, &mut LastValid::default()).0.is_err());
     }
 }

@@ -7,7 +7,14 @@ use std::sync::{
 
 use gastown_supervisor::{
     deps::Deps,
-    ports::writes::{Content, Write},
+    ports::{
+        outbox,
+        writes::{Content, Write},
+    },
+    town::{
+        dialect::Dialect,
+        events::{AGENT_RESTARTED, Event},
+    },
     tree::housekeeping,
 };
 use serde::{Serialize, Serializer, ser::Error};
@@ -162,4 +169,27 @@ fn a_write_that_is_given_up_counts_as_failed() {
         assert!(kept.is_unsaved());
         retries.abort();
     });
+}
+
+#[test]
+fn routine_events_wake_nobody() {
+    for (dialect, kinds) in [
+        (Dialect::January, vec!["session_death", AGENT_RESTARTED, "crash_loop"]),
+        (Dialect::V1, vec!["session_death", "crash_loop"]),
+    ] {
+        simulate(163, |world| async move {
+            world.state().gas_town.dialect = dialect;
+            let (deps, _settings) = world.deps().await;
+            for kind in ["session_death", AGENT_RESTARTED, "crash_loop"] {
+                let event = Event::ours(deps.now().wall, kind, serde_json::json!({"agent": "deacon"}));
+                outbox::append(&deps, &event).await;
+            }
+            let text = world.text(".events.jsonl").unwrap();
+            let written: Vec<serde_json::Value> =
+                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let written: Vec<&str> = written.iter().map(|event| event["type"].as_str().unwrap()).collect();
+            assert_eq!(written, kinds, "{dialect}");
+            assert_eq!(deps.writes.events.written(), kinds.len() as u64, "{dialect}");
+        });
+    }
 }

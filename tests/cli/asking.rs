@@ -111,6 +111,7 @@ fn status_of_a_town_that_is_well() {
                  "since": "TIME", "restarts": 0, "backoff_until": null, "reason": off("deacon"),
                  "reason_code": "patrol_off"},
             ],
+            "events_written": 0,
             "problems": {},
         }),
         "{status:#}"

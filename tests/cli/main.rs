@@ -21,6 +21,7 @@ mod environment;
 mod feed;
 mod files;
 mod full_disk;
+mod gas_town_1;
 mod help;
 mod hostile_path;
 mod log;

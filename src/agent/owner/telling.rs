@@ -27,7 +27,7 @@ use crate::{
     ports::outbox,
     supervision::{messages::Broadcast, status::End},
     town::{
-        events::Event as TownEvent,
+        events::{AGENT_RESTARTED, Event as TownEvent},
         identity::{Identity, Wanted},
         log::line::AS_IS,
     },
@@ -159,7 +159,7 @@ impl Owner {
             "took": format!("{:.1}s", took.as_secs_f64()),
             "attempt": attempt,
         });
-        self.append(TownEvent::ours(now.wall, "agent_restarted", payload));
+        self.append(TownEvent::ours(now.wall, AGENT_RESTARTED, payload));
     }
 
     fn report_crash_loop(&mut self, restarts: u32, until: Timestamp, now: Now) {

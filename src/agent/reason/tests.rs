@@ -16,6 +16,7 @@ fn denials() -> Vec<Denial> {
         Denial::RigEmergencyStop,
         Denial::TownShutdown,
         Denial::PatrolOff("witness"),
+        Denial::PatrolDisabled("witness"),
         Denial::SessionNameTaken("two agents would have session x".into()),
         Denial::Rig(Closed::Parked),
         Denial::Rig(Closed::Docked),

@@ -61,6 +61,14 @@ pub struct Facts {
     pub untracked_files_count: bool,
     /// Whether the session names of a rig's agents begin with the prefix in `mayor/rigs.json`, whatever the routes say.
     pub session_prefix_of_rigs: bool,
+    /// Whether Gas Town keeps a copy of `mayor/rigs.json` as `rigs.json` in the town's root, for when that is missing.
+    pub has_rigs_copy: bool,
+    /// Whether `settings/config.json` has switches and durations of the daemon.
+    pub has_daemon_keys_in_town_settings: bool,
+    /// Whether a `gt down` at work also notes its PID in `daemon/shutting-down`.
+    pub has_shutting_down_file: bool,
+    /// Whether each line of the event log wakes the agents that wait, and costs a turn of each.
+    pub events_wake_agents: bool,
     /// Whether Gas Town keeps a `<rig>/.runtime/<role>.json` for witness and refinery.
     pub has_state_files: bool,
     /// Whether the environment of a session names the agent's pane (`GT_PANE_ID`), the only one in which `gt` looks for it.
@@ -108,6 +116,10 @@ const JANUARY: Facts = Facts {
     roles_in_files: false,
     untracked_files_count: true,
     session_prefix_of_rigs: false,
+    has_rigs_copy: false,
+    has_daemon_keys_in_town_settings: false,
+    has_shutting_down_file: false,
+    events_wake_agents: false,
     has_state_files: true,
     names_agent_pane: false,
     respawned: (&[], Duration::ZERO),
@@ -138,6 +150,10 @@ const V1: Facts = Facts {
     roles_in_files: true,
     untracked_files_count: false,
     session_prefix_of_rigs: true,
+    has_rigs_copy: true,
+    has_daemon_keys_in_town_settings: true,
+    has_shutting_down_file: true,
+    events_wake_agents: true,
     has_state_files: false,
     names_agent_pane: true,
     respawned: (&[Role::Deacon, Role::Mayor], Duration::from_secs(4)),

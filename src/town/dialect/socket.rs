@@ -21,6 +21,41 @@ pub fn socket_name(root: &Path, variable: Option<&str>) -> String {
     }
 }
 
+/// The name of the town's server among these sockets in tmux's directory. The first part of the name depends on how the path
+/// was given to `gt`, which may have been a symbolic link: where none has the name by the town's real path, the only one
+/// with its second part is the town's. An error names several.
+pub fn among(root: &Path, sockets: &[String]) -> Result<String, Vec<String>> {
+    let own = socket_name(root, None);
+    let mut others = sockets.iter().filter(|name| has_hash(root, name)).cloned();
+    match (sockets.contains(&own), others.next(), others.next()) {
+        (false, Some(only), None) => Ok(only),
+        (false, Some(first), Some(second)) => Err([first, second].into_iter().chain(others).collect()),
+        _ => Ok(own),
+    }
+}
+
+/// Whether `gt` may have run agents of this town on the server of this name: its own under any path, `default`, or the one that
+/// it used before it had one for each town.
+pub fn is_candidate(root: &Path, name: &str) -> bool {
+    name == "default" || name == base(root) || has_hash(root, name)
+}
+
+/// Whether the second part of the name is that of this town.
+pub fn has_hash(root: &Path, name: &str) -> bool {
+    name.ends_with(&format!("-{}", hash(root)))
+}
+
+/// Why no server can be chosen between these.
+pub fn undecided(root: &Path, sockets: &[String]) -> String {
+    format!(
+        "{} has several tmux servers: {}; `gt` uses one of them, depending on how the town's path was given to it: end the others \
+         with `tmux -L <name> kill-server`, remove the sockets on which no server runs, or set tmux.socket_name in \
+         settings/supervisor.json",
+        terminal::path(root),
+        sockets.join(", ")
+    )
+}
+
 /// The last component of the path, in lower case, with letters, digits and `-` only.
 fn base(root: &Path) -> String {
     let name = root.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -54,9 +89,7 @@ pub fn contradiction(root: &Path, tmux: &settings::Tmux, variable: Option<&str>)
     let by_path =
         tmux.socket_path.as_deref().map(|path| path.file_name().unwrap_or_default().to_string_lossy());
     let by_name = tmux.socket_name.as_deref().map(Into::into);
-    let is_the_towns = by_path
-        .or(by_name)
-        .is_none_or(|name| name == expected || name.ends_with(&format!("-{}", hash(root))));
+    let is_the_towns = by_path.or(by_name).is_none_or(|name| name == expected || has_hash(root, &name));
     if is_the_towns && tmux.naming == Naming::Prefix {
         return None;
     }
@@ -92,6 +125,47 @@ mod tests {
                 }
                 false => assert_eq!(name, expected, "{root}"),
             }
+        }
+    }
+
+    #[test]
+    fn the_server_among_those_that_are_there() {
+        let root = Path::new("/home/user/gt");
+        let own = Ok("gt-c78608");
+        let grid: [(&str, &[&str], Result<&str, &[&str]>); 7] = [
+            ("none", &[], own),
+            ("its own", &["default", "gt-c78608"], own),
+            ("others'", &["default", "gt", "gt-c78609"], own),
+            ("by a link", &["default", "town-c78608"], Ok("town-c78608")),
+            ("its own beside one by a link", &["gt-c78608", "town-c78608"], own),
+            ("two by links", &["my-c78608", "town-c78608", "x"], Err(&["my-c78608", "town-c78608"])),
+            (
+                "three by links",
+                &["a-c78608", "b-c78608", "c-c78608"],
+                Err(&["a-c78608", "b-c78608", "c-c78608"]),
+            ),
+        ];
+        for (case, there, expected) in grid {
+            let there: Vec<String> = there.iter().map(|&name| name.to_owned()).collect();
+            let found = among(root, &there);
+            match expected {
+                Ok(name) => assert_eq!(found, Ok(name.to_owned()), "{case}"),
+                Err(names) => {
+                    let several = found.unwrap_err();
+                    assert_eq!(several, names, "{case}");
+                    assert!(undecided(root, &several).contains(&names.join(", ")), "{case}");
+                }
+            }
+        }
+        for (name, candidate) in [
+            ("default", true),
+            ("gt", true),
+            ("gt-c78608", true),
+            ("x-c78608", true),
+            ("gtx", false),
+            ("gt-c78609", false),
+        ] {
+            assert_eq!(is_candidate(root, name), candidate, "{name}");
         }
     }
 

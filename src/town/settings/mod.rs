@@ -1,10 +1,14 @@
-//! Settings: every number and switch of the supervisor, resolved from its two files and its defaults.
+//! Settings: every number and switch of the supervisor, resolved from its files and its defaults.
 //!
-//! `settings/supervisor.json` is ours and strict; `mayor/daemon.json` is shared with `gt`, read leniently and never
-//! written. A value in ours beats one in theirs, which beats the default. [`read`] parses the files; nothing here may
+//! `settings/supervisor.json` is ours and strict; `mayor/daemon.json` and, in a 1.x town, `settings/config.json` are shared
+//! with `gt`, read leniently and never written. A value in ours beats one in theirs, which beats the default. [`read`] parses the files; nothing here may
 //! touch the disk.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use self::{
     document::Entry,
@@ -318,6 +322,8 @@ pub struct Patrols {
     pub witness: Patrol,
     /// The refineries' switch.
     pub refinery: Patrol,
+    /// `disabled_patrols` of `settings/config.json` (1.x): these are off, whatever `mayor/daemon.json` says.
+    pub disabled: BTreeSet<String>,
 }
 
 /// One patrol's switch.

@@ -1,19 +1,22 @@
-//! Reading the two settings files into [`Settings`].
+//! Reading the settings files into [`Settings`].
 //!
 //! `settings/supervisor.json` is ours: every mistake in it is an error that names key, line and column, and none of
 //! it takes effect. `mayor/daemon.json` belongs to Gas Town (0.2.6 to 0.3): a mistake there is reported and the
-//! default applies to that key. It must not read the disk.
+//! default applies to that key. So is `settings/config.json` read in a 1.x town (gt 1.0.1, `internal/config/types.go`), of which
+//! the keys count that mean the same as a setting here. It must not read the disk.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
+use serde_json::Value;
+
 use super::{
-    Patrol, Restart, Settings,
+    Patrol, Patrols, Restart, Settings,
     document::{self, Entry},
     table::Section,
-    values::{count, factor, gt_interval, interval, optional_texts, switch, variable},
+    values::{count, factor, gt_interval, interval, optional_texts, pause, switch, variable},
 };
 use crate::town::{dialect::Dialect, reading::FileProblem};
 
@@ -22,7 +25,7 @@ use crate::town::{dialect::Dialect, reading::FileProblem};
 pub struct Resolved {
     /// The settings in force.
     pub settings: Settings,
-    /// What is wrong in `mayor/daemon.json`; those keys have their defaults.
+    /// What is wrong in the shared files; those keys are as if they were not given.
     pub problems: Vec<FileProblem>,
 }
 
@@ -41,14 +44,21 @@ pub struct Sources<'a> {
     pub ours: Option<Source<'a>>,
     /// `mayor/daemon.json`.
     pub shared: Option<Source<'a>>,
+    /// `settings/config.json`; read in a 1.x town only.
+    pub town: Option<Source<'a>>,
 }
 
-/// Merges the files. For each key, ours beats the shared file, which beats the default of this dialect. Any mistake in
-/// ours is an error.
+/// Merges the files. For each key, ours beats the town's settings, which beat the shared file, which beats the default of
+/// this dialect. Any mistake in ours is an error.
 pub fn resolve(dialect: Dialect, sources: Sources<'_>) -> Result<Resolved, SettingsError> {
     let mut settings = Settings::of(dialect);
     let shared = sources.shared;
-    let problems = shared.map_or_else(Vec::new, |(path, bytes)| read_shared(path, bytes, &mut settings));
+    let mut problems = shared
+        .map_or_else(Vec::new, |(path, bytes)| read_shared(path, bytes, &mut settings, read_shared_entry));
+    let town = sources.town.filter(|_| dialect.facts().has_daemon_keys_in_town_settings);
+    problems.extend(
+        town.into_iter().flat_map(|(path, bytes)| read_shared(path, bytes, &mut settings, read_town_entry)),
+    );
     if let Some((path, bytes)) = sources.ours {
         let mistakes = read_ours(path, bytes, &mut settings);
         if !mistakes.is_empty() {
@@ -112,23 +122,31 @@ fn crossed(entries: &[Entry<'_>], section: &dyn Section) -> Option<FileProblem> 
     Some(given(more).or_else(|| given(less))?.wrong_value(format!("{more} must not be less than {less}")))
 }
 
-fn read_shared(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FileProblem> {
+/// Reads one entry of a shared file into the settings; an error says what is wrong with its value.
+type ReadEntry = fn(&Entry<'_>, &mut Settings, &mut Vec<FileProblem>) -> Result<(), String>;
+
+fn read_shared(path: &Path, bytes: &[u8], settings: &mut Settings, read: ReadEntry) -> Vec<FileProblem> {
     let entries = match document::open(path, bytes) {
         Ok(entries) => entries,
         Err(problem) => return vec![problem.advise("correct it; until then the whole file is ignored")],
     };
     let mut problems = Vec::new();
-    read_known(&entries, settings, &mut problems);
+    read_known(&entries, settings, &mut problems, read);
     problems.sort_by_key(|problem| problem.place);
     let advise = |problem: FileProblem| problem.advise("correct it; until then its default applies");
     problems.into_iter().map(advise).collect()
 }
 
-/// Reads the known entries of the shared file. Of duplicate keys the last counts.
-fn read_known(entries: &[Entry<'_>], settings: &mut Settings, problems: &mut Vec<FileProblem>) {
+/// Reads the known entries of a shared file. Of duplicate keys the last counts.
+fn read_known(
+    entries: &[Entry<'_>],
+    settings: &mut Settings,
+    problems: &mut Vec<FileProblem>,
+    read: ReadEntry,
+) {
     let last: BTreeMap<_, _> = entries.iter().map(|entry| (entry.key(), entry)).collect();
     for entry in last.into_values() {
-        if let Err(reason) = read_shared_entry(entry, settings, problems) {
+        if let Err(reason) = read(entry, settings, problems) {
             problems.push(entry.wrong_value(reason));
         }
     }
@@ -143,12 +161,12 @@ fn read_shared_entry(
     match keys[..] {
         ["heartbeat" | "patrols" | "env"]
         | ["patrols", "deacon" | "witness" | "refinery" | "dolt_server"] => {
-            read_known(&entry.entries()?, settings, problems);
+            read_known(&entry.entries()?, settings, problems, read_shared_entry);
         }
         ["patrols", "restart_tracker"] => {
             let before = settings.restart.clone();
             let entries = entry.entries()?;
-            read_known(&entries, settings, problems);
+            read_known(&entries, settings, problems, read_shared_entry);
             let restart = &mut settings.restart;
             if let Some(problem) = crossed(&entries, restart) {
                 problems.push(problem);
@@ -165,6 +183,48 @@ fn read_shared_entry(
             let value = variable(name, &entry.value()?)?;
             settings.env.insert(name.to_owned(), value);
         }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Reads an entry of the town's own settings (1.x): those that mean the same as a setting here.
+fn read_town_entry(
+    entry: &Entry<'_>,
+    settings: &mut Settings,
+    problems: &mut Vec<FileProblem>,
+) -> Result<(), String> {
+    let keys: Vec<&str> = entry.keys.iter().map(String::as_str).collect();
+    match keys[..] {
+        ["operational"] | ["operational", "daemon"] if !entry.value()?.is_null() => {
+            read_known(&entry.entries()?, settings, problems, read_town_entry);
+        }
+        ["operational", "daemon", key] => read_operational(key, &entry.value()?, settings)?,
+        ["disabled_patrols"] => {
+            settings.patrols.disabled =
+                optional_texts(&entry.value()?)?.unwrap_or_default().into_iter().collect();
+            let Patrols { deacon, witness, refinery, disabled } = &mut settings.patrols;
+            for (name, patrol) in [("deacon", deacon), ("witness", witness), ("refinery", refinery)] {
+                patrol.enabled &= !disabled.contains(name);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Reads a key of `operational.daemon`. An empty text counts as not given, as in `gt`.
+fn read_operational(key: &str, value: &Value, settings: &mut Settings) -> Result<(), String> {
+    if value.is_null() || value.as_str() == Some("") {
+        return Ok(());
+    }
+    match key {
+        "recovery_heartbeat_interval" => settings.heartbeat.interval = interval(value)?,
+        "boot_spawn_cooldown" => settings.boot.cooldown = pause(value)?,
+        "deacon_grace_period" => settings.deacon.grace = pause(value)?,
+        "mass_death_window" => settings.deaths.window = interval(value)?,
+        "mass_death_threshold" => settings.deaths.threshold = count(value)?,
+        "max_lifecycle_message_age" => settings.lifecycle.max_age = interval(value)?,
         _ => {}
     }
     Ok(())

@@ -14,7 +14,7 @@ const SHARED: &str = "mayor/daemon.json";
 fn both(ours: Option<&str>, shared: Option<&str>) -> Result<Resolved, SettingsError> {
     let ours = ours.map(|text| (Path::new(OURS), text.as_bytes()));
     let shared = shared.map(|text| (Path::new(SHARED), text.as_bytes()));
-    resolve(Dialect::January, Sources { ours, shared })
+    resolve(Dialect::January, Sources { ours, shared, ..Sources::default() })
 }
 
 fn ours(text: &str) -> Result<Settings, String> {
@@ -284,11 +284,12 @@ fn some_values_arrive() {
 fn broken_files() {
     for (name, bytes) in broken_json() {
         let read = |path: &'static str| Some((Path::new(path), bytes.as_slice()));
-        let error = resolve(Dialect::January, Sources { ours: read(OURS), shared: None })
+        let error = resolve(Dialect::January, Sources { ours: read(OURS), ..Sources::default() })
             .expect_err(name)
             .to_string();
         assert!(error.starts_with("settings/supervisor.json:") && error.len() < 600, "{name}: {error}");
-        let resolved = resolve(Dialect::January, Sources { ours: None, shared: read(SHARED) }).expect(name);
+        let resolved =
+            resolve(Dialect::January, Sources { shared: read(SHARED), ..Sources::default() }).expect(name);
         assert_eq!(resolved.settings, Settings::default(), "{name}");
         assert_eq!(resolved.problems.len(), 1, "{name}");
         let problem = resolved.problems[0].to_string();
@@ -392,6 +393,117 @@ fn what_is_wrong_in_the_shared_file_has_its_default_and_the_rest_counts() {
     assert_eq!((settings.env.len(), problems.len()), (1, 4));
 }
 
+/// The settings of a town of this dialect with these files, and the problems.
+fn with_town(dialect: Dialect, files: [Option<&'static str>; 3]) -> (Settings, Vec<String>) {
+    let file =
+        |path: &'static str, text: Option<&'static str>| text.map(|text| (Path::new(path), text.as_bytes()));
+    let [ours, town, shared] = files;
+    let sources = Sources {
+        ours: file(OURS, ours),
+        town: file("settings/config.json", town),
+        shared: file(SHARED, shared),
+    };
+    let read = resolve(dialect, sources).unwrap();
+    (read.settings, read.problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_settings_of_a_1_x_town() {
+    const TOWN: &str = r#"{"type":"town-settings","version":1,"default_agent":"claude","scheduler":{"max_polecats":3},
+        "disabled_patrols":["witness","dolt_backup"],
+        "operational":{"session":null,"deacon":{"heartbeat_stale_threshold":"1m"},"daemon":{
+            "recovery_heartbeat_interval":"70s","boot_spawn_cooldown":"7m","deacon_grace_period":"8m",
+            "mass_death_window":"9s","mass_death_threshold":9,"max_lifecycle_message_age":"10h",
+            "dog_idle_session_timeout":"","max_dog_pool_size":4}}}"#;
+    let (settings, problems) = with_town(Dialect::V1, [None, Some(TOWN), None]);
+    assert_eq!(problems, Vec::<String>::new());
+    let mut expected = Settings::of(Dialect::V1);
+    expected.heartbeat.interval = Duration::from_secs(70);
+    expected.boot.cooldown = Duration::from_mins(7);
+    expected.deacon.grace = Duration::from_mins(8);
+    (expected.deaths.window, expected.deaths.threshold) = (Duration::from_secs(9), 9);
+    expected.lifecycle.max_age = Duration::from_hours(10);
+    expected.patrols.witness.enabled = false;
+    expected.patrols.disabled = ["witness".to_owned(), "dolt_backup".to_owned()].into();
+    assert_eq!(settings, expected);
+    let january = with_town(Dialect::January, [None, Some(TOWN), None]);
+    assert_eq!(january, (Settings::default(), vec![]), "January's has no such keys");
+
+    let shared = r#"{"heartbeat":{"interval":"60s"},"patrols":{"witness":{"enabled":true,"rigs":null},
+        "refinery":{"enabled":false}}}"#;
+    let ours = r#"{"heartbeat":{"interval":"50s"}}"#;
+    for (name, files, interval, [witness, refinery]) in [
+        ("nothing", [None, None, None], 180, [true, true]),
+        ("only the shared one", [None, None, Some(shared)], 60, [true, false]),
+        ("the town's beats the shared one", [None, Some(TOWN), Some(shared)], 70, [false, false]),
+        ("ours beats both", [Some(ours), Some(TOWN), Some(shared)], 50, [false, false]),
+        (
+            "an empty text is not given",
+            [None, Some(r#"{"operational":{"daemon":{"recovery_heartbeat_interval":""}}}"#), Some(shared)],
+            60,
+            [true, false],
+        ),
+        (
+            "nulls",
+            [None, Some(r#"{"operational":null,"disabled_patrols":null}"#), Some(shared)],
+            60,
+            [true, false],
+        ),
+        (
+            "no section of the daemon",
+            [None, Some(r#"{"operational":{"daemon":null}}"#), Some(shared)],
+            60,
+            [true, false],
+        ),
+    ] {
+        let (settings, problems) = with_town(Dialect::V1, files);
+        assert_eq!(problems, Vec::<String>::new(), "{name}");
+        assert_eq!(settings.heartbeat.interval.as_secs(), interval, "{name}");
+        let covers = [&settings.patrols.witness, &settings.patrols.refinery].map(|it| it.covers("alpha"));
+        assert_eq!(covers, [witness, refinery], "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_settings_of_a_1_x_town_is_as_if_it_were_not_given() {
+    for (text, begin) in [
+        (
+            r#"{"operational":{"daemon":{"recovery_heartbeat_interval":"soon"}}}"#,
+            "settings/config.json:1:57: operational.daemon.recovery_heartbeat_interval: \"soon\"",
+        ),
+        (
+            r#"{"operational":{"daemon":{"mass_death_threshold":0}}}"#,
+            "settings/config.json:1:50: operational.daemon.mass_death_threshold: expected a whole number",
+        ),
+        (r#"{"operational":[]}"#, "settings/config.json:1:16: operational: expected an object"),
+        (r#"{"disabled_patrols":"witness"}"#, "settings/config.json:1:21: disabled_patrols: expected a list"),
+        (r#"{"disabled_patrols":["witness""#, "settings/config.json:1:"),
+    ] {
+        let shared = r#"{"heartbeat":{"interval":"60s"}}"#;
+        let (settings, problems) = with_town(Dialect::V1, [None, Some(text), Some(shared)]);
+        assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+        assert!(problems[0].starts_with(begin), "{problems:?}");
+        assert_eq!(settings.heartbeat.interval.as_secs(), 60, "{text}");
+        assert!(settings.patrols.witness.enabled && settings.patrols.disabled.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn patrols_as_gt_1_x_writes_them() {
+    let (settings, problems) = shared(include_str!("../../../tests/fixtures/v1/files/mayor.daemon.json"));
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(settings.patrols.witness.rigs, Some(vec!["beta".to_owned(), "alpha".to_owned()]));
+    let docked_all = include_str!("../../../tests/fixtures/v1/rig_dock_all.stdout");
+    let list: Vec<serde_json::Value> = serde_json::from_str(docked_all.lines().last().unwrap()).unwrap();
+    let text = serde_json::json!({"patrols": {"witness": list[0], "refinery": list[1]}}).to_string();
+    let (settings, problems) = shared(&text);
+    assert_eq!(problems, Vec::<String>::new());
+    assert!(
+        settings.patrols.witness.covers("alpha") && settings.patrols.refinery.covers("beta"),
+        "null is all"
+    );
+}
+
 #[test]
 fn ours_beats_shared_beats_default_for_each_key() {
     let shared = r#"{"heartbeat":{"interval":"5m"},
@@ -427,7 +539,7 @@ fn ours_beats_shared_beats_default_for_each_key() {
 proptest::proptest! {
     #[test]
     fn never_panics(ours: Vec<u8>, shared in "\\PC*") {
-        let _ = resolve(Dialect::January, Sources { ours: Some((Path::new(OURS), &ours)), shared: None });
+        let _ = resolve(Dialect::January, Sources { ours: Some((Path::new(OURS), &ours)), ..Sources::default() });
         let _ = both(None, Some(&shared));
     }
 }

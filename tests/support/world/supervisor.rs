@@ -27,7 +27,7 @@ use gastown_supervisor::{
         RunError,
         housekeeping::Process,
         root::{RootMsg, RootPlan},
-        town_reading::read_settings,
+        town_reading::{LastValid, read_settings},
     },
 };
 use jiff::tz::TimeZone;
@@ -55,8 +55,13 @@ impl World {
     /// The ports and registers of a supervisor with the settings this town has.
     pub async fn deps(&self) -> (Arc<Deps>, watch::Sender<Arc<Settings>>) {
         let paths = TownPaths::new(TOWN);
-        let (settings, _) =
-            read_settings(self, &paths).await.resolve(self.state().gas_town.dialect, &mut None);
+        let dialect = self.state().gas_town.dialect;
+        let read = read_settings(self, &paths).await;
+        let read = match dialect.is_v1() {
+            true => read.and_of_the_town(self, &paths).await,
+            false => read,
+        };
+        let (settings, _) = read.resolve(dialect, &mut LastValid::default());
         let (put, settings) = watch::channel(Arc::new(settings.unwrap_or_default()));
         let seed = self.state().rng.u64(..);
         let dolt = Dolt::new(Arc::new(self.clone()), Default::default());
