@@ -38,9 +38,7 @@ async fn has_event(deps: &Deps, channel: &str) -> Result<bool, String> {
     match deps.files.list(&path).await {
         Ok(names) => Ok(names.iter().any(|name| name.ends_with(".event"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => {
-            Err(format!("{} cannot be listed: {error}", terminal::path(deps.paths.shown(&path))))
-        }
+        Err(error) => Err(format!("{} cannot be listed: {error}", terminal::path(deps.paths.shown(&path)))),
     }
 }
 

@@ -61,7 +61,10 @@ fn gt_starts_all_agents_of_a_cold_town() {
         }
         assert!(world.state().sessions.keys().all(|name| sessions.contains(&name.as_str()) || is_boot(name)));
         let status = supervisor.snapshot().await;
-        assert!(status.agents.iter().all(|it| it.state == "alive" || it.identity == "deacon-boot"), "{status:#?}");
+        assert!(
+            status.agents.iter().all(|it| it.state == "alive" || it.identity == "deacon-boot"),
+            "{status:#?}"
+        );
         assert_eq!(status.problems, Default::default());
         for session in sessions {
             assert_eq!(runs(&world, session), 1, "{session}");
@@ -132,7 +135,11 @@ fn somebody_else_was_faster() {
             world.pass(secs(30)).await;
             assert_eq!(world.state().session(session).id, id, "{session} is left alone");
             assert_eq!(runs(&world, session), before + 1);
-            assert!(supervisor.story(agent).iter().any(|line| line.starts_with("already running")), "{:#?}", supervisor.story(agent));
+            assert!(
+                supervisor.story(agent).iter().any(|line| line.starts_with("already running")),
+                "{:#?}",
+                supervisor.story(agent)
+            );
         }
         assert_eq!(problems(&supervisor).await, Vec::<String>::new());
     });
@@ -175,7 +182,12 @@ fn gt_fails_and_the_agent_is_up() {
         let said = "during its start: `gt witness start r` failed (exit code 1): Error: its nudge poller could not be \
                     started, but the agent is up";
         assert_eq!(world.logged(said).len(), 1);
-        assert_eq!(world.logged("`gt witness start r` did not end within 60s and was killed, but the agent is up").len(), 1);
+        assert_eq!(
+            world
+                .logged("`gt witness start r` did not end within 60s and was killed, but the agent is up")
+                .len(),
+            1
+        );
         assert_eq!(problems(&supervisor).await, Vec::<String>::new());
     });
 }
@@ -192,14 +204,21 @@ fn gt_fails_and_nothing_is_there() {
         assert_eq!(runs(&world, "r-witness"), 2);
         assert_eq!(problems(&supervisor).await, ["rig/r/r/witness/start_by_gt"]);
         let text = supervisor.snapshot().await.problems["rig/r/r/witness/start_by_gt"].clone();
-        for part in ["r/witness is started without gt", "`gt witness start r` failed (exit code 1): Error: Dolt server"] {
+        for part in [
+            "r/witness is started without gt",
+            "`gt witness start r` failed (exit code 1): Error: Dolt server",
+        ] {
             assert!(text.contains(part), "{text}");
         }
         // Dolt is back.
         fault(&world, "r-witness", None);
         world.pass(mins(31)).await;
         world.crash_agent("r-witness", false);
-        world.until("gt's", secs(30), |state| state.sessions.get("r-witness").is_some_and(|it| it.by == By::Gt)).await;
+        world
+            .until("gt's", secs(30), |state| {
+                state.sessions.get("r-witness").is_some_and(|it| it.by == By::Gt)
+            })
+            .await;
         world.pass(secs(5)).await;
         assert_eq!(problems(&supervisor).await, Vec::<String>::new());
     });
@@ -216,7 +235,9 @@ fn without_gt_the_agents_are_started_directly() {
         assert_eq!(problems(&supervisor).await.len(), 5, "boot's too");
         world.state().programs.insert("gt".to_owned());
         world.crash_agent("r-refinery", false);
-        world.until("it", secs(30), |state| state.sessions.get("r-refinery").is_some_and(|it| it.by == By::Gt)).await;
+        world
+            .until("it", secs(30), |state| state.sessions.get("r-refinery").is_some_and(|it| it.by == By::Gt))
+            .await;
     });
 }
 
@@ -235,7 +256,11 @@ fn gt_hangs() {
             assert_eq!(seen, Ok(Vec::new()), "ours are no operator's");
             world.pass(secs(62)).await;
             fault(&world, session, None);
-            world.until(session, mins(4), |state| state.sessions.get(session).is_some_and(|it| it.by == By::Gt && it.live())).await;
+            world
+                .until(session, mins(4), |state| {
+                    state.sessions.get(session).is_some_and(|it| it.by == By::Gt && it.live())
+                })
+                .await;
             supervisor.until_agent(agent, "alive", secs(5)).await;
             assert!(supervisor.agent(agent).await.restarts >= 2, "counted");
             assert!(!world.logged("did not end within 60s and was killed, and ").is_empty());
@@ -357,7 +382,10 @@ fn a_refinery_starts_on_events() {
         let supervisor = world.supervisor().await;
         world.pass(mins(10)).await;
         let refinery = supervisor.agent("r/refinery").await;
-        assert_eq!((refinery.state.as_str(), refinery.reason_code.as_deref()), ("absent", Some("no_pending_events")));
+        assert_eq!(
+            (refinery.state.as_str(), refinery.reason_code.as_deref()),
+            ("absent", Some("no_pending_events"))
+        );
         assert_eq!(runs(&world, "r-refinery"), 0);
         world.write("events/refinery/notes.txt", "no event");
         world.pass(mins(4)).await;

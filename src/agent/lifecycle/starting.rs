@@ -122,9 +122,7 @@ impl Lifecycle {
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
             // Boot is tried again when it is needed again.
-            StartEnd::Impossible(why) | StartEnd::Unclear(why)
-                if around.wanted == Wanted::Oneshot =>
-            {
+            StartEnd::Impossible(why) | StartEnd::Unclear(why) if around.wanted == Wanted::Oneshot => {
                 self.reasons.push(Reason::StartFailed(why));
                 self.absent(NotStarted::StartFailed)
             }

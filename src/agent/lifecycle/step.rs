@@ -14,7 +14,10 @@ use crate::{
     },
     clock::Now,
     ledger::snapshot::Hook,
-    town::{identity::{Identity, Wanted}, settings::Restart as Policy},
+    town::{
+        identity::{Identity, Wanted},
+        settings::Restart as Policy,
+    },
 };
 
 /// What happened.

@@ -158,8 +158,7 @@ impl Start<'_> {
 
 /// Reads how a run of `gt` ended.
 fn read(ran: Result<Printed, CommandError>) -> Ran {
-    let says_running =
-        |text: &[u8]| String::from_utf8_lossy(text).to_ascii_lowercase().contains(RUNNING);
+    let says_running = |text: &[u8]| String::from_utf8_lossy(text).to_ascii_lowercase().contains(RUNNING);
     match ran {
         Ok(printed) if says_running(&printed.stdout) || says_running(&printed.stderr) => Ran::Running,
         Ok(_) => Ran::Well,

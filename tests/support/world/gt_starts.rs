@@ -117,7 +117,8 @@ impl World {
     ) -> Result<Printed, CommandError> {
         let line = command.line();
         let run = Run::begin(self, &line, &session, command.limit);
-        let ran = tokio::time::timeout(command.limit, self.gt_starts(&line, &session, variables, always)).await;
+        let ran =
+            tokio::time::timeout(command.limit, self.gt_starts(&line, &session, variables, always)).await;
         if ran.is_ok() {
             run.is_complete();
         }
@@ -211,7 +212,12 @@ impl World {
         session: &str,
         variables: Vec<(&'static str, String)>,
     ) -> Option<(u64, (u32, Condition))> {
-        let usual = [("GT_ROOT", TOWN), ("GT_SESSION", session), ("GT_AGENT", "claude"), ("GT_PROCESS_NAMES", "node,claude")];
+        let usual = [
+            ("GT_ROOT", TOWN),
+            ("GT_SESSION", session),
+            ("GT_AGENT", "claude"),
+            ("GT_PROCESS_NAMES", "node,claude"),
+        ];
         let usual = usual.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let own = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
         let made = self.begin(session, By::GtCut, own.chain(usual).collect())?;

@@ -51,10 +51,10 @@ use tokio::{
 pub use agents::Asks;
 pub use agents::{By, Condition, FakeSession};
 pub use bead_store::BeadFiles;
-#[allow(unused_imports, reason = "not every test has a town of 1.x")]
-pub use gt_starts::{Fault, GtStarts};
 #[allow(unused_imports, reason = "not every test has convoys")]
 pub use convoys::{Convoys, Database};
+#[allow(unused_imports, reason = "not every test has a town of 1.x")]
+pub use gt_starts::{Fault, GtStarts};
 #[allow(unused_imports, reason = "not every test has mail")]
 pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test has polecats")]
