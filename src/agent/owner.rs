@@ -19,6 +19,7 @@ use super::{
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
+    start,
 };
 use crate::{
     agent::requests::{Request, Stage},
@@ -386,6 +387,9 @@ impl Owner {
             // It runs, or nothing wants it to start any more.
             State::Alive { .. } | State::Absent { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));
+                if !self.is_alive() {
+                    self.deps.problems.clear(&self.problem_key(start::PROBLEM));
+                }
             }
             _ => {}
         }

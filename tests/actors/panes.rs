@@ -12,12 +12,12 @@ use ractor::Actor;
 
 use crate::{Told, beat, spec, town, world::*};
 
-/// The state of a witness whose session names this pane (its own or the one a person opened beside it) after some
+/// The state of a deacon whose session names this pane (its own or the one a person opened beside it) after some
 /// heartbeats, and how often tmux was asked for the session's environment.
 fn seen(seed: u64, dialect: Dialect, own: bool) -> (&'static str, usize) {
     simulate(seed, |world| async move {
         world.state().gas_town.dialect = dialect;
-        let (deps, told, name) = (town(&world).await, Told::default(), witness("r"));
+        let (deps, told, name) = (town(&world).await, Told::default(), DEACON.to_owned());
         world.start_agent(&name);
         world.split(&name);
         {
@@ -27,7 +27,7 @@ fn seen(seed: u64, dialect: Dialect, own: bool) -> (&'static str, usize) {
             session.environment.insert("GT_PANE_ID".to_owned(), format!("%{pane}"));
         }
         world.pass(mins(5)).await;
-        let spec = spec(Identity::Witness("r".parse().unwrap()));
+        let spec = spec(Identity::Deacon);
         let plan = AgentPlan { deps: deps.clone(), spec, answers: told.answers(), role: Box::new(Plain) };
         let agent = Actor::spawn(None, AgentActor, plan).await.unwrap().0;
         let mut states = Vec::new();

@@ -238,6 +238,13 @@ fn without_gt_the_agents_are_started_directly() {
         world
             .until("it", secs(30), |state| state.sessions.get("r-refinery").is_some_and(|it| it.by == By::Gt))
             .await;
+        world.park("r", 1);
+        world.pass(mins(1)).await;
+        assert_eq!(
+            problems(&supervisor).await,
+            ["deacon/start_by_gt", "mayor/start_by_gt"],
+            "those of agents that run"
+        );
     });
 }
 

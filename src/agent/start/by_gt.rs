@@ -125,12 +125,9 @@ impl Start<'_> {
     async fn run_gt(&self) -> Ran {
         let words = self.spec.identity.gt_start();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let settings = self.deps.settings();
         let (agent, why) = (&self.spec.identity, self.order.why());
         tracing::info!(%agent, "starting it with `gt {}`: {why}", words.join(" "));
-        // `gt` must use the server on which the supervisor looks.
-        let server = settings.tmux.socket_name.as_deref().map(|name| ("GT_TMUX_SOCKET", name));
-        let ran = gt::run_within(self.deps, &words, server.as_slice(), settings.start.timeout).await;
+        let ran = gt::run_within(self.deps, &words, &[], self.deps.settings().start.timeout).await;
         read(ran)
     }
 
