@@ -313,15 +313,17 @@ async fn judge(
     };
     let names_pane = deps.dialect().facts().names_agent_pane;
     known.marks.take_if(|marks| !marks.are_of(session));
+    let is_known = known.marks.is_some() || !names_pane;
+    let found = known.names.as_ref().map(|names| by(names, known.marks.as_ref()));
+    let found = found.filter(|found| is_known && matches!(found, (Liveness::Alive, _)));
+    let is_found = found.is_some();
     // Each probe reads a broken settings file again, so that a correction is noticed.
     if !deps.starts.in_doubt.is_program_of(&spec.identity)
-        && (known.marks.is_some() || !names_pane)
-        && let Some(alive @ (Liveness::Alive, _)) =
-            known.names.as_ref().map(|names| by(names, known.marks.as_ref()))
+        && let Some(alive) = found
     {
         return alive;
     }
-    if names_pane {
+    if names_pane && !is_found {
         match deps.sessions.environment(&spec.session, "GT_PANE_ID").await {
             Ok(pane) => known.marks = Some(Marks::new(session, pane)),
             Err(SessionsError::NoSuchSession(_)) => known.marks = None,
