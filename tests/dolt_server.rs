@@ -8,7 +8,6 @@ use gastown_supervisor::{
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 #[path = "support/limits.rs"]
-#[allow(dead_code, reason = "each test uses a part")]
 mod limits;
 
 /// A server that says this to whoever connects, and its port.

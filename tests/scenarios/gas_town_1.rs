@@ -25,6 +25,10 @@ fn traced(state: &State, text: &str) -> usize {
     state.trace.iter().filter(|line| line.what.contains(text)).count()
 }
 
+fn count(world: &World, text: &str) -> usize {
+    traced(&world.state(), text)
+}
+
 #[test]
 fn the_next_step_of_a_convoy_is_slung_soon_after_the_close_of_the_one_before() {
     simulate(1300, |world| async move {
@@ -116,9 +120,9 @@ fn a_gt_that_fails_is_asked_less_often_and_is_one_problem() {
         let supervisor = town_1(&world, &["alpha"]).await;
         world.fail("convoy", true);
         world.convoy("hq-cv-1", &["alpha-1"]);
-        let asked = traced(&world.state(), "run `gt convoy stranded");
+        let asked = count(&world, "run `gt convoy stranded");
         world.pass(mins(40)).await;
-        assert!(traced(&world.state(), "run `gt convoy stranded") - asked <= 10);
+        assert!(count(&world, "run `gt convoy stranded") - asked <= 10);
         let town = supervisor.snapshot().await;
         let why = "not slung: `gt convoy stranded --json` failed (exit code 1): it failed";
         assert!(town.problems["convoy/scan"].ends_with(why), "{:?}", town.problems);
@@ -176,28 +180,25 @@ fn dolt_dies_and_returns() {
             let report = "Warning: Dolt does not answer on 127.0.0.1:3307 since";
             world.until("the report", secs(15), |state| traced(state, report) == 1).await;
             world.convoy("hq-cv-1", &["alpha-1"]);
-            let asked = traced(&world.state(), "run `gt convoy stranded");
+            let asked = count(&world, "run `gt convoy stranded");
             world.pass(mins(20)).await;
             let town = supervisor.snapshot().await;
             assert!(
                 town.problems["dolt"].ends_with("mail, hooks and slings fail; `gt dolt start` starts it")
             );
-            let state = world.state();
-            assert_eq!((traced(&state, "run `sh -c alert`"), traced(&state, report)), (1, 1));
-            assert!(state.gas_town_1.dolt_started.is_empty(), "nobody allowed that");
-            assert_eq!(traced(&state, "run `gt convoy stranded"), asked);
-            assert!(sessions.iter().all(|session| state.sessions.contains_key(session)));
-            assert_eq!(state.deeds.len(), deeds, "no session was touched");
-            drop(state);
+            assert_eq!((count(&world, "run `sh -c alert`"), count(&world, report)), (1, 1));
+            assert_eq!(count(&world, "run `gt dolt start`"), 0, "nobody allowed that");
+            assert_eq!(count(&world, "run `gt convoy stranded"), asked);
+            let there = |session: &String| world.state().sessions.contains_key(session);
+            assert!(sessions.iter().all(there));
+            assert_eq!(crate::deeds(&world), deeds, "no session was touched");
             world.dolt(Answers::Well);
             world.until("the work", secs(20), |state| state.gas_town_1.slings.len() == 1).await;
             let town = supervisor.snapshot().await;
             let over = |key: &String| key != "dolt" && key != "mail/inbox";
             assert!(town.problems.keys().all(over), "{:?}", town.problems);
-            let state = world.state();
-            assert_eq!(traced(&state, "run `sh -c alert`"), 1);
-            assert_eq!(traced(&state, "Resolved: Dolt does not answer"), 1);
-            drop(state);
+            assert_eq!(count(&world, "run `sh -c alert`"), 1);
+            assert_eq!(count(&world, "Resolved: Dolt does not answer"), 1);
             supervisor.stop().await;
         });
     }

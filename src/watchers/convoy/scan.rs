@@ -18,7 +18,10 @@ use crate::{
     commands::CommandError,
     deps::Deps,
     ledger::gt,
-    town::{identity::RigName, reading::shorten},
+    town::{
+        identity::{RigName, Role},
+        reading::shorten,
+    },
 };
 
 /// The key of the problem that convoys cannot be listed,
@@ -66,47 +69,48 @@ impl Scan {
 
 /// Makes one scan. `rigs` are those of the town, once known.
 pub async fn scan(deps: &Deps, rigs: Option<&BTreeSet<RigName>>, mut memory: Memory) -> (Scan, Memory) {
-    let mut done = Scan::default();
-    done.paused = pause(deps).await;
-    if done.paused.is_some() {
-        return (done, memory);
+    if let Some(why) = pause(deps).await {
+        return (Scan { paused: Some(why), ..Scan::default() }, memory);
     }
-    let convoys = match list(deps).await {
-        Ok(convoys) => convoys,
-        Err(why) => {
-            done.failed = Some(why);
-            return (done, memory);
-        }
-    };
-    memory.listed(&convoys);
-    done.stranded = convoys.len();
-    let gates = gates(deps, rigs, &convoys).await;
+    match list(deps).await {
+        Ok(convoys) => (feed(deps, rigs, &convoys, &mut memory).await, memory),
+        Err(why) => (Scan { failed: Some(why), ..Scan::default() }, memory),
+    }
+}
+
+/// Does what the rules say about these convoys.
+async fn feed(
+    deps: &Deps,
+    rigs: Option<&BTreeSet<RigName>>,
+    convoys: &[Stranded],
+    memory: &mut Memory,
+) -> Scan {
+    memory.listed(convoys);
+    let mut done = Scan { stranded: convoys.len(), ..Scan::default() };
+    let gates = gates(deps, rigs, convoys).await;
+    let rig_of = |issue: &str| gates.get(issue).cloned().unwrap_or_else(|| Err("not asked".to_owned()));
     let (begun, settings, mut held_up) = (deps.now().mono, deps.settings().convoy.clone(), Vec::new());
-    for convoy in &convoys {
-        let rig_of = |issue: &str| gates.get(issue).cloned().unwrap_or_else(|| Err("not asked".to_owned()));
+    for convoy in convoys {
         let now = deps.now();
         let is_late = now.mono >= begun + FRESH;
         match memory.decide(convoy, rig_of, settings.check_every, now) {
-            Step::Leave(None) => {}
             Step::Leave(Some(why)) => held_up.push(format!("the work of convoy {} waits: {why}", convoy.id)),
-            Step::Sling(..) | Step::Check if is_late => {}
-            Step::Sling(issue, rig) if settings.feed => {
-                if let Some(done_it) = sling(deps, convoy, &issue, &rig).await {
-                    done.fed.extend(done_it.is_ok().then(|| issue.clone()));
-                    memory.was_slung(&issue, done_it.err(), deps.now());
+            Step::Sling(issue, rig) if settings.feed && !is_late => {
+                if let Some(slung) = sling(deps, convoy, &issue, &rig).await {
+                    done.fed.extend(slung.is_ok().then(|| issue.clone()));
+                    memory.was_slung(&issue, slung.err(), deps.now());
                 }
             }
-            Step::Sling(..) => {}
-            Step::Check => {
-                let outcome = round::check_one(deps, &convoy.id).await;
+            Step::Check if !is_late => {
+                done.check = Some(round::check_one(deps, &convoy.id).await);
                 memory.was_checked(convoy, deps.now());
-                done.check = Some(outcome);
             }
+            Step::Leave(None) | Step::Sling(..) | Step::Check => {}
         }
     }
     deps.problems.report_all(HELD_UP, &held_up);
     deps.problems.report_all(SLUNG, &memory.complaints());
-    (done, memory)
+    done
 }
 
 /// Why nothing may be done now.
@@ -173,6 +177,8 @@ async fn gates(
 
 /// Slings an issue; `None` when that is not allowed any more.
 async fn sling(deps: &Deps, convoy: &Stranded, issue: &str, rig: &RigName) -> Option<Result<(), String>> {
+    // It starts an agent, and counts among the starts.
+    let _slot = deps.starts.slot(deps.settings().start.max_concurrent, Role::Polecat, false).await;
     if deps.dolt.is_down() || permission::of_rig(deps, rig).await.is_err() {
         return None;
     }
