@@ -88,7 +88,7 @@ async fn ask(deps: &Deps, tool: Tool) -> Observed {
 /// 1.0.2, 1.0.3 and 1.0.5; of other pairs nothing is known.
 fn of_pair(gt: &str, bd: &str) -> Option<Finding> {
     let (gt, bd) = (numbers(gt)?, numbers(bd)?);
-    (gt == [1, 0, 1] && (bd >= [1, 0, 3] && bd <= [1, 0, 5])).then(|| {
+    (gt == [1, 0, 1] && ([1, 0, 3]..=[1, 0, 5]).contains(&bd)).then(|| {
         let what =
             "with this gt and bd `gt install` and `gt convoy create` fail; a town made with bd 1.0.2 works";
         Area::Tools.note(what, "after an upgrade of bd run `bd migrate` in the town and in each rig")
