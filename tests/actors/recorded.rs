@@ -325,7 +325,7 @@ fn messages_that_cannot_be_used_are_reported_once() {
 
 /// A 1.x town whose programs answer with this recording.
 async fn answering_v1(world: &World, name: &str) -> Arc<Deps> {
-    world.becomes_v1();
+    world.is_v1();
     answering(world, &format!("v1/{name}")).await
 }
 

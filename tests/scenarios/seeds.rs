@@ -114,7 +114,7 @@ fn request(world: &World, rig: &str, patrol: &str, jitter: u32, number: u64) {
         144..146 => (patrol.to_owned(), format!("{rig}-{role}")),
         146..149 => (world.polecat(rig, name), format!("{rig}/polecats/{name}")),
         149 => (DEACON.to_owned(), "deacon/".to_owned()),
-        150 => ("hq-mayor".to_owned(), "mayor/".to_owned()),
+        150 => (MAYOR.to_owned(), "mayor/".to_owned()),
         _ => (world.state().named(&format!("{rig}-crew-max")), format!("{rig}/crew/max")),
     };
     world.directory(&format!("{rig}/crew/max"));
@@ -279,7 +279,7 @@ async fn judge(world: &World, supervisor: &Supervisor) {
     {
         let state = world.state();
         if state.gas_town.dialect.is_v1() {
-            wanted.insert("hq-mayor".to_owned());
+            wanted.insert(MAYOR.to_owned());
         }
         let others = state.polecats.keys();
         let (working, idle): (Vec<&String>, Vec<_>) = others.partition(|it| state.unwanted(it).is_none());
@@ -288,7 +288,7 @@ async fn judge(world: &World, supervisor: &Supervisor) {
             assert!(state.appeared(session, now), "{session} does not live: {:#?}", town.agents);
         }
         // One whose work was taken away while it lived is let live.
-        let asked_for = |name: &str| name == "hq-mayor" || name.contains("-crew-");
+        let asked_for = |name: &str| name == MAYOR || name.contains("-crew-");
         let mut all =
             state.sessions.keys().filter(|name| !is_boot(name) && !idle.contains(name) && !asked_for(name));
         assert!(

@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, path::PathBuf};
 use async_trait::async_trait;
 use gastown_supervisor::commands::{Command, CommandError, Commands, Printed};
 
-use super::{Fault, State, World, git, gt_starts, weather::pause};
+use super::{Answers, Fault, State, World, git, gt_starts, weather::pause};
 
 #[async_trait]
 impl Commands for World {
     async fn run(&self, command: Command) -> Result<Printed, CommandError> {
         let line = command.line();
         let kinds = kinds(&command);
+        let now = self.time();
+        self.state().may_run(now, &command);
         let starts = self.starts(&command);
         let special = self.takes_in_gas_town_1(&command);
         let (hangs, fails, takes, missing) = {
@@ -48,6 +50,7 @@ impl Commands for World {
             return Err(CommandError::NotFound { program: command.program, line });
         }
         if let Some(starts) = starts {
+            let fails = fails || self.state().gas_town_1.dolt != Answers::Well;
             let fault = hangs.then_some(Fault::Hangs).or(fails.then_some(Fault::Fails));
             return self.gt_start(&command, starts, fault).await;
         }
@@ -124,7 +127,7 @@ impl World {
     /// The session that this command starts, and the variables of its agent.
     fn starts(&self, command: &Command) -> Option<(String, Vec<(&'static str, String)>)> {
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
-        let is_it = command.program == "gt" && self.state().gas_town.dialect.is_v1();
+        let is_it = command.program == "gt" && self.state().is_v1();
         gt_starts::started(&words).filter(|_| is_it)
     }
 }
