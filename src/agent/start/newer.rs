@@ -116,7 +116,9 @@ impl Start<'_> {
             return;
         }
         heartbeats::write_fresh(self.deps, self.spec).await;
-        let Some(pane) = session.panes.first() else { return };
+        // A person may have split its window meanwhile.
+        let ours = session.panes.iter().find(|pane| pane.started_by_us);
+        let Some(pane) = ours.or(session.panes.first()) else { return };
         if let Err(error) = self.deps.sessions.set_environment(&self.spec.session, PANE, &pane.id).await {
             self.passed_over(&format!("{PANE} was not set: {error}"));
         }

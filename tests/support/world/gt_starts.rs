@@ -264,6 +264,12 @@ impl World {
 }
 
 impl State {
+    /// Whether the background process that brings queued nudges to this session runs.
+    pub fn has_poller(&self, session: &str, now: Duration) -> bool {
+        let its = ["gt", "nudge-poller", session];
+        self.invocations.iter().any(|it| it.invocation.arguments == its && it.runs(self, now))
+    }
+
     /// The session of an agent of a rig, as this town names it.
     pub fn named(&self, tail: &str) -> String {
         if self.is_v1() { tail.to_owned() } else { format!("gt-{tail}") }

@@ -100,6 +100,19 @@ impl World {
         self.after(millis(700) * pace, move |world| world.state().unhold(&session));
     }
 
+    /// `gt sling` of a new piece of work to this polecat in a 1.x town, slower by `pace`. Recorded (`tests/fixtures/v1/sling.*`) is
+    /// the order, and that it takes 9 to 10 s.
+    pub fn sling_v1(&self, rig: &str, name: &str, work: &str, pace: u32) {
+        self.gt(&format!("gt sling {work} {rig} --no-boot"), TOWN, millis(9_000) * pace);
+        let (rig, name, work) = (rig.to_owned(), name.to_owned(), work.to_owned());
+        self.after(millis(2_000) * pace, move |world| {
+            world.add_polecat(&rig, &name, &work);
+            let session = world.polecat(&rig, &name);
+            world.state().unhold(&session);
+            world.after(millis(5_000) * pace, move |world| world.start_agent(&session));
+        });
+    }
+
     /// `gt polecat nuke`, as recorded, slower by `pace`.
     pub fn nuke(&self, rig: &str, name: &str, pace: u32) {
         self.replay(&Timeline::read("t31_nuke").about(rig, name, ["gt-none", ""]), pace);
