@@ -138,6 +138,24 @@ fn what_has_no_hooks_and_takes_no_prompt_is_told_in_its_session() {
 }
 
 #[test]
+fn what_is_closed_while_its_worktree_does_not_answer_is_heeded() {
+    simulate(954, |world| async move {
+        without_gt(&world).await;
+        let session = world.polecat_at_work("r", "Toast");
+        world.pass(mins(4)).await;
+        world.hang("git symbolic-ref");
+        world.crash_agent(&session, false);
+        world.until("its branch", mins(10), |state| state.runs_of("git symbolic-ref") > 0).await;
+        world.write("ESTOP", "x");
+        world.pass(mins(3)).await;
+        assert_eq!(world.state().created(&session).len(), 0);
+        world.release("git symbolic-ref");
+        world.remove("ESTOP");
+        world.until("its start", mins(4), |state| state.created(&session).len() == 1).await;
+    });
+}
+
+#[test]
 fn every_role() {
     for (identity, session, directory, settings, recipient, own) in [
         ("mayor", "hq-mayor", "mayor", "", "mayor <- human", &[][..]),

@@ -133,8 +133,8 @@ impl World {
 }
 
 /// The names under which a command can be made to hang, to fail or to print something else: `command` means all of
-/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler` and `bd list` have
-/// their own.
+/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler`, `bd list` and `git
+/// symbolic-ref` have their own.
 fn kinds(command: &Command) -> Vec<&'static str> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let program = ["bd", "gt", "git"].into_iter().find(|program| command.program == *program);
@@ -146,6 +146,7 @@ fn kinds(command: &Command) -> Vec<&'static str> {
         (Some("gt"), ["sling", ..]) => Some("sling"),
         (Some("gt"), ["scheduler", ..]) => Some("scheduler"),
         (Some("bd"), ["list", ..]) => Some("bd list"),
+        (Some("git"), ["symbolic-ref", ..]) => Some("git symbolic-ref"),
         _ => None,
     };
     ["command"].into_iter().chain(program).chain(of_it).collect()

@@ -161,6 +161,11 @@ impl World {
                 let (status, stderr) = ("exit code 1".to_owned(), DOWN.to_owned());
                 Some(Err(CommandError::Failed { line, status, code: Some(1), stdout: Vec::new(), stderr }))
             }
+            // It runs `bd list`.
+            ["mail", "inbox", ..] if let Some(error) = state.bd_errors.get("list") => {
+                let (status, stderr) = ("exit code 1".to_owned(), error.clone());
+                Some(Err(CommandError::Failed { line, status, code: Some(1), stdout: Vec::new(), stderr }))
+            }
             ["convoy", "stranded", "--json"] => {
                 state.gas_town_1.scans.push(now);
                 printed(state.stranded())
