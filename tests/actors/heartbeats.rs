@@ -21,7 +21,7 @@ fn are_written_at_a_start_and_read() {
         (Dialect::January, "r/polecats/nux", false),
     ] {
         simulate(120, |world| async move {
-            world.state().gas_town.dialect = dialect;
+            world.is_of(dialect);
             let deps = town(&world).await;
             let spec = spec(agent.parse::<Identity>().unwrap());
             let read = async || heartbeats::read(&deps, &spec.session).await;

@@ -22,7 +22,7 @@ fn done(world: &World) -> (Vec<String>, usize, usize) {
 fn are_typed_under_the_lock_of_the_session() {
     for (dialect, locks, enters) in [(Dialect::January, 0, 1), (Dialect::V1, 1, 3)] {
         simulate(130, |world| async move {
-            world.state().gas_town.dialect = dialect;
+            world.is_of(dialect);
             let deps = town(&world).await;
             world.start_agent(&witness("r"));
             world.pass(mins(2)).await;
@@ -38,7 +38,7 @@ fn are_typed_under_the_lock_of_the_session() {
 #[test]
 fn are_not_begun_without_the_lock() {
     simulate(131, |world| async move {
-        world.state().gas_town.dialect = Dialect::V1;
+        world.is_v1();
         let deps = town(&world).await;
         world.start_agent(&witness("r"));
         world.pass(mins(2)).await;

@@ -16,7 +16,7 @@ use crate::{Told, beat, spec, town, world::*};
 /// heartbeats, and how often tmux was asked for the session's environment.
 fn seen(seed: u64, dialect: Dialect, own: bool) -> (&'static str, usize) {
     simulate(seed, |world| async move {
-        world.state().gas_town.dialect = dialect;
+        world.is_of(dialect);
         let (deps, told, name) = (town(&world).await, Told::default(), DEACON.to_owned());
         world.start_agent(&name);
         world.split(&name);

@@ -11,7 +11,7 @@ use gastown_supervisor::{
     },
     deps::Deps,
     supervision::messages::Broadcast,
-    town::{dialect::Dialect, identity::Identity, settings::Naming},
+    town::{identity::Identity, settings::Naming},
 };
 use ractor::Actor;
 
@@ -48,7 +48,7 @@ const REFINERY: &str = "rig/r/r/refinery";
 #[test]
 fn are_missed_where_no_process_is_the_session_s() {
     simulate(140, |world| async move {
-        world.state().gas_town.dialect = Dialect::V1;
+        world.is_v1();
         let deps = town(&world).await;
         for agent in ["r/witness", "r/refinery", "r/crew/max", "deacon", "r/polecats/nux"] {
             keep(&world, &deps, agent).await;

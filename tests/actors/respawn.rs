@@ -27,7 +27,7 @@ struct Fate {
 
 fn fate(seed: u64, dialect: Dialect, exit: i32, respawned: Option<Duration>) -> Fate {
     simulate(seed, |world| async move {
-        world.state().gas_town.dialect = dialect;
+        world.is_of(dialect);
         let (deps, told) = (town(&world).await, Told::default());
         world.start_agent(DEACON);
         world.pass(mins(2)).await;
@@ -109,7 +109,7 @@ fn what_is_respawned_has_not_died_and_what_left_by_itself_is_not_counted() {
 #[test]
 fn a_session_made_in_two_steps_has_not_died() {
     simulate(116, |world| async move {
-        world.state().gas_town.dialect = Dialect::V1;
+        world.is_v1();
         let (deps, told, name) = (town(&world).await, Told::default(), witness("r"));
         world.state().nature.stillborn = vec![name.clone()];
         world.start_agent(&name);

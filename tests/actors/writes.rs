@@ -178,7 +178,7 @@ fn routine_events_wake_nobody() {
         (Dialect::V1, vec!["session_death", "crash_loop"]),
     ] {
         simulate(163, |world| async move {
-            world.state().gas_town.dialect = dialect;
+            world.is_of(dialect);
             let (deps, _settings) = world.deps().await;
             for kind in ["session_death", AGENT_RESTARTED, "crash_loop"] {
                 let event = Event::ours(deps.now().wall, kind, serde_json::json!({"agent": "deacon"}));

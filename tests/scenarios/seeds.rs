@@ -154,6 +154,8 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
     let known = world.state().beads.contains_key(&agent_bead(rig, name));
     let pace = 1 + number as u32 % 8;
     match jitter {
+        // Nukes and state files are those of January.
+        122..125 | 138.. if is_v1 => something_of_1_x(world, rig, number),
         100..103 if is_v1 => world.sling_v1(rig, name, &format!("{rig}-s{}", world.time().as_millis()), pace),
         100..103 => world.sling(rig, name, &format!("{rig}-s{}", world.time().as_millis()), pace.min(3)),
         _ if !known => {}
@@ -176,8 +178,6 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
             world.set_state(rig, name, states[number as usize % states.len()]);
             world.after(secs(number * 6), move |world| world.set_state(rig, name, "working"));
         }
-        // A nuke is recorded in towns of January only.
-        122..125 if is_v1 => something_of_1_x(world, rig, &session, number),
         122..125 => world.nuke(rig, name, pace),
         125..128 => world.stop_without_a_word("gt session stop", &session),
         128..130 => world.stop_without_a_word("gt deacon stop", DEACON),
@@ -193,22 +193,27 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
     }
 }
 
-/// Something that only a town of 1.x has: its Dolt server dies for a while, or its `gt` starts an agent badly; or a convoy goes on.
-fn something_of_1_x(world: &World, rig: &'static str, session: &str, number: u64) {
+/// Something that only a town of 1.x has: its Dolt server dies for a while, its `gt` starts an agent badly, or a rig is docked by its
+/// label alone; or a convoy goes on.
+fn something_of_1_x(world: &World, rig: &'static str, number: u64) {
+    let session = if number.is_multiple_of(2) { world.witness(rig) } else { world.refinery(rig) };
     match number {
         ..30 => {
-            world.dolt(if number % 2 == 0 { Answers::Refused } else { Answers::Hangs });
+            world.dolt(if number.is_multiple_of(2) { Answers::Refused } else { Answers::Hangs });
             world.after(secs(number * 20), |world| world.dolt(Answers::Well));
         }
         30..60 => {
             let faults = [Fault::Lies, Fault::Fails, Fault::FailsLate, Fault::HangsHalfway, Fault::HangsLate];
             let fault = faults[number as usize % faults.len()];
-            world.state().gt_starts.faults.insert(session.to_owned(), fault);
-            world.crash_agent(session, false);
-            let session = session.to_owned();
+            world.state().gt_starts.faults.insert(session.clone(), fault);
+            world.crash_agent(&session, false);
             world.after(secs(number * 4), move |world| {
                 world.state().gt_starts.faults.remove(&session);
             });
+        }
+        60..80 => {
+            world.dock(rig, 1 + number as u32 % 8);
+            world.after(secs(number * 8), |world| world.undock(rig));
         }
         _ => {
             let steps = [1, 2].map(|step| format!("{rig}-c{}-{step}", world.time().as_millis()));
@@ -291,7 +296,10 @@ fn calm_down(world: &World) {
         world.pause_deacon(false);
         world.set_rigs(&RIGS);
         world.hold_lock(false);
-        world.dolt(Answers::Well);
+        if world.state().is_v1() {
+            world.dolt(Answers::Well);
+            RIGS.iter().for_each(|rig| world.undock(rig));
+        }
         world.after(secs(30), |world| world.ask_for_the_stopped());
     };
     settle(world);
@@ -454,6 +462,8 @@ storms! {
     storms_13_to_25_pass: live 13..26;
     storms_26_to_37_pass: live 26..38;
     storms_38_to_49_pass: live 38..50;
-    storms_of_1_x_00_to_07_pass: live_v1 500..508;
-    storms_of_1_x_08_to_15_pass: live_v1 508..516;
+    storms_of_1_x_00_to_05_pass: live_v1 500..506;
+    storms_of_1_x_06_to_11_pass: live_v1 506..512;
+    storms_of_1_x_12_to_17_pass: live_v1 512..518;
+    storms_of_1_x_18_to_23_pass: live_v1 518..524;
 }

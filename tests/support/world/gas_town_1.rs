@@ -23,6 +23,8 @@ const DOWN: &str = "failed to open database: Dolt server unreachable at 127.0.0.
 pub struct GasTown1 {
     /// How the server answers.
     pub dolt: Answers,
+    /// When that last changed.
+    pub dolt_changed: Option<Duration>,
     /// Whether `gt dolt start` starts it.
     pub dolt_starts: bool,
     /// When `gt dolt start` was run.
@@ -58,6 +60,7 @@ impl Default for GasTown1 {
     fn default() -> Self {
         GasTown1 {
             dolt: Answers::Well,
+            dolt_changed: None,
             dolt_starts: true,
             dolt_started: Vec::new(),
             sling_takes: secs(9),
@@ -101,12 +104,21 @@ impl World {
         }
     }
 
+    /// Makes this a town of this dialect.
+    pub fn is_of(&self, dialect: Dialect) {
+        match dialect {
+            Dialect::January => {}
+            Dialect::V1 => self.is_v1(),
+        }
+    }
+
     /// Something happens to the Dolt server.
     pub fn dolt(&self, answers: Answers) {
         let now = self.time();
         let mut state = self.state();
         state.note(now, true, || format!("Dolt: {answers:?}"));
         state.gas_town_1.dolt = answers;
+        state.gas_town_1.dolt_changed = Some(now);
     }
 
     /// How long a command takes, where that is special to Gas Town 1.x.
@@ -190,7 +202,43 @@ impl World {
     }
 }
 
+impl World {
+    /// `gt rig dock`, in the order as recorded: ends both sessions, and sets the label.
+    pub fn dock(&self, rig: &str, pace: u32) {
+        self.gt(&format!("gt rig dock {rig}"), TOWN, millis(1_000) * pace);
+        for (session, dies) in [(self.witness(rig), 300), (self.refinery(rig), 400)] {
+            self.after(millis(dies) * pace, move |world| world.end_session(&session, "gt rig dock"));
+        }
+        let rig = rig.to_owned();
+        self.after(millis(600) * pace, move |world| world.label(&rig, &["gt:rig", "status:docked"]));
+    }
+
+    /// `gt rig undock`.
+    pub fn undock(&self, rig: &str) {
+        self.gt(&format!("gt rig undock {rig}"), TOWN, millis(500));
+        self.label(rig, &["gt:rig"]);
+    }
+
+    /// Sets the labels of a rig's own bead, if Dolt answers.
+    fn label(&self, rig: &str, labels: &[&str]) {
+        if self.state().gas_town_1.dolt == Answers::Well {
+            self.edit_bead(&rig_bead(rig), |bead| bead["labels"] = json!(labels));
+        }
+    }
+}
+
+/// The id of a rig's own bead.
+pub fn rig_bead(rig: &str) -> String {
+    format!("{rig}-rig-{rig}")
+}
+
 impl State {
+    /// Whether this rig has the label that only its bead bears.
+    pub fn is_docked(&self, rig: &str) -> bool {
+        let labels = self.beads.get(&rig_bead(rig)).and_then(|bead| bead["labels"].as_array());
+        labels.is_some_and(|labels| labels.iter().any(|label| label == "status:docked"))
+    }
+
     /// Whether it is a town of Gas Town 1.x.
     pub fn is_v1(&self) -> bool {
         self.gas_town.dialect == Dialect::V1

@@ -9,7 +9,7 @@ use gastown_supervisor::processes::{Invocation, exec_watcher::ExecWatcher};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{By, Condition, State, World, millis, mins, rules, secs};
+use super::{By, Condition, State, World, gas_town_1::rig_bead, millis, mins, rules, secs};
 
 /// The supervisor's own process id.
 pub const OWN: u32 = 4242;
@@ -92,7 +92,7 @@ impl World {
         self.write(ROUTES, &routed.iter().map(route).collect::<String>());
         self.write("mayor/rigs.json", &format!(r#"{{"version":1,"rigs":{{{}}}}}"#, entries.join(",")));
         for rig in rigs {
-            let id = format!("{rig}-rig-{rig}");
+            let id = rig_bead(rig);
             let is_new = self.state().is_v1() && !self.state().beads.contains_key(&id);
             if is_new {
                 self.put_bead(json!({"id": id, "status": "open", "issue_type": "rig", "labels": ["gt:rig"]}));

@@ -35,6 +35,8 @@ pub enum Gate {
     EstopRig(String),
     /// The rig is parked, or its wisp file cannot be read.
     Rig(String),
+    /// The rig is docked by the label of its bead, in a 1.x town.
+    Label(String),
     /// The deacon is paused, or its pause file cannot be read.
     Pause,
 }
@@ -112,7 +114,7 @@ impl State {
             .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
             .collect();
         for rig in rigs {
-            all.extend([Gate::EstopRig(rig.clone()), Gate::Rig(rig)]);
+            all.extend([Gate::EstopRig(rig.clone()), Gate::Label(rig.clone()), Gate::Rig(rig)]);
         }
         for gate in all {
             if !self.is_closed(&gate) {
@@ -143,6 +145,7 @@ impl State {
             Gate::Estop => self.files.contains_key(&path("ESTOP")),
             Gate::EstopRig(rig) => self.files.contains_key(&path(format!("ESTOP.{rig}"))),
             Gate::Lock => self.lock_held,
+            Gate::Label(rig) => self.is_v1() && self.is_docked(rig),
             Gate::Pause => match json(".runtime/deacon/paused.json") {
                 None => false,
                 Some(Err(_)) => true,
@@ -209,6 +212,7 @@ impl State {
             self.violated(now, format!("create {name}, whose agent runs out of sight"));
         }
         self.check_gates(now, "create", name, slack);
+        self.check_label(now, name);
         if self.wished(name) {
             // A stop by hand after the request does not delay it.
             self.unhold(name);
@@ -233,12 +237,28 @@ impl State {
         }
     }
 
+    /// No act in a rig whose label said for a while that it is docked. It is read at each heartbeat; where a reading may have
+    /// failed, nothing is checked.
+    fn check_label(&mut self, now: Duration, name: &str) {
+        let Some(since) = self.rig_of(name).and_then(|rig| self.closed_since(&Gate::Label(rig))) else {
+            return;
+        };
+        let disturbed = [self.gas_town_1.dolt_changed, self.watch.distracted].into_iter().flatten();
+        let was_readable = !self.weather.was_bad && disturbed.max().is_none_or(|at| at < since);
+        if was_readable && since + mins(4) < now {
+            self.violated(now, format!("create {name}, whose rig is docked for {:?}", now - since));
+        }
+    }
+
     fn busy_until(&self, session: &str) -> Option<Duration> {
         self.watch.busy.get(&self.rig_of(session)?).copied()
     }
 
     /// Checks which polecats have no work, and remembers since when.
     pub fn look_at_beads(&mut self, now: Duration) {
+        if self.is_v1() {
+            self.look_at_gates(now);
+        }
         let sessions: Vec<String> = self.polecats.keys().cloned().collect();
         for session in sessions {
             match self.unwanted(&session) {
