@@ -38,6 +38,7 @@ mod stopping;
 mod support;
 mod threads;
 mod tools;
+mod v1_standin;
 mod wrong_kinds;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
