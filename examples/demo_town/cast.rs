@@ -76,7 +76,7 @@ const V1: Cast = Cast {
             name: "furiosa",
             session: "ha-furiosa",
             hook: "ha-7",
-            start: "gt sling ha-7 harbor",
+            start: "gt sling ha-7 harbor --no-convoy",
             stop: "gt session stop harbor/furiosa",
         },
         Polecat {
@@ -85,7 +85,7 @@ const V1: Cast = Cast {
             name: "furiosa",
             session: "mi-furiosa",
             hook: "mi-3",
-            start: "gt sling mi-3 mill",
+            start: "gt sling mi-3 mill --no-convoy",
             stop: "gt session stop mill/furiosa",
         },
     ],

@@ -27,12 +27,16 @@ use self::{
     telling::Telling,
 };
 
+/// The generation that is played unless another one is asked for.
+const USUAL: Generation = Generation::January;
+
 const USAGE: &str = "\
 Shows what the supervisor does in a throwaway town, for about 40 seconds, and cleans up.
 
-Usage: cargo run --release --example demo_town [-- [--january] [--keep]]
+Usage: cargo run --release --example demo_town [-- [--january | --v1] [--keep]]
 
-  --january  play a town of January's Gas Town (0.2.6 to 0.3), not one of 1.x
+  --january  play a town of January's Gas Town (0.2.6 to 0.3)
+  --v1       play a town of Gas Town 1.x
   --keep     leave the town running afterwards, and say how to look into it and
              how to end it
 ";
@@ -52,9 +56,12 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             Ok(())
         }
-        (_, words) if words.iter().all(|word| ["--keep", "--january"].contains(word)) => {
-            let january = words.contains(&"--january");
-            let generation = if january { Generation::January } else { Generation::V1 };
+        (_, words) if words.iter().all(|word| ["--keep", "--january", "--v1"].contains(word)) => {
+            let generation = match (words.contains(&"--january"), words.contains(&"--v1")) {
+                (true, _) => Generation::January,
+                (_, true) => Generation::V1,
+                _ => USUAL,
+            };
             show(generation, words.contains(&"--keep"))
         }
         _ => {
@@ -116,10 +123,10 @@ fn show(generation: Generation, keep: bool) -> anyhow::Result<()> {
 
 fn build(generation: Generation) -> anyhow::Result<Town> {
     match generation {
-        Generation::January => Town::build(&cast::RIGS.map(|(rig, _)| rig), story::settings()),
+        Generation::January => Town::build(&cast::RIGS.map(|(rig, _)| rig), story::settings(generation)),
         Generation::V1 => {
-            let town = Town::build_v1(&cast::RIGS, story::settings())?;
-            town.write("demo/beads.json", &story::work())?;
+            let town = Town::build_v1(&cast::RIGS, story::settings(generation))?;
+            town.write("demo/beads.json", &story::beads())?;
             Ok(town)
         }
     }

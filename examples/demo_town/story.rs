@@ -22,30 +22,31 @@ use crate::{
 
 #[path = "asking.rs"]
 mod asking;
+#[path = "convoy.rs"]
+mod convoy;
 #[path = "reading.rs"]
 mod reading;
+
+pub use convoy::beads;
 
 /// How long to wait for anything that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// The deacon's limits are shorter than usual (15 and 30 minutes), the pause in a fresh start is longer, and boot is
+/// The deacon's limits are shorter than usual (15 and 30 minutes, in 1.x 5 and 20), the pause in a fresh start is longer, and boot is
 /// off: an AI that checks the deacon has nothing to do here.
-pub fn settings() -> Value {
-    json!({
+///
+/// Convoys of a 1.x town are fed more often than usual (30 seconds).
+pub fn settings(generation: Generation) -> Value {
+    let mut settings = json!({
         "boot": {"enabled": false},
         // So that there is time to kill the supervisor.
         "lifecycle": {"pause": "1s"},
         "deacon": {"stale_after": "4s", "stuck_after": "8s", "grace": "3s"},
-    })
-}
-
-/// The beads of a town of 1.x: the polecats' work.
-pub fn work() -> Value {
-    let bead = |id: &str, title: &str| {
-        json!({"id": id, "title": title, "status": "open", "priority": 2, "issue_type": "task", "owner": "demo",
-            "created_at": "2026-11-28T16:10:47Z", "updated_at": "2026-11-28T16:10:47Z"})
-    };
-    json!({"harbor": [bead("ha-7", "Dredge the basin")], "mill": [bead("mi-3", "Dress the stones")]})
+    });
+    if generation == Generation::V1 {
+        settings["convoy"] = json!({"feed_every": "2s"});
+    }
+    settings
 }
 
 /// The town on the stage. Dropping it ends the supervisor first, then the town.
@@ -71,6 +72,9 @@ impl Story {
         self.the_deacon_dozes_off().await?;
         self.a_rig_is_parked().await?;
         self.polecats_come_and_go().await?;
+        if self.town.generation() == Generation::V1 {
+            self.a_convoy_goes_on().await?;
+        }
         self.an_agent_asks_by_mail().await?;
         self.the_supervisor_comes_and_goes().await?;
         self.it_can_all_be_read().await
@@ -126,9 +130,13 @@ impl Story {
         let doze = self.town.root().join("demo/doze-deacon");
         let received = self.town.root().join("demo/received-deacon.log");
         let health_check = "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness";
-        self.telling.scene(
-            "The deacon is alive but makes no progress (stale after 4 s here, 15 minutes by default).",
-        );
+        let usual = match self.town.generation() {
+            Generation::January => 15,
+            Generation::V1 => 5,
+        };
+        self.telling.scene(&format!(
+            "The deacon is alive but makes no progress (stale after 4 s here, {usual} minutes by default)."
+        ));
         fs::write(&doze, "").context("the stand-in deacon cannot be paused")?;
         self.telling.say("the deacon stops writing its heartbeat");
         let nudged = self.until(from, agent, "nudging it").await?;

@@ -69,6 +69,13 @@ impl Town {
             ((*rig).to_owned(), json!({"git_url": "x", "beads": {"prefix": prefix}}))
         };
         let entries: serde_json::Map<String, Value> = rigs.iter().map(entry).collect();
+        let route = |(path, prefix): (&str, &str)| {
+            format!("{}\n", json!({"prefix": format!("{prefix}-"), "path": path}))
+        };
+        let routes: String = rigs.iter().copied().chain([(".", "hq")]).map(route).collect();
+        town.put(".beads/routes.jsonl", routes);
+        // Without an event that waits for it, no refinery is started.
+        town.put("events/refinery/1.event", "{}");
         town.put("mayor/rigs.json", json!({"version": 1, "rigs": entries}).to_string());
         town.settings(json!({}));
         town

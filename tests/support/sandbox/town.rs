@@ -60,12 +60,16 @@ impl Town {
             ".beads/metadata.json",
             &json!({"backend": "dolt", "dolt_database": "hq", "dolt_mode": "server"}),
         )?;
+        let routes = rigs.iter().copied().chain([(".", "hq"), (".", "hq-cv")]);
+        let routes = routes
+            .map(|(path, prefix)| format!("{}\n", json!({"prefix": format!("{prefix}-"), "path": path})));
+        fs::write(town.root().join(".beads/routes.jsonl"), routes.collect::<String>())?;
         // Without an event that waits for it, no refinery is started.
         town.write("events/refinery/1.event", &json!({"type": "MERGE_READY"}))?;
         fs::create_dir_all(town.root().join(".dolt-data"))?;
         let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         fs::write(town.root().join(".dolt-data/config.yaml"), format!("listener:\n  port: {port}\n"))?;
-        let dolt = town.command("gt dolt start").spawn().context("gt cannot be run")?;
+        let dolt = town.command(".", "gt dolt start")?.spawn().context("gt cannot be run")?;
         let output = limits::try_output_of(dolt).context("gt dolt start does not end")?;
         if !output.status.success() {
             bail!("gt dolt start: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -188,9 +192,15 @@ impl Town {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             fs::write(&path, recording).with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        let mut gt = tokio::process::Command::from(self.command(line));
-        let gt = gt.kill_on_drop(true).spawn().context("gt cannot be run")?;
-        let ended = tokio::time::timeout(limits::PATIENCE, gt.wait_with_output()).await; // limited: by the timeout
+        self.run(".", line).await
+    }
+
+    /// Runs a command of the stand-in `gt` or `bd` in a directory of the town.
+    pub async fn run(&self, directory: &str, line: &str) -> anyhow::Result<()> {
+        let mut command = tokio::process::Command::from(self.command(directory, line)?);
+        let child = command.kill_on_drop(true).spawn();
+        let child = child.with_context(|| format!("{line} cannot be run"))?;
+        let ended = tokio::time::timeout(limits::PATIENCE, child.wait_with_output()).await; // limited: by the timeout
         let output = ended.with_context(|| format!("{line} does not end"))??;
         if !output.status.success() {
             bail!("{line}: {} {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
@@ -198,19 +208,18 @@ impl Town {
         Ok(())
     }
 
-    /// A command of the stand-in `gt`, as an operator runs it.
-    fn command(&self, line: &str) -> Command {
-        let mut gt = Command::new(self.bin().join("gt"));
+    /// The command, as an operator runs it.
+    fn command(&self, directory: &str, line: &str) -> anyhow::Result<Command> {
+        let words = shell_words::split(line)?;
+        let (program, words) = words.split_first().context("no command")?;
+        let mut command = Command::new(self.bin().join(program));
         for variable in DROPPED.iter().chain(&["GT_TOWN_ROOT", "GT_TMUX_SOCKET"]) {
-            gt.env_remove(variable);
+            command.env_remove(variable);
         }
-        gt.args(line.split(' ').skip(1)).current_dir(self.root());
-        gt.env("PATH", self.path())
-            .env("GT_ROOT", self.root())
-            .env("SHELL", "/bin/sh")
-            .envs(self.variables());
-        gt.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        gt
+        command.args(words).current_dir(self.root().join(directory)).env("PATH", self.path());
+        command.env("GT_ROOT", self.root()).env("SHELL", "/bin/sh").envs(self.variables());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
     }
 
     /// Makes a directory of the town a git repository without a remote, as a polecat's must be.

@@ -1,8 +1,15 @@
 //! Convoys, and the start of work: which steps are ready, and which polecat gets one.
 
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
 use serde_json::{Value, json};
 
 use super::{
+    super::super::limits,
     Outcome,
     agents::Post,
     beads::{Beads, HQ, bead},
@@ -93,15 +100,32 @@ pub fn check(town: &Town, id: Option<&str>) -> Outcome {
     Ok(text)
 }
 
+/// `gt convoy create <title> <bead>…`.
+pub fn create(town: &Town, title: &str, tracked: &[&str]) -> Outcome {
+    let mut beads = Beads::open(town)?;
+    let id = format!("hq-cv-{}", beads.of(HQ).len() + 1);
+    beads.put(HQ, convoy(&id, title, tracked));
+    beads.save();
+    Ok(format!("✓ Created convoy 🚚 {id}\n  Tracking: {}\n", tracked.join(", ")))
+}
+
+fn convoy(id: &str, title: &str, tracked: &[&str]) -> Value {
+    let mut made = bead(id, "convoy", title, "");
+    let tracks = |it: &&str| json!({"issue_id": id, "depends_on_id": it, "type": "tracks"});
+    made["dependencies"] = tracked.iter().map(tracks).collect();
+    made
+}
+
 /// `gt sling <bead> <rig>`: gives the bead to a polecat, and starts it.
-pub fn sling(town: &Town, id: &str, rig: &str) -> Outcome {
+pub fn sling(town: &Town, id: &str, rig: &str, options: &[&str]) -> Outcome {
     let server = Server::of(town)?;
     let rig = town.rig(rig)?;
-    let (post, words) = assign(town, &server, id, &rig)?;
+    let (post, words) = assign(town, &server, id, &rig, !options.contains(&"--no-convoy"))?;
     let Post::Polecat(_, name) = &post else { return Err(format!("{id}: no polecat")) };
     let address = format!("{rig}/polecats/{name}");
     town.event("spawn", "gt", &json!({"polecat": name, "rig": rig}));
     town.event("sling", "unknown", &json!({"bead": id, "target": address}));
+    make_worktree(&post.directory(town))?;
     let session = post.session(town);
     // One that was left over, and whose heartbeat is old.
     server.kill(&session);
@@ -109,8 +133,32 @@ pub fn sling(town: &Town, id: &str, rig: &str) -> Outcome {
     Ok(format!("{words}✓ Work attached to hook (status=hooked)\nStarting session for {rig}/{name}...\n"))
 }
 
-/// Writes the beads of a sling: the work's, the polecat's, and a convoy for work that none tracks.
-fn assign(town: &Town, server: &Server, id: &str, rig: &str) -> Result<(Post, String), String> {
+/// Makes the polecat's worktree: here a repository of its own.
+fn make_worktree(directory: &Path) -> Result<(), String> {
+    if directory.join(".git").exists() {
+        return Ok(());
+    }
+    let failed = |why: String| format!("creating worktree {}: {why}", directory.display());
+    fs::create_dir_all(directory).map_err(|error| failed(error.to_string()))?;
+    let mut git = Command::new("git");
+    git.args(["init", "-q"]).current_dir(directory).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+    git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = git.spawn().map_err(|error| failed(error.to_string()))?;
+    let output = limits::try_output_of(child).ok_or_else(|| failed("git does not end".to_owned()))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
+
+/// Writes the beads of a sling: the work's, the polecat's, and, if it is wanted, a convoy for work that none tracks.
+fn assign(
+    town: &Town,
+    server: &Server,
+    id: &str,
+    rig: &str,
+    in_convoy: bool,
+) -> Result<(Post, String), String> {
     let mut beads = Beads::open(town)?;
     let mut work = beads.get(rig, id).cloned().ok_or_else(|| format!("bead '{id}' not found"))?;
     if work["status"] == "closed" {
@@ -126,13 +174,11 @@ fn assign(town: &Town, server: &Server, id: &str, rig: &str) -> Result<(Post, St
     let post = Post::Polecat(rig.to_owned(), name.clone());
     let mut words = format!("Target is rig '{rig}', spawning fresh polecat...\nCreated polecat: {name}\n");
     words += &format!("🎯 Slinging {id} to {}...\n", post.role());
-    if !open_convoys(&beads).any(|convoy| tracked(convoy).contains(&id)) {
-        let convoy = format!("hq-cv-{}", id.replace('-', ""));
-        words += &format!("→ Created convoy 🚚 {convoy}\n  Tracking: {id}\n");
+    if in_convoy && !open_convoys(&beads).any(|convoy| tracked(convoy).contains(&id)) {
+        let made = format!("hq-cv-{}", id.replace('-', ""));
+        words += &format!("→ Created convoy 🚚 {made}\n  Tracking: {id}\n");
         let title = format!("Work: {}", work["title"].as_str().unwrap_or(id));
-        let mut made = bead(&convoy, "convoy", &title, "");
-        made["dependencies"] = json!([{"issue_id": convoy, "depends_on_id": id, "type": "tracks"}]);
-        beads.put(HQ, made);
+        beads.put(HQ, convoy(&made, &title, &[id]));
     }
     work["status"] = json!("hooked");
     work["assignee"] = json!(post.role());

@@ -87,7 +87,8 @@ fn gt(town: &Town, words: &[&str]) -> Outcome {
             let started = crew.map(|name| start::crew(town, &Post::Crew(town.rig(rig)?, (*name).to_owned())));
             started.collect()
         }
-        ["sling", bead, rig, ..] => convoys::sling(town, bead, rig),
+        ["sling", bead, rig, options @ ..] => convoys::sling(town, bead, rig, options),
+        ["convoy", "create", title, tracked @ ..] => convoys::create(town, title, tracked),
         ["convoy", "stranded", ..] => convoys::stranded(town),
         ["convoy", "check", rest @ ..] => {
             convoys::check(town, rest.iter().find(|word| !word.starts_with('-')).copied())

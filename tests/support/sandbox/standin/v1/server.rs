@@ -5,6 +5,8 @@ use std::{
     os::unix::{fs::DirBuilderExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use super::{super::super::limits, town::Town};
@@ -66,6 +68,21 @@ impl Server {
                 arguments.first().unwrap_or(&""),
                 String::from_utf8_lossy(&output.stderr).trim()
             )),
+        }
+    }
+
+    /// Makes a session; starts the server if it does not run. One that is just ending, as its last session was, is waited
+    /// for.
+    pub fn make(&self, words: &[&str]) -> Result<String, String> {
+        let mut tries = 0;
+        loop {
+            match self.run(words) {
+                Err(why) if tries < 20 && (why.contains("server exited") || why.contains("lost server")) => {
+                    tries += 1
+                }
+                done => return done,
+            }
+            thread::sleep(Duration::from_millis(50));
         }
     }
 

@@ -181,7 +181,7 @@ fn create(town: &Town, server: &Server, post: &Post, topic: Option<&str>) -> Res
         post.environment(town).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut words = vec!["new-session", "-d", "-s", &session, "-c", &directory, "-P", "-F", "#{pane_id}"];
     variables.iter().for_each(|variable| words.extend(["-e", variable]));
-    let pane = server.run(&words).map_err(|error| format!("creating session: {error}"))?;
+    let pane = server.make(&words).map_err(|error| format!("creating session: {error}"))?;
     server.run(&["set-option", "-w", "-t", &target, "remain-on-exit", "on"])?;
     let command = post.command(town, topic)?;
     server.run(&["respawn-pane", "-k", "-c", &directory, "-t", &target, &command])?;
