@@ -86,11 +86,15 @@ pub enum Unwanted {
     Degraded,
     /// Boot is switched off in the settings.
     Disabled,
+    /// The mayor runs without a session, as an ACP process.
+    RunsAsAcp,
+    /// No event waits for the refinery.
+    NoPendingEvents,
 }
 
 impl Unwanted {
     /// The code: `no_agent_bead`, `agent_bead_closed`, `no_work`, `agent_resting`, `being_spawned`, `work_closed`, `work_missing`,
-    /// `not_requested`, `superseded`, `on_demand`, `degraded` or `disabled`.
+    /// `not_requested`, `superseded`, `on_demand`, `degraded`, `disabled`, `runs_as_acp` or `no_pending_events`.
     pub fn code(&self) -> &'static str {
         match self {
             Unwanted::NoAgentBead => "no_agent_bead",
@@ -105,6 +109,8 @@ impl Unwanted {
             Unwanted::OnDemand => "on_demand",
             Unwanted::Degraded => "degraded",
             Unwanted::Disabled => "disabled",
+            Unwanted::RunsAsAcp => "runs_as_acp",
+            Unwanted::NoPendingEvents => "no_pending_events",
         }
     }
 }
@@ -124,6 +130,8 @@ impl fmt::Display for Unwanted {
             Unwanted::OnDemand => f.write_str("it runs only to check the deacon"),
             Unwanted::Degraded => f.write_str("degraded: triage is done without an agent"),
             Unwanted::Disabled => f.write_str("boot is disabled"),
+            Unwanted::RunsAsAcp => f.write_str("it runs as an ACP process, without a session"),
+            Unwanted::NoPendingEvents => f.write_str("no pending events in events/refinery"),
         }
     }
 }

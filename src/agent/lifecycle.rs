@@ -157,6 +157,11 @@ impl Lifecycle {
         self.missed
     }
 
+    /// Whether it is to be started again, because it died or its start failed.
+    pub fn is_due(&self) -> bool {
+        matches!(self.state, State::Waiting { .. } | State::CrashLoop { .. } | State::Starting { .. })
+    }
+
     /// Marks its end as accounted for, until it is seen alive again.
     fn is_accounted_for(&mut self) {
         self.missed = false;

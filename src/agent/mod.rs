@@ -24,6 +24,7 @@ pub mod lifecycle;
 pub mod liveness;
 pub mod mailing;
 pub mod meanwhile;
+mod need;
 pub mod nudge;
 pub mod observe;
 pub mod owner;

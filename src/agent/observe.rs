@@ -12,7 +12,7 @@ use super::{
     elsewhere, foreign,
     kill::key,
     liveness::{Liveness, ProcessNames, agent_pane, is_shell, liveness},
-    permission, programs, screens,
+    need, permission, programs, screens,
     spec::AgentSpec,
     workplace,
 };
@@ -44,6 +44,8 @@ pub struct How {
     pub assignment: Option<Assignment>,
     /// The server's id for the session it lived in, if it did.
     pub life: Option<String>,
+    /// It ran, and is to run again: what wanted it to start at first does not matter any more.
+    pub missed: bool,
     /// When it was last seen alive.
     pub seen_alive: Option<Timestamp>,
 }
@@ -72,13 +74,17 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         permission: Permission::Allowed,
         state_file: StateFile::Silent,
         at_work: Ok(AtWork::default()),
-        assignment: how.assignment.clone().unwrap_or(unasked(deps, spec)),
+        assignment: Assignment::NotAsked,
         worktree: Worktree::There,
         usage_limit: None,
         question: None,
         presence,
     };
     let missing = matches!(seen.presence, Presence::Absent | Presence::Dead(_));
+    seen.assignment = match &how.assignment {
+        Some(known) => known.clone(),
+        None => unasked(deps, spec, missing, how.missed).await,
+    };
     // When nothing will be done in any case, its cause does not matter.
     let nothing_to_do = matches!(seen.assignment, Assignment::None(_) | Assignment::Unknown(_));
     // A process that is creating a session may have ended the previous one.
@@ -168,12 +174,14 @@ async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {
     }
 }
 
-/// Its work as far as known without reading beads.
-fn unasked(deps: &Deps, spec: &AgentSpec) -> Assignment {
-    match spec.identity.facts().wanted {
+/// Its work as far as known without reading beads. `missed`: it ran, or its start failed, and it is to be started again.
+async fn unasked(deps: &Deps, spec: &AgentSpec, missing: bool, missed: bool) -> Assignment {
+    let settings = deps.settings();
+    match spec.identity.wanted(&settings) {
+        Wanted::Always if missing => need::of(deps, spec, missed).await,
         Wanted::Always => Assignment::Permanent,
         Wanted::WithWork => Assignment::NotAsked,
-        Wanted::Oneshot if !deps.settings().boot.enabled => Assignment::None(Unwanted::Disabled),
+        Wanted::Oneshot if !settings.boot.enabled => Assignment::None(Unwanted::Disabled),
         Wanted::Oneshot if deps.degraded => Assignment::None(Unwanted::Degraded),
         Wanted::Oneshot => Assignment::None(Unwanted::OnDemand),
         Wanted::OnRequest => Assignment::None(Unwanted::NotRequested),

@@ -19,6 +19,7 @@ use super::{
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
+    start,
 };
 use crate::{
     agent::requests::{Request, Stage},
@@ -207,7 +208,8 @@ impl Owner {
             _ => None,
         };
         let death = self.last_death.clone().filter(|death| life.as_ref() == Some(&death.id));
-        let how = How { death, life, seen_alive: self.seen_alive, ..how };
+        let missed = life.is_some() || self.lifecycle.is_due();
+        let how = How { death, life, missed, seen_alive: self.seen_alive, ..how };
         async move { observe::observe(&deps, &spec, how).await }
     }
 
@@ -327,7 +329,8 @@ impl Owner {
         let now = self.deps.now();
         let before = std::mem::discriminant(self.lifecycle.state());
         let phase = Phase::of(&self.lifecycle);
-        let confirm = match self.spec.identity.facts().wanted {
+        let wanted = self.spec.identity.wanted(&settings);
+        let confirm = match wanted {
             Wanted::WithWork => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
@@ -342,6 +345,7 @@ impl Owner {
             Surroundings {
                 now,
                 identity: &self.spec.identity,
+                wanted,
                 policy: &settings.restart,
                 confirm,
                 retry_limited: settings.usage_limit.retry_every,
@@ -371,6 +375,9 @@ impl Owner {
             // It runs, or nothing wants it to start any more.
             State::Alive { .. } | State::Absent { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));
+                if !self.is_alive() {
+                    self.deps.problems.clear(&self.problem_key(start::PROBLEM));
+                }
             }
             _ => {}
         }

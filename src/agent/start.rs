@@ -31,11 +31,14 @@ use crate::{
     town::{agent_state, deacon_file, identity::Wanted, reading::Reading},
 };
 
+mod by_gt;
 mod cannot_run;
 mod coming_up;
 
 /// A polecat's work is read from `bd` again when it is older than this by the time its session is created.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
+
+pub(super) use by_gt::PROBLEM;
 
 /// One start in progress.
 struct Start<'a> {
@@ -70,6 +73,13 @@ impl Start<'_> {
         let mut slot = self.slot().await;
         let began = self.deps.now();
         self.permitted().await?;
+        if self.is_by_gt() {
+            if let Some(end) = self.by_gt(ordered, began, &meanwhile).await? {
+                return Ok(end);
+            }
+        } else {
+            self.deps.problems.clear(&self.spec.problem_key(PROBLEM));
+        }
         let program = self.program().await?;
         self.clear_the_way().await?;
         let directory = workplace::find(self.deps, self.spec).await?;

@@ -14,7 +14,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::role::{Facts, Role, Scope, Wanted};
-use crate::town::settings::{Naming, Patrols};
+use crate::town::settings::{Naming, Patrols, Settings};
 
 /// Why a name from a file is not used.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -136,6 +136,16 @@ impl Identity {
     /// What is known of its role.
     pub fn facts(&self) -> &'static Facts {
         self.role().facts()
+    }
+
+    /// When it is to run, by these settings.
+    pub fn wanted(&self, settings: &Settings) -> Wanted {
+        self.role().wanted(settings)
+    }
+
+    /// The words after `gt` that start it.
+    pub fn gt_start(&self) -> Vec<String> {
+        self.facts().gt_start.split(' ').map(|word| self.fill(word)).collect()
     }
 
     /// The name of its actor, in reports and the log.

@@ -80,6 +80,8 @@ impl TownPaths {
         deacon_heartbeat = "deacon/heartbeat.json";
         /// Says whether the deacon is paused.
         deacon_paused = ".runtime/deacon/paused.json";
+        /// The process as which the mayor runs without a session (Gas Town 1.x).
+        mayor_acp = "mayor/mayor-acp.pid";
         /// Boot's status.
         boot_status = "deacon/dogs/boot/.boot-status.json";
         /// The emergency stop of the whole town (Gas Town 1.0).
@@ -125,6 +127,11 @@ impl TownPaths {
     /// Where `gt` notes whether a rig's witness or refinery runs: `<rig>/.runtime/<role>.json`.
     pub fn agent_state(&self, rig: &RigName, role: Role) -> PathBuf {
         self.rig(rig).join(".runtime").join(format!("{role}.json"))
+    }
+
+    /// The directory of a channel of events, each a file `*.event` until it is taken (Gas Town 1.x).
+    pub fn event_channel(&self, channel: &str) -> PathBuf {
+        self.root.join("events").join(channel)
     }
 
     /// The directory of a rig's polecats.

@@ -279,7 +279,8 @@ impl RootState {
             sessions::child(deps, Arc::new(move |seen| post(RootMsg::Watched(seen)))),
             operator::child(deps),
         ];
-        let agents = Identity::of_town().filter(|it| it.facts().wanted != Wanted::OnRequest);
+        let settings = deps.settings();
+        let agents = Identity::of_town().filter(|it| it.wanted(&settings) != Wanted::OnRequest);
         all.extend(agents.map(|identity| self.agent(identity)));
         all.extend([
             deaths::child(deps),
@@ -291,7 +292,7 @@ impl RootState {
         all
     }
 
-    /// The mayor's actor, created on request.
+    /// The actor of an agent of the town; the mayor's is created on request, unless it is kept.
     fn agent(&self, identity: Identity) -> ChildSpec {
         let agent = (identity, &Prefixes::default());
         roles::child(&self.plan.deps, agent, &self.answers(), &Arc::new(Semaphore::new(1)))

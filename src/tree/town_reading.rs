@@ -13,7 +13,7 @@ use crate::{
     town::{
         dialect::Dialect,
         files::Files,
-        identity::RigName,
+        identity::{RigName, Role},
         paths::TownPaths,
         reading::{FileProblem, LastGood, Reading},
         rig_plan::RigPlan,
@@ -255,6 +255,10 @@ pub async fn watched(deps: &Deps, rigs: &[RigName]) -> Vec<PathBuf> {
         root.join(".beads-wisp").join("config"),
         root.join(".runtime").join("deacon"),
     ];
+    if deps.dialect().facts().starts_on_events {
+        let channels = Role::ALL.iter().filter_map(|role| role.facts().started_on);
+        directories.extend(channels.map(|channel| deps.paths.event_channel(channel)));
+    }
     directories.extend(deps.database_directories().await);
     directories.extend(rigs.iter().map(|rig| deps.paths.rig(rig).join("settings")));
     directories

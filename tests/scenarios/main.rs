@@ -10,6 +10,7 @@ mod world;
 
 mod actors;
 mod audit;
+mod by_gt;
 mod convoy;
 mod crash_loops;
 mod deacon;

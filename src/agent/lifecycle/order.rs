@@ -103,7 +103,7 @@ pub enum StartEnd {
     Unclear(String),
     /// No session could be created: the program is missing, or tmux refused.
     Impossible(String),
-    /// A session was created, but no agent appeared in it in time.
+    /// A session was created, or should have been, but no agent appeared in it in time.
     NeverAppeared(String),
     /// Somebody stopped it by hand before its session was created, and how that is known.
     StoppedByHand(String),

@@ -122,9 +122,7 @@ impl Lifecycle {
             StartEnd::Unwanted(why) => self.absent(NotStarted::Unwanted(why)),
             StartEnd::StoppedByHand(how) => self.leave_alone(false, how, around),
             // Boot is tried again when it is needed again.
-            StartEnd::Impossible(why) | StartEnd::Unclear(why)
-                if around.identity.facts().wanted == Wanted::Oneshot =>
-            {
+            StartEnd::Impossible(why) | StartEnd::Unclear(why) if around.wanted == Wanted::Oneshot => {
                 self.reasons.push(Reason::StartFailed(why));
                 self.absent(NotStarted::StartFailed)
             }
@@ -139,7 +137,7 @@ impl Lifecycle {
             }
             StartEnd::NeverAppeared(why) => {
                 self.reasons.push(Reason::StartFailed(why));
-                if around.identity.role().is_kept() {
+                if around.wanted.is_kept() {
                     return self.died(Duration::ZERO, around);
                 }
                 self.absent(NotStarted::StartFailed)

@@ -14,7 +14,10 @@ use crate::{
     },
     clock::Now,
     ledger::snapshot::Hook,
-    town::{identity::Identity, settings::Restart as Policy},
+    town::{
+        identity::{Identity, Wanted},
+        settings::Restart as Policy,
+    },
 };
 
 /// What happened.
@@ -100,6 +103,8 @@ pub struct Surroundings<'a> {
     pub now: Now,
     /// Whose lifecycle it is.
     pub identity: &'a Identity,
+    /// When that agent is to run.
+    pub wanted: Wanted,
     /// The restart policy in force.
     pub policy: &'a Policy,
     /// The delay of the second probe (`restart.confirm`, `polecats.confirm`).

@@ -11,7 +11,11 @@ use crate::{
     ledger::snapshot::Hook,
     operator::rules::{Effect, Operation},
     sessions::death::{Death, Sign},
-    town::{identity::Identity, settings::Restart as Policy, wisp::Closed},
+    town::{
+        identity::{Identity, Wanted},
+        settings::Restart as Policy,
+        wisp::Closed,
+    },
 };
 
 mod asked;
@@ -118,6 +122,7 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
     let around = Surroundings {
         now,
         identity: &Identity::Witness("r".parse().unwrap()),
+        wanted: Wanted::Always,
         policy: &policy,
         confirm: policy.confirm,
         retry_limited: Duration::from_secs(900),

@@ -18,7 +18,7 @@ use crate::{
         phase::Phase,
         polecat::texts,
         reason::{Cause, CrashLoop, DeathReport, Reason},
-        restart,
+        restart, start,
     },
     clock::Now,
     deaths::{register::ACTOR as DEATHS, rules::ConfirmedDeath},
@@ -75,6 +75,10 @@ impl Owner {
             Reason::StoppedByHand(..) => {
                 // Its rig may have been docked.
                 self.deps.directory.read_beads(|rig| spec.identity.rig() == Some(rig));
+            }
+            // Who started it did not do so without `gt`.
+            Reason::StartedByOthers | Reason::NewSession => {
+                self.deps.problems.clear(&self.problem_key(start::PROBLEM));
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use crate::{
     },
     clock::Now,
     ports::writes::Content,
-    town::{restart_state::RestartState, settings::Restart as Policy},
+    town::{identity::Wanted, restart_state::RestartState, settings::Restart as Policy},
 };
 
 fn at(second: u64) -> Now {
@@ -48,6 +48,7 @@ fn step(lifecycle: &mut Lifecycle, event: Event, second: u64) {
         Surroundings {
             now: at(second),
             identity: &Identity::Deacon,
+            wanted: Wanted::Always,
             policy: &policy,
             confirm: policy.confirm,
             retry_limited: Duration::from_secs(900),

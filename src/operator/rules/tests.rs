@@ -175,6 +175,7 @@ fn ancestors_grid() {
         ("elsewhere", &[20, 1, 20], &[30, 31], 4242, false, false),
         ("no panes are known", &[20, 1, 20], &[], 4242, false, false),
         ("a child of ours", &[20, 4242, 1, 4242], &[30], 4242, false, true),
+        ("a child of a child of ours", &[21, 20, 4242, 1, 4242], &[30], 4242, false, true),
         ("we are process 1, an agent's command", &[20, 30, 1, 30], &[30], 1, true, false),
         ("we are process 1, a child of ours", &[1, 1], &[30], 1, false, true),
     ];

@@ -44,6 +44,8 @@ pub struct Facts {
     pub has_state_files: bool,
     /// Whether a daemon keeps the mayor running.
     pub keeps_mayor: bool,
+    /// Whether a refinery that does not run is started only when an event waits for it (`events/refinery/*.event`).
+    pub starts_on_events: bool,
     /// The age of the deacon's heartbeat that is answered with a nudge, and the one that is answered with a restart.
     pub deacon_stale: [Duration; 2],
 }
@@ -57,6 +59,7 @@ const JANUARY: Facts = Facts {
     session_prefix_of_rigs: false,
     has_state_files: true,
     keeps_mayor: false,
+    starts_on_events: false,
     deacon_stale: [Duration::from_mins(15), Duration::from_mins(30)],
 };
 
@@ -69,6 +72,7 @@ const V1: Facts = Facts {
     session_prefix_of_rigs: true,
     has_state_files: false,
     keeps_mayor: true,
+    starts_on_events: true,
     deacon_stale: [Duration::from_mins(5), Duration::from_mins(20)],
 };
 

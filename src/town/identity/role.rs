@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AgentName, Identity, RigName};
-use crate::town::settings::{Naming, Patrol, Patrols};
+use crate::town::settings::{Naming, Patrol, Patrols, Settings};
 
 /// How many agents of a role there are, and how one of them is identified.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,13 @@ pub enum Wanted {
     Oneshot,
     /// Once somebody asks for it; only then it gets an actor.
     OnRequest,
+}
+
+impl Wanted {
+    /// Whether the supervisor keeps it running by itself.
+    pub fn is_kept(self) -> bool {
+        matches!(self, Wanted::Always | Wanted::WithWork)
+    }
 }
 
 /// What is known of a role.
@@ -86,6 +93,12 @@ pub struct Facts {
     pub colours: Option<(&'static str, &'static str)>,
     /// The `gt` commands that may end it on their way, although they do not name it, and start it again.
     pub restarted_by: &'static [&'static str],
+    /// Pattern of the words after `gt` that start it (gt 1.0, `internal/cmd`); they return when it is up.
+    pub gt_start: &'static str,
+    /// The switch in the settings with which it always runs.
+    pub kept_by: Option<fn(&Settings) -> bool>,
+    /// The channel of events without which it is not started, in a town where that counts: `events/<channel>`.
+    pub started_on: Option<&'static str>,
 }
 
 /// The defaults, where a role says nothing else.
@@ -115,6 +128,9 @@ const USUAL: Facts = Facts {
     status: None,
     colours: None,
     restarted_by: &["up", "start", "boot"],
+    gt_start: "",
+    kept_by: None,
+    started_on: None,
 };
 
 macro_rules! roles {
@@ -145,6 +161,7 @@ roles! {
         propulsion: Some("Run `gt prime` to check mail and begin coordination."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
         status: Some("🎩 Mayor"), colours: Some(("#3d3200", "#ffd700")),
+        gt_start: "mayor start", kept_by: Some(|settings| settings.mayor.keep),
     }
     /// The town's patroller, whose heartbeat file shows progress.
     Deacon {
@@ -154,6 +171,7 @@ roles! {
         patrol: Some(("deacon", |patrols| &patrols.deacon)), is_pausable: true,
         propulsion: Some("Run `gt prime` to check patrol status and begin heartbeat cycle."),
         status: Some("🐺 Deacon"), colours: Some(("#2d1f3d", "#c0b0d0")),
+        gt_start: "deacon start",
     }
     /// The short-lived agent that checks the deacon, under the deacon's patrol. It has no status line.
     Boot {
@@ -161,7 +179,7 @@ roles! {
         identity: "deacon-boot", session: ["gt-boot", "hq-boot"],
         own_directories: &["deacon/dogs/boot"], creates_directory: true,
         patrol: Some(("deacon", |patrols| &patrols.deacon)), is_pausable: true,
-        argument: Some("gt boot triage"), restarted_by: &["start", "boot"],
+        argument: Some("gt boot triage"), restarted_by: &["start", "boot"], gt_start: "boot spawn",
     }
     /// Watches a rig's polecats.
     Witness {
@@ -173,6 +191,7 @@ roles! {
         patrol: Some(("witness", |patrols| &patrols.witness)), has_state_file: true,
         sender: "deacon", propulsion: Some("Run `gt prime` to check patrol status and begin work."),
         status: Some("🦉 {rig}/witness"), restarted_by: &["up", "start", "boot", "sling", "spawn"],
+        gt_start: "witness start {rig}",
     }
     /// Works a rig's merge queue. Of its directories the second is the legacy one.
     Refinery {
@@ -184,7 +203,7 @@ roles! {
         patrol: Some(("refinery", |patrols| &patrols.refinery)), has_state_file: true,
         variables: &[("GT_REFINERY", "1"), ("BEADS_NO_DAEMON", "1")],
         sender: "deacon", propulsion: Some("Run `gt prime` to check MQ status and begin patrol."),
-        status: Some("🏭 {rig}/refinery"),
+        status: Some("🏭 {rig}/refinery"), gt_start: "refinery start {rig}", started_on: Some("refinery"),
     }
     /// A rig's human-managed workspace.
     Crew {
@@ -196,6 +215,7 @@ roles! {
         propulsion: Some("Run `gt hook` to check your hook and begin work."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
         status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"],
+        gt_start: "crew start {rig} {name}",
     }
     /// A rig's worker. Of its directories the second is the one from before 0.2.
     Polecat {
@@ -205,7 +225,7 @@ roles! {
         own_directories: &["{rig}/polecats/{name}/{rig}", "{rig}/polecats/{name}"], is_worktree: true,
         variables: &[("GT_POLECAT", "{name}"), ("BEADS_AGENT_NAME", "{rig}/{name}"), ("BEADS_NO_DAEMON", "1")],
         propulsion: Some("Run `gt hook` to check your hook and begin work."),
-        status: Some("😺 {rig}/{name}"), restarted_by: &[],
+        status: Some("😺 {rig}/{name}"), restarted_by: &[], gt_start: "session restart {rig}/{name} --force",
     }
 }
 
@@ -221,9 +241,16 @@ impl Role {
         self.facts().name
     }
 
-    /// Whether the supervisor keeps such an agent running by itself. The others are started only on request or by their role.
+    /// When its agent is to run, by these settings.
+    pub fn wanted(self, settings: &Settings) -> Wanted {
+        let facts = self.facts();
+        if facts.kept_by.is_some_and(|is_kept| is_kept(settings)) { Wanted::Always } else { facts.wanted }
+    }
+
+    /// Whether the supervisor keeps such an agent running by itself in every town. The others are started only on request, by
+    /// their role, or where a setting says so.
     pub fn is_kept(self) -> bool {
-        matches!(self.facts().wanted, Wanted::Always | Wanted::WithWork)
+        self.facts().wanted.is_kept()
     }
 
     /// The tmux session of its agent under a naming scheme; without a name, what the sessions of all in the rig begin with.

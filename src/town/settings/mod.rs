@@ -77,6 +77,8 @@ settings_table! {
         settle: Duration = 2 * SECOND, pause;
         /// How long to wait until a key pressed at a question shows.
         dialog_wait: Duration = 1 * SECOND, pause;
+        /// Whether `gt` starts the agents, in a town of Gas Town 1.x.
+        by_gt: bool = true, switch;
     }
 
     /// Typing into a session.
@@ -103,6 +105,12 @@ settings_table! {
         grace: Duration = 5 * MINUTE, pause;
         /// The least time between two nudges.
         nudge_every: Duration = 5 * MINUTE, interval;
+    }
+
+    /// The mayor.
+    mayor: Mayor {
+        /// Whether it is kept running, and not only started on request; by default in a town of Gas Town 1.x.
+        keep: bool = false, switch;
     }
 
     /// The boot agent.
@@ -252,6 +260,7 @@ impl Settings {
         let facts = dialect.facts();
         settings.tmux.naming = facts.naming;
         [settings.deacon.stale_after, settings.deacon.stuck_after] = facts.deacon_stale;
+        settings.mayor.keep = facts.keeps_mayor;
         settings
     }
 }

@@ -71,7 +71,7 @@ fn every_documented_key_takes_effect_on_its_own() {
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 65);
+    assert_eq!(seen.len(), 67);
 }
 
 #[test]

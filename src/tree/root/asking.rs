@@ -25,10 +25,11 @@ impl RootState {
         Ok(())
     }
 
-    /// Who runs on request is not supervised until its stop or start is requested.
+    /// Who runs on request is not supervised until its stop or start is requested, or the settings keep it.
     pub(super) async fn start_if_asked_for(&mut self, identity: &Identity) -> Result<(), ActorProcessingErr> {
         let deps = &self.plan.deps;
-        let asked_for = deps.records.open_requests(identity) > 0
+        let asked_for = identity.wanted(&deps.settings()) != Wanted::OnRequest
+            || deps.records.open_requests(identity) > 0
             || deps.records.hold(identity).is_some()
             || deps.directory.is_kept(identity);
         if identity.facts().wanted == Wanted::OnRequest && asked_for {

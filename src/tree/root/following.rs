@@ -45,6 +45,9 @@ impl RootState {
             let (settings, plans) = self.town.update(*reading, &self.plan.deps);
             if let Some(settings) = settings {
                 self.put_in_force(settings);
+                for identity in Identity::of_town() {
+                    self.start_if_asked_for(&identity).await?;
+                }
             }
             self.follow_rigs(plans).await?;
         }

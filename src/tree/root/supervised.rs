@@ -22,10 +22,11 @@ impl RootState {
     /// Each of them, with the state unknown.
     pub(super) fn supervised(&self) -> Vec<AgentStatus> {
         let deps = &self.plan.deps;
-        let naming = deps.settings().tmux.naming;
+        let settings = deps.settings();
+        let naming = settings.tmux.naming;
         // The others are supervised only on request.
         let is_supervised = |identity: &Identity| match identity.rig() {
-            _ if identity.facts().wanted != Wanted::OnRequest => true,
+            _ if identity.wanted(&settings) != Wanted::OnRequest => true,
             None => self.children.contains(&identity.actor_name()),
             Some(_) => deps.records.open_requests(identity) > 0 || deps.records.hold(identity).is_some(),
         };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf, time::Duration};
 use gastown_supervisor::sessions::{Fact, Key, Session};
 use jiff::Timestamp;
 
-use super::{BOOT, DEACON, State, World, millis, sessions::shown, wall_at};
+use super::{DEACON, State, World, is_boot, millis, sessions::shown, wall_at};
 
 /// How agents behave.
 #[derive(Debug, Clone)]
@@ -129,8 +129,19 @@ pub enum By {
     Supervisor,
     /// The supervisor too, but the caller was gone when it was created.
     Orphan,
+    /// `gt`, which the supervisor ran to its end.
+    Gt,
+    /// `gt`, which the supervisor ran and which did not end by itself, so that it is not known what it made.
+    GtCut,
     /// Another program or person.
     Operator,
+}
+
+impl By {
+    /// Whether the supervisor knows that it was created.
+    pub fn is_known(self) -> bool {
+        matches!(self, By::Supervisor | By::Gt)
+    }
 }
 
 /// What runs in a session.
@@ -247,7 +258,7 @@ impl World {
             if state.rng.bool() { Asks::permissions(after) } else { Asks::theme(after) }
         });
         let asks = nature.asks.get(name).cloned().or(curious.clone());
-        let asks = asks.filter(|_| condition == Condition::Well && name != BOOT);
+        let asks = asks.filter(|_| condition == Condition::Well && !is_boot(name));
         let asks = asks.map(|asks| (appears + millis(asks.after), asks));
         let patience = curious.map(|_| state.some(&(1_000..90_000)));
         let created = Timestamp::from_second(wall.as_second()).unwrap();
@@ -274,7 +285,7 @@ impl World {
         state.sessions.insert(name.to_owned(), session.clone());
         state.note(now, true, || format!("session {name} is there (${id}, by {by:?}, {condition:?})"));
         let frail = state.chance(nature.frail).then(|| state.some(&nature.frail_lives));
-        let boot = (name == BOOT).then(|| state.some(&nature.boot_works));
+        let boot = is_boot(name).then(|| state.some(&nature.boot_works));
         drop(state);
         self.hint_sessions();
         for lives in [frail, boot].into_iter().flatten() {

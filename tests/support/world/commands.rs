@@ -5,16 +5,17 @@ use std::{collections::BTreeSet, path::PathBuf};
 use async_trait::async_trait;
 use gastown_supervisor::commands::{Command, CommandError, Commands, Printed};
 
-use super::{State, World, git, weather::pause};
+use super::{Fault, State, World, git, gt_starts, weather::pause};
 
 #[async_trait]
 impl Commands for World {
     async fn run(&self, command: Command) -> Result<Printed, CommandError> {
         let line = command.line();
         let kinds = kinds(&command);
+        let starts = self.starts(&command);
         let (hangs, fails, takes, missing) = {
             let mut state = self.state();
-            let bad = state.weather.commands;
+            let bad = if starts.is_some() { 0.0 } else { state.weather.commands };
             let (hangs, fails) = (state.chance(bad / 3.0), state.chance(bad));
             let takes = match command.program.as_str() {
                 "git" if git::asks_a_remote(&command) => state.git_takes,
@@ -43,6 +44,10 @@ impl Commands for World {
             .note(begun, true, || format!("run `{line}`{}", if hangs { ", which hangs" } else { "" }));
         if missing {
             return Err(CommandError::NotFound { program: command.program, line });
+        }
+        if let Some(starts) = starts {
+            let fault = hangs.then_some(Fault::Hangs).or(fails.then_some(Fault::Fails));
+            return self.gt_start(&command, starts, fault).await;
         }
         pause(if hangs { command.limit } else { takes.min(command.limit) }).await;
         let now = self.time();
@@ -106,6 +111,15 @@ impl Commands for World {
 
     fn search_path(&self) -> Option<String> {
         Some("/bin".to_owned())
+    }
+}
+
+impl World {
+    /// The session that this command starts, and the variables of its agent.
+    fn starts(&self, command: &Command) -> Option<(String, Vec<(&'static str, String)>)> {
+        let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+        let is_it = command.program == "gt" && self.state().gas_town.dialect.is_v1();
+        gt_starts::started(&words).filter(|_| is_it)
     }
 }
 

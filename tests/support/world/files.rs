@@ -37,7 +37,7 @@ impl World {
             }
         }
         state.look_at_gates(now);
-        let watched = ["mayor/", "settings/", ".beads-wisp/config/", ".runtime/deacon/"]
+        let watched = ["events/refinery/", "mayor/", "settings/", ".beads-wisp/config/", ".runtime/deacon/"]
             .iter()
             .any(|directory| relative.starts_with(directory));
         let lost = state.weather.hints;

@@ -16,6 +16,7 @@ mod commands;
 mod convoys;
 mod files;
 mod git;
+mod gt_starts;
 mod journals;
 #[path = "../limits.rs"]
 pub mod limits;
@@ -52,6 +53,8 @@ pub use agents::{By, Condition, FakeSession};
 pub use bead_store::BeadFiles;
 #[allow(unused_imports, reason = "not every test has convoys")]
 pub use convoys::{Convoys, Database};
+#[allow(unused_imports, reason = "not every test has a town of 1.x")]
+pub use gt_starts::{Fault, GtStarts};
 #[allow(unused_imports, reason = "not every test has mail")]
 pub use mailbox::{Left, Mailbox};
 #[allow(unused_imports, reason = "not every test has polecats")]
@@ -70,6 +73,11 @@ pub const TOWN: &str = "/town";
 pub const DEACON: &str = "hq-deacon";
 /// Boot's session.
 pub const BOOT: &str = "gt-boot";
+
+/// Whether this is boot's session, by either naming.
+pub fn is_boot(session: &str) -> bool {
+    session == BOOT || session == "hq-boot"
+}
 
 /// A duration in seconds.
 pub const fn secs(n: u64) -> Duration {
@@ -140,6 +148,8 @@ pub struct State {
     pub socket_deleted: bool,
     /// The incarnation of the tmux server.
     pub generation: u64,
+    /// How `gt` starts agents, in a town of 1.x.
+    pub gt_starts: GtStarts,
     /// Files by path.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// The identities of files that were opened as journals.
@@ -225,6 +235,7 @@ impl World {
             hidden: BTreeMap::new(),
             socket_deleted: false,
             generation: 1,
+            gt_starts: GtStarts::default(),
             files: BTreeMap::new(),
             file_ids: BTreeMap::new(),
             directories: BTreeSet::new(),

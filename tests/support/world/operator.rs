@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use gastown_supervisor::processes::{Invocation, exec_watcher::ExecWatcher};
 use tokio::sync::watch;
 
-use super::{By, Condition, State, World, millis, mins, refinery, rules, secs, witness};
+use super::{By, Condition, State, World, millis, mins, rules, secs};
 
 /// The supervisor's own process id.
 pub const OWN: u32 = 4242;
@@ -101,7 +101,9 @@ impl World {
 
     /// Notes what `gt` notes about a witness or refinery.
     pub fn write_agent_state(&self, session: &str, to: &str) {
-        if let Some(rig) = rules::rig_of(session) {
+        // Gas Town 1.x notes nothing.
+        let is_noted = !self.state().gas_town.dialect.is_v1();
+        if let Some(rig) = rules::rig_of(session).filter(|_| is_noted) {
             let role = if session.ends_with("-witness") { "witness" } else { "refinery" };
             self.write(
                 &format!("{rig}/.runtime/{role}.json"),
@@ -149,6 +151,15 @@ impl World {
         self.run(line, directory.as_ref(), lasts, Some(OWN))
     }
 
+    /// A command that this command of the supervisor's runs.
+    pub fn gt_below(&self, above: u32, line: &str, directory: impl AsRef<Path>, lasts: Duration) -> u32 {
+        let pid = self.run(line, directory.as_ref(), lasts, Some(OWN));
+        for it in self.state().invocations.iter_mut().filter(|it| it.invocation.pid == pid) {
+            it.invocation.ancestors.insert(0, above);
+        }
+        pid
+    }
+
     fn run(&self, line: &str, directory: &Path, lasts: Duration, below: Option<u32>) -> u32 {
         let begins = self.time();
         let mut state = self.state();
@@ -188,7 +199,7 @@ impl World {
         self.say(&format!("gt rig park {rig}"));
         let step = |at: u64| millis(at) * pace;
         self.gt(&format!("gt rig park {rig}"), super::TOWN, step(77));
-        for (session, dies, noted) in [(witness(rig), 50, 54), (refinery(rig), 71, 78)] {
+        for (session, dies, noted) in [(self.witness(rig), 50, 54), (self.refinery(rig), 71, 78)] {
             let name = session.clone();
             self.after(step(dies), move |world| world.end_session(&name, "gt rig park"));
             self.after(step(noted), move |world| world.write_agent_state(&session, "stopped"));
@@ -224,7 +235,12 @@ impl World {
             // A supervisor that has not probed the rig yet cannot know that the agent was alive before.
             let came = rules::rig_of(&held).and_then(|rig| world.state().rigs_came.get(rig).copied());
             let known = came.is_none_or(|came| world.time() - came > mins(4));
-            if there && run_on && known && found {
+            // Only the running command shows it in 1.x.
+            let shown = {
+                let state = world.state();
+                !state.gas_town.dialect.is_v1() || state.is_seen_by_all(world.time())
+            };
+            if there && run_on && known && found && shown {
                 let until = world.time() + rules::HOLD;
                 world.state().hold(&held, until);
             }

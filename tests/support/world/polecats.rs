@@ -46,7 +46,8 @@ impl World {
     pub fn add_polecat(&self, rig: &str, name: &str, hook: &str) {
         self.directory(&format!("{rig}/polecats/{name}/{rig}"));
         let owner = Polecat { rig: rig.to_owned(), name: name.to_owned() };
-        self.state().polecats.insert(polecat(rig, name), owner);
+        let session = self.polecat(rig, name);
+        self.state().polecats.insert(session, owner);
         let id = agent_bead(rig, name);
         // As `gt` creates it: the description is written once and does not follow the columns.
         let description = format!(
@@ -65,7 +66,7 @@ impl World {
     /// A polecat working on `<rig>-<name>`: the result of `gt sling`. Returns its session.
     pub fn polecat_at_work(&self, rig: &str, name: &str) -> String {
         self.add_polecat(rig, name, &work_of(rig, name));
-        let session = polecat(rig, name);
+        let session = self.polecat(rig, name);
         self.start_agent(&session);
         session
     }
@@ -84,7 +85,7 @@ impl World {
         let recording = if known { ("t32_sling2", "gt-u3n") } else { ("t30_sling_new", "gt-lj9") };
         let timeline = Timeline::read(recording.0).about(rig, name, [recording.1, work]);
         self.replay(&timeline, pace);
-        let session = polecat(rig, name);
+        let session = self.polecat(rig, name);
         self.after(millis(700) * pace, move |world| world.state().unhold(&session));
     }
 
@@ -125,7 +126,8 @@ impl World {
 
     /// A polecat's hook is emptied (`bd slot clear`): an empty field is not printed.
     pub fn unhook(&self, rig: &str, name: &str) {
-        self.state().hook_changes(&polecat(rig, name));
+        let session = self.polecat(rig, name);
+        self.state().hook_changes(&session);
         self.edit_bead(&agent_bead(rig, name), |bead| remove(bead, "hook_bead"));
     }
 

@@ -79,7 +79,7 @@ impl State {
 
     /// A session is created. One that is not supervised must have been requested.
     pub fn check_asked_for(&mut self, now: Duration, session: &str) {
-        let kept = session != "hq-mayor" && !session.contains("-crew-");
+        let kept = (session != "hq-mayor" || self.gas_town.dialect.is_v1()) && !session.contains("-crew-");
         match self.wishes.starts.get_mut(session) {
             Some(count) if *count > 0 => *count -= 1,
             _ if kept => {}

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use gastown_supervisor::sessions::{Key, PaneTarget};
 
 use super::{
-    BOOT, By, Condition, DEACON, State, World, mins, path, secs, wall_at,
+    Condition, DEACON, State, World, is_boot, mins, path, secs, wall_at,
     weather::{FILE_CAP, SESSION_CAP},
 };
 
@@ -64,20 +64,29 @@ pub struct Watch {
 
 /// The rig a witness's or refinery's session belongs to.
 pub fn rig_of(session: &str) -> Option<&str> {
-    let name = session.strip_prefix("gt-")?;
+    let name = without_gt(session);
     name.strip_suffix("-witness").or_else(|| name.strip_suffix("-refinery"))
+}
+
+/// Without what begins the names of January.
+fn without_gt(session: &str) -> &str {
+    session.strip_prefix("gt-").unwrap_or(session)
 }
 
 impl State {
     /// The rig a session belongs to, including a polecat's.
     pub fn rig_of(&self, session: &str) -> Option<String> {
         let polecat = || self.polecats.get(session).map(|polecat| polecat.rig.clone());
-        rig_of(session).map(str::to_owned).or_else(polecat)
+        let by_name = || {
+            let rigs = self.routed_rigs().into_iter().filter(|_| self.gas_town.dialect.is_v1());
+            rigs.filter(|rig| session.starts_with(&format!("{rig}-"))).max_by_key(String::len)
+        };
+        rig_of(session).map(str::to_owned).or_else(polecat).or_else(by_name)
     }
 
     /// The gates of a session's agent, in the order in which the supervisor reads them.
     fn gates(&self, session: &str) -> Vec<Gate> {
-        let of_crew = || session.strip_prefix("gt-")?.split_once("-crew-").map(|(rig, _)| rig.to_owned());
+        let of_crew = || without_gt(session).split_once("-crew-").map(|(rig, _)| rig.to_owned());
         match self.rig_of(session).or_else(of_crew) {
             None if session == "hq-mayor" => vec![Gate::Estop, Gate::Lock],
             None => vec![Gate::Estop, Gate::Lock, Gate::Pause],
@@ -172,27 +181,35 @@ impl State {
 
     /// A session is about to be created.
     pub fn may_create(&mut self, now: Duration, name: &str) {
+        self.may_begin(now, name, Duration::ZERO);
+    }
+
+    /// A session is about to be created, or `gt` is about to be run for it; `slack` is the time between the answer about the
+    /// permission and that.
+    pub fn may_begin(&mut self, now: Duration, name: &str, slack: Duration) {
+        if self.gas_town.dialect.is_v1() && name.starts_with("gt-") {
+            self.violated(now, format!("{name} is a name of January: a second set of agents"));
+        }
         if self.watch.creating.get(name).is_some_and(|count| *count > 0) {
             self.violated(now, format!("{name} is being created already"));
         }
         // An owner knows what it created. Only a creation that its predecessor requested can happen without its
         // knowledge.
-        if self.sessions.get(name).is_some_and(|it| it.live() && it.by == By::Supervisor) {
+        if self.sessions.get(name).is_some_and(|it| it.live() && it.by.is_known()) {
             self.violated(now, format!("{name} is created once more, and lives"));
         }
         // The supervisor cannot know of a session that went out of sight in this instant.
-        let out_of_sight = |(it, _): &(super::FakeSession, Option<u32>)| it.live() && it.by == By::Supervisor;
+        let out_of_sight = |(it, _): &(super::FakeSession, Option<u32>)| it.live() && it.by.is_known();
         if self.hidden.get(name).is_some_and(out_of_sight) {
             self.violated(now, format!("create {name}, whose agent runs out of sight"));
         }
-        self.check_gates(now, "create", name, Duration::ZERO);
+        self.check_gates(now, "create", name, slack);
         if self.wished(name) {
             // A stop by hand after the request does not delay it.
             self.unhold(name);
         } else {
-            self.check_wanted(now, name);
+            self.check_wanted(now, name, slack);
         }
-        self.check_asked_for(now, name);
         // It was read that an agent lives there: only while a command ran in between (which brings the worktree up to
         // date and may take minutes) can another program have been faster.
         if let (Some((told, true)), true) = (self.watch.found.get(name).copied(), self.lives(name)) {
@@ -232,8 +249,8 @@ impl State {
 
     /// No polecat is created whose beads said for a while that it is not wanted. Between the answer of `bd` and the act
     /// are the readings of the gates, and possibly a command that brings the worktree up to date and may take minutes.
-    fn check_wanted(&mut self, now: Duration, session: &str) {
-        let slack = secs(1) + self.window(8, 3);
+    fn check_wanted(&mut self, now: Duration, session: &str, slack: Duration) {
+        let slack = slack + secs(1) + self.window(8, 3);
         if let Some((since, why)) = self.watch.unwanted.get(session).cloned()
             && since + slack < now
             && self.busy_until(session).is_none_or(|busy| busy < since)
@@ -343,8 +360,8 @@ impl State {
         let wall = wall_at(now, self.wall_offset);
         let age = |then: Timestamp| Duration::try_from(wall.duration_since(then)).unwrap_or_default();
         match name {
-            BOOT if age(session.created) >= mins(10) => None,
-            BOOT => Some(format!("boot is {:?} old", age(session.created))),
+            _ if is_boot(name) && age(session.created) >= mins(10) => None,
+            _ if is_boot(name) => Some(format!("boot is {:?} old", age(session.created))),
             DEACON => self.deacon_must_live(now, wall, session.born),
             _ => Some("nothing allows it".to_owned()),
         }
@@ -361,11 +378,12 @@ impl State {
         let bytes = self.files.get(&path("deacon/heartbeat.json"))?;
         let file: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let beat: Timestamp = file["timestamp"].as_str()?.parse().ok()?;
-        let by_wall = wall.duration_since(beat) > SignedDuration::from_mins(30);
+        let stuck_after = self.gas_town.dialect.facts().deacon_stale[1];
+        let by_wall = wall.duration_since(beat) > SignedDuration::try_from(stuck_after).ok()?;
         let awake = self.jumped_at.is_none_or(|jump| jump + grace <= now);
         // It may have come back to life after the last reading of its file.
         let just_moved = beat_at + self.window(1, 2) >= now;
-        let stuck = now - beat_at > mins(30) || (by_wall && awake);
+        let stuck = now - beat_at > stuck_after || (by_wall && awake);
         (!stuck && !just_moved).then(|| format!("its heartbeat is {:?} old", now - beat_at))
     }
 
@@ -483,7 +501,7 @@ impl State {
 
     /// Live agents that the supervisor created, by session.
     pub fn made_by_supervisor(&self) -> Vec<String> {
-        let ours = self.sessions.iter().filter(|(_, it)| it.by == By::Supervisor && it.live());
+        let ours = self.sessions.iter().filter(|(_, it)| it.by.is_known() && it.live());
         ours.map(|(name, _)| name.clone()).collect()
     }
 }

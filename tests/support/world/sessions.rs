@@ -19,7 +19,7 @@ pub fn shown(name: &str, session: &FakeSession) -> Session {
             Condition::Exited(code) if pid == session.pid => Some(code),
             _ => None,
         };
-        let started_by_us = session.by != By::Operator && pid == session.pid;
+        let started_by_us = matches!(session.by, By::Supervisor | By::Orphan) && pid == session.pid;
         Pane { id, window, pid, dead: exit_status.is_some(), exit_status, started_by_us }
     };
     let mut panes = vec![pane(session.id, session.pid)];
@@ -104,6 +104,7 @@ impl Sessions for World {
         let fate = self.fate("create", SESSION_CAP, probability);
         let asked = self.time();
         self.state().may_create(asked, &new.name);
+        self.state().check_asked_for(asked, &new.name);
         self.state()
             .note(asked, true, || format!("create {} (+{:?} +{:?})", new.name, fate.before, fate.after));
         let _in_flight = rules::InFlight::begin(self, &new.name);
