@@ -35,7 +35,7 @@ Shows what the supervisor does in a throwaway town, for about 40 seconds, and cl
 
 Usage: cargo run --release --example demo_town [-- [--january | --v1] [--keep]]
 
-  --january  play a town of January's Gas Town (0.2.6 to 0.3)
+  --january  play a town of January's Gas Town (0.2.6 to 0.3): as without it
   --v1       play a town of Gas Town 1.x
   --keep     leave the town running afterwards, and say how to look into it and
              how to end it
