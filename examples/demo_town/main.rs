@@ -27,16 +27,12 @@ use self::{
     telling::Telling,
 };
 
-/// The generation that is played unless another one is asked for.
-const USUAL: Generation = Generation::January;
-
 const USAGE: &str = "\
 Shows what the supervisor does in a throwaway town, for about 40 seconds, and cleans up.
 
-Usage: cargo run --release --example demo_town [-- [--january | --v1] [--keep]]
+Usage: cargo run --release --example demo_town [-- [--january] [--keep]]
 
-  --january  play a town of January's Gas Town (0.2.6 to 0.3): as without it
-  --v1       play a town of Gas Town 1.x
+  --january  play a town of January's Gas Town (0.2.6 to 0.3) in place of 1.x
   --keep     leave the town running afterwards, and say how to look into it and
              how to end it
 ";
@@ -56,12 +52,8 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             Ok(())
         }
-        (_, words) if words.iter().all(|word| ["--keep", "--january", "--v1"].contains(word)) => {
-            let generation = match (words.contains(&"--january"), words.contains(&"--v1")) {
-                (true, _) => Generation::January,
-                (_, true) => Generation::V1,
-                _ => USUAL,
-            };
+        (_, words) if words.iter().all(|word| ["--keep", "--january"].contains(word)) => {
+            let generation = if words.contains(&"--january") { Generation::January } else { Generation::V1 };
             show(generation, words.contains(&"--keep"))
         }
         _ => {

@@ -79,7 +79,6 @@ fn a_start_that_gt_only_claims_is_made_again() {
 }
 
 #[test]
-#[ignore = "needs the beads of 1.x to be read in the directory of their database"]
 fn a_killed_polecat_with_hooked_work_is_back_through_gt() {
     let _among = among_others();
     let town = town();

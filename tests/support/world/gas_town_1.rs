@@ -87,7 +87,7 @@ impl World {
     /// This is a town of Gas Town 1.x, with a Dolt server that answers.
     pub fn is_of_gas_town_1(&self) {
         let mut state = self.state();
-        state.gas_town = Recognised { dialect: Dialect::V1, because: "the test".to_owned() };
+        state.gas_town = Recognised { dialect: Dialect::V1, ..Recognised::default() };
         state.bd_version = "bd version 1.0.5 (dev)\n";
         drop(state);
         let config = include_str!("../../fixtures/v1/files/dolt-data.config.yaml");
