@@ -111,6 +111,7 @@ impl Start<'_> {
             slot = self.slot().await;
         }
         let settings = self.hook_settings(&program).await;
+        let given = self.given(&directory).await;
         self.still_wanted(ordered).await?;
         if let Some(how) = meanwhile.stopped(self.deps, self.spec).await {
             return Err(StartEnd::StoppedByHand(how));
@@ -118,7 +119,7 @@ impl Start<'_> {
         self.permitted().await?;
         let first = self.first_words(&program, settings.as_deref());
         let words = CommandWords { settings, first, instead };
-        let session = self.create(&program, directory.clone(), &words).await?;
+        let session = self.create(&program, directory.clone(), given, &words).await?;
         let key = kill::key(&session);
         self.write_state_file().await;
         self.show_to_gt(&session).await;
@@ -302,13 +303,14 @@ impl Start<'_> {
         &self,
         program: &AgentProgram,
         directory: PathBuf,
+        given: Option<environment::V1<'_>>,
         words: &CommandWords,
     ) -> Step<Session> {
         let (identity, town) = (&self.spec.identity, self.deps.paths.root());
         let own = self.deps.starts.role_beads.of(identity, town);
-        let mut environment = match self.deps.dialect() {
-            Dialect::January => environment::environment(identity, town, program, own.env),
-            Dialect::V1 => environment::v1(identity, town, program, own.env, self.given(&directory).await),
+        let mut environment = match given {
+            None => environment::environment(identity, town, program, own.env),
+            Some(given) => environment::v1(identity, town, program, own.env, given),
         };
         for (variable, value) in own.added {
             environment.entry(variable).or_insert(value);

@@ -52,8 +52,8 @@ impl Fault {
     }
 }
 
-/// The faults that last, by database and subcommand, as one subcommand may fail where another does not. It survives the
-/// crash of any actor.
+/// The faults that last, by database and subcommand, as one subcommand may fail where another does not; that a database has no
+/// server is over when any succeeds. It survives the crash of any actor.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<BTreeMap<(Database, String), (Fault, String)>>>);
 
@@ -72,8 +72,18 @@ impl Faults {
             let mut faults = self.0.lock();
             let before = !faults.is_empty();
             match (&fault, &ran) {
-                (Some(fault), _) => drop(faults.insert(key, fault.clone())),
-                (None, Ok(())) => drop(faults.remove(&key)),
+                (Some(fault), _) => {
+                    // In the words that told of it first, or each other read would tell of it again.
+                    let told = faults.values().find(|(kind, _)| *kind == fault.0).unwrap_or(fault).clone();
+                    faults.insert(key, told);
+                }
+                (None, Ok(())) => {
+                    // Its server answers, whatever the subcommand; some are rarely used.
+                    let is_over = |(failed, (fault, _)): (&(Database, String), &(Fault, String))| {
+                        *failed == key || failed.0 == key.0 && *fault == Fault::NoServer
+                    };
+                    faults.retain(|failed, fault| !is_over((failed, fault)));
+                }
                 // Another error: the fault may last.
                 (None, Err(_)) => {}
             }
@@ -85,7 +95,7 @@ impl Faults {
         is_one
     }
 
-    /// Reports each kind once, in the words of the first database.
+    /// Reports each kind once.
     fn report(&self, ports: &Ports) {
         let faults = self.0.lock().clone();
         for kind in Fault::ALL {

@@ -122,9 +122,14 @@ impl CensusState {
     }
 }
 
-/// Reads the snapshot; `None` when the list of polecats is unknown, which the actor that lists them reports.
+/// Reads the snapshot; `None` when the list of polecats is unknown, which the actor that lists them reports. A rig whose label must
+/// be read and never was gets one without polecats: its patrols wait for that label, and not for the list.
 async fn read(deps: &Deps, rig: &RigPlan) -> Option<AgentSnapshot> {
-    let polecats = roster::list(deps, &rig.name).await.ok()?;
+    let polecats = match roster::list(deps, &rig.name).await {
+        Ok(polecats) => polecats,
+        Err(_) if deps.is_label_unread(&rig.name) => Vec::new(),
+        Err(_) => return None,
+    };
     let snapshot = snapshot::read(deps, rig, &polecats).await;
     let key = format!("rig/{}/beads", rig.name);
     match snapshot.doubt() {

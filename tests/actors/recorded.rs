@@ -2,9 +2,9 @@
 //! recording; a recording in the directory that is in no grid fails.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -59,6 +59,25 @@ impl Commands for Recorded {
         let stderr = words.chars().skip(skip).collect();
         let status = format!("exit code {}", self.code);
         Err(CommandError::Failed { line: command.line(), status, code: Some(self.code), stdout, stderr })
+    }
+
+    async fn locate(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+
+    fn search_path(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Answers each command with the next recording.
+struct InTurn(Mutex<VecDeque<Recorded>>);
+
+#[async_trait]
+impl Commands for InTurn {
+    async fn run(&self, command: Command) -> Result<Printed, CommandError> {
+        let next = self.0.lock().unwrap().pop_front().unwrap();
+        next.run(command).await
     }
 
     async fn locate(&self, _: &str) -> Option<PathBuf> {
@@ -325,7 +344,7 @@ fn messages_that_cannot_be_used_are_reported_once() {
 
 /// A 1.x town whose programs answer with this recording.
 async fn answering_v1(world: &World, name: &str) -> Arc<Deps> {
-    world.becomes_v1();
+    world.is_v1();
     answering(world, &format!("v1/{name}")).await
 }
 
@@ -364,6 +383,19 @@ fn every_show_of_1_x() {
             assert_eq!(down, name.starts_with("dolt_down"), "{name}");
         });
     }
+}
+
+#[test]
+fn a_server_that_answers_one_subcommand_answers_all() {
+    simulate(272, |world| async move {
+        world.is_v1();
+        let answers = ["v1/dolt_down_bd_show", "v1/show_agent_mayor"].map(Recorded::of);
+        let deps = with(&*town(&world).await, Arc::new(InTurn(Mutex::new(answers.into_iter().collect()))));
+        assert!(beads::at_work(&deps, &Database::town(), None).await.is_err());
+        assert!(deps.problems.any("ledger/bd_server"));
+        assert!(matches!(beads::one(&deps, "hq-mayor").await, Answer::Found(_)));
+        assert!(!deps.problems.any("ledger/bd_server"));
+    });
 }
 
 #[test]

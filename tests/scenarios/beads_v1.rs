@@ -3,17 +3,10 @@
 
 use serde_json::json;
 
-use crate::{all_up, deeds, world::*};
+use crate::{REFINERY_EVENT, all_of_1_x_live, deeds, town_of_1_x, world::*};
 
-/// A 1.x town with these rigs, in which all agents are up.
-async fn town(world: &World, rigs: &[&str]) -> Supervisor {
-    world.becomes_v1();
-    world.set_rigs(rigs);
-    let supervisor = world.supervisor().await;
-    all_up(world, rigs, mins(2)).await;
-    world.pass(secs(20)).await;
-    supervisor
-}
+const WITNESS: &str = "r-witness";
+const REFINERY: &str = "r-refinery";
 
 /// A polecat that works, and was seen to.
 async fn at_work(world: &World, rig: &str, name: &str) -> String {
@@ -40,7 +33,7 @@ fn starts(world: &World, session: &str) -> usize {
 fn one_that_crashed_with_work_on_its_hook_is_back() {
     for status in ["hooked", "in_progress"] {
         simulate(950, |world| async move {
-            let supervisor = town(&world, &["r", "s"]).await;
+            let supervisor = town_of_1_x(&world, &["r", "s"]).await;
             let session = at_work(&world, "r", "Toast").await;
             world.edit_bead("r-Toast", |bead| bead["status"] = status.into());
             world.crash_agent(&session, false);
@@ -72,7 +65,7 @@ fn what_its_agent_bead_names_is_not_always_its_work() {
         ("nobody's", "hooked", "", "work_not_its"),
     ] {
         simulate(951, |world| async move {
-            let supervisor = town(&world, &["r"]).await;
+            let supervisor = town_of_1_x(&world, &["r"]).await;
             let session = at_work(&world, "r", "Toast").await;
             other(&world, status, assignee);
             world.crash_agent(&session, false);
@@ -93,13 +86,13 @@ fn what_its_agent_bead_names_is_not_always_its_work() {
 #[test]
 fn a_bead_that_was_given_to_another_restarts_only_that_one() {
     simulate(952, |world| async move {
-        let _supervisor = town(&world, &["r"]).await;
+        let _supervisor = town_of_1_x(&world, &["r"]).await;
         let old = at_work(&world, "r", "Toast").await;
         world.crash_agent(&old, false);
         // Before anything is done about it, its work goes to another polecat: both agent beads name the bead.
         world.add_polecat("r", "nux", "");
-        world.reassign("r", "nux", "r-Toast");
-        let new = polecat("r", "nux");
+        world.hook("r", "nux", "r-Toast");
+        let new = world.polecat("r", "nux");
         world.start_agent(&new);
         world.pass(mins(4)).await;
         world.crash_agent(&new, false);
@@ -112,9 +105,9 @@ fn a_bead_that_was_given_to_another_restarts_only_that_one() {
 #[test]
 fn one_that_is_being_spawned_is_left_to_gt() {
     simulate(953, |world| async move {
-        let _supervisor = town(&world, &["r"]).await;
+        let _supervisor = town_of_1_x(&world, &["r"]).await;
         world.add_polecat("r", "Toast", "r-1");
-        let session = polecat("r", "Toast");
+        let session = world.polecat("r", "Toast");
         world.pass(mins(4)).await;
         assert_eq!(starts(&world, &session), 0, "gt starts it a moment later");
         world.until("its start", mins(5), |state| state.created(&session).len() == 1).await;
@@ -125,10 +118,10 @@ fn one_that_is_being_spawned_is_left_to_gt() {
 fn a_bd_that_needs_a_migration_is_one_problem_and_sessions_stay() {
     const SAYS: &str = "column \"depends_on_issue_id\" could not be found in any table in scope";
     simulate(954, |world| async move {
-        let supervisor = town(&world, &["r", "s"]).await;
+        let supervisor = town_of_1_x(&world, &["r", "s"]).await;
         let session = at_work(&world, "r", "Toast").await;
         let idle = at_work(&world, "s", "nux").await;
-        world.unhook_v1("s", "nux");
+        world.unhook("s", "nux");
         world.state().bd_errors.insert("list", SAYS.to_owned());
         world.pass(mins(10)).await;
         let made = deeds(&world);
@@ -153,7 +146,7 @@ fn without_its_server_bd_knows_nothing_and_that_is_one_problem() {
     const SAYS: &str =
         "failed to open database: Dolt server unreachable at 127.0.0.1:3307: dial tcp: connection refused";
     simulate(955, |world| async move {
-        let supervisor = town(&world, &["r", "s"]).await;
+        let supervisor = town_of_1_x(&world, &["r", "s"]).await;
         let session = at_work(&world, "r", "Toast").await;
         for subcommand in ["show", "list"] {
             world.state().bd_errors.insert(subcommand, SAYS.to_owned());
@@ -167,8 +160,8 @@ fn without_its_server_bd_knows_nothing_and_that_is_one_problem() {
         let keys = about_beads(&problems);
         assert_eq!(keys, ["ledger/bd_server"], "{problems:?}");
         // The label was read before: a witness that crashes is restarted.
-        world.crash_agent(&witness("r"), false);
-        world.until("the witness", secs(5), |state| state.created(&witness("r")).len() == 2).await;
+        world.crash_agent(WITNESS, false);
+        world.until("the witness", secs(5), |state| state.created(WITNESS).len() == 2).await;
         world.state().bd_errors.clear();
         world.until("the polecat", mins(5), |state| state.created(&session).len() == 1).await;
         world.pass(mins(4)).await;
@@ -179,49 +172,52 @@ fn without_its_server_bd_knows_nothing_and_that_is_one_problem() {
 #[test]
 fn a_rig_whose_label_was_never_read_is_not_started() {
     simulate(956, |world| async move {
-        world.becomes_v1();
+        world.is_v1();
         world.set_rigs(&["r"]);
         label(&world, &["gt:rig", "status:docked"]);
         world.fail("bd", true);
         let supervisor = world.supervisor().await;
         world.pass(mins(20)).await;
-        assert_eq!((starts(&world, &witness("r")), starts(&world, &refinery("r"))), (0, 0));
+        assert_eq!((starts(&world, WITNESS), starts(&world, REFINERY)), (0, 0));
         let agent = supervisor.agent("r/witness").await;
         assert!(format!("{agent:?}").contains("whether it is docked"), "{agent:?}");
         world.fail("bd", false);
         world.pass(mins(5)).await;
-        assert_eq!(starts(&world, &witness("r")), 0, "it is docked");
+        assert_eq!(starts(&world, WITNESS), 0, "it is docked");
         assert_eq!(supervisor.agent("r/witness").await.reason.as_deref(), Some("rig is docked"));
         label(&world, &["gt:rig"]);
-        world.until("its start", mins(4), |state| state.created(&witness("r")).len() == 1).await;
+        world.until("its start", mins(4), |state| state.created(WITNESS).len() == 1).await;
     });
 }
 
 #[test]
 fn role_files_say_how_an_agent_is_started() {
     simulate(957, |world| async move {
-        world.becomes_v1();
+        world.is_v1();
         world.write(
             "roles/witness.toml",
             "[session]\nstart_command = \"exec my-agent --for {rig} {prefix}\"\n[env]\nFOO = \"a {role}\"\nGT_RIG = \"other\"\n",
         );
         world.write("r/roles/refinery.toml", "[session]\nwork_dir = 7\n");
+        // They are for starts without gt.
+        world.write("settings/supervisor.json", r#"{"start":{"by_gt":false}}"#);
         world.write("settings/config.json", r#"{"role_agents":{"refinery":"claude"}}"#);
         world.write("roles/refinery.toml", "[session]\nstart_command = \"exec other-agent\"\n");
-        world.state().nature.runs_as.insert(witness("r"), "my-agent".to_owned());
+        world.state().nature.runs_as.insert(WITNESS.to_owned(), "my-agent".to_owned());
         world.set_rigs(&["r"]);
+        world.write(REFINERY_EVENT, "{}");
         let supervisor = world.supervisor().await;
-        all_up(&world, &["r"], mins(2)).await;
+        world.until("its agents", mins(2), |state| all_of_1_x_live(world.time(), state, &["r"])).await;
         world.pass(secs(20)).await;
-        world.crash_agent(&witness("r"), false);
-        world.until("its restart", secs(5), |state| state.created(&witness("r")).len() == 2).await;
-        let session = world.state().session(&witness("r")).clone();
+        world.crash_agent(WITNESS, false);
+        world.until("its restart", secs(5), |state| state.created(WITNESS).len() == 2).await;
+        let session = world.state().session(WITNESS).clone();
         assert!(session.command.ends_with(" /bin/sh -c 'exec my-agent --for r r'"), "{}", session.command);
         let variable = |name: &str| session.environment.get(name).map(String::as_str);
         assert_eq!((variable("FOO"), variable("GT_RIG")), (Some("a witness"), Some("r")), "ours stay");
-        world.crash_agent(&refinery("r"), false);
-        world.until("the refinery", secs(5), |state| state.created(&refinery("r")).len() == 2).await;
-        let session = world.state().session(&refinery("r")).clone();
+        world.crash_agent(REFINERY, false);
+        world.until("the refinery", secs(5), |state| state.created(REFINERY).len() == 2).await;
+        let session = world.state().session(REFINERY).clone();
         assert!(session.command.contains("claude"), "role_agents names it: {}", session.command);
         let problems = supervisor.snapshot().await.problems;
         let text = format!("{:?}", problems["rig/r/roles/refinery"]);
@@ -235,7 +231,7 @@ fn few_runs_of_bd_whatever_the_number_of_polecats() {
     for polecats in [1, 40] {
         simulate(958, |world| async move {
             let rigs = ["a", "b", "c"];
-            let supervisor = town(&world, &rigs).await;
+            let supervisor = town_of_1_x(&world, &rigs).await;
             for rig in rigs {
                 for n in 0..polecats {
                     world.polecat_at_work(rig, &format!("p{n:02}"));

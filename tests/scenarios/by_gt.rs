@@ -1,27 +1,6 @@
 //! A town of Gas Town 1.x, whose agents `gt` starts: every way in which that can end, and who is wanted in such a town.
 
-use std::time::Duration;
-
-use crate::world::*;
-
-const MAYOR: &str = "hq-mayor";
-const EVENT: &str = "events/refinery/17.event";
-
-/// A town of 1.x with these rigs, whose agents are all up.
-async fn town(world: &World, rigs: &[&str]) -> Supervisor {
-    world.is_v1();
-    world.set_rigs(rigs);
-    world.write(EVENT, "{}");
-    let supervisor = world.supervisor().await;
-    world.until("all agents", mins(2), |state| all_live(world.time(), state, rigs)).await;
-    world.pass(secs(20)).await;
-    supervisor
-}
-
-fn all_live(now: Duration, state: &State, rigs: &[&str]) -> bool {
-    let of_rigs = rigs.iter().flat_map(|rig| [format!("{rig}-witness"), format!("{rig}-refinery")]);
-    [DEACON.to_owned(), MAYOR.to_owned()].into_iter().chain(of_rigs).all(|it| state.appeared(&it, now))
-}
+use crate::{REFINERY_EVENT, all_of_1_x_live, town_of_1_x, world::*};
 
 /// How often `gt` was run for a session.
 fn runs(world: &World, session: &str) -> usize {
@@ -50,7 +29,7 @@ fn fault(world: &World, session: &str, fault: Option<Fault>) {
 #[test]
 fn gt_starts_all_agents_of_a_cold_town() {
     simulate(2000, |world| async move {
-        let supervisor = town(&world, &["r", "a-b"]).await;
+        let supervisor = town_of_1_x(&world, &["r", "a-b"]).await;
         let sessions = [DEACON, MAYOR, "r-witness", "r-refinery", "a-b-witness", "a-b-refinery"];
         for session in sessions {
             let state = world.state();
@@ -81,10 +60,10 @@ fn twenty_rigs_are_up_within_15_seconds() {
         let rigs: Vec<&str> = rigs.iter().map(String::as_str).collect();
         world.is_v1();
         world.set_rigs(&rigs);
-        world.write(EVENT, "{}");
+        world.write(REFINERY_EVENT, "{}");
         let _supervisor = world.supervisor().await;
         let begun = world.time();
-        world.until("all agents", secs(15), |state| all_live(world.time(), state, &rigs)).await;
+        world.until("all agents", secs(15), |state| all_of_1_x_live(world.time(), state, &rigs)).await;
         assert_eq!(world.state().gt_starts.most, 4, "{:?}", world.time() - begun);
     });
 }
@@ -92,7 +71,7 @@ fn twenty_rigs_are_up_within_15_seconds() {
 #[test]
 fn a_dead_agent_is_back_through_gt() {
     simulate(2002, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         let polecat = world.polecat_at_work("r", "Toast");
         world.pass(mins(4)).await;
         for (session, agent, confirm) in [("r-witness", "r/witness", 1), (&polecat, "r/polecats/Toast", 5)] {
@@ -111,7 +90,7 @@ fn a_dead_agent_is_back_through_gt() {
 #[test]
 fn the_shell_that_is_left_is_ended_before_gt_runs() {
     simulate(2003, |world| async move {
-        let _supervisor = town(&world, &["r"]).await;
+        let _supervisor = town_of_1_x(&world, &["r"]).await;
         world.pass(mins(3)).await;
         world.crash_agent("r-witness", true);
         world.until("its replacement", mins(3), |state| state.lives("r-witness")).await;
@@ -123,7 +102,7 @@ fn the_shell_that_is_left_is_ended_before_gt_runs() {
 #[test]
 fn somebody_else_was_faster() {
     simulate(2004, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         world.state().gt_starts.takes = 1500..1501;
         for (session, agent) in [("r-witness", "r/witness"), (DEACON, "deacon")] {
             world.crash_agent(session, false);
@@ -148,7 +127,7 @@ fn somebody_else_was_faster() {
 #[test]
 fn gt_says_that_it_started_it_and_did_not() {
     simulate(2005, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         fault(&world, "r-witness", Some(Fault::Lies));
         world.crash_agent("r-witness", false);
         world.pass(mins(4)).await;
@@ -169,7 +148,7 @@ fn gt_says_that_it_started_it_and_did_not() {
 #[test]
 fn gt_fails_and_the_agent_is_up() {
     simulate(2006, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         for (at, failing) in [Fault::FailsLate, Fault::HangsLate].into_iter().enumerate() {
             fault(&world, "r-witness", Some(failing));
             world.crash_agent("r-witness", false);
@@ -195,7 +174,7 @@ fn gt_fails_and_the_agent_is_up() {
 #[test]
 fn gt_fails_and_nothing_is_there() {
     simulate(2007, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         fault(&world, "r-witness", Some(Fault::Fails));
         world.crash_agent("r-witness", false);
         world.pass(secs(2)).await;
@@ -228,7 +207,7 @@ fn gt_fails_and_nothing_is_there() {
 fn without_gt_the_agents_are_started_directly() {
     simulate(2008, |world| async move {
         world.state().programs.remove("gt");
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         for session in [DEACON, MAYOR, "r-witness", "r-refinery"] {
             assert_eq!(world.state().session(session).by, By::Supervisor, "{session}");
         }
@@ -251,7 +230,7 @@ fn without_gt_the_agents_are_started_directly() {
 #[test]
 fn gt_hangs() {
     simulate(2009, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         for (session, agent, hangs) in
             [("r-witness", "r/witness", Fault::Hangs), ("r-refinery", "r/refinery", Fault::HangsHalfway)]
         {
@@ -282,7 +261,7 @@ fn gt_hangs() {
 fn gt_does_not_start_them_when_the_settings_say_so() {
     simulate(2010, |world| async move {
         world.write("settings/supervisor.json", r#"{"start":{"by_gt":false}}"#);
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         assert_eq!(world.state().gt_starts.runs, []);
         assert_eq!(world.state().session("r-witness").by, By::Supervisor);
         assert_eq!(problems(&supervisor).await, Vec::<String>::new());
@@ -292,7 +271,7 @@ fn gt_does_not_start_them_when_the_settings_say_so() {
 #[test]
 fn a_request_is_carried_out_through_gt_once() {
     simulate(2011, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         world.directory("r/crew/max");
         for (session, agent) in [("r-witness", "r/witness"), ("r-crew-max", "r/crew/max")] {
             let before = runs(&world, session);
@@ -312,7 +291,7 @@ fn a_stop_by_hand_while_gt_is_waited_for() {
     simulate(2012, |world| async move {
         world.write("settings/supervisor.json", r#"{"start":{"max_concurrent":1}}"#);
         world.state().gt_starts.limit = 1;
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         fault(&world, DEACON, Some(Fault::HangsLate));
         world.crash_agent(DEACON, false);
         world.pass(secs(3)).await;
@@ -329,7 +308,7 @@ fn a_stop_by_hand_while_gt_is_waited_for() {
 #[test]
 fn the_mayor_is_kept() {
     simulate(2013, |world| async move {
-        let supervisor = town(&world, &["r"]).await;
+        let supervisor = town_of_1_x(&world, &["r"]).await;
         world.crash_agent(MAYOR, false);
         world.until("the mayor", secs(30), |state| state.lives(MAYOR)).await;
         supervisor.until_agent("mayor", "alive", secs(5)).await;
@@ -397,9 +376,9 @@ fn a_refinery_starts_on_events() {
         world.write("events/refinery/notes.txt", "no event");
         world.pass(mins(4)).await;
         assert_eq!(runs(&world, "r-refinery"), 0);
-        world.write(EVENT, "{}");
+        world.write(REFINERY_EVENT, "{}");
         supervisor.until_agent("r/refinery", "alive", secs(10)).await;
-        world.remove(EVENT);
+        world.remove(REFINERY_EVENT);
         world.pass(mins(10)).await;
         assert!(world.state().lives("r-refinery"), "it is kept while it runs");
         // One that crashed is restarted, at once and later.
@@ -437,7 +416,7 @@ fn events_that_cannot_be_read_start_nothing() {
     simulate(2018, |world| async move {
         world.is_v1();
         world.set_rigs(&["r"]);
-        world.write(EVENT, "{}");
+        world.write(REFINERY_EVENT, "{}");
         world.fail("list dir", true);
         let supervisor = world.supervisor().await;
         world.pass(mins(10)).await;

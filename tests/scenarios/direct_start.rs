@@ -1,7 +1,7 @@
 //! The supervisor starts the agents of a 1.x town itself, where `gt` is missing: with the variables, arguments and files that `gt`
 //! would have given them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use gastown_supervisor::{
     agent::{
@@ -9,26 +9,19 @@ use gastown_supervisor::{
         spec::AgentSpec,
         start,
     },
-    town::{dialect::Dialect, settings::Naming},
+    ledger::snapshot,
+    town::{rig_plan::RigPlan, settings::Naming},
 };
 use tokio::sync::Notify;
 
-use crate::world::*;
+use crate::{town_of_1_x, world::*};
 
 /// A 1.x town with the rig `r`, without `gt`, and its supervisor; its agents are up.
-async fn town_of_1_x(world: &World) -> Supervisor {
-    world.state().gas_town.dialect = Dialect::V1;
+async fn without_gt(world: &World) -> Supervisor {
     world.state().programs.remove("gt");
-    world.set_rigs(&["r"]);
     world.write("mayor/daemon.json", r#"{"env":{"GT_DOLT_PORT":"3308"}}"#);
     world.write(".dolt-data/config.yaml", "listener:\n  port: 3309\n");
-    let supervisor = world.supervisor().await;
-    let sessions = [DEACON, "r-witness", "r-refinery"];
-    world
-        .until("its agents", mins(2), move |state| sessions.iter().all(|it| state.sessions.contains_key(*it)))
-        .await;
-    world.pass(secs(30)).await;
-    supervisor
+    town_of_1_x(world, &["r"]).await
 }
 
 /// The arguments of its program.
@@ -41,7 +34,7 @@ fn arguments(session: &FakeSession) -> Vec<String> {
 #[test]
 fn agents_get_what_gt_gives_them_and_nothing_is_typed() {
     simulate(950, |world| async move {
-        let supervisor = town_of_1_x(&world).await;
+        let supervisor = without_gt(&world).await;
         for (name, role, directory, settings, beginning) in [
             (DEACON, "deacon", "deacon", None, "[GAS TOWN] deacon <- daemon • "),
             (
@@ -113,7 +106,7 @@ fn agents_get_what_gt_gives_them_and_nothing_is_typed() {
 fn settings_that_are_there_stay() {
     simulate(951, |world| async move {
         world.write("r/witness/.claude/settings.json", "a person's");
-        town_of_1_x(&world).await;
+        without_gt(&world).await;
         assert_eq!(world.text("r/witness/.claude/settings.json").as_deref(), Some("a person's"));
         let named = arguments(world.state().session("r-witness"))[2].clone();
         assert_eq!(Path::new(&named), path("r/witness/.claude/settings.json"));
@@ -130,7 +123,7 @@ fn what_has_no_hooks_and_takes_no_prompt_is_told_in_its_session() {
             "r/settings/config.json",
             r#"{"role_agents":{"witness":"codex"},"runtime":{"exec_wrapper":["box","--"]}}"#,
         );
-        town_of_1_x(&world).await;
+        without_gt(&world).await;
         let session = world.state().session("r-witness").clone();
         let command = "box -- /bin/codex --dangerously-bypass-approvals-and-sandbox";
         assert!(session.command.ends_with(command), "{}", session.command);
@@ -141,6 +134,24 @@ fn what_has_no_hooks_and_takes_no_prompt_is_told_in_its_session() {
         assert!(session.environment["GT_AGENT"] == "codex" && !text.contains("session-started"));
         let refinery = world.state().session("r-refinery").command.clone();
         assert!(refinery.contains(" box -- "), "the whole rig is in its sandbox: {refinery}");
+    });
+}
+
+#[test]
+fn what_is_closed_while_its_worktree_does_not_answer_is_heeded() {
+    simulate(954, |world| async move {
+        without_gt(&world).await;
+        let session = world.polecat_at_work("r", "Toast");
+        world.pass(mins(4)).await;
+        world.hang("git symbolic-ref");
+        world.crash_agent(&session, false);
+        world.until("its branch", mins(10), |state| state.runs_of("git symbolic-ref") > 0).await;
+        world.write("ESTOP", "x");
+        world.pass(mins(3)).await;
+        assert_eq!(world.state().created(&session).len(), 0);
+        world.release("git symbolic-ref");
+        world.remove("ESTOP");
+        world.until("its start", mins(4), |state| state.created(&session).len() == 1).await;
     });
 }
 
@@ -190,12 +201,16 @@ fn every_role() {
         ),
     ] {
         simulate(953, |world| async move {
-            world.state().gas_town.dialect = Dialect::V1;
+            world.is_v1();
+            world.state().programs.remove("gt");
             world.set_rigs(&["r"]);
             for there in ["mayor", "r/crew/max", "r/polecats/Rust/r", "r/polecats/Toast/r"] {
                 world.directory(there);
             }
             let (deps, _settings) = world.deps().await;
+            // The label of its rig's bead was read.
+            let plan = RigPlan { name: "r".parse().unwrap(), prefix: "r".into() };
+            deps.keep_snapshot(Arc::new(snapshot::read(&deps, &plan, &[]).await));
             let spec = AgentSpec::new(identity.parse().unwrap(), Naming::Prefix, &"r".into());
             // The start is called by itself: nobody has asked for the mayor or the crew, and no work is on a hook.
             let order = StartOrder { attempt: Attempt::Fresh, replace: None };

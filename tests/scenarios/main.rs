@@ -72,6 +72,27 @@ async fn all_up(world: &World, rigs: &[&str], limit: Duration) {
         .await;
 }
 
+/// An event for every refinery of a 1.x town: without one, they are not started.
+const REFINERY_EVENT: &str = "events/refinery/17.event";
+
+/// A 1.x town with these rigs whose agents are all up, with the mayor and the refineries, which have an event; and its
+/// supervisor.
+async fn town_of_1_x(world: &World, rigs: &[&str]) -> Supervisor {
+    world.is_v1();
+    world.set_rigs(rigs);
+    world.write(REFINERY_EVENT, "{}");
+    let supervisor = world.supervisor().await;
+    world.until("all agents", mins(2), |state| all_of_1_x_live(world.time(), state, rigs)).await;
+    world.pass(secs(20)).await;
+    supervisor
+}
+
+/// Whether the agents of a 1.x town with these rigs live.
+fn all_of_1_x_live(now: Duration, state: &State, rigs: &[&str]) -> bool {
+    let of_rigs = rigs.iter().flat_map(|rig| [format!("{rig}-witness"), format!("{rig}-refinery")]);
+    [DEACON, MAYOR].map(str::to_owned).into_iter().chain(of_rigs).all(|it| state.appeared(&it, now))
+}
+
 /// How often the supervisor made and ended sessions so far.
 fn deeds(world: &World) -> usize {
     world.state().deeds.len()

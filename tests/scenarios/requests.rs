@@ -7,7 +7,6 @@ use gastown_supervisor::signals::Signal;
 use crate::{town, world::*};
 
 const CREW: &str = "gt-r-crew-max";
-const MAYOR: &str = "hq-mayor";
 
 /// Mail is read at the heartbeat at the latest; this test does not wait for that.
 async fn read_mail(supervisor: &Supervisor) {

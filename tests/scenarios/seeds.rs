@@ -11,7 +11,7 @@ use gastown_supervisor::tree::root::RootMsg;
 use jiff::SignedDuration;
 use ractor::ActorRef;
 
-use crate::world::*;
+use crate::{REFINERY_EVENT, world::*};
 
 const RIGS: [&str; 3] = ["alpha", "a-b", "beta"];
 
@@ -114,7 +114,7 @@ fn request(world: &World, rig: &str, patrol: &str, jitter: u32, number: u64) {
         144..146 => (patrol.to_owned(), format!("{rig}-{role}")),
         146..149 => (world.polecat(rig, name), format!("{rig}/polecats/{name}")),
         149 => (DEACON.to_owned(), "deacon/".to_owned()),
-        150 => ("hq-mayor".to_owned(), "mayor/".to_owned()),
+        150 => (MAYOR.to_owned(), "mayor/".to_owned()),
         _ => (world.state().named(&format!("{rig}-crew-max")), format!("{rig}/crew/max")),
     };
     world.directory(&format!("{rig}/crew/max"));
@@ -150,17 +150,16 @@ const ACTORS: [&str; 14] = [
 fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) {
     let name = POLECATS[number as usize % POLECATS.len()];
     let session = world.polecat(rig, name);
-    let is_v1 = world.state().gas_town.dialect.is_v1();
+    let is_v1 = world.state().is_v1();
     let known = world.state().beads.contains_key(&agent_bead(rig, name));
     let pace = 1 + number as u32 % 8;
     match jitter {
-        // Recorded in towns of January only.
-        100..103 | 122..125 if is_v1 => {}
+        100..103 if is_v1 => world.sling_v1(rig, name, &format!("{rig}-s{}", world.time().as_millis()), pace),
         100..103 => world.sling(rig, name, &format!("{rig}-s{}", world.time().as_millis()), pace.min(3)),
         _ if !known => {}
         103..114 => world.crash_agent(&session, number < 25),
         114..117 => {
-            let hook = world.state().beads[&agent_bead(rig, name)]["hook_bead"].as_str().map(str::to_owned);
+            let hook = world.state().hook_of(rig, name);
             if let Some(hook) = hook {
                 world.close_bead(&hook);
             }
@@ -177,6 +176,8 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
             world.set_state(rig, name, states[number as usize % states.len()]);
             world.after(secs(number * 6), move |world| world.set_state(rig, name, "working"));
         }
+        // A nuke is recorded in towns of January only.
+        122..125 if is_v1 => something_of_1_x(world, rig, &session, number),
         122..125 => world.nuke(rig, name, pace),
         125..128 => world.stop_without_a_word("gt session stop", &session),
         128..130 => world.stop_without_a_word("gt deacon stop", DEACON),
@@ -189,6 +190,33 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
         133..136 => world.show(&session, &["You've hit your limit · resets 3pm"]),
         136..138 => world.crash_agent(&world.witness(rig), true),
         _ => world.write_agent_state(&world.witness(rig), "running"),
+    }
+}
+
+/// Something that only a town of 1.x has: its Dolt server dies for a while, or its `gt` starts an agent badly; or a convoy goes on.
+fn something_of_1_x(world: &World, rig: &'static str, session: &str, number: u64) {
+    match number {
+        ..30 => {
+            world.dolt(if number % 2 == 0 { Answers::Refused } else { Answers::Hangs });
+            world.after(secs(number * 20), |world| world.dolt(Answers::Well));
+        }
+        30..60 => {
+            let faults = [Fault::Lies, Fault::Fails, Fault::FailsLate, Fault::HangsHalfway, Fault::HangsLate];
+            let fault = faults[number as usize % faults.len()];
+            world.state().gt_starts.faults.insert(session.to_owned(), fault);
+            world.crash_agent(session, false);
+            let session = session.to_owned();
+            world.after(secs(number * 4), move |world| {
+                world.state().gt_starts.faults.remove(&session);
+            });
+        }
+        _ => {
+            let steps = [1, 2].map(|step| format!("{rig}-c{}-{step}", world.time().as_millis()));
+            world.convoy(&format!("hq-cv-{}", world.time().as_millis()), &[&steps[0], &steps[1]]);
+            for (step, after) in steps.into_iter().zip([number, number * 5]) {
+                world.after(mins(2) + secs(after * 2), move |world| world.close(&step));
+            }
+        }
     }
 }
 
@@ -242,6 +270,7 @@ fn calm_down(world: &World) {
         state.failing.clear();
         state.clock_panics_in = None;
         state.clock_panics_for = None;
+        state.gt_starts.faults.clear();
         state.nature.never_appears = 0.0;
         state.nature.frail = 0.0;
         state.nature.curious = 0.0;
@@ -262,6 +291,7 @@ fn calm_down(world: &World) {
         world.pause_deacon(false);
         world.set_rigs(&RIGS);
         world.hold_lock(false);
+        world.dolt(Answers::Well);
         world.after(secs(30), |world| world.ask_for_the_stopped());
     };
     settle(world);
@@ -278,8 +308,9 @@ async fn judge(world: &World, supervisor: &Supervisor) {
         .collect();
     {
         let state = world.state();
-        if state.gas_town.dialect.is_v1() {
-            wanted.insert("hq-mayor".to_owned());
+        if state.is_v1() {
+            assert_eq!(state.convoys.open, Default::default(), "each convoy was fed to its end");
+            wanted.insert(MAYOR.to_owned());
         }
         let others = state.polecats.keys();
         let (working, idle): (Vec<&String>, Vec<_>) = others.partition(|it| state.unwanted(it).is_none());
@@ -288,7 +319,7 @@ async fn judge(world: &World, supervisor: &Supervisor) {
             assert!(state.appeared(session, now), "{session} does not live: {:#?}", town.agents);
         }
         // One whose work was taken away while it lived is let live.
-        let asked_for = |name: &str| name == "hq-mayor" || name.contains("-crew-");
+        let asked_for = |name: &str| name == MAYOR || name.contains("-crew-");
         let mut all =
             state.sessions.keys().filter(|name| !is_boot(name) && !idle.contains(name) && !asked_for(name));
         assert!(
@@ -303,8 +334,13 @@ async fn judge(world: &World, supervisor: &Supervisor) {
     // more.
     let mut problems = town.problems.clone();
     problems.retain(|key, _| !["ledger/crash_log", "mail/send"].contains(&key.as_str()));
-    // So is that an agent was started without `gt`, until it is started once more.
+    // So is that an agent was started without `gt`, until it is started once more, and that it has no nudge poller: only a
+    // `gt` that we ran to its end brings one in this world.
     problems.retain(|key, _| !key.ends_with("/start_by_gt"));
+    for agent in town.agents.iter().filter(|agent| !world.state().has_poller(&agent.session, now)) {
+        let its = format!("/{}/nudge_poller", agent.identity);
+        problems.retain(|key, _| !key.ends_with(&its));
+    }
     assert_eq!(problems, Default::default(), "nothing is wrong any more");
     let agents = town.agents.iter().filter(|agent| wanted.contains(&agent.session));
     let known: Vec<&str> = agents.clone().map(|agent| agent.session.as_str()).collect();
@@ -325,7 +361,7 @@ async fn judge(world: &World, supervisor: &Supervisor) {
 /// A life in a town of Gas Town 1.x, whose refineries always have an event.
 async fn live_v1(world: World, storm_length: Duration, calm: Duration) {
     world.is_v1();
-    world.write("events/refinery/1.event", "{}");
+    world.write(REFINERY_EVENT, "{}");
     live(world, storm_length, calm).await;
 }
 

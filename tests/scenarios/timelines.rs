@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{town, world::*};
+use crate::{REFINERY_EVENT, town, town_of_1_x, world::*};
 
 /// The town as it was recorded: two rigs, and the mayor.
 const RIGS: [&str; 2] = ["gastown", "beads"];
@@ -74,10 +74,29 @@ const GRID: &[(&str, &[&str], Outcome)] = &[
     ("t81_down_in_mayor", &[], Down(&["gt-beads-refinery", "gt-beads-witness", WITNESS, REFINERY])),
 ];
 
+/// The rigs of the recorded town of 1.x.
+const RIGS_V1: [&str; 2] = ["alpha", "beta"];
+
+/// The same of 1.x.
+const GRID_V1: &[(&str, &[&str], Outcome)] = &[
+    ("deacon_respawn", &[], NONE),
+    ("down", &[], Ended),
+    ("estop_thaw", &["furiosa"], NONE),
+    ("rig_dock", &[], Down(&["beta-witness", "beta-refinery"])),
+    ("rig_park", &[], Down(&["alpha-witness", "alpha-refinery"])),
+    ("session_restart", &["furiosa"], NONE),
+    ("shutdown", &["furiosa"], Ended),
+    ("up", &["furiosa"], NONE),
+    ("witness_restart", &[], NONE),
+];
+
 #[test]
 fn every_recording_has_its_row() {
-    let rows: Vec<&str> = GRID.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(rows, Timeline::all());
+    let rows = |grid: &[(&'static str, &[&str], Outcome)]| -> Vec<&'static str> {
+        grid.iter().map(|(name, ..)| *name).collect()
+    };
+    assert_eq!(rows(GRID), Timeline::all());
+    assert_eq!(rows(GRID_V1), Timeline::all_v1());
 }
 
 #[test]
@@ -95,8 +114,33 @@ fn no_unwanted_agent_is_started_and_what_was_not_stopped_runs() {
     assert!(failed.is_empty(), "these went wrong: {failed:#?}");
 }
 
+#[test]
+fn the_same_in_a_town_of_1_x() {
+    let mut failed = Vec::new();
+    for (name, polecats, outcome) in GRID_V1 {
+        // The hook waits for 3 s on every machine.
+        let paces = if *name == "deacon_respawn" { &[1][..] } else { &[1, 3] };
+        for pace in paces.iter().copied() {
+            let story = || simulate(301, |world| replayed_v1(world, name, polecats, *outcome, pace));
+            if std::panic::catch_unwind(story).is_err() {
+                failed.push(format!("{name} at pace {pace}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "these went wrong: {failed:#?}");
+}
+
+async fn replayed_v1(world: World, name: &str, polecats: &[&str], outcome: Outcome, pace: u32) {
+    let supervisor = town_of_1_x(&world, &RIGS_V1).await;
+    for polecat in polecats {
+        world.polecat_at_work("alpha", polecat);
+    }
+    world.remove(REFINERY_EVENT); // one that runs is kept all the same
+    world.pass(mins(6)).await;
+    carried_out(world, supervisor, Timeline::read_v1(name), outcome, pace).await;
+}
+
 async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome, pace: u32) {
-    let timeline = Timeline::read(name);
     for polecat in polecats {
         world.set_rigs(&RIGS);
         world.add_polecat("gastown", polecat, &format!("gt-{polecat}"));
@@ -105,6 +149,12 @@ async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome,
     let supervisor = town(&world, &RIGS).await;
     world.start_agent("hq-mayor");
     world.pass(mins(6)).await; // sessions are no longer young
+    carried_out(world, supervisor, Timeline::read(name), outcome, pace).await;
+}
+
+/// Replays it, and judges what came of it.
+async fn carried_out(world: World, supervisor: Supervisor, timeline: Timeline, outcome: Outcome, pace: u32) {
+    let name = &timeline.name;
     let before = sessions(&world);
     let events = deaths_reported(&world);
     let crashes = world.state().crash_logs.len();
@@ -137,7 +187,9 @@ async fn replayed(world: World, name: &str, polecats: &[&str], outcome: Outcome,
         names.sort_unstable();
         names
     };
-    gone.retain(|session| *session != "hq-mayor" && *session != BOOT);
+    // The mayor is kept in towns of 1.x only.
+    let keeps_mayor = world.state().is_v1();
+    gone.retain(|session| (keeps_mayor || *session != MAYOR) && !is_boot(session));
     assert_eq!((gone, ours), (sorted(down), sorted(started)), "{name}: who is down, whom we started");
     for session in after.keys() {
         assert!(world.state().lives(session), "{name}: {session} lives");

@@ -77,14 +77,18 @@ impl Start<'_> {
         Some(first_words(prompt, takes_prompt, has_hooks, role.instead_of_hooks))
     }
 
-    /// What its variables say beside who it is and what it runs.
-    pub(super) async fn given<'a>(&'a self, directory: &'a Path) -> environment::V1<'a> {
-        environment::V1 {
+    /// What its variables say beside who it is and what it runs; `None` in January's towns. A worktree may take long to
+    /// answer: to be called before the last checks of a start.
+    pub(super) async fn given<'a>(&'a self, directory: &'a Path) -> Option<environment::V1<'a>> {
+        if !self.deps.dialect().facts().prompt_is_argument {
+            return None;
+        }
+        Some(environment::V1 {
             session: &self.spec.session,
             run: self.deps.jitter.uuid(),
             dolt: self.dolt(),
             polecat: self.of_polecat(directory).await,
-        }
+        })
     }
 
     async fn of_polecat<'a>(&self, directory: &'a Path) -> Option<OfPolecat<'a>> {
@@ -116,7 +120,9 @@ impl Start<'_> {
             return;
         }
         heartbeats::write_fresh(self.deps, self.spec).await;
-        let Some(pane) = session.panes.first() else { return };
+        // A person may have split its window meanwhile.
+        let ours = session.panes.iter().find(|pane| pane.started_by_us);
+        let Some(pane) = ours.or(session.panes.first()) else { return };
         if let Err(error) = self.deps.sessions.set_environment(&self.spec.session, PANE, &pane.id).await {
             self.passed_over(&format!("{PANE} was not set: {error}"));
         }

@@ -3,30 +3,12 @@
 //! Agent beads are in the town's database, whatever their prefix; other beads are in that of their prefix. It has no
 //! daemon, no `sync` and no `activity`.
 
-use gastown_supervisor::{
-    commands::{Command, CommandError, Printed},
-    town::dialect::Dialect,
-};
+use gastown_supervisor::commands::{Command, CommandError, Printed};
 use serde_json::{Value, json};
 
-use super::{State, TOWN, World};
-
-impl World {
-    /// From here on it is a town of Gas Town 1.x, whose sessions have the names of the others, so that all of this world
-    /// works as it does for those. Before the first rig.
-    pub fn becomes_v1(&self) {
-        self.state().gas_town.dialect = Dialect::V1;
-        self.state().bd_version = "bd version 1.0.2 (dev)\n";
-        self.write("settings/supervisor.json", r#"{"tmux":{"naming":"rig"}}"#);
-    }
-}
+use super::{State, TOWN};
 
 impl State {
-    /// Whether it is a town of Gas Town 1.x.
-    pub fn is_v1(&self) -> bool {
-        self.gas_town.dialect == Dialect::V1
-    }
-
     /// The database of the directory in which a command runs: a rig, or empty for the town.
     pub fn database_here(&self, command: &Command) -> String {
         let below = command.directory.strip_prefix(TOWN).unwrap_or(&command.directory);
@@ -112,13 +94,13 @@ impl State {
         fitting.max_by_key(|rig| rig.len()).cloned().unwrap_or_default()
     }
 
-    /// Why this polecat must not be created: no bead that is hooked or in progress is assigned to it.
-    pub fn unwanted_v1(&self, rig: &str, name: &str) -> Option<String> {
+    /// The beads that this polecat works on: hooked or in progress, and assigned to it.
+    pub fn work_v1(&self, rig: &str, name: &str) -> Vec<String> {
         let assignee = format!("{rig}/polecats/{name}");
-        let its = |bead: &Value| {
+        let is_its = |bead: &Value| {
             bead["assignee"] == assignee && (bead["status"] == "hooked" || bead["status"] == "in_progress")
         };
-        (!self.beads.values().any(its)).then(|| "no bead is assigned to it and at work".to_owned())
+        self.beads.iter().filter(|(_, bead)| is_its(bead)).map(|(id, _)| id.clone()).collect()
     }
 }
 
@@ -128,10 +110,14 @@ fn unknown(what: &str) -> (i32, String, String) {
 
 /// An agent bead as `gt` 1.x creates it at a spawn; later changes rarely reach it.
 pub fn agent_bead_v1(id: &str, rig: &str, hook: &str) -> Value {
+    json!({"id": id, "title": id, "description": description_v1(id, rig, "spawning", hook), "status": "open", "priority": 2,
+        "issue_type": "task", "created_at": "", "updated_at": "", "labels": ["gt:agent"]})
+}
+
+/// The description of an agent bead, which holds its state and its hook.
+pub fn description_v1(id: &str, rig: &str, state: &str, hook: &str) -> String {
     let hook = if hook.is_empty() { "null" } else { hook };
-    let description = format!(
-        "{id}\n\nrole_type: polecat\nrig: {rig}\nagent_state: spawning\nhook_bead: {hook}\ncleanup_status: null\nactive_mr: null\nnotification_level: null"
-    );
-    json!({"id": id, "title": id, "description": description, "status": "open", "priority": 2, "issue_type": "task",
-        "created_at": "", "updated_at": "", "labels": ["gt:agent"]})
+    format!(
+        "{id}\n\nrole_type: polecat\nrig: {rig}\nagent_state: {state}\nhook_bead: {hook}\ncleanup_status: null\nactive_mr: null\nnotification_level: null"
+    )
 }

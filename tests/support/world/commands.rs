@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, path::PathBuf};
 use async_trait::async_trait;
 use gastown_supervisor::commands::{Command, CommandError, Commands, Printed};
 
-use super::{Fault, State, World, git, gt_starts, weather::pause};
+use super::{Answers, Fault, State, World, git, gt_starts, weather::pause};
 
 #[async_trait]
 impl Commands for World {
     async fn run(&self, command: Command) -> Result<Printed, CommandError> {
         let line = command.line();
         let kinds = kinds(&command);
+        let now = self.time();
+        self.state().may_run(now, &command);
         let starts = self.starts(&command);
         let special = self.takes_in_gas_town_1(&command);
         let (hangs, fails, takes, missing) = {
@@ -48,6 +50,7 @@ impl Commands for World {
             return Err(CommandError::NotFound { program: command.program, line });
         }
         if let Some(starts) = starts {
+            let fails = fails || self.state().gas_town_1.dolt != Answers::Well;
             let fault = hangs.then_some(Fault::Hangs).or(fails.then_some(Fault::Fails));
             return self.gt_start(&command, starts, fault).await;
         }
@@ -124,14 +127,14 @@ impl World {
     /// The session that this command starts, and the variables of its agent.
     fn starts(&self, command: &Command) -> Option<(String, Vec<(&'static str, String)>)> {
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
-        let is_it = command.program == "gt" && self.state().gas_town.dialect.is_v1();
+        let is_it = command.program == "gt" && self.state().is_v1();
         gt_starts::started(&words).filter(|_| is_it)
     }
 }
 
 /// The names under which a command can be made to hang, to fail or to print something else: `command` means all of
-/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler` and `bd list` have
-/// their own.
+/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler`, `bd list` and `git
+/// symbolic-ref` have their own.
 fn kinds(command: &Command) -> Vec<&'static str> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
     let program = ["bd", "gt", "git"].into_iter().find(|program| command.program == *program);
@@ -143,6 +146,7 @@ fn kinds(command: &Command) -> Vec<&'static str> {
         (Some("gt"), ["sling", ..]) => Some("sling"),
         (Some("gt"), ["scheduler", ..]) => Some("scheduler"),
         (Some("bd"), ["list", ..]) => Some("bd list"),
+        (Some("git"), ["symbolic-ref", ..]) => Some("git symbolic-ref"),
         _ => None,
     };
     ["command"].into_iter().chain(program).chain(of_it).collect()

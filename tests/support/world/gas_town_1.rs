@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use gastown_supervisor::{
     commands::{Command, CommandError, Printed},
     ports::dolt::{DoltServer, NoAnswer},
-    town::dialect::{Dialect, recognise::Recognised},
+    town::dialect::{Dialect, dolt::Server, recognise::Recognised},
 };
 use serde_json::json;
 
-use super::{State, World, millis, rules::Gate, secs};
+use super::{State, TOWN, World, millis, path, rules::Gate, secs};
+
+/// What says where Dolt listens.
+const CONFIG: &str = ".dolt-data/config.yaml";
 
 /// What `bd` and `gt` print while Dolt is down (bd 1.0.5).
 const DOWN: &str = "failed to open database: Dolt server unreachable at 127.0.0.1:3307";
@@ -71,7 +74,8 @@ impl Default for GasTown1 {
 #[async_trait]
 impl DoltServer for World {
     async fn greet(&self, port: u16) -> Result<(), NoAnswer> {
-        let answers = if port == 3307 { self.state().gas_town_1.dolt } else { Answers::Refused };
+        let is_it = port == self.state().dolt_port();
+        let answers = if is_it { self.state().gas_town_1.dolt } else { Answers::Refused };
         match answers {
             Answers::Well => Ok(()),
             Answers::Refused => Err(NoAnswer::Refused),
@@ -84,14 +88,17 @@ impl DoltServer for World {
 }
 
 impl World {
-    /// This is a town of Gas Town 1.x, with a Dolt server that answers.
-    pub fn is_of_gas_town_1(&self) {
-        let mut state = self.state();
-        state.gas_town = Recognised { dialect: Dialect::V1, ..Recognised::default() };
-        state.bd_version = "bd version 1.0.5 (dev)\n";
-        drop(state);
-        let config = include_str!("../../fixtures/v1/files/dolt-data.config.yaml");
-        self.write(".dolt-data/config.yaml", config);
+    /// Makes this a town of Gas Town 1.x, with a Dolt server that answers. Before its first rig.
+    pub fn is_v1(&self) {
+        {
+            let mut state = self.state();
+            state.gas_town = Recognised { dialect: Dialect::V1, ..Recognised::default() };
+            state.bd_version = "bd version 1.0.5 (dev)\n";
+        }
+        self.directory("mayor");
+        if self.text(CONFIG).is_none() {
+            self.write(CONFIG, include_str!("../../fixtures/v1/files/dolt-data.config.yaml"));
+        }
     }
 
     /// Something happens to the Dolt server.
@@ -106,7 +113,7 @@ impl World {
     pub(super) fn takes_in_gas_town_1(&self, command: &Command) -> Option<Duration> {
         let state = self.state();
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
-        (state.gas_town.dialect == Dialect::V1).then_some(())?;
+        state.is_v1().then_some(())?;
         match (command.program.as_str(), words.as_slice()) {
             ("gt", ["sling", ..]) => Some(state.gas_town_1.sling_takes),
             ("gt", ["dolt", "start"]) => Some(secs(1)),
@@ -138,11 +145,8 @@ impl World {
         let mut state = self.state();
         let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
         let printed = |text: String| Some(Ok(Printed { stdout: text.into_bytes(), stderr: Vec::new() }));
-        if state.gas_town.dialect != Dialect::V1 || !["gt", "bd"].contains(&command.program.as_str()) {
+        if !state.is_v1() || !["gt", "bd"].contains(&command.program.as_str()) {
             return None;
-        }
-        if command.environment.get("BEADS_DOLT_PORT").is_none_or(|port| port != "3307") {
-            state.violated(now, format!("`{line}` does not know where Dolt is"));
         }
         let of_daemon = command.environment.get("GT_DAEMON").is_some_and(|value| value == "1");
         match words.as_slice() {
@@ -155,6 +159,11 @@ impl World {
             }
             [word, ..] if *word != "version" && state.gas_town_1.dolt != Answers::Well => {
                 let (status, stderr) = ("exit code 1".to_owned(), DOWN.to_owned());
+                Some(Err(CommandError::Failed { line, status, code: Some(1), stdout: Vec::new(), stderr }))
+            }
+            // It runs `bd list`.
+            ["mail", "inbox", ..] if let Some(error) = state.bd_errors.get("list") => {
+                let (status, stderr) = ("exit code 1".to_owned(), error.clone());
                 Some(Err(CommandError::Failed { line, status, code: Some(1), stdout: Vec::new(), stderr }))
             }
             ["convoy", "stranded", "--json"] => {
@@ -182,6 +191,32 @@ impl World {
 }
 
 impl State {
+    /// Whether it is a town of Gas Town 1.x.
+    pub fn is_v1(&self) -> bool {
+        self.gas_town.dialect == Dialect::V1
+    }
+
+    /// Where the Dolt server listens.
+    fn dolt_port(&self) -> u16 {
+        let config = self.files.get(&path(CONFIG)).map(Vec::as_slice);
+        Server::find(config, &Default::default(), &Default::default()).port
+    }
+
+    /// A command is about to run: `gt` and `bd` must know where the town and its Dolt server are, or `bd` may start a server of
+    /// its own.
+    pub(super) fn may_run(&mut self, now: Duration, command: &Command) {
+        if !self.is_v1() || !["gt", "bd"].contains(&command.program.as_str()) {
+            return;
+        }
+        let port = self.dolt_port().to_string();
+        for (name, value) in [("GT_TOWN_ROOT", TOWN), ("GT_DOLT_PORT", &port), ("BEADS_DOLT_PORT", &port)] {
+            let given = command.environment.get(name);
+            if given.is_none_or(|given| given != value) {
+                self.violated(now, format!("`{}` is given {name} as {given:?}", command.line()));
+            }
+        }
+    }
+
     /// What `gt convoy stranded --json` prints: of each convoy, the first bead that is not closed is ready, unless a
     /// polecat works on it; the others wait for it.
     fn stranded(&self) -> String {

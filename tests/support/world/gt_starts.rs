@@ -13,7 +13,7 @@ use gastown_supervisor::{
 };
 
 use super::{
-    By, Condition, DEACON, State, TOWN, World, millis, rules, secs,
+    By, Condition, DEACON, State, TOWN, World, millis, mins, rules, secs,
     sessions::shown,
     weather::{SESSION_CAP, TABLE_CAP, pause},
 };
@@ -88,11 +88,6 @@ pub(super) fn started(words: &[&str]) -> Option<(String, Vec<(&'static str, Stri
 }
 
 impl World {
-    /// Makes this a town of Gas Town 1.x.
-    pub fn is_v1(&self) {
-        self.state().gas_town.dialect = gastown_supervisor::town::dialect::Dialect::V1;
-    }
-
     /// The session of a rig's witness, as this town names it.
     pub fn witness(&self, rig: &str) -> String {
         self.state().named(&format!("{rig}-witness"))
@@ -194,7 +189,22 @@ impl World {
         match fault {
             Some(Fault::FailsLate) => failed("its nudge poller could not be started"),
             Some(Fault::HangsLate) => std::future::pending().await,
-            _ => said("✓ started\n"),
+            _ => {
+                if rules::rig_of(session).is_some() {
+                    self.polls(session);
+                }
+                said("✓ started\n")
+            }
+        }
+    }
+
+    /// The background process that brings queued nudges to a witness or a refinery, until its session ends.
+    pub fn polls(&self, session: &str) {
+        let pid = self.gt(&format!("gt nudge-poller {session}"), TOWN, mins(24 * 60));
+        let mut state = self.state();
+        let pane = state.sessions.get(session).map(|it| it.pid);
+        for it in state.invocations.iter_mut().filter(|it| it.invocation.pid == pid) {
+            it.inside = pane;
         }
     }
 
@@ -254,9 +264,15 @@ impl World {
 }
 
 impl State {
+    /// Whether the background process that brings queued nudges to this session runs.
+    pub fn has_poller(&self, session: &str, now: Duration) -> bool {
+        let its = ["gt", "nudge-poller", session];
+        self.invocations.iter().any(|it| it.invocation.arguments == its && it.runs(self, now))
+    }
+
     /// The session of an agent of a rig, as this town names it.
     pub fn named(&self, tail: &str) -> String {
-        if self.gas_town.dialect.is_v1() { tail.to_owned() } else { format!("gt-{tail}") }
+        if self.is_v1() { tail.to_owned() } else { format!("gt-{tail}") }
     }
 
     /// `gt` is about to be run for this session. Between the answer about the permission and its start are one look at the

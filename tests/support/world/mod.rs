@@ -75,6 +75,8 @@ pub use weather::Weather;
 pub const TOWN: &str = "/town";
 /// The deacon's session.
 pub const DEACON: &str = "hq-deacon";
+/// The mayor's session.
+pub const MAYOR: &str = "hq-mayor";
 /// Boot's session.
 pub const BOOT: &str = "gt-boot";
 

@@ -110,7 +110,7 @@ impl World {
     /// Notes what `gt` notes about a witness or refinery.
     pub fn write_agent_state(&self, session: &str, to: &str) {
         // Gas Town 1.x notes nothing.
-        let is_noted = !self.state().gas_town.dialect.is_v1();
+        let is_noted = !self.state().is_v1();
         if let Some(rig) = rules::rig_of(session).filter(|_| is_noted) {
             let role = if session.ends_with("-witness") { "witness" } else { "refinery" };
             self.write(
@@ -246,7 +246,7 @@ impl World {
             // Only the running command shows it in 1.x.
             let shown = {
                 let state = world.state();
-                !state.gas_town.dialect.is_v1() || state.is_seen_by_all(world.time())
+                !state.is_v1() || state.is_seen_by_all(world.time())
             };
             if there && run_on && known && found && shown {
                 let until = world.time() + rules::HOLD;

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{State, TOWN, Timeline, World, bd_v1::agent_bead_v1, millis, path, rules};
+use super::{
+    State, TOWN, Timeline, World,
+    bd_v1::{agent_bead_v1, description_v1},
+    millis, path, rules,
+};
 
 /// The polecat of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +100,19 @@ impl World {
         self.after(millis(700) * pace, move |world| world.state().unhold(&session));
     }
 
+    /// `gt sling` of a new piece of work to this polecat in a 1.x town, slower by `pace`. Recorded (`tests/fixtures/v1/sling.*`) is
+    /// the order, and that it takes 9 to 10 s.
+    pub fn sling_v1(&self, rig: &str, name: &str, work: &str, pace: u32) {
+        self.gt(&format!("gt sling {work} {rig} --no-boot"), TOWN, millis(9_000) * pace);
+        let (rig, name, work) = (rig.to_owned(), name.to_owned(), work.to_owned());
+        self.after(millis(2_000) * pace, move |world| {
+            world.add_polecat(&rig, &name, &work);
+            let session = world.polecat(&rig, &name);
+            world.state().unhold(&session);
+            world.after(millis(5_000) * pace, move |world| world.start_agent(&session));
+        });
+    }
+
     /// `gt polecat nuke`, as recorded, slower by `pace`.
     pub fn nuke(&self, rig: &str, name: &str, pace: u32) {
         self.replay(&Timeline::read("t31_nuke").about(rig, name, ["gt-none", ""]), pace);
@@ -128,37 +145,40 @@ impl World {
                 "assignee": format!("{rig}/polecats/{name}"), "created_at": "", "updated_at": ""}),
             );
         }
-        let is_v1 = self.state().is_v1();
-        self.edit_bead(&agent_bead(rig, name), |bead| match is_v1 {
-            true => bead["description"] = agent_bead_v1("", rig, hook)["description"].clone(),
-            false => bead["hook_bead"] = hook.into(),
-        });
+        let id = agent_bead(rig, name);
+        if self.state().is_v1() {
+            // Another polecat may have had it, whose agent bead still names it.
+            self.edit_bead(hook, |bead| {
+                bead["status"] = "hooked".into();
+                bead["assignee"] = format!("{rig}/polecats/{name}").into();
+            });
+            let description = description_v1(&id, rig, "spawning", hook);
+            self.edit_bead(&id, |bead| bead["description"] = description.into());
+        } else {
+            self.edit_bead(&id, |bead| bead["hook_bead"] = hook.into());
+        }
     }
 
-    /// A polecat's hook is emptied (`bd slot clear`): an empty field is not printed.
+    /// A polecat's hook is emptied (`bd slot clear`): an empty field is not printed. In a 1.x town, what it works on is closed.
     pub fn unhook(&self, rig: &str, name: &str) {
-        let session = self.polecat(rig, name);
+        let (session, id) = (self.polecat(rig, name), agent_bead(rig, name));
         self.state().hook_changes(&session);
-        self.edit_bead(&agent_bead(rig, name), |bead| remove(bead, "hook_bead"));
+        if self.state().is_v1() {
+            let works_on = self.state().work_v1(rig, name);
+            works_on.iter().for_each(|work| self.close_bead(work));
+            let description = description_v1(&id, rig, "idle", "");
+            self.edit_bead(&id, |bead| bead["description"] = description.into());
+        } else {
+            self.edit_bead(&id, |bead| remove(bead, "hook_bead"));
+        }
     }
 
-    /// `gt sling` of a bead that another polecat had to this one, in a 1.x town: the other's agent bead still names it.
-    pub fn reassign(&self, rig: &str, name: &str, work: &str) {
-        self.hook(rig, name, work);
-        self.edit_bead(work, |bead| bead["assignee"] = format!("{rig}/polecats/{name}").into());
-    }
-
-    /// `gt done` in a 1.x town: its work bead is closed and its hook is emptied.
-    pub fn unhook_v1(&self, rig: &str, name: &str) {
-        self.close_bead(&work_of(rig, name));
-        self.edit_bead(&agent_bead(rig, name), |bead| {
-            bead["description"] = agent_bead_v1("", rig, "")["description"].clone();
-        });
-    }
-
-    /// An agent's state (`bd agent state`); an empty one is not printed.
+    /// An agent's state (`bd agent state`); an empty one is not printed. In a 1.x town its description holds it.
     pub fn set_state(&self, rig: &str, name: &str, to: &str) {
-        self.edit_bead(&agent_bead(rig, name), |bead| match to {
+        let (id, hook) = (agent_bead(rig, name), self.state().hook_of(rig, name).unwrap_or_default());
+        let is_v1 = self.state().is_v1();
+        self.edit_bead(&id, |bead| match to {
+            to if is_v1 => bead["description"] = description_v1(&id, rig, to, &hook).into(),
             "" => remove(bead, "agent_state"),
             to => bead["agent_state"] = to.into(),
         });
@@ -219,12 +239,21 @@ fn remove(bead: &mut Value, key: &str) {
 }
 
 impl State {
+    /// The work of a polecat.
+    pub fn hook_of(&self, rig: &str, name: &str) -> Option<String> {
+        if self.is_v1() {
+            return self.work_v1(rig, name).into_iter().next();
+        }
+        self.beads.get(&agent_bead(rig, name))?["hook_bead"].as_str().map(str::to_owned)
+    }
+
     /// Why this polecat must not be created, by its beads; without the guard for one that is being spawned, as that
     /// depends on what the supervisor saw.
     pub fn unwanted(&self, session: &str) -> Option<String> {
         let Polecat { rig, name } = self.polecats.get(session)?;
         if self.is_v1() {
-            return self.unwanted_v1(rig, name);
+            let has_none = self.hook_of(rig, name).is_none();
+            return has_none.then(|| "no bead is assigned to it and at work".to_owned());
         }
         let Some(agent) = self.beads.get(&agent_bead(rig, name)) else {
             return Some("no agent bead".to_owned());

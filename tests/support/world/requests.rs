@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{State, World};
+use super::{MAYOR, State, World};
 
 /// Requests that are not carried out yet, by session.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl State {
 
     /// A session is created. One that is not supervised must have been requested.
     pub fn check_asked_for(&mut self, now: Duration, session: &str) {
-        let kept = (session != "hq-mayor" || self.gas_town.dialect.is_v1()) && !session.contains("-crew-");
+        let kept = (session != MAYOR || self.is_v1()) && !session.contains("-crew-");
         match self.wishes.starts.get_mut(session) {
             Some(count) if *count > 0 => *count -= 1,
             _ if kept => {}

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use gastown_supervisor::sessions::{Key, PaneTarget};
 
 use super::{
-    Condition, DEACON, State, World, is_boot, mins, path, secs, wall_at,
+    Condition, DEACON, MAYOR, State, World, is_boot, mins, path, secs, wall_at,
     weather::{FILE_CAP, SESSION_CAP},
 };
 
@@ -78,7 +78,7 @@ impl State {
     pub fn rig_of(&self, session: &str) -> Option<String> {
         let polecat = || self.polecats.get(session).map(|polecat| polecat.rig.clone());
         let by_name = || {
-            let rigs = self.routed_rigs().into_iter().filter(|_| self.gas_town.dialect.is_v1());
+            let rigs = self.routed_rigs().into_iter().filter(|_| self.is_v1());
             rigs.filter(|rig| session.starts_with(&format!("{rig}-"))).max_by_key(String::len)
         };
         rig_of(session).map(str::to_owned).or_else(polecat).or_else(by_name)
@@ -88,7 +88,7 @@ impl State {
     fn gates(&self, session: &str) -> Vec<Gate> {
         let of_crew = || without_gt(session).split_once("-crew-").map(|(rig, _)| rig.to_owned());
         match self.rig_of(session).or_else(of_crew) {
-            None if session == "hq-mayor" => vec![Gate::Estop, Gate::Lock],
+            None if session == MAYOR => vec![Gate::Estop, Gate::Lock],
             None => vec![Gate::Estop, Gate::Lock, Gate::Pause],
             Some(rig) => vec![Gate::Estop, Gate::Lock, Gate::EstopRig(rig.clone()), Gate::Rig(rig)],
         }
@@ -192,7 +192,7 @@ impl State {
     /// A session is about to be created, or `gt` is about to be run for it; `slack` is the time between the answer about the
     /// permission and that.
     pub fn may_begin(&mut self, now: Duration, name: &str, slack: Duration) {
-        if self.gas_town.dialect.is_v1() && name.starts_with("gt-") {
+        if self.is_v1() && name.starts_with("gt-") {
             self.violated(now, format!("{name} is a name of January: a second set of agents"));
         }
         if self.watch.creating.get(name).is_some_and(|count| *count > 0) {
@@ -291,10 +291,9 @@ impl State {
         };
         let of_it = |(_, polecat): &(&String, &super::Polecat)| polecat.address() == name;
         let Some((session, polecat)) = self.polecats.iter().find(of_it) else { return };
-        let (session, id) = (session.clone(), super::agent_bead(&polecat.rig, &polecat.name));
+        let hook = self.hook_of(&polecat.rig, &polecat.name).unwrap_or_default();
+        let session = session.clone();
         self.ends(now, &session);
-        let hook =
-            self.beads.get(&id).and_then(|bead| bead["hook_bead"].as_str()).unwrap_or_default().to_owned();
         if let Some((last, with)) = self.watch.mailed.insert(session.clone(), (now, hook.clone()))
             && with == hook
             && self.watch.well.get(&session).is_none_or(|well| *well < last)

@@ -1,9 +1,14 @@
 //! What Gas Town's own commands did to a town, and when: recorded facts, repeated in this world.
 //!
 //! The files in `tests/fixtures/timelines` are of real runs of `gt` 0.3 (2026-01-16) in a small idle town; a line is
-//! a time in milliseconds and an event.
+//! a time in milliseconds and an event. Those in `v1` are of `gt` 1.0.1, put together from what was printed and logged.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gastown_supervisor::sessions::Fact as Report;
 
 use serde_json::Value;
 
@@ -29,8 +34,15 @@ struct Fact {
 impl Timeline {
     /// Reads a recording.
     pub fn read(name: &str) -> Timeline {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timelines").join(name);
-        let text = std::fs::read_to_string(path.with_extension("txt")).expect(name);
+        Self::parse(name, &text(name))
+    }
+
+    /// Reads a recording of a 1.x town; the prefixes of its rigs are their names in this world.
+    pub fn read_v1(name: &str) -> Timeline {
+        Self::parse(name, &text(&format!("v1/{name}")).replace(" al-", " alpha-").replace(" be-", " beta-"))
+    }
+
+    fn parse(name: &str, text: &str) -> Timeline {
         let mut facts: Vec<Fact> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
@@ -57,15 +69,14 @@ impl Timeline {
         self
     }
 
-    /// The names of all recordings.
+    /// The names of all recordings of January's towns.
     pub fn all() -> Vec<String> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timelines");
-        let files = std::fs::read_dir(directory).expect("the recordings");
-        let mut names: Vec<String> = files
-            .map(|file| file.expect("a recording").path().file_stem().unwrap().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
+        names_in(&directory())
+    }
+
+    /// The names of all recordings of 1.x towns.
+    pub fn all_v1() -> Vec<String> {
+        names_in(&directory().join("v1"))
     }
 
     /// The duration of the whole recording.
@@ -83,6 +94,24 @@ impl Timeline {
     }
 }
 
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timelines")
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(directory().join(name).with_extension("txt")).expect(name)
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(directory).expect("the recordings");
+    let paths = files.map(|file| file.expect("a recording").path());
+    let recordings = paths.filter(|path| path.extension().is_some_and(|kind| kind == "txt"));
+    let mut names: Vec<String> =
+        recordings.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
 impl World {
     /// Replays everything from now on, slower by `pace`.
     pub fn replay(&self, timeline: &Timeline, pace: u32) {
@@ -97,6 +126,7 @@ impl World {
         match fact.kind.as_str() {
             "runs" => self.runs(fact, inside, pace),
             "dies" => self.end_session(rest, "as recorded"),
+            "exits" => self.exits(rest),
             "begins" => self.start_agent(rest),
             "respawns" => self.respawn(rest),
             "writes" => {
@@ -135,6 +165,20 @@ impl World {
             Some(session) => drop(self.gt_in(session, line, directory, lasts)),
             None => drop(self.gt(line, directory, lasts)),
         }
+    }
+
+    /// The process in a session's pane is killed, and the pane stays.
+    fn exits(&self, name: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        state.ends(now, name);
+        let Some(session) = state.sessions.get_mut(name) else { return };
+        session.condition = Condition::Exited(137);
+        let pid = session.pid;
+        state.note(now, true, || format!("the process of {name} is killed, its pane stays"));
+        drop(state);
+        self.hint();
+        self.report(Duration::ZERO, Report::Exited { pid, exit: Some(137) });
     }
 
     /// The process in a session's pane is replaced by another one, in which an agent comes up after a while.
