@@ -71,6 +71,13 @@ impl Default for GasTown1 {
     }
 }
 
+impl GasTown1 {
+    /// Whether a polecat works on this bead.
+    pub fn is_hooked(&self, id: &str) -> bool {
+        self.hooked.contains(id)
+    }
+}
+
 #[async_trait]
 impl DoltServer for World {
     async fn greet(&self, port: u16) -> Result<(), NoAnswer> {
