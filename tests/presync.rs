@@ -163,7 +163,7 @@ impl Town {
             jitter: Jitter::seeded(1),
             paths: TownPaths::new(root),
             settings,
-            gas_town: Recognised { dialect: self.dialect, because: String::new() },
+            gas_town: Recognised { dialect: self.dialect, ..Recognised::default() },
             degraded: false,
             problems: Problems::default(),
             writes: Writes::default(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{AGENTS, Story, since, wait_for};
+use super::{Story, since, wait_for};
 use crate::{supervisor::signal, telling::shown};
 
 /// Puts a message into the deacon's inbox, as `gt mail send deacon/` does.
@@ -26,7 +26,7 @@ impl Story {
     /// A requested fresh start is made once, whichever supervisor makes it.
     pub(super) async fn an_agent_asks_by_mail(&mut self) -> anyhow::Result<()> {
         let telling = self.telling;
-        let (agent, session) = AGENTS[3];
+        let (agent, session) = self.cast.agents[3];
         telling.scene(
             "An agent asks by mail for a fresh start, and the supervisor is killed in the middle of it.",
         );

@@ -6,6 +6,7 @@
 //! directory in `/tmp` is touched.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
+mod cast;
 #[path = "../../tests/support/sandbox/mod.rs"]
 mod sandbox;
 mod story;
@@ -20,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::{
     sandbox::{
         standin, supervisor, tmux,
-        town::{self, Town},
+        town::{self, Generation, Town},
     },
     story::Story,
     telling::Telling,
@@ -29,9 +30,11 @@ use self::{
 const USAGE: &str = "\
 Shows what the supervisor does in a throwaway town, for about 40 seconds, and cleans up.
 
-Usage: cargo run --release --example demo_town [-- --keep]
+Usage: cargo run --release --example demo_town [-- [--january] [--keep]]
 
-  --keep  leave the town running afterwards, and say how to look into it and how to end it
+  --january  play a town of January's Gas Town (0.2.6 to 0.3) in place of 1.x
+  --keep     leave the town running afterwards, and say how to look into it and
+             how to end it
 ";
 
 fn main() -> ExitCode {
@@ -45,11 +48,13 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match (name, words.as_slice()) {
         ("gastown-supervisor", words) => supervise(words),
-        (_, []) => show(false),
-        (_, ["--keep"]) => show(true),
         (_, ["--help" | "-h"]) => {
             print!("{USAGE}");
             Ok(())
+        }
+        (_, words) if words.iter().all(|word| ["--keep", "--january"].contains(word)) => {
+            let generation = if words.contains(&"--january") { Generation::January } else { Generation::V1 };
+            show(generation, words.contains(&"--keep"))
         }
         _ => {
             eprint!("{USAGE}");
@@ -75,16 +80,22 @@ fn supervise(words: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Plays the story, and cleans up in any case.
-fn show(keep: bool) -> anyhow::Result<()> {
+fn show(generation: Generation, keep: bool) -> anyhow::Result<()> {
     let version = tmux::version()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupted = Interrupted::register().context("signals cannot be received")?;
         let telling = Telling::begin();
-        let town = Town::build(&story::RIGS, story::settings())?;
-        telling.plain(&format!(
-            "A throwaway town in {}: two rigs, five stand-in agents, a server of its own ({version}).",
-            town.root().display()
+        let town = build(generation)?;
+        telling.scene(&format!(
+            "A throwaway town of {} in {}: {} rigs, {} stand-in agents, a server of its own ({version}).",
+            match generation {
+                Generation::January => "January's Gas Town",
+                Generation::V1 => "Gas Town 1.x",
+            },
+            town.root().display(),
+            cast::RIGS.len(),
+            cast::Cast::of(generation).agents.len()
         ));
         let mut story = Story::new(town, telling);
         let outcome = tokio::select! {
@@ -100,6 +111,17 @@ fn show(keep: bool) -> anyhow::Result<()> {
             }
         }
     })
+}
+
+fn build(generation: Generation) -> anyhow::Result<Town> {
+    match generation {
+        Generation::January => Town::build(&cast::RIGS.map(|(rig, _)| rig), story::settings(generation)),
+        Generation::V1 => {
+            let town = Town::build_v1(&cast::RIGS, story::settings(generation))?;
+            town.write("demo/beads.json", &story::beads())?;
+            Ok(town)
+        }
+    }
 }
 
 /// The signals that would end this process; from now on it cleans up first.

@@ -5,7 +5,7 @@ use gastown_supervisor::{Answer, Client, agent::history::rendering};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
-use super::{AGENTS, Story};
+use super::Story;
 
 /// The number of feed lines shown.
 const SHOWN: usize = 4;
@@ -13,7 +13,7 @@ const SHOWN: usize = 4;
 impl Story {
     /// What happened can be read, each event once, although the supervisor was killed in between.
     pub(super) async fn it_can_all_be_read(&mut self) -> anyhow::Result<()> {
-        let (agent, _) = AGENTS[1];
+        let (agent, session) = self.cast.agents[1];
         self.telling.scene("What you can read about it.");
         let client = Client::new(Some(self.town.root()))?;
         let Answer::Live(explanation) = client.explain(agent).await? else {
@@ -24,7 +24,7 @@ impl Story {
         ensure!(lines.iter().any(|line| line.contains("died: ")), "its death is not reported: {lines:#?}");
         lines.iter().for_each(|line| self.telling.more(line));
         let feed = self.feed()?;
-        let deaths = feed.iter().filter(|line| line.contains("gt-harbor-witness terminated")).count();
+        let deaths = feed.iter().filter(|line| line.contains(&format!("{session} terminated"))).count();
         ensure!(deaths == 1, "its death is {deaths} times in the feed: {feed:#?}");
         self.telling.say(&format!(".feed.jsonl has {} lines, among them", feed.len()));
         feed.iter().take(SHOWN).for_each(|line| self.telling.more(line));

@@ -14,70 +14,39 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    supervisor::{Line, Supervisor, alive, last_words, signal},
+    cast::{Cast, Polecat},
+    supervisor::{Line, Supervisor, alive, last_words, signal, wait_gone},
     telling::{Telling, shown},
-    town::Town,
+    town::{Generation, Town},
 };
 
 #[path = "asking.rs"]
 mod asking;
+#[path = "convoy.rs"]
+mod convoy;
 #[path = "reading.rs"]
 mod reading;
 
-/// The town's rigs.
-pub const RIGS: [&str; 2] = ["harbor", "mill"];
-
-/// The agents and their sessions.
-const AGENTS: [(&str, &str); 5] = [
-    ("deacon", "hq-deacon"),
-    ("harbor/witness", "gt-harbor-witness"),
-    ("harbor/refinery", "gt-harbor-refinery"),
-    ("mill/witness", "gt-mill-witness"),
-    ("mill/refinery", "gt-mill-refinery"),
-];
-
-/// A polecat of the story, its work, and the command that ends its session without leaving a trace.
-struct Polecat {
-    identity: &'static str,
-    rig: &'static str,
-    name: &'static str,
-    session: &'static str,
-    hook: &'static str,
-    stop: &'static str,
-}
-
-/// The one that dies, and the one that is stopped.
-const POLECATS: [Polecat; 2] = [
-    Polecat {
-        identity: "harbor/polecats/toast",
-        rig: "harbor",
-        name: "toast",
-        session: "gt-harbor-toast",
-        hook: "harbor-7",
-        stop: "gt session stop harbor/toast",
-    },
-    Polecat {
-        identity: "mill/polecats/ember",
-        rig: "mill",
-        name: "ember",
-        session: "gt-mill-ember",
-        hook: "mill-3",
-        stop: "gt session stop mill/ember",
-    },
-];
+pub use convoy::beads;
 
 /// How long to wait for anything that should take a few seconds.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// The deacon's limits are shorter than usual (15 and 30 minutes), the pause in a fresh start is longer, and boot is
+/// The deacon's limits are shorter than usual (15 and 30 minutes, in 1.x 5 and 20), the pause in a fresh start is longer, and boot is
 /// off: an AI that checks the deacon has nothing to do here.
-pub fn settings() -> Value {
-    json!({
+///
+/// Convoys of a 1.x town are fed more often than usual (30 seconds).
+pub fn settings(generation: Generation) -> Value {
+    let mut settings = json!({
         "boot": {"enabled": false},
         // So that there is time to kill the supervisor.
         "lifecycle": {"pause": "1s"},
         "deacon": {"stale_after": "4s", "stuck_after": "8s", "grace": "3s"},
-    })
+    });
+    if generation == Generation::V1 {
+        settings["convoy"] = json!({"feed_every": "2s"});
+    }
+    settings
 }
 
 /// The town on the stage. Dropping it ends the supervisor first, then the town.
@@ -86,12 +55,14 @@ pub struct Story {
     supervisor: Option<Supervisor>,
     town: Town,
     telling: Telling,
+    cast: Cast,
 }
 
 impl Story {
     /// The story before its start.
     pub fn new(town: Town, telling: Telling) -> Self {
-        Story { supervisor: None, town, telling }
+        let cast = Cast::of(town.generation());
+        Story { supervisor: None, town, telling, cast }
     }
 
     /// Plays it to the end. An error says what did not happen.
@@ -101,6 +72,9 @@ impl Story {
         self.the_deacon_dozes_off().await?;
         self.a_rig_is_parked().await?;
         self.polecats_come_and_go().await?;
+        if self.town.generation() == Generation::V1 {
+            self.a_convoy_goes_on().await?;
+        }
         self.an_agent_asks_by_mail().await?;
         self.the_supervisor_comes_and_goes().await?;
         self.it_can_all_be_read().await
@@ -111,18 +85,23 @@ impl Story {
         telling.scene("Nothing runs. The supervisor is started.");
         let pid = self.start_supervisor()?;
         telling.say(&format!("gastown-supervisor run (PID {pid})"));
-        for (agent, _) in AGENTS {
+        for (agent, _) in self.cast.agents {
             self.until(0, agent, ": started in").await?;
         }
         self.all_run()?;
-        let names: Vec<&str> = AGENTS.iter().map(|(agent, _)| *agent).collect();
-        telling.say(&format!("all five agents are up: {}", names.join(", ")));
-        telling.more("each in a tmux session of its own, at its prompt, with its first instruction");
+        let names: Vec<&str> = self.cast.agents.iter().map(|(agent, _)| *agent).collect();
+        telling.say(&format!("all {} agents are up: {}", names.len(), names.join(", ")));
+        telling.more(match self.town.generation() {
+            Generation::January => {
+                "each in a tmux session of its own, at its prompt, with its first instruction"
+            }
+            Generation::V1 => "each started by gt, in a tmux session of its own, with its first instruction",
+        });
         Ok(())
     }
 
     async fn an_agent_is_killed(&mut self) -> anyhow::Result<()> {
-        let (agent, session) = AGENTS[1];
+        let (agent, session) = self.cast.agents[1];
         let before = self.all_run()?;
         let from = self.said()?;
         self.telling.scene("An agent dies.");
@@ -134,7 +113,7 @@ impl Story {
             "noticed after {}; confirmed by a second probe 1 s later, in case it was stopped on purpose",
             shown(since(killed, noticed.at))
         ));
-        let created = self.until(from, agent, ": starting claude in session").await?;
+        let created = self.until(from, agent, self.cast.starting).await?;
         self.telling.say(&format!("a new session runs {} after the kill", shown(since(killed, created.at))));
         self.until(from, agent, ": started in").await?;
         let after = self.all_run()?;
@@ -146,14 +125,18 @@ impl Story {
     }
 
     async fn the_deacon_dozes_off(&mut self) -> anyhow::Result<()> {
-        let (agent, session) = AGENTS[0];
+        let (agent, session) = self.cast.agents[0];
         let (before, from) = (self.all_run()?, self.said()?);
         let doze = self.town.root().join("demo/doze-deacon");
         let received = self.town.root().join("demo/received-deacon.log");
         let health_check = "HEALTH_CHECK: heartbeat stale, respond to confirm responsiveness";
-        self.telling.scene(
-            "The deacon is alive but makes no progress (stale after 4 s here, 15 minutes by default).",
-        );
+        let usual = match self.town.generation() {
+            Generation::January => 15,
+            Generation::V1 => 5,
+        };
+        self.telling.scene(&format!(
+            "The deacon is alive but makes no progress (stale after 4 s here, {usual} minutes by default)."
+        ));
         fs::write(&doze, "").context("the stand-in deacon cannot be paused")?;
         self.telling.say("the deacon stops writing its heartbeat");
         let nudged = self.until(from, agent, "nudging it").await?;
@@ -176,7 +159,7 @@ impl Story {
     }
 
     async fn a_rig_is_parked(&mut self) -> anyhow::Result<()> {
-        let (agent, session) = AGENTS[3];
+        let (agent, session) = self.cast.agents[3];
         let (before, from) = (self.all_run()?, self.said()?);
         self.telling.scene("A rig is parked: agents that die there are not restarted.");
         self.town.set_status("mill", Some("parked"))?;
@@ -193,7 +176,7 @@ impl Story {
         let (unparked, from) = (Timestamp::now(), self.said()?);
         self.town.set_status("mill", None)?;
         self.telling.say("mill is unparked, as gt rig unpark does it");
-        let created = self.until(from, agent, ": starting claude in session").await?;
+        let created = self.until(from, agent, self.cast.starting).await?;
         self.until(from, agent, ": started in").await?;
         self.all_run()?;
         self.telling.say(&format!(
@@ -207,14 +190,19 @@ impl Story {
         let telling = self.telling;
         telling.scene("Polecats get work. One of them dies; another is stopped by its operator, who leaves no note of it.");
         let from = self.said()?;
-        for Polecat { identity, rig, name, hook, .. } in POLECATS {
-            self.town.employ(rig, name, hook)?;
-            self.town.begin_polecat(rig, name)?;
+        let [toast, ember] = self.cast.polecats;
+        for Polecat { identity, rig, name, hook, start, .. } in [toast, ember] {
+            match self.town.generation() {
+                Generation::January => {
+                    self.town.employ(rig, name, hook)?;
+                    self.town.begin_polecat(rig, name)?;
+                }
+                Generation::V1 => self.town.gt(start).await?,
+            }
             self.until(from, identity, ": ").await?;
         }
-        let names = POLECATS.map(|polecat| format!("{} on {}", polecat.identity, polecat.hook));
-        telling.say(&format!("running, as gt sling starts them: {}", names.join(", ")));
-        let [toast, ember] = POLECATS;
+        let names = [toast, ember].map(|polecat| format!("{} on {}", polecat.identity, polecat.hook));
+        telling.say(&format!("running, started by gt sling: {}", names.join(", ")));
         let (before, from) = (self.all_run()?, self.said()?);
         let killed = Timestamp::now();
         signal(*before.get(toast.session).context("the polecat does not run")?, Signal::KILL);
@@ -226,7 +214,7 @@ impl Story {
         ));
         telling.say(&format!("the operator stops the other one: {}", ember.stop));
         self.town.gt(ember.stop).await?;
-        let created = self.until(from, toast.identity, ": starting claude in session").await?;
+        let created = self.until(from, toast.identity, self.cast.starting).await?;
         telling.say(&format!(
             "{} still has work, so it has a new session {} after its death",
             toast.identity,
@@ -239,14 +227,20 @@ impl Story {
         ensure!(now.contains_key(toast.session), "{} is not back", toast.identity);
         ensure!(!now.contains_key(ember.session), "{} was started against its operator", ember.identity);
         let crashes = self.town.root().join("demo/crashes.log");
-        ensure!(contains(&crashes, "harbor/toast"), "the death was not reported to gt log crash");
-        ensure!(!contains(&crashes, "mill/ember"), "a stop was reported to gt log crash");
+        let address = |polecat: Polecat| format!("{}/{}", polecat.rig, polecat.name);
+        ensure!(contains(&crashes, &address(toast)), "the death was not reported to gt log crash");
+        ensure!(!contains(&crashes, &address(ember)), "a stop was reported to gt log crash");
         telling.say(&format!(
             "{} runs again (PID {}), its death was reported to gt log crash; {} stays down",
             toast.identity, now[toast.session], ember.identity
         ));
         let from = self.said()?;
-        self.town.begin_polecat(ember.rig, ember.name)?;
+        match self.town.generation() {
+            Generation::January => self.town.begin_polecat(ember.rig, ember.name)?,
+            Generation::V1 => {
+                self.town.gt(&format!("gt session start {}", address(ember))).await?;
+            }
+        }
         self.until(from, ember.identity, ": ").await?;
         telling.say(&format!("the operator starts {} again", ember.identity));
         Ok(())
@@ -262,7 +256,7 @@ impl Story {
         ensure!(before.values().all(|pid| alive(*pid)), "agents ended with the supervisor");
         self.telling.say(&format!("stopped {} after SIGTERM; all agents keep running", shown(took)));
         let pid = self.start_supervisor()?;
-        for (agent, _) in AGENTS {
+        for (agent, _) in self.cast.agents {
             self.until(0, agent, ": already running, adopted").await?;
         }
         self.until(0, "Heartbeat complete", "(#1)").await?;
@@ -282,10 +276,12 @@ impl Story {
     pub fn clean_up(mut self) -> anyhow::Result<()> {
         self.telling.plain("");
         drop(self.supervisor.take());
-        let pids = self.town.tmux().sessions();
+        let mut pids: Vec<u32> = self.town.tmux().sessions().into_values().collect();
+        pids.extend(self.town.background());
         let root = self.town.root().to_owned();
         drop(self.town);
-        let left: Vec<u32> = pids.into_values().filter(|pid| alive(*pid)).collect();
+        wait_gone(&pids, Duration::from_secs(2));
+        let left: Vec<u32> = pids.into_iter().filter(|pid| alive(*pid)).collect();
         ensure!(left.is_empty(), "these processes could not be ended: {left:?}");
         ensure!(!root.exists(), "{} could not be removed", root.display());
         self.telling.say("cleaned up: supervisor stopped, tmux server ended, directory removed");
@@ -332,8 +328,8 @@ impl Story {
     /// Every agent's session, each with a running process; an error when one is missing.
     fn all_run(&self) -> anyhow::Result<BTreeMap<String, u32>> {
         let sessions = self.town.tmux().sessions();
-        for (agent, session) in AGENTS {
-            match sessions.get(session) {
+        for (agent, session) in self.cast.agents {
+            match sessions.get(*session) {
                 Some(pid) if alive(*pid) => {}
                 _ => bail!("{agent} does not run in its session {session}"),
             }
@@ -347,7 +343,7 @@ impl Story {
         before: &BTreeMap<String, u32>,
         after: &BTreeMap<String, u32>,
     ) -> anyhow::Result<()> {
-        for (agent, session) in AGENTS.iter().filter(|(_, session)| *session != but) {
+        for (agent, session) in self.cast.agents.iter().filter(|(_, session)| *session != but) {
             ensure!(before.get(*session) == after.get(*session), "{agent} was touched, for no reason");
         }
         Ok(())

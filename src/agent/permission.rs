@@ -102,7 +102,8 @@ async fn rig_gates(deps: &Deps, rig: &RigName) -> [Obstacle; 2] {
 
 /// The word in the state file of a witness or refinery; other agents have none.
 pub async fn state_file(deps: &Deps, spec: &AgentSpec) -> StateFile {
-    let (true, Some(rig)) = (spec.identity.facts().has_state_file, spec.identity.rig()) else {
+    let has_file = deps.dialect().facts().has_state_files && spec.identity.facts().has_state_file;
+    let (true, Some(rig)) = (has_file, spec.identity.rig()) else {
         return StateFile::Silent;
     };
     let path = deps.paths.agent_state(rig, spec.identity.role());

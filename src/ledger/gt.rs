@@ -38,6 +38,7 @@ pub async fn run_within(
     let program = &settings.commands.gt;
     let mut variables = settings.env.clone();
     variables.extend(ports.dolt_variables());
+    variables.extend(ports.gas_town.server.iter().map(|name| ("GT_TMUX_SOCKET".to_owned(), name.clone())));
     variables.extend(environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     let command = Command {
         program: program.clone(),

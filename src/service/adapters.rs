@@ -32,7 +32,7 @@ use crate::{
 pub async fn deps(
     paths: TownPaths,
     settings: watch::Receiver<Arc<Settings>>,
-    gas_town: Recognised,
+    mut gas_town: Recognised,
 ) -> (Deps, OpenProblems) {
     let in_force = settings.borrow().clone();
     let runner = commands();
@@ -41,7 +41,11 @@ pub async fn deps(
         .locate(&in_force.commands.tmux)
         .await
         .unwrap_or_else(|| PathBuf::from(&in_force.commands.tmux));
-    let tmux = TmuxConfig { program, ..TmuxConfig::new(socket(&in_force, gas_town.dialect, &paths).await) };
+    let server = socket(&in_force, gas_town.dialect, &paths).await;
+    if let (true, Socket::Name(name)) = (gas_town.dialect.facts().has_own_server, &server) {
+        gas_town.server = Some(name.clone());
+    }
+    let tmux = TmuxConfig { program, ..TmuxConfig::new(server) };
     let (problems, open) = Problems::new();
     let inherited = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let dolt = Dolt::new(Arc::new(LocalDolt), inherited.collect());

@@ -226,7 +226,7 @@ async fn supervise(
             return Err(ServiceError::Settings(problem));
         }
     };
-    tracing::info!("this is a town of {}: {}", gas_town.dialect, gas_town.because);
+    tracing::info!("{}: {}", gas_town.dialect, gas_town.because);
     let (settings_in_force, settings) = watch::channel(settings);
     let (deps, problems) = adapters::deps(paths.clone(), settings.clone(), gas_town).await;
     let deps = Arc::new(deps);

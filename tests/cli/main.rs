@@ -39,6 +39,8 @@ mod stopping;
 mod support;
 mod threads;
 mod tools;
+mod v1_standin;
+mod v1_town;
 mod wrong_kinds;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};

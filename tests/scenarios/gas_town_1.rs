@@ -278,3 +278,27 @@ fn a_quiet_deacon_is_nudged_only_while_work_is_in_progress() {
         supervisor.stop().await;
     });
 }
+
+#[test]
+fn the_work_of_a_polecat_that_is_restarted_is_given_to_no_other() {
+    simulate(1320, |world| async move {
+        let supervisor = town_of_1_x(&world, &["alpha"]).await;
+        let session = world.polecat_at_work("alpha", "Toast");
+        world.pass(mins(4)).await;
+        // `gt` calls it ready as soon as the session is gone; here it always does.
+        world.convoy("hq-cv-1", &["alpha-Toast"]);
+        for _ in 0..3 {
+            world.pass(secs(31)).await;
+            world.crash_agent(&session, false);
+            world.until("it runs again", mins(3), |state| state.lives(&session)).await;
+        }
+        assert_eq!(slings(&world), []);
+        let waits =
+            "the work of convoy hq-cv-1 waits: alpha-Toast: alpha/polecats/Toast works on it and is alive";
+        world.pass(mins(1)).await;
+        assert_eq!(supervisor.snapshot().await.problems["convoy/held_up"], waits);
+        // Nobody works on it any more.
+        world.edit_bead("alpha-Toast", |bead| bead["status"] = "open".into());
+        world.until("it is slung", mins(1), |state| !state.gas_town_1.slings.is_empty()).await;
+    });
+}

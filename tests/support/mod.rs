@@ -35,6 +35,7 @@ use limits::{LimitedCommand, MARK};
 /// A private tmux socket in a directory of its own. A server there is killed on drop.
 pub struct Server {
     dir: tempfile::TempDir,
+    socket: PathBuf,
 }
 
 impl Server {
@@ -42,11 +43,18 @@ impl Server {
     pub fn new() -> Server {
         // Not the test's target directory: the path of a socket is limited to 107 bytes.
         limits::watched();
-        Server { dir: tempfile::Builder::new().prefix("gts").tempdir_in("/tmp").unwrap() }
+        let dir = tempfile::Builder::new().prefix("gts").tempdir_in("/tmp").unwrap();
+        Server { socket: dir.path().join("s"), dir }
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.dir.path().join("s")
+        self.socket.clone()
+    }
+
+    /// Makes it the server that tmux knows by this name while `TMUX_TMPDIR` is the test's directory.
+    pub fn rename(&mut self, name: &str) {
+        let uid = rustix::process::getuid().as_raw();
+        self.socket = self.dir.path().join(format!("tmux-{uid}")).join(name);
     }
 
     /// A directory for the test's files.

@@ -9,6 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use gastown_supervisor::town::dialect::{Dialect, socket::socket_name};
 use serde_json::{Value, json};
 
 use super::{
@@ -27,6 +28,7 @@ pub struct Town {
     root: PathBuf,
     mark: String,
     path: String,
+    dialect: Dialect,
 }
 
 impl Town {
@@ -43,7 +45,7 @@ impl Town {
         let bin = standin::bin_directory(&base);
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let mark = limits::mark(COUNT.fetch_add(1, Ordering::Relaxed));
-        let town = Town { root: base.join(name), server, mark, path };
+        let town = Town { root: base.join(name), server, mark, path, dialect: Dialect::January };
         fs::create_dir_all(base.join("home")).unwrap();
         town.put("mayor/town.json", r#"{"type":"town","version":1,"name":"test"}"#);
         town.put("mayor/daemon.json", "{}");
@@ -52,6 +54,46 @@ impl Town {
         town.rigs(rigs);
         town.settings(json!({}));
         town
+    }
+
+    /// A town of Gas Town 1.x with these rigs and their prefixes, on the server that `gt` 1.x uses in it: the one of
+    /// its name in a `TMUX_TMPDIR` of its own.
+    pub fn v1(rigs: &[(&str, &str)]) -> Town {
+        let names: Vec<&str> = rigs.iter().map(|(name, _)| *name).collect();
+        let mut town = Town::new(&names);
+        town.dialect = Dialect::V1;
+        town.server.rename(&socket_name(&town.root, None));
+        let metadata = include_str!("../fixtures/v1/files/beads.metadata.json");
+        town.put(".beads/metadata.json", metadata);
+        let entry = |(rig, prefix): &(&str, &str)| {
+            ((*rig).to_owned(), json!({"git_url": "x", "beads": {"prefix": prefix}}))
+        };
+        let entries: serde_json::Map<String, Value> = rigs.iter().map(entry).collect();
+        let route = |(path, prefix): (&str, &str)| {
+            format!("{}\n", json!({"prefix": format!("{prefix}-"), "path": path}))
+        };
+        let routes: String = rigs.iter().copied().chain([(".", "hq")]).map(route).collect();
+        town.put(".beads/routes.jsonl", routes);
+        // Without an event that waits for it, no refinery is started.
+        town.put("events/refinery/1.event", "{}");
+        town.put("mayor/rigs.json", json!({"version": 1, "rigs": entries}).to_string());
+        town.settings(json!({}));
+        town
+    }
+
+    /// Runs the stand-in `gt` or `bd` in a directory of the town, as an operator would.
+    pub fn standin_in(&self, directory: &str, line: &str) -> Answer {
+        answer(self.standin_command(directory, line))
+    }
+
+    /// The command for that.
+    pub fn standin_command(&self, directory: &str, line: &str) -> Command {
+        let words = shell_words::split(line).unwrap();
+        let mut command = Command::new(self.bin().join(&words[0]));
+        command.args(&words[1..]).current_dir(self.path(directory)).env_clear();
+        command.env("PATH", &self.path).env("SHELL", "/bin/sh").env(MARK, &self.mark);
+        command.env("TMUX_TMPDIR", self.server.dir());
+        command
     }
 
     /// The town's directory.
@@ -153,6 +195,9 @@ impl Town {
             "restart": {"confirm": "200ms"},
             "boot": {"enabled": false},
         });
+        if self.dialect == Dialect::V1 {
+            settings["tmux"] = json!({});
+        }
         merge(&mut settings, changes);
         format!("{settings:#}")
     }
@@ -197,6 +242,9 @@ impl Town {
             .env("LC_ALL", "C.UTF-8")
             .env(MARK, &self.mark)
             .current_dir("/");
+        if self.dialect == Dialect::V1 {
+            command.env("TMUX_TMPDIR", self.server.dir());
+        }
         command
     }
 

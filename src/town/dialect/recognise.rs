@@ -51,6 +51,8 @@ pub struct Recognised {
     pub dialect: Dialect,
     /// What shows it, for people.
     pub because: String,
+    /// The tmux server of the town's own, by name, once it is known; `gt` must use the same.
+    pub server: Option<String>,
 }
 
 /// Reads `.beads/metadata.json`.
@@ -83,7 +85,7 @@ fn numbers(version: &str) -> Option<[u32; 2]> {
 
 /// The dialect, or why it cannot be told and what to do.
 pub fn recognise(evidence: &Evidence) -> Result<Recognised, String> {
-    let recognised = |dialect, because: String| Ok(Recognised { dialect, because });
+    let recognised = |dialect, because: String| Ok(Recognised { dialect, because, server: None });
     if let Some(dialect) = evidence.set {
         return recognised(dialect, "gas_town.dialect in settings/supervisor.json".to_owned());
     }

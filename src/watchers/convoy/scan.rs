@@ -14,12 +14,13 @@ use super::{
     stranded::{self, Stranded},
 };
 use crate::{
-    agent::permission,
+    agent::{permission, phase::Phase},
     commands::CommandError,
     deps::Deps,
-    ledger::gt,
+    ledger::{answer::Answer, beads, gt},
     town::{
-        identity::{RigName, Role},
+        bead::Bead,
+        identity::{Identity, RigName, Role},
         reading::shorten,
     },
 };
@@ -157,6 +158,8 @@ async fn gates(
 ) -> BTreeMap<String, Result<RigName, String>> {
     let mut of_rigs: BTreeMap<RigName, Result<(), String>> = BTreeMap::new();
     let mut found = BTreeMap::new();
+    let issues = convoys.iter().flat_map(|convoy| &convoy.ready).filter(|issue| beads::is_id(issue));
+    let workers = beads::read(deps, &issues.cloned().collect::<Vec<_>>()).await;
     for issue in convoys.iter().flat_map(|convoy| &convoy.ready) {
         let Some(rig) = deps.database(issue).rig() else {
             found.insert(issue.clone(), Err("no rig has its prefix".to_owned()));
@@ -170,9 +173,31 @@ async fn gates(
             };
             of_rigs.insert(rig.clone(), gate);
         }
-        found.insert(issue.clone(), of_rigs[&rig].clone().map(|()| rig));
+        let is_free =
+            || workers.get(issue).map_or_else(|| Err("it was not read".to_owned()), |it| is_free(deps, it));
+        found.insert(issue.clone(), of_rigs[&rig].clone().and_then(|()| is_free()).map(|()| rig));
     }
     found
+}
+
+/// Whether an issue that is ready has no worker, or why it must not be given to another. `gt` calls it ready as soon as its
+/// polecat's session is gone; a polecat that is about to be restarted keeps its work, and one that was stopped by hand
+/// is not replaced behind its operator's back.
+fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), String> {
+    let issue = match issue {
+        Answer::Found(issue) => issue,
+        Answer::Missing | Answer::NotAsked => return Err("bd does not find it".to_owned()),
+        Answer::Unknown(why) => return Err(why.clone()),
+    };
+    let worker = issue.assignee.as_deref().filter(|_| issue.is_at_work());
+    let worker =
+        worker.and_then(|name| name.parse::<Identity>().ok()).filter(|it| deps.directory.is_kept(it));
+    let Some(worker) = worker else { return Ok(()) };
+    match deps.records.phase(&worker) {
+        Some((Phase::Absent | Phase::CrashLoop | Phase::Paused, _)) => Ok(()),
+        Some((phase, _)) => Err(format!("{worker} works on it and is {phase}")),
+        None => Err(format!("{worker} works on it and was not observed yet")),
+    }
 }
 
 /// Slings an issue; `None` when that is not allowed any more.

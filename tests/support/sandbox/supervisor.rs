@@ -50,7 +50,7 @@ impl Supervisor {
             command.env_remove(variable);
         }
         command.env("PATH", town.path()).env("HOME", town.root().join("home")).env("SHELL", "/bin/sh");
-        command.env_remove("XDG_CONFIG_HOME").envs(variables.iter().copied());
+        command.env_remove("XDG_CONFIG_HOME").envs(town.variables()).envs(variables.iter().copied());
         // Ctrl-C is for this process, which ends the supervisor in order.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let child = command.spawn().with_context(|| format!("{} cannot be run", program.display()))?;

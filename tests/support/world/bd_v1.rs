@@ -46,8 +46,9 @@ impl State {
         if flags != ["--json"] {
             return unknown(&format!("unknown flag in {flags:?}"));
         }
-        let here = |id: &&str| self.beads.get(*id).filter(|bead| self.home(bead) == database);
-        let found: Vec<&Value> = ids.iter().filter_map(here).collect();
+        let bead = |id: &str| self.beads.get(id).cloned().or_else(|| self.step_of_a_convoy(id));
+        let here = |id: &&str| bead(id).filter(|bead| self.home(bead) == database);
+        let found: Vec<Value> = ids.iter().filter_map(here).collect();
         let missing = ids.iter().filter(|id| here(id).is_none());
         let told =
             missing.map(|id| format!("Error fetching {id}: no issue found matching {id:?}\n")).collect();
@@ -82,6 +83,15 @@ impl State {
             .filter(|bead| is(bead, "issue_type", kind))
             .collect();
         (0, format!("{:#}\n", json!(rows)), String::new())
+    }
+
+    /// A bead that a convoy tracks, if it was not made in another way.
+    fn step_of_a_convoy(&self, id: &str) -> Option<Value> {
+        let is_tracked = self.convoys.open.values().any(|tracked| tracked.contains(id));
+        let status = if self.gas_town_1.is_hooked(id) { "hooked" } else { "open" };
+        is_tracked.then(
+            || json!({"id": id, "title": id, "description": "", "status": status, "issue_type": "task"}),
+        )
     }
 
     /// The database that holds a bead.

@@ -74,6 +74,13 @@ impl Default for GasTown1 {
     }
 }
 
+impl GasTown1 {
+    /// Whether a polecat works on this bead.
+    pub fn is_hooked(&self, id: &str) -> bool {
+        self.hooked.contains(id)
+    }
+}
+
 #[async_trait]
 impl DoltServer for World {
     async fn greet(&self, port: u16) -> Result<(), NoAnswer> {
@@ -95,7 +102,7 @@ impl World {
     pub fn is_v1(&self) {
         {
             let mut state = self.state();
-            state.gas_town = Recognised { dialect: Dialect::V1, because: "the test".to_owned() };
+            state.gas_town = Recognised { dialect: Dialect::V1, ..Recognised::default() };
             state.bd_version = "bd version 1.0.5 (dev)\n";
         }
         self.directory("mayor");

@@ -42,7 +42,7 @@ pub fn command(demo: &Path, words: &[&str]) -> Option<i32> {
     }
 }
 
-fn inbox(directory: &Path) -> Value {
+pub fn inbox(directory: &Path) -> Value {
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok();
     let mut messages: Vec<Value> = files.filter_map(|file| read(&file.path())).collect();
@@ -51,7 +51,7 @@ fn inbox(directory: &Path) -> Value {
 }
 
 /// Removes a message; one that was removed already stays removed.
-fn take(demo: &Path, id: &str) -> io::Result<()> {
+pub fn take(demo: &Path, id: &str) -> io::Result<()> {
     let (from, to) = (demo.join("mail"), demo.join("mail-gone"));
     let file = format!("{id}.json");
     if to.join(&file).exists() {

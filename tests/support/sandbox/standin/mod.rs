@@ -1,5 +1,7 @@
 //! The stand-ins: one binary that plays an agent, `gt` or `bd`, by the name it is called by.
 //!
+//! In a town of Gas Town 1.x `gt` and `bd` are those of 1.x ([`v1`]), elsewhere January's.
+//!
 //! For the demo, the tests on real tmux and the benchmark. An agent shows a prompt, takes what is typed, and — being the
 //! deacon — writes heartbeats; a hundred of them cost nothing while idle. Must not use the supervisor's own code: a stand-in
 //! that shares its mistakes proves nothing.
@@ -52,14 +54,16 @@ use self::recording::Recording;
 
 mod mailbox;
 mod recording;
+mod v1;
 
 /// Plays the program with this base name, and returns its exit code; `None` for any other name.
 pub fn play(name: &str, args: &[String]) -> Option<i32> {
     match name {
         "claude" | "codex" | "gemini" | "cursor-agent" | "auggie" | "amp" | "opencode" => {
-            Some(Agent::new().run())
+            Some(Agent::new().run(args))
         }
         "gt" | "bd" => Some(command(name, args)),
+        "dolt" => Some(v1::dolt::serve(town(), &args.iter().map(String::as_str).collect::<Vec<_>>())),
         _ => None,
     }
 }
@@ -90,15 +94,21 @@ fn command(name: &str, args: &[String]) -> i32 {
     }
     if let Some(demo) = &demo {
         dawdle(demo, name);
-        if let ("gt", ["mail", rest @ ..]) = (name, words.as_slice())
-            && let Some(code) = mailbox::command(demo, rest)
-        {
-            return code;
-        }
     }
     match (name, words.as_slice()) {
         ("gt", ["mail", "send", rest @ ..]) => note("mail.log", serde_json::json!(rest).to_string()),
         ("gt", ["log", "crash", rest @ ..]) => note("crashes.log", serde_json::json!(rest).to_string()),
+        _ => {}
+    }
+    if let Some(code) = town().and_then(|town| v1::play(name, &town, &words)) {
+        return code;
+    }
+    if let (Some(demo), "gt", ["mail", rest @ ..]) = (&demo, name, words.as_slice())
+        && let Some(code) = mailbox::command(demo, rest)
+    {
+        return code;
+    }
+    match (name, words.as_slice()) {
         ("gt", ["convoy", "check"]) => {
             print_file(demo.as_deref(), "convoy-check", "No convoys ready to close.\n")
         }
@@ -145,8 +155,13 @@ fn show_beads(demo: Option<&Path>, words: &[&str]) {
     }
 }
 
-/// The town: `GT_ROOT`, or the nearest directory upwards that contains `mayor/town.json`.
+/// The town: `GT_ROOT`, or the nearest directory upwards that contains `mayor/town.json`; before both `GT_TOWN_ROOT`,
+/// which 1.x has.
 fn town() -> Option<PathBuf> {
+    let of_v1 = env::var_os("GT_TOWN_ROOT").map(PathBuf::from).filter(|root| v1::is_town(root));
+    if of_v1.is_some() {
+        return of_v1;
+    }
     if let Some(root) = env::var_os("GT_ROOT").filter(|root| !root.is_empty()) {
         return Some(root.into());
     }
@@ -221,7 +236,8 @@ impl Agent {
         }
     }
 
-    fn run(mut self) -> i32 {
+    /// Runs to its end. An instruction of 1.x comes as the last argument, and is noted like one that is typed.
+    fn run(mut self, args: &[String]) -> i32 {
         let exit = self.demo("exit").and_then(|path| fs::read_to_string(path).ok());
         if exit.is_none() {
             raw_terminal(); // before it is noted that it has begun: from then on it may be typed to
@@ -243,6 +259,9 @@ impl Agent {
             }
             (Some(dialog), None) => dialog.draw(),
             (None, _) => self.greet(),
+        }
+        if let Some(instruction) = args.last().filter(|word| word.starts_with("[GAS TOWN] ")) {
+            self.received(instruction.as_bytes());
         }
         self.serve()
     }

@@ -1,0 +1,101 @@
+//! The supervisor in a town of Gas Town 1.x: its agents are started by `gt`, on the server that `gt` uses there.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{
+    among_others,
+    support::{
+        process::{self, environment},
+        recording::kill_agent,
+        town::Town,
+    },
+};
+
+/// All agents of a town with the rig alpha, and their sessions.
+const AGENTS: [(&str, &str); 4] = [
+    ("deacon", "hq-deacon"),
+    ("mayor", "hq-mayor"),
+    ("alpha/witness", "al-witness"),
+    ("alpha/refinery", "al-refinery"),
+];
+
+fn town() -> Town {
+    let town = Town::v1(&[("alpha", "al")]);
+    town.put("demo/gt-start-ms", "0");
+    town
+}
+
+/// How often `gt` was called with these words.
+fn runs(town: &Town, line: &str) -> usize {
+    town.text("demo/commands.log").lines().filter(|it| *it == line).count()
+}
+
+#[test]
+fn gt_starts_all_agents_and_nobody_types_to_them() {
+    let _among = among_others();
+    let town = town();
+    let _supervisor = town.start();
+    town.wait_started(&AGENTS.map(|(agent, _)| agent));
+    let mut sessions = AGENTS.map(|(_, session)| session);
+    sessions.sort_unstable();
+    assert_eq!(town.sessions(), sessions);
+    for (agent, session) in AGENTS {
+        let variables = environment(town.pane(session).unwrap());
+        assert_eq!((&*variables["GT_ROLE"], &*variables["GT_SESSION"]), (agent, session));
+        let received = town.received(agent);
+        assert_eq!(received.matches("[GAS TOWN] ").count(), 1, "{agent}: {received}");
+        assert!(received.lines().count() <= 3, "{agent}: {received}");
+    }
+    for line in ["gt deacon start", "gt mayor start", "gt witness start alpha", "gt refinery start alpha"] {
+        assert_eq!(runs(&town, line), 1, "{line}");
+    }
+    assert!(!town.server.socket().with_file_name("default").exists());
+}
+
+#[test]
+fn a_killed_witness_is_back_through_gt() {
+    let _among = among_others();
+    let town = town();
+    let _supervisor = town.start();
+    town.wait_started(&AGENTS.map(|(agent, _)| agent));
+    let others = ["hq-deacon", "hq-mayor", "al-refinery"].map(|session| town.incarnation(session));
+    let before = kill_agent(&town, "al-witness");
+    town.wait_replaced("al-witness", &before);
+    town.wait("its start", || town.started("alpha/witness") == 2);
+    assert_eq!(runs(&town, "gt witness start alpha"), 2);
+    assert_eq!(["hq-deacon", "hq-mayor", "al-refinery"].map(|session| town.incarnation(session)), others);
+}
+
+#[test]
+fn a_start_that_gt_only_claims_is_made_again() {
+    let _among = among_others();
+    let town = town();
+    town.put("demo/next-starts", "lie 1 al-witness");
+    let _supervisor = town.start();
+    town.wait("its second start", || runs(&town, "gt witness start alpha") >= 2);
+    town.wait_started(&["alpha/witness"]);
+    assert!(town.pane("al-witness").is_some());
+}
+
+#[test]
+fn a_killed_polecat_with_hooked_work_is_back_through_gt() {
+    let _among = among_others();
+    let town = town();
+    town.patrols(&[]);
+    town.put(
+        "demo/beads.json",
+        json!({"alpha": [{"id": "al-1", "title": "Fix it", "status": "open", "priority": 2,
+        "issue_type": "task", "created_at": "2026-11-28T16:10:47Z", "updated_at": "2026-11-28T16:10:47Z"}]})
+        .to_string(),
+    );
+    let _supervisor = town.start_and_beat();
+    assert_eq!(town.standin_in(".", "gt sling al-1 alpha --no-convoy").code, Some(0));
+    town.wait_logged(" alpha/polecats/furiosa: already running, adopted");
+    let before = town.incarnation("al-furiosa").unwrap();
+    process::signal(before.1, Signal::KILL);
+    town.wait_replaced("al-furiosa", &before);
+    town.wait("its start", || town.started("alpha/polecats/furiosa") == 1);
+    assert_eq!(runs(&town, "gt session restart alpha/furiosa --force"), 1);
+    assert!(town.logged("CRASH DETECTED: polecat alpha/furiosa has hook_bead=al-1") == 1, "{}", town.log());
+}
