@@ -103,6 +103,18 @@ fn agents_get_what_gt_gives_them_and_nothing_is_typed() {
 }
 
 #[test]
+fn the_pane_that_gt_looks_in_is_the_agent_s_even_beside_a_person_s() {
+    simulate(955, |world| async move {
+        world.state().nature.splits = 1.0;
+        let supervisor = without_gt(&world).await;
+        let session = world.state().session("r-witness").clone();
+        assert!(session.persons_shell.is_some());
+        assert_eq!(session.environment["GT_PANE_ID"], format!("%{}", session.id));
+        assert_eq!(supervisor.agent("r/witness").await.state, "alive");
+    });
+}
+
+#[test]
 fn settings_that_are_there_stay() {
     simulate(951, |world| async move {
         world.write("r/witness/.claude/settings.json", "a person's");
