@@ -62,7 +62,7 @@ pub async fn of_a_start_by_gt(start: Duration) -> anyhow::Result<Row> {
     let mut times = Vec::new();
     for number in 1..=TIMES {
         let began = Instant::now();
-        town.gt(&format!("witness start {}", rig(number))).await?;
+        town.gt(&format!("gt witness start {}", rig(number))).await?;
         times.push(began.elapsed());
     }
     Ok(cost(&format!("one `gt witness start` of the stand-in by hand ({TIMES})"), Spread::of(times)))

@@ -28,7 +28,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         bead["dependencies"] = json!([{"issue_id": bead["id"], "depends_on_id": before, "type": "blocks"}]);
     }
     let town = town_v1(1, json!({"boot": {"enabled": false}}), START, &json!({&rig: beads}))?;
-    town.gt(&format!("convoy create Figures {}", steps.join(" "))).await?;
+    town.gt(&format!("gt convoy create Figures {}", steps.join(" "))).await?;
     let mut stage = Stage::supervise(town, &[])?;
     stage.says(1, &format!("slung {} to {rig}", steps[0])).await?;
     let mut times = Vec::new();

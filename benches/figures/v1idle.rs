@@ -34,7 +34,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
     stage.stands(2 * RIGS + 2).await?;
     for rig in (1..=RIGS).map(rig) {
         for id in work(&rig) {
-            stage.town.gt(&format!("sling {id} {rig}")).await?;
+            stage.town.gt(&format!("gt sling {id} {rig}")).await?;
         }
     }
     tokio::time::sleep(SETTLE).await;
