@@ -34,12 +34,12 @@ use self::{
 };
 
 const USAGE: &str = "\
-Measures the figures of BENCHMARKS.md; takes about 29 minutes.
+Measures the figures of BENCHMARKS.md; takes about 30 minutes.
 
 Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed]
                                         [v1cold] [v1deaths] [v1convoy] [v1idle]]
 
-  --quick    fewer runs and shorter waits: six minutes, and less to be trusted
+  --quick    fewer runs and shorter waits: eight minutes, and less to be trusted
   cold       20 rigs come up
   heartbeat  one heartbeat with 441 sessions
   stop       TERM during six starts

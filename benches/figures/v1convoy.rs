@@ -6,6 +6,7 @@ use anyhow::ensure;
 use serde_json::json;
 
 use crate::{
+    limits,
     stage::{Stage, bead_v1, rig, runs_noted, town_v1},
     table::{Row, median_and_max},
 };
@@ -46,6 +47,7 @@ pub async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         let began = Instant::now();
         stage.says_since(from, 1, &format!("slung {next} to {rig}")).await?;
         times.push(began.elapsed());
+        limits::moved();
     }
     let (middle, longest) = median_and_max(times);
     Ok(vec![Row {
