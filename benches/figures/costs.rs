@@ -11,10 +11,11 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, pidfd_open},
 };
+use serde_json::json;
 
 use crate::{
     limits::{LimitedCommand, kill_and_wait},
-    stage::rig,
+    stage::{rig, town_v1},
     supervisor::signal,
     table::{Row, Spread},
     town::Town,
@@ -52,6 +53,19 @@ pub fn of_the_stand_ins(town: &Town) -> anyhow::Result<Vec<Row>> {
         cost("one `git fetch` without a remote (refinery and polecat)", fetch),
         cost("one `tmux new-session` by hand", session),
     ])
+}
+
+/// How long the stand-in `gt` of 1.x takes to start a witness, alone in a town, when it is told to take `start`.
+pub async fn of_a_start_by_gt(start: Duration) -> anyhow::Result<Row> {
+    const TIMES: usize = 3;
+    let town = town_v1(TIMES, json!({}), start, &json!({}))?;
+    let mut times = Vec::new();
+    for number in 1..=TIMES {
+        let began = Instant::now();
+        town.gt(&format!("gt witness start {}", rig(number))).await?;
+        times.push(began.elapsed());
+    }
+    Ok(cost(&format!("one `gt witness start` of the stand-in by hand ({TIMES})"), Spread::of(times)))
 }
 
 /// From kill(2) to the readable pidfd of a process with nothing to clean up, without any runtime.

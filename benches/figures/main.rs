@@ -21,6 +21,10 @@ mod sandbox;
 mod stage;
 mod stop;
 mod table;
+mod v1cold;
+mod v1convoy;
+mod v1deaths;
+mod v1idle;
 
 use std::{env, process::ExitCode};
 
@@ -30,11 +34,12 @@ use self::{
 };
 
 const USAGE: &str = "\
-Measures the figures of BENCHMARKS.md; takes about 18 minutes.
+Measures the figures of BENCHMARKS.md; takes about 30 minutes.
 
-Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed]]
+Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle] [deaths] [mass] [ledger] [commands] [feed]
+                                        [v1cold] [v1deaths] [v1convoy] [v1idle]]
 
-  --quick    fewer runs and shorter waits: three minutes, and less to be trusted
+  --quick    fewer runs and shorter waits: eight minutes, and less to be trusted
   cold       20 rigs come up
   heartbeat  one heartbeat with 441 sessions
   stop       TERM during six starts
@@ -43,11 +48,28 @@ Usage: cargo bench --bench figures [-- [--quick] [cold] [heartbeat] [stop] [idle
   mass       100 sessions killed at once; a tmux server killed
   commands   what it costs to see commands of gt begin among thousands of processes
   feed       many events at once, and one
-  ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd
+  ledger     runs of bd in a heartbeat; a heartbeat of 1000 polecats with a slow bd, also in a town of Gas Town 1.x
+  v1cold     20 rigs of Gas Town 1.x come up through a gt that takes 1 s
+  v1deaths   witnesses killed one after the other, and replaced through such a gt
+  v1convoy   a convoy's step is closed, the next is slung
+  v1idle     runs of bd and gt while nothing happens
 ";
 
-const FIGURES: [&str; 9] =
-    ["cold", "heartbeat", "stop", "idle", "deaths", "mass", "ledger", "commands", "feed"];
+const FIGURES: [&str; 13] = [
+    "cold",
+    "heartbeat",
+    "stop",
+    "idle",
+    "deaths",
+    "mass",
+    "ledger",
+    "commands",
+    "feed",
+    "v1cold",
+    "v1deaths",
+    "v1convoy",
+    "v1idle",
+];
 
 fn main() -> ExitCode {
     let mut words = env::args();
@@ -96,6 +118,10 @@ fn measure(wanted: &[&str], quick: bool) -> anyhow::Result<()> {
                     "mass" => mass::measure(quick).await?,
                     "commands" => commands::measure(quick).await?,
                     "feed" => feed::measure(quick).await?,
+                    "v1cold" => v1cold::measure(quick).await?,
+                    "v1deaths" => v1deaths::measure(quick).await?,
+                    "v1convoy" => v1convoy::measure(quick).await?,
+                    "v1idle" => v1idle::measure(quick).await?,
                     _ => ledger::measure(quick).await?,
                 });
             }

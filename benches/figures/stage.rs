@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     supervisor::{Supervisor, last_words},
-    town::Town,
+    town::{Generation, Town},
 };
 
 /// How long a town may take to stand.
@@ -86,6 +86,38 @@ pub fn town_with_bd(rigs: usize, mut settings: Value) -> anyhow::Result<Town> {
     Ok(town)
 }
 
+/// A town of Gas Town 1.x with rigs `r01`, `r02`, …, whose names are their prefixes. `beads` are its databases (`hq`, and
+/// each rig's under its name); `start` is what `gt` takes to start an agent, besides what tmux takes.
+pub fn town_v1(rigs: usize, settings: Value, start: Duration, beads: &Value) -> anyhow::Result<Town> {
+    let names: Vec<String> = (1..=rigs).map(rig).collect();
+    let rigs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+    let town = Town::build_v1(&rigs, settings)?;
+    town.write("demo/beads.json", beads)?;
+    gt_takes(&town, start)?;
+    Ok(town)
+}
+
+/// From now on `gt` takes so long to start an agent, besides what tmux takes.
+pub fn gt_takes(town: &Town, start: Duration) -> anyhow::Result<()> {
+    let path = town.root().join("demo/gt-start-ms");
+    fs::write(&path, start.as_millis().to_string())
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// A bead of 1.x, without dependencies.
+pub fn bead_v1(id: &str, status: &str) -> Value {
+    let at = "2026-11-28T16:10:47Z";
+    json!({"id": id, "title": id, "status": status, "priority": 2, "issue_type": "task", "owner": "figures",
+        "created_at": at, "updated_at": at})
+}
+
+/// How often a program has been run in a town, as the stand-ins note it: the lines that begin with `words`.
+pub fn runs_noted(town: &Town, words: &str) -> anyhow::Result<usize> {
+    let path = town.root().join("demo/commands.log");
+    let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(text.lines().filter(|line| line.starts_with(words)).count())
+}
+
 /// The name of a rig, counted from 1.
 pub fn rig(number: usize) -> String {
     format!("r{number:02}")
@@ -97,10 +129,14 @@ pub fn fill(town: &Town, polecats: impl Iterator<Item = (String, usize)>) -> any
     let before = town.tmux().sessions().len();
     let (root, claude) = (town.root().display(), town.bin().join("claude"));
     for (rig, number) in polecats {
+        let actor = format!("{rig}/polecats/p{number:02}");
+        let (prefix, role) = match town.generation() {
+            Generation::January => (format!("gt-{rig}"), "polecat"),
+            Generation::V1 => (rig, actor.as_str()),
+        };
         writeln!(
             lines,
-            "new-session -d -s gt-{rig}-p{number:02} -e GT_ROLE=polecat -e BD_ACTOR={rig}/polecats/p{number:02} \
-             -e GT_ROOT={root} 'exec {}'",
+            "new-session -d -s {prefix}-p{number:02} -e GT_ROLE={role} -e BD_ACTOR={actor} -e GT_ROOT={root} 'exec {}'",
             claude.display()
         )?;
         count += 1;
