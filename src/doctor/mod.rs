@@ -32,6 +32,7 @@ mod agents;
 mod clock;
 mod daemon;
 mod disk;
+mod dolt;
 mod files;
 mod finding;
 mod lines;
@@ -175,7 +176,10 @@ async fn areas(
         within(Area::Permissions, permissions::examine(deps, &names)),
         within(Area::Locks, obstacles::examine(deps, &names)),
         within(Area::Patrols, patrols::examine(deps)),
-        within(Area::Tools, tools::examine(deps)),
+        within(Area::Tools, async {
+            let (tools, dolt) = tokio::join!(tools::examine(deps), dolt::examine(deps));
+            tools.into_iter().chain(dolt).collect()
+        }),
         within(Area::Agents, agents::examine(deps, &everybody, &bad_names)),
         within(Area::Tmux, servers(deps, &everybody, tmux)),
         within(Area::Clock, clock::examine(deps)),

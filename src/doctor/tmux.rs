@@ -271,9 +271,14 @@ fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -
             format!("agents of this town run on {shown}, but the supervisor uses {own}: {}", ours.join(", "));
         let hint = match here {
             _ if town.has_own_server && !dialect::socket::has_hash(&town.root, &name) => format!(
-                "end them, with `tmux -L {name} kill-session -t '={}:'` and so on: `gt` 1.x runs this town's agents on {own} (if it \
-                 runs with GT_TMUX_SOCKET={name}, set that for the supervisor, too)",
-                ours[0]
+                "end them, with `tmux -L {name} kill-session -t '={}:'` and so on: `gt` 1.x runs this town's agents on {own}{}",
+                ours[0],
+                // That name stands for the town's own server, too.
+                if name == "default" {
+                    String::new()
+                } else {
+                    format!(" (if it runs with GT_TMUX_SOCKET={name}, set that for the supervisor, too)")
+                }
             ),
             true => format!(
                 "there are two sets of agents: end one, with `tmux -L {name} kill-session -t '={}:'` and so on",

@@ -31,6 +31,11 @@ impl Fault {
         (says("Dolt server unreachable") || says("Dolt server may not be running")).then_some(Fault::NoServer)
     }
 
+    /// Whether this error of `bd` is an answer all the same: a bead that does not exist was looked for.
+    fn is_answer(error: &str) -> bool {
+        ["no issue found", "no issues found"].iter().any(|text| error.contains(text))
+    }
+
     fn key(self) -> &'static str {
         match self {
             Fault::NeedsMigration => "ledger/bd_migrate",
@@ -67,6 +72,7 @@ impl Faults {
         ran: Result<(), String>,
     ) -> bool {
         let key = (database.clone(), subcommand.to_owned());
+        let ran = ran.or_else(|why| if Fault::is_answer(&why) { Ok(()) } else { Err(why) });
         let fault = ran.as_ref().err().and_then(|why| Some((Fault::of(why)?, shorten(why))));
         let (before, is_one) = {
             let mut faults = self.0.lock();
@@ -110,6 +116,13 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bead_that_does_not_exist_is_an_answer() {
+        assert!(Fault::is_answer(include_str!("../../tests/fixtures/v1/show_rig_bead.stderr")));
+        assert!(Fault::is_answer(include_str!("../../tests/fixtures/v1/show_missing.stdout")));
+        assert!(!Fault::is_answer(include_str!("../../tests/fixtures/v1/dolt_down_bd_show.stderr")));
+    }
 
     #[test]
     fn which_errors_are_faults() {

@@ -39,7 +39,7 @@ pub async fn dialect(
     };
     let (metadata, dolt_data, gt) = tokio::join!(files.read(&metadata), files.is_dir(&dolt_data), gt);
     let metadata = match metadata {
-        Ok(bytes) => Ok(recognise::storage(&bytes)),
+        Ok(bytes) => recognise::storage(&bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Storage::NotSaid),
         Err(error) => Err(error.to_string()),
     };

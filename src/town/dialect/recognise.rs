@@ -55,15 +55,15 @@ pub struct Recognised {
     pub server: Option<String>,
 }
 
-/// Reads `.beads/metadata.json`.
-pub fn storage(metadata: &[u8]) -> Storage {
-    let file: serde_json::Value = serde_json::from_slice(metadata).unwrap_or_default();
-    match (file["backend"].as_str(), file["database"].as_str()) {
+/// Reads `.beads/metadata.json`. An error says where it is no JSON: such a file may have said anything.
+pub fn storage(metadata: &[u8]) -> Result<Storage, String> {
+    let file: serde_json::Value = serde_json::from_slice(metadata).map_err(|error| error.to_string())?;
+    Ok(match (file["backend"].as_str(), file["database"].as_str()) {
         (Some("dolt"), _) => Storage::Dolt,
         (Some("sqlite"), _) => Storage::Sqlite,
         (None, Some(name)) if name.ends_with(".db") => Storage::Sqlite,
         _ => Storage::NotSaid,
-    }
+    })
 }
 
 /// Reads what `gt version --short` prints: a version such as `1.0.1-dev`.
@@ -98,7 +98,7 @@ pub fn recognise(evidence: &Evidence) -> Result<Recognised, String> {
     };
     let advice = "set gas_town.dialect in settings/supervisor.json to \"january\" or \"1.x\"";
     let by_files = by_files(evidence).map_err(|why| {
-        format!("whether this is a town of Gas Town 1.x cannot be determined: {why}; make it readable, or {advice}")
+        format!("whether this is a town of Gas Town 1.x cannot be determined: {why}; correct it or make it readable, or {advice}")
     })?;
     match (by_files, by_gt, &evidence.gt) {
         (Some((dialect, files)), Some((same, gt)), _) if dialect == same => {
@@ -112,7 +112,7 @@ pub fn recognise(evidence: &Evidence) -> Result<Recognised, String> {
             recognised(dialect, because)
         }
         (None, None, GtVersion::Unknown(why)) => Err(format!(
-            "whether this is a town of Gas Town 1.x cannot be determined: it has no .beads/metadata.json, and gt does not \
+            "whether this is a town of Gas Town 1.x cannot be determined: .beads/ and .dolt-data/ do not say it, and gt does not \
              tell its version: {why}; {advice}"
         )),
         (None, None, _) => {
@@ -140,14 +140,18 @@ mod tests {
     #[test]
     fn metadata_grid() {
         for (name, text, expected) in [
-            ("1.x", include_str!("../../../tests/fixtures/v1/files/beads.metadata.json"), Storage::Dolt),
-            ("0.3", r#"{"database":"beads.db","jsonl_export":"issues.jsonl"}"#, Storage::Sqlite),
-            ("sqlite", r#"{"backend":"sqlite"}"#, Storage::Sqlite),
-            ("half-written", r#"{"backend":"do"#, Storage::NotSaid),
-            ("a list", r#"["backend","dolt"]"#, Storage::NotSaid),
-            ("empty", "", Storage::NotSaid),
+            (
+                "1.x",
+                include_str!("../../../tests/fixtures/v1/files/beads.metadata.json"),
+                Some(Storage::Dolt),
+            ),
+            ("0.3", r#"{"database":"beads.db","jsonl_export":"issues.jsonl"}"#, Some(Storage::Sqlite)),
+            ("sqlite", r#"{"backend":"sqlite"}"#, Some(Storage::Sqlite)),
+            ("half-written", r#"{"backend":"do"#, None),
+            ("a list", r#"["backend","dolt"]"#, Some(Storage::NotSaid)),
+            ("empty", "", None),
         ] {
-            assert_eq!(storage(text.as_bytes()), expected, "{name}");
+            assert_eq!(storage(text.as_bytes()).ok(), expected, "{name}");
         }
     }
 

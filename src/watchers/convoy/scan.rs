@@ -159,6 +159,8 @@ async fn gates(
     let mut of_rigs: BTreeMap<RigName, Result<(), String>> = BTreeMap::new();
     let mut found = BTreeMap::new();
     let issues = convoys.iter().flat_map(|convoy| &convoy.ready).filter(|issue| beads::is_id(issue));
+    // Somebody may be slinging one of them right now. That is looked at first, as it is a bead's worker when it has ended.
+    let slings = deps.operations.full_scan(deps).await.map_err(|error| error.to_string());
     let workers = beads::read(deps, &issues.cloned().collect::<Vec<_>>()).await;
     for issue in convoys.iter().flat_map(|convoy| &convoy.ready) {
         let Some(rig) = deps.database(issue).rig() else {
@@ -173,16 +175,22 @@ async fn gates(
             };
             of_rigs.insert(rig.clone(), gate);
         }
-        let is_free =
-            || workers.get(issue).map_or_else(|| Err("it was not read".to_owned()), |it| is_free(deps, it));
+        let is_free = || {
+            let running = slings.as_ref().map_err(String::clone)?;
+            match (running.iter().find(|it| it.arguments.contains(issue)), workers.get(issue)) {
+                (Some(command), _) => Err(format!("`{}` is running", command.line)),
+                (None, Some(issue)) => is_free(deps, issue),
+                (None, None) => Err("it was not read".to_owned()),
+            }
+        };
         found.insert(issue.clone(), of_rigs[&rig].clone().and_then(|()| is_free()).map(|()| rig));
     }
     found
 }
 
 /// Whether an issue that is ready has no worker, or why it must not be given to another. `gt` calls it ready as soon as its
-/// polecat's session is gone; a polecat that is about to be restarted keeps its work, and one that was stopped by hand
-/// is not replaced behind its operator's back.
+/// polecat has no session; one that was given it a short time ago may be being spawned, one that is about to be restarted
+/// keeps its work, and one that was stopped by hand is not replaced behind its operator's back.
 fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), String> {
     let issue = match issue {
         Answer::Found(issue) => issue,
@@ -190,9 +198,14 @@ fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), String> {
         Answer::Unknown(why) => return Err(why.clone()),
     };
     let worker = issue.assignee.as_deref().filter(|_| issue.is_at_work());
-    let worker =
-        worker.and_then(|name| name.parse::<Identity>().ok()).filter(|it| deps.directory.is_kept(it));
-    let Some(worker) = worker else { return Ok(()) };
+    let Some(worker) = worker.and_then(|name| name.parse::<Identity>().ok()) else { return Ok(()) };
+    let age = issue.updated_at.map(|updated| deps.now().age_of(updated));
+    if age.is_some_and(|age| age < deps.settings().polecats.spawning_guard) {
+        return Err(format!("{worker} was given it a short time ago"));
+    }
+    if !deps.directory.is_kept(&worker) {
+        return Ok(());
+    }
     match deps.records.phase(&worker) {
         Some((Phase::Absent | Phase::CrashLoop | Phase::Paused, _)) => Ok(()),
         Some((phase, _)) => Err(format!("{worker} works on it and is {phase}")),
