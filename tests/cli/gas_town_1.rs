@@ -137,12 +137,12 @@ impl V1 {
         supervisor
     }
 
-    fn status(&self) -> Value {
+    fn report(&self) -> Value {
         serde_json::from_str(&self.ask(&["status", "--json"]).stdout).unwrap_or(Value::Null)
     }
 
     fn reason_code(&self, agent: &str) -> Value {
-        let status = self.status();
+        let status = self.report();
         let agents = status["agents"].as_array().cloned().unwrap_or_default();
         agents.into_iter().find(|it| it["identity"] == agent).unwrap_or_default()["reason_code"].clone()
     }
@@ -187,7 +187,7 @@ fn from_the_original_daemon_and_back_no_agent_is_restarted() {
     assert_eq!(town.json("daemon/state.json")["running"], true);
     let status = it.ask(&["status"]).stdout;
     assert!(status.contains(" (Gas Town 1.x): running (PID "), "{status}");
-    assert_eq!(it.status()["events_written"], 0);
+    assert_eq!(it.report()["events_written"], 0);
 
     supervisor.stop(Signal::TERM);
     assert_eq!(it.sessions(&server), before, "every agent runs on");

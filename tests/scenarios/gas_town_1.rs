@@ -1,5 +1,7 @@
 //! What a town of Gas Town 1.x needs of its daemon beside agents: convoys are fed, work is dispatched, Dolt is watched.
 
+use serde_json::json;
+
 use crate::{town_of_1_x, world::*};
 
 fn slings(world: &World) -> Vec<(String, String)> {
@@ -300,5 +302,27 @@ fn the_work_of_a_polecat_that_is_restarted_is_given_to_no_other() {
         // Nobody works on it any more.
         world.edit_bead("alpha-Toast", |bead| bead["status"] = "open".into());
         world.until("it is slung", mins(1), |state| !state.gas_town_1.slings.is_empty()).await;
+    });
+}
+
+#[test]
+fn work_that_somebody_slings_is_not_slung_again() {
+    simulate(1321, |world| async move {
+        let _supervisor = town_of_1_x(&world, &["alpha"]).await;
+        // Its polecat has no session yet, so `gt` lists it as ready.
+        world.gt("gt sling alpha-1 alpha", TOWN, secs(70));
+        world.convoy("hq-cv-1", &["alpha-1"]);
+        world.pass(secs(65)).await;
+        assert_eq!(slings(&world), [], "while it is slung");
+        // The command has ended, and the polecat does not show yet.
+        let assigned = |at: &str| {
+            json!({"id": "alpha-1", "title": "", "description": "", "status": "hooked", "issue_type": "task",
+                "assignee": "alpha/polecats/nux", "updated_at": at})
+        };
+        let now = gastown_supervisor::clock::Clock::now(&world).wall;
+        world.put_bead(assigned(&now.to_string()));
+        world.pass(mins(4)).await;
+        assert_eq!(slings(&world), [], "it was given away a short time ago");
+        world.until("it never came", mins(3), |state| !state.gas_town_1.slings.is_empty()).await;
     });
 }
