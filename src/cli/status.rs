@@ -68,7 +68,6 @@ impl Shown {
             text.push_str("\nProblems:\n");
             report.problems.values().for_each(|problem| text.push_str(&format!("  {problem}\n")));
         }
-        text.push_str(&events(report));
         text.push_str(&feed(report));
         let parked = report.actors.iter().filter_map(|actor| Some((actor, actor.parked.as_ref()?)));
         for (actor, why) in parked {
@@ -79,6 +78,7 @@ impl Shown {
             text.push('\n');
             table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
         }
+        text.push_str(&events(report));
         text
     }
 
