@@ -73,7 +73,7 @@ impl Faults {
     ) -> bool {
         let key = (database.clone(), subcommand.to_owned());
         let ran = ran.or_else(|why| if Fault::is_answer(&why) { Ok(()) } else { Err(why) });
-        let fault = ran.as_ref().err().and_then(|why| Some((Fault::of(why)?, shorten(why))));
+        let fault = ran.as_ref().err().and_then(|why| Some((Fault::of(why)?, in_one_line(why))));
         let (before, is_one) = {
             let mut faults = self.0.lock();
             let before = !faults.is_empty();
@@ -111,6 +111,12 @@ impl Faults {
             }
         }
     }
+}
+
+/// What `bd` said in several lines.
+fn in_one_line(said: &str) -> String {
+    // Within JSON a line ends as `\n`.
+    shorten(&said.replace("\\n", " ").split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

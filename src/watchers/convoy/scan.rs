@@ -17,7 +17,7 @@ use crate::{
     agent::{permission, phase::Phase},
     commands::CommandError,
     deps::Deps,
-    ledger::{answer::Answer, beads, gt},
+    ledger::{answer::Answer, beads, fault::Fault, gt},
     town::{
         bead::Bead,
         identity::{Identity, RigName, Role},
@@ -142,6 +142,11 @@ async fn list(deps: &Deps) -> Result<Vec<Stranded>, String> {
                 }
             }
             Ok(convoys)
+        }
+        // One fault of the databases is one problem, which those report who read them.
+        Err(why) if Fault::of(&why).is_some() => {
+            deps.problems.clear(SCAN);
+            Err(why)
         }
         Err(why) => {
             deps.problems.report(SCAN, format!("the next steps of convoys are not slung: {why}"));
