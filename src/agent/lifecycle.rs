@@ -79,6 +79,10 @@ pub struct Lifecycle {
     out_of_sight: bool,
     /// Its last start was given up, whatever that left behind.
     gave_up: bool,
+    /// Why `gt` did not start it, when that was its last start.
+    gt_failed: Option<String>,
+    /// The session in which it lived last, when its process ended there.
+    ended_in: Option<SessionKey>,
     /// When the last start ended, or the newest probe that was used began (monotonic); older probes are out of date.
     settled_at: Duration,
     /// The commands that were running when an earlier owner noticed an end that it could not judge any more.
@@ -110,6 +114,8 @@ impl Lifecycle {
             doubt: None,
             out_of_sight: false,
             gave_up: false,
+            gt_failed: None,
+            ended_in: None,
             settled_at: Duration::ZERO,
             suspects: Vec::new(),
             missed: false,
@@ -175,6 +181,11 @@ impl Lifecycle {
     /// Its restart history.
     pub fn history(&self) -> &RestartHistory {
         &self.history
+    }
+
+    /// Why `gt` did not start it, when that was its last start and it has not run since.
+    pub fn gt_failed(&self) -> Option<&str> {
+        self.gt_failed.as_deref()
     }
 
     /// Why the last probe was inconclusive; `None` when it was not.
@@ -331,6 +342,8 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         let said_stopped = seen.state_file == StateFile::Stopped;
+        let respawned = self.ended_in.take().as_ref() == Some(key) && around.is_respawned;
+        self.gt_failed = None;
         restart::lived(&mut self.history, around.now.wall, around.now.age_of(key.created), around.policy);
         self.suspects.clear();
         self.missed = true;
@@ -345,8 +358,9 @@ impl Lifecycle {
             }
             State::Alive { .. } => self.reasons.push(Reason::NewSession),
             State::Unseen => self.reasons.push(Reason::Adopted),
-            State::Confirming { .. } => self.reasons.push(Reason::BackByItself),
             State::HeldOnRequest { .. } => self.reasons.push(Reason::HoldEndedByStart),
+            _ if respawned => self.reasons.push(Reason::Respawned),
+            State::Confirming { .. } => self.reasons.push(Reason::BackByItself),
             // A start that was given up may have left its session running.
             _ if self.gave_up => self.reasons.push(Reason::RunsAfterGivenUp),
             _ => self.reasons.push(Reason::StartedByOthers),

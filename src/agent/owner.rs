@@ -38,6 +38,7 @@ use crate::{
 
 mod remembering;
 mod requests;
+mod respawns;
 mod telling;
 
 /// An owner that replaces a crashed one probes again after this long.
@@ -95,6 +96,8 @@ pub struct Owner {
     attending: Option<Request>,
     /// Whether the last start failed before it made a session.
     start_failed: bool,
+    /// When the hook of its tmux session started it again, oldest first.
+    respawns: Vec<Now>,
     /// The last confirmed end.
     last_end: Option<End>,
     /// Its state for people, and since when.
@@ -131,6 +134,7 @@ impl Owner {
             hook: None,
             attending: None,
             start_failed: false,
+            respawns: Vec::new(),
             last_end: None,
             phase: (Phase::Unknown, state_since.wall),
             has_reported: false,
@@ -339,11 +343,11 @@ impl Owner {
             Wanted::WithWork => settings.polecats.confirm,
             _ => settings.restart.confirm,
         };
+        let respawned = self.deps.dialect().respawned_within(self.spec.identity.role());
         if let Event::Seen(seen) | Event::Probed(seen) = &event
             && matches!(seen.presence, Presence::Dead(_))
         {
             // What Gas Town starts again by itself gets the time for that.
-            let respawned = self.deps.dialect().respawned_within(self.spec.identity.role());
             confirm = confirm.max(respawned.unwrap_or_default());
         }
         if let Event::Seen(seen) | Event::Probed(seen) = &event {
@@ -360,6 +364,7 @@ impl Owner {
                 wanted,
                 policy: &settings.restart,
                 confirm,
+                is_respawned: respawned.is_some(),
                 retry_limited: settings.usage_limit.retry_every,
                 pace: self.deps.deaths.pace(now),
                 jitter: self.deps.jitter.roll(),
@@ -379,6 +384,7 @@ impl Owner {
         if step.takes_turn {
             self.deps.deaths.take_turn(now, &settings.deaths);
         }
+        self.forget_respawns(now);
         if self.lifecycle.history().crash_loop_since.is_none() {
             self.deps.problems.clear(&self.problem_key("crash_loop"));
         }

@@ -10,6 +10,7 @@ use super::{
     denial::NotStarted,
     lifecycle::{Attempt, Lifecycle, State, WaitsFor},
 };
+use crate::town::reading;
 
 /// The reason text of an agent right after the start of the supervisor.
 pub const NOT_OBSERVED: &str = "not observed yet";
@@ -110,7 +111,7 @@ impl Why {
             State::Alive { .. } => None,
             State::Unseen => Why::new("not_observed", NOT_OBSERVED),
             State::Absent { why } => Why::new(why.code(), why.to_string()),
-            State::Waiting { why, .. } => Why::new(why.code(), why.to_string()),
+            State::Waiting { why, .. } => Why::new(why.code(), and_its_start(why.to_string(), lifecycle)),
             State::Confirming { held_up: Some(why), .. } => Why::new(why.code(), why.to_string()),
             State::Confirming { what, .. } => Why::new(what.code(), what.to_string()),
             State::Starting { order, .. } => {
@@ -135,9 +136,18 @@ impl Why {
                 Why::new("stopped_on_request", format!("stopped on request: {}", hold.why))
             }
             State::CrashLoop { .. } => {
-                Why::new("crash_loop", format!("held after {} restarts", lifecycle.history().restart_count))
+                let held = format!("held after {} restarts", lifecycle.history().restart_count);
+                Why::new("crash_loop", and_its_start(held, lifecycle))
             }
         }
+    }
+}
+
+/// Why it waits, and why `gt` did not start it before.
+fn and_its_start(waits: String, lifecycle: &Lifecycle) -> String {
+    match lifecycle.gt_failed() {
+        Some(why) => format!("{waits}; its last start failed: {}", reading::shorten(why)),
+        None => waits,
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Reason {
     NewSession,
     /// It looked dead, and is back.
     BackByItself,
+    /// Its process ended, and the hook of its tmux session started it again.
+    Respawned,
     /// Somebody else started it.
     StartedByOthers,
     /// Somebody else started it although it was held; the hold ends with that.
@@ -262,6 +264,7 @@ impl Reason {
             Reason::Adopted => "adopted",
             Reason::NewSession => "new_session",
             Reason::BackByItself => "recovered",
+            Reason::Respawned => "respawned",
             Reason::StartedByOthers => "started_by_others",
             Reason::HoldEndedByStart => "hold_ended_by_start",
             Reason::RunsAfterGivenUp => "runs_after_given_up",

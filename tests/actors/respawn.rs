@@ -104,6 +104,47 @@ fn what_is_respawned_has_not_died_and_what_left_by_itself_is_not_counted() {
     }
 }
 
+/// What is respawned again and again is reported once, until it lived for long.
+#[test]
+fn what_is_respawned_again_and_again_is_a_problem() {
+    simulate(117, |world| async move {
+        world.is_v1();
+        let (deps, told) = (town(&world).await, Told::default());
+        world.start_agent(DEACON);
+        world.pass(mins(2)).await;
+        let (spec, role, answers) = (spec(Identity::Deacon), Box::new(Plain), told.answers());
+        let plan = AgentPlan { deps: deps.clone(), spec, answers, role };
+        let agent = Actor::spawn(None, AgentActor, plan).await.unwrap().0;
+        agent.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 1).await))).unwrap();
+        world.pass(secs(1)).await;
+        let put = async |condition| {
+            let now = world.time();
+            {
+                let mut state = world.state();
+                state.ends(now, DEACON);
+                state.sessions.get_mut(DEACON).unwrap().condition = condition;
+            }
+            agent.cast(AgentMsg::Broadcast(Broadcast::Scanned(look(&deps).await))).unwrap();
+            world.pass(millis(50)).await;
+        };
+        let text = "deacon: its process ended 5 times within 15m0s and was respawned each time by its tmux hook; see \
+                    `explain deacon`";
+        for n in 1..=6 {
+            put(Condition::Exited(137)).await;
+            world.pass(secs(3)).await;
+            put(Condition::Well).await;
+            assert_eq!(world.logged("respawned by its tmux hook, no action").len(), n);
+            assert_eq!(world.logged(text).len(), usize::from(n >= 5), "after {n}");
+            world.pass(secs(20)).await;
+        }
+        assert_eq!(world.logged("by somebody else").len() + world.logged("is back by itself").len(), 0);
+        world.pass(mins(31)).await;
+        agent.cast(AgentMsg::Broadcast(Broadcast::Heartbeat(beat(&deps, 2).await))).unwrap();
+        world.pass(secs(1)).await;
+        assert_eq!(world.logged(&format!("Resolved: {text}")).len(), 1);
+    });
+}
+
 /// `gt` 1.x makes a session with a shell, and then gives its pane to the agent. The end of the shell is reported, as that of
 /// any process of a pane; the agent has not died of it.
 #[test]

@@ -2,6 +2,9 @@
 
 use crate::{REFINERY_EVENT, all_of_1_x_live, town_of_1_x, world::*};
 
+/// The problem that the witness cannot be started.
+const START: &str = "rig/r/r/witness/start";
+
 /// How often `gt` was run for a session.
 fn runs(world: &World, session: &str) -> usize {
     ran(&world.state(), session)
@@ -424,5 +427,55 @@ fn events_that_cannot_be_read_start_nothing() {
         assert!(world.state().lives("r-witness"));
         world.fail("list dir", false);
         supervisor.until_agent("r/refinery", "alive", mins(4)).await;
+    });
+}
+
+#[test]
+fn a_gt_that_hangs_or_lies_is_a_problem_until_it_starts_the_agent() {
+    for (seed, failing, why) in [
+        (
+            2020,
+            Fault::Hangs,
+            "`gt witness start r` did not end within 60s and was killed, and there is no session r-witness",
+        ),
+        (2021, Fault::Lies, "gt says that it started it, and there is no session r-witness"),
+    ] {
+        simulate(seed, |world| async move {
+            let supervisor = town_of_1_x(&world, &["r"]).await;
+            fault(&world, "r-witness", Some(failing));
+            world.crash_agent("r-witness", false);
+            supervisor.until_agent("r/witness", "waiting", mins(2)).await;
+            let status = supervisor.snapshot().await;
+            let text = format!(
+                "r/witness: {why}; it is tried again with growing pauses; see what `gt witness start r` waits for"
+            );
+            assert_eq!(status.problems.get(START), Some(&text));
+            let reason = supervisor.agent("r/witness").await.reason.unwrap_or_default();
+            assert_eq!(reason, format!("restart 2 waits; its last start failed: {why}"));
+            supervisor.until_agent("r/witness", "crash_loop", mins(30)).await;
+            let status = supervisor.snapshot().await;
+            assert!(
+                status.problems["rig/r/r/witness/crash_loop"]
+                    .contains(&format!("its last start failed: {why}; "))
+            );
+            assert_eq!(world.logged(&text).len(), 1, "reported once");
+            fault(&world, "r-witness", None);
+            supervisor.until_agent("r/witness", "alive", mins(35)).await;
+            assert_eq!(supervisor.snapshot().await.problems.get(START), None);
+        });
+    }
+}
+
+#[test]
+fn a_gt_that_hangs_is_no_problem_of_an_agent_that_is_not_wanted() {
+    simulate(2022, |world| async move {
+        let supervisor = town_of_1_x(&world, &["r"]).await;
+        fault(&world, "r-witness", Some(Fault::Hangs));
+        world.crash_agent("r-witness", false);
+        supervisor.until_agent("r/witness", "waiting", mins(2)).await;
+        assert!(supervisor.snapshot().await.problems.contains_key(START));
+        world.park("r", 1);
+        supervisor.until_agent("r/witness", "paused", mins(5)).await;
+        assert_eq!(supervisor.snapshot().await.problems.get(START), None);
     });
 }

@@ -98,6 +98,8 @@ impl Lifecycle {
             Presence::Starting(_) => Missing::SessionReplaced,
             _ => Missing::Session,
         };
+        let lived_in = before.as_ref().map(|life| life.session.clone());
+        self.ended_in = lived_in.filter(|_| what == Missing::Agent);
         let reported = seen.death.as_ref().map(|death| (death.sign, death.exit));
         let confirm = around.confirm;
         self.reasons.push(Reason::Missing { what, reported, confirm });

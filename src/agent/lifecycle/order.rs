@@ -105,6 +105,8 @@ pub enum StartEnd {
     Impossible(String),
     /// A session was created, or should have been, but no agent appeared in it in time.
     NeverAppeared(String),
+    /// `gt` was to start it and hung, or said what is not true, and no agent appeared.
+    NotByGt(String),
     /// Somebody stopped it by hand before its session was created, and how that is known.
     StoppedByHand(String),
     /// The session ended during the start.

@@ -93,6 +93,10 @@ impl Lifecycle {
         let lives = matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. });
         self.gave_up = !lives && !matches!(end, StartEnd::StoppedByHand(_));
         self.missed = lives;
+        self.gt_failed = match &end {
+            StartEnd::NotByGt(why) => Some(why.clone()),
+            _ => None,
+        };
         match end {
             StartEnd::Up { session, took } => {
                 self.is_seen();
@@ -135,7 +139,7 @@ impl Lifecycle {
                 self.wait_for_another_try(why, around);
                 Decision::ProbeAgain(START_RETRY)
             }
-            StartEnd::NeverAppeared(why) => {
+            StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) => {
                 self.reasons.push(Reason::StartFailed(why));
                 if around.wanted.is_kept() {
                     return self.died(Duration::ZERO, around);

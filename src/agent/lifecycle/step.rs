@@ -116,6 +116,8 @@ pub struct Surroundings<'a> {
     pub policy: &'a Policy,
     /// The delay of the second probe (`restart.confirm`, `polecats.confirm`).
     pub confirm: Duration,
+    /// Whether a hook of its tmux session starts it again when its process ends.
+    pub is_respawned: bool,
     /// The delay before an agent that ended at a usage limit is tried again (`usage_limit.retry_every`).
     pub retry_limited: Duration,
     /// How long a restart has to wait for its turn after a mass death; zero when it may be made at once.

@@ -126,6 +126,7 @@ fn paced_step(lifecycle: &mut Lifecycle, event: Event, now: Now, pace: Duration)
         wanted: Wanted::Always,
         policy: &policy,
         confirm: policy.confirm,
+        is_respawned: true,
         retry_limited: Duration::from_secs(900),
         pace,
         jitter: 0.0,
@@ -513,6 +514,7 @@ fn how_a_start_ends() {
         ("unclear", StartEnd::Unclear("tmux".into()), "waiting, look in 0"),
         ("impossible", StartEnd::Impossible("no program".into()), "waiting, look in 30"),
         ("never appeared", StartEnd::NeverAppeared("60 s".into()), "starting, restart 1"),
+        ("not started by gt", StartEnd::NotByGt("it hung".into()), "starting, restart 1"),
         ("ended", StartEnd::Ended(session(3)), "alive, look in 0"),
     ] {
         let mut lifecycle = given("starting");

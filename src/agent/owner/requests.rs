@@ -130,9 +130,10 @@ impl Owner {
         let why = match end {
             StartEnd::Refused(why) => why.to_string(),
             StartEnd::Unwanted(why) => why.to_string(),
-            StartEnd::StoppedByHand(why) | StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) => {
-                why.clone()
-            }
+            StartEnd::StoppedByHand(why)
+            | StartEnd::Impossible(why)
+            | StartEnd::NeverAppeared(why)
+            | StartEnd::NotByGt(why) => why.clone(),
             StartEnd::Unclear(why) => {
                 tracing::info!(%agent, reason = "request_postponed", "request by mail {id} postponed: {why}");
                 return;

@@ -72,6 +72,7 @@ impl Owner {
             Reason::CrashLoop(CrashLoop { restarts, until, began: Some(_) }) => {
                 self.report_crash_loop(restarts, until, now);
             }
+            Reason::Respawned => self.respawned(now),
             Reason::StoppedByHand(..) => {
                 // Its rig may have been docked.
                 self.deps.directory.read_beads(|rig| spec.identity.rig() == Some(rig));
@@ -164,8 +165,11 @@ impl Owner {
 
     fn report_crash_loop(&mut self, restarts: u32, until: Timestamp, now: Now) {
         let identity = self.spec.identity.to_string();
+        let failed = self.lifecycle.gt_failed().map(str::to_owned);
+        let its_start =
+            failed.as_ref().map(|why| format!("its last start failed: {why}; ")).unwrap_or_default();
         let text = format!(
-            "{identity} was restarted {restarts} times within {} and is held; it is tried again in {}",
+            "{identity} was restarted {restarts} times within {} and is held; {its_start}it is tried again in {}",
             go_duration::format(self.deps.settings().restart.crash_loop_window),
             go_duration::format(self.deps.settings().restart.retry_crash_loop_after),
         );
@@ -185,7 +189,8 @@ impl Owner {
         }
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {
-            let subject = format!("CRASH_LOOP: {} held after {restarts} restarts", spec.identity);
+            let its_start = if failed.is_some() { ", its last start failed" } else { "" };
+            let subject = format!("CRASH_LOOP: {} held after {restarts} restarts{its_start}", spec.identity);
             let sent = mail::send(&deps, "mayor/", &subject, &text).await;
             let entry = Entry::mailed(deps.now().wall, "", "mayor/", &subject, sent);
             deps.records.happened(&spec.identity, entry);
@@ -205,6 +210,7 @@ impl Owner {
             StartEnd::Impossible(why) | StartEnd::Unclear(why) => {
                 self.deps.problems.report(key, format!("{} cannot be started: {why}", self.spec.identity));
             }
+            StartEnd::NotByGt(why) => self.report_not_by_gt(key, why),
             StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Taken | StartEnd::Left { .. } => {
                 self.deps.problems.clear(&key);
             }
@@ -214,9 +220,22 @@ impl Owner {
             | StartEnd::NeverAppeared(_)
             | StartEnd::Ended(_) => {}
         }
-        if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) = end {
+        if let StartEnd::Impossible(why) | StartEnd::NeverAppeared(why) | StartEnd::NotByGt(why) = end {
             self.report_not_brought_back(why);
         }
+    }
+
+    /// Notes that `gt` did not start it. What is started on request only is not tried again: its request tells it.
+    fn report_not_by_gt(&self, key: String, why: &str) {
+        let identity = &self.spec.identity;
+        let again = match identity.wanted(&self.deps.settings()) {
+            Wanted::OnRequest => return,
+            Wanted::Oneshot => "when it is needed again",
+            Wanted::Always | Wanted::WithWork => "with growing pauses",
+        };
+        let command = identity.gt_start().join(" ");
+        let text = format!("{identity}: {why}; it is tried again {again}; see what `gt {command}` waits for");
+        self.deps.problems.report(key, text);
     }
 
     pub(super) fn problem_key(&self, what: &str) -> String {

@@ -120,6 +120,7 @@ fn others() -> Vec<Reason> {
         Reason::Adopted,
         Reason::NewSession,
         Reason::BackByItself,
+        Reason::Respawned,
         Reason::StartedByOthers,
         Reason::HoldEndedByStart,
         Reason::Idle("idle for 15m and without work".into()),

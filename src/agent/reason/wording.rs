@@ -63,6 +63,7 @@ impl Reason {
             Reason::Adopted => Words::new("already running", ", ", "adopted"),
             Reason::NewSession => Words::new("runs in a new session", ", ", "not started by the supervisor"),
             Reason::BackByItself => Words::new("is back by itself", ", ", "no action"),
+            Reason::Respawned => Words::new("respawned by its tmux hook", ", ", "no action"),
             Reason::StartedByOthers => Words::new("started by somebody else", ", ", "no action"),
             Reason::HoldEndedByStart => Words::new("started by somebody else", ", ", "released"),
             Reason::RunsAfterGivenUp => Words::new("runs although its start was given up", ", ", "no action"),

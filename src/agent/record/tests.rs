@@ -52,6 +52,7 @@ fn step(lifecycle: &mut Lifecycle, event: Event, second: u64) {
             wanted: Wanted::Always,
             policy: &policy,
             confirm: policy.confirm,
+            is_respawned: false,
             retry_limited: Duration::from_secs(900),
             pace: Duration::ZERO,
             jitter: 0.0,

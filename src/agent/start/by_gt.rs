@@ -185,7 +185,7 @@ fn outcome(ran: Ran, presence: Presence, session: &str) -> Outcome {
             Presence::Absent => format!("{what}, and there is no session {session}"),
             _ => format!("{what}, and no agent came up in session {session}"),
         };
-        Outcome::End(StartEnd::NeverAppeared(why))
+        Outcome::End(StartEnd::NotByGt(why))
     };
     match (ran, &presence) {
         (Ran::NotRun(why), _) => Outcome::Without(why),
@@ -261,7 +261,7 @@ mod tests {
     fn what_follows() {
         let key = || SessionKey { id: "$1".into(), created: jiff::Timestamp::UNIX_EPOCH };
         let (failed, hung) = (|| Ran::Failed("it failed".into()), || Ran::Hung("it hung".into()));
-        let never = |why: &str| Outcome::End(StartEnd::NeverAppeared(why.into()));
+        let never = |why: &str| Outcome::End(StartEnd::NotByGt(why.into()));
         let unclear = |why: &str| Outcome::End(StartEnd::Unclear(why.into()));
         let unknown = || Presence::Unknown("no answer".into());
         for (name, ran, presence, expected) in [

@@ -81,7 +81,10 @@ impl Role for Boot {
 
     fn start_ended(&mut self, agent: &mut Agent, end: &StartEnd) -> bool {
         match end {
-            StartEnd::Unclear(_) | StartEnd::Impossible(_) | StartEnd::NeverAppeared(_) => {
+            StartEnd::Unclear(_)
+            | StartEnd::Impossible(_)
+            | StartEnd::NeverAppeared(_)
+            | StartEnd::NotByGt(_) => {
                 agent.report(Report::CheckDeacon);
                 false
             }

@@ -4,6 +4,7 @@ use super::*;
 use crate::agent::{
     history::{rendering, story},
     phase::{self, Phase, Why},
+    waits::Own,
 };
 
 /// State, reason and next try (in seconds), as `status` shows them.
@@ -232,4 +233,43 @@ fn one_whose_start_was_given_up_may_run_all_the_same() {
     let seen_alive = |it: &Lifecycle| line(it.clone(), Event::Seen(seen("alive", at(101))), 101);
     assert_eq!(seen_alive(&it), "runs although its start was given up → alive: no action");
     assert_eq!(seen_alive(&given("absent")), "started by somebody else → alive: no action");
+}
+
+#[test]
+fn what_gt_did_not_start_says_so_until_it_runs() {
+    let mut it = given("starting");
+    it.history.restart_count = 1;
+    let _ = step(&mut it, Event::StartEnded(StartEnd::NotByGt("it hung".into())), at(100));
+    assert_eq!(shown(&it, 100).1.as_deref(), Some("restart 2 waits; its last start failed: it hung"));
+    let _ = probe(&mut it, "alive", 105);
+    assert_eq!(it.gt_failed(), None);
+    let mut it = given("starting");
+    it.history.crash_loop_since = Some(at(50).wall);
+    let _ = step(&mut it, Event::StartEnded(StartEnd::NotByGt("it hung".into())), at(100));
+    let held = "held after 0 restarts; its last start failed: it hung";
+    assert_eq!(shown(&it, 100).1.as_deref(), Some(held));
+    // One in January, or one that came up and died, says nothing of that kind.
+    let mut it = given("starting");
+    it.history.restart_count = 1;
+    let _ = step(&mut it, Event::StartEnded(StartEnd::NeverAppeared("no claude".into())), at(100));
+    assert_eq!(shown(&it, 100).1.as_deref(), Some("restart 2 waits"));
+}
+
+#[test]
+fn one_that_is_back_in_its_session_was_respawned_by_its_hook() {
+    let respawned = "respawned by its tmux hook → alive: no action";
+    let left = |it: &mut Lifecycle, what: &str| drop(probe(it, what, 100));
+    let back = |it: &Lifecycle| line(it.clone(), Event::Seen(seen("alive", at(150))), 150);
+    let mut it = given("alive");
+    left(&mut it, "zombie+left");
+    assert_eq!(back(&it), respawned, "while it is confirmed");
+    let _ = probe_again(&mut it, "zombie+left", 101);
+    assert_eq!(it.wait().map(|wait| wait.own), Some(Own::CleanExit));
+    assert_eq!(back(&it), respawned, "while it waits");
+    let mut it = given("alive");
+    left(&mut it, "gone");
+    assert_eq!(back(&it), "is back by itself → alive: no action", "its session was out of sight");
+    let mut it = given("alive");
+    left(&mut it, "zombie+left");
+    assert_eq!(line(it, Event::Seen(seen("another", at(150))), 150), "is back by itself → alive: no action");
 }
