@@ -157,8 +157,9 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// This session names this pane, or none.
+    /// This session names this pane, or none. What is no pane's id (`%12`) names none.
     pub fn new(session: &Session, pane: Option<String>) -> Self {
+        let pane = pane.filter(|id| id.starts_with('%'));
         Marks { session: session.id.clone(), panes: ids(session), pane }
     }
 
@@ -170,9 +171,22 @@ impl Marks {
     /// The panes in which the agent of this session may be: the one that is named as the agent's, while it exists;
     /// else all.
     pub fn panes_in<'a>(marks: Option<&Marks>, session: &'a Session) -> &'a [Pane] {
-        let named = marks.filter(|it| it.session == session.id).and_then(|it| it.pane.as_ref());
-        let pane = named.and_then(|named| session.panes.iter().find(|pane| pane.id == *named));
+        let named = Marks::pane_of(marks, session);
+        let pane = named.and_then(|named| session.panes.iter().find(|pane| pane.id == named));
         pane.map_or(&session.panes, std::slice::from_ref)
+    }
+
+    /// The id of the pane that is named as the agent's in this session, whether or not it still exists.
+    fn pane_of<'a>(marks: Option<&'a Marks>, session: &Session) -> Option<&'a str> {
+        marks.filter(|it| it.session == session.id)?.pane.as_deref()
+    }
+
+    /// The id of the pane that is the agent's in this session, or was before it was closed: the one that is named; else,
+    /// or when that was closed, the one in which the agent was last `seen`.
+    pub fn home(marks: Option<&Marks>, session: &Session, seen: Option<&str>) -> Option<String> {
+        let named = Marks::pane_of(marks, session);
+        let exists = |id: &&str| session.panes.iter().any(|pane| pane.id == *id);
+        named.filter(exists).or(seen).or(named).map(str::to_owned)
     }
 }
 
@@ -206,11 +220,13 @@ fn tree_in<'a>(pane: &Pane, trees: &'a BTreeMap<u32, Vec<Process>>) -> Option<&'
 /// Whether an agent lives in a session, by the panes [in which it may be](Marks::panes_in).
 ///
 /// `trees` is the process table's answer for the panes' processes (a missing process has ended), `expected` the
-/// agent's names. An agent may still come up while a pane's process is younger than `start_timeout`.
+/// agent's names. An agent may still come up while a pane's process is younger than `start_timeout`; where its pane is
+/// known ([`Marks::home`]), only there: a shell that a person just opened beside it is no start.
 pub fn liveness(
     panes: &[Pane],
     trees: Result<&BTreeMap<u32, Vec<Process>>, &ProcessesError>,
     expected: &ProcessNames,
+    home: Option<&str>,
     start_timeout: Duration,
 ) -> Liveness {
     let trees = match trees {
@@ -220,12 +236,15 @@ pub fn liveness(
     if agent_pane(panes, trees, expected).is_some() {
         return Liveness::Alive;
     }
-    let running: Vec<&[Process]> = panes.iter().filter_map(|pane| tree_in(pane, trees)).collect();
-    let youngest = running.iter().filter_map(|tree| tree.first()).map(|root| root.age).min();
-    if youngest.is_some_and(|age| age < start_timeout) {
+    let is_young = |pane: &Pane| {
+        let root = tree_in(pane, trees).and_then(<[Process]>::first);
+        root.is_some_and(|root| root.age < start_timeout)
+    };
+    if panes.iter().filter(|pane| home.is_none_or(|home| pane.id == home)).any(is_young) {
         return Liveness::Starting;
     }
-    let mut others = running.iter().copied().flatten().filter(|process| !is_shell(process));
+    let running = panes.iter().filter_map(|pane| tree_in(pane, trees));
+    let mut others = running.flatten().filter(|process| !is_shell(process));
     match others.next() {
         None => Liveness::Dead,
         Some(process) => match process.names.first() {
@@ -261,7 +280,7 @@ mod tests {
     fn judged(trees: &[Option<Vec<Process>>], expected: &ProcessNames) -> Liveness {
         let panes: Vec<Pane> = (1..=trees.len()).map(|pid| pane(pid as u32)).collect();
         let found = trees.iter().zip(1..).filter_map(|(tree, pid)| Some((pid, tree.clone()?))).collect();
-        liveness(&panes, Ok(&found), expected, TIMEOUT)
+        liveness(&panes, Ok(&found), expected, None, TIMEOUT)
     }
 
     fn names(program: &str, of_session: Option<&str>) -> ProcessNames {
@@ -397,6 +416,49 @@ mod tests {
     }
 
     #[test]
+    fn beside_the_pane_it_was_seen_in_nothing_starts() {
+        let shell = |age| Some(vec![process(age, "bash")]);
+        let editor = || Some(vec![process(5, "vim")]);
+        let unlisted = || Liveness::Unlisted { pid: 1005, name: "vim".to_owned() };
+        for (case, trees, seen, expected) in [
+            ("its pane was closed", [None, shell(5)], Some("%9"), Liveness::Dead),
+            ("its process has ended", [None, shell(5)], Some("%1"), Liveness::Dead),
+            ("its shell is left", [shell(OLD), shell(5)], Some("%1"), Liveness::Dead),
+            ("its process is being replaced", [shell(5), shell(OLD)], Some("%1"), Liveness::Starting),
+            ("its pane was closed, a person's editor is left", [None, editor()], Some("%9"), unlisted()),
+            ("never seen", [None, shell(5)], None, Liveness::Starting),
+        ] {
+            let panes = [pane(1), pane(2)];
+            let found = trees.into_iter().zip(1..).filter_map(|(tree, pid)| Some((pid, tree?))).collect();
+            let judged = liveness(&panes, Ok(&found), &names("claude", None), seen, TIMEOUT);
+            assert_eq!(judged, expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn the_pane_that_is_or_was_the_agents() {
+        let session = Session {
+            name: "hq-deacon".to_owned(),
+            id: "$1".to_owned(),
+            created: jiff::Timestamp::UNIX_EPOCH,
+            towns: Vec::new(),
+            panes: vec![pane(1), pane(2)],
+        };
+        for (named, seen, home) in [
+            (Some("%1"), Some("%2"), Some("%1")),
+            (Some("%9"), Some("%2"), Some("%2")),
+            (Some("%9"), None, Some("%9")),
+            (Some("0.1"), None, None),
+            (None, Some("%8"), Some("%8")),
+            (None, None, None),
+        ] {
+            let marks = Marks::new(&session, named.map(str::to_owned));
+            let case = format!("named {named:?}, seen {seen:?}");
+            assert_eq!(Marks::home(Some(&marks), &session, seen).as_deref(), home, "{case}");
+        }
+    }
+
+    #[test]
     fn which_pane_is_the_agents() {
         let claude = names("claude", None);
         let of = |names: &str| Some(vec![process(OLD, names)]);
@@ -457,7 +519,7 @@ mod tests {
         ] {
             let panes = [Pane { started_by_us: ours, ..pane(1) }];
             let found: BTreeMap<_, _> = tree.into_iter().map(|tree| (1, tree)).collect();
-            assert_eq!(liveness(&panes, Ok(&found), &claude, TIMEOUT), expected, "{case}");
+            assert_eq!(liveness(&panes, Ok(&found), &claude, None, TIMEOUT), expected, "{case}");
             let held_by = agent_pane(&panes, &found, &claude).map(|pane| pane.pid);
             assert_eq!(held_by.is_some(), expected == Liveness::Alive, "{case}");
         }
@@ -505,14 +567,14 @@ mod tests {
         // Its pid may be another process's by now.
         let kept = Pane { dead: true, exit_status: Some(1), ..pane(1) };
         let trees = BTreeMap::from([(1, vec![process(1, "claude")])]);
-        assert_eq!(liveness(&[kept], Ok(&trees), &names("claude", None), TIMEOUT), Liveness::Dead);
+        assert_eq!(liveness(&[kept], Ok(&trees), &names("claude", None), None, TIMEOUT), Liveness::Dead);
     }
 
     #[test]
     fn no_process_table_is_unknown() {
         let error = ProcessesError("/proc is not mounted".into());
         assert_eq!(
-            liveness(&[pane(1)], Err(&error), &names("claude", None), TIMEOUT),
+            liveness(&[pane(1)], Err(&error), &names("claude", None), None, TIMEOUT),
             Liveness::Unknown("the process table could not be read: /proc is not mounted".into())
         );
     }
@@ -566,6 +628,8 @@ mod tests {
         let claude = || vec![process(OLD, "claude")];
         let (vim, shell) = (|| vec![process(OLD, "vim")], || vec![process(OLD, "bash")]);
         let left = || Liveness::Unlisted { pid: 1000 + OLD as u32, name: "vim".to_owned() };
+        let young = |name: &str| vec![process(5, name)];
+        let newer = |name: &str| Liveness::Unlisted { pid: 1005, name: name.to_owned() };
         for (case, trees, named, expected) in [
             ("it lives there", [Some(claude()), Some(vim())], Some("%1"), Liveness::Alive),
             ("a person's editor beside it", [None, Some(vim())], Some("%1"), Liveness::Dead),
@@ -573,6 +637,17 @@ mod tests {
             ("another program in it", [Some(vim()), Some(shell())], Some("%1"), left()),
             ("the pane is gone, something else runs", [None, Some(vim())], Some("%9"), left()),
             ("the pane is gone, shells are left", [None, Some(shell())], Some("%9"), Liveness::Dead),
+            ("gone, a person's young shell is left", [None, Some(young("bash"))], Some("%9"), Liveness::Dead),
+            ("gone, a person's young editor is left", [None, Some(young("vim"))], Some("%9"), newer("vim")),
+            ("gone, an agent elsewhere", [None, Some(claude())], Some("%9"), Liveness::Alive),
+            ("its own pane is young", [Some(young("bash")), Some(shell())], Some("%1"), Liveness::Starting),
+            ("none is named, a young shell", [None, Some(young("bash"))], None, Liveness::Starting),
+            (
+                "nonsense is named, a young shell",
+                [None, Some(young("bash"))],
+                Some("0.1"),
+                Liveness::Starting,
+            ),
             ("none is named", [None, Some(claude())], None, Liveness::Alive),
             ("nonsense is named", [None, Some(claude())], Some("0.1"), Liveness::Alive),
         ] {
@@ -587,7 +662,8 @@ mod tests {
             let found = trees.into_iter().zip(1..).filter_map(|(tree, pid)| Some((pid, tree?))).collect();
             let judge = |marks, session: &Session| {
                 let panes = Marks::panes_in(marks, session);
-                liveness(panes, Ok(&found), &names("claude", None), TIMEOUT)
+                let home = Marks::home(marks, session, None);
+                liveness(panes, Ok(&found), &names("claude", None), home.as_deref(), TIMEOUT)
             };
             assert_eq!(judge(Some(&marks), &session), expected, "{case}");
             // What another incarnation said does not count.

@@ -59,17 +59,17 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         None => (began, scan::glimpse(&*deps.sessions, &*deps.processes, &spec.session).await),
     };
     let panes = panes(&how, &glimpse);
-    let (left, lost_sight) = match &glimpse {
-        Glimpse::Present(session, _) => (last_pane(deps, spec, session), session.has_lost_sight()),
-        Glimpse::Absent | Glimpse::Unknown(_) => (None, false),
+    let session = match &glimpse {
+        Glimpse::Present(session, _) => Some(session.clone()),
+        Glimpse::Absent | Glimpse::Unknown(_) => None,
     };
-    let exited_well = match &glimpse {
-        Glimpse::Present(session, _) => left.as_ref().is_some_and(|left| has_exited_well(session, left)),
-        Glimpse::Absent | Glimpse::Unknown(_) => false,
-    };
+    let lost_sight = session.as_ref().is_some_and(|session| session.has_lost_sight());
     let (names, marks) = (deps.records.process_names(&spec.identity), deps.records.marks(&spec.identity));
     let mut known = Known { names, marks };
     let (presence, _) = presence(deps, spec, glimpse, &mut known).await;
+    let left = session.as_ref().and_then(|session| last_pane(deps, spec, session, known.marks.as_ref()));
+    let exited_well =
+        session.zip(left.as_ref()).is_some_and(|(session, left)| has_exited_well(&session, left));
     deps.records.set_process_names(&spec.identity, known.names);
     deps.records.set_marks(&spec.identity, known.marks);
     workplace::find_own(deps, spec).await;
@@ -147,7 +147,8 @@ fn may_be_started(seen: &Observation) -> bool {
 /// Stores what is left of an agent's screen, before its session is ended.
 pub async fn keep_last_screen(deps: &Deps, spec: &AgentSpec) {
     if let Ok(Some(session)) = deps.sessions.find(&spec.session).await {
-        read_last_screen(deps, spec, last_pane(deps, spec, &session)).await;
+        let marks = deps.records.marks(&spec.identity);
+        read_last_screen(deps, spec, last_pane(deps, spec, &session, marks.as_ref())).await;
     }
 }
 
@@ -158,16 +159,20 @@ async fn read_last_screen(deps: &Deps, spec: &AgentSpec, left: Option<PaneTarget
     }
 }
 
-/// The pane of a session in which its agent was last seen: a person's pane beside it says nothing about the agent.
-/// For an agent that was never seen, the pane that the session was created with.
-fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session) -> Option<PaneTarget> {
-    match deps.records.screen(&spec.identity, Some(&session.id)) {
-        Some(known) => {
-            let it = session.panes.iter().find(|pane| pane.id == known.pane.pane());
-            it.map(|pane| session.target(pane))
-        }
-        None => session.oldest_pane().map(|pane| session.target(pane)),
-    }
+/// The pane of a session that is its agent's, if it still exists: a person's pane beside it says nothing about the agent.
+/// For an agent whose pane is not known, the pane that the session was created with.
+fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Marks>) -> Option<PaneTarget> {
+    let pane = match home(deps, spec, session, marks) {
+        Some(home) => session.panes.iter().find(|pane| pane.id == home),
+        None => session.oldest_pane(),
+    };
+    pane.map(|pane| session.target(pane))
+}
+
+/// The id of the pane that is or was the agent's, by what its session says of it or by where it was last seen.
+fn home(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Marks>) -> Option<String> {
+    let seen = deps.records.screen(&spec.identity, Some(&session.id));
+    Marks::home(marks, session, seen.as_ref().map(|seen| seen.pane.pane()))
 }
 
 /// Whether the process of this pane has ended with exit status 0.
@@ -265,7 +270,9 @@ async fn presence(deps: &Deps, spec: &AgentSpec, glimpse: Glimpse, known: &mut K
     let key: SessionKey = key(&session);
     let presence = match judged {
         Liveness::Unknown(why) => return (Presence::Unknown(why), None),
-        Liveness::Unlisted { pid, name } => return (unlisted(deps, spec, &session, (pid, &name)), None),
+        Liveness::Unlisted { pid, name } => {
+            return (unlisted(deps, spec, (&session, known.marks.as_ref()), (pid, &name)), None);
+        }
         Liveness::Alive => Presence::Alive(key),
         Liveness::Starting => Presence::Starting(key),
         Liveness::Dead => Presence::Dead(key),
@@ -279,10 +286,15 @@ fn unlisted_key(spec: &AgentSpec) -> String {
 }
 
 /// A process runs that may be the agent: it is left alone, and reported once.
-fn unlisted(deps: &Deps, spec: &AgentSpec, seen: &Session, (pid, name): (u32, &str)) -> Presence {
+fn unlisted(
+    deps: &Deps,
+    spec: &AgentSpec,
+    (seen, marks): (&Session, Option<&Marks>),
+    (pid, name): (u32, &str),
+) -> Presence {
     let (who, session) = (&spec.identity, &spec.session);
-    let known = deps.records.screen(who, Some(&seen.id));
-    let is_gone = known.is_some_and(|known| seen.panes.iter().all(|pane| pane.id != known.pane.pane()));
+    let home = home(deps, spec, seen, marks);
+    let is_gone = home.is_some_and(|home| seen.panes.iter().all(|pane| pane.id != home));
     // Without the name, which may differ at each probe.
     let text = match is_gone {
         true => format!(
@@ -308,7 +320,8 @@ async fn judge(
     let by = |names: &ProcessNames, marks: Option<&Marks>| {
         let panes = Marks::panes_in(marks, session);
         let pane = trees.as_ref().ok().and_then(|trees| agent_pane(panes, trees, names));
-        let lives = liveness(panes, trees.as_deref(), names, deps.settings().start.timeout);
+        let home = home(deps, spec, session, marks);
+        let lives = liveness(panes, trees.as_deref(), names, home.as_deref(), deps.settings().start.timeout);
         (lives, pane.map(|pane| session.target(pane)))
     };
     let names_pane = deps.dialect().facts().names_agent_pane;

@@ -68,6 +68,39 @@ fn a_killed_witness_is_back_through_gt() {
 }
 
 #[test]
+fn a_killed_witness_is_back_although_its_user_just_opened_a_shell() {
+    let _among = among_others();
+    let town = town();
+    // A pane is young for as long as the test may last.
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "start": {"timeout": "10m"}}));
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    town.tmux(&["split-window", "-t", "=al-witness:", "exec sh"]);
+    let before = kill_agent(&town, "al-witness");
+    town.wait("a new session", || town.incarnation("al-witness").is_some_and(|(id, _)| id != before.0));
+    town.wait("its start", || town.started("alpha/witness") == 2);
+}
+
+#[test]
+fn a_program_that_is_left_beside_a_killed_witness_is_known_for_what_it_is() {
+    let _among = among_others();
+    let town = town();
+    town.settings(json!({"heartbeat": {"interval": "500ms"}}));
+    let mut first = town.start();
+    town.wait_started(&["alpha/witness"]);
+    town.tmux(&["split-window", "-t", "=al-witness:", "exec sleep 600"]);
+    let before = kill_agent(&town, "al-witness");
+    let gone = "its pane in session al-witness is gone, but another program runs there";
+    town.wait("the report", || town.logged(gone) == 1);
+    // The next supervisor never saw the agent, but its session still names its pane.
+    first.stop(Signal::KILL);
+    let _second = town.start_and_beat();
+    town.wait("the report of the next one", || town.logged(gone) == 2);
+    assert_eq!(town.logged("cannot tell whether the program in session"), 0);
+    assert_eq!(town.incarnation("al-witness").unwrap().0, before.0);
+}
+
+#[test]
 fn a_start_that_gt_only_claims_is_made_again() {
     let _among = among_others();
     let town = town();

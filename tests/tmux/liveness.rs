@@ -69,6 +69,20 @@ fn only_the_users_shell_is_left() {
 }
 
 #[test]
+fn a_shell_its_user_just_opened_does_not_hide_the_end() {
+    let town = watched();
+    // A pane is young for as long as the test may last.
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "start": {"timeout": "10m"}}));
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let before = town.incarnation(WITNESS).unwrap();
+    town.server.must(&["split-window", "-t", &format!("={WITNESS}:"), "exec sh"]);
+    process::signal(before.1, Signal::KILL);
+    town.wait("a new session", || town.incarnation(WITNESS).is_some_and(|(id, _)| id != before.0));
+    town.wait("its start", || town.started("alpha/witness") == 2);
+}
+
+#[test]
 fn codex_is_left_alone() {
     let town = watched();
     town.put("settings/config.json", r#"{"default_agent":"codex"}"#);
