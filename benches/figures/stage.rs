@@ -97,7 +97,7 @@ pub fn town_v1(rigs: usize, settings: Value, start: Duration, beads: &Value) -> 
     Ok(town)
 }
 
-/// From now on `gt` takes so long to start an agent, besides what tmux takes.
+/// From now on a start by `gt` takes this long, besides what tmux takes.
 pub fn gt_takes(town: &Town, start: Duration) -> anyhow::Result<()> {
     let path = town.root().join("demo/gt-start-ms");
     fs::write(&path, start.as_millis().to_string())

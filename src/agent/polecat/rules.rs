@@ -26,17 +26,9 @@ pub fn assignment(
     seen_alive: Option<Timestamp>,
     guard: Duration,
 ) -> Assignment {
-    let agent = match agent {
-        Answer::Found(agent) => agent,
-        Answer::Missing => return Assignment::None(Unwanted::NoAgentBead),
-        Answer::Unknown(why) => return Assignment::Unknown(why.clone()),
-        Answer::NotAsked => return Assignment::NotAsked,
-    };
-    if agent.closed {
-        return Assignment::None(Unwanted::AgentBeadClosed);
-    }
-    let Some(hook) = agent.hook.clone() else {
-        return Assignment::None(Unwanted::NoWork);
+    let (agent, hook) = match hook_of(agent) {
+        Ok(found) => found,
+        Err(settled) => return settled,
     };
     let state = agent.state.as_deref().unwrap_or_default().to_ascii_lowercase();
     if RESTING.contains(&state.as_str()) {
@@ -48,6 +40,20 @@ pub fn assignment(
         return why;
     }
     work(hook, hooked)
+}
+
+/// The agent bead and what is on its hook, or what follows without that.
+fn hook_of(agent: &Answer<AgentBead>) -> Result<(&AgentBead, String), Assignment> {
+    match agent {
+        Answer::Found(agent) if agent.closed => Err(Assignment::None(Unwanted::AgentBeadClosed)),
+        Answer::Found(agent) => {
+            let hook = agent.hook.clone().ok_or(Assignment::None(Unwanted::NoWork))?;
+            Ok((agent, hook))
+        }
+        Answer::Missing => Err(Assignment::None(Unwanted::NoAgentBead)),
+        Answer::Unknown(why) => Err(Assignment::Unknown(why.clone())),
+        Answer::NotAsked => Err(Assignment::NotAsked),
+    }
 }
 
 /// Judges by [`by_work_bead`] with an assignee, else by [`assignment`].
@@ -77,17 +83,9 @@ pub fn by_work_bead(
     seen_alive: Option<Timestamp>,
     guard: Duration,
 ) -> Assignment {
-    let agent = match agent {
-        Answer::Found(agent) => agent,
-        Answer::Missing => return Assignment::None(Unwanted::NoAgentBead),
-        Answer::Unknown(why) => return Assignment::Unknown(why.clone()),
-        Answer::NotAsked => return Assignment::NotAsked,
-    };
-    if agent.closed {
-        return Assignment::None(Unwanted::AgentBeadClosed);
-    }
-    let Some(hook) = agent.hook.clone() else {
-        return Assignment::None(Unwanted::NoWork);
+    let (agent, hook) = match hook_of(agent) {
+        Ok(found) => found,
+        Err(settled) => return settled,
     };
     let hook = match work(hook, bead) {
         Assignment::Hooked { hook } => hook,
