@@ -136,7 +136,7 @@ struct Tmux {
 }
 
 /// The agents of this town that run where its supervisor does not look: on another tmux server, or in sessions named by the
-/// other scheme. Those are wrong; servers that do not tell are notes. Takes at most 2 s.
+/// other scheme. Those are wrong; servers that do not answer are notes. Takes at most 2 s.
 pub(crate) async fn twins(deps: &Deps, reported: &OpenProblems) -> Vec<Finding> {
     let search = async {
         let (_, rigs) =

@@ -79,7 +79,7 @@ impl Faults {
             let before = !faults.is_empty();
             match (&fault, &ran) {
                 (Some(fault), _) => {
-                    // In the words that told of it first, or each other read would tell of it again.
+                    // In the words that reported it first, or each other read would report it again.
                     let told = faults.values().find(|(kind, _)| *kind == fault.0).unwrap_or(fault).clone();
                     faults.insert(key, told);
                 }

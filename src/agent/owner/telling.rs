@@ -225,7 +225,7 @@ impl Owner {
         }
     }
 
-    /// Notes that `gt` did not start it. What is started on request only is not tried again: its request tells it.
+    /// Notes that `gt` did not start it. What is started on request only is not tried again: the outcome of its request says so.
     fn report_not_by_gt(&self, key: String, why: &str) {
         let identity = &self.spec.identity;
         let again = match identity.wanted(&self.deps.settings()) {

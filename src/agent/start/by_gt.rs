@@ -25,7 +25,7 @@ use crate::{
 
 /// How long an agent may take to be seen after `gt` said that it is up.
 const COMES: Duration = Duration::from_secs(5);
-/// The interval of looks, unless something happens.
+/// The interval of probes, unless something happens.
 const LOOK: Duration = Duration::from_millis(250);
 /// What `gt` says of an agent that runs.
 const RUNNING: &str = "already running";

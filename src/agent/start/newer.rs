@@ -31,7 +31,7 @@ const PANE: &str = "GT_PANE_ID";
 /// The variables that say where the Dolt server is.
 const DOLT: [&str; 3] = ["GT_DOLT_PORT", "BEADS_DOLT_PORT", "BEADS_DOLT_SERVER_HOST"];
 
-/// What an agent is told at its start.
+/// The first instruction of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FirstWords {
     /// On its command line.
@@ -57,7 +57,7 @@ fn first_words(prompt: String, takes_prompt: bool, has_hooks: bool, instead_of_h
 }
 
 impl Start<'_> {
-    /// What it is told, given the settings through which it calls `gt`; `None` in January's towns, where all is typed.
+    /// Its first instruction, given the settings through which it calls `gt`; `None` in January's towns, where all is typed.
     pub(super) fn first_words(&self, program: &AgentProgram, settings: Option<&Path>) -> Option<FirstWords> {
         let dialect = self.deps.dialect();
         if !dialect.facts().prompt_is_argument {

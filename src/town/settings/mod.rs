@@ -33,7 +33,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 settings_table! {
     /// The generation of Gas Town.
     gas_town: GasTown {
-        /// The dialect; `None` (`"auto"`) lets the town's files and the version of `gt` tell.
+        /// The dialect; `None` (`"auto"`) leaves it to the town's files and the version of `gt`.
         dialect: Option<Dialect> = None, dialect;
     }
 

@@ -164,7 +164,8 @@ async fn gates(
     let mut of_rigs: BTreeMap<RigName, Result<(), String>> = BTreeMap::new();
     let mut found = BTreeMap::new();
     let issues = convoys.iter().flat_map(|convoy| &convoy.ready).filter(|issue| beads::is_id(issue));
-    // Somebody may be slinging one of them right now. That is looked at first, as it is a bead's worker when it has ended.
+    // Somebody may be slinging one of them right now. This is read before the beads: a sling that ends in between has
+    // noted its worker there.
     let slings = deps.operations.full_scan(deps).await.map_err(|error| error.to_string());
     let workers = beads::read(deps, &issues.cloned().collect::<Vec<_>>()).await;
     for issue in convoys.iter().flat_map(|convoy| &convoy.ready) {
