@@ -92,6 +92,24 @@ pub fn resident_kib(pid: u32) -> u64 {
     status(pid, "VmRSS:")
 }
 
+/// What each of its threads is doing, for the message of a test that waited for it in vain.
+pub fn describe(pid: u32) -> String {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return format!("PID {pid} does not exist");
+    };
+    let line = |path: String| fs::read_to_string(path).unwrap_or_default().trim_end().to_owned();
+    let task = |entry: fs::DirEntry| {
+        let at = entry.path().display().to_string();
+        let status = line(format!("{at}/status"));
+        let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("?").trim();
+        let (name, state, switches) = (field("Name:"), field("State:"), field("voluntary_ctxt_switches:"));
+        let (wchan, call) = (line(format!("{at}/wchan")), line(format!("{at}/syscall")));
+        format!("\n  {name}: {state}, {switches} switches, in {wchan}, syscall {call}")
+    };
+    let tasks: String = tasks.filter_map(|entry| Some(task(entry.ok()?))).collect();
+    format!("PID {pid}:{tasks}")
+}
+
 /// The number of its threads.
 pub fn threads(pid: u32) -> usize {
     status(pid, "Threads:").try_into().unwrap()

@@ -301,11 +301,19 @@ impl Town {
     pub fn wait_some<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         limits::poll(PATIENCE, &mut look).unwrap_or_else(|| {
             panic!(
-                "{what} did not happen within {PATIENCE:?}; sessions: {:?}; the log:\n{}",
+                "{what} did not happen within {PATIENCE:?}; sessions: {:?}; the supervisor: {}; the log:\n{}",
                 self.server.names(),
+                self.supervisor_now(),
                 self.log()
             )
         })
+    }
+
+    /// What the process that the PID file names is doing.
+    fn supervisor_now(&self) -> String {
+        let text = self.text("daemon/daemon.pid");
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().map_or_else(|_| format!("no PID in {text:?}"), process::describe)
     }
 
     pub fn wait_logged(&self, text: &str) {
