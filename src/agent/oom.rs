@@ -31,10 +31,14 @@ pub struct OomKill {
 
 impl fmt::Display for OomKill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let limit = self.limit.map(|limit| format!(", whose limit is {}", bytes::format(limit))).unwrap_or_default();
+        let limit =
+            self.limit.map(|limit| format!(", whose limit is {}", bytes::format(limit))).unwrap_or_default();
         let processes = if self.kills == 1 { "1 process" } else { &format!("{} processes", self.kills) };
         match self.is_its_own {
-            true => write!(f, "killed by the kernel for want of memory (SIGKILL; {processes} in its own cgroup{limit})"),
+            true => write!(
+                f,
+                "killed by the kernel for want of memory (SIGKILL; {processes} in its own cgroup{limit})"
+            ),
             false => write!(
                 f,
                 "killed (SIGKILL) while the kernel ended {processes} for want of memory in its cgroup{limit}"
@@ -107,8 +111,8 @@ pub async fn refresh(deps: &Deps, scan: &Scan, there: &[(AgentSpec, PaneTarget)]
         // In a cgroup without a counter it is not alone in the one that counts.
         let is_alone = alone && counters.first().map(|it| &it.group) == groups.first();
         let session = pane.session_id().to_owned();
-        let counters = (!counters.is_empty())
-            .then_some(Counters { session, groups: counters, is_alone, found: None });
+        let counters =
+            (!counters.is_empty()).then_some(Counters { session, groups: counters, is_alone, found: None });
         deps.records.set_oom_counters(&agent.identity, counters);
     }
 }
@@ -132,7 +136,8 @@ pub async fn of(deps: &Deps, agent: &AgentSpec, session: &str) -> Option<OomKill
 /// of `before.groups`.
 fn judge(before: &Counters, now: &[Option<u64>]) -> Option<OomKill> {
     let readable = before.groups.iter().zip(now).enumerate();
-    let (at, counter, now) = readable.filter_map(|(at, (counter, now))| Some((at, counter, (*now)?))).next()?;
+    let (at, counter, now) =
+        readable.filter_map(|(at, (counter, now))| Some((at, counter, (*now)?))).next()?;
     let kills = now.checked_sub(counter.kills).filter(|kills| *kills > 0)?;
     Some(OomKill { kills, limit: counter.limit, is_its_own: before.is_alone && at == 0 })
 }

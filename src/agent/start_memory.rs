@@ -15,10 +15,7 @@ use crate::{
         memory::{Left, Memory},
         problems::Problems,
     },
-    town::{
-        identity::Identity,
-        settings::StartMemory,
-    },
+    town::{identity::Identity, settings::StartMemory},
 };
 
 /// The interval at which a start that waits examines the memory again.

@@ -14,7 +14,7 @@ fn death(session: &str, noticed: u64) -> ConfirmedDeath {
         noticed: at(noticed),
         exit: None,
         with_server: false,
-            for_memory: false,
+        for_memory: false,
     }
 }
 

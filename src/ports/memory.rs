@@ -178,12 +178,24 @@ mod tests {
         assert_eq!(pressure(captured!("pressure")), Some(0));
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn this_machine() {
+        let memory = read(&crate::town::files::Disk).await;
+        let left = memory.left.unwrap();
+        assert!(left.available <= left.total && left.total > 0, "{memory:?}");
+    }
+
     #[test]
     fn figures_of_a_cgroup() {
         let stat = "anon 1000\nfile 700\nkernel 50\nshmem 100\ninactive_anon 900\ninactive_file 400\nactive_file 200\n\
                     slab_reclaimable 30\nslab 40\n";
         assert_eq!(reclaimable(stat), Some(630));
-        assert_eq!(reclaimable("inactive_file 400\nactive_file 200\n"), Some(600), "slab is not accounted for");
+        assert_eq!(
+            reclaimable("inactive_file 400\nactive_file 200\n"),
+            Some(600),
+            "slab is not accounted for"
+        );
         assert_eq!(reclaimable("anon 1000\n"), None);
     }
 
@@ -233,9 +245,8 @@ mod tests {
             ("garbage", "0::x\n", None),
             ("empty", "", None),
         ] {
-            let expected = expected.map(|paths| {
-                paths.into_iter().map(|path| Path::new(CGROUPS).join(path)).collect::<Vec<_>>()
-            });
+            let expected = expected
+                .map(|paths| paths.into_iter().map(|path| Path::new(CGROUPS).join(path)).collect::<Vec<_>>());
             assert_eq!(group_paths(text), expected, "{name}");
         }
     }

@@ -691,7 +691,11 @@ fn a_death_is_reported_once_when_it_is_confirmed() {
         ("confirming, due", "gone+limited", None),
         ("confirming, due", "gone+oom", Some((Some("$1"), None, killed))),
         ("confirming, due", "zombie+oom+limited", Some((Some("$1"), None, killed))),
-        ("confirming, due, seen by the last supervisor", "gone+hooked+oom", Some((None, Some("gt-1"), crashed))),
+        (
+            "confirming, due, seen by the last supervisor",
+            "gone+hooked+oom",
+            Some((None, Some("gt-1"), crashed)),
+        ),
         ("confirming, due, stopped", "gone", None),
     ];
     for (state, what, expected) in cases {

@@ -61,7 +61,8 @@ impl Records {
         let mut agents = self.agents.lock();
         let watched = &mut agents.entry(agent.identity.clone()).or_default().watched;
         if watched.as_ref().is_none_or(|before| before.agent != *agent) {
-            *watched = Some(Watched { agent: agent.clone(), names: None, marks: None, screen: None, oom: None });
+            *watched =
+                Some(Watched { agent: agent.clone(), names: None, marks: None, screen: None, oom: None });
         }
     }
 

@@ -42,11 +42,12 @@ fn every_documented_key_takes_effect_on_its_own() {
         serde_json::from_str(include_str!("../../../tests/fixtures/settings/defaults.json")).unwrap();
     let mut seen = BTreeMap::new();
     let sections = defaults.as_object().unwrap().iter();
-    let sections = sections.map(|(section, keys)| (vec![section.as_str()], keys)).flat_map(|(section, keys)| {
-        let inner = keys.as_object().unwrap().iter().filter(|(_, value)| value.is_object());
-        let inner = inner.map(|(key, keys)| (vec![section[0], key.as_str()], keys)).collect::<Vec<_>>();
-        [(section, keys)].into_iter().chain(inner)
-    });
+    let sections =
+        sections.map(|(section, keys)| (vec![section.as_str()], keys)).flat_map(|(section, keys)| {
+            let inner = keys.as_object().unwrap().iter().filter(|(_, value)| value.is_object());
+            let inner = inner.map(|(key, keys)| (vec![section[0], key.as_str()], keys)).collect::<Vec<_>>();
+            [(section, keys)].into_iter().chain(inner)
+        });
     for (section, keys) in sections {
         for (key, default) in keys.as_object().unwrap().iter().filter(|(_, value)| !value.is_object()) {
             if (&section[..], key.as_str()) == (&["http"], "listen") {
@@ -54,7 +55,8 @@ fn every_documented_key_takes_effect_on_its_own() {
             }
             let name = format!("{}.{key}", section.join("."));
             let file = |value: &str| {
-                let (open, close) = (section.iter().map(|it| format!("{{\"{it}\":")), "}".repeat(section.len()));
+                let (open, close) =
+                    (section.iter().map(|it| format!("{{\"{it}\":")), "}".repeat(section.len()));
                 format!("{}{{\"{key}\":{value}}}{close}", open.collect::<String>())
             };
             // Keys with an order between them get one of the shorter durations.
@@ -104,7 +106,11 @@ fn mistakes_in_ours_name_key_line_and_column() {
         ),
         ("section of wrong type", "{\"kill\": 7}", "settings/supervisor.json:1:10: kill: expected an object"),
         ("null section", "{\"kill\": null}", "settings/supervisor.json:1:10: kill: expected an object"),
-        ("inner section of wrong type", "{\"start\": {\"memory\": 7}}", "settings/supervisor.json:1:22: start.memory: expected an object"),
+        (
+            "inner section of wrong type",
+            "{\"start\": {\"memory\": 7}}",
+            "settings/supervisor.json:1:22: start.memory: expected an object",
+        ),
         (
             "unknown key of an inner section",
             "{\"start\": {\"memory\":\n {\"min\": 7}}}",
@@ -604,7 +610,8 @@ fn the_most_memory_of_each_role() {
         ("{\"all\": \"2G\", \"deacon\": null}", gib(2), None, true),
         ("{}", None, None, false),
     ] {
-        let max = ours(&format!("{{\"start\": {{\"memory\": {{\"max\": {text}}}}}}}")).unwrap().start.memory.max;
+        let max =
+            ours(&format!("{{\"start\": {{\"memory\": {{\"max\": {text}}}}}}}")).unwrap().start.memory.max;
         let got = (max.of(Role::Polecat), max.of(Role::Deacon), max.is_set());
         assert_eq!(got, (polecat, deacon, is_set), "{text}");
     }

@@ -67,7 +67,8 @@ impl State {
                 return Some(Err(io::Error::other("permission denied")));
             }
             "/proc/meminfo" => {
-                let taken = self.machine.agent_takes * self.sessions.values().filter(|it| it.live()).count() as u64;
+                let taken =
+                    self.machine.agent_takes * self.sessions.values().filter(|it| it.live()).count() as u64;
                 let left = self.machine.available.saturating_sub(taken);
                 format!("MemTotal: {} kB\nMemAvailable: {} kB\n", self.machine.total >> 10, left >> 10)
             }
