@@ -13,7 +13,7 @@ use super::{
     elsewhere::search::Elsewhere,
     programs::InDoubt,
     role_bead::kept::RoleBeads,
-    start_memory::MemoryGate,
+    start_memory::{self, MemoryGate, Shortage},
     start_slots::{Slot, StartSlots},
 };
 use crate::{
@@ -77,6 +77,18 @@ impl Starts {
     /// Waits for a start slot, see [`StartSlots::acquire`].
     pub async fn slot(&self, limit: usize, role: Role, asked: bool) -> Slot {
         self.slots.acquire(limit, role, asked).await
+    }
+
+    /// What one more agent would wait for, that Gas Town starts by itself on an order of ours. Starts that wait go first.
+    pub async fn lacks_memory(&self, ports: &Ports) -> Option<Shortage> {
+        let settings = &ports.settings().start.memory;
+        if !settings.enabled {
+            return None;
+        }
+        match self.memory.longest_wait() {
+            Some((why, _)) => Some(why),
+            None => start_memory::shortage(&self.read_memory(ports).await, settings),
+        }
     }
 
     /// What is left of the memory now, or was a moment ago.
