@@ -5,14 +5,18 @@
 //! Where the cgroup is the agent's own, a counter that rose is the cause; where others are in it, most probably. Without a reading
 //! while it lived nothing is known, and the end is a plain one. Only the rule below decides; it must not act.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::spec::AgentSpec;
 use crate::{
     bytes,
     deps::Deps,
     ports::memory,
-    sessions::{PaneTarget, scan::Scan},
+    sessions::{Pane, PaneTarget, scan::Scan},
 };
 
 /// The exit status of a process that SIGKILL ended, as a shell gives it.
@@ -75,46 +79,42 @@ pub struct Counter {
 pub async fn refresh(deps: &Deps, scan: &Scan, there: &[(AgentSpec, PaneTarget)]) {
     let Ok(sessions) = &scan.sessions else { return };
     let files = &*deps.files;
-    let of_server = match deps.sessions.place().server {
-        Some(pid) => memory::groups(files, Some(pid)).await.into_iter().next(),
-        None => None,
-    };
     // All panes count, also those of people.
-    let (mut innermost, mut known) = (BTreeMap::<PathBuf, u32>::new(), BTreeMap::new());
-    for pid in sessions.values().flat_map(|session| &session.panes).filter_map(|pane| pane.process()) {
-        let groups = memory::groups(files, Some(pid)).await;
-        if let Some(group) = groups.first() {
-            *innermost.entry(group.clone()).or_default() += 1;
-        }
-        known.insert(pid, groups);
+    let panes = sessions.values().flat_map(|session| &session.panes).filter_map(Pane::process);
+    let mut known = BTreeMap::new();
+    for pid in panes.chain(deps.sessions.place().server) {
+        known.insert(pid, memory::groups(files, Some(pid)).await);
     }
     let mut read = BTreeMap::new();
     for (agent, pane) in there {
-        let groups = known.get(&pane.pid()).cloned().unwrap_or_default();
-        let alone = groups.first().is_some_and(|group| {
-            of_server.as_ref().is_some_and(|of_server| of_server != group) && innermost.get(group) == Some(&1)
-        });
+        let groups = known.get(&pane.pid()).map(Vec::as_slice).unwrap_or_default();
         let mut counters = Vec::new();
-        for group in &groups {
+        for group in groups {
             if !read.contains_key(group) {
-                let counter = match memory::oom_kills(files, group).await {
-                    Some(kills) => {
-                        let limit = memory::limit(files, group).await;
-                        Some(Counter { group: group.clone(), kills, limit })
-                    }
-                    None => None,
-                };
-                read.insert(group.clone(), counter);
+                read.insert(group.clone(), count(deps, group).await);
             }
             counters.extend(read.get(group).cloned().flatten());
         }
-        // In a cgroup without a counter it is not alone in the one that counts.
-        let is_alone = alone && counters.first().map(|it| &it.group) == groups.first();
+        // Where its own cgroup has no counter, it is not alone in the one that counts.
+        let is_counted = counters.first().map(|it| &it.group) == groups.first();
+        let is_alone = is_counted && deps.sessions.place().server.is_some() && is_alone(pane.pid(), &known);
         let session = pane.session_id().to_owned();
-        let counters =
-            (!counters.is_empty()).then_some(Counters { session, groups: counters, is_alone, found: None });
-        deps.records.set_oom_counters(&agent.identity, counters);
+        let counters = Counters { session, groups: counters, is_alone, found: None };
+        deps.records.set_oom_counters(&agent.identity, Some(counters).filter(|it| !it.groups.is_empty()));
     }
+}
+
+/// Reads one cgroup; `None`: it has no counter.
+async fn count(deps: &Deps, group: &Path) -> Option<Counter> {
+    let kills = memory::oom_kills(&*deps.files, group).await?;
+    Some(Counter { group: group.to_owned(), kills, limit: memory::limit(&*deps.files, group).await })
+}
+
+/// Whether none of these other processes is in the innermost cgroup of this one.
+fn is_alone(pid: u32, known: &BTreeMap<u32, Vec<PathBuf>>) -> bool {
+    let group = known.get(&pid).and_then(|groups| groups.first());
+    let mut others = known.iter().filter(|(other, _)| **other != pid);
+    group.is_some() && !others.any(|(_, groups)| groups.first() == group)
 }
 
 /// Whether the kernel killed this agent, which lived in the session with this id and has ended by SIGKILL.
@@ -170,6 +170,23 @@ mod tests {
             assert_eq!(judge(&before(is_alone), &now), expected, "{name}");
         }
         assert_eq!(judge(&Counters { groups: Vec::new(), ..before(true) }, &[]), None, "without cgroups");
+    }
+
+    #[test]
+    fn who_is_alone_in_its_cgroup() {
+        let known = |groups: &[(u32, &str)]| {
+            groups.iter().map(|(pid, group)| (*pid, vec![PathBuf::from(group), "/a".into()])).collect()
+        };
+        for (name, known, expected) in [
+            ("alone", known(&[(1, "/a/server"), (7, "/a/b")]), true),
+            ("with the server", known(&[(1, "/a/server"), (7, "/a/server")]), false),
+            ("with another agent", known(&[(1, "/a/server"), (7, "/a/b"), (8, "/a/b")]), false),
+            ("its cgroup was not read", known(&[(1, "/a/server")]), false),
+        ] {
+            assert_eq!(is_alone(7, &known), expected, "{name}");
+        }
+        let unread = BTreeMap::from([(1, Vec::new()), (7, Vec::new())]);
+        assert!(!is_alone(7, &unread), "without cgroups");
     }
 
     #[test]

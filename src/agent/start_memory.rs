@@ -168,6 +168,16 @@ impl MemoryGate {
             ),
         }
     }
+
+    fn leave(&self, queue: &mut Queue, place: Place) {
+        queue.waiting.remove(&place);
+        if queue.waiting.is_empty() {
+            queue.last = None;
+            if std::mem::take(&mut queue.is_reported) {
+                self.problems.clear(PROBLEM);
+            }
+        }
+    }
 }
 
 impl Ticket {
@@ -205,18 +215,6 @@ impl Ticket {
             }
         }
         (why, waited.is_some())
-    }
-}
-
-impl MemoryGate {
-    fn leave(&self, queue: &mut Queue, place: Place) {
-        queue.waiting.remove(&place);
-        if queue.waiting.is_empty() {
-            queue.last = None;
-            if std::mem::take(&mut queue.is_reported) {
-                self.problems.clear(PROBLEM);
-            }
-        }
     }
 }
 

@@ -115,6 +115,28 @@ fn starts_by_gt_wait_too() {
 }
 
 #[test]
+fn nothing_is_slung_or_dispatched_while_memory_is_short() {
+    simulate(989, |world| async move {
+        let supervisor = town_of_1_x(&world, &["alpha"]).await;
+        world.write("settings/config.json", r#"{"scheduler":{"max_polecats":2}}"#);
+        available(&world, 1);
+        world.convoy("hq-cv-1", &["alpha-1"]);
+        world.pass(mins(7)).await;
+        let seen = |world: &World| {
+            let state = world.state();
+            (state.gas_town_1.slings.len(), state.gas_town_1.scheduled.len())
+        };
+        assert_eq!(seen(&world), (0, 0));
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems.values().any(|text| text.contains("memory is short")), "{problems:#?}");
+        available(&world, 40);
+        world.pass(mins(7)).await;
+        let (slung, scheduled) = seen(&world);
+        assert!(slung == 1 && scheduled >= 2, "{slung} {scheduled}");
+    });
+}
+
+#[test]
 fn what_forbids_a_start_ends_its_wait_for_memory() {
     simulate(983, |world| async move {
         let supervisor = town(&world, &["r"]).await;
