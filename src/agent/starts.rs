@@ -42,8 +42,8 @@ pub struct Starts {
     pub memory: MemoryGate,
     /// The last reading of the memory, and when it was made (monotonic).
     reading: Arc<tokio::sync::Mutex<Option<(Duration, Memory)>>>,
-    /// Whether `systemd-run` works.
-    pub(super) scopes: Arc<Mutex<Option<Checked>>>,
+    /// Whether `systemd-run` works, as last tried; one start tries it at a time.
+    pub(super) scopes: Arc<tokio::sync::Mutex<Option<Checked>>>,
     slots: StartSlots,
     typing: Turns<String>,
     bindings: Arc<Mutex<Bindings>>,

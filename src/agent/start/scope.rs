@@ -56,11 +56,11 @@ fn scope(max: Amount, command: impl IntoIterator<Item = String>) -> Vec<String> 
 /// Whether agents can be given a limit; an error says why not.
 async fn works(deps: &Deps, max: Amount) -> Result<(), String> {
     let now = deps.now().mono;
-    let known = deps.starts.scopes.lock().clone();
-    if let Some((at, works)) = known
-        && (works.is_ok() || now.saturating_sub(at) < FAILED_FOR)
+    let mut known = deps.starts.scopes.lock().await;
+    if let Some((at, works)) = &*known
+        && (works.is_ok() || now.saturating_sub(*at) < FAILED_FOR)
     {
-        return works;
+        return works.clone();
     }
     let mut words = scope(max, ["true".to_owned()]).into_iter();
     let trial = Command {
@@ -76,7 +76,7 @@ async fn works(deps: &Deps, max: Amount) -> Result<(), String> {
         Err(CommandError::Failed { code: Some(127), .. }) => Err("systemd-run is not installed".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    *deps.starts.scopes.lock() = Some((now, works.clone()));
+    *known = Some((now, works.clone()));
     works
 }
 
