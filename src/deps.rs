@@ -52,7 +52,7 @@ impl Deps {
         Deps {
             records: Records::new(directory.clone()),
             directory: Directory::new(ports.problems.clone()),
-            starts: Starts::new(directory),
+            starts: Starts::new(directory, ports.problems.clone()),
             operations: Operations::default(),
             deaths: DeathRegister::default(),
             ledger: Ledger::new(ports),

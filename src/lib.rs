@@ -120,6 +120,7 @@ mod limits;
 #[path = ""]
 mod internals {
     pub mod agent;
+    pub mod bytes;
     pub mod clock;
     pub mod commands;
     pub mod control;

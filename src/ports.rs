@@ -6,6 +6,7 @@
 pub mod bead_store;
 pub mod convoy_store;
 pub mod dolt;
+pub mod memory;
 pub mod outbox;
 pub mod persisted;
 pub mod problems;

@@ -9,7 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::denial::{Denial, Unwanted};
+use super::{
+    denial::{Denial, Unwanted},
+    oom::OomKill,
+};
 use crate::{
     clock::Now,
     operator::rules::{self, Operation},
@@ -135,6 +138,8 @@ pub struct Observation {
     /// Whether its process ended with exit status 0 where that is normal: an agent that leaves to be
     /// [respawned](crate::town::dialect::Facts::respawned).
     pub left_to_respawn: bool,
+    /// That the kernel killed it for want of memory, where its end and the kernel's counters say so.
+    pub oom_kill: Option<OomKill>,
 }
 
 impl Observation {
@@ -246,8 +251,10 @@ fn left_to_do(seen: &Observation, ago: Duration) -> ConfirmOutcome {
         Assignment::None(why) => ConfirmOutcome::Unwanted(why.clone()),
         Assignment::Unknown(why) => ConfirmOutcome::Unclear(why.clone()),
         Assignment::NotAsked => ConfirmOutcome::Unclear("its work was not looked up".to_owned()),
-        // Whatever its screen showed, the server ended it.
-        Assignment::Permanent | Assignment::Hooked { .. } if seen.ended_with_server() => {
+        // Whatever its screen showed, the server ended it, or the kernel.
+        Assignment::Permanent | Assignment::Hooked { .. }
+            if seen.ended_with_server() || seen.oom_kill.is_some() =>
+        {
             ConfirmOutcome::Death
         }
         Assignment::Permanent | Assignment::Hooked { .. } => match (&seen.usage_limit, &seen.question) {

@@ -12,7 +12,7 @@ use super::{
     elsewhere, foreign,
     kill::key,
     liveness::{Liveness, Marks, ProcessNames, agent_pane, is_shell, liveness},
-    need, permission, programs, screens,
+    need, oom, permission, programs, screens,
     spec::AgentSpec,
     workplace,
 };
@@ -68,8 +68,11 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
     let mut known = Known { names, marks };
     let (presence, _) = presence(deps, spec, glimpse, &mut known).await;
     let left = session.as_ref().and_then(|session| last_pane(deps, spec, session, known.marks.as_ref()));
-    let exited_well =
-        session.zip(left.as_ref()).is_some_and(|(session, left)| has_exited_well(&session, left));
+    let exited_well = exit_in(session.as_deref(), left.as_ref()) == Some(0);
+    let oom_kill = match (&how.life, killed(&how, session.as_deref(), left.as_ref())) {
+        (Some(life), true) => oom::of(deps, spec, life).await,
+        _ => None,
+    };
     deps.records.set_process_names(&spec.identity, known.names);
     deps.records.set_marks(&spec.identity, known.marks);
     workplace::find_own(deps, spec).await;
@@ -85,6 +88,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
         usage_limit: None,
         question: None,
         left_to_respawn: exited_well && deps.dialect().respawned_within(spec.identity.role()).is_some(),
+        oom_kill,
         presence,
     };
     let missing = matches!(seen.presence, Presence::Absent | Presence::Dead(_));
@@ -175,10 +179,16 @@ fn home(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Marks>)
     Marks::home(marks, session, seen.as_ref().map(|seen| seen.pane.pane()))
 }
 
-/// Whether the process of this pane has ended with exit status 0.
-fn has_exited_well(session: &Session, pane: &PaneTarget) -> bool {
-    let is_it = |it: &&Pane| it.id == pane.pane();
-    session.panes.iter().find(is_it).is_some_and(|it| it.dead && it.exit_status == Some(0))
+/// The exit status of the process of this pane, if that has ended and the server reports it.
+fn exit_in(session: Option<&Session>, pane: Option<&PaneTarget>) -> Option<i32> {
+    let is_it = |it: &&Pane| pane.is_some_and(|pane| it.id == pane.pane());
+    session?.panes.iter().find(is_it).filter(|it| it.dead)?.exit_status
+}
+
+/// Whether SIGKILL ended it, by the report of its end or by what is left.
+fn killed(how: &How, session: Option<&Session>, left: Option<&PaneTarget>) -> bool {
+    let reported = how.death.as_ref().and_then(|death| death.exit);
+    reported.or_else(|| exit_in(session, left)) == Some(oom::SIGKILL)
 }
 
 async fn worktree(deps: &Deps, spec: &AgentSpec) -> Worktree {

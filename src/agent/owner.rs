@@ -465,6 +465,14 @@ impl Owner {
             State::Starting { .. } => screen(None),
             _ => None,
         };
+        let wait = match self.state() {
+            State::Starting { .. } => self.deps.starts.memory.wait_of(&self.spec.identity),
+            _ => None,
+        };
+        if let Some(wait) = wait {
+            let text = format!("waits for memory: {wait}");
+            (state, why) = (Phase::Waiting, Some(Why { code: reason::MEMORY, text }));
+        }
         let question = screen.and_then(|screen| screen.question.clone());
         if let Some(title) = question.filter(|_| state != Phase::Unknown) {
             (state, why) = (Phase::WaitingAtQuestion, Some(Why { code: "question", text: title }));

@@ -11,7 +11,9 @@ use super::{
     confirmation::SessionKey,
     denial::{Denial, NotStarted},
     lifecycle::Attempt,
+    oom::{self, OomKill},
     phase::Phase,
+    start_memory::Shortage,
     waits::Own,
 };
 use crate::{
@@ -20,6 +22,9 @@ use crate::{
 };
 
 mod wording;
+
+/// The code of a start that waits for memory.
+pub const MEMORY: &str = "memory";
 
 pub use wording::{NO_AGENT_YET, reported_by};
 
@@ -154,6 +159,13 @@ pub enum Reason {
     LeftAlone(Denial),
     /// Nothing forbids to touch it any more.
     Supervised,
+    /// Its start waits for memory.
+    WaitsForMemory {
+        /// What is missing.
+        why: Shortage,
+        /// Whether somebody asked for the start.
+        asked: bool,
+    },
     /// A start was in progress when its supervisor or its actor ended.
     StartInterrupted,
 }
@@ -235,13 +247,16 @@ pub enum Cause {
     Crashed(Option<i32>),
     /// Its process is gone; the session exists.
     AgentMissing,
+    /// The kernel killed it for want of memory, or most probably did.
+    OomKilled(OomKill),
 }
 
 impl Cause {
-    /// The cause, from the report of an end and from what is left.
-    pub fn of(death: Option<&Death>, session_is_left: bool) -> Self {
+    /// The cause, from the report of an end, what is left, and what the kernel did.
+    pub fn of(death: Option<&Death>, session_is_left: bool, oom_kill: Option<OomKill>) -> Self {
         match death {
             Some(death) if death.with_server => Cause::TmuxServerDied,
+            _ if let Some(kill) = oom_kill => Cause::OomKilled(kill),
             Some(Death { exit: Some(exit), .. }) => Cause::Crashed(Some(*exit)),
             _ if session_is_left => Cause::AgentMissing,
             _ => Cause::Crashed(None),
@@ -252,6 +267,7 @@ impl Cause {
     pub fn exit(self) -> Option<i32> {
         match self {
             Cause::Crashed(exit) => exit,
+            Cause::OomKilled(_) => Some(oom::SIGKILL),
             Cause::TmuxServerDied | Cause::AgentMissing => None,
         }
     }
@@ -304,6 +320,7 @@ impl Reason {
             Reason::RequestPostponed(_) => "request_postponed",
             Reason::LeftAlone(denial) => denial.code(),
             Reason::Supervised => "supervised",
+            Reason::WaitsForMemory { .. } => MEMORY,
             Reason::StartInterrupted => "start_interrupted",
         }
     }
@@ -316,6 +333,7 @@ impl DeathReport {
             Cause::TmuxServerDied => "tmux_server_died",
             Cause::Crashed(_) => "crashed",
             Cause::AgentMissing => "agent_missing",
+            Cause::OomKilled(_) => "oom_kill",
         }
     }
 }

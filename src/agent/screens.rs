@@ -1,6 +1,6 @@
 //! Reading screens: what is done about what a screen shows. A question that an agent waits at is reported once.
 
-use super::record::screens::Turn;
+use super::{oom, record::screens::Turn};
 use crate::{
     agent::{history::Entry, spec::AgentSpec},
     deps::Deps,
@@ -41,7 +41,8 @@ pub async fn read(deps: &Deps, agent: &AgentSpec, pane: &PaneTarget) -> Result<V
 /// The most screens that are requested at once.
 const AT_ONCE: usize = 20;
 
-/// Reads the screens of the watched agents that a scan shows; an agent whose screen cannot be read keeps the last one. Call it
+/// Reads the screens of the watched agents that a scan shows, and what else tells later why they ended
+/// ([`oom`]); an agent whose screen cannot be read keeps the last one. Call it
 /// in a task: it takes as long as tmux takes to answer for each of them.
 pub async fn refresh(deps: &Deps, scan: &Scan) {
     let (there, over) = deps.records.watched_in(scan, deps.now());
@@ -52,6 +53,7 @@ pub async fn refresh(deps: &Deps, scan: &Scan) {
     for some in there.chunks(AT_ONCE) {
         futures::future::join_all(some.iter().map(|(agent, pane)| read(deps, agent, pane))).await;
     }
+    oom::refresh(deps, scan, &there).await;
 }
 
 /// Clears what the previous session of this agent showed or asked, because a new one was created.

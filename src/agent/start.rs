@@ -21,7 +21,6 @@ use super::{
     program::AgentProgram,
     programs, screens,
     spec::AgentSpec,
-    start_slots::Slot,
     workplace,
 };
 use crate::{
@@ -41,6 +40,8 @@ mod by_gt;
 mod cannot_run;
 mod coming_up;
 mod newer;
+mod room;
+mod scope;
 
 /// A polecat's work is read from `bd` again when it is older than this by the time its session is created.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
@@ -87,7 +88,7 @@ impl Start<'_> {
     async fn run(&self) -> Step<StartEnd> {
         let ordered = self.deps.now();
         let meanwhile = Meanwhile::begin(self.deps, self.spec).await;
-        let mut slot = self.slot().await;
+        let mut slot = self.slot().await?;
         let began = self.deps.now();
         self.permitted().await?;
         if self.is_by_gt() {
@@ -108,7 +109,7 @@ impl Start<'_> {
             // A remote may take minutes, and other starts must not wait for it.
             drop(slot);
             presync::presync(self.deps, self.spec, &directory).await;
-            slot = self.slot().await;
+            slot = self.slot().await?;
         }
         let settings = self.hook_settings(&program).await;
         let given = self.given(&directory).await;
@@ -136,12 +137,6 @@ impl Start<'_> {
             Ok(self.up(key.clone(), began))
         };
         self.unless_it_cannot_run(&key, &program, rest).await
-    }
-
-    async fn slot(&self) -> Slot {
-        let asked = self.order.attempt == Attempt::Asked;
-        let limit = self.deps.settings().start.max_concurrent;
-        self.deps.starts.slot(limit, self.spec.identity.role(), asked).await
     }
 
     fn up(&self, session: SessionKey, began: crate::clock::Now) -> StartEnd {
@@ -329,6 +324,7 @@ impl Start<'_> {
                 command_line::v1(program, &unset, settings, first.argument.as_deref(), instead)
             }
         };
+        let command = self.in_a_scope(command).await;
         // Boot ends by itself, and its exit status is not needed.
         let keep_exit = identity.facts().wanted != Wanted::Oneshot;
         let new = NewSession { name: self.spec.session.clone(), directory, environment, command, keep_exit };

@@ -25,7 +25,14 @@ struct Inner {
 
 /// A place in the queue: by the role's priority, then requested starts, then by arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(u8, bool, u64);
+pub struct Place(u8, bool, u64);
+
+impl Place {
+    /// The place of the start of an agent of this role that arrived as the n-th. `asked`: whether somebody asked for it.
+    pub fn new(role: Role, asked: bool, arrived: u64) -> Self {
+        Place(role.facts().priority, !asked, arrived)
+    }
+}
 
 /// Permission for one start, until it is dropped.
 #[derive(Debug)]
@@ -49,7 +56,7 @@ impl StartSlots {
             let mut inner = self.0.lock();
             inner.limit = limit.max(1);
             inner.arrived += 1;
-            let place = Place(role.facts().priority, !asked, inner.arrived);
+            let place = Place::new(role, asked, inner.arrived);
             inner.waiting.insert(place, sender);
         }
         self.hand_out();

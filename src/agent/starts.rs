@@ -1,9 +1,10 @@
 //! Starts: what the starts of all agents share, so that they do not interfere with each other.
 //!
 //! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
-//! texts never interleave, and which tmux server has this town's key bindings, so that each server gets them once.
+//! texts never interleave, which tmux server has this town's key bindings, so that each server gets them once, the starts that
+//! wait for memory ([`start_memory`](super::start_memory)), and whether agents can be given a limit of it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
@@ -12,9 +13,21 @@ use super::{
     elsewhere::search::Elsewhere,
     programs::InDoubt,
     role_bead::kept::RoleBeads,
+    start_memory::{self, MemoryGate, Shortage},
     start_slots::{Slot, StartSlots},
 };
-use crate::{town::identity::Role, turns::Turns};
+use crate::{
+    ports::{
+        Ports,
+        memory::{self, Memory},
+        problems::Problems,
+    },
+    town::identity::Role,
+    turns::Turns,
+};
+
+/// Starts that ask at the same moment share a reading of the memory.
+const JUST_READ: Duration = Duration::from_secs(1);
 
 /// What starts share; it survives the crash of any actor, and clones share it.
 #[derive(Debug, Clone)]
@@ -25,10 +38,19 @@ pub struct Starts {
     pub(super) elsewhere: Elsewhere,
     /// The settings files and agents whose program must be determined again.
     pub(super) in_doubt: InDoubt,
+    /// Which starts wait for memory.
+    pub memory: MemoryGate,
+    /// The last reading of the memory, and when it was made (monotonic).
+    reading: Arc<tokio::sync::Mutex<Option<(Duration, Memory)>>>,
+    /// Whether `systemd-run` works, as last tried; one start tries it at a time.
+    pub(super) scopes: Arc<tokio::sync::Mutex<Option<Checked>>>,
     slots: StartSlots,
     typing: Turns<String>,
     bindings: Arc<Mutex<Bindings>>,
 }
+
+/// When something was checked (monotonic), and what was found out; an error says why it does not work.
+pub type Checked = (Duration, Result<(), String>);
 
 #[derive(Debug, Default)]
 struct Bindings {
@@ -38,11 +60,14 @@ struct Bindings {
 
 impl Starts {
     /// The state before the first start; files are in `directory`.
-    pub fn new(directory: PathBuf) -> Self {
+    pub fn new(directory: PathBuf, problems: Problems) -> Self {
         Starts {
             role_beads: RoleBeads::new(directory),
             elsewhere: Elsewhere::default(),
             in_doubt: InDoubt::default(),
+            memory: MemoryGate::new(problems),
+            reading: Arc::default(),
+            scopes: Arc::default(),
             slots: StartSlots::default(),
             typing: Turns::default(),
             bindings: Arc::default(),
@@ -52,6 +77,32 @@ impl Starts {
     /// Waits for a start slot, see [`StartSlots::acquire`].
     pub async fn slot(&self, limit: usize, role: Role, asked: bool) -> Slot {
         self.slots.acquire(limit, role, asked).await
+    }
+
+    /// What one more agent would wait for, that Gas Town starts by itself on an order of ours. Starts that wait go first.
+    pub async fn lacks_memory(&self, ports: &Ports) -> Option<Shortage> {
+        let settings = &ports.settings().start.memory;
+        if !settings.enabled {
+            return None;
+        }
+        match self.memory.longest_wait() {
+            Some((why, _)) => Some(why),
+            None => start_memory::shortage(&self.read_memory(ports).await, settings),
+        }
+    }
+
+    /// What is left of the memory now, or was a moment ago.
+    pub async fn read_memory(&self, ports: &Ports) -> Memory {
+        let mut last = self.reading.lock().await;
+        if let Some((at, memory)) = &*last
+            && ports.now().mono.saturating_sub(*at) < JUST_READ
+        {
+            return memory.clone();
+        }
+        let memory = memory::read(&*ports.files).await;
+        self.memory.note_reading(&memory);
+        *last = Some((ports.now().mono, memory.clone()));
+        memory
     }
 
     /// Waits for the turn to type into this session, first come first served.

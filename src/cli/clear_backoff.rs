@@ -6,6 +6,10 @@ use super::{
     say,
     town::{TownArgument, asked},
 };
+use crate::{
+    control::{client::Answer, report::AgentReport},
+    terminal,
+};
 
 /// Clears the backoff, the crash loop or the hold of an agent, so that it is started now.
 ///
@@ -30,8 +34,16 @@ pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let agent = arguments.agent.as_deref();
     let cleared = asked(async { Ok(client.clear_backoff(agent).await?) })?;
-    if cleared.is_empty() {
-        return say("nothing to clear");
+    match cleared.is_empty() {
+        true => say("nothing to clear")?,
+        false => say(&format!("cleared: {}", cleared.join(", ")))?,
     }
-    say(&format!("cleared: {}", cleared.join(", ")))
+    // What is started from now on waits as they do.
+    let status = asked(async { Ok(client.status().await) })?;
+    let Answer::Live(status) = status else { return Ok(()) };
+    let waiting: Vec<&AgentReport> = status.agents.iter().filter(|agent| agent.waits_for_memory()).collect();
+    let Some(first) = waiting.first() else { return Ok(()) };
+    let why = first.reason.as_deref().unwrap_or_default();
+    let line = format!("starts wait for memory now ({}): {} {why}", waiting.len(), first.identity);
+    say(&terminal::one_line(&line))
 }

@@ -124,7 +124,8 @@ async fn clear_all(State(reporter): State<Arc<Reporter>>) -> Response {
     }
 }
 
-/// Clears backoffs; `cleared` in the answer names the agents that had something to clear.
+/// Clears backoffs; `cleared` in the answer names the agents that had something to clear, `memory` what starts wait for now, as
+/// those that follow will.
 fn clear(reporter: &Reporter, report: &StatusReport, agent: Option<Identity>) -> Response {
     let named = agent.as_ref().map(ToString::to_string);
     let meant = report.agents.iter().filter(|it| named.as_ref().is_none_or(|named| it.identity == *named));
@@ -133,7 +134,11 @@ fn clear(reporter: &Reporter, report: &StatusReport, agent: Option<Identity>) ->
     if !reporter.tell(RootMsg::ClearBackoff(agent)) {
         return wedged();
     }
-    answer(&json!({"cleared": cleared}))
+    let mut told = json!({"cleared": cleared});
+    if let Some((why, count)) = reporter.deps().starts.memory.longest_wait() {
+        told["memory"] = format!("{why}; {count} starts wait for memory").into();
+    }
+    answer(&told)
 }
 
 #[derive(Debug, Deserialize)]

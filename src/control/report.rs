@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    agent::{history::Entry, phase::Phase},
+    agent::{history::Entry, phase::Phase, reason::MEMORY},
     supervision::status::AgentStatus,
     town::identity::Identity,
     tree::town_reading::SettingsState,
@@ -116,7 +116,12 @@ impl AgentReport {
     pub(crate) fn has_backoff(&self) -> bool {
         self.restarts > 0
             || self.backoff_until.is_some()
-            || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
+            || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop") && !self.waits_for_memory()
+    }
+
+    /// Whether its start waits for memory, which no command shortens.
+    pub(crate) fn waits_for_memory(&self) -> bool {
+        self.reason_code.as_deref() == Some(MEMORY)
     }
 
     /// An agent whose actor does not answer, with its last known state.

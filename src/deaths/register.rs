@@ -209,6 +209,7 @@ mod tests {
             noticed: at(now),
             exit: None,
             with_server: false,
+            for_memory: false,
         };
         register.record(death, at(now), &Policy::default());
     }

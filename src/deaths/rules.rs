@@ -34,6 +34,8 @@ pub struct ConfirmedDeath {
     pub exit: Option<i32>,
     /// True when it ended with its tmux server.
     pub with_server: bool,
+    /// True when the kernel killed it for want of memory, or most probably did.
+    pub for_memory: bool,
 }
 
 /// What to report. The deaths are in the order in which they were noticed, each session once.
@@ -205,6 +207,12 @@ pub struct Circumstance {
 pub fn possible_cause(deaths: &[ConfirmedDeath], circumstance: &Circumstance) -> Option<String> {
     if deaths.iter().any(|death| death.with_server) {
         return Some("tmux server died".to_owned());
+    }
+    match deaths.iter().filter(|death| death.for_memory).count() {
+        0 => {}
+        1 => return Some("out of memory: the kernel killed one of them".to_owned()),
+        all if all == deaths.len() => return Some("out of memory: the kernel killed them".to_owned()),
+        some => return Some(format!("out of memory: the kernel killed {some} of them")),
     }
     if let Some(kills @ 1..) = circumstance.oom_kills {
         let processes = if kills == 1 { "a process" } else { "processes" };

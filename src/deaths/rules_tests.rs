@@ -14,6 +14,7 @@ fn death(session: &str, noticed: u64) -> ConfirmedDeath {
         noticed: at(noticed),
         exit: None,
         with_server: false,
+        for_memory: false,
     }
 }
 
@@ -141,6 +142,7 @@ fn possible_cause_grid() {
         ..death(rig, 0)
     };
     let with_server = ConfirmedDeath { with_server: true, ..death("s", 0) };
+    let killed = |rig_name: &str| ConfirmedDeath { for_memory: true, ..rig(rig_name, Some(137)) };
     let nothing = Circumstance::default();
     let oom = Circumstance { oom_kills: Some(2), slept: None };
     let slept = Circumstance { oom_kills: Some(0), slept: Some(Duration::from_secs(500)) };
@@ -153,6 +155,10 @@ fn possible_cause_grid() {
         ("server", vec![rig("a", None), with_server.clone()], both, Some("tmux server died")),
         ("memory before sleep", two_rigs.to_vec(), both, Some("out of memory: the kernel killed a process")),
         ("memory before rig", one_rig.to_vec(), oom, Some("out of memory: the kernel killed processes")),
+        ("its cgroup says so", vec![killed("a"), killed("b")], nothing, Some("out of memory: the kernel killed them")),
+        ("of some of them", vec![killed("a"), killed("b"), rig("c", None)], oom, Some("out of memory: the kernel killed 2 of them")),
+        ("of one of them", vec![rig("a", None), killed("a")], slept, Some("out of memory: the kernel killed one of them")),
+        ("with the server", vec![killed("a"), with_server.clone()], nothing, Some("tmux server died")),
         ("sleep before rig", one_rig.to_vec(), slept, Some("the machine slept for 8m0s")),
         ("no kills are no cause", one_rig.to_vec(), Circumstance { slept: None, ..slept }, Some("all in rig a")),
         ("rig before exit status", vec![rig("a", Some(1)), rig("a", Some(1))], nothing, Some("all in rig a")),

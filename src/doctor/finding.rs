@@ -34,13 +34,15 @@ pub enum Area {
     Tmux,
     /// Other tmux servers of this user.
     Sockets,
+    /// The memory for one more agent.
+    Memory,
     /// The system clock.
     Clock,
 }
 
 impl Area {
     /// All areas in the order of a report, each with its heading.
-    pub const ALL: [(Area, &str); 11] = [
+    pub const ALL: [(Area, &str); 12] = [
         (Area::Town, "town"),
         (Area::Supervisor, "supervisor"),
         (Area::Files, "files"),
@@ -51,6 +53,7 @@ impl Area {
         (Area::Agents, "agents"),
         (Area::Tmux, "tmux"),
         (Area::Sockets, "sockets"),
+        (Area::Memory, "memory"),
         (Area::Clock, "clock"),
     ];
 }

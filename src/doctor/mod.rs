@@ -36,6 +36,7 @@ mod dolt;
 mod files;
 mod finding;
 mod lines;
+mod memory;
 mod obstacles;
 mod patrols;
 mod permissions;
@@ -182,10 +183,11 @@ async fn areas(
         }),
         within(Area::Agents, agents::examine(deps, &everybody, &bad_names)),
         within(Area::Tmux, servers(deps, &everybody, tmux)),
+        within(Area::Memory, memory::examine(deps)),
         within(Area::Clock, clock::examine(deps)),
     );
-    let (supervisor, files, permissions, locks, patrols, tools, agents, tmux, clock) = found;
-    let found = [supervisor, files, permissions, locks, patrols, tools, agents, tmux, clock];
+    let (supervisor, files, permissions, locks, patrols, tools, agents, tmux, memory, clock) = found;
+    let found = [supervisor, files, permissions, locks, patrols, tools, agents, tmux, memory, clock];
     unknown.into_iter().chain(found.into_iter().flatten()).collect()
 }
 

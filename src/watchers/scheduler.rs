@@ -101,7 +101,9 @@ async fn dispatch(deps: &Deps) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return deps.problems.clear(PROBLEM),
         Err(_) => return, // It is unknown; settings are reported where they are read.
     }
-    if deps.dolt.is_down() || permission::of_town(deps).await.is_err() {
+    let is_forbidden = deps.dolt.is_down() || permission::of_town(deps).await.is_err();
+    // What it dispatches starts an agent.
+    if is_forbidden || deps.starts.lacks_memory(deps).await.is_some() {
         return;
     }
     match gt::run_within(deps, &["scheduler", "run"], &VARIABLES, LIMIT).await {

@@ -75,7 +75,14 @@ async fn probe(actor: &ActorRef<DeathsMsg>) -> DeathsSnapshot {
 
 fn death(deps: &Deps, session: &str) -> ConfirmedDeath {
     let agent = Identity::Deacon;
-    ConfirmedDeath { agent, session: session.into(), noticed: deps.now(), exit: None, with_server: false }
+    ConfirmedDeath {
+        agent,
+        session: session.into(),
+        noticed: deps.now(),
+        exit: None,
+        with_server: false,
+        for_memory: false,
+    }
 }
 
 fn dies(deps: &Deps, session: &str) {

@@ -251,3 +251,28 @@ fn every_role() {
         });
     }
 }
+
+#[test]
+fn an_agent_gets_a_scope_where_that_works() {
+    for (name, works) in [("systemd-run works", true), ("it does not", false)] {
+        simulate(957, move |world| async move {
+            if works {
+                world.state().programs.insert("/usr/bin/env".to_owned());
+            }
+            world.write(
+                "settings/supervisor.json",
+                r#"{"start":{"memory":{"max":{"all":"2GiB","refinery":null}}}}"#,
+            );
+            let supervisor = without_gt(&world).await;
+            let command = |session: &str| world.state().session(session).command.clone();
+            let scope =
+                "systemd-run --user --scope --collect --quiet -p 'MemoryMax=2147483648' -- /usr/bin/env ";
+            assert_eq!(command("r-witness").contains(scope), works, "{name}: {}", command("r-witness"));
+            assert!(!command("r-refinery").contains("systemd-run"), "{name}");
+            let problems = supervisor.snapshot().await.problems;
+            assert_eq!(problems.contains_key("start.memory.max"), !works, "{name}: {problems:#?}");
+            let trials = world.trace().iter().filter(|line| line.contains("run `/usr/bin/env")).count();
+            assert_eq!(trials, 1, "{name}: it is tried once");
+        });
+    }
+}

@@ -26,6 +26,7 @@ mod ledger;
 mod limits;
 mod lives;
 mod mass_deaths;
+mod memory;
 mod operators;
 mod polecats;
 mod questions;

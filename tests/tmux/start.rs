@@ -385,3 +385,37 @@ fn a_start_whose_agent_never_appears_counts_as_a_death() {
     });
     assert_eq!(town.started("alpha/witness"), 0);
 }
+
+#[test]
+fn an_agent_with_a_limit_of_memory_becomes_the_process_of_its_pane() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness", "refinery"]);
+    town.settings(json!({"start": {"memory": {"max": {"all": "2GiB", "refinery": null}}}}));
+    // As the real one: it executes the command in a scope.
+    let script = r#"echo "$@" >> "$0.log"; while [ "$1" != -- ]; do shift; done; shift; exec "$@""#;
+    town.program("systemd-run", script);
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness", "alpha/refinery"]);
+    let agent = town.pane("gt-alpha-witness").unwrap();
+    assert_eq!(process::command_line(agent), [&*town.standin("claude"), "--dangerously-skip-permissions"]);
+    assert_eq!(process::tree(agent).len(), 1);
+    let ran = std::fs::read_to_string(town.bin().join("systemd-run.log")).unwrap();
+    let ran: Vec<&str> = ran.lines().collect();
+    let scope = "--user --scope --collect --quiet -p MemoryMax=2147483648 --";
+    assert_eq!(ran[0], format!("{scope} true"), "tried once");
+    assert!(ran[1].starts_with(&format!("{scope} /usr/bin/env ")) && ran.len() == 2, "{ran:#?}");
+    assert_eq!(town.logged("; confirming"), 0);
+}
+
+#[test]
+fn without_a_manager_agents_get_no_limit_and_that_is_a_problem() {
+    let town = Town::new(&["alpha"]);
+    town.patrols(&["witness"]);
+    town.settings(json!({"start": {"memory": {"max": "2GiB"}}}));
+    town.program("systemd-run", "echo Failed to connect to bus: No medium found >&2; exit 1");
+    let _supervisor = town.start();
+    town.wait_started(&["alpha/witness"]);
+    town.wait_logged("agents are started without the limit start.memory.max");
+    let status = town.ask(&["status"]).stdout;
+    assert!(status.contains("Failed to connect to bus"), "{status}");
+}

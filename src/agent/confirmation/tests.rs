@@ -63,6 +63,7 @@ fn seen(words: &str) -> Observation {
         usage_limit: has("limited").then(|| "limit reached".to_owned()),
         question: has("asked").then(|| "Trust it?".to_owned()),
         left_to_respawn: has("left"),
+        oom_kill: has("oom").then_some(OomKill { kills: 1, limit: None, is_its_own: true }),
     }
 }
 
@@ -122,6 +123,9 @@ fn no_command_running() {
         ("gone hooked limited", "limit"),
         ("gone idle limited", "unwanted: no work on its hook"),
         ("gone stopped limited", "stopped"),
+        ("gone limited oom", "death"),
+        ("gone asked oom", "death"),
+        ("gone stopped oom", "stopped"),
         ("gone asked", "question"),
         ("zombie hooked asked", "question"),
         ("gone limited asked", "limit"),

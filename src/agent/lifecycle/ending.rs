@@ -250,8 +250,9 @@ impl Lifecycle {
         if session.is_some() || hook.is_some() && self.missed {
             self.is_accounted_for();
             let of_it = |death: &&Death| session.as_ref().is_some_and(|session| session.id == death.id);
-            let cause =
-                Cause::of(seen.death.as_ref().filter(of_it), matches!(seen.presence, Presence::Dead(_)));
+            let death = seen.death.as_ref().filter(of_it);
+            let oom_kill = seen.oom_kill.filter(|_| session.is_some());
+            let cause = Cause::of(death, matches!(seen.presence, Presence::Dead(_)), oom_kill);
             let session = session.clone();
             let by_command = by_command.map(|it| it.line.clone());
             let report = DeathReport { session, noticed, cause, hook, by_command };

@@ -6,6 +6,7 @@ use crate::{
         confirmation::{Assignment, AtWork, Permission, Worktree},
         denial::{Denial, NotStarted, Unwanted},
         holds::Hold,
+        oom::OomKill,
         reason::{Cause, CrashLoop, Missing},
     },
     ledger::snapshot::Hook,
@@ -38,6 +39,8 @@ fn session(n: u32) -> SessionKey {
 fn parked() -> Denial {
     Denial::Rig(Closed::Parked)
 }
+
+const OOM_KILL: OomKill = OomKill { kills: 1, limit: None, is_its_own: false };
 
 /// The end of session 1, as the kernel reports it.
 fn death(noticed: Now) -> Death {
@@ -99,6 +102,7 @@ fn seen(what: &str, now: Now) -> Observation {
         usage_limit,
         question: what.contains("+asked").then(|| "Trust it?".to_owned()),
         left_to_respawn: what.contains("+left"),
+        oom_kill: what.contains("+oom").then_some(OOM_KILL),
     }
 }
 
@@ -673,7 +677,8 @@ fn what_the_file_says_of_a_life_is_known_a_moment_after_it_began() {
 fn a_death_is_reported_once_when_it_is_confirmed() {
     type Case<'a> = (&'a str, &'a str, Option<(Option<&'a str>, Option<&'a str>, Cause)>);
     let (crashed, missing) = (Cause::Crashed(None), Cause::AgentMissing);
-    let cases: [Case<'_>; 11] = [
+    let killed = Cause::OomKilled(OOM_KILL);
+    let cases: [Case<'_>; 14] = [
         ("confirming, due", "gone", Some((Some("$1"), None, crashed))),
         ("confirming, due", "zombie", Some((Some("$1"), None, missing))),
         ("confirming, due", "gone+hooked", Some((Some("$1"), Some("gt-1"), crashed))),
@@ -684,6 +689,13 @@ fn a_death_is_reported_once_when_it_is_confirmed() {
         ("confirming, due, never alive", "zombie", None),
         ("confirming, due", "gone+parked", None),
         ("confirming, due", "gone+limited", None),
+        ("confirming, due", "gone+oom", Some((Some("$1"), None, killed))),
+        ("confirming, due", "zombie+oom+limited", Some((Some("$1"), None, killed))),
+        (
+            "confirming, due, seen by the last supervisor",
+            "gone+hooked+oom",
+            Some((None, Some("gt-1"), crashed)),
+        ),
         ("confirming, due, stopped", "gone", None),
     ];
     for (state, what, expected) in cases {

@@ -102,7 +102,8 @@ impl Owner {
         if report.session.is_some() {
             let (session, noticed, agent) = (spec.session.clone(), report.noticed, identity.clone());
             let with_server = report.cause == Cause::TmuxServerDied;
-            let death = ConfirmedDeath { agent, session, noticed, exit, with_server };
+            let for_memory = matches!(report.cause, Cause::OomKilled(_));
+            let death = ConfirmedDeath { agent, session, noticed, exit, with_server, for_memory };
             self.deps.deaths.record(death, now, &self.deps.settings().deaths);
             self.deps.directory.send_to_other(DEATHS, Broadcast::DeathRecorded);
         }

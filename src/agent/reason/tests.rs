@@ -80,6 +80,8 @@ fn of_ends() -> Vec<Reason> {
         died(Cause::TmuxServerDied, None),
         died(Cause::Crashed(Some(137)), None),
         died(Cause::AgentMissing, None),
+        died(Cause::OomKilled(OomKill { kills: 1, limit: Some(2 << 30), is_its_own: true }), None),
+        died(Cause::OomKilled(OomKill { kills: 3, limit: None, is_its_own: false }), None),
         died(Cause::Crashed(None), Some("gt sling".into())),
         own(Own::UsageLimit("5h".into())),
         own(Own::Question("Trust it?".into())),
@@ -110,6 +112,8 @@ fn of_starts() -> Vec<Reason> {
         Reason::StartFailed(why()),
         Reason::StartPostponed(why()),
         Reason::EndedWhileStarting,
+        Reason::WaitsForMemory { why: Shortage::Turn, asked: false },
+        Reason::WaitsForMemory { why: Shortage::Pressure(7_000, 6_000), asked: true },
         Reason::StartInterrupted,
     ]
 }

@@ -135,6 +135,10 @@ impl Reason {
                 Words::new(format!("could not be started: {why}"), "; ", "retried")
             }
             Reason::EndedWhileStarting => Words::seen("session ended during the start"),
+            Reason::WaitsForMemory { why, asked } => {
+                let asked = if *asked { "requested; " } else { "" };
+                Words::new(format!("{asked}waits for memory: {why}"), "; ", "started once there is enough")
+            }
             Reason::StartInterrupted => Words::new(
                 "start interrupted: the supervisor exited or its actor crashed",
                 "; ",
@@ -254,6 +258,7 @@ impl fmt::Display for Cause {
             Cause::Crashed(Some(exit)) => write!(f, "crashed (exit {exit})"),
             Cause::Crashed(None) => f.write_str("crashed"),
             Cause::AgentMissing => f.write_str("agent gone, shell left"),
+            Cause::OomKilled(kill) => kill.fmt(f),
         }
     }
 }

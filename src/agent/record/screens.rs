@@ -11,6 +11,7 @@ use super::Records;
 use crate::{
     agent::{
         liveness::{Marks, ProcessNames, agent_pane},
+        oom::Counters,
         questions,
         spec::AgentSpec,
     },
@@ -33,6 +34,8 @@ pub(super) struct Watched {
     /// What its session said of it; `None` until it was asked.
     marks: Option<Marks>,
     screen: Option<Arc<Screen>>,
+    /// What the kernel had counted in its cgroups when it was last seen alive.
+    oom: Option<Counters>,
 }
 
 /// What was on an agent's screen.
@@ -58,7 +61,8 @@ impl Records {
         let mut agents = self.agents.lock();
         let watched = &mut agents.entry(agent.identity.clone()).or_default().watched;
         if watched.as_ref().is_none_or(|before| before.agent != *agent) {
-            *watched = Some(Watched { agent: agent.clone(), names: None, marks: None, screen: None });
+            *watched =
+                Some(Watched { agent: agent.clone(), names: None, marks: None, screen: None, oom: None });
         }
     }
 
@@ -80,6 +84,16 @@ impl Records {
     /// Notes what the session of this agent said of it.
     pub fn set_marks(&self, identity: &Identity, marks: Option<Marks>) {
         self.watched(identity, |watched| watched.marks = marks);
+    }
+
+    /// What the kernel had counted in the cgroups of this agent when it was last seen alive; `None` where that is not known.
+    pub fn oom_counters(&self, identity: &Identity) -> Option<Counters> {
+        self.agents.lock().get(identity)?.watched.as_ref()?.oom.clone()
+    }
+
+    /// Notes what the kernel has counted in the cgroups of this agent.
+    pub fn set_oom_counters(&self, identity: &Identity, counters: Option<Counters>) {
+        self.watched(identity, |watched| watched.oom = counters);
     }
 
     /// Drops the screen, because a new session of this agent was created: the screen belongs to the previous one.

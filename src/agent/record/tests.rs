@@ -39,6 +39,7 @@ fn seen(session: Option<u32>, second: u64) -> Event {
         usage_limit: None,
         question: None,
         left_to_respawn: false,
+        oom_kill: None,
     })
 }
 

@@ -12,14 +12,19 @@ use std::{
 
 use self::{
     document::Entry,
-    table::{Section, settings_table},
+    table::{Section, section, settings_table},
     values::{
-        count, dialect, factor, interval, level, listen, naming, optional_text, pause, socket_name,
-        socket_path, switch, text, usage_limits, whole,
+        count, dialect, factor, interval, level, listen, memory_max, naming, optional_amount,
+        optional_percent, optional_text, pause, socket_name, socket_path, switch, text, usage_limits, whole,
     },
 };
-use crate::town::{dialect::Dialect, usage_limit::UsageLimits};
+use crate::town::{
+    dialect::Dialect,
+    settings::amount::{Amount, MemoryMax},
+    usage_limit::UsageLimits,
+};
 
+pub mod amount;
 mod document;
 pub mod read;
 mod table;
@@ -29,6 +34,25 @@ const HOUR: Duration = Duration::from_hours(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+section! {
+    /// Memory: what must be there for a start, and the most that an agent may have.
+    StartMemory {
+        /// Whether a start waits for memory at all.
+        enabled: bool = true, switch;
+        /// The least available memory for a start; `None`: any.
+        min_available: Option<Amount> = Some(Amount::Percent(3.0)), optional_amount;
+        /// The least free swap for a start; `None`: any.
+        min_swap_free: Option<Amount> = None, optional_amount;
+        /// The highest memory pressure for a start, as the share of time in which some process waited for memory; `None`:
+        /// any.
+        max_pressure: Option<f64> = Some(60.0), optional_percent;
+        /// Starts that wait for longer than this are a problem.
+        report_after: Duration = 5 * MINUTE, interval;
+        /// The most memory of an agent that the supervisor starts itself.
+        max: MemoryMax = MemoryMax::default(), memory_max;
+    }
+}
 
 settings_table! {
     /// The generation of Gas Town.
@@ -72,7 +96,7 @@ settings_table! {
     }
 
     /// Starting an agent.
-    start: Start {
+    start: Start with memory: StartMemory {
         /// The maximum number of starts at once, each from its first probe until the agent's process appears.
         max_concurrent: usize = 4, whole(1, 10_000);
         /// How long to wait for an agent's process, and then for its readiness.

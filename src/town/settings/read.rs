@@ -76,20 +76,25 @@ fn read_ours(path: &Path, bytes: &[u8], settings: &mut Settings) -> Vec<FileProb
     let mut mistakes = wrong_keys(&sections, Settings::SECTIONS);
     for entry in &sections {
         let Some(section) = settings.section(entry.key()) else { continue };
-        match entry.entries() {
-            Ok(entries) => mistakes.extend(read_section(&entries, section)),
-            Err(reason) => mistakes.push(entry.wrong_value(reason)),
-        }
+        mistakes.extend(read_entry(entry, section));
     }
     mistakes.sort_by_key(|problem| problem.place);
     mistakes
 }
 
+fn read_entry(entry: &Entry<'_>, section: &mut dyn Section) -> Vec<FileProblem> {
+    match entry.entries() {
+        Ok(entries) => read_section(&entries, section),
+        Err(reason) => vec![entry.wrong_value(reason)],
+    }
+}
+
 fn read_section(entries: &[Entry<'_>], section: &mut dyn Section) -> Vec<FileProblem> {
     let mut mistakes = wrong_keys(entries, section.keys());
     for entry in entries {
-        if let Err(reason) = section.set(entry) {
-            mistakes.push(entry.wrong_value(reason));
+        match section.section(entry.key()) {
+            Some(inner) => mistakes.extend(read_entry(entry, inner)),
+            None => mistakes.extend(section.set(entry).err().map(|reason| entry.wrong_value(reason))),
         }
     }
     mistakes.extend(crossed(entries, section));

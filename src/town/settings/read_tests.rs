@@ -41,11 +41,24 @@ fn every_documented_key_takes_effect_on_its_own() {
     let defaults: serde_json::Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/settings/defaults.json")).unwrap();
     let mut seen = BTreeMap::new();
-    for (section, keys) in defaults.as_object().unwrap() {
-        for (key, default) in keys.as_object().unwrap() {
-            if (section.as_str(), key.as_str()) == ("http", "listen") {
+    let sections = defaults.as_object().unwrap().iter();
+    let sections =
+        sections.map(|(section, keys)| (vec![section.as_str()], keys)).flat_map(|(section, keys)| {
+            let inner = keys.as_object().unwrap().iter().filter(|(_, value)| value.is_object());
+            let inner = inner.map(|(key, keys)| (vec![section[0], key.as_str()], keys)).collect::<Vec<_>>();
+            [(section, keys)].into_iter().chain(inner)
+        });
+    for (section, keys) in sections {
+        for (key, default) in keys.as_object().unwrap().iter().filter(|(_, value)| !value.is_object()) {
+            if (&section[..], key.as_str()) == (&["http"], "listen") {
                 continue; // refused, until there is a listener
             }
+            let name = format!("{}.{key}", section.join("."));
+            let file = |value: &str| {
+                let (open, close) =
+                    (section.iter().map(|it| format!("{{\"{it}\":")), "}".repeat(section.len()));
+                format!("{}{{\"{key}\":{value}}}{close}", open.collect::<String>())
+            };
             // Keys with an order between them get one of the shorter durations.
             let flipped = format!("{}", default != true);
             let taken: Vec<_> = [
@@ -62,16 +75,15 @@ fn every_documented_key_takes_effect_on_its_own() {
                 &flipped,
             ]
             .iter()
-            .filter_map(|value| ours(&format!("{{\"{section}\":{{\"{key}\":{value}}}}}")).ok())
+            .filter_map(|value| ours(&file(value)).ok())
             .filter(|settings| *settings != Settings::default())
             .collect();
-            let name = format!("{section}.{key}");
             assert!(!taken.is_empty(), "{name} has no effect");
             let changed = format!("{:?}", taken[0]);
             assert_eq!(seen.insert(changed, name.clone()), None, "{name} changes what another key changes");
         }
     }
-    assert_eq!(seen.len(), 73);
+    assert_eq!(seen.len(), 79);
 }
 
 #[test]
@@ -94,6 +106,46 @@ fn mistakes_in_ours_name_key_line_and_column() {
         ),
         ("section of wrong type", "{\"kill\": 7}", "settings/supervisor.json:1:10: kill: expected an object"),
         ("null section", "{\"kill\": null}", "settings/supervisor.json:1:10: kill: expected an object"),
+        (
+            "inner section of wrong type",
+            "{\"start\": {\"memory\": 7}}",
+            "settings/supervisor.json:1:22: start.memory: expected an object",
+        ),
+        (
+            "unknown key of an inner section",
+            "{\"start\": {\"memory\":\n {\"min\": 7}}}",
+            "settings/supervisor.json:2:3: start.memory.min: unknown key; the keys here are enabled, max, ",
+        ),
+        (
+            "amount with another unit",
+            "{\"start\": {\"memory\": {\"min_available\": \"2GB\"}}}",
+            "settings/supervisor.json:1:40: start.memory.min_available: expected an amount of memory such as \"2GiB\"",
+        ),
+        (
+            "no amount",
+            "{\"start\": {\"memory\": {\"max\": 0}}}",
+            "settings/supervisor.json:1:30: start.memory.max: expected an amount of memory",
+        ),
+        (
+            "more than all",
+            "{\"start\": {\"memory\": {\"max\": \"101%\"}}}",
+            "settings/supervisor.json:1:30: start.memory.max: expected an amount of memory",
+        ),
+        (
+            "an amount for an unknown role",
+            "{\"start\": {\"memory\": {\"max\": {\"cat\": \"2G\"}}}}",
+            "settings/supervisor.json:1:30: start.memory.max: unknown key \"cat\"; the keys here are all, ",
+        ),
+        (
+            "no amount for a role",
+            "{\"start\": {\"memory\": {\"max\": {\"polecat\": true}}}}",
+            "settings/supervisor.json:1:30: start.memory.max: polecat: expected an amount of memory",
+        ),
+        (
+            "pressure above all of the time",
+            "{\"start\": {\"memory\": {\"max_pressure\": 101}}}",
+            "settings/supervisor.json:1:39: start.memory.max_pressure: expected a number of percent",
+        ),
         (
             "duration a number",
             "{\"kill\": {\"grace\": 7}}",
@@ -541,5 +593,26 @@ proptest::proptest! {
     fn never_panics(ours: Vec<u8>, shared in "\\PC*") {
         let _ = resolve(Dialect::January, Sources { ours: Some((Path::new(OURS), &ours)), ..Sources::default() });
         let _ = both(None, Some(&shared));
+    }
+}
+
+#[test]
+fn the_most_memory_of_each_role() {
+    use crate::town::{identity::Role, settings::amount::Amount};
+    let gib = |gib: u64| Some(Amount::Bytes(gib << 30));
+    for (text, polecat, deacon, is_set) in [
+        ("null", None, None, false),
+        ("\"2GiB\"", gib(2), gib(2), true),
+        ("2147483648", gib(2), gib(2), true),
+        ("\"25%\"", Some(Amount::Percent(25.0)), Some(Amount::Percent(25.0)), true),
+        ("{\"polecat\": \"4G\"}", gib(4), None, true),
+        ("{\"all\": \"2G\", \"polecat\": \"4G\"}", gib(4), gib(2), true),
+        ("{\"all\": \"2G\", \"deacon\": null}", gib(2), None, true),
+        ("{}", None, None, false),
+    ] {
+        let max =
+            ours(&format!("{{\"start\": {{\"memory\": {{\"max\": {text}}}}}}}")).unwrap().start.memory.max;
+        let got = (max.of(Role::Polecat), max.of(Role::Deacon), max.is_set());
+        assert_eq!(got, (polecat, deacon, is_set), "{text}");
     }
 }

@@ -15,48 +15,67 @@ pub trait Section {
 
     /// Two keys in the wrong order: the first must not be less than the second, but is.
     fn crossed(&self) -> Option<[&'static str; 2]>;
+
+    /// The section in it of this name.
+    fn section(&mut self, name: &str) -> Option<&mut dyn Section>;
 }
 
-/// Declares `Settings` and a type for each of its sections:
-/// `section: Type where key >= key { key: type = default, reader; … }`, a reader being one of [`values`](super::values).
-macro_rules! settings_table {
-    ($($(#[$about:meta])* $section:ident: $Section:ident $(where $more:ident >= $less:ident)? {
+/// Declares the type of a section: `Section where key >= key with section: Section { key: type = default, reader; … }`, a
+/// reader being one of [`values`](super::values). `with` names a section in it.
+macro_rules! section {
+    ($(#[$about:meta])* $Section:ident $(where $more:ident >= $less:ident)? $(with $inner:ident: $Inner:ident)? {
         $($(#[$meaning:meta])* $key:ident: $type:ty = $default:expr, $reader:expr;)*
-    })*) => {
-        $(
-            $(#[$about])*
-            #[derive(Debug, Clone, PartialEq)]
-            pub struct $Section {
-                $($(#[$meaning])* pub $key: $type,)*
+    }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $Section {
+            $($(#[$meaning])* pub $key: $type,)*
+            $(#[doc = "The section in it."] pub $inner: $Inner,)?
+        }
+
+        impl Default for $Section {
+            fn default() -> Self {
+                $Section { $($key: $default,)* $($inner: $Inner::default(),)? }
+            }
+        }
+
+        impl Section for $Section {
+            fn keys(&self) -> &'static [&'static str] {
+                &[$(stringify!($key),)* $(stringify!($inner),)?]
             }
 
-            impl Default for $Section {
-                fn default() -> Self {
-                    $Section { $($key: $default,)* }
+            fn set(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+                match entry.key() {
+                    $(stringify!($key) => self.$key = $reader(&entry.value()?)?,)*
+                    _ => {}
                 }
+                Ok(())
             }
 
-            impl Section for $Section {
-                fn keys(&self) -> &'static [&'static str] {
-                    &[$(stringify!($key)),*]
-                }
+            fn crossed(&self) -> Option<[&'static str; 2]> {
+                $(if self.$more < self.$less {
+                    return Some([stringify!($more), stringify!($less)]);
+                })?
+                None
+            }
 
-                fn set(&mut self, entry: &Entry<'_>) -> Result<(), String> {
-                    match entry.key() {
-                        $(stringify!($key) => self.$key = $reader(&entry.value()?)?,)*
-                        _ => {}
-                    }
-                    Ok(())
-                }
-
-                fn crossed(&self) -> Option<[&'static str; 2]> {
-                    $(if self.$more < self.$less {
-                        return Some([stringify!($more), stringify!($less)]);
-                    })?
-                    None
+            fn section(&mut self, name: &str) -> Option<&mut dyn Section> {
+                match name {
+                    $(stringify!($inner) => Some(&mut self.$inner),)?
+                    _ => None,
                 }
             }
-        )*
+        }
+    };
+}
+
+/// Declares `Settings` and a type for each of its sections: `section: ` and what [`section!`] takes.
+macro_rules! settings_table {
+    ($($(#[$about:meta])* $section:ident: $Section:ident $(where $more:ident >= $less:ident)?
+        $(with $inner:ident: $Inner:ident)? { $($keys:tt)* })*) => {
+        $(section! {
+            $(#[$about])* $Section $(where $more >= $less)? $(with $inner: $Inner)? { $($keys)* }
+        })*
 
         /// The settings in force. Replaced as a whole when the files change.
         #[derive(Debug, Clone, PartialEq, Default)]
@@ -83,4 +102,4 @@ macro_rules! settings_table {
     };
 }
 
-pub(super) use settings_table;
+pub(super) use {section, settings_table};

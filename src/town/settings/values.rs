@@ -3,14 +3,17 @@
 //! Pure. The table in [`settings`](super) assigns conversions to the keys of our own file, [`read`](super::read) to
 //! those of the shared one.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
-use super::{LogLevel, Naming};
+use super::{
+    LogLevel, Naming,
+    amount::{Amount, MemoryMax},
+};
 use crate::{
     go_duration,
-    town::{dialect::Dialect, reading::shorten, usage_limit::UsageLimits},
+    town::{dialect::Dialect, identity::Role, reading::shorten, usage_limit::UsageLimits},
 };
 
 /// The longest duration of a setting: ten years, so that adding one to a time never overflows the calendar.
@@ -79,6 +82,51 @@ pub fn count(value: &Value) -> Converted<u32> {
 pub fn factor(value: &Value) -> Converted<f64> {
     let number = value.as_f64().filter(|number| number.is_finite() && *number >= 1.0);
     number.ok_or_else(|| expected("a number of at least 1", value))
+}
+
+/// An amount of memory, or `null` for none.
+pub fn optional_amount(value: &Value) -> Converted<Option<Amount>> {
+    if value.is_null() { Ok(None) } else { amount(value).map(Some) }
+}
+
+fn amount(value: &Value) -> Converted<Amount> {
+    let read = match value {
+        Value::Number(number) => number.as_u64().filter(|bytes| *bytes > 0).map(Amount::Bytes),
+        Value::String(text) => Amount::parse(text),
+        _ => None,
+    };
+    let what = "an amount of memory such as \"2GiB\", \"512MiB\" or \"5%\", or a whole number of bytes";
+    read.ok_or_else(|| expected(what, value))
+}
+
+/// A share of more than 0 and at most 100 percent, or `null` for none.
+pub fn optional_percent(value: &Value) -> Converted<Option<f64>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let number = value.as_f64().filter(|number| *number > 0.0 && *number <= 100.0);
+    number.map(Some).ok_or_else(|| expected("a number of percent above 0 and up to 100, or null", value))
+}
+
+/// The most memory of agents: an amount for all, an object of amounts by role, or `null` for none.
+pub fn memory_max(value: &Value) -> Converted<MemoryMax> {
+    let Value::Object(roles) = value else {
+        return Ok(MemoryMax { all: optional_amount(value)?, by_role: BTreeMap::new() });
+    };
+    let mut max = MemoryMax::default();
+    for (name, value) in roles {
+        let here = |why: String| format!("{name}: {why}");
+        if name == "all" {
+            max.all = optional_amount(value).map_err(here)?;
+            continue;
+        }
+        let role = Role::ALL.iter().copied().find(|role| role.to_string() == *name).ok_or_else(|| {
+            let names: Vec<String> = Role::ALL.iter().map(ToString::to_string).collect();
+            format!("unknown key {:?}; the keys here are all, {}", shorten(name), names.join(", "))
+        })?;
+        max.by_role.insert(role, optional_amount(value).map_err(here)?);
+    }
+    Ok(max)
 }
 
 /// A text that is not empty and has no control characters.

@@ -168,6 +168,11 @@ async fn gates(
     // noted its worker there.
     let slings = deps.operations.full_scan(deps).await.map_err(|error| error.to_string());
     let workers = beads::read(deps, &issues.cloned().collect::<Vec<_>>()).await;
+    // Without the figures, as the text is a problem's.
+    let memory = match deps.starts.lacks_memory(deps).await {
+        Some(_) => Err("memory is short, so no agent is started".to_owned()),
+        None => Ok(()),
+    };
     for issue in convoys.iter().flat_map(|convoy| &convoy.ready) {
         let Some(rig) = deps.database(issue).rig() else {
             found.insert(issue.clone(), Err("no rig has its prefix".to_owned()));
@@ -177,7 +182,7 @@ async fn gates(
             let gate = match rigs {
                 None => Err("the rigs of the town are not known yet".to_owned()),
                 Some(rigs) if !rigs.contains(&rig) => Err(format!("{rig} is no rig in mayor/rigs.json")),
-                Some(_) => permission::of_rig(deps, &rig).await,
+                Some(_) => permission::of_rig(deps, &rig).await.and(memory.clone()),
             };
             of_rigs.insert(rig.clone(), gate);
         }
@@ -223,7 +228,8 @@ fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), String> {
 async fn sling(deps: &Deps, convoy: &Stranded, issue: &str, rig: &RigName) -> Option<Result<(), String>> {
     // It starts an agent, and counts among the starts.
     let _slot = deps.starts.slot(deps.settings().start.max_concurrent, Role::Polecat, false).await;
-    if deps.dolt.is_down() || permission::of_rig(deps, rig).await.is_err() {
+    let is_forbidden = deps.dolt.is_down() || permission::of_rig(deps, rig).await.is_err();
+    if is_forbidden || deps.starts.lacks_memory(deps).await.is_some() {
         return None;
     }
     let branch = convoy.branch().ok().flatten().map(|branch| format!("--base-branch={branch}"));

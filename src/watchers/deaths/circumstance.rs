@@ -13,7 +13,7 @@ use std::{
 
 use jiff::SignedDuration;
 
-use crate::{clock::Now, deaths::rules::Circumstance, deps::Deps};
+use crate::{clock::Now, deaths::rules::Circumstance, deps::Deps, ports::memory};
 
 /// When the wall clock moves ahead of the monotonic one by more than this, the machine slept; corrections by the
 /// network are smaller.
@@ -78,12 +78,7 @@ pub async fn read(deps: &Deps) -> Reading {
 
 async fn counter(deps: &Deps, path: &Path) -> Option<u64> {
     let content = deps.files.read(path).await.ok()?;
-    parse_counter(&String::from_utf8_lossy(&content))
-}
-
-/// The value on the line `oom_kill <n>`, which all three files have (Linux 4.13 and later).
-fn parse_counter(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    memory::counter(&String::from_utf8_lossy(&content))
 }
 
 /// The path of our control group's counter, from `/proc/self/cgroup`: lines of `<number>:<controllers>:<path>`. The
@@ -108,21 +103,6 @@ fn group_counter(groups: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counters() {
-        for (name, text, expected) in [
-            ("vmstat", "nr_free_pages 1\npgfault 7\noom_kill 12\nnuma_hit 3\n", Some(12)),
-            ("memory.events", "low 0\nhigh 0\nmax 5\noom 5\noom_kill 4\noom_group_kill 1\n", Some(4)),
-            ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", Some(3)),
-            ("an older kernel", "oom_kill_disable 0\nunder_oom 0\n", None),
-            ("no number", "oom_kill many\n", None),
-            ("negative", "oom_kill -1\n", None),
-            ("empty", "", None),
-        ] {
-            assert_eq!(parse_counter(text), expected, "{name}");
-        }
-    }
 
     #[test]
     fn groups() {

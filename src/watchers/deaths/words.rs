@@ -46,6 +46,7 @@ mod tests {
             noticed: Now { mono: Duration::ZERO, wall: at },
             exit: None,
             with_server: false,
+            for_memory: false,
         };
         let three = [death("gt-a-witness"), death("hq-deacon"), death("gt-a-Toast")];
         let window = Duration::from_secs(30);

@@ -554,6 +554,7 @@ impl World {
         let lost = state.weather.hints;
         let (process, window) = (!state.chance(lost), state.rng.bool() && !state.chance(lost));
         let exit = state.rng.bool().then_some(1);
+        let exit = if state.machine.killed.remove(name) { Some(137) } else { exit };
         let later = state.some(&(1..60));
         drop(state);
         if process || window {

@@ -102,6 +102,9 @@ pub(super) fn missing<T>() -> io::Result<T> {
 #[async_trait]
 impl Files for World {
     async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if let Some(shown) = self.state().show_memory(path) {
+            return shown;
+        }
         self.disk("read", path, false, |world| {
             world.state().files.get(path).cloned().map_or_else(missing, Ok)
         })

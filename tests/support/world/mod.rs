@@ -23,6 +23,7 @@ mod journals;
 #[path = "../limits.rs"]
 pub mod limits;
 mod mailbox;
+mod memory;
 pub mod operator;
 mod polecats;
 mod processes;
@@ -61,6 +62,8 @@ pub use gas_town_1::{Answers, GasTown1};
 pub use gt_starts::{Fault, GtStarts};
 #[allow(unused_imports, reason = "not every test has mail")]
 pub use mailbox::{Left, Mailbox};
+#[allow(unused_imports, reason = "not every test is about memory")]
+pub use memory::{GIB, Machine, TMUX_GROUP};
 #[allow(unused_imports, reason = "not every test has polecats")]
 pub use polecats::{Polecat, agent_bead, polecat, work_of};
 #[allow(unused_imports, reason = "not every test lets virtual time pass")]
@@ -160,6 +163,8 @@ pub struct State {
     pub gt_starts: GtStarts,
     /// Files by path.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The memory of its machine.
+    pub machine: Machine,
     /// The identities of files that were opened as journals.
     pub file_ids: BTreeMap<PathBuf, u64>,
     /// Existing directories.
@@ -248,6 +253,7 @@ impl World {
             generation: 1,
             gt_starts: GtStarts::default(),
             files: BTreeMap::new(),
+            machine: Machine::default(),
             file_ids: BTreeMap::new(),
             directories: BTreeSet::new(),
             no_repositories: BTreeSet::new(),
