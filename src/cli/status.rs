@@ -184,9 +184,8 @@ impl Shown {
         let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
         if let Some(width) = self.width {
             let says_nothing = |column: usize| rows.iter().all(|row| ["0", "-"].contains(&&*row[column]));
-            let room = |shown: &[usize], widths: &[usize]| {
-                let others = shown.iter().filter(|column| **column != WHY);
-                width.saturating_sub(others.map(|column| widths[*column] + 2).sum())
+            let others = |shown: &[usize], widths: &[usize]| -> usize {
+                shown.iter().filter(|column| **column != WHY).map(|column| widths[*column] + 2).sum()
             };
             let wanted = widths[WHY];
             for (spare, least, anyway) in [
@@ -197,13 +196,13 @@ impl Shown {
                 (SINCE, LEAST, true),
                 (NEXT_TRY, LEAST, true),
             ] {
-                if room(&shown, &widths) < wanted.min(least) && (anyway || says_nothing(spare)) {
+                if others(&shown, &widths) + wanted.min(least) > width && (anyway || says_nothing(spare)) {
                     shown.retain(|column| *column != spare);
                 }
             }
-            let missing = wanted.min(LEAST).saturating_sub(room(&shown, &widths));
+            let missing = (others(&shown, &widths) + wanted.min(LEAST)).saturating_sub(width);
             widths[AGENT] = widths[AGENT].saturating_sub(missing).max(width::of(COLUMNS[AGENT]));
-            widths[WHY] = room(&shown, &widths).max(width::of(COLUMNS[WHY]));
+            widths[WHY] = width.saturating_sub(others(&shown, &widths)).max(width::of(COLUMNS[WHY]));
         }
         shown.into_iter().map(|column| (column, widths[column])).collect()
     }

@@ -163,7 +163,7 @@ pub(crate) async fn twins(deps: &Deps, reported: &OpenProblems) -> Vec<Finding> 
         let (_, rigs) =
             files::rigs((&*deps.files, &deps.paths), deps.settings().tmux.naming, deps.dialect()).await;
         let (everybody, _) = agents::everybody(deps, reported, &rigs).await;
-        servers::twins(deps, &tmux::Town::new(deps, &everybody)).await
+        servers::twins(deps, &tmux::Town::new(deps, &everybody).by_names()).await
     };
     match timeout(FIRST, search).await {
         Ok(Ok(findings)) => findings,

@@ -91,6 +91,14 @@ impl Town {
     }
 }
 
+impl Town {
+    /// The same, so that sessions are known by their names alone. A renamed one is that agent's matter: before its start, it is
+    /// searched for.
+    pub fn by_names(self) -> Self {
+        Town { agents: BTreeMap::new(), ..self }
+    }
+}
+
 /// Findings about the server that the supervisor uses.
 pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
     let wrong = |what: String, hint: &str| vec![Area::Tmux.wrong(what, hint)];
@@ -268,11 +276,9 @@ fn origin(session: &Seen, root: &Path) -> Origin {
 
 /// What is known of agents of this town that the supervisor would not find: those are wrong, and what is not known are notes.
 pub fn twins(own: &str, answer: &Answer, others: &Others, town: &Town) -> Vec<Finding> {
-    let scheme: Vec<Finding> = match answer {
-        Answer::Sessions(sessions) => {
-            other_scheme(sessions, town).into_iter().chain(renamed(sessions, town)).collect()
-        }
-        Answer::NoServer | Answer::TimedOut | Answer::Failed(_) => Vec::new(),
+    let scheme = match answer {
+        Answer::Sessions(sessions) => other_scheme(sessions, town),
+        Answer::NoServer | Answer::TimedOut | Answer::Failed(_) => None,
     };
     let elsewhere = of_others(own, answer, others, town);
     scheme.into_iter().chain(elsewhere).filter(|finding| finding.severity != Severity::Ok).collect()
@@ -515,7 +521,7 @@ mod tests {
         let there = |root: &str| Answer::Sessions(vec![seen("hq-deacon", root, "/home")]);
         let none = || Answer::Sessions(vec![]);
         #[rustfmt::skip]
-        let cases: [(&str, Answer, Others, &[(Severity, &str)], &str); 9] = [
+        let cases: [(&str, Answer, Others, &[(Severity, &str)], &str); 10] = [
             ("none", none(), with("/s/default", none()), &[], ""),
             ("no server", Answer::NoServer, with("/s/default", Answer::NoServer), &[], ""),
             ("a second set on the default server", there("/t"), with("/s/default", there("/t")),
@@ -527,11 +533,13 @@ mod tests {
             ("the other scheme", Answer::Sessions(vec![seen("gt-witness", "/t", "/t")]), with("/s/default", none()),
                 &[(Wrong, "sessions are named by scheme \"prefix\"")], "end those sessions: an older"),
             ("another town's", none(), with("/s/default", there("/u")), &[], ""),
+            ("renamed", Answer::Sessions(vec![of("deacon", "night", "/t")]),
+                with("/s/default", Answer::Sessions(vec![of("deacon", "night", "/t")])), &[], ""),
             ("silent", none(), with("/s/default", Answer::TimedOut), &[(Note, "the tmux server on /s/default did not answer")], ""),
             ("whose is not known", none(), with("/s/default", there("")), &[(Note, "sessions named like this town's agents run on")], "if they"),
         ];
         for (name, answer, others, expected, hint) in cases {
-            let findings = twins(&own, &answer, &others, &Town { has_own_server: true, ..town() });
+            let findings = twins(&own, &answer, &others, &Town { has_own_server: true, ..town() }.by_names());
             check(name, &findings, expected);
             let said = findings.first().and_then(|finding| finding.hint.clone()).unwrap_or_default();
             assert!(said.starts_with(hint), "{name}: {findings:?}");

@@ -324,7 +324,14 @@ fn a_gt_down_at_work_and_the_file_that_a_killed_one_leaves() {
     it.town.wait("the problem", || it.problems(unknown).len() == 1);
     let [problem] = &it.problems(unknown)[..] else { panic!("one problem") };
     assert!(problem.ends_with(": remove it if no `gt down` runs"), "{problem}");
-    // Nobody knows whether they may be started.
+}
+
+#[test]
+fn what_does_not_run_is_paused_while_nobody_knows_whether_it_may_be_started() {
+    let _among = among_others();
+    let it = V1::new();
+    it.town.put("daemon/shutting-down", "soon");
+    let _supervisor = it.start();
     for agent in ["alpha/witness", "alpha/refinery", "deacon"] {
         it.town.wait("the state", || it.agent_report(agent)["state"] == "paused");
     }
@@ -385,10 +392,11 @@ fn status_and_doctor_fit_into_a_terminal() {
     it.town.wait("a problem", || !it.problems("shutting-down").is_empty());
     let (program, root) = (crate::support::supervisor::binary(), it.town.root());
     for width in [60, 80, 200] {
-        let (session, columns) = (format!("w{width}"), width.to_string());
+        let columns = width.to_string();
         for words in ["status", "doctor", "--help", "status --help"] {
+            let session = format!("{} in {width}", words.replace("--", ""));
             let town = if words.contains("help") { "".into() } else { format!("--town {}", root.display()) };
-            let line = format!("{} {words} {town}; echo over; sleep 600", program.display());
+            let line = format!("{program} {words} {town}; echo over; sleep 600");
             let screen = ["new-session", "-d", "-s", &session, "-x", &columns, "-y", "120", &line];
             it.tmux("screens", &screen);
             // Lines that the terminal had to break are one line here.
@@ -401,7 +409,6 @@ fn status_and_doctor_fit_into_a_terminal() {
                 let breakable = line.trim_start().contains(' ') && !line.contains("jq '");
                 assert!(!breakable || line.chars().count() <= width, "{words} in {width}: {line}\n{shown}");
             }
-            it.tmux("screens", &["-N", "kill-session", "-t", &format!("={session}:")]);
         }
     }
 }

@@ -92,7 +92,7 @@ pub fn contradiction(root: &Path, tmux: &settings::Tmux, variable: Option<&str>)
     // The path beats the name.
     let by = if by_path.is_some() { "tmux.socket_path" } else { "tmux.socket_name" };
     let is_other_server = by_path.or(by_name).is_some_and(|name| name != expected && !has_hash(root, &name));
-    let server = is_other_server.then_some((by, format!("runs its agents on the tmux server {expected:?}")));
+    let server = is_other_server.then_some((by, format!("runs the agents on the tmux server {expected:?}")));
     let other_names = tmux.naming != Naming::Prefix;
     let names = other_names.then_some(("tmux.naming", "names its sessions by prefix".to_owned()));
     let wrong: Vec<(&str, String)> = server.into_iter().chain(names).collect();
