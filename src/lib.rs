@@ -128,6 +128,7 @@ mod internals {
     pub mod deps;
     pub mod go_duration;
     pub mod ledger;
+    pub mod local_time;
     pub mod operator;
     pub mod panics;
     pub mod ports;
@@ -144,4 +145,5 @@ mod internals {
     pub mod tree;
     pub mod turns;
     pub mod watchers;
+    pub mod width;
 }

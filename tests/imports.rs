@@ -23,7 +23,21 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("ports, and what is behind them", &["ports"]),
     ("sessions, processes, commands, databases", &["sessions", "processes", "commands", "sqlite"]),
     ("a Gas Town on disk", &["town"]),
-    ("the ground", &["bytes", "clock", "go_duration", "panics", "signals", "stopping", "terminal", "turns"]),
+    (
+        "the ground",
+        &[
+            "bytes",
+            "clock",
+            "go_duration",
+            "local_time",
+            "panics",
+            "signals",
+            "stopping",
+            "terminal",
+            "turns",
+            "width",
+        ],
+    ),
 ];
 
 /// The largest circle there may be.

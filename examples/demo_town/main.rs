@@ -1,8 +1,8 @@
 //! A throwaway town to watch: two rigs with stand-in agents on a tmux server of their own. The supervisor keeps them
 //! alive while things go wrong, and everything is removed at the end. `cargo run --release --example demo_town`
 //!
-//! One binary plays all parts, selected by its name: the agents, `gt` and `bd` ([`standin`]), the supervisor (the
-//! library, as its own command runs it), and otherwise the narrator of the [`story`]. Nothing outside the town's
+//! One binary plays all parts, selected by its name: the agents, `gt` and `bd` ([`standin`]), the supervisor and its
+//! commands (the library, as its own command runs it), and otherwise the narrator of the [`story`]. Nothing outside the town's
 //! directory in `/tmp` is touched.
 #![allow(clippy::disallowed_methods, reason = "a program of its own: it runs programs and touches the disk")]
 
@@ -14,7 +14,7 @@ mod telling;
 
 use std::{env, io, process::ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use gastown_supervisor::{LogFormat, ServeOptions, serve};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,7 +47,8 @@ fn main() -> ExitCode {
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match (name, words.as_slice()) {
-        ("gastown-supervisor", words) => supervise(words),
+        ("gastown-supervisor", ["run", "--town", town, "--log-format", "json"]) => supervise(town),
+        ("gastown-supervisor", _) => return gastown_supervisor::command_line(),
         (_, ["--help" | "-h"]) => {
             print!("{USAGE}");
             Ok(())
@@ -71,10 +72,7 @@ fn main() -> ExitCode {
 }
 
 /// `gastown-supervisor run`, called as [`supervisor::Supervisor`] calls it; the caller has cleaned the environment.
-fn supervise(words: &[&str]) -> anyhow::Result<()> {
-    let ["run", "--town", town, "--log-format", "json"] = words else {
-        bail!("called as the supervisor in another way than the demo does");
-    };
+fn supervise(town: &str) -> anyhow::Result<()> {
     let options = ServeOptions { town: Some(town.into()), foreground: Some(LogFormat::Json) };
     serve(options).map_err(anyhow::Error::msg)
 }

@@ -290,17 +290,11 @@ impl Story {
 
     /// Leaves everything running, and prints how to continue.
     pub fn keep(self) -> anyhow::Result<()> {
-        let socket = self.town.tmux().socket().display().to_string();
+        let socket = self.town.tmux().socket().strip_prefix(self.town.root());
+        let socket = socket.context("the tmux socket is not in the town")?.display().to_string();
         let pid = self.supervisor.context("no supervisor runs")?.keep();
         let root = self.town.keep().display().to_string();
-        self.telling.plain(&format!(
-            "\nThe town is left running, with its supervisor (PID {pid}).\n\
-             \n  look at an agent   tmux -S {socket} attach -t =hq-deacon    (leave with Ctrl-b d)\
-             \n  list them          tmux -S {socket} list-sessions\
-             \n  follow the log     tail -f {root}/daemon/daemon.log\
-             \n  stop supervising   kill {pid}    (the agents keep running)\
-             \n  end and clean up   kill {pid}; sleep 1; tmux -S {socket} kill-server; rm -r {root}"
-        ));
+        self.telling.plain(&how_to_continue(&root, &socket, pid));
         Ok(())
     }
 
@@ -348,6 +342,32 @@ impl Story {
         }
         Ok(())
     }
+}
+
+/// What to paste into a shell, so that each command reaches this town and no other. `socket` is in `root`.
+fn how_to_continue(root: &str, socket: &str, pid: u32) -> String {
+    format!(
+        "
+The town is left running, with its supervisor (PID {pid}). In a shell, first
+
+  T={root}; PATH=$T/bin:$PATH
+
+and then, to see its state and why an agent is in it, or what is wrong,
+
+  TMUX_TMPDIR=$T gastown-supervisor status --town $T
+  TMUX_TMPDIR=$T gastown-supervisor explain deacon --town $T
+  TMUX_TMPDIR=$T gastown-supervisor doctor --town $T
+
+to look at an agent (leave with Ctrl-b d), or at the log,
+
+  tmux -S $T/{socket} attach -t =hq-deacon
+  tail -f $T/daemon/daemon.log
+
+to stop supervising (the agents keep running), and to clean up:
+
+  kill {pid}
+  tmux -S $T/{socket} kill-server; rm -r $T"
+    )
 }
 
 /// A log line, marked as one.

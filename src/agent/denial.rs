@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::requests::Action;
 use crate::town::wisp::Closed;
 
 /// A reason that forbids to start, nudge or end an agent.
@@ -87,16 +88,16 @@ pub enum Unwanted {
     WorkNotIts(String),
     /// Mayor and crew are started only on request.
     NotRequested,
-    /// Another request has precedence over this start.
-    Superseded,
+    /// A request by mail has precedence over this start: what it asks for, and the id of its message.
+    Superseded(Action, String),
     /// Boot runs only when the deacon needs a check.
     OnDemand,
     /// Boot, in a town without agents (`GT_DEGRADED`): rules do its work.
     Degraded,
     /// Boot is switched off in the settings.
     Disabled,
-    /// The mayor runs without a session, as an ACP process.
-    RunsAsAcp,
+    /// The mayor runs without a session, as this process, which `mayor/mayor-acp.pid` names.
+    RunsAsAcp(u32),
     /// No event waits for the refinery.
     NoPendingEvents,
 }
@@ -117,11 +118,11 @@ impl Unwanted {
             Unwanted::WorkNotHooked(_) => "work_not_hooked",
             Unwanted::WorkNotIts(_) => "work_not_its",
             Unwanted::NotRequested => "not_requested",
-            Unwanted::Superseded => "superseded",
+            Unwanted::Superseded(..) => "superseded",
             Unwanted::OnDemand => "on_demand",
             Unwanted::Degraded => "degraded",
             Unwanted::Disabled => "disabled",
-            Unwanted::RunsAsAcp => "runs_as_acp",
+            Unwanted::RunsAsAcp(_) => "runs_as_acp",
             Unwanted::NoPendingEvents => "no_pending_events",
         }
     }
@@ -142,11 +143,19 @@ impl fmt::Display for Unwanted {
             }
             Unwanted::WorkNotIts(hook) => write!(f, "its hooked bead {hook} is not assigned to it"),
             Unwanted::NotRequested => f.write_str("it is started only on request"),
-            Unwanted::Superseded => f.write_str("another request has precedence"),
+            Unwanted::Superseded(action, mail) => {
+                let asked = match action {
+                    Action::Restart => "for a fresh start",
+                    Action::Stop => "to stop it",
+                };
+                write!(f, "a request {asked} has precedence (mail {mail})")
+            }
             Unwanted::OnDemand => f.write_str("it runs only to check the deacon"),
             Unwanted::Degraded => f.write_str("degraded: triage is done without an agent"),
             Unwanted::Disabled => f.write_str("boot is disabled"),
-            Unwanted::RunsAsAcp => f.write_str("it runs as an ACP process, without a session"),
+            Unwanted::RunsAsAcp(pid) => {
+                write!(f, "it runs as an ACP process, without a session (PID {pid} in mayor/mayor-acp.pid)")
+            }
             Unwanted::NoPendingEvents => f.write_str("no pending events in events/refinery"),
         }
     }

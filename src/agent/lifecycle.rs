@@ -103,6 +103,8 @@ enum Doubt {
     ComingUp,
     /// Something could not be found out, and why.
     Unknown(String),
+    /// It does not run, and whether it may be started could not be found out, and why.
+    Permission(String),
 }
 
 impl Lifecycle {
@@ -192,7 +194,7 @@ impl Lifecycle {
     pub fn doubt(&self) -> Option<&str> {
         self.doubt.as_ref().map(|doubt| match doubt {
             Doubt::ComingUp => NO_AGENT_YET,
-            Doubt::Unknown(why) => why,
+            Doubt::Unknown(why) | Doubt::Permission(why) => why,
         })
     }
 
@@ -218,6 +220,11 @@ impl Lifecycle {
     /// Whether the last probe could not say if it runs: what is known of it is older.
     pub fn is_out_of_sight(&self) -> bool {
         self.out_of_sight
+    }
+
+    /// Whether it was seen not to run, and is not started as nobody knows whether that is allowed.
+    pub fn waits_for_permission(&self) -> bool {
+        matches!(self.doubt, Some(Doubt::Permission(_)))
     }
 
     /// Takes one event and returns what follows.
@@ -254,7 +261,7 @@ impl Lifecycle {
                 Some(Reason::ObservedAgain)
             }
             // A start is in progress, and its end is reported.
-            (_, Some(Doubt::Unknown(why))) if !doubted => {
+            (_, Some(Doubt::Unknown(why) | Doubt::Permission(why))) if !doubted => {
                 Some(Reason::Unclear { out_of_sight: self.out_of_sight, why: why.clone() })
             }
             _ => None,

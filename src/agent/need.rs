@@ -1,22 +1,27 @@
 //! Need: whether an agent that is always wanted and does not run is needed now: what stands in for it, or what it waits for.
 //!
 //! A mayor that runs as an ACP process has no session (Gas Town 1.x, `mayor/mayor-acp.pid`), and a refinery that does not run
-//! is started when an event waits for it (`events/refinery/*.event`). What cannot be read is unknown. It must not act.
+//! is started when an event waits for it (`events/refinery/*.event`). What cannot be read is unknown, and a problem. It must not
+//! act.
 
 use std::io;
 
 use super::{confirmation::Assignment, denial::Unwanted, spec::AgentSpec};
 use crate::{
     deps::Deps,
+    operator::pid_file::{self, Named},
     terminal,
-    town::{identity::Identity, reading},
+    town::identity::Identity,
 };
+
+/// The key of the problem that the mayor's PID file cannot be used.
+const ACP: &str = "mayor/acp";
 
 /// The assignment of an agent that is always wanted and does not run. `missed`: it ran, or its start failed, and it is to be
 /// started again, whatever wanted it at first.
 pub async fn of(deps: &Deps, spec: &AgentSpec, missed: bool) -> Assignment {
     let why = match &spec.identity {
-        Identity::Mayor => runs_as_acp(deps).await.map(|runs| runs.then_some(Unwanted::RunsAsAcp)),
+        Identity::Mayor => acp(deps).await.map(|pid| pid.map(Unwanted::RunsAsAcp)),
         identity if !missed && deps.dialect().facts().starts_on_events => match identity.facts().started_on {
             Some(channel) => {
                 has_event(deps, channel).await.map(|waits| (!waits).then_some(Unwanted::NoPendingEvents))
@@ -32,29 +37,68 @@ pub async fn of(deps: &Deps, spec: &AgentSpec, missed: bool) -> Assignment {
     }
 }
 
-/// Whether an event waits in this channel.
-async fn has_event(deps: &Deps, channel: &str) -> Result<bool, String> {
-    let path = deps.paths.event_channel(channel);
-    match deps.files.list(&path).await {
-        Ok(names) => Ok(names.iter().any(|name| name.ends_with(".event"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(format!("{} cannot be listed: {error}", terminal::path(deps.paths.shown(&path)))),
+/// Notes that the agent runs in a session: what stands in for it does not matter now.
+pub fn is_met(deps: &Deps, spec: &AgentSpec) {
+    if spec.identity == Identity::Mayor {
+        deps.problems.clear(ACP);
     }
 }
 
-/// Whether the process in the mayor's PID file lives.
-async fn runs_as_acp(deps: &Deps) -> Result<bool, String> {
+/// Whether an event waits in this channel: a file, as `gt` ignores directories there.
+async fn has_event(deps: &Deps, channel: &str) -> Result<bool, String> {
+    let (path, key) = (deps.paths.event_channel(channel), format!("events/{channel}"));
+    let looked = async {
+        for name in deps.files.list(&path).await? {
+            if name.ends_with(".event") && !deps.files.is_dir(&path.join(name)).await? {
+                return io::Result::Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    match looked.await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let why = format!("{} cannot be listed: {error}", terminal::path(deps.paths.shown(&path)));
+            let text = format!(
+                "{why}; a {channel} that does not run is not started until it can be: check its owner and permissions"
+            );
+            deps.problems.report(key, text);
+            Err(why)
+        }
+        found => {
+            deps.problems.clear(&key);
+            Ok(found.unwrap_or_default())
+        }
+    }
+}
+
+/// The process as which the mayor runs without a session, if it does.
+async fn acp(deps: &Deps) -> Result<Option<u32>, String> {
     let path = deps.paths.mayor_acp();
-    let shown = terminal::path(deps.paths.shown(&path)).to_string();
-    let content = match deps.files.read(&path).await {
-        Ok(content) => content,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(format!("{shown} cannot be read: {error}")),
-    };
-    let text = String::from_utf8_lossy(&content);
-    let Ok(pid) = text.trim().parse::<u32>() else {
-        return Err(format!("{shown} holds no process id: {}", reading::shorten(text.trim())));
-    };
-    let trees = deps.processes.trees(&[pid]).await.map_err(|error| error.to_string())?;
-    Ok(trees.contains_key(&pid))
+    let shown = terminal::path(deps.paths.shown(&path));
+    match pid_file::look(deps, &path).await {
+        Ok(Named::Another(pid)) => {
+            let text = format!(
+                "{shown} names PID {pid}, which is no gt: it does not count here, but gt takes the mayor for running: \
+                 remove the file"
+            );
+            deps.problems.report(ACP, text);
+            Ok(None)
+        }
+        Err(error) => {
+            let why = format!("{shown} cannot be used: {error}");
+            let text = format!(
+                "{why}; the mayor is not started until it can be: remove the file if it runs in tmux"
+            );
+            deps.problems.report(ACP, text);
+            Err(why)
+        }
+        Ok(Named::Gt(pid)) => {
+            deps.problems.clear(ACP);
+            Ok(Some(pid))
+        }
+        Ok(Named::Nobody | Named::Ended(_)) => {
+            deps.problems.clear(ACP);
+            Ok(None)
+        }
+    }
 }

@@ -207,7 +207,10 @@ async fn unasked(deps: &Deps, spec: &AgentSpec, missing: bool, missed: bool) -> 
     let settings = deps.settings();
     match spec.identity.wanted(&settings) {
         Wanted::Always if missing => need::of(deps, spec, missed).await,
-        Wanted::Always => Assignment::Permanent,
+        Wanted::Always => {
+            need::is_met(deps, spec);
+            Assignment::Permanent
+        }
         Wanted::WithWork => Assignment::NotAsked,
         Wanted::Oneshot if !settings.boot.enabled => Assignment::None(Unwanted::Disabled),
         Wanted::Oneshot if deps.degraded => Assignment::None(Unwanted::Degraded),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     deps::Deps,
     ledger::answer::Answer,
-    operator::shutting_down::{self, ShuttingDown},
+    operator::pid_file::{self, Named},
     terminal,
     town::{
         agent_state::{self, AgentState},
@@ -123,7 +123,7 @@ fn switch(patrols: &Patrols, spec: &AgentSpec) -> Obstacle {
 }
 
 async fn present(deps: &Deps, key: &str, path: &Path, what: Denial) -> Obstacle {
-    known(deps, key, path, deps.files.exists(path).await.map(|there| there.then_some(what)))
+    known(deps, (key, path, READABLE), deps.files.exists(path).await.map(|there| there.then_some(what)))
 }
 
 /// While another process holds the lock, `gt down` is stopping the town; the file alone means nothing.
@@ -134,19 +134,27 @@ async fn shutdown_lock(deps: &Deps) -> Obstacle {
         state => state,
     };
     let held = held.map(|state| (state == LockState::Held).then_some(Denial::TownShutdown));
-    known(deps, "gate/shutdown_lock", &path, held)
+    known(deps, ("gate/shutdown_lock", &path, READABLE), held)
 }
 
 /// While the `gt down` that `daemon/shutting-down` names runs, it is stopping the town.
 async fn shutting_down(deps: &Deps) -> Obstacle {
-    let named = shutting_down::look(deps).await;
-    let denied = named.map(|it| matches!(it, ShuttingDown::By(_)).then_some(Denial::TownShutdown));
-    known(deps, "gate/shutting_down", &deps.paths.shutting_down(), denied)
+    let path = deps.paths.shutting_down();
+    let named = pid_file::look(deps, &path).await;
+    let denied = named.map(|it| matches!(it, Named::Gt(_)).then_some(Denial::TownShutdown));
+    known(deps, ("gate/shutting_down", &path, "remove it if no `gt down` runs"), denied)
 }
 
-/// The obstacle at this path, if there is one. A path that cannot be read is also noted as a problem: nothing is
-/// started while that lasts.
-fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>) -> Obstacle {
+/// What to do about a path that cannot be read.
+const READABLE: &str = "check its owner and permissions";
+
+/// The obstacle at this path, if there is one. A path that cannot be read is also noted as a problem, with what to do: nothing
+/// is started while that lasts.
+fn known(
+    deps: &Deps,
+    (key, path, advice): (&str, &Path, &str),
+    denied: io::Result<Option<Denial>>,
+) -> Obstacle {
     match denied {
         Ok(denied) => {
             deps.problems.clear(key);
@@ -154,7 +162,8 @@ fn known(deps: &Deps, key: &str, path: &Path, denied: io::Result<Option<Denial>>
         }
         Err(error) => {
             let why = format!("{} cannot be examined: {error}", terminal::path(deps.paths.shown(path)));
-            deps.problems.report(key, format!("{why}; agents it may block are not started until it can be"));
+            let text = format!("{why}; agents it may block are not started until it can be: {advice}");
+            deps.problems.report(key, text);
             Obstacle::Unknown(why)
         }
     }

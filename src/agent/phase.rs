@@ -34,7 +34,7 @@ pub enum Phase {
     /// It was restarted too often, and will be tried again later.
     CrashLoop,
     /// It does not run, and must not be started now: deacon paused, rig parked or docked, emergency stop, running `gt
-    /// down`, patrol switched off, another agent of its session's name.
+    /// down`, patrol switched off, another agent of its session's name; or whether one of these is so could not be found out.
     Paused,
     /// It does not run and is not needed.
     Absent,
@@ -63,6 +63,7 @@ impl Phase {
     /// be seen for a while; one that is alive or absent becomes unknown.
     pub(crate) fn of(lifecycle: &Lifecycle) -> Phase {
         match lifecycle.state() {
+            State::Unseen | State::Absent { .. } if lifecycle.waits_for_permission() => Phase::Paused,
             State::Unseen => Phase::Unknown,
             State::Alive { .. } | State::Absent { .. } if lifecycle.is_out_of_sight() => Phase::Unknown,
             State::Alive { .. } => Phase::Alive,

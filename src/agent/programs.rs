@@ -141,6 +141,11 @@ async fn resolve_with_path(
     }
 }
 
+/// Whether this file holds settings, too: that it cannot be read at all is reported where those are read, once.
+fn is_reported_with_settings(deps: &Deps, path: &Path) -> bool {
+    deps.dialect().facts().has_daemon_keys_in_town_settings && path == deps.paths.town_settings()
+}
+
 async fn read<T: Default>(
     deps: &Deps,
     path: &Path,
@@ -151,6 +156,11 @@ async fn read<T: Default>(
     let reading = Reading::of(Path::new(&shown), deps.files.read(path).await, |_, bytes| Ok(parse(bytes)));
     let (value, problem) = match reading {
         Reading::Missing => (T::default(), None),
+        Reading::Bad(_) | Reading::Good(Err(_)) if is_reported_with_settings(deps, path) => {
+            deps.starts.in_doubt.file(path, true);
+            deps.problems.clear(&key);
+            return T::default();
+        }
         Reading::Bad(problem) => (T::default(), Some(problem.to_string())),
         Reading::Good(Err(ProgramFileError { line, column, reason })) => {
             (T::default(), Some(format!("{shown}:{line}:{column}: {reason}; ignored")))

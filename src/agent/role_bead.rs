@@ -31,6 +31,9 @@ pub mod overrides;
 /// The label a role bead has.
 const LABEL: &str = "gt:role";
 
+/// What to do about a role file that cannot be used.
+pub const NOT_USED: &str = "correct it; until then the file is not used";
+
 /// The prefix of the problem keys about role beads.
 const PROBLEM: &str = "role-beads";
 
@@ -107,7 +110,7 @@ async fn read_file(deps: &Deps, rig: Option<&RigName>, role: Role) -> Option<Kno
             None
         }
         Reading::Bad(problem) => {
-            let problem = problem.advise("correct it; until then the file is not used");
+            let problem = problem.advise(NOT_USED);
             deps.problems.report(key, problem.to_string());
             None
         }

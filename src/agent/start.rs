@@ -144,8 +144,8 @@ impl Start<'_> {
     }
 
     async fn permitted(&self) -> Step<()> {
-        if self.must_make_way() {
-            return Err(StartEnd::Unwanted(Unwanted::Superseded));
+        if let Some(request) = self.makes_way_for() {
+            return Err(StartEnd::Unwanted(request));
         }
         match permission::ask(self.deps, self.spec).await {
             Permission::Allowed => Ok(()),
@@ -154,9 +154,10 @@ impl Start<'_> {
         }
     }
 
-    /// Whether a request waits and this start is not one: requests go first.
-    fn must_make_way(&self) -> bool {
-        self.order.attempt != Attempt::Asked && self.deps.records.open_requests(&self.spec.identity) > 0
+    /// The request that waits, if this start is not one itself: requests go first.
+    fn makes_way_for(&self) -> Option<Unwanted> {
+        let (request, _) = self.deps.records.next_request(&self.spec.identity)?;
+        (self.order.attempt != Attempt::Asked).then_some(Unwanted::Superseded(request.action, request.id))
     }
 
     /// Reads its work again: it was read right before the start was ordered, and waiting for a slot or a remote may

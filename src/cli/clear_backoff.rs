@@ -11,7 +11,9 @@ use crate::{
     terminal,
 };
 
-/// Clears the backoff, the crash loop or the hold of an agent, so that it is started now.
+/// Clears an agent's backoff, crash loop or hold.
+///
+/// It is started now then.
 ///
 /// Its restart history is cleared too. What the town forbids (a parked rig, a paused deacon, ESTOP) stays forbidden.
 #[derive(Debug, Args)]

@@ -3,14 +3,21 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::{
     print, print_json,
-    town::{TownArgument, asked, plain},
+    town::{TownArgument, asked, plain, terminal_width},
 };
-use crate::doctor::{self, telling};
+use crate::{
+    clock::{Clock, SystemClock},
+    doctor::{self, telling::Telling},
+    local_time::LocalTime,
+};
 
-/// Checks the town, its files, tools and tmux servers, and reports what is wrong and what to do. Changes nothing.
+/// Checks the town, and reports what is wrong and what to do.
+///
+/// It checks files, tools, agents' programs and tmux servers, with and without a running supervisor, and changes nothing.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 nothing is wrong (there may be notes), 1 something is wrong or there is no town, 2 wrong usage.\n\n\
@@ -30,7 +37,10 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     let report = asked(async { Ok(doctor::examine(arguments.town.town.as_deref()).await?) })?;
     match arguments.json {
         true => print_json(&report)?,
-        false => print(&telling::text(&report, !plain()))?,
+        false => {
+            let local = LocalTime::new(SystemClock::new().now().wall, &TimeZone::system());
+            print(&Telling { colour: !plain(), width: terminal_width(), local }.text(&report))?;
+        }
     }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -13,10 +13,13 @@ use crate::{
     Answer, ClientError, Explanation,
     agent::history::rendering,
     clock::{Clock, SystemClock},
+    local_time::LocalTime,
     terminal,
 };
 
-/// Shows what happened to one agent and why: observations and decisions, in order, with times.
+/// Shows what happened to one agent, and why.
+///
+/// That is: observations and decisions, in order, with times.
 ///
 /// When no supervisor runs, it shows what the last one saved (exit code 3).
 #[derive(Debug, Args)]
@@ -59,9 +62,10 @@ pub fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn text(explanation: &Explanation, now: Timestamp, zone: &TimeZone) -> String {
+    let local = LocalTime::new(now, zone);
     let mut text = match &explanation.agent {
         Some(agent) => {
-            let why = agent.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let why = agent.reason.as_ref().map(|why| format!(": {}", local.text(why))).unwrap_or_default();
             format!("{} is {}{why}\n", agent.identity, agent.state)
         }
         None => format!("{} is not supervised\n", explanation.identity),

@@ -27,7 +27,9 @@ use crate::{
 /// How often to check for new lines.
 const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Shows the end of the log, daemon/daemon.log. Works without a running supervisor.
+/// Shows the end of the log.
+///
+/// That is daemon/daemon.log. Works without a running supervisor.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor logs -n 100 -f")]
 pub struct LogsArguments {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::Poke;
 
-/// Triggers a heartbeat, or a reading of the deacon's inbox, now.
+/// Triggers a heartbeat, or a reading of the inbox, now.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  gastown-supervisor poke\n  gastown-supervisor poke lifecycle --town ~/gt"

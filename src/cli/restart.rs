@@ -15,7 +15,9 @@ use crate::{
     tree::town_reading::{self, LastValid},
 };
 
-/// Stops the supervisor, if one runs, and starts it in the background. The agents keep running; the new supervisor adopts them.
+/// Stops the supervisor, if one runs, and starts it.
+///
+/// The new one runs in the background. The agents keep running, and it adopts them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 If the settings are invalid, the running supervisor is left alone.

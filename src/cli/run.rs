@@ -5,7 +5,9 @@ use clap::{Args, ValueEnum};
 use super::town::TownArgument;
 use crate::{LogFormat, ServeOptions, serve};
 
-/// Runs the supervisor in the foreground until SIGTERM or SIGINT. The agents keep running when it stops.
+/// Runs the supervisor in the foreground.
+///
+/// It runs until SIGTERM or SIGINT. The agents keep running when it stops.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor run --town ~/gt")]
 pub struct RunArguments {

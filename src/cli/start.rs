@@ -16,7 +16,9 @@ use crate::{
 /// How long to wait until a supervisor is ready.
 pub const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// Starts the supervisor in the background. Returns when it is ready, or reports why it is not.
+/// Starts the supervisor in the background.
+///
+/// Returns when it is ready, or reports why it is not.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gastown-supervisor start --town ~/gt")]
 pub struct StartArguments {

@@ -4,21 +4,26 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use super::{
     print, print_json,
-    town::{TownArgument, asked, plain},
+    town::{TownArgument, asked, plain, terminal_width},
 };
 use crate::{
     Answer, StatusReport,
     clock::{Clock, SystemClock},
     control::report::AgentReport,
+    local_time::LocalTime,
     terminal,
     town::dialect::Dialect,
+    width,
 };
 
-/// Shows the state of the town: the supervisor, its problems, and each agent with its state and the reason.
+/// Shows the state of the supervisor and of each agent.
+///
+/// That is: whether it runs, its problems, and each agent with its state and the reason for it. On a terminal, long reasons are cut
+/// to its width, and columns that say little are left out where there is no room; JSON and other outputs have everything.
 ///
 /// It asks the running supervisor. When none runs, it reads the files of the last one (exit code 3). When a supervisor holds
 /// the town's lock but does not answer, it says so within two seconds (exit code 1).
@@ -47,7 +52,9 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
         print_json(report)?;
         return Ok(code);
     }
-    let shown = Shown { now: SystemClock::new().now().wall, zone: TimeZone::system(), plain: plain() };
+    let now = SystemClock::new().now().wall;
+    let shown =
+        Shown { local: LocalTime::new(now, &TimeZone::system()), plain: plain(), width: terminal_width() };
     let silent =
         if let Answer::Unresponsive(_, why) = &answer { Some(terminal::one_line(why)) } else { None };
     print(&shown.text(&terminal::report(report)?, silent.as_deref()))?;
@@ -56,10 +63,26 @@ pub fn status(arguments: &StatusArguments) -> anyhow::Result<ExitCode> {
 
 /// How to show a report.
 struct Shown {
-    now: Timestamp,
-    zone: TimeZone,
+    local: LocalTime,
     plain: bool,
+    /// The width to keep within; `None` where the output is no terminal, and nothing is cut.
+    width: Option<usize>,
 }
+
+/// The columns of the table of agents.
+const COLUMNS: [&str; 7] = ["AGENT", "SESSION", "STATE", "SINCE", "RESTARTS", "NEXT TRY", "WHY"];
+const AGENT: usize = 0;
+const SESSION: usize = 1;
+const STATE: usize = 2;
+const SINCE: usize = 3;
+const RESTARTS: usize = 4;
+const NEXT_TRY: usize = 5;
+const WHY: usize = 6;
+
+/// The width that WHY gets at the expense of other columns,
+const ENOUGH: usize = 36;
+/// and the one that it gets in any case.
+const LEAST: usize = 24;
 
 impl Shown {
     fn text(&self, report: &StatusReport, silent: Option<&str>) -> String {
@@ -73,13 +96,23 @@ impl Shown {
         for (actor, why) in parked {
             text.push_str(&format!("  actor {} is suspended: {why}\n", actor.name));
         }
+        let mut text = self.fitted(&text);
         if !report.agents.is_empty() {
             let table = self.table(&report.agents).to_string();
             text.push('\n');
             table.lines().for_each(|line| text.push_str(&format!("{}\n", line.trim_end())));
         }
-        text.push_str(&events(report));
-        text
+        text + &self.fitted(&events(report))
+    }
+
+    /// The lines with times for the reader, broken where they are too long.
+    fn fitted(&self, text: &str) -> String {
+        let line = |line: &str| {
+            let (line, indent) = (self.local.text(line), line.len() - line.trim_start().len());
+            self.width.map_or_else(|| line.clone(), |width| width::wrapped(&line, 0, indent + 2, width))
+                + "\n"
+        };
+        text.lines().map(line).collect()
     }
 
     fn head(&self, report: &StatusReport, silent: Option<&str>) -> String {
@@ -89,14 +122,14 @@ impl Shown {
         };
         let beats = &report.heartbeat;
         let beat = match beats.last {
-            Some(last) => format!("heartbeat #{} {} ago", beats.count, self.age(last)),
+            Some(last) => format!("heartbeat #{} {} ago", beats.count, self.local.age(last)),
             None => "no heartbeat yet".to_owned(),
         };
         let late = match beats.late.as_slice() {
             [] => String::new(),
             late => format!(", late: {}", late.join(", ")),
         };
-        let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.time(at));
+        let since = report.started_at.map_or("an unknown time".to_owned(), |at| self.local.time(at));
         let process = report.pid.map_or("PID unknown".to_owned(), |pid| format!("PID {pid}"));
         match (silent, report.running) {
             (Some(why), _) => format!("{town}: {why}\nLast known: started {since}, {beat}\n"),
@@ -114,18 +147,14 @@ impl Shown {
         if self.plain {
             table.force_no_tty();
         }
-        table.set_header(["AGENT", "SESSION", "STATE", "SINCE", "RESTARTS", "NEXT TRY", "WHY"]);
-        for agent in agents {
-            let next = agent.backoff_until.filter(|until| *until > self.now);
-            table.add_row([
-                Cell::new(&agent.identity),
-                Cell::new(&agent.session),
-                colored(&agent.state),
-                Cell::new(agent.since.map_or("-".to_owned(), |since| self.age(since))),
-                Cell::new(agent.restarts),
-                Cell::new(next.map_or("-".to_owned(), |until| self.time(until))),
-                Cell::new(agent.reason.as_deref().unwrap_or("")),
-            ]);
+        let rows: Vec<_> = agents.iter().map(|agent| self.row(agent)).collect();
+        let columns = self.columns(&rows);
+        table.set_header(columns.iter().map(|(column, _)| COLUMNS[*column]));
+        for row in &rows {
+            table.add_row(columns.iter().map(|(column, width)| {
+                let cell = Cell::new(width::cut(&row[*column], *width));
+                if *column == STATE { colored(cell, &row[STATE]) } else { cell }
+            }));
         }
         if let Some(first) = table.column_mut(0) {
             first.set_padding((0, 1));
@@ -133,22 +162,49 @@ impl Shown {
         table
     }
 
-    fn time(&self, at: Timestamp) -> String {
-        let (at, now) = (at.to_zoned(self.zone.clone()), self.now.to_zoned(self.zone.clone()));
-        let form = if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-        at.strftime(form).to_string()
+    fn row(&self, agent: &AgentReport) -> [String; 7] {
+        let next = agent.backoff_until.filter(|until| *until > self.local.now());
+        [
+            agent.identity.clone(),
+            agent.session.clone(),
+            agent.state.clone(),
+            agent.since.map_or("-".to_owned(), |since| self.local.age(since)),
+            agent.restarts.to_string(),
+            next.map_or("-".to_owned(), |until| self.local.time(until)),
+            self.local.text(agent.reason.as_deref().unwrap_or_default()),
+        ]
     }
 
-    /// How long ago a time was, in its two largest units.
-    fn age(&self, at: Timestamp) -> String {
-        let seconds = self.now.duration_since(at).as_secs().max(0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match seconds {
-            0..60 => format!("{seconds}s"),
-            60..3600 => format!("{minutes}m {:02}s", seconds % 60),
-            3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
-            _ => format!("{days}d {:02}h", hours % 24),
+    /// The columns that are shown, each with the width to cut its cells to. Where there is little room, those that say nothing
+    /// or least are left out, so that WHY can be read, and WHY is cut.
+    fn columns(&self, rows: &[[String; 7]]) -> Vec<(usize, usize)> {
+        let widest = |column: usize| rows.iter().map(|row| width::of(&row[column])).max().unwrap_or(0);
+        let widths = COLUMNS.map(width::of);
+        let mut widths: Vec<usize> = (0..).zip(widths).map(|(at, header)| header.max(widest(at))).collect();
+        let mut shown: Vec<usize> = (0..COLUMNS.len()).collect();
+        if let Some(width) = self.width {
+            let says_nothing = |column: usize| rows.iter().all(|row| ["0", "-"].contains(&&*row[column]));
+            let others = |shown: &[usize], widths: &[usize]| -> usize {
+                shown.iter().filter(|column| **column != WHY).map(|column| widths[*column] + 2).sum()
+            };
+            let wanted = widths[WHY];
+            for (spare, least, anyway) in [
+                (RESTARTS, ENOUGH, false),
+                (NEXT_TRY, ENOUGH, false),
+                (SESSION, ENOUGH, true),
+                (RESTARTS, LEAST, true),
+                (SINCE, LEAST, true),
+                (NEXT_TRY, LEAST, true),
+            ] {
+                if others(&shown, &widths) + wanted.min(least) > width && (anyway || says_nothing(spare)) {
+                    shown.retain(|column| *column != spare);
+                }
+            }
+            let missing = (others(&shown, &widths) + wanted.min(LEAST)).saturating_sub(width);
+            widths[AGENT] = widths[AGENT].saturating_sub(missing).max(width::of(COLUMNS[AGENT]));
+            widths[WHY] = width.saturating_sub(others(&shown, &widths)).max(width::of(COLUMNS[WHY]));
         }
+        shown.into_iter().map(|column| (column, widths[column])).collect()
     }
 }
 
@@ -180,8 +236,7 @@ fn feed(report: &StatusReport) -> String {
     }
 }
 
-fn colored(state: &str) -> Cell {
-    let cell = Cell::new(state);
+fn colored(cell: Cell, state: &str) -> Cell {
     match state {
         "alive" => cell.fg(Color::Green),
         "waiting_at_question" | "starting" | "confirming" | "waiting" => cell.fg(Color::Yellow),
@@ -192,6 +247,8 @@ fn colored(state: &str) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::control::report::HeartbeatReport;
 
@@ -200,7 +257,7 @@ mod tests {
     }
 
     fn shown() -> Shown {
-        Shown { now: at("2026-11-25T10:00:00Z"), zone: TimeZone::UTC, plain: true }
+        Shown { local: LocalTime::new(at("2026-11-25T10:00:00Z"), &TimeZone::UTC), plain: true, width: None }
     }
 
     fn agent(identity: &str, state: &str, reason: Option<&str>) -> AgentReport {
@@ -241,9 +298,9 @@ heartbeat #64 40s ago, late: boot
 Problems:
   gt is not installed
 
-AGENT          SESSION        STATE    SINCE   RESTARTS  NEXT TRY  WHY
-deacon         deacon         alive    1m 05s  0         -
-alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
+AGENT          SESSION        STATE    SINCE  RESTARTS  NEXT TRY  WHY
+deacon         deacon         alive    1m5s   0         -
+alpha/witness  alpha-witness  waiting  1m5s   1         10:00:30  restart 2
 "
         );
     }
@@ -302,13 +359,77 @@ alpha/witness  alpha-witness  waiting  1m 05s  1         10:00:30  restart 2
         }
     }
 
-    #[test]
-    fn ages() {
-        for (before, age) in
-            [(0, "0s"), (59, "59s"), (61, "1m 01s"), (3_700, "1h 01m"), (90_000, "1d 01h"), (-5, "0s")]
-        {
-            let then = shown().now - jiff::SignedDuration::from_secs(before);
-            assert_eq!(shown().age(then), age);
+    /// A town in which something is wrong: long reasons and problems, with times in them.
+    fn at_night() -> StatusReport {
+        let waits = "restart 2 waits; its last start failed: `gt session restart harbor/furiosa --force` ended with 1";
+        let mut polecat = agent("harbor/polecats/furiosa", "waiting", Some(waits));
+        (polecat.restarts, polecat.backoff_until) = (1, Some(at("2026-11-25T10:00:30Z")));
+        let dolt = "Dolt does not answer on 127.0.0.1:3307 since 2026-11-25T09:58:00Z: mail, hooks and slings fail; `gt dolt \
+                    start` starts it";
+        StatusReport {
+            running: true,
+            pid: Some(2077),
+            town: "/home/user/gt".into(),
+            gas_town: "1.x".into(),
+            started_at: Some(at("2026-11-25T09:00:00Z")),
+            agents: vec![
+                agent("deacon", "alive", None),
+                agent("harbor/refinery", "absent", Some("no pending events in events/refinery")),
+                polecat,
+                agent(
+                    "mayor",
+                    "waiting_at_question",
+                    Some("asks: \"Do you trust the files in this folder?\""),
+                ),
+            ],
+            problems: [("x".to_owned(), dolt.to_owned())].into(),
+            ..StatusReport::default()
         }
+    }
+
+    #[test]
+    fn it_fits_into_the_terminal() {
+        for width in [60, 80, 200] {
+            let text = Shown { width: Some(width), ..shown() }.text(&at_night(), None);
+            for line in text.lines() {
+                assert!(width::of(line) <= width, "{width}: {line}");
+            }
+            let flowing = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(flowing.contains("since 09:58:00: mail"), "{width}: {text}");
+            assert!(
+                flowing.contains("slings fail; `gt dolt start` starts it"),
+                "{width}: problems are whole: {text}"
+            );
+            assert_eq!(text.contains('…'), width < 200, "{width}: {text}");
+        }
+        let whole = shown().text(&at_night(), None);
+        assert!(whole.contains("ended with 1\n") && whole.contains("slings fail; `gt"), "{whole}");
+        let long = vec![agent(&format!("r/polecats/{}", "x".repeat(90)), "alive", Some("why"))];
+        let long = StatusReport { agents: long, ..StatusReport::default() };
+        for width in [60, 80] {
+            let text = Shown { width: Some(width), ..shown() }.text(&long, None);
+            assert!(text.lines().all(|line| width::of(line) <= width) && text.contains("why"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_in_80_columns() {
+        assert_eq!(
+            Shown { width: Some(80), ..shown() }.text(&at_night(), None),
+            "\
+/home/user/gt (Gas Town 1.x): running (PID 2077) since 09:00:00
+no heartbeat yet
+
+Problems:
+  Dolt does not answer on 127.0.0.1:3307 since 09:58:00: mail, hooks and slings
+    fail; `gt dolt start` starts it
+
+AGENT                    STATE                NEXT TRY  WHY
+deacon                   alive                -
+harbor/refinery          absent               -         no pending events in ev…
+harbor/polecats/furiosa  waiting              10:00:30  restart 2 waits; its la…
+mayor                    waiting_at_question  -         asks: \"Do you trust the…
+"
+        );
     }
 }

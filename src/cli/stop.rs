@@ -18,7 +18,9 @@ use crate::{
 /// After this time the command prints what it waits for.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Stops the supervisor and waits until it has released the town. The agents keep running. It sends SIGTERM, never SIGKILL.
+/// Stops the supervisor. The agents keep running.
+///
+/// It sends SIGTERM, never SIGKILL, and waits until the supervisor has released the town.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The original `gt daemon` is stopped too; it may take two minutes while it starts agents. No supervisor running: exit code 3.

@@ -41,6 +41,13 @@ pub fn asked<T>(question: impl Future<Output = anyhow::Result<T>>) -> anyhow::Re
     answer
 }
 
+/// The width of the terminal that standard output goes to; `None` where it is no terminal.
+pub fn terminal_width() -> Option<usize> {
+    let output = std::io::stdout();
+    let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(&output).ok()).flatten()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
+}
+
 /// Whether standard output should have no colours: it is no terminal, or `NO_COLOR` is set to any value.
 pub fn plain() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !std::io::stdout().is_terminal()

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::terminal;
+use crate::{go_duration, terminal};
 
 pub mod dies_with_us;
 pub mod group;
@@ -83,7 +83,7 @@ pub enum CommandError {
         stderr: String,
     },
     /// It did not end within its limit and was killed with its process group.
-    #[error("`{line}` did not end within {limit:?} and was killed")]
+    #[error("`{line}` did not end within {} and was killed", go_duration::format(*.limit))]
     TimedOut {
         /// The command line.
         line: String,

@@ -62,6 +62,7 @@ pub async fn gather(
         pid: Some(process.pid),
         town: deps.paths.root().to_string_lossy().into_owned(),
         gas_town: deps.dialect().facts().name.to_owned(),
+        tmux_socket: deps.sessions.place().socket.to_string_lossy().into_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(process.started_at),
         heartbeat,

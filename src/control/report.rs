@@ -40,6 +40,8 @@ pub struct StatusReport {
     pub town: String,
     /// Which Gas Town that is: `january` or `1.x`; empty when no supervisor runs.
     pub gas_town: String,
+    /// The socket of the tmux server that it uses; empty when no supervisor runs.
+    pub tmux_socket: String,
     /// The supervisor's version.
     pub version: String,
     /// When it started.

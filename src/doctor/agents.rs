@@ -118,7 +118,7 @@ fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
         }));
     }
     let programs = said.into_iter().map(|(Program { what, on_path, .. }, who)| {
-        let who = who.join(", ");
+        let who = named(&who, programs.len());
         match on_path {
             true => Area::Agents.ok(format!("{who}: {what}")),
             false => {
@@ -130,10 +130,36 @@ fn judge(programs: &[(String, Program)]) -> Vec<Finding> {
     programs.chain(findings).collect()
 }
 
+/// So many agents are named in one finding.
+const NAMED: usize = 4;
+
+/// Some of the town's agents in a few words.
+fn named(who: &[&str], all: usize) -> String {
+    let more = who.len().saturating_sub(NAMED);
+    match more {
+        0 => who.join(", "),
+        _ if who.len() == all => format!("all {all} agents"),
+        _ => format!("{} and {more} more", who[..NAMED].join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::doctor::finding::Severity::{Ok as Well, Wrong};
+
+    #[test]
+    fn many_agents_are_a_few_words() {
+        let who = ["deacon", "mayor", "r/witness", "r/refinery", "r/polecats/a", "r/polecats/b"];
+        for (count, all, expected) in [
+            (1, 6, "deacon"),
+            (4, 4, "deacon, mayor, r/witness, r/refinery"),
+            (6, 6, "all 6 agents"),
+            (6, 7, "deacon, mayor, r/witness, r/refinery and 2 more"),
+        ] {
+            assert_eq!(named(&who[..count], all), expected);
+        }
+    }
 
     #[test]
     fn the_same_is_said_once() {

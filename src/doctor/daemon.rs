@@ -15,7 +15,7 @@ use super::{
     finding::{Area, Finding},
 };
 use crate::{
-    control::client::{Answer, Client},
+    control::{client::Answer, report::StatusReport},
     deps::Deps,
     go_duration, terminal,
     town::{
@@ -50,12 +50,12 @@ struct Observed {
     pub asked: Option<Result<usize, String>>,
 }
 
-/// Checks the supervisor.
-pub async fn examine(deps: &Deps) -> Vec<Finding> {
-    judge(&observe(deps).await, deps.now().wall)
+/// Checks the supervisor, which gave this answer.
+pub async fn examine(deps: &Deps, answer: &Answer<StatusReport>) -> Vec<Finding> {
+    judge(&observe(deps, answer).await, deps.now().wall)
 }
 
-async fn observe(deps: &Deps) -> Observed {
+async fn observe(deps: &Deps, answer: &Answer<StatusReport>) -> Observed {
     let (lock, state, pid_file) = (deps.paths.daemon_lock(), deps.paths.state(), deps.paths.pid_file());
     let held = deps.files.probe_lock(&lock).await;
     let holders = holders(&lock).await;
@@ -73,9 +73,9 @@ async fn observe(deps: &Deps) -> Observed {
         pid_file,
         state,
         interval: deps.settings().heartbeat.interval,
-        asked: match Client::of(deps.paths.clone()).status().await {
+        asked: match answer {
             Answer::Live(report) => Some(Ok(report.problems.len())),
-            Answer::Unresponsive(_, why) => Some(Err(why)),
+            Answer::Unresponsive(_, why) => Some(Err(why.clone())),
             Answer::Offline(_) => None,
         },
     }

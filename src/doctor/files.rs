@@ -4,7 +4,7 @@
 //! own stay in place: only the supervisor renames them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     agent::{
         program::{Parsed, ProgramFileError, parse_agents, parse_rig, parse_town},
+        role_bead,
         spec::AgentSpec,
         texts,
     },
@@ -84,6 +85,9 @@ impl Examination {
     }
 }
 
+/// Any JSON object.
+type Object = BTreeMap<String, serde::de::IgnoredAny>;
+
 /// What the settings files say, and which Gas Town this is.
 pub struct Found {
     /// The settings; `None` when our file is wrong and the supervisor would not start.
@@ -109,7 +113,7 @@ pub async fn settings(town: Town<'_>) -> (Examination, Found) {
     // It is counted, and examined as a whole, with the files of the agents' programs.
     let town_path = paths.town_settings();
     let of_town = town.0.read(&town_path).await.ok();
-    let of_town = of_town.filter(|bytes| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok());
+    let of_town = of_town.filter(|bytes| serde_json::from_slice::<Object>(bytes).is_ok());
     let of_town = of_town.as_deref().map(|bytes| (paths.shown(&town_path), bytes));
     let resolve = |dialect| read::resolve(dialect, Sources { ours, shared, town: of_town });
     let first = resolve(Dialect::default()).map_or_else(|_| Settings::default(), |it| it.settings);
@@ -182,6 +186,10 @@ pub async fn all(deps: &Deps, rigs: &[RigName], agents: &[AgentSpec]) -> Examina
     let (mut examination, town) = (Examination::default(), (&*deps.files, &deps.paths));
     let mut checks = of_town(&deps.paths);
     checks.extend(rigs.iter().flat_map(|rig| of_rig(&deps.paths, rig)));
+    if deps.dialect().facts().roles_in_files {
+        let places = std::iter::once(None).chain(rigs.iter().map(Some));
+        checks.extend(places.flat_map(|rig| of_roles(&deps.paths, rig)));
+    }
     for (path, check) in checks {
         if let Some(bytes) = examination.bytes(town, &path).await {
             examination.wrong(check(deps.dialect(), deps.paths.shown(&path), &bytes));
@@ -231,6 +239,14 @@ fn of_rig(paths: &TownPaths, rig: &RigName) -> Vec<(PathBuf, Check)> {
         (paths.agent_state(rig, *role), |_, path, bytes| only(agent_state::parse(path, bytes)))
     }));
     checks
+}
+
+/// The role files of the town, or of a rig.
+fn of_roles(paths: &TownPaths, rig: Option<&RigName>) -> Vec<(PathBuf, Check)> {
+    let check: Check = |_, path, bytes| {
+        only(role_bead::file::parse(path, bytes).map_err(|problem| problem.advise(role_bead::NOT_USED)))
+    };
+    Role::ALL.iter().map(|role| (paths.role_file(rig, *role), check)).collect()
 }
 
 fn only<T>(parsed: Result<T, FileProblem>) -> Vec<FileProblem> {

@@ -5,15 +5,26 @@
 //! where it keeps the supervisor from working. Plain functions judge each area: observations in, findings out.
 //!
 //! **It changes nothing**: it creates no file, directory or lock, renames no broken file, starts or attaches to no tmux server,
-//! and signals no process. `bd`, `gt` and `git` are asked for their versions and for nothing else.
+//! and signals no process. `bd`, `gt` and `git` are asked for their versions, `gt` 1.x also for the state of the town, and for
+//! nothing else.
 
-use std::{future::Future, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::timeout};
 
 use self::files::Examination;
 use crate::{
     agent::spec::AgentSpec,
+    control::{
+        client::{Answer, Client},
+        report::StatusReport,
+    },
     deps::Deps,
     ports::problems::OpenProblems,
     service::{adapters, recognising},
@@ -116,7 +127,7 @@ async fn examine_town(paths: TownPaths, by: Option<&'static str>) -> Report {
     // last value stays readable after its sender is dropped.
     let (_, settings) = watch::channel(Arc::new(settings));
     let (deps, reported) = adapters::deps(paths, settings, gas_town).await;
-    let tmux = Tmux { usable, refused };
+    let tmux = Tmux { usable, refused, used: None };
     findings.extend(areas(&deps, &reported, &rigs, [read, listed], tmux).await);
     Report::new(Some(root), findings)
 }
@@ -134,6 +145,16 @@ struct Tmux {
     usable: bool,
     /// Why the supervisor cannot run here.
     refused: Option<String>,
+    /// The socket that a running supervisor uses, if it says so.
+    used: Option<PathBuf>,
+}
+
+/// The tmux socket of the supervisor that gave this answer.
+fn socket_of(answer: &Answer<StatusReport>) -> Option<PathBuf> {
+    match answer {
+        Answer::Live(report) if !report.tmux_socket.is_empty() => Some((&report.tmux_socket).into()),
+        _ => None,
+    }
 }
 
 /// The agents of this town that run where its supervisor does not look: on another tmux server, or in sessions named by the
@@ -143,7 +164,7 @@ pub(crate) async fn twins(deps: &Deps, reported: &OpenProblems) -> Vec<Finding> 
         let (_, rigs) =
             files::rigs((&*deps.files, &deps.paths), deps.settings().tmux.naming, deps.dialect()).await;
         let (everybody, _) = agents::everybody(deps, reported, &rigs).await;
-        servers::twins(deps, &tmux::Town::new(deps, &everybody)).await
+        servers::twins(deps, &tmux::Town::new(deps, &everybody).by_names()).await
     };
     match timeout(FIRST, search).await {
         Ok(Ok(findings)) => findings,
@@ -162,12 +183,15 @@ async fn areas(
     tmux: Tmux,
 ) -> Vec<Finding> {
     let names: Vec<RigName> = rigs.iter().map(|rig| rig.name.clone()).collect();
-    let known = timeout(FIRST, agents::everybody(deps, reported, rigs)).await;
+    let client = Client::of(deps.paths.clone());
+    let (known, answer) =
+        tokio::join!(timeout(FIRST, agents::everybody(deps, reported, rigs)), client.status());
+    let tmux = Tmux { used: socket_of(&answer), ..tmux };
     let unknown = known.is_err().then(|| late(Area::Agents, FIRST));
     let (everybody, bad_names) = known.unwrap_or_default();
     let found = tokio::join!(
         within(Area::Supervisor, async {
-            let (daemon, units) = tokio::join!(daemon::examine(deps), units::examine());
+            let (daemon, units) = tokio::join!(daemon::examine(deps, &answer), units::examine());
             [daemon, units].concat()
         }),
         within(Area::Files, async {
@@ -199,7 +223,7 @@ async fn within_events(deps: &Deps) -> Examination {
     })
 }
 
-async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused }: Tmux) -> Vec<Finding> {
+async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused, used }: Tmux) -> Vec<Finding> {
     if !usable {
         let what = "cannot tell which tmux server to check: settings/supervisor.json cannot be used";
         return vec![Area::Tmux.note(what, "")];
@@ -208,7 +232,7 @@ async fn servers(deps: &Deps, agents: &[AgentSpec], Tmux { usable, refused }: Tm
     let refused =
         refused.or(contradiction).map(|why| Area::Tmux.wrong(format!("it cannot run here: {why}"), ""));
     let town = tmux::Town::new(deps, agents);
-    let looked = servers::examine(deps, &town, adapters::socket_variable()).await;
+    let looked = servers::examine(deps, &town, used, adapters::socket_variable()).await;
     let findings = looked.unwrap_or_else(|why| {
         vec![Area::Tmux.note(format!("the tmux servers could not be checked: {why}"), "")]
     });

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     deps::Deps,
-    operator::shutting_down::{self, ShuttingDown},
+    operator::pid_file::{self, Named},
     town::{
         deacon_file::{self, Pause},
         files::LockState,
@@ -34,7 +34,7 @@ pub async fn examine(deps: &Deps, rigs: &[RigName]) -> Vec<Finding> {
     let (shutdown, events) = tokio::join!(shutdown(deps), events(deps));
     let mut findings: Vec<Finding> = shutdown.map(of_shutdown).into_iter().collect();
     if deps.dialect().facts().has_shutting_down_file {
-        findings.extend(of_shutting_down(shutting_down::look(deps).await));
+        findings.extend(of_shutting_down(pid_file::look(deps, &deps.paths.shutting_down()).await));
     }
     findings.extend(events.map(|holders| of_events(&holders)));
     let names = deps.files.list(deps.paths.root()).await.unwrap_or_default();
@@ -86,15 +86,15 @@ fn of_shutdown(held: Result<Vec<Holder>, String>) -> Finding {
 }
 
 /// The finding about `daemon/shutting-down`.
-fn of_shutting_down(named: io::Result<ShuttingDown>) -> Option<Finding> {
+fn of_shutting_down(named: io::Result<Named>) -> Option<Finding> {
     let path = "daemon/shutting-down";
     match named {
-        Ok(ShuttingDown::No) => None,
-        Ok(ShuttingDown::By(pid)) => Some(note(
+        Ok(Named::Nobody) => None,
+        Ok(Named::Gt(pid)) => Some(note(
             format!("{path} names PID {pid}, which runs: the town is being taken down"),
             "nothing is started, nudged or ended until it ends",
         )),
-        Ok(ShuttingDown::Left(pid)) => Some(note(
+        Ok(Named::Another(pid) | Named::Ended(pid)) => Some(note(
             format!("{path} names PID {pid}, and no gt has that PID: it does not count"),
             "it was left by a `gt down` that was killed; remove it",
         )),
@@ -212,9 +212,9 @@ mod tests {
             ("by nobody knows whom", vec![of_shutdown(Ok(vec![]))], &[(Note, "daemon/shutdown.lock is held: ")]),
             ("unknown", vec![of_shutdown(Err("denied".into()))], &[(Wrong, "daemon/shutdown.lock cannot be examined: denied")]),
             ("events", vec![of_events(&gt())], &[(Wrong, ".events.jsonl.lock has been held by PID 7")]),
-            ("gt down 1.x", one(of_shutting_down(Ok(ShuttingDown::By(7)))),
+            ("gt down 1.x", one(of_shutting_down(Ok(Named::Gt(7)))),
                 &[(Note, "daemon/shutting-down names PID 7, which runs: the town is being taken down")]),
-            ("its file, left behind", one(of_shutting_down(Ok(ShuttingDown::Left(7)))),
+            ("its file, left behind", one(of_shutting_down(Ok(Named::Another(7)))),
                 &[(Note, "daemon/shutting-down names PID 7, and no gt has that PID: it does not count")]),
             ("its file, unreadable", one(of_shutting_down(Err(io::Error::other("denied")))),
                 &[(Wrong, "daemon/shutting-down cannot be examined: denied; nothing is started")]),

@@ -1,7 +1,7 @@
 //! tmux: whether the supervisor's server is configured correctly, and whether agents of this town run on another one. Pure.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub struct Seen {
     /// Its name on the server.
     pub name: String,
+    /// The agent in its environment (`BD_ACTOR`), where that is its own.
+    pub agent: Option<String>,
     /// The towns in its environment: `GT_ROOT`, then `GT_TOWN_ROOT`, those that are set.
     pub towns: Vec<PathBuf>,
     /// The directory it was started in.
@@ -65,6 +67,8 @@ pub struct Town {
     pub sessions: BTreeSet<String>,
     /// The names they would have in the other scheme.
     pub other_sessions: BTreeSet<String>,
+    /// The session of each agent, in the scheme in force.
+    pub agents: BTreeMap<String, String>,
 }
 
 impl Town {
@@ -82,7 +86,16 @@ impl Town {
             naming,
             sessions: names(naming),
             other_sessions: names(other),
+            agents: agents.iter().map(|it| (it.identity.to_string(), it.session.clone())).collect(),
         }
+    }
+}
+
+impl Town {
+    /// The same, so that sessions are known by their names alone. A renamed one is that agent's matter: before its start, it is
+    /// searched for.
+    pub fn by_names(self) -> Self {
+        Town { agents: BTreeMap::new(), ..self }
     }
 }
 
@@ -110,6 +123,7 @@ pub fn of_own(shown: &str, answer: &Answer, town: &Town) -> Vec<Finding> {
             [well]
                 .into_iter()
                 .chain(other_scheme(sessions, town))
+                .chain(renamed(sessions, town))
                 .chain(named.filter_map(of_another_town))
                 .collect()
         }
@@ -130,6 +144,36 @@ pub fn of_options(shown: &str, [exit, destroy]: [bool; 2]) -> Vec<Finding> {
         Area::Tmux.note(what, "remove it from tmux.conf")
     });
     exit.into_iter().chain(destroy).collect()
+}
+
+/// The finding that a running supervisor uses another server than programs in this shell do.
+pub fn of_this_shell(used: &Path, here: &Path) -> Finding {
+    let what = format!(
+        "the running supervisor uses the tmux server on {}, this shell {}",
+        terminal::path(used),
+        terminal::path(here)
+    );
+    let variables = match (used.parent() == here.parent(), used.file_name() == here.file_name()) {
+        (false, true) => "TMUX_TMPDIR",
+        (true, _) => "GT_TMUX_SOCKET",
+        (false, false) => "TMUX_TMPDIR and GT_TMUX_SOCKET",
+    };
+    let hint = format!(
+        "set {variables} here as it is for the supervisor, or `gt` and tmux will not find the agents"
+    );
+    Area::Tmux.note(what, hint)
+}
+
+/// The finding that `gt` names another server than the supervisor uses.
+pub fn of_gt(used: &Path, name: &str) -> Option<Finding> {
+    let is_same = used.file_name().is_some_and(|used| used == name);
+    (!is_same).then(|| {
+        let what = format!(
+            "`gt status` names the tmux server {name:?}, the supervisor uses {}",
+            terminal::path(used)
+        );
+        Area::Tmux.wrong(what, "set the same GT_TMUX_SOCKET for both, or for neither")
+    })
 }
 
 /// The finding that a supervisor's control client is connected.
@@ -154,6 +198,28 @@ fn of_another_town(session: &Seen) -> Option<Finding> {
         what,
         "give one of the towns a tmux server of its own: tmux.socket_name in settings/supervisor.json",
     ))
+}
+
+/// The agent of this town that a session is, by its environment, if its name is none of an agent; with the name it should have.
+fn under_another_name<'a>(session: &'a Seen, town: &'a Town) -> Option<(&'a str, &'a str)> {
+    let is_name = town.sessions.contains(&session.name) || town.other_sessions.contains(&session.name);
+    let agent =
+        session.agent.as_deref().filter(|_| !is_name && origin(session, &town.root) == Origin::This)?;
+    Some((agent, town.agents.get(agent)?))
+}
+
+/// The findings about agents whose sessions were renamed: the supervisor does not find them by their names.
+fn renamed(sessions: &[Seen], town: &Town) -> Vec<Finding> {
+    let found = sessions.iter().filter_map(|it| Some((it, under_another_name(it, town)?)));
+    let told = found.map(|(Seen { name, .. }, (agent, right))| {
+        let what = format!("session {name} is {agent} under another name: the supervisor looks for {right}");
+        let hint = match sessions.iter().any(|it| it.name == right) {
+            true => "there are two of it: end one of them".to_owned(),
+            false => format!("rename it: `tmux rename-session -t '={name}:' {right}` on that server"),
+        };
+        Area::Tmux.wrong(what, hint)
+    });
+    told.collect()
 }
 
 /// The finding about agents named in the scheme that is not in force: the supervisor would not find them, and would
@@ -258,7 +324,10 @@ fn of_other(own: &str, here: bool, (socket, answer): &(PathBuf, Answer), town: &
 }
 
 fn split(own: &str, here: bool, socket: &Path, sessions: &[Seen], town: &Town) -> Vec<Finding> {
-    let named = |it: &&Seen| town.sessions.contains(&it.name) || town.other_sessions.contains(&it.name);
+    let named = |it: &&Seen| {
+        let is_name = town.sessions.contains(&it.name) || town.other_sessions.contains(&it.name);
+        is_name || under_another_name(it, town).is_some()
+    };
     let of = |wanted| {
         let whose = |it: &&Seen| origin(it, &town.root) == wanted;
         sessions.iter().filter(named).filter(whose).map(|it| it.name.as_str()).collect::<Vec<_>>()
@@ -318,12 +387,20 @@ mod tests {
             naming: Naming::Rig,
             sessions: names(&["hq-deacon", "gt-a-witness"]),
             other_sessions: names(&["hq-deacon", "gt-witness"]),
+            agents: [("deacon", "hq-deacon"), ("a/witness", "gt-a-witness")]
+                .map(|(agent, session)| (agent.to_owned(), session.to_owned()))
+                .into(),
         }
     }
 
     fn seen(name: &str, root: &str, path: &str) -> Seen {
         let towns = Some(root).filter(|root| !root.is_empty()).map(PathBuf::from).into_iter().collect();
-        Seen { name: name.into(), towns, path: path.into(), other_town: None }
+        Seen { name: name.into(), agent: None, towns, path: path.into(), other_town: None }
+    }
+
+    /// A session with this agent in its environment.
+    fn of(agent: &str, name: &str, root: &str) -> Seen {
+        Seen { agent: Some(agent.into()), ..seen(name, root, "/home") }
     }
 
     /// A session whose environment names another existing town.
@@ -344,7 +421,12 @@ mod tests {
         let two = || Answer::Sessions(vec![seen("hq-deacon", "/t", "/t/deacon"), seen("mine", "", "/home")]);
         let other = Answer::Sessions(vec![seen("gt-witness", "/t", "/t/a"), seen("gt-witness", "/u", "/u")]);
         #[rustfmt::skip]
-        let cases: [(&str, Answer, &[(Severity, &str)]); 8] = [
+        let cases: [(&str, Answer, &[(Severity, &str)]); 12] = [
+            ("renamed", Answer::Sessions(vec![of("a/witness", "night", "/t")]),
+                &[(Well, "the server"), (Wrong, "session night is a/witness under another name: the supervisor looks for gt-a-witness")]),
+            ("its own name", Answer::Sessions(vec![of("deacon", "hq-deacon", "/t")]), &[(Well, "the server")]),
+            ("another town's, renamed", Answer::Sessions(vec![of("deacon", "night", "/u")]), &[(Well, "the server")]),
+            ("no agent of this town", Answer::Sessions(vec![of("a/polecats/gone", "night", "/t")]), &[(Well, "the server")]),
             ("another town's, by the other scheme, though it was started in this one", Answer::Sessions(vec![theirs("gt-witness", "/t/a")]),
                 &[(Well, "the server on /s/own answers: 1 session, 0 agents")]),
             ("another town's", Answer::Sessions(vec![theirs("hq-deacon", "/u")]),
@@ -360,12 +442,36 @@ mod tests {
         for (name, answer, expected) in cases {
             check(name, &of_own("/s/own", &answer, &town()), expected);
         }
+        for (others, hint) in [
+            (vec![], "rename it: `tmux rename-session -t '=night:' hq-deacon`"),
+            (vec![seen("hq-deacon", "/t", "/t")], "there are two of it"),
+        ] {
+            let sessions = [vec![of("deacon", "night", "/t")], others].concat();
+            let told = renamed(&sessions, &town());
+            assert!(told[0].hint.as_deref().unwrap().starts_with(hint), "{told:?}");
+        }
         check("no options", &of_options("/s/own", [false, false]), &[]);
         let told = [
             (Wrong, "tmux's option exit-unattached is on"),
             (Note, "tmux's option destroy-unattached is on"),
         ];
         check("options", &of_options("/s/own", [true, true]), &told);
+    }
+
+    #[test]
+    fn what_this_shell_uses() {
+        for (here, variable) in [
+            ("/tmp/tmux-0/own", "set TMUX_TMPDIR here"),
+            ("/s/other", "set GT_TMUX_SOCKET here"),
+            ("/tmp/tmux-0/other", "set TMUX_TMPDIR and GT_TMUX_SOCKET here"),
+        ] {
+            let finding = of_this_shell(Path::new("/s/own"), Path::new(here));
+            assert!(finding.what.ends_with(&format!("uses the tmux server on /s/own, this shell {here}")));
+            assert!(finding.hint.clone().unwrap().starts_with(variable), "{finding:?}");
+        }
+        assert_eq!(of_gt(Path::new("/s/own"), "own"), None);
+        let finding = of_gt(Path::new("/s/own"), "other").unwrap();
+        assert_eq!(finding.what, "`gt status` names the tmux server \"other\", the supervisor uses /s/own");
     }
 
     #[test]
@@ -378,7 +484,8 @@ mod tests {
         let deacon = |root, path| seen("hq-deacon", root, path);
         let here = || Answer::Sessions(vec![deacon("/t", "/t")]);
         #[rustfmt::skip]
-        let cases: [(&str, (Answer, Others), &[(Severity, &str)], &str); 12] = [
+        let cases: [(&str, (Answer, Others), &[(Severity, &str)], &str); 13] = [
+            ("under another name", sessions(here(), &[of("a/witness", "night", "/t")]), &[(Wrong, "agents of this town run on /s/x, but the supervisor uses /s/own: night")], "there are two"),
             ("none", with(Answer::NoServer, &[]), &[(Well, "no agent of this town on another tmux server (0 checked)")], ""),
             ("others' things", sessions(Answer::NoServer, &[seen("mine", "/t", "/t")]), &[(Well, "no agent of this town on another tmux server (1")], ""),
             ("all agents there", sessions(Answer::NoServer, &[deacon("/t", "/"), seen("gt-witness", "", "/t/a")]),
@@ -414,7 +521,7 @@ mod tests {
         let there = |root: &str| Answer::Sessions(vec![seen("hq-deacon", root, "/home")]);
         let none = || Answer::Sessions(vec![]);
         #[rustfmt::skip]
-        let cases: [(&str, Answer, Others, &[(Severity, &str)], &str); 9] = [
+        let cases: [(&str, Answer, Others, &[(Severity, &str)], &str); 10] = [
             ("none", none(), with("/s/default", none()), &[], ""),
             ("no server", Answer::NoServer, with("/s/default", Answer::NoServer), &[], ""),
             ("a second set on the default server", there("/t"), with("/s/default", there("/t")),
@@ -426,11 +533,13 @@ mod tests {
             ("the other scheme", Answer::Sessions(vec![seen("gt-witness", "/t", "/t")]), with("/s/default", none()),
                 &[(Wrong, "sessions are named by scheme \"prefix\"")], "end those sessions: an older"),
             ("another town's", none(), with("/s/default", there("/u")), &[], ""),
+            ("renamed", Answer::Sessions(vec![of("deacon", "night", "/t")]),
+                with("/s/default", Answer::Sessions(vec![of("deacon", "night", "/t")])), &[], ""),
             ("silent", none(), with("/s/default", Answer::TimedOut), &[(Note, "the tmux server on /s/default did not answer")], ""),
             ("whose is not known", none(), with("/s/default", there("")), &[(Note, "sessions named like this town's agents run on")], "if they"),
         ];
         for (name, answer, others, expected, hint) in cases {
-            let findings = twins(&own, &answer, &others, &Town { has_own_server: true, ..town() });
+            let findings = twins(&own, &answer, &others, &Town { has_own_server: true, ..town() }.by_names());
             check(name, &findings, expected);
             let said = findings.first().and_then(|finding| finding.hint.clone()).unwrap_or_default();
             assert!(said.starts_with(hint), "{name}: {findings:?}");

@@ -11,7 +11,7 @@ use crate::{
     ledger::{bd, gt},
     sessions::tmux::{Ability, ability},
     terminal,
-    town::reading::shorten,
+    town::{dialect::Dialect, reading::shorten},
 };
 
 /// The time limit for printing a version.
@@ -28,16 +28,16 @@ struct Tool {
     without: &'static str,
 }
 
-const TOOLS: [Tool; 4] = [
-    Tool { setting: "tmux", asked: "-V", without: "no agent can be seen or started" },
-    Tool { setting: "bd", asked: "version", without: bd::TOOL.without },
-    Tool { setting: "gt", asked: "version", without: gt::TOOL.without },
-    Tool {
-        setting: "git",
-        asked: "--version",
-        without: "polecats are not started, and worktrees are not updated",
-    },
-];
+/// The programs that a town of this dialect needs.
+fn tools(dialect: Dialect) -> [Tool; 4] {
+    let tool = |setting, asked, without| Tool { setting, asked, without };
+    [
+        tool("tmux", "-V", "no agent can be seen or started"),
+        tool("bd", "version", bd::TOOL.without(dialect)),
+        tool("gt", "version", gt::TOOL.without(dialect)),
+        tool("git", "--version", "polecats are not started, and worktrees are not updated"),
+    ]
+}
 
 /// The result for one program.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ struct Observed {
 
 /// Checks all of them in parallel.
 pub async fn examine(deps: &Deps) -> Vec<Finding> {
-    let observed = futures::future::join_all(TOOLS.map(|tool| ask(deps, tool))).await;
+    let observed = futures::future::join_all(tools(deps.dialect()).map(|tool| ask(deps, tool))).await;
     let mut findings: Vec<Finding> = observed.iter().map(of_tool).collect();
     if deps.dialect().is_v1() {
         let version =
@@ -202,12 +202,18 @@ mod tests {
             ("git hangs", 3, late(), Note, "x (/bin/x): its version is not known"),
         ];
         for (name, tool, version, severity, begin) in cases {
-            let observed =
-                Observed { tool: TOOLS[tool], program: "x".into(), path: Some("/bin/x".into()), version };
+            let observed = Observed {
+                tool: super::tools(Dialect::January)[tool],
+                program: "x".into(),
+                path: Some("/bin/x".into()),
+                version,
+            };
             let finding = of_tool(&observed);
             assert_eq!(finding.severity, severity, "{name}");
             assert!(finding.what.starts_with(begin), "{name}: {}", finding.what);
         }
+        let gt = super::tools(Dialect::V1)[2];
+        assert!(gt.without.starts_with("agents have no hooks, convoys are not fed"), "{gt:?}");
         assert_eq!(first_line(b"\n  tmux 3.3a \nmore"), "tmux 3.3a");
     }
 }

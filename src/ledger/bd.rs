@@ -12,11 +12,10 @@ use crate::{
     town::reading::shorten,
 };
 
+const WITHOUT: &str = "polecats that died are not restarted, and labels of docked rigs are not seen";
+
 /// `bd`, for reports about a missing program.
-pub const TOOL: Tool = Tool {
-    setting: "bd",
-    without: "polecats that died are not restarted, and labels of docked rigs are not seen",
-};
+pub const TOOL: Tool = Tool { setting: "bd", without: WITHOUT, without_in_v1: WITHOUT };
 
 /// Runs `bd <words>` in `directory` and returns its output, or why it failed. `touches` are the databases it reads or
 /// writes: no other `bd` runs on one of them meanwhile.

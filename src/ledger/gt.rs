@@ -14,6 +14,8 @@ use crate::{
 pub const TOOL: Tool = Tool {
     setting: "gt",
     without: "no mail is read or sent, requests by mail are not seen, crashes are not written to the town's log, and convoys are not closed",
+    without_in_v1: "agents have no hooks, convoys are not fed or closed, no mail is read or sent, requests by mail are not seen, and \
+                    crashes are not written to the town's log",
 };
 
 /// Runs `gt <words>` in the town and returns its output, or why it failed. `environment` is set on top of the

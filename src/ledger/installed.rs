@@ -2,7 +2,7 @@
 //!
 //! That report says what does not work without the program, so the parts that need it add nothing.
 
-use crate::{commands::CommandError, ports::Ports};
+use crate::{commands::CommandError, ports::Ports, town::dialect::Dialect};
 
 /// Whether an error says only that a program is not installed, which the code that ran it has reported.
 pub fn is_reported(error: &str) -> bool {
@@ -14,11 +14,18 @@ pub fn is_reported(error: &str) -> bool {
 pub struct Tool {
     /// Its key under `commands` in `settings/supervisor.json`.
     pub setting: &'static str,
-    /// What does not work without it.
+    /// What does not work without it in a town of January's Gas Town,
     pub without: &'static str,
+    /// and in one of 1.x.
+    pub without_in_v1: &'static str,
 }
 
 impl Tool {
+    /// What does not work without it.
+    pub fn without(&self, dialect: Dialect) -> &'static str {
+        if dialect.is_v1() { self.without_in_v1 } else { self.without }
+    }
+
     /// Notes from the result of a run whether the program is installed.
     pub(super) fn note<T>(&self, ports: &Ports, program: &str, ran: &Result<T, CommandError>) {
         let key = format!("command/{}", self.setting);
@@ -27,7 +34,8 @@ impl Tool {
                 let text = format!(
                     "{program} is not installed or not on PATH: {}; install it, or set commands.{} in \
                      settings/supervisor.json",
-                    self.without, self.setting
+                    self.without(ports.dialect()),
+                    self.setting
                 );
                 ports.problems.report(key, text);
             }

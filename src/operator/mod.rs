@@ -4,7 +4,7 @@
 //! and the rules use that to judge whether a death was deliberate. Nothing here acts on anything.
 
 mod noted;
+pub mod pid_file;
 pub mod register;
 pub mod rules;
-pub mod shutting_down;
 mod words;

@@ -22,7 +22,7 @@ use super::{
     root::{Kind, Status},
     temporary::Temporary,
 };
-use crate::terminal;
+use crate::{go_duration, terminal};
 
 /// The most bytes read of one file.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
@@ -141,7 +141,11 @@ impl Files for Disk {
                 return Ok(Box::new(held));
             }
             if tokio::time::Instant::now() >= until {
-                let reason = format!("another process has held {} for {limit:?}", terminal::path(path));
+                let reason = format!(
+                    "another process has held {} for {}",
+                    terminal::path(path),
+                    go_duration::format(limit)
+                );
                 return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
             }
             tokio::time::sleep(LOCK_RETRY).await;

@@ -27,6 +27,11 @@ use crate::{
     },
 };
 
+/// What holds while a shared file is no JSON, and was before.
+const LAST_SETTINGS: &str = "correct it; until then its last good settings stay in force";
+/// The same of the file that also names the agents' programs, which are read at each start.
+const LAST_OF_TOWN: &str = "correct it; until then its last good settings stay in force, and agents start with their default programs";
+
 /// Up to this many left-out rigs are a problem each; the others are one problem together.
 const LEFT_OUT: usize = 20;
 
@@ -153,14 +158,15 @@ impl SettingsReading {
     ) -> (Result<Settings, String>, Option<String>) {
         let mut notes = Vec::new();
         let alone = |sources: Sources<'_>| read::resolve(dialect, sources);
-        notes.extend(last_valid(&self.shared, &mut good.shared, |file| {
+        notes.extend(last_valid(&self.shared, &mut good.shared, LAST_SETTINGS, |file| {
             alone(Sources { shared: Some(file), ..Sources::default() })
         }));
         if let Some(town) = &self.town {
-            notes.extend(last_valid(town, &mut good.town, |file| {
+            notes.extend(last_valid(town, &mut good.town, LAST_OF_TOWN, |file| {
                 alone(Sources { town: Some(file), ..Sources::default() })
             }));
         }
+        let broken: BTreeSet<PathBuf> = notes.iter().map(|note| note.path.clone()).collect();
         let (ours_path, ours) = &self.ours;
         let ours = match ours {
             Ok(bytes) => Some(bytes),
@@ -178,7 +184,8 @@ impl SettingsReading {
             },
         );
         let settings = resolved.map(|resolved| {
-            notes.extend(resolved.problems);
+            // Those of the last valid content of a file that is broken now are not what is wrong with it.
+            notes.extend(resolved.problems.into_iter().filter(|it| !broken.contains(&it.path)));
             resolved.settings
         });
         (settings.map_err(|error| error.to_string()), text(&notes))
@@ -186,10 +193,12 @@ impl SettingsReading {
 }
 
 /// Updates the last valid content of a shared file. Returns what is wrong when the file cannot be read, or is not JSON: it is
-/// read only for its problems then, as every key would fall back to the default.
+/// read only for its problems then, as every key would fall back to the default. `kept` says what holds meanwhile, if there was
+/// a valid content.
 fn last_valid(
     (path, read): &(PathBuf, io::Result<Vec<u8>>),
     good: &mut Option<Vec<u8>>,
+    kept: &'static str,
     problems: impl FnOnce(Source<'_>) -> Result<Resolved, SettingsError>,
 ) -> Vec<FileProblem> {
     match read {
@@ -197,7 +206,13 @@ fn last_valid(
             *good = Some(bytes.clone());
             Vec::new()
         }
-        Ok(bytes) => problems((path, bytes)).map_or_else(|_| Vec::new(), |resolved| resolved.problems),
+        Ok(bytes) => {
+            let problems = problems((path, bytes)).map_or_else(|_| Vec::new(), |resolved| resolved.problems);
+            match good {
+                Some(_) => problems.into_iter().map(|problem| problem.advise(kept)).collect(),
+                None => problems,
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             *good = None;
             Vec::new()
@@ -398,6 +413,32 @@ mod tests {
             assert_eq!(interval(&settings), Some(expected), "{name}");
             assert_eq!(notes.is_some(), told, "{name}: {notes:?}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_broken_file_is_one_problem_and_about_its_content_now() {
+        let mut good = LastValid::default();
+        let town = r#"{"operational":{"daemon":{"recovery_heartbeat_interval":"soon"}}}"#;
+        for (name, content, expected) in [
+            (
+                "a wrong value",
+                town,
+                "settings/config.json:1:57: operational.daemon.recovery_heartbeat_interval: ",
+            ),
+            ("broken then", r#"{"operational" "#, "settings/config.json:1:15: EOF while parsing an object"),
+        ] {
+            let town = Some(("settings/config.json".into(), Ok(content.as_bytes().to_vec())));
+            let (_, notes) = SettingsReading { town, ..reading(None, None) }.resolve(Dialect::V1, &mut good);
+            let notes = notes.unwrap();
+            assert!(notes.starts_with(expected), "{name}: {notes}");
+            assert_eq!(notes.matches("settings/config.json").count(), 1, "{name}: {notes}");
+        }
+        let (_, notes) = SettingsReading {
+            town: Some(("settings/config.json".into(), Ok(b"{".to_vec()))),
+            ..reading(None, None)
+        }
+        .resolve(Dialect::V1, &mut good);
+        assert!(notes.unwrap().ends_with(LAST_OF_TOWN));
     }
 
     #[test]

@@ -141,10 +141,21 @@ impl V1 {
         serde_json::from_str(&self.ask(&["status", "--json"]).stdout).unwrap_or(Value::Null)
     }
 
-    fn reason_code(&self, agent: &str) -> Value {
+    fn agent_report(&self, agent: &str) -> Value {
         let status = self.report();
         let agents = status["agents"].as_array().cloned().unwrap_or_default();
-        agents.into_iter().find(|it| it["identity"] == agent).unwrap_or_default()["reason_code"].clone()
+        agents.into_iter().find(|it| it["identity"] == agent).unwrap_or_default()
+    }
+
+    fn reason_code(&self, agent: &str) -> Value {
+        self.agent_report(agent)["reason_code"].clone()
+    }
+
+    /// The problems that contain this text.
+    fn problems(&self, text: &str) -> Vec<String> {
+        let problems = self.report()["problems"].as_object().cloned().unwrap_or_default();
+        let texts = problems.into_iter().filter_map(|(_, problem)| problem.as_str().map(str::to_owned));
+        texts.filter(|problem| problem.contains(text)).collect()
     }
 }
 
@@ -310,7 +321,96 @@ fn a_gt_down_at_work_and_the_file_that_a_killed_one_leaves() {
     assert!(doctor().contains("and no gt has that PID: it does not count"), "{}", doctor());
     it.town.put("daemon/shutting-down", "soon");
     let unknown = "daemon/shutting-down cannot be examined: it does not contain a process id";
-    it.town.wait("the problem", || it.ask(&["status"]).stdout.contains(unknown));
+    it.town.wait("the problem", || it.problems(unknown).len() == 1);
+    let [problem] = &it.problems(unknown)[..] else { panic!("one problem") };
+    assert!(problem.ends_with(": remove it if no `gt down` runs"), "{problem}");
+}
+
+#[test]
+fn what_does_not_run_is_paused_while_nobody_knows_whether_it_may_be_started() {
+    let _among = among_others();
+    let it = V1::new();
+    it.town.put("daemon/shutting-down", "soon");
+    let _supervisor = it.start();
+    for agent in ["alpha/witness", "alpha/refinery", "deacon"] {
+        it.town.wait("the state", || it.agent_report(agent)["state"] == "paused");
+    }
+}
+
+#[test]
+fn events_that_cannot_be_listed_and_a_directory_named_like_one() {
+    let _among = among_others();
+    let it = V1::new();
+    it.town.put("events/refinery", "");
+    let _supervisor = it.start();
+    let unlisted = "events/refinery cannot be listed: ";
+    it.town.wait("the problem", || it.problems(unlisted).len() == 1);
+    it.town.remove("events/refinery");
+    fs::create_dir_all(it.town.path("events/refinery/old.event")).unwrap();
+    it.town.wait("the end of the problem", || it.problems(unlisted).is_empty());
+    it.town.wait("no event", || it.reason_code("alpha/refinery") == "no_pending_events");
+}
+
+#[test]
+fn doctor_sees_what_the_running_supervisor_uses_and_who_was_renamed() {
+    let _among = among_others();
+    let it = V1::new();
+    let server = it.server();
+    it.agents(&server);
+    let _supervisor = it.start();
+    it.town.wait_logged(" mayor: already running, adopted");
+    let own = it.sockets().join(&server).display().to_string();
+    assert_eq!(it.report()["tmux_socket"], json!(own));
+    it.tmux(&server, &["-N", "rename-session", "-t", "=hq-mayor:", "night"]);
+    it.town.put("alpha/roles/witness.toml", "[session]\nwork_dir = 7\n");
+    let elsewhere = it.town.server.dir().join("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let mut command = it.command(&["doctor"]);
+    command.env("TMUX_TMPDIR", &elsewhere);
+    let doctor = answer(command).stdout;
+    for told in [
+        format!("the running supervisor uses the tmux server on {own}, this shell {}", elsewhere.display()),
+        "set TMUX_TMPDIR here as it is for the supervisor".to_owned(),
+        format!("the server on {own} answers: "),
+        "session night is mayor under another name: the supervisor looks for hq-mayor".to_owned(),
+        "rename it: `tmux rename-session -t '=night:' hq-mayor`".to_owned(),
+        "alpha/roles/witness.toml:2:12: invalid type: integer `7`, expected a string".to_owned(),
+    ] {
+        assert!(doctor.contains(&told), "{told}: {doctor}");
+    }
+    let doctor = it.ask(&["doctor"]).stdout;
+    assert!(!doctor.contains("this shell") && doctor.contains("session night is mayor"), "{doctor}");
+}
+
+#[test]
+fn status_and_doctor_fit_into_a_terminal() {
+    let _among = among_others();
+    let it = V1::new();
+    it.agents(&it.server());
+    let _supervisor = it.start();
+    it.town.put("daemon/shutting-down", "soon");
+    it.town.wait("a problem", || !it.problems("shutting-down").is_empty());
+    let (program, root) = (crate::support::supervisor::binary(), it.town.root());
+    for width in [60, 80, 200] {
+        let columns = width.to_string();
+        for words in ["status", "doctor", "--help", "status --help"] {
+            let session = format!("{} in {width}", words.replace("--", ""));
+            let town = if words.contains("help") { "".into() } else { format!("--town {}", root.display()) };
+            let line = format!("{program} {words} {town}; echo over; sleep 600");
+            let screen = ["new-session", "-d", "-s", &session, "-x", &columns, "-y", "120", &line];
+            it.tmux("screens", &screen);
+            // Lines that the terminal had to break are one line here.
+            let shown =
+                || it.tmux("screens", &["-N", "capture-pane", "-p", "-J", "-t", &format!("={session}:")]);
+            it.town.wait("its output", || shown().lines().any(|line| line == "over"));
+            let shown = shown();
+            for line in shown.lines().map(str::trim_end) {
+                // What cannot be broken: a path, or an example.
+                let breakable = line.trim_start().contains(' ') && !line.contains("jq '");
+                assert!(!breakable || line.chars().count() <= width, "{words} in {width}: {line}\n{shown}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -335,6 +435,15 @@ fn the_copy_of_the_list_of_rigs_and_disabled_patrols() {
     let told = "settings/config.json:1:21: ";
     it.town.wait("the problem", || it.ask(&["status"]).stdout.contains(told));
     assert_eq!(it.reason_code("beta/witness"), "patrol_off", "the last good one stays in force");
+    // A probe reads it, too.
+    it.town.wait_beats(2);
+    assert_eq!(it.problems("settings/config.json:").len(), 1, "{:?}", it.problems(""));
+    it.town.put("settings/config.json", "{\"scheduler\":{\"max_polecats\": \"3\"}}");
+    let told = "settings/config.json:1:31: scheduler.max_polecats: expected a whole number, found \"3\"";
+    it.town.wait("the next one", || it.problems(told).len() == 1);
+    assert_eq!(it.problems("settings/config.json:").len(), 1, "{:?}", it.problems(""));
+    it.town.put("settings/config.json", r#"{"disabled_patrols":["#);
+    it.town.wait("only the last", || it.problems(told).is_empty());
     let doctor = it.ask(&["doctor"]).stdout;
     assert!(doctor.contains("dolt_backup: no backups of the Dolt databases; `bd backup`"), "{doctor}");
 }

@@ -166,7 +166,7 @@ fn gt_fails_and_the_agent_is_up() {
         assert_eq!(world.logged(said).len(), 1);
         assert_eq!(
             world
-                .logged("`gt witness start r` did not end within 60s and was killed, but the agent is up")
+                .logged("`gt witness start r` did not end within 1m0s and was killed, but the agent is up")
                 .len(),
             1
         );
@@ -252,7 +252,7 @@ fn gt_hangs() {
                 .await;
             supervisor.until_agent(agent, "alive", secs(5)).await;
             assert!(supervisor.agent(agent).await.restarts >= 2, "counted");
-            assert!(!world.logged("did not end within 60s and was killed, and ").is_empty());
+            assert!(!world.logged("did not end within 1m0s and was killed, and ").is_empty());
         }
         let direct = world.state().trace.iter().filter(|line| line.what.starts_with("create ")).count();
         assert_eq!(direct, 0, "never started without gt");
@@ -331,19 +331,43 @@ fn the_mayor_is_left_alone_while_it_runs_as_acp() {
         world.is_v1();
         world.set_rigs(&["r"]);
         world.start_agent("acp");
+        world.state().sessions.get_mut("acp").unwrap().process = "gt".to_owned();
         let pid = world.state().session("acp").pid;
         world.write("mayor/mayor-acp.pid", &format!("{pid}\n"));
         let supervisor = world.supervisor().await;
         world.pass(mins(10)).await;
         let mayor = supervisor.agent("mayor").await;
         assert_eq!((mayor.state.as_str(), mayor.reason_code.as_deref()), ("absent", Some("runs_as_acp")));
+        let reason = mayor.reason.unwrap_or_default();
+        assert!(reason.ends_with(&format!("(PID {pid} in mayor/mayor-acp.pid)")), "{reason}");
         world.write("mayor/mayor-acp.pid", "garbage");
         world.pass(mins(4)).await;
+        let problems = supervisor.snapshot().await.problems;
+        assert!(problems["mayor/acp"].contains("it does not contain a process id; the mayor is not started"));
         world.end_session("acp", "it ends");
         world.pass(mins(4)).await;
         assert_eq!(runs(&world, MAYOR), 0, "what the file says is unknown");
         world.write("mayor/mayor-acp.pid", &format!("{pid}\n"));
         supervisor.until_agent("mayor", "alive", mins(4)).await;
+        assert!(
+            !supervisor.snapshot().await.problems.contains_key("mayor/acp"),
+            "{:?}",
+            supervisor.snapshot().await.problems
+        );
+    });
+}
+
+#[test]
+fn a_pid_that_another_program_has_does_not_keep_the_mayor_down() {
+    simulate(2024, |world| async move {
+        world.is_v1();
+        world.set_rigs(&["r"]);
+        world.start_agent("other");
+        let pid = world.state().session("other").pid;
+        world.write("mayor/mayor-acp.pid", &format!("{pid}\n"));
+        let supervisor = world.supervisor().await;
+        supervisor.until_agent("mayor", "alive", mins(1)).await;
+        assert_eq!(runs(&world, MAYOR), 1);
     });
 }
 
@@ -377,6 +401,7 @@ fn a_refinery_starts_on_events() {
         );
         assert_eq!(runs(&world, "r-refinery"), 0);
         world.write("events/refinery/notes.txt", "no event");
+        world.directory("events/refinery/old.event");
         world.pass(mins(4)).await;
         assert_eq!(runs(&world, "r-refinery"), 0);
         world.write(REFINERY_EVENT, "{}");
@@ -436,7 +461,7 @@ fn a_gt_that_hangs_or_lies_is_a_problem_until_it_starts_the_agent() {
         (
             2020,
             Fault::Hangs,
-            "`gt witness start r` did not end within 60s and was killed, and there is no session r-witness",
+            "`gt witness start r` did not end within 1m0s and was killed, and there is no session r-witness",
         ),
         (2021, Fault::Lies, "gt says that it started it, and there is no session r-witness"),
     ] {

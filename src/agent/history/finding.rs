@@ -53,7 +53,7 @@ pub fn find(text: &str, rigs: &[RigName], known: &[Identity]) -> Result<Identity
 }
 
 /// The few of these that are spelled most like a text: of a word, one letter in three may differ, and upper and lower case
-/// are the same. An agent's own name alone (`Toast`) is close too. The closest first, then by identity.
+/// are the same. An agent's own name alone (`Toast`), or its role (`witness`), is close too. The closest first, then by identity.
 pub fn close_ones(text: &str, known: &[Identity]) -> Vec<Identity> {
     let text: String = text.chars().take(200).collect::<String>().to_lowercase();
     let mut close: Vec<(usize, &Identity)> = known
@@ -93,7 +93,7 @@ fn spellings(identity: &Identity) -> Vec<String> {
         (Some(rig), Some(name)) => {
             spellings.extend([format!("{rig}/{name}"), format!("{rig}-{role}-{name}"), name.to_string()]);
         }
-        (Some(rig), None) => spellings.push(format!("{rig}-{role}")),
+        (Some(rig), None) => spellings.extend([format!("{rig}-{role}"), role.to_string()]),
         (None, _) => spellings.push(role.to_string()),
     }
     spellings
@@ -138,6 +138,11 @@ mod tests {
             ("Toast", "unknown agent Toast; did you mean gastown/polecats/Toast?"),
             ("tost", "unknown agent tost; did you mean gastown/polecats/Toast?"),
             ("nux", "unknown agent nux; did you mean gastown/crew/Nux or gastown/polecats/Nux?"),
+            ("refinery", "unknown agent refinery; did you mean gastown/refinery?"),
+            (
+                "Witness",
+                "unknown agent Witness; did you mean a-b/witness or beads/witness or gastown/witness?",
+            ),
             ("decon", "unknown agent decon; did you mean deacon?"),
             ("bead/witness", "unknown agent bead/witness; did you mean beads/witness?"),
             // Spelled as it should be, but there is none.

@@ -1,14 +1,14 @@
 //! An agent's history as people read it: one line an entry, in their time zone. Pure.
 
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::Entry;
-use crate::agent::phase::Phase;
+use crate::{agent::phase::Phase, local_time::LocalTime};
 
 /// The lines, oldest first: `10:02:16 died: crashed (exit 137), hook gt-abc → waiting: restart 2 waits, next try 10:02:46`.
 /// Times are of this zone, and have a date where that is not today's. The state stands where it changed.
 pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> {
-    let times = Times { zone, today: now.to_zoned(zone.clone()) };
+    let local = LocalTime::new(now, zone);
     let mut state = None;
     let line = |entry: &Entry| {
         let changed = entry.state.filter(|now| state != Some(*now));
@@ -16,7 +16,7 @@ pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> 
         let state = changed.map_or("", |state| state.as_str());
         // A hold ends then; for one that is to be started, something begins.
         let word = if entry.state == Some(Phase::Held) { "until" } else { "next try" };
-        let until = entry.until.map(|until| format!("{word} {}", times.show(until)));
+        let until = entry.until.map(|until| format!("{word} {}", local.time(until)));
         let done = match (entry.done.as_str(), until) {
             (done, None) => done.to_owned(),
             ("", Some(until)) => until,
@@ -33,23 +33,10 @@ pub fn lines(entries: &[Entry], now: Timestamp, zone: &TimeZone) -> Vec<String> 
             (seen, result) => format!("{seen} → {result}"),
         };
         let often = match entry.last {
-            Some(last) => format!(" ({} times, last {})", entry.times, times.show(last)),
+            Some(last) => format!(" ({} times, last {})", entry.times, local.time(last)),
             None => String::new(),
         };
-        format!("{} {what}{often}", times.show(entry.at))
+        format!("{} {}{often}", local.time(entry.at), local.text(&what))
     };
     entries.iter().map(line).collect()
-}
-
-struct Times<'a> {
-    zone: &'a TimeZone,
-    today: Zoned,
-}
-
-impl Times<'_> {
-    fn show(&self, time: Timestamp) -> String {
-        let local = time.to_zoned(self.zone.clone());
-        let form = if local.date() == self.today.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-        local.strftime(form).to_string()
-    }
 }

@@ -38,7 +38,7 @@ impl Lifecycle {
         around: Surroundings<'_>,
     ) -> Decision {
         self.doubt = match &seen.permission {
-            Permission::Unknown(why) => Some(Doubt::Unknown(why.clone())),
+            Permission::Unknown(why) => Some(Doubt::Permission(why.clone())),
             _ => None,
         };
         match self.state.clone() {

@@ -182,6 +182,7 @@ fn given(state: &str) -> Lifecycle {
     it.state = match state {
         "unseen" => State::Unseen,
         "absent" => State::Absent { why: NotStarted::Denied(parked()) },
+        "unneeded" => State::Absent { why: NotStarted::Unwanted(Unwanted::NoWork) },
         "starting" => {
             State::Starting { since: at(90), order: StartOrder { attempt: Attempt::Fresh, replace: None } }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    agent::{denial::Unwanted, incidents::Condition},
+    agent::{denial::Unwanted, incidents::Condition, requests::Action},
     town::wisp::Closed,
 };
 
@@ -39,10 +39,12 @@ fn unwanted() -> Vec<Unwanted> {
         Unwanted::WorkNotHooked(bead()),
         Unwanted::WorkNotIts(bead()),
         Unwanted::NotRequested,
-        Unwanted::Superseded,
+        Unwanted::Superseded(Action::Restart, "hq-1".into()),
         Unwanted::OnDemand,
         Unwanted::Degraded,
         Unwanted::Disabled,
+        Unwanted::RunsAsAcp(7),
+        Unwanted::NoPendingEvents,
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The texts of reasons. Each is worded here and nowhere else; log and history combine the same words.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -76,7 +76,7 @@ impl Reason {
             }
             Reason::Missing { what, reported, confirm } => {
                 let seen = format!("{what} ({})", reported_by(*reported));
-                Words::new(seen, "; confirming, ", format!("decided in {confirm:?}"))
+                Words::new(seen, "; confirming, ", format!("decided in {}", go_duration::format(*confirm)))
             }
             Reason::Unconfirmed { what, until } => Words::new(what.to_string(), "; ", until.to_string()),
             Reason::OperationOverdue(line) => {
@@ -109,7 +109,7 @@ impl Reason {
             Reason::Paced(time) => Words::new(
                 "restarts are paced after a mass death",
                 "; ",
-                format!("its turn is in {time:.1?}"),
+                format!("its turn is in {}", go_duration::format(tenths(*time))),
             ),
             Reason::CrashLoop(CrashLoop { restarts, until, began }) => {
                 let seen = began.map(|it| format!("too many restarts within {}", go_duration::format(it)));
@@ -210,6 +210,11 @@ fn exit_status(exit: i32) -> String {
         }
         None => format!(" with {exit}"),
     }
+}
+
+/// To a tenth of a second.
+fn tenths(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis() / 100 * 100).unwrap_or(u64::MAX))
 }
 
 fn at_second(time: Timestamp) -> String {

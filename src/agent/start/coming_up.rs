@@ -9,7 +9,6 @@ use super::{Start, Step, newer::FirstWords};
 use crate::{
     agent::{
         confirmation::{Permission, Presence, SessionKey},
-        denial::Unwanted,
         lifecycle::{Attempt, StartEnd},
         nudge::{self, NotDelivered, Why},
         observe, permission,
@@ -308,9 +307,9 @@ impl Start<'_> {
 
     /// Ends a start that is no request when a request waits; what runs is left running.
     fn makes_way(&self, key: &SessionKey) -> Step<()> {
-        if self.must_make_way() {
-            return Err(StartEnd::Left { session: key.clone(), why: Unwanted::Superseded.to_string() });
+        match self.makes_way_for() {
+            Some(request) => Err(StartEnd::Left { session: key.clone(), why: request.to_string() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

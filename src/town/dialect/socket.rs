@@ -89,16 +89,28 @@ pub fn contradiction(root: &Path, tmux: &settings::Tmux, variable: Option<&str>)
     let by_path =
         tmux.socket_path.as_deref().map(|path| path.file_name().unwrap_or_default().to_string_lossy());
     let by_name = tmux.socket_name.as_deref().map(Into::into);
-    let is_the_towns = by_path.or(by_name).is_none_or(|name| name == expected || has_hash(root, &name));
-    if is_the_towns && tmux.naming == Naming::Prefix {
-        return None;
-    }
-    Some(format!(
-        "{} is a town of Gas Town 1.x, where `gt` runs the agents on the tmux server {expected:?} in sessions named by prefix, \
-         but settings/supervisor.json says otherwise: remove tmux.socket_path, tmux.socket_name and tmux.naming from it, or a \
-         second set of agents would be started (if `gt` runs with GT_TMUX_SOCKET, set that for the supervisor, too)",
-        terminal::path(root)
-    ))
+    // The path beats the name.
+    let by = if by_path.is_some() { "tmux.socket_path" } else { "tmux.socket_name" };
+    let is_other_server = by_path.or(by_name).is_some_and(|name| name != expected && !has_hash(root, &name));
+    let server = is_other_server.then_some((by, format!("runs the agents on the tmux server {expected:?}")));
+    let other_names = tmux.naming != Naming::Prefix;
+    let names = other_names.then_some(("tmux.naming", "names its sessions by prefix".to_owned()));
+    let wrong: Vec<(&str, String)> = server.into_iter().chain(names).collect();
+    let (keys, does): (Vec<&str>, Vec<String>) = wrong.into_iter().unzip();
+    let variable = match is_other_server {
+        true => "; if `gt` runs with GT_TMUX_SOCKET, set that for the supervisor, too",
+        false => "",
+    };
+    (!keys.is_empty()).then(|| {
+        format!(
+            "{} in settings/supervisor.json would start a second set of agents: {} is a town of Gas Town 1.x, where `gt` {}; \
+             remove {}{variable}",
+            keys.join(" and "),
+            terminal::path(root),
+            does.join(" and "),
+            if keys.len() == 1 { "it" } else { "them" },
+        )
+    })
 }
 
 #[cfg(test)]
@@ -195,7 +207,16 @@ mod tests {
         }
         let why = contradiction(root, &Tmux::default(), None).unwrap();
         assert!(
-            why.contains("tmux server \"gt-c78608\"") && why.contains("remove tmux.socket_path"),
+            why.starts_with("tmux.naming in settings/supervisor.json would")
+                && why.ends_with("prefix; remove it"),
+            "{why}"
+        );
+        let why = contradiction(root, &prefix(name("default")), None).unwrap();
+        assert!(why.starts_with("tmux.socket_name in ") && !why.contains("naming"), "{why}");
+        assert!(why.contains("on the tmux server \"gt-c78608\"; remove it; if `gt` runs"), "{why}");
+        let why = contradiction(root, &path("/tmp/tmux-1000/default"), None).unwrap();
+        assert!(
+            why.starts_with("tmux.socket_path and tmux.naming in ") && why.contains("; remove them; "),
             "{why}"
         );
     }

@@ -16,7 +16,9 @@ use super::{
     Patrol, Patrols, Restart, Settings,
     document::{self, Entry},
     table::Section,
-    values::{count, factor, gt_interval, interval, optional_texts, pause, switch, variable},
+    values::{
+        count, factor, gt_interval, interval, optional_integer, optional_texts, pause, switch, variable,
+    },
 };
 use crate::town::{dialect::Dialect, reading::FileProblem};
 
@@ -201,10 +203,12 @@ fn read_town_entry(
 ) -> Result<(), String> {
     let keys: Vec<&str> = entry.keys.iter().map(String::as_str).collect();
     match keys[..] {
-        ["operational"] | ["operational", "daemon"] if !entry.value()?.is_null() => {
+        ["operational" | "scheduler"] | ["operational", "daemon"] if !entry.value()?.is_null() => {
             read_known(&entry.entries()?, settings, problems, read_town_entry);
         }
         ["operational", "daemon", key] => read_operational(key, &entry.value()?, settings)?,
+        // The scheduler's actor reads it again at each run; here it is only checked.
+        ["scheduler", "max_polecats"] => drop(optional_integer(&entry.value()?)?),
         ["disabled_patrols"] => {
             settings.patrols.disabled =
                 optional_texts(&entry.value()?)?.unwrap_or_default().into_iter().collect();
@@ -218,7 +222,8 @@ fn read_town_entry(
     Ok(())
 }
 
-/// Reads a key of `operational.daemon`. An empty text counts as not given, as in `gt`.
+/// Reads a key of `operational.daemon` (gt 1.0.1, `DaemonThresholds`). An empty text counts as not given, as in `gt`. All other
+/// keys, of this or another version, are none of ours and are ignored.
 fn read_operational(key: &str, value: &Value, settings: &mut Settings) -> Result<(), String> {
     if value.is_null() || value.as_str() == Some("") {
         return Ok(());
@@ -230,6 +235,7 @@ fn read_operational(key: &str, value: &Value, settings: &mut Settings) -> Result
         "mass_death_window" => settings.deaths.window = interval(value)?,
         "mass_death_threshold" => settings.deaths.threshold = count(value)?,
         "max_lifecycle_message_age" => settings.lifecycle.max_age = interval(value)?,
+        "polecat_idle_session_timeout" => settings.polecats.reap_idle_after = interval(value)?,
         _ => {}
     }
     Ok(())

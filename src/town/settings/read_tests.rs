@@ -466,7 +466,7 @@ fn the_settings_of_a_1_x_town() {
         "operational":{"session":null,"deacon":{"heartbeat_stale_threshold":"1m"},"daemon":{
             "recovery_heartbeat_interval":"70s","boot_spawn_cooldown":"7m","deacon_grace_period":"8m",
             "mass_death_window":"9s","mass_death_threshold":9,"max_lifecycle_message_age":"10h",
-            "dog_idle_session_timeout":"","max_dog_pool_size":4}}}"#;
+            "polecat_idle_session_timeout":"11m","dog_idle_session_timeout":"","max_dog_pool_size":4}}}"#;
     let (settings, problems) = with_town(Dialect::V1, [None, Some(TOWN), None]);
     assert_eq!(problems, Vec::<String>::new());
     let mut expected = Settings::of(Dialect::V1);
@@ -475,9 +475,13 @@ fn the_settings_of_a_1_x_town() {
     expected.deacon.grace = Duration::from_mins(8);
     (expected.deaths.window, expected.deaths.threshold) = (Duration::from_secs(9), 9);
     expected.lifecycle.max_age = Duration::from_hours(10);
+    expected.polecats.reap_idle_after = Duration::from_mins(11);
     expected.patrols.witness.enabled = false;
     expected.patrols.disabled = ["witness".to_owned(), "dolt_backup".to_owned()].into();
     assert_eq!(settings, expected);
+    let ours = r#"{"polecats":{"reap_idle_after":"12m"}}"#;
+    let (settings, _) = with_town(Dialect::V1, [Some(ours), Some(TOWN), None]);
+    assert_eq!(settings.polecats.reap_idle_after, Duration::from_mins(12), "ours wins");
     let january = with_town(Dialect::January, [None, Some(TOWN), None]);
     assert_eq!(january, (Settings::default(), vec![]), "January's has no such keys");
 
@@ -486,6 +490,24 @@ fn the_settings_of_a_1_x_town() {
     let ours = r#"{"heartbeat":{"interval":"50s"}}"#;
     for (name, files, interval, [witness, refinery]) in [
         ("nothing", [None, None, None], 180, [true, true]),
+        (
+            "keys that are not known, and those of the scheduler",
+            [
+                None,
+                Some(
+                    r#"{"operational":{"x":1,"daemon":{"later":{"a":1}}},"scheduler":{"max_polecats":-1,"x":[]}}"#,
+                ),
+                None,
+            ],
+            180,
+            [true, true],
+        ),
+        (
+            "no scheduler",
+            [None, Some(r#"{"scheduler":{"max_polecats":null}}"#), Some(shared)],
+            60,
+            [true, false],
+        ),
         ("only the shared one", [None, None, Some(shared)], 60, [true, false]),
         ("the town's beats the shared one", [None, Some(TOWN), Some(shared)], 70, [false, false]),
         ("ours beats both", [Some(ours), Some(TOWN), Some(shared)], 50, [false, false]),
@@ -528,6 +550,19 @@ fn what_is_wrong_in_the_settings_of_a_1_x_town_is_as_if_it_were_not_given() {
             "settings/config.json:1:50: operational.daemon.mass_death_threshold: expected a whole number",
         ),
         (r#"{"operational":[]}"#, "settings/config.json:1:16: operational: expected an object"),
+        (
+            r#"{"operational":{"daemon":{"polecat_idle_session_timeout":15}}}"#,
+            "settings/config.json:1:58: operational.daemon.polecat_idle_session_timeout: expected a duration",
+        ),
+        (
+            "{\"scheduler\":\n {\"max_polecats\": \"3\"}}",
+            "settings/config.json:2:19: scheduler.max_polecats: expected a whole number, found \"3\"",
+        ),
+        (
+            r#"{"scheduler":{"max_polecats":3.5}}"#,
+            "settings/config.json:1:30: scheduler.max_polecats: expected a whole number, found 3.5",
+        ),
+        (r#"{"scheduler":3}"#, "settings/config.json:1:14: scheduler: expected an object"),
         (r#"{"disabled_patrols":"witness"}"#, "settings/config.json:1:21: disabled_patrols: expected a list"),
         (r#"{"disabled_patrols":["witness""#, "settings/config.json:1:"),
     ] {

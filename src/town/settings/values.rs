@@ -73,6 +73,14 @@ pub fn whole<T: TryFrom<u64>>(least: u64, most: u64) -> impl Fn(&Value) -> Conve
     }
 }
 
+/// A whole number of any sign, or `null` for none.
+pub fn optional_integer(value: &Value) -> Converted<Option<i64>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    value.as_i64().map(Some).ok_or_else(|| expected("a whole number", value))
+}
+
 /// A count of at least 1.
 pub fn count(value: &Value) -> Converted<u32> {
     whole(1, 1_000_000)(value)

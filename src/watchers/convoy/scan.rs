@@ -36,6 +36,9 @@ const UNUSABLE: &str = "convoy/unusable";
 
 /// How long `gt sling` may take: it makes a worktree and waits for the agent.
 const SLING: Duration = Duration::from_mins(2);
+/// At most so many convoys are named in one problem.
+const NAMED: usize = 5;
+
 /// After this long no further step of a scan is begun: what was listed is out of date.
 const FRESH: Duration = Duration::from_secs(30);
 
@@ -134,12 +137,9 @@ async fn list(deps: &Deps) -> Result<Vec<Stranded>, String> {
     match listed {
         Ok((convoys, unusable)) => {
             deps.problems.clear(SCAN);
-            match unusable {
-                0 => deps.problems.clear(UNUSABLE),
-                _ => {
-                    let text = format!("gt convoy stranded lists convoys that cannot be used: {unusable}");
-                    deps.problems.report(UNUSABLE, text);
-                }
+            match unusable_words(&unusable) {
+                None => deps.problems.clear(UNUSABLE),
+                Some(text) => deps.problems.report(UNUSABLE, text),
             }
             Ok(convoys)
         }
@@ -153,6 +153,15 @@ async fn list(deps: &Deps) -> Result<Vec<Stranded>, String> {
             Err(why)
         }
     }
+}
+
+/// The problem that rows of the list cannot be used; `None` when there are none.
+fn unusable_words(names: &[String]) -> Option<String> {
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let what = format!("{}{more}", named.join(", "));
+    let text = "gt convoy stranded lists convoys in a form that cannot be used, which are not fed";
+    (!named.is_empty()).then(|| format!("{text}: {what}; `gt convoy status` shows them"))
 }
 
 /// The rig of each ready issue, if work may be started in it, or why not.

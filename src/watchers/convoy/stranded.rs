@@ -29,13 +29,26 @@ pub struct Stranded {
     pub base_branch: Option<String>,
 }
 
-/// Parses standard output: the convoys, and how many rows could not be used.
-pub fn parse(stdout: &[u8]) -> Result<(Vec<Stranded>, usize), String> {
-    let rows = list_output::rows(stdout, "gt convoy stranded")?;
-    let count = rows.len();
-    let convoys: Vec<Stranded> = rows.into_iter().filter_map(convoy).collect();
-    let unusable = count - convoys.len();
+/// Parses standard output: the convoys, and the names of the rows that could not be used.
+pub fn parse(stdout: &[u8]) -> Result<(Vec<Stranded>, Vec<String>), String> {
+    let (mut convoys, mut unusable) = (Vec::new(), Vec::new());
+    for row in list_output::rows(stdout, "gt convoy stranded")? {
+        let name = name(&row);
+        match convoy(row) {
+            Some(convoy) => convoys.push(convoy),
+            None => unusable.push(name),
+        }
+    }
     Ok((convoys, unusable))
+}
+
+/// What people may know a row by: its id as it is, quoted where it could not be one.
+fn name(row: &serde_json::Value) -> String {
+    match row["id"].as_str() {
+        None => "one without an id".to_owned(),
+        Some(id) if beads::is_id(id) => id.to_owned(),
+        Some(id) => format!("{:?}", shorten(id)),
+    }
 }
 
 fn convoy(row: serde_json::Value) -> Option<Stranded> {
@@ -96,24 +109,31 @@ mod tests {
             created_at: "2026-11-28T16:30:24Z".parse().ok(),
             base_branch: None,
         };
-        assert_eq!(parse(ready), Ok((vec![expected], 0)));
+        assert_eq!(parse(ready), Ok((vec![expected], vec![])));
         let none = include_bytes!("../../../tests/fixtures/v1/convoy_stranded_empty.stdout");
-        assert_eq!(parse(none), Ok((vec![], 0)));
+        assert_eq!(parse(none), Ok((vec![], vec![])));
     }
 
     #[test]
     fn what_others_write() {
         let row = |id: &str, more: &str| format!(r#"[{{"id":{id},"tracked_count":1{more}}}]"#);
         for (name, printed, expected) in [
-            ("a flag", row(r#""--all""#, ""), Ok((0, 1))),
-            ("no id", r#"[{"title":"x"}]"#.to_owned(), Ok((0, 1))),
-            ("no list of issues", row(r#""hq-1""#, r#","ready_issues":null"#), Ok((1, 0))),
-            ("a count without issues", row(r#""hq-1""#, r#","ready_count":2,"ready_issues":[]"#), Ok((0, 1))),
-            ("null", "null".to_owned(), Ok((0, 0))),
+            ("a flag", row(r#""--all""#, ""), Ok((0, "\"--all\""))),
+            ("no id", r#"[{"title":"x"}]"#.to_owned(), Ok((0, "one without an id"))),
+            ("a number for an id", row("7", ""), Ok((0, "one without an id"))),
+            ("no list of issues", row(r#""hq-1""#, r#","ready_issues":null"#), Ok((1, ""))),
+            (
+                "a count without issues",
+                row(r#""hq-1""#, r#","ready_count":2,"ready_issues":[]"#),
+                Ok((0, "hq-1")),
+            ),
+            ("null", "null".to_owned(), Ok((0, ""))),
             ("text", "no convoys".to_owned(), Err(())),
             ("nothing", String::new(), Err(())),
         ] {
-            let parsed = parse(printed.as_bytes()).map(|(convoys, unusable)| (convoys.len(), unusable));
+            let parsed =
+                parse(printed.as_bytes()).map(|(convoys, unusable)| (convoys.len(), unusable.join(" ")));
+            let expected = expected.map(|(usable, unusable)| (usable, unusable.to_owned()));
             assert_eq!(parsed.map_err(|_| ()), expected, "{name}");
         }
     }

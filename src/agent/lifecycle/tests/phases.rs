@@ -90,9 +90,11 @@ fn what_is_not_known_is_not_claimed() {
         ("waiting", "dark", "waiting", "tmux does not answer"),
         ("confirming", "dark", "confirming", "tmux does not answer"),
         ("held", "dark", "held", "tmux does not answer"),
-        ("unseen", "gone+gate?", "unknown", "the wisp file is broken"),
-        // It is known that it does not run.
+        // It is known that it does not run, and not whether it may.
+        ("unseen", "gone+gate?", "paused", "the wisp file is broken"),
         ("absent", "gone+gate?", "paused", "the wisp file is broken"),
+        ("unneeded", "gone+gate?", "paused", "the wisp file is broken"),
+        ("unneeded", "dark", "unknown", "tmux does not answer"),
         ("absent", "gone+bead?", "paused", "bd"),
     ] {
         let mut it = given(state);
