@@ -18,8 +18,8 @@ use crate::{
     town::{bead::Bead, reading::shorten},
 };
 
-/// Maximum number of ids in one call.
-pub const IDS_PER_CALL: usize = 100;
+/// Maximum number of ids in one call: each call costs the start of a `bd`, and all of one database wait for it.
+pub const IDS_PER_CALL: usize = 400;
 
 /// Reads the beads with exactly these ids, each from the database that its prefix belongs to; one call for each
 /// [`IDS_PER_CALL`], or for each database where `bd` follows no routes. There is an answer for each id; a malformed
