@@ -312,7 +312,10 @@ mod tests {
                     _ => continue, // no agents of ours
                 };
                 assert_eq!(identity.agent_beads(prefix, dialect)[0], word(3), "{version}: {case}");
-                assert!(identity.agent_beads(prefix, Dialect::January).contains(&word(3).to_owned()), "{case}");
+                assert!(
+                    identity.agent_beads(prefix, Dialect::January).contains(&word(3).to_owned()),
+                    "{case}"
+                );
                 assert_eq!(identity.agent_beads(prefix, Dialect::V1).len(), 1, "{case}");
                 seen += 1;
             }
@@ -320,7 +323,10 @@ mod tests {
         assert_eq!(seen, 13, "all that are agents of ours");
         assert_eq!(Identity::Boot.agent_beads("gt", Dialect::January), Vec::<String>::new());
         assert_eq!(Identity::Witness(rig("gastown")).agent_beads("gt", Dialect::January).len(), 1);
-        assert_eq!(Identity::Witness(rig("ff")).agent_beads("ff", Dialect::January), ["ff-ff-witness", "ff-witness"]);
+        assert_eq!(
+            Identity::Witness(rig("ff")).agent_beads("ff", Dialect::January),
+            ["ff-ff-witness", "ff-witness"]
+        );
     }
 
     #[test]

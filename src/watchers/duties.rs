@@ -145,7 +145,8 @@ impl Actor for Duties {
 impl DutiesState {
     fn due(&self) -> Vec<&'static Duty> {
         let now = self.deps.now().mono;
-        let is_due = |duty: &&Duty| self.begun.get(duty.problem).is_none_or(|begun| now >= *begun + duty.every);
+        let is_due =
+            |duty: &&Duty| self.begun.get(duty.problem).is_none_or(|begun| now >= *begun + duty.every);
         DUTIES.iter().filter(is_due).collect()
     }
 }

@@ -79,7 +79,9 @@ impl Audit {
         }
         match found {
             Finding::Unknown | Finding::Leave => {}
-            Finding::Over | Finding::Well { .. } | Finding::Reassigned { .. } => deps.records.incident(identity, |it| *it = None),
+            Finding::Over | Finding::Well { .. } | Finding::Reassigned { .. } => {
+                deps.records.incident(identity, |it| *it = None)
+            }
             Finding::Stalled { hook } => {
                 deps.records.incident(identity, Incident::lives);
                 self.make_sure(agent, Condition::Gupp, hook, None);

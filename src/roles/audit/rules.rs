@@ -163,7 +163,7 @@ pub fn judge(
 /// What follows when the work that its agent bead names is not assigned to it.
 fn reassigned(hook: String, hooked: &Answer<Bead>, situation: Situation) -> Finding {
     match (situation, hooked) {
-        (Situation::Alive(_), Answer::Found(Bead { assignee: Some(to), .. })) => {
+        (Situation::Alive(_), Answer::Found(Bead { assignee: Some(to), .. })) if !to.is_empty() => {
             Finding::Reassigned { hook, to: to.clone() }
         }
         _ => Finding::Over,
