@@ -67,7 +67,7 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
     let mut first: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let rig_bead = dock::bead_id(plan);
     // When those calls are full to the last id, the rig's own bead would cost one more: it is read with the hooks.
-    let full = !first.is_empty() && first.len().is_multiple_of(beads::IDS_PER_CALL);
+    let full = !first.is_empty() && first.len().is_multiple_of(ledger.dialect().facts().beads_per_run);
     if !full {
         first.push(rig_bead.clone());
     }
