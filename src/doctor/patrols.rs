@@ -43,9 +43,9 @@ const PATROLS: [Duty; 11] = [
     duty("wisp_reaper", "old wisps stay", "gt reaper"),
 ];
 
-/// The duties that the original has without a switch.
-const ALWAYS: [Duty; 4] = [
-    duty("event pruning", "old events stay", "gt krc prune"),
+/// The duties that the original has without a switch, but for the pruning of events, which is done here
+/// ([`duties`](crate::watchers::duties)).
+const ALWAYS: [Duty; 3] = [
     duty("branch pruning", "merged branches stay", "gt prune-branches"),
     duty("orphan cleanup", "orphans stay", "gt deacon cleanup-orphans"),
     duty("dolt.log", "it is not rotated", "gt daemon rotate-logs"),

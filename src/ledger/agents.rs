@@ -38,10 +38,10 @@ impl AgentBead {
     }
 }
 
-/// Reads the agent bead of one agent afresh, under each possible id. `prefix` is its rig's bead prefix without the
+/// Reads the agent bead of one agent afresh, under each id that it may have in this town. `prefix` is its rig's bead prefix without the
 /// trailing `-`. A bead that is no agent's counts as missing.
 pub async fn one(ledger: &Ledger, identity: &Identity, prefix: &str) -> Answer<AgentBead> {
-    let ids = identity.agent_beads(prefix);
+    let ids = identity.agent_beads(prefix, ledger.dialect());
     let asked = ids.iter().map(|id| async {
         let database = ledger.database_of_agent(id);
         beads::one_in(ledger, &database, id).await

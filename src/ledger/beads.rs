@@ -18,12 +18,10 @@ use crate::{
     town::{bead::Bead, reading::shorten},
 };
 
-/// Maximum number of ids in one call.
-pub const IDS_PER_CALL: usize = 100;
-
-/// Reads the beads with exactly these ids, each from the database that its prefix belongs to; one call for each
-/// [`IDS_PER_CALL`], or for each database where `bd` follows no routes. There is an answer for each id; a malformed
-/// id, or one that cannot be read, does not affect the others. A call that fails is repeated once.
+/// Reads the beads with exactly these ids, each from the database that its prefix belongs to; one call for as many as the
+/// [dialect](crate::town::dialect::Facts::beads_per_run) says, or for each database where `bd` follows no routes. There is
+/// an answer for each id; a malformed id, or one that cannot be read, does not affect the others. A call that fails is
+/// repeated once.
 pub async fn read(ledger: &Ledger, ids: &[String]) -> BTreeMap<String, Answer<Bead>> {
     if ledger.dialect().facts().bd_follows_routes {
         return read_in(ledger, &Database::town(), ids).await;
@@ -43,7 +41,7 @@ pub async fn read_in(ledger: &Ledger, database: &Database, ids: &[String]) -> BT
     let mut answers: BTreeMap<String, Answer<Bead>> =
         bad.iter().map(|id| ((*id).clone(), refused(id))).collect();
     let good: Vec<String> = good.into_iter().cloned().collect();
-    for ids in good.chunks(IDS_PER_CALL) {
+    for ids in good.chunks(ledger.dialect().facts().beads_per_run) {
         answers.extend(read_some(ledger, database, ids).await);
     }
     answers
@@ -92,7 +90,7 @@ pub async fn one_in(ledger: &Ledger, database: &Database, id: &str) -> Answer<Be
                 _lead = ledger.questions.lead(database) => {
                     // Callers that ask in this instant join the batch.
                     tokio::task::yield_now().await;
-                    let batch = ledger.questions.take(database, IDS_PER_CALL);
+                    let batch = ledger.questions.take(database, ledger.dialect().facts().beads_per_run);
                     let answers = read_in(ledger, database, &batch.ids()).await;
                     batch.hand_out(&answers);
                 }

@@ -63,11 +63,11 @@ pub async fn read(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Ag
         return read_by_work(ledger, plan, polecats).await;
     }
     let begun = ledger.now();
-    let ids = agent_ids(plan, polecats);
+    let ids = agent_ids(ledger, plan, polecats);
     let mut first: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let rig_bead = dock::bead_id(plan);
     // When those calls are full to the last id, the rig's own bead would cost one more: it is read with the hooks.
-    let full = !first.is_empty() && first.len().is_multiple_of(beads::IDS_PER_CALL);
+    let full = !first.is_empty() && first.len().is_multiple_of(ledger.dialect().facts().beads_per_run);
     if !full {
         first.push(rig_bead.clone());
     }
@@ -96,7 +96,7 @@ async fn read_by_work(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -
     let begun = ledger.now();
     let (rig, prefix) = (&plan.name, &plan.prefix.beads);
     let own = ledger.database_of_rig(rig, prefix);
-    let ids = agent_ids(plan, polecats);
+    let ids = agent_ids(ledger, plan, polecats);
     let all: Vec<String> = ids.iter().flat_map(|(_, ids)| ids.clone()).collect();
     let town = Database::town();
     let (answers, at_work) = futures::join!(beads::read_with_others(ledger, &town, &all), async {
@@ -139,11 +139,11 @@ pub fn work_of<'a>(assignee: &str, named: Option<&str>, beads: &'a [Bead]) -> Op
 }
 
 /// The polecats of a rig, with the possible ids of their agent beads.
-fn agent_ids(plan: &RigPlan, polecats: &[AgentName]) -> Vec<(Identity, Vec<String>)> {
+fn agent_ids(ledger: &Ledger, plan: &RigPlan, polecats: &[AgentName]) -> Vec<(Identity, Vec<String>)> {
     let identities = polecats.iter().map(|name| Identity::Polecat(plan.name.clone(), name.clone()));
     identities
         .map(|identity| {
-            let ids = identity.agent_beads(&plan.prefix.beads);
+            let ids = identity.agent_beads(&plan.prefix.beads, ledger.dialect());
             (identity, ids)
         })
         .collect()

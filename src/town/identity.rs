@@ -14,7 +14,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::role::{Facts, Role, Scope, Wanted};
-use crate::town::settings::{Naming, Patrols, Settings};
+use crate::town::{
+    dialect::Dialect,
+    settings::{Naming, Patrols, Settings},
+};
 
 /// Why a name from a file is not used.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -184,15 +187,16 @@ impl Identity {
         self.role().session(naming, prefix, self.rig(), self.name())
     }
 
-    /// The ids its agent bead may have, most likely first; boot has none. `prefix` is the rig's bead prefix without its
-    /// trailing `-`. Gas Town 0.2.6 to 0.3 repeats a prefix that is the rig's name (`ff-ff-witness`), 1.0 does not
-    /// (`ff-witness`): look the first up, then the second.
-    pub fn agent_beads(&self, prefix: &str) -> Vec<String> {
-        let patterns = self.facts().bead.into_iter().flat_map(|pattern| {
-            let repeated = self.rig().is_some_and(|rig| rig.as_str() == prefix);
-            [Some(pattern.to_owned()), repeated.then(|| pattern.replace("{rig}-", ""))]
-        });
-        patterns.flatten().map(|pattern| self.fill(&pattern).replace("{prefix}", prefix)).collect()
+    /// The ids its agent bead may have in a town of this dialect, most likely first; boot has none. `prefix` is the rig's
+    /// bead prefix without its trailing `-`. Where it is the rig's name, 1.x has it once (`ff-witness`); January repeats it
+    /// (`ff-ff-witness`), and a later `gt` may have made the other: look the first up, then the second.
+    pub fn agent_beads(&self, prefix: &str, dialect: Dialect) -> Vec<String> {
+        let Some(pattern) = self.facts().bead else { return Vec::new() };
+        let collapses = self.rig().is_some_and(|rig| rig.as_str() == prefix);
+        let whole = (!collapses || dialect.facts().agent_beads_repeat_rig).then(|| pattern.to_owned());
+        let once = collapses.then(|| pattern.replace("{rig}-", ""));
+        let patterns = whole.into_iter().chain(once);
+        patterns.map(|pattern| self.fill(&pattern).replace("{prefix}", prefix)).collect()
     }
 
     /// Its mail address; boot has none.
@@ -292,7 +296,8 @@ mod tests {
         let text = include_str!("../../tests/fixtures/bd/agent_ids.json");
         let cases: serde_json::Value = serde_json::from_str(text).unwrap();
         let mut seen = 0;
-        for (version, which) in [("seed_2026-01-16", 0), ("head_2026-04-30", 1)] {
+        let dialects = [("seed_2026-01-16", Dialect::January), ("head_2026-04-30", Dialect::V1)];
+        for (version, dialect) in dialects {
             for case in cases[version].as_array().unwrap() {
                 let word = |at: usize| case[at].as_str().unwrap();
                 let (prefix, of) = word(1).split_once('|').unwrap_or_default();
@@ -306,13 +311,22 @@ mod tests {
                     "polecat" => Identity::Polecat(rig(of), name()),
                     _ => continue, // no agents of ours
                 };
-                assert_eq!(identity.agent_beads(prefix)[which], word(3), "{version}: {case}");
+                assert_eq!(identity.agent_beads(prefix, dialect)[0], word(3), "{version}: {case}");
+                assert!(
+                    identity.agent_beads(prefix, Dialect::January).contains(&word(3).to_owned()),
+                    "{case}"
+                );
+                assert_eq!(identity.agent_beads(prefix, Dialect::V1).len(), 1, "{case}");
                 seen += 1;
             }
         }
         assert_eq!(seen, 13, "all that are agents of ours");
-        assert_eq!(Identity::Boot.agent_beads("gt"), Vec::<String>::new());
-        assert_eq!(Identity::Witness(rig("gastown")).agent_beads("gt").len(), 1);
+        assert_eq!(Identity::Boot.agent_beads("gt", Dialect::January), Vec::<String>::new());
+        assert_eq!(Identity::Witness(rig("gastown")).agent_beads("gt", Dialect::January).len(), 1);
+        assert_eq!(
+            Identity::Witness(rig("ff")).agent_beads("ff", Dialect::January),
+            ["ff-ff-witness", "ff-witness"]
+        );
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub trait Journals: Send + Sync {
     async fn open(&self, path: &Path) -> io::Result<Option<Arc<dyn OpenJournal>>>;
 
     /// The files that a rotation may have made of this one: those in its directory named `<name>.…` or `<name>-…`,
-    /// except the lock and compressed ones, ordered from the oldest last write to the newest.
+    /// except the lock, compressed ones and `<name>.tmp`, ordered from the oldest last write to the newest.
     async fn siblings(&self, path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>>;
 
     /// Waits until a writer that holds the file's lock (`<path>.lock`) releases it, at most 2 s.

@@ -36,9 +36,10 @@ use crate::{
         convoy::actor as convoy,
         deaths,
         dolt::actor as dolt,
+        duties,
         feed::actor as feed,
         lifecycle_mail::actor as mail,
-        operator, scheduler,
+        operator,
         sessions::{self, Seen, WatchMsg},
     },
 };
@@ -291,7 +292,7 @@ impl RootState {
             (self.plan.control)(myself.clone()),
         ]);
         if deps.dialect().facts().has_dolt {
-            all.extend([dolt::child(deps, answers), scheduler::child(deps)]);
+            all.extend([dolt::child(deps, answers), duties::child(deps)]);
         }
         all
     }

@@ -1,7 +1,7 @@
 //! The supervisor in a town of Gas Town 1.x: its agents are started by `gt`, on the server that `gt` uses there.
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     among_others,
@@ -131,4 +131,33 @@ fn a_killed_polecat_with_hooked_work_is_back_through_gt() {
     town.wait("its start", || town.started("alpha/polecats/furiosa") == 1);
     assert_eq!(runs(&town, "gt session restart alpha/furiosa --force"), 1);
     assert!(town.logged("CRASH DETECTED: polecat alpha/furiosa has hook_bead=al-1") == 1, "{}", town.log());
+}
+
+#[test]
+fn the_rigs_of_a_patrol_are_a_list_or_null_for_all() {
+    let _among = among_others();
+    let town = Town::v1(&[("alpha", "al"), ("beta", "be")]);
+    town.put("demo/gt-start-ms", "0");
+    // `gt rig dock` takes a rig from the list, and leaves null when it was the last one.
+    let witnesses = |rigs: Value| {
+        let patrols = json!({"witness": {"enabled": true, "rigs": rigs}, "refinery": {"enabled": false},
+            "deacon": {"enabled": false}});
+        town.put(
+            "mayor/daemon.json",
+            json!({"type": "daemon-patrol-config", "patrols": patrols}).to_string(),
+        );
+    };
+    let reason = |agent: &str| {
+        let status: Value = serde_json::from_str(&town.ask(&["status", "--json"]).stdout).unwrap_or_default();
+        let agents = status["agents"].as_array().cloned().unwrap_or_default();
+        agents.into_iter().find(|it| it["identity"] == agent).unwrap_or_default()["reason_code"].clone()
+    };
+    witnesses(json!(["alpha"]));
+    let _supervisor = town.start_and_beat();
+    town.wait_started(&["alpha/witness"]);
+    town.wait("the switch", || reason("beta/witness") == "patrol_off");
+    assert_eq!(runs(&town, "gt witness start beta"), 0);
+    witnesses(Value::Null);
+    town.wait_started(&["beta/witness"]);
+    assert_eq!(runs(&town, "gt witness start alpha"), 1, "it runs on");
 }

@@ -24,6 +24,15 @@ impl Town {
         }
     }
 
+    /// The log is pruned: some of its lines are written to another file, which replaces it.
+    fn prunes(&self, remove: impl Fn(&mut Vec<String>)) {
+        let log = fs::read_to_string(self.log()).unwrap();
+        let mut lines: Vec<String> = log.lines().map(|line| format!("{line}\n")).collect();
+        remove(&mut lines);
+        fs::write(self.beside(".tmp"), lines.concat()).unwrap();
+        fs::rename(self.beside(".tmp"), self.log()).unwrap();
+    }
+
     async fn looks_if_awake(&mut self, what: Meanwhile) {
         if what == Meanwhile::Awake {
             self.catches_up().await;
@@ -77,7 +86,7 @@ fn it_begins_at_the_end_of_a_log_that_is_there() {
 #[test]
 fn it_follows_the_log_whatever_becomes_of_it() {
     type Act = fn(&mut Town);
-    let acts: [(&str, Act); 9] = [
+    let acts: [(&str, Act); 12] = [
         ("growth", |_| ()),
         ("a line in two pieces", |town| {
             let (line, log) = (event("torn", "feed") + "\n", town.log());
@@ -104,6 +113,16 @@ fn it_follows_the_log_whatever_becomes_of_it() {
         }),
         ("a person's copy", |town| {
             fs::copy(town.log(), town.beside(".bak")).unwrap();
+        }),
+        ("pruned", |town| town.prunes(|lines| drop(lines.drain(..2)))),
+        ("pruned twice, and nothing to prune", |town| {
+            town.prunes(|_| ());
+            town.appends(1);
+            town.prunes(|lines| drop(lines.drain(..3)));
+        }),
+        ("pruned, with a pruner that was killed before", |town| {
+            town.prunes(|lines| drop(lines.drain(..1)));
+            fs::write(town.beside(".tmp"), event("x2", "feed") + "\n").unwrap();
         }),
         ("a person's copy, then renamed", |town| {
             fs::copy(town.log(), town.beside(".bak")).unwrap();
@@ -133,6 +152,26 @@ fn it_follows_the_log_whatever_becomes_of_it() {
                 assert_eq!(town.progress().skipped, 0, "{name}, {meanwhile:?}");
             });
         }
+    }
+}
+
+#[test]
+fn a_line_that_a_pruner_loses_is_read_if_it_can_be_and_costs_no_other() {
+    for meanwhile in EACH {
+        run(async {
+            let mut town = Town::new().await;
+            town.begins().await;
+            town.appends(4);
+            town.meanwhile(meanwhile).await;
+            // The last line read came after the pruner had read the log.
+            town.prunes(|lines| {
+                lines.pop();
+                lines.remove(0);
+            });
+            town.appends(2);
+            town.then(meanwhile).await;
+            assert_eq!(town.told(), ["x0", "x1", "x2", "x3", "x4", "x5"], "{meanwhile:?}");
+        });
     }
 }
 

@@ -244,12 +244,42 @@ fn few_runs_of_bd_whatever_the_number_of_polecats() {
                 world.pass(mins(3)).await;
                 assert_eq!(supervisor.snapshot().await.heartbeat.count, beats + 1);
                 let runs = world.state().bd_runs() - before;
-                // Two for each rig, one for each hundred of all agent beads, of which each has two possible ids here, and
-                // one of the convoys.
-                let most = 2 * rigs.len() + 1 + (2 * polecats * rigs.len()).div_ceil(100) + 1;
-                assert!(runs <= most, "{polecats} polecats: {runs} runs, at most {most}");
+                // Two for each rig, and one for the agent beads of all.
+                assert_eq!(runs, 2 * rigs.len() + 1, "{polecats} polecats");
             }
             assert_eq!(supervisor.snapshot().await.problems, Default::default());
         });
     }
+}
+
+#[test]
+fn a_live_polecat_whose_work_was_given_to_another_is_reported_once_and_lives_on() {
+    simulate(959, |world| async move {
+        let supervisor = town_of_1_x(&world, &["r"]).await;
+        let session = at_work(&world, "r", "Toast").await;
+        let give_to = |name: &str| {
+            let assignee = format!("r/polecats/{name}");
+            world.edit_bead("r-Toast", |bead| bead["assignee"] = assignee.into());
+        };
+        let text = "r/polecats/Toast lives, and r-Toast, which its agent bead names, is assigned to r/polecats/nux: \
+                    both may work on it";
+        let told = |what: &str| world.logged(&format!("{what}: {text}")).len();
+        // Only for a moment, as while `gt sling` changes one bead after the other.
+        give_to("nux");
+        world.pass(secs(20)).await;
+        give_to("Toast");
+        world.pass(mins(8)).await;
+        assert_eq!(told("Warning"), 0);
+        give_to("nux");
+        world.pass(mins(40)).await;
+        let problems = supervisor.snapshot().await.problems;
+        assert_eq!(problems["rig/r/r/polecats/Toast/reassigned"], text);
+        assert_eq!((told("Warning"), told("Resolved")), (1, 0));
+        assert!(world.state().lives(&session) && starts(&world, &session) == 0, "nothing is done about it");
+        assert_eq!(world.state().mails, []);
+        world.close_bead("r-Toast");
+        world.pass(mins(4)).await;
+        assert_eq!(supervisor.snapshot().await.problems, Default::default());
+        assert_eq!((told("Warning"), told("Resolved")), (1, 1));
+    });
 }

@@ -326,3 +326,124 @@ fn work_that_somebody_slings_is_not_slung_again() {
         world.until("it never came", mins(3), |state| !state.gas_town_1.slings.is_empty()).await;
     });
 }
+
+#[test]
+fn expired_events_are_pruned_each_hour() {
+    simulate(1360, |world| async move {
+        let supervisor = town_of_1_x(&world, &["alpha"]).await;
+        let pruned = |world: &World| world.state().gas_town_1.pruned.clone();
+        assert_eq!(pruned(&world).len(), 1, "at the first heartbeat");
+        world.pass(mins(185)).await;
+        let times = pruned(&world);
+        let apart: Vec<u64> = times.windows(2).map(|two| (two[1] - two[0]).as_secs()).collect();
+        assert!(
+            apart.len() == 3 && apart.iter().all(|apart| (3600..=3600 + 185).contains(apart)),
+            "{apart:?}"
+        );
+        world.write("ESTOP", "x");
+        world.pass(mins(70)).await;
+        assert_eq!(pruned(&world).len(), 4, "not under an emergency stop");
+        world.remove("ESTOP");
+        world.fail("krc", true);
+        world.pass(mins(130)).await;
+        assert_eq!(pruned(&world).len(), 4);
+        let told =
+            "expired events were not removed from .events.jsonl and .feed.jsonl: `gt krc prune` failed";
+        assert!(supervisor.snapshot().await.problems["pruning"].starts_with(told));
+        assert_eq!(world.logged(&format!("Warning: {told}")).len(), 1, "reported once");
+        assert_eq!(count(&world, "run `gt krc prune`") - 4, 3, "not tried again at once");
+        world.fail("krc", false);
+        world.pass(mins(64)).await;
+        assert_eq!(supervisor.snapshot().await.problems.get("pruning"), None);
+        supervisor.stop().await;
+    });
+}
+
+#[test]
+fn january_has_no_such_duties() {
+    simulate(1361, |world| async move {
+        world.set_rigs(&["r"]);
+        let supervisor = world.supervisor().await;
+        world.pass(mins(70)).await;
+        assert_eq!((count(&world, "run `gt krc"), count(&world, "run `gt scheduler")), (0, 0));
+        supervisor.stop().await;
+    });
+}
+
+#[test]
+fn an_idle_town_is_left_in_peace() {
+    simulate(1362, |world| async move {
+        let rigs = ["alpha", "beta"];
+        let supervisor = town_of_1_x(&world, &rigs).await;
+        for rig in rigs {
+            for name in ["one", "two"] {
+                world.polecat_at_work(rig, name);
+            }
+        }
+        world.pass(mins(10)).await;
+        let runs = |world: &World| {
+            (count(world, "run `gt "), count(world, "run `bd "), count(world, "run `gt convoy stranded"))
+        };
+        let (before, beats) = (runs(&world), supervisor.snapshot().await.heartbeat.count);
+        world.pass(mins(60)).await;
+        let (after, beats) = (runs(&world), supervisor.snapshot().await.heartbeat.count - beats);
+        assert_eq!(beats, 20);
+        let [gt, bd, stranded] = [after.0 - before.0, after.1 - before.1, after.2 - before.2];
+        // `gt`: two looks at the convoys a minute, the inbox at each heartbeat, one pruning. `bd`: each rig's own bead and
+        // its list of work, and all agent beads, at each heartbeat.
+        assert!((119..=121).contains(&stranded), "{stranded}");
+        assert!(gt <= stranded + beats as usize + 1, "gt: {gt}");
+        assert!(bd <= beats as usize * (2 * rigs.len() + 1), "bd: {bd}");
+        assert_eq!(world.text(".events.jsonl"), None, "each line would wake agents");
+        let town = supervisor.snapshot().await;
+        assert_eq!((town.events_written, town.problems), (0, Default::default()));
+        supervisor.stop().await;
+    });
+}
+
+#[test]
+fn a_convoy_that_cannot_be_used_holds_up_no_other() {
+    let good = r#"{"id":"hq-cv-9","tracked_count":1,"ready_count":1,"ready_issues":["alpha-1"]}"#;
+    for (name, bad) in [
+        ("a flag for an id", r#"{"id":"--all","ready_count":1,"ready_issues":["alpha-2"]}"#),
+        ("no id", r#"{"ready_count":1,"ready_issues":["alpha-2"]}"#),
+        ("no object", "7"),
+        ("null", "null"),
+        ("a count in words", r#"{"id":"hq-cv-1","ready_count":"one","ready_issues":["alpha-2"]}"#),
+        ("issues that are none", r#"{"id":"hq-cv-1","ready_count":1,"ready_issues":[{"id":"alpha-2"}]}"#),
+        ("a count without issues", r#"{"id":"hq-cv-1","ready_count":1,"ready_issues":[]}"#),
+    ] {
+        simulate(1363, |world| async move {
+            let supervisor = town_of_1_x(&world, &["alpha"]).await;
+            world.convoy("hq-cv-9", &["alpha-1"]); // so that `bd` knows the bead
+            world.state().prints.insert("convoy", format!("[{bad},{good},{bad}]"));
+            world.until(name, secs(45), |state| !state.gas_town_1.slings.is_empty()).await;
+            world.pass(mins(2)).await;
+            assert_eq!(slings(&world)[0], sling("alpha-1", "alpha"), "{name}");
+            assert!(slings(&world).iter().all(|it| it.0 == "alpha-1"), "{name}: {:?}", slings(&world));
+            let told = "gt convoy stranded lists convoys that cannot be used: 2";
+            assert_eq!(supervisor.snapshot().await.problems["convoy/unusable"], told, "{name}");
+            assert_eq!(world.logged(&format!("Warning: {told}")).len(), 1, "{name}");
+            supervisor.stop().await;
+        });
+    }
+}
+
+#[test]
+fn an_issue_that_cannot_be_slung_holds_up_no_other_convoy() {
+    simulate(1364, |world| async move {
+        let supervisor = town_of_1_x(&world, &["alpha", "beta"]).await;
+        world.convoy("hq-cv-1", &["beta-1"]);
+        world.convoy("hq-cv-2", &["alpha-1"]);
+        // Beta's database cannot be asked.
+        world.fail("bd beta", true);
+        world.until("the other's", mins(3), |state| !state.gas_town_1.slings.is_empty()).await;
+        assert_eq!(slings(&world), [sling("alpha-1", "alpha")]);
+        world.pass(mins(2)).await;
+        assert_eq!(slings(&world), [sling("alpha-1", "alpha")], "of beta's nothing is known");
+        assert!(supervisor.snapshot().await.problems["convoy/held_up"].contains("hq-cv-1"));
+        world.fail("bd beta", false);
+        world.until("both", mins(3), |state| state.gas_town_1.slings.len() == 2).await;
+        supervisor.stop().await;
+    });
+}

@@ -151,7 +151,10 @@ fn polecat_mischief(world: &World, rig: &'static str, jitter: u32, number: u64) 
     let name = POLECATS[number as usize % POLECATS.len()];
     let session = world.polecat(rig, name);
     let is_v1 = world.state().is_v1();
-    let known = world.state().beads.contains_key(&agent_bead(rig, name));
+    let known = {
+        let state = world.state();
+        state.beads.contains_key(&state.agent_bead(rig, name))
+    };
     let pace = 1 + number as u32 % 8;
     match jitter {
         // Nukes and state files are those of January.

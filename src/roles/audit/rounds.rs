@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::{
     check::{self, Suspect},
     rules::{self, Finding, Owned, Situation, Times, judge, situation},
+    texts,
 };
 use crate::{
     agent::{
@@ -25,11 +26,14 @@ use crate::{
     ledger::{answer::Answer, snapshot::AgentSnapshot},
 };
 
+/// The key of the problem that its work is another's.
+const REASSIGNED: &str = "reassigned";
+
 /// The result of the audit's task: what to remember of a missing polecat.
 #[derive(Debug)]
 struct Checked(Option<FirstSeen>);
 
-/// A missing polecat that may be mailed about, if the next snapshot still says so.
+/// What is reported of a polecat if the next snapshot still says so: that it is missing, or that its work is another's.
 #[derive(Debug, Clone)]
 struct FirstSeen {
     hook: String,
@@ -41,6 +45,8 @@ struct FirstSeen {
 pub struct Audit {
     under_way: bool,
     missing: Option<FirstSeen>,
+    /// Its work that was seen to be another's.
+    reassigned: Option<FirstSeen>,
     /// When the last snapshot was judged.
     last: Option<Now>,
     /// When the machine was first seen to be awake after its last sleep: no agent made progress while it slept.
@@ -51,7 +57,7 @@ pub struct Audit {
 impl Audit {
     /// An audit before its first snapshot.
     pub fn new(turn: Arc<Semaphore>) -> Self {
-        Audit { under_way: false, missing: None, last: None, woke: None, turn }
+        Audit { under_way: false, missing: None, reassigned: None, last: None, woke: None, turn }
     }
 
     /// Judges a snapshot of the rig's beads.
@@ -66,13 +72,16 @@ impl Audit {
         if let Finding::Well { hook } | Finding::Stalled { hook } | Finding::Missing { hook } = &found {
             deps.records.incident(identity, |it| Incident::hook_is(it, hook));
         }
+        self.tell_reassigned(agent, &found, situation, now);
         // What is being done about it may still fail.
         if situation != Situation::Busy && !matches!(found, Finding::Missing { .. } | Finding::Unknown) {
             self.missing = None;
         }
         match found {
             Finding::Unknown | Finding::Leave => {}
-            Finding::Over | Finding::Well { .. } => deps.records.incident(identity, |it| *it = None),
+            Finding::Over | Finding::Well { .. } | Finding::Reassigned { .. } => {
+                deps.records.incident(identity, |it| *it = None)
+            }
             Finding::Stalled { hook } => {
                 deps.records.incident(identity, Incident::lives);
                 self.make_sure(agent, Condition::Gupp, hook, None);
@@ -86,6 +95,28 @@ impl Audit {
         if let Some(Checked(missing)) = event.get() {
             self.under_way = false;
             self.missing = missing;
+        }
+    }
+
+    /// Reports, while it lasts, that a live polecat's work was given to another. Nothing else follows.
+    fn tell_reassigned(&mut self, agent: &Agent, found: &Finding, situation: Situation, now: Now) {
+        let (deps, spec) = (&agent.deps, agent.owner.spec());
+        let key = spec.problem_key(REASSIGNED);
+        match found {
+            Finding::Reassigned { hook, to } => {
+                let first = self.reassigned.take().filter(|seen| seen.hook == *hook);
+                let first = first.unwrap_or_else(|| FirstSeen { hook: hook.clone(), at: now });
+                if rules::was_given_its_time(first.at, now, deps.settings().heartbeat.interval) {
+                    deps.problems.report(key, texts::reassigned(&spec.identity, hook, to));
+                }
+                self.reassigned = Some(first);
+            }
+            Finding::Unknown => {}
+            _ if situation == Situation::Unknown => {}
+            _ => {
+                self.reassigned = None;
+                deps.problems.clear(&key);
+            }
         }
     }
 

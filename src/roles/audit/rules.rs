@@ -97,6 +97,13 @@ pub enum Finding {
         /// The bead on its hook.
         hook: String,
     },
+    /// It lives, and its agent bead names this work, which is another's now: reports about it are over.
+    Reassigned {
+        /// The bead that its agent bead names.
+        hook: String,
+        /// Whom that is assigned to.
+        to: String,
+    },
     /// It does not live, has this work, and nothing is being done about it.
     Missing {
         /// The bead on its hook.
@@ -130,7 +137,8 @@ pub fn judge(
     let Times { assignee, now, seen_alive, guard, .. } = times;
     let hook = match judged(assignee, agent, hooked, now, seen_alive, guard) {
         Assignment::Hooked { hook } => hook,
-        Assignment::None(Unwanted::WorkNotHooked(_) | Unwanted::WorkNotIts(_)) => return Finding::Over,
+        Assignment::None(Unwanted::WorkNotIts(hook)) => return reassigned(hook, hooked, situation),
+        Assignment::None(Unwanted::WorkNotHooked(_)) => return Finding::Over,
         Assignment::None(_) if is_over(agent, hooked) => return Finding::Over,
         // It rests, and may continue with the same work later.
         Assignment::None(_) => return Finding::Leave,
@@ -149,6 +157,16 @@ pub fn judge(
                 Some(_) => Finding::Well { hook },
             }
         }
+    }
+}
+
+/// What follows when the work that its agent bead names is not assigned to it.
+fn reassigned(hook: String, hooked: &Answer<Bead>, situation: Situation) -> Finding {
+    match (situation, hooked) {
+        (Situation::Alive(_), Answer::Found(Bead { assignee: Some(to), .. })) if !to.is_empty() => {
+            Finding::Reassigned { hook, to: to.clone() }
+        }
+        _ => Finding::Over,
     }
 }
 
@@ -182,7 +200,7 @@ fn is_over(agent: &Answer<AgentBead>, hooked: &Answer<Bead>) -> bool {
     agent.closed || agent.hook.is_none() || done
 }
 
-/// Whether a polecat that was missing at `first` and is missing now was given enough time: two snapshots, about a
+/// Whether what was found of a polecat at `first` and is found again now was given enough time: two snapshots, about a
 /// heartbeat apart however often somebody asks for one.
 pub fn was_given_its_time(first: Now, now: Now, interval: Duration) -> bool {
     now.since(first) >= interval / 2

@@ -225,3 +225,30 @@ fn its_time_is_about_a_heartbeat() {
         assert_eq!(was_given_its_time(at(first), at(then), interval), given, "{name}");
     }
 }
+
+#[test]
+fn work_that_was_given_to_another() {
+    let agent = Answer::Found(found(Some(ago(3600))));
+    let of = |status: &str, assignee: Option<&str>| {
+        let assignee = assignee.map(str::to_owned);
+        Answer::Found(Bead { id: "gt-1".into(), status: status.into(), assignee, ..Bead::default() })
+    };
+    let alive = Situation::Alive(ago(OLD));
+    let reassigned = || Finding::Reassigned { hook: "gt-1".into(), to: "r/polecats/y".into() };
+    for (name, bead, situation, expected) in [
+        ("its own", of("hooked", Some("r/polecats/x")), alive, stalled()),
+        ("another's", of("hooked", Some("r/polecats/y")), alive, reassigned()),
+        ("another's, in progress", of("in_progress", Some("r/polecats/y")), alive, reassigned()),
+        ("another's, who closed it", of("closed", Some("r/polecats/y")), alive, Finding::Over),
+        ("another's, who gave it back", of("open", Some("r/polecats/y")), alive, Finding::Over),
+        ("nobody's", of("hooked", None), alive, Finding::Over),
+        ("nobody's, in words", of("hooked", Some("")), alive, Finding::Over),
+        ("another's, and it is dead", of("hooked", Some("r/polecats/y")), Situation::Missing, Finding::Over),
+        ("another's, and it may be", of("hooked", Some("r/polecats/y")), Situation::Unknown, Finding::Over),
+        ("another's, and it starts", of("hooked", Some("r/polecats/y")), Situation::Busy, Finding::Over),
+        ("not readable", Answer::Unknown("bd".into()), alive, Finding::Unknown),
+    ] {
+        let got = judge(&agent, &bead, situation, Times { assignee: Some("r/polecats/x"), ..times() });
+        assert_eq!(got, expected, "{name}");
+    }
+}

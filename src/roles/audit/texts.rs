@@ -1,9 +1,18 @@
-//! What people and agents read about work without progress. The words are Gas Town's own (0.2.6 to 0.3,
+//! What people and agents read about work without progress. The words of log lines and mails are Gas Town's own (0.2.6 to 0.3,
 //! `internal/daemon/daemon.go`): scripts and agents search for them.
 
 use std::time::Duration;
 
-use crate::go_duration::{format, format_minutes};
+use crate::{
+    go_duration::{format, format_minutes},
+    town::{identity::Identity, reading::shorten},
+};
+
+/// The problem of a live agent whose agent bead names work that is assigned `to` another.
+pub fn reassigned(agent: &Identity, hook: &str, to: &str) -> String {
+    let to = shorten(to);
+    format!("{agent} lives, and {hook}, which its agent bead names, is assigned to {to}: both may work on it")
+}
 
 /// The log line about a live agent, named by the id of its agent bead, whose bead has not changed for `stuck`, where
 /// `limit` is allowed.

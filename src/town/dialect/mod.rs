@@ -43,6 +43,12 @@ pub struct Facts {
     pub gt_starts_agents: bool,
     /// Whether the agent beads of all rigs are in the town's database; else each is in its rig's.
     pub agent_beads_in_town: bool,
+    /// Whether the id of an agent's bead may repeat a prefix that is the rig's name (`ff-ff-witness`): Gas Town 0.2.6 to 0.3 does
+    /// so, 1.x does not.
+    pub agent_beads_repeat_rig: bool,
+    /// Maximum number of beads that one run of `bd` is asked for. In 1.x the agent beads of all rigs are in one database, of
+    /// which one run after the other reads.
+    pub beads_per_run: usize,
     /// Whether `bd` may be one with a daemon (up to 0.49), which keeps its beads in SQLite files that can be read without it.
     pub bd_has_daemon: bool,
     /// Whether `bd` finds a bead from the town by the routes; else it runs in the directory of the database that holds the
@@ -108,6 +114,8 @@ const JANUARY: Facts = Facts {
     has_own_server: false,
     gt_starts_agents: false,
     agent_beads_in_town: false,
+    agent_beads_repeat_rig: true,
+    beads_per_run: 100,
     bd_has_daemon: true,
     bd_follows_routes: true,
     bd_has_sync: true,
@@ -142,6 +150,8 @@ const V1: Facts = Facts {
     has_own_server: true,
     gt_starts_agents: true,
     agent_beads_in_town: true,
+    agent_beads_repeat_rig: false,
+    beads_per_run: 400,
     bd_has_daemon: false,
     bd_follows_routes: false,
     bd_has_sync: false,

@@ -178,10 +178,11 @@ fn siblings(path: &Path) -> io::Result<Vec<Arc<dyn OpenJournal>>> {
     Ok(found.into_iter().map(|(_, journal)| journal).collect())
 }
 
-/// Whether a file whose name is the log's and this rest was made by a rotation.
+/// Whether a file whose name is the log's and this rest was made by a rotation. A `.tmp` is on its way to become the log
+/// (`gt krc prune` of gt 1.0.1).
 fn is_rotated(rest: &str) -> bool {
     let packed = || PACKED.iter().any(|packed| rest.ends_with(&format!(".{packed}")));
-    rest.starts_with(['.', '-']) && rest != ".lock" && !packed()
+    rest.starts_with(['.', '-']) && ![".lock", ".tmp"].contains(&rest) && !packed()
 }
 
 /// Of two files written at the same time, the higher number is the older one.

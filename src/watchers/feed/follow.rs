@@ -2,18 +2,22 @@
 //!
 //! It asks the [`Journals`](crate::town::journal::Journals) and follows the rules of [`position`](crate::watchers::feed::position). A file that
 //! was renamed or deleted is read to its end first: through the open handle or, after a restart, by finding it beside the log.
+//! Where it is gone and a file with some of its lines has its name, the log was pruned.
 //! It must not write anything, nor know what the lines mean.
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use super::{
     event::LONGEST,
-    position::{Beside, MARK, Position},
+    position::{Beside, MARK, Position, TRAIL},
 };
 use crate::{
     deps::Deps,
     town::journal::{FileId, OpenJournal},
 };
+
+/// How much of the end of a pruned log is searched for the last lines read.
+const SEARCHED: u64 = 4 << 20;
 
 /// What follows a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,9 +139,40 @@ impl Follower {
         if let Some(next) = position.successor(&beside, &log_head) {
             return Ok(Next::Elsewhere(next));
         }
+        let Some(log) = log else { return Ok(Next::Nothing) };
+        let is_gone = beside.iter().all(|it| Some(it.file) != position.file);
         let passed = beside.into_iter().map(|it| it.file).collect();
-        Ok(log.map_or(Next::Nothing, |log| Next::Elsewhere(Position::beginning(log.id(), passed))))
+        let begin = if is_gone { found_again(&log, position).await? } else { None };
+        Ok(Next::Elsewhere(match begin {
+            Some(offset) => at(&log, offset, false, passed).await?,
+            None => Position::beginning(log.id(), passed),
+        }))
     }
+}
+
+/// Where the lines after this position begin in another file, if that has some of the lines before it.
+async fn found_again(log: &Arc<dyn OpenJournal>, position: &Position) -> io::Result<Option<u64>> {
+    let from = log.length().await?.saturating_sub(SEARCHED);
+    let tail = log.read(from, usize::try_from(SEARCHED).unwrap_or(usize::MAX)).await?;
+    Ok(position.found_in(&tail).map(|at| from + at as u64))
+}
+
+/// The position at an offset of a file.
+async fn at(
+    log: &Arc<dyn OpenJournal>,
+    offset: u64,
+    passing: bool,
+    passed: Vec<FileId>,
+) -> io::Result<Position> {
+    let most = |most: usize| most.min(usize::try_from(offset).unwrap_or(most));
+    Ok(Position {
+        file: Some(log.id()),
+        offset,
+        passing,
+        head: log.read(0, most(MARK)).await?,
+        before: log.read(offset - most(TRAIL) as u64, most(TRAIL)).await?,
+        passed,
+    })
 }
 
 /// The files beside the log, and the first bytes of the log.
@@ -169,15 +204,7 @@ pub async fn end_of_log(deps: &Deps) -> io::Result<Position> {
         None if from == 0 => (0, false),
         None => (from + tail.len() as u64, true),
     };
-    let mark = MARK.min(usize::try_from(offset).unwrap_or(MARK));
-    Ok(Position {
-        file: Some(log.id()),
-        offset,
-        passing,
-        head: log.read(0, mark).await?,
-        before: log.read(offset - mark as u64, mark).await?,
-        passed,
-    })
+    at(&log, offset, passing, passed).await
 }
 
 fn path(deps: &Deps) -> PathBuf {

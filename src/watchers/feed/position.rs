@@ -3,14 +3,19 @@
 //! The log can be renamed and recreated, copied and truncated, deleted or replaced, also while no supervisor runs. So
 //! a position is an offset in a file identified by device and inode, with the bytes around it. If those bytes are no
 //! longer there, the log was truncated, and its rest is in a copy. Files that existed beside the log when it was
-//! created were read before; files that appeared since are its continuation.
+//! created were read before; files that appeared since are its continuation. Old lines can be pruned (`gt krc prune` of gt
+//! 1.0.1 writes the others to a new file, which it renames over the log): then reading continues after the last line already
+//! read that the new file has.
 
 use serde::{Deserialize, Serialize};
 
 use crate::town::journal::FileId;
 
-/// The number of bytes stored of the start of a file, and of the last bytes read.
+/// The number of bytes stored of the start of a file.
 pub const MARK: usize = 256;
+
+/// The number of bytes stored of those before the offset: several lines, as a pruned log may lack the last one.
+pub const TRAIL: usize = 2048;
 
 /// How far the log was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +30,7 @@ pub struct Position {
     /// Its first bytes, at most [`MARK`] and not more than were read.
     #[serde(with = "hex")]
     pub head: Vec<u8>,
-    /// The bytes before the offset, at most [`MARK`].
+    /// The bytes before the offset, at most [`TRAIL`].
     #[serde(with = "hex")]
     pub before: Vec<u8>,
     /// The files beside the log that existed when this one was started, or when there was no log yet: they are
@@ -70,9 +75,29 @@ impl Position {
             self.head.extend_from_slice(&bytes[..bytes.len().min(MARK - self.head.len())]);
         }
         self.before.extend_from_slice(bytes);
-        let surplus = self.before.len().saturating_sub(MARK);
+        let surplus = self.before.len().saturating_sub(TRAIL);
         self.before.drain(..surplus);
         self.offset += bytes.len() as u64;
+    }
+
+    /// Where the unread lines begin in `tail`, the end of a file that took this one's place: after the newest of the lines
+    /// before this position that is in it; `None` when none is. Fragments of lines do not count, as many lines end alike.
+    pub fn found_in(&self, tail: &[u8]) -> Option<usize> {
+        let read = self.before.strip_suffix(b"\n")?;
+        let is_whole = self.before.len() as u64 == self.offset;
+        let mut lines: Vec<&[u8]> = read.split(|byte| *byte == b'\n').collect();
+        if !is_whole {
+            lines.remove(0);
+        }
+        let (mut end, mut found) = (0, None);
+        for line in tail.split_inclusive(|byte| *byte == b'\n') {
+            end += line.len();
+            let rank = line.strip_suffix(b"\n").and_then(|line| lines.iter().rposition(|it| *it == line));
+            if rank.is_some() && rank >= found.map(|(rank, _)| rank) {
+                found = rank.map(|rank| (rank, end));
+            }
+        }
+        found.map(|(_, end)| end)
     }
 
     /// The start of the file that continues this one, out of the files beside the log, ordered from the oldest last
@@ -172,15 +197,37 @@ mod tests {
 
     #[test]
     fn marks_do_not_depend_on_the_pieces() {
-        let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let text: String = (0..500).map(|n| format!("line {n}\n")).collect();
         let whole = read(&[&text]);
         for size in [1, 3, 255, 256, 257, 400] {
             let pieces: Vec<&str> =
                 text.as_bytes().chunks(size).map(|it| std::str::from_utf8(it).unwrap()).collect();
             assert_eq!(read(&pieces), whole, "{size}");
         }
-        assert_eq!((whole.head.len(), whole.before.len()), (MARK, MARK));
+        assert_eq!((whole.head.len(), whole.before.len()), (MARK, TRAIL));
         assert_eq!(whole.offset as usize, text.len());
+    }
+
+    #[test]
+    fn where_a_pruned_log_continues() {
+        let long = "x".repeat(TRAIL);
+        for (name, read_so_far, tail, expected) in [
+            ("nothing was pruned", "a\nb\n", "a\nb\n", Some("")),
+            ("the old ones were", "a\nb\n", "b\nc\n", Some("c\n")),
+            ("the last one is missing", "a\nb\n", "a\nc\n", Some("c\n")),
+            ("the last of two alike", "a\nb\n", "b\nb\nc\n", Some("c\n")),
+            ("an older one stands behind it", "a\nb\n", "b\na\nc\n", Some("a\nc\n")),
+            ("none is there", "a\nb\n", "c\nab\n", None),
+            ("an unfinished line is none", "a\nb\n", "c\nb", None),
+            ("nothing is there", "a\nb\n", "", None),
+            ("in the middle of a line", "a\nb", "a\nb\n", None),
+            ("nothing was read", "", "a\n", None),
+            ("a fragment of a line", &*format!("{long}b\nc\n"), "b\n", None),
+            ("the line after a fragment", &*format!("{long}b\nc\n"), "c\nd\n", Some("d\n")),
+        ] {
+            let got = read(&[read_so_far]).found_in(tail.as_bytes());
+            assert_eq!(got.map(|at| &tail[at..]), expected, "{name}");
+        }
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl World {
 }
 
 /// The names under which a command can be made to hang, to fail or to print something else: `command` means all of
-/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler`, `bd list` and `git
+/// them, `bd`, `gt` and `git` all of one program; those of `gt mail`, `gt convoy`, `gt sling`, `gt scheduler`, `gt krc`, `bd list` and `git
 /// symbolic-ref` have their own.
 fn kinds(command: &Command) -> Vec<&'static str> {
     let words: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
@@ -145,6 +145,7 @@ fn kinds(command: &Command) -> Vec<&'static str> {
         (Some("gt"), ["convoy", ..]) => Some("convoy"),
         (Some("gt"), ["sling", ..]) => Some("sling"),
         (Some("gt"), ["scheduler", ..]) => Some("scheduler"),
+        (Some("gt"), ["krc", ..]) => Some("krc"),
         (Some("bd"), ["list", ..]) => Some("bd list"),
         (Some("git"), ["symbolic-ref", ..]) => Some("git symbolic-ref"),
         _ => None,

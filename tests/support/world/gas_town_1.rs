@@ -39,6 +39,8 @@ pub struct GasTown1 {
     pub scans: Vec<Duration>,
     /// When `gt scheduler run` was run.
     pub scheduled: Vec<Duration>,
+    /// When `gt krc prune` was run.
+    pub pruned: Vec<Duration>,
     /// The beads that a polecat works on.
     hooked: BTreeSet<String>,
     /// The beads that are being slung.
@@ -68,6 +70,7 @@ impl Default for GasTown1 {
             slings: Vec::new(),
             scans: Vec::new(),
             scheduled: Vec::new(),
+            pruned: Vec::new(),
             hooked: BTreeSet::new(),
             slinging: BTreeSet::new(),
         }
@@ -175,6 +178,11 @@ impl World {
                     state.gas_town_1.dolt = Answers::Well;
                 }
                 printed("Dolt server started\n".to_owned())
+            }
+            // It needs no beads.
+            ["krc", "prune"] => {
+                state.gas_town_1.pruned.push(now);
+                printed("No expired events to prune.\n".to_owned())
             }
             [word, ..] if *word != "version" && state.gas_town_1.dolt != Answers::Well => {
                 let (status, stderr) = ("exit code 1".to_owned(), DOWN.to_owned());

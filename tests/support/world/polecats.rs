@@ -1,7 +1,7 @@
 //! The polecats of the world: their directories and beads, and what `gt` and `bd` do to them.
 //!
 //! A bead is stored as `bd` 0.47 prints it, with separate columns and description, so that the supervisor reads what
-//! the real one prints. The prefix of a rig's beads is the rig's name, whose ids repeat it (`r-r-polecat-Toast`).
+//! the real one prints. The prefix of a rig's beads is the rig's name, whose ids repeat it in January (`r-r-polecat-Toast`).
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub fn polecat(rig: &str, name: &str) -> String {
     format!("gt-{rig}-{name}").replace('.', "_")
 }
 
-/// The id of a polecat's agent bead.
+/// The id of a polecat's agent bead in January; in a 1.x town, [`State::agent_bead`] says it.
 pub fn agent_bead(rig: &str, name: &str) -> String {
     format!("{rig}-{rig}-polecat-{name}")
 }
@@ -52,7 +52,7 @@ impl World {
         let owner = Polecat { rig: rig.to_owned(), name: name.to_owned() };
         let session = self.polecat(rig, name);
         self.state().polecats.insert(session, owner);
-        let id = agent_bead(rig, name);
+        let id = self.state().agent_bead(rig, name);
         if self.state().is_v1() {
             self.put_bead(agent_bead_v1(&id, rig, hook));
             if !hook.is_empty() {
@@ -145,7 +145,7 @@ impl World {
                 "assignee": format!("{rig}/polecats/{name}"), "created_at": "", "updated_at": ""}),
             );
         }
-        let id = agent_bead(rig, name);
+        let id = self.state().agent_bead(rig, name);
         if self.state().is_v1() {
             // Another polecat may have had it, whose agent bead still names it.
             self.edit_bead(hook, |bead| {
@@ -161,7 +161,7 @@ impl World {
 
     /// A polecat's hook is emptied (`bd slot clear`): an empty field is not printed. In a 1.x town, what it works on is closed.
     pub fn unhook(&self, rig: &str, name: &str) {
-        let (session, id) = (self.polecat(rig, name), agent_bead(rig, name));
+        let (session, id) = (self.polecat(rig, name), self.state().agent_bead(rig, name));
         self.state().hook_changes(&session);
         if self.state().is_v1() {
             let works_on = self.state().work_v1(rig, name);
@@ -175,7 +175,8 @@ impl World {
 
     /// An agent's state (`bd agent state`); an empty one is not printed. In a 1.x town its description holds it.
     pub fn set_state(&self, rig: &str, name: &str, to: &str) {
-        let (id, hook) = (agent_bead(rig, name), self.state().hook_of(rig, name).unwrap_or_default());
+        let id = self.state().agent_bead(rig, name);
+        let hook = self.state().hook_of(rig, name).unwrap_or_default();
         let is_v1 = self.state().is_v1();
         self.edit_bead(&id, |bead| match to {
             to if is_v1 => bead["description"] = description_v1(&id, rig, to, &hook).into(),
@@ -239,6 +240,11 @@ fn remove(bead: &mut Value, key: &str) {
 }
 
 impl State {
+    /// The id of a polecat's agent bead: 1.x does not repeat a prefix that is the rig's name.
+    pub fn agent_bead(&self, rig: &str, name: &str) -> String {
+        if self.is_v1() { format!("{rig}-polecat-{name}") } else { agent_bead(rig, name) }
+    }
+
     /// The work of a polecat.
     pub fn hook_of(&self, rig: &str, name: &str) -> Option<String> {
         if self.is_v1() {
