@@ -19,7 +19,7 @@ use super::{
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
-    start,
+    start::without_gt,
 };
 use crate::{
     agent::requests::{Request, Stage},
@@ -390,14 +390,14 @@ impl Owner {
         }
         match self.state() {
             State::Absent { why: NotStarted::StartFailed } => {}
-            // It runs, or nothing wants it to start any more.
-            State::Alive { .. } | State::Absent { .. } => {
+            // It runs, or nothing wants it to start now.
+            State::Alive { .. } | State::Absent { .. } | State::Held { .. } | State::HeldOnRequest { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));
-                if !self.is_alive() {
-                    self.deps.problems.clear(&self.problem_key(start::PROBLEM));
-                }
             }
             _ => {}
+        }
+        if matches!(self.state(), State::Absent { .. }) || self.lifecycle.is_delayed() {
+            without_gt::is_over(&self.deps, &self.spec.identity);
         }
         if self.is_alive() {
             self.seen_alive = Some(now.wall);

@@ -6,6 +6,7 @@ use super::{
     say,
     town::{TownArgument, asked},
 };
+use crate::control::client::Cleared;
 
 /// Clears the backoff, the crash loop or the hold of an agent, so that it is started now.
 ///
@@ -29,9 +30,16 @@ pub struct ClearBackoffArguments {
 pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let agent = arguments.agent.as_deref();
-    let cleared = asked(async { Ok(client.clear_backoff(agent).await?) })?;
+    let Cleared { cleared, delayed } = asked(async { Ok(client.clear_backoff(agent).await?) })?;
     if cleared.is_empty() {
         return say("nothing to clear");
     }
-    say(&format!("cleared: {}", cleared.join(", ")))
+    if !delayed.is_empty() {
+        say(&format!("cleared: {}", delayed.join(", ")))?;
+    }
+    let forgotten: Vec<String> = cleared.into_iter().filter(|agent| !delayed.contains(agent)).collect();
+    if !forgotten.is_empty() {
+        say(&format!("restarts forgotten: {} (nothing delayed a start)", forgotten.join(", ")))?;
+    }
+    Ok(())
 }

@@ -114,9 +114,12 @@ pub struct Explanation {
 impl AgentReport {
     /// Whether something delays its start now, or would at its next end.
     pub(crate) fn has_backoff(&self) -> bool {
-        self.restarts > 0
-            || self.backoff_until.is_some()
-            || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
+        self.restarts > 0 || self.is_delayed()
+    }
+
+    /// Whether something delays its start now.
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.backoff_until.is_some() || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop")
     }
 
     /// An agent whose actor does not answer, with its last known state.
