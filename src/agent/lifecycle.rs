@@ -172,7 +172,10 @@ impl Lifecycle {
     pub fn is_delayed(&self) -> bool {
         matches!(
             self.state,
-            State::Waiting { .. } | State::CrashLoop { .. } | State::Held { .. } | State::HeldOnRequest { .. }
+            State::Waiting { .. }
+                | State::CrashLoop { .. }
+                | State::Held { .. }
+                | State::HeldOnRequest { .. }
         )
     }
 

@@ -36,6 +36,7 @@ use crate::{
     town::identity::{Identity, Wanted},
 };
 
+mod held_back;
 mod remembering;
 mod requests;
 mod respawns;
@@ -350,8 +351,10 @@ impl Owner {
             // What Gas Town starts again by itself gets the time for that.
             confirm = confirm.max(respawned.unwrap_or_default());
         }
+        let mut left = None;
         if let Event::Seen(seen) | Event::Probed(seen) = &event {
             self.note(seen);
+            left = held_back::left(seen).filter(|_| respawned.is_some());
         }
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
             return; // the thorough probe in progress will say more
@@ -404,6 +407,9 @@ impl Owner {
             if before == std::mem::discriminant(&State::Unseen) {
                 self.adopt();
             }
+        }
+        if let Some(left) = left.filter(|_| self.lifecycle.is_delayed()) {
+            self.hold_back(left);
         }
         match step.decision {
             Decision::Leave => {}

@@ -86,6 +86,9 @@ struct Life {
     session: SessionKey,
     /// When it was seen; what is on disk may be older.
     seen: Timestamp,
+    /// The server's id for the pane in which it was last seen there, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pane: Option<String>,
 }
 
 type Agents = Arc<Mutex<BTreeMap<Identity, AgentRecord>>>;
@@ -203,7 +206,7 @@ impl Records {
         self.holds.put(&mut record.hold, now.hold().cloned());
         let life = record.life_after(now, at);
         // When it was seen is no news.
-        let session = |life: &Option<Life>| life.as_ref().map(|life| life.session.clone());
+        let session = |life: &Option<Life>| life.as_ref().map(|it| (it.session.clone(), it.pane.clone()));
         if session(&record.life) != session(&life) {
             self.lives.was_changed();
         }
@@ -349,7 +352,11 @@ impl AgentRecord {
     /// Its life after a step. While its end is being judged, it is the one that may have ended.
     fn life_after(&self, now: &Lifecycle, seen: Timestamp) -> Option<Life> {
         match (now.is_missed(), now.state()) {
-            (true, State::Alive { session, .. }) => Some(Life { session: session.clone(), seen }),
+            (true, State::Alive { session, .. }) => {
+                let before = self.life.as_ref().filter(|life| life.session == *session);
+                let pane = before.and_then(|life| life.pane.clone());
+                Some(Life { session: session.clone(), seen, pane })
+            }
             (true, _) => self.life.clone(),
             (false, _) => None,
         }

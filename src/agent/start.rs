@@ -17,7 +17,7 @@ use super::{
     elsewhere, environment, hooks, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     meanwhile::Meanwhile,
-    observe, permission, presync,
+    observe, permission, pollers, presync,
     program::AgentProgram,
     programs, screens,
     spec::AgentSpec,
@@ -142,6 +142,7 @@ impl Start<'_> {
             drop(slot);
             self.ready(&key, &program).await?;
             self.open(&key, &program, directory, first).await?;
+            pollers::begin(self.deps, self.spec).await;
             Ok(self.up(key.clone(), began))
         };
         self.unless_it_cannot_run(&key, &program, rest).await

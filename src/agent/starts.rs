@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     elsewhere::search::Elsewhere,
+    pollers::Pollers,
     programs::InDoubt,
     role_bead::kept::RoleBeads,
     start_slots::{Slot, StartSlots},
@@ -25,6 +26,8 @@ pub struct Starts {
     pub(super) elsewhere: Elsewhere,
     /// The settings files and agents whose program must be determined again.
     pub(super) in_doubt: InDoubt,
+    /// The nudge pollers that were started.
+    pub(super) pollers: Pollers,
     slots: StartSlots,
     typing: Turns<String>,
     bindings: Arc<Mutex<Bindings>>,
@@ -43,6 +46,7 @@ impl Starts {
             role_beads: RoleBeads::new(directory),
             elsewhere: Elsewhere::default(),
             in_doubt: InDoubt::default(),
+            pollers: Pollers::default(),
             slots: StartSlots::default(),
             typing: Turns::default(),
             bindings: Arc::default(),

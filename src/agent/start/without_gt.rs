@@ -11,7 +11,11 @@ use crate::{
     },
     deps::Deps,
     ports::problems::Problems,
-    town::{dialect::Dialect, identity::{Identity, Role}, reading},
+    town::{
+        dialect::Dialect,
+        identity::{Identity, Role},
+        reading,
+    },
 };
 
 /// The problem that agents were started without `gt`.
@@ -70,7 +74,7 @@ fn line(identity: &Identity, lacks: &[String], why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::program::preset_in;
+    use crate::agent::program::provider::preset_in;
 
     #[test]
     fn what_is_said_of_each() {

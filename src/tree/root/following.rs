@@ -145,7 +145,9 @@ impl RootState {
                 tracing::info!(agent = %identity, "nothing to clear by hand: nothing delays its start");
             }
             (None, true) => tracing::info!("Backoff of all agents cleared by hand"),
-            (None, false) => tracing::info!("Nothing to clear by hand: nothing delays the start of any agent"),
+            (None, false) => {
+                tracing::info!("Nothing to clear by hand: nothing delays the start of any agent")
+            }
         }
         records.clear_restarts(whose.as_ref());
         self.broadcast(&Broadcast::ClearBackoff(whose));

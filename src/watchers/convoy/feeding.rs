@@ -133,7 +133,8 @@ impl Memory {
             match if beads::is_id(issue) { rig_of(issue) } else { Err(Wait::long("it is not a bead id")) } {
                 Ok(rig) => return Step::Sling(issue.clone(), rig),
                 Err(Wait { why, is_short }) => {
-                    wait = wait.or_else(|| Some(Wait { why: format!("{}: {why}", shorten(issue)), is_short }));
+                    wait =
+                        wait.or_else(|| Some(Wait { why: format!("{}: {why}", shorten(issue)), is_short }));
                 }
             }
         }
