@@ -138,8 +138,13 @@ async fn running(deps: &Deps) -> Result<BTreeMap<String, u32>, String> {
     for program in register::programs(deps) {
         let running = tokio::time::timeout(LIMIT, deps.processes.invocations(&program, None)).await;
         let running = running.map_err(|_| format!("no answer within {LIMIT:?}"))?;
-        for it in running.map_err(|error| error.to_string())? {
-            found.extend(polled(&it, &program).into_iter().map(|session| (session, it.pid)));
+        let running = running.map_err(|error| error.to_string())?;
+        // Sessions of other towns may have the same names. What cannot be read may be this one.
+        let is_here = |it: &&Invocation| {
+            it.directory.as_ref().is_none_or(|directory| directory.starts_with(deps.paths.root()))
+        };
+        for it in running.iter().filter(is_here) {
+            found.extend(polled(it, &program).into_iter().map(|session| (session, it.pid)));
         }
     }
     Ok(found)

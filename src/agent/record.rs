@@ -353,9 +353,7 @@ impl AgentRecord {
     fn life_after(&self, now: &Lifecycle, seen: Timestamp) -> Option<Life> {
         match (now.is_missed(), now.state()) {
             (true, State::Alive { session, .. }) => {
-                let before = self.life.as_ref().filter(|life| life.session == *session);
-                let pane = before.and_then(|life| life.pane.clone());
-                Some(Life { session: session.clone(), seen, pane })
+                Some(Life { session: session.clone(), seen, pane: self.last_pane(session) })
             }
             (true, _) => self.life.clone(),
             (false, _) => None,

@@ -79,6 +79,7 @@ fn are_started_where_no_process_is_the_session_s() {
         }
         world.gt(&format!("gt nudge-poller {}", refinery("r")), TOWN, mins(10));
         world.gt(&format!("gt nudge {} nudge-poller", witness("r")), TOWN, mins(60));
+        world.gt(&format!("gt nudge-poller {}", witness("r")), "/another/town", mins(60));
         assert_eq!((checked(&deps).await, started(&world)), (vec![], vec![]), "gt may be about to start one");
         world.pass(mins(2)).await;
         assert_eq!(

@@ -156,7 +156,10 @@ fn a_deacon_that_is_held_back_is_not_started_by_the_hook_of_its_session() {
         town.put("demo/exit-boot", "1");
         kill_agent(&town, "hq-deacon");
         town.wait_logged("deacon: restart 2 waits until");
-        let panes = || town.tmux(&["list-panes", "-s", "-t", "=hq-deacon:", "-F", "#{pane_id} #{pane_dead}"]);
+        let panes = || {
+            let all = town.tmux(&["list-panes", "-a", "-F", "#{session_name} #{pane_id} #{pane_dead}"]);
+            all.lines().filter(|line| line.starts_with("hq-deacon ")).collect::<Vec<_>>().join("\n")
+        };
         town.wait("its pane is removed", || !panes().contains(&pane));
         let left = panes();
         assert_eq!(left.lines().count(), usize::from(with_person), "a person's pane stays: {left}");

@@ -238,9 +238,9 @@ async fn what_runs_in_the_background_outlives_us_and_shows_nowhere(control: bool
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!((lines[0], lines[2]), (directory.to_str().unwrap(), odd));
     // One that fails leaves nothing in anybody's pane either.
-    let missing = [directory.join("missing").display().to_string()];
-    tmux.run_in_background(&directory, &missing).await.unwrap();
-    server.must(&["run-shell", "true"]);
+    let fails = ["sh", "-c", "touch failed; exit 3"].map(str::to_owned);
+    tmux.run_in_background(&directory, &fails).await.unwrap();
+    until("it has failed", async || directory.join("failed").exists().then_some(())).await;
     assert_eq!(server.must(&["display-message", "-p", "-t", "=gt-a:", "#{pane_in_mode}"]), "0");
     tmux.close().await;
     let pid: u32 = lines[1].parse().unwrap();

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Records;
+use super::{AgentRecord, Records};
 use crate::{
     agent::{
         confirmation::SessionKey,
@@ -117,12 +117,7 @@ impl Records {
 
     /// The pane in which an agent was last seen in this incarnation of its session, also by an earlier supervisor.
     pub fn last_pane(&self, identity: &Identity, session: &SessionKey) -> Option<String> {
-        let agents = self.agents.lock();
-        let record = agents.get(identity)?;
-        let screen = record.watched.as_ref().and_then(|watched| watched.screen.as_ref());
-        let seen = screen.map(|screen| &screen.pane).filter(|pane| pane.session_id() == session.id);
-        let before = || record.life.as_ref().filter(|life| life.session == *session)?.pane.clone();
-        seen.map(|pane| pane.pane().to_owned()).or_else(before)
+        self.agents.lock().get(identity)?.last_pane(session)
     }
 
     /// The last screen of an agent, in the incarnation of its session with this id, or in any.
@@ -159,6 +154,16 @@ impl Records {
 
     fn watched<A>(&self, identity: &Identity, change: impl FnOnce(&mut Watched) -> A) -> Option<A> {
         self.agents.lock().get_mut(identity)?.watched.as_mut().map(change)
+    }
+}
+
+impl AgentRecord {
+    /// The pane in which it was last seen in this incarnation of its session.
+    pub(super) fn last_pane(&self, session: &SessionKey) -> Option<String> {
+        let screen = self.watched.as_ref().and_then(|watched| watched.screen.as_ref());
+        let seen = screen.map(|screen| &screen.pane).filter(|pane| pane.session_id() == session.id);
+        let before = || self.life.as_ref().filter(|life| life.session == *session)?.pane.clone();
+        seen.map(|pane| pane.pane().to_owned()).or_else(before)
     }
 }
 

@@ -303,7 +303,10 @@ impl State {
     /// Whether the background process that brings queued nudges to this session runs.
     pub fn has_poller(&self, session: &str, now: Duration) -> bool {
         let its = ["gt", "nudge-poller", session];
-        self.invocations.iter().any(|it| it.invocation.arguments == its && it.runs(self, now))
+        let is_here = |it: &&super::operator::FakeInvocation| {
+            it.invocation.directory.as_ref().is_some_and(|directory| directory.starts_with(TOWN))
+        };
+        self.invocations.iter().filter(is_here).any(|it| it.invocation.arguments == its && it.runs(self, now))
     }
 
     /// The session of an agent of a rig, as this town names it.
