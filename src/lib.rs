@@ -46,7 +46,7 @@ pub mod doctor;
 
 pub use control::{
     Reloaded,
-    client::{Answer, Client, ClientError, Poke},
+    client::{Answer, Cleared, Client, ClientError, Poke},
     report::{Explanation, StatusReport},
 };
 pub use service::{ServeError, ServeOptions, serve};

@@ -1,4 +1,4 @@
-//! Kill: the only way to end an agent, with everything it started.
+//! Kill: the only way to end an agent, with everything it started, and to clear away what is left of one.
 //!
 //! It removes what would bring the agent back, then ends the processes of all panes, deepest first, then exactly that
 //! session. The caller has decided, and checked right before, that the agent may be ended.
@@ -34,6 +34,19 @@ pub async fn kill(deps: &Deps, session: &str, incarnation: &SessionKey) -> Resul
         _ => {}
     }
     Ok(true)
+}
+
+/// Removes what is left of an agent that ended in this incarnation of a session, so that no hook starts it again there: the
+/// hook, and the panes whose process ended. What runs beside them stays; without other panes the session ends.
+pub async fn clear_away(deps: &Deps, session: &str, incarnation: &SessionKey) -> Result<(), String> {
+    match deps.sessions.find(session).await.map_err(|error| error.to_string())? {
+        Some(seen) if key(&seen) == *incarnation => {}
+        _ => return Ok(()),
+    }
+    if let Err(error) = deps.sessions.disarm(session).await {
+        tracing::debug!(%session, "{error}");
+    }
+    deps.sessions.remove_dead_panes(session).await.map_err(|error| error.to_string())
 }
 
 /// The incarnation of this session.

@@ -79,8 +79,8 @@ pub struct Lifecycle {
     out_of_sight: bool,
     /// Its last start was given up, whatever that left behind.
     gave_up: bool,
-    /// Why `gt` did not start it, when that was its last start.
-    gt_failed: Option<String>,
+    /// How often in a row `gt` did not start it, and why the last time; `None` when another start ended otherwise, or it runs.
+    gt_failed: Option<(u32, String)>,
     /// The session in which it lived last, when its process ended there.
     ended_in: Option<SessionKey>,
     /// When the last start ended, or the newest probe that was used began (monotonic); older probes are out of date.
@@ -170,6 +170,17 @@ impl Lifecycle {
         matches!(self.state, State::Waiting { .. } | State::CrashLoop { .. } | State::Starting { .. })
     }
 
+    /// Whether a hold, wait or crash loop delays its start.
+    pub fn is_delayed(&self) -> bool {
+        matches!(
+            self.state,
+            State::Waiting { .. }
+                | State::CrashLoop { .. }
+                | State::Held { .. }
+                | State::HeldOnRequest { .. }
+        )
+    }
+
     /// Marks its end as accounted for, until it is seen alive again.
     fn is_accounted_for(&mut self) {
         self.missed = false;
@@ -187,7 +198,12 @@ impl Lifecycle {
 
     /// Why `gt` did not start it, when that was its last start and it has not run since.
     pub fn gt_failed(&self) -> Option<&str> {
-        self.gt_failed.as_deref()
+        self.gt_failed.as_ref().map(|(_, why)| why.as_str())
+    }
+
+    /// How often in a row that happened, with the last reason.
+    pub fn gt_failures(&self) -> Option<(u32, String)> {
+        self.gt_failed.clone()
     }
 
     /// Why the last probe was inconclusive; `None` when it was not.

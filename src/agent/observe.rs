@@ -175,8 +175,8 @@ fn last_pane(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Ma
 
 /// The id of the pane that is or was the agent's, by what its session says of it or by where it was last seen.
 fn home(deps: &Deps, spec: &AgentSpec, session: &Session, marks: Option<&Marks>) -> Option<String> {
-    let seen = deps.records.screen(&spec.identity, Some(&session.id));
-    Marks::home(marks, session, seen.as_ref().map(|seen| seen.pane.pane()))
+    let seen = deps.records.last_pane(&spec.identity, &key(session));
+    Marks::home(marks, session, seen.as_deref())
 }
 
 /// The exit status of the process of this pane, if that has ended and the server reports it.

@@ -19,7 +19,7 @@ use super::{
     phase::{self, Phase, Why},
     reason,
     spec::AgentSpec,
-    start,
+    start::without_gt,
 };
 use crate::{
     agent::requests::{Request, Stage},
@@ -36,6 +36,7 @@ use crate::{
     town::identity::{Identity, Wanted},
 };
 
+mod held_back;
 mod remembering;
 mod requests;
 mod respawns;
@@ -350,8 +351,10 @@ impl Owner {
             // What Gas Town starts again by itself gets the time for that.
             confirm = confirm.max(respawned.unwrap_or_default());
         }
+        let mut left = None;
         if let Event::Seen(seen) | Event::Probed(seen) = &event {
             self.note(seen);
+            left = held_back::left(seen).filter(|_| respawned.is_some());
         }
         if matches!(&event, Event::Seen(seen) if self.inquiring && shows_nothing_alive(seen)) {
             return; // the thorough probe in progress will say more
@@ -390,20 +393,23 @@ impl Owner {
         }
         match self.state() {
             State::Absent { why: NotStarted::StartFailed } => {}
-            // It runs, or nothing wants it to start any more.
-            State::Alive { .. } | State::Absent { .. } => {
+            // It runs, or nothing wants it to start now.
+            State::Alive { .. } | State::Absent { .. } | State::Held { .. } | State::HeldOnRequest { .. } => {
                 self.deps.problems.clear(&self.problem_key("start"));
-                if !self.is_alive() {
-                    self.deps.problems.clear(&self.problem_key(start::PROBLEM));
-                }
             }
             _ => {}
+        }
+        if matches!(self.state(), State::Absent { .. }) || self.lifecycle.is_delayed() {
+            without_gt::is_over(&self.deps, &self.spec.identity);
         }
         if self.is_alive() {
             self.seen_alive = Some(now.wall);
             if before == std::mem::discriminant(&State::Unseen) {
                 self.adopt();
             }
+        }
+        if let Some(left) = left.filter(|_| self.lifecycle.is_delayed()) {
+            self.hold_back(left);
         }
         match step.decision {
             Decision::Leave => {}

@@ -66,6 +66,8 @@ pub struct AgentRecord {
     incident: Option<Incident>,
     /// That it was seen alive and its end is not accounted for: only what was seen alive can die.
     life: Option<Life>,
+    /// What is said of it because it was started without `gt` and runs, in a town where `gt` starts agents.
+    without_gt: Option<String>,
     /// Its last screen.
     watched: Option<Watched>,
     /// What happened to it, for people.
@@ -84,6 +86,9 @@ struct Life {
     session: SessionKey,
     /// When it was seen; what is on disk may be older.
     seen: Timestamp,
+    /// The server's id for the pane in which it was last seen there, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pane: Option<String>,
 }
 
 type Agents = Arc<Mutex<BTreeMap<Identity, AgentRecord>>>;
@@ -201,7 +206,7 @@ impl Records {
         self.holds.put(&mut record.hold, now.hold().cloned());
         let life = record.life_after(now, at);
         // When it was seen is no news.
-        let session = |life: &Option<Life>| life.as_ref().map(|life| life.session.clone());
+        let session = |life: &Option<Life>| life.as_ref().map(|it| (it.session.clone(), it.pane.clone()));
         if session(&record.life) != session(&life) {
             self.lives.was_changed();
         }
@@ -224,6 +229,16 @@ impl Records {
         self.restarts.load(ports).await
     }
 
+    /// Whether something delays a start of this agent, or of any, or would at its next end.
+    pub fn has_backoff(&self, whose: Option<&Identity>) -> bool {
+        let agents = self.agents.lock();
+        let mut meant = agents.iter().filter(|(identity, _)| whose.is_none_or(|whose| whose == *identity));
+        meant.any(|(_, AgentRecord { lifecycle, restarts, hold, .. })| {
+            let none = RestartHistory { last_restart: restarts.last_restart, ..RestartHistory::default() };
+            *restarts != none || hold.is_some() || lifecycle.as_ref().is_some_and(Lifecycle::is_delayed)
+        })
+    }
+
     /// Nothing is remembered of the restarts of this agent, or of any, from now on.
     pub fn clear_restarts(&self, whose: Option<&Identity>) {
         self.restarts.clear(whose);
@@ -239,6 +254,29 @@ impl Records {
         let agents = self.agents.lock();
         let held = agents.iter().filter(|(_, record)| record.hold.is_some());
         held.map(|(identity, _)| identity.clone()).collect()
+    }
+
+    /// Notes what is said of an agent that was started without `gt`, or that this does not hold any more; true when that is new.
+    pub fn set_without_gt(&self, identity: &Identity, line: Option<String>) -> bool {
+        let mut agents = self.agents.lock();
+        match (agents.get_mut(identity), line) {
+            (Some(record), line) => std::mem::replace(&mut record.without_gt, line.clone()) != line,
+            (None, None) => false,
+            (None, line) => {
+                agents.entry(identity.clone()).or_default().without_gt = line;
+                true
+            }
+        }
+    }
+
+    /// What is said of the agents that were started without `gt`.
+    pub fn without_gt(&self) -> Vec<String> {
+        self.agents.lock().values().filter_map(|record| record.without_gt.clone()).collect()
+    }
+
+    /// How often in a row `gt` did not start this agent by now, and why it did not the last time.
+    pub fn gt_failures(&self, identity: &Identity) -> Option<(u32, String)> {
+        self.agents.lock().get(identity)?.lifecycle.as_ref()?.gt_failures()
     }
 
     /// The agents of this kind that an actor keeps, and whether each was alive when last probed.
@@ -301,7 +339,7 @@ impl Records {
     }
 
     fn unsupervised(&self, record: &mut AgentRecord, why: &str, now: Timestamp) {
-        (record.lifecycle, record.watched) = (None, None);
+        (record.lifecycle, record.watched, record.without_gt) = (None, None, None);
         self.lives.put(&mut record.life, None);
         if let Some(history) = &mut record.history {
             history.is_gone(why, now);
@@ -314,7 +352,9 @@ impl AgentRecord {
     /// Its life after a step. While its end is being judged, it is the one that may have ended.
     fn life_after(&self, now: &Lifecycle, seen: Timestamp) -> Option<Life> {
         match (now.is_missed(), now.state()) {
-            (true, State::Alive { session, .. }) => Some(Life { session: session.clone(), seen }),
+            (true, State::Alive { session, .. }) => {
+                Some(Life { session: session.clone(), seen, pane: self.last_pane(session) })
+            }
             (true, _) => self.life.clone(),
             (false, _) => None,
         }

@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use self::newer::FirstWords;
+use self::{by_gt::ByGt, newer::FirstWords};
 use super::{
     adoption, appearance, command_line,
     confirmation::{Assignment, Permission, Presence, SessionKey},
@@ -17,7 +17,7 @@ use super::{
     elsewhere, environment, hooks, kill,
     lifecycle::{Attempt, Because, Replacement, StartEnd, StartOrder},
     meanwhile::Meanwhile,
-    observe, permission, presync,
+    observe, permission, pollers, presync,
     program::AgentProgram,
     programs, screens,
     spec::AgentSpec,
@@ -36,17 +36,17 @@ use crate::{
     },
 };
 
+mod at_work;
 mod by_gt;
 mod cannot_run;
 mod coming_up;
 mod newer;
 mod room;
 mod scope;
+pub mod without_gt;
 
 /// A polecat's work is read from `bd` again when it is older than this by the time its session is created.
 const WORK_IS_FRESH: Duration = Duration::from_secs(2);
-
-pub(super) use by_gt::PROBLEM;
 
 /// One start in progress.
 struct Start<'a> {
@@ -81,7 +81,12 @@ pub async fn start(
     seen_alive: Option<Timestamp>,
 ) -> StartEnd {
     let start = Start { deps, spec, order, pulse, seen_alive };
-    start.run().await.unwrap_or_else(|end| end)
+    let end = start.run().await.unwrap_or_else(|end| end);
+    match end {
+        StartEnd::Up { .. } | StartEnd::Left { .. } | StartEnd::Unclear(_) => {}
+        _ => without_gt::is_over(deps, &spec.identity),
+    }
+    end
 }
 
 impl Start<'_> {
@@ -91,13 +96,13 @@ impl Start<'_> {
         let mut slot = self.slot().await?;
         let began = self.deps.now();
         self.permitted().await?;
-        if self.is_by_gt() {
-            if let Some(end) = self.by_gt(ordered, began, &meanwhile).await? {
-                return Ok(end);
-            }
-        } else {
-            self.deps.problems.clear(&self.spec.problem_key(PROBLEM));
-        }
+        let without_gt = match self.is_by_gt() {
+            true => match self.by_gt(ordered, began, &meanwhile).await? {
+                ByGt::Over(end) => return Ok(end),
+                ByGt::Without(why) => Some(why),
+            },
+            false => None,
+        };
         let (program, instead) = self.program().await?;
         self.clear_the_way().await?;
         let directory = workplace::find(self.deps, self.spec).await?;
@@ -122,6 +127,10 @@ impl Start<'_> {
         let words = CommandWords { settings, first, instead };
         let session = self.create(&program, directory.clone(), given, &words).await?;
         let key = kill::key(&session);
+        match without_gt {
+            Some(why) => without_gt::began(self.deps, self.spec, &program, &why),
+            None => without_gt::is_over(self.deps, &self.spec.identity),
+        }
         self.write_state_file().await;
         self.show_to_gt(&session).await;
         let first = words.first.as_ref();
@@ -134,6 +143,7 @@ impl Start<'_> {
             drop(slot);
             self.ready(&key, &program).await?;
             self.open(&key, &program, directory, first).await?;
+            pollers::begin(self.deps, self.spec).await;
             Ok(self.up(key.clone(), began))
         };
         self.unless_it_cannot_run(&key, &program, rest).await

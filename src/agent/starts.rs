@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     elsewhere::search::Elsewhere,
+    pollers::Pollers,
     programs::InDoubt,
     role_bead::kept::RoleBeads,
     start_memory::{self, MemoryGate, Shortage},
@@ -44,6 +45,8 @@ pub struct Starts {
     reading: Arc<tokio::sync::Mutex<Option<(Duration, Memory)>>>,
     /// Whether `systemd-run` works, as last tried; one start tries it at a time.
     pub(super) scopes: Arc<tokio::sync::Mutex<Option<Checked>>>,
+    /// The nudge pollers that were started.
+    pub(super) pollers: Pollers,
     slots: StartSlots,
     typing: Turns<String>,
     bindings: Arc<Mutex<Bindings>>,
@@ -68,6 +71,7 @@ impl Starts {
             memory: MemoryGate::new(problems),
             reading: Arc::default(),
             scopes: Arc::default(),
+            pollers: Pollers::default(),
             slots: StartSlots::default(),
             typing: Turns::default(),
             bindings: Arc::default(),

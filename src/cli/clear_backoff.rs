@@ -7,7 +7,10 @@ use super::{
     town::{TownArgument, asked},
 };
 use crate::{
-    control::{client::Answer, report::AgentReport},
+    control::{
+        client::{Answer, Cleared},
+        report::AgentReport,
+    },
     terminal,
 };
 
@@ -35,10 +38,16 @@ pub struct ClearBackoffArguments {
 pub fn clear_backoff(arguments: &ClearBackoffArguments) -> anyhow::Result<()> {
     let client = arguments.town.client()?;
     let agent = arguments.agent.as_deref();
-    let cleared = asked(async { Ok(client.clear_backoff(agent).await?) })?;
-    match cleared.is_empty() {
-        true => say("nothing to clear")?,
-        false => say(&format!("cleared: {}", cleared.join(", ")))?,
+    let Cleared { cleared, delayed } = asked(async { Ok(client.clear_backoff(agent).await?) })?;
+    if cleared.is_empty() {
+        say("nothing to clear")?;
+    }
+    if !delayed.is_empty() {
+        say(&format!("cleared: {}", delayed.join(", ")))?;
+    }
+    let forgotten: Vec<String> = cleared.into_iter().filter(|agent| !delayed.contains(agent)).collect();
+    if !forgotten.is_empty() {
+        say(&format!("restarts forgotten: {} (nothing delayed a start)", forgotten.join(", ")))?;
     }
     // What is started from now on waits as they do.
     let status = asked(async { Ok(client.status().await) })?;

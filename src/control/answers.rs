@@ -124,17 +124,19 @@ async fn clear_all(State(reporter): State<Arc<Reporter>>) -> Response {
     }
 }
 
-/// Clears backoffs; `cleared` in the answer names the agents that had something to clear, `memory` what starts wait for now, as
-/// those that follow will.
+/// Clears backoffs; `cleared` in the answer names the agents that had something to clear, `delayed` those of them whose start was
+/// delayed by it, and `memory` what starts wait for now, as those that follow will.
 fn clear(reporter: &Reporter, report: &StatusReport, agent: Option<Identity>) -> Response {
     let named = agent.as_ref().map(ToString::to_string);
     let meant = report.agents.iter().filter(|it| named.as_ref().is_none_or(|named| it.identity == *named));
-    let cleared: Vec<&str> =
-        meant.filter(|agent| agent.has_backoff()).map(|agent| agent.identity.as_str()).collect();
+    let had_some: Vec<_> = meant.filter(|agent| agent.has_backoff()).collect();
+    let cleared: Vec<&str> = had_some.iter().map(|agent| agent.identity.as_str()).collect();
+    let delayed: Vec<&str> =
+        had_some.iter().filter(|agent| agent.is_delayed()).map(|agent| agent.identity.as_str()).collect();
     if !reporter.tell(RootMsg::ClearBackoff(agent)) {
         return wedged();
     }
-    let mut told = json!({"cleared": cleared});
+    let mut told = json!({"cleared": cleared, "delayed": delayed});
     if let Some((why, count)) = reporter.deps().starts.memory.longest_wait() {
         told["memory"] = format!("{why}; {count} starts wait for memory").into();
     }

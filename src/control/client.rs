@@ -126,9 +126,14 @@ struct Refusal {
     error: String,
 }
 
-#[derive(Deserialize)]
-struct Cleared {
-    cleared: Vec<String>,
+/// What [`Client::clear_backoff`] cleared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Cleared {
+    /// The agents that had something to clear: a delay, or restarts that would delay the next one.
+    pub cleared: Vec<String>,
+    /// Those of them whose start was delayed.
+    pub delayed: Vec<String>,
 }
 
 impl Client {
@@ -184,18 +189,16 @@ impl Client {
         }
     }
 
-    /// Clears what delays the start of an agent (`None`: of all agents): a backoff, a crash loop, a hold. Returns the
-    /// agents that had something to clear.
+    /// Clears what delays the start of an agent (`None`: of all agents): a backoff, a crash loop, a hold.
     ///
     /// # Errors
     /// When no supervisor carried it out.
-    pub async fn clear_backoff(&self, agent: Option<&str>) -> Result<Vec<String>, ClientError> {
+    pub async fn clear_backoff(&self, agent: Option<&str>) -> Result<Cleared, ClientError> {
         let path = match agent {
             Some(agent) => format!("/v1/agents/{}/clear-backoff", in_path(agent)),
             None => "/v1/clear-backoff".to_owned(),
         };
-        let answer: Cleared = self.understood(self.http.post(&path).await).await?;
-        Ok(answer.cleared)
+        self.understood(self.http.post(&path).await).await
     }
 
     /// Triggers a periodic task now. Returns when the task was triggered, not when it is done.

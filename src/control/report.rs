@@ -116,14 +116,18 @@ pub struct Explanation {
 impl AgentReport {
     /// Whether something delays its start now, or would at its next end.
     pub(crate) fn has_backoff(&self) -> bool {
-        self.restarts > 0
-            || self.backoff_until.is_some()
-            || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop") && !self.waits_for_memory()
+        self.restarts > 0 || self.is_delayed()
     }
 
     /// Whether its start waits for memory, which no command shortens.
     pub(crate) fn waits_for_memory(&self) -> bool {
         self.reason_code.as_deref() == Some(MEMORY)
+    }
+
+    /// Whether something that a command can clear delays its start now.
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.backoff_until.is_some()
+            || matches!(self.state.as_str(), "waiting" | "held" | "crash_loop") && !self.waits_for_memory()
     }
 
     /// An agent whose actor does not answer, with its last known state.

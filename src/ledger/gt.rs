@@ -2,7 +2,7 @@
 //!
 //! It runs in the town, with the limit of all commands. The caller parses the output.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::installed::Tool;
 use crate::{
@@ -29,6 +29,15 @@ pub async fn run(
     run_within(ports, words, environment, limit).await
 }
 
+/// The variables that `gt` is given on top of our own: where the town's servers are, and `environment`.
+pub fn variables(ports: &Ports, environment: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut variables = ports.settings().env.clone();
+    variables.extend(ports.dolt_variables());
+    variables.extend(ports.gas_town.server.iter().map(|name| ("GT_TMUX_SOCKET".to_owned(), name.clone())));
+    variables.extend(environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    variables
+}
+
 /// Like [`run`], with a limit of its own.
 pub async fn run_within(
     ports: &Ports,
@@ -38,10 +47,7 @@ pub async fn run_within(
 ) -> Result<Printed, CommandError> {
     let settings = ports.settings();
     let program = &settings.commands.gt;
-    let mut variables = settings.env.clone();
-    variables.extend(ports.dolt_variables());
-    variables.extend(ports.gas_town.server.iter().map(|name| ("GT_TMUX_SOCKET".to_owned(), name.clone())));
-    variables.extend(environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let variables = variables(ports, environment);
     let command = Command {
         program: program.clone(),
         arguments: words.iter().map(|word| (*word).to_owned()).collect(),

@@ -270,6 +270,14 @@ pub trait Sessions: Send + Sync {
     /// Removes what would bring a killed pane back: turns `remain-on-exit` off and unsets the `pane-died` hook.
     async fn disarm(&self, name: &str) -> Result<(), SessionsError>;
 
+    /// Removes the panes of exactly this session whose process has ended; without other panes the session ends. It is no
+    /// error when the session is gone already.
+    async fn remove_dead_panes(&self, name: &str) -> Result<(), SessionsError>;
+
+    /// Has the server start a program in this directory, with these words, in the background: it outlives us, and neither its
+    /// output nor its exit status is known. Whether it runs must be looked for.
+    async fn run_in_background(&self, directory: &Path, command: &[String]) -> Result<(), SessionsError>;
+
     /// One variable of the session's environment; `None` when it is not set there.
     async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError>;
 

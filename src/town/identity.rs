@@ -151,6 +151,12 @@ impl Identity {
         self.facts().gt_start.split(' ').map(|word| self.fill(word)).collect()
     }
 
+    /// The words after `gt` that end it and start it again, for people; `None` for one that ends by itself.
+    pub fn gt_restart(&self) -> Option<String> {
+        let words = self.facts().gt_restart;
+        (!words.is_empty()).then(|| self.fill(words))
+    }
+
     /// The name of its actor, in reports and the log.
     pub fn actor_name(&self) -> String {
         match self.rig() {

@@ -184,6 +184,11 @@ impl TownPaths {
         self.root.join(".runtime/heartbeats").join(format!("{session}.json"))
     }
 
+    /// The PID of the process that brings queued nudges to this session (Gas Town 1.x).
+    pub fn nudge_poller(&self, session: &str) -> PathBuf {
+        self.root.join(".runtime/nudge_poller").join(format!("{session}.pid"))
+    }
+
     /// Held by every process that types into this session (Gas Town 1.x).
     pub fn nudge_lock(&self, session: &str) -> PathBuf {
         self.root.join(".runtime/nudge_queue").join(session).join(".lock")
@@ -248,6 +253,7 @@ mod tests {
             ),
             (town.heartbeat("al-nux"), ".runtime/heartbeats/al-nux.json"),
             (town.nudge_lock("al-nux"), ".runtime/nudge_queue/al-nux/.lock"),
+            (town.nudge_poller("al-witness"), ".runtime/nudge_poller/al-witness.pid"),
         ] {
             assert_eq!(path, Path::new("/t").join(expected));
             assert_eq!(town.shown(&path), Path::new(expected));

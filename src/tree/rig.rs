@@ -9,7 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent
 use tokio::sync::Semaphore;
 
 use crate::{
-    agent::actor::AgentMsg,
+    agent::{actor::AgentMsg, start::without_gt},
     deps::Deps,
     ledger::snapshot::AgentSnapshot,
     roles, stopping,
@@ -271,6 +271,7 @@ impl RigState {
         deps.directory.release(&identity);
         deps.problems.forget(&format!("rig/{}/{identity}/", self.plan.name));
         deps.records.forget(&identity, "its directory is gone", deps.now().wall);
+        without_gt::refresh(&deps.records, &deps.problems);
     }
 
     /// Passes on a heartbeat. Polecat health answers for itself, as each agent does.

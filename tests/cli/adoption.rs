@@ -2,7 +2,12 @@
 
 use rustix::process::Signal;
 
-use crate::{among_others, support::town::Town};
+use serde_json::json;
+
+use crate::{
+    among_others,
+    support::{recording::kill_agent, town::Town},
+};
 
 const SESSIONS: [&str; 5] =
     ["gt-alpha-refinery", "gt-alpha-witness", "gt-beta-refinery", "gt-beta-witness", "hq-deacon"];
@@ -98,4 +103,25 @@ fn a_backoff_survives_the_supervisor() {
     town.wait("the wait to be kept to", || town.logged("alpha/witness: restart 2 waits until") == 2);
     assert_eq!(town.incarnation("gt-alpha-witness"), None);
     second.stop(Signal::TERM);
+}
+
+/// An agent may come up in a young shell; one that is not in the agent's pane is a person's.
+#[test]
+fn an_agent_that_ended_meanwhile_is_back_although_its_user_just_opened_a_shell() {
+    let _among = among_others();
+    let town = Town::new(&["alpha"]);
+    // A pane is young for as long as the test may last.
+    town.settings(json!({"start": {"timeout": "10m"}}));
+    let mut first = town.start();
+    town.wait_started(&["alpha/witness"]);
+    let lives = "daemon/supervisor/lives.json";
+    town.wait("its pane is noted", || {
+        town.path(lives).exists() && town.json(lives)["agents"]["alpha/witness"]["pane"].is_string()
+    });
+    first.stop(Signal::TERM);
+    town.tmux(&["split-window", "-t", "=gt-alpha-witness:", "exec sh"]);
+    let before = kill_agent(&town, "gt-alpha-witness");
+    let _second = town.start();
+    town.wait_replaced("gt-alpha-witness", &before);
+    town.wait("its start", || town.started("alpha/witness") == 2);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     among_others,
     support::{
-        process::{self, environment},
+        process::{self, command_line, environment},
         recording::kill_agent,
         town::Town,
     },
@@ -160,4 +160,60 @@ fn the_rigs_of_a_patrol_are_a_list_or_null_for_all() {
     witnesses(Value::Null);
     town.wait_started(&["beta/witness"]);
     assert_eq!(runs(&town, "gt witness start alpha"), 1, "it runs on");
+}
+
+/// The hook of the deacon's session starts it 3 s after its process ended. The supervisor waits for longer with its restart.
+#[test]
+fn a_deacon_that_is_held_back_is_not_started_by_the_hook_of_its_session() {
+    let _among = among_others();
+    for with_person in [false, true] {
+        let town = town();
+        town.settings(json!({"heartbeat": {"interval": "1s"}, "restart": {"initial_backoff": "10m"}}));
+        let _supervisor = town.start();
+        town.wait_started(&["deacon"]);
+        let first = town.incarnation("hq-deacon").unwrap();
+        town.tmux(&["kill-session", "-t", "=hq-deacon:"]);
+        town.wait_replaced("hq-deacon", &first);
+        town.wait("its start", || town.started("deacon") == 2);
+        let pane = town.tmux(&["list-panes", "-s", "-t", "=hq-deacon:", "-F", "#{pane_id}"]);
+        if with_person {
+            // The agent's pane stays the one that the hook starts it in.
+            town.tmux(&["split-window", "-d", "-t", "=hq-deacon:", "exec sleep 600"]);
+        }
+        // From now on it ends as soon as its hook has started it.
+        town.put("demo/exit-deacon", "1");
+        town.put("demo/exit-boot", "1");
+        kill_agent(&town, "hq-deacon");
+        town.wait_logged("deacon: restart 2 waits until");
+        let panes = || {
+            let all = town.tmux(&["list-panes", "-a", "-F", "#{session_name} #{pane_id} #{pane_dead}"]);
+            all.lines().filter(|line| line.starts_with("hq-deacon ")).collect::<Vec<_>>().join("\n")
+        };
+        town.wait("its pane is removed", || !panes().contains(&pane));
+        let left = panes();
+        assert_eq!(left.lines().count(), usize::from(with_person), "a person's pane stays: {left}");
+        // The hook would have run by then.
+        town.wait_beats(6);
+        assert_eq!(panes(), left);
+        assert_eq!(town.logged("deacon: died"), 2, "{}", town.log());
+    }
+}
+
+#[test]
+fn an_agent_that_is_started_without_gt_has_its_poller_and_that_outlives_the_supervisor() {
+    let _among = among_others();
+    let town = town();
+    town.settings(json!({"heartbeat": {"interval": "500ms"}, "start": {"by_gt": false}}));
+    let mut supervisor = town.start();
+    town.wait_logged("alpha/witness: its nudge poller did not run and was started");
+    let file = ".runtime/nudge_poller/al-witness.pid";
+    let poller = town.wait_some("its PID", || town.text(file).trim().parse::<u32>().ok());
+    assert!(command_line(poller).ends_with(&["nudge-poller".to_owned(), "al-witness".to_owned()]));
+    let variables = environment(poller);
+    assert_eq!(variables.get("GT_ROLE"), None);
+    assert_eq!(variables["GT_TOWN_ROOT"], town.root().display().to_string());
+    town.wait_beats(3);
+    assert_eq!(town.logged("alpha/witness: its nudge poller did not run"), 1, "{}", town.log());
+    supervisor.stop(Signal::TERM);
+    assert!(command_line(poller).contains(&"nudge-poller".to_owned()), "it runs on");
 }

@@ -345,9 +345,9 @@ async fn judge(world: &World, supervisor: &Supervisor) {
     // more.
     let mut problems = town.problems.clone();
     problems.retain(|key, _| !["ledger/crash_log", "mail/send"].contains(&key.as_str()));
-    // So is that an agent was started without `gt`, until it is started once more, and that it has no nudge poller: only a
-    // `gt` that we ran to its end brings one in this world.
-    problems.retain(|key, _| !key.ends_with("/start_by_gt"));
+    // So is that an agent was started without `gt`, until it is started once more, and that its nudge poller could not be
+    // started, until that is tried again.
+    problems.remove("start_by_gt");
     for agent in town.agents.iter().filter(|agent| !world.state().has_poller(&agent.session, now)) {
         let its = format!("/{}/nudge_poller", agent.identity);
         problems.retain(|key, _| !key.ends_with(&its));

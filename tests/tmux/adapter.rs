@@ -198,6 +198,57 @@ async fn dead_panes_and_disarm(control: bool) {
     .await;
 }
 
+async fn dead_panes_are_removed_and_others_stay(control: bool) {
+    let server = Server::new();
+    let tmux = server.tmux(control);
+    tmux.create(&session("gt-a")).await.unwrap();
+    tmux.create(&session("gt-b")).await.unwrap();
+    server.must(&["set-option", "-w", "-t", "=gt-a:", "remain-on-exit", "on"]);
+    let panes = async || tmux.find("gt-a").await.unwrap().map(|it| it.panes).unwrap_or_default();
+    let first = panes().await[0].clone();
+    let person = server.must(&["split-window", "-P", "-F", "#{pane_id}", "-t", "=gt-a:", "exec sleep 600"]);
+    support::kill(first.pid);
+    let is_dead = async |id: &str| panes().await.iter().any(|pane| pane.id == id && pane.dead).then_some(());
+    until("the agent's pane is dead", async || is_dead(&first.id).await).await;
+    tmux.remove_dead_panes("gt-a").await.unwrap();
+    let left = panes().await;
+    assert_eq!((left.len(), &left[0].id, left[0].dead), (1, &person, false), "a person's stays");
+    tmux.remove_dead_panes("gt-a").await.unwrap();
+    assert_eq!(panes().await, left);
+    support::kill(left[0].pid);
+    until("the other is dead", async || is_dead(&person).await).await;
+    tmux.remove_dead_panes("gt-a").await.unwrap();
+    assert_eq!(tmux.find("gt-a").await.unwrap(), None, "it ends with its last pane");
+    tmux.remove_dead_panes("gt-a").await.expect("gone already");
+    assert_eq!(names(&tmux.list().await.unwrap()), ["gt-b"]);
+}
+
+async fn what_runs_in_the_background_outlives_us_and_shows_nowhere(control: bool) {
+    let server = Server::new();
+    let tmux = server.tmux(control);
+    tmux.create(&session("gt-a")).await.unwrap();
+    let directory = server.dir().join("it's #(touch hacked) #{pid} $HOME;");
+    std::fs::create_dir(&directory).unwrap();
+    let script = "echo noise; (pwd; echo $$; echo \"$ODD\") > out.part; mv out.part out; exec sleep 600";
+    let odd = "a 'b' \"c\" $HOME # ;";
+    let command =
+        ["env".to_owned(), format!("ODD={odd}"), "sh".to_owned(), "-c".to_owned(), script.to_owned()];
+    tmux.run_in_background(&directory, &command).await.unwrap();
+    let told = until("it runs", async || std::fs::read_to_string(directory.join("out")).ok()).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!((lines[0], lines[2]), (directory.to_str().unwrap(), odd));
+    // One that fails leaves nothing in anybody's pane either.
+    let fails = ["sh", "-c", "touch failed; exit 3"].map(str::to_owned);
+    tmux.run_in_background(&directory, &fails).await.unwrap();
+    until("it has failed", async || directory.join("failed").exists().then_some(())).await;
+    assert_eq!(server.must(&["display-message", "-p", "-t", "=gt-a:", "#{pane_in_mode}"]), "0");
+    tmux.close().await;
+    let pid: u32 = lines[1].parse().unwrap();
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    assert_eq!(name.trim(), "sleep", "it runs on");
+    support::kill(pid);
+}
+
 async fn paste_is_exact(control: bool) {
     let server = Server::new();
     let tmux = server.tmux(control);
@@ -468,6 +519,8 @@ both_ways!(
     nothing_runs_elsewhere_than_in_its_directory,
     panes_of_a_session_its_user_changed,
     dead_panes_and_disarm,
+    dead_panes_are_removed_and_others_stay,
+    what_runs_in_the_background_outlives_us_and_shows_nowhere,
     paste_is_exact,
     exactly_one_pane_is_typed_into_and_read,
     a_user_left_the_pane_in_copy_mode,

@@ -93,8 +93,12 @@ impl Lifecycle {
         let lives = matches!(end, StartEnd::Up { .. } | StartEnd::Found(_) | StartEnd::Left { .. });
         self.gave_up = !lives && !matches!(end, StartEnd::StoppedByHand(_));
         self.missed = lives;
-        self.gt_failed = match &end {
-            StartEnd::NotByGt(why) => Some(why.clone()),
+        self.gt_failed = match (&end, self.gt_failed.take()) {
+            (StartEnd::NotByGt(why), before) => {
+                Some((before.map_or(0, |(times, _)| times).saturating_add(1), why.clone()))
+            }
+            // Nothing was done.
+            (StartEnd::Unclear(_), before) => before,
             _ => None,
         };
         match end {
@@ -254,17 +258,10 @@ impl Lifecycle {
 
     /// Whether a hold, wait or crash loop delays its start, which the caller ends; reports this reason if so.
     fn is_let_go(&mut self, why: Reason) -> bool {
-        let kept = matches!(
-            self.state,
-            State::Waiting { .. }
-                | State::CrashLoop { .. }
-                | State::Held { .. }
-                | State::HeldOnRequest { .. }
-        );
-        if kept {
+        if self.is_delayed() {
             self.reasons.push(why);
         }
-        kept
+        self.is_delayed()
     }
 
     fn wait_until(&mut self, until: Timestamp, why: WaitsFor, around: Surroundings<'_>) -> Decision {

@@ -18,7 +18,8 @@ use crate::{
         phase::Phase,
         polecat::texts,
         reason::{Cause, CrashLoop, DeathReport, Reason},
-        restart, start,
+        restart,
+        start::without_gt,
     },
     clock::Now,
     deaths::{register::ACTOR as DEATHS, rules::ConfirmedDeath},
@@ -79,7 +80,7 @@ impl Owner {
             }
             // Who started it did not do so without `gt`.
             Reason::StartedByOthers | Reason::NewSession => {
-                self.deps.problems.clear(&self.problem_key(start::PROBLEM));
+                without_gt::is_over(&self.deps, &self.spec.identity);
             }
             _ => {}
         }
@@ -235,7 +236,7 @@ impl Owner {
             Wanted::Always | Wanted::WithWork => "with growing pauses",
         };
         let command = identity.gt_start().join(" ");
-        let text = format!("{identity}: {why}; it is tried again {again}; see what `gt {command}` waits for");
+        let text = format!("{identity}: {why}; it is tried again {again}; run `gt {command}` to see why");
         self.deps.problems.report(key, text);
     }
 

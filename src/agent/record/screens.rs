@@ -7,9 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Records;
+use super::{AgentRecord, Records};
 use crate::{
     agent::{
+        confirmation::SessionKey,
         liveness::{Marks, ProcessNames, agent_pane},
         oom::Counters,
         questions,
@@ -113,7 +114,24 @@ impl Records {
         lines.drain(..lines.len().saturating_sub(usize::from(SCREEN_LINES)));
         let screen = Screen { pane: pane.clone(), lines, question: question.clone(), at };
         let before = self.watched(identity, |watched| watched.screen.replace(Arc::new(screen)))?;
+        self.note_pane(identity, pane);
         (before.and_then(|before| before.question.clone()) != question).then_some(Turn(question))
+    }
+
+    /// Remembers the pane of an agent that lives, for the next supervisor.
+    fn note_pane(&self, identity: &Identity, pane: &PaneTarget) {
+        let mut agents = self.agents.lock();
+        let life = agents.get_mut(identity).and_then(|record| record.life.as_mut());
+        let Some(life) = life.filter(|life| life.session.id == pane.session_id()) else { return };
+        if life.pane.as_deref() != Some(pane.pane()) {
+            life.pane = Some(pane.pane().to_owned());
+            self.lives.was_changed();
+        }
+    }
+
+    /// The pane in which an agent was last seen in this incarnation of its session, also by an earlier supervisor.
+    pub fn last_pane(&self, identity: &Identity, session: &SessionKey) -> Option<String> {
+        self.agents.lock().get(identity)?.last_pane(session)
     }
 
     /// The last screen of an agent, in the incarnation of its session with this id, or in any.
@@ -150,6 +168,16 @@ impl Records {
 
     fn watched<A>(&self, identity: &Identity, change: impl FnOnce(&mut Watched) -> A) -> Option<A> {
         self.agents.lock().get_mut(identity)?.watched.as_mut().map(change)
+    }
+}
+
+impl AgentRecord {
+    /// The pane in which it was last seen in this incarnation of its session.
+    pub(super) fn last_pane(&self, session: &SessionKey) -> Option<String> {
+        let screen = self.watched.as_ref().and_then(|watched| watched.screen.as_ref());
+        let seen = screen.map(|screen| &screen.pane).filter(|pane| pane.session_id() == session.id);
+        let before = || self.life.as_ref().filter(|life| life.session == *session)?.pane.clone();
+        seen.map(|pane| pane.pane().to_owned()).or_else(before)
     }
 }
 

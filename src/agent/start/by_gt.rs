@@ -3,12 +3,15 @@
 //! What an agent of Gas Town 1.x needs to start changes with each release of `gt`, so `gt` sets it up: hooks, prompt,
 //! environment, the session's hooks, nudge poller, heartbeat file. When, how often and how many at once stays with the
 //! supervisor, and what `gt` says is believed only as far as a probe shows it. A `gt` that cannot do it is replaced by the
-//! direct start; one that hangs or says what is not true is not, as it may have made half a session. It must not decide what
-//! a failed start means.
+//! direct start. One that hangs, or says what is not true, may have made half a session: it is replaced only when it did not
+//! start the agent [several times](ENOUGH) in a row and nothing of those starts is left. A program that ended in the session
+//! that `gt` made is no fault of `gt`. It must not decide what a failed start means.
 
 use std::time::Duration;
 
-use super::{Start, Step};
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
+
+use super::{Start, Step, without_gt};
 use crate::{
     agent::{
         confirmation::{Presence, SessionKey},
@@ -20,6 +23,7 @@ use crate::{
     clock::Now,
     commands::{CommandError, Printed},
     ledger::gt,
+    sessions::Fact,
     town::reading,
 };
 
@@ -29,8 +33,16 @@ const COMES: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(250);
 /// What `gt` says of an agent that runs.
 const RUNNING: &str = "already running";
-/// The problem that an agent was started without `gt`.
-pub const PROBLEM: &str = "start_by_gt";
+/// After this many starts in a row in which `gt` hung, or said what is not true, the agent is started without it.
+const ENOUGH: u32 = 3;
+
+/// What follows from a start by `gt`.
+pub(super) enum ByGt {
+    /// The start is over.
+    Over(StartEnd),
+    /// The agent is to be started without `gt`, and why.
+    Without(String),
+}
 
 /// What became of a run of `gt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +76,8 @@ impl Start<'_> {
         self.deps.dialect().facts().gt_starts_agents && self.deps.settings().start.by_gt
     }
 
-    /// Lets `gt` start it, after every check that a direct start makes. `None`: it is to be started without `gt`.
-    pub(super) async fn by_gt(
-        &self,
-        ordered: Now,
-        began: Now,
-        meanwhile: &Meanwhile,
-    ) -> Step<Option<StartEnd>> {
+    /// Lets `gt` start it, after every check that a direct start makes.
+    pub(super) async fn by_gt(&self, ordered: Now, began: Now, meanwhile: &Meanwhile) -> Step<ByGt> {
         self.clear_the_way().await?;
         self.still_wanted(ordered).await?;
         if let Some(how) = meanwhile.stopped(self.deps, self.spec).await {
@@ -78,35 +85,36 @@ impl Start<'_> {
         }
         self.permitted().await?;
         self.nobody_was_faster().await?;
+        if let Some((times, why)) =
+            self.deps.records.gt_failures(&self.spec.identity).filter(|(times, _)| *times >= ENOUGH)
+        {
+            self.nothing_of_gt_is_at_work().await?;
+            return Ok(ByGt::Without(format!("gt did not start it {times} times in a row: {why}")));
+        }
+        let mut facts = self.deps.sessions.facts();
         let ran = self.run_gt().await;
         screens::begun(self.deps, self.spec);
         let presence = match ran {
             Ran::NotRun(_) => Presence::Absent,
             _ => self.look(&ran).await,
         };
-        let key = self.spec.problem_key(PROBLEM);
-        match outcome(ran, presence, &self.spec.session) {
+        let was_there = was_listed(&mut facts, &self.spec.session);
+        match outcome(ran, presence, was_there, &self.spec.session) {
             Outcome::Up(session, wrong) => {
                 if let Some(wrong) = wrong {
                     self.passed_over(&format!("{wrong}, but the agent is up"));
                 }
-                self.deps.problems.clear(&key);
-                Ok(Some(self.up(session, began)))
+                without_gt::is_over(self.deps, &self.spec.identity);
+                Ok(ByGt::Over(self.up(session, began)))
             }
-            Outcome::End(end) => Ok(Some(end)),
+            Outcome::End(end) => Ok(ByGt::Over(end)),
             Outcome::Without(why) => {
                 // `gt` may have started it where no pane shows it.
                 let found = elsewhere::why_not(self.deps, self.spec, Duration::ZERO).await;
                 if let Some(found) = found {
                     return Err(StartEnd::Unclear(found));
                 }
-                let text = format!(
-                    "{} is started without gt, so it lacks what only gt sets up, such as its session's hooks: {why}; gt is \
-                     tried again at its next start",
-                    self.spec.identity
-                );
-                self.deps.problems.report(key, text);
-                Ok(None)
+                Ok(ByGt::Without(why))
             }
         }
     }
@@ -178,8 +186,19 @@ fn read(ran: Result<Printed, CommandError>) -> Ran {
     }
 }
 
-/// What follows.
-fn outcome(ran: Ran, presence: Presence, session: &str) -> Outcome {
+/// Whether this session was listed since these facts are received: a fact that was missed is no sign of it.
+fn was_listed(facts: &mut Receiver<Fact>, session: &str) -> bool {
+    loop {
+        match facts.try_recv() {
+            Ok(Fact::Listed(listed)) if listed.iter().any(|it| it.name == session) => return true,
+            Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return false,
+        }
+    }
+}
+
+/// What follows. `was_there`: its session was seen while `gt` ran.
+fn outcome(ran: Ran, presence: Presence, was_there: bool, session: &str) -> Outcome {
     let never = |what: String| {
         let why = match &presence {
             Presence::Absent => format!("{what}, and there is no session {session}"),
@@ -199,6 +218,9 @@ fn outcome(ran: Ran, presence: Presence, session: &str) -> Outcome {
         ))),
         (Ran::Running, _) => Outcome::End(StartEnd::Taken),
         (Ran::Well, _) => never("gt says that it started it".to_owned()),
+        (Ran::Failed(why), Presence::Absent) if was_there => {
+            Outcome::End(StartEnd::NotByGt(format!("{why}; session {session} was there and ended")))
+        }
         (Ran::Failed(why), Presence::Absent) => Outcome::Without(why),
         (Ran::Failed(why) | Ran::Hung(why), _) => never(why),
     }
@@ -311,7 +333,11 @@ mod tests {
             ),
             ("no gt", Ran::NotRun("no gt".into()), Presence::Absent, Outcome::Without("no gt".into())),
         ] {
-            assert_eq!(outcome(ran, presence, "s"), expected, "{name}");
+            assert_eq!(outcome(ran, presence, false, "s"), expected, "{name}");
         }
+        let ended = never("it failed; session s was there and ended");
+        assert_eq!(outcome(failed(), Presence::Absent, true, "s"), ended, "its program ended at once");
+        let up = Outcome::Up(key(), Some("it failed".into()));
+        assert_eq!(outcome(failed(), Presence::Alive(key()), true, "s"), up, "it did not");
     }
 }

@@ -113,8 +113,7 @@ impl Start<'_> {
     }
 
     /// Does what lets `gt` see the agent in this new session as one of its own: names its pane, and writes its heartbeat, as
-    /// `gt` takes a polecat or crew member with an old one for stale and ends it. A nudge poller that is missing is
-    /// [reported](crate::agent::pollers).
+    /// `gt` takes a polecat or crew member with an old one for stale and ends it.
     pub(super) async fn show_to_gt(&self, session: &Session) {
         if !self.deps.dialect().facts().prompt_is_argument {
             return;

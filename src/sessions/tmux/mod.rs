@@ -11,7 +11,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -400,6 +400,26 @@ impl Sessions for Tmux {
         let session = self.find(name).await?.ok_or_else(|| SessionsError::NoSuchSession(name.to_owned()))?;
         let requests = request::disarm(session.panes.iter().map(|pane| pane.id.as_str()));
         self.for_session(name, &requests, Purpose::Repeatable).await.map(drop)
+    }
+
+    async fn remove_dead_panes(&self, name: &str) -> Result<(), SessionsError> {
+        let Some(session) = self.find(name).await? else { return Ok(()) };
+        for pane in session.panes.iter().filter(|pane| pane.dead) {
+            let target = target::pane(&session.id, &pane.id);
+            let requests = [Request::of(["kill-pane", "-t", &target])];
+            match self.for_session(name, &requests, Purpose::Once).await {
+                Ok(_) | Err(SessionsError::NoSuchSession(_)) => {}
+                Err(SessionsError::Failed { reason, .. }) if reason.contains("can't find pane") => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_in_background(&self, directory: &Path, command: &[String]) -> Result<(), SessionsError> {
+        let requests = [request::run_in_background(directory, command)];
+        let ran = self.link.run(&requests, Purpose::Once).await;
+        ran.map(drop).map_err(|trouble| error(trouble, &requests, None))
     }
 
     async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError> {

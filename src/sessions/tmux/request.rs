@@ -3,6 +3,8 @@
 //! Over the control connection a request is one line of tmux's command language; without it, words of a subprocess's
 //! argument list. Pasted text cannot be a word there (tmux accepts 16 KB of arguments), so it is sent to standard input.
 
+use std::path::Path;
+
 use super::{
     list::MARK,
     quote::{literal, quote, word},
@@ -207,6 +209,19 @@ pub fn disarm<'a>(panes: impl IntoIterator<Item = &'a str>) -> Vec<Request> {
     panes.into_iter().flat_map(one).collect()
 }
 
+/// Starts a program in this directory, whose parent is neither us nor the server. tmux shows output and a bad exit status of
+/// what it runs itself in the pane of a session, so that it gets neither; and it may run the user's own shell, so that this
+/// one only executes `/bin/sh`.
+pub fn run_in_background(directory: &Path, command: &[String]) -> Request {
+    let directory = shell_words::quote(&directory.to_string_lossy()).into_owned();
+    let inner = format!(
+        "{{ cd -- {directory} && exec {}; }} </dev/null >/dev/null 2>&1 &",
+        shell_words::join(command)
+    );
+    let whole = format!("exec /bin/sh -c {}", shell_words::quote(&inner));
+    Request::of(["run-shell", "-b", &literal(&whole)])
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -250,6 +265,17 @@ mod tests {
         assert_eq!(paste[1].input().as_deref(), Some("$x\n;"));
         assert_eq!(Request::Together(lasting("=a:").into()).words()[4..8], ["off", ";", "set-option", "-s"]);
         assert!(new_session(&new(), "").words().contains(&"A=1 \\;".to_owned()));
+    }
+
+    #[test]
+    fn what_runs_in_the_background_is_quoted_for_three_readers() {
+        let command = ["env", "K=a b", "gt"].map(str::to_owned);
+        let Request::Command(words) = run_in_background(Path::new("/t/#x"), &command) else { panic!() };
+        let expanded = words[2].replace("##", "#"); // by tmux
+        let outer = shell_words::split(&expanded).unwrap(); // by the user's shell
+        assert_eq!(outer[..3], ["exec", "/bin/sh", "-c"]);
+        let inner = "{ cd -- '/t/#x' && exec env 'K=a b' gt; } </dev/null >/dev/null 2>&1 &";
+        assert_eq!(outer[3], inner);
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub struct Facts {
     pub restarted_by: &'static [&'static str],
     /// Pattern of the words after `gt` that start it (gt 1.0, `internal/cmd`); they return when it is up.
     pub gt_start: &'static str,
+    /// Pattern of the words after `gt` that end it and start it again, for people; empty for one that ends by itself.
+    pub gt_restart: &'static str,
     /// The switch in the settings with which it always runs.
     pub kept_by: Option<fn(&Settings) -> bool>,
     /// The channel of events without which it is not started, in a town where that counts: `events/<channel>`.
@@ -130,6 +132,7 @@ const USUAL: Facts = Facts {
     colours: None,
     restarted_by: &["up", "start", "boot"],
     gt_start: "",
+    gt_restart: "",
     kept_by: None,
     started_on: None,
 };
@@ -162,7 +165,7 @@ roles! {
         propulsion: Some("Run `gt prime` to check mail and begin coordination."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
         status: Some("🎩 Mayor"), colours: Some(("#3d3200", "#ffd700")),
-        gt_start: "mayor start", kept_by: Some(|settings| settings.mayor.keep),
+        gt_start: "mayor start", gt_restart: "mayor restart", kept_by: Some(|settings| settings.mayor.keep),
     }
     /// The town's patroller, whose heartbeat file shows progress.
     Deacon {
@@ -172,7 +175,7 @@ roles! {
         patrol: Some(("deacon", |patrols| &patrols.deacon)), is_pausable: true,
         propulsion: Some("Run `gt prime` to check patrol status and begin heartbeat cycle."),
         status: Some("🐺 Deacon"), colours: Some(("#2d1f3d", "#c0b0d0")),
-        gt_start: "deacon start",
+        gt_start: "deacon start", gt_restart: "deacon restart",
     }
     /// The short-lived agent that checks the deacon, under the deacon's patrol. It has no status line.
     Boot {
@@ -192,7 +195,7 @@ roles! {
         patrol: Some(("witness", |patrols| &patrols.witness)), has_state_file: true,
         sender: "deacon", propulsion: Some("Run `gt prime` to check patrol status and begin work."),
         status: Some("🦉 {rig}/witness"), restarted_by: &["up", "start", "boot", "sling", "spawn"],
-        gt_start: "witness start {rig}",
+        gt_start: "witness start {rig}", gt_restart: "witness restart {rig}",
     }
     /// Works a rig's merge queue. Of its directories the second is the legacy one.
     Refinery {
@@ -204,7 +207,8 @@ roles! {
         patrol: Some(("refinery", |patrols| &patrols.refinery)), has_state_file: true,
         variables: &[("GT_REFINERY", "1"), ("BEADS_NO_DAEMON", "1")],
         sender: "deacon", propulsion: Some("Run `gt prime` to check MQ status and begin patrol."),
-        status: Some("🏭 {rig}/refinery"), gt_start: "refinery start {rig}", started_on: Some("refinery"),
+        status: Some("🏭 {rig}/refinery"), gt_start: "refinery start {rig}", gt_restart: "refinery restart {rig}",
+        started_on: Some("refinery"),
     }
     /// A rig's human-managed workspace.
     Crew {
@@ -216,7 +220,7 @@ roles! {
         propulsion: Some("Run `gt hook` to check your hook and begin work."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
         status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"],
-        gt_start: "crew start {rig} {name}",
+        gt_start: "crew start {rig} {name}", gt_restart: "crew restart {name} --rig {rig}",
     }
     /// A rig's worker. Of its directories the second is the one from before 0.2.
     Polecat {
@@ -227,6 +231,7 @@ roles! {
         variables: &[("GT_POLECAT", "{name}"), ("BEADS_AGENT_NAME", "{rig}/{name}"), ("BEADS_NO_DAEMON", "1")],
         propulsion: Some("Run `gt hook` to check your hook and begin work."),
         status: Some("😺 {rig}/{name}"), restarted_by: &[], gt_start: "session restart {rig}/{name} --force",
+        gt_restart: "session restart {rig}/{name} --force",
     }
 }
 

@@ -7,7 +7,7 @@ use ractor::ActorProcessingErr;
 
 use super::{RootMsg, RootState};
 use crate::{
-    agent::role_bead,
+    agent::{role_bead, start::without_gt},
     supervision::messages::Broadcast,
     town::{
         identity::{Identity, RigName},
@@ -109,6 +109,7 @@ impl RootState {
                 );
                 self.plan.deps.problems.forget(&format!("rig/{name}/"));
                 self.plan.deps.records.forget_rig(&name, self.plan.deps.now().wall);
+                without_gt::refresh(&self.plan.deps.records, &self.plan.deps.problems);
                 self.plan.deps.directory.forget_rig(&name);
                 self.plan.deps.forget_rig(&name);
             }
@@ -137,11 +138,18 @@ impl RootState {
 
     /// Clears backoffs through the agents' owners; for agents without one, clears the entry in the restart state.
     pub(super) fn clear_backoff(&mut self, whose: Option<Identity>) {
-        match &whose {
-            Some(identity) => tracing::info!(agent = %identity, "backoff cleared by hand"),
-            None => tracing::info!("Backoff of all agents cleared by hand"),
+        let records = &self.plan.deps.records;
+        match (&whose, records.has_backoff(whose.as_ref())) {
+            (Some(identity), true) => tracing::info!(agent = %identity, "backoff cleared by hand"),
+            (Some(identity), false) => {
+                tracing::info!(agent = %identity, "nothing to clear by hand: nothing delays its start");
+            }
+            (None, true) => tracing::info!("Backoff of all agents cleared by hand"),
+            (None, false) => {
+                tracing::info!("Nothing to clear by hand: nothing delays the start of any agent")
+            }
         }
-        self.plan.deps.records.clear_restarts(whose.as_ref());
+        records.clear_restarts(whose.as_ref());
         self.broadcast(&Broadcast::ClearBackoff(whose));
     }
 

@@ -19,6 +19,8 @@ use crate::{
 
 /// A convoy without issues is left alone for this long: it may be being made.
 const EMPTY_FOR: Duration = Duration::from_mins(5);
+/// A wait that usually is short is a problem after this long.
+const SHORT: Duration = Duration::from_mins(5);
 /// The wait after the first sling of an issue that stays ready; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_mins(1);
 /// The longest wait, for an issue as for scans that fail.
@@ -31,8 +33,40 @@ pub enum Step {
     Sling(String, RigName),
     /// Have it checked.
     Check,
-    /// Nothing, and why, when that is no usual state.
-    Leave(Option<String>),
+    /// Nothing, and what its work waits for, if it does.
+    Leave(Option<Wait>),
+}
+
+/// What the work of a convoy waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// What it is, for people.
+    pub why: String,
+    /// Whether that usually is over soon, such as the restart of an agent.
+    pub is_short: bool,
+}
+
+impl Wait {
+    /// Until somebody does something about it.
+    pub fn long(why: impl Into<String>) -> Self {
+        Wait { why: why.into(), is_short: false }
+    }
+
+    /// Until something is over that goes on.
+    pub fn short(why: impl Into<String>) -> Self {
+        Wait { why: why.into(), is_short: true }
+    }
+}
+
+/// How a wait is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// As a problem.
+    Problem,
+    /// As an ordinary line of the log.
+    News,
+    /// Not again.
+    Known,
 }
 
 /// What was done so far; times are monotonic.
@@ -42,6 +76,8 @@ pub struct Memory {
     checked: BTreeMap<String, ((u64, usize), Duration)>,
     /// The issues that were slung and were ready when last listed.
     slung: BTreeMap<String, Slung>,
+    /// The convoys whose work waits, each since when.
+    waiting: BTreeMap<String, Duration>,
 }
 
 /// An issue that was slung.
@@ -69,6 +105,7 @@ impl Memory {
         let ready: BTreeSet<&String> = convoys.iter().flat_map(|convoy| &convoy.ready).collect();
         self.checked.retain(|id, _| ids.contains(id));
         self.slung.retain(|id, _| ready.contains(id));
+        self.waiting.retain(|id, _| ids.contains(id));
         for slung in self.slung.values_mut() {
             slung.is_still_ready = true;
         }
@@ -78,7 +115,7 @@ impl Memory {
     pub fn decide(
         &self,
         convoy: &Stranded,
-        rig_of: impl Fn(&str) -> Result<RigName, String>,
+        rig_of: impl Fn(&str) -> Result<RigName, Wait>,
         check_every: Duration,
         now: Now,
     ) -> Step {
@@ -86,19 +123,37 @@ impl Memory {
             return if self.is_due(convoy, check_every, now) { Step::Check } else { Step::Leave(None) };
         }
         if let Err(why) = convoy.branch() {
-            return Step::Leave(Some(why));
+            return Step::Leave(Some(Wait::long(why)));
         }
-        let mut reason = None;
+        let mut wait = None;
         for issue in &convoy.ready {
             if self.slung.get(issue).is_some_and(|slung| now.mono < slung.again) {
                 continue;
             }
-            match if beads::is_id(issue) { rig_of(issue) } else { Err("it is not a bead id".to_owned()) } {
+            match if beads::is_id(issue) { rig_of(issue) } else { Err(Wait::long("it is not a bead id")) } {
                 Ok(rig) => return Step::Sling(issue.clone(), rig),
-                Err(why) => reason = reason.or_else(|| Some(format!("{}: {why}", shorten(issue)))),
+                Err(Wait { why, is_short }) => {
+                    wait =
+                        wait.or_else(|| Some(Wait { why: format!("{}: {why}", shorten(issue)), is_short }));
+                }
             }
         }
-        Step::Leave(reason)
+        Step::Leave(wait)
+    }
+
+    /// The work of this convoy waits, or waits no longer: how to report that.
+    pub fn waits(&mut self, convoy: &str, wait: Option<&Wait>, now: Now) -> Waits {
+        let Some(wait) = wait else {
+            self.waiting.remove(convoy);
+            return Waits::Known;
+        };
+        let is_new = !self.waiting.contains_key(convoy);
+        let since = *self.waiting.entry(convoy.to_owned()).or_insert(now.mono);
+        match wait.is_short && now.mono < since + SHORT {
+            false => Waits::Problem,
+            true if is_new => Waits::News,
+            true => Waits::Known,
+        }
     }
 
     /// Whether a convoy of which nothing is ready should be checked.
@@ -171,11 +226,11 @@ mod tests {
     }
 
     /// Beads of `al-` are of rig alpha, of `be-` of a parked one.
-    fn rig_of(issue: &str) -> Result<RigName, String> {
+    fn rig_of(issue: &str) -> Result<RigName, Wait> {
         match issue.split('-').next() {
             Some("al") => Ok("alpha".parse().unwrap()),
-            Some("be") => Err("rig is parked".to_owned()),
-            _ => Err("no rig has its prefix".to_owned()),
+            Some("be") => Err(Wait::long("rig is parked")),
+            _ => Err(Wait::long("no rig has its prefix")),
         }
     }
 
@@ -186,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_done_about_a_convoy() {
         let sling = |issue: &str| Step::Sling(issue.to_owned(), "alpha".parse().unwrap());
-        let leave = |why: &str| Step::Leave(Some(why.to_owned()));
+        let leave = |why: &str| Step::Leave(Some(Wait::long(why)));
         let no_branch = Stranded { base_branch: Some("--x".to_owned()), ..convoy(1, &["al-1"]) };
         let undated = Stranded { created_at: None, ..convoy(0, &[]) };
         for (name, convoy, seconds, expected) in [
@@ -203,6 +258,24 @@ mod tests {
         ] {
             assert_eq!(decide(&Memory::default(), &convoy, at(seconds)), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_short_wait_is_a_problem_only_when_it_is_not_short() {
+        let (short, long) = (Wait::short("it restarts"), Wait::long("rig is parked"));
+        let mut memory = Memory::default();
+        for (name, wait, seconds, expected) in [
+            ("it begins", Some(&short), 0, Waits::News),
+            ("it goes on", Some(&short), 299, Waits::Known),
+            ("it is not short", Some(&short), 300, Waits::Problem),
+            ("it is over", None, 330, Waits::Known),
+            ("another begins", Some(&short), 360, Waits::News),
+            ("and turns out to be another", Some(&long), 390, Waits::Problem),
+        ] {
+            assert_eq!(memory.waits("hq-cv-1", wait, at(seconds)), expected, "{name}");
+        }
+        memory.listed(&[]);
+        assert_eq!(memory.waits("hq-cv-1", Some(&short), at(420)), Waits::News, "it was gone meanwhile");
     }
 
     #[test]

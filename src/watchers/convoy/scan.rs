@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    feeding::{Memory, Step},
+    feeding::{Memory, Step, Wait, Waits},
     round::{self, Outcome},
     stranded::{self, Stranded},
 };
@@ -92,13 +92,20 @@ async fn feed(
     memory.listed(convoys);
     let mut done = Scan { stranded: convoys.len(), ..Scan::default() };
     let gates = gates(deps, rigs, convoys).await;
-    let rig_of = |issue: &str| gates.get(issue).cloned().unwrap_or_else(|| Err("not asked".to_owned()));
+    let rig_of = |issue: &str| gates.get(issue).cloned().unwrap_or_else(|| Err(Wait::long("not asked")));
     let (begun, settings, mut held_up) = (deps.now().mono, deps.settings().convoy.clone(), Vec::new());
     for convoy in convoys {
         let now = deps.now();
         let is_late = now.mono >= begun + FRESH;
-        match memory.decide(convoy, rig_of, settings.check_every, now) {
-            Step::Leave(Some(why)) => held_up.push(format!("the work of convoy {} waits: {why}", convoy.id)),
+        let step = memory.decide(convoy, rig_of, settings.check_every, now);
+        let wait = if let Step::Leave(wait) = &step { wait.as_ref() } else { None };
+        let text = || wait.map(|wait| format!("the work of convoy {} waits: {}", convoy.id, wait.why));
+        match memory.waits(&convoy.id, wait, now) {
+            Waits::Problem => held_up.extend(text()),
+            Waits::News => tracing::info!(reason = "convoy_waits", "{}", text().unwrap_or_default()),
+            Waits::Known => {}
+        }
+        match step {
             Step::Sling(issue, rig) if settings.feed && !is_late => {
                 if let Some(slung) = sling(deps, convoy, &issue, &rig).await {
                     done.fed.extend(slung.is_ok().then(|| issue.clone()));
@@ -109,7 +116,7 @@ async fn feed(
                 done.check = Some(round::check_one(deps, &convoy.id).await);
                 memory.was_checked(convoy, deps.now());
             }
-            Step::Leave(None) | Step::Sling(..) | Step::Check => {}
+            Step::Leave(_) | Step::Sling(..) | Step::Check => {}
         }
     }
     deps.problems.report_all(HELD_UP, &held_up);
@@ -169,8 +176,8 @@ async fn gates(
     deps: &Deps,
     rigs: Option<&BTreeSet<RigName>>,
     convoys: &[Stranded],
-) -> BTreeMap<String, Result<RigName, String>> {
-    let mut of_rigs: BTreeMap<RigName, Result<(), String>> = BTreeMap::new();
+) -> BTreeMap<String, Result<RigName, Wait>> {
+    let mut of_rigs: BTreeMap<RigName, Result<(), Wait>> = BTreeMap::new();
     let mut found = BTreeMap::new();
     let issues = convoys.iter().flat_map(|convoy| &convoy.ready).filter(|issue| beads::is_id(issue));
     // Somebody may be slinging one of them right now. This is read before the beads: a sling that ends in between has
@@ -184,23 +191,25 @@ async fn gates(
     };
     for issue in convoys.iter().flat_map(|convoy| &convoy.ready) {
         let Some(rig) = deps.database(issue).rig() else {
-            found.insert(issue.clone(), Err("no rig has its prefix".to_owned()));
+            found.insert(issue.clone(), Err(Wait::long("no rig has its prefix")));
             continue;
         };
         if !of_rigs.contains_key(&rig) {
             let gate = match rigs {
-                None => Err("the rigs of the town are not known yet".to_owned()),
-                Some(rigs) if !rigs.contains(&rig) => Err(format!("{rig} is no rig in mayor/rigs.json")),
-                Some(_) => permission::of_rig(deps, &rig).await.and(memory.clone()),
+                None => Err(Wait::long("the rigs of the town are not known yet")),
+                Some(rigs) if !rigs.contains(&rig) => {
+                    Err(Wait::long(format!("{rig} is no rig in mayor/rigs.json")))
+                }
+                Some(_) => permission::of_rig(deps, &rig).await.and(memory.clone()).map_err(Wait::long),
             };
             of_rigs.insert(rig.clone(), gate);
         }
         let is_free = || {
-            let running = slings.as_ref().map_err(String::clone)?;
+            let running = slings.as_ref().map_err(Wait::long)?;
             match (running.iter().find(|it| it.arguments.contains(issue)), workers.get(issue)) {
-                (Some(command), _) => Err(format!("`{}` is running", command.line)),
+                (Some(command), _) => Err(Wait::short(format!("`{}` is running", command.line))),
                 (None, Some(issue)) => is_free(deps, issue),
-                (None, None) => Err("it was not read".to_owned()),
+                (None, None) => Err(Wait::long("it was not read")),
             }
         };
         found.insert(issue.clone(), of_rigs[&rig].clone().and_then(|()| is_free()).map(|()| rig));
@@ -211,25 +220,31 @@ async fn gates(
 /// Whether an issue that is ready has no worker, or why it must not be given to another. `gt` calls it ready as soon as its
 /// polecat has no session; one that was given it a short time ago may be being spawned, one that is about to be restarted
 /// keeps its work, and one that was stopped by hand is not replaced behind its operator's back.
-fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), String> {
+fn is_free(deps: &Deps, issue: &Answer<Bead>) -> Result<(), Wait> {
     let issue = match issue {
         Answer::Found(issue) => issue,
-        Answer::Missing | Answer::NotAsked => return Err("bd does not find it".to_owned()),
-        Answer::Unknown(why) => return Err(why.clone()),
+        Answer::Missing | Answer::NotAsked => return Err(Wait::long("bd does not find it")),
+        Answer::Unknown(why) => return Err(Wait::long(why)),
     };
     let worker = issue.assignee.as_deref().filter(|_| issue.is_at_work());
     let Some(worker) = worker.and_then(|name| name.parse::<Identity>().ok()) else { return Ok(()) };
     let age = issue.updated_at.map(|updated| deps.now().age_of(updated));
     if age.is_some_and(|age| age < deps.settings().polecats.spawning_guard) {
-        return Err(format!("{worker} was given it a short time ago"));
+        return Err(Wait::short(format!("{worker} was given it a short time ago")));
     }
     if !deps.directory.is_kept(&worker) {
         return Ok(());
     }
     match deps.records.phase(&worker) {
         Some((Phase::Absent | Phase::CrashLoop | Phase::Paused, _)) => Ok(()),
-        Some((phase, _)) => Err(format!("{worker} works on it and is {phase}")),
-        None => Err(format!("{worker} works on it and was not observed yet")),
+        Some((phase, _)) => {
+            let why = format!("{worker} works on it and is {phase}");
+            // Its restart: `gt` may have listed the work before, and it may be over by now.
+            let is_restart =
+                matches!(phase, Phase::Confirming | Phase::Waiting | Phase::Starting | Phase::Alive);
+            Err(Wait { why, is_short: is_restart })
+        }
+        None => Err(Wait::short(format!("{worker} works on it and was not observed yet"))),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Nature {
     pub wakes_on_nudge: f64,
     /// What new agents show on their screens, by session.
     pub shows: BTreeMap<String, String>,
+    /// How long agents live, by session, also those that a hook of their session starts.
+    pub short_lived: BTreeMap<String, Duration>,
     /// Agents whose program cannot be run, by session, and the exit code that says so.
     pub cannot_run: BTreeMap<String, i32>,
     /// The names of agents' processes that are not `claude`, by session.
@@ -64,6 +66,7 @@ impl Default for Nature {
             doomed: Vec::new(),
             wakes_on_nudge: 0.0,
             shows: BTreeMap::new(),
+            short_lived: BTreeMap::new(),
             cannot_run: BTreeMap::new(),
             runs_as: BTreeMap::new(),
         }
@@ -178,6 +181,10 @@ pub struct FakeSession {
     pub persons_shell: Option<u32>,
     /// Whether its pane stays when its process ends.
     pub keep_exit: bool,
+    /// Whether a hook of it starts its agent again 3 s after that ended, in a pane that stays.
+    pub respawns: bool,
+    /// Whether the pane of its agent was removed, beside which a person has one.
+    pub removed: bool,
     /// Who created it.
     pub by: By,
     /// What runs in it.
@@ -271,6 +278,8 @@ impl World {
             pid,
             persons_shell,
             keep_exit: false,
+            respawns: false,
+            removed: false,
             by,
             condition,
             shell_since: Duration::ZERO,
@@ -288,7 +297,8 @@ impl World {
         let boot = is_boot(name).then(|| state.some(&nature.boot_works));
         drop(state);
         self.hint_sessions();
-        for lives in [frail, boot].into_iter().flatten() {
+        let short = nature.short_lived.get(name).copied();
+        for lives in [frail, boot, short].into_iter().flatten() {
             let name = name.to_owned();
             self.after(lives, move |world| world.end_agent(&name, id));
         }
@@ -373,6 +383,10 @@ impl World {
 
     /// The agent of this session ends; its session with it, unless a shell stays behind.
     pub fn crash_agent(&self, name: &str, leaves_shell: bool) {
+        let respawns = self.state().sessions.get(name).is_some_and(|it| it.respawns);
+        if respawns {
+            return self.leaves_to_its_hook(name);
+        }
         let split = self.state().sessions.get(name).is_some_and(|it| it.persons_shell.is_some());
         if !leaves_shell && !split {
             return self.end_session(name, "its agent ended");
@@ -385,6 +399,57 @@ impl World {
             session.shell_since = now;
             state.note(now, true, || format!("the agent in {name} ends, a shell stays"));
         }
+    }
+
+    /// The agent of this session ends, its pane stays, and the session's hook starts it again after 3 s.
+    fn leaves_to_its_hook(&self, name: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        state.ends(now, name);
+        let Some(session) = state.sessions.get_mut(name) else { return };
+        session.condition = Condition::Exited(137);
+        let (id, ended) = (session.id, session.pid);
+        state.note(now, true, || format!("the agent in {name} ends, its pane stays"));
+        drop(state);
+        self.report(millis(2), Fact::Exited { pid: ended, exit: Some(137) });
+        self.hint_sessions();
+        let name = name.to_owned();
+        self.after(super::secs(3), move |world| world.its_hook_runs(&name, id));
+    }
+
+    /// The hook begins when the agent ends, and cannot be called back: it looks for a dead pane.
+    fn its_hook_runs(&self, name: &str, id: u64) {
+        let now = self.time();
+        let mut state = self.state();
+        let (pid, short) =
+            (u32::try_from(state.number()).unwrap(), state.nature.short_lived.get(name).copied());
+        let dead = |it: &&mut FakeSession| {
+            it.id == id && matches!(it.condition, Condition::Exited(_)) && !it.removed
+        };
+        let Some(session) = state.sessions.get_mut(name).filter(dead) else { return };
+        (session.pid, session.condition) = (pid, Condition::Well);
+        (session.born, session.appears, session.prompts) = (now, now + millis(300), now + millis(1000));
+        state.note(now, true, || format!("the hook of {name} respawns its pane"));
+        drop(state);
+        self.hint_sessions();
+        if let Some(lives) = short {
+            let name = name.to_owned();
+            self.after(lives, move |world| world.end_agent(&name, id));
+        }
+    }
+
+    /// The pane of an agent that ended is removed from this session: nothing is left of it, or what a person opened.
+    pub(super) fn remove_dead_pane(&self, name: &str) {
+        let now = self.time();
+        let mut state = self.state();
+        let dead = |it: &&mut FakeSession| matches!(it.condition, Condition::Exited(_)) && !it.removed;
+        let Some(session) = state.sessions.get_mut(name).filter(dead) else { return };
+        if session.persons_shell.is_none() {
+            drop(state);
+            return self.end_session(name, "its dead pane was removed");
+        }
+        session.removed = true;
+        state.note(now, true, || format!("the dead pane of {name} is removed, a person's stays"));
     }
 
     /// The agent hangs, or wakes up.

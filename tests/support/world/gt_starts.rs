@@ -13,7 +13,7 @@ use gastown_supervisor::{
 };
 
 use super::{
-    By, Condition, DEACON, State, TOWN, World, millis, mins, rules, secs,
+    By, Condition, DEACON, MAYOR, State, TOWN, World, millis, mins, rules, secs,
     sessions::shown,
     weather::{SESSION_CAP, TABLE_CAP, pause},
 };
@@ -49,6 +49,12 @@ pub struct GtStarts {
     pub limit: usize,
     /// The most that ran at once.
     pub most: usize,
+    /// Whether it gives the sessions of deacon and mayor a hook that starts them again.
+    pub respawns: bool,
+    /// Whether pollers that are started without it end at once.
+    pub pollers_end: bool,
+    /// The commands that were started in the background.
+    pub in_background: Vec<Vec<String>>,
     /// The sessions that it was run for, with times.
     pub runs: Vec<(Duration, String)>,
     running: usize,
@@ -56,8 +62,17 @@ pub struct GtStarts {
 
 impl Default for GtStarts {
     fn default() -> Self {
-        let (faults, runs) = (BTreeMap::new(), Vec::new());
-        GtStarts { takes: 500..501, faults, limit: 4, most: 0, runs, running: 0 }
+        GtStarts {
+            takes: 500..501,
+            faults: BTreeMap::new(),
+            limit: 4,
+            most: 0,
+            respawns: false,
+            pollers_end: false,
+            in_background: Vec::new(),
+            runs: Vec::new(),
+            running: 0,
+        }
     }
 }
 
@@ -208,6 +223,23 @@ impl World {
         }
     }
 
+    /// The tmux server starts this in the background: a poller, as the supervisor starts no other.
+    pub(super) fn runs_in_background(&self, command: &[String]) {
+        let (now, words) = (self.time(), command.to_vec());
+        let [.., gt, verb, session] = words.as_slice() else { panic!("{words:?}") };
+        assert_eq!((&**gt, &**verb), ("/bin/gt", "nudge-poller"));
+        let mut state = self.state();
+        state.gt_starts.in_background.push(words.clone());
+        if state.has_poller(session, now) {
+            state.violated(now, format!("a second nudge poller of {session}"));
+        }
+        let runs = state.sessions.contains_key(session) && !state.gt_starts.pollers_end;
+        drop(state);
+        if runs {
+            self.polls(session);
+        }
+    }
+
     /// The directory that this agent needs and does not have; `gt` makes none for polecats and crew.
     fn homeless(&self, variables: &[(&'static str, String)]) -> Option<String> {
         let (_, role) = variables.iter().find(|(name, _)| *name == "GT_ROLE")?;
@@ -253,6 +285,10 @@ impl World {
         let Some(it) = state.sessions.get_mut(session).filter(|it| it.id == id) else { return };
         let shell = it.pid;
         (it.pid, it.condition) = (pid, condition);
+        let respawns = state.gt_starts.respawns && [DEACON, MAYOR].contains(&session);
+        if let Some(it) = state.sessions.get_mut(session) {
+            it.respawns = respawns;
+        }
         let lost = state.weather.hints;
         let lost = state.chance(lost);
         drop(state);
@@ -267,7 +303,10 @@ impl State {
     /// Whether the background process that brings queued nudges to this session runs.
     pub fn has_poller(&self, session: &str, now: Duration) -> bool {
         let its = ["gt", "nudge-poller", session];
-        self.invocations.iter().any(|it| it.invocation.arguments == its && it.runs(self, now))
+        let is_here = |it: &&super::operator::FakeInvocation| {
+            it.invocation.directory.as_ref().is_some_and(|directory| directory.starts_with(TOWN))
+        };
+        self.invocations.iter().filter(is_here).any(|it| it.invocation.arguments == its && it.runs(self, now))
     }
 
     /// The session of an agent of a rig, as this town names it.

@@ -1,5 +1,7 @@
 //! The sessions of the world, as tmux shows them.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use gastown_supervisor::sessions::{
     Fact, Key, KeyBinding, NewSession, Pane, PaneTarget, Place, Session, Sessions, SessionsError,
@@ -22,7 +24,7 @@ pub fn shown(name: &str, session: &FakeSession) -> Session {
         let started_by_us = matches!(session.by, By::Supervisor | By::Orphan) && pid == session.pid;
         Pane { id, window, pid, dead: exit_status.is_some(), exit_status, started_by_us }
     };
-    let mut panes = vec![pane(session.id, session.pid)];
+    let mut panes = if session.removed { Vec::new() } else { vec![pane(session.id, session.pid)] };
     if let Some(shell) = session.persons_shell {
         panes.insert(0, pane(shell.into(), shell));
     }
@@ -203,8 +205,28 @@ impl Sessions for World {
 
     async fn disarm(&self, name: &str) -> Result<(), SessionsError> {
         self.state().may_touch(self.time(), "disarm", name);
-        self.tmux("disarm", name, false, |world| world.on_session(name, |session| session.keep_exit = false))
-            .await
+        self.tmux("disarm", name, false, |world| {
+            world.on_session(name, |session| (session.keep_exit, session.respawns) = (false, false))
+        })
+        .await
+    }
+
+    async fn remove_dead_panes(&self, name: &str) -> Result<(), SessionsError> {
+        self.state().may_touch(self.time(), "remove dead panes of", name);
+        self.tmux("remove_dead_panes", name, true, |world| {
+            world.remove_dead_pane(name);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn run_in_background(&self, _: &Path, command: &[String]) -> Result<(), SessionsError> {
+        let line = command.join(" ");
+        self.tmux("run_in_background", &line, true, |world| {
+            world.runs_in_background(command);
+            Ok(())
+        })
+        .await
     }
 
     async fn environment(&self, name: &str, variable: &str) -> Result<Option<String>, SessionsError> {

@@ -275,3 +275,22 @@ fn one_that_is_back_in_its_session_was_respawned_by_its_hook() {
     left(&mut it, "zombie+left");
     assert_eq!(line(it, Event::Seen(seen("another", at(150))), 150), "is back by itself → alive: no action");
 }
+
+#[test]
+fn the_starts_in_a_row_that_gt_did_not_make_are_counted() {
+    let not_by_gt = || StartEnd::NotByGt("it hung".into());
+    let key = || session(1);
+    for (name, end, expected) in [
+        ("again", not_by_gt(), Some(2)),
+        ("nothing was done", StartEnd::Unclear("tmux".into()), Some(1)),
+        ("another failure", StartEnd::Impossible("no program".into()), None),
+        ("it ended", StartEnd::Ended(key()), None),
+        ("it is up", StartEnd::Up { session: key(), took: Duration::ZERO }, None),
+    ] {
+        let mut it = given("starting");
+        let _ = step(&mut it, Event::StartEnded(not_by_gt()), at(100));
+        it.state = given("starting").state;
+        let _ = step(&mut it, Event::StartEnded(end), at(200));
+        assert_eq!(it.gt_failures().map(|(times, _)| times), expected, "{name}");
+    }
+}
