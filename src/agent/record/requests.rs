@@ -66,6 +66,15 @@ impl Records {
         Some((claim.request(id), claim.stage.clone()))
     }
 
+    /// The request for this agent that comes after the one in progress.
+    pub fn request_that_waits(&self, identity: &Identity) -> Option<Request> {
+        let agents = self.agents.lock();
+        let open = agents.get(identity)?.requests.iter().filter(|(_, claim)| claim.is_open());
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|(_, claim)| claim.number);
+        open.get(1).map(|(id, claim)| claim.request(id))
+    }
+
     /// How many requests for this agent are to be carried out.
     pub fn open_requests(&self, identity: &Identity) -> usize {
         let agents = self.agents.lock();

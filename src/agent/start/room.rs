@@ -72,9 +72,11 @@ impl Start<'_> {
     /// Whether the start is still to be made once there is memory; else it is given up.
     async fn is_still_to_be_made(&self) -> Step<()> {
         self.permitted().await?;
-        if self.order.attempt == Attempt::Asked && self.deps.records.open_requests(&self.spec.identity) > 1 {
-            // The other request may be to stop it.
-            return Err(StartEnd::Unwanted(Unwanted::Superseded));
+        if self.order.attempt == Attempt::Asked
+            && let Some(other) = self.deps.records.request_that_waits(&self.spec.identity)
+        {
+            // It may be to stop the agent.
+            return Err(StartEnd::Unwanted(Unwanted::Superseded(other.action, other.id)));
         }
         // Somebody else may have started it.
         let session = self.deps.sessions.find(&self.spec.session).await;
