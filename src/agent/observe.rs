@@ -70,7 +70,7 @@ pub async fn observe(deps: &Deps, spec: &AgentSpec, how: How) -> Observation {
     let left = session.as_ref().and_then(|session| last_pane(deps, spec, session, known.marks.as_ref()));
     let exited_well = exit_in(session.as_deref(), left.as_ref()) == Some(0);
     let oom_kill = match (&how.life, killed(&how, session.as_deref(), left.as_ref())) {
-        (Some(life), true) => oom::of(deps, spec, life).await,
+        (Some(life), true) => oom::reading::of(deps, spec, life).await,
         _ => None,
     };
     deps.records.set_process_names(&spec.identity, known.names);

@@ -3,21 +3,13 @@
 //! The kernel counts in each cgroup the processes that it ended there (`memory.events`, cgroup v2), and says nothing about a single
 //! one. So the counters of an agent's cgroups are read while it lives, beside its screen, and again when it has ended by SIGKILL.
 //! Where the cgroup is the agent's own, a counter that rose is the cause; where others are in it, most probably. Without a reading
-//! while it lived nothing is known, and the end is a plain one. Only the rule below decides; it must not act.
+//! while it lived nothing is known, and the end is a plain one. Pure; [`reading`] reads the counters.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use super::spec::AgentSpec;
-use crate::{
-    bytes,
-    deps::Deps,
-    ports::memory,
-    sessions::{Pane, PaneTarget, scan::Scan},
-};
+use crate::bytes;
+
+pub mod reading;
 
 /// The exit status of a process that SIGKILL ended, as a shell gives it.
 pub const SIGKILL: i32 = 137;
@@ -75,61 +67,11 @@ pub struct Counter {
     pub limit: Option<u64>,
 }
 
-/// Reads the counters of these agents, which live in these panes of the scan. Call it in a task.
-pub async fn refresh(deps: &Deps, scan: &Scan, there: &[(AgentSpec, PaneTarget)]) {
-    let Ok(sessions) = &scan.sessions else { return };
-    let files = &*deps.files;
-    // All panes count, also those of people.
-    let panes = sessions.values().flat_map(|session| &session.panes).filter_map(Pane::process);
-    let mut known = BTreeMap::new();
-    for pid in panes.chain(deps.sessions.place().server) {
-        known.insert(pid, memory::groups(files, Some(pid)).await);
-    }
-    let mut read = BTreeMap::new();
-    for (agent, pane) in there {
-        let groups = known.get(&pane.pid()).map(Vec::as_slice).unwrap_or_default();
-        let mut counters = Vec::new();
-        for group in groups {
-            if !read.contains_key(group) {
-                read.insert(group.clone(), count(deps, group).await);
-            }
-            counters.extend(read.get(group).cloned().flatten());
-        }
-        // Where its own cgroup has no counter, it is not alone in the one that counts.
-        let is_counted = counters.first().map(|it| &it.group) == groups.first();
-        let is_alone = is_counted && deps.sessions.place().server.is_some() && is_alone(pane.pid(), &known);
-        let session = pane.session_id().to_owned();
-        let counters = Counters { session, groups: counters, is_alone, found: None };
-        deps.records.set_oom_counters(&agent.identity, Some(counters).filter(|it| !it.groups.is_empty()));
-    }
-}
-
-/// Reads one cgroup; `None`: it has no counter.
-async fn count(deps: &Deps, group: &Path) -> Option<Counter> {
-    let kills = memory::oom_kills(&*deps.files, group).await?;
-    Some(Counter { group: group.to_owned(), kills, limit: memory::limit(&*deps.files, group).await })
-}
-
 /// Whether none of these other processes is in the innermost cgroup of this one.
 fn is_alone(pid: u32, known: &BTreeMap<u32, Vec<PathBuf>>) -> bool {
     let group = known.get(&pid).and_then(|groups| groups.first());
     let mut others = known.iter().filter(|(other, _)| **other != pid);
     group.is_some() && !others.any(|(_, groups)| groups.first() == group)
-}
-
-/// Whether the kernel killed this agent, which lived in the session with this id and has ended by SIGKILL.
-pub async fn of(deps: &Deps, agent: &AgentSpec, session: &str) -> Option<OomKill> {
-    let before = deps.records.oom_counters(&agent.identity).filter(|it| it.session == session)?;
-    if before.found.is_some() {
-        return before.found;
-    }
-    let mut now = Vec::new();
-    for counter in &before.groups {
-        now.push(memory::oom_kills(&*deps.files, &counter.group).await);
-    }
-    let found = judge(&before, &now)?;
-    deps.records.set_oom_counters(&agent.identity, Some(Counters { found: Some(found), ..before }));
-    Some(found)
 }
 
 /// Judges by the innermost cgroup whose counter can be read now: the agent's own may have ended with it. `now` are the counters

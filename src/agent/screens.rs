@@ -53,7 +53,7 @@ pub async fn refresh(deps: &Deps, scan: &Scan) {
     for some in there.chunks(AT_ONCE) {
         futures::future::join_all(some.iter().map(|(agent, pane)| read(deps, agent, pane))).await;
     }
-    oom::refresh(deps, scan, &there).await;
+    oom::reading::refresh(deps, scan, &there).await;
 }
 
 /// Clears what the previous session of this agent showed or asked, because a new one was created.
