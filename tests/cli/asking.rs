@@ -56,6 +56,7 @@ fn status_of_a_town_that_is_well() {
     let mut status = still(answered.json(), &town);
     assert_eq!(status["pid"], supervisor.pid());
     status["pid"] = json!("PID");
+    assert_eq!(status["tmux_socket"], json!(town.server.socket()));
     assert!(status["feed"].is_object() && status["convoys"].is_object() && status["deaths"].is_object());
     let actors = status["actors"].as_array().unwrap().iter();
     let running: Vec<&str> =
@@ -84,7 +85,7 @@ fn status_of_a_town_that_is_well() {
         "every actor runs"
     );
     assert_eq!((&status["settings"]["refused"], &status["settings"]["shared"]), (&Value::Null, &Value::Null));
-    for name in ["deaths", "feed", "convoys", "actors", "settings"] {
+    for name in ["deaths", "feed", "convoys", "actors", "settings", "tmux_socket"] {
         status.as_object_mut().unwrap().remove(name);
     }
     let off = |what: &str| format!("the {what} patrol is switched off in mayor/daemon.json");

@@ -183,7 +183,9 @@ fn settings_that_contradict_a_town_of_gas_town_1() {
     let name = doctor.stdout.split("tmux server \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let socket = town.server.dir().join(&name);
     town.settings(serde_json::json!({"tmux": {"socket_path": socket, "naming": "rig"}}));
-    run(town.command()).code(1).stderr(str::contains(told));
+    run(town.command())
+        .code(1)
+        .stderr(str::contains("tmux.naming in settings/supervisor.json would start a"));
     town.settings(serde_json::json!({"tmux": {"socket_path": socket}}));
     let supervisor = town.start_and_beat();
     let doctor = town.ask(&["doctor"]);

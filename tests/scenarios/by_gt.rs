@@ -513,6 +513,7 @@ fn the_mayor_is_left_alone_while_it_runs_as_acp() {
         world.set_rigs(&["r"]);
         world.start_agent("acp");
         world.state().sessions.get_mut("acp").unwrap().process = "gt".to_owned();
+        world.pass(secs(10)).await;
         let pid = world.state().session("acp").pid;
         world.write("mayor/mayor-acp.pid", &format!("{pid}\n"));
         let supervisor = world.supervisor().await;
