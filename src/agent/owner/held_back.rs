@@ -23,8 +23,11 @@ impl Owner {
     pub(super) fn hold_back(&mut self, left: SessionKey) {
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {
-            // A process without a terminal may go on.
-            if elsewhere::why_not(&deps, &spec, elsewhere::JUST_SEARCHED).await.is_some() {
+            // A process that the server does not report may go on.
+            let session = deps.sessions.find(&spec.session).await.ok().flatten();
+            if session.is_none_or(|session| session.has_lost_sight())
+                && elsewhere::why_not(&deps, &spec, elsewhere::JUST_SEARCHED).await.is_some()
+            {
                 return;
             }
             if let Err(why) = kill::clear_away(&deps, &spec.session, &left).await {

@@ -37,6 +37,8 @@ pub(super) struct Watched {
     screen: Option<Arc<Screen>>,
     /// What the kernel had counted in its cgroups when it was last seen alive.
     oom: Option<Counters>,
+    /// Where an earlier supervisor last saw it: the incarnation of its session, and the pane.
+    home: Option<(SessionKey, String)>,
 }
 
 /// What was on an agent's screen.
@@ -60,10 +62,11 @@ impl Records {
     /// From now on the screen of this agent is read. That of another session is forgotten.
     pub fn watch_screen(&self, agent: &AgentSpec) {
         let mut agents = self.agents.lock();
-        let watched = &mut agents.entry(agent.identity.clone()).or_default().watched;
+        let AgentRecord { watched, life, .. } = agents.entry(agent.identity.clone()).or_default();
         if watched.as_ref().is_none_or(|before| before.agent != *agent) {
-            *watched =
-                Some(Watched { agent: agent.clone(), names: None, marks: None, screen: None, oom: None });
+            let home = life.as_ref().and_then(|life| Some((life.session.clone(), life.pane.clone()?)));
+            let agent = agent.clone();
+            *watched = Some(Watched { agent, names: None, marks: None, screen: None, oom: None, home });
         }
     }
 
@@ -174,10 +177,10 @@ impl Records {
 impl AgentRecord {
     /// The pane in which it was last seen in this incarnation of its session.
     pub(super) fn last_pane(&self, session: &SessionKey) -> Option<String> {
-        let screen = self.watched.as_ref().and_then(|watched| watched.screen.as_ref());
-        let seen = screen.map(|screen| &screen.pane).filter(|pane| pane.session_id() == session.id);
-        let before = || self.life.as_ref().filter(|life| life.session == *session)?.pane.clone();
-        seen.map(|pane| pane.pane().to_owned()).or_else(before)
+        let watched = self.watched.as_ref()?;
+        let seen = watched.screen.as_ref().map(|it| &it.pane).filter(|it| it.session_id() == session.id);
+        let before = watched.home.as_ref().filter(|(its, _)| its == session).map(|(_, pane)| pane.as_str());
+        seen.map(PaneTarget::pane).or(before).map(str::to_owned)
     }
 }
 
