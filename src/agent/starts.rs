@@ -1,9 +1,9 @@
 //! Starts: what the starts of all agents share, so that they do not interfere with each other.
 //!
 //! It holds the queue of starts ([`start_slots`](super::start_slots)), the turns to type into each session, so that two
-//! texts never interleave, and which tmux server has this town's key bindings, so that each server gets them once.
+//! texts never interleave, the pace of resumed conversations, and which tmux server has this town's key bindings, so that each server gets them once.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
@@ -14,7 +14,17 @@ use super::{
     role_bead::kept::RoleBeads,
     start_slots::{Slot, StartSlots},
 };
-use crate::{town::identity::Role, turns::Turns};
+use crate::{
+    clock::Clock,
+    town::identity::{Identity, Role},
+    turns::Turns,
+};
+
+/// The most conversations that are resumed within [`RESUMES_PER`] in the town: programs that began to resume many at once have
+/// destroyed transcripts.
+const RESUMES: usize = 4;
+/// The time of [`RESUMES`].
+pub const RESUMES_PER: Duration = Duration::from_secs(10);
 
 /// What starts share; it survives the crash of any actor, and clones share it.
 #[derive(Debug, Clone)]
@@ -26,7 +36,9 @@ pub struct Starts {
     /// The settings files and agents whose program must be determined again.
     pub(super) in_doubt: InDoubt,
     slots: StartSlots,
+    resumes: StartSlots,
     typing: Turns<String>,
+    comparing: Turns<Identity>,
     bindings: Arc<Mutex<Bindings>>,
 }
 
@@ -44,14 +56,27 @@ impl Starts {
             elsewhere: Elsewhere::default(),
             in_doubt: InDoubt::default(),
             slots: StartSlots::default(),
+            resumes: StartSlots::default(),
             typing: Turns::default(),
+            comparing: Turns::default(),
             bindings: Arc::default(),
         }
     }
 
-    /// Waits for a start slot, see [`StartSlots::acquire`].
-    pub async fn slot(&self, limit: usize, role: Role, asked: bool) -> Slot {
-        self.slots.acquire(limit, role, asked).await
+    /// Waits for one of `limit` start slots (`start.max_concurrent`), see [`StartSlots::acquire`].
+    pub async fn slot(&self, limit: usize, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
+        self.slots.acquire(limit, role, asked, clock).await
+    }
+
+    /// Waits for the turn to resume a conversation. Whoever resumes one lets its slot rest for [`RESUMES_PER`] from then on: so
+    /// in any such time no more than [`RESUMES`] are resumed in the town.
+    pub async fn turn_to_resume(&self, role: Role, asked: bool, clock: &dyn Clock) -> Slot {
+        self.resumes.acquire(RESUMES, role, asked, clock).await
+    }
+
+    /// Waits for the turn to compare or put back this agent's transcripts.
+    pub async fn turn_to_compare(&self, identity: &Identity) -> OwnedMutexGuard<()> {
+        self.comparing.take(identity.clone()).await
     }
 
     /// Waits for the turn to type into this session, first come first served.

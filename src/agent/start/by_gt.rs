@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Start, Step};
+use super::{Start, Step, conversation::Talk};
 use crate::{
     agent::{
         confirmation::{Presence, SessionKey},
@@ -91,7 +91,7 @@ impl Start<'_> {
                     self.passed_over(&format!("{wrong}, but the agent is up"));
                 }
                 self.deps.problems.clear(&key);
-                Ok(Some(self.up(session, began)))
+                Ok(Some(self.up(session, began, &Talk::default())))
             }
             Outcome::End(end) => Ok(Some(end)),
             Outcome::Without(why) => {

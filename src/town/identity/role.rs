@@ -96,6 +96,8 @@ pub struct Facts {
     pub restarted_by: &'static [&'static str],
     /// Pattern of the words after `gt` that start it (gt 1.0, `internal/cmd`); they return when it is up.
     pub gt_start: &'static str,
+    /// Whether it continues its conversation when it is started again, unless the settings say otherwise.
+    pub keeps_conversation: bool,
     /// The switch in the settings with which it always runs.
     pub kept_by: Option<fn(&Settings) -> bool>,
     /// The channel of events without which it is not started, in a town where that counts: `events/<channel>`.
@@ -130,6 +132,7 @@ const USUAL: Facts = Facts {
     colours: None,
     restarted_by: &["up", "start", "boot"],
     gt_start: "",
+    keeps_conversation: false,
     kept_by: None,
     started_on: None,
 };
@@ -162,7 +165,7 @@ roles! {
         propulsion: Some("Run `gt prime` to check mail and begin coordination."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
         status: Some("🎩 Mayor"), colours: Some(("#3d3200", "#ffd700")),
-        gt_start: "mayor start", kept_by: Some(|settings| settings.mayor.keep),
+        gt_start: "mayor start", keeps_conversation: true, kept_by: Some(|settings| settings.mayor.keep),
     }
     /// The town's patroller, whose heartbeat file shows progress.
     Deacon {
@@ -215,7 +218,7 @@ roles! {
         variables: &[("GT_CREW", "{name}"), ("BEADS_AGENT_NAME", "{rig}/{name}")],
         propulsion: Some("Run `gt hook` to check your hook and begin work."),
         instead_of_hooks: "gt prime && gt nudge deacon session-started",
-        status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"],
+        status: Some("👷 {rig}/crew/{name}"), restarted_by: &["start", "boot"], keeps_conversation: true,
         gt_start: "crew start {rig} {name}",
     }
     /// A rig's worker. Of its directories the second is the one from before 0.2.

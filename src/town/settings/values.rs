@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
-use super::{LogLevel, Naming};
+use super::{LogLevel, Naming, Resume};
 use crate::{
     go_duration,
     town::{dialect::Dialect, reading::shorten, usage_limit::UsageLimits},
@@ -142,6 +142,16 @@ pub fn dialect(value: &Value) -> Converted<Option<Dialect>> {
             Ok(Some(dialect))
         }
         _ => Err(expected("\"auto\", \"january\" or \"1.x\"", value)),
+    }
+}
+
+/// With which conversation a role's agents are started again, or `null` for the role's default.
+pub fn resume(value: &Value) -> Converted<Option<Resume>> {
+    match value.as_str() {
+        None if value.is_null() => Ok(None),
+        Some("same") => Ok(Some(Resume::Same)),
+        Some("fresh") => Ok(Some(Resume::Fresh)),
+        _ => Err(expected("\"same\" or \"fresh\"", value)),
     }
 }
 
