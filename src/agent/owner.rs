@@ -439,7 +439,7 @@ impl Owner {
         let (deps, spec) = (self.deps.clone(), self.spec.clone());
         self.work.run(async move {
             // What is not settled is reported.
-            let _ = checking::compare(&deps, &spec).await;
+            checking::compare(&deps, &spec).await;
         });
     }
 

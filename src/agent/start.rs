@@ -122,7 +122,13 @@ impl Start<'_> {
         let given = self.given(&directory).await;
         let environment = self.environment(&program, given);
         let about = self.about(&program, &environment, &directory).await;
-        let (mut talk, slot) = self.talk(&about, instead.is_some(), slot).await?;
+        let mut talk = Talk::default();
+        if self.keeps_conversation() {
+            // Others need not wait for its turn to resume, or for the disk.
+            drop(slot);
+            talk = self.talk(&about, instead.is_some()).await?;
+            slot = self.slot().await;
+        }
         self.still_wanted(ordered).await?;
         if let Some(how) = meanwhile.stopped(self.deps, self.spec).await {
             return Err(StartEnd::StoppedByHand(how));

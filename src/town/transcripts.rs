@@ -38,6 +38,22 @@ pub struct Edges {
 /// The most bytes read at each end.
 pub const EDGE: usize = 64 * 1024;
 
+/// How a transcript compares with its copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// It is there.
+    There {
+        /// Its complete records.
+        records: u64,
+        /// Whether the last complete record of the copy is among them.
+        has_last: bool,
+    },
+    /// There is no such transcript.
+    Gone,
+    /// There is no such copy.
+    NoCopy,
+}
+
 /// What became of a transcript that is to be put back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutBack {
@@ -45,6 +61,8 @@ pub enum PutBack {
     Done(u64),
     /// A process has it open, or that could not be found out: it was left as it is.
     InUse,
+    /// There is no such copy.
+    NoCopy,
 }
 
 /// Reads, copies and puts back transcripts. Each call has a time limit; an error of kind `TimedOut` says that it was exceeded.
@@ -59,8 +77,8 @@ pub trait Transcripts: Send + Sync {
     /// The ends of a transcript.
     async fn edges(&self, path: &Path) -> io::Result<Edges>;
 
-    /// The number of complete records, read without loading the file; `None` when there is no such file.
-    async fn count(&self, path: &Path) -> io::Result<Option<u64>>;
+    /// Compares a transcript with its copy, without loading either.
+    async fn compare(&self, copy: &Path, transcript: &Path) -> io::Result<Compared>;
 
     /// Copies a transcript to a file that must not exist (mode 0600, in a directory of mode 0700), sharing its blocks where the
     /// file system can, and returns the number of complete records in the copy. On an error no copy is left. Refused when the

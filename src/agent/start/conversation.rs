@@ -93,32 +93,26 @@ impl Start<'_> {
         }
     }
 
-    /// Chooses the conversation. One that is continued waits for its turn, for which the start's slot is given up, and its
-    /// transcript is copied; so the agent must not run any more. `says_itself`: whether its role has a command of its own.
-    pub(super) async fn talk(&self, about: &About<'_>, says_itself: bool, slot: Slot) -> Step<(Talk, Slot)> {
-        let (role, settings) = (self.spec.identity.role(), self.deps.settings());
-        let wanted = settings.resume.of(role);
-        let key = self.spec.problem_key(PROBLEM);
-        if wanted == Resume::Same && about.way.is_none() && settings.resume.set_for(role).is_some() {
-            let text = format!(
-                "resume.{role} is \"same\", but no way is known in which {} continues a conversation: {} begins a new one at \
-                 each start",
-                about.program.name, self.spec.identity
-            );
-            self.deps.problems.report(key, text);
-        } else {
-            self.deps.problems.clear(&key);
-        }
-        if wanted == Resume::Fresh {
+    /// Whether its role continues conversations. What was noted of one that does not is forgotten.
+    pub(super) fn keeps_conversation(&self) -> bool {
+        let keeps = self.deps.settings().resume.of(self.spec.identity.role()) == Resume::Same;
+        if !keeps {
+            self.deps.problems.clear(&self.spec.problem_key(PROBLEM));
             self.deps.records.change_conversations(&self.spec.identity, |kept| kept.now = None);
-            return Ok((Talk::default(), slot));
         }
-        let unsettled = checking::compare(self.deps, self.spec).await.err();
+        keeps
+    }
+
+    /// Chooses the conversation. One that is continued waits for its turn, and its transcript is copied: the agent must not run
+    /// any more, and no slot should be held. `says_itself`: whether its role has a command of its own.
+    pub(super) async fn talk(&self, about: &About<'_>, says_itself: bool) -> Step<Talk> {
+        self.report_way(about);
+        let unsettled = checking::compare(self.deps, self.spec).await;
         self.follow(about).await;
         let kept = self.deps.records.conversations(&self.spec.identity);
         let own_words = about.way.is_some_and(|way| choice::says_itself(way, &about.program.args));
         let choice = choice::choose(Known {
-            wanted,
+            wanted: Resume::Same,
             attempt: self.order.attempt,
             way: about.way,
             says_itself: says_itself || own_words,
@@ -127,40 +121,51 @@ impl Start<'_> {
             directory: &about.directory,
         });
         let last = match choice {
-            Choice::AsEver => return Ok((Talk::default(), slot)),
-            Choice::Fresh(why) => return Ok((self.fresh(about, why), slot)),
+            Choice::AsEver => return Ok(Talk::default()),
+            Choice::Fresh(why) => return Ok(self.fresh(about, why)),
             Choice::Continue(last) => last,
         };
-        if let Some(why) = unsettled {
-            return Ok((self.fresh(about, Fresh::NotSafe(why)), slot));
-        }
         let (Some(id), Some(transcript), Some(way)) = (&last.id, &last.transcript, about.way) else {
-            return Ok((self.fresh(about, Fresh::NoTranscript), slot));
+            return Ok(self.fresh(about, Fresh::NoTranscript));
         };
-        // Others need not wait for its turn, or for the disk.
-        drop(slot);
+        if let Some(why) = unsettled.get(transcript) {
+            return Ok(self.fresh(about, Fresh::NotSafe(why.clone())));
+        }
         let turn = self.turn_to_resume().await?;
-        let copied = self.copy(id, transcript, kept.copied.len()).await;
-        let slot = self.slot().await;
-        let talk = match copied {
-            Ok(copied) => Talk {
+        match self.copy(id, transcript, kept.copied.len()).await {
+            Ok(copied) => Ok(Talk {
                 begun: Some(Begun::Resumes(id.clone())),
                 words: choice::resume(way, id),
                 way: Some(way),
                 now: Some(last.clone()),
                 copied: Some(copied),
                 turn: Some(turn),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.fresh(about, Fresh::NoTranscript),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(self.fresh(about, Fresh::NoTranscript))
+            }
             Err(error) => {
                 let transcript = terminal::path(transcript);
                 self.passed_over(&format!(
                     "conversation {id} is not resumed; {transcript} stays as it is: {error}"
                 ));
-                self.fresh(about, Fresh::NotSafe(error.to_string()))
+                Ok(self.fresh(about, Fresh::NotSafe(error.to_string())))
             }
-        };
-        Ok((talk, slot))
+        }
+    }
+
+    /// Reports that its conversation was to be continued, and its program has no known way.
+    fn report_way(&self, about: &About<'_>) {
+        let (role, key) = (self.spec.identity.role(), self.spec.problem_key(PROBLEM));
+        if about.way.is_some() || self.deps.settings().resume.set_for(role).is_none() {
+            return self.deps.problems.clear(&key);
+        }
+        let text = format!(
+            "resume.{role} is \"same\", but no way is known in which {} continues a conversation: {} begins a new one at each \
+             start",
+            about.program.name, self.spec.identity
+        );
+        self.deps.problems.report(key, text);
     }
 
     /// A new conversation.

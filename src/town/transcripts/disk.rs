@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{EDGE, Edges, Listed, PutBack, Transcripts, merging};
+use super::{Compared, EDGE, Edges, Listed, PutBack, Transcripts, merging};
 use crate::town::{disk_task, hold, opening, own_directory, temporary::Temporary};
 
 /// The limit of a call that reads or writes a whole transcript: one of 1 GB takes some seconds.
@@ -45,13 +45,9 @@ impl Transcripts for DiskTranscripts {
         disk_task::run(path, edges).await
     }
 
-    async fn count(&self, path: &Path) -> io::Result<Option<u64>> {
-        disk_task::run_within(LIMIT, path, |path| match opening::for_reading(path) {
-            Ok((file, _)) => merging::count(file, until(Instant::now() + LIMIT)).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+    async fn compare(&self, copy: &Path, transcript: &Path) -> io::Result<Compared> {
+        let copy = copy.to_owned();
+        disk_task::run_within(LIMIT, transcript, move |transcript| compare(&copy, transcript)).await
     }
 
     async fn copy(&self, transcript: &Path, copy: &Path) -> io::Result<u64> {
@@ -131,6 +127,23 @@ fn edges(path: &Path) -> io::Result<Edges> {
     Ok(Edges { head: read(0)?, tail: read(data.len().saturating_sub(EDGE as u64))? })
 }
 
+/// The file; `None` when there is none.
+fn existing(path: &Path) -> io::Result<Option<(File, Metadata)>> {
+    match opening::for_reading(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn compare(copy: &Path, transcript: &Path) -> io::Result<Compared> {
+    let Some((old, _)) = existing(copy)? else { return Ok(Compared::NoCopy) };
+    let Some((now, _)) = existing(transcript)? else { return Ok(Compared::Gone) };
+    let (old, now) = (BufReader::new(old), BufReader::new(now));
+    let (records, has_last) = merging::compare(old, now, until(Instant::now() + LIMIT))?;
+    Ok(Compared::There { records, has_last })
+}
+
 fn copy_whole(transcript: &Path, copy: &Path) -> io::Result<u64> {
     hold::verify()?;
     let (from, data) = opening::for_reading(transcript)?;
@@ -182,17 +195,14 @@ fn put_back(copy: &Path, transcript: &Path) -> io::Result<PutBack> {
     let mut go_on = until(Instant::now() + LIMIT);
     for _ in 0..TRIES {
         hold::verify()?;
-        let now = match opening::for_reading(transcript) {
-            Ok(now) => Some(now),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+        let Some((old, _)) = existing(copy)? else { return Ok(PutBack::NoCopy) };
+        let now = existing(transcript)?;
         let mode = now.as_ref().map_or(0o600, |(_, data)| data.mode() & 0o777);
         if now.as_ref().is_some_and(|(_, data)| is_open_elsewhere(data)) {
             return Ok(PutBack::InUse);
         }
         let mut temporary = Temporary::beside(transcript, mode)?;
-        let old = BufReader::new(opening::for_reading(copy)?.0);
+        let old = BufReader::new(old);
         let mut out = BufWriter::new(temporary.file());
         let merged = match &now {
             Some((file, _)) => merging::merge(old, BufReader::new(file), &mut out, &mut go_on)?,
@@ -324,7 +334,8 @@ mod tests {
         let town = town("a\nb\nc\n");
         DiskTranscripts.copy(&town.transcript, &town.copy).await.unwrap();
         fs::write(&town.transcript, "a\nd\n").unwrap();
-        assert_eq!(DiskTranscripts.count(&town.transcript).await.unwrap(), Some(2));
+        let compared = DiskTranscripts.compare(&town.copy, &town.transcript).await.unwrap();
+        assert_eq!(compared, Compared::There { records: 2, has_last: false });
         let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(back, PutBack::Done(2));
         assert_eq!(fs::read(&town.transcript).unwrap(), b"a\nb\nc\nd\n");
@@ -332,9 +343,13 @@ mod tests {
         let left: Vec<_> = fs::read_dir(town.transcript.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing else is left there");
         fs::remove_file(&town.transcript).unwrap();
-        assert_eq!(DiskTranscripts.count(&town.transcript).await.unwrap(), None);
+        assert_eq!(DiskTranscripts.compare(&town.copy, &town.transcript).await.unwrap(), Compared::Gone);
         let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
         assert_eq!(back, PutBack::Done(3), "a file that is gone");
+        DiskTranscripts.remove_copy(&town.copy).await.unwrap();
+        assert_eq!(DiskTranscripts.compare(&town.copy, &town.transcript).await.unwrap(), Compared::NoCopy);
+        let back = DiskTranscripts.put_back(&town.copy, &town.transcript).await.unwrap();
+        assert_eq!(back, PutBack::NoCopy);
     }
 
     /// Another process holds it open: a child, as this process itself does not count.

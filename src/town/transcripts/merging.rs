@@ -65,6 +65,29 @@ fn key(line: &[u8]) -> [u8; 16] {
     std::array::from_fn(|at| digest[at])
 }
 
+/// Counts the complete records of a transcript, and says whether the last complete one of `copy` is among them. `go_on` is
+/// asked before each record.
+pub fn compare(
+    mut copy: impl BufRead,
+    mut transcript: impl BufRead,
+    mut go_on: impl FnMut() -> io::Result<()>,
+) -> io::Result<(u64, bool)> {
+    let (mut line, mut last) = (Vec::new(), Vec::new());
+    while next(&mut copy, &mut line)? {
+        go_on()?;
+        if line.ends_with(b"\n") {
+            std::mem::swap(&mut line, &mut last);
+        }
+    }
+    let (mut records, mut has_last) = (0, last.is_empty());
+    while next(&mut transcript, &mut line)? {
+        go_on()?;
+        records += u64::from(line.ends_with(b"\n"));
+        has_last |= line == last;
+    }
+    Ok((records, has_last))
+}
+
 /// Counts complete records. `go_on` is asked before each block.
 pub fn count(mut from: impl Read, mut go_on: impl FnMut() -> io::Result<()>) -> io::Result<u64> {
     let (mut block, mut records) = (vec![0; 256 * 1024], 0);
@@ -101,6 +124,22 @@ mod tests {
             let got = merge(copy.as_bytes(), transcript.as_bytes(), &mut out, || Ok(())).unwrap();
             assert_eq!(String::from_utf8_lossy(&out), merged, "{case}");
             assert_eq!((got.records, got.gained), (records, gained), "{case}");
+        }
+    }
+
+    #[test]
+    fn compared() {
+        for (case, copy, transcript, expected) in [
+            ("the same", "a\nb\n", "a\nb\n", (2, true)),
+            ("grown", "a\nb\n", "a\nb\nc\n", (3, true)),
+            ("cut, and grown since", "a\nb\n", "a\nc\nd\n", (3, false)),
+            ("only its end is left", "a\nb\n", "b\n", (1, true)),
+            ("half a record in the copy", "a\nhal", "a\n", (1, true)),
+            ("nothing in the copy", "", "a\n", (1, true)),
+            ("half a record", "a\n", "a", (0, false)),
+        ] {
+            let got = compare(copy.as_bytes(), transcript.as_bytes(), || Ok(())).unwrap();
+            assert_eq!(got, expected, "{case}");
         }
     }
 
