@@ -1,11 +1,12 @@
 //! Agents that are started again continue their conversation, and no record of it is lost.
 
+use gastown_supervisor::signals::Signal;
 use jiff::SignedDuration;
 
 use crate::{town, world::*};
 
 /// All roles that run in [`town`] continue their conversations.
-const SAME: &str = r#"{"mayor":{"keep":true},"resume":{"deacon":"same","witness":"same","refinery":"same"}}"#;
+const SAME: &str = r#"{"resume":{"deacon":"same","witness":"same","refinery":"same"}}"#;
 
 /// A town whose agents have said something already.
 async fn talking(world: &World, rigs: &[&str]) -> Supervisor {
@@ -26,10 +27,10 @@ async fn dies_and_is_back(world: &World, name: &str) {
     world.pass(secs(20)).await;
 }
 
-/// The id of the session's conversation as it is noted for the next supervisor.
-fn noted(world: &World, agent: &str) -> Option<String> {
-    let file: serde_json::Value =
-        serde_json::from_str(&world.text("daemon/supervisor/conversations.json")?).unwrap();
+/// The id of an agent's conversation as it is noted for the next supervisor.
+fn noted(state: &State, agent: &str) -> Option<String> {
+    let bytes = state.files.get(&path("daemon/supervisor/conversations.json"))?;
+    let file: serde_json::Value = serde_json::from_slice(bytes).unwrap();
     file["agents"][agent]["now"]["id"].as_str().map(str::to_owned)
 }
 
@@ -39,7 +40,7 @@ fn the_same_conversation_after_a_death_and_by_the_next_supervisor() {
         let supervisor = talking(&world, &["r"]).await;
         let name = witness("r");
         let id = world.conversation(&name);
-        assert_eq!(noted(&world, "r/witness").as_deref(), Some(id.as_str()));
+        assert_eq!(noted(&world.state(), "r/witness").as_deref(), Some(id.as_str()));
         assert!(
             command(&world, &name).contains(&format!(" --session-id {id}")),
             "{}",
@@ -68,18 +69,28 @@ fn the_same_conversation_after_a_death_and_by_the_next_supervisor() {
 #[test]
 fn by_default_only_those_continue_whom_people_talk_to() {
     simulate(1301, |world| async move {
-        world.write("settings/supervisor.json", r#"{"mayor":{"keep":true}}"#);
-        let _supervisor = town(&world, &["r"]).await;
+        let supervisor = town(&world, &["r"]).await;
+        world.ask(MAYOR, "mayor/", "restart");
+        supervisor.signals.tell(Signal::HeartbeatNow);
         world.until("the mayor", mins(1), |state| state.lives(MAYOR)).await;
         world.pass(mins(2)).await;
-        for name in [DEACON.to_owned(), witness("r"), refinery("r")] {
+        for (name, agent) in [(witness("r"), "r/witness"), (refinery("r"), "r/refinery")] {
             assert!(!command(&world, &name).contains("--session-id"), "{name}");
             dies_and_is_back(&world, &name).await;
             assert!(!command(&world, &name).contains("--resume"), "{name}");
-            assert_eq!(noted(&world, &name), None, "{name}");
+            assert_eq!(noted(&world.state(), agent), None, "{name}");
         }
-        dies_and_is_back(&world, MAYOR).await;
-        assert!(command(&world, MAYOR).contains("--resume"));
+        let id = world.conversation(MAYOR);
+        world.end_session(MAYOR, "its agent ended");
+        world.pass(secs(10)).await;
+        world.ask(MAYOR, "mayor/", "restart");
+        supervisor.signals.tell(Signal::HeartbeatNow);
+        world.until("the mayor again", mins(1), |state| state.created(MAYOR).len() == 2).await;
+        world.pass(secs(20)).await;
+        assert!(
+            command(&world, MAYOR).ends_with(&format!("--resume {id}")),
+            "it did not run when it was asked for"
+        );
     });
 }
 
@@ -97,7 +108,7 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
             }
             let names: Vec<String> = rigs.iter().flat_map(|rig| [witness(rig), refinery(rig)]).collect();
             for round in 0..6 {
-                for name in names.iter().map(String::as_str).chain([DEACON, MAYOR]) {
+                for name in names.iter().map(String::as_str).chain([DEACON]) {
                     // Some die while they are compared, some before.
                     if round % 2 == 0 || world.state().rng.bool() {
                         world.end_session(name, "its agent ended");
@@ -117,7 +128,7 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
             assert!(cut, "{case}: {:#?}", supervisor.story("a/witness"));
             // What a living program keeps open is put back when it ended.
             world.state().transcripts.cut = false;
-            for name in names.iter().map(String::as_str).chain([DEACON, MAYOR]) {
+            for name in names.iter().map(String::as_str).chain([DEACON]) {
                 world.end_session(name, "its agent ended");
             }
             world.pass(mins(45)).await;
@@ -145,7 +156,7 @@ fn a_conversation_that_its_program_does_not_know_is_no_crash() {
         assert!(!command(&world, &name).contains("--resume"));
         let new = world.conversation(&name);
         assert_ne!(new, id);
-        assert_eq!(noted(&world, "r/witness"), Some(new));
+        assert_eq!(noted(&world.state(), "r/witness"), Some(new));
         let story = supervisor.story("r/witness").join("\n");
         assert!(story.contains("fresh conversation: its program does not know its last one"), "{story}");
         let agent = supervisor.agent("r/witness").await;
@@ -228,10 +239,10 @@ fn a_supervisor_that_ends_between_the_note_and_the_process() {
         let id = world.conversation(&name);
         // A first conversation is noted, and its process never comes.
         world.hang("create");
-        world.mail("r/witness", "LIFECYCLE: cycle", r#"{"action":"cycle"}"#);
-        supervisor.signals.tell(gastown_supervisor::signals::Signal::HeartbeatNow);
-        world.until("the note", mins(5), |_| noted(&world, "r/witness").is_some_and(|it| it != id)).await;
-        let never = noted(&world, "r/witness").unwrap();
+        world.ask(&name, "r/witness", "cycle");
+        supervisor.signals.tell(Signal::HeartbeatNow);
+        world.until("the note", mins(5), |state| noted(state, "r/witness").is_some_and(|it| it != id)).await;
+        let never = noted(&world.state(), "r/witness").unwrap();
         supervisor.vanish().await;
         world.release("create");
         world.pass(secs(1)).await;
@@ -240,7 +251,7 @@ fn a_supervisor_that_ends_between_the_note_and_the_process() {
         world.pass(secs(30)).await;
         let id = world.conversation(&name);
         assert_ne!(id, never, "what was never said anything in is not resumed");
-        assert_eq!(noted(&world, "r/witness"), Some(id.clone()));
+        assert_eq!(noted(&world.state(), "r/witness"), Some(id.clone()));
         // A conversation is to be resumed, and its process never comes.
         world.pass(mins(1)).await;
         world.hang("create");
@@ -268,8 +279,8 @@ fn who_asks_for_a_restart_gets_a_new_conversation() {
         let supervisor = talking(&world, &["r"]).await;
         let name = witness("r");
         let id = world.conversation(&name);
-        world.mail("r/witness", "LIFECYCLE: cycle", r#"{"action":"cycle"}"#);
-        supervisor.signals.tell(gastown_supervisor::signals::Signal::HeartbeatNow);
+        world.ask(&name, "r/witness", "cycle");
+        supervisor.signals.tell(Signal::HeartbeatNow);
         world.until("the restart", mins(2), |state| state.created(&name).len() == 2).await;
         world.pass(secs(20)).await;
         assert!(!command(&world, &name).contains("--resume"));
