@@ -100,7 +100,7 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
         [("programs that open their file for each record", false), ("that keep it open", true)]
     {
         simulate(1302, |world| async move {
-            let rigs = ["a", "b", "c", "d", "e"];
+            let rigs = ["a", "b", "c"];
             let supervisor = talking(&world, &rigs).await;
             {
                 let mut state = world.state();
@@ -119,7 +119,7 @@ fn in_a_storm_of_deaths_no_record_is_lost_and_few_are_resumed_at_once() {
             }
             world.pass(mins(45)).await;
             let resumed = world.state().transcripts.resumed.clone();
-            assert!(resumed.len() > 20, "{case}: {}", resumed.len());
+            assert!(resumed.len() > 12, "{case}: {}", resumed.len());
             for at in &resumed {
                 let within = resumed.iter().filter(|it| (*at..*at + secs(10)).contains(it)).count();
                 assert!(within <= 4, "{case}: {within} conversations are resumed within 10 s of {at:?}");

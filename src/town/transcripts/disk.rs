@@ -380,7 +380,7 @@ mod tests {
         fs::write(directory.join("b.txt"), "").unwrap();
         fs::create_dir(directory.join("c.jsonl")).unwrap();
         let listed = DiskTranscripts.list(directory).await.unwrap();
-        assert_eq!(listed.iter().map(|it| it.path.clone()).collect::<Vec<_>>(), [town.transcript.clone()]);
+        assert!(listed.len() == 1 && listed[0].path == town.transcript, "{listed:?}");
         assert!(DiskTranscripts.list(&directory.join("none")).await.unwrap().is_empty());
         let large = format!("first\n{}\nlast\n", "x".repeat(3 * EDGE));
         fs::write(&town.transcript, &large).unwrap();
